@@ -1,0 +1,48 @@
+//! `adamw`: one optimizer step over many tensors.
+
+use crate::error::Result;
+use crate::memory::{Memory, View, ViewMut};
+
+/// Constants of one AdamW step, shared by all tensors.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamWStep {
+    /// Number of this step, from 1 (bias correction).
+    pub step: u64,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Multiplied with each gradient first: clip factor / denominator.
+    pub gradient_scale: f64,
+}
+
+/// One trained tensor with its state; four windows of one length, all binary32.
+#[derive(Debug)]
+pub struct AdamWTensor<'a, T> {
+    /// The parameter, updated in place.
+    pub parameter: ViewMut<'a, T>,
+    /// Summed gradient.
+    pub gradient: View<'a, T>,
+    /// First moment, updated in place.
+    pub first_moment: ViewMut<'a, T>,
+    /// Second moment, updated in place.
+    pub second_moment: ViewMut<'a, T>,
+    /// Learning rate of the tensor's group.
+    pub learning_rate: f64,
+    /// Decoupled weight decay of the tensor's group.
+    pub weight_decay: f64,
+}
+
+/// AdamW (Loshchilov and Hutter 2017, arXiv:1711.05101) in the order of `torch.optim.AdamW`: decay, moments, step
+/// `lr / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε)`.
+///
+/// Tolerance f32: 1e-6 relative. Edge sizes: 0, 1, 15, 16, 17, 4099; several tensors of unequal length.
+pub trait AdamW: Memory {
+    /// Steps every tensor.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when a tensor's four windows differ in length.
+    fn adamw(&self, step: &AdamWStep, tensors: &mut [AdamWTensor<'_, Self::Buffer>]) -> Result<()>;
+}

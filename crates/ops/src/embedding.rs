@@ -1,0 +1,37 @@
+//! `embedding`: rows of a table by index, and their gradient.
+
+use crate::error::Result;
+use crate::matmul::{Matmul, Matrix};
+use crate::memory::{View, ViewMut};
+
+/// Row gather and scatter. The same op picks the supervised rows of the hidden states before the head.
+///
+/// Letters: `v` rows of the table, `d` columns, `n` indices. Exact forward; backward tolerance f32 1e-6.
+/// Edge sizes: n in 0, 1, 257; repeated indices; first and last row.
+pub trait Embedding: Matmul {
+    /// `y[i] = table[ids[i]]`; writes. `ids` is an i32 window of `n`.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when an id is outside `0 .. v` or a window does not fit.
+    fn embedding_forward(
+        &self,
+        v: usize,
+        d: usize,
+        table: Matrix<'_, Self::Weight, Self::Buffer>,
+        ids: View<'_, Self::Buffer>,
+        y: ViewMut<'_, Self::Buffer>,
+    ) -> Result<()>;
+
+    /// `dtable[ids[i]] += dy[i]`; accumulates, in index order per row (deterministic with repeated ids).
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when an id is outside `0 .. v` or a window does not fit.
+    fn embedding_backward(
+        &self,
+        v: usize,
+        d: usize,
+        dy: View<'_, Self::Buffer>,
+        ids: View<'_, Self::Buffer>,
+        dtable: ViewMut<'_, Self::Buffer>,
+    ) -> Result<()>;
+}

@@ -1,0 +1,49 @@
+//! The contract of every operation: the nouns, one trait per op, and beside each trait a float64 reference written for
+//! reading. This crate imports nothing.
+
+pub mod adamw;
+pub mod attention;
+pub mod cross_entropy;
+pub mod dtype;
+pub mod elementwise;
+pub mod embedding;
+pub mod error;
+pub mod grad_norm;
+pub mod lora_matmul;
+pub mod matmul;
+pub mod memory;
+pub mod rms_norm;
+pub mod rope;
+pub mod swiglu;
+
+pub use adamw::{AdamW, AdamWStep, AdamWTensor};
+pub use attention::{Attention, AttentionShape, Sequences};
+pub use cross_entropy::{CrossEntropy, IGNORE_INDEX};
+pub use dtype::DType;
+pub use elementwise::Elementwise;
+pub use embedding::Embedding;
+pub use error::{Code, Error, Result};
+pub use grad_norm::GradNorm;
+pub use lora_matmul::{Lora, LoraMatmul};
+pub use matmul::{Matmul, MatmulShape, Matrix, Storage};
+pub use memory::{Host, Memory, MemoryStats, View, ViewMut};
+pub use rms_norm::RmsNorm;
+pub use rope::{Rope, Rotation};
+pub use swiglu::Swiglu;
+
+/// Everything the engine asks of a device: the sum of the ops.
+pub trait Backend:
+    Elementwise
+    + Embedding
+    + RmsNorm
+    + Rope
+    + Attention
+    + Swiglu
+    + LoraMatmul
+    + CrossEntropy
+    + AdamW
+    + GradNorm
+{
+    /// Short name for logs and results: `cpu`, `cuda`.
+    fn name(&self) -> &'static str;
+}

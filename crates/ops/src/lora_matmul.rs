@@ -1,0 +1,67 @@
+//! `lora_matmul`: a frozen product with a low-rank adapter beside it.
+
+use crate::error::Result;
+use crate::matmul::{Matmul, MatmulShape, Matrix};
+use crate::memory::{View, ViewMut};
+
+/// An adapter `s · B A` of rank `r` on a weight `[n, k]`.
+#[derive(Debug)]
+pub struct Lora<'a, T> {
+    /// Rank.
+    pub r: usize,
+    /// `A[r, k]`, row-major binary32.
+    pub a: View<'a, T>,
+    /// `B[n, r]`, row-major binary32.
+    pub b: View<'a, T>,
+    /// `s`: alpha / r, or alpha / √r (rsLoRA).
+    pub scale: f32,
+}
+
+impl<T> Clone for Lora<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Lora<'_, T> {}
+
+/// Low-Rank Adaptation (Hu et al. 2021, arXiv:2106.09685), forward and backward of one adapted linear layer.
+///
+/// Forward saves `xa[m, r] = x Aᵀ`. Backward of the adapter alone never forms a gradient of the weight.
+/// Tolerance f32: as `matmul`. Edge sizes: those of `matmul` with r in 1, 2, 8, 16, 17, 64.
+pub trait LoraMatmul: Matmul {
+    /// `xa = x Aᵀ` and `y = x wᵀ (+ bias) + s · xa Bᵀ`; writes both.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when a window does not fit the shape.
+    fn lora_forward(
+        &self,
+        shape: MatmulShape,
+        x: View<'_, Self::Buffer>,
+        w: Matrix<'_, Self::Weight, Self::Buffer>,
+        bias: Option<View<'_, Self::Buffer>>,
+        lora: Lora<'_, Self::Buffer>,
+        xa: ViewMut<'_, Self::Buffer>,
+        y: ViewMut<'_, Self::Buffer>,
+    ) -> Result<()>;
+
+    /// `dyb[m, r] = s · dy B` (written, scratch), `db[n, r] += s · dyᵀ xa`, `da[r, k] += dybᵀ x`, and, where `dx` is
+    /// given, `dx = dy w + dyb A` (written, or accumulated when `accumulate`). Token sums run over fixed chunks of 256
+    /// rows combined in index order.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when a window does not fit the shape.
+    fn lora_backward(
+        &self,
+        shape: MatmulShape,
+        dy: View<'_, Self::Buffer>,
+        x: View<'_, Self::Buffer>,
+        xa: View<'_, Self::Buffer>,
+        w: Matrix<'_, Self::Weight, Self::Buffer>,
+        lora: Lora<'_, Self::Buffer>,
+        dyb: ViewMut<'_, Self::Buffer>,
+        da: ViewMut<'_, Self::Buffer>,
+        db: ViewMut<'_, Self::Buffer>,
+        dx: Option<ViewMut<'_, Self::Buffer>>,
+        accumulate: bool,
+    ) -> Result<()>;
+}

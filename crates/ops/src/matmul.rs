@@ -1,0 +1,112 @@
+//! `matmul`: products with a weight matrix stored `[n, k]` (out features, in features).
+
+use crate::error::Result;
+use crate::memory::{Host, Memory, View, ViewMut};
+
+/// A weight matrix `[n, k]`: frozen in the backend's own layout, or trained as a plain row-major buffer.
+#[derive(Debug)]
+pub enum Matrix<'a, W, T> {
+    /// Never receives a gradient; stored as the backend likes best.
+    Frozen(&'a W),
+    /// Row-major binary32.
+    Trained(View<'a, T>),
+}
+
+impl<W, T> Clone for Matrix<'_, W, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<W, T> Copy for Matrix<'_, W, T> {}
+
+/// How a frozen weight is held. Arithmetic is binary32 on the CPU whatever the storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Storage {
+    /// Four bytes a weight.
+    F32,
+    /// Two bytes a weight, rounded to nearest even.
+    Bf16,
+}
+
+/// Sizes of `y[m, n] = x[m, k] · w[n, k]ᵀ`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MatmulShape {
+    /// Rows of the activations (tokens).
+    pub m: usize,
+    /// Out features.
+    pub n: usize,
+    /// In features.
+    pub k: usize,
+}
+
+/// Products with a weight. Each output element is one chain of fused multiply-adds along the reduced axis in index
+/// order, so its bits depend neither on `m`, nor on the row's place, nor on the number of threads.
+///
+/// Tolerance f32: 2e-6 · √k relative to the largest output, forward and backward alike.
+/// Edge sizes: 0, 1, 13, 14, 15, 31, 32, 33, 127, 257 in each of m, n, k.
+pub trait Matmul: Memory {
+    /// A frozen weight in the backend's layout.
+    type Weight: Send + Sync;
+
+    /// Takes a row-major `[n, k]` matrix from the host. Never holds more than the source and the result.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when `host` is not `n·k` long, `OutOfMemory`.
+    fn prepare_weight(
+        &self,
+        n: usize,
+        k: usize,
+        host: Host<'_>,
+        storage: Storage,
+    ) -> Result<Self::Weight>;
+
+    /// Copies rows `first .. first + rows` of a frozen weight back, row-major binary32.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when the rows do not exist or `target` is not `rows·k` long.
+    fn read_weight(
+        &self,
+        weight: &Self::Weight,
+        first: usize,
+        rows: usize,
+        target: &mut [f32],
+    ) -> Result<()>;
+
+    /// `y[m, n] = x[m, k] · w[n, k]ᵀ (+ bias[n])`; writes.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when a window does not fit the shape.
+    fn matmul_forward(
+        &self,
+        shape: MatmulShape,
+        x: View<'_, Self::Buffer>,
+        w: Matrix<'_, Self::Weight, Self::Buffer>,
+        bias: Option<View<'_, Self::Buffer>>,
+        y: ViewMut<'_, Self::Buffer>,
+    ) -> Result<()>;
+
+    /// `dx[m, k] = dy[m, n] · w[n, k]`; writes, or accumulates when `accumulate`.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when a window does not fit the shape.
+    fn matmul_backward_input(
+        &self,
+        shape: MatmulShape,
+        dy: View<'_, Self::Buffer>,
+        w: Matrix<'_, Self::Weight, Self::Buffer>,
+        dx: ViewMut<'_, Self::Buffer>,
+        accumulate: bool,
+    ) -> Result<()>;
+
+    /// `dw[n, k] += dy[m, n]ᵀ · x[m, k]`; accumulates. Rows in fixed chunks of 256 combined in index order.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when a window does not fit the shape.
+    fn matmul_backward_weight(
+        &self,
+        shape: MatmulShape,
+        dy: View<'_, Self::Buffer>,
+        x: View<'_, Self::Buffer>,
+        dw: ViewMut<'_, Self::Buffer>,
+    ) -> Result<()>;
+}
