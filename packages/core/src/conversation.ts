@@ -1,0 +1,22 @@
+/** One turn of a conversation, in the form of the OpenAI and Hugging Face chat formats. */
+export interface Message {
+  /** `system`, `user`, `assistant`, `tool`, or whatever the chat template knows. */
+  role: string;
+  /** Text of the turn; null where an assistant turn holds tool calls only. */
+  content: string | null;
+  /** Tool calls of an assistant turn, passed to the template as they are. */
+  tool_calls?: unknown[];
+  /** False: this assistant turn is context and is not trained on. Default true. OpenAI's `weight: 0` is read as false. */
+  train?: boolean;
+  /** Every other field of the row's message reaches the template unchanged. */
+  [field: string]: unknown;
+}
+
+/** What a chat template renders. */
+export interface Conversation {
+  messages: Message[];
+  /** Tool definitions for the template's `tools` variable. */
+  tools?: unknown[];
+  /** Further variables for the template (Hugging Face's `chat_template_kwargs`). */
+  chatTemplateKwargs?: Record<string, unknown>;
+}

@@ -1,0 +1,116 @@
+import type { Batch, RowSums } from "./batch.ts";
+import type { GenerateOptions, TokenEvent } from "./generate.ts";
+import type { Tokenizer } from "./tokenizer.ts";
+
+/** What is minimised over the supervised tokens. */
+export type Objective = { type: "nll" };
+
+/** LoRA adapter to train (names of PEFT's LoraConfig). */
+export interface LoraOptions {
+  /** Rank. */
+  r: number;
+  /** Scale numerator: s = loraAlpha / r, or loraAlpha / √r with `useRslora`. */
+  loraAlpha: number;
+  /** `"all-linear"` (every linear layer but the head), or suffixes of module names such as `q_proj`. */
+  targetModules: "all-linear" | readonly string[];
+  /** Rank-stabilised scale (arXiv:2312.03732). */
+  useRslora: boolean;
+}
+
+/** AdamW constants (names of Hugging Face's TrainingArguments). */
+export interface OptimizerOptions {
+  adamBeta1: number;
+  adamBeta2: number;
+  adamEpsilon: number;
+  /** Decoupled; norms and biases are exempt. */
+  weightDecay: number;
+}
+
+/** What a training session is made of. */
+export interface SessionOptions {
+  /** A new LoRA adapter, a PEFT adapter folder to continue, or null for full fine-tuning. */
+  adapter: LoraOptions | { path: string } | null;
+  optimizer: OptimizerOptions;
+  /** Recompute layers in backward instead of keeping their activations. */
+  gradientCheckpointing: boolean;
+  /** Seeds the adapter's initial values. */
+  seed: number;
+}
+
+/** One group of trained tensors that share a learning rate and a weight decay. */
+export interface ParameterGroup {
+  name: string;
+  weightDecay: number;
+  /** Trained numbers in the group. */
+  parameters: number;
+}
+
+/** Facts about a session, fixed at its creation. */
+export interface SessionInfo {
+  backend: string;
+  threads: number;
+  /** Numbers in the model, adapter not counted. */
+  totalParameters: number;
+  /** Numbers that are trained. */
+  trainableParameters: number;
+  parameterGroups: ParameterGroup[];
+  /** Resolved adapter: its modules, sorted. Null for full fine-tuning. */
+  adapterModules: string[] | null;
+}
+
+/** Bytes held by the engine. */
+export interface MemoryUsage {
+  inUse: number;
+  peak: number;
+}
+
+/** Door B: batches go in and sums come back. Calls are carried out one after the other, off the event loop. */
+export interface TrainSession {
+  readonly info: SessionInfo;
+  /** Forward and backward of one packed batch; the gradient is added to what is there, as a sum, never a mean. */
+  accumulate(batch: Batch, options: { objective: Objective; step: number; seed: number }): Promise<RowSums>;
+  /**
+   * Divides the summed gradient by `denominator`, clips by global norm, takes one AdamW step and clears the gradient.
+   * `learningRates`: one per parameter group. `gradNorm` is the norm before clipping. A gradient that is not finite leaves
+   * every weight and moment untouched and gives `applied: false`.
+   */
+  update(options: { learningRates: Float64Array; maxGradNorm: number | null; denominator: number }): Promise<{ gradNorm: number; applied: boolean }>;
+  /** Loss of one packed batch without a gradient. */
+  evaluate(batch: Batch): Promise<RowSums>;
+  /** Continues prompts, all of them together, with a key-value cache. Leaves the training state untouched. */
+  generate(options: GenerateOptions): AsyncIterable<TokenEvent>;
+  /** Writes adapter or model, and optimizer state, into an existing folder (see `checkpoint` in the trainer). */
+  saveCheckpoint(dir: string): Promise<void>;
+  /** Reads what `saveCheckpoint` wrote. A mismatch leaves the session as it was. */
+  loadCheckpoint(dir: string): Promise<void>;
+  /** Writes a PEFT adapter folder, or `model.safetensors` after full fine-tuning. */
+  saveAdapter(dir: string): Promise<void>;
+  memory(): MemoryUsage;
+  /** Frees the engine's memory at once. Further calls reject with `DisposedError`. */
+  dispose(): void;
+}
+
+/** What can be known of a model from its configuration, before any weight is read. */
+export interface ModelInfo {
+  /** Where it was loaded from. */
+  path: string;
+  /** Model family, as `model_type` in config.json. */
+  modelType: string;
+  vocabSize: number;
+  hiddenSize: number;
+  numHiddenLayers: number;
+  /** Longest sequence the model was made for, in tokens. */
+  maxPositionEmbeddings: number;
+  /** Tokens that end a generation. */
+  eosTokenIds: number[];
+  /** Bytes of the weights as stored. */
+  weightBytes: number;
+}
+
+/** A model that is known but not yet in memory. */
+export interface LanguageModel {
+  readonly info: ModelInfo;
+  readonly tokenizer: Tokenizer;
+  /** Loads the weights and prepares training and generation. */
+  createSession(options: SessionOptions): Promise<TrainSession>;
+}
