@@ -30,7 +30,8 @@ export interface OptimizerOptions {
 export interface SessionOptions {
   /** A new LoRA adapter, a PEFT adapter folder to continue, or null for full fine-tuning. */
   adapter: LoraOptions | { path: string } | null;
-  optimizer: OptimizerOptions;
+  /** Null: nothing is trained; the session evaluates and generates. `adapter: null` is then the base model alone. */
+  optimizer: OptimizerOptions | null;
   /** Recompute layers in backward instead of keeping their activations. */
   gradientCheckpointing: boolean;
   /** Seeds the adapter's initial values. */
