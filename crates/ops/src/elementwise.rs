@@ -19,11 +19,5 @@ pub trait Elementwise: Memory {
     ///
     /// # Errors
     /// `ArgumentInvalid` when the windows are not `m·n` and `n` long.
-    fn sum_rows(
-        &self,
-        m: usize,
-        n: usize,
-        x: View<'_, Self::Buffer>,
-        y: ViewMut<'_, Self::Buffer>,
-    ) -> Result<()>;
+    fn sum_rows(&self, m: usize, n: usize, x: View<'_, Self::Buffer>, y: ViewMut<'_, Self::Buffer>) -> Result<()>;
 }

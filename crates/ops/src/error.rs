@@ -62,20 +62,12 @@ pub struct Error {
 impl Error {
     /// Builds an error from its three parts.
     pub fn new(code: Code, place: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            place: place.into(),
-            message: message.into(),
-        }
+        Self { code, place: place.into(), message: message.into() }
     }
 
     /// An argument that breaks an op's contract.
     pub fn argument(place: &str, expected: impl fmt::Display, got: impl fmt::Display) -> Self {
-        Self::new(
-            Code::ArgumentInvalid,
-            place,
-            format!("expected {expected}, got {got}"),
-        )
+        Self::new(Code::ArgumentInvalid, place, format!("expected {expected}, got {got}"))
     }
 }
 

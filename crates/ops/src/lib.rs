@@ -33,16 +33,7 @@ pub use swiglu::Swiglu;
 
 /// Everything the engine asks of a device: the sum of the ops.
 pub trait Backend:
-    Elementwise
-    + Embedding
-    + RmsNorm
-    + Rope
-    + Attention
-    + Swiglu
-    + LoraMatmul
-    + CrossEntropy
-    + AdamW
-    + GradNorm
+    Elementwise + Embedding + RmsNorm + Rope + Attention + Swiglu + LoraMatmul + CrossEntropy + AdamW + GradNorm
 {
     /// Short name for logs and results: `cpu`, `cuda`.
     fn name(&self) -> &'static str;

@@ -52,25 +52,13 @@ pub trait Matmul: Memory {
     ///
     /// # Errors
     /// `ArgumentInvalid` when `host` is not `n·k` long, `OutOfMemory`.
-    fn prepare_weight(
-        &self,
-        n: usize,
-        k: usize,
-        host: Host<'_>,
-        storage: Storage,
-    ) -> Result<Self::Weight>;
+    fn prepare_weight(&self, n: usize, k: usize, host: Host<'_>, storage: Storage) -> Result<Self::Weight>;
 
     /// Copies rows `first .. first + rows` of a frozen weight back, row-major binary32.
     ///
     /// # Errors
     /// `ArgumentInvalid` when the rows do not exist or `target` is not `rows·k` long.
-    fn read_weight(
-        &self,
-        weight: &Self::Weight,
-        first: usize,
-        rows: usize,
-        target: &mut [f32],
-    ) -> Result<()>;
+    fn read_weight(&self, weight: &Self::Weight, first: usize, rows: usize, target: &mut [f32]) -> Result<()>;
 
     /// `y[m, n] = x[m, k] · w[n, k]ᵀ (+ bias[n])`; writes.
     ///

@@ -170,8 +170,7 @@ pub trait Memory: Send + Sync + 'static {
     ///
     /// # Errors
     /// `ArgumentInvalid` on a mismatch.
-    fn copy(&self, source: View<'_, Self::Buffer>, target: ViewMut<'_, Self::Buffer>)
-    -> Result<()>;
+    fn copy(&self, source: View<'_, Self::Buffer>, target: ViewMut<'_, Self::Buffer>) -> Result<()>;
 
     /// Sets a window to zero.
     ///

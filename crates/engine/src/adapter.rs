@@ -1,0 +1,154 @@
+//! A LoRA adapter on a loaded decoder: attached new or from a PEFT folder, and written back.
+
+use std::path::Path;
+
+use tunesmith_formats::{AdapterConfig, F32Tensor, read_adapter, write_adapter};
+use tunesmith_ops::{Backend, Code, Error, Result};
+
+use crate::decoder::Decoder;
+use crate::families::names;
+use crate::linear::{Linear, LoraSlot};
+use crate::lora::{LoraOptions, initial_a};
+use crate::parameters::{Group, ParameterSpec, Parameters};
+
+/// What PEFT puts before a module's name.
+const PREFIX: &str = "base_model.model.";
+
+/// The adapter of a session.
+pub struct Adapter {
+    /// As adapter_config.json holds it.
+    pub config: AdapterConfig,
+    /// Adapted modules, in the model's order.
+    pub modules: Vec<String>,
+}
+
+/// Every linear module of a decoder with its name, in order; the head comes last.
+pub fn modules<B: Backend>(decoder: &mut Decoder<B>) -> Vec<(String, &mut Linear<B>)> {
+    let layers = decoder.layers.iter_mut().enumerate().flat_map(|(index, layer)| {
+        let prefix = names::layer(index);
+        let linears = names::PROJECTIONS.iter().zip(&mut layer.projections);
+        linears.map(move |(name, linear)| (format!("{prefix}{name}"), linear))
+    });
+    let head = (names::HEAD.to_owned(), &mut decoder.head.linear);
+    layers.chain([head]).collect()
+}
+
+/// Attaches a new adapter: A by PEFT's initial values, B zero.
+///
+/// # Errors
+/// `ArgumentInvalid` on options out of range or a target that matches nothing; `OutOfMemory`.
+pub fn attach_new<B: Backend>(
+    backend: &B,
+    decoder: &mut Decoder<B>,
+    parameters: &mut Parameters<B>,
+    options: &LoraOptions,
+    base_model: &str,
+    seed: u64,
+) -> Result<Adapter> {
+    let mut linears = modules(decoder);
+    let all: Vec<String> = linears.iter().map(|(name, _)| name.clone()).collect();
+    let chosen = options.resolve(&all, names::HEAD)?;
+    let chosen: Vec<String> = chosen.into_iter().map(str::to_owned).collect();
+    for (name, linear) in &mut linears {
+        let Some(number) = chosen.iter().position(|module| module == name) else {
+            continue;
+        };
+        let a = initial_a(seed, number as u32, options.r, linear.k);
+        let b = vec![0.0; linear.n * options.r];
+        attach(backend, parameters, name, linear, (options.r, options.scale()), &a, &b)?;
+    }
+    let mut endings: Vec<String> =
+        chosen.iter().filter_map(|module| module.rsplit('.').next().map(str::to_owned)).collect();
+    endings.sort_unstable();
+    endings.dedup();
+    Ok(Adapter {
+        config: AdapterConfig::lora(base_model, options.r, options.lora_alpha, options.use_rslora, endings),
+        modules: chosen,
+    })
+}
+
+/// Attaches the adapter of a PEFT folder, to be trained on or only used.
+///
+/// # Errors
+/// `FileMissing`, `FileInvalid`, `ModelUnsupported` as the folder gives; `ConfigInvalid` when it does not fit the model.
+pub fn attach_saved<B: Backend>(
+    backend: &B,
+    decoder: &mut Decoder<B>,
+    parameters: &mut Parameters<B>,
+    dir: &Path,
+) -> Result<Adapter> {
+    let (config, mut pairs) = read_adapter(dir)?;
+    let scale = config.scale();
+    let mut attached = Vec::new();
+    for (name, linear) in modules(decoder) {
+        let Some(place) = pairs.iter().position(|pair| pair.module == name) else {
+            continue;
+        };
+        let pair = pairs.swap_remove(place);
+        let r = config.r;
+        if pair.a.len() != r * linear.k || pair.b.len() != linear.n * r {
+            return Err(Error::new(
+                Code::ConfigInvalid,
+                name,
+                format!(
+                    "expected an adapter of rank {r} on a [{}, {}] matrix, got A with {} and B with {} values; it belongs to another model",
+                    linear.n,
+                    linear.k,
+                    pair.a.len(),
+                    pair.b.len()
+                ),
+            ));
+        }
+        attach(backend, parameters, &name, linear, (r, scale), &pair.a, &pair.b)?;
+        attached.push(name);
+    }
+    if let Some(pair) = pairs.first() {
+        return Err(Error::new(
+            Code::ConfigInvalid,
+            dir.display().to_string(),
+            format!(
+                "expected adapters on modules of this model, got one on {}; it belongs to another model",
+                pair.module
+            ),
+        ));
+    }
+    Ok(Adapter { config, modules: attached })
+}
+
+fn attach<B: Backend>(
+    backend: &B,
+    parameters: &mut Parameters<B>,
+    module: &str,
+    linear: &mut Linear<B>,
+    (r, scale): (usize, f32),
+    a: &[f32],
+    b: &[f32],
+) -> Result<()> {
+    let spec = |part: &str, shape: [usize; 2]| ParameterSpec {
+        name: format!("{PREFIX}{module}.{part}.weight"),
+        shape: shape.to_vec(),
+        group: Group::Decay,
+    };
+    linear.lora = Some(LoraSlot {
+        a: parameters.add(backend, spec("lora_A", [r, linear.k]), a)?,
+        b: parameters.add(backend, spec("lora_B", [linear.n, r]), b)?,
+        r,
+        scale,
+    });
+    Ok(())
+}
+
+/// Writes a PEFT adapter folder.
+///
+/// # Errors
+/// `NonFinite` when a value is not finite, `Io`.
+pub fn save<B: Backend>(backend: &B, parameters: &Parameters<B>, adapter: &Adapter, dir: &Path) -> Result<()> {
+    let host = crate::checkpoint::read_parameters(backend, parameters)?;
+    let tensors: Vec<F32Tensor<'_>> = parameters
+        .specs()
+        .iter()
+        .zip(&host)
+        .map(|(spec, data)| F32Tensor { name: spec.name.clone(), shape: spec.shape.clone(), data })
+        .collect();
+    write_adapter(dir, &adapter.config, &tensors)
+}

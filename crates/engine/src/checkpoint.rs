@@ -1,0 +1,142 @@
+//! What a step leaves behind: parameters and optimizer state, as safetensors.
+//!
+//! The random numbers are counters and the rest of the state belongs to the trainer, so this is all the engine has to save.
+
+use std::path::Path;
+
+use tunesmith_formats::{F32Tensor, SafetensorsFile, TensorSource, write_safetensors};
+use tunesmith_ops::{Backend, Code, Error, Host, Memory, Result, View, ViewMut};
+
+use crate::optimizer::Optimizer;
+use crate::parameters::{ParameterSpec, Parameters};
+
+/// File of the moments.
+pub const OPTIMIZER_FILE: &str = "optimizer.safetensors";
+/// File of the weights after full fine-tuning.
+pub const MODEL_FILE: &str = "model.safetensors";
+/// File of a PEFT adapter's weights.
+pub const ADAPTER_FILE: &str = "adapter_model.safetensors";
+
+const STEP: &str = "step";
+
+/// Copies every parameter to the host.
+///
+/// # Errors
+/// `NonFinite`: a file with NaN or infinity is never written.
+pub fn read_parameters<B: Backend>(backend: &B, parameters: &Parameters<B>) -> Result<Vec<Vec<f32>>> {
+    parameters
+        .ids()
+        .zip(parameters.specs())
+        .map(|(id, spec)| {
+            let host = parameters.read(backend, id)?;
+            match host.iter().position(|value| !value.is_finite()) {
+                None => Ok(host),
+                Some(place) => Err(Error::new(
+                    Code::NonFinite,
+                    &spec.name,
+                    format!("expected finite values to save, got {} at {place}; nothing was written", host[place]),
+                )),
+            }
+        })
+        .collect()
+}
+
+/// Writes all parameters to one file under their own names.
+///
+/// # Errors
+/// `NonFinite`, `Io`.
+pub fn save_parameters<B: Backend>(backend: &B, parameters: &Parameters<B>, path: &Path) -> Result<()> {
+    let host = read_parameters(backend, parameters)?;
+    let tensors: Vec<F32Tensor<'_>> =
+        parameters.specs().iter().zip(&host).map(|(spec, data)| tensor(spec.name.clone(), spec, data)).collect();
+    write_safetensors(path, &tensors)
+}
+
+/// Writes the moments (`exp_avg.NAME`, `exp_avg_sq.NAME`, PyTorch's names) and the number of steps.
+///
+/// # Errors
+/// `Io`.
+pub fn save_optimizer<B: Backend>(
+    backend: &B,
+    parameters: &Parameters<B>,
+    optimizer: &Optimizer<B>,
+    path: &Path,
+) -> Result<()> {
+    let step = [optimizer.step as f32];
+    let mut moments = Vec::new();
+    for ((spec, first), second) in
+        parameters.specs().iter().zip(&optimizer.first_moments).zip(&optimizer.second_moments)
+    {
+        for (part, buffer) in [("exp_avg", first), ("exp_avg_sq", second)] {
+            let mut host = vec![0.0; spec.len()];
+            backend.read(View::new(buffer, 0, spec.len()), &mut host)?;
+            moments.push((format!("{part}.{}", spec.name), spec, host));
+        }
+    }
+    let mut tensors: Vec<F32Tensor<'_>> =
+        moments.iter().map(|(name, spec, host)| tensor(name.clone(), spec, host)).collect();
+    tensors.push(F32Tensor { name: STEP.to_owned(), shape: vec![1], data: &step });
+    write_safetensors(path, &tensors)
+}
+
+fn tensor<'a>(name: String, spec: &ParameterSpec, data: &'a [f32]) -> F32Tensor<'a> {
+    F32Tensor { name, shape: spec.shape.clone(), data }
+}
+
+/// Reads back what the two functions above wrote. Everything is read and checked before anything is changed.
+///
+/// # Errors
+/// `CheckpointInvalid` naming the tensor that is missing or of another shape; the errors of reading a file.
+pub fn load<B: Backend>(
+    backend: &B,
+    parameters: &mut Parameters<B>,
+    optimizer: &mut Optimizer<B>,
+    parameter_file: &Path,
+    optimizer_file: &Path,
+) -> Result<()> {
+    let saved = SafetensorsFile::open(parameter_file)?;
+    let state = SafetensorsFile::open(optimizer_file)?;
+    let specs = parameters.specs().to_vec();
+    let expect = |source: &SafetensorsFile, prefix: &str| {
+        specs
+            .iter()
+            .map(|spec| read(source, &format!("{prefix}{}", spec.name), &spec.shape))
+            .collect::<Result<Vec<_>>>()
+    };
+    let values = expect(&saved, "")?;
+    let first = expect(&state, "exp_avg.")?;
+    let second = expect(&state, "exp_avg_sq.")?;
+    let step = read(&state, STEP, &[1])?[0] as u64;
+
+    for (id, host) in parameters.ids().zip(&values) {
+        parameters.write(backend, id, host)?;
+    }
+    restore(backend, &mut optimizer.first_moments, &first)?;
+    restore(backend, &mut optimizer.second_moments, &second)?;
+    optimizer.step = step;
+    Ok(())
+}
+
+fn read(source: &SafetensorsFile, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+    if !source.contains(name) {
+        return Err(mismatch(name, format!("expected shape {shape:?}, got no such tensor")));
+    }
+    let tensor = source.get(name)?;
+    if tensor.shape != shape {
+        return Err(mismatch(name, format!("expected shape {shape:?}, got {:?}", tensor.shape)));
+    }
+    let mut host = Vec::new();
+    tensor.to_f32(&mut host)?;
+    Ok(host)
+}
+
+fn mismatch(name: &str, message: String) -> Error {
+    Error::new(Code::CheckpointInvalid, name, message + "; the checkpoint is of another model or adapter")
+}
+
+fn restore<B: Memory>(backend: &B, buffers: &mut [B::Buffer], hosts: &[Vec<f32>]) -> Result<()> {
+    for (buffer, host) in buffers.iter_mut().zip(hosts) {
+        backend.write(Host::F32(host), ViewMut::new(buffer, 0, host.len()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,219 @@
+//! The decoder of every family: embedding, layers, head. Forward, backward, and what is kept between them.
+
+use tunesmith_ops::{Backend, Memory, Result, View, ViewMut};
+
+use crate::batch::Pass;
+use crate::config::ModelConfig;
+use crate::kv_cache::KvCache;
+use crate::layer::{Layer, Rotary, Saved, Scratch};
+use crate::linear::{Backward, Weight};
+use crate::loss::{Head, HeadScratch, HiddenGradient, SequenceSums, Supervised};
+use crate::parameters::Parameters;
+use crate::recompute::Keep;
+use crate::workspace::Slab;
+
+/// A model in memory.
+pub struct Decoder<B: Backend> {
+    /// Sizes and switches.
+    pub config: ModelConfig,
+    /// `[vocabulary, d]`.
+    pub embedding: Weight<B>,
+    /// In order.
+    pub layers: Vec<Layer<B>>,
+    /// Final norm and head.
+    pub head: Head<B>,
+    /// Angles.
+    pub rotary: Rotary<B>,
+}
+
+/// Every buffer a pass needs, kept from step to step.
+pub struct Activations<B: Memory> {
+    /// Inputs of the layers and, last, the hidden states.
+    inputs: Vec<Slab<B>>,
+    saved: Vec<Saved<B>>,
+    scratch: Scratch<B>,
+    head: HeadScratch<B>,
+    d_hidden: Slab<B>,
+}
+
+impl<B: Memory> Activations<B> {
+    /// Empty buffers for a model of `layers` layers under a policy.
+    pub fn new(backend: &B, layers: usize, keep: Keep) -> Self {
+        Self {
+            inputs: (0..keep.inputs(layers)).map(|_| Slab::new(backend)).collect(),
+            saved: (0..keep.saved(layers)).map(|_| Saved::new(backend)).collect(),
+            scratch: Scratch::new(backend),
+            head: HeadScratch::new(backend),
+            d_hidden: Slab::new(backend),
+        }
+    }
+}
+
+impl<B: Backend> Decoder<B> {
+    /// Runs all layers. The hidden states lie in the activations afterwards.
+    ///
+    /// # Errors
+    /// Whatever the backend fails with.
+    fn forward(
+        &self,
+        backend: &B,
+        parameters: &Parameters<B>,
+        pass: &Pass<B>,
+        mut cache: Option<&mut KvCache<B>>,
+        keep: Keep,
+        activations: &mut Activations<B>,
+    ) -> Result<()> {
+        let (t, d) = (pass.tokens(), self.config.hidden);
+        backend.embedding_forward(
+            self.config.vocab,
+            d,
+            self.embedding.matrix(parameters),
+            View::new(&pass.ids, 0, t),
+            activations.inputs[0].write(backend, t * d)?,
+        )?;
+        for index in 0..self.layers.len() {
+            let cache = cache.as_deref_mut().map(|cache| (cache, index));
+            self.layer_forward(backend, parameters, pass, cache, keep, index, activations)?;
+        }
+        Ok(())
+    }
+
+    fn layer_forward(
+        &self,
+        backend: &B,
+        parameters: &Parameters<B>,
+        pass: &Pass<B>,
+        cache: Option<(&mut KvCache<B>, usize)>,
+        keep: Keep,
+        index: usize,
+        activations: &mut Activations<B>,
+    ) -> Result<()> {
+        let len = pass.tokens() * self.config.hidden;
+        let places = [keep.input_of(index), keep.input_of(index + 1)];
+        let [x, y] = activations
+            .inputs
+            .get_disjoint_mut(places)
+            .map_err(|_| crate::internal("decoder", "two different slabs for a layer"))?;
+        self.layers[index].forward(
+            backend,
+            parameters,
+            &self.rotary,
+            pass,
+            cache,
+            x.view(len)?,
+            &mut activations.saved[keep.saved_of(index)],
+            &mut activations.scratch,
+            y.write(backend, len)?,
+        )
+    }
+
+    /// Loss sums without a gradient.
+    ///
+    /// # Errors
+    /// Whatever the backend fails with.
+    pub fn evaluate(
+        &self,
+        backend: &B,
+        parameters: &Parameters<B>,
+        pass: &Pass<B>,
+        supervised: &Supervised,
+        activations: &mut Activations<B>,
+    ) -> Result<Vec<SequenceSums>> {
+        let keep = Keep::Nothing;
+        self.forward(backend, parameters, pass, None, keep, activations)?;
+        let hidden = &activations.inputs[keep.input_of(self.layers.len())];
+        let hidden = hidden.view(pass.tokens() * self.config.hidden)?;
+        self.head.loss(backend, parameters, hidden, supervised, &mut activations.head, None)
+    }
+
+    /// Logits on the host of the given rows of a pass, appending to a cache where one is given.
+    ///
+    /// # Errors
+    /// Whatever the backend fails with.
+    pub fn logits(
+        &self,
+        backend: &B,
+        parameters: &Parameters<B>,
+        pass: &Pass<B>,
+        cache: Option<&mut KvCache<B>>,
+        rows: &[i32],
+        activations: &mut Activations<B>,
+    ) -> Result<Vec<f32>> {
+        let keep = Keep::Nothing;
+        self.forward(backend, parameters, pass, cache, keep, activations)?;
+        let hidden = &activations.inputs[keep.input_of(self.layers.len())];
+        let hidden = hidden.view(pass.tokens() * self.config.hidden)?;
+        self.head.logits(backend, parameters, hidden, rows, &mut activations.head)
+    }
+
+    /// Loss sums, and the gradient of their weighted loss added for every trained tensor.
+    ///
+    /// # Errors
+    /// Whatever the backend fails with.
+    pub fn accumulate(
+        &self,
+        backend: &B,
+        grads: &mut Backward<'_, B>,
+        pass: &Pass<B>,
+        supervised: &Supervised,
+        keep: Keep,
+        activations: &mut Activations<B>,
+    ) -> Result<Vec<SequenceSums>> {
+        let parameters = grads.parameters;
+        self.forward(backend, parameters, pass, None, keep, activations)?;
+        let len = pass.tokens() * self.config.hidden;
+        activations.d_hidden.reserve(backend, len)?;
+        let sums = self.head.loss(
+            backend,
+            parameters,
+            activations.inputs[keep.input_of(self.layers.len())].view(len)?,
+            supervised,
+            &mut activations.head,
+            Some(HiddenGradient { pass: grads, d_hidden: activations.d_hidden.view_mut(len)? }),
+        )?;
+        self.layers_backward(backend, grads, pass, keep, activations)?;
+        Ok(sums)
+    }
+
+    fn layers_backward(
+        &self,
+        backend: &B,
+        grads: &mut Backward<'_, B>,
+        pass: &Pass<B>,
+        keep: Keep,
+        activations: &mut Activations<B>,
+    ) -> Result<()> {
+        let (t, d) = (pass.tokens(), self.config.hidden);
+        let embedding_trained = matches!(self.embedding, Weight::Trained(_));
+        let lowest = if embedding_trained {
+            0
+        } else {
+            let trained = self.layers.iter().position(Layer::is_trained);
+            trained.unwrap_or(self.layers.len())
+        };
+        for index in (lowest..self.layers.len()).rev() {
+            if keep == Keep::Inputs {
+                let parameters = grads.parameters;
+                self.layer_forward(backend, parameters, pass, None, keep, index, activations)?;
+            }
+            self.layers[index].backward(
+                backend,
+                grads,
+                &self.rotary,
+                pass,
+                activations.inputs[keep.input_of(index)].view(t * d)?,
+                &mut activations.saved[keep.saved_of(index)],
+                &mut activations.scratch,
+                activations.d_hidden.view_mut(t * d)?,
+                index > lowest || embedding_trained,
+            )?;
+        }
+        if let Weight::Trained(id) = &self.embedding {
+            let target: ViewMut<'_, B::Buffer> = grads.gradients.of(*id);
+            let ids = View::new(&pass.ids, 0, t);
+            let dy = activations.d_hidden.view(t * d)?;
+            backend.embedding_backward(self.config.vocab, d, dy, ids, target)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,282 @@
+//! Final norm, head and cross-entropy over the supervised rows only, in chunks: logits never exist whole.
+//!
+//! `-Σ log P(y_t | y_<t)` with the shift done here: the hidden row at position t − 1 predicts the label at t. Rows whose
+//! label is ignored are not gathered, so they cost nothing and their gradient is exactly zero.
+
+use tunesmith_ops::{Backend, DType, Host, IGNORE_INDEX, Matrix, Memory, Result, View, ViewMut};
+
+use crate::batch::Batch;
+use crate::linear::{Backward, Linear};
+use crate::norm::Norm;
+use crate::parameters::Parameters;
+use crate::workspace::Slab;
+
+/// Bytes of logits alive at once.
+const CHUNK_BYTES: usize = 64 << 20;
+
+/// Sums of one sequence; means are the caller's.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct SequenceSums {
+    /// Σ weight · nll, nats.
+    pub loss: f64,
+    /// Σ weight.
+    pub weight: f64,
+    /// Σ entropy, nats.
+    pub entropy: f64,
+    /// Supervised tokens.
+    pub tokens: u32,
+    /// Supervised tokens predicted first.
+    pub correct: u32,
+}
+
+/// The rows of a batch that carry a loss.
+#[derive(Debug, Default)]
+pub struct Supervised {
+    rows: Vec<i32>,
+    labels: Vec<i32>,
+    weights: Vec<f32>,
+    sequences: Vec<usize>,
+    sequence_count: usize,
+}
+
+impl Supervised {
+    /// Picks them out of a checked batch. The first token of a sequence has nothing before it and never counts.
+    pub fn of(batch: &Batch<'_>) -> Self {
+        let mut picked = Self { sequence_count: batch.sequence_starts.len() - 1, ..Self::default() };
+        for (sequence, bounds) in batch.sequence_starts.windows(2).enumerate() {
+            for t in bounds[0] + 1..bounds[1] {
+                let label = batch.labels[t as usize];
+                if label != IGNORE_INDEX {
+                    picked.rows.push(t - 1);
+                    picked.labels.push(label);
+                    picked.weights.push(batch.weights.map_or(1.0, |w| w[t as usize]));
+                    picked.sequences.push(sequence);
+                }
+            }
+        }
+        picked
+    }
+
+    fn sums(&self, per_row: &RowValues) -> Vec<SequenceSums> {
+        let mut sums = vec![SequenceSums::default(); self.sequence_count];
+        for (i, sequence) in self.sequences.iter().enumerate() {
+            let sum = &mut sums[*sequence];
+            let weight = f64::from(self.weights[i]);
+            sum.loss += weight * f64::from(per_row.nll[i]);
+            sum.weight += weight;
+            sum.entropy += f64::from(per_row.entropy[i]);
+            sum.tokens += 1;
+            sum.correct += u32::from(per_row.correct[i] > 0.5);
+        }
+        sums
+    }
+}
+
+struct RowValues {
+    nll: Vec<f32>,
+    entropy: Vec<f32>,
+    correct: Vec<f32>,
+}
+
+/// The end of the decoder.
+pub struct Head<B: Backend> {
+    /// Final norm.
+    pub norm: Norm<B>,
+    /// `[vocabulary, d]`.
+    pub linear: Linear<B>,
+}
+
+/// Buffers of the head, reused between steps.
+pub struct HeadScratch<B: Memory> {
+    gathered: Slab<B>,
+    normed: Slab<B>,
+    rstd: Slab<B>,
+    logits: Slab<B>,
+    xa: Slab<B>,
+    d_normed: Slab<B>,
+    d_gathered: Slab<B>,
+    nll: Slab<B>,
+    entropy: Slab<B>,
+    correct: Slab<B>,
+}
+
+impl<B: Memory> HeadScratch<B> {
+    /// Empty.
+    pub fn new(backend: &B) -> Self {
+        let slab = || Slab::new(backend);
+        let f32_slab = || Slab::of(DType::F32);
+        Self {
+            gathered: slab(),
+            normed: slab(),
+            rstd: slab(),
+            logits: slab(),
+            xa: slab(),
+            d_normed: slab(),
+            d_gathered: slab(),
+            nll: f32_slab(),
+            entropy: f32_slab(),
+            correct: f32_slab(),
+        }
+    }
+}
+
+/// Where the gradient of the hidden states goes.
+pub struct HiddenGradient<'a, 'b, B: Memory> {
+    /// Trained tensors and their gradients.
+    pub pass: &'a mut Backward<'b, B>,
+    /// `[t, d]`, written.
+    pub d_hidden: ViewMut<'a, B::Buffer>,
+}
+
+impl<B: Backend> Head<B> {
+    /// Loss sums per sequence, and with `gradient` everything backward of the head.
+    ///
+    /// # Errors
+    /// Whatever the backend fails with.
+    pub fn loss(
+        &self,
+        backend: &B,
+        parameters: &Parameters<B>,
+        hidden: View<'_, B::Buffer>,
+        supervised: &Supervised,
+        scratch: &mut HeadScratch<B>,
+        mut gradient: Option<HiddenGradient<'_, '_, B>>,
+    ) -> Result<Vec<SequenceSums>> {
+        let (d, v, m) = (self.norm.d, self.linear.n, supervised.rows.len());
+        if let Some(gradient) = &mut gradient {
+            backend.clear(gradient.d_hidden.reborrow())?;
+        }
+        if m == 0 {
+            return Ok(vec![SequenceSums::default(); supervised.sequence_count]);
+        }
+        let rows = backend.upload(Host::I32(&supervised.rows))?;
+        let labels = backend.upload(Host::I32(&supervised.labels))?;
+        let weights = backend.upload(Host::F32(&supervised.weights))?;
+        let rows = View::new(&rows, 0, m);
+        self.gather_and_norm(backend, parameters, hidden, rows, m, scratch)?;
+        for slab in [&mut scratch.nll, &mut scratch.entropy, &mut scratch.correct] {
+            slab.reserve(backend, m)?;
+        }
+        if gradient.is_some() {
+            scratch.d_normed.reserve(backend, m * d)?;
+        }
+
+        // A multiple of 64 rows, from the sizes alone, so that the chunks are the same on every machine.
+        let chunk = (CHUNK_BYTES / (4 * v) / 64 * 64).clamp(64, 4096);
+        for first in (0..m).step_by(chunk) {
+            let count = chunk.min(m - first);
+            let x = scratch.normed.view(m * d)?.part(first * d, count * d)?;
+            let logits = scratch.logits.write(backend, count * v)?;
+            self.linear.forward(backend, parameters, count, x, &mut scratch.xa, logits)?;
+            backend.cross_entropy(
+                count,
+                v,
+                scratch.logits.view_mut(count * v)?,
+                View::new(&labels, first, count),
+                gradient.is_some().then(|| View::new(&weights, first, count)),
+                scratch.nll.view_mut(m)?.part(first, count)?,
+                scratch.entropy.view_mut(m)?.part(first, count)?,
+                scratch.correct.view_mut(m)?.part(first, count)?,
+            )?;
+            if let Some(gradient) = &mut gradient {
+                self.linear.backward(
+                    backend,
+                    gradient.pass,
+                    count,
+                    scratch.logits.view(count * v)?,
+                    x,
+                    &scratch.xa,
+                    Some(scratch.d_normed.view_mut(m * d)?.part(first * d, count * d)?),
+                    false,
+                )?;
+            }
+        }
+        if let Some(gradient) = gradient {
+            self.scatter_back(backend, gradient, rows, m, scratch)?;
+        }
+        Ok(supervised.sums(&read_rows(backend, scratch, m)?))
+    }
+
+    /// Logits `[m, vocabulary]` of the given hidden rows, on the host: for choosing the next token.
+    ///
+    /// # Errors
+    /// Whatever the backend fails with.
+    pub fn logits(
+        &self,
+        backend: &B,
+        parameters: &Parameters<B>,
+        hidden: View<'_, B::Buffer>,
+        rows: &[i32],
+        scratch: &mut HeadScratch<B>,
+    ) -> Result<Vec<f32>> {
+        let (d, v, m) = (self.norm.d, self.linear.n, rows.len());
+        let rows = backend.upload(Host::I32(rows))?;
+        let rows = View::new(&rows, 0, m);
+        self.gather_and_norm(backend, parameters, hidden, rows, m, scratch)?;
+        let logits = scratch.logits.write(backend, m * v)?;
+        let x = scratch.normed.view(m * d)?;
+        self.linear.forward(backend, parameters, m, x, &mut scratch.xa, logits)?;
+        let mut host = vec![0.0; m * v];
+        backend.read(scratch.logits.view(m * v)?, &mut host)?;
+        Ok(host)
+    }
+
+    fn gather_and_norm(
+        &self,
+        backend: &B,
+        parameters: &Parameters<B>,
+        hidden: View<'_, B::Buffer>,
+        rows: View<'_, B::Buffer>,
+        m: usize,
+        scratch: &mut HeadScratch<B>,
+    ) -> Result<()> {
+        let d = self.norm.d;
+        backend.embedding_forward(
+            hidden.len / d,
+            d,
+            Matrix::Trained(hidden),
+            rows,
+            scratch.gathered.write(backend, m * d)?,
+        )?;
+        self.norm.forward(
+            backend,
+            parameters,
+            m,
+            scratch.gathered.view(m * d)?,
+            &mut scratch.rstd,
+            scratch.normed.write(backend, m * d)?,
+        )
+    }
+
+    fn scatter_back(
+        &self,
+        backend: &B,
+        gradient: HiddenGradient<'_, '_, B>,
+        rows: View<'_, B::Buffer>,
+        m: usize,
+        scratch: &mut HeadScratch<B>,
+    ) -> Result<()> {
+        let d = self.norm.d;
+        self.norm.backward(
+            backend,
+            gradient.pass,
+            m,
+            scratch.d_normed.view(m * d)?,
+            scratch.gathered.view(m * d)?,
+            &scratch.rstd,
+            scratch.d_gathered.write(backend, m * d)?,
+            false,
+        )?;
+        let t = gradient.d_hidden.len / d;
+        backend.embedding_backward(t, d, scratch.d_gathered.view(m * d)?, rows, gradient.d_hidden)
+    }
+}
+
+fn read_rows<B: Backend>(backend: &B, scratch: &HeadScratch<B>, m: usize) -> Result<RowValues> {
+    let read = |slab: &Slab<B>| {
+        let mut host = vec![0.0; m];
+        backend.read(slab.view(m)?, &mut host)?;
+        Ok(host)
+    };
+    Ok(RowValues { nll: read(&scratch.nll)?, entropy: read(&scratch.entropy)?, correct: read(&scratch.correct)? })
+}

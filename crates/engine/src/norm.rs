@@ -1,0 +1,63 @@
+//! RMSNorm with a frozen or trained scale.
+
+use tunesmith_ops::{Backend, Result, View, ViewMut};
+
+use crate::linear::{Backward, Vector};
+use crate::parameters::Parameters;
+use crate::workspace::Slab;
+
+/// Normalises rows of `d`.
+pub struct Norm<B: Backend> {
+    /// Row length.
+    pub d: usize,
+    /// Added to the mean of squares.
+    pub eps: f32,
+    /// `[d]`.
+    pub scale: Vector<B>,
+}
+
+impl<B: Backend> Norm<B> {
+    /// Writes `y[m, d]` and keeps `rstd[m]`.
+    ///
+    /// # Errors
+    /// Whatever the backend fails with.
+    pub fn forward(
+        &self,
+        backend: &B,
+        parameters: &Parameters<B>,
+        m: usize,
+        x: View<'_, B::Buffer>,
+        rstd: &mut Slab<B>,
+        y: ViewMut<'_, B::Buffer>,
+    ) -> Result<()> {
+        backend.rms_norm_forward(m, self.d, self.eps, x, self.scale.view(parameters), y, rstd.write(backend, m)?)
+    }
+
+    /// Writes or accumulates `dx`, and adds the scale's gradient where it is trained.
+    ///
+    /// # Errors
+    /// Whatever the backend fails with.
+    pub fn backward(
+        &self,
+        backend: &B,
+        pass: &mut Backward<'_, B>,
+        m: usize,
+        dy: View<'_, B::Buffer>,
+        x: View<'_, B::Buffer>,
+        rstd: &Slab<B>,
+        dx: ViewMut<'_, B::Buffer>,
+        accumulate: bool,
+    ) -> Result<()> {
+        backend.rms_norm_backward(
+            m,
+            self.d,
+            dy,
+            x,
+            self.scale.view(pass.parameters),
+            rstd.view(m)?,
+            dx,
+            accumulate,
+            self.scale.gradient(pass.gradients),
+        )
+    }
+}

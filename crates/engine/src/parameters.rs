@@ -1,0 +1,168 @@
+//! The tensors that are trained: value, gradient, group. Everything else in the model is frozen.
+
+use tunesmith_ops::{DType, Host, Memory, Result, View, ViewMut};
+
+/// Index of a trained tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ParameterId(pub(crate) usize);
+
+/// Learning rate and weight decay are chosen per group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// Matrices: decayed.
+    Decay,
+    /// Norm scales and biases: not decayed (Hugging Face Trainer's rule).
+    NoDecay,
+}
+
+impl Group {
+    /// All groups, in the order of the learning rates given to an update.
+    pub const ALL: [Self; 2] = [Self::Decay, Self::NoDecay];
+
+    /// Name shown to the user.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Decay => "decay",
+            Self::NoDecay => "no_decay",
+        }
+    }
+}
+
+/// One trained tensor as files know it.
+#[derive(Debug, Clone)]
+pub struct ParameterSpec {
+    /// Name in the file it is saved to.
+    pub name: String,
+    /// Shape, row-major.
+    pub shape: Vec<usize>,
+    /// Its group.
+    pub group: Group,
+}
+
+impl ParameterSpec {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// True for a tensor without elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Values of the trained tensors, binary32.
+pub struct Parameters<B: Memory> {
+    specs: Vec<ParameterSpec>,
+    values: Vec<B::Buffer>,
+}
+
+impl<B: Memory> Default for Parameters<B> {
+    fn default() -> Self {
+        Self { specs: Vec::new(), values: Vec::new() }
+    }
+}
+
+impl<B: Memory> Parameters<B> {
+    /// Adds a tensor with its first values.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn add(&mut self, backend: &B, spec: ParameterSpec, values: &[f32]) -> Result<ParameterId> {
+        self.values.push(backend.upload(Host::F32(values))?);
+        self.specs.push(spec);
+        Ok(ParameterId(self.specs.len() - 1))
+    }
+
+    /// Number of tensors.
+    pub fn count(&self) -> usize {
+        self.specs.len()
+    }
+
+    /// Every tensor's description, in order.
+    pub fn specs(&self) -> &[ParameterSpec] {
+        &self.specs
+    }
+
+    /// The value of a tensor.
+    pub fn value(&self, id: ParameterId) -> View<'_, B::Buffer> {
+        View::new(&self.values[id.0], 0, self.specs[id.0].len())
+    }
+
+    /// Descriptions with writable values, for the optimizer.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&ParameterSpec, ViewMut<'_, B::Buffer>)> {
+        self.specs.iter().zip(&mut self.values).map(|(spec, value)| (spec, ViewMut::new(value, 0, spec.len())))
+    }
+
+    /// Copies a tensor to the host.
+    ///
+    /// # Errors
+    /// Whatever the backend's copy fails with.
+    pub fn read(&self, backend: &B, id: ParameterId) -> Result<Vec<f32>> {
+        let mut host = vec![0.0; self.specs[id.0].len()];
+        backend.read(self.value(id), &mut host)?;
+        Ok(host)
+    }
+
+    /// Replaces the values of a tensor.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` on another length.
+    pub fn write(&mut self, backend: &B, id: ParameterId, values: &[f32]) -> Result<()> {
+        let len = self.specs[id.0].len();
+        backend.write(Host::F32(values), ViewMut::new(&mut self.values[id.0], 0, len))
+    }
+
+    /// Ids of all tensors, in order.
+    pub fn ids(&self) -> impl Iterator<Item = ParameterId> + use<B> {
+        (0..self.specs.len()).map(ParameterId)
+    }
+}
+
+/// Summed gradients, one per trained tensor.
+pub struct Gradients<B: Memory> {
+    buffers: Vec<B::Buffer>,
+    lengths: Vec<usize>,
+}
+
+impl<B: Memory> Gradients<B> {
+    /// Zero gradients for every tensor.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn new(backend: &B, parameters: &Parameters<B>) -> Result<Self> {
+        let lengths: Vec<usize> = parameters.specs().iter().map(ParameterSpec::len).collect();
+        let buffers = lengths.iter().map(|len| backend.zeros(DType::F32, *len)).collect::<Result<_>>()?;
+        Ok(Self { buffers, lengths })
+    }
+
+    /// The gradient of a tensor, to add to.
+    pub fn of(&mut self, id: ParameterId) -> ViewMut<'_, B::Buffer> {
+        ViewMut::new(&mut self.buffers[id.0], 0, self.lengths[id.0])
+    }
+
+    /// The gradients of two different tensors, to add to.
+    pub fn pair(&mut self, a: ParameterId, b: ParameterId) -> (ViewMut<'_, B::Buffer>, ViewMut<'_, B::Buffer>) {
+        let (low, high) = if a < b { (a, b) } else { (b, a) };
+        let (left, right) = self.buffers.split_at_mut(high.0);
+        let low_view = ViewMut::new(&mut left[low.0], 0, self.lengths[low.0]);
+        let high_view = ViewMut::new(&mut right[0], 0, self.lengths[high.0]);
+        if a < b { (low_view, high_view) } else { (high_view, low_view) }
+    }
+
+    /// Read-only windows on all gradients.
+    pub fn views(&self) -> Vec<View<'_, B::Buffer>> {
+        self.buffers.iter().zip(&self.lengths).map(|(buffer, len)| View::new(buffer, 0, *len)).collect()
+    }
+
+    /// Sets every gradient to zero.
+    ///
+    /// # Errors
+    /// Whatever the backend fails with.
+    pub fn clear(&mut self, backend: &B) -> Result<()> {
+        for (buffer, len) in self.buffers.iter_mut().zip(&self.lengths) {
+            backend.clear(ViewMut::new(buffer, 0, *len))?;
+        }
+        Ok(())
+    }
+}

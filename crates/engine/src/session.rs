@@ -1,0 +1,312 @@
+//! A model in memory with everything that trains it: what the binding talks to.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use tunesmith_formats::{ModelConfig as HfConfig, TensorSource, write_atomic};
+use tunesmith_ops::{Backend, Code, DType, Error, MemoryStats, Result};
+
+use crate::adapter::{self, Adapter};
+use crate::batch::{Batch, Layout, Pass};
+use crate::checkpoint;
+use crate::config::ModelConfig;
+use crate::decoder::{Activations, Decoder};
+use crate::generate::{Request, TokenEvent, generate};
+use crate::linear::Backward;
+use crate::lora::LoraOptions;
+use crate::loss::{SequenceSums, Supervised};
+use crate::optimizer::{Optimizer, OptimizerOptions, Update, Updated};
+use crate::parameters::{Gradients, Group, Parameters};
+use crate::recompute::Keep;
+use crate::weights::Loader;
+use crate::workspace::Slab;
+
+/// Which tensors are adapted.
+#[derive(Debug, Clone)]
+pub enum AdapterSource {
+    /// None: the base model alone, or full fine-tuning.
+    None,
+    /// A new LoRA adapter.
+    New(LoraOptions),
+    /// A PEFT folder.
+    Saved(std::path::PathBuf),
+}
+
+/// What a session is made of.
+#[derive(Debug, Clone)]
+pub struct SessionOptions {
+    /// Adapter.
+    pub adapter: AdapterSource,
+    /// None: nothing is trained.
+    pub optimizer: Option<OptimizerOptions>,
+    /// Keep layer inputs only, and compute the rest again.
+    pub gradient_checkpointing: bool,
+    /// Seeds the adapter's first values.
+    pub seed: u64,
+}
+
+struct Training<B: Backend> {
+    gradients: Gradients<B>,
+    optimizer: Optimizer<B>,
+}
+
+/// One model, its adapter, its training state.
+pub struct Session<B: Backend> {
+    backend: Arc<B>,
+    decoder: Decoder<B>,
+    parameters: Parameters<B>,
+    training: Option<Training<B>>,
+    adapter: Option<Adapter>,
+    activations: Activations<B>,
+    dyb: Slab<B>,
+    keep: Keep,
+    hf_config: HfConfig,
+    total_parameters: usize,
+}
+
+/// One parameter group as shown to the user.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupInfo {
+    /// Name.
+    pub name: &'static str,
+    /// Decoupled decay.
+    pub weight_decay: f64,
+    /// Trained numbers in it.
+    pub parameters: usize,
+}
+
+impl<B: Backend> Session<B> {
+    /// Loads the weights and prepares what the options ask for. `base_model` is the name written into an adapter.
+    ///
+    /// # Errors
+    /// Those of reading the files, of the adapter's options, and `OutOfMemory`.
+    pub fn new(
+        backend: Arc<B>,
+        hf_config: HfConfig,
+        source: &dyn TensorSource,
+        base_model: &str,
+        options: &SessionOptions,
+    ) -> Result<Self> {
+        let config = ModelConfig::new(&hf_config)?;
+        let train_all = options.optimizer.is_some() && matches!(options.adapter, AdapterSource::None);
+        let loaded = Loader::new(&*backend, source, train_all).load(config)?;
+        let (mut decoder, mut parameters) = (loaded.decoder, loaded.parameters);
+        let (model, values) = (&mut decoder, &mut parameters);
+        let adapter = match &options.adapter {
+            AdapterSource::None => None,
+            AdapterSource::New(lora) => {
+                let seed = options.seed;
+                Some(adapter::attach_new(&*backend, model, values, lora, base_model, seed)?)
+            }
+            AdapterSource::Saved(dir) => Some(adapter::attach_saved(&*backend, model, values, dir)?),
+        };
+        let training = match options.optimizer {
+            None => None,
+            Some(constants) => Some(Training {
+                gradients: Gradients::new(&*backend, &parameters)?,
+                optimizer: Optimizer::new(&*backend, &parameters, constants)?,
+            }),
+        };
+        let keep = match (&training, options.gradient_checkpointing) {
+            (None, _) => Keep::Nothing,
+            (Some(_), true) => Keep::Inputs,
+            (Some(_), false) => Keep::All,
+        };
+        Ok(Self {
+            activations: Activations::new(&*backend, decoder.config.layers, keep),
+            dyb: Slab::of(DType::F32),
+            backend,
+            decoder,
+            parameters,
+            training,
+            adapter,
+            keep,
+            hf_config,
+            total_parameters: loaded.total_parameters,
+        })
+    }
+
+    /// Sizes and switches of the model.
+    pub fn config(&self) -> &ModelConfig {
+        &self.decoder.config
+    }
+
+    /// The backend.
+    pub fn backend(&self) -> &B {
+        &self.backend
+    }
+
+    /// The decoder, for looking at weights.
+    pub fn decoder(&self) -> &Decoder<B> {
+        &self.decoder
+    }
+
+    /// Values of the trained tensors.
+    pub fn parameters(&self) -> &Parameters<B> {
+        &self.parameters
+    }
+
+    /// Numbers in the model, adapter not counted.
+    pub fn total_parameters(&self) -> usize {
+        self.total_parameters
+    }
+
+    /// Adapted modules, or none.
+    pub fn adapter_modules(&self) -> Option<&[String]> {
+        self.adapter.as_ref().map(|adapter| adapter.modules.as_slice())
+    }
+
+    /// The groups in the order of an update's learning rates; all empty when nothing is trained.
+    pub fn groups(&self) -> Vec<GroupInfo> {
+        Group::ALL
+            .iter()
+            .map(|group| {
+                let training = self.training.as_ref();
+                let members = self.parameters.specs().iter().filter(|spec| spec.group == *group);
+                GroupInfo {
+                    name: group.name(),
+                    weight_decay: training.map_or(0.0, |t| t.optimizer.weight_decay(*group)),
+                    parameters: training.map_or(0, |_| members.map(|spec| spec.len()).sum()),
+                }
+            })
+            .collect()
+    }
+
+    /// Bytes in use and at peak.
+    pub fn memory(&self) -> MemoryStats {
+        self.backend.memory_stats()
+    }
+
+    /// Forward and backward of one packed batch; gradients are added as sums.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` for a batch that breaks its contract or a session that does not train.
+    pub fn accumulate(&mut self, batch: &Batch<'_>) -> Result<Vec<SequenceSums>> {
+        let (pass, supervised) = self.prepare(batch)?;
+        let training = self.training.as_mut().ok_or_else(not_training)?;
+        let mut grads =
+            Backward { parameters: &self.parameters, gradients: &mut training.gradients, dyb: &mut self.dyb };
+        self.decoder.accumulate(&*self.backend, &mut grads, &pass, &supervised, self.keep, &mut self.activations)
+    }
+
+    /// Loss sums of one packed batch, without a gradient.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` for a batch that breaks its contract.
+    pub fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Vec<SequenceSums>> {
+        let (pass, supervised) = self.prepare(batch)?;
+        self.decoder.evaluate(&*self.backend, &self.parameters, &pass, &supervised, &mut self.activations)
+    }
+
+    /// Logits `[T, vocabulary]` of a packed batch, on the host: for tests and inspection of small inputs.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` for a batch that breaks its contract.
+    pub fn logits(&mut self, batch: &Batch<'_>) -> Result<Vec<f32>> {
+        let (pass, _) = self.prepare(batch)?;
+        let rows: Vec<i32> = (0..pass.tokens() as i32).collect();
+        self.decoder.logits(&*self.backend, &self.parameters, &pass, None, &rows, &mut self.activations)
+    }
+
+    fn prepare(&self, batch: &Batch<'_>) -> Result<(Pass<B>, Supervised)> {
+        batch.check(self.decoder.config.vocab)?;
+        let layout = Layout::packed(batch.sequence_starts);
+        let pass = Pass::new(&*self.backend, batch.input_ids, batch.positions, layout)?;
+        Ok((pass, Supervised::of(batch)))
+    }
+
+    /// Divides, clips, steps, clears.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` for a wrong request or a session that does not train.
+    pub fn update(&mut self, update: &Update<'_>) -> Result<Updated> {
+        let training = self.training.as_mut().ok_or_else(not_training)?;
+        let (optimizer, gradients) = (&mut training.optimizer, &mut training.gradients);
+        optimizer.update(&*self.backend, &mut self.parameters, gradients, update)
+    }
+
+    /// Summed gradient of every trained tensor by name, on the host: for tests and inspection.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` for a session that does not train.
+    pub fn gradients(&self) -> Result<Vec<(String, Vec<f32>)>> {
+        let training = self.training.as_ref().ok_or_else(not_training)?;
+        let views = training.gradients.views().into_iter();
+        let named = self.parameters.specs().iter().zip(views);
+        named
+            .map(|(spec, view)| {
+                let mut host = vec![0.0; view.len];
+                self.backend.read(view, &mut host)?;
+                Ok((spec.name.clone(), host))
+            })
+            .collect()
+    }
+
+    /// Sets the summed gradient to zero without a step.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` for a session that does not train.
+    pub fn clear_gradients(&mut self) -> Result<()> {
+        let training = self.training.as_mut().ok_or_else(not_training)?;
+        training.gradients.clear(&*self.backend)
+    }
+
+    /// Continues prompts; see [`generate`].
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` for a wrong request, `NonFinite` for logits that are NaN.
+    pub fn generate(&mut self, request: &Request, emit: &mut dyn FnMut(TokenEvent) -> ControlFlow<()>) -> Result<()> {
+        let (backend, activations) = (&*self.backend, &mut self.activations);
+        generate(backend, &self.decoder, &self.parameters, activations, request, emit)
+    }
+
+    /// Writes the adapter, or the whole model after full fine-tuning, and the optimizer's state into an existing folder.
+    ///
+    /// # Errors
+    /// `NonFinite`, `Io`, `ArgumentInvalid` for a session that does not train.
+    pub fn save_checkpoint(&self, dir: &Path) -> Result<()> {
+        let training = self.training.as_ref().ok_or_else(not_training)?;
+        self.save_adapter(dir)?;
+        let path = dir.join(checkpoint::OPTIMIZER_FILE);
+        checkpoint::save_optimizer(&*self.backend, &self.parameters, &training.optimizer, &path)
+    }
+
+    /// Reads what [`Self::save_checkpoint`] wrote; a mismatch leaves the session as it was.
+    ///
+    /// # Errors
+    /// `CheckpointInvalid`, and those of reading files.
+    pub fn load_checkpoint(&mut self, dir: &Path) -> Result<()> {
+        let training = self.training.as_mut().ok_or_else(not_training)?;
+        let weights = if self.adapter.is_some() { checkpoint::ADAPTER_FILE } else { checkpoint::MODEL_FILE };
+        checkpoint::load(
+            &*self.backend,
+            &mut self.parameters,
+            &mut training.optimizer,
+            &dir.join(weights),
+            &dir.join(checkpoint::OPTIMIZER_FILE),
+        )?;
+        training.gradients.clear(&*self.backend)
+    }
+
+    /// Writes a PEFT adapter folder, or model.safetensors with config.json after full fine-tuning.
+    ///
+    /// # Errors
+    /// `NonFinite`, `Io`, `ArgumentInvalid` when there is neither an adapter nor a trained model.
+    pub fn save_adapter(&self, dir: &Path) -> Result<()> {
+        if let Some(adapter) = &self.adapter {
+            return adapter::save(&*self.backend, &self.parameters, adapter, dir);
+        }
+        if self.training.is_none() {
+            return Err(not_training());
+        }
+        checkpoint::save_parameters(&*self.backend, &self.parameters, &dir.join(checkpoint::MODEL_FILE))?;
+        let json = serde_json::to_vec_pretty(self.hf_config.as_map())
+            .map_err(|error| Error::new(Code::Internal, "config.json", error.to_string()))?;
+        write_atomic(&dir.join("config.json"), &json)
+    }
+}
+
+fn not_training() -> Error {
+    Error::argument("session", "a session created with an optimizer", "one that only evaluates and generates")
+}
