@@ -1,0 +1,98 @@
+//! `adamw`: one pass over parameter, gradient and moments.
+
+use tunesmith_ops::{AdamW, AdamWStep, AdamWTensor, Result};
+
+use crate::memory::Buffer;
+use crate::simd::{Kernel, Simd};
+use crate::{Cpu, check};
+
+/// Elements of one piece of work.
+const PIECE: usize = 8192;
+
+/// The constants of one tensor, as binary32.
+#[derive(Clone, Copy)]
+struct Constants {
+    decay: f32,
+    scale: f32,
+    one_minus_beta1: f32,
+    beta2: f32,
+    one_minus_beta2: f32,
+    inverse_root: f32,
+    epsilon: f32,
+    rate: f32,
+}
+
+impl Constants {
+    fn new(step: &AdamWStep, learning_rate: f64, weight_decay: f64) -> Self {
+        let t = step.step as f64;
+        let (correction1, correction2) = (1.0 - step.beta1.powf(t), 1.0 - step.beta2.powf(t));
+        Self {
+            decay: (1.0 - learning_rate * weight_decay) as f32,
+            scale: step.gradient_scale as f32,
+            one_minus_beta1: (1.0 - step.beta1) as f32,
+            beta2: step.beta2 as f32,
+            one_minus_beta2: (1.0 - step.beta2) as f32,
+            inverse_root: (1.0 / correction2.sqrt()) as f32,
+            epsilon: step.epsilon as f32,
+            rate: (learning_rate / correction1) as f32,
+        }
+    }
+}
+
+/// A piece of one tensor.
+struct Update<'a> {
+    constants: Constants,
+    parameter: &'a mut [f32],
+    gradient: &'a [f32],
+    first: &'a mut [f32],
+    second: &'a mut [f32],
+}
+
+impl Kernel for Update<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let c = self.constants;
+        for i in (0..self.parameter.len()).step_by(S::LANES) {
+            let g = s.mul(s.load(&self.gradient[i..]), s.splat(c.scale));
+            let m = s.load(&self.first[i..]);
+            let m = s.fma(s.sub(g, m), s.splat(c.one_minus_beta1), m);
+            let v = s.mul(s.load(&self.second[i..]), s.splat(c.beta2));
+            let v = s.fma(s.mul(g, g), s.splat(c.one_minus_beta2), v);
+            let root = s.fma(s.sqrt(v), s.splat(c.inverse_root), s.splat(c.epsilon));
+            let p = s.mul(s.load(&self.parameter[i..]), s.splat(c.decay));
+            let p = s.sub(p, s.mul(s.splat(c.rate), s.div(m, root)));
+            s.store(&mut self.parameter[i..], p);
+            s.store(&mut self.first[i..], m);
+            s.store(&mut self.second[i..], v);
+        }
+    }
+}
+
+impl AdamW for Cpu {
+    fn adamw(&self, step: &AdamWStep, tensors: &mut [AdamWTensor<'_, Buffer>]) -> Result<()> {
+        let op = "adamw";
+        let mut pieces = Vec::new();
+        for tensor in tensors {
+            let len = tensor.parameter.len;
+            let constants = Constants::new(step, tensor.learning_rate, tensor.weight_decay);
+            let parameter = check::floats_mut(op, "parameter", tensor.parameter.reborrow(), len)?;
+            let gradient = check::floats(op, "gradient", tensor.gradient, len)?;
+            let first = check::floats_mut(op, "first_moment", tensor.first_moment.reborrow(), len)?;
+            let second = check::floats_mut(op, "second_moment", tensor.second_moment.reborrow(), len)?;
+            let parts = parameter
+                .chunks_mut(PIECE)
+                .zip(gradient.chunks(PIECE))
+                .zip(first.chunks_mut(PIECE).zip(second.chunks_mut(PIECE)));
+            pieces.extend(parts.map(|((parameter, gradient), (first, second))| Update {
+                constants,
+                parameter,
+                gradient,
+                first,
+                second,
+            }));
+        }
+        self.pool.each(pieces.into_iter(), |_, piece| self.isa.run(piece))
+    }
+}

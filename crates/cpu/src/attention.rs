@@ -1,0 +1,285 @@
+//! `attention`: causal attention over sequences of unequal length, forward.
+//!
+//! A task takes a block of queries of one sequence for all query heads of one key head. Its scores over all keys in reach
+//! fit the cache, so the softmax needs no rescaling; blocks of keys out of reach are never touched.
+
+use std::ops::Range;
+
+use tunesmith_ops::{Attention, AttentionShape, Error, Result, Sequences, View, ViewMut};
+
+use crate::memory::Buffer;
+use crate::operand::{Left, Right};
+use crate::product::{Mode, Product};
+use crate::shared::SharedMatrix;
+use crate::simd::{Kernel, Simd};
+use crate::transpose::transpose;
+use crate::{Cpu, check, scratch};
+
+/// Queries of one block: four register tiles.
+pub(crate) const QUERIES: usize = 56;
+
+/// One sequence: its query rows, its first key row, its keys.
+#[derive(Clone, Copy)]
+pub(crate) struct Sequence {
+    pub(crate) query: usize,
+    pub(crate) queries: usize,
+    pub(crate) key: usize,
+    pub(crate) keys: usize,
+}
+
+impl Sequence {
+    /// Position of query `q` among the keys.
+    fn position(self, q: usize) -> usize {
+        self.keys - self.queries + q
+    }
+
+    /// Keys that query `q` sees.
+    pub(crate) fn reach(self, q: usize, window: Option<usize>) -> Range<usize> {
+        let end = self.position(q) + 1;
+        window.map_or(0, |w| end.saturating_sub(w))..end
+    }
+
+    /// Keys that any of the queries `block` sees.
+    pub(crate) fn reach_of_block(self, block: &Range<usize>, window: Option<usize>) -> Range<usize> {
+        self.reach(block.start, window).start..self.reach(block.end - 1, window).end
+    }
+
+    /// Its blocks of queries.
+    pub(crate) fn blocks(self) -> impl Iterator<Item = Range<usize>> {
+        (0..self.queries).step_by(QUERIES).map(move |first| first..(first + QUERIES).min(self.queries))
+    }
+}
+
+/// Checks shape and sequences against the windows' row counts.
+pub(crate) fn sequences(
+    op: &str,
+    shape: &AttentionShape,
+    given: Sequences<'_>,
+    (tq, tk): (usize, usize),
+) -> Result<Vec<Sequence>> {
+    let AttentionShape { heads, kv_heads, .. } = *shape;
+    if kv_heads == 0 || heads % kv_heads != 0 || shape.head_dim == 0 || shape.window == Some(0) {
+        let expected = "heads divisible by kv_heads, a head size and a window above 0";
+        return Err(Error::argument(op, expected, format!("{shape:?}")));
+    }
+    let count = given.key_starts.len();
+    if given.query_starts.len() != count + 1 || given.key_lengths.len() != count {
+        let got = format!("{}, {count}, {}", given.query_starts.len(), given.key_lengths.len());
+        return Err(Error::argument(op, "n + 1 query starts, n key starts, n key lengths", got));
+    }
+    let keys = given.key_starts.iter().zip(given.key_lengths);
+    let list: Vec<_> = given
+        .query_starts
+        .windows(2)
+        .zip(keys)
+        .map(|(starts, (&key, &keys))| Sequence {
+            query: starts[0],
+            queries: starts[1].wrapping_sub(starts[0]),
+            key,
+            keys,
+        })
+        .collect();
+    let fits = |s: &Sequence| {
+        let key_end = s.key.checked_add(s.keys);
+        s.queries <= s.keys && key_end.is_some_and(|end| end <= tk)
+    };
+    let starts = given.query_starts;
+    if starts.first() != Some(&0) || starts.last() != Some(&tq) || !starts.is_sorted() {
+        return Err(Error::argument(op, format!("query starts ascending from 0 to {tq}"), format!("{starts:?}")));
+    }
+    match list.iter().position(|s| !fits(s)) {
+        None => Ok(list),
+        Some(i) => Err(Error::argument(
+            op,
+            format!("sequence {i} with at most as many queries as keys, its keys inside {tk} rows"),
+            format!("{} queries, {} keys from {}", list[i].queries, list[i].keys, list[i].key),
+        )),
+    }
+}
+
+/// Rows of a window of `row` elements each.
+pub(crate) fn rows(op: &str, name: &str, len: usize, row: usize) -> Result<usize> {
+    if row != 0 && len.is_multiple_of(row) {
+        Ok(len / row)
+    } else {
+        Err(Error::argument(op, format!("{name} in rows of {row}"), format!("{len} elements")))
+    }
+}
+
+/// Elements of a row of scores over `keys` keys: whole vectors, and never a power of two, whose rows would all fall into
+/// the same few sets of the cache.
+pub(crate) fn score_stride(keys: usize) -> usize {
+    keys.next_multiple_of(32) + 16
+}
+
+/// Scores of one query turned into unnormalised probabilities: `e^(scale·s − max)` in reach, zero elsewhere.
+struct Softmax<'a> {
+    scores: &'a mut [f32],
+    reach: Range<usize>,
+    scale: f32,
+}
+
+impl Kernel for Softmax<'_> {
+    /// Largest scaled score and sum of the exponentials.
+    type Output = (f32, f32);
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> (f32, f32) {
+        let Self { scores, reach, scale } = self;
+        scores[..reach.start].fill(0.0);
+        scores[reach.end..].fill(0.0);
+        let live = &mut scores[reach];
+        let mut best = s.splat(f32::NEG_INFINITY);
+        let whole = live.len() - live.len() % S::LANES;
+        for i in (0..whole).step_by(S::LANES) {
+            best = s.max(s.load(&live[i..]), best);
+        }
+        let largest = live[whole..].iter().fold(s.largest(best), |a, &b| a.max(b)) * scale;
+        let mut sum = s.splat(0.0);
+        for i in (0..live.len()).step_by(S::LANES) {
+            let v = s.fma(s.load(&live[i..]), s.splat(scale), s.splat(-largest));
+            s.store(&mut live[i..], s.exp(v));
+            if i < whole {
+                sum = s.add(sum, s.load(&live[i..]));
+            }
+        }
+        let tail: f32 = live[whole..].iter().sum();
+        (largest, s.sum(sum) + tail)
+    }
+}
+
+/// What all tasks of a call share.
+struct Forward<'a> {
+    shape: &'a AttentionShape,
+    q: &'a [f32],
+    k: &'a [f32],
+    v: &'a [f32],
+    out: SharedMatrix<'a>,
+    lse: Option<SharedMatrix<'a>>,
+}
+
+impl Forward<'_> {
+    /// The queries `block` of one sequence for all query heads of key head `kv`.
+    fn task(&self, cpu: &Cpu, sequence: Sequence, block: &Range<usize>, kv: usize) {
+        let AttentionShape { heads, kv_heads, head_dim: h, scale, window } = *self.shape;
+        let group = heads / kv_heads;
+        let keys = sequence.reach_of_block(block, window);
+        let stride = score_stride(keys.len());
+        let key_place = ((sequence.key + keys.start) * kv_heads + kv) * h;
+        scratch::with((h + block.len()) * stride, |memory| {
+            let (packed, scores) = memory.split_at_mut(h * stride);
+            let k = Right::new(&self.k[key_place..], kv_heads * h);
+            transpose(k, keys.len(), h, 1.0, packed, stride, stride);
+            for head in kv * group..(kv + 1) * group {
+                let first = sequence.query + block.start;
+                cpu.isa.run(Product {
+                    m: block.len(),
+                    n: keys.len(),
+                    k: h,
+                    left: Left::rows(&self.q[(first * heads + head) * h..], heads * h),
+                    right: Right::new(packed, stride),
+                    target: crate::shared::Target::new(scores, stride),
+                    mode: Mode::Write,
+                });
+                // SAFETY: every task has its own rows and heads of `out`.
+                let mut out = unsafe { self.out.tile(first, head * h) };
+                let mut sums = [0.0; QUERIES];
+                for (i, q) in block.clone().enumerate() {
+                    let reach = sequence.reach(q, window);
+                    let (largest, sum) = cpu.isa.run(Softmax {
+                        scores: &mut scores[i * stride..][..keys.len()],
+                        reach: reach.start - keys.start..reach.end - keys.start,
+                        scale,
+                    });
+                    sums[i] = sum;
+                    if let Some(lse) = &self.lse {
+                        // SAFETY: every task has its own rows and heads of `lse`.
+                        unsafe { lse.tile(first + i, head) }.row(0, 1)[0] = largest + sum.ln();
+                    }
+                }
+                cpu.isa.run(Product {
+                    m: block.len(),
+                    n: h,
+                    k: keys.len(),
+                    left: Left::rows(scores, stride),
+                    right: Right::new(&self.v[key_place..], kv_heads * h),
+                    target: out.reborrow(),
+                    mode: Mode::Write,
+                });
+                for (i, sum) in sums[..block.len()].iter().enumerate() {
+                    out.row(i, h).iter_mut().for_each(|x| *x /= sum);
+                }
+            }
+        });
+    }
+}
+
+impl Attention for Cpu {
+    fn attention_forward(
+        &self,
+        shape: &AttentionShape,
+        sequences: Sequences<'_>,
+        q: View<'_, Buffer>,
+        k: View<'_, Buffer>,
+        v: View<'_, Buffer>,
+        out: ViewMut<'_, Buffer>,
+        lse: Option<ViewMut<'_, Buffer>>,
+    ) -> Result<()> {
+        let (op, AttentionShape { heads, kv_heads, head_dim: h, .. }) = ("attention_forward", *shape);
+        let (tq, tk) = (rows(op, "q", q.len, heads * h)?, rows(op, "k", k.len, kv_heads * h)?);
+        let list = self::sequences(op, shape, sequences, (tq, tk))?;
+        let out = check::floats_mut(op, "out", out, tq * heads * h)?;
+        let lse = lse.map(|lse| check::floats_mut(op, "lse", lse, tq * heads)).transpose()?;
+        let forward = Forward {
+            shape,
+            q: check::floats(op, "q", q, tq * heads * h)?,
+            k: check::floats(op, "k", k, tk * kv_heads * h)?,
+            v: check::floats(op, "v", v, tk * kv_heads * h)?,
+            out: SharedMatrix::new(out, heads * h),
+            lse: lse.map(|lse| SharedMatrix::new(lse, heads)),
+        };
+        let tasks: Vec<_> = list.into_iter().flat_map(|s| s.blocks().map(move |block| (s, block))).collect();
+        self.pool.run(tasks.len() * kv_heads, |index| {
+            let (sequence, block) = &tasks[index / kv_heads];
+            forward.task(self, *sequence, block, index % kv_heads);
+        })
+    }
+
+    fn attention_backward(
+        &self,
+        shape: &AttentionShape,
+        sequences: Sequences<'_>,
+        q: View<'_, Buffer>,
+        k: View<'_, Buffer>,
+        v: View<'_, Buffer>,
+        out: View<'_, Buffer>,
+        lse: View<'_, Buffer>,
+        dout: View<'_, Buffer>,
+        dq: ViewMut<'_, Buffer>,
+        dk: ViewMut<'_, Buffer>,
+        dv: ViewMut<'_, Buffer>,
+    ) -> Result<()> {
+        let (op, AttentionShape { heads, kv_heads, head_dim: h, .. }) = ("attention_backward", *shape);
+        let t = rows(op, "q", q.len, heads * h)?;
+        let list = self::sequences(op, shape, sequences, (t, t))?;
+        if let Some(i) = list.iter().position(|s| s.queries != s.keys || s.query != s.key) {
+            let got = format!("{} queries and {} keys in sequence {i}", list[i].queries, list[i].keys);
+            return Err(Error::argument(op, "key rows equal to query rows", got));
+        }
+        let (wide, narrow) = (t * heads * h, t * kv_heads * h);
+        let input = crate::attention_backward::Input {
+            shape,
+            sequences: &list,
+            q: check::floats(op, "q", q, wide)?,
+            k: check::floats(op, "k", k, narrow)?,
+            v: check::floats(op, "v", v, narrow)?,
+            out: check::floats(op, "out", out, wide)?,
+            lse: check::floats(op, "lse", lse, t * heads)?,
+            dout: check::floats(op, "dout", dout, wide)?,
+        };
+        let dq = check::floats_mut(op, "dq", dq, wide)?;
+        let dk = check::floats_mut(op, "dk", dk, narrow)?;
+        let dv = check::floats_mut(op, "dv", dv, narrow)?;
+        input.run(self, dq, dk, dv)
+    }
+}

@@ -1,0 +1,165 @@
+//! `attention`, backward: one task per sequence and query head, which recomputes the probabilities from the saved
+//! logarithms (Dao 2023, arXiv:2307.08691). The query heads of one key head add up afterwards, in order.
+
+use std::ops::Range;
+
+use tunesmith_ops::{AttentionShape, Result};
+
+use crate::attention::{QUERIES, Sequence, score_stride};
+use crate::operand::{Left, Right};
+use crate::product::{Mode, Product};
+use crate::shared::{SharedMatrix, Target};
+use crate::simd::{Kernel, Simd};
+use crate::transpose::transpose;
+use crate::{Cpu, scratch};
+
+/// Checked arguments of a call.
+pub(crate) struct Input<'a> {
+    pub(crate) shape: &'a AttentionShape,
+    pub(crate) sequences: &'a [Sequence],
+    pub(crate) q: &'a [f32],
+    pub(crate) k: &'a [f32],
+    pub(crate) v: &'a [f32],
+    pub(crate) out: &'a [f32],
+    pub(crate) lse: &'a [f32],
+    pub(crate) dout: &'a [f32],
+}
+
+/// One query's row: `p = e^(scale·s − lse)` in reach, `ds = scale · p · (dp − delta)`; zero elsewhere.
+struct ScoreGradient<'a> {
+    /// Scores; becomes `p`.
+    p: &'a mut [f32],
+    /// Gradient of the probabilities; becomes `ds`.
+    ds: &'a mut [f32],
+    reach: Range<usize>,
+    scale: f32,
+    lse: f32,
+    out: &'a [f32],
+    dout: &'a [f32],
+}
+
+impl Kernel for ScoreGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { p, ds, reach, scale, .. } = self;
+        let mut delta = s.splat(0.0);
+        for i in (0..self.out.len()).step_by(S::LANES) {
+            delta = s.fma(s.load(&self.out[i..]), s.load(&self.dout[i..]), delta);
+        }
+        let delta = s.splat(s.sum(delta));
+        for row in [&mut *p, &mut *ds] {
+            row[..reach.start].fill(0.0);
+            row[reach.end..].fill(0.0);
+        }
+        let (p, ds) = (&mut p[reach.clone()], &mut ds[reach]);
+        for i in (0..p.len()).step_by(S::LANES) {
+            let e = s.exp(s.fma(s.load(&p[i..]), s.splat(scale), s.splat(-self.lse)));
+            let d = s.mul(s.mul(e, s.splat(scale)), s.sub(s.load(&ds[i..]), delta));
+            s.store(&mut p[i..], e);
+            s.store(&mut ds[i..], d);
+        }
+    }
+}
+
+impl Input<'_> {
+    /// Writes `dq`, `dk`, `dv`.
+    pub(crate) fn run(&self, cpu: &Cpu, dq: &mut [f32], dk: &mut [f32], dv: &mut [f32]) -> Result<()> {
+        let AttentionShape { heads, kv_heads, head_dim: h, .. } = *self.shape;
+        let (group, wide) = (heads / kv_heads, heads * h);
+        scratch::with(2 * self.q.len(), |parts| {
+            let (dk_parts, dv_parts) = parts.split_at_mut(self.q.len());
+            let shared = [&mut *dq, &mut *dk_parts, &mut *dv_parts].map(|x| SharedMatrix::new(x, wide));
+            cpu.pool.run(self.sequences.len() * heads, |index| {
+                let sequence = self.sequences[index / heads];
+                // SAFETY: every task has its own rows and heads of all three.
+                let targets = shared.each_ref().map(|x| unsafe { x.tile(sequence.query, index % heads * h) });
+                self.task(cpu, sequence, index % heads, targets);
+            })?;
+            for (target, parts) in [(dk, &*dk_parts), (dv, &*dv_parts)] {
+                let rows = target.chunks_mut(QUERIES * kv_heads * h).zip(parts.chunks(QUERIES * wide));
+                cpu.pool.each(rows, |_, (target, parts)| {
+                    for (target, parts) in target.chunks_exact_mut(h).zip(parts.chunks_exact(group * h)) {
+                        target.copy_from_slice(&parts[..h]);
+                        for part in parts.chunks_exact(h).skip(1) {
+                            target.iter_mut().zip(part).for_each(|(t, x)| *t += x);
+                        }
+                    }
+                })?;
+            }
+            Ok(())
+        })
+    }
+
+    /// One query head of one sequence.
+    fn task(&self, cpu: &Cpu, sequence: Sequence, head: usize, [mut dq, mut dk, mut dv]: [Target<'_>; 3]) {
+        let AttentionShape { heads, kv_heads, head_dim: h, window, .. } = *self.shape;
+        let (wide, narrow) = (heads * h, kv_heads * h);
+        let length = sequence.keys;
+        let stride = score_stride(length);
+        let key_place = sequence.key * narrow + head / (heads / kv_heads) * h;
+        let query_place = sequence.query * wide + head * h;
+        for row in 0..length {
+            dk.row(row, h).fill(0.0);
+            dv.row(row, h).fill(0.0);
+        }
+        scratch::with(2 * (h + QUERIES) * stride, |memory| {
+            let (packed, scores) = memory.split_at_mut(2 * h * stride);
+            let (k_packed, v_packed) = packed.split_at_mut(h * stride);
+            let (p, ds) = scores.split_at_mut(QUERIES * stride);
+            for (source, packed) in [(self.k, &mut *k_packed), (self.v, &mut *v_packed)] {
+                let source = Right::new(&source[key_place.min(source.len())..], narrow);
+                transpose(source, length, h, 1.0, packed, stride, stride);
+            }
+            for block in sequence.blocks() {
+                let keys = sequence.reach_of_block(&block, window);
+                let place = query_place + block.start * wide;
+                let (q, dout) = (&self.q[place..], &self.dout[place..]);
+                for (left, packed, target) in [(q, &*k_packed, &mut *p), (dout, &*v_packed, &mut *ds)] {
+                    cpu.isa.run(Product {
+                        m: block.len(),
+                        n: keys.len(),
+                        k: h,
+                        left: Left::rows(left, wide),
+                        right: Right::new(&packed[keys.start..], stride),
+                        target: Target::new(target, stride),
+                        mode: Mode::Write,
+                    });
+                }
+                for (i, query) in block.clone().enumerate() {
+                    let reach = sequence.reach(query, window);
+                    cpu.isa.run(ScoreGradient {
+                        p: &mut p[i * stride..][..keys.len()],
+                        ds: &mut ds[i * stride..][..keys.len()],
+                        reach: reach.start - keys.start..reach.end - keys.start,
+                        scale: self.shape.scale,
+                        lse: self.lse[(sequence.query + query) * heads + head],
+                        out: &self.out[place + i * wide..][..h],
+                        dout: &dout[i * wide..][..h],
+                    });
+                }
+                cpu.isa.run(Product {
+                    m: block.len(),
+                    n: h,
+                    k: keys.len(),
+                    left: Left::rows(ds, stride),
+                    right: Right::new(&self.k[key_place + keys.start * narrow..], narrow),
+                    target: dq.part(block.start),
+                    mode: Mode::Write,
+                });
+                for (left, right, target) in [(&*p, dout, &mut dv), (&*ds, q, &mut dk)] {
+                    cpu.isa.run(Product {
+                        m: keys.len(),
+                        n: h,
+                        k: block.len(),
+                        left: Left::transposed(left, stride),
+                        right: Right::new(right, wide),
+                        target: target.part(keys.start),
+                        mode: Mode::Chain,
+                    });
+                }
+            }
+        });
+    }
+}

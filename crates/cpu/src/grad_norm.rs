@@ -1,0 +1,42 @@
+//! `grad_norm`: squares added in binary64.
+
+use tunesmith_ops::{GradNorm, Result, View};
+
+use crate::memory::Buffer;
+use crate::simd::{Kernel, Simd};
+use crate::{Cpu, check};
+
+/// Elements of one partial sum.
+const CHUNK: usize = 4096;
+
+/// Sum of squares of one chunk: eight chains, element `i` in chain `i mod 8`, added in order.
+struct Squares<'a>(&'a [f32]);
+
+impl Kernel for Squares<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> f64 {
+        let mut chains = [0.0_f64; 8];
+        for group in self.0.chunks(8) {
+            for (chain, &x) in chains.iter_mut().zip(group) {
+                *chain += f64::from(x) * f64::from(x);
+            }
+        }
+        chains.into_iter().sum()
+    }
+}
+
+impl GradNorm for Cpu {
+    fn squared_sum(&self, tensors: &[View<'_, Buffer>]) -> Result<f64> {
+        let mut chunks = Vec::new();
+        for &tensor in tensors {
+            chunks.extend(check::floats("squared_sum", "tensor", tensor, tensor.len)?.chunks(CHUNK));
+        }
+        let mut sums = vec![0.0; chunks.len()];
+        self.pool.each(sums.iter_mut().zip(chunks), |_, (sum, chunk)| {
+            *sum = self.isa.run(Squares(chunk));
+        })?;
+        Ok(sums.into_iter().sum())
+    }
+}

@@ -1,0 +1,190 @@
+//! `lora_matmul`: a product with a low-rank adapter, whose own product continues the chains of the larger one.
+
+use tunesmith_ops::{Lora, LoraMatmul, MatmulShape, Matrix, Result, View, ViewMut};
+
+use crate::matmul::{CHUNK, Tail, block};
+use crate::memory::Buffer;
+use crate::operand::{Left, Right};
+use crate::product::{Mode, Product};
+use crate::shared::{SharedMatrix, Target};
+use crate::transpose::transpose;
+use crate::weight::{Operand, PANEL, Weight};
+use crate::{Cpu, check, scratch};
+
+/// Tokens of one piece of a product with the rank as its width.
+const TOKENS: usize = 56;
+
+/// Features of one piece of an adapter gradient.
+const FEATURES: usize = 64;
+
+/// An adapter whose windows were checked.
+struct Adapter<'a> {
+    r: usize,
+    a: &'a [f32],
+    b: &'a [f32],
+    scale: f32,
+}
+
+impl<'a> Adapter<'a> {
+    fn of(op: &str, n: usize, k: usize, lora: Lora<'a, Buffer>) -> Result<Self> {
+        Ok(Self {
+            r: lora.r,
+            a: check::floats(op, "A", lora.a, lora.r * k)?,
+            b: check::floats(op, "B", lora.b, n * lora.r)?,
+            scale: lora.scale,
+        })
+    }
+}
+
+impl Cpu {
+    /// `z[m, r] = scale · x[m, k] · right[k, r]`, in pieces of tokens.
+    fn to_rank(
+        &self,
+        (m, r, k): (usize, usize, usize),
+        x: &[f32],
+        right: Right<'_>,
+        scale: f32,
+        z: &mut [f32],
+    ) -> Result<()> {
+        let pieces = z.chunks_mut((TOKENS * r).max(1));
+        self.pool.each(pieces, |index, piece| {
+            let first = index * TOKENS;
+            self.isa.run(Product {
+                m: TOKENS.min(m - first),
+                n: r,
+                k,
+                left: Left::rows(&x[first * k..], k),
+                right,
+                target: Target::new(piece, r),
+                mode: Mode::Write,
+            });
+            piece.iter_mut().for_each(|v| *v *= scale);
+        })
+    }
+
+    /// `db[n, r] += scale · Σ over chunks of dyᵀ xa`.
+    fn grad_b(
+        &self,
+        (m, r, n): (usize, usize, usize),
+        dy: &[f32],
+        xa: &[f32],
+        scale: f32,
+        db: &mut [f32],
+    ) -> Result<()> {
+        let pieces = db.chunks_mut((FEATURES * r).max(1));
+        self.pool.each(pieces, |index, piece| {
+            let column = index * FEATURES;
+            scratch::with(piece.len(), |sum| {
+                for first in (0..m).step_by(CHUNK) {
+                    self.isa.run(Product {
+                        m: FEATURES.min(n - column),
+                        n: r,
+                        k: CHUNK.min(m - first),
+                        left: Left::transposed(&dy[first * n + column..], n),
+                        right: Right::new(&xa[first * r..], r),
+                        target: Target::new(sum, r),
+                        mode: Mode::Write,
+                    });
+                    piece.iter_mut().zip(&*sum).for_each(|(d, s)| *d += scale * s);
+                }
+            });
+        })
+    }
+
+    /// `da[r, k] += Σ over chunks of dybᵀ x`.
+    fn grad_a(&self, (m, r, k): (usize, usize, usize), dyb: &[f32], x: &[f32], da: &mut [f32]) -> Result<()> {
+        let da = SharedMatrix::new(da, k);
+        self.pool.run(k.div_ceil(FEATURES), |index| {
+            let columns = block(k, FEATURES, index);
+            // SAFETY: every task has its own columns of `da`.
+            let mut target = unsafe { da.tile(0, columns.start) };
+            for first in (0..m).step_by(CHUNK) {
+                self.isa.run(Product {
+                    m: r,
+                    n: columns.len(),
+                    k: CHUNK.min(m - first),
+                    left: Left::transposed(&dyb[first * r..], r),
+                    right: Right::new(&x[first * k + columns.start..], k),
+                    target: target.reborrow(),
+                    mode: Mode::Add,
+                });
+            }
+        })
+    }
+}
+
+impl LoraMatmul for Cpu {
+    fn lora_forward(
+        &self,
+        shape: MatmulShape,
+        x: View<'_, Buffer>,
+        w: Matrix<'_, Weight, Buffer>,
+        bias: Option<View<'_, Buffer>>,
+        lora: Lora<'_, Buffer>,
+        xa: ViewMut<'_, Buffer>,
+        y: ViewMut<'_, Buffer>,
+    ) -> Result<()> {
+        let (op, MatmulShape { m, n, k }) = ("lora_forward", shape);
+        let x = check::floats(op, "x", x, m * k)?;
+        let w = Operand::of(op, n, k, w)?;
+        let bias = bias.map(|b| check::floats(op, "bias", b, n)).transpose()?;
+        let Adapter { r, a, b, scale } = Adapter::of(op, n, k, lora)?;
+        let xa = check::floats_mut(op, "xa", xa, m * r)?;
+        let y = check::floats_mut(op, "y", y, m * n)?;
+        scratch::with(k * r, |packed| {
+            transpose(Right::new(a, k), r, k, 1.0, packed, r, r);
+            self.to_rank((m, r, k), x, Right::new(packed, r), 1.0, xa)
+        })?;
+        let tail = Tail {
+            left: xa,
+            r,
+            pack: |p: usize, packed: &mut [f32]| {
+                let rows = PANEL.min(n - p * PANEL);
+                let source = Right::new(&b[p * PANEL * r..], r);
+                transpose(source, rows, r, scale, packed, PANEL, PANEL);
+            },
+        };
+        self.forward_tiles(shape, x, w, bias, Some(&tail), y)
+    }
+
+    fn lora_backward(
+        &self,
+        shape: MatmulShape,
+        dy: View<'_, Buffer>,
+        x: View<'_, Buffer>,
+        xa: View<'_, Buffer>,
+        w: Matrix<'_, Weight, Buffer>,
+        lora: Lora<'_, Buffer>,
+        dyb: ViewMut<'_, Buffer>,
+        da: ViewMut<'_, Buffer>,
+        db: ViewMut<'_, Buffer>,
+        dx: Option<ViewMut<'_, Buffer>>,
+        accumulate: bool,
+    ) -> Result<()> {
+        let (op, MatmulShape { m, n, k }) = ("lora_backward", shape);
+        let dy = check::floats(op, "dy", dy, m * n)?;
+        let x = check::floats(op, "x", x, m * k)?;
+        let w = Operand::of(op, n, k, w)?;
+        let Adapter { r, a, b, scale } = Adapter::of(op, n, k, lora)?;
+        let xa = check::floats(op, "xa", xa, m * r)?;
+        let dyb = check::floats_mut(op, "dyb", dyb, m * r)?;
+        let da = check::floats_mut(op, "da", da, r * k)?;
+        let db = check::floats_mut(op, "db", db, n * r)?;
+        let dx = dx.map(|dx| check::floats_mut(op, "dx", dx, m * k)).transpose()?;
+        self.to_rank((m, r, n), dy, Right::new(b, r), scale, dyb)?;
+        self.grad_b((m, r, n), dy, xa, scale, db)?;
+        self.grad_a((m, r, k), dyb, x, da)?;
+        let Some(dx) = dx else { return Ok(()) };
+        let tail = Tail {
+            left: dyb,
+            r,
+            pack: |g: usize, packed: &mut [f32]| {
+                let width = PANEL.min(k - g * PANEL);
+                for (row, line) in packed.chunks_exact_mut(PANEL).zip(a.chunks_exact(k)) {
+                    row[..width].copy_from_slice(&line[g * PANEL..g * PANEL + width]);
+                }
+            },
+        };
+        self.backward_tiles(shape, dy, w, Some(&tail), dx, accumulate)
+    }
+}

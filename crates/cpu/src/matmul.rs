@@ -1,0 +1,246 @@
+//! `matmul`: products with a weight, in tiles of at most 256 rows by 32 columns.
+
+use std::ops::Range;
+
+use tunesmith_ops::{Error, Host, Matmul, MatmulShape, Matrix, Result, Storage, View, ViewMut};
+
+use crate::memory::Buffer;
+use crate::operand::{Left, Right};
+use crate::product::{Mode, Product};
+use crate::shared::SharedMatrix;
+use crate::weight::{Operand, PANEL, Weight};
+use crate::{Cpu, check, scratch};
+
+/// Rows of a tile: enough to pay for unpacking a panel, few enough to keep both threads busy.
+pub(crate) const ROWS: usize = 256;
+
+/// Steps of the reduced axis that are unpacked at a time: 128 KiB of scratch.
+const STEPS: usize = 1024;
+
+/// Rows whose sum is made before it is added to a gradient.
+pub(crate) const CHUNK: usize = 256;
+
+/// The `index`th of the equal blocks, of at most `size`, that `total` is cut into.
+pub(crate) fn block(total: usize, size: usize, index: usize) -> Range<usize> {
+    let count = total.div_ceil(size);
+    index * total / count..(index + 1) * total / count
+}
+
+/// A low-rank product that continues the chains of a larger one: `left[m, r] · right`, where `pack` writes the columns
+/// of tile `p` of the right operand as `[r][32]`.
+pub(crate) struct Tail<'a, P: Fn(usize, &mut [f32]) + Sync> {
+    pub(crate) left: &'a [f32],
+    pub(crate) r: usize,
+    pub(crate) pack: P,
+}
+
+/// No low-rank product.
+pub(crate) const NO_TAIL: Option<Tail<'static, fn(usize, &mut [f32])>> = None;
+
+impl Cpu {
+    /// Runs `tile(rows, column tile)` over the tiles of an `m × n` output.
+    pub(crate) fn tiles(&self, m: usize, n: usize, tile: impl Fn(Range<usize>, usize) + Sync) -> Result<()> {
+        let columns = n.div_ceil(PANEL);
+        self.pool.run(m.div_ceil(ROWS) * columns, |index| {
+            tile(block(m, ROWS, index / columns), index % columns);
+        })
+    }
+
+    /// `y = x wᵀ (+ bias) (+ tail)`.
+    pub(crate) fn forward_tiles<P: Fn(usize, &mut [f32]) + Sync>(
+        &self,
+        shape: MatmulShape,
+        x: &[f32],
+        w: Operand<'_>,
+        bias: Option<&[f32]>,
+        tail: Option<&Tail<'_, P>>,
+        y: &mut [f32],
+    ) -> Result<()> {
+        let MatmulShape { m, n, k } = shape;
+        let y = SharedMatrix::new(y, n);
+        self.tiles(m, n, |rows, p| {
+            let width = PANEL.min(n - p * PANEL);
+            // SAFETY: every task has its own rows and columns of `y`.
+            let mut target = unsafe { y.tile(rows.start, p * PANEL) };
+            let mut mode = Mode::Write;
+            if let Some(bias) = bias {
+                mode = Mode::Chain;
+                for i in 0..rows.len() {
+                    target.row(i, width).copy_from_slice(&bias[p * PANEL..p * PANEL + width]);
+                }
+            }
+            scratch::with(STEPS.min(k) * PANEL, |scratch| {
+                for first in (0..k.max(1)).step_by(STEPS) {
+                    let end = (first + STEPS).min(k);
+                    self.isa.run(Product {
+                        m: rows.len(),
+                        n: width,
+                        k: end - first,
+                        left: Left::rows(&x[rows.start * k + first..], k),
+                        right: w.panel(p, first, end, scratch),
+                        target: target.reborrow(),
+                        mode,
+                    });
+                    mode = Mode::Chain;
+                }
+            });
+            if let Some(tail) = tail {
+                self.add_tail(tail, rows, width, p, &mut target);
+            }
+        })
+    }
+
+    /// `dx (+)= dy w (+ tail)`.
+    pub(crate) fn backward_tiles<P: Fn(usize, &mut [f32]) + Sync>(
+        &self,
+        shape: MatmulShape,
+        dy: &[f32],
+        w: Operand<'_>,
+        tail: Option<&Tail<'_, P>>,
+        dx: &mut [f32],
+        accumulate: bool,
+    ) -> Result<()> {
+        let MatmulShape { m, n, k } = shape;
+        let dx = SharedMatrix::new(dx, k);
+        self.tiles(m, k, |rows, g| {
+            let width = PANEL.min(k - g * PANEL);
+            // SAFETY: every task has its own rows and columns of `dx`.
+            let mut target = unsafe { dx.tile(rows.start, g * PANEL) };
+            let mut mode = if accumulate { Mode::Chain } else { Mode::Write };
+            scratch::with(STEPS.min(n.next_multiple_of(PANEL)) * PANEL, |scratch| {
+                for first in (0..n.max(1)).step_by(STEPS) {
+                    let end = (first + STEPS).min(n);
+                    self.isa.run(Product {
+                        m: rows.len(),
+                        n: width,
+                        k: end - first,
+                        left: Left::rows(&dy[rows.start * n + first..], n),
+                        right: w.columns(g, first, end, scratch),
+                        target: target.reborrow(),
+                        mode,
+                    });
+                    mode = Mode::Chain;
+                }
+            });
+            if let Some(tail) = tail {
+                self.add_tail(tail, rows, width, g, &mut target);
+            }
+        })
+    }
+
+    fn add_tail<P: Fn(usize, &mut [f32]) + Sync>(
+        &self,
+        tail: &Tail<'_, P>,
+        rows: Range<usize>,
+        width: usize,
+        p: usize,
+        target: &mut crate::shared::Target<'_>,
+    ) {
+        scratch::with(tail.r * PANEL, |packed| {
+            (tail.pack)(p, packed);
+            self.isa.run(Product {
+                m: rows.len(),
+                n: width,
+                k: tail.r,
+                left: Left::rows(&tail.left[rows.start * tail.r..], tail.r),
+                right: Right::new(packed, PANEL),
+                target: target.reborrow(),
+                mode: Mode::Chain,
+            });
+        });
+    }
+
+    /// `dw[n, k] += Σ over chunks of dyᵀ x`.
+    fn token_sums(&self, shape: MatmulShape, dy: &[f32], x: &[f32], dw: &mut [f32]) -> Result<()> {
+        let MatmulShape { m, n, k } = shape;
+        let dw = SharedMatrix::new(dw, k);
+        self.tiles(n, k, |rows, g| {
+            let width = PANEL.min(k - g * PANEL);
+            // SAFETY: every task has its own rows and columns of `dw`.
+            let mut target = unsafe { dw.tile(rows.start, g * PANEL) };
+            scratch::with(CHUNK * PANEL, |packed| {
+                for first in (0..m).step_by(CHUNK) {
+                    let end = (first + CHUNK).min(m);
+                    for (row, t) in packed.chunks_exact_mut(PANEL).zip(first..end) {
+                        let from = t * k + g * PANEL;
+                        row[..width].copy_from_slice(&x[from..from + width]);
+                    }
+                    self.isa.run(Product {
+                        m: rows.len(),
+                        n: width,
+                        k: end - first,
+                        left: Left::transposed(&dy[first * n + rows.start..], n),
+                        right: Right::new(packed, PANEL),
+                        target: target.reborrow(),
+                        mode: Mode::Add,
+                    });
+                }
+            });
+        })
+    }
+}
+
+impl Matmul for Cpu {
+    type Weight = Weight;
+
+    fn prepare_weight(&self, n: usize, k: usize, host: Host<'_>, storage: Storage) -> Result<Weight> {
+        Weight::prepare(self, n, k, host, storage)
+    }
+
+    fn read_weight(&self, weight: &Weight, first: usize, rows: usize, target: &mut [f32]) -> Result<()> {
+        let w = weight.operand();
+        if first.checked_add(rows).is_none_or(|end| end > w.n) || target.len() != rows * w.k {
+            let got = format!("{rows} rows from {first} into {} elements", target.len());
+            return Err(Error::argument("read_weight", format!("rows of {} × {}", w.n, w.k), got));
+        }
+        for (i, row) in target.chunks_exact_mut(w.k.max(1)).enumerate() {
+            w.read_row(first + i, row);
+        }
+        Ok(())
+    }
+
+    fn matmul_forward(
+        &self,
+        shape: MatmulShape,
+        x: View<'_, Buffer>,
+        w: Matrix<'_, Weight, Buffer>,
+        bias: Option<View<'_, Buffer>>,
+        y: ViewMut<'_, Buffer>,
+    ) -> Result<()> {
+        let (op, MatmulShape { m, n, k }) = ("matmul_forward", shape);
+        let x = check::floats(op, "x", x, m * k)?;
+        let w = Operand::of(op, n, k, w)?;
+        let bias = bias.map(|b| check::floats(op, "bias", b, n)).transpose()?;
+        let y = check::floats_mut(op, "y", y, m * n)?;
+        self.forward_tiles(shape, x, w, bias, NO_TAIL.as_ref(), y)
+    }
+
+    fn matmul_backward_input(
+        &self,
+        shape: MatmulShape,
+        dy: View<'_, Buffer>,
+        w: Matrix<'_, Weight, Buffer>,
+        dx: ViewMut<'_, Buffer>,
+        accumulate: bool,
+    ) -> Result<()> {
+        let (op, MatmulShape { m, n, k }) = ("matmul_backward_input", shape);
+        let dy = check::floats(op, "dy", dy, m * n)?;
+        let w = Operand::of(op, n, k, w)?;
+        let dx = check::floats_mut(op, "dx", dx, m * k)?;
+        self.backward_tiles(shape, dy, w, NO_TAIL.as_ref(), dx, accumulate)
+    }
+
+    fn matmul_backward_weight(
+        &self,
+        shape: MatmulShape,
+        dy: View<'_, Buffer>,
+        x: View<'_, Buffer>,
+        dw: ViewMut<'_, Buffer>,
+    ) -> Result<()> {
+        let (op, MatmulShape { m, n, k }) = ("matmul_backward_weight", shape);
+        let dy = check::floats(op, "dy", dy, m * n)?;
+        let x = check::floats(op, "x", x, m * k)?;
+        let dw = check::floats_mut(op, "dw", dw, n * k)?;
+        self.token_sums(shape, dy, x, dw)
+    }
+}

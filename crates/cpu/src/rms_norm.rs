@@ -1,0 +1,172 @@
+//! `rms_norm`: one row at a time, and the gradient of the scale by columns.
+
+use tunesmith_ops::{Result, RmsNorm, View, ViewMut};
+
+use crate::elementwise::COLUMNS;
+use crate::matmul::CHUNK;
+use crate::memory::Buffer;
+use crate::simd::{Kernel, Simd};
+use crate::{Cpu, check};
+
+/// Elements of one piece of work.
+const PIECE: usize = 16384;
+
+struct Forward<'a> {
+    eps: f32,
+    x: &'a [f32],
+    scale: &'a [f32],
+    y: &'a mut [f32],
+    rstd: &'a mut [f32],
+}
+
+impl Kernel for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let d = self.scale.len();
+        let rows = self.x.chunks_exact(d).zip(self.y.chunks_exact_mut(d));
+        for ((x, y), rstd) in rows.zip(self.rstd) {
+            let mut squares = s.splat(0.0);
+            for i in (0..d).step_by(S::LANES) {
+                let v = s.load(&x[i..]);
+                squares = s.fma(v, v, squares);
+            }
+            *rstd = 1.0 / (s.sum(squares) / d as f32 + self.eps).sqrt();
+            let factor = s.splat(*rstd);
+            for i in (0..d).step_by(S::LANES) {
+                let v = s.mul(s.mul(s.load(&x[i..]), factor), s.load(&self.scale[i..]));
+                s.store(&mut y[i..], v);
+            }
+        }
+    }
+}
+
+struct Backward<'a> {
+    dy: &'a [f32],
+    x: &'a [f32],
+    scale: &'a [f32],
+    rstd: &'a [f32],
+    dx: &'a mut [f32],
+    accumulate: bool,
+}
+
+impl Kernel for Backward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let d = self.scale.len();
+        let rows = self.dy.chunks_exact(d).zip(self.x.chunks_exact(d));
+        for (((dy, x), dx), &rstd) in rows.zip(self.dx.chunks_exact_mut(d)).zip(self.rstd) {
+            let mut dot = s.splat(0.0);
+            for i in (0..d).step_by(S::LANES) {
+                let g = s.mul(s.load(&dy[i..]), s.load(&self.scale[i..]));
+                dot = s.fma(g, s.load(&x[i..]), dot);
+            }
+            let mean = s.sum(dot) / d as f32;
+            let along = s.splat(-rstd * rstd * rstd * mean);
+            let factor = s.splat(rstd);
+            for i in (0..d).step_by(S::LANES) {
+                let g = s.mul(s.load(&dy[i..]), s.load(&self.scale[i..]));
+                let mut v = s.fma(s.load(&x[i..]), along, s.mul(g, factor));
+                if self.accumulate {
+                    v = s.add(s.load(&dx[i..]), v);
+                }
+                s.store(&mut dx[i..], v);
+            }
+        }
+    }
+}
+
+/// `dscale[j] += Σ dy · x · rstd` over the columns `column .. column + dscale.len()`, chunk by chunk.
+struct ScaleGradient<'a> {
+    dy: &'a [f32],
+    x: &'a [f32],
+    rstd: &'a [f32],
+    d: usize,
+    column: usize,
+    dscale: &'a mut [f32],
+}
+
+impl Kernel for ScaleGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (d, width) = (self.d, self.dscale.len());
+        let chunks = self.dy.chunks(CHUNK * d).zip(self.x.chunks(CHUNK * d));
+        for ((dy, x), rstd) in chunks.zip(self.rstd.chunks(CHUNK)) {
+            let mut sums = [0.0; COLUMNS];
+            for ((dy, x), &rstd) in dy.chunks_exact(d).zip(x.chunks_exact(d)).zip(rstd) {
+                let (dy, x) = (&dy[self.column..][..width], &x[self.column..][..width]);
+                for i in (0..width).step_by(S::LANES) {
+                    let normed = s.mul(s.load(&x[i..]), s.splat(rstd));
+                    let sum = s.fma(s.load(&dy[i..]), normed, s.load(&sums[i..]));
+                    s.store(&mut sums[i..], sum);
+                }
+            }
+            self.dscale.iter_mut().zip(sums).for_each(|(y, sum)| *y += sum);
+        }
+    }
+}
+
+impl RmsNorm for Cpu {
+    fn rms_norm_forward(
+        &self,
+        m: usize,
+        d: usize,
+        eps: f32,
+        x: View<'_, Buffer>,
+        scale: View<'_, Buffer>,
+        y: ViewMut<'_, Buffer>,
+        rstd: ViewMut<'_, Buffer>,
+    ) -> Result<()> {
+        let op = "rms_norm_forward";
+        let x = check::floats(op, "x", x, m * d)?;
+        let scale = check::floats(op, "scale", scale, d)?;
+        let y = check::floats_mut(op, "y", y, m * d)?;
+        let rstd = check::floats_mut(op, "rstd", rstd, m)?;
+        if d == 0 {
+            return Ok(());
+        }
+        let rows = (PIECE / d).max(1);
+        let parts = x.chunks(rows * d).zip(y.chunks_mut(rows * d)).zip(rstd.chunks_mut(rows));
+        self.pool.each(parts, |_, ((x, y), rstd)| {
+            self.isa.run(Forward { eps, x, scale, y, rstd });
+        })
+    }
+
+    fn rms_norm_backward(
+        &self,
+        m: usize,
+        d: usize,
+        dy: View<'_, Buffer>,
+        x: View<'_, Buffer>,
+        scale: View<'_, Buffer>,
+        rstd: View<'_, Buffer>,
+        dx: ViewMut<'_, Buffer>,
+        accumulate: bool,
+        dscale: Option<ViewMut<'_, Buffer>>,
+    ) -> Result<()> {
+        let op = "rms_norm_backward";
+        let dy = check::floats(op, "dy", dy, m * d)?;
+        let x = check::floats(op, "x", x, m * d)?;
+        let scale = check::floats(op, "scale", scale, d)?;
+        let rstd = check::floats(op, "rstd", rstd, m)?;
+        let dx = check::floats_mut(op, "dx", dx, m * d)?;
+        let dscale = dscale.map(|view| check::floats_mut(op, "dscale", view, d)).transpose()?;
+        if d == 0 {
+            return Ok(());
+        }
+        let rows = (PIECE / d).max(1);
+        let read = dy.chunks(rows * d).zip(x.chunks(rows * d)).zip(rstd.chunks(rows));
+        self.pool.each(read.zip(dx.chunks_mut(rows * d)), |_, (((dy, x), rstd), dx)| {
+            self.isa.run(Backward { dy, x, scale, rstd, dx, accumulate });
+        })?;
+        let Some(dscale) = dscale else { return Ok(()) };
+        self.pool.each(dscale.chunks_mut(COLUMNS), |index, dscale| {
+            self.isa.run(ScaleGradient { dy, x, rstd, d, column: index * COLUMNS, dscale });
+        })
+    }
+}

@@ -1,0 +1,89 @@
+//! AVX2 with FMA: 8 lanes.
+
+use std::arch::x86_64::{
+    __m256, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm256_add_epi32, _mm256_add_ps, _mm256_castsi256_ps,
+    _mm256_cvtps_epi32, _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps,
+    _mm256_round_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_slli_epi32, _mm256_sqrt_ps, _mm256_storeu_ps,
+    _mm256_sub_ps,
+};
+
+use super::{Kernel, Simd};
+
+/// Proof that AVX2 and FMA are there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Avx2(());
+
+/// Runs a kernel with AVX2 and FMA.
+///
+/// # Safety
+/// The machine must have AVX2 and FMA.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn call<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Avx2(()))
+}
+
+macro_rules! vector_ops {
+    ($($name:ident($($arg:ident),+) = $call:expr;)+) => {$(
+        #[inline(always)]
+        fn $name(self, $($arg: Self::V),+) -> Self::V {
+            // SAFETY: `self` is proof of the instruction set.
+            unsafe { $call }
+        }
+    )+};
+}
+
+impl Avx2 {
+    #[inline(always)]
+    fn lanes(self, a: __m256) -> [f32; 8] {
+        let mut lanes = [0.0; 8];
+        // SAFETY: eight elements are writable.
+        unsafe { self.store_at(lanes.as_mut_ptr(), a) };
+        lanes
+    }
+}
+
+impl Simd for Avx2 {
+    const LANES: usize = 8;
+    const ROWS: usize = 6;
+    type V = __m256;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> __m256 {
+        // SAFETY: `self` is proof of the instruction set.
+        unsafe { _mm256_set1_ps(x) }
+    }
+    #[inline(always)]
+    unsafe fn load_at(self, pointer: *const f32) -> __m256 {
+        // SAFETY: readable for eight elements by the caller's promise; `self` is proof of the instruction set.
+        unsafe { _mm256_loadu_ps(pointer) }
+    }
+    #[inline(always)]
+    unsafe fn store_at(self, pointer: *mut f32, v: __m256) {
+        // SAFETY: writable for eight elements by the caller's promise; `self` is proof of the instruction set.
+        unsafe { _mm256_storeu_ps(pointer, v) }
+    }
+    vector_ops! {
+        add(a, b) = _mm256_add_ps(a, b);
+        sub(a, b) = _mm256_sub_ps(a, b);
+        mul(a, b) = _mm256_mul_ps(a, b);
+        div(a, b) = _mm256_div_ps(a, b);
+        sqrt(a) = _mm256_sqrt_ps(a);
+        fma(a, b, c) = _mm256_fmadd_ps(a, b, c);
+        max(a, b) = _mm256_max_ps(a, b);
+        min(a, b) = _mm256_min_ps(a, b);
+        round(a) = _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a);
+        power_of_two(a) = {
+            let biased = _mm256_add_epi32(_mm256_cvtps_epi32(a), _mm256_set1_epi32(127));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
+        };
+    }
+    #[inline(always)]
+    fn sum(self, a: __m256) -> f32 {
+        let v = self.lanes(a);
+        ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]))
+    }
+    #[inline(always)]
+    fn largest(self, a: __m256) -> f32 {
+        self.lanes(a).into_iter().fold(f32::NEG_INFINITY, f32::max)
+    }
+}

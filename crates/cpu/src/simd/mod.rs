@@ -1,0 +1,172 @@
+//! Instruction sets behind one trait, chosen at run time.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+
+use tunesmith_ops::{Error, Result};
+
+/// An instruction set this backend has kernels for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isa {
+    /// 16 lanes, 32 registers.
+    Avx512,
+    /// 8 lanes with fused multiply-add.
+    Avx2,
+    /// Plain Rust, 4 lanes.
+    Portable,
+}
+
+impl Isa {
+    /// All, best first.
+    pub const ALL: [Self; 3] = [Self::Avx512, Self::Avx2, Self::Portable];
+
+    /// Name as `TUNESMITH_CPU_ISA` spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Avx512 => "avx512",
+            Self::Avx2 => "avx2",
+            Self::Portable => "portable",
+        }
+    }
+
+    /// True when this machine can run it.
+    pub fn available(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => is_x86_feature_detected!("avx512f") && Self::Avx2.available(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Avx512 | Self::Avx2 => false,
+            Self::Portable => true,
+        }
+    }
+
+    /// The one named by `TUNESMITH_CPU_ISA`, else the best of this machine.
+    pub(crate) fn resolve() -> Result<Self> {
+        match std::env::var("TUNESMITH_CPU_ISA") {
+            Ok(name) => match Self::ALL.into_iter().find(|isa| isa.name() == name) {
+                Some(isa) => isa.checked(),
+                None => Err(Error::argument("TUNESMITH_CPU_ISA", "avx512, avx2 or portable", name)),
+            },
+            Err(_) => Ok(Self::ALL.into_iter().find(|isa| isa.available()).unwrap_or(Self::Portable)),
+        }
+    }
+
+    /// Itself, when this machine can run it.
+    pub(crate) fn checked(self) -> Result<Self> {
+        if self.available() {
+            Ok(self)
+        } else {
+            Err(Error::argument("cpu", "an instruction set of this machine", self.name()))
+        }
+    }
+
+    /// Runs a kernel compiled for this instruction set.
+    #[inline]
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        match self {
+            // SAFETY: a `Cpu` only ever holds an instruction set that `checked` has found on this machine.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => unsafe { avx512::call(kernel) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => unsafe { avx2::call(kernel) },
+            _ => kernel.run(portable::Portable),
+        }
+    }
+}
+
+/// Code written once for every instruction set; `run` must be `#[inline(always)]`.
+pub(crate) trait Kernel {
+    type Output;
+    fn run<S: Simd>(self, s: S) -> Self::Output;
+}
+
+/// Vectors of binary32. A value of the type proves that its instruction set is there.
+pub(crate) trait Simd: Copy {
+    /// Elements of a vector.
+    const LANES: usize;
+    /// Rows of the register tile of a product that is two vectors wide.
+    const ROWS: usize;
+    type V: Copy;
+
+    fn splat(self, x: f32) -> Self::V;
+    /// # Safety
+    /// `pointer` must be readable for `LANES` elements.
+    unsafe fn load_at(self, pointer: *const f32) -> Self::V;
+    /// # Safety
+    /// `pointer` must be writable for `LANES` elements.
+    unsafe fn store_at(self, pointer: *mut f32, v: Self::V);
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    fn sqrt(self, a: Self::V) -> Self::V;
+    /// `a · b + c`, rounded once where the instruction set can.
+    fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The larger; `b` where either is NaN.
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The smaller; `b` where either is NaN.
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
+    /// To the nearest integer, ties to even; |a| below 2^22.
+    fn round(self, a: Self::V) -> Self::V;
+    /// `2^a` for integral `a` in −126 … 127.
+    fn power_of_two(self, a: Self::V) -> Self::V;
+    /// Sum of the lanes in a fixed order.
+    fn sum(self, a: Self::V) -> f32;
+    /// Largest lane.
+    fn largest(self, a: Self::V) -> f32;
+
+    /// The first elements of `x`; lanes beyond its end are zero.
+    #[inline(always)]
+    fn load(self, x: &[f32]) -> Self::V {
+        if x.len() >= Self::LANES {
+            // SAFETY: the length was checked.
+            unsafe { self.load_at(x.as_ptr()) }
+        } else {
+            let mut lanes = [0.0; 16];
+            lanes[..x.len()].copy_from_slice(x);
+            // SAFETY: no instruction set has more than 16 lanes.
+            unsafe { self.load_at(lanes.as_ptr()) }
+        }
+    }
+
+    /// Writes the first elements of `x`, as many as there are lanes and room for.
+    #[inline(always)]
+    fn store(self, x: &mut [f32], v: Self::V) {
+        if x.len() >= Self::LANES {
+            // SAFETY: the length was checked.
+            unsafe { self.store_at(x.as_mut_ptr(), v) }
+        } else {
+            let mut lanes = [0.0; 16];
+            // SAFETY: no instruction set has more than 16 lanes.
+            unsafe { self.store_at(lanes.as_mut_ptr(), v) }
+            x.copy_from_slice(&lanes[..x.len()]);
+        }
+    }
+
+    /// `e^x` within 2 ulp; 0 below −87.3 and infinite above 88.7; NaN stays NaN.
+    ///
+    /// `e^x = 2^n · e^r` with `n` the nearest integer to `x / ln 2`; `e^r = 1 + r + r² q(r)` with `q` of degree 4
+    /// interpolated at the Chebyshev nodes of |r| ≤ ln 2 / 2 (error 1.0e-8). `ln 2` is split in two (Cody and Waite 1980).
+    #[inline(always)]
+    fn exp(self, x: Self::V) -> Self::V {
+        let clamped = self.min(self.splat(90.0), self.max(self.splat(-105.0), x));
+        let n = self.round(self.mul(clamped, self.splat(std::f32::consts::LOG2_E)));
+        let r = self.fma(n, self.splat(-0.691_406_25), clamped);
+        let r = self.fma(n, self.splat(-0.001_740_930_6), r);
+        let mut q = self.splat(0.001_392_618_4);
+        for c in [0.008_363_179, 0.041_666_555, 0.166_665_77, 0.5] {
+            q = self.fma(q, r, self.splat(c));
+        }
+        let p = self.add(self.fma(self.mul(r, r), q, r), self.splat(1.0));
+        // Two factors, because 2^n alone leaves the range of the exponent at both ends.
+        let half = self.round(self.mul(n, self.splat(0.5)));
+        let scaled = self.mul(p, self.power_of_two(half));
+        self.mul(scaled, self.power_of_two(self.sub(n, half)))
+    }
+}

@@ -1,0 +1,90 @@
+//! Plain Rust on four lanes, for every machine.
+
+use super::Simd;
+
+/// No instruction set beyond what the compiler may assume.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Portable;
+
+type V = [f32; 4];
+
+#[inline(always)]
+fn zip(a: V, b: V, f: impl Fn(f32, f32) -> f32) -> V {
+    [f(a[0], b[0]), f(a[1], b[1]), f(a[2], b[2]), f(a[3], b[3])]
+}
+
+impl Simd for Portable {
+    const LANES: usize = 4;
+    const ROWS: usize = 6;
+    type V = V;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> V {
+        [x; 4]
+    }
+    #[inline(always)]
+    unsafe fn load_at(self, pointer: *const f32) -> V {
+        // SAFETY: readable for four elements by the caller's promise.
+        unsafe { pointer.cast::<V>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn store_at(self, pointer: *mut f32, v: V) {
+        // SAFETY: writable for four elements by the caller's promise.
+        unsafe { pointer.cast::<V>().write_unaligned(v) }
+    }
+    #[inline(always)]
+    fn add(self, a: V, b: V) -> V {
+        zip(a, b, |a, b| a + b)
+    }
+    #[inline(always)]
+    fn sub(self, a: V, b: V) -> V {
+        zip(a, b, |a, b| a - b)
+    }
+    #[inline(always)]
+    fn mul(self, a: V, b: V) -> V {
+        zip(a, b, |a, b| a * b)
+    }
+    #[inline(always)]
+    fn div(self, a: V, b: V) -> V {
+        zip(a, b, |a, b| a / b)
+    }
+    #[inline(always)]
+    fn sqrt(self, a: V) -> V {
+        a.map(f32::sqrt)
+    }
+    #[inline(always)]
+    fn fma(self, a: V, b: V, c: V) -> V {
+        // Where the machine has no such instruction, `mul_add` is a slow library call.
+        if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
+            [a[0].mul_add(b[0], c[0]), a[1].mul_add(b[1], c[1]), a[2].mul_add(b[2], c[2]), a[3].mul_add(b[3], c[3])]
+        } else {
+            self.add(self.mul(a, b), c)
+        }
+    }
+    #[inline(always)]
+    fn max(self, a: V, b: V) -> V {
+        zip(a, b, |a, b| if a > b { a } else { b })
+    }
+    #[inline(always)]
+    fn min(self, a: V, b: V) -> V {
+        zip(a, b, |a, b| if a < b { a } else { b })
+    }
+    #[inline(always)]
+    fn round(self, a: V) -> V {
+        // Adding 1.5 · 2^23 leaves no bits for a fraction.
+        let shift = [12_582_912.0; 4];
+        self.sub(self.add(a, shift), shift)
+    }
+    #[inline(always)]
+    fn power_of_two(self, a: V) -> V {
+        a.map(|x| f32::from_bits(((x as i32 + 127) as u32) << 23))
+    }
+    #[inline(always)]
+    fn sum(self, a: V) -> f32 {
+        (a[0] + a[2]) + (a[1] + a[3])
+    }
+    #[inline(always)]
+    fn largest(self, a: V) -> f32 {
+        a[0].max(a[1]).max(a[2]).max(a[3])
+    }
+}

@@ -1,0 +1,190 @@
+//! Frozen weights in panels, and the two shapes in which products read a matrix.
+
+use half::{bf16, f16};
+use tunesmith_ops::{Error, Host, Matrix, Result, Storage};
+
+use crate::memory::{Block, Buffer};
+use crate::operand::Right;
+use crate::transpose::transpose;
+use crate::{Cpu, check};
+
+/// Out features of a panel: two AVX-512 vectors.
+pub(crate) const PANEL: usize = 32;
+
+/// A frozen weight `[n, k]`: panel `p` holds rows `32 p .. 32 p + 32` as `[k][32]`, rows beyond `n` zero.
+pub struct Weight {
+    n: usize,
+    k: usize,
+    storage: Storage,
+    block: Block,
+}
+
+impl std::fmt::Debug for Weight {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Weight({} × {}, {:?})", self.n, self.k, self.storage)
+    }
+}
+
+/// A weight matrix as products read it, whatever its storage.
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'a> {
+    Panels(&'a [f32]),
+    Bf16Panels(&'a [u16]),
+    Rows(&'a [f32]),
+}
+
+/// A weight matrix with its sizes.
+#[derive(Clone, Copy)]
+pub(crate) struct Operand<'a> {
+    pub(crate) n: usize,
+    pub(crate) k: usize,
+    pub(crate) source: Source<'a>,
+}
+
+impl Weight {
+    /// Takes a row-major matrix from the host, panel by panel.
+    pub(crate) fn prepare(cpu: &Cpu, n: usize, k: usize, host: Host<'_>, storage: Storage) -> Result<Self> {
+        if n.checked_mul(k) != Some(host.len()) {
+            return Err(Error::argument("prepare_weight", format!("{n} · {k} elements"), host.len()));
+        }
+        if let Host::I32(_) = host {
+            return Err(Error::argument("prepare_weight", "floating-point numbers", "int32"));
+        }
+        let padded = n.div_ceil(PANEL) * PANEL * k;
+        let block = Block::zeroed(&cpu.tracker, padded * size(storage))?;
+        let mut weight = Self { n, k, storage, block };
+        let panel = (PANEL * k).max(1);
+        match storage {
+            Storage::F32 => {
+                let panels = weight.block.as_mut_slice::<f32>(padded).chunks_exact_mut(panel);
+                cpu.pool.each(panels, |p, target| fill(host, n, k, p, target, |x| x))?;
+            }
+            Storage::Bf16 => {
+                let panels = weight.block.as_mut_slice::<u16>(padded).chunks_exact_mut(panel);
+                cpu.pool.each(panels, |p, target| {
+                    fill(host, n, k, p, target, |x| bf16::from_f32(x).to_bits());
+                })?;
+            }
+        }
+        Ok(weight)
+    }
+
+    pub(crate) fn operand(&self) -> Operand<'_> {
+        let padded = self.n.div_ceil(PANEL) * PANEL * self.k;
+        Operand {
+            n: self.n,
+            k: self.k,
+            source: match self.storage {
+                Storage::F32 => Source::Panels(self.block.as_slice(padded)),
+                Storage::Bf16 => Source::Bf16Panels(self.block.as_slice(padded)),
+            },
+        }
+    }
+}
+
+fn size(storage: Storage) -> usize {
+    match storage {
+        Storage::F32 => size_of::<f32>(),
+        Storage::Bf16 => size_of::<u16>(),
+    }
+}
+
+/// Writes panel `p` from the rows of the host.
+fn fill<T>(host: Host<'_>, n: usize, k: usize, p: usize, target: &mut [T], value: impl Fn(f32) -> T) {
+    for (lane, r) in (p * PANEL..n.min((p + 1) * PANEL)).enumerate() {
+        let range = r * k..(r + 1) * k;
+        let places = target[lane..].iter_mut().step_by(PANEL);
+        match host {
+            Host::F32(v) => places.zip(&v[range]).for_each(|(t, &x)| *t = value(x)),
+            Host::F16(v) => places.zip(&v[range]).for_each(|(t, &x)| *t = value(f16::from_bits(x).to_f32())),
+            Host::Bf16(v) => places.zip(&v[range]).for_each(|(t, &x)| *t = value(bf16::from_bits(x).to_f32())),
+            Host::I32(_) => {}
+        }
+    }
+}
+
+impl<'a> Operand<'a> {
+    /// The matrix of a call, after checking that it is `[n, k]`.
+    pub(crate) fn of(op: &str, n: usize, k: usize, matrix: Matrix<'a, Weight, Buffer>) -> Result<Self> {
+        match matrix {
+            Matrix::Frozen(w) if (w.n, w.k) == (n, k) => Ok(w.operand()),
+            Matrix::Frozen(w) => {
+                Err(Error::argument(op, format!("a weight of {n} × {k}"), format!("{} × {}", w.n, w.k)))
+            }
+            Matrix::Trained(view) => Ok(Self { n, k, source: Source::Rows(check::floats(op, "w", view, n * k)?) }),
+        }
+    }
+
+    /// Panel `p`, steps `first .. end` of `k`, as `[end − first][32]`; `scratch` has room for it.
+    pub(crate) fn panel<'s>(&self, p: usize, first: usize, end: usize, scratch: &'s mut [f32]) -> Right<'s>
+    where
+        'a: 's,
+    {
+        let range = (p * self.k + first) * PANEL..(p * self.k + end) * PANEL;
+        match self.source {
+            Source::Panels(data) => Right::new(&data[range], PANEL),
+            Source::Bf16Panels(data) => {
+                let target = &mut scratch[..(end - first) * PANEL];
+                widen(&data[range], target);
+                Right::new(target, PANEL)
+            }
+            Source::Rows(data) => {
+                let rows = PANEL.min(self.n - p * PANEL);
+                let source = Right::new(&data[p * PANEL * self.k + first..], self.k);
+                transpose(source, rows, end - first, 1.0, scratch, PANEL, PANEL);
+                Right::new(scratch, PANEL)
+            }
+        }
+    }
+
+    /// Columns `32 g .. 32 g + 32` of the rows `first .. end` as `[end − first][32]`, columns beyond `k` zero.
+    /// `first` is a multiple of 32; `scratch` has room for the rows rounded up to 32.
+    pub(crate) fn columns<'s>(&self, g: usize, first: usize, end: usize, scratch: &'s mut [f32]) -> Right<'s> {
+        let live = PANEL.min(self.k - g * PANEL);
+        if let Source::Rows(data) = self.source {
+            for (row, r) in scratch.chunks_exact_mut(PANEL).zip(first..end) {
+                let from = r * self.k + g * PANEL;
+                row[..live].copy_from_slice(&data[from..from + live]);
+                row[live..].fill(0.0);
+            }
+            return Right::new(scratch, PANEL);
+        }
+        let mut wide = [0.0; PANEL * PANEL];
+        for (block, p) in scratch.chunks_exact_mut(PANEL * PANEL).zip(first / PANEL..end.div_ceil(PANEL)) {
+            let from = (p * self.k + g * PANEL) * PANEL;
+            let range = from..from + live * PANEL;
+            let square = match self.source {
+                Source::Panels(data) | Source::Rows(data) => &data[range],
+                Source::Bf16Panels(data) => {
+                    widen(&data[range], &mut wide);
+                    &wide[..live * PANEL]
+                }
+            };
+            transpose(Right::new(square, PANEL), live, PANEL, 1.0, block, PANEL, PANEL);
+        }
+        Right::new(scratch, PANEL)
+    }
+
+    /// Row `r`, row-major.
+    pub(crate) fn read_row(&self, r: usize, target: &mut [f32]) {
+        let (p, lane) = (r / PANEL, r % PANEL);
+        let panel = p * self.k * PANEL..(p + 1) * self.k * PANEL;
+        match self.source {
+            Source::Rows(data) => target.copy_from_slice(&data[r * self.k..(r + 1) * self.k]),
+            Source::Panels(data) => {
+                let lanes = data[panel].iter().skip(lane).step_by(PANEL);
+                target.iter_mut().zip(lanes).for_each(|(t, &x)| *t = x);
+            }
+            Source::Bf16Panels(data) => {
+                let lanes = data[panel].iter().skip(lane).step_by(PANEL);
+                target.iter_mut().zip(lanes).for_each(|(t, &x)| *t = bf16::from_bits(x).to_f32());
+            }
+        }
+    }
+}
+
+fn widen(source: &[u16], target: &mut [f32]) {
+    for (t, &x) in target.iter_mut().zip(source) {
+        *t = f32::from_bits(u32::from(x) << 16);
+    }
+}
