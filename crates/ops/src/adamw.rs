@@ -46,3 +46,41 @@ pub trait AdamW: Memory {
     /// `ArgumentInvalid` when a tensor's four windows differ in length.
     fn adamw(&self, step: &AdamWStep, tensors: &mut [AdamWTensor<'_, Self::Buffer>]) -> Result<()>;
 }
+
+/// The same in binary64, written for reading.
+pub mod reference {
+    use super::AdamWStep;
+
+    /// One tensor with its state.
+    #[derive(Debug, Clone)]
+    pub struct Tensor {
+        /// The parameter.
+        pub parameter: Vec<f64>,
+        /// Summed gradient.
+        pub gradient: Vec<f64>,
+        /// First moment.
+        pub first_moment: Vec<f64>,
+        /// Second moment.
+        pub second_moment: Vec<f64>,
+        /// Learning rate.
+        pub learning_rate: f64,
+        /// Decoupled weight decay.
+        pub weight_decay: f64,
+    }
+
+    /// Steps one tensor in place.
+    pub fn adamw(step: &AdamWStep, tensor: &mut Tensor) {
+        let correction1 = 1.0 - step.beta1.powf(step.step as f64);
+        let correction2 = 1.0 - step.beta2.powf(step.step as f64);
+        for i in 0..tensor.parameter.len() {
+            let g = tensor.gradient[i] * step.gradient_scale;
+            let m = step.beta1 * tensor.first_moment[i] + (1.0 - step.beta1) * g;
+            let v = step.beta2 * tensor.second_moment[i] + (1.0 - step.beta2) * g * g;
+            let decayed = tensor.parameter[i] * (1.0 - tensor.learning_rate * tensor.weight_decay);
+            let root = (v / correction2).sqrt() + step.epsilon;
+            tensor.parameter[i] = decayed - tensor.learning_rate / correction1 * m / root;
+            tensor.first_moment[i] = m;
+            tensor.second_moment[i] = v;
+        }
+    }
+}

@@ -30,3 +30,48 @@ pub trait CrossEntropy: Memory {
         correct: ViewMut<'_, Self::Buffer>,
     ) -> Result<()>;
 }
+
+/// The same in binary64, written for reading.
+pub mod reference {
+    use super::IGNORE_INDEX;
+
+    /// What all rows give.
+    #[derive(Debug, Clone, Default)]
+    pub struct Rows {
+        /// Negative log-likelihood of the label.
+        pub nll: Vec<f64>,
+        /// Entropy of the distribution.
+        pub entropy: Vec<f64>,
+        /// 1 where the label is the largest logit.
+        pub correct: Vec<f64>,
+        /// `softmax − onehot`, times the weight of the row.
+        pub gradient: Vec<f64>,
+    }
+
+    /// One row after another; `weights` default to 1.
+    pub fn cross_entropy(v: usize, logits: &[f64], labels: &[i32], weights: Option<&[f64]>) -> Rows {
+        let mut rows = Rows::default();
+        for (i, (z, &label)) in logits.chunks(v).zip(labels).enumerate() {
+            if label == IGNORE_INDEX {
+                rows.nll.push(0.0);
+                rows.entropy.push(0.0);
+                rows.correct.push(0.0);
+                rows.gradient.extend(vec![0.0; v]);
+                continue;
+            }
+            let label = label as usize;
+            let weight = weights.map_or(1.0, |w| w[i]);
+            let largest = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let log_sum = largest + z.iter().map(|x| (x - largest).exp()).sum::<f64>().ln();
+            let p: Vec<_> = z.iter().map(|x| (x - log_sum).exp()).collect();
+            let mean: f64 = p.iter().zip(z).map(|(p, z)| p * z).sum();
+            let first = z.iter().position(|&x| x.total_cmp(&largest).is_eq());
+            rows.nll.push(log_sum - z[label]);
+            rows.entropy.push(log_sum - mean);
+            rows.correct.push(f64::from(u8::from(first == Some(label))));
+            let onehot = |j: usize| f64::from(u8::from(j == label));
+            rows.gradient.extend(p.iter().enumerate().map(|(j, p)| weight * (p - onehot(j))));
+        }
+        rows
+    }
+}

@@ -21,3 +21,16 @@ pub trait Elementwise: Memory {
     /// `ArgumentInvalid` when the windows are not `m·n` and `n` long.
     fn sum_rows(&self, m: usize, n: usize, x: View<'_, Self::Buffer>, y: ViewMut<'_, Self::Buffer>) -> Result<()>;
 }
+
+/// The same in binary64, written for reading.
+pub mod reference {
+    /// `x + y`.
+    pub fn add(x: &[f64], y: &[f64]) -> Vec<f64> {
+        x.iter().zip(y).map(|(a, b)| a + b).collect()
+    }
+
+    /// Sum of the rows of `x[m, n]`.
+    pub fn sum_rows(n: usize, x: &[f64]) -> Vec<f64> {
+        (0..n).map(|j| x.iter().skip(j).step_by(n.max(1)).sum()).collect()
+    }
+}

@@ -35,3 +35,22 @@ pub trait Embedding: Matmul {
         dtable: ViewMut<'_, Self::Buffer>,
     ) -> Result<()>;
 }
+
+/// The same in binary64, written for reading.
+pub mod reference {
+    /// `y[n, d]`.
+    pub fn forward(d: usize, table: &[f64], ids: &[i32]) -> Vec<f64> {
+        ids.iter().flat_map(|&id| table[id as usize * d..(id as usize + 1) * d].to_vec()).collect()
+    }
+
+    /// `dtable[v, d]`.
+    pub fn backward(v: usize, d: usize, dy: &[f64], ids: &[i32]) -> Vec<f64> {
+        let mut dtable = vec![0.0; v * d];
+        for (i, &id) in ids.iter().enumerate() {
+            for j in 0..d {
+                dtable[id as usize * d + j] += dy[i * d + j];
+            }
+        }
+        dtable
+    }
+}

@@ -14,3 +14,11 @@ pub trait GradNorm: Memory {
     /// `ArgumentInvalid` when a window is not floating point.
     fn squared_sum(&self, tensors: &[View<'_, Self::Buffer>]) -> Result<f64>;
 }
+
+/// The same as one plain sum, written for reading.
+pub mod reference {
+    /// Sum of squares.
+    pub fn squared_sum<'a>(tensors: impl IntoIterator<Item = &'a [f64]>) -> f64 {
+        tensors.into_iter().flatten().map(|x| x * x).sum()
+    }
+}

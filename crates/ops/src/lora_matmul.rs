@@ -65,3 +65,80 @@ pub trait LoraMatmul: Matmul {
         accumulate: bool,
     ) -> Result<()>;
 }
+
+/// The same in binary64, written for reading: the adapter as two products beside the frozen one.
+pub mod reference {
+    use crate::matmul::{MatmulShape, reference as matmul};
+
+    /// An adapter in binary64.
+    #[derive(Debug, Clone, Copy)]
+    pub struct Adapter<'a> {
+        /// Rank.
+        pub r: usize,
+        /// `A[r, k]`.
+        pub a: &'a [f64],
+        /// `B[n, r]`.
+        pub b: &'a [f64],
+        /// `s`.
+        pub scale: f64,
+    }
+
+    /// What a backward pass gives.
+    #[derive(Debug, Clone)]
+    pub struct Gradients {
+        /// `s · dy B`.
+        pub dyb: Vec<f64>,
+        /// Gradient of `A`.
+        pub da: Vec<f64>,
+        /// Gradient of `B`.
+        pub db: Vec<f64>,
+        /// Gradient of `x`.
+        pub dx: Vec<f64>,
+    }
+
+    fn scaled(mut x: Vec<f64>, factor: f64) -> Vec<f64> {
+        x.iter_mut().for_each(|v| *v *= factor);
+        x
+    }
+
+    fn sum(x: &[f64], y: &[f64]) -> Vec<f64> {
+        x.iter().zip(y).map(|(a, b)| a + b).collect()
+    }
+
+    /// `xa` and `y`.
+    pub fn forward(
+        shape: MatmulShape,
+        x: &[f64],
+        w: &[f64],
+        bias: Option<&[f64]>,
+        adapter: Adapter<'_>,
+    ) -> (Vec<f64>, Vec<f64>) {
+        let MatmulShape { m, n, k } = shape;
+        let Adapter { r, a, b, scale } = adapter;
+        let xa = matmul::forward(MatmulShape { m, n: r, k }, x, a, None);
+        let low = matmul::forward(MatmulShape { m, n, k: r }, &xa, b, None);
+        let y = sum(&matmul::forward(shape, x, w, bias), &scaled(low, scale));
+        (xa, y)
+    }
+
+    /// All gradients.
+    pub fn backward(
+        shape: MatmulShape,
+        dy: &[f64],
+        x: &[f64],
+        xa: &[f64],
+        w: &[f64],
+        adapter: Adapter<'_>,
+    ) -> Gradients {
+        let MatmulShape { m, n, k } = shape;
+        let Adapter { r, a, b, scale } = adapter;
+        let (down, up) = (MatmulShape { m, n: r, k }, MatmulShape { m, n, k: r });
+        let dyb = scaled(matmul::backward_input(up, dy, b), scale);
+        Gradients {
+            da: matmul::backward_weight(down, &dyb, x),
+            db: scaled(matmul::backward_weight(up, dy, xa), scale),
+            dx: sum(&matmul::backward_input(shape, dy, w), &matmul::backward_input(down, &dyb, a)),
+            dyb,
+        }
+    }
+}

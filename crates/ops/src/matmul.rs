@@ -98,3 +98,52 @@ pub trait Matmul: Memory {
         dw: ViewMut<'_, Self::Buffer>,
     ) -> Result<()>;
 }
+
+/// The same in binary64, written for reading.
+pub mod reference {
+    use super::MatmulShape;
+
+    /// `y[m, n]`.
+    pub fn forward(shape: MatmulShape, x: &[f64], w: &[f64], bias: Option<&[f64]>) -> Vec<f64> {
+        let MatmulShape { m, n, k } = shape;
+        let mut y = vec![0.0; m * n];
+        for i in 0..m {
+            for j in 0..n {
+                let mut sum = bias.map_or(0.0, |bias| bias[j]);
+                for l in 0..k {
+                    sum += x[i * k + l] * w[j * k + l];
+                }
+                y[i * n + j] = sum;
+            }
+        }
+        y
+    }
+
+    /// `dx[m, k]`.
+    pub fn backward_input(shape: MatmulShape, dy: &[f64], w: &[f64]) -> Vec<f64> {
+        let MatmulShape { m, n, k } = shape;
+        let mut dx = vec![0.0; m * k];
+        for i in 0..m {
+            for j in 0..n {
+                for l in 0..k {
+                    dx[i * k + l] += dy[i * n + j] * w[j * k + l];
+                }
+            }
+        }
+        dx
+    }
+
+    /// `dw[n, k]`.
+    pub fn backward_weight(shape: MatmulShape, dy: &[f64], x: &[f64]) -> Vec<f64> {
+        let MatmulShape { m, n, k } = shape;
+        let mut dw = vec![0.0; n * k];
+        for i in 0..m {
+            for j in 0..n {
+                for l in 0..k {
+                    dw[j * k + l] += dy[i * n + j] * x[i * k + l];
+                }
+            }
+        }
+        dw
+    }
+}

@@ -42,3 +42,33 @@ pub trait RmsNorm: Memory {
         dscale: Option<ViewMut<'_, Self::Buffer>>,
     ) -> Result<()>;
 }
+
+/// The same in binary64, written for reading.
+pub mod reference {
+    /// `y` and `rstd`.
+    pub fn forward(eps: f64, x: &[f64], scale: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        let d = scale.len();
+        let (mut y, mut rstds) = (Vec::new(), Vec::new());
+        for row in x.chunks(d) {
+            let mean = row.iter().map(|v| v * v).sum::<f64>() / d as f64;
+            let rstd = 1.0 / (mean + eps).sqrt();
+            y.extend(row.iter().zip(scale).map(|(x, s)| x * rstd * s));
+            rstds.push(rstd);
+        }
+        (y, rstds)
+    }
+
+    /// `dx` and `dscale`.
+    pub fn backward(dy: &[f64], x: &[f64], scale: &[f64], rstd: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        let d = scale.len();
+        let (mut dx, mut dscale) = (Vec::new(), vec![0.0; d]);
+        for ((dy, x), &rstd) in dy.chunks(d).zip(x.chunks(d)).zip(rstd) {
+            let mean = (0..d).map(|j| scale[j] * dy[j] * x[j]).sum::<f64>() / d as f64;
+            for j in 0..d {
+                dx.push(rstd * (scale[j] * dy[j] - x[j] * rstd * rstd * mean));
+                dscale[j] += dy[j] * x[j] * rstd;
+            }
+        }
+        (dx, dscale)
+    }
+}

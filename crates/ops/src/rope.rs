@@ -34,3 +34,38 @@ pub trait Rope: Memory {
         rotation: Rotation,
     ) -> Result<()>;
 }
+
+/// The same in binary64, written for reading.
+pub mod reference {
+    use super::Rotation;
+
+    /// The rotated heads. The angle is rounded to binary32 as the contract says; everything after it is binary64.
+    pub fn rope(
+        heads: usize,
+        h: usize,
+        x: &[f64],
+        positions: &[i32],
+        inv_freq: &[f32],
+        attention_scaling: f64,
+        rotation: Rotation,
+    ) -> Vec<f64> {
+        let mut y = x.to_vec();
+        for (t, &position) in positions.iter().enumerate() {
+            for head in 0..heads {
+                let start = (t * heads + head) * h;
+                for i in 0..h / 2 {
+                    let angle = f64::from(position as f32 * inv_freq[i]);
+                    let angle = match rotation {
+                        Rotation::Forward => angle,
+                        Rotation::Backward => -angle,
+                    };
+                    let (sine, cosine) = angle.sin_cos();
+                    let (a, b) = (x[start + i], x[start + i + h / 2]);
+                    y[start + i] = attention_scaling * (a * cosine - b * sine);
+                    y[start + i + h / 2] = attention_scaling * (b * cosine + a * sine);
+                }
+            }
+        }
+        y
+    }
+}

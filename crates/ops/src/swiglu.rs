@@ -30,3 +30,22 @@ pub trait Swiglu: Memory {
         up: ViewMut<'_, Self::Buffer>,
     ) -> Result<()>;
 }
+
+/// The same in binary64, written for reading.
+pub mod reference {
+    fn sigmoid(g: f64) -> f64 {
+        1.0 / (1.0 + (-g).exp())
+    }
+
+    /// `y`.
+    pub fn forward(gate: &[f64], up: &[f64]) -> Vec<f64> {
+        gate.iter().zip(up).map(|(g, u)| g * sigmoid(*g) * u).collect()
+    }
+
+    /// `dgate` and `dup`.
+    pub fn backward(dy: &[f64], gate: &[f64], up: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        let slope = |g: f64| sigmoid(g) * (1.0 + g * (1.0 - sigmoid(g)));
+        let pairs = gate.iter().zip(up).zip(dy);
+        pairs.map(|((&g, u), dy)| (dy * u * slope(g), dy * g * sigmoid(g))).unzip()
+    }
+}
