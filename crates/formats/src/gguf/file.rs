@@ -1,0 +1,192 @@
+//! One memory-mapped GGUF file as a source of Hugging Face tensors.
+
+#![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tunesmith_ops::Result;
+
+use super::cursor::Cursor;
+use super::metadata::Metadata;
+use super::model_config::{ConfigReader, TensorFacts, architecture};
+use super::names::{hugging_face_name, is_rotated};
+use super::rope_freqs::scaling_of;
+use super::tensors::{self, GgufTensor, read_table};
+use super::tokenizer::GgufTokenizer;
+use crate::config::ModelConfig;
+use crate::input::{MappedFile, invalid, unsupported};
+use crate::rope::RopeScaling;
+use crate::stored_tensor::{RowOrder, StoredTensor, TensorSource};
+
+/// Alignment of the data where `general.alignment` is absent, in bytes.
+const DEFAULT_ALIGNMENT: u64 = 32;
+/// Largest alignment in bytes; beyond any page size it would only make holes.
+const MAX_ALIGNMENT: u64 = 1 << 20;
+
+/// An opened GGUF file: configuration, tensors under their Hugging Face names, tokenizer.
+#[derive(Debug)]
+pub struct GgufFile {
+    file: MappedFile,
+    metadata: Metadata,
+    config: ModelConfig,
+    /// Hugging Face name to place and row order.
+    tensors: BTreeMap<String, (GgufTensor, RowOrder)>,
+}
+
+impl GgufFile {
+    /// Opens and checks a file. `ModelUnsupported` names the architecture, tensor type, tensor or rotary key that this
+    /// version does not know; `FileInvalid` the place of damage.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = MappedFile::open(path)?;
+        let mut cursor = Cursor::new(path, file.bytes(), 0);
+        let (tensor_count, key_count) = read_preamble(path, &mut cursor)?;
+        let metadata = Metadata::read(path, &mut cursor, key_count)?;
+        let alignment = alignment(path, &metadata)?;
+        let table = read_table(path, &mut cursor, tensor_count, alignment)?;
+
+        let architecture = architecture(path, &metadata)?;
+        let reader = ConfigReader { path, metadata: &metadata, architecture };
+        let (tensors, rope_freqs) = map_names(path, table, &reader)?;
+        let rope_freqs = rope_freqs.map(|tensor| read_rope_freqs(&file, &tensor, &reader)).transpose()?;
+        let shape = |name: &str| tensors.get(name).map(|(tensor, _)| tensor.shape.as_slice());
+        let Some([vocab_size, _]) = shape("model.embed_tokens.weight") else {
+            return Err(invalid(path, "expected a matrix `token_embd.weight`, got none; this file holds no model"));
+        };
+        let facts = TensorFacts {
+            vocab_size: *vocab_size,
+            has_head: shape("lm_head.weight").is_some(),
+            attention_bias: shape("model.layers.0.self_attn.q_proj.bias").is_some(),
+            mlp_bias: shape("model.layers.0.mlp.gate_proj.bias").is_some(),
+            rope_freqs,
+        };
+        let config = reader.config(&facts)?;
+        Ok(Self { file, metadata, config, tensors })
+    }
+
+    /// The configuration under Hugging Face names.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The tokenizer, decoded anew by every call.
+    pub fn tokenizer(&self) -> Result<GgufTokenizer> {
+        GgufTokenizer::read(&self.metadata, self.file.bytes())
+    }
+}
+
+impl TensorSource for GgufFile {
+    fn names(&self) -> Vec<String> {
+        self.tensors.keys().cloned().collect()
+    }
+
+    fn get(&self, name: &str) -> Result<StoredTensor<'_>> {
+        let absent = || {
+            invalid(
+                self.file.path(),
+                format!("expected tensor `{name}`, got none of that name; the file is not a whole model"),
+            )
+        };
+        let (name, (tensor, rows)) = self.tensors.get_key_value(name).ok_or_else(absent)?;
+        view(&self.file, name, tensor, *rows)
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+}
+
+fn view<'a>(file: &'a MappedFile, name: &'a str, tensor: &GgufTensor, rows: RowOrder) -> Result<StoredTensor<'a>> {
+    let end = tensor.offset.checked_add(tensor.len);
+    let bytes = end.and_then(|end| file.bytes().get(tensor.offset..end));
+    let bytes = bytes
+        .ok_or_else(|| invalid(file.path(), format!("expected `{name}` inside the file, got less; copy it again")))?;
+    Ok(StoredTensor::new(name, tensor.stored, tensor.shape.clone(), bytes, rows))
+}
+
+/// Magic, version and the two counts: tensors, keys.
+fn read_preamble(path: &Path, cursor: &mut Cursor<'_>) -> Result<(usize, usize)> {
+    let magic: [u8; 4] = cursor.array()?;
+    if &magic != b"GGUF" {
+        return Err(invalid(
+            path,
+            format!("expected a GGUF file, got one that begins with {magic:?}; give a .gguf file"),
+        ));
+    }
+    let version = cursor.u32()?;
+    if !(2..=3).contains(&version) {
+        let hint = if version.swap_bytes() <= 3 { "it is big-endian" } else { "convert the model again" };
+        return Err(unsupported(path, format!("expected GGUF version 2 or 3, got {version}; {hint}")));
+    }
+    let (tensor_bytes, most_tensors) = tensors::COUNT_LIMITS;
+    let (key_bytes, most_keys) = Metadata::COUNT_LIMITS;
+    let tensor_count = cursor.count("tensors", tensor_bytes, most_tensors)?;
+    let key_count = cursor.count("keys", key_bytes, most_keys)?;
+    Ok((tensor_count, key_count))
+}
+
+fn alignment(path: &Path, metadata: &Metadata) -> Result<usize> {
+    let alignment = metadata.integer("general.alignment")?.unwrap_or(DEFAULT_ALIGNMENT);
+    if !alignment.is_power_of_two() || alignment > MAX_ALIGNMENT {
+        return Err(invalid(
+            path,
+            format!(
+                "expected a power of two up to {MAX_ALIGNMENT} as general.alignment, got {alignment}; convert the model again"
+            ),
+        ));
+    }
+    Ok(alignment as usize)
+}
+
+type Named = BTreeMap<String, (GgufTensor, RowOrder)>;
+
+/// Gives every tensor its Hugging Face name and row order, and the divisors of `rope_freqs.weight` apart.
+fn map_names(path: &Path, table: Vec<GgufTensor>, reader: &ConfigReader<'_>) -> Result<(Named, Option<GgufTensor>)> {
+    let head_dim = usize::try_from(reader.head_dim()?).unwrap_or(usize::MAX);
+    let mut named = BTreeMap::new();
+    let mut rope_freqs = None;
+    for tensor in table {
+        if tensor.name == "rope_freqs.weight" {
+            rope_freqs = Some(tensor);
+            continue;
+        }
+        let Some(name) = hugging_face_name(&tensor.name) else {
+            return Err(unsupported(
+                path,
+                format!(
+                    "expected only tensors of a {} decoder, got `{}`; use another model",
+                    reader.architecture, tensor.name
+                ),
+            ));
+        };
+        let rotated = reader.architecture == "llama" && is_rotated(&name);
+        let rows = tensor.shape.first().copied().unwrap_or(0);
+        // Rows of less than a block cannot be put in order one by one.
+        let whole_rows = tensor.shape.len() > 1 || tensor.stored.block_elements() == 1;
+        if rotated && !(rows.is_multiple_of(head_dim) && whole_rows) {
+            return Err(invalid(
+                path,
+                format!("expected rows in heads of {head_dim} in `{}`, got {rows}; the file is damaged", tensor.name),
+            ));
+        }
+        let order = if rotated { RowOrder::Interleaved { head_dim } } else { RowOrder::Natural };
+        // Two spellings of one layer number would map to one name.
+        if let Some((other, _)) = named.insert(name, (tensor, order)) {
+            return Err(invalid(
+                path,
+                format!("expected one tensor of each name, got `{}` twice; the file is damaged", other.name),
+            ));
+        }
+    }
+    Ok((named, rope_freqs))
+}
+
+fn read_rope_freqs(file: &MappedFile, tensor: &GgufTensor, reader: &ConfigReader<'_>) -> Result<RopeScaling> {
+    let mut divisors = Vec::new();
+    view(file, &tensor.name, tensor, RowOrder::Natural)?.to_f32(&mut divisors)?;
+    let fits = divisors.len() as u64 == reader.head_dim()? / 2;
+    let scaling = scaling_of(&divisors, reader.rope_theta()?).filter(|_| fits);
+    scaling.ok_or_else(|| {
+        unsupported(file.path(), "expected Llama 3 scaling in rope_freqs.weight, got other divisors; use another model")
+    })
+}

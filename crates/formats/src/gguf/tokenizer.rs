@@ -1,0 +1,65 @@
+//! The tokenizer inside a GGUF file, as plain data.
+
+use serde::{Deserialize, Serialize};
+use tunesmith_ops::Result;
+
+use super::metadata::Metadata;
+
+/// What the `tokenizer.*` keys say, unchanged.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct GgufTokenizer {
+    /// Kind: `gpt2` is byte-level BPE, `llama` is SentencePiece.
+    pub model: String,
+    /// Name of the pre-tokenizer, such as `smollm` or `llama-bpe`.
+    pub pre: Option<String>,
+    /// Vocabulary; the place is the id.
+    pub tokens: Vec<String>,
+    /// Per token: 1 normal, 2 unknown, 3 control, 4 user defined, 5 unused, 6 byte.
+    pub token_types: Vec<i32>,
+    /// Per token, SentencePiece only.
+    pub scores: Vec<f32>,
+    /// BPE merges in order of rank, the two parts divided by a space.
+    pub merges: Vec<String>,
+    /// Beginning of text.
+    pub bos_token_id: Option<u32>,
+    /// End of text.
+    pub eos_token_id: Option<u32>,
+    /// End of turn, where it differs from the end of text.
+    pub eot_token_id: Option<u32>,
+    /// Unknown token.
+    pub unk_token_id: Option<u32>,
+    /// Padding.
+    pub pad_token_id: Option<u32>,
+    /// Whether a text begins with the beginning-of-text token.
+    pub add_bos_token: Option<bool>,
+    /// Jinja template of conversations.
+    pub chat_template: Option<String>,
+}
+
+impl GgufTokenizer {
+    /// Decodes the keys; `bytes` are those of the whole file.
+    pub(super) fn read(metadata: &Metadata, bytes: &[u8]) -> Result<Self> {
+        let text = |key: &str| Ok(metadata.text(key)?.map(str::to_owned));
+        Ok(Self {
+            model: text("tokenizer.ggml.model")?.unwrap_or_default(),
+            pre: text("tokenizer.ggml.pre")?,
+            tokens: metadata.strings("tokenizer.ggml.tokens", bytes)?.unwrap_or_default(),
+            token_types: metadata.integers("tokenizer.ggml.token_type", bytes)?.unwrap_or_default(),
+            scores: metadata.floats("tokenizer.ggml.scores", bytes)?.unwrap_or_default(),
+            merges: metadata.strings("tokenizer.ggml.merges", bytes)?.unwrap_or_default(),
+            bos_token_id: token_id(metadata, "bos")?,
+            eos_token_id: token_id(metadata, "eos")?,
+            eot_token_id: token_id(metadata, "eot")?,
+            unk_token_id: token_id(metadata, "unknown")?,
+            pad_token_id: token_id(metadata, "padding")?,
+            add_bos_token: metadata.flag("tokenizer.ggml.add_bos_token")?,
+            chat_template: text("tokenizer.chat_template")?,
+        })
+    }
+}
+
+/// The id of a special token; 4294967295 is how converters write none.
+pub(super) fn token_id(metadata: &Metadata, name: &str) -> Result<Option<u32>> {
+    let id = metadata.integer(&format!("tokenizer.ggml.{name}_token_id"))?;
+    Ok(id.and_then(|id| u32::try_from(id).ok()).filter(|&id| id != u32::MAX))
+}

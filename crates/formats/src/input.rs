@@ -1,0 +1,99 @@
+//! Opening files for reading: whole small files with a size limit, large ones as memory maps, and the errors both give.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+use tunesmith_ops::{Code, Error, Result};
+
+/// Longest JSON document that is read as a tree, in bytes. A tree takes up to about 40 times the text; configurations of
+/// causal language models are a few kilobytes.
+pub const MAX_JSON_BYTES: u64 = 1 << 20;
+
+/// The file's content breaks its format.
+pub fn invalid(path: &Path, message: impl Into<String>) -> Error {
+    Error::new(Code::FileInvalid, path.display().to_string(), message)
+}
+
+/// The content is well formed and asks for something this version does not implement.
+pub fn unsupported(path: &Path, message: impl Into<String>) -> Error {
+    Error::new(Code::ModelUnsupported, path.display().to_string(), message)
+}
+
+/// The file that was asked for is not there.
+pub fn missing(path: &Path, message: impl Into<String>) -> Error {
+    Error::new(Code::FileMissing, path.display().to_string(), message)
+}
+
+/// What the operating system said about a file operation.
+pub fn io_error(path: &Path, action: &str, error: &io::Error) -> Error {
+    let code = match error.kind() {
+        io::ErrorKind::NotFound => Code::FileMissing,
+        io::ErrorKind::OutOfMemory => Code::OutOfMemory,
+        _ => Code::Io,
+    };
+    Error::new(
+        code,
+        path.display().to_string(),
+        format!("expected to {action}, got: {error}; check the path and its permissions"),
+    )
+}
+
+/// Opens a regular file and tells its size in bytes. Pipes, devices and folders are refused.
+fn open_regular(path: &Path) -> Result<(File, u64)> {
+    // Looked at before it is opened: opening a named pipe would wait for a writer.
+    let metadata = fs::metadata(path).map_err(|error| io_error(path, "open this file", &error))?;
+    if !metadata.is_file() {
+        return Err(invalid(path, "expected a regular file, got something else; give the path of a file"));
+    }
+    let file = File::open(path).map_err(|error| io_error(path, "open this file", &error))?;
+    Ok((file, metadata.len()))
+}
+
+/// Reads a whole file of at most `limit` bytes.
+pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let (file, size) = open_regular(path)?;
+    let mut bytes = Vec::new();
+    // One byte more than allowed tells a file that grew since it was measured.
+    let read = file.take(limit.saturating_add(1)).read_to_end(&mut bytes);
+    read.map_err(|error| io_error(path, "read this file", &error))?;
+    if bytes.len() as u64 > limit {
+        return Err(invalid(
+            path,
+            format!("expected at most {limit} bytes, got {size}; this is not the file its name promises"),
+        ));
+    }
+    Ok(bytes)
+}
+
+/// A read-only memory map of a regular file.
+#[derive(Debug)]
+pub struct MappedFile {
+    path: PathBuf,
+    map: Mmap,
+}
+
+impl MappedFile {
+    /// Maps the whole file.
+    pub fn open(path: &Path) -> Result<Self> {
+        let (file, size) = open_regular(path)?;
+        if size == 0 {
+            return Err(invalid(path, "expected a model file, got 0 bytes; download or copy it again"));
+        }
+        // SAFETY: the map is read-only and of a regular file whose size was just taken. Rust's own rules hold as long as no
+        // other process truncates or rewrites the file in place; our own writers never do, they rename new files into place.
+        let map = unsafe { Mmap::map(&file) }.map_err(|error| io_error(path, "map this file", &error))?;
+        Ok(Self { path: path.to_path_buf(), map })
+    }
+
+    /// Path the file was opened by.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// All bytes of the file.
+    pub fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+}

@@ -1,0 +1,30 @@
+//! Reading and writing model files: safetensors (single and sharded), GGUF, Hugging Face configuration, PEFT adapters and
+//! the manifest of a folder. Every size a file states is compared with the bytes that are there before anything is
+//! allocated, and nothing in here executes or unpickles what it reads.
+
+#[cfg(not(target_endian = "little"))]
+compile_error!("model files hold little-endian numbers and are viewed in place: a big-endian host is not supported");
+
+pub mod atomic_file;
+pub mod config;
+mod dequantize;
+pub mod gguf;
+mod input;
+pub mod manifest;
+pub mod model_files;
+pub mod peft;
+pub mod rope;
+pub mod safetensors;
+pub mod stored_tensor;
+
+pub use atomic_file::{AtomicFile, sync_dir, write_atomic};
+pub use config::ModelConfig;
+pub use gguf::{GgufFile, GgufTokenizer};
+pub use manifest::{Manifest, ManifestEntry};
+pub use model_files::{ModelFiles, TokenizerSource};
+pub use peft::{AdapterConfig, LoraPair, read_adapter, write_adapter};
+pub use rope::{RopeConfig, RopeScaling};
+pub use safetensors::{
+    F32Tensor, SafetensorsFile, SafetensorsWriter, ShardedSafetensors, TensorSpec, write_safetensors,
+};
+pub use stored_tensor::{StoredTensor, StoredType, TensorSource};

@@ -1,0 +1,127 @@
+//! A model as a user names it: a Hugging Face folder, a GGUF file, or a folder that holds one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tunesmith_ops::{Code, Error, Result};
+
+use crate::config::ModelConfig;
+use crate::gguf::{GgufFile, GgufTokenizer};
+use crate::input::{invalid, io_error, missing};
+use crate::safetensors::{SafetensorsFile, ShardedSafetensors};
+use crate::stored_tensor::TensorSource;
+
+/// Where the tokenizer of a model comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TokenizerSource {
+    /// A folder with `tokenizer.json` and its companions.
+    Folder(PathBuf),
+    /// The tokenizer inside a GGUF file.
+    Gguf(Box<GgufTokenizer>),
+}
+
+/// An opened model: everything there is to know before weights are converted.
+pub struct ModelFiles {
+    /// Configuration under Hugging Face names.
+    pub config: ModelConfig,
+    /// Weights under Hugging Face names.
+    pub source: Box<dyn TensorSource>,
+    /// Tokenizer.
+    pub tokenizer: TokenizerSource,
+    /// Ids that end a generated text: of `generation_config.json`, else of the configuration. May be empty.
+    pub eos_token_ids: Vec<u32>,
+}
+
+impl ModelFiles {
+    /// Opens a Hugging Face folder (`config.json` with `model.safetensors` or `model.safetensors.index.json`), a `.gguf`
+    /// file, or a folder that holds exactly one `.gguf` file.
+    pub fn open(path: &Path) -> Result<Self> {
+        if !path.exists() {
+            return Err(missing(path, "expected a model folder or a .gguf file, got nothing there; check the path"));
+        }
+        if !path.is_dir() {
+            return Self::open_gguf(path);
+        }
+        if path.join("config.json").exists() {
+            return Self::open_folder(path);
+        }
+        match files_ending(path, &["gguf"])?.as_slice() {
+            [one] => Self::open_gguf(one),
+            [] => Err(missing(
+                path,
+                "expected config.json or a .gguf file in this folder, got neither; give the folder of a model",
+            )),
+            several => {
+                let count = several.len();
+                Err(Error::new(
+                    Code::ArgumentInvalid,
+                    path.display().to_string(),
+                    format!("expected one .gguf file, got {count}; name the file itself"),
+                ))
+            }
+        }
+    }
+
+    fn open_gguf(path: &Path) -> Result<Self> {
+        let file = GgufFile::open(path)?;
+        Ok(Self {
+            config: file.config().clone(),
+            tokenizer: TokenizerSource::Gguf(Box::new(file.tokenizer()?)),
+            eos_token_ids: file.config().eos_token_ids()?,
+            source: Box::new(file),
+        })
+    }
+
+    fn open_folder(dir: &Path) -> Result<Self> {
+        let config = ModelConfig::read(&dir.join("config.json"))?;
+        let generation = dir.join("generation_config.json");
+        let mut eos_token_ids = Vec::new();
+        if generation.exists() {
+            eos_token_ids = ModelConfig::read(&generation)?.eos_token_ids()?;
+        }
+        if eos_token_ids.is_empty() {
+            eos_token_ids = config.eos_token_ids()?;
+        }
+        Ok(Self {
+            config,
+            source: open_weights(dir)?,
+            tokenizer: TokenizerSource::Folder(dir.to_path_buf()),
+            eos_token_ids,
+        })
+    }
+}
+
+/// Opens the weights of a folder: one file, or the shards of an index.
+fn open_weights(dir: &Path) -> Result<Box<dyn TensorSource>> {
+    let (single, index) = (dir.join("model.safetensors"), dir.join("model.safetensors.index.json"));
+    if single.exists() {
+        return Ok(Box::new(SafetensorsFile::open(&single)?));
+    }
+    if index.exists() {
+        return Ok(Box::new(ShardedSafetensors::open(&index)?));
+    }
+    refuse_pickles(dir)?;
+    Err(missing(&single, "expected this file or model.safetensors.index.json, got neither; download the weights"))
+}
+
+/// Pickled weights run code when they are read: they are named and never opened.
+pub(crate) fn refuse_pickles(dir: &Path) -> Result<()> {
+    match files_ending(dir, &["bin", "pt", "pth", "ckpt"])?.first() {
+        Some(pickle) => Err(invalid(
+            pickle,
+            "expected weights as safetensors, got a pickle, which is never read because it can run code; save the model with save_pretrained(..., safe_serialization=True)",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Files of a folder with one of the given extensions, sorted.
+fn files_ending(dir: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
+    let listed = fs::read_dir(dir).and_then(|items| items.map(|item| item.map(|item| item.path())).collect());
+    let mut paths: Vec<PathBuf> = listed.map_err(|error| io_error(dir, "list this folder", &error))?;
+    paths.retain(|path| {
+        path.extension().is_some_and(|end| extensions.iter().any(|wanted| end.eq_ignore_ascii_case(wanted)))
+    });
+    paths.sort();
+    Ok(paths)
+}

@@ -1,0 +1,256 @@
+//! The one noun the engine loads from: a tensor as it lies in a file, whatever the format of the file.
+
+use tunesmith_ops::{Code, Error, Result};
+
+use crate::dequantize::dequantize;
+
+/// How the elements of a tensor are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StoredType {
+    /// IEEE 754 binary32.
+    F32,
+    /// IEEE 754 binary16.
+    F16,
+    /// bfloat16.
+    Bf16,
+    /// Signed 64-bit integer.
+    I64,
+    /// Signed 32-bit integer.
+    I32,
+    /// Unsigned byte.
+    U8,
+    /// GGUF: blocks of 32, a binary16 scale and 32 signed bytes.
+    Q8_0,
+    /// GGUF: blocks of 32, a binary16 scale and 32 four-bit codes with offset 8.
+    Q4_0,
+    /// GGUF: blocks of 32, a binary16 scale, a binary16 minimum and 32 four-bit codes.
+    Q4_1,
+}
+
+impl StoredType {
+    /// Elements of one block; 1 for everything that is not quantised.
+    pub fn block_elements(self) -> usize {
+        match self {
+            Self::Q8_0 | Self::Q4_0 | Self::Q4_1 => 32,
+            _ => 1,
+        }
+    }
+
+    /// Bytes of one block.
+    pub fn block_bytes(self) -> usize {
+        match self {
+            Self::F32 | Self::I32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+            Self::I64 => 8,
+            Self::U8 => 1,
+            Self::Q8_0 => 34,
+            Self::Q4_0 => 18,
+            Self::Q4_1 => 20,
+        }
+    }
+
+    /// Name as safetensors and GGUF write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::Bf16 => "BF16",
+            Self::I64 => "I64",
+            Self::I32 => "I32",
+            Self::U8 => "U8",
+            Self::Q8_0 => "Q8_0",
+            Self::Q4_0 => "Q4_0",
+            Self::Q4_1 => "Q4_1",
+        }
+    }
+
+    /// Bytes of a tensor of this shape, or None where they cannot be counted: overflow, or a last dimension that is not a
+    /// whole number of blocks.
+    pub fn byte_len(self, shape: &[usize]) -> Option<usize> {
+        let last = shape.last().copied().unwrap_or(1);
+        if !last.is_multiple_of(self.block_elements()) {
+            return None;
+        }
+        let elements = shape.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim))?;
+        (elements / self.block_elements()).checked_mul(self.block_bytes())
+    }
+}
+
+/// Order of the rows (dimension 0) of a tensor in its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RowOrder {
+    /// As Hugging Face has them.
+    Natural,
+    /// Within each head of so many rows, the two halves are interleaved: 0, half, 1, half + 1, … llama.cpp's converter
+    /// stores the query and key projections of its `llama` architecture so, because it rotates neighbours.
+    Interleaved { head_dim: usize },
+}
+
+impl RowOrder {
+    /// The row of the file that holds row `row` of the Hugging Face order.
+    fn file_row(self, row: usize) -> usize {
+        match self {
+            Self::Natural => row,
+            Self::Interleaved { head_dim } => {
+                let (head, within) = (row / head_dim, row % head_dim);
+                let (half, index) = (within / (head_dim / 2), within % (head_dim / 2));
+                head * head_dim + 2 * index + half
+            }
+        }
+    }
+}
+
+/// A tensor in a file, not yet converted. `shape` is in Hugging Face order: the last dimension is contiguous.
+#[derive(Debug, Clone)]
+pub struct StoredTensor<'a> {
+    /// Hugging Face name.
+    pub name: &'a str,
+    /// Element type in the file.
+    pub stored: StoredType,
+    /// Dimensions; empty for a scalar.
+    pub shape: Vec<usize>,
+    bytes: &'a [u8],
+    rows: RowOrder,
+}
+
+impl<'a> StoredTensor<'a> {
+    /// A tensor whose byte length the reader has checked against its shape.
+    pub(crate) fn new(name: &'a str, stored: StoredType, shape: Vec<usize>, bytes: &'a [u8], rows: RowOrder) -> Self {
+        debug_assert_eq!(stored.byte_len(&shape), Some(bytes.len()));
+        Self { name, stored, shape, bytes, rows }
+    }
+
+    /// Number of elements.
+    pub fn elements(&self) -> usize {
+        self.bytes.len() / self.stored.block_bytes() * self.stored.block_elements()
+    }
+
+    /// Size of dimension 0; 1 for a scalar.
+    pub fn rows(&self) -> usize {
+        self.shape.first().copied().unwrap_or(1)
+    }
+
+    /// Elements of one row: the product of all dimensions but the first.
+    pub fn row_elements(&self) -> usize {
+        self.shape.iter().skip(1).product()
+    }
+
+    /// The stored little-endian bytes, where they lie in the order of `shape`; None where the file orders its rows otherwise.
+    pub fn bytes(&self) -> Option<&'a [u8]> {
+        (self.rows == RowOrder::Natural).then_some(self.bytes)
+    }
+
+    /// Converts the whole tensor to float32, replacing the content of `out`. Integers other than U8 are refused: they are
+    /// ids, not weights.
+    pub fn to_f32(&self, out: &mut Vec<f32>) -> Result<()> {
+        self.rows_to_f32(0, self.rows(), out)
+    }
+
+    /// Converts the rows `first .. first + count` of dimension 0 to float32, replacing the content of `out`: a large matrix
+    /// can be converted piece by piece.
+    pub fn rows_to_f32(&self, first: usize, count: usize, out: &mut Vec<f32>) -> Result<()> {
+        let rows = self.rows();
+        if first.checked_add(count).is_none_or(|end| end > rows) {
+            return Err(self.refuse(format!("expected rows inside 0..{rows}, got {count} from row {first}")));
+        }
+        let row_elements = self.row_elements();
+        let row_blocks = row_elements / self.stored.block_elements();
+        let whole = first == 0 && count == rows && self.rows == RowOrder::Natural;
+        if !whole && !row_elements.is_multiple_of(self.stored.block_elements()) {
+            return Err(self
+                .refuse(format!("expected rows of whole {} blocks, got rows of {row_elements}", self.stored.name())));
+        }
+        out.clear();
+        let wanted = if whole { self.elements() } else { count * row_elements };
+        out.try_reserve_exact(wanted).map_err(|_| {
+            Error::new(
+                Code::OutOfMemory,
+                self.name,
+                format!("expected memory for {wanted} float32, got none; free memory"),
+            )
+        })?;
+        let row_bytes = row_blocks * self.stored.block_bytes();
+        let result = match self.rows {
+            _ if whole => dequantize(self.stored, self.bytes, out),
+            RowOrder::Natural => {
+                dequantize(self.stored, &self.bytes[first * row_bytes..(first + count) * row_bytes], out)
+            }
+            RowOrder::Interleaved { .. } => (first..first + count).try_for_each(|row| {
+                let start = self.rows.file_row(row) * row_bytes;
+                dequantize(self.stored, &self.bytes[start..start + row_bytes], out)
+            }),
+        };
+        result.map_err(|stored| self.refuse(format!("expected floating-point elements, got {}", stored.name())))
+    }
+
+    /// Reads an integer tensor (I32, I64 or U8) as int32, replacing the content of `out`.
+    pub fn to_i32(&self, out: &mut Vec<i32>) -> Result<()> {
+        out.clear();
+        match self.stored {
+            StoredType::I32 => out.extend(self.bytes.as_chunks::<4>().0.iter().map(|&bytes| i32::from_le_bytes(bytes))),
+            StoredType::U8 => out.extend(self.bytes.iter().map(|&byte| i32::from(byte))),
+            StoredType::I64 => {
+                for &bytes in self.bytes.as_chunks::<8>().0 {
+                    let value = i64::from_le_bytes(bytes);
+                    let narrow = i32::try_from(value);
+                    out.push(narrow.map_err(|_| self.refuse(format!("expected integers of 32 bits, got {value}")))?);
+                }
+            }
+            other => return Err(self.refuse(format!("expected an integer tensor, got {}", other.name()))),
+        }
+        Ok(())
+    }
+
+    fn refuse(&self, message: String) -> Error {
+        Error::new(Code::ArgumentInvalid, self.name, message)
+    }
+}
+
+/// Where weights come from: any opened model file or set of files. All names are Hugging Face names, such as
+/// `model.layers.0.self_attn.q_proj.weight`.
+pub trait TensorSource: Send + Sync {
+    /// Names of all tensors, sorted.
+    fn names(&self) -> Vec<String>;
+
+    /// The tensor of that name; `FileInvalid` naming the file where it is absent.
+    fn get(&self, name: &str) -> Result<StoredTensor<'_>>;
+
+    /// Whether the tensor exists.
+    fn contains(&self, name: &str) -> bool;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interleaved_rows_are_put_back_in_halves() {
+        let values: Vec<u8> = [0, 4, 1, 5, 2, 6, 3, 7].iter().flat_map(|&v| (v as f32).to_le_bytes()).collect();
+        let tensor =
+            StoredTensor::new("q", StoredType::F32, vec![8, 1], &values, RowOrder::Interleaved { head_dim: 8 });
+        let mut out = Vec::new();
+        tensor.to_f32(&mut out).unwrap();
+        assert_eq!(out, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+        tensor.rows_to_f32(3, 2, &mut out).unwrap();
+        assert_eq!(out, [3.0, 4.0]);
+        assert!(tensor.bytes().is_none(), "bytes in another order must not be handed out");
+    }
+
+    #[test]
+    fn rows_outside_the_tensor_and_wide_integers_are_refused() {
+        let bytes = 5_000_000_000_i64.to_le_bytes();
+        let tensor = StoredTensor::new("ids", StoredType::I64, vec![1], &bytes, RowOrder::Natural);
+        assert_eq!(tensor.rows_to_f32(1, 1, &mut Vec::new()).unwrap_err().code, Code::ArgumentInvalid);
+        assert_eq!(tensor.rows_to_f32(usize::MAX, 2, &mut Vec::new()).unwrap_err().code, Code::ArgumentInvalid);
+        assert!(tensor.to_i32(&mut Vec::new()).unwrap_err().message.contains("5000000000"));
+        assert!(tensor.to_f32(&mut Vec::new()).unwrap_err().message.contains("I64"));
+    }
+
+    #[test]
+    fn byte_lengths_are_counted_without_overflow() {
+        assert_eq!(StoredType::Q4_1.byte_len(&[3, 64]), Some(3 * 2 * 20));
+        assert_eq!(StoredType::Q4_1.byte_len(&[3, 63]), None);
+        assert_eq!(StoredType::F32.byte_len(&[usize::MAX, 2]), None);
+        assert_eq!(StoredType::F32.byte_len(&[]), Some(4));
+    }
+}

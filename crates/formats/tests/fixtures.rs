@@ -1,0 +1,90 @@
+//! The large fixtures: every model folder opens, every adapter is read and written back bit for bit. Skipped, with a line
+//! that says so, where `TUNESMITH_FIXTURES` is not given.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::{fixtures, subfolders};
+use tunesmith_formats::{
+    F32Tensor, ModelFiles, SafetensorsFile, TensorSource, TokenizerSource, read_adapter, write_adapter,
+};
+
+#[test]
+fn every_model_folder_opens() {
+    let Some(root) = fixtures() else { return };
+    let folders = subfolders(&root.join("models"));
+    assert!(!folders.is_empty(), "no models under {}", root.display());
+    for dir in folders {
+        let model = ModelFiles::open(&dir).unwrap();
+        assert_eq!(model.tokenizer, TokenizerSource::Folder(dir.clone()));
+        let hidden = model.config.size("hidden_size").unwrap();
+        let embedding = model.source.get("model.embed_tokens.weight").unwrap();
+        assert_eq!(embedding.shape, [model.config.size("vocab_size").unwrap(), hidden], "{}", dir.display());
+        assert!(!model.eos_token_ids.is_empty());
+        let mut values = Vec::new();
+        for name in model.source.names() {
+            let tensor = model.source.get(&name).unwrap();
+            tensor.to_f32(&mut values).unwrap();
+            assert_eq!(values.len(), tensor.shape.iter().product::<usize>(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn adapters_survive_reading_and_writing() {
+    let Some(root) = fixtures() else { return };
+    let mut adapters = Vec::new();
+    find_adapters(&root, &mut adapters);
+    assert!(!adapters.is_empty(), "no adapters under {}", root.display());
+    let mut plain = 0;
+    for dir in adapters {
+        let text = std::fs::read_to_string(dir.join("adapter_config.json")).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let extra =
+            ["use_dora", "modules_to_save"].into_iter().find(|key| json[*key] != false && !json[*key].is_null());
+        match (read_adapter(&dir), extra) {
+            (Err(error), Some(key)) => assert!(error.message.contains(key), "{error}"),
+            (Ok((config, file, pairs)), None) => {
+                assert!(!pairs.is_empty());
+                assert_eq!(Some(config.r as u64), json["r"].as_u64());
+                check_round_trip(&dir, &file);
+                plain += 1;
+            }
+            (result, _) => panic!("{}: {:?}", dir.display(), result.map(|(config, ..)| config)),
+        }
+    }
+    assert!(plain > 0, "no adapter without extra features");
+}
+
+fn check_round_trip(dir: &Path, file: &SafetensorsFile) {
+    let (config, ..) = read_adapter(dir).unwrap();
+    let mut buffers = Vec::new();
+    for name in file.names() {
+        let mut values = Vec::new();
+        let tensor = file.get(&name).unwrap();
+        tensor.to_f32(&mut values).unwrap();
+        buffers.push((name, tensor.shape, values));
+    }
+    let tensors: Vec<F32Tensor<'_>> = buffers
+        .iter()
+        .map(|(name, shape, data)| F32Tensor { name: name.clone(), shape: shape.clone(), data })
+        .collect();
+    let copy = tempfile::tempdir().unwrap();
+    write_adapter(copy.path(), &config, &tensors).unwrap();
+    let (config_again, again, _) = read_adapter(copy.path()).unwrap();
+    assert_eq!(config_again, config);
+    assert_eq!(again.names(), file.names());
+    for name in file.names() {
+        assert_eq!(again.get(&name).unwrap().bytes(), file.get(&name).unwrap().bytes(), "{name}");
+    }
+}
+
+fn find_adapters(dir: &Path, found: &mut Vec<PathBuf>) {
+    if dir.join("adapter_config.json").exists() {
+        found.push(dir.to_path_buf());
+    }
+    for folder in subfolders(dir) {
+        find_adapters(&folder, found);
+    }
+}
