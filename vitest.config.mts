@@ -13,7 +13,7 @@ export default defineConfig({
       { extends: true, test: { name: "packages", include: ["packages/*/src/**/*.test.ts"] } },
       {
         extends: true,
-        test: { name: "architecture", include: ["test/architecture/**/*.test.ts"], testTimeout: 60_000 },
+        test: { name: "architecture", include: ["{test/architecture,scripts}/**/*.test.ts"], testTimeout: 60_000 },
       },
       {
         extends: true,

@@ -1,0 +1,34 @@
+// npm run check [-- --fix]: everything a reader should not have to look for. One line per check; the log of a failed one below it.
+import { build } from "./lib/build.mjs";
+import { setup } from "./lib/setup.mjs";
+import { bin, green, hostTriple, red, run, runNode, seconds } from "./lib/shell.mjs";
+
+const fix = process.argv.includes("--fix");
+const lint = ["clippy", "--workspace", "--all-targets", "--release", "--locked"];
+
+/** @type {[string, () => Promise<{ code: number, output: string }>][]} */
+const checks = [
+  ["rustfmt", () => run("cargo", ["fmt", "--all", ...(fix ? [] : ["--check"])])],
+  ["biome", () => runNode(bin.biome, ["check", ...(fix ? ["--write"] : []), "--error-on-warnings"])],
+  // The same target and profile as the build: nothing is compiled a third time in another folder.
+  ["clippy", () => run("cargo", [...lint, "--target", hostTriple(), "--", "-D", "warnings"])],
+  // The types of packages/native are made with the binding.
+  ["binding", async () => ({ code: await build({ tasks: ["build:binding"], quiet: true }), output: "" })],
+  ["types", () => runNode(bin.tsc, ["-p", "tsconfig.json"])],
+  ["architecture", () => runNode(bin.vitest, ["run", "--project", "architecture"])],
+];
+
+async function main() {
+  if (!(await setup({ quiet: true }))) return false;
+  let passed = true;
+  for (const [name, start] of checks) {
+    const begun = Date.now();
+    const { code, output } = await start();
+    console.log(`${name.padEnd(14)}${code === 0 ? green("ok") : red("failed")}  ${seconds(Date.now() - begun)}`);
+    if (code !== 0) console.log(output.trimEnd());
+    passed &&= code === 0;
+  }
+  return passed;
+}
+
+process.exitCode = (await main()) ? 0 : 1;

@@ -1,0 +1,87 @@
+// What every script needs: the root, colours, and one way to run a command. No dependency: these run before `npm ci`.
+import { spawn, spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+
+/** Absolute path of the repository root. */
+export const root = fileURLToPath(new URL("../..", import.meta.url));
+
+const colourful = process.stdout.isTTY && !process.env.NO_COLOR;
+const paint = (/** @type {number} */ code) => (/** @type {string} */ text) =>
+  colourful ? `\u001b[${code}m${text}\u001b[0m` : text;
+export const bold = paint(1);
+export const dim = paint(2);
+export const red = paint(31);
+export const green = paint(32);
+export const yellow = paint(33);
+
+/** Seconds as people read them: `0.4 s`, `71 s`. */
+export function seconds(/** @type {number} */ milliseconds) {
+  const value = milliseconds / 1000;
+  return `${value < 10 ? value.toFixed(1) : value.toFixed(0)} s`;
+}
+
+/** A program of node_modules/.bin, run by this Node: no shell, no npx, the same on every platform. */
+export const bin = {
+  turbo: ["node_modules/turbo/bin/turbo"],
+  vitest: ["node_modules/vitest/vitest.mjs"],
+  biome: ["node_modules/@biomejs/biome/bin/biome"],
+  tsc: ["node_modules/typescript/bin/tsc"],
+};
+
+/** The trimmed standard output of a command, or null when it cannot be run or fails. */
+export function capture(/** @type {string} */ command, /** @type {string[]} */ args) {
+  const result = spawnSync(command, args, { cwd: root, encoding: "utf8" });
+  return result.status === 0 ? result.stdout.trim() : null;
+}
+
+/** The platform triple that `napi build` compiles for; sharing it shares cargo's target folder. */
+export function hostTriple() {
+  const triple = /^host: (\S+)$/m.exec(capture("rustc", ["-vV"]) ?? "")?.[1];
+  if (triple === undefined) throw new Error("[rustc] expected a line `host: …` from `rustc -vV`; run `npm run setup`");
+  return triple;
+}
+
+/**
+ * Runs a command in the root and resolves to its exit code and its output, both streams in the order they were written.
+ *
+ * `onLine` sees every line as it arrives; `inherit` gives the command this terminal instead and collects nothing.
+ *
+ * @param {string} command
+ * @param {string[]} args
+ * @param {{ env?: Record<string, string>, inherit?: boolean, onLine?: (line: string) => void }} [options]
+ * @returns {Promise<{ code: number, output: string }>}
+ */
+export function run(command, args, options = {}) {
+  const { env = {}, inherit = false, onLine } = options;
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, {
+      cwd: root,
+      env: { ...process.env, DO_NOT_TRACK: "1", TURBO_NO_UPDATE_NOTIFIER: "1", ...env },
+      stdio: inherit ? "inherit" : ["ignore", "pipe", "pipe"],
+    });
+    let output = "";
+    let rest = "";
+    const take = (/** @type {string} */ text) => {
+      output += text;
+      const lines = (rest + text).split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines) onLine?.(line);
+    };
+    child.stdout?.setEncoding("utf8").on("data", take);
+    child.stderr?.setEncoding("utf8").on("data", take);
+    child.on("error", reject);
+    child.on("close", (code, signal) => {
+      if (rest !== "") onLine?.(rest);
+      resolve({ code: code ?? (signal === "SIGINT" ? 130 : 1), output });
+    });
+  });
+}
+
+/** Runs a JavaScript program of `bin` with this Node. */
+export function runNode(
+  /** @type {string[]} */ program,
+  /** @type {string[]} */ args,
+  /** @type {Parameters<typeof run>[2]} */ options = {},
+) {
+  return run(process.execPath, [...program, ...args], options);
+}

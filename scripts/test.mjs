@@ -1,0 +1,47 @@
+// npm test [-- --rust | --ts] [FILTER …]: sets up, builds, runs the Rust and the TypeScript tests, and ends with `N passed, N failed`.
+import { build } from "./lib/build.mjs";
+import { rustTests } from "./lib/rust-tests.mjs";
+import { setup } from "./lib/setup.mjs";
+import { bold, seconds } from "./lib/shell.mjs";
+import { typescriptTests } from "./lib/typescript-tests.mjs";
+
+/** @typedef {import("./lib/rust-tests.mjs").Counts} Counts */
+
+const args = process.argv.slice(2);
+const filters = args.filter((arg) => !arg.startsWith("--"));
+const only = args.filter((arg) => arg.startsWith("--"));
+/** @type {[flag: string, name: string, suite: (filters: string[]) => Promise<Counts>][]} */
+const suites = [
+  ["--rust", "Rust", rustTests],
+  ["--ts", "TypeScript", typescriptTests],
+];
+
+async function main() {
+  const unknown = only.find((flag) => !suites.some(([known]) => known === flag));
+  if (unknown !== undefined) {
+    console.error(`[npm test] expected --rust, --ts or a filter, got ${unknown}`);
+    return 2;
+  }
+  const rows = [];
+  const total = { passed: 0, failed: 0, skipped: 0 };
+  const ready = (await setup({ quiet: true })) && (await build({ quiet: true })) === 0;
+  if (!ready) total.failed = 1;
+  for (const [flag, name, suite] of ready ? suites : []) {
+    if (only.length > 0 && !only.includes(flag)) continue;
+    console.log(`\n${bold(name)}`);
+    const begun = Date.now();
+    const counts = await suite(filters);
+    rows.push({ name, counts, time: seconds(Date.now() - begun) });
+    for (const key of /** @type {(keyof Counts)[]} */ (Object.keys(total))) total[key] += counts[key];
+  }
+  console.log(`\n${"".padEnd(12)}${["passed", "failed", "skipped", "time"].map((head) => head.padStart(9)).join("")}`);
+  for (const { name, counts, time } of rows) {
+    const cells = [counts.passed, counts.failed, counts.skipped, time];
+    console.log(`${name.padEnd(12)}${cells.map((cell) => String(cell).padStart(9)).join("")}`);
+  }
+  if (total.skipped > 0) console.log(`${total.skipped} skipped`);
+  console.log(`${total.passed} passed, ${total.failed} failed`);
+  return total.failed > 0 || total.passed === 0 ? 1 : 0;
+}
+
+process.exitCode = await main();
