@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tunesmith_formats::{AdapterConfig, F32Tensor, read_adapter, write_adapter};
+use tunesmith_formats::{AdapterConfig, F32Tensor, LoraPair, TensorSource, read_adapter, write_adapter};
 use tunesmith_ops::{Backend, Code, Error, Result};
 
 use crate::decoder::Decoder;
@@ -10,9 +10,6 @@ use crate::families::names;
 use crate::linear::{Linear, LoraSlot};
 use crate::lora::{LoraOptions, initial_a};
 use crate::parameters::{Group, ParameterSpec, Parameters};
-
-/// What PEFT puts before a module's name.
-const PREFIX: &str = "base_model.model.";
 
 /// The adapter of a session.
 pub struct Adapter {
@@ -62,7 +59,15 @@ pub fn attach_new<B: Backend>(
     endings.sort_unstable();
     endings.dedup();
     Ok(Adapter {
-        config: AdapterConfig::lora(base_model, options.r, options.lora_alpha, options.use_rslora, endings),
+        config: AdapterConfig {
+            base_model_name_or_path: Some(base_model.to_owned()),
+            revision: None,
+            r: options.r,
+            lora_alpha: options.lora_alpha,
+            lora_dropout: 0.0,
+            use_rslora: options.use_rslora,
+            target_modules: endings,
+        },
         modules: chosen,
     })
 }
@@ -77,29 +82,28 @@ pub fn attach_saved<B: Backend>(
     parameters: &mut Parameters<B>,
     dir: &Path,
 ) -> Result<Adapter> {
-    let (config, mut pairs) = read_adapter(dir)?;
-    let scale = config.scale();
+    let (config, file, mut pairs) = read_adapter(dir)?;
+    let (r, scale) = (config.r, config.scale() as f32);
     let mut attached = Vec::new();
     for (name, linear) in modules(decoder) {
         let Some(place) = pairs.iter().position(|pair| pair.module == name) else {
             continue;
         };
         let pair = pairs.swap_remove(place);
-        let r = config.r;
-        if pair.a.len() != r * linear.k || pair.b.len() != linear.n * r {
+        if (pair.out_features, pair.in_features) != (linear.n, linear.k) {
             return Err(Error::new(
                 Code::ConfigInvalid,
                 name,
                 format!(
-                    "expected an adapter of rank {r} on a [{}, {}] matrix, got A with {} and B with {} values; it belongs to another model",
-                    linear.n,
-                    linear.k,
-                    pair.a.len(),
-                    pair.b.len()
+                    "expected an adapter on a [{}, {}] matrix, got one on [{}, {}]; it belongs to another model",
+                    linear.n, linear.k, pair.out_features, pair.in_features
                 ),
             ));
         }
-        attach(backend, parameters, &name, linear, (r, scale), &pair.a, &pair.b)?;
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        file.get(&LoraPair::a_name(&name))?.to_f32(&mut a)?;
+        file.get(&LoraPair::b_name(&name))?.to_f32(&mut b)?;
+        attach(backend, parameters, &name, linear, (r, scale), &a, &b)?;
         attached.push(name);
     }
     if let Some(pair) = pairs.first() {
@@ -124,14 +128,10 @@ fn attach<B: Backend>(
     a: &[f32],
     b: &[f32],
 ) -> Result<()> {
-    let spec = |part: &str, shape: [usize; 2]| ParameterSpec {
-        name: format!("{PREFIX}{module}.{part}.weight"),
-        shape: shape.to_vec(),
-        group: Group::Decay,
-    };
+    let spec = |name: String, shape: [usize; 2]| ParameterSpec { name, shape: shape.to_vec(), group: Group::Decay };
     linear.lora = Some(LoraSlot {
-        a: parameters.add(backend, spec("lora_A", [r, linear.k]), a)?,
-        b: parameters.add(backend, spec("lora_B", [linear.n, r]), b)?,
+        a: parameters.add(backend, spec(LoraPair::a_name(module), [r, linear.k]), a)?,
+        b: parameters.add(backend, spec(LoraPair::b_name(module), [linear.n, r]), b)?,
         r,
         scale,
     });

@@ -101,6 +101,7 @@ impl<B: Backend> Session<B> {
             }
             AdapterSource::Saved(dir) => Some(adapter::attach_saved(&*backend, model, values, dir)?),
         };
+        refuse_dropout(adapter.as_ref().filter(|_| options.optimizer.is_some()))?;
         let training = match options.optimizer {
             None => None,
             Some(constants) => Some(Training {
@@ -137,9 +138,9 @@ impl<B: Backend> Session<B> {
         &self.backend
     }
 
-    /// The decoder, for looking at weights.
-    pub fn decoder(&self) -> &Decoder<B> {
-        &self.decoder
+    /// Backend, decoder and parameters together, for looking at modules.
+    pub fn parts(&mut self) -> (&B, &mut Decoder<B>, &Parameters<B>) {
+        (&self.backend, &mut self.decoder, &self.parameters)
     }
 
     /// Values of the trained tensors.
@@ -304,6 +305,18 @@ impl<B: Backend> Session<B> {
         let json = serde_json::to_vec_pretty(self.hf_config.as_map())
             .map_err(|error| Error::new(Code::Internal, "config.json", error.to_string()))?;
         write_atomic(&dir.join("config.json"), &json)
+    }
+}
+
+/// A saved adapter that was trained with dropout can be used, but not trained on as if it had none.
+fn refuse_dropout(trained: Option<&Adapter>) -> Result<()> {
+    match trained.map(|adapter| adapter.config.lora_dropout) {
+        Some(dropout) if dropout > 0.0 => Err(Error::new(
+            Code::ModelUnsupported,
+            "adapter_config.json",
+            format!("expected lora_dropout 0 to go on training, got {dropout}; set it to 0"),
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -1,0 +1,128 @@
+//! A model with an adapter: forward, gradients, twelve optimizer steps, where they end, and the merge.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tunesmith_engine::{AdapterSource, OptimizerOptions, Session, Update, adapter, merge};
+use tunesmith_formats::{ModelFiles, SafetensorsFile, TensorSource};
+use tunesmith_ops::{Backend, Code, Error, Result};
+
+use super::model_case::{compare_forward, gradient_error};
+use super::reference::{Rows, Tolerances, floats, number, relative, relative_error, session};
+use super::{Case, Outcome, file_name, read_json};
+
+const ADAPTER_FILE: &str = "adapter_model.safetensors";
+
+pub fn run<B: Backend>(
+    backend: &Arc<B>,
+    case: &Case<'_>,
+    model_goldens: &Path,
+    report: &mut dyn FnMut(Outcome),
+) -> Result<()> {
+    // The layout says so by the folder's name: the base of `qlora` is 4-bit.
+    if file_name(case.dir).starts_with("qlora") {
+        return Err(Error::new(Code::ModelUnsupported, case.id, "4-bit weights"));
+    }
+    let files = case.open_model()?;
+    let tolerances = Tolerances::read(model_goldens)?;
+    let run = read_json(&case.dir.join("adamw.json"))?;
+    let optimizer = OptimizerOptions {
+        adam_beta1: number(&run, "adam_beta1")?,
+        adam_beta2: number(&run, "adam_beta2")?,
+        adam_epsilon: number(&run, "adam_epsilon")?,
+        weight_decay: number(&run, "weight_decay")?,
+    };
+    let start = AdapterSource::Saved(case.dir.join("adapter_start"));
+    let mut model = session(backend, &files, start, Some(optimizer))?;
+
+    let rows = Rows::read(&SafetensorsFile::open(&model_goldens.join("forward.safetensors"))?)?;
+    let forward = SafetensorsFile::open(&case.dir.join("forward.safetensors"))?;
+    compare_forward(&mut model, &forward, &rows, case.id, &tolerances, report)?;
+
+    model.accumulate(&rows.batch())?;
+    let expected = SafetensorsFile::open(&case.dir.join("grads.safetensors"))?;
+    let error = gradient_error(&model, &expected, rows.num_items)?;
+    report(Outcome::measured(&format!("{}/grads", case.id), error, tolerances.of("grads")?));
+    model.clear_gradients()?;
+
+    steps(&mut model, &rows, &run, case.id, &tolerances, report)?;
+    let error = parameter_error(&model, &case.dir.join("adapter_end").join(ADAPTER_FILE))?;
+    report(Outcome::measured(&format!("{}/adapter_end", case.id), error, tolerances.of("adapter_end")?));
+    drop(model);
+
+    let merged = case.dir.join("merged.safetensors");
+    if merged.is_file() {
+        let end = AdapterSource::Saved(case.dir.join("adapter_end"));
+        let error = merge_error(session(backend, &files, end, None)?, &files, &merged)?;
+        report(Outcome::measured(&format!("{}/merged", case.id), error, tolerances.of("merged")?));
+    }
+    Ok(())
+}
+
+fn steps<B: Backend>(
+    model: &mut Session<B>,
+    rows: &Rows,
+    run: &serde_json::Value,
+    id: &str,
+    tolerances: &Tolerances,
+    report: &mut dyn FnMut(Outcome),
+) -> Result<()> {
+    let max_grad_norm = number(run, "max_grad_norm")?;
+    let history = run["history"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let (mut loss_error, mut norm_error) = (if history.is_empty() { f64::INFINITY } else { 0.0f64 }, 0.0f64);
+    for expected in history {
+        let sums = model.accumulate(&rows.batch())?;
+        let loss = sums.iter().map(|sum| sum.loss).sum::<f64>() / rows.num_items;
+        let rate = number(expected, "learning_rate")?;
+        let updated = model.update(&Update {
+            learning_rates: &[rate, rate],
+            max_grad_norm: Some(max_grad_norm),
+            denominator: rows.num_items,
+        })?;
+        loss_error = loss_error.max(relative(loss, number(expected, "loss")?));
+        norm_error = norm_error.max(relative(updated.grad_norm, number(expected, "grad_norm")?));
+    }
+    report(Outcome::measured(&format!("{id}/steps_loss"), loss_error, tolerances.of("steps_loss_rel")?));
+    report(Outcome::measured(&format!("{id}/steps_grad_norm"), norm_error, tolerances.of("steps_grad_norm_rel")?));
+    Ok(())
+}
+
+fn parameter_error<B: Backend>(model: &Session<B>, file: &Path) -> Result<f64> {
+    let expected = SafetensorsFile::open(file)?;
+    let parameters = model.parameters();
+    if expected.names().len() != parameters.count() {
+        return Ok(f64::INFINITY);
+    }
+    let mut worst = 0.0f64;
+    for (id, spec) in parameters.ids().zip(parameters.specs()) {
+        let got = parameters.read(model.backend(), id)?;
+        worst = worst.max(relative_error(&got, &floats(&expected, &spec.name)?));
+    }
+    Ok(worst)
+}
+
+/// Adapted matrices against the merge, everything else against the base.
+fn merge_error<B: Backend>(mut model: Session<B>, files: &ModelFiles, merged: &Path) -> Result<f64> {
+    let expected = SafetensorsFile::open(merged)?;
+    let mut worst = 0.0f64;
+    let mut weights = Vec::new();
+    {
+        let (backend, decoder, parameters) = model.parts();
+        for (module, linear) in adapter::modules(decoder) {
+            weights.push((format!("{module}.weight"), merge::merged_weight(backend, parameters, linear)?));
+        }
+    }
+    for name in expected.names() {
+        let reference = floats(&expected, &name)?;
+        let got = match weights.iter().find(|(weight, _)| *weight == name) {
+            Some((_, merged)) => merged.clone(),
+            None => {
+                let mut base = Vec::new();
+                files.source.get(&name)?.to_f32(&mut base)?;
+                base
+            }
+        };
+        worst = worst.max(relative_error(&got, &reference));
+    }
+    Ok(worst)
+}

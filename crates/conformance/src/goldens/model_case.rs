@@ -1,0 +1,148 @@
+//! A model without an adapter: logits, losses, every gradient, the packed form, greedy generation.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use tunesmith_engine::{AdapterSource, Batch, OptimizerOptions, Request, Sampling, Session};
+use tunesmith_formats::{SafetensorsFile, TensorSource};
+use tunesmith_ops::{Backend, Result};
+
+use super::reference::{Rows, Tolerances, floats, ints, relative, relative_error, session};
+use super::{Case, Outcome, read_json};
+
+pub fn run<B: Backend>(backend: &Arc<B>, case: &Case<'_>, report: &mut dyn FnMut(Outcome)) -> Result<()> {
+    let files = case.open_model()?;
+    let tolerances = Tolerances::read(case.dir)?;
+    let mut model = session(backend, &files, AdapterSource::None, None)?;
+    let forward = SafetensorsFile::open(&case.dir.join("forward.safetensors"))?;
+    let rows = Rows::read(&forward)?;
+    compare_forward(&mut model, &forward, &rows, case.id, &tolerances, report)?;
+    token_losses(&mut model, &forward, &rows, case.id, &tolerances, report)?;
+    packed(&mut model, case, &tolerances, report)?;
+    generate(&mut model, case, report)?;
+    drop(model);
+
+    // Constants do not matter: no step is taken.
+    let optimizer = OptimizerOptions { adam_beta1: 0.9, adam_beta2: 0.999, adam_epsilon: 1e-8, weight_decay: 0.0 };
+    let mut trained = session(backend, &files, AdapterSource::None, Some(optimizer))?;
+    trained.accumulate(&rows.batch())?;
+    let expected = SafetensorsFile::open(&case.dir.join("grads_full.safetensors"))?;
+    let error = gradient_error(&trained, &expected, rows.num_items)?;
+    report(Outcome::measured(&format!("{}/grads_full", case.id), error, tolerances.of("grads")?));
+    Ok(())
+}
+
+/// Logits at every real token, and the mean loss.
+pub fn compare_forward<B: Backend>(
+    model: &mut Session<B>,
+    forward: &SafetensorsFile,
+    rows: &Rows,
+    id: &str,
+    tolerances: &Tolerances,
+    report: &mut dyn FnMut(Outcome),
+) -> Result<()> {
+    let logits = model.logits(&rows.batch())?;
+    let vocab = model.config().vocab;
+    let padded = floats(forward, "logits")?;
+    let expected: Vec<f32> =
+        rows.kept.iter().flat_map(|place| &padded[place * vocab..(place + 1) * vocab]).copied().collect();
+    report(Outcome::measured(&format!("{id}/logits"), relative_error(&logits, &expected), tolerances.of("logits")?));
+    let sums = model.evaluate(&rows.batch())?;
+    let loss = sums.iter().map(|sum| sum.loss).sum::<f64>() / rows.num_items;
+    let expected = f64::from(floats(forward, "loss")?[0]);
+    report(Outcome::measured(&format!("{id}/loss"), relative(loss, expected), tolerances.of("loss_rel")?));
+    Ok(())
+}
+
+/// The loss of each token alone: one evaluation per position, all other labels ignored.
+fn token_losses<B: Backend>(
+    model: &mut Session<B>,
+    forward: &SafetensorsFile,
+    rows: &Rows,
+    id: &str,
+    tolerances: &Tolerances,
+    report: &mut dyn FnMut(Outcome),
+) -> Result<()> {
+    let expected = floats(forward, "token_nll")?;
+    let mut worst = 0.0f64;
+    for position in 1..rows.width {
+        let keep = |t: usize| rows.positions[t] as usize == position;
+        let labels: Vec<i32> = (0..rows.labels.len())
+            .map(|t| if keep(t) { rows.labels[t] } else { tunesmith_ops::IGNORE_INDEX })
+            .collect();
+        let sums = model.evaluate(&Batch { labels: &labels, ..rows.batch() })?;
+        for (row, sum) in sums.iter().enumerate() {
+            let reference = f64::from(expected[row * (rows.width - 1) + position - 1]);
+            let error = (sum.loss - reference).abs();
+            worst = if error.is_nan() { f64::INFINITY } else { worst.max(error) };
+        }
+    }
+    report(Outcome::measured(&format!("{id}/token_nll"), worst, tolerances.of("token_nll_abs")?));
+    Ok(())
+}
+
+fn packed<B: Backend>(
+    model: &mut Session<B>,
+    case: &Case<'_>,
+    tolerances: &Tolerances,
+    report: &mut dyn FnMut(Outcome),
+) -> Result<()> {
+    let file = SafetensorsFile::open(&case.dir.join("packed.safetensors"))?;
+    let (ids, labels) = (ints(&file, "input_ids")?, ints(&file, "labels")?);
+    let (positions, starts) = (ints(&file, "position_ids")?, ints(&file, "cu_seqlens")?);
+    let batch =
+        Batch { input_ids: &ids, labels: &labels, positions: &positions, sequence_starts: &starts, weights: None };
+    let error = relative_error(&model.logits(&batch)?, &floats(&file, "logits")?);
+    report(Outcome::measured(&format!("{}/packed", case.id), error, tolerances.of("logits")?));
+    let sums = model.evaluate(&batch)?;
+    let tokens: u32 = sums.iter().map(|sum| sum.tokens).sum();
+    let loss = sums.iter().map(|sum| sum.loss).sum::<f64>() / f64::from(tokens);
+    let error = relative(loss, f64::from(floats(&file, "loss")?[0]));
+    report(Outcome::measured(&format!("{}/packed_loss", case.id), error, tolerances.of("loss_rel")?));
+    Ok(())
+}
+
+/// Greedy continuations, all prompts together; the error is the number of differing tokens.
+fn generate<B: Backend>(model: &mut Session<B>, case: &Case<'_>, report: &mut dyn FnMut(Outcome)) -> Result<()> {
+    let expected: BTreeMap<String, BTreeMap<String, Vec<i32>>> =
+        serde_json::from_value(read_json(&case.dir.join("generate.json"))?).unwrap_or_default();
+    let outputs: Vec<&Vec<i32>> = expected.values().filter_map(|entry| entry.get("output")).collect();
+    let request = Request {
+        prompts: expected.values().filter_map(|entry| entry.get("prompt").cloned()).collect(),
+        max_new_tokens: outputs.iter().map(|output| output.len()).max().unwrap_or(0),
+        sampling: Sampling::default(),
+        stop_tokens: Vec::new(),
+    };
+    let mut written: Vec<Vec<i32>> = vec![Vec::new(); request.prompts.len()];
+    model.generate(&request, &mut |event| {
+        written[event.index].push(event.token);
+        ControlFlow::Continue(())
+    })?;
+    let differing: usize = written
+        .iter()
+        .zip(&outputs)
+        .map(|(got, expected)| expected.iter().enumerate().filter(|(i, token)| got.get(*i) != Some(token)).count())
+        .sum();
+    let error = if outputs.is_empty() { f64::INFINITY } else { differing as f64 };
+    report(Outcome::measured(&format!("{}/generate", case.id), error, 0.0));
+    Ok(())
+}
+
+/// Largest relative error over all gradients; every expected tensor must be there, and no other.
+pub fn gradient_error<B: Backend>(model: &Session<B>, expected: &SafetensorsFile, denominator: f64) -> Result<f64> {
+    let gradients: BTreeMap<String, Vec<f32>> = model.gradients()?.into_iter().collect();
+    let names = expected.names();
+    if names.len() != gradients.len() {
+        return Ok(f64::INFINITY);
+    }
+    let mut worst = 0.0f64;
+    for name in names {
+        let Some(sum) = gradients.get(&name) else {
+            return Ok(f64::INFINITY);
+        };
+        let mean: Vec<f32> = sum.iter().map(|value| (f64::from(*value) / denominator) as f32).collect();
+        worst = worst.max(relative_error(&mean, &floats(expected, &name)?));
+    }
+    Ok(worst)
+}

@@ -1,0 +1,126 @@
+//! What the golden files hold, read into packed form.
+
+use std::path::Path;
+
+use serde_json::Value;
+use tunesmith_engine::{AdapterSource, Batch, OptimizerOptions, Session, SessionOptions};
+use tunesmith_formats::{ModelFiles, SafetensorsFile, TensorSource};
+use tunesmith_ops::{Backend, Code, Error, Result};
+
+/// The batch of `forward.safetensors`, its padding taken out.
+pub struct Rows {
+    pub input_ids: Vec<i32>,
+    pub labels: Vec<i32>,
+    pub positions: Vec<i32>,
+    pub sequence_starts: Vec<i32>,
+    /// For each kept token, its index in the padded `[rows, width]` matrices.
+    pub kept: Vec<usize>,
+    /// Row of each kept token.
+    pub row_of: Vec<usize>,
+    pub width: usize,
+    /// Supervised tokens: what the mean loss was divided by.
+    pub num_items: f64,
+}
+
+impl Rows {
+    pub fn read(file: &SafetensorsFile) -> Result<Self> {
+        let shape = file.get("input_ids")?.shape.clone();
+        let [rows, width] = shape[..] else {
+            return Err(Error::argument("forward.safetensors", "input_ids [rows, width]", format!("{shape:?}")));
+        };
+        let (ids, mask, labels) = (ints(file, "input_ids")?, ints(file, "attention_mask")?, ints(file, "labels")?);
+        let mut out = Self {
+            input_ids: Vec::new(),
+            labels: Vec::new(),
+            positions: Vec::new(),
+            sequence_starts: vec![0],
+            kept: Vec::new(),
+            row_of: Vec::new(),
+            width,
+            num_items: f64::from(ints(file, "num_items")?[0]),
+        };
+        for row in 0..rows {
+            for column in (0..width).filter(|column| mask[row * width + column] == 1) {
+                let place = row * width + column;
+                out.positions.push(out.input_ids.len() as i32 - out.sequence_starts[row]);
+                out.input_ids.push(ids[place]);
+                out.labels.push(labels[place]);
+                out.kept.push(place);
+                out.row_of.push(row);
+            }
+            out.sequence_starts.push(out.input_ids.len() as i32);
+        }
+        Ok(out)
+    }
+
+    pub fn batch(&self) -> Batch<'_> {
+        Batch {
+            input_ids: &self.input_ids,
+            labels: &self.labels,
+            positions: &self.positions,
+            sequence_starts: &self.sequence_starts,
+            weights: None,
+        }
+    }
+}
+
+pub fn ints(file: &SafetensorsFile, name: &str) -> Result<Vec<i32>> {
+    let mut out = Vec::new();
+    file.get(name)?.to_i32(&mut out)?;
+    Ok(out)
+}
+
+pub fn floats(file: &SafetensorsFile, name: &str) -> Result<Vec<f32>> {
+    let mut out = Vec::new();
+    file.get(name)?.to_f32(&mut out)?;
+    Ok(out)
+}
+
+/// The measure of case.json: largest absolute error over largest absolute reference.
+pub fn relative_error(got: &[f32], expected: &[f32]) -> f64 {
+    if got.len() != expected.len() {
+        return f64::INFINITY;
+    }
+    let largest = expected.iter().fold(0.0f64, |most, value| most.max(f64::from(value.abs())));
+    let error = got.iter().zip(expected).fold(0.0f64, |most, (a, b)| {
+        let difference = (f64::from(*a) - f64::from(*b)).abs();
+        if difference.is_nan() { f64::INFINITY } else { most.max(difference) }
+    });
+    if largest == 0.0 { error } else { error / largest }
+}
+
+pub fn relative(got: f64, expected: f64) -> f64 {
+    let error = ((got - expected) / expected).abs();
+    if error.is_nan() { f64::INFINITY } else { error }
+}
+
+/// Tolerances of a model, by name.
+pub struct Tolerances(Value);
+
+impl Tolerances {
+    pub fn read(model_goldens: &Path) -> Result<Self> {
+        let case = super::read_json(&model_goldens.join("case.json"))?;
+        Ok(Self(case["tolerance"]["float32"].clone()))
+    }
+
+    pub fn of(&self, name: &str) -> Result<f64> {
+        number(&self.0, name)
+    }
+}
+
+pub fn number(object: &Value, key: &str) -> Result<f64> {
+    object[key]
+        .as_f64()
+        .ok_or_else(|| Error::new(Code::FileInvalid, key, format!("expected a number, got {}", object[key])))
+}
+
+/// A session on a model of the goldens.
+pub fn session<B: Backend>(
+    backend: &std::sync::Arc<B>,
+    files: &ModelFiles,
+    adapter: AdapterSource,
+    optimizer: Option<OptimizerOptions>,
+) -> Result<Session<B>> {
+    let options = SessionOptions { adapter, optimizer, gradient_checkpointing: false, seed: 0 };
+    Session::new(backend.clone(), files.config.clone(), &*files.source, "golden", &options)
+}
