@@ -19,6 +19,9 @@ pub struct AtomicFile {
 
 impl AtomicFile {
     /// Begins a file that will lie at `path`; its folder must exist.
+    ///
+    /// # Errors
+    /// `FileMissing` where the folder is absent, `Io`.
     pub fn create(path: &Path) -> Result<Self> {
         let mut builder = Builder::new();
         builder.prefix(".tmp-");
@@ -29,11 +32,17 @@ impl AtomicFile {
     }
 
     /// Appends bytes.
+    ///
+    /// # Errors
+    /// `Io`, such as a full disk.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.file.write_all(bytes).map_err(|error| io_error(&self.path, "write this file", &error))
     }
 
     /// Flushes to the disk and renames into place; afterwards the file survives a loss of power.
+    ///
+    /// # Errors
+    /// `Io`; the file under its final name is then the old one.
     pub fn commit(self) -> Result<()> {
         let Self { path, file } = self;
         let failed = |error: &io::Error| io_error(&path, "finish this file", error);
@@ -45,6 +54,9 @@ impl AtomicFile {
 }
 
 /// Writes a whole file atomically: temporary file, fsync, rename, fsync of the folder.
+///
+/// # Errors
+/// `FileMissing` where the folder is absent, `Io`.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = AtomicFile::create(path)?;
     file.write(bytes)?;
@@ -53,6 +65,9 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// Flushes a folder's list of names to the disk, so that a rename in it is durable. Windows offers no such call and needs
 /// none for NTFS renames.
+///
+/// # Errors
+/// `FileMissing`, `Io`.
 pub fn sync_dir(dir: &Path) -> Result<()> {
     if cfg!(unix) {
         let synced = File::open(dir).and_then(|folder| folder.sync_all());

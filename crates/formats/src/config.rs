@@ -18,6 +18,9 @@ pub struct ModelConfig {
 
 impl ModelConfig {
     /// Reads a JSON file of at most 1 MiB.
+    ///
+    /// # Errors
+    /// `FileMissing`, `FileInvalid` where it is too long, `ConfigInvalid` where it is not JSON.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = read_limited(path, MAX_JSON_BYTES)?;
         let value = serde_json::from_slice(&bytes).map_err(|error| {
@@ -31,6 +34,9 @@ impl ModelConfig {
     }
 
     /// Wraps parsed JSON, which must be an object; `place` is named in errors.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` where it is not.
     pub fn from_json(place: &Path, value: Value) -> Result<Self> {
         match value {
             Value::Object(map) => Ok(Self { place: place.to_path_buf(), map }),
@@ -52,49 +58,76 @@ impl ModelConfig {
         self.map.get(key).filter(|value| !value.is_null())
     }
 
-    /// A size: an integer from 1 to 2³¹ − 1. `ConfigInvalid` where absent.
+    /// A size: an integer from 1 to 2³¹ − 1.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` where it is absent or something else.
     pub fn size(&self, key: &str) -> Result<usize> {
         self.optional_size(key)?.ok_or_else(|| self.absent(key))
     }
 
     /// A size that may be absent.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` where it is something else.
     pub fn optional_size(&self, key: &str) -> Result<Option<usize>> {
         self.read_value(key, "an integer from 1 to 2147483647", |value| {
             value.as_u64().filter(|size| (1..1 << 31).contains(size)).map(|size| size as usize)
         })
     }
 
-    /// A number above zero that float32 can hold. `ConfigInvalid` where absent.
+    /// A number above zero that float32 can hold.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` where it is absent or something else.
     pub fn positive(&self, key: &str) -> Result<f64> {
         self.optional_positive(key)?.ok_or_else(|| self.absent(key))
     }
 
     /// A number above zero that float32 can hold, which may be absent.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` where it is something else.
     pub fn optional_positive(&self, key: &str) -> Result<Option<f64>> {
         self.read_value(key, POSITIVE, as_positive)
     }
 
     /// True or false; `default` where absent.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` where it is something else.
     pub fn flag(&self, key: &str, default: bool) -> Result<bool> {
         Ok(self.read_value(key, "true or false", Value::as_bool)?.unwrap_or(default))
     }
 
     /// A string that may be absent.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` where it is something else.
     pub fn optional_string(&self, key: &str) -> Result<Option<&str>> {
         self.read_value(key, "a string", Value::as_str)
     }
 
     /// A list of strings that may be absent, such as `layer_types`.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` where it is something else.
     pub fn optional_strings(&self, key: &str) -> Result<Option<Vec<&str>>> {
         self.read_value(key, "a list of strings", |value| value.as_array()?.iter().map(Value::as_str).collect())
     }
 
     /// The family's name, by which the engine finds its description.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` where it is absent.
     pub fn model_type(&self) -> Result<&str> {
         self.optional_string("model_type")?.ok_or_else(|| self.absent("model_type"))
     }
 
     /// Element type the model was saved in: `dtype` (transformers 5) or `torch_dtype` (4.x); None where neither is given.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` where both are given and differ, `ModelUnsupported` for another type.
     pub fn dtype(&self) -> Result<Option<DType>> {
         let (new, old) = (self.optional_string("dtype")?, self.optional_string("torch_dtype")?);
         if let (Some(new), Some(old)) = (new, old)
@@ -117,11 +150,17 @@ impl ModelConfig {
     }
 
     /// Rotary embedding from either spelling; `default_theta` is the family's value where none is written.
+    ///
+    /// # Errors
+    /// `ModelUnsupported` names a key or type that is not implemented; `ConfigInvalid` numbers or spellings that contradict.
     pub fn rope(&self, default_theta: f64) -> Result<RopeConfig> {
         read_rope(self, default_theta)
     }
 
     /// `eos_token_id`: one id, a list of ids, or none.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` where it is something else.
     pub fn eos_token_ids(&self) -> Result<Vec<u32>> {
         let ids = self.read_value("eos_token_id", "a token id or a list of token ids", |value| match value {
             Value::Array(list) => list.iter().map(as_token_id).collect(),
@@ -227,7 +266,7 @@ mod tests {
     #[test]
     fn end_of_text_ids_come_single_listed_or_not_at_all() {
         assert_eq!(config(json!({ "eos_token_id": 2 })).eos_token_ids().unwrap(), [2]);
-        assert_eq!(config(json!({ "eos_token_id": [128001, 128009] })).eos_token_ids().unwrap(), [128_001, 128_009]);
+        assert_eq!(config(json!({ "eos_token_id": [128_001, 128_009] })).eos_token_ids().unwrap(), [128_001, 128_009]);
         assert_eq!(config(json!({ "eos_token_id": null })).eos_token_ids().unwrap(), [0_u32; 0]);
         assert!(config(json!({ "eos_token_id": -1 })).eos_token_ids().is_err());
     }

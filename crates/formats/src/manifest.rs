@@ -34,6 +34,9 @@ pub struct Manifest {
 
 impl Manifest {
     /// Measures every file of `dir`, makes each durable and writes the manifest beside them.
+    ///
+    /// # Errors
+    /// `CheckpointInvalid` names a subfolder, `Io`.
     pub fn write(dir: &Path) -> Result<Self> {
         let mut files = BTreeMap::new();
         for item in fs::read_dir(dir).map_err(|error| io_error(dir, "list this folder", &error))? {
@@ -54,8 +57,11 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Reads the manifest of `dir` and checks every file it lists: `CheckpointInvalid` names the first file that is absent,
-    /// of another size, or of other content. Files it does not list are left alone.
+    /// Reads the manifest of `dir` and checks every file it lists. Files it does not list are left alone.
+    ///
+    /// # Errors
+    /// `CheckpointInvalid` names the first file that is absent, of another size, or of other content; `FileMissing` where
+    /// there is no manifest.
     pub fn verify(dir: &Path) -> Result<Self> {
         let path = dir.join(FILE_NAME);
         let manifest: Self = serde_json::from_slice(&read_limited(&path, MAX_JSON_BYTES)?)

@@ -35,6 +35,9 @@ pub struct ModelFiles {
 impl ModelFiles {
     /// Opens a Hugging Face folder (`config.json` with `model.safetensors` or `model.safetensors.index.json`), a `.gguf`
     /// file, or a folder that holds exactly one `.gguf` file.
+    ///
+    /// # Errors
+    /// `FileMissing`, `FileInvalid`, `ConfigInvalid`, `ModelUnsupported`: each names the file and what it lacks.
     pub fn open(path: &Path) -> Result<Self> {
         if !path.exists() {
             return Err(missing(path, "expected a model folder or a .gguf file, got nothing there; check the path"));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use tunesmith_ops::{Code, Result};
+use tunesmith_ops::{Code, Error, Result};
 
 use crate::atomic_file::{create_dir, write_atomic};
 use crate::config::{ModelConfig, shown};
@@ -20,6 +20,9 @@ const CONFIG_FILE: &str = "adapter_config.json";
 const TENSORS_FILE: &str = "adapter_model.safetensors";
 /// What PEFT puts before a module's path.
 const PREFIX: &str = "base_model.model.";
+/// What PEFT puts behind it for the two factors.
+const A_SUFFIX: &str = ".lora_A.weight";
+const B_SUFFIX: &str = ".lora_B.weight";
 
 /// Keys of PEFT 0.21 that change nothing once an adapter is trained, whatever their value, or only together with a key that
 /// is refused.
@@ -52,37 +55,49 @@ pub struct AdapterConfig {
     pub target_modules: Vec<String>,
 }
 
-/// The two factors of one adapted module; A is \[r, in\], B is \[out, r\].
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The two factors of one adapted module, converted to float32.
+#[derive(Debug, Clone, PartialEq)]
 pub struct LoraPair {
     /// Path of the module in the base model, such as `model.layers.0.self_attn.q_proj`.
     pub module: String,
-    /// Elements of the module's input.
-    pub in_features: usize,
-    /// Elements of the module's output.
-    pub out_features: usize,
+    /// A \[r, in\], row-major.
+    pub a: Vec<f32>,
+    /// B \[out, r\], row-major.
+    pub b: Vec<f32>,
 }
 
 impl LoraPair {
     /// Name of A in an adapter file.
     pub fn a_name(module: &str) -> String {
-        format!("{PREFIX}{module}.lora_A.weight")
+        format!("{PREFIX}{module}{A_SUFFIX}")
     }
 
     /// Name of B in an adapter file.
     pub fn b_name(module: &str) -> String {
-        format!("{PREFIX}{module}.lora_B.weight")
+        format!("{PREFIX}{module}{B_SUFFIX}")
     }
 }
 
 impl AdapterConfig {
-    /// Factor of B·A·x.
-    pub fn scale(&self) -> f64 {
-        let rank = self.r as f64;
-        self.lora_alpha / if self.use_rslora { rank.sqrt() } else { rank }
+    /// The configuration of a new adapter without dropout. `target_modules` are the last parts of the adapted paths.
+    pub fn lora(base: &str, r: usize, lora_alpha: f64, use_rslora: bool, mut target_modules: Vec<String>) -> Self {
+        target_modules.sort();
+        target_modules.dedup();
+        let base_model_name_or_path = Some(base.to_owned());
+        Self { base_model_name_or_path, revision: None, r, lora_alpha, lora_dropout: 0.0, use_rslora, target_modules }
     }
 
-    /// Reads `adapter_config.json`. `ModelUnsupported` names a key that asks for something else than plain LoRA.
+    /// Factor of B·A·x: alpha / r, or alpha / √r.
+    pub fn scale(&self) -> f32 {
+        let rank = self.r as f64;
+        (self.lora_alpha / if self.use_rslora { rank.sqrt() } else { rank }) as f32
+    }
+
+    /// Reads `adapter_config.json`.
+    ///
+    /// # Errors
+    /// `ModelUnsupported` names a key that asks for something else than plain LoRA; `ConfigInvalid` a number out of range;
+    /// `FileMissing`.
     pub fn read(path: &Path) -> Result<Self> {
         let config = ModelConfig::read(path)?;
         refuse_other_features(&config)?;
@@ -171,17 +186,23 @@ fn refuse_other_features(config: &ModelConfig) -> Result<()> {
 
 /// Writes an adapter that PEFT loads: the folder is created where absent, each file appears whole or not at all. The names
 /// of `tensors` come from [`LoraPair::a_name`] and [`LoraPair::b_name`].
+///
+/// # Errors
+/// Those of [`read_adapter`] for names and shapes it would not read; `Io`.
 pub fn write_adapter(dir: &Path, config: &AdapterConfig, tensors: &[F32Tensor<'_>]) -> Result<()> {
     let shapes = tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice()));
-    pairs_of(&dir.join(TENSORS_FILE), config.r, shapes)?;
+    check_factors(&dir.join(TENSORS_FILE), config.r, shapes)?;
     create_dir(dir)?;
     write_safetensors(&dir.join(TENSORS_FILE), tensors)?;
     write_atomic(&dir.join(CONFIG_FILE), format!("{:#}\n", config.to_json()).as_bytes())
 }
 
-/// Reads an adapter and checks that every tensor is a factor of a module, that factors come in pairs and that their shapes
-/// fit the rank. The pairs are sorted by module.
-pub fn read_adapter(dir: &Path) -> Result<(AdapterConfig, SafetensorsFile, Vec<LoraPair>)> {
+/// Reads an adapter: its configuration and the factors of every adapted module, sorted by module.
+///
+/// # Errors
+/// `FileMissing`, `FileInvalid`; `ModelUnsupported` names a key or tensor that is not plain LoRA; `ConfigInvalid` names a
+/// factor whose shape does not fit the rank or that lacks its partner.
+pub fn read_adapter(dir: &Path) -> Result<(AdapterConfig, Vec<LoraPair>)> {
     let config = AdapterConfig::read(&dir.join(CONFIG_FILE))?;
     let path = dir.join(TENSORS_FILE);
     if !path.exists() {
@@ -194,56 +215,53 @@ pub fn read_adapter(dir: &Path) -> Result<(AdapterConfig, SafetensorsFile, Vec<L
         let shape = file.get(&name)?.shape;
         shapes.push((name, shape));
     }
-    let pairs = pairs_of(&path, config.r, shapes.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())))?;
-    Ok((config, file, pairs))
+    let shapes = shapes.iter().map(|(name, shape)| (name.as_str(), shape.as_slice()));
+    let mut pairs = Vec::new();
+    for module in check_factors(&path, config.r, shapes)? {
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        file.get(&LoraPair::a_name(&module))?.to_f32(&mut a)?;
+        file.get(&LoraPair::b_name(&module))?.to_f32(&mut b)?;
+        pairs.push(LoraPair { module, a, b });
+    }
+    Ok((config, pairs))
 }
 
-/// Sizes of A and B while they are being collected.
-type Factors = (Option<usize>, Option<usize>);
-
-fn pairs_of<'a>(
+/// Checks that every tensor is a factor of a module, that factors come in pairs and that their shapes fit the rank; gives
+/// the modules, sorted.
+fn check_factors<'a>(
     path: &Path,
     rank: usize,
     shapes: impl Iterator<Item = (&'a str, &'a [usize])>,
-) -> Result<Vec<LoraPair>> {
-    let place = || path.display().to_string();
-    let mut modules: BTreeMap<&str, Factors> = BTreeMap::new();
+) -> Result<Vec<String>> {
+    let refuse = |code, message| Err(Error::new(code, path.display().to_string(), message));
+    // Which of A and B have been seen.
+    let mut modules: BTreeMap<&str, [bool; 2]> = BTreeMap::new();
     for (name, shape) in shapes {
         let module = |suffix: &str| name.strip_prefix(PREFIX)?.strip_suffix(suffix);
-        let misfit = |expected: &str| {
-            let message = format!(
-                "expected shape {expected} in `{name}` for r = {rank}, got {shape:?}; the adapter contradicts its configuration"
-            );
-            tunesmith_ops::Error::new(Code::ConfigInvalid, place(), message)
-        };
-        match (module(".lora_A.weight"), module(".lora_B.weight"), shape) {
-            (Some(module), _, &[r, width]) if r == rank && width > 0 => {
-                modules.entry(module).or_default().0 = Some(width)
-            }
-            (_, Some(module), &[height, r]) if r == rank && height > 0 => {
-                modules.entry(module).or_default().1 = Some(height)
-            }
-            (Some(_), _, _) => return Err(misfit("[r, in]")),
-            (_, Some(_), _) => return Err(misfit("[out, r]")),
+        let (module, factor) = match (module(A_SUFFIX), module(B_SUFFIX)) {
+            (Some(module), _) => (module, 0),
+            (_, Some(module)) => (module, 1),
             _ => {
                 let message = format!(
-                    "expected {PREFIX}….lora_A.weight or ….lora_B.weight, got `{name}`; this kind of adapter is not implemented"
+                    "expected {PREFIX}…{A_SUFFIX} or …{B_SUFFIX}, got `{name}`; this kind of adapter is not implemented"
                 );
-                return Err(tunesmith_ops::Error::new(Code::ModelUnsupported, place(), message));
+                return refuse(Code::ModelUnsupported, message);
             }
-        }
-    }
-    let pair = |(module, factors): (&str, Factors)| match factors {
-        (Some(in_features), Some(out_features)) => {
-            Ok(LoraPair { module: module.to_owned(), in_features, out_features })
-        }
-        (a, _) => {
-            let (got, absent) = if a.is_some() { ("A", "B") } else { ("B", "A") };
+        };
+        // The rank is dimension 0 of A and dimension 1 of B.
+        if shape.len() != 2 || shape[factor] != rank || shape.contains(&0) {
+            let expected = ["[r, in]", "[out, r]"][factor];
             let message = format!(
-                "expected lora_A and lora_B of `{module}`, got {got} without {absent}; the adapter is not whole"
+                "expected shape {expected} with r = {rank} in `{name}`, got {shape:?}; \
+                 the adapter contradicts its configuration"
             );
-            Err(tunesmith_ops::Error::new(Code::ConfigInvalid, place(), message))
+            return refuse(Code::ConfigInvalid, message);
         }
-    };
-    modules.into_iter().map(pair).collect()
+        modules.entry(module).or_default()[factor] = true;
+    }
+    if let Some((module, _)) = modules.iter().find(|(_, seen)| **seen != [true, true]) {
+        let message = format!("expected lora_A and lora_B of `{module}`, got one of them; the adapter is not whole");
+        return refuse(Code::ConfigInvalid, message);
+    }
+    Ok(modules.into_keys().map(str::to_owned).collect())
 }

@@ -65,7 +65,7 @@ fn refuse_unknown_keys(config: &ModelConfig) -> Result<()> {
             ["rope_", "rotary_"].iter().any(|prefix| key.starts_with(prefix)) || key == "partial_rotary_factor";
         let understood = match key.as_str() {
             "rope_parameters" | "rope_scaling" | "rope_theta" => true,
-            "partial_rotary_factor" => config.optional_positive(key)?.is_none_or(|factor| factor == 1.0),
+            "partial_rotary_factor" => config.value(key).is_none_or(|factor| factor.as_f64() == Some(1.0)),
             // SmolLM2's files say that they are not interleaved, which is what every supported family is.
             "rope_interleaved" => !config.flag(key, false)?,
             _ => !about_rope || config.value(key).is_none(),

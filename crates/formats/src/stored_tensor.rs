@@ -140,14 +140,19 @@ impl<'a> StoredTensor<'a> {
         (self.rows == RowOrder::Natural).then_some(self.bytes)
     }
 
-    /// Converts the whole tensor to float32, replacing the content of `out`. Integers other than U8 are refused: they are
-    /// ids, not weights.
+    /// Converts the whole tensor to float32, replacing the content of `out`.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` for integers other than U8: they are ids, not weights; `OutOfMemory`.
     pub fn to_f32(&self, out: &mut Vec<f32>) -> Result<()> {
         self.rows_to_f32(0, self.rows(), out)
     }
 
     /// Converts the rows `first .. first + count` of dimension 0 to float32, replacing the content of `out`: a large matrix
     /// can be converted piece by piece.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` for rows outside the tensor or a type that is not a number; `OutOfMemory`.
     pub fn rows_to_f32(&self, first: usize, count: usize, out: &mut Vec<f32>) -> Result<()> {
         let rows = self.rows();
         if first.checked_add(count).is_none_or(|end| end > rows) {
@@ -184,6 +189,9 @@ impl<'a> StoredTensor<'a> {
     }
 
     /// Reads an integer tensor (I32, I64 or U8) as int32, replacing the content of `out`.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` for another type or a number of more than 32 bits.
     pub fn to_i32(&self, out: &mut Vec<i32>) -> Result<()> {
         out.clear();
         match self.stored {
@@ -212,7 +220,10 @@ pub trait TensorSource: Send + Sync {
     /// Names of all tensors, sorted.
     fn names(&self) -> Vec<String>;
 
-    /// The tensor of that name; `FileInvalid` naming the file where it is absent.
+    /// The tensor of that name.
+    ///
+    /// # Errors
+    /// `FileInvalid` names the file where the tensor is absent.
     fn get(&self, name: &str) -> Result<StoredTensor<'_>>;
 
     /// Whether the tensor exists.

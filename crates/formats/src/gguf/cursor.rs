@@ -76,7 +76,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// An error at this file.
-    pub fn refuse(&self, message: String) -> Error {
+    pub fn refuse(&self, message: impl std::fmt::Display) -> Error {
         invalid(self.path, format!("{message}; the file is truncated or damaged, download or copy it again"))
     }
 }

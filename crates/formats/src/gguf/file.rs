@@ -35,8 +35,11 @@ pub struct GgufFile {
 }
 
 impl GgufFile {
-    /// Opens and checks a file. `ModelUnsupported` names the architecture, tensor type, tensor or rotary key that this
-    /// version does not know; `FileInvalid` the place of damage.
+    /// Opens and checks a file.
+    ///
+    /// # Errors
+    /// `ModelUnsupported` names the architecture, tensor type, tensor or rotary key that this version does not know;
+    /// `FileInvalid` the place of damage; `ConfigInvalid` a size that is absent; `FileMissing`.
     pub fn open(path: &Path) -> Result<Self> {
         let file = MappedFile::open(path)?;
         let mut cursor = Cursor::new(path, file.bytes(), 0);
@@ -70,6 +73,9 @@ impl GgufFile {
     }
 
     /// The tokenizer, decoded anew by every call.
+    ///
+    /// # Errors
+    /// `FileInvalid` names a key of an unexpected type.
     pub fn tokenizer(&self) -> Result<GgufTokenizer> {
         GgufTokenizer::read(&self.metadata, self.file.bytes())
     }

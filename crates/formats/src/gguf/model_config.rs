@@ -191,7 +191,7 @@ impl ConfigReader<'_> {
         format!("{}.{key}", self.architecture)
     }
 
-    fn refuse(&self, code: Code, message: String) -> Error {
+    fn refuse(&self, code: Code, message: impl std::fmt::Display) -> Error {
         Error::new(code, self.path.display().to_string(), format!("{message}; use another model"))
     }
 }

@@ -19,7 +19,11 @@ pub struct SafetensorsFile {
 }
 
 impl SafetensorsFile {
-    /// Opens and checks a file. `FileMissing` where there is none; `FileInvalid` naming both sizes where it is truncated.
+    /// Opens and checks a file.
+    ///
+    /// # Errors
+    /// `FileMissing` where there is none; `FileInvalid` names both sizes where it is truncated; `ModelUnsupported` names an
+    /// element type that is not read.
     pub fn open(path: &Path) -> Result<Self> {
         let file = MappedFile::open(path)?;
         let header = read_header(path, file.bytes())?;

@@ -28,6 +28,10 @@ pub struct ShardedSafetensors {
 impl ShardedSafetensors {
     /// Opens the index and every shard it names, all of which must lie in the folder of the index, and checks that each
     /// tensor lies in its shard and in no other.
+    ///
+    /// # Errors
+    /// `FileMissing` names a shard that is absent, `FileInvalid` a damaged shard or index; those of
+    /// [`SafetensorsFile::open`].
     pub fn open(index_path: &Path) -> Result<Self> {
         let index: Index = serde_json::from_slice(&read_limited(index_path, MAX_INDEX_BYTES)?).map_err(|error| {
             invalid(index_path, format!("expected a shard index, got: {error}; download or copy it again"))

@@ -42,6 +42,9 @@ pub struct SafetensorsWriter {
 
 impl SafetensorsWriter {
     /// Begins a file and writes its header. `specs` may come in any order; names must be unique.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` for a name given twice or a type that safetensors lacks; `FileMissing` for the folder, `Io`.
     pub fn create(path: &Path, mut specs: Vec<TensorSpec>) -> Result<Self> {
         specs.sort_by(|a, b| a.name.cmp(&b.name));
         if let Some(pair) = specs.windows(2).find(|pair| pair[0].name == pair[1].name) {
@@ -60,6 +63,9 @@ impl SafetensorsWriter {
     }
 
     /// Writes the little-endian bytes of the next tensor, which must be `name`.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` for a tensor out of turn or of the wrong length, `Io`.
     pub fn write(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         let Some(spec) = self.specs.get(self.next).filter(|spec| spec.name == name) else {
             let due = self.specs.get(self.next).map_or("no further tensor", |spec| &spec.name);
@@ -77,6 +83,9 @@ impl SafetensorsWriter {
     }
 
     /// Syncs and renames the file into place; every tensor must have been written.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` names a tensor that was not written, `Io`.
     pub fn finish(self) -> Result<()> {
         if let Some(spec) = self.specs.get(self.next) {
             return Err(refuse(&spec.name, "expected every tensor to be written before the end, got none of this one"));
@@ -86,6 +95,9 @@ impl SafetensorsWriter {
 }
 
 /// Writes float32 tensors as one file. `tensors` may come in any order.
+///
+/// # Errors
+/// Those of [`SafetensorsWriter`].
 pub fn write_safetensors(path: &Path, tensors: &[F32Tensor<'_>]) -> Result<()> {
     let spec = |tensor: &F32Tensor<'_>| TensorSpec {
         name: tensor.name.clone(),
