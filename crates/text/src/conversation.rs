@@ -1,0 +1,95 @@
+//! A conversation as the chat template sees it.
+
+use minijinja::value::{Serde, Value};
+use serde_json::Value as Json;
+
+use crate::error::{Result, TextError};
+
+const PLACE: &str = "conversation";
+
+/// The messages and further variables of one rendering, converted once: prefix rendering uses them several times.
+pub(crate) struct Conversation {
+    /// Every message, in the template engine's form, without our own `train` field.
+    pub messages: Vec<Value>,
+    /// Index and text content of each assistant message.
+    pub assistant_turns: Vec<AssistantTurn>,
+    /// The template's `tools` (none when absent).
+    pub tools: Value,
+    /// Further template variables, from `chat_template_kwargs`.
+    pub variables: Vec<(String, Value)>,
+    /// Size as JSON text in bytes.
+    pub bytes: usize,
+    /// Two characters that occur nowhere in the conversation.
+    pub marks: (char, char),
+}
+
+/// An assistant message.
+pub(crate) struct AssistantTurn {
+    /// Index in `messages`.
+    pub message: usize,
+    /// Its text; for a list of parts the last text part; empty when there is none.
+    pub content: String,
+}
+
+impl Conversation {
+    /// Reads `{messages, tools?, chat_template_kwargs?}`; `chatTemplateKwargs`, as TypeScript spells it, is the same field.
+    ///
+    /// # Errors
+    /// `DATA_INVALID` when `messages` is not a list of objects with a `role`.
+    pub fn read(json: &Json) -> Result<Self> {
+        let list = json.get("messages").and_then(Json::as_array).ok_or_else(|| {
+            TextError::data(PLACE, "expected an object with a list `messages`, got something else; write {\"messages\": [{\"role\", \"content\"}, …]}")
+        })?;
+        let mut messages = Vec::with_capacity(list.len());
+        let mut assistant_turns = Vec::new();
+        for (index, message) in list.iter().enumerate() {
+            let (value, role) = read_message(message, index)?;
+            if role == "assistant" {
+                assistant_turns.push(AssistantTurn { message: index, content: text_content(message) });
+            }
+            messages.push(value);
+        }
+        let text = json.to_string();
+        Ok(Self {
+            messages,
+            assistant_turns,
+            tools: json.get("tools").map_or(Value::from(()), |tools| Value::from(Serde(tools))),
+            variables: read_variables(json)?,
+            bytes: text.len(),
+            marks: unused_characters(&text),
+        })
+    }
+}
+
+fn read_message(message: &Json, index: usize) -> Result<(Value, &str)> {
+    let bad = |what: &str| TextError::data(PLACE, &format!("expected messages[{index}] to be an object with a text `role`, got {what}; correct the row"));
+    let fields = message.as_object().ok_or_else(|| bad("no object"))?;
+    let role = fields.get("role").and_then(Json::as_str).ok_or_else(|| bad("no role"))?;
+    if !fields.contains_key("train") {
+        return Ok((Value::from(Serde(fields)), role));
+    }
+    let mut fields = fields.clone();
+    fields.shift_remove("train");
+    Ok((Value::from(Serde(&fields)), role))
+}
+
+fn text_content(message: &Json) -> String {
+    let content = message.get("content");
+    let last_part = || content?.as_array()?.iter().rev().find_map(|part| part.get("text")?.as_str());
+    content.and_then(Json::as_str).or_else(last_part).unwrap_or_default().to_owned()
+}
+
+fn read_variables(json: &Json) -> Result<Vec<(String, Value)>> {
+    match json.get("chat_template_kwargs").or_else(|| json.get("chatTemplateKwargs")) {
+        None | Some(Json::Null) => Ok(Vec::new()),
+        Some(Json::Object(fields)) => Ok(fields.iter().map(|(name, value)| (name.clone(), Value::from(Serde(value)))).collect()),
+        Some(_) => Err(TextError::data(PLACE, "expected `chat_template_kwargs` to be an object, got something else; write {\"name\": value}")),
+    }
+}
+
+/// Two neighbouring private-use characters (plane 15 and on) that `text` does not contain.
+fn unused_characters(text: &str) -> (char, char) {
+    let mut candidates = (0xF_0000..0xF_FFFD).step_by(2).filter_map(|code| char::from_u32(code).zip(char::from_u32(code + 1)));
+    // 32,000 pairs cannot all be in use unless a text was made for it; the last resort then only loses span exactness there.
+    candidates.find(|(open, close)| !text.contains(*open) && !text.contains(*close)).unwrap_or(('\u{10_0000}', '\u{10_0001}'))
+}

@@ -1,0 +1,186 @@
+//! Rows to ids: texts, prompt/completion pairs and conversations with their assistant spans.
+
+use serde_json::Value as Json;
+
+use crate::conversation::Conversation;
+use crate::error::{Result, TextError};
+use crate::parallel;
+use crate::spans::{TurnSpan, prefix_spans};
+use crate::template::{ChatTemplate, Rendered};
+use crate::tokenizer::{EncodedText, SpecialToken, Tokenizer};
+
+/// A conversation as ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// Token ids of the whole rendering.
+    pub ids: Vec<i32>,
+    /// Token ranges the assistant wrote, start inclusive, end exclusive, ascending, one per turn. Never empty, unless the
+    /// conversation was encoded with a generation prompt.
+    pub spans: Vec<(u32, u32)>,
+    /// Index in `messages` of the turn each span belongs to.
+    pub turns: Vec<u32>,
+}
+
+/// A prompt and its completion as ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairEncoded {
+    /// Ids of prompt + completion + end of sequence, tokenised jointly.
+    pub ids: Vec<i32>,
+    /// How many of the first ids belong to the prompt: as many as the prompt alone has.
+    pub prompt_len: usize,
+    /// True when the prompt's own ids are not a prefix of the joint ids, so that the boundary may be off by a token.
+    pub prefix_mismatch: bool,
+}
+
+impl Tokenizer {
+    /// Ids of a plain text with the special tokens the tokenizer adds. `append_eos` puts the end-of-sequence token behind it,
+    /// unless the text already ends with it (TRL's language-modelling format).
+    ///
+    /// # Errors
+    /// `TOKENIZER_INVALID` when the tokenizer fails or has no end of sequence.
+    pub fn encode_text(&self, text: &str, append_eos: bool) -> Result<Vec<i32>> {
+        if append_eos {
+            return self.encode(&with_suffix(text, &self.eos()?.content), true);
+        }
+        self.encode(text, true)
+    }
+
+    /// [`Self::encode_text`] for many texts on `threads` threads (0: one per processor).
+    pub fn encode_texts<S: AsRef<str> + Sync>(&self, texts: &[S], append_eos: bool, threads: usize) -> Vec<Result<Vec<i32>>> {
+        parallel::map(texts, threads, |text| self.encode_text(text.as_ref(), append_eos))
+    }
+
+    /// Ids of prompt + completion + end of sequence, tokenised jointly as TRL's prompt-completion format does.
+    ///
+    /// # Errors
+    /// As [`Self::encode_text`].
+    pub fn encode_pair(&self, prompt: &str, completion: &str) -> Result<PairEncoded> {
+        let prompt_ids = self.encode(prompt, true)?;
+        let ids = self.encode(&format!("{prompt}{}", with_suffix(completion, &self.eos()?.content)), true)?;
+        let prefix_mismatch = !ids.starts_with(&prompt_ids);
+        Ok(PairEncoded { prompt_len: prompt_ids.len().min(ids.len()), ids, prefix_mismatch })
+    }
+
+    /// [`Self::encode_pair`] for many pairs on `threads` threads (0: one per processor).
+    pub fn encode_pairs<S: AsRef<str> + Sync>(&self, pairs: &[(S, S)], threads: usize) -> Vec<Result<PairEncoded>> {
+        parallel::map(pairs, threads, |(prompt, completion)| self.encode_pair(prompt.as_ref(), completion.as_ref()))
+    }
+
+    fn eos(&self) -> Result<&SpecialToken> {
+        self.info().eos.as_ref().ok_or_else(|| {
+            TextError::tokenizer("tokenizer", "expected an end-of-sequence token, got none; set eos_token in tokenizer_config.json")
+        })
+    }
+
+    /// The text the chat template gives for `{messages, tools?, chat_template_kwargs?}`.
+    ///
+    /// # Errors
+    /// `DATA_INVALID` for something that is no conversation, `TEMPLATE_INVALID` without template or when it refuses.
+    pub fn render(&self, conversation: &Json, add_generation_prompt: bool) -> Result<Rendered> {
+        let conversation = Conversation::read(conversation)?;
+        self.template()?.render(&conversation, conversation.messages.len(), add_generation_prompt)
+    }
+
+    fn template(&self) -> Result<&ChatTemplate> {
+        self.template.as_ref().ok_or_else(|| {
+            TextError::template("chat template", "expected one with the model, got none; give a template, or rows of prompt and completion or text")
+        })
+    }
+
+    /// Renders and tokenises a conversation, without adding special tokens: the template writes them.
+    ///
+    /// With `add_generation_prompt` the text ends in the header of an assistant turn, for generation, and there are no spans.
+    /// Otherwise the spans say which tokens the assistant wrote: what stands between the template's `{% generation %}` tags,
+    /// else each assistant turn up to and with the token that closes it.
+    ///
+    /// # Errors
+    /// As [`Self::render`]; `DATA_INVALID` without an assistant turn; `TEMPLATE_INVALID` when turns cannot be found in the
+    /// rendering, or when it begins with two beginning-of-sequence tokens.
+    pub fn encode_conversation(&self, conversation: &Json, add_generation_prompt: bool) -> Result<Encoded> {
+        let template = self.template()?;
+        let conversation = Conversation::read(conversation)?;
+        if !add_generation_prompt && conversation.assistant_turns.is_empty() {
+            return Err(TextError::data("conversation", "expected an assistant turn to learn from, got none; add one or leave the row out"));
+        }
+        let rendered = template.render(&conversation, conversation.messages.len(), add_generation_prompt)?;
+        let encoded = self.encode_with_offsets(&rendered.text, false)?;
+        self.check_bos(&encoded.ids)?;
+        if add_generation_prompt {
+            return Ok(Encoded { ids: encoded.ids, spans: Vec::new(), turns: Vec::new() });
+        }
+        let text_spans = if template.has_generation_tags() {
+            tagged_spans(template, &conversation, &rendered)?
+        } else {
+            prefix_spans(template, &conversation, &rendered.text, &self.specials)?
+        };
+        let (turns, spans): (Vec<u32>, Vec<(u32, u32)>) =
+            text_spans.iter().filter_map(|span| Some((span.message as u32, token_range(&encoded, &rendered.text, span)?))).unzip();
+        if spans.is_empty() {
+            return Err(TextError::data("conversation", "expected assistant text in the rendered conversation, got none; check the row and the template's generation tags"));
+        }
+        Ok(Encoded { ids: encoded.ids, spans, turns })
+    }
+
+    /// [`Self::encode_conversation`] for many conversations on `threads` threads (0: one per processor).
+    pub fn encode_conversations(&self, conversations: &[Json], add_generation_prompt: bool, threads: usize) -> Vec<Result<Encoded>> {
+        parallel::map(conversations, threads, |conversation| self.encode_conversation(conversation, add_generation_prompt))
+    }
+
+    fn check_bos(&self, ids: &[i32]) -> Result<()> {
+        match &self.info().bos {
+            Some(bos) if ids.starts_with(&[bos.id, bos.id]) => Err(TextError::template(
+                "chat template",
+                &format!("expected one {} at the start, got two; remove it from the template or the first message", bos.content),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn with_suffix(text: &str, suffix: &str) -> String {
+    if text.ends_with(suffix) { text.to_owned() } else { format!("{text}{suffix}") }
+}
+
+/// The spans of the template's tags, with the assistant turn each belongs to.
+fn tagged_spans(template: &ChatTemplate, conversation: &Conversation, rendered: &Rendered) -> Result<Vec<TurnSpan>> {
+    let spans = joined(&rendered.generation_spans);
+    let turns = &conversation.assistant_turns;
+    if spans.len() == turns.len() {
+        let pairs = spans.iter().zip(turns);
+        return Ok(pairs.map(|(&(start, end), turn)| TurnSpan { message: turn.message, start, end }).collect());
+    }
+    // A template may mark a turn in several pieces, or only some turns: a span belongs to the first turn that brings it.
+    let mut owned = Vec::with_capacity(spans.len());
+    for turn in turns {
+        let upto = template.render(conversation, turn.message + 1, false)?;
+        let count = joined(&upto.generation_spans).len().min(spans.len());
+        owned.extend((owned.len()..count).map(|_| turn.message));
+    }
+    let last = turns.last().map_or(0, |turn| turn.message);
+    owned.resize(spans.len(), last);
+    Ok(spans.iter().zip(owned).map(|(&(start, end), message)| TurnSpan { message, start, end }).collect())
+}
+
+/// Spans that touch are one: templates mark an answer and its end of sequence apart.
+fn joined(spans: &[(usize, usize)]) -> Vec<(usize, usize)> {
+    let mut out: Vec<(usize, usize)> = Vec::with_capacity(spans.len());
+    for &(start, end) in spans {
+        match out.last_mut() {
+            Some(last) if start <= last.1 => last.1 = last.1.max(end),
+            _ => out.push((start, end)),
+        }
+    }
+    out
+}
+
+/// Tokens of a text span, by the rule of transformers' `return_assistant_tokens_mask`: from the token that holds the first
+/// character to the first token that holds the last one. None for a span without tokens.
+fn token_range(encoded: &EncodedText, text: &str, span: &TurnSpan) -> Option<(u32, u32)> {
+    let last_char = span.start + text[span.start..span.end].char_indices().next_back()?.0;
+    // Offsets ascend. A character that no token holds (trimmed space) counts to the next token at the start, to the previous at the end.
+    let first = encoded.offsets.partition_point(|&(_, end)| end <= span.start);
+    let holds_last = encoded.offsets.partition_point(|&(_, end)| end <= last_char);
+    let begins_inside = encoded.offsets.get(holds_last).is_some_and(|&(start, _)| start <= last_char);
+    let end = holds_last + usize::from(begins_inside);
+    (first < end).then_some((first as u32, end as u32))
+}

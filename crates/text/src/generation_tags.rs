@@ -1,0 +1,185 @@
+//! `{% generation %}` tags: rewritten into marks that survive rendering and are cut out of the text afterwards.
+//!
+//! transformers implements the tag as a jinja2 extension (a call block, so a scope of its own). Here it becomes a `with` block
+//! whose text begins and ends with a mark character taken from the context, so that no character of a conversation can forge one.
+
+/// Context variable that holds the opening mark.
+pub(crate) const OPEN_VARIABLE: &str = "__generation_open";
+/// Context variable that holds the closing mark.
+pub(crate) const CLOSE_VARIABLE: &str = "__generation_close";
+
+/// A template whose generation tags are rewritten.
+pub(crate) struct Rewritten {
+    /// The source to compile.
+    pub source: String,
+    /// True when at least one tag stood outside comments and raw blocks.
+    pub has_tags: bool,
+}
+
+/// Rewrites the tags and leaves everything else as it is. The dashes of whitespace control stay on the outer sides.
+pub(crate) fn rewrite(template: &str) -> Rewritten {
+    let mut source = String::with_capacity(template.len() + 64);
+    let mut has_tags = false;
+    for piece in pieces(template) {
+        let Some((before, name, after)) = piece.tag() else {
+            source.push_str(piece.text);
+            continue;
+        };
+        match name {
+            // The inner `if true` carries the whitespace control of the tag's other side past the mark.
+            "generation" => {
+                has_tags = true;
+                source.push_str(&format!("{{%{before} with %}}{{{{ {OPEN_VARIABLE} }}}}{{% if true {after}%}}"));
+            }
+            "endgeneration" => {
+                source.push_str(&format!("{{%{before} endif %}}{{{{ {CLOSE_VARIABLE} }}}}{{% endwith {after}%}}"));
+            }
+            _ => source.push_str(piece.text),
+        }
+    }
+    Rewritten { source, has_tags }
+}
+
+/// The template without its comments.
+pub(crate) fn without_comments(template: &str) -> String {
+    pieces(template).filter(|piece| !piece.text.starts_with("{#")).map(|piece| piece.text).collect()
+}
+
+/// Cuts the marks out of rendered text. Spans are byte offsets in the text that remains; nested spans come in order of opening.
+pub(crate) fn cut(rendered: &str, open: char, close: char) -> (String, Vec<(usize, usize)>) {
+    let mut text = String::with_capacity(rendered.len());
+    let mut spans: Vec<(usize, usize)> = Vec::new();
+    let mut unclosed: Vec<usize> = Vec::new();
+    for c in rendered.chars() {
+        if c == open {
+            unclosed.push(spans.len());
+            spans.push((text.len(), text.len()));
+        } else if c == close {
+            if let Some(index) = unclosed.pop() {
+                spans[index].1 = text.len();
+            }
+        } else {
+            text.push(c);
+        }
+    }
+    (text, spans)
+}
+
+/// A stretch of template source: literal text, `{{ … }}`, `{% … %}`, a comment or a whole raw block.
+struct Piece<'a> {
+    text: &'a str,
+}
+
+impl<'a> Piece<'a> {
+    /// Left dash, tag name, right dash of a `{% name %}` without arguments.
+    fn tag(&self) -> Option<(&'a str, &'a str, &'a str)> {
+        let inside = self.text.strip_prefix("{%")?.strip_suffix("%}")?;
+        let (before, inside) = split_sign(inside);
+        let after = inside.chars().next_back().filter(|c| matches!(c, '-' | '+')).map_or("", |_| &inside[inside.len() - 1..]);
+        let name = inside[..inside.len() - after.len()].trim();
+        Some((before, name, after))
+    }
+}
+
+fn split_sign(inside: &str) -> (&str, &str) {
+    let sign = usize::from(inside.starts_with(['-', '+']));
+    inside.split_at(sign)
+}
+
+fn pieces(template: &str) -> impl Iterator<Item = Piece<'_>> {
+    let mut rest = template;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (text, after) = rest.split_at(piece_length(rest));
+        rest = after;
+        Some(Piece { text })
+    })
+}
+
+/// Length of the piece that `rest` begins with; never 0.
+fn piece_length(rest: &str) -> usize {
+    let to_end = |end: Option<usize>| end.unwrap_or(rest.len());
+    if rest.starts_with("{#") {
+        return to_end(rest.find("#}").map(|at| at + 2));
+    }
+    if rest.starts_with("{{") {
+        return to_end(code_end(rest, "}}"));
+    }
+    if rest.starts_with("{%") {
+        let end = to_end(code_end(rest, "%}"));
+        return match (Piece { text: &rest[..end] }).tag() {
+            Some((_, "raw", _)) => end + raw_length(&rest[end..]),
+            _ => end,
+        };
+    }
+    let opening = |pattern: &str| rest.find(pattern).unwrap_or(rest.len());
+    opening("{#").min(opening("{{")).min(opening("{%"))
+}
+
+/// The end of a `{{` or `{%` piece: the first closing delimiter that is not inside a string literal.
+fn code_end(rest: &str, closing: &str) -> Option<usize> {
+    let bytes = rest.as_bytes();
+    let mut quote = None;
+    let mut at = 2;
+    while at < bytes.len() {
+        match (quote, bytes[at]) {
+            (Some(_), b'\\') => at += 1,
+            (Some(open), byte) if byte == open => quote = None,
+            (None, byte @ (b'\'' | b'"')) => quote = Some(byte),
+            (None, _) if bytes[at..].starts_with(closing.as_bytes()) => return Some(at + 2),
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+fn raw_length(rest: &str) -> usize {
+    let mut from = 0;
+    while let Some(at) = rest[from..].find("{%") {
+        let start = from + at;
+        let end = code_end(&rest[start..], "%}").map_or(rest.len(), |end| start + end);
+        if matches!((Piece { text: &rest[start..end] }).tag(), Some((_, "endraw", _))) {
+            return end;
+        }
+        from = start + 2;
+    }
+    rest.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{cut, rewrite, without_comments};
+
+    #[test]
+    fn tags_in_comments_raw_blocks_and_strings_are_left_alone() {
+        for template in ["{# {% generation %} #}x", "{% raw %}{% generation %}{% endraw %}", "{{ '{% generation %}' }}", "{% if x == '%}{% generation %}' %}{% endif %}", "{%", "{{ '"] {
+            let rewritten = rewrite(template);
+            assert_eq!(rewritten.source, template);
+            assert!(!rewritten.has_tags);
+        }
+    }
+
+    #[test]
+    fn dashes_stay_on_the_outer_sides() {
+        let rewritten = rewrite("a {%- generation -%} b {%endgeneration%}");
+        assert!(rewritten.has_tags);
+        assert_eq!(
+            rewritten.source,
+            "a {%- with %}{{ __generation_open }}{% if true -%} b {% endif %}{{ __generation_close }}{% endwith %}"
+        );
+    }
+
+    #[test]
+    fn marks_are_cut_and_spans_kept() {
+        assert_eq!(cut("aé<b<c>>d<>", '<', '>'), ("aébcd".to_owned(), vec![(3, 5), (4, 5), (6, 6)]));
+        assert_eq!(cut("a>b", '<', '>'), ("ab".to_owned(), vec![]));
+    }
+
+    #[test]
+    fn comments_are_left_out() {
+        assert_eq!(without_comments("a{# b #}c{{ '{# d #}' }}"), "ac{{ '{# d #}' }}");
+    }
+}

@@ -1,0 +1,27 @@
+//! Text to ids and back: the tokenizer of a model, its chat template, and which tokens of a conversation the assistant wrote.
+//!
+//! One path serves training and inference: [`Tokenizer::encode_conversation`] renders with the template and tokenises the text
+//! without adding anything to it.
+
+mod clock;
+mod conversation;
+mod decode_stream;
+mod encode;
+mod error;
+mod generation_tags;
+mod gguf;
+mod guard;
+mod parallel;
+mod python;
+mod spans;
+mod special_tokens;
+mod template;
+mod tokenizer;
+mod validate;
+
+pub use decode_stream::DecodeStream;
+pub use encode::{Encoded, PairEncoded};
+pub use error::{Result, TextError};
+pub use gguf::GgufTokenizer;
+pub use template::Rendered;
+pub use tokenizer::{EncodedText, SpecialToken, Tokenizer, TokenizerInfo};

@@ -1,0 +1,77 @@
+//! What `tokenizer_config.json` and `special_tokens_map.json` say: named special tokens, length limit, chat template.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use serde_json::Value as Json;
+
+use crate::error::{Result, TextError};
+
+const NAMES: [&str; 7] = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
+
+/// The settings that lie beside a `tokenizer.json`.
+#[derive(Default)]
+pub(crate) struct Settings {
+    /// Named tokens that exist: `bos_token` → its text. Chat templates see them under these names.
+    pub named: BTreeMap<String, String>,
+    /// Longest input the model was made for, in tokens; none where the file has the usual "very large" value.
+    pub model_max_length: Option<usize>,
+    /// Source of the chat template.
+    pub chat_template: Option<String>,
+}
+
+impl Settings {
+    /// Reads the folder's files; all of them are optional.
+    ///
+    /// # Errors
+    /// `TOKENIZER_INVALID` when a file exists and is not JSON.
+    pub fn from_dir(dir: &Path) -> Result<Self> {
+        let config = read_json(&dir.join("tokenizer_config.json"))?.unwrap_or_default();
+        let map = read_json(&dir.join("special_tokens_map.json"))?.unwrap_or_default();
+        let named = NAMES.iter().filter_map(|name| {
+            let content = token_content(&config[name]).or_else(|| token_content(&map[name]))?;
+            Some(((*name).to_owned(), content.to_owned()))
+        });
+        Ok(Self {
+            named: named.collect(),
+            model_max_length: config["model_max_length"].as_u64().filter(|&length| length < 1 << 40).map(|length| length as usize),
+            chat_template: match read_text(&dir.join("chat_template.jinja"))? {
+                Some(template) => Some(template),
+                None => chat_template(&config["chat_template"]).map(str::to_owned),
+            },
+        })
+    }
+}
+
+/// A token is its text, or an object with `content`.
+fn token_content(token: &Json) -> Option<&str> {
+    token.as_str().or_else(|| token.get("content")?.as_str())
+}
+
+/// A template is its text, or one named `default` in a list of `{name, template}`.
+fn chat_template(value: &Json) -> Option<&str> {
+    let named = || value.as_array()?.iter().find(|entry| entry["name"] == "default")?["template"].as_str();
+    value.as_str().or_else(named)
+}
+
+fn read_json(path: &Path) -> Result<Option<Json>> {
+    let Some(text) = read_text(path)? else { return Ok(None) };
+    let parsed = serde_json::from_str(&text);
+    parsed.map(Some).map_err(|error| {
+        TextError::tokenizer(&path.display().to_string(), &format!("expected JSON, got a syntax error ({error}); fetch the file again"))
+    })
+}
+
+/// The file's text; none when there is no such file.
+pub(crate) fn read_text(path: &Path) -> Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            Err(TextError::tokenizer(&path.display().to_string(), "expected UTF-8 text, got other bytes; fetch the file again"))
+        }
+        Err(error) => Err(TextError::missing(&path.display().to_string(), &format!("expected a readable file, got {error}; check its permissions"))),
+    }
+}

@@ -1,0 +1,226 @@
+//! The tokenizer: loading, plain encoding, decoding. Conversations and pairs are in `encode`.
+
+use std::path::Path;
+
+use serde_json::Value as Json;
+use tokenizers::{AddedToken, Encoding};
+
+use crate::error::{Result, TextError};
+use crate::generation_tags::without_comments;
+use crate::gguf::GgufTokenizer;
+use crate::guard::guarded;
+use crate::spans::SpecialTokens;
+use crate::special_tokens::{Settings, read_text};
+use crate::template::ChatTemplate;
+use crate::validate::validate;
+
+const PLACE: &str = "tokenizer.json";
+
+/// A special token of a tokenizer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpecialToken {
+    /// Its id.
+    pub id: i32,
+    /// Its text.
+    pub content: String,
+}
+
+/// What is known of a tokenizer without encoding anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenizerInfo {
+    /// Number of tokens, added ones included. The model's embedding may have more rows.
+    pub vocab_size: usize,
+    /// Beginning of sequence.
+    pub bos: Option<SpecialToken>,
+    /// End of sequence.
+    pub eos: Option<SpecialToken>,
+    /// Padding. Never decides a label.
+    pub pad: Option<SpecialToken>,
+    /// Unknown text.
+    pub unk: Option<SpecialToken>,
+    /// Longest input the model was made for, in tokens, where the tokenizer says so.
+    pub model_max_length: Option<usize>,
+    /// True when plain texts get the beginning-of-sequence token.
+    pub add_bos: bool,
+    /// Source of the Jinja chat template.
+    pub chat_template: Option<String>,
+    /// True when the template marks assistant text with `{% generation %}` tags.
+    pub has_generation_tags: bool,
+    /// SHA-256 of the template, hexadecimal.
+    pub template_sha256: Option<String>,
+}
+
+/// Text to ids and back, with the chat template of the model. Immutable, shared between threads by reference.
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    settings: Settings,
+    pub(crate) template: Option<ChatTemplate>,
+    pub(crate) specials: SpecialTokens,
+    info: TokenizerInfo,
+}
+
+/// Ids and where in the text each came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodedText {
+    /// Token ids.
+    pub ids: Vec<i32>,
+    /// Byte offsets in the text, start inclusive, end exclusive, per id; (0, 0) for tokens the tokenizer added.
+    pub offsets: Vec<(usize, usize)>,
+}
+
+impl Tokenizer {
+    /// Reads a Hugging Face folder: `tokenizer.json`, and where they exist `tokenizer_config.json`, `special_tokens_map.json` and
+    /// `chat_template.jinja` (which wins over a template in the configuration).
+    ///
+    /// # Errors
+    /// `FILE_MISSING` without `tokenizer.json`, `TOKENIZER_INVALID`, `TEMPLATE_INVALID`.
+    pub fn from_dir(dir: &Path) -> Result<Self> {
+        let path = dir.join(PLACE);
+        let text = read_text(&path)?.ok_or_else(|| {
+            let place = path.display().to_string();
+            TextError::missing(&place, "expected the tokenizer file, got none; convert an older tokenizer with transformers' save_pretrained")
+        })?;
+        let file = serde_json::from_str(&text)
+            .map_err(|error| TextError::tokenizer(PLACE, &format!("expected JSON, got a syntax error ({error}); fetch the file again")))?;
+        Self::build(file, Settings::from_dir(dir)?)
+    }
+
+    /// Takes the tokenizer out of a GGUF file's metadata.
+    ///
+    /// # Errors
+    /// `TOKENIZER_INVALID` for a kind that is not byte-level BPE or a splitting pattern that is not known, `TEMPLATE_INVALID`.
+    pub fn from_gguf(metadata: GgufTokenizer) -> Result<Self> {
+        let (file, settings) = metadata.convert()?;
+        Self::build(file, settings)
+    }
+
+    /// The same tokenizer with another chat template.
+    ///
+    /// # Errors
+    /// `TEMPLATE_INVALID` when it does not parse, or writes a token such as `<|im_start|>` that the vocabulary lacks: the model
+    /// would see it as ordinary characters.
+    pub fn with_chat_template(mut self, template: String) -> Result<Self> {
+        let visible = without_comments(&template);
+        if let Some(token) = bar_tokens(&visible).find(|token| self.inner.token_to_id(token).is_none()) {
+            return Err(TextError::template(
+                "chat template",
+                &format!("expected only special tokens of this tokenizer, got {token}; use a template made for this model"),
+            ));
+        }
+        self.settings.chat_template = Some(template);
+        self.adopt_template()?;
+        Ok(self)
+    }
+
+    fn build(file: Json, settings: Settings) -> Result<Self> {
+        let bytes = validate(file)?.to_string();
+        let inner = guarded(PLACE, TextError::tokenizer, || {
+            let mut inner = tokenizers::Tokenizer::from_bytes(bytes.as_bytes()).map_err(|error| {
+                TextError::tokenizer(PLACE, &format!("expected a tokenizer of the tokenizers library, got one it refuses ({error}); fetch the file again"))
+            })?;
+            // As transformers does: a named special token is matched in text even where the file does not list it as added.
+            let known: Vec<AddedToken> =
+                settings.named.values().filter(|token| inner.token_to_id(token).is_some()).map(|token| AddedToken::from(token.as_str(), true)).collect();
+            inner.add_special_tokens(known).map_err(|error| TextError::tokenizer(PLACE, &format!("expected special tokens it can add, got {error}")))?;
+            Ok(inner)
+        })?;
+        let named = |name: &str| {
+            let content = settings.named.get(name)?;
+            Some(SpecialToken { id: inner.token_to_id(content)? as i32, content: content.clone() })
+        };
+        let info = TokenizerInfo {
+            vocab_size: inner.get_vocab_size(true),
+            bos: named("bos_token"),
+            eos: named("eos_token"),
+            pad: named("pad_token"),
+            unk: named("unk_token"),
+            model_max_length: settings.model_max_length,
+            add_bos: false,
+            chat_template: None,
+            has_generation_tags: false,
+            template_sha256: None,
+        };
+        let specials = inner.get_added_tokens_decoder().into_values().filter(|token| token.special).map(|token| token.content);
+        let specials = SpecialTokens::new(specials.collect());
+        let mut tokenizer = Self { inner, settings, template: None, specials, info };
+        let of_nothing = tokenizer.encode("", true)?;
+        tokenizer.info.add_bos = tokenizer.info.bos.as_ref().is_some_and(|bos| of_nothing.first() == Some(&bos.id));
+        tokenizer.adopt_template()?;
+        Ok(tokenizer)
+    }
+
+    fn adopt_template(&mut self) -> Result<()> {
+        let Some(source) = &self.settings.chat_template else { return Ok(()) };
+        let template = ChatTemplate::compile(source, &self.settings.named)?;
+        self.info.has_generation_tags = template.has_generation_tags();
+        self.info.template_sha256 = Some(template.sha256().to_owned());
+        self.info.chat_template = Some(source.clone());
+        self.template = Some(template);
+        Ok(())
+    }
+
+    /// What is known without encoding anything.
+    pub fn info(&self) -> &TokenizerInfo {
+        &self.info
+    }
+
+    /// The id of a token's text, if it is one token.
+    pub fn token_to_id(&self, token: &str) -> Option<i32> {
+        self.inner.token_to_id(token).map(|id| id as i32)
+    }
+
+    /// Ids of a text. `add_special_tokens` adds what the tokenizer's post-processor adds, usually the beginning of sequence.
+    ///
+    /// # Errors
+    /// `TOKENIZER_INVALID` when the tokenizer fails.
+    pub fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<i32>> {
+        self.encoding(text, add_special_tokens).map(|encoding| ids_of(&encoding))
+    }
+
+    /// Ids of a text with the place each came from.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn encode_with_offsets(&self, text: &str, add_special_tokens: bool) -> Result<EncodedText> {
+        let encoding = self.encoding(text, add_special_tokens)?;
+        Ok(EncodedText { ids: ids_of(&encoding), offsets: encoding.get_offsets().to_vec() })
+    }
+
+    fn encoding(&self, text: &str, add_special_tokens: bool) -> Result<Encoding> {
+        guarded("encode", TextError::tokenizer, || {
+            self.inner
+                .encode(text, add_special_tokens)
+                .map_err(|error| TextError::tokenizer("encode", &format!("expected text it can encode, got a failure ({error}); check tokenizer.json")))
+        })
+    }
+
+    /// The text of ids. `skip_special_tokens` leaves special tokens out. Ids without a token (an embedding may have more rows than
+    /// the vocabulary) give no text.
+    ///
+    /// # Errors
+    /// `DATA_INVALID` for a negative id, `TOKENIZER_INVALID` when the tokenizer fails.
+    pub fn decode(&self, ids: &[i32], skip_special_tokens: bool) -> Result<String> {
+        let positive: std::result::Result<Vec<u32>, _> = ids.iter().map(|&id| u32::try_from(id)).collect();
+        let positive = positive.map_err(|_| TextError::data("decode", "expected token ids, got a negative number; pass input ids, not labels"))?;
+        guarded("decode", TextError::tokenizer, || {
+            self.inner
+                .decode(&positive, skip_special_tokens)
+                .map_err(|error| TextError::tokenizer("decode", &format!("expected ids it can decode, got a failure ({error}); check tokenizer.json")))
+        })
+    }
+}
+
+fn ids_of(encoding: &Encoding) -> Vec<i32> {
+    encoding.get_ids().iter().map(|&id| id as i32).collect()
+}
+
+/// Everything in `text` of the form `<|name|>`.
+fn bar_tokens(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices("<|").filter_map(|(start, _)| {
+        let length = text[start..].find("|>")? + 2;
+        let token = &text[start..start + length];
+        let name = &token[2..token.len().checked_sub(2)?.max(2)];
+        let is_name = !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '|' | '{' | '}' | '\''));
+        is_name.then_some(token)
+    })
+}

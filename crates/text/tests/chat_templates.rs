@@ -1,0 +1,50 @@
+//! Real chat templates give the texts, refusals and generation spans that transformers gives.
+
+mod common;
+
+use std::fs;
+
+use common::{fixtures, folder, read_json, tokenizer_json};
+use serde_json::{Value as Json, json};
+use tunesmith_text::Tokenizer;
+
+/// A tokenizer with the special tokens and template of the recorded renderings.
+fn with_template(template: &str) -> Tokenizer {
+    let config = json!({"bos_token": "<s>", "eos_token": "</s>", "chat_template": template});
+    Tokenizer::from_dir(folder(&tokenizer_json(), &config).path()).unwrap()
+}
+
+/// Code point offsets, as the fixture records them.
+fn code_points(text: &str, spans: &[(usize, usize)]) -> Json {
+    let count = |at: usize| text[..at].chars().count();
+    spans.iter().map(|&(start, end)| json!([count(start), count(end)])).collect()
+}
+
+#[test]
+fn renderings_refusals_and_spans_are_those_of_transformers() {
+    let Some(root) = fixtures() else { return };
+    let dir = root.join("trl/chat-templates");
+    let recorded = read_json(&dir.join("rendered.json"));
+    let variables = json!({"date_string": "26 Jul 2024", "current_date": "2026-01-01", "todays_date": "01 January 2026"});
+    let mut count = 0;
+    for (name, cases) in recorded["rendered"].as_object().unwrap() {
+        let tokenizer = with_template(&fs::read_to_string(dir.join(format!("{name}.jinja"))).unwrap());
+        for (case, expected) in cases.as_object().unwrap() {
+            let mut conversation = recorded["conversations"][case].clone();
+            conversation["chat_template_kwargs"] = variables.clone();
+            let prompt = conversation["add_generation_prompt"] == true;
+            let rendered = tokenizer.render(&conversation, prompt);
+            count += 1;
+            if expected.get("error").is_some() {
+                assert_eq!(rendered.unwrap_err().code, "TEMPLATE_INVALID", "{name} {case}");
+                continue;
+            }
+            let rendered = rendered.unwrap_or_else(|error| panic!("{name} {case}: {error}"));
+            assert_eq!(rendered.text, expected["text"].as_str().unwrap(), "{name} {case}");
+            let spans = expected.get("generation_spans").cloned().unwrap_or_else(|| json!([]));
+            assert_eq!(code_points(&rendered.text, &rendered.generation_spans), spans, "{name} {case}");
+        }
+    }
+    assert!(count > 0, "no case in {}", dir.display());
+    eprintln!("{count} renderings");
+}

@@ -1,0 +1,66 @@
+//! Ids and labels of recorded runs, from the model folders and from the real SmolLM2.
+
+mod common;
+
+use std::fs;
+
+use common::{fixtures, read_json};
+use serde_json::Value as Json;
+use tunesmith_text::Tokenizer;
+
+fn ids(value: &Json) -> Vec<i32> {
+    serde_json::from_value(value.clone()).unwrap()
+}
+
+/// 1 inside the spans.
+fn mask(length: usize, spans: &[(u32, u32)]) -> Vec<i32> {
+    let inside = |at: usize| spans.iter().any(|&(start, end)| (start as usize..end as usize).contains(&at));
+    (0..length).map(|at| i32::from(inside(at))).collect()
+}
+
+/// Ids and the mask a recorded row gives: completion mask, assistant mask or all.
+fn encode_row(tokenizer: &Tokenizer, row: &Json) -> (Vec<i32>, Vec<i32>) {
+    if let Some(text) = row["text"].as_str() {
+        let ids = tokenizer.encode_text(text, true).unwrap();
+        let mask = vec![1; ids.len()];
+        return (ids, mask);
+    }
+    if let Some((prompt, completion)) = row["prompt"].as_str().zip(row["completion"].as_str()) {
+        let pair = tokenizer.encode_pair(prompt, completion).unwrap();
+        let mask = (0..pair.ids.len()).map(|at| i32::from(at >= pair.prompt_len)).collect();
+        return (pair.ids, mask);
+    }
+    let encoded = tokenizer.encode_conversation(row, false).unwrap();
+    let mask = mask(encoded.ids.len(), &encoded.spans);
+    (encoded.ids, mask)
+}
+
+#[test]
+fn recorded_training_rows_are_reproduced() {
+    let Some(root) = fixtures() else { return };
+    let runs = fs::read_dir(root.join("trl")).unwrap().map(|entry| entry.unwrap().path());
+    let runs: Vec<_> = runs.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("sft-")).collect();
+    assert!(!runs.is_empty());
+    for path in runs {
+        let run = read_json(&path.join("run.json"));
+        let tokenizer = Tokenizer::from_dir(&root.join("models").join(run["model"].as_str().unwrap())).unwrap();
+        let max_length = run["args"]["max_length"].as_u64().unwrap() as usize;
+        let rows = run["train"].as_array().unwrap();
+        for (row, recorded) in rows.iter().zip(run["tokenized_first_12"].as_array().unwrap()) {
+            let (mut row_ids, mut row_mask) = encode_row(&tokenizer, row);
+            row_ids.truncate(max_length);
+            row_mask.truncate(max_length);
+            let mut expected = ids(&recorded["input_ids"]);
+            expected.truncate(max_length);
+            assert_eq!(row_ids, expected, "{}", path.display());
+            let supervises_all = row.get("messages").is_some() && run["args"]["assistant_only_loss"] != true;
+            let expected: Vec<i32> = ids(&recorded["labels"]).iter().map(|&label| i32::from(label >= 0)).collect();
+            if supervises_all {
+                assert!(expected.iter().all(|&trained| trained == 1));
+            } else {
+                assert_eq!(row_mask, expected, "{}", path.display());
+            }
+        }
+        eprintln!("{}: {} rows", path.display(), rows.len().min(12));
+    }
+}
