@@ -1,3 +1,23 @@
-//! Is a backend right? One suite per stem against the float64 references, and whole models against goldens.
+//! Is a backend right? One suite per stem against the float64 references, with seeded inputs over the edge sizes its
+//! contract names, and whole models against goldens.
 
+pub mod adamw;
+pub mod attention;
+pub mod cross_entropy;
+pub mod elementwise;
+pub mod embedding;
 pub mod goldens;
+pub mod grad_norm;
+pub mod inputs;
+pub mod lora_matmul;
+pub mod matmul;
+pub mod record;
+pub mod rms_norm;
+pub mod rope;
+pub mod stage;
+pub mod suites;
+pub mod swiglu;
+
+pub use inputs::Inputs;
+pub use record::{Case, Record};
+pub use stage::Stage;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tunesmith_formats::{AdapterConfig, F32Tensor, LoraPair, TensorSource, read_adapter, write_adapter};
+use tunesmith_formats::{AdapterConfig, F32Tensor, LoraPair, read_adapter, write_adapter};
 use tunesmith_ops::{Backend, Code, Error, Result};
 
 use crate::decoder::Decoder;
@@ -54,20 +54,9 @@ pub fn attach_new<B: Backend>(
         let b = vec![0.0; linear.n * options.r];
         attach(backend, parameters, name, linear, (options.r, options.scale()), &a, &b)?;
     }
-    let mut endings: Vec<String> =
-        chosen.iter().filter_map(|module| module.rsplit('.').next().map(str::to_owned)).collect();
-    endings.sort_unstable();
-    endings.dedup();
+    let endings = chosen.iter().filter_map(|module| module.rsplit('.').next().map(str::to_owned)).collect();
     Ok(Adapter {
-        config: AdapterConfig {
-            base_model_name_or_path: Some(base_model.to_owned()),
-            revision: None,
-            r: options.r,
-            lora_alpha: options.lora_alpha,
-            lora_dropout: 0.0,
-            use_rslora: options.use_rslora,
-            target_modules: endings,
-        },
+        config: AdapterConfig::lora(base_model, options.r, options.lora_alpha, options.use_rslora, endings),
         modules: chosen,
     })
 }
@@ -82,27 +71,27 @@ pub fn attach_saved<B: Backend>(
     parameters: &mut Parameters<B>,
     dir: &Path,
 ) -> Result<Adapter> {
-    let (config, file, mut pairs) = read_adapter(dir)?;
+    let (config, mut pairs) = read_adapter(dir)?;
     let (r, scale) = (config.r, config.scale() as f32);
     let mut attached = Vec::new();
     for (name, linear) in modules(decoder) {
         let Some(place) = pairs.iter().position(|pair| pair.module == name) else {
             continue;
         };
-        let pair = pairs.swap_remove(place);
-        if (pair.out_features, pair.in_features) != (linear.n, linear.k) {
+        let LoraPair { a, b, .. } = pairs.swap_remove(place);
+        if (b.len(), a.len()) != (linear.n * r, linear.k * r) {
             return Err(Error::new(
                 Code::ConfigInvalid,
                 name,
                 format!(
                     "expected an adapter on a [{}, {}] matrix, got one on [{}, {}]; it belongs to another model",
-                    linear.n, linear.k, pair.out_features, pair.in_features
+                    linear.n,
+                    linear.k,
+                    b.len() / r,
+                    a.len() / r
                 ),
             ));
         }
-        let (mut a, mut b) = (Vec::new(), Vec::new());
-        file.get(&LoraPair::a_name(&name))?.to_f32(&mut a)?;
-        file.get(&LoraPair::b_name(&name))?.to_f32(&mut b)?;
         attach(backend, parameters, &name, linear, (r, scale), &a, &b)?;
         attached.push(name);
     }

@@ -1,0 +1,59 @@
+//! Suite of `adamw`.
+
+use tunesmith_ops::adamw::reference;
+use tunesmith_ops::{AdamWStep, AdamWTensor, Backend, Result};
+
+use crate::inputs::wide;
+use crate::{Inputs, Record, Stage};
+
+/// Runs the suite: several steps over several tensors at once.
+///
+/// # Errors
+/// What the backend fails with where the contract says it must not.
+pub fn suite<B: Backend>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
+    let mut inputs = Inputs::new(seed);
+    let lengths = [0, 1, 15, 16, 17, 4099, 20_000];
+    let (mut wants, mut states) = (Vec::new(), Vec::new());
+    for (i, len) in lengths.into_iter().enumerate() {
+        let [parameter, gradient] = [(); 2].map(|()| inputs.normal(len));
+        wants.push(reference::Tensor {
+            parameter: wide(&parameter),
+            gradient: wide(&gradient),
+            first_moment: vec![0.0; len],
+            second_moment: vec![0.0; len],
+            learning_rate: 1e-3 * (i as f64 + 1.0),
+            weight_decay: 0.1 * i as f64,
+        });
+        let zeros = vec![0.0; len];
+        states.push([
+            stage.floats(&parameter)?,
+            stage.floats(&gradient)?,
+            stage.floats(&zeros)?,
+            stage.floats(&zeros)?,
+        ]);
+    }
+    for step in 1..=3 {
+        let step = AdamWStep { step, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, gradient_scale: 0.5 };
+        let mut tensors: Vec<_> = states
+            .iter_mut()
+            .zip(&wants)
+            .map(|([parameter, gradient, first, second], want)| AdamWTensor {
+                parameter: parameter.view_mut(),
+                gradient: gradient.view(),
+                first_moment: first.view_mut(),
+                second_moment: second.view_mut(),
+                learning_rate: want.learning_rate,
+                weight_decay: want.weight_decay,
+            })
+            .collect();
+        stage.backend.adamw(&step, &mut tensors)?;
+        wants.iter_mut().for_each(|want| reference::adamw(&step, want));
+        for ([parameter, _, first, second], want) in states.iter().zip(&wants) {
+            let name = format!("adamw step {} of {}", step.step, want.parameter.len());
+            record.compare(format!("{name} parameter"), &stage.read(parameter)?, &want.parameter, 1e-6);
+            record.compare(format!("{name} first"), &stage.read(first)?, &want.first_moment, 1e-6);
+            record.compare(format!("{name} second"), &stage.read(second)?, &want.second_moment, 1e-6);
+        }
+    }
+    Ok(())
+}

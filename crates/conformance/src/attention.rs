@@ -1,0 +1,186 @@
+//! Suite of `attention`.
+
+use tunesmith_ops::attention::reference::{self, Inputs as Wide};
+use tunesmith_ops::{AttentionShape, Backend, Result, Sequences};
+
+use crate::inputs::wide;
+use crate::{Inputs, Record, Stage};
+
+/// Lengths of the contract, as one packed batch.
+const LENGTHS: [usize; 7] = [1, 2, 31, 32, 33, 130, 0];
+
+/// Sequences in owned form.
+struct Layout {
+    query_starts: Vec<usize>,
+    key_starts: Vec<usize>,
+    key_lengths: Vec<usize>,
+}
+
+impl Layout {
+    /// Packed one behind the other, `past` keys before the queries of each, `gap` unused key rows between.
+    fn new(lengths: &[usize], past: usize, gap: usize) -> Self {
+        let (mut query_starts, mut key_starts, mut next) = (vec![0], Vec::new(), 0);
+        for &length in lengths {
+            query_starts.push(query_starts[query_starts.len() - 1] + length);
+            key_starts.push(next + gap);
+            next += gap + length + past;
+        }
+        Self { query_starts, key_starts, key_lengths: lengths.iter().map(|l| l + past).collect() }
+    }
+
+    fn borrow(&self) -> Sequences<'_> {
+        Sequences { query_starts: &self.query_starts, key_starts: &self.key_starts, key_lengths: &self.key_lengths }
+    }
+
+    fn queries(&self) -> usize {
+        self.query_starts.last().copied().unwrap_or(0)
+    }
+
+    fn keys(&self) -> usize {
+        let ends = self.key_starts.iter().zip(&self.key_lengths).map(|(s, l)| s + l);
+        ends.max().unwrap_or(0)
+    }
+}
+
+/// Runs the suite.
+///
+/// # Errors
+/// What the backend fails with where the contract says it must not.
+pub fn suite<B: Backend>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
+    let mut inputs = Inputs::new(seed);
+    for head_dim in [16, 64, 80] {
+        for window in [None, Some(1), Some(8)] {
+            for (heads, kv_heads) in [(2, 2), (3, 1), (8, 2)] {
+                let shape = AttentionShape { heads, kv_heads, head_dim, scale: 1.0 / (head_dim as f32).sqrt(), window };
+                training(stage, &mut inputs, record, &shape)?;
+                decoding(stage, &mut inputs, record, &shape)?;
+            }
+        }
+    }
+    let shape = AttentionShape { heads: 4, kv_heads: 2, head_dim: 24, scale: 0.3, window: None };
+    training(stage, &mut inputs, record, &shape)?;
+    alone(stage, &mut inputs, record, &shape)?;
+    refusals(stage, record, &shape)
+}
+
+fn training<B: Backend>(
+    stage: &Stage<'_, B>,
+    inputs: &mut Inputs,
+    record: &mut Record,
+    shape: &AttentionShape,
+) -> Result<()> {
+    let b = stage.backend;
+    let layout = Layout::new(&LENGTHS, 0, 0);
+    let t = layout.queries();
+    let (wide_len, narrow_len) = (t * shape.heads * shape.head_dim, t * shape.kv_heads * shape.head_dim);
+    let (q, dout) = (inputs.normal(wide_len), inputs.normal(wide_len));
+    let (k, v) = (inputs.normal(narrow_len), inputs.normal(narrow_len));
+    let (wide_q, wide_k, wide_v) = (wide(&q), wide(&k), wide(&v));
+    let reference = Wide { q: &wide_q, k: &wide_k, v: &wide_v };
+    let [q, k, v, dout_staged] = [stage.floats(&q)?, stage.floats(&k)?, stage.floats(&v)?, stage.floats(&dout)?];
+    let (mut out, mut lse) = (stage.output(wide_len)?, stage.output(t * shape.heads)?);
+    let s = layout.borrow();
+    b.attention_forward(shape, s, q.view(), k.view(), v.view(), out.view_mut(), Some(lse.view_mut()))?;
+    let name = format!("{}/{}×{} window {:?}", shape.heads, shape.kv_heads, shape.head_dim, shape.window);
+    let (want_out, want_lse) = reference::forward(shape, s, reference);
+    record.compare(format!("attention_forward {name} out"), &stage.read(&out)?, &want_out, 5e-6);
+    record.compare(format!("attention_forward {name} lse"), &stage.read(&lse)?, &want_lse, 5e-6);
+    let (mut dq, mut dk, mut dv) = (stage.output(wide_len)?, stage.output(narrow_len)?, stage.output(narrow_len)?);
+    b.attention_backward(
+        shape,
+        s,
+        q.view(),
+        k.view(),
+        v.view(),
+        out.view(),
+        lse.view(),
+        dout_staged.view(),
+        dq.view_mut(),
+        dk.view_mut(),
+        dv.view_mut(),
+    )?;
+    let want = reference::backward(shape, s, reference, &wide(&dout));
+    for ((output, got), want) in [("dq", dq), ("dk", dk), ("dv", dv)].iter().zip(want) {
+        record.compare(format!("attention_backward {name} {output}"), &stage.read(got)?, &want, 2e-5);
+    }
+    Ok(())
+}
+
+/// One or a few queries against a longer cache, whose rows lie apart.
+fn decoding<B: Backend>(
+    stage: &Stage<'_, B>,
+    inputs: &mut Inputs,
+    record: &mut Record,
+    shape: &AttentionShape,
+) -> Result<()> {
+    let layout = Layout::new(&[1, 3, 1, 60], 37, 5);
+    let (queries, keys) = (layout.queries(), layout.keys());
+    let q = inputs.normal(queries * shape.heads * shape.head_dim);
+    let narrow = keys * shape.kv_heads * shape.head_dim;
+    let (k, v) = (inputs.normal(narrow), inputs.normal(narrow));
+    let mut out = stage.output(q.len())?;
+    let [staged_q, staged_k, staged_v] = [stage.floats(&q)?, stage.floats(&k)?, stage.floats(&v)?];
+    let s = layout.borrow();
+    let (q, k, v) = (wide(&q), wide(&k), wide(&v));
+    stage.backend.attention_forward(
+        shape,
+        s,
+        staged_q.view(),
+        staged_k.view(),
+        staged_v.view(),
+        out.view_mut(),
+        None,
+    )?;
+    let (want, _) = reference::forward(shape, s, Wide { q: &q, k: &k, v: &v });
+    let name = format!("{}/{}×{} window {:?}", shape.heads, shape.kv_heads, shape.head_dim, shape.window);
+    record.compare(format!("attention_forward decoding {name}"), &stage.read(&out)?, &want, 5e-6);
+    Ok(())
+}
+
+/// A sequence has the same bits packed with others and alone.
+fn alone<B: Backend>(
+    stage: &Stage<'_, B>,
+    inputs: &mut Inputs,
+    record: &mut Record,
+    shape: &AttentionShape,
+) -> Result<()> {
+    let layout = Layout::new(&LENGTHS, 0, 0);
+    let (row, kv_row) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
+    let t = layout.queries();
+    let (q, k, v) = (inputs.normal(t * row), inputs.normal(t * kv_row), inputs.normal(t * kv_row));
+    let forward = |rows: std::ops::Range<usize>, layout: &Layout| -> Result<Vec<f32>> {
+        let q = stage.floats(&q[rows.start * row..rows.end * row])?;
+        let k = stage.floats(&k[rows.start * kv_row..rows.end * kv_row])?;
+        let v = stage.floats(&v[rows.start * kv_row..rows.end * kv_row])?;
+        let mut out = stage.output(rows.len() * row)?;
+        let s = layout.borrow();
+        stage.backend.attention_forward(shape, s, q.view(), k.view(), v.view(), out.view_mut(), None)?;
+        stage.read(&out)
+    };
+    let packed = forward(0..t, &layout)?;
+    for range in layout.query_starts.windows(2).map(|w| w[0]..w[1]) {
+        let got = forward(range.clone(), &Layout::new(&[range.len()], 0, 0))?;
+        let want = &packed[range.start * row..range.end * row];
+        record.same(format!("attention_forward rows {range:?} alone"), &got, want);
+    }
+    Ok(())
+}
+
+fn refusals<B: Backend>(stage: &Stage<'_, B>, record: &mut Record, shape: &AttentionShape) -> Result<()> {
+    let (row, kv_row) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
+    let (q, k) = (stage.floats(&vec![0.0; 2 * row])?, stage.floats(&vec![0.0; 3 * kv_row])?);
+    let mut out = stage.output(2 * row)?;
+    for (name, query_starts, key_starts, key_lengths) in [
+        ("fewer keys than queries", &[0, 2][..], &[0][..], &[1][..]),
+        ("keys beyond the end", &[0, 2], &[1], &[3]),
+        ("queries beyond the end", &[0, 3], &[0], &[3]),
+        ("descending starts", &[0, 2, 1, 2], &[0, 0, 0], &[2, 2, 2]),
+        ("too few key lengths", &[0, 1, 2], &[0, 1], &[1]),
+    ] {
+        let sequences = Sequences { query_starts, key_starts, key_lengths };
+        let outcome =
+            stage.backend.attention_forward(shape, sequences, q.view(), k.view(), k.view(), out.view_mut(), None);
+        record.refused(format!("attention with {name}"), &outcome);
+    }
+    Ok(())
+}

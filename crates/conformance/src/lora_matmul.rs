@@ -1,0 +1,103 @@
+//! Suite of `lora_matmul`.
+
+use tunesmith_ops::lora_matmul::reference::{self, Adapter};
+use tunesmith_ops::{Backend, Host, Lora, MatmulShape, Matrix, Result, Storage};
+
+use crate::inputs::wide;
+use crate::matmul::{plus, shapes, tolerance};
+use crate::{Inputs, Record, Stage};
+
+/// Ranks of the contract.
+const RANKS: [usize; 6] = [1, 2, 8, 16, 17, 64];
+
+/// Runs the suite.
+///
+/// # Errors
+/// What the backend fails with where the contract says it must not.
+pub fn suite<B: Backend>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
+    let mut inputs = Inputs::new(seed);
+    for (index, shape) in shapes().enumerate() {
+        case(stage, &mut inputs, record, shape, RANKS[index % RANKS.len()])?;
+    }
+    for r in RANKS {
+        case(stage, &mut inputs, record, MatmulShape { m: 530, n: 70, k: 90 }, r)?;
+    }
+    refusal(stage, record)
+}
+
+fn case<B: Backend>(
+    stage: &Stage<'_, B>,
+    inputs: &mut Inputs,
+    record: &mut Record,
+    shape: MatmulShape,
+    r: usize,
+) -> Result<()> {
+    let (b, MatmulShape { m, n, k }, scale) = (stage.backend, shape, 1.5);
+    let (x, w, dy, bias) = (inputs.normal(m * k), inputs.normal(n * k), inputs.normal(m * n), inputs.normal(n));
+    let (lora_a, lora_b) = (inputs.normal(r * k), inputs.normal(n * r));
+    let (old_da, old_db, old_dx) = (inputs.normal(r * k), inputs.normal(n * r), inputs.normal(m * k));
+    let (wide_x, wide_w, wide_a, wide_b) = (wide(&x), wide(&w), wide(&lora_a), wide(&lora_b));
+    let adapter = Adapter { r, a: &wide_a, b: &wide_b, scale: f64::from(scale) };
+    let [a, lb] = [stage.floats(&lora_a)?, stage.floats(&lora_b)?];
+    let lora = Lora { r, a: a.view(), b: lb.view(), scale };
+    let (x, staged_bias, staged_dy) = (stage.floats(&x)?, stage.floats(&bias)?, stage.floats(&dy)?);
+    let weight = b.prepare_weight(n, k, Host::F32(&w), Storage::F32)?;
+    let matrix = Matrix::Frozen(&weight);
+    let name = format!("{m}×{n}×{k} r {r}");
+    let (mut xa, mut y) = (stage.output(m * r)?, stage.output(m * n)?);
+    for with_bias in [false, true] {
+        let view = with_bias.then(|| staged_bias.view());
+        b.lora_forward(shape, x.view(), matrix, view, lora, xa.view_mut(), y.view_mut())?;
+        let bias = with_bias.then(|| wide(&bias));
+        let (want_xa, want_y) = reference::forward(shape, &wide_x, &wide_w, bias.as_deref(), adapter);
+        let name = format!("lora_forward {name} bias {with_bias}");
+        record.compare(format!("{name} xa"), &stage.read(&xa)?, &want_xa, tolerance(k));
+        record.compare(format!("{name} y"), &stage.read(&y)?, &want_y, tolerance(k + r));
+    }
+    let saved = wide(&stage.read(&xa)?);
+    let want = reference::backward(shape, &wide(&dy), &wide_x, &saved, &wide_w, adapter);
+    for mode in [None, Some(false), Some(true)] {
+        let (mut dyb, mut da, mut db) = (stage.output(m * r)?, stage.floats(&old_da)?, stage.floats(&old_db)?);
+        let mut dx = if mode == Some(true) { stage.floats(&old_dx)? } else { stage.output(m * k)? };
+        b.lora_backward(
+            shape,
+            staged_dy.view(),
+            x.view(),
+            xa.view(),
+            matrix,
+            lora,
+            dyb.view_mut(),
+            da.view_mut(),
+            db.view_mut(),
+            mode.map(|_| dx.view_mut()),
+            mode == Some(true),
+        )?;
+        let name = format!("lora_backward {name} accumulate {mode:?}");
+        record.compare(format!("{name} dyb"), &stage.read(&dyb)?, &want.dyb, tolerance(n));
+        record.compare(format!("{name} da"), &stage.read(&da)?, &plus(&want.da, &old_da), tolerance(m.max(n)));
+        record.compare(format!("{name} db"), &stage.read(&db)?, &plus(&want.db, &old_db), tolerance(m));
+        if let Some(accumulate) = mode {
+            let want = if accumulate { plus(&want.dx, &old_dx) } else { want.dx.clone() };
+            record.compare(format!("{name} dx"), &stage.read(&dx)?, &want, tolerance(n + r));
+        }
+    }
+    Ok(())
+}
+
+fn refusal<B: Backend>(stage: &Stage<'_, B>, record: &mut Record) -> Result<()> {
+    let b = stage.backend;
+    let weight = b.prepare_weight(4, 3, Host::F32(&[1.0; 12]), Storage::F32)?;
+    let (x, lora) = (stage.floats(&[1.0; 6])?, stage.floats(&[1.0; 6])?);
+    let (mut xa, mut y) = (stage.output(4)?, stage.output(8)?);
+    let outcome = b.lora_forward(
+        MatmulShape { m: 2, n: 4, k: 3 },
+        x.view(),
+        Matrix::Frozen(&weight),
+        None,
+        Lora { r: 2, a: lora.view(), b: lora.view(), scale: 1.0 },
+        xa.view_mut(),
+        y.view_mut(),
+    );
+    record.refused("lora_forward with a B of another size", &outcome);
+    Ok(())
+}

@@ -1,0 +1,32 @@
+//! All suites of ops in one run.
+//!
+//! Two records of one backend with other numbers of threads must be equal in their digests, which
+//! [`Record::differences`] lists.
+
+use tunesmith_ops::{Backend, Result};
+
+use crate::{
+    Record, Stage, adamw, attention, cross_entropy, elementwise, embedding, grad_norm, lora_matmul,
+    matmul, rms_norm, rope, swiglu,
+};
+
+/// Runs every suite.
+///
+/// # Errors
+/// What the backend fails with where the contract says it must not.
+pub fn run<B: Backend>(backend: &B, seed: u64) -> Result<Record> {
+    let mut record = Record::default();
+    let stage = Stage::new(backend);
+    elementwise::suite(&stage, seed, &mut record)?;
+    embedding::suite(&stage, seed, &mut record)?;
+    rms_norm::suite(&stage, seed, &mut record)?;
+    rope::suite(&stage, seed, &mut record)?;
+    attention::suite(&stage, seed, &mut record)?;
+    swiglu::suite(&stage, seed, &mut record)?;
+    matmul::suite(&stage, seed, &mut record)?;
+    lora_matmul::suite(&stage, seed, &mut record)?;
+    cross_entropy::suite(&stage, seed, &mut record)?;
+    adamw::suite(&stage, seed, &mut record)?;
+    grad_norm::suite(&stage, seed, &mut record)?;
+    Ok(record)
+}

@@ -1,0 +1,33 @@
+//! The CPU backend against every contract: threads 1, 2 and 4, and every instruction set of this machine.
+
+use tunesmith_conformance::Record;
+use tunesmith_conformance::suites::run;
+use tunesmith_cpu::Cpu;
+use tunesmith_cpu::simd::Isa;
+
+const SEED: u64 = 7;
+
+fn record(threads: usize, isa: Isa) -> Record {
+    let cpu = Cpu::with_isa(threads, isa).expect("a backend");
+    run(&cpu, SEED).expect("every op to run")
+}
+
+#[test]
+fn every_instruction_set_meets_every_contract_with_the_same_bits_on_any_number_of_threads() {
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+        let one = record(1, isa);
+        assert_eq!(one.failures(), Vec::<String>::new(), "{}", isa.name());
+        println!("{}: {} cases", isa.name(), one.cases.len());
+        for threads in [2, 4] {
+            let differences = one.differences(&record(threads, isa));
+            assert_eq!(differences, Vec::<String>::new(), "{} with {threads} threads", isa.name());
+        }
+    }
+}
+
+#[test]
+fn an_instruction_set_that_is_not_there_is_refused() {
+    for isa in Isa::ALL.into_iter().filter(|isa| !isa.available()) {
+        assert!(Cpu::with_isa(1, isa).is_err());
+    }
+}
