@@ -5,9 +5,6 @@ import { runNode } from "./lib/shell.mjs";
 
 const ready = (await setup({ quiet: true })) && (await build({ quiet: true })) === 0;
 if (ready) {
-  // Ctrl-C reaches the whole process group; the program saves and prints how to go on, so it decides when to end.
-  process.on("SIGINT", () => {});
-  process.on("SIGTERM", () => {});
   const { code } = await runNode(["examples/quickstart/dist/quickstart.js"], process.argv.slice(2), { inherit: true });
   process.exitCode = code;
 } else {

@@ -69,8 +69,13 @@ export function run(command, args, options = {}) {
     };
     child.stdout?.setEncoding("utf8").on("data", take);
     child.stderr?.setEncoding("utf8").on("data", take);
+    // Ctrl-C reaches the whole process group, and the program in front decides when to end; a SIGTERM reaches only us.
+    const wait = () => {};
+    const forward = () => child.kill("SIGTERM");
+    if (inherit) process.on("SIGINT", wait).on("SIGTERM", forward);
     child.on("error", reject);
     child.on("close", (code, signal) => {
+      process.off("SIGINT", wait).off("SIGTERM", forward);
       if (rest !== "") onLine?.(rest);
       resolve({ code: code ?? (signal === "SIGINT" ? 130 : 1), output });
     });

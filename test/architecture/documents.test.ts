@@ -1,0 +1,78 @@
+// What the documents say exists.
+import { posix } from "node:path";
+import { holds, type Rule, type Tree } from "./tree.ts";
+
+const documents = (tree: Tree) => tree.matching(/^(?:[^/]+|benchmarks\/[^/]+|test\/[^/]+\/[^/]+)\.md$/);
+
+/** Rows of the PAPERS.md table: method, citation, file, test. */
+const papersPointToFiles: Rule = (tree) => {
+  const rows = tree
+    .text("PAPERS.md")
+    .split("\n")
+    .filter((line) => /^\|(?!\s*(?:-|Method))/.test(line))
+    .map((line) =>
+      line
+        .split("|")
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
+  return rows.flatMap(([method = "", citation = "", file = "", test = ""]) => {
+    const paths = (cell: string) => [...cell.matchAll(/`([^`]+)`/g)].map((match) => match[1] ?? "");
+    const empty = [
+      citation === "" && "a citation",
+      paths(file).length === 0 && "a file",
+      paths(test).length === 0 && "a test",
+    ];
+    return [
+      ...empty.filter((what) => what !== false).map((what) => `PAPERS.md: ${method} lacks ${what}`),
+      ...[...paths(file), ...paths(test)]
+        .filter((path) => !tree.has(path))
+        .map((path) => `PAPERS.md: ${method}: no such file ${path}`),
+    ];
+  });
+};
+
+const commandsExist: Rule = (tree) => {
+  const { scripts } = JSON.parse(tree.text("package.json")) as { scripts: Record<string, string> };
+  const builtIn = new Set(["ci", "install", "i"]);
+  return documents(tree).flatMap((path) =>
+    [...tree.text(path).matchAll(/\bnpm (?:run )?([a-z][\w:-]*)/g)]
+      .filter(([command, name = ""]) => !(name in scripts) && (command.startsWith("npm run") || !builtIn.has(name)))
+      .map(([command]) => `${path}: \`${command}\` is no script of package.json`),
+  );
+};
+
+const linksLead: Rule = (tree) =>
+  documents(tree).flatMap((path) =>
+    [...tree.text(path).matchAll(/\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)]*)?\)/g)]
+      .map((match) => posix.join(posix.dirname(path), match[1] ?? ""))
+      .filter((target) => !tree.has(target))
+      .map((target) => `${path}: links to ${target}, which does not exist`),
+  );
+
+const files = { "package.json": '{ "scripts": { "build": "x" } }', "PAPERS.md": "" };
+
+holds(
+  "a row of PAPERS.md names a citation, files and tests that exist",
+  papersPointToFiles,
+  {
+    "a.rs": "",
+    "PAPERS.md":
+      "| Method | Paper | File | Test |\n|---|---|---|---|\n| LoRA | Hu 2021 | `a.rs` | `b.rs` |\n| Adam | | `a.rs` | |\n",
+  },
+  [/LoRA: no such file b\.rs/, /Adam lacks a citation/, /Adam lacks a test/],
+);
+
+holds(
+  "a command in a document is a script of package.json",
+  commandsExist,
+  { ...files, "README.md": "`npm run build`, `npm ci`, `npm run launch`, `npm test`" },
+  [/npm run launch/, /npm test/],
+);
+
+holds(
+  "a link in a document leads to a file",
+  linksLead,
+  { ...files, "README.md": "[a](PAPERS.md#x) [b](https://example.org) [c](docs/none.md)" },
+  [/links to docs\/none\.md/],
+);
