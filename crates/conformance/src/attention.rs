@@ -99,10 +99,13 @@ fn training<B: Backend>(
         dk.view_mut(),
         dv.view_mut(),
     )?;
-    let want = reference::backward(shape, s, reference, &wide(&dout));
-    for ((output, got), want) in [("dq", dq), ("dk", dk), ("dv", dv)].iter().zip(want) {
-        record.compare(format!("attention_backward {name} {output}"), &stage.read(got)?, &want, 2e-5);
-    }
+    let [want_dq, want_dk, want_dv] = reference::backward(shape, s, reference, &wide(&dout));
+    let outputs = [
+        ("dq", &*stage.read(&dq)?, &*want_dq),
+        ("dk", &*stage.read(&dk)?, &*want_dk),
+        ("dv", &*stage.read(&dv)?, &*want_dv),
+    ];
+    record.compare_all(&format!("attention_backward {name}"), &outputs, 2e-5);
     Ok(())
 }
 

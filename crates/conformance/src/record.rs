@@ -44,7 +44,19 @@ impl Record {
     /// Compares an output with its reference: largest difference relative to the reference's largest value. Where the
     /// reference is not finite the output must not be finite either.
     pub fn compare(&mut self, name: impl fmt::Display, got: &[f32], want: &[f64], tolerance: f64) {
-        let largest = want.iter().filter(|w| w.is_finite()).fold(0.0_f64, |a, w| a.max(w.abs()));
+        self.compare_to(largest(want), name, got, want, tolerance);
+    }
+
+    /// Compares the outputs of one call, each relative to the largest value of all: one of them may be nothing but the
+    /// rounding left of terms that cancel. An output is its name, what was got and what was wanted.
+    pub fn compare_all(&mut self, name: &str, outputs: &[(&str, &[f32], &[f64])], tolerance: f64) {
+        let scale = outputs.iter().map(|(_, _, want)| largest(want)).fold(0.0, f64::max);
+        for (output, got, want) in outputs {
+            self.compare_to(scale, format!("{name} {output}"), got, want, tolerance);
+        }
+    }
+
+    fn compare_to(&mut self, scale: f64, name: impl fmt::Display, got: &[f32], want: &[f64], tolerance: f64) {
         let difference = |(&g, &w): (&f32, &f64)| match (g.is_finite(), w.is_finite()) {
             (true, true) => (f64::from(g) - w).abs(),
             (false, false) => 0.0,
@@ -54,7 +66,7 @@ impl Record {
         let error = match worst {
             _ if got.len() != want.len() => f64::INFINITY,
             0.0 => 0.0,
-            worst => worst / largest,
+            worst => worst / scale,
         };
         self.measured(name, error, tolerance, got);
     }
@@ -94,4 +106,10 @@ impl Record {
         }
         names
     }
+}
+
+/// The largest finite magnitude.
+fn largest(x: &[f64]) -> f64 {
+    let finite = x.iter().filter(|x| x.is_finite());
+    finite.fold(0.0, |a, x| a.max(x.abs()))
 }

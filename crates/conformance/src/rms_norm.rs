@@ -59,11 +59,10 @@ fn case<B: Backend>(stage: &Stage<'_, B>, inputs: &mut Inputs, record: &mut Reco
             want.iter().zip(old).map(|(w, &o)| w + factor * f64::from(o)).collect()
         };
         let name = format!("rms_norm_backward {m}×{d} accumulate {accumulate}");
-        record.compare(format!("{name} dx"), &stage.read(&dx)?, &add(&want_dx, &old_dx), 1e-5);
-        if accumulate {
-            let want = add(&want_dscale, &old_dscale);
-            record.compare(format!("{name} dscale"), &stage.read(&dscale)?, &want, 1e-5);
-        }
+        let want_dx = add(&want_dx, &old_dx);
+        let want_dscale = if accumulate { add(&want_dscale, &old_dscale) } else { wide(&old_dscale) };
+        let outputs = [("dx", &*stage.read(&dx)?, &*want_dx), ("dscale", &*stage.read(&dscale)?, &*want_dscale)];
+        record.compare_all(&name, &outputs, 1e-5);
     }
     Ok(())
 }

@@ -6,8 +6,8 @@
 use tunesmith_ops::{Backend, Result};
 
 use crate::{
-    Record, Stage, adamw, attention, cross_entropy, elementwise, embedding, grad_norm, lora_matmul,
-    matmul, rms_norm, rope, swiglu,
+    Record, Stage, adamw, attention, cross_entropy, elementwise, embedding, grad_norm, lora_matmul, matmul, rms_norm,
+    rope, swiglu,
 };
 
 /// Runs every suite.

@@ -50,7 +50,7 @@ impl Sequence {
     }
 }
 
-/// Checks shape and sequences against the windows' row counts.
+/// Checks shape and sequences against the windows' row counts; gives the sequences that have queries.
 pub(crate) fn sequences(
     op: &str,
     shape: &AttentionShape,
@@ -88,7 +88,7 @@ pub(crate) fn sequences(
         return Err(Error::argument(op, format!("query starts ascending from 0 to {tq}"), format!("{starts:?}")));
     }
     match list.iter().position(|s| !fits(s)) {
-        None => Ok(list),
+        None => Ok(list.into_iter().filter(|s| s.queries > 0).collect()),
         Some(i) => Err(Error::argument(
             op,
             format!("sequence {i} with at most as many queries as keys, its keys inside {tk} rows"),

@@ -109,7 +109,7 @@ impl Input<'_> {
             let (k_packed, v_packed) = packed.split_at_mut(h * stride);
             let (p, ds) = scores.split_at_mut(QUERIES * stride);
             for (source, packed) in [(self.k, &mut *k_packed), (self.v, &mut *v_packed)] {
-                let source = Right::new(&source[key_place.min(source.len())..], narrow);
+                let source = Right::new(&source[key_place..], narrow);
                 transpose(source, length, h, 1.0, packed, stride, stride);
             }
             for block in sequence.blocks() {

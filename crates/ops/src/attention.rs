@@ -114,7 +114,9 @@ pub mod reference {
                     let largest = keys.iter().fold(f64::NEG_INFINITY, |a, k| a.max(k.1));
                     let sum: f64 = keys.iter().map(|k| (k.1 - largest).exp()).sum();
                     let log_sum = largest + sum.ln();
-                    keys.iter_mut().for_each(|k| k.1 = (k.1 - log_sum).exp());
+                    for key in &mut keys {
+                        key.1 = (key.1 - log_sum).exp();
+                    }
                     lse.push(log_sum);
                     visit(query, head, &keys);
                 }

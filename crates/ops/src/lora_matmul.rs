@@ -96,9 +96,8 @@ pub mod reference {
         pub dx: Vec<f64>,
     }
 
-    fn scaled(mut x: Vec<f64>, factor: f64) -> Vec<f64> {
-        x.iter_mut().for_each(|v| *v *= factor);
-        x
+    fn scaled(x: &[f64], factor: f64) -> Vec<f64> {
+        x.iter().map(|v| v * factor).collect()
     }
 
     fn sum(x: &[f64], y: &[f64]) -> Vec<f64> {
@@ -117,7 +116,7 @@ pub mod reference {
         let Adapter { r, a, b, scale } = adapter;
         let xa = matmul::forward(MatmulShape { m, n: r, k }, x, a, None);
         let low = matmul::forward(MatmulShape { m, n, k: r }, &xa, b, None);
-        let y = sum(&matmul::forward(shape, x, w, bias), &scaled(low, scale));
+        let y = sum(&matmul::forward(shape, x, w, bias), &scaled(&low, scale));
         (xa, y)
     }
 
@@ -133,10 +132,10 @@ pub mod reference {
         let MatmulShape { m, n, k } = shape;
         let Adapter { r, a, b, scale } = adapter;
         let (down, up) = (MatmulShape { m, n: r, k }, MatmulShape { m, n, k: r });
-        let dyb = scaled(matmul::backward_input(up, dy, b), scale);
+        let dyb = scaled(&matmul::backward_input(up, dy, b), scale);
         Gradients {
             da: matmul::backward_weight(down, &dyb, x),
-            db: scaled(matmul::backward_weight(up, dy, xa), scale),
+            db: scaled(&matmul::backward_weight(up, dy, xa), scale),
             dx: sum(&matmul::backward_input(shape, dy, w), &matmul::backward_input(down, &dyb, a)),
             dyb,
         }
