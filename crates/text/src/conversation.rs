@@ -1,7 +1,7 @@
 //! A conversation as the chat template sees it.
 
 use minijinja::value::{Serde, Value};
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use crate::error::{Result, TextError};
 
@@ -65,12 +65,18 @@ fn read_message(message: &Json, index: usize) -> Result<(Value, &str)> {
     let bad = |what: &str| TextError::data(PLACE, &format!("expected messages[{index}] to be an object with a text `role`, got {what}; correct the row"));
     let fields = message.as_object().ok_or_else(|| bad("no object"))?;
     let role = fields.get("role").and_then(Json::as_str).ok_or_else(|| bad("no role"))?;
-    if !fields.contains_key("train") {
-        return Ok((Value::from(Serde(fields)), role));
-    }
-    let mut fields = fields.clone();
-    fields.shift_remove("train");
-    Ok((Value::from(Serde(&fields)), role))
+    Ok((Value::from(Serde(&for_template(fields))), role))
+}
+
+/// The fields a template sees: ours left out, and reasoning under the names templates read (`reasoning_content`, and `thinking`
+/// for gpt-oss) whatever name it came under, as transformers 5 does.
+fn for_template(fields: &Map<String, Json>) -> Map<String, Json> {
+    let reasoning = ["reasoning_content", "thinking", "reasoning"].iter().find_map(|name| fields.get(*name).filter(|value| !value.is_null()));
+    let mut seen = Map::with_capacity(fields.len() + 1);
+    seen.extend(reasoning.map(|text| ("thinking".to_owned(), text.clone())));
+    seen.extend(fields.iter().filter(|(name, _)| *name != "train").map(|(name, value)| (name.clone(), value.clone())));
+    seen.extend(reasoning.map(|text| ("reasoning_content".to_owned(), text.clone())));
+    seen
 }
 
 fn text_content(message: &Json) -> String {

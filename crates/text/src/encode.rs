@@ -26,9 +26,11 @@ pub struct Encoded {
 pub struct PairEncoded {
     /// Ids of prompt + completion + end of sequence, tokenised jointly.
     pub ids: Vec<i32>,
-    /// How many of the first ids belong to the prompt: as many as the prompt alone has.
+    /// How many of the first ids belong to the prompt: those the prompt alone begins with as well. A token that reaches over the
+    /// boundary belongs to the completion.
     pub prompt_len: usize,
-    /// True when the prompt's own ids are not a prefix of the joint ids, so that the boundary may be off by a token.
+    /// True when the prompt's own ids are not a prefix of the joint ids: a token reaches over the boundary, and the model is
+    /// trained on another context than it sees when the prompt stands alone.
     pub prefix_mismatch: bool,
 }
 
@@ -50,15 +52,16 @@ impl Tokenizer {
         parallel::map(texts, threads, |text| self.encode_text(text.as_ref(), append_eos))
     }
 
-    /// Ids of prompt + completion + end of sequence, tokenised jointly as TRL's prompt-completion format does.
+    /// Ids of prompt + completion + end of sequence, tokenised jointly as TRL's prompt-completion format does (TRL 1.16,
+    /// `common_prefix_length`).
     ///
     /// # Errors
     /// As [`Self::encode_text`].
     pub fn encode_pair(&self, prompt: &str, completion: &str) -> Result<PairEncoded> {
         let prompt_ids = self.encode(prompt, true)?;
         let ids = self.encode(&format!("{prompt}{}", with_suffix(completion, &self.eos()?.content)), true)?;
-        let prefix_mismatch = !ids.starts_with(&prompt_ids);
-        Ok(PairEncoded { prompt_len: prompt_ids.len().min(ids.len()), ids, prefix_mismatch })
+        let prompt_len = prompt_ids.iter().zip(&ids).take_while(|(alone, joint)| alone == joint).count();
+        Ok(PairEncoded { prefix_mismatch: prompt_len < prompt_ids.len(), prompt_len, ids })
     }
 
     /// [`Self::encode_pair`] for many pairs on `threads` threads (0: one per processor).

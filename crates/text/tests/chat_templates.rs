@@ -20,6 +20,18 @@ fn code_points(text: &str, spans: &[(usize, usize)]) -> Json {
     spans.iter().map(|&(start, end)| json!([count(start), count(end)])).collect()
 }
 
+/// Digits of dates blanked: a template that asks for today's date writes another one than on the day of the recording.
+fn without_dates(text: &str) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    for at in 0..bytes.len().saturating_sub(9) {
+        let shape: Vec<u8> = bytes[at..at + 10].iter().map(|byte| if byte.is_ascii_digit() { b'0' } else { *byte }).collect();
+        if shape == b"0000-00-00" {
+            bytes[at..at + 10].copy_from_slice(&shape);
+        }
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
 #[test]
 fn renderings_refusals_and_spans_are_those_of_transformers() {
     let Some(root) = fixtures() else { return };
@@ -28,7 +40,8 @@ fn renderings_refusals_and_spans_are_those_of_transformers() {
     let variables = json!({"date_string": "26 Jul 2024", "current_date": "2026-01-01", "todays_date": "01 January 2026"});
     let mut count = 0;
     for (name, cases) in recorded["rendered"].as_object().unwrap() {
-        let tokenizer = with_template(&fs::read_to_string(dir.join(format!("{name}.jinja"))).unwrap());
+        let template = fs::read_to_string(dir.join(format!("{name}.jinja"))).unwrap();
+        let tokenizer = with_template(&template);
         for (case, expected) in cases.as_object().unwrap() {
             let mut conversation = recorded["conversations"][case].clone();
             conversation["chat_template_kwargs"] = variables.clone();
@@ -40,7 +53,12 @@ fn renderings_refusals_and_spans_are_those_of_transformers() {
                 continue;
             }
             let rendered = rendered.unwrap_or_else(|error| panic!("{name} {case}: {error}"));
-            assert_eq!(rendered.text, expected["text"].as_str().unwrap(), "{name} {case}");
+            let expected_text = expected["text"].as_str().unwrap();
+            if template.contains("strftime_now") {
+                assert_eq!(without_dates(&rendered.text), without_dates(expected_text), "{name} {case}");
+            } else {
+                assert_eq!(rendered.text, expected_text, "{name} {case}");
+            }
             let spans = expected.get("generation_spans").cloned().unwrap_or_else(|| json!([]));
             assert_eq!(code_points(&rendered.text, &rendered.generation_spans), spans, "{name} {case}");
         }
