@@ -1,0 +1,3 @@
+export { type EpochAdvice, recommendEpochs } from "./epochs.ts";
+export { permutation, philox } from "./philox.ts";
+export { createSampler, type Sampler, type SamplerOptions, type SamplingStrategy } from "./sampler.ts";

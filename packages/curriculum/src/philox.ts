@@ -1,0 +1,44 @@
+/** Upper 32 bits of the product of two unsigned 32-bit numbers, by 16-bit halves. */
+function multiplyHigh(a: number, b: number): number {
+  const [aLow, aHigh, bLow, bHigh] = [a & 0xffff, a >>> 16, b & 0xffff, b >>> 16];
+  const middle = aHigh * bLow + ((aLow * bLow) >>> 16);
+  const cross = aLow * bHigh + (middle & 0xffff);
+  return (aHigh * bHigh + Math.floor(middle / 0x10000) + (cross >>> 16)) >>> 0;
+}
+
+/**
+ * Philox4x32-10, the counter-based generator of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). The
+ * number at a counter needs no earlier one, so nothing has to be saved to go on after a restart.
+ *
+ * @param counter four unsigned 32-bit words
+ * @param key two unsigned 32-bit words
+ */
+export function philox(
+  counter: readonly [number, number, number, number],
+  key: readonly [number, number],
+): [number, number, number, number] {
+  let [c0, c1, c2, c3] = counter;
+  let [k0, k1] = key;
+  for (let round = 0; round < 10; round += 1) {
+    const [high0, low0] = [multiplyHigh(0xd2511f53, c0), Math.imul(0xd2511f53, c0) >>> 0];
+    const [high1, low1] = [multiplyHigh(0xcd9e8d57, c2), Math.imul(0xcd9e8d57, c2) >>> 0];
+    [c0, c1, c2, c3] = [(high1 ^ c1 ^ k0) >>> 0, low1, (high0 ^ c3 ^ k1) >>> 0, low0];
+    k0 = (k0 + 0x9e3779b9) >>> 0;
+    k1 = (k1 + 0xbb67ae85) >>> 0;
+  }
+  return [c0, c1, c2, c3];
+}
+
+/** A permutation of 0 … n − 1 that depends on (seed, stream) only: Fisher-Yates with {@link philox}. */
+export function permutation(n: number, seed: number, stream: number): Int32Array {
+  const order = Int32Array.from({ length: n }, (_, index) => index);
+  const key = [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0] as const;
+  for (let i = n - 1; i > 0; i -= 1) {
+    const [low, high] = philox([i, stream, 0, 0], key);
+    // 53 random bits: the bias of rounding to n values is below n · 2⁻⁵³.
+    const unit = (high * 2 ** 21 + (low >>> 11)) / 2 ** 53;
+    const j = Math.floor(unit * (i + 1));
+    [order[i], order[j]] = [order[j] as number, order[i] as number];
+  }
+  return order;
+}

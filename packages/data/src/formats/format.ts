@@ -1,0 +1,56 @@
+import type { Conversation } from "@tunesmith/core";
+import type { Row } from "../rows.ts";
+
+/** A row as its format understands it: what goes through door A, and which part of it may be trained. */
+export type Item =
+  | {
+      kind: "conversation";
+      conversation: Conversation;
+      /** First message of the completion where the row names one (conversational prompt-completion), else 0. */
+      completionStart: number;
+    }
+  | { kind: "pair"; prompt: string; completion: string }
+  | { kind: "text"; text: string };
+
+/** How rows are understood. Column names are those of TRL's dataset formats. */
+export interface Format {
+  name: FormatName;
+  /** Columns it needs. */
+  columns: readonly string[];
+  /** Reads one row. Throws {@link RowError} for a row that is not of this format. */
+  read(row: Row, options: FormatOptions): Item;
+}
+
+/** Names accepted by the `datasetFormat` option. */
+export type FormatName = "messages" | "prompt-completion" | "text";
+
+/** What a format may need to know. */
+export interface FormatOptions {
+  /** Column of plain text rows. Default `text` (TRL's dataset_text_field). */
+  datasetTextField: string;
+}
+
+/** What is wrong with one row; the reader adds file and line. */
+export class RowError extends Error {}
+
+/** The field as a string, or an error that names the column. Half of a surrogate pair has no UTF-8 form and is refused. */
+export function stringField(fields: Readonly<Record<string, unknown>>, column: string): string {
+  const value = fields[column];
+  if (typeof value !== "string") throw new RowError(`expected a string in column "${column}", got ${describe(value)}`);
+  return wellFormed(value, `column "${column}"`);
+}
+
+/** The text itself, if it can be written as UTF-8. */
+export function wellFormed(text: string, place: string): string {
+  if (/\p{Surrogate}/u.test(text))
+    throw new RowError(`expected well-formed Unicode in ${place}, got half of a surrogate pair; re-export the row`);
+  return text;
+}
+
+/** Kind of a value in the words of JSON. */
+export function describe(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (value === null) return "null";
+  if (Array.isArray(value)) return value.length === 0 ? "an empty array" : "an array";
+  return typeof value === "object" ? "an object" : `a ${typeof value}`;
+}

@@ -1,0 +1,83 @@
+import type { Conversation, Message } from "@tunesmith/core";
+import type { Row } from "../rows.ts";
+import { describe, type Format, RowError, wellFormed } from "./format.ts";
+
+/**
+ * Conversations: a column `messages` of `{ role, content }` as in OpenAI's and Hugging Face's chat formats, with optional
+ * columns `tools` (array, or an array written as a JSON string) and `chat_template_kwargs`.
+ */
+export const messages: Format = {
+  name: "messages",
+  columns: ["messages"],
+  read(row) {
+    const turns = readMessages(row.fields.messages, "messages");
+    requireAssistant(turns);
+    return { kind: "conversation", conversation: withExtras(turns, row), completionStart: 0 };
+  },
+};
+
+/** Checks a list of messages. An assistant turn with `weight: 0` or `train: false` is context only. */
+export function readMessages(value: unknown, column: string): Message[] {
+  if (!Array.isArray(value) || value.length === 0) {
+    throw new RowError(`expected a list of messages in column "${column}", got ${describe(value)}`);
+  }
+  return value.map((entry: unknown, index) => readMessage(entry, `${column}[${index}]`));
+}
+
+function readMessage(value: unknown, place: string): Message {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new RowError(`expected { role, content } in ${place}, got ${describe(value)}`);
+  }
+  const fields = value as Record<string, unknown>;
+  const { role, content = null, weight, train } = fields;
+  if (typeof role !== "string" || role === "") throw new RowError(`expected a role in ${place}, got ${describe(role)}`);
+  if (content === null) {
+    if (!Array.isArray(fields.tool_calls))
+      throw new RowError(`expected text in ${place}.content, got null without tool_calls`);
+  } else if (typeof content !== "string") {
+    throw new RowError(`expected text in ${place}.content, got ${describe(content)}`);
+  } else {
+    wellFormed(content, `${place}.content`);
+  }
+  if (train !== undefined && typeof train !== "boolean")
+    throw new RowError(`expected true or false in ${place}.train, got ${describe(train)}`);
+  if (weight !== undefined && weight !== 0 && weight !== 1)
+    throw new RowError(`expected 0 or 1 in ${place}.weight, got ${JSON.stringify(weight)}`);
+  return { ...fields, role, content, train: train !== false && weight !== 0 };
+}
+
+/** A row without an assistant turn has nothing to learn from. */
+export function requireAssistant(turns: readonly Message[]): void {
+  if (turns.some((turn) => turn.role === "assistant")) return;
+  const roles = turns.map((turn) => turn.role).join(", ");
+  throw new RowError(
+    `expected an assistant turn to learn from, got the roles ${roles}; add the answer or remove the row`,
+  );
+}
+
+/** Adds the row's `tools` and `chat_template_kwargs` columns. */
+export function withExtras(turns: Message[], row: Row): Conversation {
+  const conversation: Conversation = { messages: turns };
+  const tools = row.fields.tools ?? null;
+  if (tools !== null) conversation.tools = readTools(tools);
+  const kwargs = row.fields.chat_template_kwargs ?? null;
+  if (kwargs !== null) {
+    if (typeof kwargs !== "object" || Array.isArray(kwargs))
+      throw new RowError(`expected an object in column "chat_template_kwargs", got ${describe(kwargs)}`);
+    conversation.chatTemplateKwargs = kwargs as Record<string, unknown>;
+  }
+  return conversation;
+}
+
+function readTools(value: unknown): unknown[] {
+  let parsed = value;
+  if (typeof value === "string") {
+    try {
+      parsed = JSON.parse(value);
+    } catch (cause) {
+      throw new RowError(`expected a JSON array in column "tools": ${(cause as Error).message}`);
+    }
+  }
+  if (!Array.isArray(parsed)) throw new RowError(`expected an array in column "tools", got ${describe(parsed)}`);
+  return parsed;
+}

@@ -1,0 +1,34 @@
+import { describe, type Format, RowError, stringField } from "./format.ts";
+import { readMessages, requireAssistant, withExtras } from "./messages.ts";
+
+/**
+ * Columns `prompt` and `completion` (TRL). Two strings are tokenised jointly; two lists of messages are one conversation of
+ * which only the completion's assistant turns are trained.
+ */
+export const promptCompletion: Format = {
+  name: "prompt-completion",
+  columns: ["prompt", "completion"],
+  read(row) {
+    const { prompt, completion } = row.fields;
+    if (Array.isArray(prompt) !== Array.isArray(completion)) {
+      throw new RowError(
+        `expected "prompt" and "completion" of one kind, got ${describe(prompt)} and ${describe(completion)}`,
+      );
+    }
+    if (!Array.isArray(prompt)) {
+      return {
+        kind: "pair",
+        prompt: stringField(row.fields, "prompt"),
+        completion: stringField(row.fields, "completion"),
+      };
+    }
+    const context = readMessages(prompt, "prompt");
+    const answer = readMessages(completion, "completion");
+    requireAssistant(answer);
+    return {
+      kind: "conversation",
+      conversation: withExtras([...context, ...answer], row),
+      completionStart: context.length,
+    };
+  },
+};

@@ -1,0 +1,220 @@
+import { createHash, type Hash } from "node:crypto";
+import { DataError, type Tokenizer } from "@tunesmith/core";
+import { type EncodedItem, encodeItems, type LossOptions } from "./encode.ts";
+import type { Example } from "./example.ts";
+import { type Format, type FormatName, type Item, RowError } from "./formats/format.ts";
+import { detectFormat } from "./formats/index.ts";
+import { countTrained } from "./mask.ts";
+import { type DataReport, tokenStatistics } from "./report.ts";
+import { RowErrors } from "./row-errors.ts";
+import { type DatasetSource, excerpt, type Row, readRows } from "./rows.ts";
+
+/** How rows become examples. */
+export interface PrepareOptions extends LossOptions {
+  /** How an in-memory source is called in errors. */
+  name: string;
+  /** Format of the rows; `auto` chooses by the columns of the first row. */
+  datasetFormat: FormatName | "auto";
+  /** Column of plain text rows. */
+  datasetTextField: string;
+  /** Tokens kept of a row, from its start (TRL's `keep_start`); null keeps all. */
+  maxLength: number | null;
+  /** How many of the first kept rows are kept as text as well, for sample prompts. Default 0. */
+  keepItems?: number;
+  /** Stops between two batches of rows. */
+  signal?: AbortSignal;
+}
+
+/** A data set ready for training. */
+export interface PreparedData {
+  /** In the order of their rows. */
+  examples: Example[];
+  report: DataReport;
+  /** SHA-256 over ids and labels of all examples: equal fingerprints mean equal training data. */
+  fingerprint: string;
+  /** The first rows as text: `keepItems` of them at most. */
+  items: Item[];
+  /** `source:line` of a row. */
+  locate(rowId: number): string;
+}
+
+/** Rows that go through door A together: enough to keep its threads busy, few enough to bound memory. */
+const batchRows = 256;
+
+/**
+ * Reads, checks, tokenises, labels and truncates all rows of a source. Bad rows throw one `DataError` that names the first ten
+ * of them; so does a data set of which nothing can be trained.
+ */
+export async function prepare(
+  source: DatasetSource,
+  tokenizer: Tokenizer,
+  options: PrepareOptions,
+): Promise<PreparedData> {
+  const preparation = new Preparation(tokenizer, options);
+  const errors = preparation.errors;
+  let waiting: Row[] = [];
+  for await (const row of readRows(source, options.name, errors)) {
+    waiting.push(row);
+    if (waiting.length < batchRows) continue;
+    options.signal?.throwIfAborted();
+    await preparation.add(waiting);
+    waiting = [];
+  }
+  await preparation.add(waiting);
+  errors.throwIfAny();
+  return preparation.finish(typeof source === "string" ? source : options.name);
+}
+
+/** The state of one reading. */
+class Preparation {
+  readonly errors = new RowErrors();
+  readonly #tokenizer: Tokenizer;
+  readonly #options: PrepareOptions;
+  #format: Format | null = null;
+  #ignoredColumns: string[] = [];
+  readonly #lines: number[] = [];
+  readonly #examples: Example[] = [];
+  readonly #items: Item[] = [];
+  readonly #dropped: DataReport["dropped"] = [];
+  readonly #hash: Hash = createHash("sha256");
+  readonly #seen = new Set<string>();
+  /** Ids of the first row, to be shown when nothing can be trained. */
+  #first: Int32Array | null = null;
+  #counts = { truncated: 0, truncatedReplies: 0, trainedTokens: 0, prefixMismatches: 0, duplicates: 0 };
+
+  constructor(tokenizer: Tokenizer, options: PrepareOptions) {
+    this.#tokenizer = tokenizer;
+    this.#options = options;
+  }
+
+  async add(rows: readonly Row[]): Promise<void> {
+    const read = rows.flatMap((row) => {
+      const item = this.#read(row);
+      return item === null ? [] : [{ row, item }];
+    });
+    // After the first bad row the rest is only checked: the run is going to stop.
+    if (this.errors.count > 0) return;
+    const encoded = await this.#encode(read);
+    for (const [index, entry] of encoded.entries()) {
+      const { row, item } = read[index] as (typeof read)[number];
+      if (entry !== null) this.#keep(row, item, entry);
+    }
+  }
+
+  #read(row: Row): Item | null {
+    const { datasetFormat, datasetTextField } = this.#options;
+    try {
+      if (this.#format === null) {
+        this.#format = detectFormat(row.fields, datasetFormat, { datasetTextField });
+        const used = [...this.#format.columns, datasetTextField, "tools", "chat_template_kwargs"];
+        this.#ignoredColumns = Object.keys(row.fields).filter((column) => !used.includes(column));
+      }
+      return this.#format.read(row, { datasetTextField });
+    } catch (cause) {
+      if (!(cause instanceof RowError)) throw cause;
+      this.errors.add(row.source, row.line, cause.message);
+      return null;
+    }
+  }
+
+  /** A batch that is refused is sent again row by row, so that the error can name the line. */
+  async #encode(read: readonly { row: Row; item: Item }[]): Promise<(EncodedItem | null)[]> {
+    try {
+      return await encodeItems(
+        read.map(({ item }) => item),
+        this.#tokenizer,
+        this.#options,
+      );
+    } catch (cause) {
+      for (const { row, item } of read) {
+        try {
+          await encodeItems([item], this.#tokenizer, this.#options);
+        } catch (rowCause) {
+          if (!isRowFault(rowCause)) throw rowCause;
+          this.errors.add(row.source, row.line, (rowCause as Error).message);
+        }
+      }
+      if (this.errors.count === 0) throw cause;
+      return [];
+    }
+  }
+
+  #keep(row: Row, item: Item, encoded: EncodedItem): void {
+    const rowId = this.#lines.push(row.line) - 1;
+    const maxLength = this.#options.maxLength ?? Number.POSITIVE_INFINITY;
+    const truncated = encoded.ids.length > maxLength;
+    const ids = truncated ? encoded.ids.slice(0, maxLength) : encoded.ids;
+    const labels = truncated ? encoded.labels.slice(0, maxLength) : encoded.labels;
+    this.#first ??= ids;
+    const trained = countTrained(labels);
+    const wanted = countTrained(encoded.labels);
+    if (truncated) this.#counts.truncated += 1;
+    if (trained < wanted) this.#counts.truncatedReplies += 1;
+    if (encoded.prefixMismatch) this.#counts.prefixMismatches += 1;
+    if (trained === 0) {
+      const reason =
+        wanted > 0
+          ? `no trained token within maxLength ${maxLength} (the row has ${encoded.ids.length})`
+          : "no trained token";
+      this.#dropped.push({ line: row.line, reason });
+      return;
+    }
+    this.#counts.trainedTokens += trained;
+    this.#identify(ids, labels);
+    this.#examples.push({ ids, labels, turns: encoded.turns, length: ids.length, rowId, truncated });
+    if (this.#items.length < (this.#options.keepItems ?? 0)) this.#items.push(item);
+  }
+
+  #identify(ids: Int32Array, labels: Int32Array): void {
+    const digest = createHash("sha256").update(bytesOf(ids)).update(bytesOf(labels)).digest();
+    this.#hash.update(digest);
+    const key = digest.toString("base64");
+    if (this.#seen.has(key)) this.#counts.duplicates += 1;
+    this.#seen.add(key);
+  }
+
+  finish(source: string): PreparedData {
+    if (this.#format === null) throw new DataError(`[data] ${source}: expected at least one row, got none`);
+    const examples = this.#examples;
+    if (examples.length === 0) throw this.#nothingToTrain(source);
+    const tokens = tokenStatistics(examples.map((example) => example.length));
+    const report: DataReport = {
+      source,
+      format: this.#format.name,
+      ignoredColumns: this.#ignoredColumns,
+      rows: this.#lines.length,
+      kept: examples.length,
+      dropped: this.#dropped,
+      tokens,
+      ...this.#counts,
+      trainedShare: this.#counts.trainedTokens / tokens.total,
+    };
+    const lines = Int32Array.from(this.#lines);
+    return {
+      examples,
+      report,
+      fingerprint: this.#hash.digest("hex"),
+      items: this.#items,
+      locate: (rowId) => `${source}:${lines[rowId]}`,
+    };
+  }
+
+  #nothingToTrain(source: string): DataError {
+    const [first] = this.#dropped;
+    const text = this.#first === null ? "" : this.#tokenizer.decode(this.#first, { skipSpecialTokens: false });
+    return new DataError(
+      `[data] ${source}: expected at least one row with a token to train on, but all ${this.#lines.length} rows are masked; ` +
+        `first row (line ${first?.line}): ${first?.reason}, decoded: ${excerpt(text)}; check the roles, train flags and maxLength`,
+    );
+  }
+}
+
+/** Errors that lie in the row itself, not in the set-up. */
+function isRowFault(error: unknown): boolean {
+  const code = (error as { code?: unknown }).code;
+  return code === "DATA_INVALID" || code === "TEMPLATE_INVALID";
+}
+
+function bytesOf(array: Int32Array): Uint8Array {
+  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+}

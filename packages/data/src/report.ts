@@ -1,0 +1,44 @@
+import type { FormatName } from "./formats/format.ts";
+
+/** What became of a data set's rows. Nothing is dropped or cut without being counted here. */
+export interface DataReport {
+  /** File, or name of the in-memory source. */
+  source: string;
+  /** Format the rows were read as. */
+  format: FormatName;
+  /** Columns that were neither needed nor understood; the chat template may still use fields inside messages. */
+  ignoredColumns: string[];
+  /** Rows read. */
+  rows: number;
+  /** Rows that are trained on. */
+  kept: number;
+  /** Rows left out. */
+  dropped: { line: number; reason: string }[];
+  /** Rows longer than `maxLength`, whose tail was cut. */
+  truncated: number;
+  /** Truncated rows that lost tokens that would have been trained. */
+  truncatedReplies: number;
+  /** Tokens per kept row, and in all. */
+  tokens: { min: number; median: number; p95: number; max: number; total: number };
+  /** Tokens with a label. */
+  trainedTokens: number;
+  /** trainedTokens / tokens.total. */
+  trainedShare: number;
+  /** Prompt-completion rows whose prompt ids are not a prefix of the joint ids: a token spans the boundary. */
+  prefixMismatches: number;
+  /** Kept rows whose ids and labels equal those of an earlier row. They are trained on all the same. */
+  duplicates: number;
+}
+
+/** Smallest, median, 95th percentile (nearest rank), largest and sum. Zeros for no lengths. */
+export function tokenStatistics(lengths: readonly number[]): DataReport["tokens"] {
+  const sorted = Int32Array.from(lengths).sort();
+  const rank = (share: number) => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0;
+  return {
+    min: rank(0),
+    median: rank(0.5),
+    p95: rank(0.95),
+    max: rank(1),
+    total: sorted.reduce((sum, length) => sum + length, 0),
+  };
+}

@@ -1,0 +1,140 @@
+import { readFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { CheckpointError } from "@tunesmith/core";
+import { digestFile, list, makeFolder, move, remove, syncFolder, syncPath, writeText } from "./file-ops.ts";
+import type { DataState, TrainerState } from "./state.ts";
+
+const manifestName = "MANIFEST.json";
+/** Prefix of everything in a run folder that is not finished; removed when the run is opened again. */
+export const temporaryPrefix = "tmp-";
+
+interface Manifest {
+  files: Record<string, { size: number; sha256: string }>;
+}
+
+/** A checkpoint that was read and found whole. */
+export interface Checkpoint {
+  path: string;
+  trainer: TrainerState;
+  data: DataState;
+}
+
+/** Name of the checkpoint folder of a step (Hugging Face's). */
+export function checkpointName(step: number): string {
+  return `checkpoint-${step}`;
+}
+
+/** Steps of the checkpoints in a run folder, ascending, whole or not. */
+export async function listCheckpoints(runDir: string): Promise<number[]> {
+  const steps = (await list(runDir)).flatMap((name) => {
+    const match = /^checkpoint-(\d+)$/u.exec(name);
+    return match === null ? [] : [Number(match[1])];
+  });
+  return steps.sort((a, b) => a - b);
+}
+
+/**
+ * Writes a checkpoint so that it is either there and whole or not there: into a temporary folder, every file synced, then
+ * renamed, then the parent synced.
+ *
+ * @param writeWeights writes model or adapter and optimizer state into an existing folder
+ */
+export async function writeCheckpoint(
+  runDir: string,
+  trainer: TrainerState,
+  data: DataState,
+  writeWeights: (dir: string) => Promise<void>,
+): Promise<string> {
+  const name = checkpointName(trainer.global_step);
+  const temporary = join(runDir, `${temporaryPrefix}${name}`);
+  const final = join(runDir, name);
+  await remove(temporary);
+  await makeFolder(temporary);
+  await writeWeights(temporary);
+  await writeText(join(temporary, "trainer_state.json"), json(trainer));
+  await writeText(join(temporary, "data_state.json"), json(data));
+  const manifest: Manifest = { files: {} };
+  for (const file of await list(temporary)) manifest.files[file] = await digestFile(join(temporary, file));
+  await writeText(join(temporary, manifestName), json(manifest));
+  await syncFolder(temporary);
+  await discard(runDir, name);
+  await move(temporary, final);
+  await syncPath(runDir);
+  return final;
+}
+
+/** Takes a folder of the run out of sight in one step, then deletes it: a crash in between leaves no half checkpoint. */
+async function discard(runDir: string, name: string): Promise<void> {
+  if (!(await list(runDir)).includes(name)) return;
+  const temporary = join(runDir, `${temporaryPrefix}old-${name}`);
+  await remove(temporary);
+  await move(join(runDir, name), temporary);
+  await remove(temporary);
+}
+
+/** Deletes the oldest checkpoints beyond the limit, never the one of `best` or the newest. */
+export async function rotateCheckpoints(runDir: string, limit: number | null, best: number | null): Promise<void> {
+  if (limit === null) return;
+  const steps = (await listCheckpoints(runDir)).filter((step) => step !== best);
+  for (const step of steps.slice(0, Math.max(0, steps.length - limit))) await discard(runDir, checkpointName(step));
+}
+
+/** Removes what an interrupted run left unfinished. */
+export async function removeLeftovers(runDir: string): Promise<void> {
+  for (const name of await list(runDir)) if (name.startsWith(temporaryPrefix)) await remove(join(runDir, name));
+}
+
+/** Reads a checkpoint after checking every file against the manifest. */
+export async function readCheckpoint(path: string): Promise<Checkpoint> {
+  const manifest = await readJson<Manifest>(path, manifestName);
+  for (const [file, expected] of Object.entries(manifest.files ?? {})) {
+    // A name out of the manifest must not lead out of the folder.
+    if (basename(file) !== file) throw damaged(path, `a plain file name in ${manifestName}`, JSON.stringify(file));
+    const actual = await digestFile(join(path, file)).catch((cause: Error) => {
+      throw damaged(path, `the file ${file}`, cause.message);
+    });
+    if (actual.size !== expected.size) throw damaged(path, `${expected.size} bytes in ${file}`, String(actual.size));
+    if (actual.sha256 !== expected.sha256) throw damaged(path, `SHA-256 ${expected.sha256} for ${file}`, actual.sha256);
+  }
+  for (const file of ["trainer_state.json", "data_state.json"]) {
+    if (manifest.files?.[file] === undefined) throw damaged(path, `${file} in ${manifestName}`, "nothing");
+  }
+  const trainer = await readJson<TrainerState>(path, "trainer_state.json");
+  const data = await readJson<DataState>(path, "data_state.json");
+  return { path, trainer, data };
+}
+
+/**
+ * The newest whole checkpoint of a run folder.
+ *
+ * @param warn is told about each newer one that is damaged
+ */
+export async function newestCheckpoint(runDir: string, warn: (message: string) => void): Promise<Checkpoint> {
+  for (const step of (await listCheckpoints(runDir)).reverse()) {
+    try {
+      return await readCheckpoint(join(runDir, checkpointName(step)));
+    } catch (error) {
+      if (!CheckpointError.isInstance(error) || error.code !== "CHECKPOINT_INVALID") throw error;
+      warn(`${error.message}; an older checkpoint is used`);
+    }
+  }
+  throw new CheckpointError(
+    `[${runDir}] expected a checkpoint to continue from, got none that is whole; start the run again with another outputDir`,
+  );
+}
+
+async function readJson<T>(path: string, file: string): Promise<T> {
+  try {
+    return JSON.parse(await readFile(join(path, file), "utf8")) as T;
+  } catch (cause) {
+    throw damaged(path, `a readable ${file}`, (cause as Error).message, cause);
+  }
+}
+
+function damaged(path: string, expected: string, got: string, cause?: unknown): CheckpointError {
+  return new CheckpointError(`[${path}] expected ${expected}, got ${got}`, { cause });
+}
+
+function json(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}

@@ -1,0 +1,226 @@
+import { z } from "zod";
+
+const count = z.int().positive();
+
+/**
+ * Options of supervised fine-tuning. Names are those of Hugging Face's TrainingArguments and TRL's SFTConfig in camelCase;
+ * defaults are theirs unless the description says otherwise. This schema is the single source of the types, the JSON Schema,
+ * the command line flags and the validation of configuration files.
+ */
+export const sftConfigSchema = z.strictObject({
+  outputDir: z
+    .string()
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe("Run folder, exactly as given. Default: runs/NAME-yyyymmdd-hhmmss."),
+  runName: z
+    .string()
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe("Name of the run in the default run folder. Default: the model's name."),
+  numTrainEpochs: z
+    .number()
+    .positive()
+    .default(3)
+    .describe("Passes over the data; 0.5 is half a pass. Default 3 (TrainingArguments)."),
+  maxSteps: z
+    .int()
+    .min(-1)
+    .default(-1)
+    .describe("Optimizer steps; wins over numTrainEpochs when positive. Default -1 (TrainingArguments)."),
+  perDeviceTrainBatchSize: count.default(8).describe("Rows of a micro-batch. Default 8 (TrainingArguments)."),
+  perDeviceEvalBatchSize: count.default(8).describe("Rows of an evaluation batch. Default 8 (TrainingArguments)."),
+  gradientAccumulationSteps: count
+    .default(1)
+    .describe("Micro-batches of an optimizer step. Default 1 (TrainingArguments)."),
+  learningRate: z
+    .number()
+    .nonnegative()
+    .nullable()
+    .default(null)
+    .describe(
+      "Peak learning rate. Default 2e-4 for an adapter (Unsloth, QLoRA paper), 2e-5 for full fine-tuning (TRL).",
+    ),
+  lrSchedulerType: z
+    .enum(["linear", "cosine", "constant", "constant_with_warmup"])
+    .default("linear")
+    .describe("Shape of the learning rate over the run. Default linear (TrainingArguments)."),
+  warmupSteps: z
+    .number()
+    .nonnegative()
+    .default(0)
+    .describe(
+      "Steps in which the learning rate rises from 0; below 1 it is a share of all steps. Default 0 (TrainingArguments).",
+    ),
+  weightDecay: z
+    .number()
+    .nonnegative()
+    .default(0)
+    .describe("Decoupled weight decay of AdamW; norms and biases are exempt. Default 0 (TrainingArguments)."),
+  adamBeta1: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0.9)
+    .describe("AdamW's decay of the first moment. Default 0.9 (TrainingArguments)."),
+  adamBeta2: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0.999)
+    .describe("AdamW's decay of the second moment. Default 0.999 (TrainingArguments)."),
+  adamEpsilon: z.number().positive().default(1e-8).describe("AdamW's epsilon. Default 1e-8 (TrainingArguments)."),
+  maxGradNorm: z
+    .number()
+    .nonnegative()
+    .nullable()
+    .default(1)
+    .describe("Gradients are clipped to this global norm; 0 or null is off. Default 1 (TrainingArguments)."),
+  maxLength: count
+    .nullable()
+    .default(1024)
+    .describe("Tokens kept of a row, from its start; null keeps all. Default 1024 (TRL)."),
+  datasetFormat: z
+    .enum(["auto", "messages", "prompt-completion", "text"])
+    .default("auto")
+    .describe("Format of the rows. Default auto: by the columns of the first row."),
+  datasetTextField: z.string().min(1).default("text").describe("Column of plain text rows. Default text (TRL)."),
+  assistantOnlyLoss: z
+    .boolean()
+    .default(true)
+    .describe(
+      "Conversations: train on the assistant's turns only. Default true; TRL's is false, but training on the user's words is rarely meant.",
+    ),
+  completionOnlyLoss: z
+    .boolean()
+    .nullable()
+    .default(null)
+    .describe("Prompt-completion rows: train on the completion only. Default: true for such rows (TRL)."),
+  trainSamplingStrategy: z
+    .enum(["random", "sequential", "staged"])
+    .default("random")
+    .describe(
+      "Order of the rows; staged takes the short ones first, then everything. Default random (TrainingArguments).",
+    ),
+  simpleMaxLength: count
+    .default(256)
+    .describe(
+      "staged: rows of at most this many tokens make the first epoch. Default 256 (a filter length common in curriculum recipes).",
+    ),
+  seed: z
+    .int()
+    .nonnegative()
+    .default(3407)
+    .describe("Seed of the order of rows, the adapter's start and every random number. Default 3407 (Unsloth)."),
+  loggingSteps: count
+    .default(1)
+    .describe("Steps between two log lines. Default 1 (Unsloth; TrainingArguments has 500)."),
+  evalStrategy: z
+    .enum(["no", "steps", "epoch"])
+    .nullable()
+    .default(null)
+    .describe(
+      "When to evaluate. Default: no without an evaluation set, steps where evalSteps is given, else epoch (TrainingArguments has no).",
+    ),
+  evalSteps: count
+    .nullable()
+    .default(null)
+    .describe("Steps between two evaluations. Default for evalStrategy steps: loggingSteps (TrainingArguments)."),
+  evalOnStart: z
+    .boolean()
+    .default(false)
+    .describe("Evaluate before the first step as well. Default false (TrainingArguments)."),
+  saveStrategy: z
+    .enum(["steps", "epoch", "end", "no"])
+    .default("steps")
+    .describe("When to write checkpoints; all but no write one at the end. Default steps (TrainingArguments)."),
+  saveSteps: count.default(500).describe("Steps between two checkpoints. Default 500 (TrainingArguments)."),
+  saveTotalLimit: count
+    .nullable()
+    .default(null)
+    .describe("Checkpoints kept, the best one in addition; null keeps all. Default null (TrainingArguments)."),
+  loadBestModelAtEnd: z
+    .boolean()
+    .default(false)
+    .describe("Keep the best evaluated weights as a checkpoint and end with them. Default false (TrainingArguments)."),
+  metricForBestModel: z
+    .enum(["eval_loss", "eval_mean_token_accuracy"])
+    .default("eval_loss")
+    .describe("Metric that decides which evaluation is best. Default eval_loss (TrainingArguments uses the loss too)."),
+  earlyStoppingPatience: count
+    .nullable()
+    .default(null)
+    .describe(
+      "Stop after this many evaluations in a row without an improvement; null is off. Default null (EarlyStoppingCallback is opt-in).",
+    ),
+  earlyStoppingThreshold: z
+    .number()
+    .nonnegative()
+    .default(0)
+    .describe("An improvement must be larger than this. Default 0 (EarlyStoppingCallback)."),
+  samplePrompts: z
+    .array(z.string().min(1))
+    .nullable()
+    .default(null)
+    .describe("Prompts to answer during training. Default: the first three rows of the evaluation set."),
+  sampleEverySteps: count
+    .nullable()
+    .default(null)
+    .describe("Steps between two rounds of samples; null is off. Default null."),
+  sampleMaxNewTokens: count.default(64).describe("Tokens of a sample at most. Default 64."),
+  gradientCheckpointing: z
+    .boolean()
+    .default(false)
+    .describe("Recompute layers in backward to save memory. Default false (TrainingArguments)."),
+  tokenBudget: count
+    .default(4096)
+    .describe(
+      "Tokens of one packed pass: the micro-batches of a step are joined up to it. Changes speed and memory, never a metric. Default 4096.",
+    ),
+});
+
+/** The adapter (names of PEFT's LoraConfig; `fullFinetuning` is Unsloth's full_finetuning). */
+export const loraConfigSchema = z.strictObject({
+  r: count.default(16).describe("Rank of the adapter. Default 16 (Unsloth)."),
+  loraAlpha: z
+    .number()
+    .positive()
+    .default(16)
+    .describe("Scale numerator: the adapter is scaled by loraAlpha / r. Default 16 (Unsloth)."),
+  targetModules: z
+    .union([z.literal("all-linear"), z.array(z.string().min(1)).min(1)])
+    .default("all-linear")
+    .describe(
+      'Layers with an adapter: "all-linear" (all but the head) or names such as q_proj. Default all-linear (QLoRA, arXiv:2305.14314).',
+    ),
+  useRslora: z.boolean().default(false).describe("Scale by loraAlpha / √r (arXiv:2312.03732). Default false (PEFT)."),
+  fullFinetuning: z
+    .boolean()
+    .default(false)
+    .describe("Train every weight, without an adapter. Default false (Unsloth)."),
+  adapterPath: z
+    .string()
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe("Continue this PEFT adapter folder in place of a new adapter. Default null."),
+});
+
+/** Options as given: everything is optional. */
+export type SFTConfig = z.input<typeof sftConfigSchema>;
+/** Options with their plain defaults. */
+export type ParsedSFTConfig = z.output<typeof sftConfigSchema>;
+/** Adapter options as given: everything is optional. */
+export type LoraConfig = z.input<typeof loraConfigSchema>;
+/** Adapter options with their defaults. */
+export type ParsedLoraConfig = z.output<typeof loraConfigSchema>;
+
+/** Options of a run after every default that depends on another option or on the data has been settled. */
+export interface ResolvedConfig extends ParsedSFTConfig {
+  outputDir: string;
+  learningRate: number;
+  evalStrategy: "no" | "steps" | "epoch";
+  evalSteps: number;
+}

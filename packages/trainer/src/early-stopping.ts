@@ -1,0 +1,32 @@
+/** What early stopping and best-model tracking remember. Plain values: it is part of a checkpoint. */
+export interface BestState {
+  /** Best value of the metric so far, and the step it was reached at. */
+  best: number | null;
+  bestStep: number | null;
+  /** Evaluations in a row without an improvement. */
+  withoutImprovement: number;
+}
+
+/** Before the first evaluation. */
+export function emptyBest(): BestState {
+  return { best: null, bestStep: null, withoutImprovement: 0 };
+}
+
+/**
+ * Takes in one evaluation and says whether it is the best so far. The semantics of Hugging Face's EarlyStoppingCallback: patience counts
+ * evaluations, an improvement must exceed the threshold to reset it, and the best value moves with any improvement.
+ */
+export function observe(
+  state: BestState,
+  value: number,
+  step: number,
+  { greaterIsBetter, threshold }: { greaterIsBetter: boolean; threshold: number },
+): boolean {
+  const gain =
+    state.best === null ? Number.POSITIVE_INFINITY : greaterIsBetter ? value - state.best : state.best - value;
+  state.withoutImprovement = gain > 0 && gain > threshold ? 0 : state.withoutImprovement + 1;
+  if (!(gain > 0)) return false;
+  state.best = value;
+  state.bestStep = step;
+  return true;
+}

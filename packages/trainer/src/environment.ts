@@ -1,0 +1,47 @@
+import { createHash } from "node:crypto";
+import { readFile, stat } from "node:fs/promises";
+import { arch, cpus, platform, release, totalmem } from "node:os";
+import { basename, join } from "node:path";
+import type { ModelInfo, SessionInfo } from "@tunesmith/core";
+import { digestFile, list } from "./file-ops.ts";
+
+/**
+ * SHA-256 of a model's weights, configuration and tokenizer: of the file itself, or over the names and digests of a folder's
+ * files. Null where the path is no file and no folder.
+ */
+export async function digestModel(path: string): Promise<string | null> {
+  const found = await stat(path).catch(() => null);
+  if (found === null) return null;
+  if (found.isFile()) return (await digestFile(path)).sha256;
+  const hash = createHash("sha256");
+  for (const name of await list(path)) {
+    if (!/\.(?:safetensors|gguf|json|jinja)$/u.test(name)) continue;
+    hash.update(`${name} ${(await digestFile(join(path, name))).sha256}\n`);
+  }
+  return hash.digest("hex");
+}
+
+/** Where a run took place: `env.json`. Nothing of the process environment goes in. */
+export async function describeEnvironment(
+  model: ModelInfo,
+  modelSha256: string | null,
+  session: SessionInfo,
+  data: { train: string; eval: string | null },
+): Promise<object> {
+  const { version } = JSON.parse(await readFile(new URL("../package.json", import.meta.url), "utf8")) as {
+    version: string;
+  };
+  return {
+    tunesmith: version,
+    node: process.version,
+    os: { platform: platform(), release: release(), arch: arch() },
+    cpu: { model: cpus()[0]?.model ?? "unknown", cores: cpus().length },
+    memoryBytes: totalmem(),
+    backend: session.backend,
+    threads: session.threads,
+    model: { name: basename(model.path), modelType: model.modelType, sha256: modelSha256 },
+    totalParameters: session.totalParameters,
+    trainableParameters: session.trainableParameters,
+    dataSha256: data,
+  };
+}

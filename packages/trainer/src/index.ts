@@ -1,0 +1,27 @@
+export {
+  type LoraConfig,
+  loraConfigSchema,
+  type ParsedLoraConfig,
+  type ParsedSFTConfig,
+  type ResolvedConfig,
+  type SFTConfig,
+  sftConfigSchema,
+} from "./config.ts";
+export type { EvalMetrics } from "./evaluate.ts";
+export type {
+  CheckpointEvent,
+  DoneEvent,
+  EvalEvent,
+  LogEvent,
+  PreparedEvent,
+  SampleEvent,
+  StepEvent,
+  TrainEvent,
+  WarningEvent,
+} from "./events.ts";
+export { canonicalName, nearestName, parseConfig, parseLoraConfig } from "./parse-config.ts";
+export type { StopReason, TrainMetrics, TrainResult } from "./result.ts";
+export { type RunState, TrainRun } from "./run.ts";
+export { type RunConfig, readRunConfig } from "./run-folder.ts";
+export { SFTTrainer, type SFTTrainerOptions, type TrainOptions } from "./trainer.ts";
+export type { CallbackContext, TrainCallback } from "./training.ts";

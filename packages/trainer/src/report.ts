@@ -1,0 +1,56 @@
+import type { StopReason, TrainResult } from "./result.ts";
+import type { Setup } from "./setup.ts";
+
+/** Result of a finished run, and the longer form of it that is kept as `report.json`. */
+export function describeRun(
+  { args, train, evaluation, folder, session, state }: Setup,
+  stoppedBy: StopReason,
+): { result: TrainResult; report: object } {
+  const { seconds, best } = state;
+  const trainingLoss = state.loss_total / Math.max(1, state.loss_count);
+  const perSecond = (amount: number) => amount / Math.max(seconds, 1e-9);
+  const metrics = {
+    trainRuntime: seconds,
+    trainSamplesPerSecond: perSecond(state.num_rows),
+    trainStepsPerSecond: perSecond(state.global_step),
+    trainTokensPerSecond: perSecond(state.num_tokens),
+    trainLoss: trainingLoss,
+    epoch: state.epoch,
+    // Linux and macOS differ in the unit of the system call; Node gives kilobytes on both.
+    peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+  };
+  const result: TrainResult = {
+    globalStep: state.global_step,
+    trainingLoss,
+    metrics,
+    runDir: folder.path,
+    adapterDir: folder.adapterDir,
+    stoppedBy,
+    lossHash: state.loss_hash,
+  };
+  const report = {
+    steps: state.global_step,
+    epochs: state.epoch,
+    stoppedBy,
+    trainLoss: trainingLoss,
+    eval: {
+      before: state.eval_before,
+      after: state.eval_last,
+      metricForBestModel: args.metricForBestModel,
+      best: best.best,
+      bestStep: best.bestStep,
+    },
+    loadedBestStep: args.loadBestModelAtEnd ? best.bestStep : null,
+    tokens: state.num_tokens,
+    rows: state.num_rows,
+    seconds,
+    tokensPerSecond: metrics.trainTokensPerSecond,
+    peakMemoryBytes: metrics.peakMemoryBytes,
+    enginePeakBytes: session.memory().peak,
+    adapterDir: folder.adapterDir,
+    lossHash: state.loss_hash,
+    data: train.report,
+    evalData: evaluation?.report ?? null,
+  };
+  return { result, report };
+}

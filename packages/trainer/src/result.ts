@@ -1,0 +1,30 @@
+/** Why a run ended. */
+export type StopReason = "epochs" | "max_steps" | "early_stopping";
+
+/** Figures of a whole run (names of Hugging Face's TrainOutput.metrics in camelCase). Time includes evaluation, samples and saving. */
+export interface TrainMetrics {
+  /** Seconds. */
+  trainRuntime: number;
+  trainSamplesPerSecond: number;
+  trainStepsPerSecond: number;
+  /** Tokens of the training rows, prompts included. */
+  trainTokensPerSecond: number;
+  /** Mean of the steps' losses. */
+  trainLoss: number;
+  epoch: number;
+  /** Largest resident memory of the process. */
+  peakMemoryBytes: number;
+}
+
+/** What `await trainer.train()` gives. */
+export interface TrainResult {
+  globalStep: number;
+  /** Mean of the steps' losses. */
+  trainingLoss: number;
+  metrics: TrainMetrics;
+  runDir: string;
+  adapterDir: string;
+  stoppedBy: StopReason;
+  /** SHA-256 chained over the loss of every step: equal runs have equal hashes. */
+  lossHash: string;
+}

@@ -1,0 +1,123 @@
+import { readFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { FileSystemError, OptionError } from "@tunesmith/core";
+import { parse, stringify } from "yaml";
+import { removeLeftovers } from "./checkpoint.ts";
+import { loraConfigSchema, type ParsedLoraConfig, type ResolvedConfig, sftConfigSchema } from "./config.ts";
+import { LineFile, list, makeFolder, replaceText } from "./file-ops.ts";
+import { unknownOption } from "./parse-config.ts";
+
+const configName = "config.resolved.yaml";
+
+/** What a run was started with; running it again gives the same run. */
+export interface RunConfig {
+  /** Path of the model. */
+  model: string;
+  /** Paths of the data sets; null for data that was given in memory. */
+  data: string | null;
+  evalData: string | null;
+  args: Record<string, unknown>;
+  peftConfig: Record<string, unknown>;
+}
+
+/** The files of a run, open for writing. */
+export class RunFolder {
+  readonly path: string;
+  readonly metrics: LineFile;
+  readonly samples: LineFile;
+
+  private constructor(path: string, metrics: LineFile, samples: LineFile) {
+    this.path = path;
+    this.metrics = metrics;
+    this.samples = samples;
+  }
+
+  /**
+   * Makes the folder of a new run, or opens that of a run that goes on.
+   *
+   * @param resume sizes to which the line files are cut; null for a new run, which must not find another one here
+   */
+  static async open(path: string, resume: { metrics: number; samples: number } | null): Promise<RunFolder> {
+    await makeFolder(path);
+    if (resume === null) await refuseOtherRun(path);
+    await removeLeftovers(path);
+    const metrics = await LineFile.open(join(path, "metrics.jsonl"), resume?.metrics ?? 0);
+    const samples = await LineFile.open(join(path, "samples.jsonl"), resume?.samples ?? 0);
+    return new RunFolder(path, metrics, samples);
+  }
+
+  get adapterDir(): string {
+    return join(this.path, "adapter");
+  }
+
+  /** Writes `config.resolved.yaml`: model and data paths, then every option under its own name. */
+  async writeConfig(
+    model: string,
+    data: string | null,
+    evalData: string | null,
+    args: ResolvedConfig,
+    peft: ParsedLoraConfig,
+  ): Promise<void> {
+    await replaceText(join(this.path, configName), stringify({ model, data, evalData, ...args, ...peft }));
+  }
+
+  /** Writes one of the small JSON files of the run. */
+  async writeJson(name: "env.json" | "report.json", value: object): Promise<void> {
+    await replaceText(join(this.path, name), `${JSON.stringify(value, null, 2)}\n`);
+  }
+
+  async close(): Promise<void> {
+    await this.metrics.close();
+    await this.samples.close();
+  }
+}
+
+/** A folder that another run has written results to is never written over. */
+async function refuseOtherRun(path: string): Promise<void> {
+  const taken = (await list(path)).find(
+    (name) => name === "adapter" || name === "report.json" || /^checkpoint-\d+$/u.test(name),
+  );
+  if (taken === undefined) return;
+  throw new OptionError(
+    `[outputDir] expected a folder without another run, got ${path}, which holds ${taken}; choose another folder or continue it with: tunesmith resume ${path}`,
+  );
+}
+
+/** Default run folder: runs/NAME-yyyymmdd-hhmmss. */
+export function defaultOutputDir(runName: string | null, modelPath: string, now: Date): string {
+  const pad = (value: number) => String(value).padStart(2, "0");
+  const date = `${now.getFullYear()}${pad(now.getMonth() + 1)}${pad(now.getDate())}`;
+  const time = `${pad(now.getHours())}${pad(now.getMinutes())}${pad(now.getSeconds())}`;
+  const name = (runName ?? basename(modelPath)).replaceAll(/[^\w.-]+/gu, "-");
+  return join("runs", `${name}-${date}-${time}`);
+}
+
+/** Reads the `config.resolved.yaml` of a run folder. Its `outputDir` is the folder itself, wherever that has been moved. */
+export async function readRunConfig(runDir: string): Promise<RunConfig> {
+  const path = join(runDir, configName);
+  let values: Record<string, unknown>;
+  try {
+    values = parse(await readFile(path, "utf8")) as Record<string, unknown>;
+  } catch (cause) {
+    throw new FileSystemError(
+      `[${path}] expected the configuration of a run, got ${(cause as Error).message}; is ${runDir} a run folder?`,
+      { cause },
+    );
+  }
+  const { model, data, evalData, ...options } = values;
+  const args: Record<string, unknown> = {};
+  const peftConfig: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(options)) {
+    if (Object.hasOwn(sftConfigSchema.shape, key)) args[key] = value;
+    else if (Object.hasOwn(loraConfigSchema.shape, key)) peftConfig[key] = value;
+    else
+      throw unknownOption(key, [...Object.keys(sftConfigSchema.shape), ...Object.keys(loraConfigSchema.shape)], path);
+  }
+  return {
+    model: model as string,
+    data: data as string | null,
+    evalData: evalData as string | null,
+    args: { ...args, outputDir: runDir },
+    peftConfig,
+  };
+}

@@ -1,0 +1,21 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+
+/** A fresh folder that is deleted when the test ends. */
+export async function scratchFolder(): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), "tunesmith-"));
+  onTestFinished(() => rm(path, { recursive: true, force: true }));
+  return path;
+}
+
+/** Conversations of varying length whose answers can be learnt. */
+export function conversations(count: number): { messages: { role: string; content: string }[] }[] {
+  return Array.from({ length: count }, (_, n) => ({
+    messages: [
+      { role: "user", content: `say ${"abc".repeat((n % 4) + 1)}${n}` },
+      { role: "assistant", content: "xyz".repeat((n % 3) + 1) },
+    ],
+  }));
+}
