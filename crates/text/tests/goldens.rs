@@ -2,10 +2,12 @@
 
 mod common;
 
-use std::fs;
+use std::path::Path;
+use std::{env, fs};
 
+use common::gguf::read_tokenizer;
 use common::{fixtures, read_json};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use tunesmith_text::Tokenizer;
 
 fn ids(value: &Json) -> Vec<i32> {
@@ -62,5 +64,54 @@ fn recorded_training_rows_are_reproduced() {
             }
         }
         eprintln!("{}: {} rows", path.display(), rows.len().min(12));
+    }
+}
+
+/// The tokenizer of the real SmolLM2-135M-Instruct, from the GGUF file that `TUNESMITH_SMOLLM2` names.
+fn smollm2() -> Option<Tokenizer> {
+    let Some(path) = env::var_os("TUNESMITH_SMOLLM2") else {
+        eprintln!("skipped: TUNESMITH_SMOLLM2 does not name the GGUF file");
+        return None;
+    };
+    Some(Tokenizer::from_gguf(read_tokenizer(Path::new(&path))).unwrap())
+}
+
+#[test]
+fn smollm2_texts_and_conversations_give_the_recorded_ids() {
+    let (Some(root), Some(tokenizer)) = (fixtures(), smollm2()) else { return };
+    assert_eq!(tokenizer.info().vocab_size, 49_152);
+    assert!(!tokenizer.info().add_bos && !tokenizer.info().has_generation_tags);
+    let recorded = read_json(&root.join("goldens-smollm2/smollm2-135m.json"));
+    for case in recorded["tokenization"].as_array().unwrap() {
+        let text = case["text"].as_str().unwrap();
+        let text_ids = tokenizer.encode(text, true).unwrap();
+        assert_eq!(text_ids, ids(&case["ids"]), "{text}");
+        assert_eq!(tokenizer.decode(&text_ids, false).unwrap(), text);
+    }
+    for row in recorded["rows"].as_array().unwrap() {
+        let encoded = tokenizer.encode_conversation(row, false).unwrap();
+        assert_eq!(encoded.ids, ids(&row["input_ids"]));
+        // All but the template's final line end is trained.
+        let end = encoded.ids.len() as u32 - 1;
+        assert_eq!(encoded.spans, [(row["prompt_tokens"].as_u64().unwrap() as u32, end)]);
+        assert_eq!(encoded.turns, [1]);
+    }
+    for case in recorded["generations"].as_array().unwrap() {
+        let conversation = json!({"messages": [{"role": "user", "content": case["prompt"]}]});
+        assert_eq!(tokenizer.encode_conversation(&conversation, true).unwrap().ids, ids(&case["prompt_ids"]));
+        assert_eq!(tokenizer.decode(&ids(&case["output_ids"]), false).unwrap(), case["text"].as_str().unwrap());
+    }
+}
+
+#[test]
+fn smollm2_training_rows_give_the_recorded_labels() {
+    let (Some(root), Some(tokenizer)) = (fixtures(), smollm2()) else { return };
+    let rows = read_json(&root.join("goldens-smollm2/run/run.json"))["rows"].take();
+    let rows = rows.as_array().unwrap();
+    for (row, encoded) in rows.iter().zip(tokenizer.encode_conversations(rows, false, 2)) {
+        let encoded = encoded.unwrap();
+        assert_eq!(encoded.ids, ids(&row["input_ids"]));
+        let trained: Vec<i32> = ids(&row["labels"]).iter().map(|&label| i32::from(label >= 0)).collect();
+        assert_eq!(mask(encoded.ids.len(), &encoded.spans), trained);
     }
 }
