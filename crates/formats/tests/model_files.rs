@@ -1,0 +1,149 @@
+//! Models as users name them, and adapters.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::tensor;
+use serde_json::{Value, json};
+use tunesmith_formats::{
+    AdapterConfig, F32Tensor, LoraPair, ModelFiles, TokenizerSource, read_adapter, write_adapter, write_safetensors,
+};
+use tunesmith_ops::{Code, Error};
+
+fn open_error(dir: &Path) -> Error {
+    ModelFiles::open(dir).err().unwrap()
+}
+
+fn write(dir: &Path, name: &str, value: &Value) {
+    fs::write(dir.join(name), value.to_string()).unwrap();
+}
+
+#[test]
+fn a_folder_tells_what_it_lacks() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    assert_eq!(open_error(&dir.join("absent")).code, Code::FileMissing);
+    assert!(open_error(dir).message.contains("config.json"));
+    write(dir, "config.json", &json!({ "model_type": "llama", "eos_token_id": 2 }));
+    let error = open_error(dir);
+    assert_eq!(error.code, Code::FileMissing);
+    assert!(error.place.ends_with("model.safetensors"));
+    fs::write(dir.join("pytorch_model.bin"), b"\x80\x02").unwrap();
+    let error = open_error(dir);
+    assert_eq!(error.code, Code::FileInvalid);
+    assert!(error.place.ends_with("pytorch_model.bin") && error.message.contains("safetensors"), "{error}");
+
+    write_safetensors(&dir.join("part.safetensors"), &[tensor("a", &[1], &[1.0])]).unwrap();
+    write(dir, "model.safetensors.index.json", &json!({ "weight_map": { "a": "part.safetensors" } }));
+    let model = ModelFiles::open(dir).unwrap();
+    assert!(model.source.contains("a"));
+    assert_eq!(model.eos_token_ids, [2]);
+    assert_eq!(model.tokenizer, TokenizerSource::Folder(dir.to_path_buf()));
+
+    write_safetensors(&dir.join("model.safetensors"), &[tensor("b", &[1], &[1.0])]).unwrap();
+    write(dir, "generation_config.json", &json!({ "eos_token_id": [2, 7] }));
+    let model = ModelFiles::open(dir).unwrap();
+    assert!(model.source.contains("b"), "one file comes before an index");
+    assert_eq!(model.eos_token_ids, [2, 7]);
+    fs::write(dir.join("config.json"), "[]").unwrap();
+    assert_eq!(open_error(dir).code, Code::ConfigInvalid);
+}
+
+fn config() -> AdapterConfig {
+    AdapterConfig::lora("base", 2, 4.0, false, vec!["v_proj".to_owned(), "q_proj".to_owned()])
+}
+
+fn factors<'a>(module: &str, a: &'a [f32], b: &'a [f32]) -> [F32Tensor<'a>; 2] {
+    [tensor(&LoraPair::a_name(module), &[2, a.len() / 2], a), tensor(&LoraPair::b_name(module), &[b.len() / 2, 2], b)]
+}
+
+#[test]
+fn adapters_are_written_as_peft_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("run").join("adapter");
+    let (a, b) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [7.0, 8.0]);
+    write_adapter(&dir, &config(), &factors("model.layers.0.self_attn.q_proj", &a, &b)).unwrap();
+    let json: Value = serde_json::from_slice(&fs::read(dir.join("adapter_config.json")).unwrap()).unwrap();
+    assert_eq!(json["peft_type"], "LORA");
+    assert_eq!(json["task_type"], "CAUSAL_LM");
+    assert_eq!(json["lora_alpha"], json!(4));
+    assert_eq!(json["target_modules"], json!(["q_proj", "v_proj"]));
+    assert_eq!((&json["bias"], &json["inference_mode"]), (&json!("none"), &json!(true)));
+    let (read, pairs) = read_adapter(&dir).unwrap();
+    assert_eq!(read, config());
+    let module = "model.layers.0.self_attn.q_proj".to_owned();
+    assert_eq!(pairs, [LoraPair { module, a: a.to_vec(), b: b.to_vec() }]);
+    assert_eq!(read.scale().to_bits(), 2.0_f32.to_bits());
+    let stabilised = AdapterConfig { use_rslora: true, lora_alpha: 3.5, ..config() };
+    assert_eq!(stabilised.scale().to_bits(), ((3.5 / 2.0_f64.sqrt()) as f32).to_bits());
+    write_adapter(&dir, &stabilised, &factors("m", &a, &b)).unwrap();
+    assert_eq!(read_adapter(&dir).unwrap().0, stabilised);
+}
+
+#[test]
+fn other_kinds_of_adapter_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    write_adapter(dir, &config(), &factors("m", &[1.0; 4], &[1.0; 4])).unwrap();
+    let good: Value = serde_json::from_slice(&fs::read(dir.join("adapter_config.json")).unwrap()).unwrap();
+    let with = |key: &str, value: Value| {
+        let mut changed = good.clone();
+        changed[key] = value;
+        write(dir, "adapter_config.json", &changed);
+        read_adapter(dir).unwrap_err()
+    };
+    for (key, value) in [
+        ("use_dora", json!(true)),
+        ("bias", json!("all")),
+        ("modules_to_save", json!(["lm_head"])),
+        ("rank_pattern", json!({ "q_proj": 4 })),
+        ("alpha_pattern", json!({ "q_proj": 4 })),
+        ("fan_in_fan_out", json!(true)),
+        ("layers_to_transform", json!([0])),
+        ("trainable_token_indices", json!([1])),
+        ("target_modules", json!("all-linear")),
+        ("init_lora_weights", json!("pissa")),
+        ("peft_type", json!("IA3")),
+        ("something_of_tomorrow", json!(1)),
+    ] {
+        let error = with(key, value);
+        assert_eq!(error.code, Code::ModelUnsupported, "{key}: {error}");
+        assert!(error.message.contains(key), "{error}");
+    }
+    for (key, value) in [
+        ("r", json!(0)),
+        ("r", json!(3)),
+        ("r", json!(1e30)),
+        ("lora_alpha", json!(1e308)),
+        ("lora_alpha", json!(-1)),
+        ("lora_dropout", json!(1.0)),
+        ("lora_dropout", json!("0.1")),
+        ("use_rslora", json!(1)),
+    ] {
+        assert_eq!(with(key, value).code, Code::ConfigInvalid, "{key}");
+    }
+}
+
+#[test]
+fn adapter_tensors_must_fit() {
+    let dir = tempfile::tempdir().unwrap();
+    let ones = [1.0; 8];
+    let written = |tensors: &[F32Tensor<'_>]| write_adapter(dir.path(), &config(), tensors).unwrap_err().code;
+    let [a, b] = factors("m", &ones, &ones);
+    assert_eq!(written(std::slice::from_ref(&a)), Code::ConfigInvalid);
+    assert_eq!(written(std::slice::from_ref(&b)), Code::ConfigInvalid);
+    assert_eq!(written(&[F32Tensor { shape: vec![4, 2], ..a.clone() }, b.clone()]), Code::ConfigInvalid);
+    assert_eq!(written(&[F32Tensor { shape: vec![8], ..a.clone() }, b.clone()]), Code::ConfigInvalid);
+    let magnitude = tensor("base_model.model.m.lora_magnitude_vector", &[8], &ones);
+    assert_eq!(written(&[a, b, magnitude]), Code::ModelUnsupported);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is written of an adapter that cannot be read");
+
+    write(dir.path(), "adapter_config.json", &json!({ "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"] }));
+    assert_eq!(read_adapter(dir.path()).unwrap_err().code, Code::FileMissing);
+    fs::write(dir.path().join("adapter_model.bin"), b"").unwrap();
+    assert!(read_adapter(dir.path()).unwrap_err().place.ends_with("adapter_model.bin"));
+}
