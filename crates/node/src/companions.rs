@@ -1,0 +1,36 @@
+//! The files beside the weights: copied next to a fully fine-tuned model, so that its folder loads again.
+
+use std::fs;
+use std::path::Path;
+
+use tunesmith_formats::{TokenizerSource, write_atomic};
+use tunesmith_ops::{Code, Error, Result};
+
+/// Files of a Hugging Face folder that describe text and generation. Each is copied where it exists.
+const FILES: [&str; 5] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+    "generation_config.json",
+];
+
+/// Copies them from a model's folder to `to`. The tokenizer inside a GGUF file has no file form and is left where it is.
+///
+/// # Errors
+/// `Io` naming the file.
+pub fn copy(from: &TokenizerSource, to: &Path) -> Result<()> {
+    let TokenizerSource::Folder(from) = from else { return Ok(()) };
+    for name in FILES {
+        let source = from.join(name);
+        if !source.exists() {
+            continue;
+        }
+        let bytes = fs::read(&source).map_err(|error| {
+            let place = source.display().to_string();
+            Error::new(Code::Io, place, format!("expected to copy this file, got {error}; check its permissions"))
+        })?;
+        write_atomic(&to.join(name), &bytes)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! A model that is known but not in memory, and the way from there to a session.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use napi::Env;
+use napi::bindgen_prelude::Object;
+use napi_derive::napi;
+use tunesmith_engine::config::ModelConfig;
+use tunesmith_formats::{ModelFiles, TokenizerSource};
+use tunesmith_text as text;
+
+use crate::deferred::in_background;
+use crate::error::Outcome;
+use crate::session::{self, SessionOptions};
+use crate::tokenizer::{self, Tokenizer};
+
+/// What a model's configuration says.
+#[napi(object)]
+#[derive(Clone)]
+pub struct ModelInfo {
+    /// Where it was loaded from.
+    pub path: String,
+    /// Family, as `model_type` in config.json.
+    pub model_type: String,
+    /// Rows of the embedding.
+    pub vocab_size: u32,
+    /// Hidden size.
+    pub hidden_size: u32,
+    /// Layers.
+    pub num_hidden_layers: u32,
+    /// Longest sequence the model was made for, in tokens.
+    pub max_position_embeddings: u32,
+    /// Tokens that end a generation.
+    pub eos_token_ids: Vec<u32>,
+    /// Bytes of the weights as stored.
+    pub weight_bytes: f64,
+}
+
+/// Opened files, a tokenizer, and no weights yet.
+#[napi]
+pub struct Model {
+    files: Arc<ModelFiles>,
+    tokenizer: Arc<text::Tokenizer>,
+    info: ModelInfo,
+}
+
+/// Opens a Hugging Face folder or a GGUF file and reads its configuration and tokenizer.
+#[napi(catch_unwind, ts_return_type = "Promise<Model>")]
+pub fn open_model(env: &Env, path: String) -> napi::Result<Object<'_>> {
+    in_background(env, "loadModel", move || open(path), |_, model| Ok(model))
+}
+
+fn open(path: String) -> Outcome<Model> {
+    let files = ModelFiles::open(Path::new(&path))?;
+    let config = ModelConfig::new(&files.config)?;
+    let tokenizer = tokenizer::read(&files.tokenizer)?;
+    let info = ModelInfo {
+        path,
+        model_type: config.family.model_type.to_owned(),
+        vocab_size: config.vocab as u32,
+        hidden_size: config.hidden as u32,
+        num_hidden_layers: config.layers as u32,
+        max_position_embeddings: config.max_positions as u32,
+        eos_token_ids: eos_token_ids(&files, &tokenizer),
+        weight_bytes: weight_bytes(&files)? as f64,
+    };
+    Ok(Model { files: Arc::new(files), tokenizer: Arc::new(tokenizer), info })
+}
+
+/// What the model's files list, then the tokenizer's end of sequence and a GGUF file's end of turn: a chat model stops at its
+/// end of turn even where the configuration names the end of text only.
+fn eos_token_ids(files: &ModelFiles, tokenizer: &text::Tokenizer) -> Vec<u32> {
+    let mut ids = files.eos_token_ids.clone();
+    let end_of_turn = match &files.tokenizer {
+        TokenizerSource::Gguf(metadata) => metadata.eot_token_id,
+        TokenizerSource::Folder(_) => None,
+    };
+    let end_of_sequence = tokenizer.info().eos.as_ref().map(|token| token.id as u32);
+    for id in [end_of_sequence, end_of_turn].into_iter().flatten() {
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    ids
+}
+
+fn weight_bytes(files: &ModelFiles) -> Outcome<usize> {
+    let mut total = 0;
+    for name in files.source.names() {
+        let tensor = files.source.get(&name)?;
+        total += tensor.stored.byte_len(&tensor.shape).unwrap_or(0);
+    }
+    Ok(total)
+}
+
+#[napi]
+impl Model {
+    /// What the configuration says.
+    #[napi(getter, catch_unwind)]
+    pub fn info(&self) -> ModelInfo {
+        self.info.clone()
+    }
+
+    /// The tokenizer.
+    #[napi(getter, catch_unwind)]
+    pub fn tokenizer(&self) -> Tokenizer {
+        Tokenizer::new(Arc::clone(&self.tokenizer))
+    }
+
+    /// Loads the weights on a thread of their own.
+    #[napi(catch_unwind, ts_return_type = "Promise<Session>")]
+    pub fn create_session<'env>(&self, env: &'env Env, options: SessionOptions) -> napi::Result<Object<'env>> {
+        session::create(env, Arc::clone(&self.files), self.info.path.clone(), options)
+    }
+}

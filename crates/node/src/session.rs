@@ -1,0 +1,413 @@
+//! Door B: batches go in and sums come back.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use napi::Env;
+use napi::bindgen_prelude::{
+    Float32ArraySlice, Float64Array, Float64ArraySlice, Int32Array, Int32ArraySlice, ObjectFinalize, Object, ToNapiValue,
+};
+use napi_derive::napi;
+use tunesmith_engine::{AdapterSource, Batch, LoraOptions, OptimizerOptions, SequenceSums, Targets, Update};
+use tunesmith_formats::ModelFiles;
+use tunesmith_ops::{Code, Error, Memory};
+
+use crate::companions;
+use crate::deferred::{Deferred, no_thread};
+use crate::device::{self, Device, Engine};
+use crate::engine_thread::{Disposal, EngineThread};
+use crate::error::{Failure, Outcome};
+
+/// A new LoRA adapter.
+#[napi(object)]
+pub struct Lora {
+    /// Rank.
+    pub r: u32,
+    /// Scale numerator.
+    pub lora_alpha: f64,
+    /// Endings of module names; absent: every linear layer but the head.
+    pub target_modules: Option<Vec<String>>,
+    /// Scale by √r in place of r.
+    pub use_rslora: bool,
+}
+
+/// AdamW's constants.
+#[napi(object)]
+pub struct AdamW {
+    /// Decay of the first moment.
+    pub adam_beta1: f64,
+    /// Decay of the second moment.
+    pub adam_beta2: f64,
+    /// Added to the root of the second moment.
+    pub adam_epsilon: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+}
+
+/// What a session is made of.
+#[napi(object)]
+pub struct SessionOptions {
+    /// `cpu` or `auto`.
+    pub device: String,
+    /// Threads; 0: as many as the process may use at once.
+    pub threads: u32,
+    /// A new adapter.
+    pub lora: Option<Lora>,
+    /// A PEFT folder to continue.
+    pub adapter_path: Option<String>,
+    /// Absent: nothing is trained.
+    pub optimizer: Option<AdamW>,
+    /// Recompute layers in backward.
+    pub gradient_checkpointing: bool,
+    /// Seeds the adapter's first values: an integer from 0.
+    pub seed: f64,
+}
+
+/// One group of trained tensors.
+#[napi(object)]
+#[derive(Clone)]
+pub struct ParameterGroup {
+    /// Name.
+    pub name: String,
+    /// Weight decay.
+    pub weight_decay: f64,
+    /// Trained numbers in it.
+    pub parameters: f64,
+}
+
+/// Facts about a session, fixed at its creation.
+#[napi(object, use_nullable = true)]
+#[derive(Clone)]
+pub struct SessionInfo {
+    /// Backend's name.
+    pub backend: String,
+    /// Threads that work on an op.
+    pub threads: u32,
+    /// Numbers in the model, adapter not counted.
+    pub total_parameters: f64,
+    /// Numbers that are trained.
+    pub trainable_parameters: f64,
+    /// In the order of an update's learning rates.
+    pub parameter_groups: Vec<ParameterGroup>,
+    /// Adapted modules, sorted.
+    pub adapter_modules: Option<Vec<String>>,
+}
+
+/// Sums and counts per sequence.
+#[napi(object)]
+pub struct RowSums {
+    /// Σ weight · nll, nats.
+    pub loss_sum: Float64Array,
+    /// Σ weight.
+    pub weight_sum: Float64Array,
+    /// Trained tokens.
+    pub tokens: Int32Array,
+    /// Trained tokens predicted first.
+    pub correct: Int32Array,
+    /// Σ entropy, nats.
+    pub entropy_sum: Float64Array,
+}
+
+/// What an update did.
+#[napi(object)]
+pub struct UpdateResult {
+    /// Global norm before clipping.
+    pub grad_norm: f64,
+    /// False when the gradient was not finite and nothing was changed.
+    pub applied: bool,
+}
+
+/// Bytes held by the engine.
+#[napi(object)]
+pub struct MemoryUsage {
+    /// Now.
+    pub in_use: f64,
+    /// At most so far.
+    pub peak: f64,
+}
+
+/// An engine on its thread.
+#[napi(custom_finalize)]
+pub struct Session {
+    thread: EngineThread<Engine>,
+    files: Arc<ModelFiles>,
+    /// Gone after `dispose()`.
+    device: Option<Arc<Device>>,
+    info: SessionInfo,
+    /// Bytes the garbage collector was told of.
+    external_bytes: i64,
+}
+
+/// Starts an engine and gives the promise of its session.
+///
+/// # Errors
+/// What Node reports when no promise can be made.
+pub fn create<'env>(
+    env: &'env Env,
+    files: Arc<ModelFiles>,
+    base_model: String,
+    options: SessionOptions,
+) -> napi::Result<Object<'env>> {
+    let (deferred, promise) = Deferred::<Session>::new(env)?;
+    let device = match device::open(&options.device, options.threads as usize) {
+        Ok(device) => device,
+        Err(error) => {
+            deferred.reject(error.into());
+            return Ok(promise);
+        }
+    };
+    let (backend, opened) = (Arc::clone(&device), Arc::clone(&files));
+    let options = options.into_engine();
+    let open = move || Ok(Engine::new(backend, opened.config.clone(), &*opened.source, &base_model, &options)?);
+    let settled = deferred.clone();
+    let started = move |outcome: Outcome<(EngineThread<Engine>, &Engine)>| {
+        let parts = outcome.map(|(thread, engine)| (thread, info_of(engine)));
+        settled.settle(parts, move |env, (thread, info)| {
+            let external_bytes = device.memory_stats().in_use as i64;
+            env.adjust_external_memory(external_bytes)?;
+            Ok(Session { thread, files, device: Some(device), info, external_bytes })
+        });
+    };
+    if let Err(error) = EngineThread::start(open, started) {
+        deferred.reject(no_thread("createSession", &error));
+    }
+    Ok(promise)
+}
+
+impl SessionOptions {
+    fn into_engine(self) -> tunesmith_engine::SessionOptions {
+        let adapter = match (self.lora, self.adapter_path) {
+            (Some(lora), _) => AdapterSource::New(LoraOptions {
+                r: lora.r as usize,
+                lora_alpha: lora.lora_alpha,
+                target_modules: lora.target_modules.map_or(Targets::AllLinear, Targets::Suffixes),
+                use_rslora: lora.use_rslora,
+            }),
+            (None, Some(path)) => AdapterSource::Saved(PathBuf::from(path)),
+            (None, None) => AdapterSource::None,
+        };
+        tunesmith_engine::SessionOptions {
+            adapter,
+            optimizer: self.optimizer.map(|adamw| OptimizerOptions {
+                adam_beta1: adamw.adam_beta1,
+                adam_beta2: adamw.adam_beta2,
+                adam_epsilon: adamw.adam_epsilon,
+                weight_decay: adamw.weight_decay,
+            }),
+            gradient_checkpointing: self.gradient_checkpointing,
+            seed: self.seed as u64,
+        }
+    }
+}
+
+fn info_of(engine: &Engine) -> SessionInfo {
+    let groups = engine.groups();
+    let modules = engine.adapter_modules().map(|modules| {
+        let mut modules = modules.to_vec();
+        modules.sort_unstable();
+        modules
+    });
+    SessionInfo {
+        backend: tunesmith_ops::Backend::name(engine.backend()).to_owned(),
+        threads: engine.backend().threads() as u32,
+        total_parameters: engine.total_parameters() as f64,
+        trainable_parameters: groups.iter().map(|group| group.parameters).sum::<usize>() as f64,
+        parameter_groups: groups
+            .into_iter()
+            .map(|group| ParameterGroup {
+                name: group.name.to_owned(),
+                weight_decay: group.weight_decay,
+                parameters: group.parameters as f64,
+            })
+            .collect(),
+        adapter_modules: modules,
+    }
+}
+
+/// A batch on its way to the engine's thread.
+struct OwnedBatch {
+    input_ids: Vec<i32>,
+    labels: Vec<i32>,
+    positions: Vec<i32>,
+    sequence_starts: Vec<i32>,
+    weights: Option<Vec<f32>>,
+}
+
+impl OwnedBatch {
+    fn borrow(&self) -> Batch<'_> {
+        Batch {
+            input_ids: &self.input_ids,
+            labels: &self.labels,
+            positions: &self.positions,
+            sequence_starts: &self.sequence_starts,
+            weights: self.weights.as_deref(),
+        }
+    }
+}
+
+#[napi]
+impl Session {
+    /// Facts fixed at creation.
+    #[napi(getter, catch_unwind)]
+    pub fn info(&self) -> SessionInfo {
+        self.info.clone()
+    }
+
+    /// Forward and backward of a batch.
+    #[napi(catch_unwind, ts_return_type = "Promise<RowSums>")]
+    pub fn accumulate<'env>(
+        &self,
+        env: &'env Env,
+        input_ids: Int32ArraySlice<'_>,
+        labels: Int32ArraySlice<'_>,
+        positions: Int32ArraySlice<'_>,
+        sequence_starts: Int32ArraySlice<'_>,
+        weights: Option<Float32ArraySlice<'_>>,
+    ) -> napi::Result<Object<'env>> {
+        let batch = owned(&input_ids, &labels, &positions, &sequence_starts, weights.as_deref());
+        let work = move |engine: &mut Engine, _: &Disposal| Ok(engine.accumulate(&batch.borrow())?);
+        self.call(env, "accumulate", work, |_, sums: Vec<SequenceSums>| Ok(sums_to_js(&sums)))
+    }
+
+    /// Loss of a batch, without a gradient.
+    #[napi(catch_unwind, ts_return_type = "Promise<RowSums>")]
+    pub fn evaluate<'env>(
+        &self,
+        env: &'env Env,
+        input_ids: Int32ArraySlice<'_>,
+        labels: Int32ArraySlice<'_>,
+        positions: Int32ArraySlice<'_>,
+        sequence_starts: Int32ArraySlice<'_>,
+        weights: Option<Float32ArraySlice<'_>>,
+    ) -> napi::Result<Object<'env>> {
+        let batch = owned(&input_ids, &labels, &positions, &sequence_starts, weights.as_deref());
+        let work = move |engine: &mut Engine, _: &Disposal| Ok(engine.evaluate(&batch.borrow())?);
+        self.call(env, "evaluate", work, |_, sums: Vec<SequenceSums>| Ok(sums_to_js(&sums)))
+    }
+
+    /// One optimizer step; a `max_grad_norm` that is absent clips nothing.
+    #[napi(catch_unwind, ts_return_type = "Promise<UpdateResult>")]
+    pub fn update<'env>(
+        &self,
+        env: &'env Env,
+        learning_rates: Float64ArraySlice<'_>,
+        max_grad_norm: Option<f64>,
+        denominator: f64,
+    ) -> napi::Result<Object<'env>> {
+        let rates = learning_rates.to_vec();
+        let work = move |engine: &mut Engine, _: &Disposal| {
+            Ok(engine.update(&Update { learning_rates: &rates, max_grad_norm, denominator })?)
+        };
+        self.call(env, "update", work, |_, updated| {
+            Ok(UpdateResult { grad_norm: updated.grad_norm, applied: updated.applied })
+        })
+    }
+
+    /// Writes adapter or model, and optimizer state, into a folder.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn save_checkpoint<'env>(&self, env: &'env Env, dir: String) -> napi::Result<Object<'env>> {
+        let work = move |engine: &mut Engine, _: &Disposal| Ok(engine.save_checkpoint(&folder(dir)?)?);
+        self.call(env, "saveCheckpoint", work, |_, ()| Ok(()))
+    }
+
+    /// Reads what `saveCheckpoint` wrote.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn load_checkpoint<'env>(&self, env: &'env Env, dir: String) -> napi::Result<Object<'env>> {
+        let work = move |engine: &mut Engine, _: &Disposal| Ok(engine.load_checkpoint(&PathBuf::from(dir))?);
+        self.call(env, "loadCheckpoint", work, |_, ()| Ok(()))
+    }
+
+    /// Writes a PEFT folder, or the model with its tokenizer after full fine-tuning.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn save_adapter<'env>(&self, env: &'env Env, dir: String) -> napi::Result<Object<'env>> {
+        let files = Arc::clone(&self.files);
+        let work = move |engine: &mut Engine, _: &Disposal| {
+            let dir = folder(dir)?;
+            engine.save_adapter(&dir)?;
+            if engine.adapter_modules().is_none() {
+                companions::copy(&files.tokenizer, &dir)?;
+            }
+            Ok(())
+        };
+        self.call(env, "saveAdapter", work, |_, ()| Ok(()))
+    }
+
+    /// Bytes in use and at peak.
+    #[napi(catch_unwind)]
+    pub fn memory(&self, env: Env) -> napi::Result<MemoryUsage> {
+        let device = self.device.as_ref().ok_or_else(|| Failure::disposed("memory").into_js(&env))?;
+        let stats = device.memory_stats();
+        Ok(MemoryUsage { in_use: stats.in_use as f64, peak: stats.peak as f64 })
+    }
+
+    /// Frees the engine. A second call does nothing.
+    #[napi(catch_unwind)]
+    pub fn dispose(&mut self, env: Env) -> napi::Result<()> {
+        self.device = None;
+        self.thread.dispose();
+        self.release_external(env)
+    }
+}
+
+impl Session {
+    /// Queues a call and gives its promise.
+    pub fn call<'env, T: Send + 'static, J: ToNapiValue + 'static>(
+        &self,
+        env: &'env Env,
+        place: &'static str,
+        work: impl FnOnce(&mut Engine, &Disposal) -> Outcome<T> + Send + 'static,
+        into_js: impl FnOnce(Env, T) -> napi::Result<J> + Send + 'static,
+    ) -> napi::Result<Object<'env>> {
+        let (deferred, promise) = Deferred::new(env)?;
+        self.thread.submit(place, work, move |outcome| deferred.settle(outcome, into_js));
+        Ok(promise)
+    }
+
+    fn release_external(&mut self, env: Env) -> napi::Result<()> {
+        env.adjust_external_memory(-std::mem::take(&mut self.external_bytes)).map(drop)
+    }
+}
+
+impl ObjectFinalize for Session {
+    fn finalize(mut self, env: Env) -> napi::Result<()> {
+        self.release_external(env)
+    }
+}
+
+fn owned(
+    input_ids: &[i32],
+    labels: &[i32],
+    positions: &[i32],
+    sequence_starts: &[i32],
+    weights: Option<&[f32]>,
+) -> OwnedBatch {
+    OwnedBatch {
+        input_ids: input_ids.to_vec(),
+        labels: labels.to_vec(),
+        positions: positions.to_vec(),
+        sequence_starts: sequence_starts.to_vec(),
+        weights: weights.map(<[f32]>::to_vec),
+    }
+}
+
+/// The folder to write into, made where it is missing.
+fn folder(dir: String) -> Outcome<PathBuf> {
+    let path = PathBuf::from(dir);
+    std::fs::create_dir_all(&path).map_err(|error| {
+        let place = path.display().to_string();
+        Error::new(Code::Io, place, format!("expected to make this folder, got {error}; check the path and its permissions"))
+    })?;
+    Ok(path)
+}
+
+fn sums_to_js(sums: &[SequenceSums]) -> RowSums {
+    let numbers = |of: fn(&SequenceSums) -> f64| Float64Array::new(sums.iter().map(of).collect());
+    let counts = |of: fn(&SequenceSums) -> u32| Int32Array::new(sums.iter().map(|sum| of(sum) as i32).collect());
+    RowSums {
+        loss_sum: numbers(|sum| sum.loss),
+        weight_sum: numbers(|sum| sum.weight),
+        tokens: counts(|sum| sum.tokens),
+        correct: counts(|sum| sum.correct),
+        entropy_sum: numbers(|sum| sum.entropy),
+    }
+}

@@ -1,0 +1,261 @@
+//! Door A: text goes in once and comes back as ids. Batches are tokenised on a thread of their own; single texts at once.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use napi::Env;
+use napi::bindgen_prelude::{Int32Array, Int32ArraySlice, Object};
+use napi_derive::napi;
+use serde_json::Value;
+use tunesmith_formats::{GgufTokenizer, ModelFiles, TokenizerSource};
+use tunesmith_text::{self as text, Encoded, PairEncoded};
+
+use crate::deferred::in_background;
+use crate::error::{Failure, Outcome};
+
+/// Threads of a batch: one per processor.
+const ALL_THREADS: usize = 0;
+
+/// A special token.
+#[napi(object)]
+pub struct SpecialToken {
+    /// Its id.
+    pub id: i32,
+    /// Its text.
+    pub content: String,
+}
+
+/// What is known of a tokenizer without encoding anything.
+#[napi(object, use_nullable = true)]
+pub struct TokenizerInfo {
+    /// Number of tokens, added ones included.
+    pub vocab_size: u32,
+    /// Beginning of sequence.
+    pub bos_token: Option<SpecialToken>,
+    /// End of sequence.
+    pub eos_token: Option<SpecialToken>,
+    /// Padding.
+    pub pad_token: Option<SpecialToken>,
+    /// Source of the Jinja template.
+    pub chat_template: Option<String>,
+    /// SHA-256 of the template, hexadecimal.
+    pub chat_template_hash: Option<String>,
+    /// Whether the template marks assistant text.
+    pub has_generation_tags: bool,
+}
+
+/// Rows of ids, end to end.
+#[napi(object)]
+pub struct EncodedRows {
+    /// All ids.
+    pub ids: Int32Array,
+    /// First id of each row, and the total: `[n + 1]`.
+    pub starts: Int32Array,
+}
+
+/// Conversations as ids, end to end.
+#[napi(object)]
+pub struct EncodedConversations {
+    /// Ids.
+    pub rows: EncodedRows,
+    /// Start and end, in its row, of each range the assistant wrote.
+    pub spans: Int32Array,
+    /// Message of each range.
+    pub turns: Int32Array,
+    /// First range of each row, and the total: `[n + 1]`.
+    pub turn_starts: Int32Array,
+}
+
+/// Pairs as ids, end to end.
+#[napi(object)]
+pub struct EncodedPairs {
+    /// Ids.
+    pub rows: EncodedRows,
+    /// Ids of each row that belong to the prompt.
+    pub prompt_lengths: Int32Array,
+    /// 1 where a prompt's own ids are not a prefix of the joint ids.
+    pub prefix_mismatches: Int32Array,
+}
+
+/// A tokenizer with its chat template.
+#[napi]
+pub struct Tokenizer(Arc<text::Tokenizer>);
+
+/// Reads the tokenizer of a Hugging Face folder or a GGUF file.
+#[napi(catch_unwind, ts_return_type = "Promise<Tokenizer>")]
+pub fn open_tokenizer(env: &Env, path: String) -> napi::Result<Object<'_>> {
+    let work = move || {
+        let path = Path::new(&path);
+        if path.join("tokenizer.json").exists() {
+            return Ok(text::Tokenizer::from_dir(path)?);
+        }
+        read(&ModelFiles::open(path)?.tokenizer)
+    };
+    in_background(env, "loadTokenizer", work, |_, tokenizer| Ok(Tokenizer(Arc::new(tokenizer))))
+}
+
+/// Reads a model's tokenizer from where its files say.
+pub fn read(source: &TokenizerSource) -> Outcome<text::Tokenizer> {
+    Ok(match source {
+        TokenizerSource::Folder(dir) => text::Tokenizer::from_dir(dir)?,
+        TokenizerSource::Gguf(metadata) => text::Tokenizer::from_gguf(of_gguf(metadata))?,
+    })
+}
+
+fn of_gguf(metadata: &GgufTokenizer) -> text::GgufTokenizer {
+    text::GgufTokenizer {
+        model: metadata.model.clone(),
+        pre: metadata.pre.clone(),
+        tokens: metadata.tokens.clone(),
+        token_types: metadata.token_types.clone(),
+        merges: metadata.merges.clone(),
+        bos_token_id: metadata.bos_token_id,
+        eos_token_id: metadata.eos_token_id,
+        unk_token_id: metadata.unk_token_id,
+        pad_token_id: metadata.pad_token_id,
+        add_bos: metadata.add_bos_token,
+        chat_template: metadata.chat_template.clone(),
+    }
+}
+
+impl Tokenizer {
+    /// The binding's object for a tokenizer.
+    pub fn new(tokenizer: Arc<text::Tokenizer>) -> Self {
+        Self(tokenizer)
+    }
+}
+
+#[napi]
+impl Tokenizer {
+    /// What is known without encoding anything.
+    #[napi(getter, catch_unwind)]
+    pub fn info(&self) -> TokenizerInfo {
+        let info = self.0.info();
+        let special = |token: &Option<text::SpecialToken>| {
+            token.as_ref().map(|token| SpecialToken { id: token.id, content: token.content.clone() })
+        };
+        TokenizerInfo {
+            vocab_size: info.vocab_size as u32,
+            bos_token: special(&info.bos),
+            eos_token: special(&info.eos),
+            pad_token: special(&info.pad),
+            chat_template: info.chat_template.clone(),
+            chat_template_hash: info.template_sha256.clone(),
+            has_generation_tags: info.has_generation_tags,
+        }
+    }
+
+    /// Renders and tokenises conversations, each given as JSON text.
+    #[napi(catch_unwind, ts_return_type = "Promise<EncodedConversations>")]
+    pub fn encode_conversations<'env>(
+        &self,
+        env: &'env Env,
+        conversations: Vec<String>,
+        add_generation_prompt: bool,
+    ) -> napi::Result<Object<'env>> {
+        let tokenizer = Arc::clone(&self.0);
+        let work = move || {
+            let parsed = conversations.iter().map(|json| parse(json)).collect::<Outcome<Vec<Value>>>()?;
+            all(tokenizer.encode_conversations(&parsed, add_generation_prompt, ALL_THREADS), "conversations")
+        };
+        in_background(env, "encodeConversations", work, |_, encoded: Vec<Encoded>| Ok(conversations_to_js(&encoded)))
+    }
+
+    /// Tokenises prompt + completion + end of sequence jointly; prompts and completions are equally many.
+    #[napi(catch_unwind, ts_return_type = "Promise<EncodedPairs>")]
+    pub fn encode_pairs<'env>(
+        &self,
+        env: &'env Env,
+        prompts: Vec<String>,
+        completions: Vec<String>,
+    ) -> napi::Result<Object<'env>> {
+        let tokenizer = Arc::clone(&self.0);
+        let work = move || {
+            let pairs: Vec<(String, String)> = prompts.into_iter().zip(completions).collect();
+            all(tokenizer.encode_pairs(&pairs, ALL_THREADS), "pairs")
+        };
+        in_background(env, "encodePairs", work, |_, encoded: Vec<PairEncoded>| {
+            let numbers = |of: fn(&PairEncoded) -> usize| Int32Array::new(encoded.iter().map(|pair| of(pair) as i32).collect());
+            Ok(EncodedPairs {
+                rows: rows_to_js(encoded.iter().map(|pair| pair.ids.as_slice())),
+                prompt_lengths: numbers(|pair| pair.prompt_len),
+                prefix_mismatches: numbers(|pair| usize::from(pair.prefix_mismatch)),
+            })
+        })
+    }
+
+    /// Tokenises plain texts with the special tokens the tokenizer itself adds.
+    #[napi(catch_unwind, ts_return_type = "Promise<EncodedRows>")]
+    pub fn encode_texts<'env>(
+        &self,
+        env: &'env Env,
+        texts: Vec<String>,
+        append_eos: bool,
+    ) -> napi::Result<Object<'env>> {
+        let tokenizer = Arc::clone(&self.0);
+        let work = move || all(tokenizer.encode_texts(&texts, append_eos, ALL_THREADS), "texts");
+        in_background(env, "encodeTexts", work, |_, encoded: Vec<Vec<i32>>| {
+            Ok(rows_to_js(encoded.iter().map(Vec::as_slice)))
+        })
+    }
+
+    /// The text of ids.
+    #[napi(catch_unwind)]
+    pub fn decode(&self, env: Env, ids: Int32ArraySlice<'_>, skip_special_tokens: bool) -> napi::Result<String> {
+        self.0.decode(&ids, skip_special_tokens).map_err(|error| Failure::from(error).into_js(&env))
+    }
+
+    /// The text the chat template gives for a conversation, itself given as JSON text.
+    #[napi(catch_unwind)]
+    pub fn render(&self, env: Env, conversation: String, add_generation_prompt: bool) -> napi::Result<String> {
+        let rendered = parse(&conversation)
+            .and_then(|value| Ok(self.0.render(&value, add_generation_prompt)?))
+            .map_err(|failure| failure.into_js(&env))?;
+        Ok(rendered.text)
+    }
+}
+
+fn parse(json: &str) -> Outcome<Value> {
+    serde_json::from_str(json).map_err(|error| Failure {
+        code: "DATA_INVALID",
+        message: format!("[conversation] expected JSON that nests less than 128 deep, got {error}; simplify the row"),
+    })
+}
+
+/// All results, or the first error with the index of its row where there are several rows.
+fn all<T>(results: Vec<text::Result<T>>, rows: &str) -> Outcome<Vec<T>> {
+    let several = results.len() > 1;
+    let numbered = results.into_iter().enumerate().map(|(index, result)| {
+        result.map_err(|error| match error.message.strip_prefix('[') {
+            Some(rest) if several => Failure { code: error.code, message: format!("[{rows}[{index}]: {rest}") },
+            _ => Failure::from(error),
+        })
+    });
+    numbered.collect()
+}
+
+fn starts(lengths: impl Iterator<Item = usize>) -> Int32Array {
+    let mut total = 0;
+    let ends = lengths.map(|length| {
+        total += length as i32;
+        total
+    });
+    Int32Array::new(std::iter::once(0).chain(ends).collect())
+}
+
+fn rows_to_js<'a>(rows: impl Iterator<Item = &'a [i32]> + Clone) -> EncodedRows {
+    EncodedRows {
+        starts: starts(rows.clone().map(<[i32]>::len)),
+        ids: Int32Array::new(rows.flatten().copied().collect()),
+    }
+}
+
+fn conversations_to_js(encoded: &[Encoded]) -> EncodedConversations {
+    let spans = encoded.iter().flat_map(|row| &row.spans);
+    EncodedConversations {
+        rows: rows_to_js(encoded.iter().map(|row| row.ids.as_slice())),
+        spans: Int32Array::new(spans.flat_map(|(start, end)| [*start as i32, *end as i32]).collect()),
+        turns: Int32Array::new(encoded.iter().flat_map(|row| &row.turns).map(|turn| *turn as i32).collect()),
+        turn_starts: starts(encoded.iter().map(|row| row.turns.len())),
+    }
+}
