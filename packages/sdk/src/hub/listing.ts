@@ -1,0 +1,85 @@
+import { DownloadError } from "@tunesmith/core";
+import { z } from "zod";
+import { get } from "./request.ts";
+
+/** A file of a repository at one commit. */
+export interface RemoteFile {
+  /** Path inside the repository, checked: it cannot leave a folder it is joined to. */
+  path: string;
+  size: number;
+  /** SHA-256 of the content (large files), or its git blob id (SHA-1). Also the name of the file in the cache. */
+  digest: string;
+}
+
+/** A model repository at one commit. */
+export interface Listing {
+  /** Full commit id. */
+  commit: string;
+  files: RemoteFile[];
+}
+
+const sha1 = z.string().regex(/^[0-9a-f]{40}$/u);
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/u);
+const answerSchema = z.object({
+  sha: sha1,
+  siblings: z.array(
+    z.object({
+      rfilename: z.string().refine(isInnerPath, "a path inside the repository"),
+      size: z.int().nonnegative(),
+      blobId: sha1,
+      lfs: z.object({ sha256, size: z.int().nonnegative() }).nullish(),
+    }),
+  ),
+});
+
+/** Relative, with forward slashes, without a step up, an empty part, a drive or a control character. */
+export function isInnerPath(path: string): boolean {
+  return !/[\\:\p{Cc}]/u.test(path) && path.split("/").every((part) => part !== "" && part !== "." && part !== "..");
+}
+
+/** Asks the hub what a repository holds at a branch, tag or commit. */
+export async function listModel(
+  repo: string,
+  revision: string,
+  {
+    endpoint,
+    token,
+    timeout,
+    signal,
+  }: { endpoint: string; token: string | null; timeout: number; signal?: AbortSignal | undefined },
+): Promise<Listing> {
+  const url = `${endpoint}/api/models/${repo}/revision/${encodeURIComponent(revision)}?blobs=true`;
+  const response = await get({ url, token, timeout, signal });
+  if (!response.ok) {
+    await response.body?.cancel();
+    throw refusal(response.status, repo, revision, endpoint, token !== null);
+  }
+  const parsed = answerSchema.safeParse(await response.json().catch(() => null));
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw new DownloadError(
+      `[${repo}] expected a file listing, got one with a bad "${issue?.path.join(".")}" (${issue?.message}); nothing was downloaded`,
+    );
+  }
+  const files = parsed.data.siblings.map(({ rfilename, size, blobId, lfs }) => ({
+    path: rfilename,
+    size: lfs?.size ?? size,
+    digest: lfs?.sha256 ?? blobId,
+  }));
+  return { commit: parsed.data.sha, files };
+}
+
+function refusal(status: number, repo: string, revision: string, endpoint: string, hasToken: boolean): DownloadError {
+  if (status === 401 || status === 403) {
+    const token = hasToken ? "with an account that has access" : "and set HF_TOKEN";
+    return new DownloadError(
+      `[${repo}] expected a public model, got HTTP ${status}: it is private, gated or does not exist; open ${endpoint}/${repo}, accept its terms, ${token}`,
+    );
+  }
+  if (status === 404) {
+    return new DownloadError(
+      `[${repo}] expected a model on the hub with revision "${revision}", got HTTP 404; check the spelling`,
+    );
+  }
+  return new DownloadError(`[${repo}] expected a file listing, got HTTP ${status}; try again later`);
+}

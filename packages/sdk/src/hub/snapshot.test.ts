@@ -1,0 +1,275 @@
+import { createHash } from "node:crypto";
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, writeFile } from "node:fs/promises";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type DownloadOptions, type DownloadProgress, downloadModel } from "./snapshot.ts";
+
+const commit = "0123456789abcdef0123456789abcdef01234567";
+const weights = Buffer.from(Array.from({ length: 200_000 }, (_, i) => (i * 7919) % 251));
+const config = Buffer.from('{"model_type":"llama"}');
+const sha256 = createHash("sha256").update(weights).digest("hex");
+const gitDigest = (content: Buffer) =>
+  createHash("sha1").update(`blob ${content.length}\0`).update(content).digest("hex");
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** A hub on the loopback interface. `weightsHandler` answers for the weights; everything else is answered well. */
+class FakeHub {
+  readonly requests: { url: string; range: string | undefined; authorization: string | undefined }[] = [];
+  listing: unknown = {
+    sha: commit,
+    siblings: [
+      { rfilename: "config.json", size: config.length, blobId: gitDigest(config) },
+      {
+        rfilename: "model.safetensors",
+        size: weights.length,
+        blobId: "a".repeat(40),
+        lfs: { sha256, size: weights.length },
+      },
+      { rfilename: "onnx/model.onnx", size: 5, blobId: "b".repeat(40) },
+    ],
+  };
+  endpoint = "";
+  listingStatus = 200;
+  /** One per request, the last one for all further ones. */
+  weightsHandlers: Handler[] = [serveRange];
+  readonly #server: Server;
+
+  constructor() {
+    this.#server = createServer((request, response) => {
+      const url = request.url as string;
+      this.requests.push({ url, range: request.headers.range, authorization: request.headers.authorization });
+      if (url.startsWith("/api/")) {
+        response
+          .writeHead(this.listingStatus, { "content-type": "application/json" })
+          .end(JSON.stringify(this.listing));
+      } else if (url.endsWith("/config.json")) response.end(config);
+      else {
+        const handler = this.weightsHandlers.length > 1 ? this.weightsHandlers.shift() : this.weightsHandlers[0];
+        handler?.(request, response);
+      }
+    });
+  }
+
+  async listen(): Promise<void> {
+    await new Promise<void>((resolve) => this.#server.listen(0, "127.0.0.1", resolve));
+    this.endpoint = `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  close(): void {
+    this.#server.closeAllConnections();
+    this.#server.close();
+  }
+
+  weightRequests(): FakeHub["requests"] {
+    return this.requests.filter(({ url }) => url.endsWith("model.safetensors"));
+  }
+}
+
+function serveRange(request: IncomingMessage, response: ServerResponse): void {
+  const from = Number(/^bytes=(\d+)-$/u.exec(request.headers.range ?? "")?.[1] ?? 0);
+  if (from > 0) response.writeHead(206, { "content-range": `bytes ${from}-${weights.length - 1}/${weights.length}` });
+  response.end(weights.subarray(from));
+}
+
+/** Promises everything and sends only the first `bytes`, then breaks the connection. */
+const breakAfter =
+  (bytes: number): Handler =>
+  (_, response) => {
+    response.writeHead(200, { "content-length": String(weights.length) });
+    response.write(weights.subarray(0, bytes), () => setTimeout(() => response.destroy(), 20));
+  };
+const status =
+  (code: number): Handler =>
+  (_, response) =>
+    void response.writeHead(code).end("no");
+
+describe("downloadModel", () => {
+  let cacheDir: string;
+  let hub: FakeHub;
+  beforeEach(async () => {
+    cacheDir = await mkdtemp(join(tmpdir(), "tunesmith-hub-"));
+    hub = new FakeHub();
+    await hub.listen();
+  });
+  afterEach(async () => {
+    hub.close();
+    await rm(cacheDir, { recursive: true });
+  });
+
+  const download = (options: DownloadOptions = {}) =>
+    downloadModel("org/name", {
+      cacheDir,
+      endpoint: hub.endpoint,
+      localFilesOnly: false,
+      patience: { stall: 150, retry: 1 },
+      ...options,
+    });
+  const expectWeights = async (snapshot: string) =>
+    expect((await readFile(join(snapshot, "model.safetensors"))).equals(weights)).toBe(true);
+
+  it("lays the cache out as huggingface_hub does and reports progress up to the total", async () => {
+    const seen: DownloadProgress[] = [];
+    const snapshot = await download({ onProgress: (progress) => seen.push(progress) });
+    const folder = join(cacheDir, "models--org--name");
+    expect(snapshot).toBe(join(folder, "snapshots", commit));
+    await expectWeights(snapshot);
+    expect(await readlink(join(snapshot, "model.safetensors"))).toBe(`../../blobs/${sha256}`);
+    expect(await readFile(join(folder, "refs", "main"), "utf8")).toBe(commit);
+    expect((await readdir(join(folder, "blobs"))).sort()).toEqual([gitDigest(config), sha256].sort());
+    expect(await readdir(snapshot)).toEqual(["config.json", "model.safetensors"]);
+    const total = weights.length + config.length;
+    expect(seen.at(-1)).toMatchObject({ loadedBytes: total, totalBytes: total });
+  });
+
+  it("downloads nothing twice and works offline afterwards", async () => {
+    const snapshot = await download();
+    await download();
+    expect(hub.weightRequests()).toHaveLength(1);
+    expect(await download({ localFilesOnly: true })).toBe(snapshot);
+    hub.close();
+    expect(await download()).toBe(snapshot);
+  });
+
+  it("goes on where a broken connection stopped", async () => {
+    hub.weightsHandlers = [breakAfter(80_000), serveRange];
+    await expectWeights(await download());
+    const [first, second] = hub.weightRequests();
+    expect(first?.range).toBeUndefined();
+    expect(Number(/^bytes=(\d+)-$/u.exec(second?.range ?? "")?.[1])).toBeGreaterThan(0);
+  });
+
+  it("goes on where an earlier process stopped", async () => {
+    const blobs = join(cacheDir, "models--org--name", "blobs");
+    await mkdir(blobs, { recursive: true });
+    await writeFile(join(blobs, `${sha256}.tunesmith-partial`), weights.subarray(0, 1000));
+    await writeFile(join(blobs, `${sha256}.tunesmith-lock`), `${hostname()} 999999999`);
+    await expectWeights(await download());
+    expect(hub.weightRequests().map(({ range }) => range)).toEqual(["bytes=1000-"]);
+  });
+
+  it("starts anew when the server ignores Range", async () => {
+    const ignoresRange: Handler = (_, response) => void response.end(weights);
+    hub.weightsHandlers = [breakAfter(50_000), ignoresRange];
+    await expectWeights(await download());
+  });
+
+  it("survives a stall, a reset before the first byte and a busy server", async () => {
+    const stall: Handler = (_, response) => void response.write(weights.subarray(0, 10_000));
+    const reset: Handler = (request) => void request.socket.destroy();
+    hub.weightsHandlers = [stall, reset, status(503), status(429), serveRange];
+    await expectWeights(await download());
+  });
+
+  it("starts anew when the range is refused or another one comes", async () => {
+    const otherRange: Handler = (_, response) =>
+      void response.writeHead(206, { "content-range": `bytes 5-9/${weights.length}` }).end("other");
+    hub.weightsHandlers = [breakAfter(50_000), status(416), breakAfter(50_000), otherRange, serveRange];
+    await expectWeights(await download());
+  });
+
+  it("refuses wrong bytes of the right size, and keeps none of them", async () => {
+    hub.weightsHandlers = [(_, response) => void response.end(Buffer.alloc(weights.length))];
+    await expect(download()).rejects.toMatchObject({
+      code: "DOWNLOAD_FAILED",
+      message: expect.stringContaining("checksum"),
+    });
+    expect(hub.weightRequests()).toHaveLength(2);
+    expect(await readdir(join(cacheDir, "models--org--name", "blobs"))).toEqual([gitDigest(config)]);
+    await expect(stat(join(cacheDir, "models--org--name", "snapshots"))).rejects.toThrow();
+  });
+
+  it("refuses more bytes than promised and gives up on a server that never completes", async () => {
+    hub.weightsHandlers = [(_, response) => void response.end(Buffer.concat([weights, weights]))];
+    await expect(download()).rejects.toMatchObject({
+      code: "DOWNLOAD_FAILED",
+      message: expect.stringContaining("more than"),
+    });
+    hub.weightsHandlers = [status(500)];
+    await expect(download()).rejects.toMatchObject({
+      code: "DOWNLOAD_FAILED",
+      message: expect.stringContaining("HTTP 500"),
+    });
+  });
+
+  it("sends the token to the hub and to no host that it redirects to", async () => {
+    const store = new FakeHub();
+    await store.listen();
+    hub.weightsHandlers = [
+      (_, response) => void response.writeHead(302, { location: `${store.endpoint}/signed/model.safetensors` }).end(),
+    ];
+    await expectWeights(await download({ token: "hf_secret" }));
+    store.close();
+    expect(new Set(hub.requests.map(({ authorization }) => authorization))).toEqual(new Set(["Bearer hf_secret"]));
+    expect(store.requests.map(({ authorization }) => authorization)).toEqual([undefined]);
+  });
+
+  it("stops on endless redirects", async () => {
+    hub.weightsHandlers = [(request, response) => void response.writeHead(302, { location: request.url }).end()];
+    await expect(download()).rejects.toMatchObject({ message: expect.stringContaining("redirects") });
+  });
+
+  it.each(["../../evil.safetensors", "/etc/passwd", "a\\..\\b", "C:evil", "a//b", "./config.json"])(
+    "refuses a listing with the path %s",
+    async (rfilename) => {
+      hub.listing = { sha: commit, siblings: [{ rfilename, size: 1, blobId: "c".repeat(40) }] };
+      await expect(download()).rejects.toMatchObject({
+        code: "DOWNLOAD_FAILED",
+        message: expect.stringContaining("nothing was downloaded"),
+      });
+      expect(await readdir(cacheDir)).toEqual([]);
+    },
+  );
+
+  it("says what to do about a gated model, an unknown one and one without weights", async () => {
+    hub.listingStatus = 401;
+    await expect(download()).rejects.toMatchObject({ message: expect.stringContaining("HF_TOKEN") });
+    hub.listingStatus = 404;
+    await expect(download()).rejects.toMatchObject({ message: expect.stringContaining("check the spelling") });
+    hub.listingStatus = 200;
+    hub.listing = { sha: commit, siblings: [] };
+    await expect(download()).rejects.toMatchObject({ message: expect.stringContaining("GGUF") });
+    await expect(downloadModel("a/../b", { cacheDir })).rejects.toMatchObject({ code: "DOWNLOAD_FAILED" });
+    await expect(download({ revision: "../../x" })).rejects.toMatchObject({ code: "DOWNLOAD_FAILED" });
+  });
+
+  it("gives up on a silent hub after the connect timeout", async () => {
+    const silent = createServer(() => {});
+    await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+    const endpoint = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+    const start = performance.now();
+    await expect(download({ endpoint, connectTimeout: 100 })).rejects.toMatchObject({
+      message: expect.stringContaining("none within 0.1 s"),
+    });
+    expect(performance.now() - start).toBeLessThan(2_000);
+    silent.closeAllConnections();
+    silent.close();
+  });
+
+  it("names what is missing when offline", async () => {
+    await expect(download({ localFilesOnly: true })).rejects.toMatchObject({
+      message: expect.stringContaining("config.json, model.safetensors"),
+    });
+    expect(hub.requests).toEqual([]);
+  });
+
+  it("keeps what has arrived when it is aborted", async () => {
+    hub.weightsHandlers = [(_, response) => void response.write(weights.subarray(0, 5_000))];
+    const controller = new AbortController();
+    const onProgress = ({ file }: DownloadProgress) => file === "model.safetensors" && controller.abort();
+    await expect(download({ signal: controller.signal, onProgress })).rejects.toMatchObject({
+      name: "AbortError",
+      code: "ABORTED",
+    });
+    expect((await stat(join(cacheDir, "models--org--name", "blobs", `${sha256}.tunesmith-partial`))).size).toBe(5_000);
+  });
+
+  it("shares one transfer between two downloads at once", async () => {
+    const [first, second] = await Promise.all([download(), download()]);
+    expect(second).toBe(first);
+    expect(hub.weightRequests()).toHaveLength(1);
+  });
+});
