@@ -1,0 +1,13 @@
+import { chatTemplates } from "./cases/chat-templates.ts";
+import { schedules } from "./cases/schedules.ts";
+import { smollm2 } from "./cases/smollm2.ts";
+import { trlSft } from "./cases/trl-sft.ts";
+import { unsupportedFeatures } from "./cases/unsupported.ts";
+import type { Outcome } from "./outcome.ts";
+
+/** Every golden that goes through the TypeScript packages, one group after the other. */
+export async function* typescriptCases(root: string, smollm2Path: string | null): AsyncGenerator<Outcome> {
+  for (const group of [schedules, chatTemplates, trlSft, (dir: string) => smollm2(dir, smollm2Path), unsupportedFeatures]) {
+    yield* await group(root);
+  }
+}
