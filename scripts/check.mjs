@@ -3,15 +3,21 @@ import { build } from "./lib/build.mjs";
 import { setup } from "./lib/setup.mjs";
 import { bin, green, hostTriple, red, run, runNode, seconds } from "./lib/shell.mjs";
 
+/** @typedef {[name: string, start: () => Promise<{ code: number, output: string }>]} Check */
+
 const fix = process.argv.includes("--fix");
 const lint = ["clippy", "--workspace", "--all-targets", "--release", "--locked"];
 
-/** @type {[string, () => Promise<{ code: number, output: string }>][]} */
+/** @type {Check} */
+const generate = ["generate", () => runNode(bin.tsx, ["scripts/generate.ts"])];
+
+/** @type {Check[]} */
 const checks = [
   ["rustfmt", () => run("cargo", ["fmt", "--all", ...(fix ? [] : ["--check"])])],
   ["biome", () => runNode(bin.biome, ["check", ...(fix ? ["--write"] : []), "--error-on-warnings"])],
   // The same target and profile as the build: nothing is compiled a third time in another folder.
   ["clippy", () => run("cargo", [...lint, "--target", hostTriple(), "--", "-D", "warnings"])],
+  ...(fix ? [generate] : []),
   // The types of packages/native are made with the binding.
   ["binding", async () => ({ code: await build({ tasks: ["build:binding"], quiet: true }), output: "" })],
   ["types", () => runNode(bin.tsc, ["-p", "tsconfig.json"])],

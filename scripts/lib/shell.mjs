@@ -25,6 +25,7 @@ export const bin = {
   turbo: ["node_modules/turbo/bin/turbo"],
   vitest: ["node_modules/vitest/vitest.mjs"],
   biome: ["node_modules/@biomejs/biome/bin/biome"],
+  tsx: ["node_modules/tsx/dist/cli.mjs"],
   tsc: ["node_modules/typescript/bin/tsc"],
 };
 

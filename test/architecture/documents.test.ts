@@ -34,10 +34,9 @@ const papersPointToFiles: Rule = (tree) => {
 
 const commandsExist: Rule = (tree) => {
   const { scripts } = JSON.parse(tree.text("package.json")) as { scripts: Record<string, string> };
-  const builtIn = new Set(["ci", "install", "i"]);
   return documents(tree).flatMap((path) =>
-    [...tree.text(path).matchAll(/\bnpm (?:run )?([a-z][\w:-]*)/g)]
-      .filter(([command, name = ""]) => !(name in scripts) && (command.startsWith("npm run") || !builtIn.has(name)))
+    [...tree.text(path).matchAll(/\bnpm (?:run (?:--silent )?([a-z][\w-]*(?::\w+)*)|(test)\b)/g)]
+      .filter(([, script = "", test = ""]) => !((script || test) in scripts))
       .map(([command]) => `${path}: \`${command}\` is no script of package.json`),
   );
 };

@@ -1,0 +1,23 @@
+// Generated files equal a fresh generation.
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { firstSentence, generated } from "../../scripts/generate.ts";
+import { root } from "./tree.ts";
+
+test("generated files equal a fresh generation; `npm run generate` makes them so", () => {
+  const stale = generated().filter(({ path, text }) => {
+    return !existsSync(join(root, path)) || readFileSync(join(root, path), "utf8") !== text;
+  });
+  expect(stale.map(({ path }) => path)).toEqual([]);
+});
+
+test("a file's first sentence is its header's, else that of its first documentation comment", () => {
+  expect(firstSentence("a.rs", "//! `rope`: rotary\n//! embedding. More.\n\nuse x;\n")).toBe(
+    "`rope`: rotary embedding.",
+  );
+  expect(firstSentence("a.ts", '// Reads rows.\nimport "x";\n')).toBe("Reads rows.");
+  expect(firstSentence("a.ts", 'import "x";\n\n/**\n * One row.\n * Two.\n */\n')).toBe("One row.");
+  expect(firstSentence("a.py", '#!/usr/bin/env python\n"""Trains a model.\n\nMore.\n"""\n')).toBe("Trains a model.");
+  expect(firstSentence("index.ts", 'export * from "./a.ts";\n')).toBeUndefined();
+});
