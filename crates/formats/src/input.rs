@@ -97,3 +97,24 @@ impl MappedFile {
         &self.map
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_empty_and_irregular_files_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        fs::write(&path, b"12345").unwrap();
+        assert_eq!(read_limited(&path, 5).unwrap(), b"12345");
+        let error = read_limited(&path, 4).unwrap_err();
+        assert_eq!(error.code, Code::FileInvalid);
+        assert!(error.message.contains("at most 4 bytes, got 5"), "{error}");
+        assert_eq!(MappedFile::open(&path).unwrap().bytes(), b"12345");
+        fs::write(&path, b"").unwrap();
+        assert_eq!(MappedFile::open(&path).unwrap_err().code, Code::FileInvalid);
+        assert_eq!(MappedFile::open(dir.path()).unwrap_err().code, Code::FileInvalid);
+        assert_eq!(MappedFile::open(&dir.path().join("b")).unwrap_err().code, Code::FileMissing);
+    }
+}

@@ -46,7 +46,11 @@ impl Manifest {
                 return Err(damaged(&path, "expected only files with plain names, got something else; remove it"));
             };
             if name != FILE_NAME {
-                let file = File::open(&path).map_err(|error| io_error(&path, "open this file", &error))?;
+                // Windows syncs only what is open for writing.
+                let file = File::options()
+                    .write(true)
+                    .open(&path)
+                    .map_err(|error| io_error(&path, "open this file", &error))?;
                 file.sync_all().map_err(|error| io_error(&path, "sync this file", &error))?;
                 files.insert(name, measure(&path)?);
             }

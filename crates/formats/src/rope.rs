@@ -150,16 +150,31 @@ impl RopeObject<'_> {
         if low >= high {
             return Err(self.invalid(&format!("low_freq_factor below high_freq_factor, got {low} and {high}")));
         }
-        let original = self.required("original_max_position_embeddings")?;
-        if original.fract() != 0.0 || original >= f64::from(i32::MAX) {
-            return Err(self.invalid(&format!("a whole original_max_position_embeddings, got {original}")));
-        }
+        let original = self.original_length()?;
         Ok(RopeScaling::Llama3 {
             factor: self.factor()?,
             low_freq_factor: low,
             high_freq_factor: high,
-            original_max_position_embeddings: original as usize,
+            original_max_position_embeddings: original,
         })
+    }
+
+    /// Length of the original training: beside the other parameters, at the top level, or, as transformers 5 has it, the
+    /// longest context where neither is written.
+    fn original_length(&self) -> Result<usize> {
+        let key = "original_max_position_embeddings";
+        let size = |value: f64| value.fract() == 0.0 && value < f64::from(i32::MAX);
+        let inside = match self.positive(key)? {
+            Some(length) if !size(length) => return Err(self.invalid(&format!("a whole `{key}`, got {length}"))),
+            length => length.map(|length| length as usize),
+        };
+        match (inside, self.config.optional_size(key)?) {
+            (Some(inside), Some(outside)) if inside != outside => {
+                Err(self.invalid(&format!("the `{key}` of the top level, {outside}, got {inside}")))
+            }
+            (Some(length), _) | (None, Some(length)) => Ok(length),
+            (None, None) => self.config.size("max_position_embeddings"),
+        }
     }
 
     /// `rope_type`, or its older name `type`; both may be written if they agree.
@@ -260,6 +275,8 @@ mod tests {
             map
         };
         let new = scaling(json!({ "rope_type": "llama3", "rope_theta": 500_000.0 }));
+        let mut unstated = new.clone();
+        unstated["original_max_position_embeddings"] = Value::Null;
         let old = scaling(json!({ "type": "llama3" }));
         let both_types = scaling(json!({ "type": "llama3", "rope_type": "llama3" }));
         for value in [
@@ -267,6 +284,8 @@ mod tests {
             json!({ "rope_theta": 500_000, "rope_scaling": old }),
             json!({ "rope_theta": 500_000.0, "rope_scaling": both_types }),
             json!({ "rope_parameters": new, "rope_theta": 500_000.0, "rope_scaling": old }),
+            json!({ "rope_parameters": unstated, "max_position_embeddings": 8192 }),
+            json!({ "rope_parameters": unstated, "original_max_position_embeddings": 8192, "max_position_embeddings": 9 }),
         ] {
             assert_eq!(rope(value).unwrap(), expected);
         }
@@ -323,6 +342,7 @@ mod tests {
             json!({ "rope_scaling": { "type": "linear" } }),
             llama3(json!(4.0), json!(64)),
             llama3(json!(1.0), json!(64.5)),
+            llama3(json!(1.0), json!(null)),
             llama3(json!(-1.0), json!(64)),
         ] {
             assert_eq!(code(value.clone()), Code::ConfigInvalid, "{value}");

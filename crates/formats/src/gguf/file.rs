@@ -116,7 +116,9 @@ fn read_preamble(path: &Path, cursor: &mut Cursor<'_>) -> Result<(usize, usize)>
     if &magic != b"GGUF" {
         return Err(invalid(
             path,
-            format!("expected a GGUF file, got one that begins with {magic:?}; give a .gguf file"),
+            format!(
+                "expected a GGUF file, got one that begins with {magic:?}; give a .gguf file or the folder of a model"
+            ),
         ));
     }
     let version = cursor.u32()?;
