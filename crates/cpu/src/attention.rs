@@ -12,7 +12,7 @@ use crate::operand::{Left, Right};
 use crate::product::{Mode, Product};
 use crate::shared::SharedMatrix;
 use crate::simd::{Kernel, Simd};
-use crate::transpose::transpose;
+use crate::transpose::Transpose;
 use crate::{Cpu, check, scratch};
 
 /// Queries of one block: four register tiles.
@@ -168,8 +168,8 @@ impl Forward<'_> {
         let key_place = ((sequence.key + keys.start) * kv_heads + kv) * h;
         scratch::with((h + block.len()) * stride, |memory| {
             let (packed, scores) = memory.split_at_mut(h * stride);
-            let k = Right::new(&self.k[key_place..], kv_heads * h);
-            transpose(k, keys.len(), h, 1.0, packed, stride, stride);
+            let source = Right::new(&self.k[key_place..], kv_heads * h);
+            cpu.isa.run(Transpose { source, rows: keys.len(), columns: h, target: packed, stride, width: stride });
             for head in kv * group..(kv + 1) * group {
                 let first = sequence.query + block.start;
                 cpu.isa.run(Product {

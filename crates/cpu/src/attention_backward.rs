@@ -10,7 +10,7 @@ use crate::operand::{Left, Right};
 use crate::product::{Mode, Product};
 use crate::shared::{SharedMatrix, Target};
 use crate::simd::{Kernel, Simd};
-use crate::transpose::transpose;
+use crate::transpose::Transpose;
 use crate::{Cpu, scratch};
 
 /// Checked arguments of a call.
@@ -110,7 +110,7 @@ impl Input<'_> {
             let (p, ds) = scores.split_at_mut(QUERIES * stride);
             for (source, packed) in [(self.k, &mut *k_packed), (self.v, &mut *v_packed)] {
                 let source = Right::new(&source[key_place..], narrow);
-                transpose(source, length, h, 1.0, packed, stride, stride);
+                cpu.isa.run(Transpose { source, rows: length, columns: h, target: packed, stride, width: stride });
             }
             for block in sequence.blocks() {
                 let keys = sequence.reach_of_block(&block, window);

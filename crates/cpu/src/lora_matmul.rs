@@ -7,7 +7,7 @@ use crate::memory::Buffer;
 use crate::operand::{Left, Right};
 use crate::product::{Mode, Product};
 use crate::shared::{SharedMatrix, Target};
-use crate::transpose::transpose;
+use crate::transpose::Transpose;
 use crate::weight::{Operand, PANEL, Weight};
 use crate::{Cpu, check, scratch};
 
@@ -132,7 +132,14 @@ impl LoraMatmul for Cpu {
         let xa = check::floats_mut(op, "xa", xa, m * r)?;
         let y = check::floats_mut(op, "y", y, m * n)?;
         scratch::with(k * r, |packed| {
-            transpose(Right::new(a, k), r, k, 1.0, packed, r, r);
+            self.isa.run(Transpose {
+                source: Right::new(a, k),
+                rows: r,
+                columns: k,
+                target: packed,
+                stride: r,
+                width: r,
+            });
             self.to_rank((m, r, k), x, Right::new(packed, r), 1.0, xa)
         })?;
         let tail = Tail {
@@ -141,7 +148,8 @@ impl LoraMatmul for Cpu {
             pack: |p: usize, packed: &mut [f32]| {
                 let rows = PANEL.min(n - p * PANEL);
                 let source = Right::new(&b[p * PANEL * r..], r);
-                transpose(source, rows, r, scale, packed, PANEL, PANEL);
+                self.isa.run(Transpose { source, rows, columns: r, target: packed, stride: PANEL, width: PANEL });
+                packed.iter_mut().for_each(|v| *v *= scale);
             },
         };
         self.forward_tiles(shape, x, w, bias, Some(&tail), y)

@@ -77,7 +77,7 @@ impl Cpu {
                         n: width,
                         k: end - first,
                         left: Left::rows(&x[rows.start * k + first..], k),
-                        right: w.panel(p, first, end, scratch),
+                        right: w.panel(self.isa, p, first, end, scratch),
                         target: target.reborrow(),
                         mode,
                     });
@@ -115,7 +115,7 @@ impl Cpu {
                         n: width,
                         k: end - first,
                         left: Left::rows(&dy[rows.start * n + first..], n),
-                        right: w.columns(g, first, end, scratch),
+                        right: w.columns(self.isa, g, first, end, scratch),
                         target: target.reborrow(),
                         mode,
                     });

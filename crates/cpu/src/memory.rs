@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytemuck::{Pod, Zeroable};
+use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use half::{bf16, f16};
 use tunesmith_ops::{Code, DType, Error, Host, Memory, MemoryStats, Result, View, ViewMut};
 
@@ -161,8 +162,8 @@ impl Memory for Cpu {
         let range = source.start..source.start + source.len;
         match source.buffer.elements() {
             Elements::F32(v) => target.copy_from_slice(&v[range]),
-            Elements::F16(v) => widen(&v[range], target, |x| f16::from_bits(x).to_f32()),
-            Elements::Bf16(v) => widen(&v[range], target, |x| bf16::from_bits(x).to_f32()),
+            Elements::F16(v) => v[range].reinterpret_cast::<f16>().convert_to_f32_slice(target),
+            Elements::Bf16(v) => v[range].reinterpret_cast::<bf16>().convert_to_f32_slice(target),
             Elements::I32(_) => return Err(Error::argument("read", "a floating-point window", "int32")),
         }
         Ok(())
@@ -189,11 +190,5 @@ impl Memory for Cpu {
 
     fn memory_stats(&self) -> MemoryStats {
         self.tracker.stats()
-    }
-}
-
-fn widen(source: &[u16], target: &mut [f32], value: impl Fn(u16) -> f32) {
-    for (t, &s) in target.iter_mut().zip(source) {
-        *t = value(s);
     }
 }

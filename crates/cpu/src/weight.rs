@@ -1,12 +1,14 @@
 //! Frozen weights in panels, and the two shapes in which products read a matrix.
 
+use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use half::{bf16, f16};
 use tunesmith_ops::{Error, Host, Matrix, Result, Storage};
 
 use crate::memory::{Block, Buffer};
 use crate::operand::Right;
-use crate::transpose::transpose;
-use crate::{Cpu, check};
+use crate::simd::{Isa, Kernel, Simd};
+use crate::transpose::Transpose;
+use crate::{Cpu, check, scratch};
 
 /// Out features of a panel: two AVX-512 vectors.
 pub(crate) const PANEL: usize = 32;
@@ -24,6 +26,9 @@ impl std::fmt::Debug for Weight {
         write!(f, "Weight({} × {}, {:?})", self.n, self.k, self.storage)
     }
 }
+
+/// Steps of `k` that are turned at a time when a weight is taken.
+const FILL: usize = 256;
 
 /// A weight matrix as products read it, whatever its storage.
 #[derive(Clone, Copy)]
@@ -57,13 +62,15 @@ impl Weight {
         match storage {
             Storage::F32 => {
                 let panels = weight.block.as_mut_slice::<f32>(padded).chunks_exact_mut(panel);
-                cpu.pool.each(panels, |p, target| fill(host, n, k, p, target, |x| x))?;
+                let keep = |run: &[f32], target: &mut [f32]| target.copy_from_slice(run);
+                cpu.pool.each(panels, |p, target| fill(cpu.isa, host, (n, k), p, target, keep))?;
             }
             Storage::Bf16 => {
                 let panels = weight.block.as_mut_slice::<u16>(padded).chunks_exact_mut(panel);
-                cpu.pool.each(panels, |p, target| {
-                    fill(host, n, k, p, target, |x| bf16::from_f32(x).to_bits());
-                })?;
+                let keep = |run: &[f32], target: &mut [u16]| {
+                    target.reinterpret_cast_mut::<bf16>().convert_from_f32_slice(run);
+                };
+                cpu.pool.each(panels, |p, target| fill(cpu.isa, host, (n, k), p, target, keep))?;
             }
         }
         Ok(weight)
@@ -89,18 +96,40 @@ fn size(storage: Storage) -> usize {
     }
 }
 
-/// Writes panel `p` from the rows of the host.
-fn fill<T>(host: Host<'_>, n: usize, k: usize, p: usize, target: &mut [T], value: impl Fn(f32) -> T) {
-    for (lane, r) in (p * PANEL..n.min((p + 1) * PANEL)).enumerate() {
-        let range = r * k..(r + 1) * k;
-        let places = target[lane..].iter_mut().step_by(PANEL);
-        match host {
-            Host::F32(v) => places.zip(&v[range]).for_each(|(t, &x)| *t = value(x)),
-            Host::F16(v) => places.zip(&v[range]).for_each(|(t, &x)| *t = value(f16::from_bits(x).to_f32())),
-            Host::Bf16(v) => places.zip(&v[range]).for_each(|(t, &x)| *t = value(bf16::from_bits(x).to_f32())),
-            Host::I32(_) => {}
+/// Writes panel `p` of a host matrix, a few steps of `k` at a time; `keep` takes a run of elements into the storage.
+fn fill<T>(
+    isa: Isa,
+    host: Host<'_>,
+    (n, k): (usize, usize),
+    p: usize,
+    target: &mut [T],
+    keep: impl Fn(&[f32], &mut [T]),
+) {
+    let rows = p * PANEL..n.min((p + 1) * PANEL);
+    scratch::with(2 * PANEL * FILL, |memory| {
+        let (wide, turned) = memory.split_at_mut(PANEL * FILL);
+        for (first, target) in (0..k).step_by(FILL).zip(target.chunks_mut(PANEL * FILL)) {
+            let columns = FILL.min(k - first);
+            for (row, r) in wide.chunks_exact_mut(FILL).zip(rows.clone()) {
+                let range = r * k + first..r * k + first + columns;
+                match host {
+                    Host::F32(v) => row[..columns].copy_from_slice(&v[range]),
+                    Host::F16(v) => v[range].reinterpret_cast::<f16>().convert_to_f32_slice(&mut row[..columns]),
+                    Host::Bf16(v) => v[range].reinterpret_cast::<bf16>().convert_to_f32_slice(&mut row[..columns]),
+                    Host::I32(_) => {}
+                }
+            }
+            isa.run(Transpose {
+                source: Right::new(wide, FILL),
+                rows: rows.len(),
+                columns,
+                target: turned,
+                stride: PANEL,
+                width: PANEL,
+            });
+            keep(&turned[..columns * PANEL], target);
         }
-    }
+    });
 }
 
 impl<'a> Operand<'a> {
@@ -116,7 +145,7 @@ impl<'a> Operand<'a> {
     }
 
     /// Panel `p`, steps `first .. end` of `k`, as `[end − first][32]`; `scratch` has room for it.
-    pub(crate) fn panel<'s>(&self, p: usize, first: usize, end: usize, scratch: &'s mut [f32]) -> Right<'s>
+    pub(crate) fn panel<'s>(&self, isa: Isa, p: usize, first: usize, end: usize, scratch: &'s mut [f32]) -> Right<'s>
     where
         'a: 's,
     {
@@ -125,13 +154,13 @@ impl<'a> Operand<'a> {
             Source::Panels(data) => Right::new(&data[range], PANEL),
             Source::Bf16Panels(data) => {
                 let target = &mut scratch[..(end - first) * PANEL];
-                widen(&data[range], target);
+                isa.run(Widen { source: &data[range], target });
                 Right::new(target, PANEL)
             }
             Source::Rows(data) => {
                 let rows = PANEL.min(self.n - p * PANEL);
                 let source = Right::new(&data[p * PANEL * self.k + first..], self.k);
-                transpose(source, rows, end - first, 1.0, scratch, PANEL, PANEL);
+                isa.run(Transpose { source, rows, columns: end - first, target: scratch, stride: PANEL, width: PANEL });
                 Right::new(scratch, PANEL)
             }
         }
@@ -139,7 +168,14 @@ impl<'a> Operand<'a> {
 
     /// Columns `32 g .. 32 g + 32` of the rows `first .. end` as `[end − first][32]`, columns beyond `k` zero.
     /// `first` is a multiple of 32; `scratch` has room for the rows rounded up to 32.
-    pub(crate) fn columns<'s>(&self, g: usize, first: usize, end: usize, scratch: &'s mut [f32]) -> Right<'s> {
+    pub(crate) fn columns<'s>(
+        &self,
+        isa: Isa,
+        g: usize,
+        first: usize,
+        end: usize,
+        scratch: &'s mut [f32],
+    ) -> Right<'s> {
         let live = PANEL.min(self.k - g * PANEL);
         if let Source::Rows(data) = self.source {
             for (row, r) in scratch.chunks_exact_mut(PANEL).zip(first..end) {
@@ -156,11 +192,12 @@ impl<'a> Operand<'a> {
             let square = match self.source {
                 Source::Panels(data) | Source::Rows(data) => &data[range],
                 Source::Bf16Panels(data) => {
-                    widen(&data[range], &mut wide);
+                    isa.run(Widen { source: &data[range], target: &mut wide });
                     &wide[..live * PANEL]
                 }
             };
-            transpose(Right::new(square, PANEL), live, PANEL, 1.0, block, PANEL, PANEL);
+            let source = Right::new(square, PANEL);
+            isa.run(Transpose { source, rows: live, columns: PANEL, target: block, stride: PANEL, width: PANEL });
         }
         Right::new(scratch, PANEL)
     }
@@ -183,8 +220,19 @@ impl<'a> Operand<'a> {
     }
 }
 
-fn widen(source: &[u16], target: &mut [f32]) {
-    for (t, &x) in target.iter_mut().zip(source) {
-        *t = f32::from_bits(u32::from(x) << 16);
+/// bfloat16 bit patterns to binary32.
+struct Widen<'a> {
+    source: &'a [u16],
+    target: &'a mut [f32],
+}
+
+impl Kernel for Widen<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        for (t, &x) in self.target.iter_mut().zip(self.source) {
+            *t = f32::from_bits(u32::from(x) << 16);
+        }
     }
 }

@@ -3,8 +3,8 @@
 use std::arch::x86_64::{
     __m256, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm256_add_epi32, _mm256_add_ps, _mm256_castsi256_ps,
     _mm256_cvtps_epi32, _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps,
-    _mm256_round_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_slli_epi32, _mm256_sqrt_ps, _mm256_storeu_ps,
-    _mm256_sub_ps,
+    _mm256_permute2f128_ps, _mm256_round_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_shuffle_ps, _mm256_slli_epi32,
+    _mm256_sqrt_ps, _mm256_storeu_ps, _mm256_sub_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps,
 };
 
 use super::{Kernel, Simd};
@@ -76,6 +76,35 @@ impl Simd for Avx2 {
             let biased = _mm256_add_epi32(_mm256_cvtps_epi32(a), _mm256_set1_epi32(127));
             _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
         };
+    }
+    #[inline(always)]
+    unsafe fn transpose(self, source: *const f32, source_stride: usize, target: *mut f32, target_stride: usize) {
+        // SAFETY: inside both squares by the caller's promise; `self` is proof of the instruction set.
+        unsafe {
+            let mut rows = [self.splat(0.0); 8];
+            for (r, row) in rows.iter_mut().enumerate() {
+                *row = self.load_at(source.add(r * source_stride));
+            }
+            // Pairs of rows interleave by one element, then by two; the halves of each vector stay where they are.
+            let mut pairs = rows;
+            for r in 0..4 {
+                pairs[2 * r] = _mm256_unpacklo_ps(rows[2 * r], rows[2 * r + 1]);
+                pairs[2 * r + 1] = _mm256_unpackhi_ps(rows[2 * r], rows[2 * r + 1]);
+            }
+            for q in 0..2 {
+                for h in 0..2 {
+                    let (a, b) = (pairs[4 * q + h], pairs[4 * q + h + 2]);
+                    rows[4 * q + 2 * h] = _mm256_shuffle_ps::<0b01_00_01_00>(a, b);
+                    rows[4 * q + 2 * h + 1] = _mm256_shuffle_ps::<0b11_10_11_10>(a, b);
+                }
+            }
+            for c in 0..4 {
+                let low = _mm256_permute2f128_ps::<0x20>(rows[c], rows[c + 4]);
+                let high = _mm256_permute2f128_ps::<0x31>(rows[c], rows[c + 4]);
+                self.store_at(target.add(c * target_stride), low);
+                self.store_at(target.add((c + 4) * target_stride), high);
+            }
+        }
     }
     #[inline(always)]
     fn sum(self, a: __m256) -> f32 {

@@ -4,7 +4,8 @@ use std::arch::x86_64::{
     __m512, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm512_add_epi32, _mm512_add_ps, _mm512_castsi512_ps,
     _mm512_cvtps_epi32, _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps,
     _mm512_reduce_add_ps, _mm512_reduce_max_ps, _mm512_roundscale_ps, _mm512_set1_epi32, _mm512_set1_ps,
-    _mm512_slli_epi32, _mm512_sqrt_ps, _mm512_storeu_ps, _mm512_sub_ps,
+    _mm512_shuffle_f32x4, _mm512_shuffle_ps, _mm512_slli_epi32, _mm512_sqrt_ps, _mm512_storeu_ps, _mm512_sub_ps,
+    _mm512_unpackhi_ps, _mm512_unpacklo_ps,
 };
 
 use super::{Kernel, Simd};
@@ -66,6 +67,45 @@ impl Simd for Avx512 {
             let biased = _mm512_add_epi32(_mm512_cvtps_epi32(a), _mm512_set1_epi32(127));
             _mm512_castsi512_ps(_mm512_slli_epi32::<23>(biased))
         };
+    }
+    #[inline(always)]
+    unsafe fn transpose(self, source: *const f32, source_stride: usize, target: *mut f32, target_stride: usize) {
+        // SAFETY: inside both squares by the caller's promise; `self` is proof of the instruction set.
+        unsafe {
+            let mut rows = [self.splat(0.0); 16];
+            for (r, row) in rows.iter_mut().enumerate() {
+                *row = self.load_at(source.add(r * source_stride));
+            }
+            // Pairs of rows interleave by one element, then by two; the quarters of each vector stay where they are.
+            let mut pairs = rows;
+            for r in 0..8 {
+                pairs[2 * r] = _mm512_unpacklo_ps(rows[2 * r], rows[2 * r + 1]);
+                pairs[2 * r + 1] = _mm512_unpackhi_ps(rows[2 * r], rows[2 * r + 1]);
+            }
+            for q in 0..4 {
+                for h in 0..2 {
+                    let (a, b) = (pairs[4 * q + h], pairs[4 * q + h + 2]);
+                    rows[4 * q + 2 * h] = _mm512_shuffle_ps::<0b01_00_01_00>(a, b);
+                    rows[4 * q + 2 * h + 1] = _mm512_shuffle_ps::<0b11_10_11_10>(a, b);
+                }
+            }
+            // `rows[4 q + c]` now holds column `c` of each quarter for rows `4 q ..`; the quarters trade places.
+            for c in 0..4 {
+                let even = _mm512_shuffle_f32x4::<0b10_00_10_00>(rows[c], rows[c + 4]);
+                let odd = _mm512_shuffle_f32x4::<0b11_01_11_01>(rows[c], rows[c + 4]);
+                let even_below = _mm512_shuffle_f32x4::<0b10_00_10_00>(rows[c + 8], rows[c + 12]);
+                let odd_below = _mm512_shuffle_f32x4::<0b11_01_11_01>(rows[c + 8], rows[c + 12]);
+                let columns = [
+                    _mm512_shuffle_f32x4::<0b10_00_10_00>(even, even_below),
+                    _mm512_shuffle_f32x4::<0b10_00_10_00>(odd, odd_below),
+                    _mm512_shuffle_f32x4::<0b11_01_11_01>(even, even_below),
+                    _mm512_shuffle_f32x4::<0b11_01_11_01>(odd, odd_below),
+                ];
+                for (quarter, column) in columns.into_iter().enumerate() {
+                    self.store_at(target.add((4 * quarter + c) * target_stride), column);
+                }
+            }
+        }
     }
     #[inline(always)]
     fn sum(self, a: __m512) -> f32 {

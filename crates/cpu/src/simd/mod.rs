@@ -116,6 +116,11 @@ pub(crate) trait Simd: Copy {
     fn round(self, a: Self::V) -> Self::V;
     /// `2^a` for integral `a` in −126 … 127.
     fn power_of_two(self, a: Self::V) -> Self::V;
+    /// Transposes a square of `LANES` rows.
+    ///
+    /// # Safety
+    /// `LANES` rows of `LANES` elements must be readable at `source` and writable at `target`, the strides apart.
+    unsafe fn transpose(self, source: *const f32, source_stride: usize, target: *mut f32, target_stride: usize);
     /// Sum of the lanes in a fixed order.
     fn sum(self, a: Self::V) -> f32;
     /// Largest lane.

@@ -80,6 +80,15 @@ impl Simd for Portable {
         a.map(|x| f32::from_bits(((x as i32 + 127) as u32) << 23))
     }
     #[inline(always)]
+    unsafe fn transpose(self, source: *const f32, source_stride: usize, target: *mut f32, target_stride: usize) {
+        for r in 0..Self::LANES {
+            for c in 0..Self::LANES {
+                // SAFETY: inside both squares by the caller's promise.
+                unsafe { *target.add(c * target_stride + r) = *source.add(r * source_stride + c) };
+            }
+        }
+    }
+    #[inline(always)]
     fn sum(self, a: V) -> f32 {
         (a[0] + a[2]) + (a[1] + a[3])
     }
