@@ -1,3 +1,4 @@
+import { ArgumentError } from "@tunesmith/core";
 import { permutation } from "./philox.ts";
 
 /** Orders of the examples. `random` and `sequential` are Hugging Face's train_sampling_strategy; `staged` starts with the short ones. */
@@ -25,6 +26,8 @@ export interface SamplerOptions {
 
 /** Makes the sampler of a strategy. */
 export function createSampler({ strategy, lengths, seed, simpleMaxLength }: SamplerOptions): Sampler {
+  if (lengths.length === 0)
+    throw new ArgumentError("[sampler] expected at least one example, got none; check the data set");
   switch (strategy) {
     case "sequential":
       return sequential(lengths.length);

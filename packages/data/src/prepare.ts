@@ -126,17 +126,26 @@ class Preparation {
         this.#options,
       );
     } catch (cause) {
-      for (const { row, item } of read) {
-        try {
-          await encodeItems([item], this.#tokenizer, this.#options);
-        } catch (rowCause) {
-          if (!isRowFault(rowCause)) throw rowCause;
-          this.errors.add(row.source, row.line, (rowCause as Error).message);
-        }
-      }
+      const faults = await this.#faultsOf(read);
+      // A template that refuses every row is at fault itself.
+      if (read.length > 1 && faults.length === read.length && codeOf(cause) === "TEMPLATE_INVALID") throw cause;
+      for (const { row, message } of faults) this.errors.add(row.source, row.line, message);
       if (this.errors.count === 0) throw cause;
       return [];
     }
+  }
+
+  async #faultsOf(read: readonly { row: Row; item: Item }[]): Promise<{ row: Row; message: string }[]> {
+    const faults = [];
+    for (const { row, item } of read) {
+      try {
+        await encodeItems([item], this.#tokenizer, this.#options);
+      } catch (cause) {
+        if (codeOf(cause) !== "DATA_INVALID" && codeOf(cause) !== "TEMPLATE_INVALID") throw cause;
+        faults.push({ row, message: (cause as Error).message });
+      }
+    }
+    return faults;
   }
 
   #keep(row: Row, item: Item, encoded: EncodedItem): void {
@@ -209,10 +218,9 @@ class Preparation {
   }
 }
 
-/** Errors that lie in the row itself, not in the set-up. */
-function isRowFault(error: unknown): boolean {
-  const code = (error as { code?: unknown }).code;
-  return code === "DATA_INVALID" || code === "TEMPLATE_INVALID";
+/** Code of a typed error. */
+function codeOf(error: unknown): unknown {
+  return (error as { code?: unknown }).code;
 }
 
 function bytesOf(array: Int32Array): Uint8Array {

@@ -1,12 +1,20 @@
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { CheckpointError } from "@tunesmith/core";
-import { digestFile, list, makeFolder, move, remove, syncFolder, syncPath, writeText } from "./file-ops.ts";
+import {
+  digestFile,
+  list,
+  makeFolder,
+  move,
+  remove,
+  syncFolder,
+  syncPath,
+  temporaryPrefix,
+  writeText,
+} from "./file-ops.ts";
 import type { DataState, TrainerState } from "./state.ts";
 
 const manifestName = "MANIFEST.json";
-/** Prefix of everything in a run folder that is not finished; removed when the run is opened again. */
-export const temporaryPrefix = "tmp-";
 
 interface Manifest {
   files: Record<string, { size: number; sha256: string }>;

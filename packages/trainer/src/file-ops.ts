@@ -1,8 +1,11 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, rename, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { FileSystemError } from "@tunesmith/core";
+
+/** Prefix of everything in a run folder that is not finished; removed when the run is opened again. */
+export const temporaryPrefix = "tmp-";
 
 /** Called before every file operation of a run; a test that throws here sees what a crash at that point leaves behind. */
 export const fileOperations: { before: ((operation: string, path: string) => void) | null } = { before: null };
@@ -32,7 +35,7 @@ export async function writeText(path: string, text: string): Promise<void> {
 
 /** Replaces a small file in one step: readers see the old or the new one. */
 export async function replaceText(path: string, text: string): Promise<void> {
-  const temporary = `${path}.tmp`;
+  const temporary = join(dirname(path), `${temporaryPrefix}${basename(path)}`);
   await writeText(temporary, text);
   await syncPath(temporary);
   await move(temporary, path);

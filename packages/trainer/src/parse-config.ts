@@ -10,7 +10,10 @@ import {
 } from "./config.ts";
 
 /** Other names that options are known by. */
-const aliases: Readonly<Record<string, string>> = { warmupRatio: "warmupSteps", maxSeqLength: "maxLength" };
+const aliases = new Map([
+  ["warmupRatio", "warmupSteps"],
+  ["maxSeqLength", "maxLength"],
+]);
 
 /**
  * Checks options and fills in the plain defaults. Names may be camelCase or snake_case. An unknown name is an `OptionError` that
@@ -52,7 +55,7 @@ function parse<S extends z.ZodObject>(
 /** The camelCase name of an option given in any accepted spelling. */
 export function canonicalName(name: string): string {
   const camel = name.replaceAll(/[_-]+([a-z0-9])/giu, (_, letter: string) => letter.toUpperCase());
-  return aliases[camel] ?? camel;
+  return aliases.get(camel) ?? camel;
 }
 
 /** An error for an option that does not exist, with the known name that is nearest to it. */

@@ -19,10 +19,13 @@ export function describeRun(
     // Linux and macOS differ in the unit of the system call; Node gives kilobytes on both.
     peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
   };
+  const evalAfter = args.loadBestModelAtEnd ? state.eval_best : state.eval_last;
   const result: TrainResult = {
     globalStep: state.global_step,
     trainingLoss,
     metrics,
+    evalBefore: state.eval_before,
+    evalAfter,
     runDir: folder.path,
     adapterDir: folder.adapterDir,
     stoppedBy,
@@ -35,7 +38,7 @@ export function describeRun(
     trainLoss: trainingLoss,
     eval: {
       before: state.eval_before,
-      after: state.eval_last,
+      after: evalAfter,
       metricForBestModel: args.metricForBestModel,
       best: best.best,
       bestStep: best.bestStep,

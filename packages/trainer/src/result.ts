@@ -1,3 +1,5 @@
+import type { EvalMetrics } from "./evaluate.ts";
+
 /** Why a run ended. */
 export type StopReason = "epochs" | "max_steps" | "early_stopping";
 
@@ -22,6 +24,9 @@ export interface TrainResult {
   /** Mean of the steps' losses. */
   trainingLoss: number;
   metrics: TrainMetrics;
+  /** Evaluation before the first step (`evalOnStart`), and that of the final weights. */
+  evalBefore: EvalMetrics | null;
+  evalAfter: EvalMetrics | null;
   runDir: string;
   adapterDir: string;
   stoppedBy: StopReason;

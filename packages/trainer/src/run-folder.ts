@@ -72,11 +72,14 @@ export class RunFolder {
   }
 }
 
-/** A folder that another run has written results to is never written over. */
+/** A folder that another run has written results to is never written over. One that got no further than its set-up may be. */
 async function refuseOtherRun(path: string): Promise<void> {
-  const taken = (await list(path)).find(
-    (name) => name === "adapter" || name === "report.json" || /^checkpoint-\d+$/u.test(name),
-  );
+  const names = await list(path);
+  let taken = names.find((name) => name === "adapter" || name === "report.json" || /^checkpoint-\d+$/u.test(name));
+  if (taken === undefined && names.includes("metrics.jsonl")) {
+    const metrics = await readFile(join(path, "metrics.jsonl"), "utf8");
+    if (/"step":[1-9]/u.test(metrics)) taken = "metrics.jsonl";
+  }
   if (taken === undefined) return;
   throw new OptionError(
     `[outputDir] expected a folder without another run, got ${path}, which holds ${taken}; choose another folder or continue it with: tunesmith resume ${path}`,

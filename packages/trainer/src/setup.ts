@@ -97,8 +97,16 @@ export async function setUp(inputs: TrainingInputs, resume: boolean | string, si
     await folder.writeConfig(model.info.path, pathOf(inputs.trainDataset), pathOf(inputs.evalDataset), args, peft);
     signal.throwIfAborted();
     const session = await openSession(model, args, peft, checkpoint);
-    const fingerprints = { train: train.fingerprint, eval: evaluation?.fingerprint ?? null };
-    await folder.writeJson("env.json", await describeEnvironment(model.info, modelSha256, session.info, fingerprints));
+    try {
+      const fingerprints = { train: train.fingerprint, eval: evaluation?.fingerprint ?? null };
+      await folder.writeJson(
+        "env.json",
+        await describeEnvironment(model.info, modelSha256, session.info, fingerprints),
+      );
+    } catch (error) {
+      session.dispose();
+      throw error;
+    }
     return { args, train, evaluation, prompts, plan, folder, session, state, resumed: checkpoint !== null, warnings };
   } catch (error) {
     await folder.close();

@@ -28,7 +28,8 @@ export interface TrainerState {
   since_eval: { lossSum: number; weightSum: number };
   recent: { trainLoss: number; evalLoss: number }[];
   eval_before: EvalMetrics | null;
-  eval_last: (EvalMetrics & { step: number }) | null;
+  eval_last: EvalMetrics | null;
+  eval_best: EvalMetrics | null;
   /** Updates in a row that were not finite. */
   non_finite: number;
   /** SHA-256 chained over the loss of every step: equal runs have equal hashes. */
@@ -70,6 +71,7 @@ export function emptyState(maxSteps: number, config: Record<string, unknown>): T
     recent: [],
     eval_before: null,
     eval_last: null,
+    eval_best: null,
     non_finite: 0,
     loss_hash: "",
     pending: "evaluate",

@@ -1,12 +1,12 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { SFTTrainer, type TrainEvent } from "./index.ts";
 import { fakeModel } from "./testing/fake-session.ts";
 import { conversations, scratchFolder } from "./testing/scratch.ts";
 
 test("trains end to end, and tells what it does in order", async () => {
-  const outputDir = await scratchFolder();
+  const outputDir = await scratchFolder(onTestFinished);
   const trainer = new SFTTrainer({
     model: fakeModel(),
     trainDataset: conversations(20),

@@ -13,7 +13,9 @@ export interface SFTTrainerOptions {
   trainDataset: DatasetSource;
   /** Held-out rows, in the same forms. */
   evalDataset?: DatasetSource | null;
+  /** Options of the run. Default: none set. */
   args?: SFTConfig | Readonly<Record<string, unknown>>;
+  /** The adapter. Default: a new one of rank 16 on every linear layer. */
   peftConfig?: LoraConfig | Readonly<Record<string, unknown>>;
   /** Called with every event, in order, and awaited. */
   callbacks?: readonly TrainCallback[];

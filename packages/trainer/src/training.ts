@@ -2,11 +2,11 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { AbortError, CallbackError, type LanguageModel, NonFiniteError, type TrainSession } from "@tunesmith/core";
 import type { Example } from "@tunesmith/data";
-import { checkpointName, listCheckpoints, rotateCheckpoints, temporaryPrefix, writeCheckpoint } from "./checkpoint.ts";
+import { checkpointName, listCheckpoints, rotateCheckpoints, writeCheckpoint } from "./checkpoint.ts";
 import { observe } from "./early-stopping.ts";
 import { evaluate } from "./evaluate.ts";
 import type { TrainEvent } from "./events.ts";
-import { makeFolder, move, remove, syncFolder, syncPath } from "./file-ops.ts";
+import { makeFolder, move, remove, syncFolder, syncPath, temporaryPrefix } from "./file-ops.ts";
 import { addToLog, emptyLogSums, meansOf, total } from "./metrics.ts";
 import { watchOverfitting } from "./overfitting.ts";
 import type { StepPlan } from "./plan.ts";
@@ -240,7 +240,8 @@ export class Training {
       step > 0 && observe(state.best, value, step, { greaterIsBetter, threshold: args.earlyStoppingThreshold });
     const warning = step > 0 ? watchOverfitting(state, evalLoss) : null;
     if (step === 0) state.eval_before = metrics;
-    state.eval_last = { ...metrics, step };
+    state.eval_last = metrics;
+    if (best) state.eval_best = metrics;
     state.pending = "sample";
     await this.#emit({ type: "eval", step, epoch, ...metrics, best });
     if (warning !== null) await this.#warn(warning);
@@ -340,15 +341,18 @@ export class Training {
   async #stopped(error: unknown): Promise<unknown> {
     const asked =
       this.#control.signal.aborted && (error === this.#control.signal.reason || (error as Error).name === "AbortError");
-    if (!asked && !CallbackError.isInstance(error)) return error;
-    if (!asked && (error as CallbackError).code !== "CALLBACK_FAILED") return error;
+    if (!asked && !(error instanceof CallbackError)) return error;
     // A callback that fails must not keep the checkpoint from being written.
     this.#callbacks = [];
     const { folder, state } = this.#setup;
-    if (state.global_step !== this.#savedStep) await this.#save();
+    const { global_step: step } = state;
+    // Before the first step there is nothing to lose, and the folder stays free for another start.
+    if (step > 0 && step !== this.#savedStep) await this.#save();
     if (!asked) return error;
-    const message = `[train] stopped as asked after step ${state.global_step} of ${state.max_steps}; continue with: tunesmith resume ${folder.path}`;
-    return new AbortError(message, { cause: error });
+    const how = step > 0 ? `continue with: tunesmith resume ${folder.path}` : "nothing has been trained";
+    return new AbortError(`[train] stopped as asked after step ${step} of ${state.max_steps}; ${how}`, {
+      cause: error,
+    });
   }
 
   async #warn(message: string): Promise<void> {

@@ -43,7 +43,8 @@ function readMessage(value: unknown, place: string): Message {
     throw new RowError(`expected true or false in ${place}.train, got ${describe(train)}`);
   if (weight !== undefined && weight !== 0 && weight !== 1)
     throw new RowError(`expected 0 or 1 in ${place}.weight, got ${JSON.stringify(weight)}`);
-  return { ...fields, role, content, train: train !== false && weight !== 0 };
+  const message: Message = { ...fields, role, content };
+  return train === false || weight === 0 ? { ...message, train: false } : message;
 }
 
 /** A row without an assistant turn has nothing to learn from. */
