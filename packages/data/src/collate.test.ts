@@ -1,0 +1,30 @@
+import { expect, test } from "vitest";
+import { collate } from "./collate.ts";
+import type { Example } from "./example.ts";
+
+function example(rowId: number, ids: number[]): Example {
+  return {
+    ids: Int32Array.from(ids),
+    labels: Int32Array.from(ids, (id) => -id),
+    turns: 1,
+    length: ids.length,
+    rowId,
+    truncated: false,
+  };
+}
+
+test("sequences lie end to end, with positions of their own and no padding", () => {
+  const batch = collate([
+    { example: example(4, [1, 2, 3]), microBatch: 0 },
+    { example: example(9, [5]), microBatch: 0 },
+    { example: example(2, [6, 7]), microBatch: 1 },
+  ]);
+  expect(batch).toEqual({
+    inputIds: Int32Array.of(1, 2, 3, 5, 6, 7),
+    labels: Int32Array.of(-1, -2, -3, -5, -6, -7),
+    positions: Int32Array.of(0, 1, 2, 0, 0, 1),
+    sequenceStarts: Int32Array.of(0, 3, 4, 6),
+    microBatch: Int32Array.of(0, 0, 1),
+    rowIds: Int32Array.of(4, 9, 2),
+  });
+});

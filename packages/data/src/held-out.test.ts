@@ -1,0 +1,34 @@
+import { expect, test } from "vitest";
+import { promptsOfItems, promptsOfTexts } from "./held-out.ts";
+import { codes, letterTokenizer } from "./testing/tokenizer.ts";
+
+test("a held-out row gives its prompt up to the last answer, and that answer", async () => {
+  const messages = [
+    { role: "user", content: "a" },
+    { role: "assistant", content: "b" },
+    { role: "user", content: "c" },
+    { role: "assistant", content: "d" },
+  ];
+  const prompts = await promptsOfItems(
+    [
+      { kind: "conversation", conversation: { messages }, completionStart: 0 },
+      { kind: "pair", prompt: "pp", completion: "q" },
+      { kind: "text", text: "none" },
+    ],
+    letterTokenizer,
+  );
+  expect(prompts.map(({ prompt, reference }) => [prompt, reference])).toEqual([
+    ["c", "d"],
+    ["pp", "q"],
+  ]);
+  expect(prompts[0]?.ids).toEqual(
+    Int32Array.of(129, ...codes("a"), 131, 130, ...codes("b"), 131, 129, ...codes("c"), 131, 130),
+  );
+  expect(prompts[1]?.ids).toEqual(Int32Array.from(codes("pp")));
+});
+
+test("own prompts are user turns where there is a chat template", async () => {
+  const plain = { ...letterTokenizer, info: { ...letterTokenizer.info, chatTemplate: null } };
+  expect((await promptsOfTexts(["a"], letterTokenizer))[0]?.ids).toEqual(Int32Array.of(129, ...codes("a"), 131, 130));
+  expect((await promptsOfTexts(["a"], plain))[0]?.ids).toEqual(Int32Array.from(codes("a")));
+});

@@ -1,0 +1,179 @@
+import { DataError, OptionError, TemplateError } from "@tunesmith/core";
+import { expect, test } from "vitest";
+import { IGNORE_INDEX } from "./mask.ts";
+import { type PrepareOptions, prepare } from "./prepare.ts";
+import type { DatasetSource } from "./rows.ts";
+import { letterTokenizer } from "./testing/tokenizer.ts";
+
+const defaults: PrepareOptions = {
+  name: "rows",
+  datasetFormat: "auto",
+  datasetTextField: "text",
+  maxLength: 100,
+  assistantOnlyLoss: true,
+  completionOnlyLoss: null,
+};
+
+const run = (rows: DatasetSource, options: Partial<PrepareOptions> = {}) =>
+  prepare(rows, letterTokenizer, { ...defaults, ...options });
+
+const user = (content: string) => ({ role: "user", content });
+const assistant = (content: string, extra: object = {}) => ({ role: "assistant", content, ...extra });
+
+/** Trained tokens as text, `_` for one that is not; `^` opens a turn, `$` ends one. */
+async function trained(rows: DatasetSource, options: Partial<PrepareOptions> = {}): Promise<string[]> {
+  const { examples } = await run(rows, options);
+  const letter = (id: number) => (id === 131 ? "$" : id > 127 ? "^" : String.fromCharCode(id));
+  return examples.map(({ labels }) =>
+    Array.from(labels, (label) => (label === IGNORE_INDEX ? "_" : letter(label))).join(""),
+  );
+}
+
+test("conversations: the assistant's turns are trained, with the token that ends them", async () => {
+  const row = { messages: [user("ab"), assistant("cd"), user("e"), assistant("f")] };
+  expect(await trained([row])).toEqual(["_____cd$____f$"]);
+  expect(await trained([row], { assistantOnlyLoss: false })).toEqual(["^ab$^cd$^e$^f$"]);
+});
+
+test("weight 0 and train false leave a turn out", async () => {
+  const rows = [
+    { messages: [user("a"), assistant("b", { weight: 0 }), user("c"), assistant("d", { weight: 1 })] },
+    { messages: [user("a"), assistant("b", { train: false }), user("c"), assistant("d")] },
+  ];
+  expect(await trained(rows)).toEqual(["__________d$", "__________d$"]);
+});
+
+test("prompt and completion: only the completion is trained, unless asked otherwise", async () => {
+  const row = { prompt: "ab", completion: "cd" };
+  expect(await trained([row])).toEqual(["__cd$"]);
+  expect(await trained([row], { completionOnlyLoss: false })).toEqual(["abcd$"]);
+});
+
+test("conversational prompt and completion: only the completion's assistant turns are trained", async () => {
+  const row = { prompt: [user("a"), assistant("b"), user("c")], completion: [assistant("d")] };
+  expect(await trained([row])).toEqual(["__________d$"]);
+  expect(await trained([row], { completionOnlyLoss: false })).toEqual(["____b$____d$"]);
+  expect(await trained([row], { completionOnlyLoss: false, assistantOnlyLoss: false })).toEqual(["^a$^b$^c$^d$"]);
+});
+
+test("text: every token is trained, in the column that was named", async () => {
+  expect(await trained([{ text: "ab" }])).toEqual(["ab$"]);
+  expect(await trained([{ body: "ab" }], { datasetTextField: "body" })).toEqual(["ab$"]);
+});
+
+test("columns choose the format, messages first; the option forces one", async () => {
+  const row = { text: "t", prompt: "p", completion: "c", messages: [user("a"), assistant("b")], id: 1 };
+  const { report } = await run([row]);
+  expect([report.format, report.ignoredColumns]).toEqual(["messages", ["prompt", "completion", "id"]]);
+  expect((await run([row], { datasetFormat: "prompt-completion" })).report.format).toBe("prompt-completion");
+  expect((await run([row], { datasetFormat: "text" })).report.format).toBe("text");
+});
+
+test("tools are taken as a list and as JSON", async () => {
+  const tools = [{ name: "f" }];
+  const messages = [user("a"), assistant("b")];
+  const { items } = await run(
+    [
+      { messages, tools },
+      { messages, tools: JSON.stringify(tools) },
+    ],
+    { keepItems: 2 },
+  );
+  expect(items.map((item) => (item.kind === "conversation" ? item.conversation.tools : null))).toEqual([tools, tools]);
+  await expect(run([{ messages, tools: "{" }])).rejects.toThrow(/rows:1: expected a JSON array in column "tools"/);
+});
+
+test("truncation keeps the start, and counts rows and lost answers", async () => {
+  const rows = [
+    { prompt: "abcd", completion: "ef" },
+    { prompt: "a", completion: "bcd" },
+    { prompt: "a", completion: "b" },
+    { prompt: "abcdefgh", completion: "i" },
+  ];
+  const { examples, report } = await run(rows, { maxLength: 5 });
+  expect(examples.map(({ length, rowId, truncated }) => [length, rowId, truncated])).toEqual([
+    [5, 0, true],
+    [5, 1, false],
+    [3, 2, false],
+  ]);
+  expect(report).toMatchObject({ rows: 4, kept: 3, truncated: 2, truncatedReplies: 2 });
+  expect(report.dropped).toEqual([{ line: 4, reason: "no trained token within maxLength 5 (the row has 10)" }]);
+  expect(report.tokens).toEqual({ min: 3, median: 5, p95: 5, max: 5, total: 13 });
+  expect(report).toMatchObject({ trainedTokens: 7, trainedShare: 7 / 13 });
+});
+
+test("duplicates and tokens across the prompt's end are counted", async () => {
+  const row = { prompt: "ab ", completion: "c" };
+  const { report, locate, examples } = await run([row, { prompt: "x", completion: "y" }, row, row]);
+  expect(report).toMatchObject({ duplicates: 2, prefixMismatches: 3, kept: 4 });
+  expect(locate(examples[2]?.rowId ?? 0)).toBe("rows:3");
+});
+
+test("equal data has an equal fingerprint, other labels another one", async () => {
+  const rows = [{ prompt: "ab", completion: "c" }];
+  const { fingerprint } = await run(rows);
+  expect((await run(structuredClone(rows))).fingerprint).toBe(fingerprint);
+  expect((await run(rows, { completionOnlyLoss: false })).fingerprint).not.toBe(fingerprint);
+});
+
+test("a data set of which nothing can be trained is refused, showing its first row", async () => {
+  const rows = [{ messages: [user("hello"), assistant("b", { train: false })] }];
+  await expect(run(rows)).rejects.toThrow(DataError);
+  await expect(run(rows)).rejects.toThrow(
+    /all 1 rows are masked; first row \(line 1\): no trained token, decoded: "<129>hello<131><130>b<131>"/,
+  );
+  await expect(run([])).rejects.toThrow(/at least one row/);
+});
+
+test("each malformed row is named by its line", async () => {
+  const good = { messages: [user("a"), assistant("b")] };
+  const bad: [object, RegExp][] = [
+    [{ messages: [user("a")] }, /expected an assistant turn to learn from, got the roles user/],
+    [{ messages: [] }, /expected a list of messages in column "messages", got an empty array/],
+    [{ messages: "a" }, /got a string/],
+    [{ other: 1 }, /got nothing/],
+    [{ messages: [user("a"), null] }, /expected \{ role, content \} in messages\[1\], got null/],
+    [{ messages: [{ content: "a" }] }, /expected a role in messages\[0\]/],
+    [{ messages: [{ role: "assistant" }] }, /got null without tool_calls/],
+    [
+      { messages: [assistant("a"), { role: "user", content: [] }] },
+      /expected text in messages\[1\].content, got an empty array/,
+    ],
+    [{ messages: [user("\ud800"), assistant("b")] }, /half of a surrogate pair/],
+    [{ messages: [user("a"), assistant("b", { weight: 2 })] }, /expected 0 or 1 in messages\[1\].weight, got 2/],
+    [{ messages: [user("a"), assistant("b", { train: "no" })] }, /expected true or false/],
+    [{ ...good, tools: 3 }, /expected an array in column "tools", got a number/],
+    [{ ...good, chat_template_kwargs: [] }, /expected an object in column "chat_template_kwargs"/],
+    [{ messages: [user("broken"), assistant("b")] }, /expected another text, got "broken"/],
+    [{ messages: [{ role: "tool", content: "a" }, assistant("b")] }, /expected a known role, got "tool"/],
+  ];
+  for (const [row, message] of bad) {
+    await expect(run([good, row as Record<string, unknown>])).rejects.toThrow(message);
+    await expect(run([good, row as Record<string, unknown>])).rejects.toThrow(/rows:2: /);
+  }
+  await expect(run([{ prompt: "a", completion: [assistant("b")] }])).rejects.toThrow(
+    /of one kind, got a string and an array/,
+  );
+  await expect(run([{ other: 1 }])).rejects.toThrow(
+    /expected the columns "messages", or "prompt" \+ "completion", or "text", got "other"/,
+  );
+});
+
+test("a template that refuses every row is the template's fault, not the rows'", async () => {
+  const row = { messages: [{ role: "tool", content: "a" }, assistant("b")] };
+  await expect(run([row, row])).rejects.toThrow(TemplateError);
+});
+
+test("completionOnlyLoss asks for rows with a completion", async () => {
+  await expect(run([{ text: "a" }], { completionOnlyLoss: true })).rejects.toThrow(OptionError);
+  await expect(run([{ messages: [user("a"), assistant("b")] }], { completionOnlyLoss: true })).rejects.toThrow(
+    OptionError,
+  );
+});
+
+test("more rows than one batch keep their order", async () => {
+  const rows = Array.from({ length: 600 }, (_, n) => ({ prompt: "p".repeat((n % 7) + 1), completion: `c${n}` }));
+  const { examples } = await run(rows);
+  expect(examples.map((example) => example.rowId)).toEqual(rows.map((_, n) => n));
+  expect(letterTokenizer.decode(examples[599]?.ids ?? new Int32Array())).toBe("pppppc599");
+});

@@ -1,0 +1,107 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DataError, FileSystemError } from "@tunesmith/core";
+import { expect, onTestFinished, test } from "vitest";
+import { RowErrors } from "./row-errors.ts";
+import { type Row, readRows } from "./rows.ts";
+
+async function file(content: string | Uint8Array): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "tunesmith-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const path = join(folder, "rows.jsonl");
+  await writeFile(path, content);
+  return path;
+}
+
+async function read(source: Parameters<typeof readRows>[0]): Promise<Row[]> {
+  const errors = new RowErrors();
+  const rows: Row[] = [];
+  for await (const row of readRows(source, "memory", errors)) rows.push(row);
+  errors.throwIfAny();
+  return rows;
+}
+
+test("JSONL keeps unknown fields, and file and line of every row", async () => {
+  const path = await file('\uFEFF{"text":"a","id":7}\r\n\r\n{"text":"b"}\n\n{"text":"é\u2028"}');
+  expect(await read(path)).toEqual([
+    { fields: { text: "a", id: 7 }, source: path, line: 1 },
+    { fields: { text: "b" }, source: path, line: 3 },
+    { fields: { text: "é\u2028" }, source: path, line: 5 },
+  ]);
+});
+
+test("a JSON array is told by its first character, over any number of lines", async () => {
+  const path = await file('\n [\n {"text":\n"a"},\r\n {"text":"b"}]\n');
+  expect((await read(path)).map(({ fields, line }) => [fields.text, line])).toEqual([
+    ["a", 1],
+    ["b", 2],
+  ]);
+});
+
+test("arrays and async iterables are rows too", async () => {
+  const rows = [{ text: "a" }, { text: "b" }];
+  async function* later() {
+    yield* rows;
+  }
+  expect(await read(rows)).toEqual(await read(later()));
+  expect((await read(rows))[1]).toEqual({ fields: { text: "b" }, source: "memory", line: 2 });
+});
+
+test("lines longer than a chunk are put together", async () => {
+  const text = "ä".repeat(3_000_000);
+  const path = await file(`${JSON.stringify({ text })}\n${JSON.stringify({ text: "end" })}\n`);
+  expect((await read(path)).map(({ fields }) => (fields.text as string).length)).toEqual([3_000_000, 3]);
+});
+
+test("every bad line is named with an excerpt; a cut last line is told apart", async () => {
+  const bytes = Buffer.concat([
+    Buffer.from('{"text":"a"}\nnonsense\n{"text":"'),
+    Buffer.from([0xff, 0xfe]),
+    Buffer.from('"}\n[1]\n{"text":"b'),
+  ]);
+  const path = await file(bytes);
+  const error = await read(path).catch((caught: unknown) => caught as DataError);
+  expect(error).toBeInstanceOf(DataError);
+  const { message } = error as DataError;
+  expect(message).toContain("4 rows cannot be used");
+  expect(message).toContain(`${path}:2: expected one JSON object per line, got "nonsense"`);
+  expect(message).toContain(`${path}:3: expected UTF-8`);
+  expect(message).toContain(`${path}:4: expected an object with the row's columns, got "[1]"`);
+  expect(message).toMatch(/:5: .*may have been cut off/);
+});
+
+test("ten errors are shown, the rest is counted", async () => {
+  const path = await file("x\n".repeat(25));
+  await expect(read(path)).rejects.toThrow(/25 rows cannot be used[\s\S]*:10: [\s\S]*… and 15 more/);
+  await expect(read(path)).rejects.not.toThrow(/:11: /);
+});
+
+test("a file that is not there, and an array that does not parse, are one error each", async () => {
+  await expect(read("/nowhere/rows.jsonl")).rejects.toThrow(FileSystemError);
+  await expect(read(await file('[{"text":"a"},'))).rejects.toThrow(/expected a JSON array of rows/);
+});
+
+test("mutated files give rows or a DataError, never anything else", async () => {
+  const seedText = Buffer.from(
+    '{"messages":[{"role":"user","content":"hé"},{"role":"assistant","content":"\\ud83d\\ude00"}]}\n'.repeat(3),
+  );
+  let state = 7;
+  const random = (below: number) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+  const cases = Number(process.env.CASES ?? 300);
+  const path = await file("");
+  let refused = 0;
+  for (let n = 0; n < cases; n += 1) {
+    const bytes = Buffer.from(seedText);
+    for (let k = 0; k <= random(4); k += 1) bytes[random(bytes.length)] = random(256);
+    await writeFile(path, bytes.subarray(0, 1 + random(bytes.length)));
+    await read(path).catch((error: unknown) => {
+      expect(error).toBeInstanceOf(DataError);
+      refused += 1;
+    });
+  }
+  expect(refused).toBeGreaterThan(cases / 2);
+});

@@ -1,0 +1,59 @@
+import { type Conversation, DataError, type EncodedConversation, TemplateError, type Tokenizer } from "@tunesmith/core";
+
+const end = 131;
+const header = new Map([
+  ["system", 128],
+  ["user", 129],
+  ["assistant", 130],
+]);
+
+/** Ids of a text: one per letter, its ASCII code. */
+export function codes(text: string): number[] {
+  return Array.from(text, (letter) => Math.min(letter.charCodeAt(0), 127));
+}
+
+/** A tokenizer of one id per letter whose template writes `ROLE text END` per turn; it refuses the role `tool` and a text "broken". */
+export const letterTokenizer: Tokenizer = {
+  info: {
+    vocabSize: 132,
+    bosToken: null,
+    eosToken: { id: end, content: "<end>" },
+    padToken: null,
+    chatTemplate: "letters",
+    chatTemplateHash: "00",
+    hasGenerationTags: true,
+  },
+  encodeConversations: async (conversations, { addGenerationPrompt = false } = {}) =>
+    conversations.map((conversation, index) => encode(conversation, index, addGenerationPrompt)),
+  encodePairs: async (pairs) =>
+    pairs.map(({ prompt, completion }) => ({
+      ids: Int32Array.from([...codes(prompt), ...codes(completion), end]),
+      promptLength: prompt.length,
+      // As if a space and the letter behind it were one token.
+      prefixMismatch: prompt.endsWith(" "),
+    })),
+  encodeTexts: async (texts, { appendEos = false } = {}) =>
+    texts.map((text) => Int32Array.from([...codes(text), ...(appendEos ? [end] : [])])),
+  decode: (ids, { skipSpecialTokens = true } = {}) =>
+    Array.from(ids, (id) => (id < 128 ? String.fromCharCode(id) : skipSpecialTokens ? "" : `<${id}>`)).join(""),
+  render: ({ messages }) => messages.map(({ role, content }) => `<${role}>${content ?? ""}<end>`).join(""),
+};
+
+function encode({ messages }: Conversation, index: number, addGenerationPrompt: boolean): EncodedConversation {
+  const ids: number[] = [];
+  const spans: number[] = [];
+  const turns: number[] = [];
+  for (const [turn, { role, content }] of messages.entries()) {
+    const id = header.get(role);
+    if (id === undefined) throw new TemplateError(`[conversation ${index}] expected a known role, got "${role}"`);
+    if (content === "broken") throw new DataError(`[conversation ${index}] expected another text, got "broken"`);
+    ids.push(id);
+    const start = ids.length;
+    ids.push(...codes(content ?? ""), end);
+    if (role !== "assistant") continue;
+    spans.push(start, ids.length);
+    turns.push(turn);
+  }
+  if (addGenerationPrompt) ids.push(130);
+  return { ids: Int32Array.from(ids), spans: Int32Array.from(spans), turns: Int32Array.from(turns) };
+}
