@@ -72,7 +72,7 @@ pub fn attach_saved<B: Backend>(
     dir: &Path,
 ) -> Result<Adapter> {
     let (config, mut pairs) = read_adapter(dir)?;
-    let (r, scale) = (config.r, config.scale() as f32);
+    let (r, scale) = (config.r, config.scale());
     let mut attached = Vec::new();
     for (name, linear) in modules(decoder) {
         let Some(place) = pairs.iter().position(|pair| pair.module == name) else {

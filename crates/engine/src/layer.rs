@@ -140,8 +140,7 @@ pub type CacheAt<'a, B> = Option<(&'a mut KvCache<B>, usize)>;
 impl<B: Backend> Layer<B> {
     /// True when any tensor of the layer is trained.
     pub fn is_trained(&self) -> bool {
-        let linears = self.projections.iter();
-        linears.clone().any(|linear| linear.is_trained())
+        self.projections.iter().any(Linear::is_trained)
             || matches!(self.input_norm.scale, crate::linear::Vector::Trained(_))
     }
 

@@ -84,11 +84,13 @@ impl Sampling {
     fn filtered(&self, logits: &mut [f32]) -> Vec<f32> {
         if self.temperature > 0.0 {
             let temperature = self.temperature as f32;
-            logits.iter_mut().for_each(|logit| *logit /= temperature);
+            for logit in logits.iter_mut() {
+                *logit /= temperature;
+            }
         }
         if self.top_k > 0 && self.top_k < logits.len() {
             let mut sorted = logits.to_vec();
-            let (_, kth, _) = sorted.select_nth_unstable_by(self.top_k - 1, descending);
+            let (_, kth, _) = sorted.select_nth_unstable_by(self.top_k - 1, |a, b| descending(*a, *b));
             let kth = *kth;
             drop_where(logits, |logit| logit < kth);
         }
@@ -112,7 +114,7 @@ impl Sampling {
     fn keep_nucleus(&self, logits: &mut [f32]) {
         let probabilities = softmax(logits);
         let mut order: Vec<usize> = (0..logits.len()).collect();
-        order.sort_by(|a, b| descending(&logits[*b], &logits[*a]));
+        order.sort_by(|a, b| descending(logits[*b], logits[*a]));
         let tail = 1.0 - self.top_p as f32;
         let mut cumulative = 0.0;
         for id in &order[..order.len() - 1] {
@@ -125,8 +127,8 @@ impl Sampling {
     }
 }
 
-fn descending(a: &f32, b: &f32) -> Ordering {
-    b.total_cmp(a)
+fn descending(a: f32, b: f32) -> Ordering {
+    b.total_cmp(&a)
 }
 
 fn drop_where(logits: &mut [f32], out: impl Fn(f32) -> bool) {

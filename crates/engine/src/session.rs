@@ -17,7 +17,7 @@ use crate::linear::Backward;
 use crate::lora::LoraOptions;
 use crate::loss::{SequenceSums, Supervised};
 use crate::optimizer::{Optimizer, OptimizerOptions, Update, Updated};
-use crate::parameters::{Gradients, Group, Parameters};
+use crate::parameters::{Gradients, Group, ParameterSpec, Parameters};
 use crate::recompute::Keep;
 use crate::weights::Loader;
 use crate::workspace::Slab;
@@ -168,7 +168,7 @@ impl<B: Backend> Session<B> {
                 GroupInfo {
                     name: group.name(),
                     weight_decay: training.map_or(0.0, |t| t.optimizer.weight_decay(*group)),
-                    parameters: training.map_or(0, |_| members.map(|spec| spec.len()).sum()),
+                    parameters: training.map_or(0, |_| members.map(ParameterSpec::len).sum()),
                 }
             })
             .collect()
@@ -251,6 +251,21 @@ impl<B: Backend> Session<B> {
     pub fn clear_gradients(&mut self) -> Result<()> {
         let training = self.training.as_mut().ok_or_else(not_training)?;
         training.gradients.clear(&*self.backend)
+    }
+
+    /// Adds `factor · direction` to every trained tensor: for checking gradients against differences of the loss.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` for a direction of other lengths.
+    pub fn nudge(&mut self, direction: &[(String, Vec<f32>)], factor: f64) -> Result<()> {
+        for (id, (_, step)) in self.parameters.ids().zip(direction) {
+            let mut values = self.parameters.read(&*self.backend, id)?;
+            for (value, step) in values.iter_mut().zip(step) {
+                *value = (f64::from(*value) + factor * f64::from(*step)) as f32;
+            }
+            self.parameters.write(&*self.backend, id, &values)?;
+        }
+        Ok(())
     }
 
     /// Continues prompts; see [`generate`].

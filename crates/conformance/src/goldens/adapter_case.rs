@@ -114,13 +114,12 @@ fn merge_error<B: Backend>(mut model: Session<B>, files: &ModelFiles, merged: &P
     }
     for name in expected.names() {
         let reference = floats(&expected, &name)?;
-        let got = match weights.iter().find(|(weight, _)| *weight == name) {
-            Some((_, merged)) => merged.clone(),
-            None => {
-                let mut base = Vec::new();
-                files.source.get(&name)?.to_f32(&mut base)?;
-                base
-            }
+        let got = if let Some((_, merged)) = weights.iter().find(|(weight, _)| *weight == name) {
+            merged.clone()
+        } else {
+            let mut base = Vec::new();
+            files.source.get(&name)?.to_f32(&mut base)?;
+            base
         };
         worst = worst.max(relative_error(&got, &reference));
     }

@@ -1,0 +1,40 @@
+//! Benchmark of `attention`: all tokens in one sequence, and in sequences of 128.
+
+use tunesmith_ops::{AttentionShape, Backend, Result, Sequences};
+
+use crate::bench::{Bench, Work};
+
+/// Times forward and backward.
+pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
+    case(bench, "one sequence", bench.tokens)?;
+    case(bench, "sequences of 128", 128.min(bench.tokens))
+}
+
+fn case<B: Backend>(bench: &mut Bench<'_, B>, name: &str, length: usize) -> Result<()> {
+    let (model, backend, stage) = (bench.model, bench.backend, bench.stage);
+    let count = (bench.tokens / length.max(1)).max(1);
+    let tokens = count * length;
+    let (heads, kv_heads, head_dim) = (model.heads, model.kv_heads, model.head_dim);
+    let shape = AttentionShape { heads, kv_heads, head_dim, scale: (head_dim as f32).sqrt().recip(), window: None };
+    let query_starts: Vec<_> = (0..=count).map(|i| i * length).collect();
+    let (key_starts, key_lengths) = (query_starts[..count].to_vec(), vec![length; count]);
+    let sequences =
+        Sequences { query_starts: &query_starts, key_starts: &key_starts, key_lengths: &key_lengths };
+    let (wide, narrow) = (tokens * heads * head_dim, tokens * kv_heads * head_dim);
+    let [q, dout] = [(); 2].map(|()| bench.inputs.uniform(wide, 1.0));
+    let [k, v] = [(); 2].map(|()| bench.inputs.uniform(narrow, 1.0));
+    let (q, k, v, dout) = (stage.floats(&q)?, stage.floats(&k)?, stage.floats(&v)?, stage.floats(&dout)?);
+    let (mut out, mut lse) = (stage.output(wide)?, stage.output(tokens * heads)?);
+    let (mut dq, mut dk, mut dv) = (stage.output(wide)?, stage.output(narrow)?, stage.output(narrow)?);
+    // Two products over the lower triangle forward, five backward.
+    let product = count * heads * head_dim * length * (length + 1);
+    bench.time(&format!("attention_forward {name}"), Work::Flops(2 * product), || {
+        let (q, k, v) = (q.view(), k.view(), v.view());
+        backend.attention_forward(&shape, sequences, q, k, v, out.view_mut(), Some(lse.view_mut()))
+    })?;
+    bench.time(&format!("attention_backward {name}"), Work::Flops(5 * product), || {
+        let (q, k, v, out, lse) = (q.view(), k.view(), v.view(), out.view(), lse.view());
+        let (dq, dk, dv) = (dq.view_mut(), dk.view_mut(), dv.view_mut());
+        backend.attention_backward(&shape, sequences, q, k, v, out, lse, dout.view(), dq, dk, dv)
+    })
+}

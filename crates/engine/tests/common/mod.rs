@@ -1,0 +1,131 @@
+//! A random model small enough to write down, on the CPU.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tunesmith_cpu::Cpu;
+use tunesmith_engine::rng::{Philox, Purpose};
+use tunesmith_engine::{
+    AdapterSource, Batch, LoraOptions, OptimizerOptions, Session, SessionOptions, Targets, families::names,
+};
+use tunesmith_formats::{F32Tensor, ModelConfig, SafetensorsFile, write_safetensors};
+use tunesmith_ops::Result;
+
+pub const VOCAB: usize = 40;
+
+/// Two layers of a `qwen3`-like decoder: QK-norm, grouped queries, tied head.
+pub fn config() -> Value {
+    json!({
+        "model_type": "qwen3", "vocab_size": VOCAB, "hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "rms_norm_eps": 1e-6, "hidden_act": "silu",
+        "rope_parameters": { "rope_type": "default", "rope_theta": 10000.0 }, "tie_word_embeddings": true,
+        "max_position_embeddings": 128,
+    })
+}
+
+/// Shapes of the tensors of [`config`].
+fn shapes() -> Vec<(String, Vec<usize>)> {
+    let mut shapes = vec![(names::EMBEDDING.to_owned(), vec![VOCAB, 24]), (names::FINAL_NORM.to_owned(), vec![24])];
+    let projections = [[32, 24], [16, 24], [16, 24], [24, 32], [40, 24], [40, 24], [24, 40]];
+    for layer in 0..2 {
+        let prefix = names::layer(layer);
+        for (name, shape) in names::PROJECTIONS.iter().zip(projections) {
+            shapes.push((format!("{prefix}{name}.weight"), shape.to_vec()));
+        }
+        for (name, len) in [(names::INPUT_NORM, 24), (names::MLP_NORM, 24), (names::Q_NORM, 8), (names::K_NORM, 8)] {
+            shapes.push((format!("{prefix}{name}"), vec![len]));
+        }
+    }
+    shapes
+}
+
+/// Writes the model with seeded weights; `poison` puts a NaN into the tensor of that name.
+pub fn write_model(dir: &std::path::Path, poison: Option<&str>) -> SafetensorsFile {
+    let rng = Philox::new(5);
+    let tensors: Vec<(String, Vec<usize>, Vec<f32>)> = shapes()
+        .into_iter()
+        .enumerate()
+        .map(|(number, (name, shape))| {
+            let len: usize = shape.iter().product();
+            let spread = if shape.len() == 1 { 0.2 } else { 0.6 };
+            let centre = if shape.len() == 1 { 1.0 } else { 0.0 };
+            let value = |place| rng.uniform(Purpose::AdapterInit, number as u32, place) - 0.5;
+            let mut data: Vec<f32> = (0..len as u64).map(|place| (centre + spread * value(place)) as f32).collect();
+            if poison == Some(name.as_str()) {
+                data[1] = f32::NAN;
+            }
+            (name, shape, data)
+        })
+        .collect();
+    let views: Vec<F32Tensor<'_>> = tensors
+        .iter()
+        .map(|(name, shape, data)| F32Tensor { name: name.clone(), shape: shape.clone(), data })
+        .collect();
+    let path = dir.join("model.safetensors");
+    write_safetensors(&path, &views).unwrap();
+    SafetensorsFile::open(&path).unwrap()
+}
+
+pub fn lora(targets: Targets) -> AdapterSource {
+    AdapterSource::New(LoraOptions { r: 4, lora_alpha: 8.0, target_modules: targets, use_rslora: false })
+}
+
+pub const OPTIMIZER: OptimizerOptions =
+    OptimizerOptions { adam_beta1: 0.9, adam_beta2: 0.999, adam_epsilon: 1e-8, weight_decay: 0.01 };
+
+pub fn options(adapter: AdapterSource) -> SessionOptions {
+    SessionOptions { adapter, optimizer: Some(OPTIMIZER), gradient_checkpointing: false, seed: 3 }
+}
+
+pub fn session(threads: usize, options: &SessionOptions) -> Result<Session<Cpu>> {
+    let dir = tempfile::tempdir().unwrap();
+    let source = write_model(dir.path(), None);
+    let config = ModelConfig::from_json(std::path::Path::new("config.json"), config())?;
+    Session::new(Arc::new(Cpu::new(threads)?), config, &source, "tiny", options)
+}
+
+/// Packed rows of seeded ids; the first third of each row is not supervised.
+pub struct Rows {
+    pub ids: Vec<i32>,
+    pub labels: Vec<i32>,
+    pub positions: Vec<i32>,
+    pub starts: Vec<i32>,
+}
+
+impl Rows {
+    pub fn new(lengths: &[usize], seed: u64) -> Self {
+        let mut rows = Self { ids: Vec::new(), labels: Vec::new(), positions: Vec::new(), starts: vec![0] };
+        for (row, length) in lengths.iter().enumerate() {
+            for position in 0..*length {
+                let place = position as u64;
+                let id = (Philox::new(seed).uniform(Purpose::Sampling, row as u32, place) * VOCAB as f64) as i32;
+                rows.ids.push(id);
+                rows.labels.push(if position < length / 3 { tunesmith_ops::IGNORE_INDEX } else { id });
+                rows.positions.push(position as i32);
+            }
+            rows.starts.push(rows.ids.len() as i32);
+        }
+        rows
+    }
+
+    pub fn batch(&self) -> Batch<'_> {
+        Batch {
+            input_ids: &self.ids,
+            labels: &self.labels,
+            positions: &self.positions,
+            sequence_starts: &self.starts,
+            weights: None,
+        }
+    }
+
+    /// One row of these rows alone.
+    pub fn row(&self, index: usize) -> Self {
+        let range = self.starts[index] as usize..self.starts[index + 1] as usize;
+        Self {
+            ids: self.ids[range.clone()].to_vec(),
+            labels: self.labels[range.clone()].to_vec(),
+            positions: self.positions[range.clone()].to_vec(),
+            starts: vec![0, range.len() as i32],
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! What holds for any session: packing, recomputation, threads, checkpoints, generation, and what is refused.
+
+mod common;
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use common::{OPTIMIZER, Rows, VOCAB, config, lora, options, session, write_model};
+use tunesmith_cpu::Cpu;
+use tunesmith_engine::{AdapterSource, Batch, Request, Sampling, Session, SessionOptions, Targets, Update};
+use tunesmith_formats::ModelConfig;
+use tunesmith_ops::Code;
+
+const RATES: [f64; 2] = [1e-2, 1e-2];
+
+fn update(session: &mut Session<Cpu>, denominator: f64) -> f64 {
+    let step = Update { learning_rates: &RATES, max_grad_norm: Some(1.0), denominator };
+    let updated = session.update(&step).unwrap();
+    assert!(updated.applied);
+    updated.grad_norm
+}
+
+#[test]
+fn packing_changes_no_bit_of_a_rows_loss() {
+    let rows = Rows::new(&[7, 19, 1, 33], 1);
+    let mut model = session(2, &options(lora(Targets::AllLinear))).unwrap();
+    let packed = model.evaluate(&rows.batch()).unwrap();
+    for (index, expected) in packed.iter().enumerate() {
+        let alone = model.evaluate(&rows.row(index).batch()).unwrap();
+        assert_eq!(alone[0].loss.to_bits(), expected.loss.to_bits(), "row {index}");
+        assert_eq!(alone[0], *expected);
+    }
+    assert_eq!(packed[2].tokens, 0, "a single token has nothing to predict");
+}
+
+#[test]
+fn accumulating_row_by_row_gives_the_packed_gradient() {
+    let rows = Rows::new(&[12, 5, 30], 2);
+    for adapter in [lora(Targets::AllLinear), AdapterSource::None] {
+        let mut model = session(1, &options(adapter)).unwrap();
+        let sums = model.accumulate(&rows.batch()).unwrap();
+        let evaluated = model.evaluate(&rows.batch()).unwrap();
+        assert_eq!(sums, evaluated, "a gradient changes no loss");
+        let together = model.gradients().unwrap();
+        model.clear_gradients().unwrap();
+        for row in 0..3 {
+            model.accumulate(&rows.row(row).batch()).unwrap();
+        }
+        for ((name, a), (_, b)) in together.iter().zip(model.gradients().unwrap()) {
+            let largest = a.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+            let error = a.iter().zip(&b).fold(0.0f32, |most, (a, b)| most.max((a - b).abs()));
+            assert!(error <= 3e-6 * largest, "{name}: {error} of {largest}");
+        }
+    }
+}
+
+#[test]
+fn recomputation_and_threads_change_no_bit() {
+    let rows = Rows::new(&[25, 40], 3);
+    let run = |threads: usize, gradient_checkpointing: bool| {
+        let options = SessionOptions { gradient_checkpointing, ..options(AdapterSource::None) };
+        let mut model = session(threads, &options).unwrap();
+        for _ in 0..3 {
+            model.accumulate(&rows.batch()).unwrap();
+            update(&mut model, 40.0);
+        }
+        model.accumulate(&rows.batch()).unwrap();
+        let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        model.gradients().unwrap().into_iter().map(|(name, values)| (name, bits(values))).collect::<Vec<_>>()
+    };
+    let expected = run(1, false);
+    for (threads, checkpointing) in [(1, true), (2, false), (4, true)] {
+        assert!(run(threads, checkpointing) == expected, "{threads} threads, checkpointing {checkpointing}");
+    }
+}
+
+#[test]
+fn full_fine_tuning_gradient_agrees_with_finite_differences() {
+    let rows = Rows::new(&[9, 6], 4);
+    let mut model = session(1, &options(AdapterSource::None)).unwrap();
+    let loss =
+        |model: &mut Session<Cpu>| model.evaluate(&rows.batch()).unwrap().iter().map(|sum| sum.loss).sum::<f64>();
+    model.accumulate(&rows.batch()).unwrap();
+    let gradients = model.gradients().unwrap();
+    // A step along the gradient with plain numbers: two losses a distance apart give its squared norm.
+    let squared: f64 = gradients.iter().flat_map(|(_, g)| g).map(|g| f64::from(*g).powi(2)).sum();
+    let distance = 2e-3 / squared.sqrt();
+    let dir = tempfile::tempdir().unwrap();
+    model.save_checkpoint(dir.path()).unwrap();
+    let mut moved = Vec::new();
+    for sign in [1.0, -1.0] {
+        model.load_checkpoint(dir.path()).unwrap();
+        model.nudge(&gradients, sign * distance).unwrap();
+        moved.push(loss(&mut model));
+    }
+    let slope = (moved[0] - moved[1]) / (2.0 * distance);
+    assert!((slope / squared - 1.0).abs() < 2e-3, "slope {slope}, squared norm {squared}");
+}
+
+#[test]
+fn a_checkpoint_continues_to_the_bit() {
+    let rows = Rows::new(&[20, 11], 6);
+    let dir = tempfile::tempdir().unwrap();
+    let step = |model: &mut Session<Cpu>| {
+        model.accumulate(&rows.batch()).unwrap();
+        update(model, 20.0)
+    };
+    let mut straight = session(2, &options(lora(Targets::AllLinear))).unwrap();
+    let mut resumed = session(1, &options(lora(Targets::AllLinear))).unwrap();
+    for _ in 0..3 {
+        step(&mut straight);
+    }
+    straight.save_checkpoint(dir.path()).unwrap();
+    resumed.load_checkpoint(dir.path()).unwrap();
+    for _ in 0..3 {
+        assert_eq!(step(&mut straight).to_bits(), step(&mut resumed).to_bits());
+    }
+    let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    straight.save_adapter(a.path()).unwrap();
+    resumed.save_adapter(b.path()).unwrap();
+    let bytes = |dir: &Path| std::fs::read(dir.join("adapter_model.safetensors")).unwrap();
+    assert!(bytes(a.path()) == bytes(b.path()));
+}
+
+#[test]
+fn a_checkpoint_of_another_adapter_is_refused_and_changes_nothing() {
+    let rows = Rows::new(&[15], 6);
+    let dir = tempfile::tempdir().unwrap();
+    session(1, &options(lora(Targets::AllLinear))).unwrap().save_checkpoint(dir.path()).unwrap();
+    let targets = Targets::Suffixes(vec!["q_proj".into(), "lm_head".into()]);
+    let mut other = session(1, &options(lora(targets))).unwrap();
+    let before = other.evaluate(&rows.batch()).unwrap();
+    let error = other.load_checkpoint(dir.path()).unwrap_err();
+    assert_eq!(error.code, Code::CheckpointInvalid);
+    assert_eq!(other.evaluate(&rows.batch()).unwrap(), before);
+}
+
+#[test]
+fn a_gradient_that_is_not_finite_changes_nothing() {
+    let rows = Rows::new(&[15], 7);
+    let mut model = session(1, &options(lora(Targets::AllLinear))).unwrap();
+    let before = model.evaluate(&rows.batch()).unwrap();
+    let weights = vec![f32::INFINITY; rows.ids.len()];
+    model.accumulate(&Batch { weights: Some(&weights), ..rows.batch() }).unwrap();
+    let step = Update { learning_rates: &RATES, max_grad_norm: None, denominator: 1.0 };
+    assert!(!model.update(&step).unwrap().applied);
+    assert_eq!(model.evaluate(&rows.batch()).unwrap(), before);
+    model.accumulate(&rows.batch()).unwrap();
+    assert!(update(&mut model, 10.0) > 0.0, "the bad gradient was cleared");
+}
+
+fn written(model: &mut Session<Cpu>, prompts: &[Vec<i32>], sampling: &Sampling, stop_tokens: &[i32]) -> Vec<Vec<i32>> {
+    let request = Request {
+        prompts: prompts.to_vec(),
+        max_new_tokens: 12,
+        sampling: sampling.clone(),
+        stop_tokens: stop_tokens.to_vec(),
+    };
+    let mut out = vec![Vec::new(); prompts.len()];
+    model
+        .generate(&request, &mut |event| {
+            out[event.index].push(event.token);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    out
+}
+
+#[test]
+fn generation_does_not_depend_on_the_company() {
+    let prompts: Vec<Vec<i32>> = (0..40).map(|i| (0..=(i % 9)).map(|j| (i * 7 + j) % VOCAB as i32).collect()).collect();
+    let mut model = session(2, &options(lora(Targets::AllLinear))).unwrap();
+    let greedy = written(&mut model, &prompts, &Sampling::default(), &[]);
+    for (prompt, expected) in prompts.iter().zip(&greedy) {
+        assert_eq!(&written(&mut model, std::slice::from_ref(prompt), &Sampling::default(), &[])[0], expected);
+    }
+    let sampling = Sampling { temperature: 1.0, seed: 9, ..Sampling::default() };
+    let drawn = written(&mut model, &prompts, &sampling, &[]);
+    assert_eq!(written(&mut model, &prompts[..3], &sampling, &[])[..], drawn[..3]);
+    assert_ne!(drawn, greedy);
+    let stop = greedy[0][4];
+    let stopped = written(&mut model, &prompts[..1], &Sampling::default(), &[stop]);
+    let first = greedy[0].iter().position(|token| *token == stop).unwrap();
+    assert_eq!(stopped[0], greedy[0][..=first], "the stop token is given out, nothing after it");
+}
+
+#[test]
+fn cached_generation_equals_the_full_forward_pass() {
+    let mut model = session(1, &options(lora(Targets::AllLinear))).unwrap();
+    let prompt = vec![3, 1, 4, 1, 5];
+    let tokens = &written(&mut model, std::slice::from_ref(&prompt), &Sampling::default(), &[])[0];
+    let mut ids = prompt;
+    for token in tokens {
+        let positions: Vec<i32> = (0..ids.len() as i32).collect();
+        let starts = [0, ids.len() as i32];
+        let batch =
+            Batch { input_ids: &ids, labels: &ids, positions: &positions, sequence_starts: &starts, weights: None };
+        let logits = model.logits(&batch).unwrap();
+        let last = &logits[(ids.len() - 1) * VOCAB..];
+        let best = (0..VOCAB).max_by(|a, b| last[*a].total_cmp(&last[*b])).unwrap();
+        assert_eq!(best as i32, *token);
+        ids.push(*token);
+    }
+}
+
+#[test]
+fn a_new_adapter_equals_the_base_bit_for_bit() {
+    let rows = Rows::new(&[21, 8], 8);
+    let inference = SessionOptions { optimizer: None, ..options(AdapterSource::None) };
+    let base = session(1, &inference).unwrap().logits(&rows.batch()).unwrap();
+    let adapted = session(1, &options(lora(Targets::AllLinear))).unwrap().logits(&rows.batch()).unwrap();
+    assert!(base.iter().zip(&adapted).all(|(a, b)| a.to_bits() == b.to_bits()));
+}
+
+#[test]
+fn broken_batches_name_the_field() {
+    let mut model = session(1, &options(lora(Targets::AllLinear))).unwrap();
+    let rows = Rows::new(&[6, 4], 9);
+    let mut ids = rows.ids.clone();
+    ids[3] = VOCAB as i32;
+    let mut labels = rows.labels.clone();
+    labels[5] = -7;
+    let cases = [
+        ("inputIds", Batch { input_ids: &ids, ..rows.batch() }),
+        ("labels", Batch { labels: &labels, ..rows.batch() }),
+        ("labels", Batch { labels: &rows.labels[1..], ..rows.batch() }),
+        ("positions", Batch { positions: &[-1; 10], ..rows.batch() }),
+        ("sequenceStarts", Batch { sequence_starts: &[0, 6], ..rows.batch() }),
+        ("sequenceStarts", Batch { sequence_starts: &[0, 6, 6, 10], ..rows.batch() }),
+        ("weights", Batch { weights: Some(&[1.0]), ..rows.batch() }),
+    ];
+    for (field, batch) in cases {
+        let error = model.accumulate(&batch).unwrap_err();
+        assert_eq!(error.code, Code::ArgumentInvalid);
+        assert!(error.place.ends_with(field), "{error}");
+    }
+}
+
+#[test]
+fn not_a_number_in_the_weights_names_the_tensor() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = "model.layers.1.mlp.up_proj.weight";
+    let source = write_model(dir.path(), Some(name));
+    let config = ModelConfig::from_json(Path::new("config.json"), config()).unwrap();
+    let cpu = Arc::new(Cpu::new(1).unwrap());
+    let error = Session::new(cpu, config, &source, "tiny", &options(AdapterSource::None)).err().unwrap();
+    assert_eq!((error.code, error.place.as_str()), (Code::NonFinite, name));
+}
+
+#[test]
+fn unknown_families_and_features_are_named() {
+    let refuse = |key: &str, value: serde_json::Value| {
+        let mut json = config();
+        json[key] = value;
+        let config = ModelConfig::from_json(Path::new("config.json"), json).unwrap();
+        tunesmith_engine::config::ModelConfig::new(&config).unwrap_err()
+    };
+    let error = refuse("model_type", "mamba".into());
+    assert_eq!(error.code, Code::ModelUnsupported);
+    assert!(error.message.contains("qwen3") && error.message.contains("mamba"), "{error}");
+    assert_eq!(refuse("hidden_act", "gelu".into()).code, Code::ModelUnsupported);
+    assert_eq!(refuse("attention_dropout", 0.1.into()).code, Code::ModelUnsupported);
+    assert_eq!(refuse("num_key_value_heads", 3.into()).code, Code::ConfigInvalid);
+    assert_eq!(
+        refuse("rope_scaling", serde_json::json!({"rope_type": "yarn", "factor": 4.0})).code,
+        Code::ModelUnsupported
+    );
+}
+
+#[test]
+fn a_session_without_an_optimizer_does_not_train() {
+    let inference = SessionOptions { optimizer: None, ..options(lora(Targets::AllLinear)) };
+    let mut model = session(1, &inference).unwrap();
+    assert_eq!(model.accumulate(&Rows::new(&[5], 1).batch()).unwrap_err().code, Code::ArgumentInvalid);
+    assert!(model.groups().iter().all(|group| group.parameters == 0));
+    let trained = session(1, &options(AdapterSource::None)).unwrap();
+    assert_eq!(trained.groups().iter().map(|group| group.parameters).sum::<usize>(), trained.total_parameters());
+    assert!((trained.groups()[0].weight_decay - OPTIMIZER.weight_decay).abs() < 1e-12);
+}
