@@ -152,7 +152,8 @@ impl ModelConfig {
     /// Rotary embedding from either spelling; `default_theta` is the family's value where none is written.
     ///
     /// # Errors
-    /// `ModelUnsupported` names a key or type that is not implemented; `ConfigInvalid` numbers or spellings that contradict.
+    /// `ModelUnsupported` names a key or type that is not implemented; `ConfigInvalid` a number out of range or two
+    /// spellings that contradict each other.
     pub fn rope(&self, default_theta: f64) -> Result<RopeConfig> {
         read_rope(self, default_theta)
     }

@@ -56,7 +56,7 @@ fn q4_0(block: &[u8; 18], out: &mut Vec<f32>) {
     out.extend(block[2..].iter().map(|&byte| f32::from((byte >> 4).cast_signed() - 8) * scale));
 }
 
-/// w = d·q + m. The product of an 11-bit and a 4-bit significand is exact, so a fused multiply-add would give the same bits.
+/// w = d·q + m. The product of an 11-bit and a 4-bit significand is exact: a fused multiply-add would give the same bits.
 fn q4_1(block: &[u8; 20], out: &mut Vec<f32>) {
     let scale = f16::from_le_bytes([block[0], block[1]]).to_f32();
     let minimum = f16::from_le_bytes([block[2], block[3]]).to_f32();

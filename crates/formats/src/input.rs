@@ -82,7 +82,7 @@ impl MappedFile {
             return Err(invalid(path, "expected a model file, got 0 bytes; download or copy it again"));
         }
         // SAFETY: the map is read-only and of a regular file whose size was just taken. Rust's own rules hold as long as no
-        // other process truncates or rewrites the file in place; our own writers never do, they rename new files into place.
+        // other process truncates or rewrites the file in place; our own writers never do, they rename new files over it.
         let map = unsafe { Mmap::map(&file) }.map_err(|error| io_error(path, "map this file", &error))?;
         Ok(Self { path: path.to_path_buf(), map })
     }

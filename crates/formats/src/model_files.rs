@@ -112,7 +112,8 @@ pub(crate) fn refuse_pickles(dir: &Path) -> Result<()> {
     match files_ending(dir, &["bin", "pt", "pth", "ckpt"])?.first() {
         Some(pickle) => Err(invalid(
             pickle,
-            "expected weights as safetensors, got a pickle, which is never read because it can run code; save the model with save_pretrained(..., safe_serialization=True)",
+            "expected weights as safetensors, got a pickle, which is never read because it can run code; \
+             save the model with save_pretrained(..., safe_serialization=True)",
         )),
         None => Ok(()),
     }

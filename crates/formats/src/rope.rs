@@ -73,7 +73,10 @@ fn refuse_unknown_keys(config: &ModelConfig) -> Result<()> {
         if !understood {
             return Err(config.refuse(
                 Code::ModelUnsupported,
-                format!("expected rope_parameters, or rope_theta and rope_scaling, got `{key}` as well; this rotary embedding is not implemented"),
+                format!(
+                    "expected rope_parameters, or rope_theta and rope_scaling, got `{key}` as well; \
+                     this rotary embedding is not implemented"
+                ),
             ));
         }
     }
@@ -270,7 +273,9 @@ mod tests {
             },
         };
         let scaling = |kind: Value| {
-            let mut map = json!({ "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4, "original_max_position_embeddings": 8192 });
+            let mut map = json!({
+                "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4, "original_max_position_embeddings": 8192,
+            });
             map.as_object_mut().unwrap().extend(kind.as_object().unwrap().clone());
             map
         };
@@ -298,7 +303,8 @@ mod tests {
             json!({}),
             json!({ "rope_scaling": null, "rope_theta": 10_000.0, "no_rope_layers": [1, 0] }),
             json!({ "rope_interleaved": false }),
-            json!({ "rope_parameters": { "rope_type": "default", "partial_rotary_factor": 1.0 }, "partial_rotary_factor": 1.0 }),
+            json!({ "rope_parameters": { "rope_type": "default", "partial_rotary_factor": 1.0 } }),
+            json!({ "partial_rotary_factor": 1.0 }),
         ] {
             assert_eq!(rope(value).unwrap(), plain);
         }
@@ -326,8 +332,8 @@ mod tests {
     #[test]
     fn contradictions_and_impossible_numbers_are_refused() {
         let llama3 = |low: Value, original: Value| {
-            json!({ "rope_parameters": { "rope_type": "llama3", "factor": 8.0, "low_freq_factor": low, "high_freq_factor": 4.0,
-                "original_max_position_embeddings": original } })
+            json!({ "rope_parameters": { "rope_type": "llama3", "factor": 8.0, "low_freq_factor": low,
+                "high_freq_factor": 4.0, "original_max_position_embeddings": original } })
         };
         for value in [
             json!({ "rope_theta": 10_000.0, "rope_parameters": { "rope_theta": 500_000.0 } }),

@@ -135,7 +135,7 @@ impl<'a> StoredTensor<'a> {
         self.shape.iter().skip(1).product()
     }
 
-    /// The stored little-endian bytes, where they lie in the order of `shape`; None where the file orders its rows otherwise.
+    /// The stored little-endian bytes, where they lie in the order of `shape`; None where the file orders rows otherwise.
     pub fn bytes(&self) -> Option<&'a [u8]> {
         (self.rows == RowOrder::Natural).then_some(self.bytes)
     }

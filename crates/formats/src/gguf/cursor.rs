@@ -60,7 +60,7 @@ impl<'a> Cursor<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
-    /// A count of things that take at least `minimum_bytes` each: never more than the bytes left can hold, nor than `limit`.
+    /// A count of things that take at least `minimum_bytes` each: at most what the bytes left can hold, and `limit`.
     pub fn count(&mut self, what: &str, minimum_bytes: usize, limit: usize) -> Result<usize> {
         let count = self.u64()?;
         let most = self.left().checked_div(minimum_bytes).unwrap_or(0).min(limit);

@@ -139,7 +139,8 @@ fn alignment(path: &Path, metadata: &Metadata) -> Result<usize> {
         return Err(invalid(
             path,
             format!(
-                "expected a power of two up to {MAX_ALIGNMENT} as general.alignment, got {alignment}; convert the model again"
+                "expected a power of two up to {MAX_ALIGNMENT} as general.alignment, got {alignment}; \
+                 convert the model again"
             ),
         ));
     }

@@ -120,7 +120,8 @@ fn stored_type(path: &Path, tensor: &str, number: u32) -> Result<StoredType> {
             return Err(unsupported(
                 path,
                 format!(
-                    "expected F32, F16, BF16, Q8_0, Q4_0 or Q4_1 in `{tensor}`, got {named} (type {other}); use a file of one of these types"
+                    "expected F32, F16, BF16, Q8_0, Q4_0 or Q4_1 in `{tensor}`, got {named} (type {other}); \
+                     use a file of one of these types"
                 ),
             ));
         }

@@ -1,5 +1,5 @@
-//! The header: which tensors lie where. It is read entry by entry into the final table, so that a hostile header cannot make
-//! the reader hold more than a small multiple of its own length.
+//! The header: which tensors lie where. It is read entry by entry into its table, so that a hostile header cannot make the
+//! reader hold more than a small multiple of its own length.
 
 #![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 

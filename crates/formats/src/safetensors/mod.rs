@@ -1,4 +1,4 @@
-//! The safetensors format (<https://huggingface.co/docs/safetensors>): eight bytes of header length, a JSON header, the data.
+//! The safetensors format (<https://huggingface.co/docs/safetensors>): eight bytes of header length, a JSON header, data.
 
 mod file;
 mod header;

@@ -77,7 +77,8 @@ impl ShardedSafetensors {
                 return Err(invalid(
                     index_path,
                     format!(
-                        "expected every tensor in the shard the index names, got none of `{name}`; download the shards again"
+                        "expected every tensor in the shard the index names, got none of `{name}`; \
+                         download the shards again"
                     ),
                 ));
             }
