@@ -1,0 +1,64 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { loadModel } from "@tunesmith/native";
+import { type LogEvent, SFTTrainer, type TrainResult } from "@tunesmith/trainer";
+import { onTestFinished } from "vitest";
+import { readSafetensors } from "./safetensors.ts";
+
+/** The project's own fixtures. */
+export const fixtures = resolve(import.meta.dirname, "../fixtures");
+
+/** Folder of a small model of the given family. */
+export function smallModel(modelType: string): string {
+  const models = join(fixtures, "models");
+  const found = readdirSync(models).find((name) => JSON.parse(readFileSync(join(models, name, "config.json"), "utf8")).model_type === modelType);
+  if (found === undefined) throw new Error(`expected a ${modelType} model below ${models}`);
+  return join(models, found);
+}
+
+/** A folder that goes away with the test. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "tunesmith-test-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Conversations of very unequal length, the same on every machine. */
+export function conversations(count: number): { messages: { role: string; content: string }[] }[] {
+  const words = ["red", "green", "blue", "seven", "twelve", "north", "river", "stone"];
+  const text = (seed: number, length: number) => Array.from({ length }, (_, n) => words[(seed * 5 + n * 3 + n * n) % words.length]).join(" ");
+  return Array.from({ length: count }, (_, row) => ({
+    messages: [
+      { role: "user", content: text(row, 1 + ((row * 7) % 11)) },
+      { role: "assistant", content: text(row + 1, 1 + ((row * 5) % 13)) },
+      ...(row % 3 === 0 ? [{ role: "user", content: text(row + 2, 2) }, { role: "assistant", content: text(row + 3, 1 + (row % 4)) }] : []),
+    ],
+  }));
+}
+
+/** What a run left behind. */
+export interface Finished {
+  logs: LogEvent[];
+  result: TrainResult;
+  adapter: Buffer;
+  tensors: Map<string, Float32Array>;
+}
+
+/** Trains and collects. */
+export async function trainOnce(
+  model: string,
+  args: Record<string, unknown>,
+  { threads = 0, rows = conversations(24), resume = false }: { threads?: number; rows?: readonly Record<string, unknown>[]; resume?: boolean } = {},
+): Promise<Finished> {
+  const outputDir = (args["outputDir"] as string | undefined) ?? join(temporaryFolder(), "run");
+  const language = await loadModel(model, threads === 0 ? {} : { threads });
+  const options = { learningRate: 5e-3, trainSamplingStrategy: "sequential", ...args, outputDir };
+  const trainer = new SFTTrainer({ model: language, trainDataset: rows as never, args: options, peftConfig: { r: 4 } });
+  const logs: LogEvent[] = [];
+  const run = trainer.train({ resumeFromCheckpoint: resume });
+  for await (const event of run) if (event.type === "log") logs.push(event);
+  const result = await run;
+  const path = join(result.adapterDir, "adapter_model.safetensors");
+  return { logs, result, adapter: readFileSync(path), tensors: readSafetensors(path) };
+}
