@@ -1,0 +1,53 @@
+import { createRequire } from "node:module";
+import { BinaryMissingError, errorFromCode } from "@tunesmith/core";
+import type * as Native from "../binding/index.cjs";
+
+export type { Native };
+
+let loaded: typeof Native | undefined;
+
+/** The native binary, loaded at first use. Throws `BinaryMissingError` where there is none for this platform. */
+export function binding(): typeof Native {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): typeof Native {
+  try {
+    return createRequire(import.meta.url)("../binding/index.cjs") as typeof Native;
+  } catch (cause) {
+    const platform = `${process.platform}-${process.arch}`;
+    const override = process.env.NAPI_RS_NATIVE_LIBRARY_PATH;
+    const looked = override === undefined ? `a package @tunesmith/native-${platform}*` : override;
+    throw new BinaryMissingError(
+      `[native] expected the binary for ${platform} (Node ${process.version}), looked for ${looked} and could not load it; ` +
+        "install again without --omit=optional or --ignore-optional: npm i @tunesmith/native",
+      { cause },
+    );
+  }
+}
+
+/** Runs a synchronous call of the binary; its errors become typed ones with the original as `cause`. */
+export function native<T>(call: (library: typeof Native) => T): T {
+  const library = binding();
+  try {
+    return call(library);
+  } catch (error) {
+    throw typed(error);
+  }
+}
+
+/** As {@link native}, for a call that gives a promise. */
+export async function nativeAsync<T>(call: (library: typeof Native) => Promise<T>): Promise<T> {
+  const library = binding();
+  try {
+    return await call(library);
+  } catch (error) {
+    throw typed(error);
+  }
+}
+
+function typed(error: unknown): Error {
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  return errorFromCode(String(code), String(message), { cause: error });
+}

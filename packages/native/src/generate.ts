@@ -1,0 +1,115 @@
+import { AbortError, type GenerateOptions, type TokenEvent } from "@tunesmith/core";
+import { type Native, native, nativeAsync } from "./binding.ts";
+import { array, integer, number, object, refuse, seed, typedArray } from "./check.ts";
+
+const maxInt32 = 2 ** 31 - 1;
+/** As the binding numbers them. */
+const finishReasons = [null, "stop", "length"] as const;
+
+/**
+ * Tokens of a generation as they come. It starts with the first `next()`; leaving the loop early stops it after the token in
+ * hand, and so does the signal, with an `AbortError`.
+ */
+export async function* generate(
+  session: Native.Session,
+  options: GenerateOptions,
+  eosTokenIds: readonly number[],
+): AsyncGenerator<TokenEvent, void, undefined> {
+  const { signal } = object("generate.options", options);
+  const { ids, starts } = joined(options.prompts);
+  const sampling = samplingOptions(options, eosTokenIds);
+  throwIfAborted(signal);
+  const arrived = new Arrivals();
+  const cancellation = native((library) => new library.Cancellation());
+  const cancel = () => cancellation.cancel();
+  signal?.addEventListener("abort", cancel, { once: true });
+  try {
+    const finished = nativeAsync(() => session.generate(ids, starts, sampling, arrived.add, cancellation));
+    finished.then(arrived.end, arrived.fail);
+    for (;;) {
+      const tokens = await arrived.next();
+      if (tokens === null) break;
+      yield* events(tokens);
+      throwIfAborted(signal);
+    }
+    throwIfAborted(signal);
+  } finally {
+    cancel();
+    signal?.removeEventListener("abort", cancel);
+  }
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new AbortError("[generate] expected to finish, got an abort", { cause: signal.reason });
+}
+
+function* events(tokens: Int32Array): Generator<TokenEvent> {
+  for (let place = 0; place < tokens.length; place += 3) {
+    const [index, tokenId, finish] = tokens.subarray(place, place + 3) as unknown as [number, number, number];
+    yield { index, tokenId, finishReason: finishReasons[finish] ?? null };
+  }
+}
+
+/** What the binding delivers, until someone asks for it. */
+class Arrivals {
+  readonly #waiting: Int32Array[] = [];
+  #ended = false;
+  #failure: { error: unknown } | null = null;
+  #wake: () => void = () => {};
+
+  readonly add = (tokens: Int32Array): void => {
+    if (tokens.length > 0) this.#waiting.push(tokens);
+    this.#wake();
+  };
+
+  readonly end = (rest: Int32Array): void => {
+    this.#ended = true;
+    this.add(rest);
+  };
+
+  readonly fail = (error: unknown): void => {
+    this.#failure = { error };
+    this.#wake();
+  };
+
+  /** The next tokens, or null at the end. Tokens that came before a failure are given first. */
+  async next(): Promise<Int32Array | null> {
+    for (;;) {
+      const tokens = this.#waiting.shift();
+      if (tokens !== undefined) return tokens;
+      if (this.#failure !== null) throw this.#failure.error;
+      if (this.#ended) return null;
+      await new Promise<void>((wake) => {
+        this.#wake = wake;
+      });
+    }
+  }
+}
+
+function joined(prompts: readonly Int32Array[]): { ids: Int32Array; starts: Int32Array } {
+  const checked = array("generate.prompts", prompts).map((ids, n) => typedArray(`generate.prompts[${n}]`, ids, "Int32Array"));
+  const starts = new Int32Array(checked.length + 1);
+  for (const [n, prompt] of checked.entries()) starts[n + 1] = (starts[n] as number) + prompt.length;
+  const ids = new Int32Array(starts.at(-1) as number);
+  for (const [n, prompt] of checked.entries()) ids.set(prompt, starts[n]);
+  return { ids, starts };
+}
+
+/** Sampling options with their defaults, checked. */
+function samplingOptions(options: GenerateOptions, eosTokenIds: readonly number[]): Native.GenerateOptions {
+  const { maxNewTokens, temperature = 0, topK = 0, topP = 1, minP = 0, repetitionPenalty = 1 } = options;
+  const stopTokenIds = array("generate.stopTokenIds", options.stopTokenIds ?? eosTokenIds);
+  return {
+    maxNewTokens: integer("generate.maxNewTokens", maxNewTokens, 1, maxInt32),
+    temperature: number("generate.temperature", temperature, 0),
+    topK: integer("generate.topK", topK, 0, maxInt32),
+    topP: number("generate.topP", topP) > 0 && topP <= 1 ? topP : refuse("generate.topP", "a number in (0, 1]", topP),
+    minP: number("generate.minP", minP, 0) <= 1 ? minP : refuse("generate.minP", "a number in [0, 1]", minP),
+    repetitionPenalty:
+      number("generate.repetitionPenalty", repetitionPenalty) > 0
+        ? repetitionPenalty
+        : refuse("generate.repetitionPenalty", "a number above 0", repetitionPenalty),
+    seed: seed("generate.seed", options.seed ?? 0),
+    stopTokenIds: stopTokenIds.map((id, n) => integer(`generate.stopTokenIds[${n}]`, id, 0, maxInt32)),
+  };
+}

@@ -1,0 +1,3 @@
+export { type LoadModelOptions, loadModel } from "./model.ts";
+export { type SystemInfo, systemInfo } from "./system-info.ts";
+export { loadTokenizer } from "./tokenizer.ts";

@@ -1,0 +1,50 @@
+import type { LanguageModel, ModelInfo, SessionOptions, Tokenizer, TrainSession } from "@tunesmith/core";
+import { type Native, native, nativeAsync } from "./binding.ts";
+import { integer, object, path, refuse } from "./check.ts";
+import { NativeSession } from "./session.ts";
+import { sessionOptions } from "./session-options.ts";
+import { NativeTokenizer } from "./tokenizer.ts";
+
+/** Where a model's sessions run. */
+export interface LoadModelOptions {
+  /** `"auto"` takes the best backend of this build and machine. Default `"auto"`. */
+  device?: "cpu" | "auto";
+  /** Threads of each session, from 1 to 1024. Default: as many as the process may use at once. */
+  threads?: number;
+}
+
+/** Far above any machine; a number beyond it is a mistake and would only exhaust the system. */
+const maxThreads = 1024;
+
+/**
+ * Opens a model: a Hugging Face folder, a `.gguf` file or a folder that holds one. Reads configuration and tokenizer; weights
+ * are read by `createSession`. Rejects with `ModelFileError`, `UnsupportedModelError`, `ConfigError`, `TokenizerError` or
+ * `TemplateError`.
+ */
+export async function loadModel(source: string, options: LoadModelOptions = {}): Promise<LanguageModel> {
+  path("loadModel.path", source);
+  const { device = "auto", threads } = object("loadModel.options", options);
+  if (device !== "cpu" && device !== "auto") refuse("loadModel.device", '"cpu" or "auto"', device);
+  const place = { device, threads: threads === undefined ? 0 : integer("loadModel.threads", threads, 1, maxThreads) };
+  return new NativeModel(await nativeAsync((library) => library.openModel(source)), place);
+}
+
+class NativeModel implements LanguageModel {
+  readonly info: ModelInfo;
+  readonly tokenizer: Tokenizer;
+  readonly #inner: Native.Model;
+  readonly #place: { device: string; threads: number };
+
+  constructor(inner: Native.Model, place: { device: string; threads: number }) {
+    this.#inner = inner;
+    this.#place = place;
+    this.info = native(() => inner.info);
+    this.tokenizer = new NativeTokenizer(native(() => inner.tokenizer));
+  }
+
+  async createSession(options: SessionOptions): Promise<TrainSession> {
+    const checked = { ...this.#place, ...sessionOptions(options) };
+    const session = await nativeAsync(() => this.#inner.createSession(checked));
+    return new NativeSession(session, this.info);
+  }
+}

@@ -1,0 +1,82 @@
+import { ArgumentError, type Conversation, type EncodedConversation, type EncodedPair, type Tokenizer, type TokenizerInfo } from "@tunesmith/core";
+import { type Native, native, nativeAsync } from "./binding.ts";
+import { array, boolean, object, path, string, typedArray } from "./check.ts";
+
+/**
+ * Reads the tokenizer of a Hugging Face folder (`tokenizer.json` and its companions) or of a GGUF file, without the model.
+ * Rejects with `ModelFileError`, `TokenizerError` or `TemplateError`.
+ */
+export async function loadTokenizer(source: string): Promise<Tokenizer> {
+  path("loadTokenizer.path", source);
+  return new NativeTokenizer(await nativeAsync((library) => library.openTokenizer(source)));
+}
+
+/** Door A over the binding. Batches are tokenised off the event loop, on all processors. */
+export class NativeTokenizer implements Tokenizer {
+  readonly info: TokenizerInfo;
+  readonly #inner: Native.Tokenizer;
+
+  constructor(inner: Native.Tokenizer) {
+    this.#inner = inner;
+    this.info = native(() => inner.info);
+  }
+
+  async encodeConversations(
+    conversations: readonly Conversation[],
+    options: { addGenerationPrompt?: boolean } = {},
+  ): Promise<EncodedConversation[]> {
+    const place = "encodeConversations";
+    const texts = array(`${place}.conversations`, conversations).map((row, n) => asJson(`${place}.conversations[${n}]`, row));
+    const prompt = boolean(`${place}.addGenerationPrompt`, object(`${place}.options`, options).addGenerationPrompt ?? false);
+    const encoded = await nativeAsync(() => this.#inner.encodeConversations(texts, prompt));
+    return rowsOf(encoded.rows).map((ids, n) => {
+      const [first, last] = [encoded.turnStarts[n], encoded.turnStarts[n + 1]] as [number, number];
+      return { ids, spans: encoded.spans.slice(2 * first, 2 * last), turns: encoded.turns.slice(first, last) };
+    });
+  }
+
+  async encodePairs(pairs: readonly { prompt: string; completion: string }[]): Promise<EncodedPair[]> {
+    const column = (name: "prompt" | "completion") =>
+      array("encodePairs.pairs", pairs).map((pair, n) => string(`encodePairs.pairs[${n}].${name}`, object(`encodePairs.pairs[${n}]`, pair)[name]));
+    const [prompts, completions] = [column("prompt"), column("completion")];
+    const encoded = await nativeAsync(() => this.#inner.encodePairs(prompts, completions));
+    return rowsOf(encoded.rows).map((ids, n) => ({
+      ids,
+      promptLength: encoded.promptLengths[n] as number,
+      prefixMismatch: encoded.prefixMismatches[n] === 1,
+    }));
+  }
+
+  async encodeTexts(texts: readonly string[], options: { appendEos?: boolean } = {}): Promise<Int32Array[]> {
+    const checked = array("encodeTexts.texts", texts).map((text, n) => string(`encodeTexts.texts[${n}]`, text));
+    const appendEos = boolean("encodeTexts.appendEos", object("encodeTexts.options", options).appendEos ?? false);
+    return rowsOf(await nativeAsync(() => this.#inner.encodeTexts(checked, appendEos)));
+  }
+
+  decode(ids: Int32Array, options: { skipSpecialTokens?: boolean } = {}): string {
+    typedArray("decode.ids", ids, "Int32Array");
+    const skip = boolean("decode.skipSpecialTokens", object("decode.options", options).skipSpecialTokens ?? true);
+    return native(() => this.#inner.decode(ids, skip));
+  }
+
+  render(conversation: Conversation, options: { addGenerationPrompt?: boolean } = {}): string {
+    const prompt = boolean("render.addGenerationPrompt", object("render.options", options).addGenerationPrompt ?? false);
+    const text = asJson("render.conversation", conversation);
+    return native(() => this.#inner.render(text, prompt));
+  }
+}
+
+/** A conversation as JSON text: one string crosses the boundary in place of a tree of objects. */
+function asJson(place: string, conversation: Conversation): string {
+  object(place, conversation);
+  try {
+    return JSON.stringify(conversation);
+  } catch (cause) {
+    throw new ArgumentError(`[${place}] expected plain data, got something that JSON cannot hold`, { cause });
+  }
+}
+
+/** Rows that came end to end. Each gets memory of its own, so that keeping one does not keep the batch. */
+function rowsOf({ ids, starts }: Native.EncodedRows): Int32Array[] {
+  return Array.from({ length: starts.length - 1 }, (_, row) => ids.slice(starts[row], starts[row + 1]));
+}
