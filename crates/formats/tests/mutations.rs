@@ -8,6 +8,7 @@ mod common;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use common::gguf::tiny;
@@ -176,6 +177,13 @@ fn cases() -> usize {
     std::env::var("CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(20_000)
 }
 
+/// Replaces a file's content in place: some file systems flush a file that is first emptied, which takes milliseconds.
+fn overwrite(path: &Path, bytes: &[u8]) {
+    let mut file = fs::File::options().write(true).create(true).truncate(false).open(path).unwrap();
+    file.write_all(bytes).unwrap();
+    file.set_len(bytes.len() as u64).unwrap();
+}
+
 /// Mutates `seed` into `path` and reads it. `read` tells whether the file was accepted, which some must be and some not:
 /// otherwise the mutations would be too weak or too strong to prove anything.
 fn campaign(seed: &[u8], path: &Path, mut read: impl FnMut() -> bool) {
@@ -183,12 +191,12 @@ fn campaign(seed: &[u8], path: &Path, mut read: impl FnMut() -> bool) {
     let mut accepted = 0;
     for _ in 0..cases() {
         let bytes = mutate(&mut random, seed);
-        fs::write(path, &bytes).unwrap();
+        overwrite(path, &bytes);
         within_limits(&bytes, || accepted += usize::from(read()));
     }
     eprintln!("{}: {accepted} of {} mutations accepted", path.display(), cases());
     assert!(accepted > 0 && accepted < cases(), "{accepted} of {} accepted", cases());
-    fs::write(path, seed).unwrap();
+    overwrite(path, seed);
     assert!(read(), "the unchanged file must be accepted");
 }
 
