@@ -1,7 +1,16 @@
 export * from "@tunesmith/core";
 export * from "@tunesmith/curriculum";
 export * from "@tunesmith/data";
+export { loadModel, systemInfo } from "@tunesmith/native";
+export * from "@tunesmith/trainer";
+export {
+  FastLanguageModel,
+  PeftModel,
+  type PretrainedOptions,
+  type TextGenerationOptions,
+} from "./fast-language-model.ts";
 export { HubUnreachableError } from "./hub/request.ts";
 export { type HubSettings, hubSettings } from "./hub/settings.ts";
 export { type DownloadOptions, type DownloadProgress, downloadModel } from "./hub/snapshot.ts";
 export { resolveModel } from "./resolve-model.ts";
+export { SFTTrainer } from "./sft-trainer.ts";

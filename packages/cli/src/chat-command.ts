@@ -1,0 +1,120 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { createInterface } from "node:readline/promises";
+import {
+  type FastLanguageModel,
+  type Message,
+  ModelFileError,
+  readRunConfig,
+  type TextGenerationOptions,
+} from "@tunesmith/sdk";
+import pc from "picocolors";
+import { environmentLine } from "./environment-line.ts";
+import { openModel } from "./load-model.ts";
+import { parseDevice, parseThreads, type Streams } from "./train-command.ts";
+
+/** A stream of typed lines: standard input, but for tests. */
+export type Input = NodeJS.ReadableStream & { isTTY?: boolean };
+
+/** `tunesmith chat`: answers one prompt, or talks until the input ends. Gives the exit code. */
+export async function chat(
+  target: string,
+  flags: Record<string, unknown>,
+  { out, err }: Streams,
+  input: Input,
+): Promise<number> {
+  const { prompt, system, json: _, device, threads, adapter, ...sampling } = flags;
+  const cores = parseThreads(threads);
+  const found = await modelOf(target, adapter as string | undefined);
+  if (prompt === undefined) out.write(`${environmentLine(cores)}\n`);
+  const model = await openModel(found.model, err, {
+    device: parseDevice(device ?? "auto"),
+    ...(cores === undefined ? {} : { threads: cores }),
+    ...(found.adapter === null ? {} : { adapter: found.adapter }),
+  });
+  const opening: Message[] = system === undefined ? [] : [{ role: "system", content: system as string }];
+  const options = sampling as TextGenerationOptions;
+  try {
+    if (prompt !== undefined) {
+      await answer(model, opening.concat({ role: "user", content: prompt as string }), options, out);
+      return 0;
+    }
+    await converse(model, opening, options, out, input);
+    return 0;
+  } finally {
+    await model.dispose();
+  }
+}
+
+/** A run folder stands for its model and what was trained on it. */
+async function modelOf(
+  target: string,
+  adapter: string | undefined,
+): Promise<{ model: string; adapter: string | null }> {
+  const exists = async (path: string) => (await stat(path).catch(() => null)) !== null;
+  if (!(await exists(join(target, "config.resolved.yaml")))) return { model: target, adapter: adapter ?? null };
+  const trained = adapter ?? join(target, "adapter");
+  if (!(await exists(trained))) {
+    throw new ModelFileError(
+      "FILE_MISSING",
+      `[${trained}] expected the result of a finished run, got nothing; finish it with: tunesmith resume ${target}`,
+    );
+  }
+  const { model, peftConfig } = await readRunConfig(target);
+  // After full fine-tuning the folder holds a whole model.
+  return peftConfig["fullFinetuning"] === true ? { model: trained, adapter: null } : { model, adapter: trained };
+}
+
+/** Streams an answer and gives its text. */
+async function answer(
+  model: FastLanguageModel,
+  messages: readonly Message[],
+  options: TextGenerationOptions,
+  out: Streams["out"],
+): Promise<string> {
+  // A base model has no turns: it continues the text.
+  const prompt = model.tokenizer.info.chatTemplate === null ? (messages.at(-1)?.content ?? "") : messages;
+  let reply = "";
+  for await (const piece of model.generate(prompt, options)) {
+    reply += piece;
+    out.write(piece);
+  }
+  out.write("\n");
+  return reply;
+}
+
+async function converse(
+  model: FastLanguageModel,
+  opening: readonly Message[],
+  options: TextGenerationOptions,
+  out: Streams["out"],
+  input: Input,
+): Promise<void> {
+  const isTerminal = input.isTTY === true;
+  const lines = createInterface({ input, ...(isTerminal ? { output: process.stdout } : {}), prompt: pc.bold("> ") });
+  if (isTerminal) out.write(pc.dim("/reset forgets the conversation, Ctrl-C stops an answer, Ctrl-D ends\n"));
+  let messages = [...opening];
+  let stop: AbortController | null = null;
+  // While nothing is being written, Ctrl-C ends the conversation.
+  lines.on("SIGINT", () => (stop === null ? lines.close() : stop.abort()));
+  if (isTerminal) lines.prompt();
+  for await (const line of lines) {
+    const said = line.trim();
+    if (said === "/reset") messages = [...opening];
+    else if (said !== "") {
+      stop = new AbortController();
+      const turn: Message = { role: "user", content: said };
+      try {
+        const reply = await answer(model, [...messages, turn], { ...options, signal: stop.signal }, out);
+        messages.push(turn, { role: "assistant", content: reply });
+      } catch (error) {
+        // A stopped answer is forgotten together with its question.
+        if ((error as Error).name !== "AbortError") throw error;
+        out.write("\n");
+      } finally {
+        stop = null;
+      }
+    }
+    if (isTerminal) lines.prompt();
+  }
+}

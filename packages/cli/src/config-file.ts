@@ -1,0 +1,48 @@
+import { readFile } from "node:fs/promises";
+import { canonicalName, FileSystemError, nearestName, OptionError } from "@tunesmith/sdk";
+import { parseDocument } from "yaml";
+import { optionNames } from "./flags.ts";
+
+/** Names that a configuration file may hold beside the options of the schemas. */
+const ownNames = ["model", "data", "evalData", "device", "threads"];
+
+/**
+ * Reads options from a YAML or JSON file, for example the `config.resolved.yaml` of another run. Keys are the flags' names in
+ * camelCase, snake_case or kebab-case.
+ */
+export async function readConfigFile(path: string): Promise<Record<string, unknown>> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (cause) {
+    throw new FileSystemError(
+      `[${path}] expected a readable configuration file, got ${(cause as Error).message}; check the path`,
+      { cause },
+    );
+  }
+  const document = parseDocument(text);
+  const [error] = document.errors;
+  if (error !== undefined)
+    throw new OptionError(`[${path}] expected YAML or JSON, got ${error.message.split("\n")[0]}`);
+  const value: unknown = document.toJS();
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new OptionError(
+      `[${path}] expected keys and values, got ${Array.isArray(value) ? "a list" : String(value)}; see tunesmith train --help`,
+    );
+  }
+  const known = [...ownNames, ...optionNames];
+  const options: Record<string, unknown> = {};
+  for (const [given, entry] of Object.entries(value)) {
+    const name = canonicalName(given);
+    if (!known.includes(name)) {
+      const nearest = nearestName(name, known);
+      throw new OptionError(
+        `[${path}] expected a known option, got "${given}"${nearest === null ? "" : `; did you mean "${nearest}"?`}`,
+      );
+    }
+    if (Object.hasOwn(options, name))
+      throw new OptionError(`[${path}] expected "${name}" once, got it twice; remove "${given}"`);
+    options[name] = entry;
+  }
+  return options;
+}

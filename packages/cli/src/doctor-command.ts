@@ -1,0 +1,126 @@
+import { mkdir, statfs } from "node:fs/promises";
+import { arch, cpus, freemem, platform, release, totalmem } from "node:os";
+import { dirname } from "node:path";
+import { type HubSettings, hubSettings, systemInfo } from "@tunesmith/sdk";
+import pc from "picocolors";
+import { bytes } from "./format.ts";
+import type { Streams } from "./train-command.ts";
+
+/** What one check has found. */
+export interface Finding {
+  name: string;
+  /** `note`: works, but the user should know. */
+  state: "ok" | "note" | "bad";
+  found: string;
+  /** What to do, for everything that is not ok. */
+  fix?: string;
+}
+
+/** Free disk below which a model of a few gigabytes and its checkpoints do not fit. */
+const littleDisk = 5 * 2 ** 30;
+/** Free memory below which even a small model does not fit. */
+const littleMemory = 2 * 2 ** 30;
+
+/** `tunesmith doctor`: what could keep a run from working here. Exit code 1 when something does. */
+export async function doctor({ out }: Streams): Promise<number> {
+  const settings = hubSettings();
+  const findings = [
+    node(process.versions.node),
+    system(),
+    binary(),
+    memory(),
+    await disk("cache", settings.cacheDir),
+    await disk("folder", process.cwd()),
+    await hub(settings),
+    token(settings),
+  ];
+  for (const finding of findings) out.write(`${line(finding)}\n`);
+  return findings.some(({ state }) => state === "bad") ? 1 : 0;
+}
+
+function line({ name, state, found, fix }: Finding): string {
+  const mark = { ok: pc.green("ok  "), note: pc.yellow("note"), bad: pc.red("bad ") }[state];
+  return `${mark}  ${name.padEnd(9)} ${found}${fix === undefined ? "" : `\n      ${" ".repeat(9)} ${pc.dim(fix)}`}`;
+}
+
+/** The version of Node. */
+export function node(version: string): Finding {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  const good = major > 20 || (major === 20 && minor >= 19);
+  const found = `Node ${version}`;
+  return good
+    ? { name: "node", state: "ok", found }
+    : { name: "node", state: "bad", found, fix: "install Node 20.19 or newer" };
+}
+
+function system(): Finding {
+  const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } };
+  const libc = header.glibcVersionRuntime === undefined ? "" : `, glibc ${header.glibcVersionRuntime}`;
+  return {
+    name: "system",
+    state: "ok",
+    found: `${platform()} ${release()} ${arch()}${libc}, ${cpus().length} × ${cpus()[0]?.model.trim() ?? "unknown CPU"}`,
+  };
+}
+
+function binary(): Finding {
+  try {
+    const { version, backends, instructionSet, threads } = systemInfo();
+    return {
+      name: "engine",
+      state: "ok",
+      found: `${version}, ${backends.join(" and ")}, ${instructionSet}, ${threads} threads`,
+    };
+  } catch (error) {
+    return {
+      name: "engine",
+      state: "bad",
+      found: (error as Error).message,
+      fix: "install again on this machine: npm install tunesmith",
+    };
+  }
+}
+
+function memory(): Finding {
+  const found = `${bytes(freemem())} free of ${bytes(totalmem())}`;
+  const fix = "close other programs, or choose a smaller model";
+  return freemem() >= littleMemory
+    ? { name: "memory", state: "ok", found }
+    : { name: "memory", state: "note", found, fix };
+}
+
+/** Free space of the disk that a folder is or will be on. */
+export async function disk(name: string, folder: string): Promise<Finding> {
+  try {
+    await mkdir(folder, { recursive: true });
+    const { bavail, bsize } = await statfs(folder);
+    const found = `${bytes(bavail * bsize)} free in ${folder}`;
+    const fix =
+      name === "cache"
+        ? "free some space, or set HF_HOME to a larger disk"
+        : "free some space, or choose another --output-dir";
+    return bavail * bsize >= littleDisk ? { name, state: "ok", found } : { name, state: "note", found, fix };
+  } catch (error) {
+    const fix = name === "cache" ? "set HF_HOME to a folder that you may write" : `make ${dirname(folder)} writable`;
+    return { name, state: "bad", found: (error as Error).message, fix };
+  }
+}
+
+/** Whether models can be downloaded. */
+export async function hub({ endpoint, offline }: Pick<HubSettings, "endpoint" | "offline">): Promise<Finding> {
+  if (offline)
+    return { name: "hub", state: "note", found: "offline by HF_HUB_OFFLINE", fix: "unset it to download models" };
+  try {
+    await fetch(endpoint, { method: "HEAD", redirect: "manual", signal: AbortSignal.timeout(3_000) });
+    return { name: "hub", state: "ok", found: `${endpoint} answers` };
+  } catch {
+    const fix = "check the connection, or train from the path of a local model";
+    return { name: "hub", state: "note", found: `${endpoint} does not answer within 3 s`, fix };
+  }
+}
+
+/** Whether there is a token; never what it is. */
+export function token(settings: Pick<HubSettings, "token">): Finding {
+  if (settings.token !== null) return { name: "token", state: "ok", found: "present (gated models can be downloaded)" };
+  return { name: "token", state: "ok", found: "none (needed for gated models only: set HF_TOKEN)" };
+}

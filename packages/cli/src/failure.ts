@@ -1,0 +1,37 @@
+import { type ErrorCode, TunesmithError } from "@tunesmith/sdk";
+import { CommanderError } from "commander";
+import pc from "picocolors";
+
+/** Exit codes by error code; what is not listed exits with 1. */
+const exitCodes: Partial<Record<ErrorCode, number>> = {
+  OPTION_INVALID: 2,
+  DATA_INVALID: 3,
+  OUT_OF_MEMORY: 4,
+  ABORTED: 130,
+};
+
+/** Says what went wrong in one clear line, with a hint where there is one, and gives the exit code: 2 usage, 3 data, 4 memory, 1 else. */
+export function reportFailure(
+  error: unknown,
+  stderr: { write(text: string): unknown },
+  env: NodeJS.ProcessEnv = process.env,
+): number {
+  // Commander has written its own message.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  const message = error instanceof Error ? error.message : String(error);
+  stderr.write(`${pc.red(`${nameOf(error)}:`)} ${message}\n`);
+  if (TunesmithError.isInstance(error) && error.hint !== undefined) stderr.write(`${pc.dim("hint:")} ${error.hint}\n`);
+  if (env["TUNESMITH_DEBUG"] === "1") stderr.write(`${withCauses(error)}\n`);
+  else if (!TunesmithError.isInstance(error)) stderr.write(pc.dim("TUNESMITH_DEBUG=1 shows where this comes from\n"));
+  return TunesmithError.isInstance(error) ? (exitCodes[error.code] ?? 1) : 1;
+}
+
+function nameOf(error: unknown): string {
+  return error instanceof Error ? error.name : "Error";
+}
+
+function withCauses(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const own = error.stack ?? error.message;
+  return error.cause === undefined ? own : `${own}\ncaused by ${withCauses(error.cause)}`;
+}

@@ -1,0 +1,103 @@
+import { canonicalName, loraConfigSchema, OptionError, sftConfigSchema } from "@tunesmith/sdk";
+import { type Command, Option } from "commander";
+import { z } from "zod";
+
+/** What a flag's value may be, read off the JSON Schema of its option. */
+interface ValueKind {
+  boolean: boolean;
+  number: boolean;
+  string: boolean;
+  null: boolean;
+  /** A list: of names, which commas separate, or of texts, which may hold commas. */
+  list: "names" | "texts" | null;
+  choices: string[];
+}
+
+/** The part of a JSON Schema that options use. */
+interface JsonSchema {
+  type?: string;
+  enum?: unknown[];
+  const?: unknown;
+  anyOf?: JsonSchema[];
+  description?: string;
+}
+
+/** Options of the run and of the adapter, by camelCase name. */
+const properties: Readonly<Record<string, JsonSchema>> = {
+  ...propertiesOf(sftConfigSchema),
+  ...propertiesOf(loraConfigSchema),
+};
+
+function propertiesOf(schema: z.ZodObject): Record<string, JsonSchema> {
+  return z.toJSONSchema(schema, { io: "input" }).properties as Record<string, JsonSchema>;
+}
+
+/** Names of every option that a schema defines. */
+export const optionNames: readonly string[] = Object.keys(properties);
+
+/** Adds one flag per option of the schemas, named in kebab-case. */
+export function addSchemaFlags(command: Command): void {
+  for (const [name, schema] of Object.entries(properties)) {
+    const kind = kindOf(schema);
+    const flag = `--${kebab(name)}`;
+    const value =
+      kind.list !== null ? " <values...>" : kind.boolean && !kind.number ? " [boolean]" : ` <${valueName(kind)}>`;
+    const option = new Option(`${flag}${value}`, schema.description ?? "").argParser((text: string, before: unknown) =>
+      parseValue(flag, kind, text, before),
+    );
+    if (kind.boolean) option.preset("true");
+    command.addOption(option);
+  }
+}
+
+/** Writes flags as commander knows them: `--learning_rate` and TRL's other names become `--learning-rate`. Texts after `--` stay. */
+export function normaliseFlags(argv: readonly string[], known: readonly string[]): string[] {
+  const end = argv.indexOf("--");
+  return argv.map((argument, index) => {
+    if (!argument.startsWith("--") || argument === "--" || (end !== -1 && index > end)) return argument;
+    const [name = "", ...value] = argument.slice(2).split("=");
+    const flag = kebab(canonicalName(name));
+    return known.includes(`--${flag}`) ? [`--${flag}`, ...value].join("=") : argument;
+  });
+}
+
+/** learningRate → learning-rate */
+export function kebab(name: string): string {
+  return name.replaceAll(/[A-Z]/gu, (letter) => `-${letter.toLowerCase()}`);
+}
+
+function kindOf(schema: JsonSchema): ValueKind {
+  const forms = schema.anyOf ?? [schema];
+  const has = (type: string) => forms.some((form) => form.type === type);
+  const list = has("array") ? (forms.some((form) => form.const !== undefined) ? "names" : "texts") : null;
+  return {
+    boolean: has("boolean"),
+    number: has("number") || has("integer"),
+    string: has("string"),
+    null: has("null"),
+    list,
+    choices: forms.flatMap((form) => (form.enum ?? []).map(String)),
+  };
+}
+
+function valueName(kind: ValueKind): string {
+  if (kind.choices.length > 0) return kind.choices.join("|");
+  return kind.number ? "number" : "text";
+}
+
+/** The value of a flag. What it may be in detail, the schema checks later; here only its type is found. */
+function parseValue(flag: string, kind: ValueKind, text: string, before: unknown): unknown {
+  if (kind.list !== null) {
+    const items = kind.list === "names" ? text.split(",") : [text];
+    if (kind.list === "names" && text === "all-linear") return text;
+    return [...(Array.isArray(before) ? before : []), ...items];
+  }
+  if (kind.null && (text === "none" || text === "null")) return null;
+  if (kind.boolean && (text === "true" || text === "false")) return text === "true";
+  if (kind.number && text.trim() !== "" && Number.isFinite(Number(text))) return Number(text);
+  if (kind.string) return text;
+  const expected = [kind.boolean ? "true or false" : "", kind.number ? "a number" : "", kind.null ? "none" : ""].filter(
+    Boolean,
+  );
+  throw new OptionError(`[${flag}] expected ${expected.join(" or ")}, got "${text}"`);
+}

@@ -1,0 +1,21 @@
+import { type DownloadProgress, FastLanguageModel, type PretrainedOptions } from "@tunesmith/sdk";
+import { bytes, percent } from "./format.ts";
+import { type Output, Screen } from "./screen.ts";
+
+/** Opens a model by path or name, with one line of progress where it has to be downloaded. */
+export async function openModel(name: string, err: Output, options: PretrainedOptions): Promise<FastLanguageModel> {
+  const screen = new Screen(err);
+  let shown = false;
+  const onProgress = ({ loadedBytes, totalBytes }: DownloadProgress): void => {
+    // A model that is cached as a whole is not worth a line.
+    shown ||= loadedBytes < totalBytes;
+    if (!shown) return;
+    const share = percent(loadedBytes / Math.max(1, totalBytes));
+    screen.status(`download ${name}: ${bytes(loadedBytes)} of ${bytes(totalBytes)} (${share})`);
+  };
+  try {
+    return await FastLanguageModel.fromPretrained(name, { ...options, onProgress });
+  } finally {
+    screen.settle();
+  }
+}

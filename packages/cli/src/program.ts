@@ -1,0 +1,88 @@
+import { createRequire } from "node:module";
+import { Command, InvalidArgumentError } from "commander";
+import { chat, type Input } from "./chat-command.ts";
+import { doctor } from "./doctor-command.ts";
+import { addSchemaFlags } from "./flags.ts";
+import { resume } from "./resume-command.ts";
+import { type Streams, train } from "./train-command.ts";
+
+const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
+
+/** The command line. `finish` gets the exit code of the command that ran. */
+export function buildProgram(streams: Streams, input: Input, finish: (code: number) => void): Command {
+  const { out, err } = streams;
+  const program = new Command("tunesmith")
+    .description("Fine-tune language models on your own machine.")
+    .version(version)
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => out.write(text), writeErr: (text) => err.write(text) });
+
+  const training = program
+    .command("train")
+    .description("fine-tune a model on your data")
+    .option("--model <name>", "model folder, GGUF file, or ORG/NAME of the Hugging Face Hub")
+    .option("--data <file>", "training rows: JSONL or a JSON array of messages, prompt/completion or text")
+    .option("--eval-data <file>", "held-out rows, in the same formats")
+    .option("--config <file>", "YAML or JSON file with any of these options; a flag beats the file")
+    .option("--dry-run", "check options, model and data, print them, and stop");
+  addDevice(training);
+  addJson(training);
+  addSchemaFlags(training);
+  training.action(async (flags: Record<string, unknown>) => finish(await train(flags, streams)));
+
+  const resuming = program
+    .command("resume")
+    .description("continue an interrupted run from its newest whole checkpoint")
+    .argument("<run-dir>", "run folder");
+  addDevice(resuming);
+  addJson(resuming);
+  resuming.action(async (runDir: string, flags: Record<string, unknown>) =>
+    finish(await resume(runDir, flags, streams)),
+  );
+
+  const chatting = program
+    .command("chat")
+    .description("talk to a model, or to the result of a run")
+    .argument("<run-or-model>", "run folder, model folder, GGUF file, or ORG/NAME")
+    .option("--adapter <dir>", "PEFT adapter folder to use; default: the run's")
+    .option("--prompt <text>", "answer this one prompt and stop")
+    .option("--system <text>", "system message to begin with")
+    .option("--max-new-tokens <number>", "tokens of an answer at most (default: 256)", number)
+    .option("--temperature <number>", "0 takes the likeliest token (default: 0)", number)
+    .option("--top-k <number>", "sample from the k likeliest tokens; 0 is off (default: 0)", number)
+    .option("--top-p <number>", "sample from the likeliest tokens of this total probability (default: 1)", number)
+    .option("--min-p <number>", "drop tokens less likely than this times the likeliest (default: 0)", number)
+    .option("--repetition-penalty <number>", "above 1 avoids tokens that were already used (default: 1)", number)
+    .option("--seed <number>", "seed of sampling (default: 0)", number);
+  addDevice(chatting);
+  chatting.action(async (target: string, flags: Record<string, unknown>) =>
+    finish(await chat(target, flags, streams, input)),
+  );
+
+  program
+    .command("doctor")
+    .description("check this machine: Node, engine, memory, disk, hub")
+    .action(async () => finish(await doctor(streams)));
+  return program;
+}
+
+/** Every long flag of every command. */
+export function knownFlags(program: Command): string[] {
+  return program.commands.flatMap((command) => command.options.flatMap(({ long }) => (long ? [long] : [])));
+}
+
+function addDevice(command: Command): void {
+  command
+    .option("--device <name>", "cpu or auto (default: auto, the best there is)")
+    .option("--threads <number>", "CPU threads; results do not depend on it (default: the physical cores)");
+}
+
+function addJson(command: Command): void {
+  command.option("--json", "one JSON event per line on standard output, everything else on standard error");
+}
+
+function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("expected a number");
+  return value;
+}

@@ -1,0 +1,40 @@
+import { AbortError, type LanguageModel, type SFTTrainer, type TrainOptions } from "@tunesmith/sdk";
+import pc from "picocolors";
+import { Interrupt } from "./interrupt.ts";
+import { RunView } from "./run-view.ts";
+import type { Output } from "./screen.ts";
+
+/** Runs a trainer to its end with progress and signals. Gives the exit code of a run that was interrupted, else 0. */
+export async function runTraining(
+  trainer: SFTTrainer,
+  model: LanguageModel,
+  { json, out, err, options = {} }: { json: boolean; out: Output; err: Output; options?: TrainOptions },
+): Promise<number> {
+  // With --json standard output holds events and nothing else.
+  const view = new RunView(json ? err : out, model);
+  const interrupt = new Interrupt((signal) => {
+    view.settle();
+    const kept =
+      view.lastCheckpoint === null ? "nothing has been saved yet" : `the last checkpoint is ${view.lastCheckpoint}`;
+    view.print(
+      signal === "first"
+        ? pc.yellow("stopping: finishing this step and saving; once more to stop at once")
+        : pc.yellow(`stopped at once; ${kept}`),
+    );
+  });
+  try {
+    for await (const event of trainer.train({ ...options, signal: interrupt.signal })) {
+      if (json) out.write(`${JSON.stringify(event)}\n`);
+      else view.show(event);
+      if (event.type === "checkpoint") view.lastCheckpoint = event.path;
+    }
+    return 0;
+  } catch (error) {
+    view.settle();
+    if (!(error instanceof AbortError) || interrupt.exitCode === null) throw error;
+    view.print(error.message);
+    return interrupt.exitCode;
+  } finally {
+    interrupt.dispose();
+  }
+}

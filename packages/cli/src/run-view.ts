@@ -1,0 +1,151 @@
+import { basename, relative } from "node:path";
+import type {
+  DataReport,
+  EvalEvent,
+  LanguageModel,
+  PreparedEvent,
+  StepEvent,
+  TrainEvent,
+  TrainResult,
+} from "@tunesmith/sdk";
+import pc from "picocolors";
+import { bytes, count, duration, percent, significant } from "./format.ts";
+import { Progress } from "./progress.ts";
+import { type Output, Screen } from "./screen.ts";
+import { sparkline } from "./sparkline.ts";
+
+/** Shows the events of a run to a person. */
+export class RunView {
+  readonly #screen: Screen;
+  readonly #model: LanguageModel;
+  readonly #progress = new Progress();
+  #runDir = "";
+  #firstEval: EvalEvent | null = null;
+  #lastEval: EvalEvent | null = null;
+  /** Newest checkpoint of this run; null before the first. */
+  lastCheckpoint: string | null = null;
+
+  constructor(out: Output, model: LanguageModel) {
+    this.#screen = new Screen(out);
+    this.#model = model;
+  }
+
+  show(event: TrainEvent): void {
+    switch (event.type) {
+      case "prepared":
+        return this.#prepared(event);
+      case "step":
+        return this.#step(event);
+      case "eval":
+        return this.#eval(event);
+      case "sample":
+        this.#screen.print(
+          `${pc.dim(`sample at step ${event.step}:`)} ${oneLine(event.prompt)} ${pc.dim("→")} ${oneLine(event.completion)}`,
+        );
+        return;
+      case "checkpoint":
+        this.lastCheckpoint = event.path;
+        this.#screen.print(pc.dim(`saved ${display(event.path)}`));
+        return;
+      case "warning":
+        this.#screen.print(`${pc.yellow("warning:")} ${event.message}`);
+        return;
+      case "done":
+        return this.#done(event.result);
+      case "log":
+        // metrics.jsonl holds these; the step line shows the same.
+        return;
+    }
+  }
+
+  /** A line between the events. */
+  print(line: string): void {
+    this.#screen.print(line);
+  }
+
+  /** Ends the status line, so that what comes next starts on a line of its own. */
+  settle(): void {
+    this.#screen.settle();
+  }
+
+  #prepared({ runDir, step, totalSteps, session, data, evalData }: PreparedEvent): void {
+    this.#runDir = runDir;
+    const { modelType, path } = this.#model.info;
+    const share = percent(session.trainableParameters / session.totalParameters);
+    const trained = `${count(session.trainableParameters)} trained (${share})`;
+    this.#screen.print(
+      `model  ${basename(path)} (${modelType}), ${count(session.totalParameters)} parameters, ${trained}, ${session.backend}`,
+    );
+    this.#screen.print(`data   ${describeData(data)}`);
+    if (evalData !== null) this.#screen.print(`eval   ${describeData(evalData)}`);
+    const from = step > 0 ? `, from step ${step}` : "";
+    this.#screen.print(`run    ${display(runDir)}, ${totalSteps} steps${from}`);
+  }
+
+  #step(event: StepEvent): void {
+    this.#progress.add(event, performance.now());
+    this.#screen.status(this.#progress.line(event), { last: event.step === event.totalSteps });
+  }
+
+  #eval(event: EvalEvent): void {
+    this.#firstEval ??= event;
+    this.#lastEval = event;
+    const best = event.best ? pc.green("  best so far") : "";
+    const accuracy = percent(event.evalMeanTokenAccuracy);
+    this.#screen.print(
+      `${pc.bold("eval")} at step ${event.step}  loss ${significant(event.evalLoss)}  token accuracy ${accuracy}${best}`,
+    );
+  }
+
+  #done({ metrics, globalStep, trainingLoss, adapterDir, stoppedBy, lossHash }: TrainResult): void {
+    this.#screen.settle();
+    const why = stoppedBy === "early_stopping" ? ", stopped early" : "";
+    const speed = `${Math.round(metrics.trainTokensPerSecond)} tokens/s`;
+    const lines = [
+      `${pc.green("done")}   ${globalStep} steps in ${duration(metrics.trainRuntime)}${why}, ${speed}, peak memory ${bytes(metrics.peakMemoryBytes)}`,
+      `loss   ${sparkline(this.#progress.losses, 40)}  mean ${significant(trainingLoss)}, hash ${lossHash.slice(0, 12)}`,
+      ...this.#evalSummary(),
+      `saved  ${display(adapterDir)}`,
+      `next   ${pc.bold(`tunesmith chat ${display(this.#runDir)}`)}`,
+    ];
+    for (const line of lines) this.#screen.print(line);
+  }
+
+  #evalSummary(): string[] {
+    const [first, last] = [this.#firstEval, this.#lastEval];
+    if (first === null || last === null) return [];
+    const from = first === last ? "" : `${significant(first.evalLoss)} (step ${first.step}) → `;
+    return [`eval   loss ${from}${significant(last.evalLoss)} (step ${last.step})`];
+  }
+}
+
+function describeData({
+  source,
+  format,
+  kept,
+  rows,
+  tokens,
+  trainedShare,
+  truncated,
+  truncatedReplies,
+  dropped,
+}: DataReport): string {
+  const parts = [
+    `${display(source)}: ${kept === rows ? rows : `${kept} of ${rows}`} rows (${format})`,
+    `${tokens.min}/${tokens.median}/${tokens.max} tokens (min/median/max)`,
+    `${percent(trainedShare)} trained`,
+  ];
+  if (truncated > 0) parts.push(pc.yellow(`${truncated} truncated, ${truncatedReplies} of them in the reply`));
+  if (dropped.length > 0) parts.push(pc.yellow(`${dropped.length} dropped`));
+  return parts.join(", ");
+}
+
+/** A path as one would type it here. */
+export function display(path: string): string {
+  const fromHere = relative(process.cwd(), path);
+  return fromHere !== "" && fromHere.length < path.length ? fromHere : path;
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s+/gu, " ").trim();
+}

@@ -1,0 +1,69 @@
+/** The part of a stream that output needs. */
+export interface Output {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  write(text: string): unknown;
+}
+
+/** Milliseconds between two status lines where they cannot be redrawn. */
+const plainInterval = 5_000;
+
+/** Lines that stay, and below them one status line: redrawn on a terminal, written now and then elsewhere. */
+export class Screen {
+  readonly #out: Output;
+  readonly #now: () => number;
+  #status = "";
+  #lastPlain = Number.NEGATIVE_INFINITY;
+
+  constructor(out: Output, now: () => number = () => performance.now()) {
+    this.#out = out;
+    this.#now = now;
+  }
+
+  /** A line that stays. */
+  print(line: string): void {
+    this.#clear();
+    this.#out.write(`${line}\n`);
+    this.#draw();
+  }
+
+  /** The status line as it is now. `last`: write it even if the one before was only just written. */
+  status(line: string, { last = false }: { last?: boolean } = {}): void {
+    if (this.#out.isTTY) {
+      this.#clear();
+      this.#status = line;
+      this.#draw();
+    } else if (last || this.#now() - this.#lastPlain >= plainInterval) {
+      this.#lastPlain = this.#now();
+      this.#out.write(`${line}\n`);
+    }
+  }
+
+  /** Leaves the status line where it is; what follows goes below it. */
+  settle(): void {
+    if (this.#status !== "") this.#out.write("\n");
+    this.#status = "";
+  }
+
+  #clear(): void {
+    if (this.#status !== "") this.#out.write("\r\u001b[2K");
+  }
+
+  #draw(): void {
+    if (this.#status !== "") this.#out.write(fit(this.#status, (this.#out.columns ?? 80) - 1));
+  }
+}
+
+/** Cuts a text with colour codes to a number of visible characters, so that it never wraps. */
+export function fit(text: string, width: number): string {
+  let visible = 0;
+  let cut = "";
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: colour codes begin with one
+  for (const [part] of text.matchAll(/\u001b\[[\d;]*m|[^]/gu)) {
+    const isColour = part.length > 1 && part.startsWith("\u001b");
+    if (!isColour && visible === width) continue;
+    if (!isColour) visible += 1;
+    cut += part;
+  }
+  return cut;
+}

@@ -1,0 +1,19 @@
+const levels = [..."▁▂▃▄▅▆▇█"];
+
+/** A curve in one line of text: the values, averaged into at most `width` groups, between their extremes. */
+export function sparkline(values: readonly number[], width: number): string {
+  const finite = values.filter(Number.isFinite);
+  const groups = Math.min(width, finite.length);
+  const means = Array.from({ length: groups }, (_, group) => {
+    const part = finite.slice(
+      Math.floor((group * finite.length) / groups),
+      Math.floor(((group + 1) * finite.length) / groups),
+    );
+    return part.reduce((sum, value) => sum + value, 0) / part.length;
+  });
+  const low = Math.min(...means);
+  const range = Math.max(...means) - low;
+  return means
+    .map((value) => levels[range === 0 ? 0 : Math.round(((value - low) / range) * (levels.length - 1))])
+    .join("");
+}

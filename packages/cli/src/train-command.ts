@@ -1,0 +1,109 @@
+import {
+  loraConfigSchema,
+  nearestName,
+  OptionError,
+  parseConfig,
+  parseLoraConfig,
+  prepare,
+  SFTTrainer,
+  sftConfigSchema,
+} from "@tunesmith/sdk";
+import { stringify } from "yaml";
+import { readConfigFile } from "./config-file.ts";
+import { environmentLine } from "./environment-line.ts";
+import { openModel } from "./load-model.ts";
+import { runTraining } from "./run-session.ts";
+import type { Output } from "./screen.ts";
+
+/** Streams of a command. */
+export interface Streams {
+  out: Output;
+  err: Output;
+}
+
+/** What `tunesmith train` was asked for, flags over file. */
+interface TrainRequest {
+  model: string;
+  data: string;
+  evalData: string | null;
+  device: "cpu" | "auto";
+  threads: number | undefined;
+  args: Record<string, unknown>;
+  peftConfig: Record<string, unknown>;
+}
+
+/** `tunesmith train`. Gives the exit code. */
+export async function train(flags: Record<string, unknown>, { out, err }: Streams): Promise<number> {
+  const { config, json = false, dryRun = false, ...given } = flags;
+  const file = config === undefined ? {} : await readConfigFile(config as string);
+  const request = readRequest({ ...file, ...given });
+  const threads = request.threads;
+  (json === true ? err : out).write(`${environmentLine(threads)}\n`);
+  const { model: name, data, evalData, device, args, peftConfig } = request;
+  const model = await openModel(name, err, { device, ...(threads === undefined ? {} : { threads }) });
+  if (dryRun === true) {
+    const { maxLength, datasetFormat, datasetTextField, assistantOnlyLoss, completionOnlyLoss } = parseConfig(args);
+    const options = { datasetFormat, datasetTextField, maxLength, assistantOnlyLoss, completionOnlyLoss };
+    const { report } = await prepare(data, model.tokenizer, { name: "data", keepItems: 0, ...options });
+    const resolved = { model: model.info.path, data, evalData, ...parseConfig(args), ...parseLoraConfig(peftConfig) };
+    out.write(stringify({ options: resolved, model: model.info, data: report }));
+    return 0;
+  }
+  const trainer = new SFTTrainer({ model, trainDataset: data, evalDataset: evalData, args, peftConfig });
+  return runTraining(trainer, model, { json: json === true, out, err });
+}
+
+/** Sorts options by whom they concern, and checks those that no schema knows. */
+function readRequest({
+  model,
+  data,
+  evalData = null,
+  device = "auto",
+  threads,
+  ...options
+}: Record<string, unknown>): TrainRequest {
+  const args: Record<string, unknown> = {};
+  const peftConfig: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(options)) {
+    if (Object.hasOwn(sftConfigSchema.shape, name)) args[name] = value;
+    else if (Object.hasOwn(loraConfigSchema.shape, name)) peftConfig[name] = value;
+  }
+  // Wrong values are reported before a model is looked for.
+  parseConfig(args);
+  parseLoraConfig(peftConfig);
+  return {
+    model: text("--model", model, "a model's path or ORG/NAME"),
+    data: text("--data", data, "a JSONL or JSON file"),
+    evalData: evalData === null ? null : text("--eval-data", evalData, "a JSONL or JSON file"),
+    device: parseDevice(device),
+    threads: parseThreads(threads),
+    args,
+    peftConfig,
+  };
+}
+
+function text(flag: string, value: unknown, what: string): string {
+  if (typeof value === "string" && value !== "") return value;
+  throw new OptionError(
+    `[${flag}] expected ${what}, got ${value === undefined ? "nothing" : JSON.stringify(value)}; give ${flag} or put it into the --config file`,
+  );
+}
+
+/** Checks `--device`. */
+export function parseDevice(value: unknown): "cpu" | "auto" {
+  if (value === "cpu" || value === "auto") return value;
+  const nearest = nearestName(String(value), ["cpu", "auto"]);
+  throw new OptionError(
+    `[--device] expected cpu or auto, got ${JSON.stringify(value)}${nearest === null ? "" : `; did you mean ${nearest}?`}`,
+  );
+}
+
+/** Checks `--threads`. */
+export function parseThreads(value: unknown): number | undefined {
+  if (value === undefined || value === null) return undefined;
+  const threads = Number(value);
+  if (Number.isInteger(threads) && threads > 0) return threads;
+  throw new OptionError(
+    `[--threads] expected a number of CPU threads, got ${JSON.stringify(value)}; leave it out for all physical cores`,
+  );
+}

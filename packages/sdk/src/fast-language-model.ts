@@ -1,0 +1,144 @@
+import {
+  ArgumentError,
+  type LanguageModel,
+  type Message,
+  type ModelInfo,
+  type SamplingOptions,
+  type SessionOptions,
+  type Tokenizer,
+  type TrainSession,
+} from "@tunesmith/core";
+import { loadModel } from "@tunesmith/native";
+import type { LoraConfig } from "@tunesmith/trainer";
+import type { DownloadOptions } from "./hub/snapshot.ts";
+import { resolveModel } from "./resolve-model.ts";
+import { TextStream } from "./text-stream.ts";
+
+/** Options of {@link FastLanguageModel.fromPretrained}; those of a download count for models of the hub only. */
+export interface PretrainedOptions extends DownloadOptions {
+  /** Where to compute. Default `auto`: the best there is. */
+  device?: "cpu" | "auto";
+  /** CPU threads. Default: the physical cores. Results do not depend on it. */
+  threads?: number;
+  /** PEFT adapter folder that `generate` uses on top of the model. Default: none. */
+  adapter?: string;
+}
+
+/** Options of {@link FastLanguageModel.generate}. */
+export interface TextGenerationOptions extends Partial<SamplingOptions> {
+  /** Tokens to write at most. Default 256. */
+  maxNewTokens?: number;
+  /** Ends the text after the token in hand; the iterator then throws `AbortError`. */
+  signal?: AbortSignal;
+}
+
+const defaultMaxNewTokens = 256;
+
+/** A pretrained model: to train with an `SFTTrainer`, or to talk to. Weights are read when they are first needed. */
+export class FastLanguageModel implements LanguageModel {
+  readonly #model: LanguageModel;
+  readonly #adapter: string | null;
+  #session: Promise<TrainSession> | null = null;
+
+  /** Wraps a model that is already known. Most programs want {@link FastLanguageModel.fromPretrained}. */
+  constructor(model: LanguageModel, adapter: string | null = null) {
+    this.#model = model;
+    this.#adapter = adapter;
+  }
+
+  /**
+   * Opens a model folder in Hugging Face's layout, a GGUF file, or a model of the Hugging Face Hub (`ORG/NAME`), which is downloaded
+   * and verified when it is not yet cached.
+   */
+  static async fromPretrained(modelNameOrPath: string, options: PretrainedOptions = {}): Promise<FastLanguageModel> {
+    const { device, threads, adapter = null, ...download } = options;
+    const path = await resolveModel(modelNameOrPath, download);
+    const native = { ...(device === undefined ? {} : { device }), ...(threads === undefined ? {} : { threads }) };
+    return new FastLanguageModel(await loadModel(path, native), adapter);
+  }
+
+  get info(): ModelInfo {
+    return this.#model.info;
+  }
+
+  get tokenizer(): Tokenizer {
+    return this.#model.tokenizer;
+  }
+
+  createSession(options: SessionOptions): Promise<TrainSession> {
+    return this.#model.createSession(options);
+  }
+
+  /** This model with a LoRA adapter to train (Unsloth's get_peft_model): give it to an `SFTTrainer`. */
+  getPeftModel(config: LoraConfig = {}): PeftModel {
+    return new PeftModel(this.#model, config);
+  }
+
+  /**
+   * Continues a prompt, piece of text by piece of text. A string is a user's turn where the model has a chat template, else plain
+   * text to go on from. Greedy unless a temperature is given.
+   */
+  async *generate(
+    prompt: string | readonly Message[],
+    options: TextGenerationOptions = {},
+  ): AsyncGenerator<string, void, undefined> {
+    const ids = await this.#encode(prompt);
+    const session = await this.#generationSession();
+    const text = new TextStream(this.tokenizer);
+    const { maxNewTokens = defaultMaxNewTokens, ...sampling } = options;
+    for await (const { tokenId, finishReason } of session.generate({ ...sampling, maxNewTokens, prompts: [ids] })) {
+      // The token that ends a turn is no text, whatever the tokenizer thinks of it.
+      const piece = finishReason === "stop" ? "" : text.push(tokenId);
+      if (piece !== "") yield piece;
+    }
+    const rest = text.end();
+    if (rest !== "") yield rest;
+  }
+
+  /** Frees the weights that `generate` has loaded. They are loaded again when it is called again. */
+  async dispose(): Promise<void> {
+    const session = this.#session;
+    this.#session = null;
+    if (session !== null) (await session).dispose();
+  }
+
+  async #encode(prompt: string | readonly Message[]): Promise<Int32Array> {
+    const hasTemplate = this.tokenizer.info.chatTemplate !== null;
+    if (typeof prompt !== "string" && !hasTemplate) {
+      throw new ArgumentError(
+        "[generate] expected a string, got messages, but this model has no chat template; give plain text",
+      );
+    }
+    const messages = typeof prompt === "string" ? [{ role: "user", content: prompt }] : [...prompt];
+    const [ids] = hasTemplate
+      ? (await this.tokenizer.encodeConversations([{ messages }], { addGenerationPrompt: true })).map(
+          (encoded) => encoded.ids,
+        )
+      : await this.tokenizer.encodeTexts([prompt as string]);
+    if (ids === undefined || ids.length === 0)
+      throw new ArgumentError("[generate] expected a prompt, got an empty one; give at least one token");
+    return ids;
+  }
+
+  #generationSession(): Promise<TrainSession> {
+    if (this.#session === null) {
+      const adapter = this.#adapter === null ? null : { path: this.#adapter };
+      this.#session = this.#model.createSession({ adapter, optimizer: null, gradientCheckpointing: false, seed: 0 });
+      // A failed load is reported to this caller and tried again by the next.
+      this.#session.catch(() => {
+        this.#session = null;
+      });
+    }
+    return this.#session;
+  }
+}
+
+/** A model together with the adapter that an `SFTTrainer` shall train on it. */
+export class PeftModel extends FastLanguageModel {
+  readonly peftConfig: LoraConfig;
+
+  constructor(model: LanguageModel, peftConfig: LoraConfig) {
+    super(model);
+    this.peftConfig = peftConfig;
+  }
+}
