@@ -8,6 +8,9 @@ use crate::scratch;
 use crate::shared::Target;
 use crate::simd::{Kernel, Simd};
 
+/// Steps between a prefetch and the use of the line: more cycles than the main memory needs.
+const AHEAD: usize = 24;
+
 /// What a product does with the old content of its target.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -181,6 +184,7 @@ impl Tile {
                 let mut columns = [s.splat(0.0); N];
                 for (v, column) in columns.iter_mut().enumerate() {
                     *column = s.load_at(b.add(v * S::LANES));
+                    s.prefetch(b.wrapping_add(AHEAD * self.b_stride + v * S::LANES));
                 }
                 for (i, row) in sums.iter_mut().enumerate() {
                     let x = s.splat(*a.add(i * self.row));

@@ -202,6 +202,17 @@ impl<'a> Operand<'a> {
         Right::new(scratch, PANEL)
     }
 
+    /// Asks for what [`Operand::columns`] will read.
+    pub(crate) fn prefetch_columns(&self, isa: Isa, g: usize, first: usize, end: usize) {
+        let live = PANEL.min(self.k - g * PANEL);
+        if let Source::Panels(data) = self.source {
+            for p in first / PANEL..end.div_ceil(PANEL) {
+                let from = (p * self.k + g * PANEL) * PANEL;
+                isa.run(Prefetch(&data[from..from + live * PANEL]));
+            }
+        }
+    }
+
     /// Row `r`, row-major.
     pub(crate) fn read_row(&self, r: usize, target: &mut [f32]) {
         let (p, lane) = (r / PANEL, r % PANEL);
@@ -233,6 +244,20 @@ impl Kernel for Widen<'_> {
     fn run<S: Simd>(self, _: S) {
         for (t, &x) in self.target.iter_mut().zip(self.source) {
             *t = f32::from_bits(u32::from(x) << 16);
+        }
+    }
+}
+
+/// Asks for every line of a slice.
+struct Prefetch<'a>(&'a [f32]);
+
+impl Kernel for Prefetch<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        for line in self.0.chunks(16) {
+            s.prefetch(line.as_ptr());
         }
     }
 }

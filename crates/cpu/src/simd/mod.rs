@@ -101,6 +101,8 @@ pub(crate) trait Simd: Copy {
     /// # Safety
     /// `pointer` must be writable for `LANES` elements.
     unsafe fn store_at(self, pointer: *mut f32, v: Self::V);
+    /// Asks for a cache line that is needed soon; any address will do.
+    fn prefetch(self, pointer: *const f32);
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;

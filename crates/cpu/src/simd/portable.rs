@@ -33,6 +33,8 @@ impl Simd for Portable {
         unsafe { pointer.cast::<V>().write_unaligned(v) }
     }
     #[inline(always)]
+    fn prefetch(self, _: *const f32) {}
+    #[inline(always)]
     fn add(self, a: V, b: V) -> V {
         zip(a, b, |a, b| a + b)
     }
