@@ -8,7 +8,7 @@ use crate::bench::{Bench, Work};
 pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
     let len = bench.model.hidden * 4096;
     let numbers = bench.inputs.uniform(len, 1.0);
-    let stage = bench.stage;
+    let stage = bench.stage();
     let (mut parameter, gradient) = (stage.floats(&numbers)?, stage.floats(&numbers)?);
     let (mut first, mut second) = (stage.floats(&vec![0.0; len])?, stage.floats(&vec![0.0; len])?);
     let step = AdamWStep { step: 1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, gradient_scale: 1.0 };

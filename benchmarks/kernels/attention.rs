@@ -11,15 +11,14 @@ pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
 }
 
 fn case<B: Backend>(bench: &mut Bench<'_, B>, name: &str, length: usize) -> Result<()> {
-    let (model, backend, stage) = (bench.model, bench.backend, bench.stage);
+    let (model, backend, stage) = (bench.model, bench.backend, bench.stage());
     let count = (bench.tokens / length.max(1)).max(1);
     let tokens = count * length;
     let (heads, kv_heads, head_dim) = (model.heads, model.kv_heads, model.head_dim);
     let shape = AttentionShape { heads, kv_heads, head_dim, scale: (head_dim as f32).sqrt().recip(), window: None };
     let query_starts: Vec<_> = (0..=count).map(|i| i * length).collect();
     let (key_starts, key_lengths) = (query_starts[..count].to_vec(), vec![length; count]);
-    let sequences =
-        Sequences { query_starts: &query_starts, key_starts: &key_starts, key_lengths: &key_lengths };
+    let sequences = Sequences { query_starts: &query_starts, key_starts: &key_starts, key_lengths: &key_lengths };
     let (wide, narrow) = (tokens * heads * head_dim, tokens * kv_heads * head_dim);
     let [q, dout] = [(); 2].map(|()| bench.inputs.uniform(wide, 1.0));
     let [k, v] = [(); 2].map(|()| bench.inputs.uniform(narrow, 1.0));

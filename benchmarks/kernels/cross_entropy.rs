@@ -6,7 +6,7 @@ use crate::bench::{Bench, Work};
 
 /// Times loss and gradient.
 pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
-    let (m, v, backend, stage) = (128, bench.model.vocabulary, bench.backend, bench.stage);
+    let (m, v, backend, stage) = (128, bench.model.vocabulary, bench.backend, bench.stage());
     let mut logits = stage.floats(&bench.inputs.uniform(m * v, 4.0))?;
     let labels = stage.integers(&bench.inputs.integers(m, v))?;
     let weights = stage.floats(&vec![1.0; m])?;

@@ -6,7 +6,7 @@ use crate::bench::{Bench, Work};
 
 /// Times addition and the sum of rows.
 pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
-    let (m, n, backend, stage) = (bench.tokens, bench.model.hidden, bench.backend, bench.stage);
+    let (m, n, backend, stage) = (bench.tokens, bench.model.hidden, bench.backend, bench.stage());
     let x = stage.floats(&bench.inputs.uniform(m * n, 1.0))?;
     let (mut y, mut sum) = (stage.floats(&vec![0.0; m * n])?, stage.floats(&vec![0.0; n])?);
     bench.time("add", Work::Bytes(3 * 4 * m * n), || backend.add(x.view(), y.view_mut()))?;

@@ -6,7 +6,7 @@ use crate::bench::{Bench, Work};
 
 /// Times gather and scatter.
 pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
-    let (v, d, backend, stage) = (bench.model.vocabulary, bench.model.hidden, bench.backend, bench.stage);
+    let (v, d, backend, stage) = (bench.model.vocabulary, bench.model.hidden, bench.backend, bench.stage());
     let table = stage.floats(&bench.inputs.uniform(v * d, 1.0))?;
     let ids = stage.integers(&bench.inputs.integers(bench.tokens, v))?;
     let (mut y, mut dtable) = (stage.output(bench.tokens * d)?, stage.floats(&vec![0.0; v * d])?);

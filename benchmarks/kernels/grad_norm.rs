@@ -6,7 +6,7 @@ use crate::bench::{Bench, Work};
 
 /// Times the sum of squares over 64 tensors of rank 16.
 pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
-    let (backend, stage, len) = (bench.backend, bench.stage, 16 * bench.model.hidden);
+    let (backend, stage, len) = (bench.backend, bench.stage(), 16 * bench.model.hidden);
     let numbers = bench.inputs.uniform(len, 1.0);
     let tensors = (0..64).map(|_| stage.floats(&numbers)).collect::<Result<Vec<_>>>()?;
     let views: Vec<_> = tensors.iter().map(tunesmith_conformance::stage::Staged::view).collect();

@@ -9,7 +9,7 @@ const RANK: usize = 16;
 
 /// Times forward and backward.
 pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
-    let (backend, stage, m, r) = (bench.backend, bench.stage, bench.tokens, RANK);
+    let (backend, stage, m, r) = (bench.backend, bench.stage(), bench.tokens, RANK);
     for (name, n, k) in bench.model.linears() {
         let shape = MatmulShape { m, n, k };
         let weight = backend.prepare_weight(n, k, Host::F32(&bench.inputs.uniform(n * k, 0.1)), Storage::F32)?;

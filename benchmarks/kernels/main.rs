@@ -35,7 +35,8 @@ const STEMS: [Entry; 11] = [
     ("swiglu", swiglu::run),
 ];
 
-const USAGE: &str = "[kernels] usage: [STEM] [--model NAME of benchmarks/shapes.json] [--tokens N] [--threads N] [--json]";
+const USAGE: &str =
+    "[kernels] usage: [STEM] [--model NAME of benchmarks/shapes.json] [--tokens N] [--threads N] [--json]";
 
 /// What the command line asks for.
 struct Arguments {

@@ -13,7 +13,7 @@ pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
 }
 
 fn case<B: Backend>(bench: &mut Bench<'_, B>, name: &str, shape: MatmulShape) -> Result<()> {
-    let (backend, stage, MatmulShape { m, n, k }) = (bench.backend, bench.stage, shape);
+    let (backend, stage, MatmulShape { m, n, k }) = (bench.backend, bench.stage(), shape);
     let weight = backend.prepare_weight(n, k, Host::F32(&bench.inputs.uniform(n * k, 0.1)), Storage::F32)?;
     let w = Matrix::Frozen(&weight);
     let x = stage.floats(&bench.inputs.uniform(m * k, 1.0))?;

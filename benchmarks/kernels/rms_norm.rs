@@ -6,7 +6,7 @@ use crate::bench::{Bench, Work};
 
 /// Times forward and backward with a trained scale.
 pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
-    let (m, d, backend, stage) = (bench.tokens, bench.model.hidden, bench.backend, bench.stage);
+    let (m, d, backend, stage) = (bench.tokens, bench.model.hidden, bench.backend, bench.stage());
     let x = stage.floats(&bench.inputs.uniform(m * d, 1.0))?;
     let (scale, mut dscale) = (stage.floats(&vec![1.0; d])?, stage.floats(&vec![0.0; d])?);
     let (mut y, mut rstd, mut dx) = (stage.output(m * d)?, stage.output(m)?, stage.output(m * d)?);

@@ -7,7 +7,7 @@ use crate::bench::{Bench, Work};
 /// Times the rotation.
 pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
     let (t, heads, h) = (bench.tokens, bench.model.heads, bench.model.head_dim);
-    let (backend, stage) = (bench.backend, bench.stage);
+    let (backend, stage) = (bench.backend, bench.stage());
     let mut x = stage.floats(&bench.inputs.uniform(t * heads * h, 1.0))?;
     let positions: Vec<_> = (0..t as i32).collect();
     let positions = stage.integers(&positions)?;

@@ -6,7 +6,7 @@ use crate::bench::{Bench, Work};
 
 /// Times forward and backward.
 pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
-    let (len, backend, stage) = (bench.tokens * bench.model.intermediate, bench.backend, bench.stage);
+    let (len, backend, stage) = (bench.tokens * bench.model.intermediate, bench.backend, bench.stage());
     let mut gate = stage.floats(&bench.inputs.uniform(len, 3.0))?;
     let mut up = stage.floats(&bench.inputs.uniform(len, 1.0))?;
     let mut y = stage.output(len)?;

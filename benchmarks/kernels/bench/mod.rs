@@ -64,8 +64,6 @@ const RUNS: usize = 5;
 pub struct Bench<'a, B> {
     /// The backend under the clock.
     pub backend: &'a B,
-    /// Puts numbers on it.
-    pub stage: Stage<'a, B>,
     /// Where the numbers come from.
     pub inputs: Inputs,
     /// Sizes.
@@ -78,7 +76,12 @@ pub struct Bench<'a, B> {
 impl<'a, B: Backend> Bench<'a, B> {
     /// A bench that prints lines, or JSON objects.
     pub fn new(backend: &'a B, model: Model, tokens: usize, json: bool) -> Self {
-        Self { backend, stage: Stage::new(backend), inputs: Inputs::new(1), model, tokens, json }
+        Self { backend, inputs: Inputs::new(1), model, tokens, json }
+    }
+
+    /// Puts numbers on the backend.
+    pub fn stage(&self) -> Stage<'a, B> {
+        Stage::new(self.backend)
     }
 
     /// Runs one case often and prints its fastest and its median run.
