@@ -39,7 +39,7 @@ impl<J: ToNapiValue + 'static> Deferred<J> {
     ) {
         self.0.resolve(Box::new(move |env| match outcome {
             Ok(value) => into_js(env, value),
-            Err(failure) => Err(failure.into_js(&env)),
+            Err(failure) => Err(failure.into_js(env)),
         }));
     }
 

@@ -57,9 +57,8 @@ impl<S: 'static> EngineThread<S> {
             Ok(engine) => {
                 let (queue, jobs) = mpsc::channel();
                 let (alive, ended) = mpsc::channel();
-                let control = Arc::<Control>::default();
-                started(Ok((Self { queue: Some(queue), control: Arc::clone(&control), ended }, &engine)));
-                run(engine, &jobs, &control);
+                started(Ok((Self { queue: Some(queue), control: Arc::default(), ended }, &engine)));
+                run(engine, jobs);
                 drop(alive);
             }
         };
@@ -76,7 +75,12 @@ impl<S: 'static> EngineThread<S> {
         let Some(queue) = &self.queue else { return settle(Err(Failure::disposed(place))) };
         let disposal = Disposal(Arc::clone(&self.control));
         self.control.pending.fetch_add(1, Ordering::SeqCst);
-        let job: Job<S> = Box::new(move |state| settle(call(place, state, &disposal, work)));
+        let job: Job<S> = Box::new(move |state| {
+            let outcome = call(place, state, &disposal, work);
+            // Before the answer is out, so that whoever has every answer finds the engine idle.
+            disposal.0.pending.fetch_sub(1, Ordering::SeqCst);
+            settle(outcome);
+        });
         if let Err(refused) = queue.send(job) {
             refused.0(&mut Err(Failure::disposed(place)));
         }
@@ -94,11 +98,10 @@ impl<S: 'static> EngineThread<S> {
     }
 }
 
-fn run<S>(engine: S, jobs: &Receiver<Job<S>>, control: &Control) {
+fn run<S>(engine: S, jobs: Receiver<Job<S>>) {
     let mut state = Ok(engine);
     for job in jobs {
         job(&mut state);
-        control.pending.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -115,7 +118,8 @@ fn call<S, T>(
     let engine = state.as_mut().map_err(|failure| failure.clone())?;
     catch_unwind(AssertUnwindSafe(|| work(engine, disposal))).unwrap_or_else(|payload| {
         let failure = Failure::panicked(place, payload.as_ref());
-        let later = format!("{}; this session cannot be used any more, create a new one from a checkpoint", failure.message);
+        let later =
+            format!("{}; this session cannot be used any more, create a new one from a checkpoint", failure.message);
         *state = Err(Failure { message: later, ..failure.clone() });
         Err(failure)
     })
@@ -123,8 +127,6 @@ fn call<S, T>(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     /// An engine that says when it is freed.
@@ -182,10 +184,6 @@ mod tests {
     fn dispose_frees_before_it_returns_when_idle() {
         let (mut thread, freed) = start();
         assert_eq!(ask(&thread, |probe, _| Ok(probe.value)).recv().unwrap(), Ok(5));
-        // The answer is sent from inside the call; wait until the thread has put it away.
-        while thread.control.pending.load(Ordering::SeqCst) > 0 {
-            thread::sleep(Duration::from_millis(1));
-        }
         thread.dispose();
         assert_eq!(freed.try_recv(), Err(mpsc::TryRecvError::Disconnected));
         assert_eq!(ask(&thread, |probe, _| Ok(probe.value)).recv().unwrap().unwrap_err().code, "DISPOSED");

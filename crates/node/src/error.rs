@@ -37,7 +37,7 @@ impl Failure {
     }
 
     /// The JavaScript error with its `code`. Runs on the JavaScript thread.
-    pub fn into_js(self, env: &Env) -> napi::Error {
+    pub fn into_js(self, env: Env) -> napi::Error {
         let with_code = || {
             let mut object = env.create_error(napi::Error::from_reason(&self.message))?;
             object.set("code", self.code)?;

@@ -95,12 +95,11 @@ impl Session {
         #[napi(ts_arg_type = "(tokens: Int32Array) => void")] on_tokens: Function<'_, Int32Array, ()>,
         cancellation: &Cancellation,
     ) -> napi::Result<Object<'env>> {
-        let request = request(&prompt_ids, &prompt_starts, options).map_err(|failure| failure.into_js(env))?;
+        let request = request(&prompt_ids, &prompt_starts, options).map_err(|failure| failure.into_js(*env))?;
         let queue = TokenQueue::default();
         let taken = queue.clone();
-        let wake = on_tokens
-            .build_threadsafe_function::<()>()
-            .build_callback(move |_| Ok(Int32Array::new(taken.take())))?;
+        let wake =
+            on_tokens.build_threadsafe_function::<()>().build_callback(move |_| Ok(Int32Array::new(taken.take())))?;
         let cancelled = Arc::clone(&cancellation.0);
         let rest = queue.clone();
         let work = move |engine: &mut Engine, disposal: &Disposal| {

@@ -6,6 +6,8 @@
 
 // What napi hands to an exported function is owned by it, and a promise is of no use to Rust.
 #![allow(clippy::needless_pass_by_value)]
+// napi registers exports outside of tests only.
+#![cfg_attr(test, allow(dead_code))]
 
 mod companions;
 mod deferred;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use napi::Env;
 use napi::bindgen_prelude::{
-    Float32ArraySlice, Float64Array, Float64ArraySlice, Int32Array, Int32ArraySlice, ObjectFinalize, Object, ToNapiValue,
+    Float32ArraySlice, Float64Array, Float64ArraySlice, Int32Array, Int32ArraySlice, Object, ObjectFinalize,
+    ToNapiValue,
 };
 use napi_derive::napi;
 use tunesmith_engine::{AdapterSource, Batch, LoraOptions, OptimizerOptions, SequenceSums, Targets, Update};
@@ -20,6 +21,8 @@ use crate::error::{Failure, Outcome};
 
 /// A new LoRA adapter.
 #[napi(object)]
+// PEFT's name.
+#[allow(clippy::struct_field_names)]
 pub struct Lora {
     /// Rank.
     pub r: u32,
@@ -142,12 +145,12 @@ pub struct Session {
 ///
 /// # Errors
 /// What Node reports when no promise can be made.
-pub fn create<'env>(
-    env: &'env Env,
+pub fn create(
+    env: &Env,
     files: Arc<ModelFiles>,
     base_model: String,
     options: SessionOptions,
-) -> napi::Result<Object<'env>> {
+) -> napi::Result<Object<'_>> {
     let (deferred, promise) = Deferred::<Session>::new(env)?;
     let device = match device::open(&options.device, options.threads as usize) {
         Ok(device) => device,
@@ -335,7 +338,7 @@ impl Session {
     /// Bytes in use and at peak.
     #[napi(catch_unwind)]
     pub fn memory(&self, env: Env) -> napi::Result<MemoryUsage> {
-        let device = self.device.as_ref().ok_or_else(|| Failure::disposed("memory").into_js(&env))?;
+        let device = self.device.as_ref().ok_or_else(|| Failure::disposed("memory").into_js(env))?;
         let stats = device.memory_stats();
         Ok(MemoryUsage { in_use: stats.in_use as f64, peak: stats.peak as f64 })
     }
@@ -395,7 +398,11 @@ fn folder(dir: String) -> Outcome<PathBuf> {
     let path = PathBuf::from(dir);
     std::fs::create_dir_all(&path).map_err(|error| {
         let place = path.display().to_string();
-        Error::new(Code::Io, place, format!("expected to make this folder, got {error}; check the path and its permissions"))
+        Error::new(
+            Code::Io,
+            place,
+            format!("expected to make this folder, got {error}; check the path and its permissions"),
+        )
     })?;
     Ok(path)
 }

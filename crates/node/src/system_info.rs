@@ -20,7 +20,7 @@ pub struct NativeInfo {
 /// Facts about this build on this machine.
 #[napi(catch_unwind)]
 pub fn native_info(env: Env) -> napi::Result<NativeInfo> {
-    let cpu = device::open("cpu", 1).map_err(|error| Failure::from(error).into_js(&env))?;
+    let cpu = device::open("cpu", 1).map_err(|error| Failure::from(error).into_js(env))?;
     Ok(NativeInfo {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         backends: device::BACKENDS.map(str::to_owned).to_vec(),

@@ -155,7 +155,10 @@ impl Tokenizer {
     ) -> napi::Result<Object<'env>> {
         let tokenizer = Arc::clone(&self.0);
         let work = move || {
-            let parsed = conversations.iter().map(|json| parse(json)).collect::<Outcome<Vec<Value>>>()?;
+            let numbered = conversations.iter().enumerate();
+            let parsed = numbered
+                .map(|(index, json)| parse(&format!("conversations[{index}]"), json))
+                .collect::<Outcome<Vec<Value>>>()?;
             all(tokenizer.encode_conversations(&parsed, add_generation_prompt, ALL_THREADS), "conversations")
         };
         in_background(env, "encodeConversations", work, |_, encoded: Vec<Encoded>| Ok(conversations_to_js(&encoded)))
@@ -175,7 +178,8 @@ impl Tokenizer {
             all(tokenizer.encode_pairs(&pairs, ALL_THREADS), "pairs")
         };
         in_background(env, "encodePairs", work, |_, encoded: Vec<PairEncoded>| {
-            let numbers = |of: fn(&PairEncoded) -> usize| Int32Array::new(encoded.iter().map(|pair| of(pair) as i32).collect());
+            let numbers =
+                |of: fn(&PairEncoded) -> usize| Int32Array::new(encoded.iter().map(|pair| of(pair) as i32).collect());
             Ok(EncodedPairs {
                 rows: rows_to_js(encoded.iter().map(|pair| pair.ids.as_slice())),
                 prompt_lengths: numbers(|pair| pair.prompt_len),
@@ -202,23 +206,25 @@ impl Tokenizer {
     /// The text of ids.
     #[napi(catch_unwind)]
     pub fn decode(&self, env: Env, ids: Int32ArraySlice<'_>, skip_special_tokens: bool) -> napi::Result<String> {
-        self.0.decode(&ids, skip_special_tokens).map_err(|error| Failure::from(error).into_js(&env))
+        self.0.decode(&ids, skip_special_tokens).map_err(|error| Failure::from(error).into_js(env))
     }
 
     /// The text the chat template gives for a conversation, itself given as JSON text.
     #[napi(catch_unwind)]
     pub fn render(&self, env: Env, conversation: String, add_generation_prompt: bool) -> napi::Result<String> {
-        let rendered = parse(&conversation)
+        let rendered = parse("conversation", &conversation)
             .and_then(|value| Ok(self.0.render(&value, add_generation_prompt)?))
-            .map_err(|failure| failure.into_js(&env))?;
+            .map_err(|failure| failure.into_js(env))?;
         Ok(rendered.text)
     }
 }
 
-fn parse(json: &str) -> Outcome<Value> {
+fn parse(place: &str, json: &str) -> Outcome<Value> {
     serde_json::from_str(json).map_err(|error| Failure {
         code: "DATA_INVALID",
-        message: format!("[conversation] expected JSON that nests less than 128 deep, got {error}; simplify the row"),
+        message: format!(
+            "[{place}] expected well-formed text and at most 127 levels of nesting, got {error}; correct the row"
+        ),
     })
 }
 

@@ -1,6 +1,6 @@
 import { createRequire } from "node:module";
 import { BinaryMissingError, errorFromCode } from "@tunesmith/core";
-import type * as Native from "../binding/index.cjs";
+import type * as Native from "../binding/index.d.cts";
 
 export type { Native };
 

@@ -19,7 +19,11 @@ export function seed(place: string, value: unknown): number {
 /** A finite number of at least `least`. */
 export function number(place: string, value: unknown, least = Number.NEGATIVE_INFINITY): number {
   if (typeof value === "number" && Number.isFinite(value) && value >= least) return value;
-  return refuse(place, least === Number.NEGATIVE_INFINITY ? "a finite number" : `a finite number of at least ${least}`, value);
+  return refuse(
+    place,
+    least === Number.NEGATIVE_INFINITY ? "a finite number" : `a finite number of at least ${least}`,
+    value,
+  );
 }
 
 /** A string; not empty, without a NUL, which no path can hold. */
@@ -40,7 +44,9 @@ export function boolean(place: string, value: unknown): boolean {
 
 /** An object that is neither null nor an array. */
 export function object<T extends object>(place: string, value: T): T {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? value : refuse(place, "an object", value);
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+    ? value
+    : refuse(place, "an object", value);
 }
 
 /** An array. */
@@ -56,7 +62,8 @@ interface TypedArrays {
 
 /** A typed array of one kind, from any realm. A detached one has length 0 and is for the engine to refuse. */
 export function typedArray<K extends keyof TypedArrays>(place: string, value: unknown, kind: K): TypedArrays[K] {
-  if (Object.prototype.toString.call(value) === `[object ${kind}]` && ArrayBuffer.isView(value)) return value as TypedArrays[K];
+  if (Object.prototype.toString.call(value) === `[object ${kind}]` && ArrayBuffer.isView(value))
+    return value as TypedArrays[K];
   return refuse(place, `a ${kind}`, value);
 }
 

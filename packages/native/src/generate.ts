@@ -18,29 +18,33 @@ export async function* generate(
   const { signal } = object("generate.options", options);
   const { ids, starts } = joined(options.prompts);
   const sampling = samplingOptions(options, eosTokenIds);
-  throwIfAborted(signal);
+  if (signal?.aborted) throw aborted(signal);
   const arrived = new Arrivals();
   const cancellation = native((library) => new library.Cancellation());
-  const cancel = () => cancellation.cancel();
-  signal?.addEventListener("abort", cancel, { once: true });
+  const abort = () => {
+    cancellation.cancel();
+    arrived.fail(aborted(signal));
+  };
+  signal?.addEventListener("abort", abort, { once: true });
   try {
-    const finished = nativeAsync(() => session.generate(ids, starts, sampling, arrived.add, cancellation));
-    finished.then(arrived.end, arrived.fail);
-    for (;;) {
-      const tokens = await arrived.next();
-      if (tokens === null) break;
-      yield* events(tokens);
-      throwIfAborted(signal);
+    nativeAsync(() => session.generate(ids, starts, sampling, arrived.add, cancellation)).then(
+      arrived.end,
+      arrived.fail,
+    );
+    for (let tokens = await arrived.next(); tokens !== null; tokens = await arrived.next()) {
+      for (const event of events(tokens)) {
+        yield event;
+        if (signal?.aborted) throw aborted(signal);
+      }
     }
-    throwIfAborted(signal);
   } finally {
-    cancel();
-    signal?.removeEventListener("abort", cancel);
+    cancellation.cancel();
+    signal?.removeEventListener("abort", abort);
   }
 }
 
-function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new AbortError("[generate] expected to finish, got an abort", { cause: signal.reason });
+function aborted(signal: AbortSignal | undefined): AbortError {
+  return new AbortError("[generate] expected to finish, got an abort", { cause: signal?.reason });
 }
 
 function* events(tokens: Int32Array): Generator<TokenEvent> {
@@ -68,7 +72,7 @@ class Arrivals {
   };
 
   readonly fail = (error: unknown): void => {
-    this.#failure = { error };
+    this.#failure ??= { error };
     this.#wake();
   };
 
@@ -87,7 +91,9 @@ class Arrivals {
 }
 
 function joined(prompts: readonly Int32Array[]): { ids: Int32Array; starts: Int32Array } {
-  const checked = array("generate.prompts", prompts).map((ids, n) => typedArray(`generate.prompts[${n}]`, ids, "Int32Array"));
+  const checked = array("generate.prompts", prompts).map((ids, n) =>
+    typedArray(`generate.prompts[${n}]`, ids, "Int32Array"),
+  );
   const starts = new Int32Array(checked.length + 1);
   for (const [n, prompt] of checked.entries()) starts[n + 1] = (starts[n] as number) + prompt.length;
   const ids = new Int32Array(starts.at(-1) as number);

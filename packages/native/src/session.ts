@@ -1,13 +1,13 @@
-import {
-  type Batch,
-  type GenerateOptions,
-  type MemoryUsage,
-  type ModelInfo,
-  type Objective,
-  type RowSums,
-  type SessionInfo,
-  type TokenEvent,
-  type TrainSession,
+import type {
+  Batch,
+  GenerateOptions,
+  MemoryUsage,
+  ModelInfo,
+  Objective,
+  RowSums,
+  SessionInfo,
+  TokenEvent,
+  TrainSession,
 } from "@tunesmith/core";
 import { type Native, native, nativeAsync } from "./binding.ts";
 import { integer, number, object, path, refuse, seed, typedArray } from "./check.ts";
@@ -27,7 +27,8 @@ export class NativeSession implements TrainSession {
 
   async accumulate(batch: Batch, options: { objective: Objective; step: number; seed: number }): Promise<RowSums> {
     const { objective, step, seed: seedValue } = object("accumulate.options", options);
-    if (object("accumulate.objective", objective).type !== "nll") refuse("accumulate.objective.type", '"nll"', objective.type);
+    if (object("accumulate.objective", objective).type !== "nll")
+      refuse("accumulate.objective.type", '"nll"', objective.type);
     integer("accumulate.step", step, 0, Number.MAX_SAFE_INTEGER);
     seed("accumulate.seed", seedValue);
     const arrays = columns("accumulate", batch);

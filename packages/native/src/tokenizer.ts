@@ -1,4 +1,11 @@
-import { ArgumentError, type Conversation, type EncodedConversation, type EncodedPair, type Tokenizer, type TokenizerInfo } from "@tunesmith/core";
+import {
+  ArgumentError,
+  type Conversation,
+  type EncodedConversation,
+  type EncodedPair,
+  type Tokenizer,
+  type TokenizerInfo,
+} from "@tunesmith/core";
 import { type Native, native, nativeAsync } from "./binding.ts";
 import { array, boolean, object, path, string, typedArray } from "./check.ts";
 
@@ -26,8 +33,13 @@ export class NativeTokenizer implements Tokenizer {
     options: { addGenerationPrompt?: boolean } = {},
   ): Promise<EncodedConversation[]> {
     const place = "encodeConversations";
-    const texts = array(`${place}.conversations`, conversations).map((row, n) => asJson(`${place}.conversations[${n}]`, row));
-    const prompt = boolean(`${place}.addGenerationPrompt`, object(`${place}.options`, options).addGenerationPrompt ?? false);
+    const texts = array(`${place}.conversations`, conversations).map((row, n) =>
+      asJson(`${place}.conversations[${n}]`, row),
+    );
+    const prompt = boolean(
+      `${place}.addGenerationPrompt`,
+      object(`${place}.options`, options).addGenerationPrompt ?? false,
+    );
     const encoded = await nativeAsync(() => this.#inner.encodeConversations(texts, prompt));
     return rowsOf(encoded.rows).map((ids, n) => {
       const [first, last] = [encoded.turnStarts[n], encoded.turnStarts[n + 1]] as [number, number];
@@ -37,7 +49,9 @@ export class NativeTokenizer implements Tokenizer {
 
   async encodePairs(pairs: readonly { prompt: string; completion: string }[]): Promise<EncodedPair[]> {
     const column = (name: "prompt" | "completion") =>
-      array("encodePairs.pairs", pairs).map((pair, n) => string(`encodePairs.pairs[${n}].${name}`, object(`encodePairs.pairs[${n}]`, pair)[name]));
+      array("encodePairs.pairs", pairs).map((pair, n) =>
+        string(`encodePairs.pairs[${n}].${name}`, object(`encodePairs.pairs[${n}]`, pair)[name]),
+      );
     const [prompts, completions] = [column("prompt"), column("completion")];
     const encoded = await nativeAsync(() => this.#inner.encodePairs(prompts, completions));
     return rowsOf(encoded.rows).map((ids, n) => ({
@@ -60,7 +74,10 @@ export class NativeTokenizer implements Tokenizer {
   }
 
   render(conversation: Conversation, options: { addGenerationPrompt?: boolean } = {}): string {
-    const prompt = boolean("render.addGenerationPrompt", object("render.options", options).addGenerationPrompt ?? false);
+    const prompt = boolean(
+      "render.addGenerationPrompt",
+      object("render.options", options).addGenerationPrompt ?? false,
+    );
     const text = asJson("render.conversation", conversation);
     return native(() => this.#inner.render(text, prompt));
   }
