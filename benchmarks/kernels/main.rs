@@ -21,7 +21,7 @@ use tunesmith_cpu::Cpu;
 /// A stem and its benchmark.
 type Entry = (&'static str, fn(&mut Bench<'_, Cpu>) -> tunesmith_ops::Result<()>);
 
-const STEMS: [Entry; 11] = [
+const STEMS: &[Entry] = &[
     ("adamw", adamw::run),
     ("attention", attention::run),
     ("cross_entropy", cross_entropy::run),
@@ -82,7 +82,7 @@ fn start(arguments: &Arguments) -> Outcome<()> {
         println!("{}, {} threads, {}, {} tokens", cpu.isa().name(), cpu.threads(), arguments.model, arguments.tokens);
     }
     let mut bench = Bench::new(&cpu, model, arguments.tokens, arguments.json);
-    for (name, run) in STEMS {
+    for &(name, run) in STEMS {
         if arguments.stem.as_deref().is_none_or(|stem| stem == name) {
             run(&mut bench).map_err(|error| error.to_string())?;
         }
