@@ -3,8 +3,20 @@
 use std::fmt::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-const MONTHS: [&str; 12] =
-    ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
 /// The current time in UTC by a `strftime` format. UTC, so that machines in different zones write the same prompt.
@@ -13,8 +25,8 @@ pub(crate) fn strftime_now(format: &str) -> String {
     strftime(format, seconds)
 }
 
-/// Formats seconds since 1970. Directives: `%Y %y %m %d %j %H %I %M %S %p %B %b %A %a %F %T %%`, `%-d` and the like without
-/// leading zeros; anything else is copied.
+/// Formats seconds since 1970. Directives: `%Y %y %m %d %j %H %I %M %S %p %B %b %A %a %F %T %%`, `%-d` and the like
+/// without leading zeros; anything else is copied.
 fn strftime(format: &str, seconds: u64) -> String {
     let (year, month, day, day_of_year) = civil(seconds / 86_400);
     let weekday = DAYS[((seconds / 86_400 + 4) % 7) as usize];
@@ -87,7 +99,10 @@ mod tests {
     #[test]
     fn formats_known_moments() {
         assert_eq!(strftime("%d %b %Y", 1_721_952_000), "26 Jul 2024");
-        assert_eq!(strftime("%A %-d %B %Y %H:%M:%S %j %y %I %p", 1_709_164_805), "Thursday 29 February 2024 00:00:05 060 24 12 AM");
+        assert_eq!(
+            strftime("%A %-d %B %Y %H:%M:%S %j %y %I %p", 1_709_164_805),
+            "Thursday 29 February 2024 00:00:05 060 24 12 AM"
+        );
         assert_eq!(strftime("%F %T %% %Q %-", 0), "1970-01-01 00:00:00 % %Q %-");
     }
 }

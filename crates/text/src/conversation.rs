@@ -32,13 +32,17 @@ pub(crate) struct AssistantTurn {
 }
 
 impl Conversation {
-    /// Reads `{messages, tools?, chat_template_kwargs?}`; `chatTemplateKwargs`, as TypeScript spells it, is the same field.
+    /// Reads `{messages, tools?, chat_template_kwargs?}`; `chatTemplateKwargs`, as TypeScript spells it, is the same
+    /// field.
     ///
     /// # Errors
     /// `DATA_INVALID` when `messages` is not a list of objects with a `role`.
     pub fn read(json: &Json) -> Result<Self> {
         let list = json.get("messages").and_then(Json::as_array).ok_or_else(|| {
-            TextError::data(PLACE, "expected an object with a list `messages`, got something else; write {\"messages\": [{\"role\", \"content\"}, …]}")
+            TextError::data(
+                PLACE,
+                "expected an object with a list `messages`, got something else; wrap the turns in `messages`",
+            )
         })?;
         let mut messages = Vec::with_capacity(list.len());
         let mut assistant_turns = Vec::new();
@@ -62,16 +66,23 @@ impl Conversation {
 }
 
 fn read_message(message: &Json, index: usize) -> Result<(Value, &str)> {
-    let bad = |what: &str| TextError::data(PLACE, &format!("expected messages[{index}] to be an object with a text `role`, got {what}; correct the row"));
+    let bad = |what: &str| {
+        TextError::data(
+            PLACE,
+            &format!("expected messages[{index}] to be an object with a text `role`, got {what}; correct the row"),
+        )
+    };
     let fields = message.as_object().ok_or_else(|| bad("no object"))?;
     let role = fields.get("role").and_then(Json::as_str).ok_or_else(|| bad("no role"))?;
     Ok((Value::from(Serde(&for_template(fields))), role))
 }
 
-/// The fields a template sees: ours left out, and reasoning under the names templates read (`reasoning_content`, and `thinking`
-/// for gpt-oss) whatever name it came under, as transformers 5 does.
+/// The fields a template sees: ours left out, and reasoning under the names templates read (`reasoning_content`, and
+/// `thinking` for gpt-oss) whatever name it came under, as transformers 5 does.
 fn for_template(fields: &Map<String, Json>) -> Map<String, Json> {
-    let reasoning = ["reasoning_content", "thinking", "reasoning"].iter().find_map(|name| fields.get(*name).filter(|value| !value.is_null()));
+    let reasoning = ["reasoning_content", "thinking", "reasoning"]
+        .iter()
+        .find_map(|name| fields.get(*name).filter(|value| !value.is_null()));
     let mut seen = Map::with_capacity(fields.len() + 1);
     seen.extend(reasoning.map(|text| ("thinking".to_owned(), text.clone())));
     seen.extend(fields.iter().filter(|(name, _)| *name != "train").map(|(name, value)| (name.clone(), value.clone())));
@@ -88,14 +99,23 @@ fn text_content(message: &Json) -> String {
 fn read_variables(json: &Json) -> Result<Vec<(String, Value)>> {
     match json.get("chat_template_kwargs").or_else(|| json.get("chatTemplateKwargs")) {
         None | Some(Json::Null) => Ok(Vec::new()),
-        Some(Json::Object(fields)) => Ok(fields.iter().map(|(name, value)| (name.clone(), Value::from(Serde(value)))).collect()),
-        Some(_) => Err(TextError::data(PLACE, "expected `chat_template_kwargs` to be an object, got something else; write {\"name\": value}")),
+        Some(Json::Object(fields)) => {
+            Ok(fields.iter().map(|(name, value)| (name.clone(), Value::from(Serde(value)))).collect())
+        }
+        Some(_) => Err(TextError::data(
+            PLACE,
+            "expected `chat_template_kwargs` to be an object, got something else; write {\"name\": value}",
+        )),
     }
 }
 
 /// Two neighbouring private-use characters (plane 15 and on) that `text` does not contain.
 fn unused_characters(text: &str) -> (char, char) {
-    let mut candidates = (0xF_0000..0xF_FFFD).step_by(2).filter_map(|code| char::from_u32(code).zip(char::from_u32(code + 1)));
-    // 32,000 pairs cannot all be in use unless a text was made for it; the last resort then only loses span exactness there.
-    candidates.find(|(open, close)| !text.contains(*open) && !text.contains(*close)).unwrap_or(('\u{10_0000}', '\u{10_0001}'))
+    let mut candidates =
+        (0xF_0000..0xF_FFFD).step_by(2).filter_map(|code| char::from_u32(code).zip(char::from_u32(code + 1)));
+    // 32,000 pairs cannot all be in use unless a text was made for it; the last resort then only loses span exactness
+    // there.
+    candidates
+        .find(|(open, close)| !text.contains(*open) && !text.contains(*close))
+        .unwrap_or(('\u{10_0000}', '\u{10_0001}'))
 }

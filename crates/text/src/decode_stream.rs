@@ -3,12 +3,13 @@
 use crate::error::Result;
 use crate::tokenizer::Tokenizer;
 
-/// Turns a stream of ids into pieces of text that join to the text of all ids. A piece never ends inside a UTF-8 character: ids
-/// of an unfinished one are held back.
+/// Turns a stream of ids into pieces of text that join to the text of all ids. A piece never ends inside a UTF-8
+/// character: ids of an unfinished one are held back.
 #[derive(Debug, Clone)]
 pub struct DecodeStream {
     skip_special_tokens: bool,
-    /// Ids that made the last piece, then those held back: the text of an id depends on what stands before it (leading spaces).
+    /// Ids that made the last piece, then those held back: the text of an id depends on what stands before it (leading
+    /// spaces).
     window: Vec<i32>,
     /// How many ids of the window made the last piece.
     settled: usize,

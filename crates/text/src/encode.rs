@@ -14,8 +14,8 @@ use crate::tokenizer::{EncodedText, SpecialToken, Tokenizer};
 pub struct Encoded {
     /// Token ids of the whole rendering.
     pub ids: Vec<i32>,
-    /// Token ranges the assistant wrote, start inclusive, end exclusive, ascending, one per turn. Never empty, unless the
-    /// conversation was encoded with a generation prompt.
+    /// Token ranges the assistant wrote, start inclusive, end exclusive, ascending, one per turn. Never empty, unless
+    /// the conversation was encoded with a generation prompt.
     pub spans: Vec<(u32, u32)>,
     /// Index in `messages` of the turn each span belongs to.
     pub turns: Vec<u32>,
@@ -26,17 +26,17 @@ pub struct Encoded {
 pub struct PairEncoded {
     /// Ids of prompt + completion + end of sequence, tokenised jointly.
     pub ids: Vec<i32>,
-    /// How many of the first ids belong to the prompt: those the prompt alone begins with as well. A token that reaches over the
-    /// boundary belongs to the completion.
+    /// How many of the first ids belong to the prompt: those the prompt alone begins with as well. A token that reaches
+    /// over the boundary belongs to the completion.
     pub prompt_len: usize,
-    /// True when the prompt's own ids are not a prefix of the joint ids: a token reaches over the boundary, and the model is
-    /// trained on another context than it sees when the prompt stands alone.
+    /// True when the prompt's own ids are not a prefix of the joint ids: a token reaches over the boundary, and the
+    /// model is trained on another context than it sees when the prompt stands alone.
     pub prefix_mismatch: bool,
 }
 
 impl Tokenizer {
-    /// Ids of a plain text with the special tokens the tokenizer adds. `append_eos` puts the end-of-sequence token behind it,
-    /// unless the text already ends with it (TRL's language-modelling format).
+    /// Ids of a plain text with the special tokens the tokenizer adds. `append_eos` puts the end-of-sequence token
+    /// behind it, unless the text already ends with it (TRL's language-modelling format).
     ///
     /// # Errors
     /// `TOKENIZER_INVALID` when the tokenizer fails or has no end of sequence.
@@ -48,12 +48,17 @@ impl Tokenizer {
     }
 
     /// [`Self::encode_text`] for many texts on `threads` threads (0: one per processor).
-    pub fn encode_texts<S: AsRef<str> + Sync>(&self, texts: &[S], append_eos: bool, threads: usize) -> Vec<Result<Vec<i32>>> {
+    pub fn encode_texts<S: AsRef<str> + Sync>(
+        &self,
+        texts: &[S],
+        append_eos: bool,
+        threads: usize,
+    ) -> Vec<Result<Vec<i32>>> {
         parallel::map(texts, threads, |text| self.encode_text(text.as_ref(), append_eos))
     }
 
-    /// Ids of prompt + completion + end of sequence, tokenised jointly as TRL's prompt-completion format does (TRL 1.16,
-    /// `common_prefix_length`).
+    /// Ids of prompt + completion + end of sequence, tokenised jointly as TRL's prompt-completion format does (TRL
+    /// 1.16, `common_prefix_length`).
     ///
     /// # Errors
     /// As [`Self::encode_text`].
@@ -71,7 +76,10 @@ impl Tokenizer {
 
     fn eos(&self) -> Result<&SpecialToken> {
         self.info().eos.as_ref().ok_or_else(|| {
-            TextError::tokenizer("tokenizer", "expected an end-of-sequence token, got none; set eos_token in tokenizer_config.json")
+            TextError::tokenizer(
+                "tokenizer",
+                "expected an end-of-sequence token, got none; set eos_token in tokenizer_config.json",
+            )
         })
     }
 
@@ -80,30 +88,53 @@ impl Tokenizer {
     /// # Errors
     /// `DATA_INVALID` for something that is no conversation, `TEMPLATE_INVALID` without template or when it refuses.
     pub fn render(&self, conversation: &Json, add_generation_prompt: bool) -> Result<Rendered> {
-        let conversation = Conversation::read(conversation)?;
-        self.template()?.render(&conversation, conversation.messages.len(), add_generation_prompt)
+        let template = self.template()?;
+        parallel::run(|| {
+            let conversation = Conversation::read(conversation)?;
+            template.render(&conversation, conversation.messages.len(), add_generation_prompt)
+        })
     }
 
     fn template(&self) -> Result<&ChatTemplate> {
         self.template.as_ref().ok_or_else(|| {
-            TextError::template("chat template", "expected one with the model, got none; give a template, or rows of prompt and completion or text")
+            TextError::template(
+                "chat template",
+                "expected one with the model, got none; give a template, or rows of prompt and completion or text",
+            )
         })
     }
 
     /// Renders and tokenises a conversation, without adding special tokens: the template writes them.
     ///
-    /// With `add_generation_prompt` the text ends in the header of an assistant turn, for generation, and there are no spans.
-    /// Otherwise the spans say which tokens the assistant wrote: what stands between the template's `{% generation %}` tags,
-    /// else each assistant turn up to and with the token that closes it.
+    /// With `add_generation_prompt` the text ends in the header of an assistant turn, for generation, and there are no
+    /// spans. Otherwise the spans say which tokens the assistant wrote: what stands between the template's `{%
+    /// generation %}` tags, else each assistant turn up to and with the token that closes it.
     ///
     /// # Errors
-    /// As [`Self::render`]; `DATA_INVALID` without an assistant turn; `TEMPLATE_INVALID` when turns cannot be found in the
-    /// rendering, or when it begins with two beginning-of-sequence tokens.
+    /// As [`Self::render`]; `DATA_INVALID` without an assistant turn; `TEMPLATE_INVALID` when turns cannot be found in
+    /// the rendering, or when it begins with two beginning-of-sequence tokens.
     pub fn encode_conversation(&self, conversation: &Json, add_generation_prompt: bool) -> Result<Encoded> {
+        parallel::run(|| self.encode_one(conversation, add_generation_prompt))
+    }
+
+    /// [`Self::encode_conversation`] for many conversations on `threads` threads (0: one per processor).
+    pub fn encode_conversations(
+        &self,
+        conversations: &[Json],
+        add_generation_prompt: bool,
+        threads: usize,
+    ) -> Vec<Result<Encoded>> {
+        parallel::map(conversations, threads, |conversation| self.encode_one(conversation, add_generation_prompt))
+    }
+
+    fn encode_one(&self, conversation: &Json, add_generation_prompt: bool) -> Result<Encoded> {
         let template = self.template()?;
         let conversation = Conversation::read(conversation)?;
         if !add_generation_prompt && conversation.assistant_turns.is_empty() {
-            return Err(TextError::data("conversation", "expected an assistant turn to learn from, got none; add one or leave the row out"));
+            return Err(TextError::data(
+                "conversation",
+                "expected an assistant turn to learn from, got none; add one or leave the row out",
+            ));
         }
         let rendered = template.render(&conversation, conversation.messages.len(), add_generation_prompt)?;
         let encoded = self.encode_with_offsets(&rendered.text, false)?;
@@ -116,24 +147,27 @@ impl Tokenizer {
         } else {
             prefix_spans(template, &conversation, &rendered.text, &self.specials)?
         };
-        let (turns, spans): (Vec<u32>, Vec<(u32, u32)>) =
-            text_spans.iter().filter_map(|span| Some((span.message as u32, token_range(&encoded, &rendered.text, span)?))).unzip();
+        let (turns, spans): (Vec<u32>, Vec<(u32, u32)>) = text_spans
+            .iter()
+            .filter_map(|span| Some((span.message as u32, token_range(&encoded, &rendered.text, span)?)))
+            .unzip();
         if spans.is_empty() {
-            return Err(TextError::data("conversation", "expected assistant text in the rendered conversation, got none; check the row and the template's generation tags"));
+            return Err(TextError::data(
+                "conversation",
+                "expected assistant text in the rendered conversation, got none; check the template's generation tags",
+            ));
         }
         Ok(Encoded { ids: encoded.ids, spans, turns })
-    }
-
-    /// [`Self::encode_conversation`] for many conversations on `threads` threads (0: one per processor).
-    pub fn encode_conversations(&self, conversations: &[Json], add_generation_prompt: bool, threads: usize) -> Vec<Result<Encoded>> {
-        parallel::map(conversations, threads, |conversation| self.encode_conversation(conversation, add_generation_prompt))
     }
 
     fn check_bos(&self, ids: &[i32]) -> Result<()> {
         match &self.info().bos {
             Some(bos) if ids.starts_with(&[bos.id, bos.id]) => Err(TextError::template(
                 "chat template",
-                &format!("expected one {} at the start, got two; remove it from the template or the first message", bos.content),
+                &format!(
+                    "expected one {} at the start, got two; remove it from the template or the first message",
+                    bos.content
+                ),
             )),
             _ => Ok(()),
         }
@@ -152,7 +186,8 @@ fn tagged_spans(template: &ChatTemplate, conversation: &Conversation, rendered: 
         let pairs = spans.iter().zip(turns);
         return Ok(pairs.map(|(&(start, end), turn)| TurnSpan { message: turn.message, start, end }).collect());
     }
-    // A template may mark a turn in several pieces, or only some turns: a span belongs to the first turn that brings it.
+    // A template may mark a turn in several pieces, or only some turns: a span belongs to the first turn that brings
+    // it.
     let mut owned = Vec::with_capacity(spans.len());
     for turn in turns {
         let upto = template.render(conversation, turn.message + 1, false)?;
@@ -176,11 +211,12 @@ fn joined(spans: &[(usize, usize)]) -> Vec<(usize, usize)> {
     out
 }
 
-/// Tokens of a text span, by the rule of transformers' `return_assistant_tokens_mask`: from the token that holds the first
-/// character to the first token that holds the last one. None for a span without tokens.
+/// Tokens of a text span, by the rule of transformers' `return_assistant_tokens_mask`: from the token that holds the
+/// first character to the first token that holds the last one. None for a span without tokens.
 fn token_range(encoded: &EncodedText, text: &str, span: &TurnSpan) -> Option<(u32, u32)> {
     let last_char = span.start + text[span.start..span.end].char_indices().next_back()?.0;
-    // Offsets ascend. A character that no token holds (trimmed space) counts to the next token at the start, to the previous at the end.
+    // Offsets ascend. A character that no token holds (trimmed space) counts to the next token at the start, to the
+    // previous at the end.
     let first = encoded.offsets.partition_point(|&(_, end)| end <= span.start);
     let holds_last = encoded.offsets.partition_point(|&(_, end)| end <= last_char);
     let begins_inside = encoded.offsets.get(holds_last).is_some_and(|&(start, _)| start <= last_char);

@@ -1,7 +1,10 @@
 //! `{% generation %}` tags: rewritten into marks that survive rendering and are cut out of the text afterwards.
 //!
-//! transformers implements the tag as a jinja2 extension (a call block, so a scope of its own). Here it becomes a `with` block
-//! whose text begins and ends with a mark character taken from the context, so that no character of a conversation can forge one.
+//! transformers implements the tag as a jinja2 extension (a call block, so a scope of its own). Here it becomes a
+//! `with` block whose text begins and ends with a mark character taken from the context, so that no character of a
+//! conversation can forge one.
+
+use std::fmt::Write;
 
 /// Context variable that holds the opening mark.
 pub(crate) const OPEN_VARIABLE: &str = "__generation_open";
@@ -29,10 +32,10 @@ pub(crate) fn rewrite(template: &str) -> Rewritten {
             // The inner `if true` carries the whitespace control of the tag's other side past the mark.
             "generation" => {
                 has_tags = true;
-                source.push_str(&format!("{{%{before} with %}}{{{{ {OPEN_VARIABLE} }}}}{{% if true {after}%}}"));
+                let _ = write!(source, "{{%{before} with %}}{{{{ {OPEN_VARIABLE} }}}}{{% if true {after}%}}");
             }
             "endgeneration" => {
-                source.push_str(&format!("{{%{before} endif %}}{{{{ {CLOSE_VARIABLE} }}}}{{% endwith {after}%}}"));
+                let _ = write!(source, "{{%{before} endif %}}{{{{ {CLOSE_VARIABLE} }}}}{{% endwith {after}%}}");
             }
             _ => source.push_str(piece.text),
         }
@@ -45,7 +48,8 @@ pub(crate) fn without_comments(template: &str) -> String {
     pieces(template).filter(|piece| !piece.text.starts_with("{#")).map(|piece| piece.text).collect()
 }
 
-/// Cuts the marks out of rendered text. Spans are byte offsets in the text that remains; nested spans come in order of opening.
+/// Cuts the marks out of rendered text. Spans are byte offsets in the text that remains; nested spans come in order of
+/// opening.
 pub(crate) fn cut(rendered: &str, open: char, close: char) -> (String, Vec<(usize, usize)>) {
     let mut text = String::with_capacity(rendered.len());
     let mut spans: Vec<(usize, usize)> = Vec::new();
@@ -75,7 +79,8 @@ impl<'a> Piece<'a> {
     fn tag(&self) -> Option<(&'a str, &'a str, &'a str)> {
         let inside = self.text.strip_prefix("{%")?.strip_suffix("%}")?;
         let (before, inside) = split_sign(inside);
-        let after = inside.chars().next_back().filter(|c| matches!(c, '-' | '+')).map_or("", |_| &inside[inside.len() - 1..]);
+        let after =
+            inside.chars().next_back().filter(|c| matches!(c, '-' | '+')).map_or("", |_| &inside[inside.len() - 1..]);
         let name = inside[..inside.len() - after.len()].trim();
         Some((before, name, after))
     }
@@ -155,7 +160,14 @@ mod tests {
 
     #[test]
     fn tags_in_comments_raw_blocks_and_strings_are_left_alone() {
-        for template in ["{# {% generation %} #}x", "{% raw %}{% generation %}{% endraw %}", "{{ '{% generation %}' }}", "{% if x == '%}{% generation %}' %}{% endif %}", "{%", "{{ '"] {
+        for template in [
+            "{# {% generation %} #}x",
+            "{% raw %}{% generation %}{% endraw %}",
+            "{{ '{% generation %}' }}",
+            "{% if x == '%}{% generation %}' %}{% endif %}",
+            "{%",
+            "{{ '",
+        ] {
             let rewritten = rewrite(template);
             assert_eq!(rewritten.source, template);
             assert!(!rewritten.has_tags);

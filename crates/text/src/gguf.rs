@@ -52,7 +52,8 @@ impl GgufTokenizer {
         if self.model != "gpt2" {
             return Err(unsupported("tokenizer.ggml.model `gpt2` (byte-level BPE)", &self.model));
         }
-        let settings = Settings { named: self.named()?, model_max_length: None, chat_template: self.chat_template.clone() };
+        let settings =
+            Settings { named: self.named()?, model_max_length: None, chat_template: self.chat_template.clone() };
         let pre = self.pre.as_deref().unwrap_or("default");
         let scheme = Scheme::of(pre)?;
         let add_bos = self.add_bos.unwrap_or(scheme.adds_bos);
@@ -61,7 +62,8 @@ impl GgufTokenizer {
             _ => Json::Null,
         };
         let added_tokens = self.added_tokens();
-        let vocab: Map<String, Json> = self.tokens.into_iter().enumerate().map(|(id, token)| (token, Json::from(id))).collect();
+        let vocab: Map<String, Json> =
+            self.tokens.into_iter().enumerate().map(|(id, token)| (token, Json::from(id))).collect();
         let file = json!({
             "version": "1.0",
             "added_tokens": added_tokens,
@@ -79,18 +81,29 @@ impl GgufTokenizer {
         typed
             .filter(|(_, (_, kind))| matches!(**kind, CONTROL | USER_DEFINED))
             .map(|(id, (content, kind))| {
-                json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": *kind == CONTROL})
+                json!({
+                    "id": id, "content": content, "special": *kind == CONTROL,
+                    "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+                })
             })
             .collect()
     }
 
     fn named(&self) -> Result<BTreeMap<String, String>> {
-        let ids = [("bos_token", self.bos_token_id), ("eos_token", self.eos_token_id), ("unk_token", self.unk_token_id), ("pad_token", self.pad_token_id)];
+        let ids = [
+            ("bos_token", self.bos_token_id),
+            ("eos_token", self.eos_token_id),
+            ("unk_token", self.unk_token_id),
+            ("pad_token", self.pad_token_id),
+        ];
         let mut named = BTreeMap::new();
         for (name, id) in ids {
             let Some(id) = id else { continue };
             let token = self.tokens.get(id as usize).ok_or_else(|| {
-                TextError::tokenizer(PLACE, &format!("expected {name} below {} tokens, got {id}; fetch the file again", self.tokens.len()))
+                TextError::tokenizer(
+                    PLACE,
+                    &format!("expected {name} below {} tokens, got {id}; fetch the file again", self.tokens.len()),
+                )
             })?;
             named.insert(name.to_owned(), token.clone());
         }
@@ -99,7 +112,10 @@ impl GgufTokenizer {
 }
 
 fn unsupported(expected: &str, got: &str) -> TextError {
-    TextError::tokenizer(PLACE, &format!("expected {expected}, got `{got}`; use the model's Hugging Face folder instead"))
+    TextError::tokenizer(
+        PLACE,
+        &format!("expected {expected}, got `{got}`; use the model's Hugging Face folder instead"),
+    )
 }
 
 /// How text is split before merging.
@@ -113,22 +129,23 @@ struct Scheme {
 impl Scheme {
     /// The scheme that llama.cpp's `pre` names; patterns as the models' own tokenizer.json files give them.
     fn of(pre: &str) -> Result<Self> {
-        let plain = |pre_tokenizer| Self { normalizer: Json::Null, pre_tokenizer, ignore_merges: false, adds_bos: false };
+        let plain =
+            |pre_tokenizer| Self { normalizer: Json::Null, pre_tokenizer, ignore_merges: false, adds_bos: false };
         Ok(match pre {
             "gpt-2" | "gpt2" | "mpt" | "olmo" | "jais" => plain(byte_level(true)),
             "smollm" | "starcoder" | "refact" | "command-r" | "codeshell" => {
-                plain(sequence(vec![json!({"type": "Digits", "individual_digits": true}), byte_level(true)]))
+                plain(sequence(&[json!({"type": "Digits", "individual_digits": true}), byte_level(true)]))
             }
             "llama-bpe" | "llama3" | "llama-v3" => {
-                let pre_tokenizer = sequence(vec![split(&words_and_digits(LLAMA3_DIGITS)), byte_level(false)]);
+                let pre_tokenizer = sequence(&[split(&words_and_digits(LLAMA3_DIGITS)), byte_level(false)]);
                 Self { ignore_merges: true, adds_bos: true, ..plain(pre_tokenizer) }
             }
             "qwen2" | "deepseek-r1-qwen" | "stablelm2" => {
-                let pre_tokenizer = sequence(vec![split(&words_and_digits("")), byte_level(false)]);
+                let pre_tokenizer = sequence(&[split(&words_and_digits("")), byte_level(false)]);
                 Self { normalizer: json!({"type": "NFC"}), ..plain(pre_tokenizer) }
             }
             // Punctuation apart, then words as GPT-2, then digits in groups of three.
-            "default" => plain(sequence(vec![
+            "default" => plain(sequence(&[
                 split(r"[\p{P}\$\+<=>\^~\|]+"),
                 split(r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)"),
                 split(r"\p{N}+"),
@@ -136,16 +153,19 @@ impl Scheme {
                 byte_level(false),
             ])),
             other => {
-                return Err(unsupported("tokenizer.ggml.pre to be one of gpt-2, smollm, starcoder, llama-bpe, qwen2, default", other));
+                return Err(unsupported(
+                    "tokenizer.ggml.pre to be one of gpt-2, smollm, starcoder, llama-bpe, qwen2, default",
+                    other,
+                ));
             }
         })
     }
 }
 
 fn words_and_digits(digits: &str) -> String {
-    format!(
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{digits}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-    )
+    let words = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+";
+    let rest = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+    format!(r"{words}|\p{{N}}{digits}|{rest}")
 }
 
 fn byte_level(use_regex: bool) -> Json {
@@ -156,7 +176,7 @@ fn split(pattern: &str) -> Json {
     json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false})
 }
 
-fn sequence(pretokenizers: Vec<Json>) -> Json {
+fn sequence(pretokenizers: &[Json]) -> Json {
     json!({"type": "Sequence", "pretokenizers": pretokenizers})
 }
 

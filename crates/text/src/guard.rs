@@ -1,5 +1,5 @@
-//! Panics of the tokenizer and template libraries become errors. Crafted tokenizer files make tokenizers panic at load and at
-//! encode; a panic that reached the Node binding would end the process.
+//! Panics of the tokenizer and template libraries become errors. Crafted tokenizer files make tokenizers panic at load
+//! and at encode; a panic that reached the Node binding would end the process.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -12,9 +12,13 @@ thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work` and turns a panic into an error made by `error` (place, what). The panic is not printed; panics elsewhere are
-/// printed as before.
-pub(crate) fn guarded<T>(place: &str, error: fn(&str, &str) -> TextError, work: impl FnOnce() -> Result<T>) -> Result<T> {
+/// Runs `work` and turns a panic into an error made by `error` (place, what). The panic is not printed; panics
+/// elsewhere are printed as before.
+pub(crate) fn guarded<T>(
+    place: &str,
+    error: fn(&str, &str) -> TextError,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<T> {
     install_quiet_hook();
     let before = GUARDED.replace(true);
     // Nothing observable is left half-written: `work` borrows the tokenizer immutably or builds a new one.
@@ -22,7 +26,10 @@ pub(crate) fn guarded<T>(place: &str, error: fn(&str, &str) -> TextError, work: 
     GUARDED.set(before);
     outcome.unwrap_or_else(|payload| {
         let reason = panic_text(payload.as_ref());
-        Err(error(place, &format!("expected a sound model file, got a failure inside the library ({reason}); fetch the file again")))
+        Err(error(
+            place,
+            &format!("expected a sound model file, got a failure inside the library ({reason}); fetch the file again"),
+        ))
     })
 }
 

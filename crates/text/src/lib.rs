@@ -1,7 +1,8 @@
-//! Text to ids and back: the tokenizer of a model, its chat template, and which tokens of a conversation the assistant wrote.
+//! Text to ids and back: the tokenizer of a model, its chat template, and which tokens of a conversation the assistant
+//! wrote.
 //!
-//! One path serves training and inference: [`Tokenizer::encode_conversation`] renders with the template and tokenises the text
-//! without adding anything to it.
+//! One path serves training and inference: [`Tokenizer::encode_conversation`] renders with the template and tokenises
+//! the text without adding anything to it.
 
 mod clock;
 mod conversation;

@@ -1,19 +1,22 @@
-//! A map over a slice on several threads, results in order.
+//! Work on threads of our own: a map over a slice with results in order, and one call with room on the stack.
+//!
+//! A chat template can nest values as deep as its fuel allows, and dropping such a value recurses. The threads' stacks
+//! are sized for that; of a stack only the pages in use take memory.
 
+use std::io;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::thread::{self, Builder, Scope, ScopedJoinHandle};
 
+/// Stack of a thread that renders, in bytes. A nested list takes under 80 bytes of stack per level and at least one
+/// instruction per level, so that this holds [`crate::template::MAX_FUEL`] levels.
+const STACK: usize = 256 << 20;
 /// Items a thread takes at a time: enough that the counter costs nothing, few enough that long rows spread.
 const CHUNK: usize = 8;
 
 /// Applies `work` to every item. `threads` 0 means one per processor.
 pub(crate) fn map<T: Sync, R: Send>(items: &[T], threads: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let wanted = if threads == 0 { thread::available_parallelism().map_or(1, NonZero::get) } else { threads };
-    let threads = wanted.min(items.len().div_ceil(CHUNK));
-    if threads <= 1 {
-        return items.iter().map(work).collect();
-    }
     let next = AtomicUsize::new(0);
     let take = || {
         let mut done = Vec::new();
@@ -23,13 +26,29 @@ pub(crate) fn map<T: Sync, R: Send>(items: &[T], threads: usize, work: impl Fn(&
             done.push((from, rest.iter().take(CHUNK).map(&work).collect::<Vec<R>>()));
         }
     };
-    let mut chunks = thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(take)).collect();
-        let finished = workers.into_iter().flat_map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        finished.collect::<Vec<_>>()
+    let count = wanted.min(items.len().div_ceil(CHUNK));
+    let mut chunks: Vec<(usize, Vec<R>)> = thread::scope(|scope| {
+        let started: Vec<_> = (0..count).map(|_| start(scope, &take)).collect();
+        started.into_iter().flat_map(|thread| thread.map_or_else(|_| take(), join)).collect()
     });
     chunks.sort_unstable_by_key(|(from, _)| *from);
     chunks.into_iter().flat_map(|(_, results)| results).collect()
+}
+
+/// Runs `work` on a thread with a large stack; here, where a thread cannot be had.
+pub(crate) fn run<R: Send>(work: impl Fn() -> R + Sync) -> R {
+    thread::scope(|scope| start(scope, &work).map_or_else(|_| work(), join))
+}
+
+fn start<'scope, R: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    work: &'scope (impl Fn() -> R + Sync),
+) -> io::Result<ScopedJoinHandle<'scope, R>> {
+    Builder::new().stack_size(STACK).spawn_scoped(scope, work)
+}
+
+fn join<R>(thread: ScopedJoinHandle<'_, R>) -> R {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 #[cfg(test)]

@@ -1,33 +1,36 @@
-//! How Python writes values: chat templates are written for jinja2, where `{{ x }}` is `str(x)` and `tojson` is `json.dumps`.
+//! How Python writes values: chat templates are written for jinja2, where `{{ x }}` is `str(x)` and `tojson` is
+//! `json.dumps`.
 
 use std::fmt::Write;
 
 use minijinja::value::{Kwargs, Value, ValueKind};
 use minijinja::{Error, ErrorKind, Output, State};
 
+/// Deepest nesting that is written. JSON read by this crate ends at 128.
+const MAX_DEPTH: usize = 256;
+
 /// Writes the value of a `{{ … }}` as Python's `str` does.
 pub(crate) fn format_output(out: &mut Output, _state: &mut State, value: &Value) -> Result<(), Error> {
     let written = match value.as_str() {
         Some(text) => out.write_str(text),
-        None => out.write_str(&to_str(value)),
+        None => out.write_str(&to_str(value)?),
     };
     written.map_err(|_| Error::new(ErrorKind::WriteFailure, "the rendered text is too long"))
 }
 
 /// Python's `str(value)`; undefined prints as nothing.
-pub(crate) fn to_str(value: &Value) -> String {
+pub(crate) fn to_str(value: &Value) -> Result<String, Error> {
+    let mut text = String::new();
     match value.kind() {
-        ValueKind::Undefined => String::new(),
-        ValueKind::String => value.to_string(),
-        _ => {
-            let mut text = String::new();
-            repr(value, &mut text);
-            text
-        }
+        ValueKind::Undefined => {}
+        ValueKind::String => text.push_str(value.as_str().unwrap_or_default()),
+        _ => repr(value, 0, &mut text)?,
     }
+    Ok(text)
 }
 
-fn repr(value: &Value, out: &mut String) {
+fn repr(value: &Value, depth: usize, out: &mut String) -> Result<(), Error> {
+    check_depth(depth)?;
     match value.kind() {
         ValueKind::None => out.push_str("None"),
         ValueKind::Bool => out.push_str(if value.is_true() { "True" } else { "False" }),
@@ -35,29 +38,32 @@ fn repr(value: &Value, out: &mut String) {
         ValueKind::String => quoted(value.as_str().unwrap_or_default(), out),
         ValueKind::Seq => {
             out.push('[');
-            separated(value, ", ", out, repr);
+            for (index, item) in value.try_iter()?.enumerate() {
+                out.push_str(if index > 0 { ", " } else { "" });
+                repr(&item, depth + 1, out)?;
+            }
             out.push(']');
         }
         ValueKind::Map => {
             out.push('{');
-            separated(value, ", ", out, |key, out| {
-                repr(key, out);
+            for (index, key) in value.try_iter()?.enumerate() {
+                out.push_str(if index > 0 { ", " } else { "" });
+                repr(&key, depth + 1, out)?;
                 out.push_str(": ");
-                repr(&value.get_item(key).unwrap_or_default(), out);
-            });
+                repr(&value.get_item(&key)?, depth + 1, out)?;
+            }
             out.push('}');
         }
         _ => out.push_str(&value.to_string()),
     }
+    Ok(())
 }
 
-fn separated(value: &Value, separator: &str, out: &mut String, mut write: impl FnMut(&Value, &mut String)) {
-    for (index, item) in value.try_iter().into_iter().flatten().enumerate() {
-        if index > 0 {
-            out.push_str(separator);
-        }
-        write(&item, out);
+fn check_depth(depth: usize) -> Result<(), Error> {
+    if depth > MAX_DEPTH {
+        return Err(Error::new(ErrorKind::InvalidOperation, format!("a value is nested more than {MAX_DEPTH} deep")));
     }
+    Ok(())
 }
 
 fn number(value: &Value, out: &mut String) {
@@ -111,7 +117,7 @@ fn quoted(text: &str, out: &mut String) {
 /// The `tojson` filter as transformers defines it: `json.dumps` without HTML escaping and with `ensure_ascii=False`.
 ///
 /// Keyword arguments: `indent` (spaces, or a string), `separators` (a pair), `sort_keys`, `ensure_ascii`.
-pub(crate) fn tojson(value: &Value, options: Kwargs) -> Result<String, Error> {
+pub(crate) fn tojson(value: &Value, options: &Kwargs) -> Result<String, Error> {
     let indent: Option<Value> = options.get("indent")?;
     let separators: Option<Vec<String>> = options.get("separators")?;
     let style = JsonStyle {
@@ -138,6 +144,7 @@ struct JsonStyle {
 
 impl JsonStyle {
     fn write(&self, value: &Value, depth: usize, out: &mut String) -> Result<(), Error> {
+        check_depth(depth)?;
         match value.kind() {
             ValueKind::None => out.push_str("null"),
             ValueKind::Bool => out.push_str(if value.is_true() { "true" } else { "false" }),
@@ -166,7 +173,7 @@ impl JsonStyle {
         let colon = self.separators.as_ref().map_or(": ", |(_, colon)| colon);
         self.group('{', '}', keys.len(), depth, out, |index, out| {
             let key = &keys[index];
-            self.string(&to_str(key), out);
+            self.string(&to_str(key)?, out);
             out.push_str(colon);
             self.write(&value.get_item(key)?, depth + 1, out)
         })
@@ -239,7 +246,15 @@ mod tests {
 
     #[test]
     fn floats_read_as_in_python() {
-        let cases = [(1.0, "1.0"), (0.1, "0.1"), (1e16, "1e+16"), (1.5e-7, "1.5e-07"), (123_456.0, "123456.0"), (1e-4, "0.0001"), (0.0, "0.0")];
+        let cases = [
+            (1.0, "1.0"),
+            (0.1, "0.1"),
+            (1e16, "1e+16"),
+            (1.5e-7, "1.5e-07"),
+            (123_456.0, "123456.0"),
+            (1e-4, "0.0001"),
+            (0.0, "0.0"),
+        ];
         for (float, text) in cases {
             assert_eq!(float_repr(float), text);
         }
@@ -248,17 +263,27 @@ mod tests {
     #[test]
     fn values_print_as_in_python() {
         let value = Value::from(Serde(&json!({"a": [true, null, 1, 1.5], "it's": "x\n", "é": "\"'"})));
-        assert_eq!(to_str(&value), r#"{'a': [True, None, 1, 1.5], "it's": 'x\n', 'é': '"\''}"#);
-        assert_eq!(to_str(&Value::UNDEFINED), "");
+        assert_eq!(to_str(&value).unwrap(), r#"{'a': [True, None, 1, 1.5], "it's": 'x\n', 'é': '"\''}"#);
+        assert_eq!(to_str(&Value::UNDEFINED).unwrap(), "");
     }
 
     #[test]
     fn json_is_that_of_json_dumps() {
         let value = Value::from(Serde(&json!({"b": [1, "é<\u{1}"], "a": {}})));
-        assert_eq!(tojson(&value, Kwargs::from_iter(Vec::<(&str, Value)>::new())).unwrap(), "{\"b\": [1, \"é<\\u0001\"], \"a\": {}}");
-        let options = Kwargs::from_iter([("indent", Value::from(2)), ("sort_keys", Value::from(true)), ("ensure_ascii", Value::from(true))]);
-        assert_eq!(tojson(&value, options).unwrap(), "{\n  \"a\": {},\n  \"b\": [\n    1,\n    \"\\u00e9<\\u0001\"\n  ]\n}");
+        assert_eq!(
+            tojson(&value, &Kwargs::from_iter(Vec::<(&str, Value)>::new())).unwrap(),
+            "{\"b\": [1, \"é<\\u0001\"], \"a\": {}}"
+        );
+        let options = Kwargs::from_iter([
+            ("indent", Value::from(2)),
+            ("sort_keys", Value::from(true)),
+            ("ensure_ascii", Value::from(true)),
+        ]);
+        assert_eq!(
+            tojson(&value, &options).unwrap(),
+            "{\n  \"a\": {},\n  \"b\": [\n    1,\n    \"\\u00e9<\\u0001\"\n  ]\n}"
+        );
         let options = Kwargs::from_iter([("separators", Value::from(vec![",", ":"]))]);
-        assert_eq!(tojson(&value, options).unwrap(), "{\"b\":[1,\"é<\\u0001\"],\"a\":{}}");
+        assert_eq!(tojson(&value, &options).unwrap(), "{\"b\":[1,\"é<\\u0001\"],\"a\":{}}");
     }
 }

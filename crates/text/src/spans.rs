@@ -1,8 +1,8 @@
 //! Which part of a rendered conversation the assistant wrote, for templates without `{% generation %}` tags.
 //!
-//! The conversation up to each assistant turn is rendered with a generation prompt, which is exactly what the model sees before
-//! it answers. Where the whole rendering begins with that text, the answer begins behind it. It ends with the special token that
-//! closes the turn; whitespace behind that token is the template's, not the model's.
+//! The conversation up to each assistant turn is rendered with a generation prompt, which is exactly what the model
+//! sees before it answers. Where the whole rendering begins with that text, the answer begins behind it. It ends with
+//! the special token that closes the turn; whitespace behind that token is the template's, not the model's.
 
 use crate::conversation::{AssistantTurn, Conversation};
 use crate::error::{Result, TextError};
@@ -50,19 +50,26 @@ fn not_found(message: usize, what: &str) -> TextError {
     TextError::template(
         PLACE,
         &format!(
-            "expected to find messages[{message}] in the rendered conversation, got {what}; use a chat template with {{% generation %}} tags, or rows with one assistant turn each"
+            "expected to find messages[{message}] in the rendered conversation, got {what}; \
+             use a chat template with {{% generation %}} tags, or rows with one assistant turn each"
         ),
     )
 }
 
 /// Where the answer of `message` begins.
-fn turn_start(template: &ChatTemplate, conversation: &Conversation, full: &str, specials: &SpecialTokens, message: usize) -> Result<usize> {
+fn turn_start(
+    template: &ChatTemplate,
+    conversation: &Conversation,
+    full: &str,
+    specials: &SpecialTokens,
+    message: usize,
+) -> Result<usize> {
     let prompt = template.render(conversation, message, true)?.text;
     if full.starts_with(&prompt) {
         return Ok(prompt.len());
     }
-    // The generation prompt says more than the template writes for a past turn (`<think>`), so the answer begins where the
-    // turn's header ends: the last token or line end that both texts share, past everything that is not the header.
+    // The generation prompt says more than the template writes for a past turn (`<think>`), so the answer begins where
+    // the turn's header ends: the last token or line end that both texts share, past everything that is not the header.
     let before = template.render(conversation, message, false)?.text;
     let shared = common_prefix(&prompt, full);
     let header_from = common_prefix(&before, &prompt);
@@ -88,7 +95,8 @@ fn turn_end(
     if closing.end > start && full.starts_with(&upto[..closing.end]) {
         return Ok(closing.end);
     }
-    // The template writes this turn differently once more turns follow: look for its content, then for the closing token.
+    // The template writes this turn differently once more turns follow: look for its content, then for the closing
+    // token.
     let content = visible_content(&turn.content);
     let content_end = full[start..].find(content).map(|at| start + at + content.len());
     content_end
@@ -136,8 +144,8 @@ impl SpecialTokens {
         run
     }
 
-    /// How the last turn of `text` is closed: by the first special token behind its content and those that touch it. A turn
-    /// without closing token ends with its last character that is not whitespace.
+    /// How the last turn of `text` is closed: by the first special token behind its content and those that touch it. A
+    /// turn without closing token ends with its last character that is not whitespace.
     fn closing(&self, text: &str, content: &str) -> Closing {
         let run = self.trailing_run(text);
         // A content may itself end in special tokens; those do not close the turn.
@@ -153,7 +161,12 @@ impl SpecialTokens {
         if count == 0 {
             return Some(from);
         }
-        let mut end = self.0.iter().filter_map(|token| text[from..].find(token.as_str()).map(|at| (at, token.len()))).min_by_key(|&(at, length)| (at, usize::MAX - length)).map(|(at, length)| from + at + length)?;
+        let mut end = self
+            .0
+            .iter()
+            .filter_map(|token| text[from..].find(token.as_str()).map(|at| (at, token.len())))
+            .min_by_key(|&(at, length)| (at, usize::MAX - length))
+            .map(|(at, length)| from + at + length)?;
         for _ in 1..count {
             end += self.0.iter().filter(|token| text[end..].starts_with(token.as_str())).map(String::len).max()?;
         }

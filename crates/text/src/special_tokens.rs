@@ -36,7 +36,10 @@ impl Settings {
         });
         Ok(Self {
             named: named.collect(),
-            model_max_length: config["model_max_length"].as_u64().filter(|&length| length < 1 << 40).map(|length| length as usize),
+            model_max_length: config["model_max_length"]
+                .as_u64()
+                .filter(|&length| length < 1 << 40)
+                .map(|length| length as usize),
             chat_template: match read_text(&dir.join("chat_template.jinja"))? {
                 Some(template) => Some(template),
                 None => chat_template(&config["chat_template"]).map(str::to_owned),
@@ -60,7 +63,10 @@ fn read_json(path: &Path) -> Result<Option<Json>> {
     let Some(text) = read_text(path)? else { return Ok(None) };
     let parsed = serde_json::from_str(&text);
     parsed.map(Some).map_err(|error| {
-        TextError::tokenizer(&path.display().to_string(), &format!("expected JSON, got a syntax error ({error}); fetch the file again"))
+        TextError::tokenizer(
+            &path.display().to_string(),
+            &format!("expected JSON, got a syntax error ({error}); fetch the file again"),
+        )
     })
 }
 
@@ -69,9 +75,13 @@ pub(crate) fn read_text(path: &Path) -> Result<Option<String>> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) if error.kind() == ErrorKind::InvalidData => {
-            Err(TextError::tokenizer(&path.display().to_string(), "expected UTF-8 text, got other bytes; fetch the file again"))
-        }
-        Err(error) => Err(TextError::missing(&path.display().to_string(), &format!("expected a readable file, got {error}; check its permissions"))),
+        Err(error) if error.kind() == ErrorKind::InvalidData => Err(TextError::tokenizer(
+            &path.display().to_string(),
+            "expected UTF-8 text, got other bytes; fetch the file again",
+        )),
+        Err(error) => Err(TextError::missing(
+            &path.display().to_string(),
+            &format!("expected a readable file, got {error}; check its permissions"),
+        )),
     }
 }

@@ -1,7 +1,7 @@
 //! Chat templates: Jinja, rendered by minijinja the way transformers renders them with jinja2.
 //!
-//! Templates are untrusted code. They get no file, environment or network access; time is limited by fuel, output by size,
-//! depth by the engine's recursion limit.
+//! Templates are untrusted code. They get no file, environment or network access; time is limited by fuel, output by
+//! size, depth by the engine's recursion limit.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,16 +21,19 @@ use crate::python;
 const NAME: &str = "chat template";
 /// Longest rendering, in bytes.
 const MAX_OUTPUT: usize = 8 << 20;
-/// Instructions a rendering may take, before what the conversation's size adds.
+/// Instructions a rendering may take, before what each byte of the conversation adds.
 const BASE_FUEL: u64 = 1_000_000;
-const FUEL_PER_BYTE: u64 = 64;
+const FUEL_PER_BYTE: u64 = 16;
+/// Most instructions of any rendering.
+pub(crate) const MAX_FUEL: u64 = 3_000_000;
 
 /// A rendered conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
     /// The text to tokenise (without adding special tokens: the template has written them).
     pub text: String,
-    /// What stood between `{% generation %}` tags: byte offsets in `text`, start inclusive, end exclusive. Empty without tags.
+    /// What stood between `{% generation %}` tags: byte offsets in `text`, start inclusive, end exclusive. Empty
+    /// without tags.
     pub generation_spans: Vec<(usize, usize)>,
 }
 
@@ -44,7 +47,8 @@ pub(crate) struct ChatTemplate {
 }
 
 impl ChatTemplate {
-    /// Compiles `source`. `special_tokens` are the named ones that exist, as transformers gives them (`bos_token` → `<s>`).
+    /// Compiles `source`. `special_tokens` are the named ones that exist, as transformers gives them (`bos_token` →
+    /// `<s>`).
     ///
     /// # Errors
     /// `TEMPLATE_INVALID` with the line when it does not parse.
@@ -53,14 +57,19 @@ impl ChatTemplate {
         let environment = guarded(NAME, TextError::template, || {
             // jinja2 reads every line end as one newline character.
             let source = rewritten.source.replace("\r\n", "\n");
-            let compiled = environment().and_then(|mut environment| environment.add_template_owned(NAME, source).map(|()| environment));
+            let compiled = environment()
+                .and_then(|mut environment| environment.add_template_owned(NAME, source).map(|()| environment));
             compiled.map_err(|error| {
                 let line = error.line().map_or(String::new(), |line| format!(" in line {line}"));
-                TextError::template(NAME, &format!("expected a Jinja template, got a syntax error{line} ({error}); correct the template"))
+                TextError::template(
+                    NAME,
+                    &format!("expected a Jinja template, got a syntax error{line} ({error}); correct the template"),
+                )
             })
         })?;
-        let special_tokens = special_tokens.iter().map(|(name, token)| (name.clone(), Value::from(token.as_str()))).collect();
-        let sha256 = Sha256::digest(source.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let special_tokens =
+            special_tokens.iter().map(|(name, token)| (name.clone(), Value::from(token.as_str()))).collect();
+        let sha256 = format!("{:x}", Sha256::digest(source));
         Ok(Self { environment, special_tokens, sha256, has_generation_tags: rewritten.has_tags })
     }
 
@@ -81,11 +90,15 @@ impl ChatTemplate {
     pub fn render(&self, conversation: &Conversation, count: usize, add_generation_prompt: bool) -> Result<Rendered> {
         guarded(NAME, TextError::template, || {
             let mut environment = self.environment.clone();
-            environment.set_fuel(Some(BASE_FUEL + FUEL_PER_BYTE * conversation.bytes as u64));
+            environment.set_fuel(Some((BASE_FUEL + FUEL_PER_BYTE * conversation.bytes as u64).min(MAX_FUEL)));
             let mut out = Limited(Vec::new());
             environment
                 .get_template(NAME)
-                .and_then(|template| template.render_captured_to(self.context(conversation, count, add_generation_prompt), &mut out).map(drop))
+                .and_then(|template| {
+                    template
+                        .render_captured_to(self.context(conversation, count, add_generation_prompt), &mut out)
+                        .map(drop)
+                })
                 .map_err(|error| refusal(&error))?;
             let rendered = String::from_utf8_lossy(&out.0);
             let (text, generation_spans) = generation_tags::cut(&rendered, conversation.marks.0, conversation.marks.1);
@@ -114,7 +127,7 @@ fn environment() -> std::result::Result<Environment<'static>, Error> {
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     environment.set_formatter(python::format_output);
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    environment.add_filter("tojson", |value: Value, options: Kwargs| python::tojson(&value, options));
+    environment.add_filter("tojson", |value: Value, options: Kwargs| python::tojson(&value, &options));
     environment.add_filter("string", |value: Value| python::to_str(&value));
     environment.add_function("strftime_now", |format: String| strftime_now(&format));
     environment.add_function("raise_exception", |message: String| -> std::result::Result<String, Error> {
@@ -126,7 +139,12 @@ fn environment() -> std::result::Result<Environment<'static>, Error> {
 fn refusal(error: &Error) -> TextError {
     let reason = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     let line = error.line().map_or(String::new(), |line| format!(" in line {line}"));
-    TextError::template(NAME, &format!("expected a conversation it can render, got a refusal{line}: {reason}; change the row or the template"))
+    TextError::template(
+        NAME,
+        &format!(
+            "expected a conversation it can render, got a refusal{line}: {reason}; change the row or the template"
+        ),
+    )
 }
 
 /// Takes [`MAX_OUTPUT`] bytes and refuses more.

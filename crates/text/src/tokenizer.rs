@@ -69,8 +69,8 @@ pub struct EncodedText {
 }
 
 impl Tokenizer {
-    /// Reads a Hugging Face folder: `tokenizer.json`, and where they exist `tokenizer_config.json`, `special_tokens_map.json` and
-    /// `chat_template.jinja` (which wins over a template in the configuration).
+    /// Reads a Hugging Face folder: `tokenizer.json`, and where they exist `tokenizer_config.json`,
+    /// `special_tokens_map.json` and `chat_template.jinja` (which wins over a template in the configuration).
     ///
     /// # Errors
     /// `FILE_MISSING` without `tokenizer.json`, `TOKENIZER_INVALID`, `TEMPLATE_INVALID`.
@@ -78,17 +78,22 @@ impl Tokenizer {
         let path = dir.join(PLACE);
         let text = read_text(&path)?.ok_or_else(|| {
             let place = path.display().to_string();
-            TextError::missing(&place, "expected the tokenizer file, got none; convert an older tokenizer with transformers' save_pretrained")
+            TextError::missing(
+                &place,
+                "expected the tokenizer file, got none; convert an older tokenizer with transformers' save_pretrained",
+            )
         })?;
-        let file = serde_json::from_str(&text)
-            .map_err(|error| TextError::tokenizer(PLACE, &format!("expected JSON, got a syntax error ({error}); fetch the file again")))?;
+        let file = serde_json::from_str(&text).map_err(|error| {
+            TextError::tokenizer(PLACE, &format!("expected JSON, got a syntax error ({error}); fetch the file again"))
+        })?;
         Self::build(file, Settings::from_dir(dir)?)
     }
 
     /// Takes the tokenizer out of a GGUF file's metadata.
     ///
     /// # Errors
-    /// `TOKENIZER_INVALID` for a kind that is not byte-level BPE or a splitting pattern that is not known, `TEMPLATE_INVALID`.
+    /// `TOKENIZER_INVALID` for a kind that is not byte-level BPE or a splitting pattern that is not known,
+    /// `TEMPLATE_INVALID`.
     pub fn from_gguf(metadata: GgufTokenizer) -> Result<Self> {
         let (file, settings) = metadata.convert()?;
         Self::build(file, settings)
@@ -97,14 +102,16 @@ impl Tokenizer {
     /// The same tokenizer with another chat template.
     ///
     /// # Errors
-    /// `TEMPLATE_INVALID` when it does not parse, or writes a token such as `<|im_start|>` that the vocabulary lacks: the model
-    /// would see it as ordinary characters.
+    /// `TEMPLATE_INVALID` when it does not parse, or writes a token such as `<|im_start|>` that the vocabulary lacks:
+    /// the model would see it as ordinary characters.
     pub fn with_chat_template(mut self, template: String) -> Result<Self> {
         let visible = without_comments(&template);
         if let Some(token) = bar_tokens(&visible).find(|token| self.inner.token_to_id(token).is_none()) {
             return Err(TextError::template(
                 "chat template",
-                &format!("expected only special tokens of this tokenizer, got {token}; use a template made for this model"),
+                &format!(
+                    "expected only special tokens of this tokenizer, got {token}; use a template made for this model"
+                ),
             ));
         }
         self.settings.chat_template = Some(template);
@@ -116,12 +123,22 @@ impl Tokenizer {
         let bytes = validate(file)?.to_string();
         let inner = guarded(PLACE, TextError::tokenizer, || {
             let mut inner = tokenizers::Tokenizer::from_bytes(bytes.as_bytes()).map_err(|error| {
-                TextError::tokenizer(PLACE, &format!("expected a tokenizer of the tokenizers library, got one it refuses ({error}); fetch the file again"))
+                let what = format!(
+                    "expected a file the tokenizers library reads, got one it refuses ({error}); fetch it again"
+                );
+                TextError::tokenizer(PLACE, &what)
             })?;
-            // As transformers does: a named special token is matched in text even where the file does not list it as added.
-            let known: Vec<AddedToken> =
-                settings.named.values().filter(|token| inner.token_to_id(token).is_some()).map(|token| AddedToken::from(token.as_str(), true)).collect();
-            inner.add_special_tokens(known).map_err(|error| TextError::tokenizer(PLACE, &format!("expected special tokens it can add, got {error}")))?;
+            // As transformers does: a named special token is matched in text even where the file does not list it as
+            // added.
+            let known: Vec<AddedToken> = settings
+                .named
+                .values()
+                .filter(|token| inner.token_to_id(token).is_some())
+                .map(|token| AddedToken::from(token.as_str(), true))
+                .collect();
+            inner.add_special_tokens(known).map_err(|error| {
+                TextError::tokenizer(PLACE, &format!("expected special tokens it can add, got {error}"))
+            })?;
             Ok(inner)
         })?;
         let named = |name: &str| {
@@ -140,7 +157,8 @@ impl Tokenizer {
             has_generation_tags: false,
             template_sha256: None,
         };
-        let specials = inner.get_added_tokens_decoder().into_values().filter(|token| token.special).map(|token| token.content);
+        let specials =
+            inner.get_added_tokens_decoder().into_values().filter(|token| token.special).map(|token| token.content);
         let specials = SpecialTokens::new(specials.collect());
         let mut tokenizer = Self { inner, settings, template: None, specials, info };
         let of_nothing = tokenizer.encode("", true)?;
@@ -169,7 +187,8 @@ impl Tokenizer {
         self.inner.token_to_id(token).map(|id| id as i32)
     }
 
-    /// Ids of a text. `add_special_tokens` adds what the tokenizer's post-processor adds, usually the beginning of sequence.
+    /// Ids of a text. `add_special_tokens` adds what the tokenizer's post-processor adds, usually the beginning of
+    /// sequence.
     ///
     /// # Errors
     /// `TOKENIZER_INVALID` when the tokenizer fails.
@@ -188,24 +207,32 @@ impl Tokenizer {
 
     fn encoding(&self, text: &str, add_special_tokens: bool) -> Result<Encoding> {
         guarded("encode", TextError::tokenizer, || {
-            self.inner
-                .encode(text, add_special_tokens)
-                .map_err(|error| TextError::tokenizer("encode", &format!("expected text it can encode, got a failure ({error}); check tokenizer.json")))
+            self.inner.encode(text, add_special_tokens).map_err(|error| {
+                TextError::tokenizer(
+                    "encode",
+                    &format!("expected text it can encode, got a failure ({error}); check tokenizer.json"),
+                )
+            })
         })
     }
 
-    /// The text of ids. `skip_special_tokens` leaves special tokens out. Ids without a token (an embedding may have more rows than
-    /// the vocabulary) give no text.
+    /// The text of ids. `skip_special_tokens` leaves special tokens out. Ids without a token (an embedding may have
+    /// more rows than the vocabulary) give no text.
     ///
     /// # Errors
     /// `DATA_INVALID` for a negative id, `TOKENIZER_INVALID` when the tokenizer fails.
     pub fn decode(&self, ids: &[i32], skip_special_tokens: bool) -> Result<String> {
         let positive: std::result::Result<Vec<u32>, _> = ids.iter().map(|&id| u32::try_from(id)).collect();
-        let positive = positive.map_err(|_| TextError::data("decode", "expected token ids, got a negative number; pass input ids, not labels"))?;
+        let positive = positive.map_err(|_| {
+            TextError::data("decode", "expected token ids, got a negative number; pass input ids, not labels")
+        })?;
         guarded("decode", TextError::tokenizer, || {
-            self.inner
-                .decode(&positive, skip_special_tokens)
-                .map_err(|error| TextError::tokenizer("decode", &format!("expected ids it can decode, got a failure ({error}); check tokenizer.json")))
+            self.inner.decode(&positive, skip_special_tokens).map_err(|error| {
+                TextError::tokenizer(
+                    "decode",
+                    &format!("expected ids it can decode, got a failure ({error}); check tokenizer.json"),
+                )
+            })
         })
     }
 }
@@ -220,7 +247,8 @@ fn bar_tokens(text: &str) -> impl Iterator<Item = &str> {
         let length = text[start..].find("|>")? + 2;
         let token = &text[start..start + length];
         let name = &token[2..token.len().checked_sub(2)?.max(2)];
-        let is_name = !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '|' | '{' | '}' | '\''));
+        let is_name = !name.is_empty()
+            && !name.contains(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '|' | '{' | '}' | '\''));
         is_name.then_some(token)
     })
 }

@@ -1,7 +1,7 @@
 //! What is checked of a `tokenizer.json` before the tokenizers crate sees it.
 //!
-//! Version 0.23 of the crate panics on a merge longer than every token and on padding to length 0, and builds invalid text from a
-//! subword prefix that cuts a character. Those are refused here; what else panics is caught by `guard`.
+//! Version 0.23 of the crate panics on a merge longer than every token and on padding to length 0, and builds invalid
+//! text from a subword prefix that cuts a character. Those are refused here; what else panics is caught by `guard`.
 
 use serde_json::{Map, Value as Json};
 
@@ -9,7 +9,8 @@ use crate::error::{Result, TextError};
 
 const PLACE: &str = "tokenizer.json";
 
-/// Checks the file and removes what must not act: truncation and padding, which are decided by the caller of the tokenizer.
+/// Checks the file and removes what must not act: truncation and padding, which are decided by the caller of the
+/// tokenizer.
 ///
 /// # Errors
 /// `TOKENIZER_INVALID`, naming the first thing wrong.
@@ -63,20 +64,31 @@ mod tests {
 
     use super::validate;
 
-    fn file(merges: Json, prefix: Json) -> Json {
-        json!({"padding": {"strategy": {"Fixed": 0}}, "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": merges, "continuing_subword_prefix": prefix}})
+    fn file(merges: &Json, prefix: &Json) -> Json {
+        let vocab = json!({"a": 0, "b": 1, "ab": 2});
+        let model = json!({"type": "BPE", "vocab": vocab, "merges": merges, "continuing_subword_prefix": prefix});
+        json!({"padding": {"strategy": {"Fixed": 0}}, "model": model})
     }
 
     #[test]
     fn padding_is_removed() {
-        assert_eq!(validate(file(json!(["a b", ["a", "b"]]), Json::Null)).unwrap()["padding"], Json::Null);
+        assert_eq!(validate(file(&json!(["a b", ["a", "b"]]), &Json::Null)).unwrap()["padding"], Json::Null);
     }
 
     #[test]
     fn what_makes_the_crate_panic_is_refused() {
         let bad_id = json!({"model": {"vocab": {"a": -1}}});
         let bad_added = json!({"added_tokens": [{"id": 4_294_967_295_u32}], "model": {}});
-        let cases = [file(json!(["ab ab"]), Json::Null), file(json!(["ab"]), Json::Null), file(json!([["a", "é"]]), json!("#")), file(json!([["a", "b"]]), json!("##")), bad_id, bad_added, json!([]), json!({})];
+        let cases = [
+            file(&json!(["ab ab"]), &Json::Null),
+            file(&json!(["ab"]), &Json::Null),
+            file(&json!([["a", "é"]]), &json!("#")),
+            file(&json!([["a", "b"]]), &json!("##")),
+            bad_id,
+            bad_added,
+            json!([]),
+            json!({}),
+        ];
         for case in cases {
             assert_eq!(validate(case).unwrap_err().code, "TOKENIZER_INVALID");
         }

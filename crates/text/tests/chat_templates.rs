@@ -1,5 +1,7 @@
 //! Real chat templates give the texts, refusals and generation spans that transformers gives.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::fs;
@@ -24,7 +26,8 @@ fn code_points(text: &str, spans: &[(usize, usize)]) -> Json {
 fn without_dates(text: &str) -> String {
     let mut bytes = text.as_bytes().to_vec();
     for at in 0..bytes.len().saturating_sub(9) {
-        let shape: Vec<u8> = bytes[at..at + 10].iter().map(|byte| if byte.is_ascii_digit() { b'0' } else { *byte }).collect();
+        let shape: Vec<u8> =
+            bytes[at..at + 10].iter().map(|byte| if byte.is_ascii_digit() { b'0' } else { *byte }).collect();
         if shape == b"0000-00-00" {
             bytes[at..at + 10].copy_from_slice(&shape);
         }
@@ -37,7 +40,8 @@ fn renderings_refusals_and_spans_are_those_of_transformers() {
     let Some(root) = fixtures() else { return };
     let dir = root.join("trl/chat-templates");
     let recorded = read_json(&dir.join("rendered.json"));
-    let variables = json!({"date_string": "26 Jul 2024", "current_date": "2026-01-01", "todays_date": "01 January 2026"});
+    let variables =
+        json!({"date_string": "26 Jul 2024", "current_date": "2026-01-01", "todays_date": "01 January 2026"});
     let mut count = 0;
     for (name, cases) in recorded["rendered"].as_object().unwrap() {
         let template = fs::read_to_string(dir.join(format!("{name}.jinja"))).unwrap();

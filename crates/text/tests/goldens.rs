@@ -1,4 +1,6 @@
-//! Ids and labels of recorded runs, from the model folders and from the real SmolLM2.
+//! Ids and labels of recorded runs, from the model folders and from the real `SmolLM2`.
+
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -67,7 +69,7 @@ fn recorded_training_rows_are_reproduced() {
     }
 }
 
-/// The tokenizer of the real SmolLM2-135M-Instruct, from the GGUF file that `TUNESMITH_SMOLLM2` names.
+/// The tokenizer of the real `SmolLM2-135M-Instruct`, from the GGUF file that `TUNESMITH_SMOLLM2` names.
 fn smollm2() -> Option<Tokenizer> {
     let Some(path) = env::var_os("TUNESMITH_SMOLLM2") else {
         eprintln!("skipped: TUNESMITH_SMOLLM2 does not name the GGUF file");

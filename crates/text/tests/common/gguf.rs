@@ -17,14 +17,20 @@ enum Value {
 pub fn read_tokenizer(path: &Path) -> GgufTokenizer {
     let mut metadata = read_metadata(&mut BufReader::new(File::open(path).unwrap()));
     let mut take = |key: &str| metadata.remove(key);
-    let number = |value: Option<Value>| value.map(|value| if let Value::Number(number) = value { number as u32 } else { panic!("no number") });
-    let text = |value: Option<Value>| value.map(|value| if let Value::Text(text) = value { text } else { panic!("no text") });
+    let number = |value: Option<Value>| {
+        value.map(|value| if let Value::Number(number) = value { number as u32 } else { panic!("no number") })
+    };
+    let text =
+        |value: Option<Value>| value.map(|value| if let Value::Text(text) = value { text } else { panic!("no text") });
     let list = |value: Option<Value>| if let Some(Value::List(items)) = value { items } else { panic!("no list") };
     GgufTokenizer {
         model: text(take("tokenizer.ggml.model")).unwrap(),
         pre: text(take("tokenizer.ggml.pre")),
         tokens: list(take("tokenizer.ggml.tokens")).into_iter().map(|token| text(Some(token)).unwrap()).collect(),
-        token_types: list(take("tokenizer.ggml.token_type")).into_iter().map(|kind| number(Some(kind)).unwrap() as i32).collect(),
+        token_types: list(take("tokenizer.ggml.token_type"))
+            .into_iter()
+            .map(|kind| number(Some(kind)).unwrap() as i32)
+            .collect(),
         merges: list(take("tokenizer.ggml.merges")).into_iter().map(|merge| text(Some(merge)).unwrap()).collect(),
         bos_token_id: number(take("tokenizer.ggml.bos_token_id")),
         eos_token_id: number(take("tokenizer.ggml.eos_token_id")),

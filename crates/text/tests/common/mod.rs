@@ -25,22 +25,29 @@ pub fn read_json(path: &Path) -> Json {
 
 pub const CHATML: &str = "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
 
-/// A byte-level tokenizer of 256 bytes and the ChatML tokens, with a few merges; ids of bytes are 10 and on.
+/// A byte-level tokenizer of four special tokens, the 256 bytes and a few merges.
 pub fn tokenizer_json() -> Json {
+    tokenizer_json_with(&["<|pad|>", "<|im_start|>", "<|im_end|>", "<|end|>"])
+}
+
+/// The same with other special tokens; they have the first ids.
+pub fn tokenizer_json_with(specials: &[&str]) -> Json {
     let mut vocab = Map::new();
     let mut added = Vec::new();
-    for (id, token) in ["<|pad|>", "<|im_start|>", "<|im_end|>", "<|end|>"].iter().enumerate() {
+    for (id, token) in specials.iter().enumerate() {
         added.push(json!({"id": id, "content": token, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}));
         vocab.insert((*token).to_owned(), json!(id));
     }
-    let mut next = 10;
+    let mut next = specials.len();
     let mut insert = |token: &str| {
         vocab.insert(token.to_owned(), json!(next));
         next += 1;
     };
     byte_letters().for_each(|letter| insert(&letter.to_string()));
     let merges = ["h e", "l l", "he ll", "hell o", "Ġ w", "o r", "Ċ Ċ"];
-    merges.iter().for_each(|merge| insert(&merge.replace(' ', "")));
+    for merge in merges {
+        insert(&merge.replace(' ', ""));
+    }
     json!({
         "version": "1.0", "added_tokens": added, "normalizer": null,
         "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
