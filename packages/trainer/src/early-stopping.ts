@@ -22,8 +22,10 @@ export function observe(
   step: number,
   { greaterIsBetter, threshold }: { greaterIsBetter: boolean; threshold: number },
 ): boolean {
-  const gain =
-    state.best === null ? Number.POSITIVE_INFINITY : greaterIsBetter ? value - state.best : state.best - value;
+  const { best } = state;
+  const gain = greaterIsBetter
+    ? value - (best ?? Number.NEGATIVE_INFINITY)
+    : (best ?? Number.POSITIVE_INFINITY) - value;
   state.withoutImprovement = gain > 0 && gain > threshold ? 0 : state.withoutImprovement + 1;
   if (!(gain > 0)) return false;
   state.best = value;

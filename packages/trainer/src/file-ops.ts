@@ -111,8 +111,7 @@ export class LineFile {
   static async open(path: string, keep: number): Promise<LineFile> {
     return fileOperation("open", path, async () => {
       const handle = await open(path, "a");
-      const { size } = await handle.stat();
-      const kept = Math.min(keep, size);
+      const kept = Math.min(keep, (await handle.stat()).size);
       await handle.truncate(kept);
       return new LineFile(path, handle, kept);
     });

@@ -42,8 +42,13 @@ export class RunFolder {
     if (resume === null) await refuseOtherRun(path);
     await removeLeftovers(path);
     const metrics = await LineFile.open(join(path, "metrics.jsonl"), resume?.metrics ?? 0);
-    const samples = await LineFile.open(join(path, "samples.jsonl"), resume?.samples ?? 0);
-    return new RunFolder(path, metrics, samples);
+    try {
+      const samples = await LineFile.open(join(path, "samples.jsonl"), resume?.samples ?? 0);
+      return new RunFolder(path, metrics, samples);
+    } catch (error) {
+      await metrics.close();
+      throw error;
+    }
   }
 
   get adapterDir(): string {

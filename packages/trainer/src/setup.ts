@@ -269,7 +269,7 @@ function dataWarnings({ report }: PreparedData): string[] {
     warnings.push(
       `${source}: in ${prefixMismatches} rows one token spans the end of the prompt; end prompts where a word ends`,
     );
-  if (duplicates > 0) warnings.push(`${source}: ${duplicates} rows are exact duplicates of earlier ones`);
+  if (duplicates > 0) warnings.push(`${source}: exact duplicates of earlier rows: ${duplicates} of ${rows}`);
   return warnings;
 }
 

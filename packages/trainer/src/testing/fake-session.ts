@@ -148,14 +148,17 @@ class FakeSession implements TrainSession {
     this.#call("update");
     const gradient = this.#gradient.map((value) => value / denominator);
     this.#gradient.fill(0);
-    const gradNorm = Math.sqrt(gradient.reduce((sum, value) => sum + value * value, 0));
+    let squares = 0;
+    for (let i = 0; i < gradient.length; i += 1) squares += (gradient[i] as number) ** 2;
+    const gradNorm = Math.sqrt(squares);
     if (!Number.isFinite(gradNorm)) return { gradNorm, applied: false };
     const clip = maxGradNorm === null ? 1 : Math.min(1, maxGradNorm / (gradNorm + 1e-6));
     // Rates of real runs are made for Adam; a plain table needs larger ones.
     const rate = (learningRates[0] ?? 0) * 10_000;
-    for (const [i, value] of gradient.entries()) {
-      this.#momentum[i] = 0.5 * (this.#momentum[i] as number) + clip * value;
-      this.#weights[i] = (this.#weights[i] as number) - rate * (this.#momentum[i] as number);
+    for (let i = 0; i < gradient.length; i += 1) {
+      const momentum = 0.5 * (this.#momentum[i] as number) + clip * (gradient[i] as number);
+      this.#momentum[i] = momentum;
+      this.#weights[i] = (this.#weights[i] as number) - rate * momentum;
     }
     return { gradNorm, applied: true };
   }
@@ -241,15 +244,16 @@ class FakeSession implements TrainSession {
         if (label < 0) continue;
         const from = (batch.inputIds[t - 1] as number) * vocab;
         const logits = this.#weights.subarray(from, from + vocab);
-        const largest = logits.reduce((best, value) => Math.max(best, value));
-        const exponentials = logits.map((value) => Math.exp(value - largest));
-        const sum = exponentials.reduce((partial, value) => partial + value, 0);
+        let largest = Number.NEGATIVE_INFINITY;
+        for (let k = 0; k < vocab; k += 1) largest = Math.max(largest, logits[k] as number);
+        let sum = 0;
+        for (let k = 0; k < vocab; k += 1) sum += Math.exp((logits[k] as number) - largest);
         add(sums.lossSum, row, Math.log(sum) + largest - (logits[label] as number));
         add(sums.weightSum, row, 1);
         add(sums.tokens, row, 1);
         add(sums.correct, row, logits[label] === largest ? 1 : 0);
-        for (const [k, value] of exponentials.entries()) {
-          const p = value / sum;
+        for (let k = 0; k < vocab; k += 1) {
+          const p = Math.exp((logits[k] as number) - largest) / sum;
           add(sums.entropySum, row, -p * Math.log(p));
           if (gradient !== null) add(gradient, from + k, p - (k === label ? 1 : 0));
         }

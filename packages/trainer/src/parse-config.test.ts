@@ -1,0 +1,89 @@
+import { OptionError } from "@tunesmith/core";
+import { expect, test } from "vitest";
+import { z } from "zod";
+import { loraConfigSchema, sftConfigSchema } from "./config.ts";
+import { nearestName, parseConfig, parseLoraConfig } from "./parse-config.ts";
+
+test("the defaults are those of the libraries the names come from", () => {
+  expect(parseConfig({})).toMatchObject({
+    numTrainEpochs: 3,
+    maxSteps: -1,
+    perDeviceTrainBatchSize: 8,
+    lrSchedulerType: "linear",
+    maxGradNorm: 1,
+    maxLength: 1024,
+    assistantOnlyLoss: true,
+    seed: 3407,
+    loggingSteps: 1,
+    saveSteps: 500,
+  });
+  expect(parseLoraConfig({})).toEqual({
+    r: 16,
+    loraAlpha: 16,
+    targetModules: "all-linear",
+    useRslora: false,
+    fullFinetuning: false,
+    adapterPath: null,
+  });
+});
+
+test("snake_case, kebab-case and the older names are understood", () => {
+  const parsed = parseConfig({
+    per_device_train_batch_size: 2,
+    "max-length": 9,
+    warmup_ratio: 0.1,
+    adam_beta1: 0.8,
+    lr_scheduler_type: "cosine",
+  });
+  expect(parsed).toMatchObject({
+    perDeviceTrainBatchSize: 2,
+    maxLength: 9,
+    warmupSteps: 0.1,
+    adamBeta1: 0.8,
+    lrSchedulerType: "cosine",
+  });
+  expect(parseLoraConfig({ lora_alpha: 3, use_rslora: true })).toMatchObject({ loraAlpha: 3, useRslora: true });
+});
+
+test("an unknown option is refused with the nearest name", () => {
+  expect(() => parseConfig({ learningrate: 1 })).toThrow(/got "learningrate"; did you mean "learningRate"\?/);
+  expect(() => parseConfig({ gradient_acumulation_steps: 1 })).toThrow(/did you mean "gradientAccumulationSteps"\?/);
+  expect(() => parseConfig({ zzzz: 1 })).toThrow(/expected a known option, got "zzzz"$/);
+  expect(() => parseLoraConfig({ rank: 8 })).toThrow(OptionError);
+  for (const name of ["__proto__", "constructor", "toString"])
+    expect(() => parseConfig(JSON.parse(`{"${name}":1}`))).toThrow(OptionError);
+});
+
+test("values out of range are named with what was expected and what was given", () => {
+  expect(() => parseConfig({ maxLength: 0 })).toThrow(/\[maxLength\] .*>0, got 0/);
+  expect(() => parseConfig({ learningRate: "fast" })).toThrow(/\[learningRate\] expected number.*got "fast"/);
+  expect(() => parseConfig({ lrSchedulerType: "quadratic" })).toThrow(
+    /\[lrSchedulerType\] .*"cosine".*got "quadratic"/,
+  );
+  expect(() => parseConfig({ seed: 1, maxSteps: 1.5, numTrainEpochs: 0 })).toThrow(
+    /\[maxSteps\].*\[numTrainEpochs\]|\[numTrainEpochs\].*\[maxSteps\]/,
+  );
+  expect(() => parseConfig({ maxSteps: Number.NaN })).toThrow(OptionError);
+  expect(() => parseConfig({ max_steps: 1, maxSteps: 2 })).toThrow(/expected "maxSteps" once/);
+});
+
+test("undefined is as good as absent", () => {
+  expect(parseConfig({ maxSteps: undefined }).maxSteps).toBe(-1);
+});
+
+test("nearest names are near", () => {
+  expect(nearestName("batchSize", ["seed", "maxLength"])).toBeNull();
+  expect(nearestName("sed", ["seed", "maxLength"])).toBe("seed");
+});
+
+test("the schemas give a JSON Schema with a description and a default for every option", () => {
+  for (const schema of [sftConfigSchema, loraConfigSchema]) {
+    const { properties = {} } = z.toJSONSchema(schema, { io: "input" }) as {
+      properties?: Record<string, { description?: string; default?: unknown }>;
+    };
+    for (const [name, property] of Object.entries(properties)) {
+      expect(property.description, name).toMatch(/Default/);
+      expect(property, name).toHaveProperty("default");
+    }
+  }
+});
