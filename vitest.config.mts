@@ -2,7 +2,10 @@ import { defineConfig } from "vitest/config";
 
 // Tests run on sources: a package name means its src/index.ts, so no stale dist/ can hide a change. Only the native binding
 // is a build product.
-const alias = [{ find: /^@tunesmith\/(\w+)$/, replacement: `${import.meta.dirname}/packages/$1/src/index.ts` }];
+const alias = [
+  { find: /^@tunesmith\/(\w+)$/, replacement: `${import.meta.dirname}/packages/$1/src/index.ts` },
+  { find: /^tunesmith$/, replacement: `${import.meta.dirname}/packages/cli/src/index.ts` },
+];
 
 export default defineConfig({
   resolve: { alias },
