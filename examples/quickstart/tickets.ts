@@ -1,4 +1,4 @@
-import { philox } from "@tunesmith/sdk";
+import { philox } from "tunesmith";
 import {
   asides,
   closings,

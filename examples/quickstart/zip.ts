@@ -2,7 +2,7 @@ import { open } from "node:fs/promises";
 import type { Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createInflateRaw } from "node:zlib";
-import { ModelFileError } from "@tunesmith/sdk";
+import { ModelFileError } from "tunesmith";
 
 /** What the central directory says of a file in a zip archive. */
 interface ZipEntry {

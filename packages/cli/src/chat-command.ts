@@ -62,7 +62,7 @@ async function modelOf(
   }
   const { model, peftConfig } = await readRunConfig(target);
   // After full fine-tuning the folder holds a whole model.
-  return peftConfig["fullFinetuning"] === true ? { model: trained, adapter: null } : { model, adapter: trained };
+  return peftConfig.fullFinetuning === true ? { model: trained, adapter: null } : { model, adapter: trained };
 }
 
 /** Streams an answer and gives its text. */

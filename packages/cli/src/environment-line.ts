@@ -4,5 +4,5 @@ import pc from "picocolors";
 /** The first line of every command: what runs here. */
 export function environmentLine(threads: number | undefined): string {
   const { version, backends, instructionSet, threads: cores } = systemInfo();
-  return `${pc.bold("tunesmith")} ${version}  ${backends[0]}, ${instructionSet}, ${threads ?? cores} threads`;
+  return `${pc.bold("tunesmith")} ${version}, ${backends[0]} (${instructionSet}), ${threads ?? cores} threads`;
 }

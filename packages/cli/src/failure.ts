@@ -21,7 +21,7 @@ export function reportFailure(
   const message = error instanceof Error ? error.message : String(error);
   stderr.write(`${pc.red(`${nameOf(error)}:`)} ${message}\n`);
   if (TunesmithError.isInstance(error) && error.hint !== undefined) stderr.write(`${pc.dim("hint:")} ${error.hint}\n`);
-  if (env["TUNESMITH_DEBUG"] === "1") stderr.write(`${withCauses(error)}\n`);
+  if (env.TUNESMITH_DEBUG === "1") stderr.write(`${withCauses(error)}\n`);
   else if (!TunesmithError.isInstance(error)) stderr.write(pc.dim("TUNESMITH_DEBUG=1 shows where this comes from\n"));
   return TunesmithError.isInstance(error) ? (exitCodes[error.code] ?? 1) : 1;
 }

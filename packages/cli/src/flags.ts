@@ -22,6 +22,9 @@ interface JsonSchema {
   description?: string;
 }
 
+/** What a parser gives for "none"; commander itself would turn null into an empty text. */
+const nothing = Symbol("none");
+
 /** Options of the run and of the adapter, by camelCase name. */
 const properties: Readonly<Record<string, JsonSchema>> = {
   ...propertiesOf(sftConfigSchema),
@@ -61,6 +64,12 @@ export function normaliseFlags(argv: readonly string[], known: readonly string[]
   });
 }
 
+/** The values of the flags that were given. */
+export function flagValues(command: Command): Record<string, unknown> {
+  const values: Record<string, unknown> = command.opts();
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value === nothing ? null : value]));
+}
+
 /** learningRate → learning-rate */
 export function kebab(name: string): string {
   return name.replaceAll(/[A-Z]/gu, (letter) => `-${letter.toLowerCase()}`);
@@ -92,7 +101,7 @@ function parseValue(flag: string, kind: ValueKind, text: string, before: unknown
     if (kind.list === "names" && text === "all-linear") return text;
     return [...(Array.isArray(before) ? before : []), ...items];
   }
-  if (kind.null && (text === "none" || text === "null")) return null;
+  if (kind.null && (text === "none" || text === "null")) return nothing;
   if (kind.boolean && (text === "true" || text === "false")) return text === "true";
   if (kind.number && text.trim() !== "" && Number.isFinite(Number(text))) return Number(text);
   if (kind.string) return text;

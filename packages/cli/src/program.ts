@@ -2,7 +2,7 @@ import { createRequire } from "node:module";
 import { Command, InvalidArgumentError } from "commander";
 import { chat, type Input } from "./chat-command.ts";
 import { doctor } from "./doctor-command.ts";
-import { addSchemaFlags } from "./flags.ts";
+import { addSchemaFlags, flagValues } from "./flags.ts";
 import { resume } from "./resume-command.ts";
 import { type Streams, train } from "./train-command.ts";
 
@@ -28,7 +28,7 @@ export function buildProgram(streams: Streams, input: Input, finish: (code: numb
   addDevice(training);
   addJson(training);
   addSchemaFlags(training);
-  training.action(async (flags: Record<string, unknown>) => finish(await train(flags, streams)));
+  training.action(async () => finish(await train(flagValues(training), streams)));
 
   const resuming = program
     .command("resume")

@@ -6,9 +6,9 @@ import { parseDevice, parseThreads, type Streams } from "./train-command.ts";
 
 /** `tunesmith resume RUN_DIR`: goes on from the newest whole checkpoint with the options of the run. Gives the exit code. */
 export async function resume(runDir: string, flags: Record<string, unknown>, { out, err }: Streams): Promise<number> {
-  const json = flags["json"] === true;
-  const threads = parseThreads(flags["threads"]);
-  const device = parseDevice(flags["device"] ?? "auto");
+  const json = flags.json === true;
+  const threads = parseThreads(flags.threads);
+  const device = parseDevice(flags.device ?? "auto");
   const { model: path, data, evalData, args, peftConfig } = await readRunConfig(runDir);
   if (data === null) {
     throw new DataError(

@@ -19,9 +19,6 @@ export class RunView {
   readonly #screen: Screen;
   readonly #model: LanguageModel;
   readonly #progress = new Progress();
-  #runDir = "";
-  #firstEval: EvalEvent | null = null;
-  #lastEval: EvalEvent | null = null;
   /** Newest checkpoint of this run; null before the first. */
   lastCheckpoint: string | null = null;
 
@@ -33,28 +30,32 @@ export class RunView {
   show(event: TrainEvent): void {
     switch (event.type) {
       case "prepared":
-        return this.#prepared(event);
+        this.#prepared(event);
+        break;
       case "step":
-        return this.#step(event);
+        this.#step(event);
+        break;
       case "eval":
-        return this.#eval(event);
+        this.#eval(event);
+        break;
       case "sample":
         this.#screen.print(
           `${pc.dim(`sample at step ${event.step}:`)} ${oneLine(event.prompt)} ${pc.dim("→")} ${oneLine(event.completion)}`,
         );
-        return;
+        break;
       case "checkpoint":
         this.lastCheckpoint = event.path;
         this.#screen.print(pc.dim(`saved ${display(event.path)}`));
-        return;
+        break;
       case "warning":
         this.#screen.print(`${pc.yellow("warning:")} ${event.message}`);
-        return;
+        break;
       case "done":
-        return this.#done(event.result);
+        this.#done(event.result);
+        break;
       case "log":
         // metrics.jsonl holds these; the step line shows the same.
-        return;
+        break;
     }
   }
 
@@ -69,7 +70,6 @@ export class RunView {
   }
 
   #prepared({ runDir, step, totalSteps, session, data, evalData }: PreparedEvent): void {
-    this.#runDir = runDir;
     const { modelType, path } = this.#model.info;
     const share = percent(session.trainableParameters / session.totalParameters);
     const trained = `${count(session.trainableParameters)} trained (${share})`;
@@ -88,8 +88,6 @@ export class RunView {
   }
 
   #eval(event: EvalEvent): void {
-    this.#firstEval ??= event;
-    this.#lastEval = event;
     const best = event.best ? pc.green("  best so far") : "";
     const accuracy = percent(event.evalMeanTokenAccuracy);
     this.#screen.print(
@@ -97,25 +95,21 @@ export class RunView {
     );
   }
 
-  #done({ metrics, globalStep, trainingLoss, adapterDir, stoppedBy, lossHash }: TrainResult): void {
+  #done(result: TrainResult): void {
+    const { metrics, globalStep, trainingLoss, evalBefore, evalAfter, runDir, adapterDir, stoppedBy, lossHash } =
+      result;
     this.#screen.settle();
+    const before = evalBefore === null ? "" : `${significant(evalBefore.evalLoss)} before → `;
     const why = stoppedBy === "early_stopping" ? ", stopped early" : "";
     const speed = `${Math.round(metrics.trainTokensPerSecond)} tokens/s`;
     const lines = [
       `${pc.green("done")}   ${globalStep} steps in ${duration(metrics.trainRuntime)}${why}, ${speed}, peak memory ${bytes(metrics.peakMemoryBytes)}`,
       `loss   ${sparkline(this.#progress.losses, 40)}  mean ${significant(trainingLoss)}, hash ${lossHash.slice(0, 12)}`,
-      ...this.#evalSummary(),
+      ...(evalAfter === null ? [] : [`eval   loss ${before}${significant(evalAfter.evalLoss)} after`]),
       `saved  ${display(adapterDir)}`,
-      `next   ${pc.bold(`tunesmith chat ${display(this.#runDir)}`)}`,
+      `next   ${pc.bold(`tunesmith chat ${display(runDir)}`)}`,
     ];
     for (const line of lines) this.#screen.print(line);
-  }
-
-  #evalSummary(): string[] {
-    const [first, last] = [this.#firstEval, this.#lastEval];
-    if (first === null || last === null) return [];
-    const from = first === last ? "" : `${significant(first.evalLoss)} (step ${first.step}) → `;
-    return [`eval   loss ${from}${significant(last.evalLoss)} (step ${last.step})`];
   }
 }
 

@@ -5,6 +5,8 @@ export interface Output {
   write(text: string): unknown;
 }
 
+const colour = new RegExp(`(${String.fromCharCode(27)}\\[[\\d;]*m)`, "u");
+
 /** Milliseconds between two status lines where they cannot be redrawn. */
 const plainInterval = 5_000;
 
@@ -50,20 +52,19 @@ export class Screen {
   }
 
   #draw(): void {
-    if (this.#status !== "") this.#out.write(fit(this.#status, (this.#out.columns ?? 80) - 1));
+    if (this.#status !== "") this.#out.write(clip(this.#status, (this.#out.columns ?? 80) - 1));
   }
 }
 
 /** Cuts a text with colour codes to a number of visible characters, so that it never wraps. */
-export function fit(text: string, width: number): string {
+export function clip(text: string, width: number): string {
   let visible = 0;
   let cut = "";
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: colour codes begin with one
-  for (const [part] of text.matchAll(/\u001b\[[\d;]*m|[^]/gu)) {
-    const isColour = part.length > 1 && part.startsWith("\u001b");
-    if (!isColour && visible === width) continue;
-    if (!isColour) visible += 1;
-    cut += part;
+  // Every second part is a colour code: ESC [ … m.
+  for (const [index, part] of text.split(colour).entries()) {
+    const shown = index % 2 === 1 ? part : [...part].slice(0, width - visible).join("");
+    if (index % 2 === 0) visible += [...shown].length;
+    cut += shown;
   }
   return cut;
 }

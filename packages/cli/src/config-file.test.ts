@@ -1,0 +1,52 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { readConfigFile } from "./config-file.ts";
+
+describe("readConfigFile", () => {
+  let folder: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), "tunesmith-config-"));
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  const read = async (text: string) => {
+    const path = join(folder, "train.yaml");
+    await writeFile(path, text);
+    return readConfigFile(path);
+  };
+
+  it("reads YAML and JSON with keys in any spelling", async () => {
+    const expected = {
+      model: "org/name",
+      evalData: "b.jsonl",
+      learningRate: 2e-4,
+      targetModules: ["q_proj"],
+      maxLength: null,
+    };
+    expect(
+      await read(
+        "model: org/name\neval_data: b.jsonl\nlearning-rate: 2e-4\ntargetModules: [q_proj]\nmax_seq_length: null\n",
+      ),
+    ).toEqual(expected);
+    expect(await read(JSON.stringify(expected))).toEqual(expected);
+  });
+
+  it.each([
+    ["lerning_rate: 1", /did you mean "learningRate"/u],
+    ["learning_rate: 1\nlearningRate: 2", /twice/u],
+    ["a: [1", /line 1|YAML/u],
+    ["- model", /got a list/u],
+    ["", /keys and values/u],
+  ])("refuses %j", async (text, message) => {
+    await expect(read(text)).rejects.toMatchObject({ code: "OPTION_INVALID", message: expect.stringMatching(message) });
+  });
+
+  it("names a file that cannot be read", async () => {
+    await expect(readConfigFile(join(folder, "none.yaml"))).rejects.toMatchObject({
+      code: "IO",
+      message: expect.stringContaining("none.yaml"),
+    });
+  });
+});

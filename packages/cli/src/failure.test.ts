@@ -1,0 +1,33 @@
+import { stripVTControlCharacters } from "node:util";
+import { AbortError, DataError, OptionError, OutOfMemoryError } from "@tunesmith/sdk";
+import { CommanderError } from "commander";
+import { expect, it } from "vitest";
+import { reportFailure } from "./failure.ts";
+
+function report(error: unknown, env: NodeJS.ProcessEnv = {}) {
+  const written: string[] = [];
+  const code = reportFailure(error, { write: (text) => written.push(text) }, env);
+  return { code, text: stripVTControlCharacters(written.join("")) };
+}
+
+it("gives each kind of error its exit code", () => {
+  const errors = [
+    new OptionError("o"),
+    new DataError("d"),
+    new OutOfMemoryError("m"),
+    new AbortError("a"),
+    new Error("e"),
+    "text",
+  ];
+  expect(errors.map((error) => report(error).code)).toEqual([2, 3, 4, 130, 1, 1]);
+  expect(report(new CommanderError(1, "commander.unknownOption", "shown already"))).toEqual({ code: 2, text: "" });
+  expect(report(new CommanderError(0, "commander.help", "")).code).toBe(0);
+});
+
+it("says it in one line with a hint, and shows the stack only when asked", () => {
+  const error = new DataError("[a.jsonl:3] expected JSON", { hint: "look at line 3", cause: new SyntaxError("bad") });
+  expect(report(error).text).toBe("DataError: [a.jsonl:3] expected JSON\nhint: look at line 3\n");
+  const long = report(error, { TUNESMITH_DEBUG: "1" }).text;
+  expect(long).toContain("failure.test.ts");
+  expect(long).toContain("caused by SyntaxError: bad");
+});

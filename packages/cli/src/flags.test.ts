@@ -1,0 +1,67 @@
+import { Command } from "commander";
+import { describe, expect, it } from "vitest";
+import { addSchemaFlags, flagValues, kebab, normaliseFlags, optionNames } from "./flags.ts";
+
+function parse(...argv: string[]): Record<string, unknown> {
+  const command = new Command().exitOverride().configureOutput({ writeErr: () => {} });
+  addSchemaFlags(command);
+  const known = command.options.flatMap(({ long }) => (long ? [long] : []));
+  return flagValues(command.parse(normaliseFlags(argv, known), { from: "user" }));
+}
+
+describe("flags of the schemas", () => {
+  it("has one flag per option, described", () => {
+    const command = new Command();
+    addSchemaFlags(command);
+    expect(command.options.map(({ long }) => long)).toEqual(optionNames.map((name) => `--${kebab(name)}`));
+    expect(command.options.filter(({ description }) => description === "")).toEqual([]);
+  });
+
+  it("reads every kind of value", () => {
+    expect(
+      parse("--learning-rate", "1e-3", "--max-steps", "-1", "--output-dir", "runs/7", "--gradient-checkpointing"),
+    ).toEqual({
+      learningRate: 1e-3,
+      maxSteps: -1,
+      outputDir: "runs/7",
+      gradientCheckpointing: true,
+    });
+    expect(parse("--assistant-only-loss", "false", "--max-length", "none", "--eval-strategy", "epoch")).toEqual({
+      assistantOnlyLoss: false,
+      maxLength: null,
+      evalStrategy: "epoch",
+    });
+  });
+
+  it("reads lists: names apart by commas, texts as they are", () => {
+    expect(parse("--target-modules", "q_proj,v_proj", "k_proj")).toEqual({
+      targetModules: ["q_proj", "v_proj", "k_proj"],
+    });
+    expect(parse("--target-modules", "all-linear")).toEqual({ targetModules: "all-linear" });
+    expect(parse("--sample-prompts", "Hello, you", "and you")).toEqual({ samplePrompts: ["Hello, you", "and you"] });
+  });
+
+  it("takes snake_case and TRL's other names", () => {
+    expect(parse("--learning_rate=2e-5", "--warmup_ratio", "0.1", "--max-seq-length", "64")).toEqual({
+      learningRate: 2e-5,
+      warmupSteps: 0.1,
+      maxLength: 64,
+    });
+  });
+
+  it("refuses values of another type and names the nearest flag of an unknown one", () => {
+    expect(() => parse("--learning-rate", "fast")).toThrow(expect.objectContaining({ code: "OPTION_INVALID" }));
+    expect(() => parse("--gradient-checkpointing", "maybe")).toThrow(
+      expect.objectContaining({ code: "OPTION_INVALID" }),
+    );
+    expect(() => parse("--lerning-rate", "1")).toThrow(/Did you mean --learning-rate/u);
+  });
+});
+
+it("leaves texts behind -- and unknown flags as they were written", () => {
+  expect(normaliseFlags(["--no_such", "--", "--max_steps"], ["--max-steps"])).toEqual([
+    "--no_such",
+    "--",
+    "--max_steps",
+  ]);
+});

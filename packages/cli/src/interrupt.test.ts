@@ -1,0 +1,26 @@
+import { EventEmitter } from "node:events";
+import { expect, it } from "vitest";
+import { Interrupt } from "./interrupt.ts";
+
+class FakeProcess extends EventEmitter {
+  readonly exits: number[] = [];
+  exit(code: number): void {
+    this.exits.push(code);
+  }
+}
+
+it.each([
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const)("asks at the first %s and ends at the second", (signal, code) => {
+  const source = new FakeProcess();
+  const told: string[] = [];
+  const interrupt = new Interrupt((which) => told.push(which), source);
+  expect(interrupt.signal.aborted).toBe(false);
+  source.emit(signal);
+  expect([interrupt.signal.aborted, interrupt.exitCode, source.exits]).toEqual([true, code, []]);
+  source.emit(signal);
+  expect([told, source.exits]).toEqual([["first", "second"], [code]]);
+  interrupt.dispose();
+  expect(source.listenerCount(signal)).toBe(0);
+});

@@ -1,0 +1,108 @@
+import { join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
+import type { LanguageModel, TrainEvent } from "@tunesmith/sdk";
+import { expect, it } from "vitest";
+import { RunView } from "./run-view.ts";
+
+const model = { info: { path: "models/smol.gguf", modelType: "llama" } } as LanguageModel;
+const data = {
+  source: join(process.cwd(), "train.jsonl"),
+  format: "messages",
+  ignoredColumns: [],
+  rows: 10,
+  kept: 9,
+  dropped: [{ line: 3, reason: "no label" }],
+  truncated: 2,
+  truncatedReplies: 1,
+  tokens: { min: 5, median: 7, p95: 9, max: 10, total: 70 },
+  trainedTokens: 35,
+  trainedShare: 0.5,
+  prefixMismatches: 0,
+  duplicates: 0,
+} as const;
+const evaluation = { type: "eval", evalEntropy: 0.1, best: false } as const;
+const runDir = join(process.cwd(), "runs", "a");
+
+const events: TrainEvent[] = [
+  {
+    type: "prepared",
+    runDir,
+    step: 0,
+    totalSteps: 2,
+    session: {
+      backend: "cpu",
+      threads: 2,
+      totalParameters: 1_000_000,
+      trainableParameters: 10_000,
+      parameterGroups: [],
+      adapterModules: [],
+    },
+    data: { ...data, dropped: [...data.dropped], ignoredColumns: [] },
+    evalData: null,
+  },
+  { ...evaluation, step: 0, epoch: 0, evalLoss: 3.5, evalMeanTokenAccuracy: 0.25 },
+  {
+    type: "step",
+    step: 1,
+    totalSteps: 2,
+    epoch: 0.5,
+    loss: 3,
+    learningRate: 1e-3,
+    gradNorm: 1,
+    tokens: 40,
+    seconds: 1,
+  },
+  { type: "warning", step: 1, message: "look here" },
+  { type: "sample", step: 1, prompt: "two\nlines", completion: "yes ", reference: null },
+  { type: "step", step: 2, totalSteps: 2, epoch: 1, loss: 1, learningRate: 1e-3, gradNorm: 1, tokens: 40, seconds: 1 },
+  { ...evaluation, step: 2, epoch: 1, evalLoss: 0.5, evalMeanTokenAccuracy: 0.9, best: true },
+  { type: "checkpoint", step: 2, path: join(runDir, "checkpoint-2") },
+  {
+    type: "done",
+    result: {
+      globalStep: 2,
+      trainingLoss: 2,
+      evalBefore: { evalLoss: 3.5, evalMeanTokenAccuracy: 0.25, evalEntropy: 0.1 },
+      evalAfter: { evalLoss: 0.5, evalMeanTokenAccuracy: 0.9, evalEntropy: 0.1 },
+      metrics: {
+        trainRuntime: 65,
+        trainSamplesPerSecond: 1,
+        trainStepsPerSecond: 1,
+        trainTokensPerSecond: 401.6,
+        trainLoss: 2,
+        epoch: 1,
+        peakMemoryBytes: 2 ** 30,
+      },
+      runDir,
+      adapterDir: join(runDir, "adapter"),
+      stoppedBy: "epochs",
+      lossHash: "0123456789abcdef",
+    },
+  },
+];
+
+it("tells the story of a run", () => {
+  const written: string[] = [];
+  const view = new RunView({ write: (text) => written.push(text) }, model);
+  for (const event of events) view.show(event);
+  expect(view.lastCheckpoint).toBe(join(runDir, "checkpoint-2"));
+  const lines = stripVTControlCharacters(written.join("")).trimEnd().split("\n");
+  // The speed of the last status line depends on the clock.
+  expect(lines.map((line) => line.replace(/\d+ tok\/s$/u, "N tok/s").replace(/\d+ tok\/s {2}/u, "N tok/s  "))).toEqual([
+    "model  smol.gguf (llama), 1 M parameters, 10 k trained (1.0 %), cpu",
+    "data   train.jsonl: 9 of 10 rows (messages), 5/7/10 tokens (min/median/max), 50.0 % trained, 2 truncated, 1 of them in the reply, 1 dropped",
+    "run    runs/a, 2 steps",
+    "eval at step 0  loss 3.5  token accuracy 25.0 %",
+    "step 1/2  epoch 0.50  loss 3  lr 0.001  grad 1  N tok/s  ETA 0:01",
+    "warning: look here",
+    "sample at step 1: two lines → yes",
+    "step 2/2  epoch 1.00  loss 1.947  lr 0.001  grad 1  N tok/s  ETA 0:00",
+    "eval at step 2  loss 0.5  token accuracy 90.0 %  best so far",
+    "saved runs/a/checkpoint-2",
+    "done   2 steps in 1:05, 402 tokens/s, peak memory 1.0 GiB",
+    "loss   █▁  mean 2, hash 0123456789ab",
+    "eval   loss 3.5 before → 0.5 after",
+    "saved  runs/a/adapter",
+    "next   tunesmith chat runs/a",
+  ]);
+});

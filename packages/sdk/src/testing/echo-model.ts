@@ -1,0 +1,100 @@
+import type { LanguageModel, RowSums, SessionOptions, Tokenizer, TrainSession } from "@tunesmith/core";
+
+const end = 256;
+
+/** Ids are UTF-8 bytes; one more ends a turn. */
+const tokenizer: Tokenizer = {
+  info: {
+    vocabSize: 257,
+    bosToken: null,
+    eosToken: { id: end, content: "<end>" },
+    padToken: null,
+    chatTemplate: "echo",
+    chatTemplateHash: "00",
+    hasGenerationTags: true,
+  },
+  encodeConversations: async (conversations) =>
+    conversations.map(({ messages }) => {
+      const ids = messages.flatMap(({ content }) => bytes(content ?? ""));
+      const last = bytes(messages.at(-1)?.content ?? "").length;
+      const spans = Int32Array.of(ids.length - last, ids.length);
+      return { ids: Int32Array.from(ids), spans, turns: Int32Array.of(messages.length - 1) };
+    }),
+  encodePairs: () => Promise.reject(new Error("not needed")),
+  encodeTexts: async (texts) => texts.map((text) => Int32Array.from(bytes(text))),
+  decode: (ids) => new TextDecoder().decode(Uint8Array.from(ids)),
+  render: ({ messages }) => messages.map(({ content }) => content).join(""),
+};
+
+function bytes(text: string): number[] {
+  return [...new TextEncoder().encode(text)];
+}
+
+/** What a test sees of an echo model. */
+export interface Watched {
+  sessions: SessionOptions[];
+  disposed: number;
+}
+
+/** A model that says what it was told, learns nothing, and needs no binary. */
+export function echoModel(
+  watched: Watched = { sessions: [], disposed: 0 },
+  chatTemplate: string | null = "echo",
+): LanguageModel {
+  return {
+    info: {
+      path: "echo",
+      modelType: "echo",
+      vocabSize: 257,
+      hiddenSize: 1,
+      numHiddenLayers: 1,
+      maxPositionEmbeddings: 1024,
+      eosTokenIds: [end],
+      weightBytes: 0,
+    },
+    tokenizer: { ...tokenizer, info: { ...tokenizer.info, chatTemplate } },
+    createSession: async (options) => {
+      watched.sessions.push(options);
+      return echoSession(watched);
+    },
+  };
+}
+
+function echoSession(watched: Watched): TrainSession {
+  const sums = (rows: number): RowSums => ({
+    lossSum: new Float64Array(rows).fill(1),
+    weightSum: new Float64Array(rows).fill(1),
+    tokens: new Int32Array(rows).fill(1),
+    correct: new Int32Array(rows),
+    entropySum: new Float64Array(rows),
+  });
+  return {
+    info: {
+      backend: "echo",
+      threads: 1,
+      totalParameters: 1,
+      trainableParameters: 1,
+      parameterGroups: [{ name: "all", weightDecay: 0, parameters: 1 }],
+      adapterModules: [],
+    },
+    accumulate: async ({ rowIds }) => sums(rowIds.length),
+    update: async () => ({ gradNorm: 0, applied: true }),
+    evaluate: async ({ rowIds }) => sums(rowIds.length),
+    async *generate({ prompts, maxNewTokens, signal }) {
+      for (const [index, prompt] of prompts.entries()) {
+        for (const [place, tokenId] of [...prompt, end].slice(0, maxNewTokens).entries()) {
+          signal?.throwIfAborted();
+          const isLast = place + 1 === maxNewTokens;
+          yield { index, tokenId, finishReason: tokenId === end ? "stop" : isLast ? "length" : null };
+        }
+      }
+    },
+    saveCheckpoint: async () => {},
+    loadCheckpoint: async () => {},
+    saveAdapter: async () => {},
+    memory: () => ({ inUse: 0, peak: 0 }),
+    dispose: () => {
+      watched.disposed += 1;
+    },
+  };
+}
