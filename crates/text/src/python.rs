@@ -37,12 +37,14 @@ fn repr(value: &Value, depth: usize, out: &mut String) -> Result<(), Error> {
         ValueKind::Number => number(value, out),
         ValueKind::String => quoted(value.as_str().unwrap_or_default(), out),
         ValueKind::Seq => {
-            out.push('[');
+            let tuple = value.is_tuple();
+            out.push(if tuple { '(' } else { '[' });
             for (index, item) in value.try_iter()?.enumerate() {
                 out.push_str(if index > 0 { ", " } else { "" });
                 repr(&item, depth + 1, out)?;
             }
-            out.push(']');
+            out.push_str(if tuple && value.len() == Some(1) { "," } else { "" });
+            out.push(if tuple { ')' } else { ']' });
         }
         ValueKind::Map => {
             out.push('{');
@@ -239,6 +241,7 @@ impl JsonStyle {
 
 #[cfg(test)]
 mod tests {
+    use minijinja::Environment;
     use minijinja::value::{Kwargs, Serde, Value};
     use serde_json::json;
 
@@ -265,6 +268,8 @@ mod tests {
         let value = Value::from(Serde(&json!({"a": [true, null, 1, 1.5], "it's": "x\n", "é": "\"'"})));
         assert_eq!(to_str(&value).unwrap(), r#"{'a': [True, None, 1, 1.5], "it's": 'x\n', 'é': '"\''}"#);
         assert_eq!(to_str(&Value::UNDEFINED).unwrap(), "");
+        let tuples = Environment::new().compile_expression("[(1,), (1, 'a')]").and_then(|tuples| tuples.eval(()));
+        assert_eq!(to_str(&tuples.unwrap()).unwrap(), "[(1,), (1, 'a')]");
     }
 
     #[test]

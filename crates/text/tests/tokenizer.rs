@@ -93,6 +93,8 @@ fn two_beginnings_of_sequence_are_an_error() {
     let row = |content: &str| json!({"messages": [{"role": "user", "content": content}]});
     assert!(tokenizer.encode_conversation(&row("hello"), true).is_ok());
     assert_eq!(tokenizer.encode_conversation(&row("<|pad|>hello"), true).unwrap_err().code, "TEMPLATE_INVALID");
+    let opener = with_bos("{{ bos_token }}{% for m in messages %}<|pad|>{{ m.content }}{% endfor %}<|pad|>");
+    assert_eq!(opener.encode_conversation(&row("hello"), true).unwrap().ids.len(), 4);
 }
 
 #[test]
