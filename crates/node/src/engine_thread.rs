@@ -193,13 +193,16 @@ mod tests {
     #[test]
     fn dispose_stops_a_running_call_and_rejects_queued_ones() {
         let (mut thread, freed) = start();
-        let running = ask(&thread, |_, disposal| {
+        let (entered, on_entered) = mpsc::channel();
+        let running = ask(&thread, move |_, disposal| {
+            entered.send(()).unwrap();
             while !disposal.requested() {
                 thread::yield_now();
             }
             Ok("stopped")
         });
         let queued = ask(&thread, |probe, _| Ok(probe.value));
+        on_entered.recv().unwrap();
         thread.dispose();
         assert_eq!(running.recv().unwrap(), Ok("stopped"));
         assert_eq!(queued.recv().unwrap().unwrap_err().code, "DISPOSED");

@@ -1,0 +1,77 @@
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { Worker } from "node:worker_threads";
+import { describe, expect, test } from "vitest";
+import { fullSession, tinyModel } from "../test/fixture.ts";
+
+const binding = join(import.meta.dirname, "../binding/index.cjs");
+
+/** Opens the tiny model and a session as plain JavaScript, for processes and threads that know no TypeScript. */
+const prelude = `
+  const native = require(${JSON.stringify(binding)});
+  const open = async () => {
+    const model = await native.openModel(${JSON.stringify(tinyModel)});
+    return model.createSession({
+      device: "cpu", threads: 1, gradientCheckpointing: false, seed: 0, optimizer: ${JSON.stringify(fullSession.optimizer)},
+    });
+  };
+  const row = Int32Array.of(1, 2, 3, 4);
+  const evaluate = (session) => session.evaluate(row, row, Int32Array.of(0, 1, 2, 3), Int32Array.of(0, 4));
+`;
+
+const run = (code: string) => promisify(execFile)(process.execPath, ["-e", prelude + code], { timeout: 30_000 });
+
+describe("a process", () => {
+  test("exits by itself with a session open", async () => {
+    const { stdout } = await run("open().then(evaluate).then((sums) => console.log(sums.tokens[0]))");
+    expect(stdout.trim()).toBe("3");
+  });
+
+  test("exits while calls are running when it is told to", async () => {
+    const { stdout } = await run(`open().then((session) => {
+      for (let n = 0; n < 500; n++) evaluate(session);
+      setTimeout(() => { console.log("bye"); process.exit(0); }, 5);
+    })`);
+    expect(stdout.trim()).toBe("bye");
+  });
+
+  // Threads are counted where the system lists them as files.
+  test.runIf(process.platform === "linux")(
+    "sessions that are forgotten are freed by the garbage collector",
+    async () => {
+      const { stdout } = await promisify(execFile)(
+        process.execPath,
+        [
+          "--expose-gc",
+          "-e",
+          `${prelude} (async () => {
+          const threads = () => require("fs").readdirSync("/proc/self/task").length;
+          await evaluate(await open());
+          const before = threads();
+          for (let n = 0; n < 20; n++) await evaluate(await open());
+          for (let n = 0; n < 50 && threads() > before; n++) { gc(); await new Promise((wake) => setTimeout(wake, 10)); }
+          console.log(threads() - before <= 0 ? "freed" : threads() - before);
+        })()`,
+        ],
+        { timeout: 30_000 },
+      );
+      expect(stdout.trim()).toBe("freed");
+    },
+  );
+});
+
+describe("worker threads", () => {
+  const work = `${prelude}
+    const { parentPort } = require("node:worker_threads");
+    open().then(async (session) => { for (;;) parentPort.postMessage((await evaluate(session)).lossSum[0]); });`;
+
+  test("have sessions of their own, at once, and may be ended in the middle of a call", async () => {
+    const workers = Array.from({ length: 3 }, () => new Worker(work, { eval: true }));
+    const losses = await Promise.all(
+      workers.map((worker) => new Promise((resolve, reject) => worker.once("message", resolve).once("error", reject))),
+    );
+    expect(new Set(losses).size).toBe(1);
+    expect(await Promise.all(workers.map((worker) => worker.terminate()))).toEqual([1, 1, 1]);
+  });
+});

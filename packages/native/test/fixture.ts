@@ -1,0 +1,49 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import type { Batch, SessionOptions } from "@tunesmith/core";
+import { onTestFinished } from "vitest";
+
+/** The project's fixtures. */
+export const fixtures = resolve(import.meta.dirname, "../../../test/fixtures");
+
+/** A tiny random model. */
+export const tinyModel = join(fixtures, "models/llama");
+
+/** A LoRA session of rank 4 on every linear layer. */
+export const loraSession: SessionOptions = {
+  adapter: { r: 4, loraAlpha: 8, targetModules: "all-linear", useRslora: false },
+  optimizer: { adamBeta1: 0.9, adamBeta2: 0.999, adamEpsilon: 1e-8, weightDecay: 0 },
+  gradientCheckpointing: false,
+  seed: 1,
+};
+
+/** The base model alone. */
+export const baseSession: SessionOptions = { ...loraSession, adapter: null, optimizer: null };
+
+/** Every weight trained. */
+export const fullSession: SessionOptions = { ...loraSession, adapter: null };
+
+/** A packed batch of rows whose every token is trained. */
+export function batchOf(...rows: number[][]): Batch {
+  const starts = [0];
+  for (const row of rows) starts.push((starts.at(-1) as number) + row.length);
+  return {
+    inputIds: Int32Array.from(rows.flat()),
+    labels: Int32Array.from(rows.flat()),
+    positions: Int32Array.from(rows.flatMap((row) => row.map((_, position) => position))),
+    sequenceStarts: Int32Array.from(starts),
+    microBatch: Int32Array.from(rows, () => 0),
+    rowIds: Int32Array.from(rows, (_, row) => row),
+  };
+}
+
+/** What `accumulate` is told beside the batch. */
+export const firstStep = { objective: { type: "nll" }, step: 0, seed: 0 } as const;
+
+/** A folder that goes away with the test. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "tunesmith-native-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
