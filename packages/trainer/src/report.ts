@@ -6,9 +6,9 @@ export function describeRun(
   { args, train, evaluation, folder, session, state }: Setup,
   stoppedBy: StopReason,
 ): { result: TrainResult; report: object } {
-  const { seconds, best } = state;
+  const { seconds, step_seconds: stepSeconds, best } = state;
   const trainingLoss = state.loss_total / Math.max(1, state.loss_count);
-  const perSecond = (amount: number) => amount / Math.max(seconds, 1e-9);
+  const perSecond = (amount: number) => amount / Math.max(stepSeconds, 1e-9);
   const metrics = {
     trainRuntime: seconds,
     trainSamplesPerSecond: perSecond(state.num_rows),
@@ -47,6 +47,7 @@ export function describeRun(
     tokens: state.num_tokens,
     rows: state.num_rows,
     seconds,
+    stepSeconds,
     tokensPerSecond: metrics.trainTokensPerSecond,
     peakMemoryBytes: metrics.peakMemoryBytes,
     enginePeakBytes: session.memory().peak,

@@ -3,9 +3,12 @@ import type { EvalMetrics } from "./evaluate.ts";
 /** Why a run ended. */
 export type StopReason = "epochs" | "max_steps" | "early_stopping";
 
-/** Figures of a whole run (names of Hugging Face's TrainOutput.metrics in camelCase). Time includes evaluation, samples and saving. */
+/**
+ * Figures of a whole run (names of Hugging Face's TrainOutput.metrics in camelCase). The rates are over the time spent in steps,
+ * without evaluation, samples and saving.
+ */
 export interface TrainMetrics {
-  /** Seconds. */
+  /** Seconds from the first step to the end, everything included. */
   trainRuntime: number;
   trainSamplesPerSecond: number;
   trainStepsPerSecond: number;

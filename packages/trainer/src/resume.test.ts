@@ -15,7 +15,7 @@ afterEach(() => {
 /** Options under which everything that must survive a stop takes part: epochs of 4 steps, logs, evaluations and samples out of step. */
 const args = {
   maxLength: 512,
-  maxSteps: 20,
+  maxSteps: 12,
   perDeviceTrainBatchSize: 2,
   gradientAccumulationSteps: 2,
   loggingSteps: 3,
@@ -60,14 +60,14 @@ async function wholeRun() {
 
 test("stopping after any step and going on gives the run that was never stopped, to the byte", async () => {
   const whole = await wholeRun();
-  for (let stop = 1; stop < 20; stop += 1) {
+  for (let stop = 1; stop < 12; stop += 1) {
     const outputDir = await scratchFolder(onTestFinished);
     const controller = new AbortController();
     const first = trainer(outputDir, {}, (event) => {
       if (event.type === "step" && event.step === stop) controller.abort();
     });
     await expect(first.train({ signal: controller.signal })).rejects.toThrow(
-      `[train] stopped as asked after step ${stop} of 20; continue with: tunesmith resume ${outputDir}`,
+      `[train] stopped as asked after step ${stop} of 12; continue with: tunesmith resume ${outputDir}`,
     );
     expect(await readdir(outputDir)).toContain(`checkpoint-${stop}`);
     await trainer(outputDir).train({ resumeFromCheckpoint: true });
@@ -98,7 +98,7 @@ test("a stop in the middle of an evaluation or of samples is resumed right there
 });
 
 test("a crash at any file operation leaves a run that goes on to the same end", async () => {
-  const short = { maxSteps: 6, saveSteps: 2, evalSteps: 3, sampleEverySteps: 3, saveTotalLimit: 1 };
+  const short = { maxSteps: 4, saveSteps: 2, evalSteps: 2, sampleEverySteps: 4, saveTotalLimit: 1 };
   const whole = await scratchFolder(onTestFinished);
   await trainer(whole, short).train();
   let operation = 0;
@@ -130,7 +130,7 @@ test("a damaged checkpoint is named and the one before it is taken", async () =>
   const original = await scratchFolder(onTestFinished);
   await record(
     trainer(original, { saveSteps: 5 }, (event) => {
-      if (event.type === "step" && event.step === 11) throw new Error("stop");
+      if (event.type === "step" && event.step === 7) throw new Error("stop");
     }).train(),
   );
   const damages: [RegExp, (checkpoint: string) => Promise<void>][] = [
@@ -149,12 +149,12 @@ test("a damaged checkpoint is named and the one before it is taken", async () =>
   for (const [message, damage] of damages) {
     const outputDir = await scratchFolder(onTestFinished);
     await cp(original, outputDir, { recursive: true });
-    await damage(join(outputDir, "checkpoint-11"));
+    await damage(join(outputDir, "checkpoint-7"));
     const { events, error } = await record(trainer(outputDir).train({ resumeFromCheckpoint: true }));
     expect(error).toBeNull();
     expect(ofType(events, "warning").map((event) => event.message)).toEqual([expect.stringMatching(message)]);
-    expect(ofType(events, "warning")[0]?.message).toContain(join(outputDir, "checkpoint-11"));
-    expect(ofType(events, "prepared")[0]?.step).toBe(10);
+    expect(ofType(events, "warning")[0]?.message).toContain(join(outputDir, "checkpoint-7"));
+    expect(ofType(events, "prepared")[0]?.step).toBe(5);
     expect(await outcome(outputDir)).toEqual(whole);
   }
 }, 60_000);
@@ -170,9 +170,9 @@ test("lines written after the checkpoint are not written twice", async () => {
   const whole = await wholeRun();
   const outputDir = await scratchFolder(onTestFinished);
   await trainer(outputDir).train();
-  for (const name of ["checkpoint-20", "checkpoint-15", "adapter", "report.json"])
+  for (const name of ["checkpoint-12", "checkpoint-10", "adapter", "report.json"])
     await rm(join(outputDir, name), { recursive: true });
-  await appendFile(join(outputDir, "metrics.jsonl"), '{"step":21,"lo');
+  await appendFile(join(outputDir, "metrics.jsonl"), '{"step":13,"lo');
   await trainer(outputDir).train({ resumeFromCheckpoint: true });
   expect(await outcome(outputDir)).toEqual(whole);
 });
@@ -195,7 +195,7 @@ test("a moved run folder goes on, and a finished run is finished again", async (
   await trainer(join(parent, "a")).train();
   await rename(join(parent, "a"), join(parent, "b"));
   const result = await trainer(join(parent, "b")).train({ resumeFromCheckpoint: true });
-  expect(result.globalStep).toBe(20);
+  expect(result.globalStep).toBe(12);
   expect(await outcome(join(parent, "b"))).toEqual(whole);
 });
 
@@ -229,6 +229,7 @@ test("options that decide the steps may not change, others may", async () => {
 
 test("with a rate that does not depend on the length, a run can be made longer: 10 + 10 steps are 20", async () => {
   const constant = {
+    maxSteps: 20,
     lrSchedulerType: "constant",
     warmupSteps: 0,
     evalStrategy: "no",
@@ -276,7 +277,7 @@ test("a stop before the first step saves nothing and leaves the folder free", as
     if (event.type === "eval") controller.abort();
   });
   await expect(atStart.train({ signal: controller.signal })).rejects.toThrow(
-    /after step 0 of 20; nothing has been trained/,
+    /after step 0 of 12; nothing has been trained/,
   );
   await trainer(outputDir).train();
   expect(await outcome(outputDir)).toEqual(await wholeRun());

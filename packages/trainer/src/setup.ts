@@ -57,6 +57,9 @@ const defaultSamples = 3;
 export async function setUp(inputs: TrainingInputs, resume: boolean | string, signal: AbortSignal): Promise<Setup> {
   const { model, peft } = inputs;
   const warnings: string[] = [];
+  // Takes seconds for a large model, so it goes on beside the tokenising. Awaited below, where an error is thrown.
+  const digest = digestModel(model.info.path);
+  digest.catch(() => {});
   const parsed = withinContext(inputs.args, model, warnings);
   const train = await prepareData(inputs.trainDataset, "trainDataset", model, parsed, 0, signal);
   const evaluation =
@@ -80,7 +83,7 @@ export async function setUp(inputs: TrainingInputs, resume: boolean | string, si
   });
   const prompts = await samplePrompts(args, evaluation, model, warnings);
 
-  const modelSha256 = await digestModel(model.info.path);
+  const modelSha256 = await digest;
   const config = decisiveConfig(args, peft, { modelType: model.info.modelType, sha256: modelSha256 });
   const checkpoint = await findCheckpoint(resume, args.outputDir, warnings);
   if (checkpoint !== null) refuseDrift(checkpoint, config, train.fingerprint);

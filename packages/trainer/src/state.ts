@@ -35,8 +35,9 @@ export interface TrainerState {
   /** SHA-256 chained over the loss of every step: equal runs have equal hashes. */
   loss_hash: string;
   pending: Pending;
-  /** Seconds of training so far. */
+  /** Seconds of the run so far, and those spent in steps. */
   seconds: number;
+  step_seconds: number;
   /** Bytes of metrics.jsonl and samples.jsonl when the checkpoint was written. */
   metrics_bytes: number;
   samples_bytes: number;
@@ -76,6 +77,7 @@ export function emptyState(maxSteps: number, config: Record<string, unknown>): T
     loss_hash: "",
     pending: "evaluate",
     seconds: 0,
+    step_seconds: 0,
     metrics_bytes: 0,
     samples_bytes: 0,
     config,

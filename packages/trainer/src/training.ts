@@ -38,7 +38,8 @@ export class Training {
   readonly #control: RunControl;
   #callbacks: readonly TrainCallback[];
   readonly #schedule: Schedule;
-  readonly #begun = performance.now();
+  /** When the work began: set behind the first event, whose callbacks may take their time. */
+  #begun = performance.now();
   /** Seconds of the run before it was resumed. */
   readonly #secondsBefore: number;
   /** Step of the newest checkpoint written or read; null before the first. */
@@ -89,6 +90,7 @@ export class Training {
       data: train.report,
       evalData: evaluation?.report ?? null,
     });
+    this.#begun = performance.now();
     for (const message of warnings) await this.#warn(message);
     await this.#behindStep(plan.at(state.global_step));
   }
@@ -130,10 +132,10 @@ export class Training {
     state.num_tokens += tokens;
     state.num_rows += total(output.microBatches, (entry) => entry.rows);
     state.loss_hash = chain(state.loss_hash, loss);
-    state.seconds = this.#seconds();
+    const seconds = (performance.now() - begun) / 1000;
+    state.step_seconds += seconds;
     if (output.finite) this.#count(output);
     else state.non_finite += 1;
-    const seconds = (performance.now() - begun) / 1000;
     await this.#emit({
       type: "step",
       step: plan.step,
