@@ -120,27 +120,7 @@ impl Tokenizer {
     }
 
     fn build(file: Json, settings: Settings) -> Result<Self> {
-        let bytes = validate(file)?.to_string();
-        let inner = guarded(PLACE, TextError::tokenizer, || {
-            let mut inner = tokenizers::Tokenizer::from_bytes(bytes.as_bytes()).map_err(|error| {
-                let what = format!(
-                    "expected a file the tokenizers library reads, got one it refuses ({error}); fetch it again"
-                );
-                TextError::tokenizer(PLACE, &what)
-            })?;
-            // As transformers does: a named special token is matched in text even where the file does not list it as
-            // added.
-            let known: Vec<AddedToken> = settings
-                .named
-                .values()
-                .filter(|token| inner.token_to_id(token).is_some())
-                .map(|token| AddedToken::from(token.as_str(), true))
-                .collect();
-            inner.add_special_tokens(known).map_err(|error| {
-                TextError::tokenizer(PLACE, &format!("expected special tokens it can add, got {error}"))
-            })?;
-            Ok(inner)
-        })?;
+        let inner = load(file, &settings)?;
         let named = |name: &str| {
             let content = settings.named.get(name)?;
             Some(SpecialToken { id: inner.token_to_id(content)? as i32, content: content.clone() })
@@ -157,9 +137,10 @@ impl Tokenizer {
             has_generation_tags: false,
             template_sha256: None,
         };
-        let specials =
-            inner.get_added_tokens_decoder().into_values().filter(|token| token.special).map(|token| token.content);
-        let specials = SpecialTokens::new(specials.collect());
+        let added = inner.get_added_tokens_decoder().into_values();
+        let mut specials: Vec<String> = added.filter(|token| token.special).map(|token| token.content).collect();
+        specials.extend(settings.named.values().filter(|token| inner.token_to_id(token).is_some()).cloned());
+        let specials = SpecialTokens::new(specials);
         let mut tokenizer = Self { inner, settings, template: None, specials, info };
         let of_nothing = tokenizer.encode("", true)?;
         tokenizer.info.add_bos = tokenizer.info.bos.as_ref().is_some_and(|bos| of_nothing.first() == Some(&bos.id));
@@ -237,18 +218,34 @@ impl Tokenizer {
     }
 }
 
+/// The library's tokenizer. As transformers does, a named special token is matched in text even where the file does not
+/// list it as added.
+fn load(file: Json, settings: &Settings) -> Result<tokenizers::Tokenizer> {
+    let bytes = validate(file)?.to_string();
+    let refused = |what: &str, error: tokenizers::Error| {
+        TextError::tokenizer(PLACE, &format!("expected {what}, got one it refuses ({error}); fetch the file again"))
+    };
+    guarded(PLACE, TextError::tokenizer, || {
+        let mut inner = tokenizers::Tokenizer::from_bytes(bytes.as_bytes())
+            .map_err(|error| refused("a file the tokenizers library reads", error))?;
+        let listed = inner.get_added_tokens_decoder();
+        let is_listed = |token: &str| listed.values().any(|added| added.content == token);
+        let unlisted = settings.named.values().filter(|token| inner.token_to_id(token).is_some() && !is_listed(token));
+        let unlisted: Vec<AddedToken> = unlisted.map(|token| AddedToken::from(token.as_str(), true)).collect();
+        inner.add_special_tokens(unlisted).map_err(|error| refused("a special token it can match", error))?;
+        Ok(inner)
+    })
+}
+
 fn ids_of(encoding: &Encoding) -> Vec<i32> {
     encoding.get_ids().iter().map(|&id| id as i32).collect()
 }
 
 /// Everything in `text` of the form `<|name|>`.
 fn bar_tokens(text: &str) -> impl Iterator<Item = &str> {
-    text.match_indices("<|").filter_map(|(start, _)| {
-        let length = text[start..].find("|>")? + 2;
-        let token = &text[start..start + length];
-        let name = &token[2..token.len().checked_sub(2)?.max(2)];
-        let is_name = !name.is_empty()
-            && !name.contains(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '|' | '{' | '}' | '\''));
-        is_name.then_some(token)
+    let is_no_name = |c: char| c.is_whitespace() || matches!(c, '<' | '>' | '|' | '{' | '}' | '\'');
+    text.match_indices("<|").filter_map(move |(start, _)| {
+        let (name, _) = text[start + 2..].split_once("|>")?;
+        (!name.is_empty() && !name.contains(is_no_name)).then(|| &text[start..start + name.len() + 4])
     })
 }

@@ -57,6 +57,17 @@ fn a_template_file_wins_and_named_tokens_may_lie_in_the_map() {
 }
 
 #[test]
+fn a_named_token_is_matched_as_the_file_lists_it_or_else_as_special() {
+    let mut file = tokenizer_json();
+    file["added_tokens"][2]["rstrip"] = json!(true);
+    file["model"]["vocab"]["<eos>"] = json!(999);
+    let load = |eos: &str| Tokenizer::from_dir(folder(&file, &json!({"eos_token": eos})).path()).unwrap();
+    assert_eq!(load("<eos>").encode("a<eos>", false).unwrap()[1..], [999]);
+    assert_eq!(load("<eos>").decode(&[999], true).unwrap(), "");
+    assert_eq!(load("<|im_end|>").encode("<|im_end|>  ", false).unwrap(), [2]);
+}
+
+#[test]
 fn what_is_missing_or_broken_is_named() {
     let empty = TempDir::new().unwrap();
     assert_eq!(error_of(Tokenizer::from_dir(empty.path())).code, "FILE_MISSING");
