@@ -36,7 +36,10 @@ async function differing(
 ): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), "tunesmith-template-"));
   try {
-    await tokenizerFolder(root, folder, readFileSync(join(dir, `${template}.jinja`), "utf8"));
+    const source = readFileSync(join(dir, `${template}.jinja`), "utf8");
+    await tokenizerFolder(root, folder, source);
+    // A template that asks for today's date writes another one than on the day of the recording.
+    const comparable = (text: string | undefined) => (source.includes("strftime_now") ? text?.replaceAll(/\d/gu, "0") : text);
     const tokenizer = await loadTokenizer(folder);
     let wrong = 0;
     for (const [name, reference] of Object.entries(expected)) {
@@ -48,7 +51,7 @@ async function differing(
       } catch {
         text = undefined;
       }
-      if (text !== reference.text) wrong += 1;
+      if (comparable(text) !== comparable(reference.text)) wrong += 1;
     }
     return wrong;
   } finally {
