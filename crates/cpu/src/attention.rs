@@ -166,51 +166,50 @@ impl Forward<'_> {
         let keys = sequence.reach_of_block(block, window);
         let stride = score_stride(keys.len());
         let key_place = ((sequence.key + keys.start) * kv_heads + kv) * h;
-        scratch::with((h + block.len()) * stride, |memory| {
-            let (packed, scores) = memory.split_at_mut(h * stride);
-            let source = Right::new(&self.k[key_place..], kv_heads * h);
-            cpu.isa.run(Transpose { source, rows: keys.len(), columns: h, target: packed, stride, width: stride });
-            for head in kv * group..(kv + 1) * group {
-                let first = sequence.query + block.start;
-                cpu.isa.run(Product {
-                    m: block.len(),
-                    n: keys.len(),
-                    k: h,
-                    left: Left::rows(&self.q[(first * heads + head) * h..], heads * h),
-                    right: Right::new(packed, stride),
-                    target: crate::shared::Target::new(scores, stride),
-                    mode: Mode::Write,
+        let mut memory = scratch::take((h + block.len()) * stride);
+        let (packed, scores) = memory.split_at_mut(h * stride);
+        let source = Right::new(&self.k[key_place..], kv_heads * h);
+        cpu.isa.run(Transpose { source, rows: keys.len(), columns: h, target: packed, stride, width: stride });
+        for head in kv * group..(kv + 1) * group {
+            let first = sequence.query + block.start;
+            cpu.isa.run(Product {
+                m: block.len(),
+                n: keys.len(),
+                k: h,
+                left: Left::rows(&self.q[(first * heads + head) * h..], heads * h),
+                right: Right::new(packed, stride),
+                target: crate::shared::Target::new(scores, stride),
+                mode: Mode::Write,
+            });
+            // SAFETY: every task has its own rows and heads of `out`.
+            let mut out = unsafe { self.out.tile(first, head * h) };
+            let mut sums = [0.0; QUERIES];
+            for (i, q) in block.clone().enumerate() {
+                let reach = sequence.reach(q, window);
+                let (largest, sum) = cpu.isa.run(Softmax {
+                    scores: &mut scores[i * stride..][..keys.len()],
+                    reach: reach.start - keys.start..reach.end - keys.start,
+                    scale,
                 });
-                // SAFETY: every task has its own rows and heads of `out`.
-                let mut out = unsafe { self.out.tile(first, head * h) };
-                let mut sums = [0.0; QUERIES];
-                for (i, q) in block.clone().enumerate() {
-                    let reach = sequence.reach(q, window);
-                    let (largest, sum) = cpu.isa.run(Softmax {
-                        scores: &mut scores[i * stride..][..keys.len()],
-                        reach: reach.start - keys.start..reach.end - keys.start,
-                        scale,
-                    });
-                    sums[i] = sum;
-                    if let Some(lse) = &self.lse {
-                        // SAFETY: every task has its own rows and heads of `lse`.
-                        unsafe { lse.tile(first + i, head) }.row(0, 1)[0] = largest + sum.ln();
-                    }
-                }
-                cpu.isa.run(Product {
-                    m: block.len(),
-                    n: h,
-                    k: keys.len(),
-                    left: Left::rows(scores, stride),
-                    right: Right::new(&self.v[key_place..], kv_heads * h),
-                    target: out.reborrow(),
-                    mode: Mode::Write,
-                });
-                for (i, sum) in sums[..block.len()].iter().enumerate() {
-                    out.row(i, h).iter_mut().for_each(|x| *x /= sum);
+                sums[i] = sum;
+                if let Some(lse) = &self.lse {
+                    // SAFETY: every task has its own rows and heads of `lse`.
+                    unsafe { lse.tile(first + i, head) }.row(0, 1)[0] = largest + sum.ln();
                 }
             }
-        });
+            cpu.isa.run(Product {
+                m: block.len(),
+                n: h,
+                k: keys.len(),
+                left: Left::rows(scores, stride),
+                right: Right::new(&self.v[key_place..], kv_heads * h),
+                target: out.reborrow(),
+                mode: Mode::Write,
+            });
+            for (i, sum) in sums[..block.len()].iter().enumerate() {
+                out.row(i, h).iter_mut().for_each(|x| *x /= sum);
+            }
+        }
     }
 }
 

@@ -68,28 +68,27 @@ impl Input<'_> {
     pub(crate) fn run(&self, cpu: &Cpu, dq: &mut [f32], dk: &mut [f32], dv: &mut [f32]) -> Result<()> {
         let AttentionShape { heads, kv_heads, head_dim: h, .. } = *self.shape;
         let (group, wide) = (heads / kv_heads, heads * h);
-        scratch::with(2 * self.q.len(), |parts| {
-            let (dk_parts, dv_parts) = parts.split_at_mut(self.q.len());
-            let shared = [&mut *dq, &mut *dk_parts, &mut *dv_parts].map(|x| SharedMatrix::new(x, wide));
-            cpu.pool.run(self.sequences.len() * heads, |index| {
-                let sequence = self.sequences[index / heads];
-                // SAFETY: every task has its own rows and heads of all three.
-                let targets = shared.each_ref().map(|x| unsafe { x.tile(sequence.query, index % heads * h) });
-                self.task(cpu, sequence, index % heads, targets);
-            })?;
-            for (target, parts) in [(dk, &*dk_parts), (dv, &*dv_parts)] {
-                let rows = target.chunks_mut(QUERIES * kv_heads * h).zip(parts.chunks(QUERIES * wide));
-                cpu.pool.each(rows, |_, (target, parts)| {
-                    for (target, parts) in target.chunks_exact_mut(h).zip(parts.chunks_exact(group * h)) {
-                        target.copy_from_slice(&parts[..h]);
-                        for part in parts.chunks_exact(h).skip(1) {
-                            target.iter_mut().zip(part).for_each(|(t, x)| *t += x);
-                        }
+        let mut parts = scratch::take(2 * self.q.len());
+        let (dk_parts, dv_parts) = parts.split_at_mut(self.q.len());
+        let shared = [&mut *dq, &mut *dk_parts, &mut *dv_parts].map(|x| SharedMatrix::new(x, wide));
+        cpu.pool.run(self.sequences.len() * heads, |index| {
+            let sequence = self.sequences[index / heads];
+            // SAFETY: every task has its own rows and heads of all three.
+            let targets = shared.each_ref().map(|x| unsafe { x.tile(sequence.query, index % heads * h) });
+            self.task(cpu, sequence, index % heads, targets);
+        })?;
+        for (target, parts) in [(dk, &*dk_parts), (dv, &*dv_parts)] {
+            let rows = target.chunks_mut(QUERIES * kv_heads * h).zip(parts.chunks(QUERIES * wide));
+            cpu.pool.each(rows, |_, (target, parts)| {
+                for (target, parts) in target.chunks_exact_mut(h).zip(parts.chunks_exact(group * h)) {
+                    target.copy_from_slice(&parts[..h]);
+                    for part in parts.chunks_exact(h).skip(1) {
+                        target.iter_mut().zip(part).for_each(|(t, x)| *t += x);
                     }
-                })?;
-            }
-            Ok(())
-        })
+                }
+            })?;
+        }
+        Ok(())
     }
 
     /// One query head of one sequence.
@@ -104,62 +103,61 @@ impl Input<'_> {
             dk.row(row, h).fill(0.0);
             dv.row(row, h).fill(0.0);
         }
-        scratch::with(2 * (h + QUERIES) * stride, |memory| {
-            let (packed, scores) = memory.split_at_mut(2 * h * stride);
-            let (k_packed, v_packed) = packed.split_at_mut(h * stride);
-            let (p, ds) = scores.split_at_mut(QUERIES * stride);
-            for (source, packed) in [(self.k, &mut *k_packed), (self.v, &mut *v_packed)] {
-                let source = Right::new(&source[key_place..], narrow);
-                cpu.isa.run(Transpose { source, rows: length, columns: h, target: packed, stride, width: stride });
-            }
-            for block in sequence.blocks() {
-                let keys = sequence.reach_of_block(&block, window);
-                let place = query_place + block.start * wide;
-                let (q, dout) = (&self.q[place..], &self.dout[place..]);
-                for (left, packed, target) in [(q, &*k_packed, &mut *p), (dout, &*v_packed, &mut *ds)] {
-                    cpu.isa.run(Product {
-                        m: block.len(),
-                        n: keys.len(),
-                        k: h,
-                        left: Left::rows(left, wide),
-                        right: Right::new(&packed[keys.start..], stride),
-                        target: Target::new(target, stride),
-                        mode: Mode::Write,
-                    });
-                }
-                for (i, query) in block.clone().enumerate() {
-                    let reach = sequence.reach(query, window);
-                    cpu.isa.run(ScoreGradient {
-                        p: &mut p[i * stride..][..keys.len()],
-                        ds: &mut ds[i * stride..][..keys.len()],
-                        reach: reach.start - keys.start..reach.end - keys.start,
-                        scale: self.shape.scale,
-                        lse: self.lse[(sequence.query + query) * heads + head],
-                        out: &self.out[place + i * wide..][..h],
-                        dout: &dout[i * wide..][..h],
-                    });
-                }
+        let mut memory = scratch::take(2 * (h + QUERIES) * stride);
+        let (packed, scores) = memory.split_at_mut(2 * h * stride);
+        let (k_packed, v_packed) = packed.split_at_mut(h * stride);
+        let (p, ds) = scores.split_at_mut(QUERIES * stride);
+        for (source, packed) in [(self.k, &mut *k_packed), (self.v, &mut *v_packed)] {
+            let source = Right::new(&source[key_place..], narrow);
+            cpu.isa.run(Transpose { source, rows: length, columns: h, target: packed, stride, width: stride });
+        }
+        for block in sequence.blocks() {
+            let keys = sequence.reach_of_block(&block, window);
+            let place = query_place + block.start * wide;
+            let (q, dout) = (&self.q[place..], &self.dout[place..]);
+            for (left, packed, target) in [(q, &*k_packed, &mut *p), (dout, &*v_packed, &mut *ds)] {
                 cpu.isa.run(Product {
                     m: block.len(),
-                    n: h,
-                    k: keys.len(),
-                    left: Left::rows(ds, stride),
-                    right: Right::new(&self.k[key_place + keys.start * narrow..], narrow),
-                    target: dq.part(block.start),
+                    n: keys.len(),
+                    k: h,
+                    left: Left::rows(left, wide),
+                    right: Right::new(&packed[keys.start..], stride),
+                    target: Target::new(target, stride),
                     mode: Mode::Write,
                 });
-                for (left, right, target) in [(&*p, dout, &mut dv), (&*ds, q, &mut dk)] {
-                    cpu.isa.run(Product {
-                        m: keys.len(),
-                        n: h,
-                        k: block.len(),
-                        left: Left::transposed(left, stride),
-                        right: Right::new(right, wide),
-                        target: target.part(keys.start),
-                        mode: Mode::Chain,
-                    });
-                }
             }
-        });
+            for (i, query) in block.clone().enumerate() {
+                let reach = sequence.reach(query, window);
+                cpu.isa.run(ScoreGradient {
+                    p: &mut p[i * stride..][..keys.len()],
+                    ds: &mut ds[i * stride..][..keys.len()],
+                    reach: reach.start - keys.start..reach.end - keys.start,
+                    scale: self.shape.scale,
+                    lse: self.lse[(sequence.query + query) * heads + head],
+                    out: &self.out[place + i * wide..][..h],
+                    dout: &dout[i * wide..][..h],
+                });
+            }
+            cpu.isa.run(Product {
+                m: block.len(),
+                n: h,
+                k: keys.len(),
+                left: Left::rows(ds, stride),
+                right: Right::new(&self.k[key_place + keys.start * narrow..], narrow),
+                target: dq.part(block.start, 0),
+                mode: Mode::Write,
+            });
+            for (left, right, target) in [(&*p, dout, &mut dv), (&*ds, q, &mut dk)] {
+                cpu.isa.run(Product {
+                    m: keys.len(),
+                    n: h,
+                    k: block.len(),
+                    left: Left::transposed(left, stride),
+                    right: Right::new(right, wide),
+                    target: target.part(keys.start, 0),
+                    mode: Mode::Chain,
+                });
+            }
+        }
     }
 }

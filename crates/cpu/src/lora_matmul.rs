@@ -74,20 +74,19 @@ impl Cpu {
         let pieces = db.chunks_mut((FEATURES * r).max(1));
         self.pool.each(pieces, |index, piece| {
             let column = index * FEATURES;
-            scratch::with(piece.len(), |sum| {
-                for first in (0..m).step_by(CHUNK) {
-                    self.isa.run(Product {
-                        m: FEATURES.min(n - column),
-                        n: r,
-                        k: CHUNK.min(m - first),
-                        left: Left::transposed(&dy[first * n + column..], n),
-                        right: Right::new(&xa[first * r..], r),
-                        target: Target::new(sum, r),
-                        mode: Mode::Write,
-                    });
-                    piece.iter_mut().zip(&*sum).for_each(|(d, s)| *d += scale * s);
-                }
-            });
+            let mut sum = scratch::take(piece.len());
+            for first in (0..m).step_by(CHUNK) {
+                self.isa.run(Product {
+                    m: FEATURES.min(n - column),
+                    n: r,
+                    k: CHUNK.min(m - first),
+                    left: Left::transposed(&dy[first * n + column..], n),
+                    right: Right::new(&xa[first * r..], r),
+                    target: Target::new(&mut sum, r),
+                    mode: Mode::Write,
+                });
+                piece.iter_mut().zip(&*sum).for_each(|(d, s)| *d += scale * s);
+            }
         })
     }
 
@@ -131,17 +130,16 @@ impl LoraMatmul for Cpu {
         let Adapter { r, a, b, scale } = Adapter::of(op, n, k, lora)?;
         let xa = check::floats_mut(op, "xa", xa, m * r)?;
         let y = check::floats_mut(op, "y", y, m * n)?;
-        scratch::with(k * r, |packed| {
-            self.isa.run(Transpose {
-                source: Right::new(a, k),
-                rows: r,
-                columns: k,
-                target: packed,
-                stride: r,
-                width: r,
-            });
-            self.to_rank((m, r, k), x, Right::new(packed, r), 1.0, xa)
-        })?;
+        let mut packed = scratch::take(k * r);
+        self.isa.run(Transpose {
+            source: Right::new(a, k),
+            rows: r,
+            columns: k,
+            target: &mut packed,
+            stride: r,
+            width: r,
+        });
+        self.to_rank((m, r, k), x, Right::new(&packed, r), 1.0, xa)?;
         let tail = Tail {
             left: xa,
             r,

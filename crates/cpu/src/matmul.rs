@@ -20,6 +20,11 @@ const STEPS: usize = 1024;
 /// The same where the weight must be turned first: 32 KiB of scratch, which stay in the nearest cache.
 const TURNED_STEPS: usize = 256;
 
+/// Columns of a weight from which on its gradient's rows outgrow the cache, so that a task takes [`WIDE`] column groups
+/// for each time it reads them.
+const LONG: usize = 4096;
+const WIDE: usize = 3;
+
 /// Rows whose sum is made before it is added to a gradient.
 pub(crate) const CHUNK: usize = 256;
 
@@ -72,21 +77,20 @@ impl Cpu {
                     target.row(i, width).copy_from_slice(&bias[p * PANEL..p * PANEL + width]);
                 }
             }
-            scratch::with(STEPS.min(k) * PANEL, |scratch| {
-                for first in (0..k.max(1)).step_by(STEPS) {
-                    let end = (first + STEPS).min(k);
-                    self.isa.run(Product {
-                        m: rows.len(),
-                        n: width,
-                        k: end - first,
-                        left: Left::rows(&x[rows.start * k + first..], k),
-                        right: w.panel(self.isa, p, first, end, scratch),
-                        target: target.reborrow(),
-                        mode,
-                    });
-                    mode = Mode::Chain;
-                }
-            });
+            let mut scratch = scratch::take(STEPS.min(k) * PANEL);
+            for first in (0..k.max(1)).step_by(STEPS) {
+                let end = (first + STEPS).min(k);
+                self.isa.run(Product {
+                    m: rows.len(),
+                    n: width,
+                    k: end - first,
+                    left: Left::rows(&x[rows.start * k + first..], k),
+                    right: w.panel(self.isa, p, first, end, &mut scratch),
+                    target: target.reborrow(),
+                    mode,
+                });
+                mode = Mode::Chain;
+            }
             if let Some(tail) = tail {
                 self.add_tail(tail, rows, width, p, &mut target);
             }
@@ -105,30 +109,35 @@ impl Cpu {
     ) -> Result<()> {
         let MatmulShape { m, n, k } = shape;
         let dx = SharedMatrix::new(dx, k);
-        self.tiles(m, k, |rows, g| {
-            let width = PANEL.min(k - g * PANEL);
+        let wide = if n > LONG { WIDE } else { 1 };
+        let columns = k.div_ceil(wide * PANEL);
+        self.pool.run(m.div_ceil(ROWS) * columns, |index| {
+            let (rows, column) = (block(m, ROWS, index / columns), index % columns);
+            let groups = column * wide..(column * wide + wide).min(k.div_ceil(PANEL));
+            let width = (groups.len() * PANEL).min(k - groups.start * PANEL);
             // SAFETY: every task has its own rows and columns of `dx`.
-            let mut target = unsafe { dx.tile(rows.start, g * PANEL) };
+            let mut target = unsafe { dx.tile(rows.start, groups.start * PANEL) };
             let mut mode = if accumulate { Mode::Chain } else { Mode::Write };
-            scratch::with(TURNED_STEPS.min(n.next_multiple_of(PANEL)) * PANEL, |scratch| {
-                for first in (0..n.max(1)).step_by(TURNED_STEPS) {
-                    let end = (first + TURNED_STEPS).min(n);
-                    let right = w.columns(self.isa, g, first, end, scratch);
-                    w.prefetch_columns(self.isa, g, end, (end + TURNED_STEPS).min(n));
-                    self.isa.run(Product {
-                        m: rows.len(),
-                        n: width,
-                        k: end - first,
-                        left: Left::rows(&dy[rows.start * n + first..], n),
-                        right,
-                        target: target.reborrow(),
-                        mode,
-                    });
-                    mode = Mode::Chain;
-                }
-            });
-            if let Some(tail) = tail {
-                self.add_tail(tail, rows, width, g, &mut target);
+            let mut scratch = scratch::take(TURNED_STEPS.min(n.next_multiple_of(PANEL)) * groups.len() * PANEL);
+            for first in (0..n.max(1)).step_by(TURNED_STEPS) {
+                let end = (first + TURNED_STEPS).min(n);
+                let right = w.columns(self.isa, &groups, first, end, &mut scratch);
+                w.prefetch_columns(self.isa, &groups, end, (end + TURNED_STEPS).min(n));
+                self.isa.run(Product {
+                    m: rows.len(),
+                    n: width,
+                    k: end - first,
+                    left: Left::rows(&dy[rows.start * n + first..], n),
+                    right,
+                    target: target.reborrow(),
+                    mode,
+                });
+                mode = Mode::Chain;
+            }
+            let Some(tail) = tail else { return };
+            for (place, g) in groups.enumerate() {
+                let live = PANEL.min(width - place * PANEL);
+                self.add_tail(tail, rows.clone(), live, g, &mut target.part(0, place * PANEL));
             }
         })
     }
@@ -141,17 +150,16 @@ impl Cpu {
         p: usize,
         target: &mut crate::shared::Target<'_>,
     ) {
-        scratch::with(tail.r * PANEL, |packed| {
-            (tail.pack)(p, packed);
-            self.isa.run(Product {
-                m: rows.len(),
-                n: width,
-                k: tail.r,
-                left: Left::rows(&tail.left[rows.start * tail.r..], tail.r),
-                right: Right::new(packed, PANEL),
-                target: target.reborrow(),
-                mode: Mode::Chain,
-            });
+        let mut packed = scratch::take(tail.r * PANEL);
+        (tail.pack)(p, &mut packed);
+        self.isa.run(Product {
+            m: rows.len(),
+            n: width,
+            k: tail.r,
+            left: Left::rows(&tail.left[rows.start * tail.r..], tail.r),
+            right: Right::new(&packed, PANEL),
+            target: target.reborrow(),
+            mode: Mode::Chain,
         });
     }
 
@@ -163,24 +171,23 @@ impl Cpu {
             let width = PANEL.min(k - g * PANEL);
             // SAFETY: every task has its own rows and columns of `dw`.
             let mut target = unsafe { dw.tile(rows.start, g * PANEL) };
-            scratch::with(CHUNK * PANEL, |packed| {
-                for first in (0..m).step_by(CHUNK) {
-                    let end = (first + CHUNK).min(m);
-                    for (row, t) in packed.chunks_exact_mut(PANEL).zip(first..end) {
-                        let from = t * k + g * PANEL;
-                        row[..width].copy_from_slice(&x[from..from + width]);
-                    }
-                    self.isa.run(Product {
-                        m: rows.len(),
-                        n: width,
-                        k: end - first,
-                        left: Left::transposed(&dy[first * n + rows.start..], n),
-                        right: Right::new(packed, PANEL),
-                        target: target.reborrow(),
-                        mode: Mode::Add,
-                    });
+            let mut packed = scratch::take(CHUNK * PANEL);
+            for first in (0..m).step_by(CHUNK) {
+                let end = (first + CHUNK).min(m);
+                for (row, t) in packed.chunks_exact_mut(PANEL).zip(first..end) {
+                    let from = t * k + g * PANEL;
+                    row[..width].copy_from_slice(&x[from..from + width]);
                 }
-            });
+                self.isa.run(Product {
+                    m: rows.len(),
+                    n: width,
+                    k: end - first,
+                    left: Left::transposed(&dy[first * n + rows.start..], n),
+                    right: Right::new(&packed, PANEL),
+                    target: target.reborrow(),
+                    mode: Mode::Add,
+                });
+            }
         })
     }
 }

@@ -3,13 +3,23 @@
 //! Every element of `c` is one chain of fused multiply-adds along `k` in index order, so neither the tile it falls into
 //! nor its neighbours change its bits.
 
+use std::ops::Range;
+
 use crate::operand::{Left, Right};
-use crate::scratch;
+use crate::scratch::{self, Scratch};
 use crate::shared::Target;
 use crate::simd::{Kernel, Simd};
 
 /// Steps between a prefetch and the use of the line: more cycles than the main memory needs.
 const AHEAD: usize = 24;
+
+/// Elements between rows that fall into the same few sets of the nearest cache (4 KiB on every machine of today): such
+/// rows are copied before they are read for the second time.
+const COLLIDING: usize = 1024;
+
+/// The largest register tile of any instruction set.
+const MOST_ROWS: usize = 14;
+const MOST_COLUMNS: usize = 32;
 
 /// What a product does with the old content of its target.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,86 +55,97 @@ impl Kernel for Product<'_> {
         assert!(self.left.fits(m, k), "the left operand is too short");
         assert!(self.right.fits(k, n), "the right operand is too short");
         assert!((m - 1) * self.target.stride + n <= self.target.len, "the target is too short");
-        let mut column = 0;
-        while column < n {
-            let width = if n - column > S::LANES { 2 * S::LANES } else { S::LANES };
-            self.columns(s, column, width);
-            column += width;
-        }
+        let last = (n - 1) / (2 * S::LANES) * 2 * S::LANES;
+        let width = if n - last > S::LANES { 2 * S::LANES } else { S::LANES };
+        let Right { data, stride } = self.right;
+        // Columns beyond `n` may read whatever lies there, their results are dropped; they may not read beyond the end.
+        let copy;
+        let last_right = if k == 0 || (k - 1) * stride + last + width <= data.len() {
+            Right::new(data.get(last..).unwrap_or_default(), stride)
+        } else {
+            copy = copy_columns(self.right, (k, n - last), last, width);
+            Right::new(&copy, width)
+        };
+        self.strips(s, last, width, last_right);
     }
 }
 
 impl Product<'_> {
-    /// The columns `column .. column + width`, of which some may lie beyond `n`.
+    /// All rows in strips of nearly equal height; the last column group, from `last` on, reads `last_right`.
     #[inline(always)]
-    fn columns<S: Simd>(&mut self, s: S, column: usize, width: usize) {
-        let (k, Right { data, stride }) = (self.k, self.right);
-        // Columns beyond `n` may read whatever lies there, their results are dropped; they may not read beyond the end.
-        if k == 0 || (k - 1) * stride + column + width <= data.len() {
-            self.strips(s, column, width, Right::new(&data[column.min(data.len())..], stride));
-            return;
-        }
-        scratch::with(k * width, |copy| {
-            let live = width.min(self.n - column);
-            for (t, row) in copy.chunks_exact_mut(width).enumerate() {
-                let from = t * stride + column;
-                row[..live].copy_from_slice(&data[from..from + live]);
-                row[live..].fill(0.0);
+    fn strips<S: Simd>(&mut self, s: S, last: usize, width: usize, last_right: Right<'_>) {
+        let (k, Left { data, row, step }) = (self.k, self.left);
+        let count = self.m.div_ceil(S::ROWS);
+        let packs = step == 1 && row > 0 && row.is_multiple_of(COLLIDING) && last > 0;
+        let stride = k.next_multiple_of(16) + 16;
+        let mut copy = packs.then(|| scratch::take(S::ROWS * stride));
+        let mut full = [0.0; MOST_ROWS * MOST_COLUMNS];
+        for strip in 0..count {
+            let rows = strip * self.m / count..(strip + 1) * self.m / count;
+            let mut left = Left { data: data.get(rows.start * row..).unwrap_or_default(), ..self.left };
+            if let Some(copy) = &mut copy {
+                for (target, i) in copy.chunks_exact_mut(stride).zip(rows.clone()) {
+                    target[..k].copy_from_slice(&data[i * row..i * row + k]);
+                }
+                left = Left::rows(copy, stride);
             }
-            self.strips(s, column, width, Right::new(copy, width));
-        });
+            self.strip(s, rows, left, (last, width, last_right), &mut full);
+        }
     }
 
-    /// All rows of one column group, in strips of nearly equal height.
+    /// All columns of one strip. Where the last columns of a tile do not exist, `full` takes its place.
     #[inline(always)]
-    fn strips<S: Simd>(&mut self, s: S, column: usize, width: usize, right: Right<'_>) {
-        let count = self.m.div_ceil(S::ROWS);
-        let live = width.min(self.n - column);
-        for strip in 0..count {
-            let (first, end) = (strip * self.m / count, (strip + 1) * self.m / count);
+    fn strip<S: Simd>(
+        &mut self,
+        s: S,
+        rows: Range<usize>,
+        left: Left<'_>,
+        (last, last_width, last_right): (usize, usize, Right<'_>),
+        full: &mut [f32; MOST_ROWS * MOST_COLUMNS],
+    ) {
+        for column in (0..self.n).step_by(2 * S::LANES) {
+            let (width, right) = if column < last {
+                (2 * S::LANES, Right::new(self.right.data.get(column..).unwrap_or_default(), self.right.stride))
+            } else {
+                (last_width, last_right)
+            };
             let tile = Tile {
                 k: self.k,
-                a: self.left.data[first * self.left.row..].as_ptr(),
-                row: self.left.row,
-                step: self.left.step,
+                a: left.data.as_ptr(),
+                row: left.row,
+                step: left.step,
                 b: right.data.as_ptr(),
                 b_stride: right.stride,
                 mode: self.mode,
             };
-            if live == width {
-                // SAFETY: `run` has checked that the rows and columns lie inside all three operands.
-                unsafe {
-                    let c = self.target.pointer.add(first * self.target.stride + column);
-                    tile.rows(s, end - first, width, c, self.target.stride);
+            let mut target = self.target.part(rows.start, column);
+            let live = width.min(self.n - column);
+            if live < width {
+                for (i, row) in full.chunks_exact_mut(width).take(rows.len()).enumerate() {
+                    row[..live].copy_from_slice(target.row(i, live));
                 }
-            } else {
-                self.edge(s, &tile, (first, end), (column, live, width));
+            }
+            let (c, stride) = if live < width { (full.as_mut_ptr(), width) } else { (target.pointer, target.stride) };
+            // SAFETY: `run` has checked that the rows and columns lie inside the operands; the full tile has room for all.
+            unsafe { tile.rows(s, rows.len(), width, c, stride) };
+            if live < width {
+                for (i, row) in full.chunks_exact(width).take(rows.len()).enumerate() {
+                    target.row(i, live).copy_from_slice(&row[..live]);
+                }
             }
         }
     }
+}
 
-    /// A tile whose last columns do not exist, by way of a full one.
-    #[inline(always)]
-    fn edge<S: Simd>(
-        &mut self,
-        s: S,
-        tile: &Tile,
-        (first, end): (usize, usize),
-        (column, live, width): (usize, usize, usize),
-    ) {
-        let mut full = [0.0_f32; 14 * 32];
-        let rows = full.chunks_exact_mut(width).take(end - first);
-        for (i, row) in rows.enumerate() {
-            let old = &self.target.row(first + i, column + live)[column..];
-            row[..live].copy_from_slice(old);
-        }
-        // SAFETY: the full tile has room for 14 rows of 32, the largest of any instruction set; the operands were checked.
-        unsafe { tile.rows(s, end - first, width, full.as_mut_ptr(), width) };
-        let rows = full.chunks_exact(width).take(end - first);
-        for (i, row) in rows.enumerate() {
-            self.target.row(first + i, column + live)[column..].copy_from_slice(&row[..live]);
-        }
+/// The columns from `first` on, of which `n` exist, filled up to `width` with zeros.
+fn copy_columns(right: Right<'_>, (k, n): (usize, usize), first: usize, width: usize) -> Scratch {
+    let mut copy = scratch::take(k * width);
+    for (t, row) in copy.chunks_exact_mut(width).enumerate() {
+        let from = t * right.stride + first;
+        row[..n].copy_from_slice(&right.data[from..from + n]);
+        row[n..].fill(0.0);
     }
+    copy
 }
 
 /// What all register tiles of a strip share.

@@ -103,19 +103,12 @@ impl Rope for Cpu {
         };
         let parts = x.chunks_mut((TOKENS * row).max(1)).zip(positions.chunks(TOKENS));
         self.pool.each(parts, |_, (x, positions)| {
-            scratch::with(h, |table| {
-                let (cosine, sine) = table.split_at_mut(h / 2);
-                for (x, &position) in x.chunks_exact_mut(row).zip(positions) {
-                    self.isa.run(Angles {
-                        position: position as f32,
-                        inv_freq,
-                        scaling: attention_scaling,
-                        cosine,
-                        sine,
-                    });
-                    self.isa.run(Rotate { x, cosine, sine, sign });
-                }
-            });
+            let mut table = scratch::take(h);
+            let (cosine, sine) = table.split_at_mut(h / 2);
+            for (x, &position) in x.chunks_exact_mut(row).zip(positions) {
+                self.isa.run(Angles { position: position as f32, inv_freq, scaling: attention_scaling, cosine, sine });
+                self.isa.run(Rotate { x, cosine, sine, sign });
+            }
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Working memory of a thread, kept between tasks.
 
 use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
 
 use crate::memory::Line;
 
@@ -8,14 +9,39 @@ thread_local! {
     static FREE: RefCell<Vec<Vec<Line>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs `work` with `len` floats of unspecified content on a cache-line boundary. Calls may nest.
-pub(crate) fn with<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
+/// Floats on a cache-line boundary, given back to the thread when dropped.
+pub(crate) struct Scratch {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+/// `len` floats of unspecified content.
+pub(crate) fn take(len: usize) -> Scratch {
     let mut lines = FREE.with_borrow_mut(Vec::pop).unwrap_or_default();
-    let count = len.div_ceil(16);
+    let count = (len * size_of::<f32>()).div_ceil(size_of::<Line>());
     if lines.len() < count {
         lines.resize(count, bytemuck::Zeroable::zeroed());
     }
-    let result = work(&mut bytemuck::cast_slice_mut(&mut lines)[..len]);
-    FREE.with_borrow_mut(|free| free.push(lines));
-    result
+    Scratch { lines, len }
+}
+
+impl Deref for Scratch {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &bytemuck::cast_slice(&self.lines)[..self.len]
+    }
+}
+
+impl DerefMut for Scratch {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let lines = std::mem::take(&mut self.lines);
+        FREE.with_borrow_mut(|free| free.push(lines));
+    }
 }

@@ -59,9 +59,9 @@ impl<'a> SharedMatrix<'a> {
 }
 
 impl Target<'_> {
-    /// The rectangle without its first `rows` rows.
-    pub(crate) fn part(&mut self, rows: usize) -> Target<'_> {
-        let offset = rows * self.stride;
+    /// The rectangle from (`row`, `column`) on.
+    pub(crate) fn part(&mut self, row: usize, column: usize) -> Target<'_> {
+        let offset = row * self.stride + column;
         assert!(offset <= self.len, "a part must begin inside its tile");
         Target {
             // SAFETY: inside the memory of the tile, as asserted.

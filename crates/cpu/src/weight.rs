@@ -1,5 +1,7 @@
 //! Frozen weights in panels, and the two shapes in which products read a matrix.
 
+use std::ops::Range;
+
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use half::{bf16, f16};
 use tunesmith_ops::{Error, Host, Matrix, Result, Storage};
@@ -106,30 +108,29 @@ fn fill<T>(
     keep: impl Fn(&[f32], &mut [T]),
 ) {
     let rows = p * PANEL..n.min((p + 1) * PANEL);
-    scratch::with(2 * PANEL * FILL, |memory| {
-        let (wide, turned) = memory.split_at_mut(PANEL * FILL);
-        for (first, target) in (0..k).step_by(FILL).zip(target.chunks_mut(PANEL * FILL)) {
-            let columns = FILL.min(k - first);
-            for (row, r) in wide.chunks_exact_mut(FILL).zip(rows.clone()) {
-                let range = r * k + first..r * k + first + columns;
-                match host {
-                    Host::F32(v) => row[..columns].copy_from_slice(&v[range]),
-                    Host::F16(v) => v[range].reinterpret_cast::<f16>().convert_to_f32_slice(&mut row[..columns]),
-                    Host::Bf16(v) => v[range].reinterpret_cast::<bf16>().convert_to_f32_slice(&mut row[..columns]),
-                    Host::I32(_) => {}
-                }
+    let mut memory = scratch::take(2 * PANEL * FILL);
+    let (wide, turned) = memory.split_at_mut(PANEL * FILL);
+    for (first, target) in (0..k).step_by(FILL).zip(target.chunks_mut(PANEL * FILL)) {
+        let columns = FILL.min(k - first);
+        for (row, r) in wide.chunks_exact_mut(FILL).zip(rows.clone()) {
+            let range = r * k + first..r * k + first + columns;
+            match host {
+                Host::F32(v) => row[..columns].copy_from_slice(&v[range]),
+                Host::F16(v) => v[range].reinterpret_cast::<f16>().convert_to_f32_slice(&mut row[..columns]),
+                Host::Bf16(v) => v[range].reinterpret_cast::<bf16>().convert_to_f32_slice(&mut row[..columns]),
+                Host::I32(_) => {}
             }
-            isa.run(Transpose {
-                source: Right::new(wide, FILL),
-                rows: rows.len(),
-                columns,
-                target: turned,
-                stride: PANEL,
-                width: PANEL,
-            });
-            keep(&turned[..columns * PANEL], target);
         }
-    });
+        isa.run(Transpose {
+            source: Right::new(wide, FILL),
+            rows: rows.len(),
+            columns,
+            target: turned,
+            stride: PANEL,
+            width: PANEL,
+        });
+        keep(&turned[..columns * PANEL], target);
+    }
 }
 
 impl<'a> Operand<'a> {
@@ -166,49 +167,51 @@ impl<'a> Operand<'a> {
         }
     }
 
-    /// Columns `32 g .. 32 g + 32` of the rows `first .. end` as `[end − first][32]`, columns beyond `k` zero.
-    /// `first` is a multiple of 32; `scratch` has room for the rows rounded up to 32.
+    /// The column groups `groups`, of 32 each, of the rows `first .. end`, as a matrix of as many columns; columns beyond
+    /// `k` are zero. `first` is a multiple of 32; `scratch` has room for the rows rounded up to 32.
     pub(crate) fn columns<'s>(
         &self,
         isa: Isa,
-        g: usize,
+        groups: &Range<usize>,
         first: usize,
         end: usize,
         scratch: &'s mut [f32],
     ) -> Right<'s> {
-        let live = PANEL.min(self.k - g * PANEL);
-        if let Source::Rows(data) = self.source {
-            for (row, r) in scratch.chunks_exact_mut(PANEL).zip(first..end) {
-                let from = r * self.k + g * PANEL;
-                row[..live].copy_from_slice(&data[from..from + live]);
-                row[live..].fill(0.0);
-            }
-            return Right::new(scratch, PANEL);
-        }
-        let mut wide = [0.0; PANEL * PANEL];
-        for (block, p) in scratch.chunks_exact_mut(PANEL * PANEL).zip(first / PANEL..end.div_ceil(PANEL)) {
-            let from = (p * self.k + g * PANEL) * PANEL;
-            let range = from..from + live * PANEL;
-            let square = match self.source {
-                Source::Panels(data) | Source::Rows(data) => &data[range],
-                Source::Bf16Panels(data) => {
-                    isa.run(Widen { source: &data[range], target: &mut wide });
-                    &wide[..live * PANEL]
+        let stride = groups.len() * PANEL;
+        for (place, g) in groups.clone().enumerate() {
+            let live = PANEL.min(self.k - g * PANEL);
+            if let Source::Rows(data) = self.source {
+                for (row, r) in scratch.chunks_exact_mut(stride).zip(first..end) {
+                    let (from, row) = (r * self.k + g * PANEL, &mut row[place * PANEL..][..PANEL]);
+                    row[..live].copy_from_slice(&data[from..from + live]);
+                    row[live..].fill(0.0);
                 }
-            };
-            let source = Right::new(square, PANEL);
-            isa.run(Transpose { source, rows: live, columns: PANEL, target: block, stride: PANEL, width: PANEL });
+                continue;
+            }
+            let mut wide = [0.0; PANEL * PANEL];
+            for (block, p) in scratch.chunks_exact_mut(PANEL * stride).zip(first / PANEL..end.div_ceil(PANEL)) {
+                let from = (p * self.k + g * PANEL) * PANEL;
+                let range = from..from + live * PANEL;
+                let square = match self.source {
+                    Source::Panels(data) | Source::Rows(data) => &data[range],
+                    Source::Bf16Panels(data) => {
+                        isa.run(Widen { source: &data[range], target: &mut wide });
+                        &wide[..live * PANEL]
+                    }
+                };
+                let (source, target) = (Right::new(square, PANEL), &mut block[place * PANEL..]);
+                isa.run(Transpose { source, rows: live, columns: PANEL, target, stride, width: PANEL });
+            }
         }
-        Right::new(scratch, PANEL)
+        Right::new(scratch, stride)
     }
 
     /// Asks for what [`Operand::columns`] will read.
-    pub(crate) fn prefetch_columns(&self, isa: Isa, g: usize, first: usize, end: usize) {
-        let live = PANEL.min(self.k - g * PANEL);
+    pub(crate) fn prefetch_columns(&self, isa: Isa, groups: &Range<usize>, first: usize, end: usize) {
         if let Source::Panels(data) = self.source {
             for p in first / PANEL..end.div_ceil(PANEL) {
-                let from = (p * self.k + g * PANEL) * PANEL;
-                isa.run(Prefetch(&data[from..from + live * PANEL]));
+                let steps = p * self.k + groups.start * PANEL..p * self.k + self.k.min(groups.end * PANEL);
+                isa.run(Prefetch(&data[steps.start * PANEL..steps.end * PANEL]));
             }
         }
     }
