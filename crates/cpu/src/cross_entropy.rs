@@ -31,7 +31,7 @@ impl Kernel for Row<'_> {
         let Self { logits, label, weight } = self;
         let largest = largest(s, logits);
         let own = logits[label];
-        let correct = own == largest && !logits[..label].contains(&largest);
+        let correct = own >= largest && !logits[..label].contains(&largest);
         let (sum, weighted) = exponentials(s, logits, largest);
         let log_sum = sum.ln();
         if let Some(weight) = weight {

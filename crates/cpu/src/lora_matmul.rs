@@ -36,6 +36,12 @@ impl<'a> Adapter<'a> {
     }
 }
 
+fn scale_by(scale: f32, x: &mut [f32]) {
+    for v in x {
+        *v *= scale;
+    }
+}
+
 impl Cpu {
     /// `z[m, r] = scale · x[m, k] · right[k, r]`, in pieces of tokens.
     fn to_rank(
@@ -58,7 +64,7 @@ impl Cpu {
                 target: Target::new(piece, r),
                 mode: Mode::Write,
             });
-            piece.iter_mut().for_each(|v| *v *= scale);
+            scale_by(scale, piece);
         })
     }
 
@@ -143,11 +149,11 @@ impl LoraMatmul for Cpu {
         let tail = Tail {
             left: xa,
             r,
-            pack: |p: usize, packed: &mut [f32]| {
+            pack: &|p, packed| {
                 let rows = PANEL.min(n - p * PANEL);
                 let source = Right::new(&b[p * PANEL * r..], r);
                 self.isa.run(Transpose { source, rows, columns: r, target: packed, stride: PANEL, width: PANEL });
-                packed.iter_mut().for_each(|v| *v *= scale);
+                scale_by(scale, packed);
             },
         };
         self.forward_tiles(shape, x, w, bias, Some(&tail), y)
@@ -184,7 +190,7 @@ impl LoraMatmul for Cpu {
         let tail = Tail {
             left: dyb,
             r,
-            pack: |g: usize, packed: &mut [f32]| {
+            pack: &|g, packed| {
                 let width = PANEL.min(k - g * PANEL);
                 for (row, line) in packed.chunks_exact_mut(PANEL).zip(a.chunks_exact(k)) {
                     row[..width].copy_from_slice(&line[g * PANEL..g * PANEL + width]);

@@ -36,14 +36,11 @@ pub(crate) fn block(total: usize, size: usize, index: usize) -> Range<usize> {
 
 /// A low-rank product that continues the chains of a larger one: `left[m, r] · right`, where `pack` writes the columns
 /// of tile `p` of the right operand as `[r][32]`.
-pub(crate) struct Tail<'a, P: Fn(usize, &mut [f32]) + Sync> {
+pub(crate) struct Tail<'a> {
     pub(crate) left: &'a [f32],
     pub(crate) r: usize,
-    pub(crate) pack: P,
+    pub(crate) pack: &'a (dyn Fn(usize, &mut [f32]) + Sync),
 }
-
-/// No low-rank product.
-pub(crate) const NO_TAIL: Option<Tail<'static, fn(usize, &mut [f32])>> = None;
 
 impl Cpu {
     /// Runs `tile(rows, column tile)` over the tiles of an `m × n` output.
@@ -55,13 +52,13 @@ impl Cpu {
     }
 
     /// `y = x wᵀ (+ bias) (+ tail)`.
-    pub(crate) fn forward_tiles<P: Fn(usize, &mut [f32]) + Sync>(
+    pub(crate) fn forward_tiles(
         &self,
         shape: MatmulShape,
         x: &[f32],
         w: Operand<'_>,
         bias: Option<&[f32]>,
-        tail: Option<&Tail<'_, P>>,
+        tail: Option<&Tail<'_>>,
         y: &mut [f32],
     ) -> Result<()> {
         let MatmulShape { m, n, k } = shape;
@@ -98,12 +95,12 @@ impl Cpu {
     }
 
     /// `dx (+)= dy w (+ tail)`.
-    pub(crate) fn backward_tiles<P: Fn(usize, &mut [f32]) + Sync>(
+    pub(crate) fn backward_tiles(
         &self,
         shape: MatmulShape,
         dy: &[f32],
         w: Operand<'_>,
-        tail: Option<&Tail<'_, P>>,
+        tail: Option<&Tail<'_>>,
         dx: &mut [f32],
         accumulate: bool,
     ) -> Result<()> {
@@ -142,9 +139,9 @@ impl Cpu {
         })
     }
 
-    fn add_tail<P: Fn(usize, &mut [f32]) + Sync>(
+    fn add_tail(
         &self,
-        tail: &Tail<'_, P>,
+        tail: &Tail<'_>,
         rows: Range<usize>,
         width: usize,
         p: usize,
@@ -224,7 +221,7 @@ impl Matmul for Cpu {
         let w = Operand::of(op, n, k, w)?;
         let bias = bias.map(|b| check::floats(op, "bias", b, n)).transpose()?;
         let y = check::floats_mut(op, "y", y, m * n)?;
-        self.forward_tiles(shape, x, w, bias, NO_TAIL.as_ref(), y)
+        self.forward_tiles(shape, x, w, bias, None, y)
     }
 
     fn matmul_backward_input(
@@ -239,7 +236,7 @@ impl Matmul for Cpu {
         let dy = check::floats(op, "dy", dy, m * n)?;
         let w = Operand::of(op, n, k, w)?;
         let dx = check::floats_mut(op, "dx", dx, m * k)?;
-        self.backward_tiles(shape, dy, w, NO_TAIL.as_ref(), dx, accumulate)
+        self.backward_tiles(shape, dy, w, None, dx, accumulate)
     }
 
     fn matmul_backward_weight(

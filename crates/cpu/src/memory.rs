@@ -192,3 +192,48 @@ impl Memory for Cpu {
         self.tracker.stats()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_aligned_counted_and_given_back() {
+        let cpu = Cpu::new(1).expect("a backend");
+        let before = cpu.memory_stats();
+        let buffer = cpu.zeros(DType::F32, 1000).expect("memory");
+        assert_eq!(cpu.memory_stats().in_use, before.in_use + 4032);
+        assert_eq!(buffer.bytes().as_ptr().align_offset(64), 0);
+        drop(buffer);
+        let after = cpu.memory_stats();
+        assert_eq!((after.in_use, after.peak), (before.in_use, before.in_use + 4032));
+    }
+
+    #[test]
+    fn more_memory_than_there_is_is_an_error() {
+        let cpu = Cpu::new(1).expect("a backend");
+        for len in [usize::MAX, usize::MAX / 8] {
+            let error = cpu.zeros(DType::F32, len).expect_err("too much");
+            assert!(matches!(error.code, Code::OutOfMemory | Code::ArgumentInvalid), "{error}");
+        }
+    }
+
+    #[test]
+    fn windows_are_copied_widened_cleared_and_checked() {
+        let cpu = Cpu::new(1).expect("a backend");
+        let halves: Vec<u16> = [1.0, -2.5, 0.125].map(|x| f16::from_f32(x).to_bits()).to_vec();
+        let mut buffer = cpu.upload(Host::F16(&halves)).expect("memory");
+        let mut out = [0.0; 2];
+        cpu.read(View::new(&buffer, 1, 2), &mut out).expect("a window");
+        assert_eq!(out.map(f32::to_bits), [-2.5, 0.125].map(f32::to_bits));
+        cpu.clear(ViewMut::new(&mut buffer, 1, 1)).expect("a window");
+        let mut copy = cpu.zeros(DType::F16, 3).expect("memory");
+        cpu.copy(View::new(&buffer, 0, 3), ViewMut::new(&mut copy, 0, 3)).expect("a window");
+        let mut all = [9.0; 3];
+        cpu.read(View::new(&copy, 0, 3), &mut all).expect("a window");
+        assert_eq!(all.map(f32::to_bits), [1.0, 0.0, 0.125].map(f32::to_bits));
+        assert!(cpu.read(View::new(&copy, 2, 2), &mut out).is_err());
+        assert!(cpu.read(View::new(&copy, usize::MAX, 2), &mut out).is_err());
+        assert!(cpu.write(Host::F32(&[1.0]), ViewMut::new(&mut copy, 0, 1)).is_err());
+    }
+}

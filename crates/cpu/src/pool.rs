@@ -224,3 +224,36 @@ fn message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().map(|s| (*s).to_owned());
     text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_task_runs_once_and_a_panic_becomes_an_error_that_leaves_the_pool_usable() {
+        for threads in [1, 3] {
+            let pool = Pool::new(threads).expect("threads");
+            let mut counts = vec![0; 1000];
+            pool.each(counts.iter_mut(), |_, count| *count += 1).expect("no panic");
+            assert!(counts.iter().all(|&count| count == 1));
+            let error = pool.run(10, |i| assert_ne!(i, 7, "seven")).expect_err("a panic");
+            assert_eq!(error.code, Code::Internal);
+            assert!(error.message.contains("seven"), "{error}");
+            pool.run(10, |_| ()).expect("no panic");
+        }
+    }
+
+    #[test]
+    fn a_pool_that_slept_wakes_up() {
+        let pool = Pool::new(2).expect("threads");
+        for _ in 0..20 {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+            let done = AtomicUsize::new(0);
+            pool.run(64, |_| {
+                done.fetch_add(1, Ordering::Relaxed);
+            })
+            .expect("no panic");
+            assert_eq!(done.into_inner(), 64);
+        }
+    }
+}

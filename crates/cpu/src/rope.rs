@@ -90,7 +90,7 @@ impl Rope for Cpu {
         rotation: Rotation,
     ) -> Result<()> {
         let op = "rope";
-        if h % 2 != 0 {
+        if !h.is_multiple_of(2) {
             return Err(Error::argument(op, "an even head size", h));
         }
         let row = heads * h;
