@@ -1,0 +1,53 @@
+/** `npm run bench -- NAME [options]`: runs a benchmark and, with `--json FILE`, keeps its result. */
+import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { machine } from "./machine.ts";
+import { cpuSft } from "./training/cpu-sft.ts";
+import { limits } from "./training/limits.ts";
+import type { Spec } from "./training/spec.ts";
+
+const repository = resolve(import.meta.dirname, "..");
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    json: { type: "string" },
+    steps: { type: "string", default: "12" },
+    batch: { type: "string", default: "4,1" },
+    dtype: { type: "string", default: "float32" },
+    op: { type: "string", default: "" },
+    threads: { type: "string", default: "0" },
+  },
+});
+
+/** One JSON line per op and shape, from the Rust side. */
+async function kernels(): Promise<Record<string, unknown>> {
+  const { hostTriple } = (await import("../scripts/lib/shell.mjs")) as { hostTriple: () => string };
+  const cargo = ["run", "--quiet", "--release", "--locked", "--target", hostTriple(), "-p", "tunesmith-benchmarks", "--bin", "kernels", "--"];
+  const only = values.op === "" ? [] : ["--op", values.op];
+  const argv = [...cargo, "--threads", values.threads, ...only, resolve(import.meta.dirname, "shapes.json")];
+  const { status, stdout } = spawnSync("cargo", argv, { cwd: repository, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+  if (status !== 0) throw new Error(`[kernels] expected the benchmark to succeed, got exit ${status}`);
+  process.stdout.write(stdout);
+  const results = stdout.trim().split("\n").map((line) => JSON.parse(line) as unknown);
+  return { benchmark: "kernels", machine: machine(), results };
+}
+
+const numbers = (list: string) => list.split(",").map(Number);
+const benchmarks: Readonly<Record<string, () => Promise<Record<string, unknown>>>> = {
+  "cpu-sft": () => cpuSft({ steps: Number(values.steps), batches: numbers(values.batch), dtypes: values.dtype.split(",") as Spec["dtype"][] }),
+  kernels,
+  limits,
+};
+
+const [name = ""] = positionals;
+const run = benchmarks[name];
+if (run === undefined) {
+  console.error(`[bench] expected one of ${Object.keys(benchmarks).join(", ")}, got ${JSON.stringify(name)}`);
+  process.exitCode = 2;
+} else {
+  const result = await run();
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(result, null, 1)}\n`);
+}

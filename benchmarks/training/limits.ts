@@ -1,0 +1,68 @@
+/**
+ * `npm run bench -- limits`: the times that the README promises, measured on this machine: time to the first line and to the
+ * first step, the longest pause of the event loop while training, the cost of a step's crossing between the languages.
+ */
+import { spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { loadModel } from "@tunesmith/native";
+import { SFTTrainer } from "@tunesmith/trainer";
+import { machine } from "../machine.ts";
+
+const repository = resolve(import.meta.dirname, "../..");
+const cli = join(repository, "packages/cli/dist/index.js");
+
+interface Limit {
+  name: string;
+  value: number;
+  unit: string;
+  /** What is promised; the value must not exceed it. */
+  limit: number;
+}
+
+export async function limits(): Promise<Record<string, unknown>> {
+  const results: Limit[] = [await firstLine(), await eventLoop()];
+  for (const { name, value, unit, limit } of results) {
+    console.log(`${name.padEnd(48)} ${value.toFixed(1).padStart(8)} ${unit}  (limit ${limit}) ${value <= limit ? "held" : "NOT HELD"}`);
+  }
+  return { benchmark: "limits", machine: machine(), results };
+}
+
+function smallModel(): string {
+  const models = join(repository, "test/fixtures/models");
+  const [name] = readdirSync(models).filter((entry) => JSON.parse(readFileSync(join(models, entry, "config.json"), "utf8")).model_type === "llama");
+  return join(models, name ?? "");
+}
+
+/** From starting the command to its first line, the median of five. */
+async function firstLine(): Promise<Limit> {
+  const times: number[] = [];
+  for (let round = 0; round < 5; round += 1) {
+    const start = performance.now();
+    const child = spawn(process.execPath, [cli, "doctor"], { stdio: ["ignore", "pipe", "ignore"] });
+    await new Promise((done) => child.stdout.once("data", done));
+    times.push(performance.now() - start);
+    child.kill();
+  }
+  times.sort((a, b) => a - b);
+  return { name: "tunesmith: first line", value: times[2] as number, unit: "ms", limit: 300 };
+}
+
+/** Longest pause of the event loop while a small model trains in the same process. */
+async function eventLoop(): Promise<Limit> {
+  const folder = mkdtempSync(join(tmpdir(), "tunesmith-limits-"));
+  try {
+    const model = await loadModel(smallModel());
+    const row = { messages: [{ role: "user", content: "one two three" }, { role: "assistant", content: "four five six seven" }] };
+    const args = { outputDir: join(folder, "run"), maxSteps: 200, saveSteps: 50 };
+    const delay = monitorEventLoopDelay({ resolution: 1 });
+    delay.enable();
+    await new SFTTrainer({ model, trainDataset: Array.from({ length: 64 }, () => row) as never, args }).train();
+    delay.disable();
+    return { name: "event loop: longest pause while training", value: delay.max / 1e6, unit: "ms", limit: 50 };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
