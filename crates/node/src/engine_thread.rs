@@ -3,11 +3,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
 use crate::error::{Failure, Outcome, guarded};
+use crate::heap::return_freed_memory;
 
 /// Stack of an engine thread in bytes: the depth of a call does not depend on the model, so this is ample.
 const STACK_BYTES: usize = 8 << 20;
@@ -16,30 +17,21 @@ const STACK_BYTES: usize = 8 << 20;
 type State<S> = Outcome<S>;
 type Job<S> = Box<dyn FnOnce(&mut State<S>) + Send>;
 
-#[derive(Default)]
-struct Control {
-    disposed: AtomicBool,
-    /// Calls that are queued or running.
-    pending: AtomicUsize,
-}
-
 /// What a running call can see of the outside.
-#[derive(Clone)]
-pub struct Disposal(Arc<Control>);
+#[derive(Clone, Default)]
+pub struct Disposal(Arc<AtomicBool>);
 
 impl Disposal {
     /// True once `dispose()` was called: a long call should stop.
     pub fn requested(&self) -> bool {
-        self.0.disposed.load(Ordering::Relaxed)
+        self.0.load(Ordering::Relaxed)
     }
 }
 
-/// The handle on an engine's thread. Dropping it lets the thread finish what is queued and end.
+/// The handle on an engine's thread. Dropping it lets the thread finish what is queued, free the engine and end.
 pub struct EngineThread<S> {
     queue: Option<Sender<Job<S>>>,
-    control: Arc<Control>,
-    /// Closed by the thread when the engine is freed.
-    ended: Receiver<()>,
+    disposal: Disposal,
 }
 
 impl<S: 'static> EngineThread<S> {
@@ -52,20 +44,22 @@ impl<S: 'static> EngineThread<S> {
         started: impl FnOnce(Outcome<(Self, &S)>) + Send + 'static,
     ) -> std::io::Result<()> {
         let builder = thread::Builder::new().name("tunesmith-engine".to_owned()).stack_size(STACK_BYTES);
-        let serve = move || match guarded("createSession", open) {
-            Err(failure) => started(Err(failure)),
-            Ok(engine) => {
-                let (queue, jobs) = mpsc::channel();
-                let (alive, ended) = mpsc::channel();
-                started(Ok((Self { queue: Some(queue), control: Arc::default(), ended }, &engine)));
-                run(engine, jobs);
-                drop(alive);
+        let serve = move || {
+            match guarded("createSession", open) {
+                Err(failure) => started(Err(failure)),
+                Ok(engine) => {
+                    let (queue, jobs) = mpsc::channel();
+                    started(Ok((Self { queue: Some(queue), disposal: Disposal::default() }, &engine)));
+                    run(engine, jobs);
+                }
             }
+            return_freed_memory();
         };
         builder.spawn(serve).map(drop)
     }
 
-    /// Queues a call. `settle` is called exactly once, on the engine's thread or, when there is none any more, on this one.
+    /// Queues a call. `settle` is called exactly once, on the engine's thread or, when there is none any more, on this
+    /// one.
     pub fn submit<T: 'static>(
         &self,
         place: &'static str,
@@ -73,28 +67,18 @@ impl<S: 'static> EngineThread<S> {
         settle: impl FnOnce(Outcome<T>) + Send + 'static,
     ) {
         let Some(queue) = &self.queue else { return settle(Err(Failure::disposed(place))) };
-        let disposal = Disposal(Arc::clone(&self.control));
-        self.control.pending.fetch_add(1, Ordering::SeqCst);
-        let job: Job<S> = Box::new(move |state| {
-            let outcome = call(place, state, &disposal, work);
-            // Before the answer is out, so that whoever has every answer finds the engine idle.
-            disposal.0.pending.fetch_sub(1, Ordering::SeqCst);
-            settle(outcome);
-        });
+        let disposal = self.disposal.clone();
+        let job: Job<S> = Box::new(move |state| settle(call(place, state, &disposal, work)));
         if let Err(refused) = queue.send(job) {
             refused.0(&mut Err(Failure::disposed(place)));
         }
     }
 
-    /// Ends the thread and frees the engine: at once, and before this returns, when nothing is running; else as soon as the
-    /// running call ends. Queued calls fail with `DISPOSED`. A second call does nothing.
+    /// Ends the thread, which frees the engine as soon as the running call ends. Queued calls fail with `DISPOSED`. This does
+    /// not wait: giving gigabytes back takes longer than an event loop should stand still.
     pub fn dispose(&mut self) {
-        self.control.disposed.store(true, Ordering::Relaxed);
-        let idle = self.control.pending.load(Ordering::SeqCst) == 0;
-        if self.queue.take().is_some() && idle {
-            // Nothing is ever sent: this waits for the other end to be dropped.
-            let _ = self.ended.recv();
-        }
+        self.disposal.0.store(true, Ordering::Relaxed);
+        self.queue = None;
     }
 }
 
@@ -181,13 +165,22 @@ mod tests {
     }
 
     #[test]
-    fn dispose_frees_before_it_returns_when_idle() {
+    fn dispose_frees_the_engine_and_later_calls_fail() {
         let (mut thread, freed) = start();
         assert_eq!(ask(&thread, |probe, _| Ok(probe.value)).recv().unwrap(), Ok(5));
         thread.dispose();
-        assert_eq!(freed.try_recv(), Err(mpsc::TryRecvError::Disconnected));
+        assert!(freed.recv().is_err(), "the engine is freed");
         assert_eq!(ask(&thread, |probe, _| Ok(probe.value)).recv().unwrap().unwrap_err().code, "DISPOSED");
         thread.dispose();
+    }
+
+    #[test]
+    fn a_dropped_handle_lets_queued_calls_finish() {
+        let (thread, freed) = start();
+        let answer = ask(&thread, |probe, _| Ok(probe.value));
+        drop(thread);
+        assert_eq!(answer.recv().unwrap(), Ok(5));
+        assert!(freed.recv().is_err());
     }
 
     #[test]

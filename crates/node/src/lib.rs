@@ -15,6 +15,7 @@ mod device;
 mod engine_thread;
 mod error;
 mod generate;
+mod heap;
 mod model;
 mod session;
 mod system_info;

@@ -10,12 +10,10 @@ const binding = join(import.meta.dirname, "../binding/index.cjs");
 /** Opens the tiny model and a session as plain JavaScript, for processes and threads that know no TypeScript. */
 const prelude = `
   const native = require(${JSON.stringify(binding)});
-  const open = async () => {
-    const model = await native.openModel(${JSON.stringify(tinyModel)});
-    return model.createSession({
-      device: "cpu", threads: 1, gradientCheckpointing: false, seed: 0, optimizer: ${JSON.stringify(fullSession.optimizer)},
-    });
-  };
+  const model = native.openModel(${JSON.stringify(tinyModel)});
+  const open = async () => (await model).createSession({
+    device: "cpu", threads: 1, gradientCheckpointing: false, seed: 0, optimizer: ${JSON.stringify(fullSession.optimizer)},
+  });
   const row = Int32Array.of(1, 2, 3, 4);
   const evaluate = (session) => session.evaluate(row, row, Int32Array.of(0, 1, 2, 3), Int32Array.of(0, 4));
 `;
@@ -34,6 +32,25 @@ describe("a process", () => {
       setTimeout(() => { console.log("bye"); process.exit(0); }, 5);
     })`);
     expect(stdout.trim()).toBe("bye");
+  });
+
+  // Memory is read where the system lists it as a file.
+  test.runIf(process.platform === "linux")("gives the memory of disposed sessions back", async () => {
+    const { stdout } = await run(`(async () => {
+      const anonymous = () => Number(/RssAnon:\\s+(\\d+)/.exec(require("fs").readFileSync("/proc/self/status", "utf8"))[1]);
+      const cycles = async (count) => {
+        for (let n = 0; n < count; n++) {
+          const session = await open();
+          await evaluate(session);
+          session.dispose();
+        }
+        await new Promise((wake) => setTimeout(wake, 50));
+        return anonymous();
+      };
+      const before = await cycles(50);
+      console.log((await cycles(200)) - before);
+    })()`);
+    expect(Number(stdout), "KiB grown over 200 sessions").toBeLessThan(5 * 1024);
   });
 
   // Threads are counted where the system lists them as files.
