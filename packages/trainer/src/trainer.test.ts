@@ -9,6 +9,7 @@ import {
   type TrainSession,
 } from "@tunesmith/core";
 import { expect, onTestFinished, test } from "vitest";
+import { digestFile } from "./file-ops.ts";
 import { readRunConfig, SFTTrainer, type SFTTrainerOptions } from "./index.ts";
 import { type FakeOptions, fakeModel } from "./testing/fake-session.ts";
 import { ofType, record } from "./testing/record.ts";
@@ -261,7 +262,7 @@ test("early stopping fires at the exact evaluation, and the best weights are kep
   ]);
   const result = ofType(events, "done")[0]?.result;
   expect(result).toMatchObject({ stoppedBy: "early_stopping", globalStep: 10, evalAfter: { evalLoss: 4 } });
-  const bytes = (folder: string) => readFile(join(outputDir, folder, "adapter_model.safetensors"));
+  const bytes = (folder: string) => digestFile(join(outputDir, folder, "adapter_model.safetensors"));
   expect(await bytes("adapter")).toEqual(await bytes("checkpoint-4"));
 });
 

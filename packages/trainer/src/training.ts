@@ -93,6 +93,8 @@ export class Training {
     this.#begun = performance.now();
     for (const message of warnings) await this.#warn(message);
     await this.#behindStep(plan.at(state.global_step));
+    // A stop may have come between a checkpoint and the deletion of the one it replaces.
+    await this.#rotate();
   }
 
   async #steps(): Promise<void> {
@@ -308,8 +310,13 @@ export class Training {
     };
     const path = await writeCheckpoint(folder.path, state, data, (dir) => session.saveCheckpoint(dir));
     this.#savedStep = step;
-    await rotateCheckpoints(folder.path, args.saveTotalLimit, args.loadBestModelAtEnd ? state.best.bestStep : null);
+    await this.#rotate();
     await this.#emit({ type: "checkpoint", step, path });
+  }
+
+  async #rotate(): Promise<void> {
+    const { args, folder, state } = this.#setup;
+    await rotateCheckpoints(folder.path, args.saveTotalLimit, args.loadBestModelAtEnd ? state.best.bestStep : null);
   }
 
   #stopsEarly(): boolean {
