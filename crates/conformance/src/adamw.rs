@@ -47,7 +47,9 @@ pub fn suite<B: Backend>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -
             })
             .collect();
         stage.backend.adamw(&step, &mut tensors)?;
-        wants.iter_mut().for_each(|want| reference::adamw(&step, want));
+        for want in &mut wants {
+            reference::adamw(&step, want);
+        }
         for ([parameter, _, first, second], want) in states.iter().zip(&wants) {
             let name = format!("adamw step {} of {}", step.step, want.parameter.len());
             record.compare(format!("{name} parameter"), &stage.read(parameter)?, &want.parameter, 1e-6);

@@ -14,8 +14,7 @@ pub fn suite<B: Backend>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -
     let mut inputs = Inputs::new(seed);
     for v in [1, 15, 16, 17, 512, 49152] {
         let m = 5;
-        let mut logits = inputs.normal(m * v);
-        logits.iter_mut().for_each(|z| *z *= 4.0);
+        let mut logits: Vec<_> = inputs.normal(m * v).iter().map(|z| 4.0 * z).collect();
         let mut labels = inputs.integers(m, v);
         labels[1] = IGNORE_INDEX;
         // The last row's label is its largest logit, with an equal one behind it.

@@ -86,7 +86,9 @@ impl Record {
     /// Notes an error that the caller has measured itself; `got` goes into the digest.
     pub fn measured(&mut self, name: impl fmt::Display, error: f64, tolerance: f64, got: &[f32]) {
         let mut hasher = DefaultHasher::new();
-        got.iter().for_each(|x| x.to_bits().hash(&mut hasher));
+        for x in got {
+            x.to_bits().hash(&mut hasher);
+        }
         self.cases.push(Case { name: name.to_string(), error, tolerance, digest: hasher.finish() });
     }
 

@@ -31,3 +31,24 @@ fn an_instruction_set_that_is_not_there_is_refused() {
         assert!(Cpu::with_isa(1, isa).is_err());
     }
 }
+
+/// Runs itself again with the variable set, which a process must not change while it has threads.
+#[test]
+fn the_environment_names_the_instruction_set() {
+    const VARIABLE: &str = "TUNESMITH_CPU_ISA";
+    if let Ok(name) = std::env::var(VARIABLE) {
+        match Cpu::new(1) {
+            Ok(cpu) => assert_eq!(cpu.isa().name(), name),
+            Err(error) => assert!(error.message.contains(&name), "{error}"),
+        }
+        assert_eq!(name == "abacus", Cpu::new(1).is_err());
+        return;
+    }
+    let program = std::env::current_exe().expect("a test program");
+    for name in Isa::ALL.into_iter().filter(|isa| isa.available()).map(Isa::name).chain(["abacus"]) {
+        let mut again = std::process::Command::new(&program);
+        again.args(["--exact", "the_environment_names_the_instruction_set"]).env(VARIABLE, name);
+        let output = again.output().expect("a second run");
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stdout));
+    }
+}
