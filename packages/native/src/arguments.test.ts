@@ -215,6 +215,7 @@ describe("wrong arguments are typed errors", () => {
       (value) => first({ stopTokenIds: value }),
       (value) => value === null || Array.isArray(value),
     );
+    await refused((value) => first({ signal: value }));
     await expect(first({ maxNewTokens: 2 ** 31 })).rejects.toMatchObject({ code: "ARGUMENT_INVALID" });
   });
 });

@@ -1,4 +1,6 @@
+import { InternalError } from "@tunesmith/core";
 import { afterEach, expect, test, vi } from "vitest";
+import { native, nativeAsync } from "./binding.ts";
 
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -17,4 +19,17 @@ test("a binary that does not load is a BinaryMissingError that says what to do",
       cause: expect.anything(),
     }),
   );
+});
+
+test("an error whose code is not ours is an InternalError with the original as its cause", async () => {
+  const odd = Object.assign(new Error("a string was expected"), { code: "StringExpected" });
+  const fail = () => {
+    throw odd;
+  };
+  expect(() => native(fail)).toThrow(InternalError);
+  await expect(nativeAsync(async () => fail())).rejects.toMatchObject({
+    code: "INTERNAL",
+    cause: odd,
+    message: odd.message,
+  });
 });

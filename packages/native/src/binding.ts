@@ -1,3 +1,4 @@
+// Loads the native binary and turns its errors into typed ones.
 import { createRequire } from "node:module";
 import { BinaryMissingError, errorFromCode } from "@tunesmith/core";
 import type * as Native from "../binding/index.d.cts";

@@ -1,3 +1,4 @@
+// Checks of arguments that come from JavaScript, where types are only promises.
 import { ArgumentError } from "@tunesmith/core";
 
 /** Throws the error of an argument that breaks its contract. */

@@ -1,3 +1,4 @@
+// Generation as an async iterable over the binding's callback.
 import { AbortError, type GenerateOptions, type TokenEvent } from "@tunesmith/core";
 import { type Native, native, nativeAsync } from "./binding.ts";
 import { array, integer, number, object, refuse, seed, typedArray } from "./check.ts";
@@ -18,6 +19,8 @@ export async function* generate(
   const { signal } = object("generate.options", options);
   const { ids, starts } = joined(options.prompts);
   const sampling = samplingOptions(options, eosTokenIds);
+  if (signal !== undefined && typeof signal?.addEventListener !== "function")
+    refuse("generate.signal", "an AbortSignal", signal);
   if (signal?.aborted) throw aborted(signal);
   const arrived = new Arrivals();
   const cancellation = native((library) => new library.Cancellation());

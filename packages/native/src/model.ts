@@ -1,3 +1,4 @@
+// A model that is known but not in memory, over the binding.
 import type { LanguageModel, ModelInfo, SessionOptions, Tokenizer, TrainSession } from "@tunesmith/core";
 import { type Native, native, nativeAsync } from "./binding.ts";
 import { integer, object, path, refuse } from "./check.ts";

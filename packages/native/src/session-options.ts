@@ -1,3 +1,4 @@
+// The options of a session, checked and in the form the binding takes.
 import type { LoraOptions, OptimizerOptions, SessionOptions } from "@tunesmith/core";
 import type { Native } from "./binding.ts";
 import { array, boolean, integer, number, object, path, refuse, seed, string } from "./check.ts";

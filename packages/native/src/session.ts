@@ -1,3 +1,4 @@
+// Door B over the binding.
 import type {
   Batch,
   GenerateOptions,

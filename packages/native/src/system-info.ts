@@ -1,3 +1,4 @@
+// Facts about this build on this machine.
 import { availableParallelism, totalmem } from "node:os";
 import { native } from "./binding.ts";
 

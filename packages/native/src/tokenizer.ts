@@ -1,3 +1,4 @@
+// Door A over the binding.
 import {
   ArgumentError,
   type Conversation,

@@ -1,3 +1,4 @@
+// A tiny model, options and batches for the tests of this package.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
