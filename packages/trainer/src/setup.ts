@@ -1,4 +1,4 @@
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import {
   CheckpointError,
   type LanguageModel,
@@ -97,7 +97,13 @@ export async function setUp(inputs: TrainingInputs, resume: boolean | string, si
     checkpoint === null ? null : { metrics: state.metrics_bytes, samples: state.samples_bytes },
   );
   try {
-    await folder.writeConfig(model.info.path, pathOf(inputs.trainDataset), pathOf(inputs.evalDataset), args, peft);
+    await folder.writeConfig(
+      resolve(model.info.path),
+      pathOf(inputs.trainDataset),
+      pathOf(inputs.evalDataset),
+      args,
+      peft,
+    );
     signal.throwIfAborted();
     const session = await openSession(model, args, peft, checkpoint);
     try {
@@ -276,6 +282,7 @@ function dataWarnings({ report }: PreparedData): string[] {
   return warnings;
 }
 
+/** Absolute, so that a run can be continued from any folder; null for rows given in memory. */
 function pathOf(source: DatasetSource | null): string | null {
-  return typeof source === "string" ? source : null;
+  return typeof source === "string" ? resolve(source) : null;
 }

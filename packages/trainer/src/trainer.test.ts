@@ -1,5 +1,5 @@
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, relative, resolve } from "node:path";
 import {
   CallbackError,
   DataError,
@@ -144,11 +144,11 @@ test("the resolved configuration alone gives the same run", async () => {
   const { trainer: first, outputDir } = await trainer(
     args,
     {},
-    { trainDataset: data, evalDataset: evalData, peftConfig: { r: 4 } },
+    { trainDataset: relative(process.cwd(), data), evalDataset: evalData, peftConfig: { r: 4 } },
   );
   const result = await first.train();
   const config = await readRunConfig(outputDir);
-  expect(config).toMatchObject({ model: "fake-model", data, evalData, peftConfig: { r: 4, loraAlpha: 16 } });
+  expect(config).toMatchObject({ model: resolve("fake-model"), data, evalData, peftConfig: { r: 4, loraAlpha: 16 } });
   expect(config.args).toMatchObject({ outputDir, maxSteps: 5, warmupSteps: 0.2, seed: 3407 });
   const again = new SFTTrainer({
     model: fakeModel(),
