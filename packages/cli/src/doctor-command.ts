@@ -1,4 +1,5 @@
-import { mkdir, statfs } from "node:fs/promises";
+import { constants } from "node:fs";
+import { access, stat, statfs } from "node:fs/promises";
 import { arch, cpus, freemem, platform, release, totalmem } from "node:os";
 import { dirname } from "node:path";
 import { type HubSettings, hubSettings, systemInfo } from "@tunesmith/sdk";
@@ -89,20 +90,31 @@ function memory(): Finding {
     : { name: "memory", state: "note", found, fix };
 }
 
-/** Free space of the disk that a folder is or will be on. */
+/** Free space of the disk that a folder is or will be on, and whether it may be written. Makes nothing. */
 export async function disk(name: string, folder: string): Promise<Finding> {
+  const isCache = name === "cache";
   try {
-    await mkdir(folder, { recursive: true });
-    const { bavail, bsize } = await statfs(folder);
+    const existing = await nearestFolder(folder);
+    await access(existing, constants.W_OK);
+    const { bavail, bsize } = await statfs(existing);
     const found = `${bytes(bavail * bsize)} free in ${folder}`;
-    const fix =
-      name === "cache"
-        ? "free some space, or set HF_HOME to a larger disk"
-        : "free some space, or choose another --output-dir";
-    return bavail * bsize >= littleDisk ? { name, state: "ok", found } : { name, state: "note", found, fix };
+    if (bavail * bsize >= littleDisk) return { name, state: "ok", found };
+    const fix = isCache ? "set HF_HOME to a larger disk" : "choose another --output-dir";
+    return { name, state: "note", found, fix: `free some space, or ${fix}` };
   } catch (error) {
-    const fix = name === "cache" ? "set HF_HOME to a folder that you may write" : `make ${dirname(folder)} writable`;
+    const fix = isCache
+      ? "set HF_HOME to a folder that you may write"
+      : "go to a folder that you may write, or give --output-dir";
     return { name, state: "bad", found: (error as Error).message, fix };
+  }
+}
+
+/** The folder itself, or what of its path is there already. */
+async function nearestFolder(folder: string): Promise<string> {
+  for (let path = folder; ; path = dirname(path)) {
+    const found = await stat(path).catch(() => null);
+    if (found !== null && !found.isDirectory()) throw new Error(`${path} is a file`);
+    if (found !== null) return path;
   }
 }
 

@@ -1,0 +1,195 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import { fileURLToPath } from "node:url";
+import { stripVTControlCharacters } from "node:util";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { reportFailure } from "./failure.ts";
+import { normaliseFlags } from "./flags.ts";
+import { buildProgram, knownFlags } from "./program.ts";
+
+const root = fileURLToPath(new URL("../../..", import.meta.url));
+const model = join(root, "test/fixtures/models/llama");
+
+describe("commands", () => {
+  let folder: string;
+  let data: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), "tunesmith-cli-"));
+    data = join(folder, "rows.jsonl");
+    const rows = Array.from({ length: 12 }, (_, i) => ({
+      messages: [
+        { role: "user", content: `row ${i}` },
+        { role: "assistant", content: "well done" },
+      ],
+    }));
+    await writeFile(data, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  /** Runs a command line in this process. */
+  const tunesmith = async (argv: string[], typed = "") => {
+    const written = { out: "", err: "" };
+    const stream = (name: "out" | "err") => ({
+      write: (text: string) => {
+        written[name] += text;
+      },
+    });
+    const input = new PassThrough();
+    input.end(typed);
+    let code = 0;
+    const program = buildProgram({ out: stream("out"), err: stream("err") }, input, (exit) => {
+      code = exit;
+    });
+    try {
+      await program.parseAsync(normaliseFlags(argv, knownFlags(program)), { from: "user" });
+    } catch (error) {
+      code = reportFailure(error, stream("err"));
+    }
+    return { code, out: stripVTControlCharacters(written.out), err: stripVTControlCharacters(written.err) };
+  };
+  const train = (...more: string[]) =>
+    tunesmith([
+      "train",
+      "--model",
+      model,
+      "--data",
+      data,
+      "--output-dir",
+      join(folder, "run"),
+      "--max-steps",
+      "2",
+      ...more,
+    ]);
+
+  it("trains, and talks to the result", async () => {
+    const { code, out } = await train("--eval-data", data, "--eval_on_start");
+    expect(code).toBe(0);
+    expect(out).toMatch(/^tunesmith \d.*cpu/u);
+    expect(out).toMatch(/step 2\/2 .*\n(.*\n)*done {3}2 steps(.*\n)*eval {3}loss \S+ before → \S+ after\n/u);
+    const files = [
+      "adapter",
+      "checkpoint-2",
+      "config.resolved.yaml",
+      "env.json",
+      "metrics.jsonl",
+      "report.json",
+      "samples.jsonl",
+    ];
+    expect((await readdir(join(folder, "run"))).sort()).toEqual(files);
+    const once = await tunesmith(["chat", join(folder, "run"), "--prompt", "row 1", "--max-new-tokens", "4"]);
+    expect([once.code, once.err]).toEqual([0, ""]);
+    const same = ["--model", model, "--adapter", join(folder, "run", "adapter")];
+    const talk = await tunesmith(
+      ["chat", same[1] as string, "--adapter", same[3] as string, "--max-new-tokens", "4"],
+      "row 1\n/reset\nrow 1\n",
+    );
+    // The first line says what runs; then the same answer twice, since the conversation began anew.
+    expect(talk.out.split("\n").slice(1).join("\n")).toBe(once.out.repeat(2));
+  });
+
+  it("writes one event per line with --json, and nothing else on standard output", async () => {
+    const { out, err } = await train("--json", "--max-length", "64");
+    const events = out
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line).type);
+    expect(events).toEqual(["prepared", "step", "log", "step", "log", "checkpoint", "done"]);
+    expect(err).toContain("tunesmith");
+  });
+
+  it("takes options from a file, flags first", async () => {
+    const config = join(folder, "train.yaml");
+    await writeFile(
+      config,
+      `model: ${model}\ndata: ${data}\nlearning_rate: 0.5\nr: 4\noutput_dir: ${join(folder, "elsewhere")}\nmax_steps: 1\n`,
+    );
+    const { code } = await tunesmith(["train", "--config", config, "--learning-rate", "0.25"]);
+    expect(code).toBe(0);
+    expect(parse(await readFile(join(folder, "elsewhere", "config.resolved.yaml"), "utf8"))).toMatchObject({
+      learningRate: 0.25,
+      r: 4,
+      maxSteps: 1,
+    });
+  });
+
+  it("checks everything and makes nothing with --dry-run", async () => {
+    const { code, out } = await train("--dry-run", "--r", "4");
+    expect(code).toBe(0);
+    const shown = parse(out.split("\n").slice(1).join("\n"));
+    expect(shown).toMatchObject({
+      options: { r: 4, maxSteps: 2 },
+      model: { modelType: "llama" },
+      data: { rows: 12, kept: 12 },
+    });
+    expect(await readdir(folder)).toEqual(["rows.jsonl"]);
+  });
+
+  it.each([
+    [["train"], 2, /--model/u],
+    [["train", "--model", "m", "--data", "d", "--device", "gpu"], 2, /--device/u],
+    [["train", "--model", "m", "--data", "d", "--threads", "0"], 2, /--threads/u],
+    [["train", "--no-such"], 2, /unknown option/u],
+    [["trian"], 2, /Did you mean train/u],
+    [["train", "--model", "./missing", "--data", "d"], 1, /missing.*check the spelling/u],
+    [["train", "--model", model, "--data", "./missing.jsonl"], 1, /missing\.jsonl/u],
+    [["resume", "./missing"], 1, /run folder/u],
+    [["chat", model, "--temperature", "hot"], 2, /temperature/u],
+  ])("refuses %j", async (argv, code, message) => {
+    const result = await tunesmith(argv);
+    expect([result.code, result.err]).toEqual([code, expect.stringMatching(message)]);
+  });
+
+  it("exits with 3 for data that cannot be trained on, and makes no run folder", async () => {
+    await writeFile(data, '{"messages":[{"role":"user","content":"alone"}]}\n');
+    const { code, err } = await train();
+    expect([code, err]).toEqual([3, expect.stringContaining("rows.jsonl:1")]);
+    expect(await readdir(folder)).toEqual(["rows.jsonl"]);
+  });
+
+  it("says how to go on when a run has no result yet", async () => {
+    await train();
+    await rm(join(folder, "run", "adapter"), { recursive: true });
+    expect((await tunesmith(["chat", join(folder, "run"), "--prompt", "x"])).err).toContain("tunesmith resume");
+  });
+
+  it("saves at a signal, says how to go on, and goes on from there", { timeout: 120_000 }, async () => {
+    const run = join(folder, "run");
+    const argv = ["train", "--model", model, "--data", data, "--output-dir", run, "--max-steps", "100000", "--json"];
+    const first = await interrupted(argv, "SIGINT");
+    expect([first.code, first.err]).toEqual([130, expect.stringContaining(`tunesmith resume ${run}`)]);
+    const saved = (await readdir(run)).filter((name) => name.startsWith("checkpoint-"));
+    expect(saved).toHaveLength(1);
+    const second = await interrupted(["resume", run, "--json"], "SIGTERM");
+    expect(second.code).toBe(143);
+    expect(`checkpoint-${JSON.parse(second.out.split("\n")[0] as string).step}`).toBe(saved[0]);
+  });
+
+  /** Runs a command line in a process of its own and sends a signal after its first step. */
+  async function interrupted(argv: string[], signal: "SIGINT" | "SIGTERM") {
+    const main = join(root, "packages/cli/src/main.ts");
+    const code = `import(${JSON.stringify(main)}).then(({ main }) => main(${JSON.stringify(argv)}))`;
+    const child = spawn(process.execPath, ["--import", "tsx", "--eval", code], {
+      cwd: root,
+      env: { ...process.env, TSX_TSCONFIG_PATH: join(root, "tsconfig.json") },
+    });
+    const written = { out: "", err: "" };
+    let sent = false;
+    child.stdout.on("data", (bytes: Buffer) => {
+      written.out += bytes;
+      if (!sent && written.out.includes('"type":"step"')) {
+        sent = true;
+        child.kill(signal);
+      }
+    });
+    child.stderr.on("data", (bytes: Buffer) => {
+      written.err += bytes;
+    });
+    const [exit] = await once(child, "close");
+    return { code: exit, ...written };
+  }
+});
