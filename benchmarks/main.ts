@@ -18,6 +18,7 @@ const { values, positionals } = parseArgs({
     batch: { type: "string", default: "4,1" },
     dtype: { type: "string", default: "float32" },
     op: { type: "string", default: "" },
+    model: { type: "string", default: "smollm2-135m" },
     threads: { type: "string", default: "0" },
   },
 });
@@ -25,19 +26,31 @@ const { values, positionals } = parseArgs({
 /** One JSON line per op and shape, from the Rust side. */
 async function kernels(): Promise<Record<string, unknown>> {
   const { hostTriple } = (await import("../scripts/lib/shell.mjs")) as { hostTriple: () => string };
-  const cargo = ["run", "--quiet", "--release", "--locked", "--target", hostTriple(), "-p", "tunesmith-benchmarks", "--bin", "kernels", "--"];
-  const only = values.op === "" ? [] : ["--op", values.op];
-  const argv = [...cargo, "--threads", values.threads, ...only, resolve(import.meta.dirname, "shapes.json")];
-  const { status, stdout } = spawnSync("cargo", argv, { cwd: repository, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+  const cargo = ["run", "--quiet", "--release", "--locked", "--target", hostTriple(), "-p", "tunesmith-kernels", "--"];
+  const only = values.op === "" ? [] : [values.op];
+  const argv = [...cargo, ...only, "--model", values.model, "--threads", values.threads, "--json"];
+  const { status, stdout } = spawnSync("cargo", argv, {
+    cwd: repository,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   if (status !== 0) throw new Error(`[kernels] expected the benchmark to succeed, got exit ${status}`);
   process.stdout.write(stdout);
-  const results = stdout.trim().split("\n").map((line) => JSON.parse(line) as unknown);
+  const results = stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as unknown);
   return { benchmark: "kernels", machine: machine(), results };
 }
 
 const numbers = (list: string) => list.split(",").map(Number);
 const benchmarks: Readonly<Record<string, () => Promise<Record<string, unknown>>>> = {
-  "cpu-sft": () => cpuSft({ steps: Number(values.steps), batches: numbers(values.batch), dtypes: values.dtype.split(",") as Spec["dtype"][] }),
+  "cpu-sft": () =>
+    cpuSft({
+      steps: Number(values.steps),
+      batches: numbers(values.batch),
+      dtypes: values.dtype.split(",") as Spec["dtype"][],
+    }),
   kernels,
   limits,
 };

@@ -7,13 +7,15 @@ import { fileURLToPath } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const clone = resolve(here, "../..");
-const folder = process.env.TUNESMITH_PEER_ENV;
+const folder = process.env.TUNESMITH_PEER_ENV ?? "";
 
+/** @param {string} message @returns {never} */
 function fail(message) {
   process.stderr.write(`[setup-peers] ${message}\n`);
   process.exit(1);
 }
 
+/** @param {string} command @param {string[]} args */
 function run(command, args) {
   const { status, error } = spawnSync(command, args, { stdio: "inherit" });
   if (status !== 0) fail(`expected \`${[command, ...args].join(" ")}\` to succeed, got ${error ?? `exit ${status}`}`);
@@ -27,4 +29,7 @@ if (!relative(clone, resolve(folder)).startsWith("..")) {
 const python = join(resolve(folder), process.platform === "win32" ? "Scripts/python.exe" : "bin/python");
 if (!existsSync(python)) run("python3", ["-m", "venv", resolve(folder)]);
 run(python, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", join(here, "requirements.txt")]);
-run(python, ["-c", "import gguf, peft, torch, transformers; from trl import SFTTrainer; print('peers ready: torch', torch.__version__)"]);
+run(python, [
+  "-c",
+  "import gguf, peft, torch, transformers; from trl import SFTTrainer; print('peers ready: torch', torch.__version__)",
+]);

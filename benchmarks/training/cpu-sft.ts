@@ -38,11 +38,21 @@ interface Figures {
   step_seconds: number[];
 }
 
-export async function cpuSft(options: { steps: number; batches: number[]; dtypes: Spec["dtype"][] }): Promise<Record<string, unknown>> {
+export async function cpuSft(options: {
+  steps: number;
+  batches: number[];
+  dtypes: Spec["dtype"][];
+}): Promise<Record<string, unknown>> {
   const gguf = findSmollm2();
-  if (gguf === null) throw new Error("[cpu-sft] expected SmolLM2-135M-Instruct, got none; run `npm run quickstart` once or set TUNESMITH_SMOLLM2");
-  const fixtures = process.env["TUNESMITH_FIXTURES"];
-  if (fixtures === undefined) throw new Error("[cpu-sft] expected TUNESMITH_FIXTURES to name the folder with data/gsm8k-train.jsonl, got nothing");
+  if (gguf === null)
+    throw new Error(
+      "[cpu-sft] expected SmolLM2-135M-Instruct, got none; run `npm run quickstart` once or set TUNESMITH_SMOLLM2",
+    );
+  const fixtures = process.env.TUNESMITH_FIXTURES;
+  if (fixtures === undefined)
+    throw new Error(
+      "[cpu-sft] expected TUNESMITH_FIXTURES to name the folder with data/gsm8k-train.jsonl, got nothing",
+    );
   const work = mkdtempSync(join(tmpdir(), "tunesmith-bench-"));
   try {
     const python = peerPython();
@@ -85,16 +95,18 @@ export async function cpuSft(options: { steps: number; batches: number[]; dtypes
 
 /** The peers' interpreter, or null with a line that says so. */
 function peerPython(): string | null {
-  const folder = process.env["TUNESMITH_PEER_ENV"];
+  const folder = process.env.TUNESMITH_PEER_ENV;
   const python = folder === undefined ? null : join(folder, "bin/python");
   if (python !== null && existsSync(python)) return python;
-  console.log("skipped: PyTorch + PEFT (TUNESMITH_PEER_ENV names no environment; node benchmarks/peers/setup-peers.mjs makes one)");
+  console.log(
+    "skipped: PyTorch + PEFT (TUNESMITH_PEER_ENV names no environment; node benchmarks/peers/setup-peers.mjs makes one)",
+  );
   return null;
 }
 
 /** The same weights as a Hugging Face folder, which is what the peer reads. */
 function convert(python: string, gguf: string, work: string): string {
-  const folder = join(process.env["TUNESMITH_PEER_ENV"] as string, "smollm2-135m-hf");
+  const folder = join(process.env.TUNESMITH_PEER_ENV as string, "smollm2-135m-hf");
   if (existsSync(join(folder, "model.safetensors")) && readdirSync(folder).includes("tokenizer.json")) return folder;
   const partial = join(work, "hf");
   const { status } = spawnSync(python, [resolve(here, "../peers/gguf_to_hf.py"), gguf, partial], { stdio: "inherit" });
@@ -118,11 +130,22 @@ async function startingAdapter(model: string, folder: string): Promise<string> {
 async function compare(spec: Spec, steps: number, python: string | null, work: string): Promise<Comparison> {
   const file = join(work, "spec.json");
   writeFileSync(file, JSON.stringify(spec));
-  const ours = await Side.start("tunesmith", process.execPath, ["--import", "tsx", join(here, "tunesmith-sft.ts"), file]);
-  const peer = python === null ? null : await Side.start("torch", python, [resolve(here, "../peers/torch_sft.py"), file, "--stdin"]);
-  const difference = peer === null ? null : Math.abs((ours.steps[0] as StepLine).loss / (peer.steps[0] as StepLine).loss - 1);
+  const ours = await Side.start("tunesmith", process.execPath, [
+    "--import",
+    "tsx",
+    join(here, "tunesmith-sft.ts"),
+    file,
+  ]);
+  const peer =
+    python === null
+      ? null
+      : await Side.start("torch", python, [resolve(here, "../peers/torch_sft.py"), file, "--stdin"]);
+  const difference =
+    peer === null ? null : Math.abs((ours.steps[0] as StepLine).loss / (peer.steps[0] as StepLine).loss - 1);
   if (difference !== null && !(difference <= lossTolerance[spec.dtype])) {
-    throw new Error(`[cpu-sft] expected equal first losses, got ${ours.steps[0]?.loss} and ${peer?.steps[0]?.loss}; the two sides do not compute the same`);
+    throw new Error(
+      `[cpu-sft] expected equal first losses, got ${ours.steps[0]?.loss} and ${peer?.steps[0]?.loss}; the two sides do not compute the same`,
+    );
   }
   for (let step = 0; step < steps; step += 1) {
     await ours.step();
@@ -157,7 +180,10 @@ function figures(side: Side): Figures {
 }
 
 function show({ batch, peer_dtype: dtype, peer_attention: attention, tunesmith, peer, ratio }: Comparison): void {
-  const line = (name: string, { tokens_per_second: rate, tokens_per_second_best: best, peak_bytes: peak, first_step_seconds: first }: Figures) =>
+  const line = (
+    name: string,
+    { tokens_per_second: rate, tokens_per_second_best: best, peak_bytes: peak, first_step_seconds: first }: Figures,
+  ) =>
     `${name.padEnd(28)} batch ${batch}  ${rate.toFixed(0).padStart(5)} tokens/s (best ${best.toFixed(0)})  peak ${(peak / 2 ** 30).toFixed(2)} GiB  first step ${first.toFixed(1)} s`;
   console.log(line("tunesmith float32", tunesmith));
   if (peer !== null) console.log(`${line(`torch ${dtype} ${attention}`, peer)}  ratio ${ratio?.toFixed(2)}`);

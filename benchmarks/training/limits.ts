@@ -25,14 +25,18 @@ interface Limit {
 export async function limits(): Promise<Record<string, unknown>> {
   const results: Limit[] = [await firstLine(), await eventLoop()];
   for (const { name, value, unit, limit } of results) {
-    console.log(`${name.padEnd(48)} ${value.toFixed(1).padStart(8)} ${unit}  (limit ${limit}) ${value <= limit ? "held" : "NOT HELD"}`);
+    console.log(
+      `${name.padEnd(48)} ${value.toFixed(1).padStart(8)} ${unit}  (limit ${limit}) ${value <= limit ? "held" : "NOT HELD"}`,
+    );
   }
   return { benchmark: "limits", machine: machine(), results };
 }
 
 function smallModel(): string {
   const models = join(repository, "test/fixtures/models");
-  const [name] = readdirSync(models).filter((entry) => JSON.parse(readFileSync(join(models, entry, "config.json"), "utf8")).model_type === "llama");
+  const [name] = readdirSync(models).filter(
+    (entry) => JSON.parse(readFileSync(join(models, entry, "config.json"), "utf8")).model_type === "llama",
+  );
   return join(models, name ?? "");
 }
 
@@ -55,7 +59,12 @@ async function eventLoop(): Promise<Limit> {
   const folder = mkdtempSync(join(tmpdir(), "tunesmith-limits-"));
   try {
     const model = await loadModel(smallModel());
-    const row = { messages: [{ role: "user", content: "one two three" }, { role: "assistant", content: "four five six seven" }] };
+    const row = {
+      messages: [
+        { role: "user", content: "one two three" },
+        { role: "assistant", content: "four five six seven" },
+      ],
+    };
     const args = { outputDir: join(folder, "run"), maxSteps: 200, saveSteps: 50 };
     const delay = monitorEventLoopDelay({ resolution: 1 });
     delay.enable();

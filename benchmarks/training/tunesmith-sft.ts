@@ -24,12 +24,23 @@ const examples: Example[] = spec.rows.map(({ input_ids: ids, labels }, rowId) =>
 }));
 const optimizer = { adamBeta1: 0.9, adamBeta2: 0.999, adamEpsilon: 1e-8, weightDecay: 0 };
 const model = await loadModel(spec.model, spec.threads > 0 ? { threads: spec.threads } : {});
-const session = await model.createSession({ adapter: { path: spec.adapter }, optimizer, gradientCheckpointing: false, seed: 0 });
+const session = await model.createSession({
+  adapter: { path: spec.adapter },
+  optimizer,
+  gradientCheckpointing: false,
+  seed: 0,
+});
 const { tokenBudget } = sftConfigSchema.parse({});
-emit({ event: "start", load_seconds: (performance.now() - started) / 1000, threads: session.info.threads, backend: session.info.backend });
+emit({
+  event: "start",
+  load_seconds: (performance.now() - started) / 1000,
+  threads: session.info.threads,
+  backend: session.info.backend,
+});
 
 let next = 0;
-const take = (): Example[] => Array.from({ length: spec.batch_size }, () => examples[next++ % examples.length] as Example);
+const take = (): Example[] =>
+  Array.from({ length: spec.batch_size }, () => examples[next++ % examples.length] as Example);
 
 async function step(number: number, learningRate: number): Promise<void> {
   const before = performance.now();
@@ -41,9 +52,19 @@ async function step(number: number, learningRate: number): Promise<void> {
     supervised += sums.weightSum.reduce((a, b) => a + b, 0);
   }
   const learningRates = Float64Array.from(session.info.parameterGroups, () => learningRate);
-  const { gradNorm } = await session.update({ learningRates, maxGradNorm: spec.max_grad_norm, denominator: supervised });
+  const { gradNorm } = await session.update({
+    learningRates,
+    maxGradNorm: spec.max_grad_norm,
+    denominator: supervised,
+  });
   const tokens = microBatches.flat().reduce((sum, { length }) => sum + length, 0);
-  emit({ step: number, loss: loss / supervised, grad_norm: gradNorm, seconds: (performance.now() - before) / 1000, useful_tokens: tokens });
+  emit({
+    step: number,
+    loss: loss / supervised,
+    grad_norm: gradNorm,
+    seconds: (performance.now() - before) / 1000,
+    useful_tokens: tokens,
+  });
 }
 
 let number = 0;

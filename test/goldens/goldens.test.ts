@@ -5,7 +5,7 @@ import { findSmollm2 } from "./smollm2-path.ts";
 import { typescriptCases } from "./typescript-cases.ts";
 
 const own = resolve(import.meta.dirname, "../fixtures");
-const large = process.env["TUNESMITH_FIXTURES"];
+const large = process.env.TUNESMITH_FIXTURES;
 
 async function check(root: string): Promise<void> {
   const outcomes: Outcome[] = [];

@@ -15,7 +15,20 @@ const repository = resolve(import.meta.dirname, "../..");
 /** The engine's own runner, built and run by cargo in the folder that the binding is built in. */
 async function* engineCases(root: string): AsyncGenerator<Outcome> {
   const { hostTriple } = (await import("../../scripts/lib/shell.mjs")) as { hostTriple: () => string };
-  const argv = ["run", "--quiet", "--release", "--locked", "--target", hostTriple(), "-p", "tunesmith-conformance", "--bin", "goldens", "--", root];
+  const argv = [
+    "run",
+    "--quiet",
+    "--release",
+    "--locked",
+    "--target",
+    hostTriple(),
+    "-p",
+    "tunesmith-conformance",
+    "--bin",
+    "goldens",
+    "--",
+    root,
+  ];
   const child = spawn("cargo", argv, { cwd: repository, stdio: ["ignore", "pipe", "inherit"] });
   const ended = new Promise<number | null>((done) => child.once("close", done));
   for await (const line of createInterface({ input: child.stdout })) yield JSON.parse(line) as Outcome;
@@ -30,8 +43,11 @@ function show({ case: name, error, tolerance, verdict, note }: Outcome): string 
 }
 
 const [given] = process.argv.slice(2);
-const root = resolve(given ?? process.env["TUNESMITH_FIXTURES"] ?? join(repository, "test/fixtures"));
-if (!existsSync(root)) throw new Error(`[goldens] expected a folder of goldens, got ${root}; give it as an argument or in TUNESMITH_FIXTURES`);
+const root = resolve(given ?? process.env.TUNESMITH_FIXTURES ?? join(repository, "test/fixtures"));
+if (!existsSync(root))
+  throw new Error(
+    `[goldens] expected a folder of goldens, got ${root}; give it as an argument or in TUNESMITH_FIXTURES`,
+  );
 console.log(`${"case".padEnd(56)} ${"error".padStart(8)} ${"allowed".padStart(8)}  verdict`);
 let [passed, failed] = [0, 0];
 for (const source of [engineCases(root), typescriptCases(root, findSmollm2())]) {

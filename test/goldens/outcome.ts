@@ -18,7 +18,13 @@ export function unsupported(name: string, note: string): Outcome {
 }
 
 export function broken(name: string, cause: unknown): Outcome {
-  return { case: name, error: null, tolerance: 0, verdict: "failed", note: cause instanceof Error ? cause.message : String(cause) };
+  return {
+    case: name,
+    error: null,
+    tolerance: 0,
+    verdict: "failed",
+    note: cause instanceof Error ? cause.message : String(cause),
+  };
 }
 
 /** |got − expected| / |expected|; infinite for what is no number. */
@@ -32,7 +38,8 @@ export async function attempt(name: string, run: () => Promise<Outcome[]>): Prom
   try {
     return await run();
   } catch (error) {
-    if ((error as { code?: unknown }).code === "MODEL_UNSUPPORTED") return [unsupported(name, (error as Error).message)];
+    if ((error as { code?: unknown }).code === "MODEL_UNSUPPORTED")
+      return [unsupported(name, (error as Error).message)];
     return [broken(name, error)];
   }
 }

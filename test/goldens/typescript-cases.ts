@@ -7,7 +7,13 @@ import type { Outcome } from "./outcome.ts";
 
 /** Every golden that goes through the TypeScript packages, one group after the other. */
 export async function* typescriptCases(root: string, smollm2Path: string | null): AsyncGenerator<Outcome> {
-  for (const group of [schedules, chatTemplates, trlSft, (dir: string) => smollm2(dir, smollm2Path), unsupportedFeatures]) {
+  for (const group of [
+    schedules,
+    chatTemplates,
+    trlSft,
+    (dir: string) => smollm2(dir, smollm2Path),
+    unsupportedFeatures,
+  ]) {
     yield* await group(root);
   }
 }

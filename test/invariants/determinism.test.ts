@@ -29,17 +29,27 @@ describe("determinism", () => {
     expect(a.adapter.equals(b.adapter)).toBe(false);
   });
 
-  it.each(["sequential", "random", "staged"])("10 steps, resume, 10 steps equal 20 steps to the byte (%s)", async (trainSamplingStrategy) => {
-    const args = { perDeviceTrainBatchSize: 3, gradientAccumulationSteps: 2, maxSteps: 20, saveSteps: 10, trainSamplingStrategy, simpleMaxLength: 40 };
-    const straight = await trainOnce(model, { ...args, outputDir: join(temporaryFolder(), "run") });
-    const outputDir = join(temporaryFolder(), "run");
-    await stopAfter(10, outputDir, args);
-    const resumed = await trainOnce(model, { ...args, outputDir }, { resume: true });
-    expect(resumed.adapter.equals(straight.adapter)).toBe(true);
-    expect(resumed.result.lossHash).toBe(straight.result.lossHash);
-    const lines = (dir: string) => readFileSync(join(dir, "metrics.jsonl"), "utf8");
-    expect(lines(outputDir)).toBe(lines(straight.result.runDir));
-  });
+  it.each(["sequential", "random", "staged"])(
+    "10 steps, resume, 10 steps equal 20 steps to the byte (%s)",
+    async (trainSamplingStrategy) => {
+      const args = {
+        perDeviceTrainBatchSize: 3,
+        gradientAccumulationSteps: 2,
+        maxSteps: 20,
+        saveSteps: 10,
+        trainSamplingStrategy,
+        simpleMaxLength: 40,
+      };
+      const straight = await trainOnce(model, { ...args, outputDir: join(temporaryFolder(), "run") });
+      const outputDir = join(temporaryFolder(), "run");
+      await stopAfter(10, outputDir, args);
+      const resumed = await trainOnce(model, { ...args, outputDir }, { resume: true });
+      expect(resumed.adapter.equals(straight.adapter)).toBe(true);
+      expect(resumed.result.lossHash).toBe(straight.result.lossHash);
+      const lines = (dir: string) => readFileSync(join(dir, "metrics.jsonl"), "utf8");
+      expect(lines(outputDir)).toBe(lines(straight.result.runDir));
+    },
+  );
 });
 
 /** The first part of a run that is interrupted at a step: it saves and rejects. */
@@ -49,7 +59,12 @@ async function stopAfter(step: number, outputDir: string, args: Record<string, u
   const { conversations } = await import("../support/runs.ts");
   const language = await loadModel(smallModel("llama"));
   const options = { learningRate: 5e-3, ...args, outputDir };
-  const trainer = new SFTTrainer({ model: language, trainDataset: conversations(24) as never, args: options, peftConfig: { r: 4 } });
+  const trainer = new SFTTrainer({
+    model: language,
+    trainDataset: conversations(24) as never,
+    args: options,
+    peftConfig: { r: 4 },
+  });
   const controller = new AbortController();
   const run = trainer.train({ signal: controller.signal });
   const outcome = (async () => {

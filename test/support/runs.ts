@@ -12,7 +12,9 @@ export const fixtures = resolve(import.meta.dirname, "../fixtures");
 /** Folder of a small model of the given family. */
 export function smallModel(modelType: string): string {
   const models = join(fixtures, "models");
-  const found = readdirSync(models).find((name) => JSON.parse(readFileSync(join(models, name, "config.json"), "utf8")).model_type === modelType);
+  const found = readdirSync(models).find(
+    (name) => JSON.parse(readFileSync(join(models, name, "config.json"), "utf8")).model_type === modelType,
+  );
   if (found === undefined) throw new Error(`expected a ${modelType} model below ${models}`);
   return join(models, found);
 }
@@ -27,12 +29,18 @@ export function temporaryFolder(): string {
 /** Conversations of very unequal length, the same on every machine. */
 export function conversations(count: number): { messages: { role: string; content: string }[] }[] {
   const words = ["red", "green", "blue", "seven", "twelve", "north", "river", "stone"];
-  const text = (seed: number, length: number) => Array.from({ length }, (_, n) => words[(seed * 5 + n * 3 + n * n) % words.length]).join(" ");
+  const text = (seed: number, length: number) =>
+    Array.from({ length }, (_, n) => words[(seed * 5 + n * 3 + n * n) % words.length]).join(" ");
   return Array.from({ length: count }, (_, row) => ({
     messages: [
       { role: "user", content: text(row, 1 + ((row * 7) % 11)) },
       { role: "assistant", content: text(row + 1, 1 + ((row * 5) % 13)) },
-      ...(row % 3 === 0 ? [{ role: "user", content: text(row + 2, 2) }, { role: "assistant", content: text(row + 3, 1 + (row % 4)) }] : []),
+      ...(row % 3 === 0
+        ? [
+            { role: "user", content: text(row + 2, 2) },
+            { role: "assistant", content: text(row + 3, 1 + (row % 4)) },
+          ]
+        : []),
     ],
   }));
 }
@@ -49,9 +57,13 @@ export interface Finished {
 export async function trainOnce(
   model: string,
   args: Record<string, unknown>,
-  { threads = 0, rows = conversations(24), resume = false }: { threads?: number; rows?: readonly Record<string, unknown>[]; resume?: boolean } = {},
+  {
+    threads = 0,
+    rows = conversations(24),
+    resume = false,
+  }: { threads?: number; rows?: readonly Record<string, unknown>[]; resume?: boolean } = {},
 ): Promise<Finished> {
-  const outputDir = (args["outputDir"] as string | undefined) ?? join(temporaryFolder(), "run");
+  const outputDir = (args.outputDir as string | undefined) ?? join(temporaryFolder(), "run");
   const language = await loadModel(model, threads === 0 ? {} : { threads });
   const options = { learningRate: 5e-3, trainSamplingStrategy: "sequential", ...args, outputDir };
   const trainer = new SFTTrainer({ model: language, trainDataset: rows as never, args: options, peftConfig: { r: 4 } });

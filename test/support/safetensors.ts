@@ -4,7 +4,10 @@ import { readFileSync } from "node:fs";
 export function readSafetensors(path: string): Map<string, Float32Array> {
   const file = readFileSync(path);
   const headerLength = Number(file.readBigUInt64LE(0));
-  const header = JSON.parse(file.toString("utf8", 8, 8 + headerLength)) as Record<string, { dtype: string; data_offsets: [number, number] }>;
+  const header = JSON.parse(file.toString("utf8", 8, 8 + headerLength)) as Record<
+    string,
+    { dtype: string; data_offsets: [number, number] }
+  >;
   const tensors = new Map<string, Float32Array>();
   for (const [name, entry] of Object.entries(header)) {
     if (name === "__metadata__") continue;

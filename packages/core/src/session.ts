@@ -75,7 +75,11 @@ export interface TrainSession {
    * `learningRates`: one per parameter group. `gradNorm` is the norm before clipping. A gradient that is not finite leaves
    * every weight and moment untouched and gives `applied: false`.
    */
-  update(options: { learningRates: Float64Array; maxGradNorm: number | null; denominator: number }): Promise<{ gradNorm: number; applied: boolean }>;
+  update(options: {
+    learningRates: Float64Array;
+    maxGradNorm: number | null;
+    denominator: number;
+  }): Promise<{ gradNorm: number; applied: boolean }>;
   /** Loss of one packed batch without a gradient. */
   evaluate(batch: Batch): Promise<RowSums>;
   /** Continues prompts, all of them together, with a key-value cache. Leaves the training state untouched. */

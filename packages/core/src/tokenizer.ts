@@ -52,9 +52,15 @@ export interface Tokenizer {
   /** Tokenises prompt + completion + end-of-sequence jointly (TRL's prompt-completion format). */
   encodePairs(pairs: readonly { prompt: string; completion: string }[]): Promise<EncodedPair[]>;
   /** Tokenises plain texts with the special tokens the tokenizer itself adds. */
-  encodeTexts(texts: readonly string[], options?: { /** Appends the end-of-sequence token. Default false. */ appendEos?: boolean }): Promise<Int32Array[]>;
+  encodeTexts(
+    texts: readonly string[],
+    options?: { /** Appends the end-of-sequence token. Default false. */ appendEos?: boolean },
+  ): Promise<Int32Array[]>;
   /** The text of ids. */
-  decode(ids: Int32Array, options?: { /** Leaves special tokens out. Default true. */ skipSpecialTokens?: boolean }): string;
+  decode(
+    ids: Int32Array,
+    options?: { /** Leaves special tokens out. Default true. */ skipSpecialTokens?: boolean },
+  ): string;
   /** The text the chat template gives, for looking at it. */
   render(conversation: Conversation, options?: { addGenerationPrompt?: boolean }): string;
 }

@@ -1,4 +1,13 @@
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Conversation } from "@tunesmith/core";
@@ -6,7 +15,10 @@ import { loadTokenizer } from "@tunesmith/native";
 import { attempt, measured, type Outcome } from "../outcome.ts";
 
 interface RenderedFile {
-  conversations: Record<string, { messages: Conversation["messages"]; tools?: unknown[]; add_generation_prompt?: boolean } & Record<string, unknown>>;
+  conversations: Record<
+    string,
+    { messages: Conversation["messages"]; tools?: unknown[]; add_generation_prompt?: boolean } & Record<string, unknown>
+  >;
   rendered: Record<string, Record<string, { text?: string; error?: string }>>;
 }
 
@@ -21,7 +33,11 @@ export async function chatTemplates(root: string): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
   for (const [template, expected] of Object.entries(rendered)) {
     const name = `trl/chat-templates/${template}`;
-    outcomes.push(...(await attempt(name, async () => [measured(name, await differing(root, dir, template, conversations, expected), 0)])));
+    outcomes.push(
+      ...(await attempt(name, async () => [
+        measured(name, await differing(root, dir, template, conversations, expected), 0),
+      ])),
+    );
   }
   return outcomes;
 }
@@ -39,12 +55,22 @@ async function differing(
     const source = readFileSync(join(dir, `${template}.jinja`), "utf8");
     await tokenizerFolder(root, folder, source);
     // A template that asks for today's date writes another one than on the day of the recording.
-    const comparable = (text: string | undefined) => (source.includes("strftime_now") ? text?.replaceAll(/\d/gu, "0") : text);
+    const comparable = (text: string | undefined) =>
+      source.includes("strftime_now") ? text?.replaceAll(/\d/gu, "0") : text;
     const tokenizer = await loadTokenizer(folder);
     let wrong = 0;
     for (const [name, reference] of Object.entries(expected)) {
-      const { messages, tools, add_generation_prompt: addGenerationPrompt, ...rest } = conversations[name] ?? { messages: [] };
-      const conversation: Conversation = { messages, chatTemplateKwargs: { ...variables, ...rest }, ...(tools === undefined ? {} : { tools }) };
+      const {
+        messages,
+        tools,
+        add_generation_prompt: addGenerationPrompt,
+        ...rest
+      } = conversations[name] ?? { messages: [] };
+      const conversation: Conversation = {
+        messages,
+        chatTemplateKwargs: { ...variables, ...rest },
+        ...(tools === undefined ? {} : { tools }),
+      };
       let text: string | undefined;
       try {
         text = tokenizer.render(conversation, { addGenerationPrompt: addGenerationPrompt ?? false });

@@ -20,7 +20,8 @@ export async function schedules(root: string): Promise<Outcome[]> {
   const types = sftConfigSchema.shape.lrSchedulerType.def.innerType.options as readonly string[];
   return (JSON.parse(readFileSync(path, "utf8")) as Case[]).map((entry, index) => {
     const name = `misc/schedules/${index}-${entry.lr_scheduler_type}`;
-    if (!types.includes(entry.lr_scheduler_type) || Object.keys(entry.kwargs).length > 0) return unsupported(name, "schedule");
+    if (!types.includes(entry.lr_scheduler_type) || Object.keys(entry.kwargs).length > 0)
+      return unsupported(name, "schedule");
     const schedule: Schedule = {
       type: entry.lr_scheduler_type as Schedule["type"],
       learningRate: entry.learning_rate,

@@ -10,7 +10,13 @@ import { attempt, measured, type Outcome, relative, unsupported } from "../outco
 
 interface Goldens {
   tokenization: { text: string; ids: number[] }[];
-  rows: { messages: Message[]; input_ids: number[]; prompt_tokens: number; loss_response_only: number; loss_all: number }[];
+  rows: {
+    messages: Message[];
+    input_ids: number[];
+    prompt_tokens: number;
+    loss_response_only: number;
+    loss_all: number;
+  }[];
   generations: { prompt: string; prompt_ids: number[]; output_ids: number[] }[];
 }
 
@@ -36,7 +42,9 @@ export async function smollm2(root: string, path: string | null): Promise<Outcom
   if (path === null) return [unsupported(name, "the model is not on this machine; npm run quickstart fetches it")];
   const model = await loadModel(path);
   return [
-    ...(await attempt(name, () => inference(model, JSON.parse(readFileSync(join(dir, "smollm2-135m.json"), "utf8")) as Goldens))),
+    ...(await attempt(name, () =>
+      inference(model, JSON.parse(readFileSync(join(dir, "smollm2-135m.json"), "utf8")) as Goldens),
+    )),
     ...(await attempt(`${name}/run`, () => training(model, join(dir, "run")))),
   ];
 }
@@ -61,7 +69,11 @@ async function inference(model: LanguageModel, goldens: Goldens): Promise<Outcom
   }
 }
 
-async function lossError(session: TrainSession, goldens: Goldens, field: "loss_all" | "loss_response_only"): Promise<number> {
+async function lossError(
+  session: TrainSession,
+  goldens: Goldens,
+  field: "loss_all" | "loss_response_only",
+): Promise<number> {
   let worst = 0;
   for (const [rowId, row] of goldens.rows.entries()) {
     const ids = Int32Array.from(row.input_ids);
@@ -80,7 +92,8 @@ async function differingAnswers(session: TrainSession, { generations }: Goldens)
   const written: number[][] = prompts.map(() => []);
   for await (const { index, tokenId } of session.generate({ prompts, maxNewTokens })) written[index]?.push(tokenId);
   // A reference may have been cut before its end of turn, so only its own length is compared.
-  return generations.filter(({ output_ids: ids }, index) => written[index]?.slice(0, ids.length).join() !== ids.join()).length;
+  return generations.filter(({ output_ids: ids }, index) => written[index]?.slice(0, ids.length).join() !== ids.join())
+    .length;
 }
 
 async function training(model: LanguageModel, dir: string): Promise<Outcome[]> {
@@ -95,7 +108,9 @@ async function training(model: LanguageModel, dir: string): Promise<Outcome[]> {
     completionOnlyLoss: null,
   });
   const wrong = run.rows.filter(
-    (row, index) => data.examples[index]?.ids.join() !== row.input_ids.join() || data.examples[index]?.labels.join() !== row.labels.join(),
+    (row, index) =>
+      data.examples[index]?.ids.join() !== row.input_ids.join() ||
+      data.examples[index]?.labels.join() !== row.labels.join(),
   );
   const outputDir = mkdtempSync(join(tmpdir(), "tunesmith-smollm2-"));
   try {
@@ -113,7 +128,12 @@ async function training(model: LanguageModel, dir: string): Promise<Outcome[]> {
       trainSamplingStrategy: "sequential",
     };
     const logs: LogEvent[] = [];
-    const trainer = new SFTTrainer({ model, trainDataset: rows, args, peftConfig: { adapterPath: join(dir, "adapter_start") } });
+    const trainer = new SFTTrainer({
+      model,
+      trainDataset: rows,
+      args,
+      peftConfig: { adapterPath: join(dir, "adapter_start") },
+    });
     const training = trainer.train();
     for await (const event of training) if (event.type === "log") logs.push(event);
     const { adapterDir } = await training;
@@ -123,10 +143,26 @@ async function training(model: LanguageModel, dir: string): Promise<Outcome[]> {
     const { steps_loss_rel: loss, steps_grad_norm_rel: norm, adapter_end: end } = run.tolerance;
     return [
       measured(`${name}/run/labels`, wrong.length, 0),
-      measured(`${name}/run/loss`, worst((log, expected) => relative(log?.loss ?? Number.NaN, expected.loss)), loss),
-      measured(`${name}/run/grad_norm`, worst((log, expected) => relative(log?.gradNorm ?? Number.NaN, expected.grad_norm)), norm),
-      measured(`${name}/run/learning_rate`, worst((log, expected) => relative(log?.learningRate ?? Number.NaN, expected.learning_rate)), 1e-9),
-      measured(`${name}/run/adapter_end`, tensorError(readSafetensors(join(adapterDir, file)), readSafetensors(join(dir, "adapter_end", file))), end),
+      measured(
+        `${name}/run/loss`,
+        worst((log, expected) => relative(log?.loss ?? Number.NaN, expected.loss)),
+        loss,
+      ),
+      measured(
+        `${name}/run/grad_norm`,
+        worst((log, expected) => relative(log?.gradNorm ?? Number.NaN, expected.grad_norm)),
+        norm,
+      ),
+      measured(
+        `${name}/run/learning_rate`,
+        worst((log, expected) => relative(log?.learningRate ?? Number.NaN, expected.learning_rate)),
+        1e-9,
+      ),
+      measured(
+        `${name}/run/adapter_end`,
+        tensorError(readSafetensors(join(adapterDir, file)), readSafetensors(join(dir, "adapter_end", file))),
+        end,
+      ),
     ];
   } finally {
     rmSync(outputDir, { recursive: true, force: true });

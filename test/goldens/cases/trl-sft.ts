@@ -10,10 +10,17 @@ import { attempt, measured, type Outcome, relative, unsupported } from "../outco
 type Row = Record<string, unknown>;
 interface Run {
   model: string;
-  args: Record<string, unknown> & { max_length: number; per_device_train_batch_size: number; gradient_accumulation_steps: number };
+  args: Record<string, unknown> & {
+    max_length: number;
+    per_device_train_batch_size: number;
+    gradient_accumulation_steps: number;
+  };
   train: Row[];
   eval: Row[];
-  history: Record<"step" | "epoch" | "loss" | "grad_norm" | "learning_rate" | "mean_token_accuracy" | "entropy" | "num_tokens", number>[];
+  history: Record<
+    "step" | "epoch" | "loss" | "grad_norm" | "learning_rate" | "mean_token_accuracy" | "entropy" | "num_tokens",
+    number
+  >[];
   eval_before: Record<"eval_loss" | "eval_entropy" | "eval_mean_token_accuracy", number>;
   eval_after: Run["eval_before"];
   tokenized_first_12: { input_ids: number[]; labels?: number[] }[];
@@ -28,7 +35,9 @@ export async function trlSft(root: string): Promise<Outcome[]> {
   const dir = join(root, "trl");
   if (!existsSync(dir)) return [];
   const outcomes: Outcome[] = [];
-  for (const entry of readdirSync(dir).filter((name) => existsSync(join(dir, name, "run.json"))).sort()) {
+  for (const entry of readdirSync(dir)
+    .filter((name) => existsSync(join(dir, name, "run.json")))
+    .sort()) {
     outcomes.push(...(await attempt(`trl/${entry}`, () => oneRun(root, `trl/${entry}`))));
   }
   return outcomes;
@@ -37,14 +46,29 @@ export async function trlSft(root: string): Promise<Outcome[]> {
 async function oneRun(root: string, name: string): Promise<Outcome[]> {
   const folder = join(root, name);
   const run = JSON.parse(readFileSync(join(folder, "run.json"), "utf8")) as Run;
-  const loss = run.args["loss_type"];
-  if (loss !== undefined && loss !== "nll" && loss !== "chunked_nll") return [unsupported(name, `loss_type ${String(loss)}`)];
+  const loss = run.args.loss_type;
+  if (loss !== undefined && loss !== "nll" && loss !== "chunked_nll")
+    return [unsupported(name, `loss_type ${String(loss)}`)];
   const model = await loadModel(join(root, "models", run.model));
   const outputDir = mkdtempSync(join(tmpdir(), "tunesmith-trl-"));
   try {
-    const args = { ...argumentsOf(run), outputDir, saveStrategy: "no", evalOnStart: true, evalStrategy: "steps", evalSteps: run.history.length };
+    const args = {
+      ...argumentsOf(run),
+      outputDir,
+      saveStrategy: "no",
+      evalOnStart: true,
+      evalStrategy: "steps",
+      evalSteps: run.history.length,
+    };
     const { maxLength, assistantOnlyLoss } = parseConfig(args);
-    const options = { name, datasetFormat: "auto", datasetTextField: "text", maxLength, assistantOnlyLoss, completionOnlyLoss: null } as const;
+    const options = {
+      name,
+      datasetFormat: "auto",
+      datasetTextField: "text",
+      maxLength,
+      assistantOnlyLoss,
+      completionOnlyLoss: null,
+    } as const;
     const { examples } = await prepare(run.train, model.tokenizer, options);
     const adapter = join(folder, "adapter_start");
     const peftConfig = existsSync(adapter) ? { adapterPath: adapter } : { fullFinetuning: true };
@@ -57,7 +81,11 @@ async function oneRun(root: string, name: string): Promise<Outcome[]> {
       if (event.type === "eval") evals.push(event);
     }
     const { adapterDir } = await training;
-    const outcomes = [...tokenised(name, run, examples), ...history(name, run, logs, examples), ...evaluations(name, run, evals)];
+    const outcomes = [
+      ...tokenised(name, run, examples),
+      ...history(name, run, logs, examples),
+      ...evaluations(name, run, evals),
+    ];
     const end = join(folder, "adapter_end/adapter_model.safetensors");
     if (existsSync(end)) {
       const error = tensorError(readSafetensors(join(adapterDir, "adapter_model.safetensors")), readSafetensors(end));
@@ -85,7 +113,8 @@ function adapterTolerance(root: string, model: string): number {
 function tokenised(name: string, run: Run, examples: readonly Example[]): Outcome[] {
   const same = (got: Int32Array | undefined, expected: readonly number[]) => got?.join() === expected.join();
   const rows = run.tokenized_first_12.filter(
-    ({ input_ids: ids, labels }, index) => !same(examples[index]?.ids, ids) || (labels !== undefined && !same(examples[index]?.labels, labels)),
+    ({ input_ids: ids, labels }, index) =>
+      !same(examples[index]?.ids, ids) || (labels !== undefined && !same(examples[index]?.labels, labels)),
   );
   const size = run.args.per_device_train_batch_size;
   const collated = run.collated_first_4.flatMap((batch, number) =>
@@ -104,12 +133,36 @@ function history(name: string, run: Run, logs: readonly LogEvent[], examples: re
       ? Math.max(...run.history.map((expected, index) => error(logs[index] as LogEvent, expected, index)))
       : Number.POSITIVE_INFINITY;
   return [
-    measured(`${name}/loss`, worst((log, expected) => relative(log.loss, expected.loss)), 2e-5),
-    measured(`${name}/grad_norm`, worst((log, expected) => relative(log.gradNorm, expected.grad_norm)), 1e-4),
-    measured(`${name}/learning_rate`, worst((log, expected) => relative(log.learningRate, expected.learning_rate)), 1e-9),
-    measured(`${name}/entropy`, worst((log, expected) => relative(log.entropy, expected.entropy)), 1e-5),
-    measured(`${name}/num_tokens`, worst((log, expected) => Math.abs(log.numTokens - expected.num_tokens)), 0),
-    measured(`${name}/epoch`, worst((log, expected) => relative(log.epoch, expected.epoch)), 1e-9),
+    measured(
+      `${name}/loss`,
+      worst((log, expected) => relative(log.loss, expected.loss)),
+      2e-5,
+    ),
+    measured(
+      `${name}/grad_norm`,
+      worst((log, expected) => relative(log.gradNorm, expected.grad_norm)),
+      1e-4,
+    ),
+    measured(
+      `${name}/learning_rate`,
+      worst((log, expected) => relative(log.learningRate, expected.learning_rate)),
+      1e-9,
+    ),
+    measured(
+      `${name}/entropy`,
+      worst((log, expected) => relative(log.entropy, expected.entropy)),
+      1e-5,
+    ),
+    measured(
+      `${name}/num_tokens`,
+      worst((log, expected) => Math.abs(log.numTokens - expected.num_tokens)),
+      0,
+    ),
+    measured(
+      `${name}/epoch`,
+      worst((log, expected) => relative(log.epoch, expected.epoch)),
+      1e-9,
+    ),
     measured(
       `${name}/mean_token_accuracy`,
       worst((log, expected) => Math.abs(log.meanTokenAccuracy - expected.mean_token_accuracy)),
@@ -124,7 +177,10 @@ function oneToken(run: Run, examples: readonly Example[]): number {
   const trained = (example: Example) => example.labels.slice(1).filter((label) => label >= 0).length;
   let fewest = Number.POSITIVE_INFINITY;
   for (let start = 0; start < examples.length; start += size) {
-    fewest = Math.min(fewest, examples.slice(start, start + size).reduce((sum, example) => sum + trained(example), 0));
+    fewest = Math.min(
+      fewest,
+      examples.slice(start, start + size).reduce((sum, example) => sum + trained(example), 0),
+    );
   }
   return 1 / fewest;
 }
@@ -137,6 +193,10 @@ function evaluations(name: string, run: Run, evals: readonly EvalEvent[]): Outco
   return pairs.flatMap(([when, got, expected]) => [
     measured(`${name}/${when}/loss`, relative(got?.evalLoss ?? Number.NaN, expected.eval_loss), 2e-5),
     measured(`${name}/${when}/entropy`, relative(got?.evalEntropy ?? Number.NaN, expected.eval_entropy), 1e-5),
-    measured(`${name}/${when}/accuracy`, Math.abs((got?.evalMeanTokenAccuracy ?? Number.NaN) - expected.eval_mean_token_accuracy), 5e-3),
+    measured(
+      `${name}/${when}/accuracy`,
+      Math.abs((got?.evalMeanTokenAccuracy ?? Number.NaN) - expected.eval_mean_token_accuracy),
+      5e-3,
+    ),
   ]);
 }

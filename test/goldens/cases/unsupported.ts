@@ -10,5 +10,7 @@ const features: Readonly<Record<string, string>> = {
 };
 
 export async function unsupportedFeatures(root: string): Promise<Outcome[]> {
-  return Object.entries(features).flatMap(([path, feature]) => (existsSync(join(root, path)) ? [unsupported(path, feature)] : []));
+  return Object.entries(features).flatMap(([path, feature]) =>
+    existsSync(join(root, path)) ? [unsupported(path, feature)] : [],
+  );
 }
