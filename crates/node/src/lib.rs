@@ -9,6 +9,7 @@
 // napi registers exports outside of tests only.
 #![cfg_attr(test, allow(dead_code))]
 
+mod batch;
 mod companions;
 mod deferred;
 mod device;
@@ -18,5 +19,6 @@ mod generate;
 mod heap;
 mod model;
 mod session;
+mod session_options;
 mod system_info;
 mod tokenizer;

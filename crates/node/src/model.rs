@@ -12,7 +12,8 @@ use tunesmith_text as text;
 
 use crate::deferred::in_background;
 use crate::error::Outcome;
-use crate::session::{self, SessionOptions};
+use crate::session;
+use crate::session_options::SessionOptions;
 use crate::tokenizer::{self, Tokenizer};
 
 /// What a model's configuration says.

@@ -5,66 +5,20 @@ use std::sync::Arc;
 
 use napi::Env;
 use napi::bindgen_prelude::{
-    Float32ArraySlice, Float64Array, Float64ArraySlice, Int32Array, Int32ArraySlice, Object, ObjectFinalize,
-    ToNapiValue,
+    Float32ArraySlice, Float64ArraySlice, Int32ArraySlice, Object, ObjectFinalize, ToNapiValue,
 };
 use napi_derive::napi;
-use tunesmith_engine::{AdapterSource, Batch, LoraOptions, OptimizerOptions, SequenceSums, Targets, Update};
+use tunesmith_engine::{SequenceSums, Update};
 use tunesmith_formats::ModelFiles;
 use tunesmith_ops::{Code, Error, Memory};
 
+use crate::batch::{OwnedBatch, RowSums};
 use crate::companions;
 use crate::deferred::{Deferred, no_thread};
 use crate::device::{self, Device, Engine};
 use crate::engine_thread::{Disposal, EngineThread};
 use crate::error::{Failure, Outcome};
-
-/// A new LoRA adapter.
-#[napi(object)]
-// PEFT's name.
-#[allow(clippy::struct_field_names)]
-pub struct Lora {
-    /// Rank.
-    pub r: u32,
-    /// Scale numerator.
-    pub lora_alpha: f64,
-    /// Endings of module names; absent: every linear layer but the head.
-    pub target_modules: Option<Vec<String>>,
-    /// Scale by √r in place of r.
-    pub use_rslora: bool,
-}
-
-/// AdamW's constants.
-#[napi(object)]
-pub struct AdamW {
-    /// Decay of the first moment.
-    pub adam_beta1: f64,
-    /// Decay of the second moment.
-    pub adam_beta2: f64,
-    /// Added to the root of the second moment.
-    pub adam_epsilon: f64,
-    /// Decoupled weight decay.
-    pub weight_decay: f64,
-}
-
-/// What a session is made of.
-#[napi(object)]
-pub struct SessionOptions {
-    /// `cpu` or `auto`.
-    pub device: String,
-    /// Threads; 0: as many as the process may use at once.
-    pub threads: u32,
-    /// A new adapter.
-    pub lora: Option<Lora>,
-    /// A PEFT folder to continue.
-    pub adapter_path: Option<String>,
-    /// Absent: nothing is trained.
-    pub optimizer: Option<AdamW>,
-    /// Recompute layers in backward.
-    pub gradient_checkpointing: bool,
-    /// Seeds the adapter's first values: an integer from 0.
-    pub seed: f64,
-}
+use crate::session_options::SessionOptions;
 
 /// One group of trained tensors.
 #[napi(object)]
@@ -94,21 +48,6 @@ pub struct SessionInfo {
     pub parameter_groups: Vec<ParameterGroup>,
     /// Adapted modules, sorted.
     pub adapter_modules: Option<Vec<String>>,
-}
-
-/// Sums and counts per sequence.
-#[napi(object)]
-pub struct RowSums {
-    /// Σ weight · nll, nats.
-    pub loss_sum: Float64Array,
-    /// Σ weight.
-    pub weight_sum: Float64Array,
-    /// Trained tokens.
-    pub tokens: Int32Array,
-    /// Trained tokens predicted first.
-    pub correct: Int32Array,
-    /// Σ entropy, nats.
-    pub entropy_sum: Float64Array,
 }
 
 /// What an update did.
@@ -177,32 +116,6 @@ pub fn create(
     Ok(promise)
 }
 
-impl SessionOptions {
-    fn into_engine(self) -> tunesmith_engine::SessionOptions {
-        let adapter = match (self.lora, self.adapter_path) {
-            (Some(lora), _) => AdapterSource::New(LoraOptions {
-                r: lora.r as usize,
-                lora_alpha: lora.lora_alpha,
-                target_modules: lora.target_modules.map_or(Targets::AllLinear, Targets::Suffixes),
-                use_rslora: lora.use_rslora,
-            }),
-            (None, Some(path)) => AdapterSource::Saved(PathBuf::from(path)),
-            (None, None) => AdapterSource::None,
-        };
-        tunesmith_engine::SessionOptions {
-            adapter,
-            optimizer: self.optimizer.map(|adamw| OptimizerOptions {
-                adam_beta1: adamw.adam_beta1,
-                adam_beta2: adamw.adam_beta2,
-                adam_epsilon: adamw.adam_epsilon,
-                weight_decay: adamw.weight_decay,
-            }),
-            gradient_checkpointing: self.gradient_checkpointing,
-            seed: self.seed as u64,
-        }
-    }
-}
-
 fn info_of(engine: &Engine) -> SessionInfo {
     let groups = engine.groups();
     let modules = engine.adapter_modules().map(|modules| {
@@ -227,27 +140,6 @@ fn info_of(engine: &Engine) -> SessionInfo {
     }
 }
 
-/// A batch on its way to the engine's thread.
-struct OwnedBatch {
-    input_ids: Vec<i32>,
-    labels: Vec<i32>,
-    positions: Vec<i32>,
-    sequence_starts: Vec<i32>,
-    weights: Option<Vec<f32>>,
-}
-
-impl OwnedBatch {
-    fn borrow(&self) -> Batch<'_> {
-        Batch {
-            input_ids: &self.input_ids,
-            labels: &self.labels,
-            positions: &self.positions,
-            sequence_starts: &self.sequence_starts,
-            weights: self.weights.as_deref(),
-        }
-    }
-}
-
 #[napi]
 impl Session {
     /// Facts fixed at creation.
@@ -267,9 +159,9 @@ impl Session {
         sequence_starts: Int32ArraySlice<'_>,
         weights: Option<Float32ArraySlice<'_>>,
     ) -> napi::Result<Object<'env>> {
-        let batch = owned(&input_ids, &labels, &positions, &sequence_starts, weights.as_deref());
+        let batch = OwnedBatch::copy(&input_ids, &labels, &positions, &sequence_starts, weights.as_deref());
         let work = move |engine: &mut Engine, _: &Disposal| Ok(engine.accumulate(&batch.borrow())?);
-        self.call(env, "accumulate", work, |_, sums: Vec<SequenceSums>| Ok(sums_to_js(&sums)))
+        self.call(env, "accumulate", work, |_, sums: Vec<SequenceSums>| Ok(RowSums::new(&sums)))
     }
 
     /// Loss of a batch, without a gradient.
@@ -283,9 +175,9 @@ impl Session {
         sequence_starts: Int32ArraySlice<'_>,
         weights: Option<Float32ArraySlice<'_>>,
     ) -> napi::Result<Object<'env>> {
-        let batch = owned(&input_ids, &labels, &positions, &sequence_starts, weights.as_deref());
+        let batch = OwnedBatch::copy(&input_ids, &labels, &positions, &sequence_starts, weights.as_deref());
         let work = move |engine: &mut Engine, _: &Disposal| Ok(engine.evaluate(&batch.borrow())?);
-        self.call(env, "evaluate", work, |_, sums: Vec<SequenceSums>| Ok(sums_to_js(&sums)))
+        self.call(env, "evaluate", work, |_, sums: Vec<SequenceSums>| Ok(RowSums::new(&sums)))
     }
 
     /// One optimizer step; a `max_grad_norm` that is absent clips nothing.
@@ -377,22 +269,6 @@ impl ObjectFinalize for Session {
     }
 }
 
-fn owned(
-    input_ids: &[i32],
-    labels: &[i32],
-    positions: &[i32],
-    sequence_starts: &[i32],
-    weights: Option<&[f32]>,
-) -> OwnedBatch {
-    OwnedBatch {
-        input_ids: input_ids.to_vec(),
-        labels: labels.to_vec(),
-        positions: positions.to_vec(),
-        sequence_starts: sequence_starts.to_vec(),
-        weights: weights.map(<[f32]>::to_vec),
-    }
-}
-
 /// The folder to write into, made where it is missing.
 fn folder(dir: String) -> Outcome<PathBuf> {
     let path = PathBuf::from(dir);
@@ -405,16 +281,4 @@ fn folder(dir: String) -> Outcome<PathBuf> {
         )
     })?;
     Ok(path)
-}
-
-fn sums_to_js(sums: &[SequenceSums]) -> RowSums {
-    let numbers = |of: fn(&SequenceSums) -> f64| Float64Array::new(sums.iter().map(of).collect());
-    let counts = |of: fn(&SequenceSums) -> u32| Int32Array::new(sums.iter().map(|sum| of(sum) as i32).collect());
-    RowSums {
-        loss_sum: numbers(|sum| sum.loss),
-        weight_sum: numbers(|sum| sum.weight),
-        tokens: counts(|sum| sum.tokens),
-        correct: counts(|sum| sum.correct),
-        entropy_sum: numbers(|sum| sum.entropy),
-    }
 }

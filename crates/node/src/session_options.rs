@@ -1,0 +1,80 @@
+//! What a session is made of, as JavaScript gives it.
+
+use std::path::PathBuf;
+
+use napi_derive::napi;
+use tunesmith_engine::{AdapterSource, LoraOptions, OptimizerOptions, Targets};
+
+/// A new LoRA adapter.
+#[napi(object)]
+// PEFT's name.
+#[allow(clippy::struct_field_names)]
+pub struct Lora {
+    /// Rank.
+    pub r: u32,
+    /// Scale numerator.
+    pub lora_alpha: f64,
+    /// Endings of module names; absent: every linear layer but the head.
+    pub target_modules: Option<Vec<String>>,
+    /// Scale by √r in place of r.
+    pub use_rslora: bool,
+}
+
+/// AdamW's constants.
+#[napi(object)]
+pub struct AdamW {
+    /// Decay of the first moment.
+    pub adam_beta1: f64,
+    /// Decay of the second moment.
+    pub adam_beta2: f64,
+    /// Added to the root of the second moment.
+    pub adam_epsilon: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+}
+
+/// What a session is made of.
+#[napi(object)]
+pub struct SessionOptions {
+    /// `cpu` or `auto`.
+    pub device: String,
+    /// Threads; 0: as many as the process may use at once.
+    pub threads: u32,
+    /// A new adapter.
+    pub lora: Option<Lora>,
+    /// A PEFT folder to continue.
+    pub adapter_path: Option<String>,
+    /// Absent: nothing is trained.
+    pub optimizer: Option<AdamW>,
+    /// Recompute layers in backward.
+    pub gradient_checkpointing: bool,
+    /// Seeds the adapter's first values: an integer from 0.
+    pub seed: f64,
+}
+
+impl SessionOptions {
+    /// In the engine's terms.
+    pub fn into_engine(self) -> tunesmith_engine::SessionOptions {
+        let adapter = match (self.lora, self.adapter_path) {
+            (Some(lora), _) => AdapterSource::New(LoraOptions {
+                r: lora.r as usize,
+                lora_alpha: lora.lora_alpha,
+                target_modules: lora.target_modules.map_or(Targets::AllLinear, Targets::Suffixes),
+                use_rslora: lora.use_rslora,
+            }),
+            (None, Some(path)) => AdapterSource::Saved(PathBuf::from(path)),
+            (None, None) => AdapterSource::None,
+        };
+        tunesmith_engine::SessionOptions {
+            adapter,
+            optimizer: self.optimizer.map(|adamw| OptimizerOptions {
+                adam_beta1: adamw.adam_beta1,
+                adam_beta2: adamw.adam_beta2,
+                adam_epsilon: adamw.adam_epsilon,
+                weight_decay: adamw.weight_decay,
+            }),
+            gradient_checkpointing: self.gradient_checkpointing,
+            seed: self.seed as u64,
+        }
+    }
+}
