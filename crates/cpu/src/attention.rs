@@ -15,8 +15,8 @@ use crate::simd::{Kernel, Simd};
 use crate::transpose::Transpose;
 use crate::{Cpu, check, scratch};
 
-/// Queries of one block: four register tiles.
-pub(crate) const QUERIES: usize = 56;
+/// Queries of one block: two register tiles.
+pub(crate) const QUERIES: usize = 28;
 
 /// One sequence: its query rows, its first key row, its keys.
 #[derive(Clone, Copy)]
@@ -106,10 +106,15 @@ pub(crate) fn rows(op: &str, name: &str, len: usize, row: usize) -> Result<usize
     }
 }
 
-/// Elements of a row of scores over `keys` keys: whole vectors, and never a power of two, whose rows would all fall into
-/// the same few sets of the cache.
+/// Columns in which the scores over `keys` keys are computed: whole register tiles, the last of them of no use.
+pub(crate) fn score_width(keys: usize) -> usize {
+    keys.next_multiple_of(32)
+}
+
+/// Elements of a row of scores over `keys` keys: room for the width from any first key on, and never a power of two, whose
+/// rows would all fall into the same few sets of the cache.
 pub(crate) fn score_stride(keys: usize) -> usize {
-    keys.next_multiple_of(32) + 16
+    score_width(keys) + 48
 }
 
 /// Scores of one query turned into unnormalised probabilities: `e^(scale·s − max)` in reach, zero elsewhere.
@@ -173,8 +178,9 @@ impl Forward<'_> {
         for head in kv * group..(kv + 1) * group {
             let first = sequence.query + block.start;
             cpu.isa.run(Product {
+                ahead: &[],
                 m: block.len(),
-                n: keys.len(),
+                n: score_width(keys.len()),
                 k: h,
                 left: Left::rows(&self.q[(first * heads + head) * h..], heads * h),
                 right: Right::new(packed, stride),
@@ -198,6 +204,7 @@ impl Forward<'_> {
                 }
             }
             cpu.isa.run(Product {
+                ahead: &[],
                 m: block.len(),
                 n: h,
                 k: keys.len(),
@@ -207,7 +214,8 @@ impl Forward<'_> {
                 mode: Mode::Write,
             });
             for (i, sum) in sums[..block.len()].iter().enumerate() {
-                out.row(i, h).iter_mut().for_each(|x| *x /= sum);
+                let inverse = 1.0 / sum;
+                out.row(i, h).iter_mut().for_each(|x| *x *= inverse);
             }
         }
     }

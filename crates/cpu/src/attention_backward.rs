@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use tunesmith_ops::{AttentionShape, Result};
 
-use crate::attention::{QUERIES, Sequence, score_stride};
+use crate::attention::{QUERIES, Sequence, score_stride, score_width};
 use crate::operand::{Left, Right};
 use crate::product::{Mode, Product};
 use crate::shared::{SharedMatrix, Target};
@@ -117,8 +117,9 @@ impl Input<'_> {
             let (q, dout) = (&self.q[place..], &self.dout[place..]);
             for (left, packed, target) in [(q, &*k_packed, &mut *p), (dout, &*v_packed, &mut *ds)] {
                 cpu.isa.run(Product {
+                    ahead: &[],
                     m: block.len(),
-                    n: keys.len(),
+                    n: score_width(keys.len()),
                     k: h,
                     left: Left::rows(left, wide),
                     right: Right::new(&packed[keys.start..], stride),
@@ -139,6 +140,7 @@ impl Input<'_> {
                 });
             }
             cpu.isa.run(Product {
+                ahead: &[],
                 m: block.len(),
                 n: h,
                 k: keys.len(),
@@ -149,6 +151,7 @@ impl Input<'_> {
             });
             for (left, right, target) in [(&*p, dout, &mut dv), (&*ds, q, &mut dk)] {
                 cpu.isa.run(Product {
+                    ahead: &[],
                     m: keys.len(),
                     n: h,
                     k: block.len(),

@@ -56,6 +56,7 @@ impl Cpu {
         self.pool.each(pieces, |index, piece| {
             let first = index * TOKENS;
             self.isa.run(Product {
+                ahead: &[],
                 m: TOKENS.min(m - first),
                 n: r,
                 k,
@@ -83,6 +84,7 @@ impl Cpu {
             let mut sum = scratch::take(piece.len());
             for first in (0..m).step_by(CHUNK) {
                 self.isa.run(Product {
+                    ahead: &[],
                     m: FEATURES.min(n - column),
                     n: r,
                     k: CHUNK.min(m - first),
@@ -105,6 +107,7 @@ impl Cpu {
             let mut target = unsafe { da.tile(0, columns.start) };
             for first in (0..m).step_by(CHUNK) {
                 self.isa.run(Product {
+                    ahead: &[],
                     m: r,
                     n: columns.len(),
                     k: CHUNK.min(m - first),

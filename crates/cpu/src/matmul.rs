@@ -6,7 +6,7 @@ use tunesmith_ops::{Error, Host, Matmul, MatmulShape, Matrix, Result, Storage, V
 
 use crate::memory::Buffer;
 use crate::operand::{Left, Right};
-use crate::product::{Mode, Product};
+use crate::product::{COLLIDING, Mode, Product};
 use crate::shared::SharedMatrix;
 use crate::weight::{Operand, PANEL, Weight};
 use crate::{Cpu, check, scratch};
@@ -20,8 +20,8 @@ const STEPS: usize = 1024;
 /// The same where the weight must be turned first: 32 KiB of scratch, which stay in the nearest cache.
 const TURNED_STEPS: usize = 256;
 
-/// Columns of a weight from which on its gradient's rows outgrow the cache, so that a task takes [`WIDE`] column groups
-/// for each time it reads them.
+/// Columns of a weight from which on its gradient's rows outgrow the cache. Then, and where the rows collide in it, a task
+/// takes [`WIDE`] column groups for each time it reads them.
 const LONG: usize = 4096;
 const WIDE: usize = 3;
 
@@ -78,6 +78,7 @@ impl Cpu {
             for first in (0..k.max(1)).step_by(STEPS) {
                 let end = (first + STEPS).min(k);
                 self.isa.run(Product {
+                    ahead: &[],
                     m: rows.len(),
                     n: width,
                     k: end - first,
@@ -106,7 +107,7 @@ impl Cpu {
     ) -> Result<()> {
         let MatmulShape { m, n, k } = shape;
         let dx = SharedMatrix::new(dx, k);
-        let wide = if n > LONG { WIDE } else { 1 };
+        let wide = if n > LONG || n.is_multiple_of(COLLIDING) { WIDE } else { 1 };
         let columns = k.div_ceil(wide * PANEL);
         self.pool.run(m.div_ceil(ROWS) * columns, |index| {
             let (rows, column) = (block(m, ROWS, index / columns), index % columns);
@@ -119,8 +120,8 @@ impl Cpu {
             for first in (0..n.max(1)).step_by(TURNED_STEPS) {
                 let end = (first + TURNED_STEPS).min(n);
                 let right = w.columns(self.isa, &groups, first, end, &mut scratch);
-                w.prefetch_columns(self.isa, &groups, end, (end + TURNED_STEPS).min(n));
                 self.isa.run(Product {
+                    ahead: &w.blocks(&groups, end..(end + TURNED_STEPS).min(n)),
                     m: rows.len(),
                     n: width,
                     k: end - first,
@@ -150,6 +151,7 @@ impl Cpu {
         let mut packed = scratch::take(tail.r * PANEL);
         (tail.pack)(p, &mut packed);
         self.isa.run(Product {
+            ahead: &[],
             m: rows.len(),
             n: width,
             k: tail.r,
@@ -176,6 +178,7 @@ impl Cpu {
                     row[..width].copy_from_slice(&x[from..from + width]);
                 }
                 self.isa.run(Product {
+                    ahead: &[],
                     m: rows.len(),
                     n: width,
                     k: end - first,

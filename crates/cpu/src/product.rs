@@ -15,11 +15,14 @@ const AHEAD: usize = 24;
 
 /// Elements between rows that fall into the same few sets of the nearest cache (4 KiB on every machine of today): such
 /// rows are copied before they are read for the second time.
-const COLLIDING: usize = 1024;
+pub(crate) const COLLIDING: usize = 1024;
 
 /// The largest register tile of any instruction set.
 const MOST_ROWS: usize = 14;
 const MOST_COLUMNS: usize = 32;
+
+/// Elements of a cache line.
+const LINE: usize = 16;
 
 /// What a product does with the old content of its target.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,6 +44,8 @@ pub(crate) struct Product<'a> {
     pub(crate) right: Right<'a>,
     pub(crate) target: Target<'a>,
     pub(crate) mode: Mode,
+    /// Memory that a later product needs, asked for in passing: one piece a register tile, one line a step.
+    pub(crate) ahead: &'a [&'a [f32]],
 }
 
 impl Kernel for Product<'_> {
@@ -86,10 +91,14 @@ impl Product<'_> {
             if let Some(copy) = &mut copy {
                 for (target, i) in copy.chunks_exact_mut(stride).zip(rows.clone()) {
                     target[..k].copy_from_slice(&data[i * row..i * row + k]);
+                    // The next strip's rows lie pages away, where the hardware does not look ahead.
+                    for line in (0..k).step_by(16) {
+                        s.prefetch(data.as_ptr().wrapping_add((i + rows.len()) * row + line));
+                    }
                 }
                 left = Left::rows(copy, stride);
             }
-            self.strip(s, rows, left, (last, width, last_right), &mut full);
+            self.strip(s, (strip, rows), left, (last, width, last_right), &mut full);
         }
     }
 
@@ -98,12 +107,15 @@ impl Product<'_> {
     fn strip<S: Simd>(
         &mut self,
         s: S,
-        rows: Range<usize>,
+        (strip, rows): (usize, Range<usize>),
         left: Left<'_>,
         (last, last_width, last_right): (usize, usize, Right<'_>),
         full: &mut [f32; MOST_ROWS * MOST_COLUMNS],
     ) {
-        for column in (0..self.n).step_by(2 * S::LANES) {
+        let groups = self.n.div_ceil(2 * S::LANES);
+        for group in 0..groups {
+            let column = group * 2 * S::LANES;
+            let ahead = self.ahead.get(strip * groups + group).copied().unwrap_or_default();
             let (width, right) = if column < last {
                 (2 * S::LANES, Right::new(self.right.data.get(column..).unwrap_or_default(), self.right.stride))
             } else {
@@ -117,6 +129,7 @@ impl Product<'_> {
                 b: right.data.as_ptr(),
                 b_stride: right.stride,
                 mode: self.mode,
+                ahead,
             };
             let mut target = self.target.part(rows.start, column);
             let live = width.min(self.n - column);
@@ -149,7 +162,7 @@ fn copy_columns(right: Right<'_>, (k, n): (usize, usize), first: usize, width: u
 }
 
 /// What all register tiles of a strip share.
-struct Tile {
+struct Tile<'a> {
     k: usize,
     a: *const f32,
     row: usize,
@@ -157,6 +170,7 @@ struct Tile {
     b: *const f32,
     b_stride: usize,
     mode: Mode,
+    ahead: &'a [f32],
 }
 
 /// Calls the tile of the right height; heights an instruction set never uses compile to nothing.
@@ -169,7 +183,7 @@ macro_rules! tile_of_height {
     };
 }
 
-impl Tile {
+impl Tile<'_> {
     /// # Safety
     /// All rows, columns and steps must lie inside the operands and `c`.
     #[inline(always)]
@@ -201,7 +215,10 @@ impl Tile {
                 }
             }
             let (mut a, mut b) = (self.a, self.b);
-            for _ in 0..self.k {
+            let (mut ahead, lines) = (self.ahead.as_ptr(), self.ahead.len() / LINE);
+            for step in 0..self.k {
+                s.prefetch(ahead);
+                ahead = ahead.wrapping_add(if step < lines { LINE } else { 0 });
                 let mut columns = [s.splat(0.0); N];
                 for (v, column) in columns.iter_mut().enumerate() {
                     *column = s.load_at(b.add(v * S::LANES));

@@ -206,14 +206,13 @@ impl<'a> Operand<'a> {
         Right::new(scratch, stride)
     }
 
-    /// Asks for what [`Operand::columns`] will read.
-    pub(crate) fn prefetch_columns(&self, isa: Isa, groups: &Range<usize>, first: usize, end: usize) {
-        if let Source::Panels(data) = self.source {
-            for p in first / PANEL..end.div_ceil(PANEL) {
-                let steps = p * self.k + groups.start * PANEL..p * self.k + self.k.min(groups.end * PANEL);
-                isa.run(Prefetch(&data[steps.start * PANEL..steps.end * PANEL]));
-            }
-        }
+    /// What [`Operand::columns`] will read for the rows `rows`, in squares of 32: to be asked for ahead of time.
+    pub(crate) fn blocks(&self, groups: &Range<usize>, rows: Range<usize>) -> Vec<&'a [f32]> {
+        let Source::Panels(data) = self.source else { return Vec::new() };
+        let panels = rows.start / PANEL..rows.end.div_ceil(PANEL);
+        let place = |p: usize, g: usize| (p * self.k + self.k.min(g * PANEL)) * PANEL;
+        let squares = panels.flat_map(|p| groups.clone().map(move |g| place(p, g)..place(p, g + 1)));
+        squares.map(|square| &data[square]).collect()
     }
 
     /// Row `r`, row-major.
@@ -247,20 +246,6 @@ impl Kernel for Widen<'_> {
     fn run<S: Simd>(self, _: S) {
         for (t, &x) in self.target.iter_mut().zip(self.source) {
             *t = f32::from_bits(u32::from(x) << 16);
-        }
-    }
-}
-
-/// Asks for every line of a slice.
-struct Prefetch<'a>(&'a [f32]);
-
-impl Kernel for Prefetch<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        for line in self.0.chunks(16) {
-            s.prefetch(line.as_ptr());
         }
     }
 }
