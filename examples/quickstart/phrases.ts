@@ -30,6 +30,22 @@ export const products = [
   "umbrella",
   "monitor",
   "guitar strap",
+  "pillow",
+  "carpet",
+  "soup bowl",
+  "tool box",
+  "window blind",
+  "bread knife",
+  "door bell",
+  "board game",
+  "floor lamp",
+  "shower head",
+  "plant pot",
+  "ironing board",
+  "air pump",
+  "baby monitor",
+  "electric razor",
+  "paper shredder",
 ] as const;
 
 /** Products that only held-out rows mention: the model has to read them, not remember them. */
@@ -38,7 +54,7 @@ export const unseenProducts = [
   "picture frame",
   "garden hose",
   "waffle iron",
-  "piano stool",
+  "fishing rod",
   "lunch box",
 ] as const;
 
@@ -110,27 +126,16 @@ export const orders = [
   "this is about {o}",
 ] as const;
 
-/** How soon an answer is needed. `normal` is what nobody says. */
-export const urgencies = {
-  high: [
-    "this is urgent",
-    "I need it by tomorrow",
-    "please act as soon as possible",
-    "it cannot wait",
-    "I need help today",
-    "please hurry, I leave on Friday",
-    "quickly please",
-  ],
-  normal: [],
-  low: [
-    "there is no hurry",
-    "whenever you have time",
-    "no rush at all",
-    "take your time",
-    "it can wait until next month",
-    "it is not urgent",
-  ],
-} as const;
+/** Ways to say that it is urgent. Who says nothing is in no hurry. */
+export const urgencies = [
+  "this is urgent",
+  "I need it by tomorrow",
+  "please act as soon as possible",
+  "it cannot wait",
+  "I need help today",
+  "please hurry, I leave on Friday",
+  "quickly please",
+] as const;
 
 /** What the customer wants to happen: money back, or anything else. */
 export const wishes = {
@@ -147,10 +152,10 @@ export const wishes = {
     "please send a new one",
     "I would like a replacement",
     "can you sort it out?",
-    "I do not want a refund, just fix it",
+    "please just fix it",
     "please tell me what to do",
     "what can we do?",
-    "no need to pay me back, just send another",
+    "I only want one that works",
   ],
 } as const;
 

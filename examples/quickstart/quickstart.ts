@@ -2,7 +2,7 @@
 // tickets, and counts how often it is right before and after.
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { environmentLine, reportFailure, runTraining, SFTTrainer, type TrainCallback } from "tunesmith";
+import { display, environmentLine, reportFailure, runTraining, SFTTrainer, type TrainCallback } from "tunesmith";
 import { answerOf, quickstartRows, systemMessage, writeDataFiles } from "./data-files.ts";
 import { answerAll, exactShare } from "./exact-match.ts";
 import { cacheFolder, openQuickstartModel } from "./quickstart-model.ts";
@@ -29,7 +29,6 @@ class BeforeAndAfter {
   readonly callback: TrainCallback = async (event, { model, session }) => {
     if (event.type === "prepared") {
       this.runDir = event.runDir;
-      say(`answering ${this.#rows.length} held-out messages with the base model`);
       this.before = await answerAll(this.#rows, model.tokenizer, session);
       say(`exact match  before ${percent(exactShare(this.before, this.#rows))}`);
     }
@@ -55,16 +54,19 @@ async function quickstart(): Promise<number> {
   const data = await writeDataFiles(join(cacheFolder, "quickstart-data"), quickstartRows);
   const model = await openQuickstartModel(values.model, say);
   const answers = new BeforeAndAfter(data.heldOutRows);
+  const { train, heldOut } = quickstartRows;
+  say(`plan   answer ${heldOut} held-out messages, train on ${train} others, answer the ${heldOut} again`);
   const trainer = new SFTTrainer({
-    model: model.getPeftModel({ r: 16, loraAlpha: 16, targetModules: "all-linear" }),
+    model: model.getPeftModel({ r: 16, loraAlpha: 32, targetModules: "all-linear" }),
     trainDataset: data.train,
     evalDataset: data.heldOut,
     args: {
       outputDir: values["output-dir"] ?? null,
       runName: "quickstart",
       numTrainEpochs: 2,
+      perDeviceTrainBatchSize: 4,
       learningRate: 1e-3,
-      warmupSteps: 5,
+      warmupSteps: 10,
       evalOnStart: true,
     },
     callbacks: [answers.callback],
@@ -73,9 +75,10 @@ async function quickstart(): Promise<number> {
   if (code !== 0) return code;
   answers.report();
   const [example] = data.heldOutRows;
-  say(`\nrun folder   ${answers.runDir}`);
-  say(`PEFT adapter ${join(answers.runDir, "adapter")}`);
-  say(`chat with it npx tunesmith chat ${answers.runDir} --system "${systemMessage}" --prompt "${example?.message}"`);
+  const run = display(answers.runDir);
+  say(`\nrun folder   ${run}`);
+  say(`PEFT adapter ${join(run, "adapter")}`);
+  say(`chat with it npx tunesmith chat ${run} --system "${systemMessage}" --prompt "${example?.message}"`);
   say(`total time   ${((performance.now() - begun) / 1000).toFixed(0)} s`);
   return 0;
 }

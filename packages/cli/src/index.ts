@@ -3,5 +3,5 @@ export { environmentLine } from "./environment-line.ts";
 export { reportFailure } from "./failure.ts";
 export { openModel } from "./load-model.ts";
 export { runTraining } from "./run-session.ts";
-export { RunView } from "./run-view.ts";
+export { display, RunView } from "./run-view.ts";
 export type { Output } from "./screen.ts";
