@@ -215,7 +215,9 @@ impl Tile<'_> {
                 }
             }
             let (mut a, mut b) = (self.a, self.b);
-            let (mut ahead, lines) = (self.ahead.as_ptr(), self.ahead.len() / LINE);
+            let lines = self.ahead.len() / LINE;
+            // With nothing to ask for, a line that is there anyway: an address without memory costs a page walk.
+            let mut ahead = if lines == 0 { b } else { self.ahead.as_ptr() };
             for step in 0..self.k {
                 s.prefetch(ahead);
                 ahead = ahead.wrapping_add(if step < lines { LINE } else { 0 });
