@@ -4,7 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use tunesmith_formats::{TokenizerSource, write_atomic};
-use tunesmith_ops::{Code, Error, Result};
+use tunesmith_ops::{Code, Error};
+
+use crate::error::Outcome;
+use crate::tokenizer;
 
 /// Files of a Hugging Face folder that describe text and generation. Each is copied where it exists.
 const FILES: [&str; 5] = [
@@ -15,12 +18,17 @@ const FILES: [&str; 5] = [
     "generation_config.json",
 ];
 
-/// Copies them from a model's folder to `to`. The tokenizer inside a GGUF file has no file form and is left where it is.
+/// Copies them from a model's folder to `to`; the tokenizer inside a GGUF file is written out as such files.
 ///
 /// # Errors
 /// `Io` naming the file.
-pub fn copy(from: &TokenizerSource, to: &Path) -> Result<()> {
-    let TokenizerSource::Folder(from) = from else { return Ok(()) };
+pub fn copy(from: &TokenizerSource, to: &Path) -> Outcome<()> {
+    let TokenizerSource::Folder(from) = from else {
+        for (name, text) in tokenizer::read(from)?.files()? {
+            write_atomic(&to.join(name), text.as_bytes())?;
+        }
+        return Ok(());
+    };
     for name in FILES {
         let source = from.join(name);
         if !source.exists() {

@@ -14,6 +14,7 @@ mod gguf;
 mod guard;
 mod parallel;
 mod python;
+mod save;
 mod spans;
 mod special_tokens;
 mod template;

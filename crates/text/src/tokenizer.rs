@@ -52,7 +52,7 @@ pub struct TokenizerInfo {
 
 /// Text to ids and back, with the chat template of the model. Immutable, shared between threads by reference.
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    pub(crate) inner: tokenizers::Tokenizer,
     settings: Settings,
     pub(crate) template: Option<ChatTemplate>,
     pub(crate) specials: SpecialTokens,

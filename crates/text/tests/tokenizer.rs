@@ -218,6 +218,20 @@ fn gguf_metadata_gives_the_same_tokenizer() {
 }
 
 #[test]
+fn a_tokenizer_out_of_gguf_is_written_as_a_folder_that_reads_back_as_itself() {
+    let written = Tokenizer::from_gguf(gguf("gpt-2")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in written.files().unwrap() {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    let read = Tokenizer::from_dir(dir.path()).unwrap();
+    let text = "hello w or <|im_end|>42é\n\n<|end|>";
+    assert_eq!(read.encode(text, true).unwrap(), written.encode(text, true).unwrap());
+    let (a, b) = (read.info(), written.info());
+    assert_eq!((&a.bos, &a.eos, &a.pad, &a.chat_template), (&b.bos, &b.eos, &b.pad, &b.chat_template));
+}
+
+#[test]
 fn gguf_tokenizers_that_are_not_supported_are_named() {
     let cases = [
         GgufTokenizer { model: "llama".to_owned(), ..gguf("gpt-2") },
