@@ -14,8 +14,10 @@ use crate::{Cpu, check, scratch};
 /// Rows of a tile: enough to pay for unpacking a panel, few enough to keep both threads busy.
 pub(crate) const ROWS: usize = 256;
 
-/// Steps of the reduced axis between two looks at a tile's output: a panel of 128 KiB.
-const STEPS: usize = 1024;
+/// Steps of the reduced axis that make one chain; the chains of an element are added in index order. One chain along a
+/// vocabulary would lose every term below its last bit; short ones keep the sum as exact as pairwise summation. A panel
+/// of 64 KiB.
+const STEPS: usize = 512;
 
 /// The same where the weight must be turned first: 32 KiB of scratch, which stay in the nearest cache.
 const TURNED_STEPS: usize = 256;
@@ -87,7 +89,7 @@ impl Cpu {
                     target: target.reborrow(),
                     mode,
                 });
-                mode = Mode::Chain;
+                mode = Mode::Add;
             }
             if let Some(tail) = tail {
                 self.add_tail(tail, rows, width, p, &mut target);
@@ -115,7 +117,7 @@ impl Cpu {
             let width = (groups.len() * PANEL).min(k - groups.start * PANEL);
             // SAFETY: every task has its own rows and columns of `dx`.
             let mut target = unsafe { dx.tile(rows.start, groups.start * PANEL) };
-            let mut mode = if accumulate { Mode::Chain } else { Mode::Write };
+            let mut mode = if accumulate { Mode::Add } else { Mode::Write };
             let mut scratch = scratch::take(TURNED_STEPS.min(n.next_multiple_of(PANEL)) * groups.len() * PANEL);
             for first in (0..n.max(1)).step_by(TURNED_STEPS) {
                 let end = (first + TURNED_STEPS).min(n);
@@ -130,7 +132,7 @@ impl Cpu {
                     target: target.reborrow(),
                     mode,
                 });
-                mode = Mode::Chain;
+                mode = Mode::Add;
             }
             let Some(tail) = tail else { return };
             for (place, g) in groups.enumerate() {
@@ -158,7 +160,7 @@ impl Cpu {
             left: Left::rows(&tail.left[rows.start * tail.r..], tail.r),
             right: Right::new(&packed, PANEL),
             target: target.reborrow(),
-            mode: Mode::Chain,
+            mode: Mode::Add,
         });
     }
 

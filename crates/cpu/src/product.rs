@@ -1,7 +1,7 @@
 //! The one product everything is made of: `c[m, n] = a[m, k] · b[k, n]` on one thread, register tile by register tile.
 //!
 //! Every element of `c` is one chain of fused multiply-adds along `k` in index order, so neither the tile it falls into
-//! nor its neighbours change its bits.
+//! nor its neighbours change its bits. A longer axis is cut by the caller into several products.
 
 use std::ops::Range;
 
