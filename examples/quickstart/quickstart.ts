@@ -63,7 +63,7 @@ async function quickstart(): Promise<number> {
     args: {
       outputDir: values["output-dir"] ?? null,
       runName: "quickstart",
-      numTrainEpochs: 2,
+      numTrainEpochs: 1,
       perDeviceTrainBatchSize: 4,
       learningRate: 1e-3,
       warmupSteps: 10,

@@ -23,7 +23,7 @@ it("the fifteen lines of the README train a model and talk to it", async () => {
       { role: "assistant", content: "well done" },
     ],
   };
-  const rows = `${JSON.stringify(row)}\n`.repeat(4);
+  const rows = `${JSON.stringify(row)}\n`.repeat(8);
   await writeFile(join(folder, "train.jsonl"), rows);
   await writeFile(join(folder, "held-out.jsonl"), rows);
 
@@ -35,6 +35,6 @@ it("the fifteen lines of the README train a model and talk to it", async () => {
       env: { ...process.env, TSX_TSCONFIG_PATH: join(root, "tsconfig.json") },
     },
   );
-  expect(stdout).toMatch(/^eval loss \S+\nstep 1: loss \S+\neval loss \S+\nstep 2: loss \S+\neval loss \S+\n/u);
+  expect(stdout).toMatch(/^eval loss \S+\nstep 1: loss \S+\nstep 2: loss \S+\neval loss \S+\n/u);
   expect(await readdir(join(folder, "runs/tickets/adapter"))).toContain("adapter_model.safetensors");
 });
