@@ -1,9 +1,10 @@
 //! Whole-model goldens: what the reference libraries computed on tiny models, compared number by number.
 //!
-//! Cases are found by listing folders (`goldens/NAME`, `goldens/NAME/VARIANT`, `misc`), so the same code runs on any root of
-//! that layout. Nothing here knows a name, a size or a seed.
+//! Cases are found by listing folders (`goldens/NAME`, `goldens/NAME/VARIANT`, `models-v4-config`, `models-extra`, `misc`),
+//! so the same code runs on any root of that layout. Nothing here knows a name, a size or a seed.
 
 mod adapter_case;
+mod files_case;
 mod misc_case;
 mod model_case;
 mod outcome;
@@ -40,6 +41,7 @@ pub fn run<B: Backend>(backend: &Arc<B>, root: &Path, filter: &str, report: &mut
             }
         }
     }
+    files_case::run(backend, root, filter, report);
     misc_case::run(backend, &root.join("misc"), filter, report)
 }
 
