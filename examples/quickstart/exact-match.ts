@@ -5,8 +5,8 @@ import type { Ticket, TicketRow } from "./tickets.ts";
 
 /** Messages answered together: the weights are read once for all of them. */
 const batchSize = 32;
-/** Twice the tokens of the longest right answer. */
-const maxNewTokens = 64;
+/** A few more tokens than the longest right answer has. */
+const maxNewTokens = 48;
 
 /** The model's greedy answers to the messages of some rows. */
 export async function answerAll(

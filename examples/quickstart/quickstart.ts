@@ -2,7 +2,15 @@
 // tickets, and counts how often it is right before and after.
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { display, environmentLine, reportFailure, runTraining, SFTTrainer, type TrainCallback } from "tunesmith";
+import {
+  display,
+  environmentLine,
+  type LanguageModel,
+  reportFailure,
+  runTraining,
+  SFTTrainer,
+  type TrainResult,
+} from "tunesmith";
 import { answerOf, quickstartRows, systemMessage, writeDataFiles } from "./data-files.ts";
 import { answerAll, exactShare } from "./exact-match.ts";
 import { cacheFolder, openQuickstartModel } from "./quickstart-model.ts";
@@ -14,37 +22,37 @@ const shown = 3;
 const say = (line: string) => void process.stdout.write(`${line}\n`);
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
 
-/** What the model answers before the first step and after the last one, on the held-out rows. */
-class BeforeAndAfter {
-  before: string[] = [];
-  after: string[] = [];
-  runDir = "";
-  readonly #rows: readonly TicketRow[];
-
-  constructor(rows: readonly TicketRow[]) {
-    this.#rows = rows;
+/** The answers of the model as it was, or with the adapter that a run has saved. */
+async function answersWith(
+  adapter: string | null,
+  model: LanguageModel,
+  rows: readonly TicketRow[],
+): Promise<string[]> {
+  const session = await model.createSession({
+    adapter: adapter === null ? null : { path: adapter },
+    optimizer: null,
+    gradientCheckpointing: false,
+    seed: 0,
+  });
+  try {
+    return await answerAll(rows, model.tokenizer, session);
+  } finally {
+    session.dispose();
   }
+}
 
-  /** Answers with the weights that the run has in memory: a new adapter changes nothing, so the first answers are the base model's. */
-  readonly callback: TrainCallback = async (event, { model, session }) => {
-    if (event.type === "prepared") {
-      this.runDir = event.runDir;
-      this.before = await answerAll(this.#rows, model.tokenizer, session);
-      say(`exact match  before ${percent(exactShare(this.before, this.#rows))}`);
-    }
-    if (event.type === "done") this.after = await answerAll(this.#rows, model.tokenizer, session);
-  };
-
-  report(): void {
-    for (const [index, { message, ticket }] of this.#rows.slice(0, shown).entries()) {
-      say(`\nmessage   ${message}`);
-      say(`base      ${this.before[index]?.replaceAll(/\s+/gu, " ").slice(0, 100)}`);
-      say(`tuned     ${this.after[index]}`);
-      say(`expected  ${answerOf(ticket)}`);
-    }
-    const [before, after] = [exactShare(this.before, this.#rows), exactShare(this.after, this.#rows)];
-    say(`\nexact match  before ${percent(before)} → after ${percent(after)}`);
+/** Answers every held-out message twice and shows what has changed. */
+async function compare(model: LanguageModel, adapter: string, rows: readonly TicketRow[]): Promise<void> {
+  say(`count  answering ${rows.length} held-out messages with the base model and with the adapter`);
+  const before = await answersWith(null, model, rows);
+  const after = await answersWith(adapter, model, rows);
+  for (const [index, { message, ticket }] of rows.slice(0, shown).entries()) {
+    say(`\nmessage   ${message}`);
+    say(`base      ${before[index]?.replaceAll(/\s+/gu, " ").slice(0, 100)}`);
+    say(`tuned     ${after[index]}`);
+    say(`expected  ${answerOf(ticket)}`);
   }
+  say(`\nexact match  before ${percent(exactShare(before, rows))} → after ${percent(exactShare(after, rows))}`);
 }
 
 async function quickstart(): Promise<number> {
@@ -53,9 +61,7 @@ async function quickstart(): Promise<number> {
   say(environmentLine(undefined));
   const data = await writeDataFiles(join(cacheFolder, "quickstart-data"), quickstartRows);
   const model = await openQuickstartModel(values.model, say);
-  const answers = new BeforeAndAfter(data.heldOutRows);
-  const { train, heldOut } = quickstartRows;
-  say(`plan   answer ${heldOut} held-out messages, train on ${train} others, answer the ${heldOut} again`);
+  const results: TrainResult[] = [];
   const trainer = new SFTTrainer({
     model: model.getPeftModel({ r: 16, loraAlpha: 32, targetModules: "all-linear" }),
     trainDataset: data.train,
@@ -69,15 +75,20 @@ async function quickstart(): Promise<number> {
       warmupSteps: 10,
       evalOnStart: true,
     },
-    callbacks: [answers.callback],
+    callbacks: [
+      (event) => {
+        if (event.type === "done") results.push(event.result);
+      },
+    ],
   });
   const code = await runTraining(trainer, model, { json: false, out: process.stdout, err: process.stderr });
-  if (code !== 0) return code;
-  answers.report();
+  const [result] = results;
+  if (code !== 0 || result === undefined) return code;
+  await compare(model, result.adapterDir, data.heldOutRows);
   const [example] = data.heldOutRows;
-  const run = display(answers.runDir);
+  const run = display(result.runDir);
   say(`\nrun folder   ${run}`);
-  say(`PEFT adapter ${join(run, "adapter")}`);
+  say(`PEFT adapter ${display(result.adapterDir)}`);
   say(`chat with it npx tunesmith chat ${run} --system "${systemMessage}" --prompt "${example?.message}"`);
   say(`total time   ${((performance.now() - begun) / 1000).toFixed(0)} s`);
   return 0;
