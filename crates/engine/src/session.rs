@@ -253,21 +253,6 @@ impl<B: Backend> Session<B> {
         training.gradients.clear(&*self.backend)
     }
 
-    /// Adds `factor · direction` to every trained tensor: for checking gradients against differences of the loss.
-    ///
-    /// # Errors
-    /// `ArgumentInvalid` for a direction of other lengths.
-    pub fn nudge(&mut self, direction: &[(String, Vec<f32>)], factor: f64) -> Result<()> {
-        for (id, (_, step)) in self.parameters.ids().zip(direction) {
-            let mut values = self.parameters.read(&*self.backend, id)?;
-            for (value, step) in values.iter_mut().zip(step) {
-                *value = (f64::from(*value) + factor * f64::from(*step)) as f32;
-            }
-            self.parameters.write(&*self.backend, id, &values)?;
-        }
-        Ok(())
-    }
-
     /// Continues prompts; see [`generate`].
     ///
     /// # Errors
