@@ -96,7 +96,7 @@ function writeTicket(next: () => number, productNames: readonly string[]): Ticke
   if (facts.length < 4 && chance(0.5)) facts.push(pick<string>(asides));
   shuffle(facts, next);
 
-  const spelled = facts.map((fact) => (chance(0.1) ? misspell(fact, next) : fact));
+  const spelled = facts.map((fact) => (chance(0.04) ? misspell(fact, next) : fact));
   const greeting = chance(0.5) ? `${pick(greetings)}${pick([", ", "! ", ". "])}` : "";
   const closing = chance(0.4) ? ` ${pick(closings)}${chance(0.6) ? `, ${pick(names)}` : ""}` : "";
   const text = `${greeting}${spelled.map(sentence).join(" ")}${closing}`;
