@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { type FileHandle, mkdir, open, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { type FileHandle, open, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { FileSystemError } from "@tunesmith/core";
+import { makeFolders } from "./make-folders.ts";
 
 /** Prefix of everything in a run folder that is not finished; removed when the run is opened again. */
 export const temporaryPrefix = "tmp-";
@@ -23,9 +24,9 @@ export async function fileOperation<T>(operation: string, path: string, run: () 
   }
 }
 
-/** Makes a folder and its parents. */
-export async function makeFolder(path: string): Promise<void> {
-  await fileOperation("make the folder", path, () => mkdir(path, { recursive: true }));
+/** Makes a folder and its parents. True when it is new. */
+export async function makeFolder(path: string): Promise<boolean> {
+  return fileOperation("make the folder", path, () => makeFolders(path));
 }
 
 /** Writes a small file whole. */
@@ -57,7 +58,12 @@ export async function list(path: string): Promise<string[]> {
     return (await readdir(path)).sort();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw new FileSystemError(`[${path}] could not list the folder: ${(error as Error).message}`, { cause: error });
+    throw new FileSystemError(
+      `[${path}] could not list the folder: ${(error as Error).message}; check the path and its rights`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 

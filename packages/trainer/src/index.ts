@@ -19,6 +19,7 @@ export type {
   TrainEvent,
   WarningEvent,
 } from "./events.ts";
+export { makeFolders } from "./make-folders.ts";
 export { canonicalName, nearestName, parseConfig, parseLoraConfig } from "./parse-config.ts";
 export type { StopReason, TrainMetrics, TrainResult } from "./result.ts";
 export { type RunState, TrainRun } from "./run.ts";

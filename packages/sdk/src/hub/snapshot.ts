@@ -1,6 +1,7 @@
-import { copyFile, mkdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { copyFile, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { AbortError, DownloadError, FileSystemError } from "@tunesmith/core";
+import { makeFolders } from "@tunesmith/trainer";
 import { isInnerPath, type Listing, listModel, type RemoteFile } from "./listing.ts";
 import { withLock } from "./lock.ts";
 import { HubUnreachableError } from "./request.ts";
@@ -193,7 +194,7 @@ async function missingFiles(snapshot: string): Promise<string[]> {
 
 async function makeFolder(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true });
+    await makeFolders(path);
   } catch (cause) {
     throw new FileSystemError(
       `[${path}] expected a writable cache folder, got ${(cause as Error).message}; set HF_HOME`,
