@@ -1,5 +1,5 @@
-//! Reading and writing model files: safetensors (single and sharded), GGUF, Hugging Face configuration, PEFT adapters and
-//! the manifest of a folder. Every size a file states is compared with the bytes that are there before anything is
+//! Reading and writing model files: safetensors (single and sharded), GGUF, Hugging Face configuration and PEFT
+//! adapters. Every size a file states is compared with the bytes that are there before anything is
 //! allocated, and nothing in here executes or unpickles what it reads.
 
 #[cfg(not(target_endian = "little"))]
@@ -10,7 +10,6 @@ pub mod config;
 mod dequantize;
 pub mod gguf;
 mod input;
-pub mod manifest;
 pub mod model_files;
 pub mod peft;
 pub mod rope;
@@ -20,7 +19,6 @@ pub mod stored_tensor;
 pub use atomic_file::{AtomicFile, sync_dir, write_atomic};
 pub use config::ModelConfig;
 pub use gguf::{GgufFile, GgufTokenizer};
-pub use manifest::{Manifest, ManifestEntry};
 pub use model_files::{ModelFiles, TokenizerSource};
 pub use peft::{AdapterConfig, LoraPair, read_adapter, write_adapter};
 pub use rope::{RopeConfig, RopeScaling};
