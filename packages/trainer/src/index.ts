@@ -20,7 +20,8 @@ export type {
   WarningEvent,
 } from "./events.ts";
 export { makeFolders } from "./make-folders.ts";
-export { canonicalName, nearestName, parseConfig, parseLoraConfig } from "./parse-config.ts";
+export { nearestName } from "./nearest-name.ts";
+export { canonicalName, parseConfig, parseLoraConfig } from "./parse-config.ts";
 export type { StopReason, TrainMetrics, TrainResult } from "./result.ts";
 export { type RunState, TrainRun } from "./run.ts";
 export { type RunConfig, readRunConfig } from "./run-folder.ts";

@@ -2,7 +2,8 @@ import { OptionError } from "@tunesmith/core";
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { loraConfigSchema, sftConfigSchema } from "./config.ts";
-import { nearestName, parseConfig, parseLoraConfig } from "./parse-config.ts";
+import { nearestName } from "./nearest-name.ts";
+import { parseConfig, parseLoraConfig } from "./parse-config.ts";
 
 test("the defaults are those of the libraries the names come from", () => {
   expect(parseConfig({})).toMatchObject({
@@ -48,22 +49,40 @@ test("snake_case, kebab-case and the older names are understood", () => {
 test("an unknown option is refused with the nearest name", () => {
   expect(() => parseConfig({ learningrate: 1 })).toThrow(/got "learningrate"; did you mean "learningRate"\?/);
   expect(() => parseConfig({ gradient_acumulation_steps: 1 })).toThrow(/did you mean "gradientAccumulationSteps"\?/);
-  expect(() => parseConfig({ zzzz: 1 })).toThrow(/expected a known option, got "zzzz"$/);
+  expect(() => parseConfig({ zzzz: 1 })).toThrow(
+    /expected a known option, got "zzzz"; tunesmith train --help lists them$/,
+  );
   expect(() => parseLoraConfig({ rank: 8 })).toThrow(OptionError);
   for (const name of ["__proto__", "constructor", "toString"])
     expect(() => parseConfig(JSON.parse(`{"${name}":1}`))).toThrow(OptionError);
 });
 
 test("values out of range are named with what was expected and what was given", () => {
-  expect(() => parseConfig({ maxLength: 0 })).toThrow(/\[maxLength\] .*>0, got 0/);
-  expect(() => parseConfig({ learningRate: "fast" })).toThrow(/\[learningRate\] expected number.*got "fast"/);
-  expect(() => parseConfig({ lrSchedulerType: "quadratic" })).toThrow(
-    /\[lrSchedulerType\] .*"cosine".*got "quadratic"/,
+  expect(() => parseConfig({ maxLength: 0 })).toThrow(
+    /^\[maxLength\] expected a whole number above 0 or null, got 0; correct it, or leave/,
   );
+  expect(() => parseConfig({ learningRate: "fast" })).toThrow(
+    /\[learningRate\] expected a number of at least 0 or null, got "fast"; correct it/,
+  );
+  expect(() => parseConfig({ lrSchedulerType: "quadratic" })).toThrow(
+    /\[lrSchedulerType\] expected one of .*"cosine".*got "quadratic"; correct it/,
+  );
+  expect(() => parseConfig({ lrSchedulerType: "cosin" })).toThrow(/got "cosin"; did you mean "cosine"\?$/);
+  expect(() => parseConfig({ seed: -1 })).toThrow(/\[seed\] expected a whole number of at least 0, got -1/);
+  expect(() => parseConfig({ adamBeta1: 1 })).toThrow(
+    /\[adamBeta1\] expected a number of at least 0 and below 1, got 1/,
+  );
+  expect(() => parseConfig({ samplePrompts: ["a", ""] })).toThrow(
+    /^\[samplePrompts\] expected a list that is not empty, each entry a text that is not empty or null, got \["a",""\];/,
+  );
+  expect(() => parseLoraConfig({ targetModules: "all-liner" })).toThrow(/did you mean "all-linear"\?$/);
+  expect(() => parseLoraConfig({ useRslora: "yes" })).toThrow(/expected true or false, got "yes"/);
   expect(() => parseConfig({ seed: 1, maxSteps: 1.5, numTrainEpochs: 0 })).toThrow(
     /\[maxSteps\].*\[numTrainEpochs\]|\[numTrainEpochs\].*\[maxSteps\]/,
   );
-  expect(() => parseConfig({ maxSteps: Number.NaN })).toThrow(OptionError);
+  expect(() => parseConfig({ maxSteps: Number.NaN })).toThrow(
+    /\[maxSteps\] expected a whole number of at least -1, got NaN/,
+  );
   expect(() => parseConfig({ max_steps: 1, maxSteps: 2 })).toThrow(/expected "maxSteps" once/);
 });
 

@@ -8,6 +8,8 @@ import {
   type SFTConfig,
   sftConfigSchema,
 } from "./config.ts";
+import { refusedValue } from "./expectation.ts";
+import { nearestName } from "./nearest-name.ts";
 
 /** Other names that options are known by. */
 const aliases = new Map([
@@ -45,11 +47,9 @@ function parse<S extends z.ZodObject>(
   }
   const result = schema.safeParse(values);
   if (result.success) return result.data;
-  const problems = result.error.issues.map((issue) => {
-    const place = issue.path.join(".");
-    return `[${place}] ${issue.message.replace(/^Invalid input: /u, "")}, got ${JSON.stringify(values[String(issue.path[0])])}`;
-  });
-  throw new OptionError(`${problems.join("; ")}; see the ${name} options`);
+  const wrong = new Set(result.error.issues.map((issue) => String(issue.path[0])));
+  const problems = [...wrong].map((key) => refusedValue(key, schema.shape[key] as z.ZodType, values[key]));
+  throw new OptionError(problems.join("; "));
 }
 
 /** The camelCase name of an option given in any accepted spelling. */
@@ -61,31 +61,6 @@ export function canonicalName(name: string): string {
 /** An error for an option that does not exist, with the known name that is nearest to it. */
 export function unknownOption(given: string, known: readonly string[], place: string): OptionError {
   const nearest = nearestName(canonicalName(given), known);
-  const hint = nearest === null ? "" : `; did you mean "${nearest}"?`;
-  return new OptionError(`[${place}] expected a known option, got "${given}"${hint}`);
-}
-
-/** The known name with the fewest edits, if that is less than half of its letters. */
-export function nearestName(name: string, known: readonly string[]): string | null {
-  let best: string | null = null;
-  let least = Number.POSITIVE_INFINITY;
-  for (const candidate of known) {
-    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
-    if (distance < least) [best, least] = [candidate, distance];
-  }
-  return best !== null && least < best.length / 2 ? best : null;
-}
-
-/** Levenshtein distance by rows of the dynamic programme. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (const [i, letter] of [...a].entries()) {
-    const next = [i + 1];
-    for (const [j, other] of [...b].entries()) {
-      const substitution = (row[j] as number) + (letter === other ? 0 : 1);
-      next.push(Math.min(substitution, (row[j + 1] as number) + 1, (next[j] as number) + 1));
-    }
-    row = next;
-  }
-  return row.at(-1) as number;
+  const hint = nearest === null ? "tunesmith train --help lists them" : `did you mean "${nearest}"?`;
+  return new OptionError(`[${place}] expected a known option, got "${given}"; ${hint}`);
 }
