@@ -80,7 +80,9 @@ test("tools are taken as a list and as JSON", async () => {
     { keepItems: 2 },
   );
   expect(items.map((item) => (item.kind === "conversation" ? item.conversation.tools : null))).toEqual([tools, tools]);
-  await expect(run([{ messages, tools: "{" }])).rejects.toThrow(/rows:1: expected a JSON array in column "tools"/);
+  await expect(run([{ messages, tools: "{" }])).rejects.toThrow(
+    /rows:1: expected a JSON array in column "tools".*; correct or remove/,
+  );
 });
 
 test("truncation keeps the start, and counts rows and lost answers", async () => {
@@ -122,18 +124,22 @@ test("a data set of which nothing can be trained is refused, showing its first r
   await expect(run(rows)).rejects.toThrow(
     /all 1 rows are masked; first row \(line 1\): no trained token, decoded: "<129>hello<131><130>b<131>"/,
   );
-  await expect(run([])).rejects.toThrow(/at least one row/);
+  await expect(run([])).rejects.toThrow(/at least one row, got none; add rows/);
 });
 
 test("each malformed row is named by its line", async () => {
   const good = { messages: [user("a"), assistant("b")] };
   const bad: [object, RegExp][] = [
     [{ messages: [user("a")] }, /expected an assistant turn to learn from, got the roles user/],
-    [{ messages: [] }, /expected a list of messages in column "messages", got an empty array/],
+    [{ messages: [] }, /expected a list of messages in column "messages", got an empty array; give each turn/],
     [{ messages: "a" }, /got a string/],
     [{ other: 1 }, /got nothing/],
     [{ messages: [user("a"), null] }, /expected \{ role, content \} in messages\[1\], got null/],
-    [{ messages: [{ content: "a" }] }, /expected a role in messages\[0\]/],
+    [{ messages: [{ content: "a" }] }, /expected a role in messages\[0\], one of system, .*, got nothing; rename it/],
+    [
+      { messages: [user("a"), assistant("b"), { role: "bot", content: "c" }] },
+      /expected a role in messages\[2\].*got "bot"/,
+    ],
     [{ messages: [{ role: "assistant" }] }, /got null without tool_calls/],
     [
       { messages: [assistant("a"), { role: "user", content: [] }] },

@@ -183,7 +183,8 @@ class Preparation {
   }
 
   finish(source: string): PreparedData {
-    if (this.#format === null) throw new DataError(`[data] ${source}: expected at least one row, got none`);
+    if (this.#format === null)
+      throw new DataError(`[data] ${source}: expected at least one row, got none; add rows, or check the path`);
     const examples = this.#examples;
     if (examples.length === 0) throw this.#nothingToTrain(source);
     const tokens = tokenStatistics(examples.map((example) => example.length));

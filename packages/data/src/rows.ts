@@ -60,7 +60,7 @@ function* parseLine(text: string, path: string, line: number, complete: boolean,
     errors.add(
       path,
       line,
-      `expected one JSON object per line, got ${excerpt(text)}: ${(cause as Error).message}${cut}`,
+      `expected one JSON object per line, got ${excerpt(text)}: ${(cause as Error).message}${cut}; mend or remove the line`,
     );
     return;
   }
@@ -74,7 +74,7 @@ function* parseArray(text: string, path: string, errors: RowErrors): Generator<R
     values = JSON.parse(text);
   } catch (cause) {
     throw new DataError(
-      `[${path}] expected a JSON array of rows, or JSONL with one object per line: ${(cause as Error).message}`,
+      `[${path}] expected a JSON array of rows, or JSONL with one object per line, got ${(cause as Error).message}; mend the file`,
       { cause },
     );
   }
@@ -91,7 +91,7 @@ function toRow(value: unknown, source: string, line: number, errors: RowErrors):
   errors.add(
     source,
     line,
-    `expected an object with the row's columns, got ${excerpt(JSON.stringify(value) ?? String(value))}`,
+    `expected an object with the row's columns, got ${excerpt(JSON.stringify(value) ?? String(value))}; give each row as { column: value }`,
   );
   return null;
 }

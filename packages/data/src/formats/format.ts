@@ -36,7 +36,8 @@ export class RowError extends Error {}
 /** The field as a string, or an error that names the column. Half of a surrogate pair has no UTF-8 form and is refused. */
 export function stringField(fields: Readonly<Record<string, unknown>>, column: string): string {
   const value = fields[column];
-  if (typeof value !== "string") throw new RowError(`expected a string in column "${column}", got ${describe(value)}`);
+  if (typeof value !== "string")
+    throw new RowError(`expected a string in column "${column}", got ${describe(value)}; write it as text`);
   return wellFormed(value, `column "${column}"`);
 }
 

@@ -16,33 +16,41 @@ export const messages: Format = {
   },
 };
 
+/** Roles of the chat formats. Most templates pass over any other role without a word, and its text would be lost. */
+const roles: readonly unknown[] = ["system", "developer", "user", "assistant", "tool", "function", "ipython"];
+
 /** Checks a list of messages. An assistant turn with `weight: 0` or `train: false` is context only. */
 export function readMessages(value: unknown, column: string): Message[] {
   if (!Array.isArray(value) || value.length === 0) {
-    throw new RowError(`expected a list of messages in column "${column}", got ${describe(value)}`);
+    throw new RowError(
+      `expected a list of messages in column "${column}", got ${describe(value)}; give each turn as { role, content }`,
+    );
   }
   return value.map((entry: unknown, index) => readMessage(entry, `${column}[${index}]`));
 }
 
 function readMessage(value: unknown, place: string): Message {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new RowError(`expected { role, content } in ${place}, got ${describe(value)}`);
+    throw new RowError(`expected { role, content } in ${place}, got ${describe(value)}; mend or remove it`);
   }
   const fields = value as Record<string, unknown>;
   const { role, content = null, weight, train } = fields;
-  if (typeof role !== "string" || role === "") throw new RowError(`expected a role in ${place}, got ${describe(role)}`);
+  if (typeof role !== "string" || !roles.includes(role)) {
+    const got = typeof role === "string" ? JSON.stringify(role) : describe(role);
+    throw new RowError(`expected a role in ${place}, one of ${roles.join(", ")}, got ${got}; rename it`);
+  }
   if (content === null) {
     if (!Array.isArray(fields.tool_calls))
-      throw new RowError(`expected text in ${place}.content, got null without tool_calls`);
+      throw new RowError(`expected text in ${place}.content, got null without tool_calls; add the text`);
   } else if (typeof content !== "string") {
-    throw new RowError(`expected text in ${place}.content, got ${describe(content)}`);
+    throw new RowError(`expected text in ${place}.content, got ${describe(content)}; write it as one text`);
   } else {
     wellFormed(content, `${place}.content`);
   }
   if (train !== undefined && typeof train !== "boolean")
-    throw new RowError(`expected true or false in ${place}.train, got ${describe(train)}`);
+    throw new RowError(`expected true or false in ${place}.train, got ${describe(train)}; correct it or leave it out`);
   if (weight !== undefined && weight !== 0 && weight !== 1)
-    throw new RowError(`expected 0 or 1 in ${place}.weight, got ${JSON.stringify(weight)}`);
+    throw new RowError(`expected 0 or 1 in ${place}.weight, got ${JSON.stringify(weight)}; correct it or leave it out`);
   const message: Message = { ...fields, role, content };
   return train === false || weight === 0 ? { ...message, train: false } : message;
 }
@@ -64,7 +72,9 @@ export function withExtras(turns: Message[], row: Row): Conversation {
   const kwargs = row.fields.chat_template_kwargs ?? null;
   if (kwargs !== null) {
     if (typeof kwargs !== "object" || Array.isArray(kwargs))
-      throw new RowError(`expected an object in column "chat_template_kwargs", got ${describe(kwargs)}`);
+      throw new RowError(
+        `expected an object in column "chat_template_kwargs", got ${describe(kwargs)}; correct or remove the column`,
+      );
     conversation.chatTemplateKwargs = kwargs as Record<string, unknown>;
   }
   return conversation;
@@ -76,9 +86,12 @@ function readTools(value: unknown): unknown[] {
     try {
       parsed = JSON.parse(value);
     } catch (cause) {
-      throw new RowError(`expected a JSON array in column "tools": ${(cause as Error).message}`);
+      throw new RowError(
+        `expected a JSON array in column "tools", got text that is none: ${(cause as Error).message}; correct or remove the column`,
+      );
     }
   }
-  if (!Array.isArray(parsed)) throw new RowError(`expected an array in column "tools", got ${describe(parsed)}`);
+  if (!Array.isArray(parsed))
+    throw new RowError(`expected an array in column "tools", got ${describe(parsed)}; correct or remove the column`);
   return parsed;
 }

@@ -12,7 +12,7 @@ export const promptCompletion: Format = {
     const { prompt, completion } = row.fields;
     if (Array.isArray(prompt) !== Array.isArray(completion)) {
       throw new RowError(
-        `expected "prompt" and "completion" of one kind, got ${describe(prompt)} and ${describe(completion)}`,
+        `expected "prompt" and "completion" of one kind, got ${describe(prompt)} and ${describe(completion)}; give two texts or two lists of messages`,
       );
     }
     if (!Array.isArray(prompt)) {
