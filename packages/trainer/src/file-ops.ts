@@ -24,6 +24,14 @@ export async function fileOperation<T>(operation: string, path: string, run: () 
   }
 }
 
+/** Whether a file operation, of this package or of the engine, failed for want of space. */
+export function isDiskFull(error: unknown): error is FileSystemError {
+  // The engine's errors carry the system's words only: ENOSPC on Unix, error 112 on Windows.
+  return (
+    FileSystemError.isInstance(error) && error.code === "IO" && /ENOSPC|No space left|os error 112/u.test(error.message)
+  );
+}
+
 /** Makes a folder and its parents. True when it is new. */
 export async function makeFolder(path: string): Promise<boolean> {
   return fileOperation("make the folder", path, () => makeFolders(path));

@@ -23,11 +23,14 @@ export interface RunConfig {
 /** The files of a run, open for writing. */
 export class RunFolder {
   readonly path: string;
+  /** Whether this run made the folder. */
+  readonly isNew: boolean;
   readonly metrics: LineFile;
   readonly samples: LineFile;
 
-  private constructor(path: string, metrics: LineFile, samples: LineFile) {
+  private constructor(path: string, isNew: boolean, metrics: LineFile, samples: LineFile) {
     this.path = path;
+    this.isNew = isNew;
     this.metrics = metrics;
     this.samples = samples;
   }
@@ -38,13 +41,13 @@ export class RunFolder {
    * @param resume sizes to which the line files are cut; null for a new run, which must not find another one here
    */
   static async open(path: string, resume: { metrics: number; samples: number } | null): Promise<RunFolder> {
-    await makeFolder(path);
+    const isNew = await makeFolder(path);
     if (resume === null) await refuseOtherRun(path);
     await removeLeftovers(path);
     const metrics = await LineFile.open(join(path, "metrics.jsonl"), resume?.metrics ?? 0);
     try {
       const samples = await LineFile.open(join(path, "samples.jsonl"), resume?.samples ?? 0);
-      return new RunFolder(path, metrics, samples);
+      return new RunFolder(path, isNew, metrics, samples);
     } catch (error) {
       await metrics.close();
       throw error;

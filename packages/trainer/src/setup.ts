@@ -5,8 +5,9 @@ import {
   OptionError,
   type SessionOptions,
   type TrainSession,
+  TunesmithError,
 } from "@tunesmith/core";
-import { createSampler } from "@tunesmith/curriculum";
+import { createSampler, recommendEpochs } from "@tunesmith/curriculum";
 import {
   type DatasetSource,
   type PreparedData,
@@ -18,6 +19,7 @@ import {
 import { type Checkpoint, newestCheckpoint, readCheckpoint } from "./checkpoint.ts";
 import type { ParsedLoraConfig, ParsedSFTConfig, ResolvedConfig } from "./config.ts";
 import { describeEnvironment, digestModel } from "./environment.ts";
+import { remove } from "./file-ops.ts";
 import { TrainingPlan } from "./plan.ts";
 import { defaultOutputDir, RunFolder } from "./run-folder.ts";
 import { decisiveConfig, emptyState, type TrainerState } from "./state.ts";
@@ -81,6 +83,7 @@ export async function setUp(inputs: TrainingInputs, resume: boolean | string, si
     numTrainEpochs: args.numTrainEpochs,
     maxSteps: args.maxSteps,
   });
+  if (args.maxSteps <= 0) warnings.push(...epochWarnings(args.numTrainEpochs, train.examples.length));
   const prompts = await samplePrompts(args, evaluation, model, warnings);
 
   const modelSha256 = await digest;
@@ -119,6 +122,7 @@ export async function setUp(inputs: TrainingInputs, resume: boolean | string, si
     return { args, train, evaluation, prompts, plan, folder, session, state, resumed: checkpoint !== null, warnings };
   } catch (error) {
     await folder.close();
+    if (folder.isNew) await remove(folder.path);
     throw error;
   }
 }
@@ -247,7 +251,12 @@ async function openSession(
   peft: ParsedLoraConfig,
   checkpoint: Checkpoint | null,
 ): Promise<TrainSession> {
-  const session = await model.createSession(sessionOptions(args, peft));
+  const session = await model.createSession(sessionOptions(args, peft)).catch((error: unknown) => {
+    // Every argument here is an option of the user's.
+    if (TunesmithError.isInstance(error) && error.code === "ARGUMENT_INVALID")
+      throw new OptionError(error.message, { cause: error });
+    throw error;
+  });
   if (checkpoint === null) return session;
   try {
     await session.loadCheckpoint(checkpoint.path);
@@ -280,6 +289,17 @@ function dataWarnings({ report }: PreparedData): string[] {
     );
   if (duplicates > 0) warnings.push(`${source}: exact duplicates of earlier rows: ${duplicates} of ${rows}`);
   return warnings;
+}
+
+/** Far more passes than a data set of this size needs teach its rows by heart. */
+function epochWarnings(epochs: number, rows: number): string[] {
+  const { min, max } = recommendEpochs(rows);
+  if (epochs <= 2 * max) return [];
+  const usual = min === max ? `${max}` : `${min}–${max}`;
+  return [
+    `numTrainEpochs ${epochs} is far above the ${usual} that ${rows} rows usually take ` +
+      "(rows: epochs; 100–1K: 3–5, 1K–10K: 1–3, 10K–100K: 1, 100K+: 0.5–1); watch for overfitting with an evaluation set, or lower it",
+  ];
 }
 
 /** Absolute, so that a run can be continued from any folder; null for rows given in memory. */

@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import {
+  ArgumentError,
   CallbackError,
   DataError,
   FileSystemError,
@@ -238,6 +239,53 @@ test("another run's folder is never written over; one that only failed at its se
   await started.trainer.train();
   expect(await readdir(started.outputDir)).toContain("data");
   expect((await lines(join(outputDir, "metrics.jsonl")))[0]).toMatchObject({ step: 1 });
+});
+
+test("a session that cannot be made leaves no new run folder, and a wrong adapter is a wrong option", async () => {
+  const fake = {
+    onCall: () => {
+      throw new ArgumentError("[lora.targetModules] expected endings of module names");
+    },
+  };
+  const parent = await scratchFolder(onTestFinished);
+  const fresh = await trainer({ outputDir: join(parent, "run") }, fake);
+  await expect(fresh.trainer.train()).rejects.toThrow(OptionError);
+  expect(await readdir(parent)).toEqual([]);
+  const kept = join(parent, "kept");
+  await mkdir(kept);
+  await writeFile(join(kept, "notes.txt"), "");
+  const old = await trainer({ outputDir: kept }, fake);
+  await expect(old.trainer.train()).rejects.toThrow(OptionError);
+  expect(await readdir(kept)).toContain("notes.txt");
+});
+
+test("a full disk says how to go on", async () => {
+  for (const words of ["No space left on device (os error 28)", "ENOSPC: no space left on device, write"]) {
+    let saved = 0;
+    const fake = {
+      onCall: (name: string) => {
+        if (name !== "saveCheckpoint") return;
+        if (saved === 1) throw new FileSystemError(`[model.safetensors] expected to write, got: ${words}`);
+        saved += 1;
+      },
+    };
+    const { trainer: made, outputDir } = await trainer({ saveSteps: 2 }, fake);
+    await expect(made.train()).rejects.toThrow(`free some space, then: tunesmith resume ${outputDir}`);
+    const { trainer: first } = await trainer({ saveSteps: 2 }, fake);
+    await expect(first.train()).rejects.toThrow(/got a full disk .*no checkpoint has been written yet/);
+  }
+});
+
+test("far more epochs than the data take are warned of", async () => {
+  const warnings = async (args: object) => {
+    const { trainer: made } = await trainer(args);
+    return ofType((await record(made.train())).events, "warning").map(({ message }) => message);
+  };
+  expect(await warnings({ numTrainEpochs: 11 })).toEqual([
+    expect.stringMatching(/^numTrainEpochs 11 is far above the 3–5 that 20 rows usually take/u),
+  ]);
+  expect(await warnings({ numTrainEpochs: 10 })).toEqual([]);
+  expect(await warnings({ numTrainEpochs: 11, maxSteps: 1 })).toEqual([]);
 });
 
 test("early stopping fires at the exact evaluation, and the best weights are kept", async () => {

@@ -1,12 +1,19 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { AbortError, CallbackError, type LanguageModel, NonFiniteError, type TrainSession } from "@tunesmith/core";
+import {
+  AbortError,
+  CallbackError,
+  FileSystemError,
+  type LanguageModel,
+  NonFiniteError,
+  type TrainSession,
+} from "@tunesmith/core";
 import type { Example } from "@tunesmith/data";
 import { checkpointName, listCheckpoints, rotateCheckpoints, writeCheckpoint } from "./checkpoint.ts";
 import { observe } from "./early-stopping.ts";
 import { evaluate } from "./evaluate.ts";
 import type { TrainEvent } from "./events.ts";
-import { makeFolder, move, remove, syncFolder, syncPath, temporaryPrefix } from "./file-ops.ts";
+import { isDiskFull, makeFolder, move, remove, syncFolder, syncPath, temporaryPrefix } from "./file-ops.ts";
 import { addToLog, emptyLogSums, meansOf, total } from "./metrics.ts";
 import { watchOverfitting } from "./overfitting.ts";
 import type { StepPlan } from "./plan.ts";
@@ -350,6 +357,7 @@ export class Training {
   async #stopped(error: unknown): Promise<unknown> {
     const asked =
       this.#control.signal.aborted && (error === this.#control.signal.reason || (error as Error).name === "AbortError");
+    if (isDiskFull(error)) return this.#diskFull(error);
     if (!asked && !(error instanceof CallbackError)) return error;
     // A callback that fails must not keep the checkpoint from being written.
     this.#callbacks = [];
@@ -362,6 +370,20 @@ export class Training {
     return new AbortError(`[train] stopped as asked after step ${step} of ${state.max_steps}; ${how}`, {
       cause: error,
     });
+  }
+
+  #diskFull(cause: Error): FileSystemError {
+    const { path } = this.#setup.folder;
+    const advice =
+      this.#savedStep === null
+        ? "no checkpoint has been written yet, so free some space, delete this folder and start the run again"
+        : `free some space, then: tunesmith resume ${path}`;
+    return new FileSystemError(
+      `[${path}] expected room for the run's files, got a full disk (${cause.message}); ${advice}`,
+      {
+        cause,
+      },
+    );
   }
 
   async #warn(message: string): Promise<void> {
