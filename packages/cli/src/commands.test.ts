@@ -139,6 +139,8 @@ describe("commands", () => {
     [["train", "--model", model, "--data", "./missing.jsonl"], 1, /missing\.jsonl/u],
     [["resume", "./missing"], 1, /run folder/u],
     [["chat", model, "--temperature", "hot"], 2, /temperature/u],
+    [["chat", model, "--prompt", "x", "--top-p", "7"], 2, /topP\] expected a number in \(0, 1\], got 7; correct/u],
+    [["train", "--model", "m", "--data", "d", "--device", "cudaa"], 2, /got "cudaa"; leave it out/u],
   ])("refuses %j", async (argv, code, message) => {
     const result = await tunesmith(argv);
     expect([result.code, result.err]).toEqual([code, expect.stringMatching(message)]);
@@ -148,6 +150,12 @@ describe("commands", () => {
     await writeFile(data, '{"messages":[{"role":"user","content":"alone"}]}\n');
     const { code, err } = await train();
     expect([code, err]).toEqual([3, expect.stringContaining("rows.jsonl:1")]);
+    expect(await readdir(folder)).toEqual(["rows.jsonl"]);
+  });
+
+  it("exits with 2 for an adapter on no layer, and leaves no run folder", async () => {
+    const { code, err } = await train("--target-modules", "p_proj");
+    expect([code, err]).toEqual([2, expect.stringMatching(/^OptionError: .*q_proj.*got "p_proj"/u)]);
     expect(await readdir(folder)).toEqual(["rows.jsonl"]);
   });
 

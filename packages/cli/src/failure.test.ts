@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from "node:util";
-import { AbortError, DataError, OptionError, OutOfMemoryError } from "@tunesmith/sdk";
+import { AbortError, ArgumentError, DataError, OptionError, OutOfMemoryError } from "@tunesmith/sdk";
 import { CommanderError } from "commander";
 import { expect, it } from "vitest";
 import { reportFailure } from "./failure.ts";
@@ -13,13 +13,14 @@ function report(error: unknown, env: NodeJS.ProcessEnv = {}) {
 it("gives each kind of error its exit code", () => {
   const errors = [
     new OptionError("o"),
+    new ArgumentError("p"),
     new DataError("d"),
     new OutOfMemoryError("m"),
     new AbortError("a"),
     new Error("e"),
     "text",
   ];
-  expect(errors.map((error) => report(error).code)).toEqual([2, 3, 4, 130, 1, 1]);
+  expect(errors.map((error) => report(error).code)).toEqual([2, 2, 3, 4, 130, 1, 1]);
   expect(report(new CommanderError(1, "commander.unknownOption", "shown already"))).toEqual({ code: 2, text: "" });
   expect(report(new CommanderError(0, "commander.help", "")).code).toBe(0);
 });

@@ -5,6 +5,7 @@ import pc from "picocolors";
 /** Exit codes by error code; what is not listed exits with 1. */
 const exitCodes: Partial<Record<ErrorCode, number>> = {
   OPTION_INVALID: 2,
+  ARGUMENT_INVALID: 2,
   DATA_INVALID: 3,
   OUT_OF_MEMORY: 4,
   ABORTED: 130,

@@ -108,5 +108,7 @@ function parseValue(flag: string, kind: ValueKind, text: string, before: unknown
   const expected = [kind.boolean ? "true or false" : "", kind.number ? "a number" : "", kind.null ? "none" : ""].filter(
     Boolean,
   );
-  throw new OptionError(`[${flag}] expected ${expected.join(" or ")}, got "${text}"`);
+  throw new OptionError(
+    `[${flag}] expected ${expected.join(" or ")}, got "${text}"; correct it, or leave it out for the default`,
+  );
 }

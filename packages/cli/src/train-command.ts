@@ -94,7 +94,7 @@ export function parseDevice(value: unknown): "cpu" | "auto" {
   if (value === "cpu" || value === "auto") return value;
   const nearest = nearestName(String(value), ["cpu", "auto"]);
   throw new OptionError(
-    `[--device] expected cpu or auto, got ${JSON.stringify(value)}${nearest === null ? "" : `; did you mean ${nearest}?`}`,
+    `[--device] expected cpu or auto, got ${JSON.stringify(value)}; ${nearest === null ? "leave it out for the best there is" : `did you mean ${nearest}?`}`,
   );
 }
 

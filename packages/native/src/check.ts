@@ -3,7 +3,7 @@ import { ArgumentError } from "@tunesmith/core";
 
 /** Throws the error of an argument that breaks its contract. */
 export function refuse(place: string, expected: string, got: unknown): never {
-  throw new ArgumentError(`[${place}] expected ${expected}, got ${shown(got)}`);
+  throw new ArgumentError(`[${place}] expected ${expected}, got ${shown(got)}; correct this argument`);
 }
 
 /** An integer in a range, both ends included. */
