@@ -106,7 +106,10 @@ fn family_of(config: &HfConfig) -> Result<Family> {
         let known: Vec<&str> = FAMILIES.iter().map(|family| family.model_type).collect();
         config.refuse(
             Code::ModelUnsupported,
-            format!("expected a supported model_type ({}), got {model_type:?}", known.join(", ")),
+            format!(
+                "expected a supported model_type ({}), got {model_type:?}; convert the model or choose one of these families",
+                known.join(", ")
+            ),
         )
     })
 }

@@ -76,7 +76,8 @@ fn no_match(suffix: &str, all: &[String]) -> Error {
         Code::ArgumentInvalid,
         "lora.targetModules",
         format!(
-            "expected endings of module names ({}) or \"all-linear\", got {suffix:?}, which matches nothing",
+            "expected endings of module names ({}) or \"all-linear\", got {suffix:?}, which matches nothing; \
+             choose from these names",
             endings.join(", ")
         ),
     )
