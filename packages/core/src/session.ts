@@ -68,7 +68,10 @@ export interface MemoryUsage {
 /** Door B: batches go in and sums come back. Calls are carried out one after the other, off the event loop. */
 export interface TrainSession {
   readonly info: SessionInfo;
-  /** Forward and backward of one packed batch; the gradient is added to what is there, as a sum, never a mean. */
+  /**
+   * Forward and backward of one packed batch; the gradient is added to what is there, as a sum, never a mean. `step` and `seed` key
+   * the random numbers of training (dropout), of which this version has none.
+   */
   accumulate(batch: Batch, options: { objective: Objective; step: number; seed: number }): Promise<RowSums>;
   /**
    * Divides the summed gradient by `denominator`, clips by global norm, takes one AdamW step and clears the gradient.
