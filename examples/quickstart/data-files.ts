@@ -6,7 +6,7 @@ import { generateTickets, type Ticket, type TicketRow } from "./tickets.ts";
 export const systemMessage = "Turn the message into a ticket.";
 
 /** Rows of the quickstart. */
-export const quickstartRows = { train: 600, heldOut: 64, seed: 3407 } as const;
+export const quickstartRows = { train: 600, heldOut: 60, seed: 3407 } as const;
 
 /** The answer that a ticket should get. */
 export function answerOf(ticket: Ticket): string {
