@@ -1,3 +1,4 @@
+// What a result has to say about where it was measured.
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";

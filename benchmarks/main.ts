@@ -1,4 +1,4 @@
-/** `npm run bench -- NAME [options]`: runs a benchmark and, with `--json FILE`, keeps its result. */
+// `npm run bench -- NAME [options]`: runs a benchmark and, with `--json FILE`, keeps its result.
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";

@@ -37,16 +37,13 @@ const headers: Record<string, RegExp> = {
   ".rs": /^\/\/! ?(.*(?:\n\/\/! ?.+)*)/,
   ".py": /^(?:#.*\n)*"""([\s\S]*?)"""/,
 };
-/** A header of line comments, else the first documentation comment. */
-const scriptHeader = /^(?:#!.*\n)?(?:\/\/ (.*(?:\n\/\/ .+)*)|[\s\S]*?\/\*\*([\s\S]*?)\*\/)/;
+const scriptHeader = /^(?:#!.*\n)?\/\/ (.*(?:\n\/\/ .+)*)/;
 
 /** The first sentence a source says about itself; undefined when it says nothing. */
 export function firstSentence(path: string, text: string): string | undefined {
-  const match = (headers[posix.extname(path)] ?? scriptHeader).exec(text);
-  const comment = match?.[1] ?? match?.[2];
-  const flat = comment
-    ?.replaceAll(/^\s*(?:\/\/!?|\*)/gm, " ")
-    .replaceAll(/\{@link (\w+)\}/g, "`$1`")
+  const flat = (headers[posix.extname(path)] ?? scriptHeader)
+    .exec(text)?.[1]
+    ?.replaceAll(/^\s*\/\/!?/gm, " ")
     .replaceAll(/\s+/g, " ")
     .trim();
   return flat?.split(/(?<=[.?])\s+(?=[A-Z`"'(])/)[0]?.replace(/(?<![.?])$/, ".");
@@ -59,8 +56,7 @@ function fileList(): string {
     const parent = posix.dirname(path);
     if (parent !== folder) lines.push("", `\`${parent}/\``);
     folder = parent;
-    const fallback = /\/index\.ts$/.test(path) ? "What the folder offers." : "";
-    const sentence = firstSentence(path, readFileSync(join(root, path), "utf8")) ?? fallback;
+    const sentence = firstSentence(path, readFileSync(join(root, path), "utf8")) ?? "";
     lines.push(`- \`${posix.basename(path)}\` ${sentence}`.trimEnd());
   }
   return lines.join("\n").trim();

@@ -1,7 +1,5 @@
-/**
- * `npm run bench -- cpu-sft [--json FILE] [--steps N] [--batch N,N] [--dtype float32,bfloat16]`: LoRA on SmolLM2-135M, rows of
- * GSM8K, Tunesmith beside PyTorch + PEFT, one step of each in turn.
- */
+// `npm run bench -- cpu-sft [--json FILE] [--steps N] [--batch N,N] [--dtype float32,bfloat16]`: LoRA on SmolLM2-135M, rows of
+// GSM8K, Tunesmith beside PyTorch + PEFT, one step of each in turn.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,7 +1,5 @@
-/**
- * `npm run bench -- limits`: the times that the README promises, measured on this machine: time to the first line and to the
- * first step, the longest pause of the event loop while training, the cost of a step's crossing between the languages.
- */
+// `npm run bench -- limits`: the time from starting `tunesmith doctor` to its first line, and the longest pause of the event loop
+// while a small model trains in the same process; each beside its limit.
 import { spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,3 +1,4 @@
+// GSM8K as conversations, response-only labels: the rows of the training benchmarks.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Tokenizer } from "@tunesmith/core";

@@ -1,3 +1,4 @@
+// One program of a comparison, driven step by step.
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { createInterface, type Interface } from "node:readline";
 import type { Readable, Writable } from "node:stream";

@@ -1,4 +1,6 @@
-/** What both sides of a training benchmark are given; the file that `peers/torch_sft.py` reads too. */
+// What both sides of a training benchmark are given; the file that `peers/torch_sft.py` reads too.
+
+/** A training benchmark. */
 export interface Spec {
   /** Hugging Face folder, read by both. */
   model: string;

@@ -1,7 +1,5 @@
-/**
- * `tunesmith-sft.ts SPEC.json`: our side of a training benchmark. Like the peer it runs one optimizer step per line `step` on
- * standard input and writes JSON lines.
- */
+// `tunesmith-sft.ts SPEC.json`: our side of a training benchmark. Like the peer it runs one optimizer step per line `step` on
+// standard input and writes JSON lines.
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { collate, type Example } from "@tunesmith/data";

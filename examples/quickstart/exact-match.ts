@@ -1,3 +1,4 @@
+// Answers the quickstart's messages and counts the exactly right ones.
 import { isDeepStrictEqual } from "node:util";
 import type { Tokenizer, TrainSession } from "tunesmith";
 import { systemMessage } from "./data-files.ts";

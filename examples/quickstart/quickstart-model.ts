@@ -1,3 +1,4 @@
+// Where the quickstart's model comes from: a path, the hub, or a wheel of the Python Package Index.
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { DownloadError, downloadModel, type FastLanguageModel, openModel } from "tunesmith";

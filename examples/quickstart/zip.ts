@@ -1,3 +1,4 @@
+// Streams one file out of a zip archive.
 import { open } from "node:fs/promises";
 import type { Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";

@@ -15,6 +15,18 @@ const filesAreShort: Rule = (tree) =>
     .filter(({ lines }) => lines > limit)
     .map(({ path, lines }) => `${path}: ${lines} lines, the limit is ${limit}; which room is really two?`);
 
+/** Files whose sentence is still to be written. */
+const withoutSentence: readonly string[] = ["data-files.ts", "phrases.ts", "tickets.ts"].map(
+  (name) => `examples/quickstart/${name}`,
+);
+
+const filesSayWhatTheyHold: Rule = (tree) =>
+  tree
+    .matching(/^(?:packages|examples|scripts|benchmarks|test)\/.*\.(?:ts|mts|mjs)$/)
+    .filter((path) => !/\.test\.ts$/.test(path) && !withoutSentence.includes(path))
+    .filter((path) => !/^(?:#!.*\n)?\/\/ \S/.test(tree.text(path)))
+    .map((path) => `${path}: expected a first line "// …" that says what the file holds`);
+
 const unfinished: [name: string, pattern: RegExp][] = [
   ["a stub", /\b(?:todo|unimplemented)!\s*\(/],
   ["a test switched off", /\b(?:it|test|describe)\.(?:skip|only|todo|fails)\(|#\[ignore\b/],
@@ -43,6 +55,19 @@ holds(
   filesAreShort,
   { "crates/cpu/src/a.rs": "x\n".repeat(limit + 1), "crates/cpu/src/b.rs": "x\n".repeat(limit) },
   [/a\.rs: 601 lines/],
+);
+
+holds(
+  "a TypeScript file begins with a sentence about itself",
+  filesSayWhatTheyHold,
+  {
+    "packages/data/src/a.ts": "/** One row. */\nexport interface Row {}\n",
+    "packages/data/src/b.ts": '// Reads rows.\nimport "x";\n',
+    "packages/data/src/b.test.ts": 'import "x";\n',
+    "scripts/c.mjs": "#!/usr/bin/env node\n// Cleans.\n",
+    "crates/node/index.d.ts": "export {};\n",
+  },
+  [/packages\/data\/src\/a\.ts: expected/],
 );
 
 holds(

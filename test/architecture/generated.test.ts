@@ -12,12 +12,15 @@ test("generated files equal a fresh generation; `npm run generate` makes them so
   expect(stale.map(({ path }) => path)).toEqual([]);
 });
 
-test("a file's first sentence is its header's, else that of its first documentation comment", () => {
+test("a file's first sentence is its header's", () => {
   expect(firstSentence("a.rs", "//! `rope`: rotary\n//! embedding. More.\n\nuse x;\n")).toBe(
     "`rope`: rotary embedding.",
   );
   expect(firstSentence("a.ts", '// Reads rows.\nimport "x";\n')).toBe("Reads rows.");
-  expect(firstSentence("a.ts", 'import "x";\n\n/**\n * One row.\n * Two.\n */\n')).toBe("One row.");
+  expect(firstSentence("a.ts", "// `x`: reads rows\n// one by one. More.\n\n/** One. */\n")).toBe(
+    "`x`: reads rows one by one.",
+  );
+  expect(firstSentence("a.ts", "/** One row. */\n")).toBeUndefined();
   expect(firstSentence("a.py", '#!/usr/bin/env python\n"""Trains a model.\n\nMore.\n"""\n')).toBe("Trains a model.");
   expect(firstSentence("index.ts", 'export * from "./a.ts";\n')).toBeUndefined();
 });

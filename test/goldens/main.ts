@@ -1,7 +1,5 @@
-/**
- * `npm run goldens -- [DIR]`: runs every golden below DIR (default TUNESMITH_FIXTURES, else the project's own set), one line
- * each. A case whose family or feature is not implemented counts as failed here: the line says what is missing.
- */
+// `npm run goldens -- [DIR]`: runs every golden below DIR (default TUNESMITH_FIXTURES, else the project's own set), one line
+// each. A case whose family or feature is not implemented counts as failed here: the line says what is missing.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";

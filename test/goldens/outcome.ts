@@ -1,3 +1,5 @@
+// One line of the report of goldens.
+
 /** One line of the report of goldens. The engine's runner prints the same fields. */
 export interface Outcome {
   /** Folder and check. */

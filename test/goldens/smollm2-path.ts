@@ -1,3 +1,4 @@
+// Finds the GGUF file of SmolLM2-135M-Instruct on this machine.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { cacheFolder } from "../../examples/quickstart/quickstart-model.ts";

@@ -1,3 +1,4 @@
+// Every golden that goes through the TypeScript packages, one group after the other.
 import { chatTemplates } from "./cases/chat-templates.ts";
 import { schedules } from "./cases/schedules.ts";
 import { smollm2 } from "./cases/smollm2.ts";

@@ -1,3 +1,4 @@
+// Small models, rows and finished runs for tests.
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";

@@ -1,3 +1,4 @@
+// Reads float32 tensors of a safetensors file, independently of the engine's reader.
 import { readFileSync } from "node:fs";
 
 /** Reads the float32 tensors of a safetensors file: for comparing files in tests, independently of the engine's reader. */

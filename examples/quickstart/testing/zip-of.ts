@@ -1,3 +1,4 @@
+// A zip archive by the book, for tests.
 import { deflateRawSync } from "node:zlib";
 
 /** A zip archive by the book: local headers, directory, end record with a comment. Checksums stay 0: the caller checks a SHA-256. */

@@ -1,3 +1,4 @@
+// `tunesmith chat`: answers one prompt, or talks until the input ends.
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline/promises";

@@ -1,3 +1,4 @@
+// Reads the options of a `--config` file.
 import { readFile } from "node:fs/promises";
 import { canonicalName, FileSystemError, nearestName, OptionError } from "@tunesmith/sdk";
 import { parseDocument } from "yaml";

@@ -1,3 +1,4 @@
+// `tunesmith doctor`: checks Node, engine, memory, disk and hub.
 import { constants } from "node:fs";
 import { access, stat, statfs } from "node:fs/promises";
 import { arch, cpus, freemem, platform, release, totalmem } from "node:os";

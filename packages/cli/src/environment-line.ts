@@ -1,3 +1,4 @@
+// The first line of every command: what runs here.
 import { systemInfo } from "@tunesmith/sdk";
 import pc from "picocolors";
 

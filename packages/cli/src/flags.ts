@@ -1,3 +1,4 @@
+// Command line flags made from the schemas of the options.
 import { canonicalName, loraConfigSchema, OptionError, sftConfigSchema } from "@tunesmith/sdk";
 import { type Command, Option } from "commander";
 import { z } from "zod";

@@ -1,3 +1,5 @@
+// Durations, counts, bytes and shares as people read them.
+
 /** 72 → "1:12", 4000 → "1:06:40". */
 export function duration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));

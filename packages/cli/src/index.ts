@@ -1,3 +1,4 @@
+// What the package `tunesmith` offers: the whole SDK, and the parts of the command line that programs may use.
 export * from "@tunesmith/sdk";
 export { environmentLine } from "./environment-line.ts";
 export { reportFailure } from "./failure.ts";

@@ -1,3 +1,5 @@
+// Ctrl-C and SIGTERM of a run: the first asks it to stop at a safe place, the second stops at once.
+
 /** Exit codes of a shell for a process that a signal has ended. */
 const codes = { SIGINT: 130, SIGTERM: 143 } as const;
 

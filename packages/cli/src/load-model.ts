@@ -1,3 +1,4 @@
+// Opens a model, with one line of progress where it has to be downloaded.
 import { type DownloadProgress, FastLanguageModel, type PretrainedOptions } from "@tunesmith/sdk";
 import { bytes, percent } from "./format.ts";
 import { type Output, Screen } from "./screen.ts";

@@ -1,3 +1,4 @@
+// Runs a command line and gives its exit code.
 import { reportFailure } from "./failure.ts";
 import { normaliseFlags } from "./flags.ts";
 import { buildProgram, knownFlags } from "./program.ts";

@@ -1,3 +1,4 @@
+// The commands and their flags.
 import { createRequire } from "node:module";
 import { Command, InvalidArgumentError } from "commander";
 import { chat, type Input } from "./chat-command.ts";

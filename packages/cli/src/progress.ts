@@ -1,3 +1,4 @@
+// What the status line says after each step: loss, speed and time left.
 import type { StepEvent } from "@tunesmith/sdk";
 import pc from "picocolors";
 import { duration, significant } from "./format.ts";

@@ -1,3 +1,4 @@
+// `tunesmith resume`: goes on from the newest whole checkpoint of a run folder.
 import { DataError, readRunConfig, SFTTrainer } from "@tunesmith/sdk";
 import { environmentLine } from "./environment-line.ts";
 import { openModel } from "./load-model.ts";

@@ -1,3 +1,4 @@
+// Runs a trainer to its end with progress and signals.
 import { AbortError, type LanguageModel, type SFTTrainer, type TrainOptions } from "@tunesmith/sdk";
 import pc from "picocolors";
 import { Interrupt } from "./interrupt.ts";

@@ -1,3 +1,4 @@
+// Shows the events of a run to a person.
 import { basename, relative } from "node:path";
 import type {
   DataReport,

@@ -1,3 +1,5 @@
+// Lines that stay, and below them one status line.
+
 /** The part of a stream that output needs. */
 export interface Output {
   readonly isTTY?: boolean;

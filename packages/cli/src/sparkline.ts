@@ -1,3 +1,4 @@
+// A curve in one line of text.
 const levels = [..."▁▂▃▄▅▆▇█"];
 
 /** A curve in one line of text: the values, averaged into at most `width` groups, between their extremes. */

@@ -1,3 +1,4 @@
+// `tunesmith train`: trains with the options of flags and file.
 import {
   loraConfigSchema,
   nearestName,

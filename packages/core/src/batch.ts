@@ -1,3 +1,5 @@
+// What goes through door B and what comes back: packed sequences, and sums for each of them.
+
 /** The label of a token that is not trained on is decided by `@tunesmith/data`; here it only travels. */
 export interface Batch {
   /** Token ids of all sequences, end to end: `[T]`. Padding does not exist. */

@@ -1,3 +1,5 @@
+// Messages and conversations as chat formats have them.
+
 /** One turn of a conversation, in the form of the OpenAI and Hugging Face chat formats. */
 export interface Message {
   /** `system`, `user`, `assistant`, `tool`, or whatever the chat template knows. */

@@ -1,3 +1,5 @@
+// Every error of the SDK, with its stable code.
+
 /** Stable codes of {@link TunesmithError}. Texts may change; a code never does. */
 export type ErrorCode =
   | "FILE_MISSING"

@@ -1,3 +1,5 @@
+// What a generation is asked for and what it yields.
+
 /** How tokens are chosen (names and order of application of Hugging Face's GenerationConfig). */
 export interface SamplingOptions {
   /** Tokens to write at most. */

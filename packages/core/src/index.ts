@@ -1,3 +1,4 @@
+// What every other package shares: the two doors' interfaces, and the errors.
 export * from "./batch.ts";
 export * from "./conversation.ts";
 export * from "./errors.ts";

@@ -1,3 +1,4 @@
+// Door B: models, training sessions and their options, as interfaces.
 import type { Batch, RowSums } from "./batch.ts";
 import type { GenerateOptions, TokenEvent } from "./generate.ts";
 import type { Tokenizer } from "./tokenizer.ts";

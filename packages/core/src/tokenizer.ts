@@ -1,3 +1,4 @@
+// Door A: text in, ids and spans out, as an interface.
 import type { Conversation } from "./conversation.ts";
 
 /** A special token of a tokenizer. */

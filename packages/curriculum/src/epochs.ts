@@ -1,3 +1,5 @@
+// How many epochs a data set of some size usually takes.
+
 /** How long to train. */
 export interface EpochAdvice {
   min: number;

@@ -1,3 +1,5 @@
+// Counter-based random numbers (Philox4x32-10), and permutations by them.
+
 /** Upper 32 bits of the product of two unsigned 32-bit numbers, by 16-bit halves. */
 function multiplyHigh(a: number, b: number): number {
   const [aLow, aHigh, bLow, bHigh] = [a & 0xffff, a >>> 16, b & 0xffff, b >>> 16];

@@ -1,3 +1,4 @@
+// The order of the rows in each epoch.
 import { ArgumentError } from "@tunesmith/core";
 import { permutation } from "./philox.ts";
 

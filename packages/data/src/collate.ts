@@ -1,3 +1,4 @@
+// Examples laid end to end as one batch, never padded.
 import type { Batch } from "@tunesmith/core";
 import type { Example } from "./example.ts";
 

@@ -1,3 +1,4 @@
+// Sends items through door A and labels what comes back.
 import type { EncodedPair, Tokenizer } from "@tunesmith/core";
 import { OptionError } from "@tunesmith/core";
 import type { Item } from "./formats/format.ts";

@@ -1,3 +1,5 @@
+// One sequence ready for training.
+
 /** One sequence ready for training. Arrays are not padded and not shifted. */
 export interface Example {
   /** Token ids: `[length]`. */

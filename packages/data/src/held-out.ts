@@ -1,3 +1,4 @@
+// Prompts of held-out rows, to be answered during training.
 import type { Tokenizer } from "@tunesmith/core";
 import type { Item } from "./formats/format.ts";
 

@@ -1,3 +1,4 @@
+// What the package offers: from rows to batches.
 export { collate, type Placed } from "./collate.ts";
 export type { LossOptions } from "./encode.ts";
 export type { Example } from "./example.ts";

@@ -1,3 +1,4 @@
+// Labels: which tokens are trained.
 import type { EncodedConversation } from "@tunesmith/core";
 
 /** Label of a token that is not trained on: PyTorch's ignore_index. This file is the only one that gives it to a token. */

@@ -1,3 +1,4 @@
+// From a source of rows to examples and a report.
 import { createHash, type Hash } from "node:crypto";
 import { DataError, type Tokenizer } from "@tunesmith/core";
 import { type EncodedItem, encodeItems, type LossOptions } from "./encode.ts";

@@ -1,3 +1,4 @@
+// What became of a data set's rows.
 import type { FormatName } from "./formats/format.ts";
 
 /** What became of a data set's rows. Nothing is dropped or cut without being counted here. */

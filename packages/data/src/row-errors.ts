@@ -1,3 +1,4 @@
+// Collects what is wrong with single rows, so that one run names many of them.
 import { DataError } from "@tunesmith/core";
 
 /** How many rows an error message shows before it only counts. */

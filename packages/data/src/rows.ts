@@ -1,3 +1,4 @@
+// Reads rows from JSONL, a JSON array or memory, with the line of each.
 import { createReadStream } from "node:fs";
 import { DataError, FileSystemError } from "@tunesmith/core";
 import type { RowErrors } from "./row-errors.ts";

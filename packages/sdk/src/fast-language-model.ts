@@ -1,3 +1,4 @@
+// A pretrained model to train or to talk to.
 import {
   ArgumentError,
   type LanguageModel,

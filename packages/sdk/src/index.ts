@@ -1,3 +1,4 @@
+// What the SDK offers: every package by one name, models of the hub, and the trainer.
 export * from "@tunesmith/core";
 export * from "@tunesmith/curriculum";
 export * from "@tunesmith/data";

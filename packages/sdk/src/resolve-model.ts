@@ -1,3 +1,4 @@
+// From a model's name to its local path.
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { ModelFileError } from "@tunesmith/core";

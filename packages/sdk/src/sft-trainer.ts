@@ -1,3 +1,4 @@
+// The trainer, with the adapter options of `getPeftModel`.
 import { OptionError } from "@tunesmith/core";
 import { SFTTrainer as BaseTrainer, type SFTTrainerOptions } from "@tunesmith/trainer";
 import { PeftModel } from "./fast-language-model.ts";

@@ -1,3 +1,4 @@
+// Turns token ids into text piece by piece.
 import type { Tokenizer } from "@tunesmith/core";
 
 /** Turns token ids into text piece by piece. A character that spans tokens is held back until it is whole. */

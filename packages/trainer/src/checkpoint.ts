@@ -1,3 +1,4 @@
+// Checkpoints: written whole or not at all, checked against their manifest when read.
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { CheckpointError } from "@tunesmith/core";

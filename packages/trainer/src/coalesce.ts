@@ -1,3 +1,4 @@
+// Joins the sequences of several micro-batches into as few packed passes as the budget allows.
 import type { Example, Placed } from "@tunesmith/data";
 
 /**

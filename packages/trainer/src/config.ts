@@ -1,3 +1,4 @@
+// Schemas of all options: the single source of types, flags, checks and the table of options.
 import { z } from "zod";
 
 const count = z.int().positive();

@@ -1,3 +1,5 @@
+// What early stopping and best-model tracking remember.
+
 /** What early stopping and best-model tracking remember. Plain values: it is part of a checkpoint. */
 export interface BestState {
   /** Best value of the metric so far, and the step it was reached at. */

@@ -1,3 +1,4 @@
+// Where a run took place, and the digest of its model.
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { arch, cpus, platform, release, totalmem } from "node:os";

@@ -1,3 +1,4 @@
+// Evaluates a session on held-out examples.
 import type { TrainSession } from "@tunesmith/core";
 import { collate, type Example } from "@tunesmith/data";
 import { coalesce } from "./coalesce.ts";

@@ -1,3 +1,4 @@
+// Events of a run.
 import type { SessionInfo } from "@tunesmith/core";
 import type { DataReport } from "@tunesmith/data";
 import type { EvalMetrics } from "./evaluate.ts";

@@ -1,3 +1,4 @@
+// File operations of a run, each with its typed error.
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { type FileHandle, open, readdir, rename, rm, writeFile } from "node:fs/promises";

@@ -1,3 +1,4 @@
+// What the package offers: the trainer, its options, its events.
 export {
   type LoraConfig,
   loraConfigSchema,

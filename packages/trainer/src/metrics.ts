@@ -1,3 +1,4 @@
+// From sums per sequence to the numbers of a log line.
 import type { RowSums } from "@tunesmith/core";
 import type { Placed } from "@tunesmith/data";
 

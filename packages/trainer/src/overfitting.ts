@@ -1,3 +1,4 @@
+// Notices that the evaluation loss rises while the training loss falls.
 import { ratio } from "./metrics.ts";
 import type { TrainerState } from "./state.ts";
 

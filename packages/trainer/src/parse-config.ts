@@ -1,3 +1,4 @@
+// Checks options, given in any accepted spelling.
 import { OptionError } from "@tunesmith/core";
 import type { z } from "zod";
 import {

@@ -1,3 +1,4 @@
+// Which rows each step sees.
 import type { Sampler } from "@tunesmith/curriculum";
 
 /** What a plan is made of. */

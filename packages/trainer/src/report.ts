@@ -1,3 +1,4 @@
+// The result of a finished run, and its longer form `report.json`.
 import type { StopReason, TrainResult } from "./result.ts";
 import type { Setup } from "./setup.ts";
 

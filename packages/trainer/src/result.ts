@@ -1,3 +1,4 @@
+// The result of a run, as types.
 import type { EvalMetrics } from "./evaluate.ts";
 
 /** Why a run ended. */

@@ -1,3 +1,4 @@
+// The files of a run, and the configuration it can be repeated from.
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { FileSystemError, OptionError } from "@tunesmith/core";

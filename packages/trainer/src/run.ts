@@ -1,3 +1,4 @@
+// A run in progress: awaited, iterated, paused, stopped.
 import type { TrainEvent } from "./events.ts";
 import type { TrainResult } from "./result.ts";
 

@@ -1,3 +1,4 @@
+// Answers prompts during training.
 import type { TrainSession } from "@tunesmith/core";
 import type { SamplePrompt } from "@tunesmith/data";
 

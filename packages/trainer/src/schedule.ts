@@ -1,3 +1,4 @@
+// The learning rate of each step.
 import { OptionError } from "@tunesmith/core";
 import type { ParsedSFTConfig } from "./config.ts";
 

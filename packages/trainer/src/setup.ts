@@ -1,3 +1,4 @@
+// Brings a run to its first step, the cheap and fallible parts first.
 import { dirname, resolve } from "node:path";
 import {
   CheckpointError,

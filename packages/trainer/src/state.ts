@@ -1,3 +1,4 @@
+// What a checkpoint remembers of trainer and data.
 import type { ParsedLoraConfig, ResolvedConfig } from "./config.ts";
 import type { BestState } from "./early-stopping.ts";
 import { emptyBest } from "./early-stopping.ts";

@@ -1,3 +1,4 @@
+// Carries out one optimizer step.
 import type { TrainSession } from "@tunesmith/core";
 import { collate, type Example } from "@tunesmith/data";
 import { coalesce } from "./coalesce.ts";

@@ -1,3 +1,4 @@
+// Supervised fine-tuning, from its inputs to a run.
 import { AbortError, type LanguageModel, OptionError, TunesmithError } from "@tunesmith/core";
 import type { DatasetSource } from "@tunesmith/data";
 import type { LoraConfig, SFTConfig } from "./config.ts";

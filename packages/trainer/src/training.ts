@@ -1,3 +1,4 @@
+// The loop of one run, from its first step to its result.
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import {

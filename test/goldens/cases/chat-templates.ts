@@ -1,3 +1,4 @@
+// `trl/chat-templates`: the text of every template and conversation.
 import {
   copyFileSync,
   existsSync,

@@ -1,3 +1,4 @@
+// `misc/schedules.json`: the learning rate of every step.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { sftConfigSchema } from "@tunesmith/trainer";

@@ -1,3 +1,4 @@
+// `goldens-smollm2`: the real model.
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

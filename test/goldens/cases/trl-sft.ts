@@ -1,3 +1,4 @@
+// `trl/sft-*`: whole runs of TRL's SFTTrainer, step by step.
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,3 +1,4 @@
+// Names the golden files of features that are not implemented.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Outcome, unsupported } from "../outcome.ts";

@@ -1,3 +1,4 @@
+// What a data format is, and how it refuses a row.
 import type { Conversation } from "@tunesmith/core";
 import type { Row } from "../rows.ts";
 

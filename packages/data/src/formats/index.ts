@@ -1,3 +1,4 @@
+// All data formats, and which of them a row has.
 import { type Format, type FormatName, type FormatOptions, RowError } from "./format.ts";
 import { messages } from "./messages.ts";
 import { promptCompletion } from "./prompt-completion.ts";

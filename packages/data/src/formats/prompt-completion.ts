@@ -1,3 +1,4 @@
+// Rows of columns `prompt` and `completion`.
 import { describe, type Format, RowError, stringField } from "./format.ts";
 import { readMessages, requireAssistant, withExtras } from "./messages.ts";
 

@@ -1,3 +1,4 @@
+// Rows of one column of plain text.
 import { type Format, stringField } from "./format.ts";
 
 /** One column of plain text, every token of which is trained, with the end-of-sequence token behind it (TRL). */

@@ -1,3 +1,4 @@
+// A tokenizer of one id per letter, for tests without a binary.
 import { type Conversation, DataError, type EncodedConversation, TemplateError, type Tokenizer } from "@tunesmith/core";
 
 const end = 131;

@@ -1,3 +1,4 @@
+// What a repository of the hub holds at a commit.
 import { DownloadError } from "@tunesmith/core";
 import { z } from "zod";
 import { get } from "./request.ts";

@@ -1,3 +1,4 @@
+// A lock file that one process holds at a time.
 import { readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";

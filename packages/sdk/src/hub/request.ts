@@ -1,3 +1,4 @@
+// GET requests to the hub.
 import { AbortError, DownloadError } from "@tunesmith/core";
 
 /** No connection to the hub: the one failure after which a cached copy or another source may serve. */

@@ -1,3 +1,4 @@
+// Where the hub, its cache and its token are.
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";

@@ -1,3 +1,4 @@
+// Downloads a model of the hub into Hugging Face's cache layout.
 import { copyFile, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { AbortError, DownloadError, FileSystemError } from "@tunesmith/core";

@@ -1,3 +1,4 @@
+// Downloads one file: resumed where it broke off, checked against its checksum.
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { open, rename, rm, stat } from "node:fs/promises";

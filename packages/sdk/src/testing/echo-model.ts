@@ -1,3 +1,4 @@
+// A model that says what it was told, for tests without a binary.
 import type { LanguageModel, RowSums, SessionOptions, Tokenizer, TrainSession } from "@tunesmith/core";
 
 const end = 256;

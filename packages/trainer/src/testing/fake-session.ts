@@ -1,3 +1,4 @@
+// A language model of bigram tables, for tests without a binary.
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {

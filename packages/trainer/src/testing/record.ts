@@ -1,3 +1,4 @@
+// Collects the events of a run.
 import type { TrainEvent } from "../events.ts";
 import type { TrainRun } from "../run.ts";
 

@@ -1,3 +1,4 @@
+// Folders and rows for tests.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
