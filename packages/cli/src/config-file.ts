@@ -1,6 +1,6 @@
 // Reads the options of a `--config` file.
 import { readFile } from "node:fs/promises";
-import { canonicalName, FileSystemError, nearestName, OptionError } from "@tunesmith/sdk";
+import { canonicalName, FileSystemError, OptionError, unknownOption } from "@tunesmith/sdk";
 import { parseDocument } from "yaml";
 import { optionNames } from "./flags.ts";
 
@@ -24,7 +24,7 @@ export async function readConfigFile(path: string): Promise<Record<string, unkno
   const document = parseDocument(text);
   const [error] = document.errors;
   if (error !== undefined)
-    throw new OptionError(`[${path}] expected YAML or JSON, got ${error.message.split("\n")[0]}`);
+    throw new OptionError(`[${path}] expected YAML or JSON, got ${error.message.split("\n")[0]}; correct the file`);
   const value: unknown = document.toJS();
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new OptionError(
@@ -35,12 +35,7 @@ export async function readConfigFile(path: string): Promise<Record<string, unkno
   const options: Record<string, unknown> = {};
   for (const [given, entry] of Object.entries(value)) {
     const name = canonicalName(given);
-    if (!known.includes(name)) {
-      const nearest = nearestName(name, known);
-      throw new OptionError(
-        `[${path}] expected a known option, got "${given}"${nearest === null ? "" : `; did you mean "${nearest}"?`}`,
-      );
-    }
+    if (!known.includes(name)) throw unknownOption(given, known, path);
     if (Object.hasOwn(options, name))
       throw new OptionError(`[${path}] expected "${name}" once, got it twice; remove "${given}"`);
     options[name] = entry;

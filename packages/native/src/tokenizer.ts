@@ -90,7 +90,10 @@ function asJson(place: string, conversation: Conversation): string {
   try {
     return JSON.stringify(conversation);
   } catch (cause) {
-    throw new ArgumentError(`[${place}] expected plain data, got something that JSON cannot hold`, { cause });
+    throw new ArgumentError(
+      `[${place}] expected plain data, got something that JSON cannot hold; leave cycles and functions out`,
+      { cause },
+    );
   }
 }
 

@@ -141,7 +141,8 @@ async function readJson<T>(path: string, file: string): Promise<T> {
 }
 
 function damaged(path: string, expected: string, got: string, cause?: unknown): CheckpointError {
-  return new CheckpointError(`[${path}] expected ${expected}, got ${got}`, { cause });
+  const hint = "this checkpoint is damaged: resume from an older one";
+  return new CheckpointError(`[${path}] expected ${expected}, got ${got}`, { cause, hint });
 }
 
 function json(value: unknown): string {

@@ -22,7 +22,7 @@ export type {
 } from "./events.ts";
 export { makeFolders } from "./make-folders.ts";
 export { nearestName } from "./nearest-name.ts";
-export { canonicalName, parseConfig, parseLoraConfig } from "./parse-config.ts";
+export { canonicalName, parseConfig, parseLoraConfig, unknownOption } from "./parse-config.ts";
 export type { StopReason, TrainMetrics, TrainResult } from "./result.ts";
 export { type RunState, TrainRun } from "./run.ts";
 export { type RunConfig, readRunConfig } from "./run-folder.ts";

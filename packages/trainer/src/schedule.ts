@@ -35,6 +35,8 @@ export function learningRateAt(step: number, { type, learningRate, warmupSteps, 
 export function countWarmupSteps(warmupSteps: number, totalSteps: number): number {
   if (warmupSteps < 1) return Math.ceil(totalSteps * warmupSteps);
   if (!Number.isInteger(warmupSteps))
-    throw new OptionError(`[warmupSteps] expected a whole number of steps or a share below 1, got ${warmupSteps}`);
+    throw new OptionError(
+      `[warmupSteps] expected a whole number of steps or a share below 1, got ${warmupSteps}; round it`,
+    );
   return warmupSteps;
 }

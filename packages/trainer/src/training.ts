@@ -398,9 +398,12 @@ export class Training {
         await callback(event, { model: this.#model, session: this.#setup.session });
       } catch (cause) {
         const message = cause instanceof Error ? cause.message : String(cause);
-        throw new CallbackError(`[callback] expected no error on the event "${event.type}", got: ${message}`, {
-          cause,
-        });
+        throw new CallbackError(
+          `[callback] expected no error on the event "${event.type}", got: ${message}; mend the callback`,
+          {
+            cause,
+          },
+        );
       }
     }
   }
