@@ -82,13 +82,29 @@ export async function cpuSft(options: {
         if (python === null) break;
       }
     }
-    const beside = comparisons.flatMap(({ ratio }) => (ratio === null ? [] : [ratio]));
-    const ratio = beside.length === 0 ? null : Math.min(...beside);
-    if (ratio !== null) console.log(`ratio ${ratio.toFixed(2)} (the smallest: against the peer's best setting)`);
-    return { benchmark: "cpu-sft", machine: machine(), rank, steps: options.steps, ratio, comparisons };
+    const ratio = leastRatio(comparisons, "float32");
+    const ratioBfloat16 = leastRatio(comparisons, "bfloat16");
+    if (ratio !== null) console.log(`ratio ${ratio.toFixed(2)} (float32 on both sides, the peer's best setting)`);
+    if (ratioBfloat16 !== null)
+      console.log(`ratio ${ratioBfloat16.toFixed(2)} (ours in float32, the peer in bfloat16)`);
+    return {
+      benchmark: "cpu-sft",
+      machine: machine(),
+      rank,
+      steps: options.steps,
+      ratio,
+      ratio_bfloat16: ratioBfloat16,
+      comparisons,
+    };
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
+}
+
+/** Against the peer's fastest setting of a precision; null where it was not measured. */
+function leastRatio(comparisons: readonly Comparison[], dtype: Spec["dtype"]): number | null {
+  const ratios = comparisons.flatMap(({ peer_dtype: of, ratio }) => (of === dtype && ratio !== null ? [ratio] : []));
+  return ratios.length === 0 ? null : Math.min(...ratios);
 }
 
 /** The peers' interpreter, or null with a line that says so. */

@@ -1,4 +1,4 @@
-/** What customers say. `{p}` stands for the product; each list holds ways to say the same thing. */
+// What customers say. `{p}` stands for the product; each list holds ways to say the same thing.
 
 /** Products that training rows mention. */
 export const products = [

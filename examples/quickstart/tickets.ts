@@ -1,3 +1,4 @@
+// A seeded grammar of customers' messages and the tickets a careful reader makes of them.
 import { philox } from "tunesmith";
 import {
   asides,

@@ -15,15 +15,10 @@ const filesAreShort: Rule = (tree) =>
     .filter(({ lines }) => lines > limit)
     .map(({ path, lines }) => `${path}: ${lines} lines, the limit is ${limit}; which room is really two?`);
 
-/** Files whose sentence is still to be written. */
-const withoutSentence: readonly string[] = ["data-files.ts", "phrases.ts", "tickets.ts"].map(
-  (name) => `examples/quickstart/${name}`,
-);
-
 const filesSayWhatTheyHold: Rule = (tree) =>
   tree
     .matching(/^(?:packages|examples|scripts|benchmarks|test)\/.*\.(?:ts|mts|mjs)$/)
-    .filter((path) => !/\.test\.ts$/.test(path) && !withoutSentence.includes(path))
+    .filter((path) => !/\.test\.ts$/.test(path))
     .filter((path) => !/^(?:#!.*\n)?\/\/ \S/.test(tree.text(path)))
     .map((path) => `${path}: expected a first line "// …" that says what the file holds`);
 
