@@ -56,7 +56,7 @@ describe("determinism", () => {
 async function stopAfter(step: number, outputDir: string, args: Record<string, unknown>): Promise<void> {
   const { loadModel } = await import("@tunesmith/native");
   const { SFTTrainer } = await import("@tunesmith/trainer");
-  const { conversations } = await import("../support/runs.ts");
+  const { conversations } = await import("../support/rows.ts");
   const language = await loadModel(smallModel("llama"));
   const options = { learningRate: 5e-3, ...args, outputDir };
   const trainer = new SFTTrainer({

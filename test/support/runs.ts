@@ -5,6 +5,7 @@ import { join, resolve } from "node:path";
 import { loadModel } from "@tunesmith/native";
 import { type LogEvent, SFTTrainer, type TrainResult } from "@tunesmith/trainer";
 import { onTestFinished } from "vitest";
+import { conversations } from "./rows.ts";
 import { readSafetensors } from "./safetensors.ts";
 
 /** The project's own fixtures. */
@@ -25,25 +26,6 @@ export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "tunesmith-test-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
-}
-
-/** Conversations of very unequal length, the same on every machine. */
-export function conversations(count: number): { messages: { role: string; content: string }[] }[] {
-  const words = ["red", "green", "blue", "seven", "twelve", "north", "river", "stone"];
-  const text = (seed: number, length: number) =>
-    Array.from({ length }, (_, n) => words[(seed * 5 + n * 3 + n * n) % words.length]).join(" ");
-  return Array.from({ length: count }, (_, row) => ({
-    messages: [
-      { role: "user", content: text(row, 1 + ((row * 7) % 11)) },
-      { role: "assistant", content: text(row + 1, 1 + ((row * 5) % 13)) },
-      ...(row % 3 === 0
-        ? [
-            { role: "user", content: text(row + 2, 2) },
-            { role: "assistant", content: text(row + 3, 1 + (row % 4)) },
-          ]
-        : []),
-    ],
-  }));
 }
 
 /** What a run left behind. */
