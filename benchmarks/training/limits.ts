@@ -10,7 +10,7 @@ import { SFTTrainer } from "@tunesmith/trainer";
 import { machine } from "../machine.ts";
 
 const repository = resolve(import.meta.dirname, "../..");
-const cli = join(repository, "packages/cli/dist/index.js");
+const cli = join(repository, "packages/cli/bin/tunesmith.js");
 
 interface Limit {
   name: string;
@@ -44,7 +44,11 @@ async function firstLine(): Promise<Limit> {
   for (let round = 0; round < 5; round += 1) {
     const start = performance.now();
     const child = spawn(process.execPath, [cli, "doctor"], { stdio: ["ignore", "pipe", "ignore"] });
-    await new Promise((done) => child.stdout.once("data", done));
+    const seen = await new Promise((done) => {
+      child.stdout.once("data", () => done(true));
+      child.once("close", () => done(false));
+    });
+    if (seen === false) throw new Error("[limits] expected a first line from `tunesmith doctor`, got none");
     times.push(performance.now() - start);
     child.kill();
   }
