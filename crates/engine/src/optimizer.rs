@@ -159,3 +159,16 @@ fn check(update: &Update<'_>) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::clip_factor;
+
+    // AdamW hardly sees a constant factor on the gradient, so a trajectory cannot hold this formula to its source.
+    #[test]
+    fn the_clip_factor_brings_a_large_norm_to_the_limit_and_leaves_a_small_one() {
+        assert!((clip_factor(4.0, Some(1.0)) - 1.0 / (4.0 + 1e-6)).abs() < 1e-15);
+        assert!((clip_factor(0.6, Some(1.0)) - 1.0).abs() < 1e-15);
+        assert!((clip_factor(4.0, None) - 1.0).abs() < 1e-15);
+    }
+}
