@@ -19,6 +19,7 @@ fn case<B: Backend>(bench: &mut Bench<'_, B>, name: &str, length: usize) -> Resu
     let query_starts: Vec<_> = (0..=count).map(|i| i * length).collect();
     let (key_starts, key_lengths) = (query_starts[..count].to_vec(), vec![length; count]);
     let sequences = Sequences { query_starts: &query_starts, key_starts: &key_starts, key_lengths: &key_lengths };
+    let plan = backend.plan_attention(sequences)?;
     let (wide, narrow) = (tokens * heads * head_dim, tokens * kv_heads * head_dim);
     let [q, dout] = [(); 2].map(|()| bench.inputs.uniform(wide, 1.0));
     let [k, v] = [(); 2].map(|()| bench.inputs.uniform(narrow, 1.0));
@@ -29,11 +30,11 @@ fn case<B: Backend>(bench: &mut Bench<'_, B>, name: &str, length: usize) -> Resu
     let product = count * heads * head_dim * length * (length + 1);
     bench.time(&format!("attention_forward {name}"), Work::Flops(2 * product), || {
         let (q, k, v) = (q.view(), k.view(), v.view());
-        backend.attention_forward(&shape, sequences, q, k, v, out.view_mut(), Some(lse.view_mut()))
+        backend.attention_forward(&shape, &plan, q, k, v, out.view_mut(), Some(lse.view_mut()))
     })?;
     bench.time(&format!("attention_backward {name}"), Work::Flops(5 * product), || {
         let (q, k, v, out, lse) = (q.view(), k.view(), v.view(), out.view(), lse.view());
         let (dq, dk, dv) = (dq.view_mut(), dk.view_mut(), dv.view_mut());
-        backend.attention_backward(&shape, sequences, q, k, v, out, lse, dout.view(), dq, dk, dv)
+        backend.attention_backward(&shape, &plan, q, k, v, out, lse, dout.view(), dq, dk, dv)
     })
 }

@@ -80,7 +80,8 @@ fn training<B: Backend>(
     let [q, k, v, dout_staged] = [stage.floats(&q)?, stage.floats(&k)?, stage.floats(&v)?, stage.floats(&dout)?];
     let (mut out, mut lse) = (stage.output(wide_len)?, stage.output(t * shape.heads)?);
     let s = layout.borrow();
-    b.attention_forward(shape, s, q.view(), k.view(), v.view(), out.view_mut(), Some(lse.view_mut()))?;
+    let plan = b.plan_attention(s)?;
+    b.attention_forward(shape, &plan, q.view(), k.view(), v.view(), out.view_mut(), Some(lse.view_mut()))?;
     let name = format!("{}/{}×{} window {:?}", shape.heads, shape.kv_heads, shape.head_dim, shape.window);
     let (want_out, want_lse) = reference::forward(shape, s, reference);
     record.compare(format!("attention_forward {name} out"), &stage.read(&out)?, &want_out, 5e-6);
@@ -88,7 +89,7 @@ fn training<B: Backend>(
     let (mut dq, mut dk, mut dv) = (stage.output(wide_len)?, stage.output(narrow_len)?, stage.output(narrow_len)?);
     b.attention_backward(
         shape,
-        s,
+        &plan,
         q.view(),
         k.view(),
         v.view(),
@@ -125,9 +126,10 @@ fn decoding<B: Backend>(
     let [staged_q, staged_k, staged_v] = [stage.floats(&q)?, stage.floats(&k)?, stage.floats(&v)?];
     let s = layout.borrow();
     let (q, k, v) = (wide(&q), wide(&k), wide(&v));
+    let plan = stage.backend.plan_attention(s)?;
     stage.backend.attention_forward(
         shape,
-        s,
+        &plan,
         staged_q.view(),
         staged_k.view(),
         staged_v.view(),
@@ -156,8 +158,8 @@ fn alone<B: Backend>(
         let k = stage.floats(&k[rows.start * kv_row..rows.end * kv_row])?;
         let v = stage.floats(&v[rows.start * kv_row..rows.end * kv_row])?;
         let mut out = stage.output(rows.len() * row)?;
-        let s = layout.borrow();
-        stage.backend.attention_forward(shape, s, q.view(), k.view(), v.view(), out.view_mut(), None)?;
+        let plan = stage.backend.plan_attention(layout.borrow())?;
+        stage.backend.attention_forward(shape, &plan, q.view(), k.view(), v.view(), out.view_mut(), None)?;
         stage.read(&out)
     };
     let packed = forward(0..t, &layout)?;
@@ -181,8 +183,9 @@ fn refusals<B: Backend>(stage: &Stage<'_, B>, record: &mut Record, shape: &Atten
         ("too few key lengths", &[0, 1, 2], &[0, 1], &[1]),
     ] {
         let sequences = Sequences { query_starts, key_starts, key_lengths };
-        let outcome =
-            stage.backend.attention_forward(shape, sequences, q.view(), k.view(), k.view(), out.view_mut(), None);
+        let outcome = stage.backend.plan_attention(sequences).and_then(|plan| {
+            stage.backend.attention_forward(shape, &plan, q.view(), k.view(), k.view(), out.view_mut(), None)
+        });
         record.refused(format!("attention with {name}"), &outcome);
     }
     Ok(())

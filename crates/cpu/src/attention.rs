@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use tunesmith_ops::{Attention, AttentionShape, Error, Result, Sequences, View, ViewMut};
+use tunesmith_ops::{Attention, AttentionShape, CheckedSequences, Error, Result, Sequence, Sequences, View, ViewMut};
 
 use crate::memory::Buffer;
 use crate::operand::{Left, Right};
@@ -18,83 +18,14 @@ use crate::{Cpu, check, scratch};
 /// Queries of one block: two register tiles.
 pub(crate) const QUERIES: usize = 28;
 
-/// One sequence: its query rows, its first key row, its keys.
-#[derive(Clone, Copy)]
-pub(crate) struct Sequence {
-    pub(crate) query: usize,
-    pub(crate) queries: usize,
-    pub(crate) key: usize,
-    pub(crate) keys: usize,
+/// Keys that any of the queries `block` sees.
+pub(crate) fn reach_of_block(sequence: Sequence, block: &Range<usize>, window: Option<usize>) -> Range<usize> {
+    sequence.reach(block.start, window).start..sequence.reach(block.end - 1, window).end
 }
 
-impl Sequence {
-    /// Position of query `q` among the keys.
-    fn position(self, q: usize) -> usize {
-        self.keys - self.queries + q
-    }
-
-    /// Keys that query `q` sees.
-    pub(crate) fn reach(self, q: usize, window: Option<usize>) -> Range<usize> {
-        let end = self.position(q) + 1;
-        window.map_or(0, |w| end.saturating_sub(w))..end
-    }
-
-    /// Keys that any of the queries `block` sees.
-    pub(crate) fn reach_of_block(self, block: &Range<usize>, window: Option<usize>) -> Range<usize> {
-        self.reach(block.start, window).start..self.reach(block.end - 1, window).end
-    }
-
-    /// Its blocks of queries.
-    pub(crate) fn blocks(self) -> impl Iterator<Item = Range<usize>> {
-        (0..self.queries).step_by(QUERIES).map(move |first| first..(first + QUERIES).min(self.queries))
-    }
-}
-
-/// Checks shape and sequences against the windows' row counts; gives the sequences that have queries.
-pub(crate) fn sequences(
-    op: &str,
-    shape: &AttentionShape,
-    given: Sequences<'_>,
-    (tq, tk): (usize, usize),
-) -> Result<Vec<Sequence>> {
-    let AttentionShape { heads, kv_heads, .. } = *shape;
-    if kv_heads == 0 || heads % kv_heads != 0 || shape.head_dim == 0 || shape.window == Some(0) {
-        let expected = "heads divisible by kv_heads, a head size and a window above 0";
-        return Err(Error::argument(op, expected, format!("{shape:?}")));
-    }
-    let count = given.key_starts.len();
-    if given.query_starts.len() != count + 1 || given.key_lengths.len() != count {
-        let got = format!("{}, {count}, {}", given.query_starts.len(), given.key_lengths.len());
-        return Err(Error::argument(op, "n + 1 query starts, n key starts, n key lengths", got));
-    }
-    let keys = given.key_starts.iter().zip(given.key_lengths);
-    let list: Vec<_> = given
-        .query_starts
-        .windows(2)
-        .zip(keys)
-        .map(|(starts, (&key, &keys))| Sequence {
-            query: starts[0],
-            queries: starts[1].wrapping_sub(starts[0]),
-            key,
-            keys,
-        })
-        .collect();
-    let fits = |s: &Sequence| {
-        let key_end = s.key.checked_add(s.keys);
-        s.queries <= s.keys && key_end.is_some_and(|end| end <= tk)
-    };
-    let starts = given.query_starts;
-    if starts.first() != Some(&0) || starts.last() != Some(&tq) || !starts.is_sorted() {
-        return Err(Error::argument(op, format!("query starts ascending from 0 to {tq}"), format!("{starts:?}")));
-    }
-    match list.iter().position(|s| !fits(s)) {
-        None => Ok(list.into_iter().filter(|s| s.queries > 0).collect()),
-        Some(i) => Err(Error::argument(
-            op,
-            format!("sequence {i} with at most as many queries as keys, its keys inside {tk} rows"),
-            format!("{} queries, {} keys from {}", list[i].queries, list[i].keys, list[i].key),
-        )),
-    }
+/// The blocks of queries of a sequence.
+pub(crate) fn blocks(sequence: Sequence) -> impl Iterator<Item = Range<usize>> {
+    (0..sequence.queries).step_by(QUERIES).map(move |first| first..(first + QUERIES).min(sequence.queries))
 }
 
 /// Rows of a window of `row` elements each.
@@ -168,7 +99,7 @@ impl Forward<'_> {
     fn task(&self, cpu: &Cpu, sequence: Sequence, block: &Range<usize>, kv: usize) {
         let AttentionShape { heads, kv_heads, head_dim: h, scale, window } = *self.shape;
         let group = heads / kv_heads;
-        let keys = sequence.reach_of_block(block, window);
+        let keys = reach_of_block(sequence, block, window);
         let stride = score_stride(keys.len());
         let key_place = ((sequence.key + keys.start) * kv_heads + kv) * h;
         let mut memory = scratch::take((h + block.len()) * stride);
@@ -222,10 +153,16 @@ impl Forward<'_> {
 }
 
 impl Attention for Cpu {
+    type Plan = CheckedSequences;
+
+    fn plan_attention(&self, sequences: Sequences<'_>) -> Result<CheckedSequences> {
+        sequences.check()
+    }
+
     fn attention_forward(
         &self,
         shape: &AttentionShape,
-        sequences: Sequences<'_>,
+        plan: &CheckedSequences,
         q: View<'_, Buffer>,
         k: View<'_, Buffer>,
         v: View<'_, Buffer>,
@@ -233,8 +170,9 @@ impl Attention for Cpu {
         lse: Option<ViewMut<'_, Buffer>>,
     ) -> Result<()> {
         let (op, AttentionShape { heads, kv_heads, head_dim: h, .. }) = ("attention_forward", *shape);
+        shape.check(op)?;
         let (tq, tk) = (rows(op, "q", q.len, heads * h)?, rows(op, "k", k.len, kv_heads * h)?);
-        let list = self::sequences(op, shape, sequences, (tq, tk))?;
+        plan.check_rows(op, tq, tk)?;
         let out = check::floats_mut(op, "out", out, tq * heads * h)?;
         let lse = lse.map(|lse| check::floats_mut(op, "lse", lse, tq * heads)).transpose()?;
         let forward = Forward {
@@ -245,7 +183,7 @@ impl Attention for Cpu {
             out: SharedMatrix::new(out, heads * h),
             lse: lse.map(|lse| SharedMatrix::new(lse, heads)),
         };
-        let tasks: Vec<_> = list.into_iter().flat_map(|s| s.blocks().map(move |block| (s, block))).collect();
+        let tasks: Vec<_> = plan.list.iter().flat_map(|&s| blocks(s).map(move |block| (s, block))).collect();
         self.pool.run(tasks.len() * kv_heads, |index| {
             let (sequence, block) = &tasks[index / kv_heads];
             forward.task(self, *sequence, block, index % kv_heads);
@@ -255,7 +193,7 @@ impl Attention for Cpu {
     fn attention_backward(
         &self,
         shape: &AttentionShape,
-        sequences: Sequences<'_>,
+        plan: &CheckedSequences,
         q: View<'_, Buffer>,
         k: View<'_, Buffer>,
         v: View<'_, Buffer>,
@@ -267,16 +205,14 @@ impl Attention for Cpu {
         dv: ViewMut<'_, Buffer>,
     ) -> Result<()> {
         let (op, AttentionShape { heads, kv_heads, head_dim: h, .. }) = ("attention_backward", *shape);
+        shape.check(op)?;
         let t = rows(op, "q", q.len, heads * h)?;
-        let list = self::sequences(op, shape, sequences, (t, t))?;
-        if let Some(i) = list.iter().position(|s| s.queries != s.keys || s.query != s.key) {
-            let got = format!("{} queries and {} keys in sequence {i}", list[i].queries, list[i].keys);
-            return Err(Error::argument(op, "key rows equal to query rows", got));
-        }
+        plan.check_rows(op, t, t)?;
+        plan.check_training(op)?;
         let (wide, narrow) = (t * heads * h, t * kv_heads * h);
         let input = crate::attention_backward::Input {
             shape,
-            sequences: &list,
+            sequences: &plan.list,
             q: check::floats(op, "q", q, wide)?,
             k: check::floats(op, "k", k, narrow)?,
             v: check::floats(op, "v", v, narrow)?,

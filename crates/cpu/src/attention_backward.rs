@@ -3,9 +3,9 @@
 
 use std::ops::Range;
 
-use tunesmith_ops::{AttentionShape, Result};
+use tunesmith_ops::{AttentionShape, Result, Sequence};
 
-use crate::attention::{QUERIES, Sequence, score_stride, score_width};
+use crate::attention::{QUERIES, blocks, reach_of_block, score_stride, score_width};
 use crate::operand::{Left, Right};
 use crate::product::{Mode, Product};
 use crate::shared::{SharedMatrix, Target};
@@ -111,8 +111,8 @@ impl Input<'_> {
             let source = Right::new(&source[key_place..], narrow);
             cpu.isa.run(Transpose { source, rows: length, columns: h, target: packed, stride, width: stride });
         }
-        for block in sequence.blocks() {
-            let keys = sequence.reach_of_block(&block, window);
+        for block in blocks(sequence) {
+            let keys = reach_of_block(sequence, &block, window);
             let place = query_place + block.start * wide;
             let (q, dout) = (&self.q[place..], &self.dout[place..]);
             for (left, packed, target) in [(q, &*k_packed, &mut *p), (dout, &*v_packed, &mut *ds)] {

@@ -1,6 +1,6 @@
 //! A packed batch as the engine takes it, checked once.
 
-use tunesmith_ops::{Error, Host, IGNORE_INDEX, Memory, Result, Sequences};
+use tunesmith_ops::{Attention, Error, Host, IGNORE_INDEX, Result, Sequences};
 
 /// Token rows end to end, without padding. Borrowed from the caller.
 #[derive(Debug, Clone, Copy)]
@@ -102,22 +102,29 @@ impl Layout {
 }
 
 /// The integers of a pass on the device.
-pub struct Pass<B: Memory> {
+pub struct Pass<B: Attention> {
     /// Token ids `[T]`.
     pub ids: B::Buffer,
     /// Positions `[T]`.
     pub positions: B::Buffer,
     /// Where the sequences lie.
     pub layout: Layout,
+    /// The same as the backend's attention takes it.
+    pub attention: B::Plan,
 }
 
-impl<B: Memory> Pass<B> {
-    /// Uploads ids and positions once.
+impl<B: Attention> Pass<B> {
+    /// Uploads ids and positions and plans the attention, once for all layers.
     ///
     /// # Errors
-    /// `OutOfMemory`.
+    /// `OutOfMemory`, `ArgumentInvalid` when the layout contradicts itself.
     pub fn new(backend: &B, ids: &[i32], positions: &[i32], layout: Layout) -> Result<Self> {
-        Ok(Self { ids: backend.upload(Host::I32(ids))?, positions: backend.upload(Host::I32(positions))?, layout })
+        Ok(Self {
+            ids: backend.upload(Host::I32(ids))?,
+            positions: backend.upload(Host::I32(positions))?,
+            attention: backend.plan_attention(layout.sequences())?,
+            layout,
+        })
     }
 
     /// Tokens in the pass.

@@ -250,12 +250,12 @@ impl<B: Backend> Layer<B> {
                 cache.append(backend, layer, &pass.layout, new_k, new_v)?;
                 let (k, v) = cache.layer(layer);
                 let out = saved.attended.write(backend, q.len)?;
-                return backend.attention_forward(shape, pass.layout.sequences(), q, k, v, out, None);
+                return backend.attention_forward(shape, &pass.attention, q, k, v, out, None);
             }
         };
         let out = saved.attended.write(backend, q.len)?;
         let lse = saved.lse.write(backend, t * shape.heads)?;
-        backend.attention_forward(shape, pass.layout.sequences(), q, k, v, out, Some(lse))
+        backend.attention_forward(shape, &pass.attention, q, k, v, out, Some(lse))
     }
 
     fn feed_forward(
@@ -392,7 +392,7 @@ impl<B: Backend> Layer<B> {
         )?;
         backend.attention_backward(
             shape,
-            pass.layout.sequences(),
+            &pass.attention,
             saved.q.view(hq)?,
             saved.k.view(hk)?,
             saved.v.view(hk)?,

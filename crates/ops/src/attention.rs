@@ -1,6 +1,8 @@
 //! `attention`: causal attention over sequences of unequal length, without padding.
 
-use crate::error::Result;
+use std::ops::Range;
+
+use crate::error::{Error, Result};
 use crate::memory::{Memory, View, ViewMut};
 
 /// Heads and mask of one attention layer.
@@ -30,12 +32,131 @@ pub struct Sequences<'a> {
     pub key_lengths: &'a [usize],
 }
 
+/// One sequence: its query rows, its first key row, its keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sequence {
+    /// First query row.
+    pub query: usize,
+    /// Queries, at most as many as keys.
+    pub queries: usize,
+    /// First key row.
+    pub key: usize,
+    /// Keys.
+    pub keys: usize,
+}
+
+impl Sequence {
+    /// Position of query `q` among the keys.
+    pub fn position(self, q: usize) -> usize {
+        self.keys - self.queries + q
+    }
+
+    /// Keys that query `q` sees.
+    pub fn reach(self, q: usize, window: Option<usize>) -> Range<usize> {
+        let end = self.position(q) + 1;
+        window.map_or(0, |w| end.saturating_sub(w))..end
+    }
+}
+
+/// The sequences of a pass that have queries, checked, and the rows they need.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CheckedSequences {
+    /// Those with at least one query, in order.
+    pub list: Vec<Sequence>,
+    /// Query rows of the pass, exactly.
+    pub query_rows: usize,
+    /// Key rows of the pass, at least.
+    pub key_rows: usize,
+}
+
+impl Sequences<'_> {
+    /// Checks the arrays against each other.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when lengths differ, starts descend or do not begin at 0, or a sequence has fewer keys than queries.
+    pub fn check(self) -> Result<CheckedSequences> {
+        let (place, count, starts) = ("sequences", self.key_starts.len(), self.query_starts);
+        if starts.len() != count + 1 || self.key_lengths.len() != count {
+            let got = format!("{}, {count}, {}", starts.len(), self.key_lengths.len());
+            return Err(Error::argument(place, "n + 1 query starts, n key starts, n key lengths", got));
+        }
+        if starts[0] != 0 || !starts.is_sorted() {
+            return Err(Error::argument(place, "query starts ascending from 0", format!("{starts:?}")));
+        }
+        let mut checked = CheckedSequences { query_rows: starts[count], ..CheckedSequences::default() };
+        for (i, pair) in starts.windows(2).enumerate() {
+            let (queries, key, keys) = (pair[1] - pair[0], self.key_starts[i], self.key_lengths[i]);
+            let Some(end) = key.checked_add(keys).filter(|_| queries <= keys) else {
+                let expected = format!("sequence {i} with at most as many queries as keys");
+                return Err(Error::argument(place, expected, format!("{queries} queries, {keys} keys from {key}")));
+            };
+            checked.key_rows = checked.key_rows.max(end);
+            if queries > 0 {
+                checked.list.push(Sequence { query: pair[0], queries, key, keys });
+            }
+        }
+        Ok(checked)
+    }
+}
+
+impl CheckedSequences {
+    /// Checks a call of `op` on windows of `tq` query rows and `tk` key rows.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when the sequences do not lie in them.
+    pub fn check_rows(&self, op: &str, tq: usize, tk: usize) -> Result<()> {
+        if self.query_rows != tq || self.key_rows > tk {
+            let expected = format!("{} query rows and at least {} key rows", self.query_rows, self.key_rows);
+            return Err(Error::argument(op, expected, format!("{tq} and {tk}")));
+        }
+        Ok(())
+    }
+
+    /// Checks that keys and queries are the same rows, as backward asks.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when they are not.
+    pub fn check_training(&self, op: &str) -> Result<()> {
+        match self.list.iter().position(|s| s.queries != s.keys || s.query != s.key) {
+            None => Ok(()),
+            Some(i) => {
+                let got = format!("{} queries and {} keys in sequence {i}", self.list[i].queries, self.list[i].keys);
+                Err(Error::argument(op, "key rows equal to query rows", got))
+            }
+        }
+    }
+}
+
+impl AttentionShape {
+    /// Checks heads, head size and window.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when the heads do not divide or a size is zero.
+    pub fn check(&self, op: &str) -> Result<()> {
+        let Self { heads, kv_heads, head_dim, window, .. } = *self;
+        if kv_heads == 0 || heads == 0 || heads % kv_heads != 0 || head_dim == 0 || window == Some(0) {
+            let expected = "heads divisible by kv_heads, a head size and a window above 0";
+            return Err(Error::argument(op, expected, format!("{self:?}")));
+        }
+        Ok(())
+    }
+}
+
 /// Softmax attention (FlashAttention's variable-length interface, Dao 2023, arXiv:2307.08691).
 ///
 /// Letters: `tq` query rows, `tk` key rows. Forward saves `lse[tq, heads]`, the logarithm of the sum of exponentials of
 /// the scaled scores. A row's bits depend on its own sequence only. Tolerance f32: forward 5e-6, backward 2e-5 relative to
 /// the largest output. Edge sizes: lengths 1, 2, 31, 32, 33, 130; h in 16, 64, 80; window 1, 8; groups 1, 3, 4.
 pub trait Attention: Memory {
+    /// The sequences of one pass as the backend likes them best: made once, used by every layer.
+    type Plan: Send + Sync;
+
+    /// Checks the sequences of a pass and prepares what its layers share.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when the arrays contradict each other, `OutOfMemory`.
+    fn plan_attention(&self, sequences: Sequences<'_>) -> Result<Self::Plan>;
+
     /// `out[tq, heads, h]` and, where given, `lse`; writes. `q[tq, heads, h]`, `k` and `v[tk, kv_heads, h]`.
     ///
     /// # Errors
@@ -43,7 +164,7 @@ pub trait Attention: Memory {
     fn attention_forward(
         &self,
         shape: &AttentionShape,
-        sequences: Sequences<'_>,
+        plan: &Self::Plan,
         q: View<'_, Self::Buffer>,
         k: View<'_, Self::Buffer>,
         v: View<'_, Self::Buffer>,
@@ -58,7 +179,7 @@ pub trait Attention: Memory {
     fn attention_backward(
         &self,
         shape: &AttentionShape,
-        sequences: Sequences<'_>,
+        plan: &Self::Plan,
         q: View<'_, Self::Buffer>,
         k: View<'_, Self::Buffer>,
         v: View<'_, Self::Buffer>,

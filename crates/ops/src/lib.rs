@@ -17,7 +17,7 @@ pub mod rope;
 pub mod swiglu;
 
 pub use adamw::{AdamW, AdamWStep, AdamWTensor};
-pub use attention::{Attention, AttentionShape, Sequences};
+pub use attention::{Attention, AttentionShape, CheckedSequences, Sequence, Sequences};
 pub use cross_entropy::{CrossEntropy, IGNORE_INDEX};
 pub use dtype::DType;
 pub use elementwise::Elementwise;
