@@ -6,16 +6,18 @@ use crate::bench::{Bench, Work};
 
 /// Times forward and backward.
 pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
-    case(bench, "one sequence", bench.tokens)?;
-    case(bench, "sequences of 128", 128.min(bench.tokens))
+    case(bench, "one sequence", bench.tokens, None)?;
+    case(bench, "one sequence, capped", bench.tokens, Some(50.0))?;
+    case(bench, "sequences of 128", 128.min(bench.tokens), None)
 }
 
-fn case<B: Backend>(bench: &mut Bench<'_, B>, name: &str, length: usize) -> Result<()> {
+fn case<B: Backend>(bench: &mut Bench<'_, B>, name: &str, length: usize, soft_cap: Option<f32>) -> Result<()> {
     let (model, backend, stage) = (bench.model, bench.backend, bench.stage());
     let count = (bench.tokens / length.max(1)).max(1);
     let tokens = count * length;
     let (heads, kv_heads, head_dim) = (model.heads, model.kv_heads, model.head_dim);
-    let shape = AttentionShape { heads, kv_heads, head_dim, scale: (head_dim as f32).sqrt().recip(), window: None };
+    let scale = (head_dim as f32).sqrt().recip();
+    let shape = AttentionShape { heads, kv_heads, head_dim, scale, window: None, soft_cap };
     let query_starts: Vec<_> = (0..=count).map(|i| i * length).collect();
     let (key_starts, key_lengths) = (query_starts[..count].to_vec(), vec![length; count]);
     let sequences = Sequences { query_starts: &query_starts, key_starts: &key_starts, key_lengths: &key_lengths };

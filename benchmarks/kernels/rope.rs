@@ -1,6 +1,6 @@
 //! Benchmark of `rope`: the queries of a batch.
 
-use tunesmith_ops::{Backend, Result, Rotation};
+use tunesmith_ops::{Backend, Result, RopeShape, Rotation};
 
 use crate::bench::{Bench, Work};
 
@@ -13,7 +13,8 @@ pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
     let positions = stage.integers(&positions)?;
     let inv_freq: Vec<_> = (0..h / 2).map(|i| 10_000_f32.powf(-2.0 * i as f32 / h as f32)).collect();
     let inv_freq = stage.floats(&inv_freq)?;
+    let shape = RopeShape { t, heads, h, rotary: h };
     bench.time("rope", Work::Bytes(2 * 4 * t * heads * h), || {
-        backend.rope(t, heads, h, x.view_mut(), positions.view(), inv_freq.view(), 1.0, Rotation::Forward)
+        backend.rope(shape, x.view_mut(), positions.view(), inv_freq.view(), 1.0, Rotation::Forward)
     })
 }

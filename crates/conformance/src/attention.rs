@@ -51,16 +51,27 @@ pub fn suite<B: Backend>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -
     for head_dim in [16, 64, 80] {
         for window in [None, Some(1), Some(8)] {
             for (heads, kv_heads) in [(2, 2), (3, 1), (8, 2)] {
-                let shape = AttentionShape { heads, kv_heads, head_dim, scale: 1.0 / (head_dim as f32).sqrt(), window };
+                let scale = 1.0 / (head_dim as f32).sqrt();
+                let shape = AttentionShape { heads, kv_heads, head_dim, scale, window, soft_cap: None };
                 training(stage, &mut inputs, record, &shape)?;
                 decoding(stage, &mut inputs, record, &shape)?;
             }
         }
     }
-    let shape = AttentionShape { heads: 4, kv_heads: 2, head_dim: 24, scale: 0.3, window: None };
+    let shape = AttentionShape { heads: 4, kv_heads: 2, head_dim: 24, scale: 0.3, window: None, soft_cap: None };
     training(stage, &mut inputs, record, &shape)?;
+    for (soft_cap, window) in [(50.0, None), (2.0, None), (0.5, Some(8)), (2.0, Some(8))] {
+        let shape = AttentionShape { soft_cap: Some(soft_cap), window, ..shape };
+        training(stage, &mut inputs, record, &shape)?;
+        decoding(stage, &mut inputs, record, &shape)?;
+    }
     alone(stage, &mut inputs, record, &shape)?;
     refusals(stage, record, &shape)
+}
+
+fn name(shape: &AttentionShape) -> String {
+    let AttentionShape { heads, kv_heads, head_dim, window, soft_cap, .. } = shape;
+    format!("{heads}/{kv_heads}×{head_dim} window {window:?} cap {soft_cap:?}")
 }
 
 fn training<B: Backend>(
@@ -82,7 +93,7 @@ fn training<B: Backend>(
     let s = layout.borrow();
     let plan = b.plan_attention(s)?;
     b.attention_forward(shape, &plan, q.view(), k.view(), v.view(), out.view_mut(), Some(lse.view_mut()))?;
-    let name = format!("{}/{}×{} window {:?}", shape.heads, shape.kv_heads, shape.head_dim, shape.window);
+    let name = name(shape);
     let (want_out, want_lse) = reference::forward(shape, s, reference);
     record.compare(format!("attention_forward {name} out"), &stage.read(&out)?, &want_out, 5e-6);
     record.compare(format!("attention_forward {name} lse"), &stage.read(&lse)?, &want_lse, 5e-6);
@@ -137,7 +148,7 @@ fn decoding<B: Backend>(
         None,
     )?;
     let (want, _) = reference::forward(shape, s, Wide { q: &q, k: &k, v: &v });
-    let name = format!("{}/{}×{} window {:?}", shape.heads, shape.kv_heads, shape.head_dim, shape.window);
+    let name = name(shape);
     record.compare(format!("attention_forward decoding {name}"), &stage.read(&out)?, &want, 5e-6);
     Ok(())
 }
@@ -187,6 +198,14 @@ fn refusals<B: Backend>(stage: &Stage<'_, B>, record: &mut Record, shape: &Atten
             stage.backend.attention_forward(shape, &plan, q.view(), k.view(), k.view(), out.view_mut(), None)
         });
         record.refused(format!("attention with {name}"), &outcome);
+    }
+    let sequences = Sequences { query_starts: &[0, 2], key_starts: &[0], key_lengths: &[2] };
+    for soft_cap in [0.0, -1.0, f32::NAN] {
+        let shape = AttentionShape { soft_cap: Some(soft_cap), ..*shape };
+        let outcome = stage.backend.plan_attention(sequences).and_then(|plan| {
+            stage.backend.attention_forward(&shape, &plan, q.view(), k.view(), k.view(), out.view_mut(), None)
+        });
+        record.refused(format!("attention with a soft cap of {soft_cap}"), &outcome);
     }
     Ok(())
 }

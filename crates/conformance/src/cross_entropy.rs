@@ -1,7 +1,7 @@
 //! Suite of `cross_entropy`.
 
 use tunesmith_ops::cross_entropy::reference;
-use tunesmith_ops::{Backend, IGNORE_INDEX, Result};
+use tunesmith_ops::{Backend, IGNORE_INDEX, LogitTransform, Result};
 
 use crate::inputs::wide;
 use crate::{Inputs, Record, Stage};
@@ -22,21 +22,52 @@ pub fn suite<B: Backend>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -
         last[v / 2..].fill(90.0);
         labels[m - 1] = (v / 2) as i32;
         let weights = inputs.uniform(m, 2.0);
-        case(stage, record, &format!("v {v}"), v, &logits, &labels, &weights)?;
+        let rows = Rows { v, logits: &logits, labels: &labels, weights: &weights };
+        for transform in TRANSFORMS {
+            case(stage, record, &format!("v {v}"), transform, rows)?;
+        }
     }
     let mut extreme = inputs.uniform(2 * 33, 1e4);
     (extreme[3], extreme[4]) = (1e4, -1e4);
-    case(stage, record, "logits ±1e4", 33, &extreme, &[4, 3], &[1.0, 0.5])?;
+    let rows = Rows { v: 33, logits: &extreme, labels: &[4, 3], weights: &[1.0, 0.5] };
+    for transform in [LogitTransform::default(), LogitTransform { factor: 0.125, soft_cap: Some(3000.0) }] {
+        case(stage, record, "logits ±1e4", transform, rows)?;
+    }
     let mut broken = inputs.normal(2 * 40);
     broken[17] = f32::NAN;
-    case(stage, record, "a NaN", 40, &broken, &[2, 3], &[1.0, 1.0])?;
+    let rows = Rows { v: 40, logits: &broken, labels: &[2, 3], weights: &[1.0, 1.0] };
+    for transform in TRANSFORMS {
+        case(stage, record, "a NaN", transform, rows)?;
+    }
+    refusals(stage, record)
+}
+
+/// As they are; Granite's; Gemma 2's; both at once.
+const TRANSFORMS: [LogitTransform; 4] = [
+    LogitTransform { factor: 1.0, soft_cap: None },
+    LogitTransform { factor: 0.125, soft_cap: None },
+    LogitTransform { factor: 1.0, soft_cap: Some(30.0) },
+    LogitTransform { factor: -0.5, soft_cap: Some(12.0) },
+];
+
+/// A chunk of rows.
+#[derive(Clone, Copy)]
+struct Rows<'a> {
+    v: usize,
+    logits: &'a [f32],
+    labels: &'a [i32],
+    weights: &'a [f32],
+}
+
+fn refusals<B: Backend>(stage: &Stage<'_, B>, record: &mut Record) -> Result<()> {
     let (mut logits, mut outputs) = (stage.floats(&[0.0; 4])?, Outputs::new(stage, 1)?);
-    for label in [4, -1] {
+    for (label, soft_cap) in [(4, None), (-1, None), (0, Some(0.0)), (0, Some(f32::NAN))] {
         let labels = stage.integers(&[label])?;
         let [nll, entropy, correct] = &mut outputs.0;
         let outcome = stage.backend.cross_entropy(
             1,
             4,
+            LogitTransform { factor: 1.0, soft_cap },
             logits.view_mut(),
             labels.view(),
             None,
@@ -44,7 +75,7 @@ pub fn suite<B: Backend>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -
             entropy.view_mut(),
             correct.view_mut(),
         );
-        record.refused(format!("cross_entropy of label {label} in 4"), &outcome);
+        record.refused(format!("cross_entropy of label {label} in 4, cap {soft_cap:?}"), &outcome);
     }
     Ok(())
 }
@@ -62,13 +93,12 @@ fn case<B: Backend>(
     stage: &Stage<'_, B>,
     record: &mut Record,
     name: &str,
-    v: usize,
-    logits: &[f32],
-    labels: &[i32],
-    weights: &[f32],
+    transform: LogitTransform,
+    rows: Rows<'_>,
 ) -> Result<()> {
+    let Rows { v, logits, labels, weights } = rows;
     let m = labels.len();
-    let want = reference::cross_entropy(v, &wide(logits), labels, Some(&wide(weights)));
+    let want = reference::cross_entropy(v, transform, &wide(logits), labels, Some(&wide(weights)));
     let (staged_labels, staged_weights) = (stage.integers(labels)?, stage.floats(weights)?);
     for weighted in [true, false] {
         let (mut staged, mut outputs) = (stage.floats(logits)?, Outputs::new(stage, m)?);
@@ -76,6 +106,7 @@ fn case<B: Backend>(
         stage.backend.cross_entropy(
             m,
             v,
+            transform,
             staged.view_mut(),
             staged_labels.view(),
             weighted.then(|| staged_weights.view()),
@@ -83,7 +114,8 @@ fn case<B: Backend>(
             entropy.view_mut(),
             correct.view_mut(),
         )?;
-        let name = format!("cross_entropy {name} weighted {weighted}");
+        let LogitTransform { factor, soft_cap } = transform;
+        let name = format!("cross_entropy {name} factor {factor} cap {soft_cap:?} weighted {weighted}");
         let outputs = [("nll", &*stage.read(nll)?, &*want.nll), ("entropy", &*stage.read(entropy)?, &*want.entropy)];
         record.compare_all(&name, &outputs, 2e-6);
         record.compare(format!("{name} correct"), &stage.read(correct)?, &want.correct, 0.0);

@@ -48,11 +48,21 @@ pub(crate) fn score_stride(keys: usize) -> usize {
     score_width(keys) + 48
 }
 
+/// Replaces products of queries and keys by `cap · tanh(scale · s / cap)`.
+#[inline(always)]
+pub(crate) fn cap_scores<S: Simd>(s: S, scores: &mut [f32], scale: f32, cap: f32) {
+    for i in (0..scores.len()).step_by(S::LANES) {
+        let v = s.tanh(s.mul(s.load(&scores[i..]), s.splat(scale / cap)));
+        s.store(&mut scores[i..], s.mul(v, s.splat(cap)));
+    }
+}
+
 /// Scores of one query turned into unnormalised probabilities: `e^(scale·s − max)` in reach, zero elsewhere.
 struct Softmax<'a> {
     scores: &'a mut [f32],
     reach: Range<usize>,
     scale: f32,
+    soft_cap: Option<f32>,
 }
 
 impl Kernel for Softmax<'_> {
@@ -61,10 +71,14 @@ impl Kernel for Softmax<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) -> (f32, f32) {
-        let Self { scores, reach, scale } = self;
+        let Self { scores, reach, mut scale, soft_cap } = self;
         scores[..reach.start].fill(0.0);
         scores[reach.end..].fill(0.0);
         let live = &mut scores[reach];
+        if let Some(cap) = soft_cap {
+            cap_scores(s, live, scale, cap);
+            scale = 1.0;
+        }
         let mut best = s.splat(f32::NEG_INFINITY);
         let whole = live.len() - live.len() % S::LANES;
         for i in (0..whole).step_by(S::LANES) {
@@ -97,7 +111,7 @@ struct Forward<'a> {
 impl Forward<'_> {
     /// The queries `block` of one sequence for all query heads of key head `kv`.
     fn task(&self, cpu: &Cpu, sequence: Sequence, block: &Range<usize>, kv: usize) {
-        let AttentionShape { heads, kv_heads, head_dim: h, scale, window } = *self.shape;
+        let AttentionShape { heads, kv_heads, head_dim: h, scale, window, soft_cap } = *self.shape;
         let group = heads / kv_heads;
         let keys = reach_of_block(sequence, block, window);
         let stride = score_stride(keys.len());
@@ -127,6 +141,7 @@ impl Forward<'_> {
                     scores: &mut scores[i * stride..][..keys.len()],
                     reach: reach.start - keys.start..reach.end - keys.start,
                     scale,
+                    soft_cap,
                 });
                 sums[i] = sum;
                 if let Some(lse) = &self.lse {

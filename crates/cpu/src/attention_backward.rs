@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use tunesmith_ops::{AttentionShape, Result, Sequence};
 
-use crate::attention::{QUERIES, blocks, reach_of_block, score_stride, score_width};
+use crate::attention::{QUERIES, blocks, cap_scores, reach_of_block, score_stride, score_width};
 use crate::operand::{Left, Right};
 use crate::product::{Mode, Product};
 use crate::shared::{SharedMatrix, Target};
@@ -25,7 +25,8 @@ pub(crate) struct Input<'a> {
     pub(crate) dout: &'a [f32],
 }
 
-/// One query's row: `p = e^(scale·s − lse)` in reach, `ds = scale · p · (dp − delta)`; zero elsewhere.
+/// One query's row: `p = e^(scale·s − lse)` in reach, `ds = scale · p · (dp − delta)`; zero elsewhere. With a soft cap the
+/// exponent is `z − lse`, `z` the capped score, and `ds` has the factor `1 − (z / cap)²` besides.
 struct ScoreGradient<'a> {
     /// Scores; becomes `p`.
     p: &'a mut [f32],
@@ -33,6 +34,7 @@ struct ScoreGradient<'a> {
     ds: &'a mut [f32],
     reach: Range<usize>,
     scale: f32,
+    soft_cap: Option<f32>,
     lse: f32,
     out: &'a [f32],
     dout: &'a [f32],
@@ -54,9 +56,18 @@ impl Kernel for ScoreGradient<'_> {
             row[reach.end..].fill(0.0);
         }
         let (p, ds) = (&mut p[reach.clone()], &mut ds[reach]);
+        if let Some(cap) = self.soft_cap {
+            cap_scores(s, p, scale, cap);
+        }
+        let inner = if self.soft_cap.is_some() { 1.0 } else { scale };
         for i in (0..p.len()).step_by(S::LANES) {
-            let e = s.exp(s.fma(s.load(&p[i..]), s.splat(scale), s.splat(-self.lse)));
-            let d = s.mul(s.mul(e, s.splat(scale)), s.sub(s.load(&ds[i..]), delta));
+            let z = s.load(&p[i..]);
+            let e = s.exp(s.fma(z, s.splat(inner), s.splat(-self.lse)));
+            let mut d = s.mul(s.mul(e, s.splat(scale)), s.sub(s.load(&ds[i..]), delta));
+            if let Some(cap) = self.soft_cap {
+                let ratio = s.mul(z, s.splat(1.0 / cap));
+                d = s.mul(d, s.sub(s.splat(1.0), s.mul(ratio, ratio)));
+            }
             s.store(&mut p[i..], e);
             s.store(&mut ds[i..], d);
         }
@@ -134,6 +145,7 @@ impl Input<'_> {
                     ds: &mut ds[i * stride..][..keys.len()],
                     reach: reach.start - keys.start..reach.end - keys.start,
                     scale: self.shape.scale,
+                    soft_cap: self.shape.soft_cap,
                     lse: self.lse[(sequence.query + query) * heads + head],
                     out: &self.out[place + i * wide..][..h],
                     dout: &dout[i * wide..][..h],

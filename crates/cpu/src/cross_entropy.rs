@@ -1,6 +1,6 @@
-//! `cross_entropy`: three passes over a row of logits while it lies in the cache.
+//! `cross_entropy`: three passes over a row of logits while it lies in the cache, four where the family changes them.
 
-use tunesmith_ops::{CrossEntropy, Error, IGNORE_INDEX, Result, View, ViewMut};
+use tunesmith_ops::{CrossEntropy, Error, IGNORE_INDEX, LogitTransform, Result, View, ViewMut};
 
 use crate::memory::Buffer;
 use crate::simd::{Kernel, Simd};
@@ -16,8 +16,9 @@ struct Outcome {
     correct: f32,
 }
 
-/// One supervised row; replaces the logits by `weight · (softmax − onehot)` where a weight is given.
+/// One supervised row; replaces the logits by their gradient where a weight is given.
 struct Row<'a> {
+    transform: LogitTransform,
     logits: &'a mut [f32],
     label: usize,
     weight: Option<f32>,
@@ -28,25 +29,69 @@ impl Kernel for Row<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) -> Outcome {
-        let Self { logits, label, weight } = self;
+        let Self { transform, logits, label, weight } = self;
+        transformed(s, logits, transform);
         let largest = largest(s, logits);
         let own = logits[label];
         let correct = own >= largest && !logits[..label].contains(&largest);
-        let (sum, weighted) = exponentials(s, logits, largest);
+        // The slope of a capped logit needs its value, so the exponentials may not take its place.
+        let (sum, weighted) = exponentials(s, logits, largest, transform.soft_cap.is_none());
         let log_sum = sum.ln();
         if let Some(weight) = weight {
-            let factor = s.splat((f64::from(weight) / sum) as f32);
-            for i in (0..logits.len()).step_by(S::LANES) {
-                let v = s.mul(s.load(&logits[i..]), factor);
-                s.store(&mut logits[i..], v);
-            }
-            logits[label] -= weight;
+            let weight = weight * transform.factor;
+            let factor = (f64::from(weight) / sum) as f32;
+            logits[label] = match transform.soft_cap {
+                None => {
+                    multiply(s, logits, factor);
+                    logits[label] - weight
+                }
+                Some(cap) => {
+                    capped_gradient(s, logits, largest, factor, cap);
+                    let ratio = own / cap;
+                    logits[label] - weight * (1.0 - ratio * ratio)
+                }
+            };
         }
         Outcome {
             nll: (log_sum - (f64::from(own) - f64::from(largest))) as f32,
             entropy: (log_sum - weighted / sum) as f32,
             correct: f32::from(u8::from(correct)),
         }
+    }
+}
+
+#[inline(always)]
+fn multiply<S: Simd>(s: S, x: &mut [f32], factor: f32) {
+    for i in (0..x.len()).step_by(S::LANES) {
+        let v = s.mul(s.load(&x[i..]), s.splat(factor));
+        s.store(&mut x[i..], v);
+    }
+}
+
+/// Replaces capped logits by `factor · exp(z − largest) · (1 − (z / cap)²)`.
+#[inline(always)]
+fn capped_gradient<S: Simd>(s: S, logits: &mut [f32], largest: f32, factor: f32, cap: f32) {
+    for i in (0..logits.len()).step_by(S::LANES) {
+        let z = s.load(&logits[i..]);
+        let ratio = s.mul(z, s.splat(1.0 / cap));
+        let slope = s.sub(s.splat(1.0), s.mul(ratio, ratio));
+        let e = s.exp(s.sub(z, s.splat(largest)));
+        s.store(&mut logits[i..], s.mul(s.mul(e, s.splat(factor)), slope));
+    }
+}
+
+/// Replaces what the head gave by the logits the softmax is taken of.
+#[inline(always)]
+fn transformed<S: Simd>(s: S, logits: &mut [f32], transform: LogitTransform) {
+    let LogitTransform { factor, soft_cap } = transform;
+    if transform == LogitTransform::default() {
+        return;
+    }
+    multiply(s, logits, soft_cap.map_or(factor, |cap| factor / cap));
+    let Some(cap) = soft_cap else { return };
+    for i in (0..logits.len()).step_by(S::LANES) {
+        let v = s.tanh(s.load(&logits[i..]));
+        s.store(&mut logits[i..], s.mul(v, s.splat(cap)));
     }
 }
 
@@ -65,11 +110,11 @@ fn largest<S: Simd>(s: S, logits: &[f32]) -> f32 {
     groups.remainder().iter().fold(s.largest(vector), |a, &b| a.max(b))
 }
 
-/// Replaces every logit by `e = exp(z − largest)`; gives `Σ e` and `Σ e · (z − largest)`.
+/// Gives `Σ e` and `Σ e · (z − largest)` with `e = exp(z − largest)`, by which it replaces the logits where `replace`.
 ///
 /// Where `z` is −∞ (a masked token) it counts as the most negative number there, so that `0 · z` is 0.
 #[inline(always)]
-fn exponentials<S: Simd>(s: S, logits: &mut [f32], largest: f32) -> (f64, f64) {
+fn exponentials<S: Simd>(s: S, logits: &mut [f32], largest: f32, replace: bool) -> (f64, f64) {
     let shift = s.splat(largest);
     let (mut sum, mut weighted) = (0.0, 0.0);
     for block in logits.chunks_mut(BLOCK) {
@@ -80,7 +125,9 @@ fn exponentials<S: Simd>(s: S, logits: &mut [f32], largest: f32) -> (f64, f64) {
             let e = s.exp(z);
             e_sum = s.add(e_sum, e);
             z_sum = s.fma(e, s.max(z, s.splat(f32::MIN)), z_sum);
-            s.store(&mut block[i..], e);
+            if replace {
+                s.store(&mut block[i..], e);
+            }
         }
         if whole < block.len() {
             // The lanes beyond the end must not count.
@@ -90,7 +137,9 @@ fn exponentials<S: Simd>(s: S, logits: &mut [f32], largest: f32) -> (f64, f64) {
             let e = s.exp(z);
             e_sum = s.add(e_sum, e);
             z_sum = s.fma(e, s.max(z, s.splat(f32::MIN)), z_sum);
-            s.store(&mut block[whole..], e);
+            if replace {
+                s.store(&mut block[whole..], e);
+            }
         }
         sum += f64::from(s.sum(e_sum));
         weighted += f64::from(s.sum(z_sum));
@@ -103,6 +152,7 @@ impl CrossEntropy for Cpu {
         &self,
         m: usize,
         v: usize,
+        transform: LogitTransform,
         logits: ViewMut<'_, Buffer>,
         labels: View<'_, Buffer>,
         weights: Option<View<'_, Buffer>>,
@@ -114,6 +164,7 @@ impl CrossEntropy for Cpu {
         if v == 0 {
             return Err(Error::argument(op, "at least one logit a row", v));
         }
+        transform.check(op)?;
         let logits = check::floats_mut(op, "logits", logits, m * v)?;
         let labels = check::integers(op, "labels", labels, m)?;
         let weights = weights.map(|w| check::floats(op, "weights", w, m)).transpose()?;
@@ -134,7 +185,7 @@ impl CrossEntropy for Cpu {
                 }
                 return;
             };
-            let outcome = self.isa.run(Row { logits, label, weight });
+            let outcome = self.isa.run(Row { transform, logits, label, weight });
             (*nll, *entropy, *correct) = (outcome.nll, outcome.entropy, outcome.correct);
         })
     }

@@ -1,6 +1,6 @@
-//! `elementwise`: sums of whole tensors and of rows.
+//! `elementwise`: sums of whole tensors and of rows, multiples, and columns copied between matrices.
 
-use tunesmith_ops::{Elementwise, Result, View, ViewMut};
+use tunesmith_ops::{Columns, Elementwise, Error, Result, View, ViewMut};
 
 use crate::matmul::CHUNK;
 use crate::memory::Buffer;
@@ -27,6 +27,25 @@ impl Kernel for Add<'_> {
         for i in (0..self.y.len()).step_by(S::LANES) {
             let sum = s.add(s.load(&self.y[i..]), s.load(&self.x[i..]));
             s.store(&mut self.y[i..], sum);
+        }
+    }
+}
+
+/// `y *= factor`.
+struct Scale<'a> {
+    factor: f32,
+    y: &'a mut [f32],
+}
+
+impl Kernel for Scale<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let factor = s.splat(self.factor);
+        for i in (0..self.y.len()).step_by(S::LANES) {
+            let v = s.mul(s.load(&self.y[i..]), factor);
+            s.store(&mut self.y[i..], v);
         }
     }
 }
@@ -66,6 +85,41 @@ impl Elementwise for Cpu {
         let y = check::floats_mut("add", "y", y, len)?;
         let pieces = y.chunks_mut(PIECE).zip(x.chunks(PIECE));
         self.pool.each(pieces, |_, (y, x)| self.isa.run(Add { x, y }))
+    }
+
+    fn scale(&self, factor: f32, y: ViewMut<'_, Buffer>) -> Result<()> {
+        let len = y.len;
+        let y = check::floats_mut("scale", "y", y, len)?;
+        self.pool.each(y.chunks_mut(PIECE), |_, y| self.isa.run(Scale { factor, y }))
+    }
+
+    fn copy_columns(
+        &self,
+        m: usize,
+        width: usize,
+        x: View<'_, Buffer>,
+        from: Columns,
+        y: ViewMut<'_, Buffer>,
+        to: Columns,
+    ) -> Result<()> {
+        let op = "copy_columns";
+        for columns in [from, to] {
+            if columns.start.checked_add(width).is_none_or(|end| end > columns.stride) {
+                return Err(Error::argument(op, format!("{width} columns inside the matrix"), format!("{columns:?}")));
+            }
+        }
+        let x = check::floats(op, "x", x, m * from.stride)?;
+        let y = check::floats_mut(op, "y", y, m * to.stride)?;
+        if width == 0 {
+            return Ok(());
+        }
+        let rows = (PIECE / width).max(1);
+        let parts = y.chunks_mut(rows * to.stride).zip(x.chunks(rows * from.stride));
+        self.pool.each(parts, |_, (y, x)| {
+            for (y, x) in y.chunks_exact_mut(to.stride).zip(x.chunks_exact(from.stride)) {
+                y[to.start..to.start + width].copy_from_slice(&x[from.start..from.start + width]);
+            }
+        })
     }
 
     fn sum_rows(&self, m: usize, n: usize, x: View<'_, Buffer>, y: ViewMut<'_, Buffer>) -> Result<()> {

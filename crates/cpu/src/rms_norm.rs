@@ -1,6 +1,6 @@
 //! `rms_norm`: one row at a time, and the gradient of the scale by columns.
 
-use tunesmith_ops::{Result, RmsNorm, View, ViewMut};
+use tunesmith_ops::{NormShape, Result, RmsNorm, View, ViewMut};
 
 use crate::elementwise::COLUMNS;
 use crate::matmul::CHUNK;
@@ -12,7 +12,7 @@ use crate::{Cpu, check};
 const PIECE: usize = 16384;
 
 struct Forward<'a> {
-    eps: f32,
+    shape: NormShape,
     x: &'a [f32],
     scale: &'a [f32],
     y: &'a mut [f32],
@@ -24,7 +24,8 @@ impl Kernel for Forward<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let d = self.scale.len();
+        let NormShape { d, eps, offset, .. } = self.shape;
+        let offset = s.splat(offset);
         let rows = self.x.chunks_exact(d).zip(self.y.chunks_exact_mut(d));
         for ((x, y), rstd) in rows.zip(self.rstd) {
             let mut squares = s.splat(0.0);
@@ -32,10 +33,11 @@ impl Kernel for Forward<'_> {
                 let v = s.load(&x[i..]);
                 squares = s.fma(v, v, squares);
             }
-            *rstd = 1.0 / (s.sum(squares) / d as f32 + self.eps).sqrt();
+            *rstd = 1.0 / (s.sum(squares) / d as f32 + eps).sqrt();
             let factor = s.splat(*rstd);
             for i in (0..d).step_by(S::LANES) {
-                let v = s.mul(s.mul(s.load(&x[i..]), factor), s.load(&self.scale[i..]));
+                let scale = s.add(s.load(&self.scale[i..]), offset);
+                let v = s.mul(s.mul(s.load(&x[i..]), factor), scale);
                 s.store(&mut y[i..], v);
             }
         }
@@ -43,6 +45,7 @@ impl Kernel for Forward<'_> {
 }
 
 struct Backward<'a> {
+    shape: NormShape,
     dy: &'a [f32],
     x: &'a [f32],
     scale: &'a [f32],
@@ -56,19 +59,20 @@ impl Kernel for Backward<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let d = self.scale.len();
+        let NormShape { d, offset, .. } = self.shape;
+        let offset = s.splat(offset);
         let rows = self.dy.chunks_exact(d).zip(self.x.chunks_exact(d));
         for (((dy, x), dx), &rstd) in rows.zip(self.dx.chunks_exact_mut(d)).zip(self.rstd) {
             let mut dot = s.splat(0.0);
             for i in (0..d).step_by(S::LANES) {
-                let g = s.mul(s.load(&dy[i..]), s.load(&self.scale[i..]));
+                let g = s.mul(s.load(&dy[i..]), s.add(s.load(&self.scale[i..]), offset));
                 dot = s.fma(g, s.load(&x[i..]), dot);
             }
             let mean = s.sum(dot) / d as f32;
             let along = s.splat(-rstd * rstd * rstd * mean);
             let factor = s.splat(rstd);
             for i in (0..d).step_by(S::LANES) {
-                let g = s.mul(s.load(&dy[i..]), s.load(&self.scale[i..]));
+                let g = s.mul(s.load(&dy[i..]), s.add(s.load(&self.scale[i..]), offset));
                 let mut v = s.fma(s.load(&x[i..]), along, s.mul(g, factor));
                 if self.accumulate {
                     v = s.add(s.load(&dx[i..]), v);
@@ -114,15 +118,13 @@ impl Kernel for ScaleGradient<'_> {
 impl RmsNorm for Cpu {
     fn rms_norm_forward(
         &self,
-        m: usize,
-        d: usize,
-        eps: f32,
+        shape: NormShape,
         x: View<'_, Buffer>,
         scale: View<'_, Buffer>,
         y: ViewMut<'_, Buffer>,
         rstd: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let op = "rms_norm_forward";
+        let (op, NormShape { m, d, .. }) = ("rms_norm_forward", shape);
         let x = check::floats(op, "x", x, m * d)?;
         let scale = check::floats(op, "scale", scale, d)?;
         let y = check::floats_mut(op, "y", y, m * d)?;
@@ -133,14 +135,13 @@ impl RmsNorm for Cpu {
         let rows = (PIECE / d).max(1);
         let parts = x.chunks(rows * d).zip(y.chunks_mut(rows * d)).zip(rstd.chunks_mut(rows));
         self.pool.each(parts, |_, ((x, y), rstd)| {
-            self.isa.run(Forward { eps, x, scale, y, rstd });
+            self.isa.run(Forward { shape, x, scale, y, rstd });
         })
     }
 
     fn rms_norm_backward(
         &self,
-        m: usize,
-        d: usize,
+        shape: NormShape,
         dy: View<'_, Buffer>,
         x: View<'_, Buffer>,
         scale: View<'_, Buffer>,
@@ -149,7 +150,7 @@ impl RmsNorm for Cpu {
         accumulate: bool,
         dscale: Option<ViewMut<'_, Buffer>>,
     ) -> Result<()> {
-        let op = "rms_norm_backward";
+        let (op, NormShape { m, d, .. }) = ("rms_norm_backward", shape);
         let dy = check::floats(op, "dy", dy, m * d)?;
         let x = check::floats(op, "x", x, m * d)?;
         let scale = check::floats(op, "scale", scale, d)?;
@@ -162,7 +163,7 @@ impl RmsNorm for Cpu {
         let rows = (PIECE / d).max(1);
         let read = dy.chunks(rows * d).zip(x.chunks(rows * d)).zip(rstd.chunks(rows));
         self.pool.each(read.zip(dx.chunks_mut(rows * d)), |_, (((dy, x), rstd), dx)| {
-            self.isa.run(Backward { dy, x, scale, rstd, dx, accumulate });
+            self.isa.run(Backward { shape, dy, x, scale, rstd, dx, accumulate });
         })?;
         let Some(dscale) = dscale else { return Ok(()) };
         self.pool.each(dscale.chunks_mut(COLUMNS), |index, dscale| {

@@ -1,6 +1,6 @@
-//! `rope`: rotation of the halves of every head.
+//! `rope`: rotation of the halves of every head, or of its first part.
 
-use tunesmith_ops::{Error, Result, Rope, Rotation, View, ViewMut};
+use tunesmith_ops::{Error, Result, Rope, RopeShape, Rotation, View, ViewMut};
 
 use crate::memory::Buffer;
 use crate::simd::{Kernel, Simd};
@@ -52,6 +52,7 @@ impl Kernel for Angles<'_> {
 
 /// Rotates all heads of one token.
 struct Rotate<'a> {
+    h: usize,
     x: &'a mut [f32],
     cosine: &'a [f32],
     sine: &'a [f32],
@@ -64,8 +65,8 @@ impl Kernel for Rotate<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let half = self.cosine.len();
-        for head in self.x.chunks_exact_mut(2 * half) {
-            let (low, high) = head.split_at_mut(half);
+        for head in self.x.chunks_exact_mut(self.h) {
+            let (low, high) = head[..2 * half].split_at_mut(half);
             for i in (0..half).step_by(S::LANES) {
                 let cosine = s.load(&self.cosine[i..]);
                 let sine = s.mul(s.load(&self.sine[i..]), s.splat(self.sign));
@@ -80,34 +81,32 @@ impl Kernel for Rotate<'_> {
 impl Rope for Cpu {
     fn rope(
         &self,
-        t: usize,
-        heads: usize,
-        h: usize,
+        shape: RopeShape,
         x: ViewMut<'_, Buffer>,
         positions: View<'_, Buffer>,
         inv_freq: View<'_, Buffer>,
         attention_scaling: f32,
         rotation: Rotation,
     ) -> Result<()> {
-        let op = "rope";
-        if !h.is_multiple_of(2) {
-            return Err(Error::argument(op, "an even head size", h));
+        let (op, RopeShape { t, heads, h, rotary }) = ("rope", shape);
+        if !rotary.is_multiple_of(2) || rotary > h {
+            return Err(Error::argument(op, format!("an even number of rotated elements, at most {h}"), rotary));
         }
         let row = heads * h;
         let x = check::floats_mut(op, "x", x, t * row)?;
         let positions = check::integers(op, "positions", positions, t)?;
-        let inv_freq = check::floats(op, "inv_freq", inv_freq, h / 2)?;
+        let inv_freq = check::floats(op, "inv_freq", inv_freq, rotary / 2)?;
         let sign = match rotation {
             Rotation::Forward => 1.0,
             Rotation::Backward => -1.0,
         };
         let parts = x.chunks_mut((TOKENS * row).max(1)).zip(positions.chunks(TOKENS));
         self.pool.each(parts, |_, (x, positions)| {
-            let mut table = scratch::take(h);
-            let (cosine, sine) = table.split_at_mut(h / 2);
+            let mut table = scratch::take(rotary);
+            let (cosine, sine) = table.split_at_mut(rotary / 2);
             for (x, &position) in x.chunks_exact_mut(row).zip(positions) {
                 self.isa.run(Angles { position: position as f32, inv_freq, scaling: attention_scaling, cosine, sine });
-                self.isa.run(Rotate { x, cosine, sine, sign });
+                self.isa.run(Rotate { h, x, cosine, sine, sign });
             }
         })
     }

@@ -1,6 +1,6 @@
 //! `swiglu`: the gated activation, element by element.
 
-use tunesmith_ops::{Result, Swiglu, View, ViewMut};
+use tunesmith_ops::{Activation, Result, Swiglu, View, ViewMut};
 
 use crate::memory::Buffer;
 use crate::simd::{Kernel, Simd};
@@ -16,7 +16,27 @@ fn sigmoid<S: Simd>(s: S, g: S::V) -> S::V {
     s.div(one, s.add(one, s.exp(s.sub(s.splat(0.0), g))))
 }
 
+/// Value and slope of the gate's function at `g`. Both are `g · σ(u)`, whose slope is `σ · (1 + g · u' · (1 − σ))`: for
+/// GELU `(1 + tanh x) / 2 = σ(2x)`.
+#[inline(always)]
+fn activated<S: Simd>(s: S, activation: Activation, g: S::V) -> (S::V, S::V) {
+    let one = s.splat(1.0);
+    let (u, inner) = match activation {
+        Activation::Silu => (g, g),
+        Activation::GeluTanh => {
+            // 2 √(2/π), and the same times 0.044715.
+            let (linear, cubic) = (s.splat(1.595_769_1), s.splat(0.071_354_81));
+            let square = s.mul(g, g);
+            let slope = s.fma(s.mul(square, s.splat(3.0)), cubic, linear);
+            (s.mul(g, s.fma(square, cubic, linear)), s.mul(g, slope))
+        }
+    };
+    let sigma = sigmoid(s, u);
+    (s.mul(g, sigma), s.mul(sigma, s.fma(inner, s.sub(one, sigma), one)))
+}
+
 struct Forward<'a> {
+    activation: Activation,
     gate: &'a [f32],
     up: &'a [f32],
     y: &'a mut [f32],
@@ -28,14 +48,14 @@ impl Kernel for Forward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         for i in (0..self.y.len()).step_by(S::LANES) {
-            let g = s.load(&self.gate[i..]);
-            let silu = s.mul(g, sigmoid(s, g));
-            s.store(&mut self.y[i..], s.mul(silu, s.load(&self.up[i..])));
+            let (value, _) = activated(s, self.activation, s.load(&self.gate[i..]));
+            s.store(&mut self.y[i..], s.mul(value, s.load(&self.up[i..])));
         }
     }
 }
 
 struct Backward<'a> {
+    activation: Activation,
     dy: &'a [f32],
     gate: &'a mut [f32],
     up: &'a mut [f32],
@@ -44,36 +64,45 @@ struct Backward<'a> {
 impl Kernel for Backward<'_> {
     type Output = ();
 
-    /// `silu'(g) = σ · (1 + g · (1 − σ))`.
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let one = s.splat(1.0);
         for i in (0..self.dy.len()).step_by(S::LANES) {
             let (dy, g, up) = (s.load(&self.dy[i..]), s.load(&self.gate[i..]), s.load(&self.up[i..]));
-            let sigma = sigmoid(s, g);
-            let slope = s.mul(sigma, s.fma(g, s.sub(one, sigma), one));
+            let (value, slope) = activated(s, self.activation, g);
             s.store(&mut self.gate[i..], s.mul(s.mul(dy, up), slope));
-            s.store(&mut self.up[i..], s.mul(dy, s.mul(g, sigma)));
+            s.store(&mut self.up[i..], s.mul(dy, value));
         }
     }
 }
 
 impl Swiglu for Cpu {
-    fn swiglu_forward(&self, gate: View<'_, Buffer>, up: View<'_, Buffer>, y: ViewMut<'_, Buffer>) -> Result<()> {
+    fn swiglu_forward(
+        &self,
+        activation: Activation,
+        gate: View<'_, Buffer>,
+        up: View<'_, Buffer>,
+        y: ViewMut<'_, Buffer>,
+    ) -> Result<()> {
         let (op, len) = ("swiglu_forward", y.len);
         let gate = check::floats(op, "gate", gate, len)?;
         let up = check::floats(op, "up", up, len)?;
         let y = check::floats_mut(op, "y", y, len)?;
         let parts = gate.chunks(PIECE).zip(up.chunks(PIECE)).zip(y.chunks_mut(PIECE));
-        self.pool.each(parts, |_, ((gate, up), y)| self.isa.run(Forward { gate, up, y }))
+        self.pool.each(parts, |_, ((gate, up), y)| self.isa.run(Forward { activation, gate, up, y }))
     }
 
-    fn swiglu_backward(&self, dy: View<'_, Buffer>, gate: ViewMut<'_, Buffer>, up: ViewMut<'_, Buffer>) -> Result<()> {
+    fn swiglu_backward(
+        &self,
+        activation: Activation,
+        dy: View<'_, Buffer>,
+        gate: ViewMut<'_, Buffer>,
+        up: ViewMut<'_, Buffer>,
+    ) -> Result<()> {
         let (op, len) = ("swiglu_backward", dy.len);
         let dy = check::floats(op, "dy", dy, len)?;
         let gate = check::floats_mut(op, "gate", gate, len)?;
         let up = check::floats_mut(op, "up", up, len)?;
         let parts = dy.chunks(PIECE).zip(gate.chunks_mut(PIECE)).zip(up.chunks_mut(PIECE));
-        self.pool.each(parts, |_, ((dy, gate), up)| self.isa.run(Backward { dy, gate, up }))
+        self.pool.each(parts, |_, ((dy, gate), up)| self.isa.run(Backward { activation, dy, gate, up }))
     }
 }

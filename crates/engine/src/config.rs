@@ -95,6 +95,7 @@ impl ModelConfig {
             head_dim: self.head_dim,
             scale: (self.head_dim as f32).powf(-0.5),
             window: self.windows[layer],
+            soft_cap: None,
         }
     }
 }

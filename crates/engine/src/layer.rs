@@ -8,7 +8,7 @@
 //! y  = x' + swiglu(norm(x')·Wgᵀ, norm(x')·Wuᵀ)·Wdᵀ
 //! ```
 
-use tunesmith_ops::{AttentionShape, Backend, Memory, Result, Rotation, View, ViewMut};
+use tunesmith_ops::{Activation, AttentionShape, Backend, DType, Memory, Result, RopeShape, Rotation, View, ViewMut};
 
 use crate::batch::Pass;
 use crate::kv_cache::KvCache;
@@ -83,6 +83,7 @@ impl<B: Memory> Saved<B> {
     /// Empty.
     pub fn new(backend: &B) -> Self {
         let slab = || Slab::new(backend);
+        let statistics = || Slab::of(DType::F32);
         Self {
             q: slab(),
             k: slab(),
@@ -90,14 +91,14 @@ impl<B: Memory> Saved<B> {
             raw_q: slab(),
             raw_k: slab(),
             attended: slab(),
-            lse: slab(),
+            lse: statistics(),
             middle: slab(),
             gate: slab(),
             up: slab(),
-            input_rstd: slab(),
-            mlp_rstd: slab(),
-            q_rstd: slab(),
-            k_rstd: slab(),
+            input_rstd: statistics(),
+            mlp_rstd: statistics(),
+            q_rstd: statistics(),
+            k_rstd: statistics(),
             xa: std::array::from_fn(|_| slab()),
         }
     }
@@ -290,7 +291,7 @@ impl<B: Backend> Layer<B> {
             )?;
         }
         let activated = scratch.activated.write(backend, t * f)?;
-        backend.swiglu_forward(gate.view(t * f)?, up.view(t * f)?, activated)?;
+        backend.swiglu_forward(Activation::Silu, gate.view(t * f)?, up.view(t * f)?, activated)?;
         self.projection(Projection::Down).forward(
             backend,
             parameters,
@@ -335,7 +336,7 @@ impl<B: Backend> Layer<B> {
         let (d, f) = (self.mlp_norm.d, self.projection(Projection::Gate).n);
         let Saved { gate, up, xa, middle, mlp_rstd, .. } = saved;
         let activated = scratch.activated.write(backend, t * f)?;
-        backend.swiglu_forward(gate.view(t * f)?, up.view(t * f)?, activated)?;
+        backend.swiglu_forward(Activation::Silu, gate.view(t * f)?, up.view(t * f)?, activated)?;
         self.projection(Projection::Down).backward(
             backend,
             grads,
@@ -346,7 +347,12 @@ impl<B: Backend> Layer<B> {
             Some(scratch.d_activated.write(backend, t * f)?),
             false,
         )?;
-        backend.swiglu_backward(scratch.d_activated.view(t * f)?, gate.view_mut(t * f)?, up.view_mut(t * f)?)?;
+        backend.swiglu_backward(
+            Activation::Silu,
+            scratch.d_activated.view(t * f)?,
+            gate.view_mut(t * f)?,
+            up.view_mut(t * f)?,
+        )?;
         // The normed rows are cheaper to compute again than to keep.
         let normed = scratch.normed.write(backend, t * d)?;
         self.mlp_norm.forward(backend, grads.parameters, t, middle.view(t * d)?, mlp_rstd, normed)?;
@@ -473,9 +479,7 @@ fn rotate<B: Backend>(
 ) -> Result<()> {
     let t = pass.tokens();
     backend.rope(
-        t,
-        heads,
-        shape.head_dim,
+        RopeShape { t, heads, h: shape.head_dim, rotary: shape.head_dim },
         x,
         View::new(&pass.positions, 0, t),
         View::new(&rotary.inv_freq, 0, shape.head_dim / 2),

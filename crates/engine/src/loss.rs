@@ -3,7 +3,7 @@
 //! `-Σ log P(y_t | y_<t)` with the shift done here: the hidden row at position t − 1 predicts the label at t. Rows whose
 //! label is ignored are not gathered, so they cost nothing and their gradient is exactly zero.
 
-use tunesmith_ops::{Backend, DType, Host, IGNORE_INDEX, Matrix, Memory, Result, View, ViewMut};
+use tunesmith_ops::{Backend, DType, Host, IGNORE_INDEX, LogitTransform, Matrix, Memory, Result, View, ViewMut};
 
 use crate::batch::Batch;
 use crate::linear::{Backward, Linear};
@@ -84,6 +84,8 @@ pub struct Head<B: Backend> {
     pub norm: Norm<B>,
     /// `[vocabulary, d]`.
     pub linear: Linear<B>,
+    /// What becomes of its output before the softmax.
+    pub transform: LogitTransform,
 }
 
 /// Buffers of the head, reused between steps.
@@ -108,7 +110,7 @@ impl<B: Memory> HeadScratch<B> {
         Self {
             gathered: slab(),
             normed: slab(),
-            rstd: slab(),
+            rstd: f32_slab(),
             logits: slab(),
             xa: slab(),
             d_normed: slab(),
@@ -171,6 +173,7 @@ impl<B: Backend> Head<B> {
             backend.cross_entropy(
                 count,
                 v,
+                self.transform,
                 scratch.logits.view_mut(count * v)?,
                 View::new(&labels, first, count),
                 gradient.is_some().then(|| View::new(&weights, first, count)),
@@ -218,6 +221,9 @@ impl<B: Backend> Head<B> {
         self.linear.forward(backend, parameters, m, x, &mut scratch.xa, logits)?;
         let mut host = vec![0.0; m * v];
         backend.read(scratch.logits.view(m * v)?, &mut host)?;
+        if self.transform != LogitTransform::default() {
+            host.iter_mut().for_each(|logit| *logit = self.transform.apply(*logit));
+        }
         Ok(host)
     }
 

@@ -1,6 +1,6 @@
 //! RMSNorm with a frozen or trained scale.
 
-use tunesmith_ops::{Backend, Result, View, ViewMut};
+use tunesmith_ops::{Backend, NormShape, Result, View, ViewMut};
 
 use crate::linear::{Backward, Vector};
 use crate::parameters::Parameters;
@@ -12,11 +12,17 @@ pub struct Norm<B: Backend> {
     pub d: usize,
     /// Added to the mean of squares.
     pub eps: f32,
+    /// Added to the scale.
+    pub offset: f32,
     /// `[d]`.
     pub scale: Vector<B>,
 }
 
 impl<B: Backend> Norm<B> {
+    fn shape(&self, m: usize) -> NormShape {
+        NormShape { m, d: self.d, eps: self.eps, offset: self.offset }
+    }
+
     /// Writes `y[m, d]` and keeps `rstd[m]`.
     ///
     /// # Errors
@@ -30,7 +36,7 @@ impl<B: Backend> Norm<B> {
         rstd: &mut Slab<B>,
         y: ViewMut<'_, B::Buffer>,
     ) -> Result<()> {
-        backend.rms_norm_forward(m, self.d, self.eps, x, self.scale.view(parameters), y, rstd.write(backend, m)?)
+        backend.rms_norm_forward(self.shape(m), x, self.scale.view(parameters), y, rstd.write(backend, m)?)
     }
 
     /// Writes or accumulates `dx`, and adds the scale's gradient where it is trained.
@@ -49,8 +55,7 @@ impl<B: Backend> Norm<B> {
         accumulate: bool,
     ) -> Result<()> {
         backend.rms_norm_backward(
-            m,
-            self.d,
+            self.shape(m),
             dy,
             x,
             self.scale.view(pass.parameters),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tunesmith_formats::TensorSource;
-use tunesmith_ops::{Backend, Code, Error, Host, Result, Storage};
+use tunesmith_ops::{Backend, Code, Error, Host, LogitTransform, Result, Storage};
 
 use crate::config::ModelConfig;
 use crate::decoder::Decoder;
@@ -54,7 +54,13 @@ impl<'a, B: Backend> Loader<'a, B> {
         let linear = Linear { n: v, k: d, weight, bias: None, lora: None };
         let rotary = Rotary { inv_freq: self.backend.upload(Host::F32(&config.inv_freq))?, attention_scaling: 1.0 };
         Ok(Loaded {
-            decoder: Decoder { config, embedding, layers, head: Head { norm, linear }, rotary },
+            decoder: Decoder {
+                config,
+                embedding,
+                layers,
+                head: Head { norm, linear, transform: LogitTransform::default() },
+                rotary,
+            },
             parameters: self.parameters,
             total_parameters: self.count,
         })
@@ -98,7 +104,7 @@ impl<'a, B: Backend> Loader<'a, B> {
     }
 
     fn norm(&mut self, name: &str, d: usize, eps: f32) -> Result<Norm<B>> {
-        Ok(Norm { d, eps, scale: self.vector(name, d)? })
+        Ok(Norm { d, eps, offset: 0.0, scale: self.vector(name, d)? })
     }
 
     fn matrix(&mut self, name: &str, n: usize, k: usize) -> Result<Weight<B>> {

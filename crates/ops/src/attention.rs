@@ -18,6 +18,8 @@ pub struct AttentionShape {
     pub scale: f32,
     /// Sliding window: query `i` sees keys `j` with `0 ≤ i − j < window`. None: all earlier keys.
     pub window: Option<usize>,
+    /// A scaled score `s` becomes `cap · tanh(s / cap)` before the softmax (Gemma 2, arXiv:2408.00118). None: unchanged.
+    pub soft_cap: Option<f32>,
 }
 
 /// Where each sequence's queries and keys lie. Queries are aligned to the end of their keys: query `q` of a sequence with
@@ -128,14 +130,15 @@ impl CheckedSequences {
 }
 
 impl AttentionShape {
-    /// Checks heads, head size and window.
+    /// Checks heads, head size, window and soft cap.
     ///
     /// # Errors
-    /// `ArgumentInvalid` when the heads do not divide or a size is zero.
+    /// `ArgumentInvalid` when the heads do not divide, a size is zero or the cap is not above 0.
     pub fn check(&self, op: &str) -> Result<()> {
-        let Self { heads, kv_heads, head_dim, window, .. } = *self;
-        if kv_heads == 0 || heads == 0 || heads % kv_heads != 0 || head_dim == 0 || window == Some(0) {
-            let expected = "heads divisible by kv_heads, a head size and a window above 0";
+        let Self { heads, kv_heads, head_dim, window, soft_cap, .. } = *self;
+        let cap_fits = soft_cap.is_none_or(|cap| cap > 0.0);
+        if kv_heads == 0 || heads == 0 || heads % kv_heads != 0 || head_dim == 0 || window == Some(0) || !cap_fits {
+            let expected = "heads divisible by kv_heads; a head size, a window and a soft cap above 0";
             return Err(Error::argument(op, expected, format!("{self:?}")));
         }
         Ok(())
@@ -144,9 +147,10 @@ impl AttentionShape {
 
 /// Softmax attention (FlashAttention's variable-length interface, Dao 2023, arXiv:2307.08691).
 ///
-/// Letters: `tq` query rows, `tk` key rows. Forward saves `lse[tq, heads]`, the logarithm of the sum of exponentials of
-/// the scaled scores. A row's bits depend on its own sequence only. Tolerance f32: forward 5e-6, backward 2e-5 relative to
-/// the largest output. Edge sizes: lengths 1, 2, 31, 32, 33, 130; h in 16, 64, 80; window 1, 8; groups 1, 3, 4.
+/// Letters: `tq` query rows, `tk` key rows. Forward saves `lse[tq, heads]`, f32 whatever the activations are: the logarithm
+/// of the sum of exponentials of the scores as the softmax sees them, scaled and capped. A row's bits depend on its own
+/// sequence only. Tolerance f32: forward 5e-6, backward 2e-5 relative to the largest output. Edge sizes: lengths 1, 2, 31,
+/// 32, 33, 130; h in 16, 64, 80; window 1, 8; groups 1, 3, 4; soft cap far above and below the scores.
 pub trait Attention: Memory {
     /// The sequences of one pass as the backend likes them best: made once, used by every layer.
     type Plan: Send + Sync;
@@ -211,12 +215,28 @@ pub mod reference {
         a.iter().zip(b).map(|(x, y)| x * y).sum()
     }
 
-    /// Calls `visit(query row, head, keys)` for every query and head; a key is (key row, probability). Gives `lse`.
+    fn capped(shape: &AttentionShape, score: f64) -> f64 {
+        shape.soft_cap.map_or(score, |cap| f64::from(cap) * (score / f64::from(cap)).tanh())
+    }
+
+    /// Slope of [`capped`] where its value is `score`.
+    fn slope(shape: &AttentionShape, score: f64) -> f64 {
+        shape.soft_cap.map_or(1.0, |cap| 1.0 - (score / f64::from(cap)).powi(2))
+    }
+
+    /// One key as a query sees it.
+    struct Key {
+        row: usize,
+        score: f64,
+        probability: f64,
+    }
+
+    /// Calls `visit(query row, head, keys)` for every query and head. Gives `lse`.
     fn each_query(
         shape: &AttentionShape,
         sequences: Sequences<'_>,
         inputs: Inputs<'_>,
-        mut visit: impl FnMut(usize, usize, &[(usize, f64)]),
+        mut visit: impl FnMut(usize, usize, &[Key]),
     ) -> Vec<f64> {
         let (heads, kv_heads, h) = (shape.heads, shape.kv_heads, shape.head_dim);
         let mut lse = Vec::new();
@@ -226,17 +246,18 @@ pub mod reference {
                 let first = shape.window.map_or(0, |w| (position + 1).saturating_sub(w));
                 for head in 0..heads {
                     let q = &inputs.q[(query * heads + head) * h..][..h];
-                    let score = |j: usize| {
+                    let key = |j: usize| {
                         let row = sequences.key_starts[s] + j;
                         let place = (row * kv_heads + head / (heads / kv_heads)) * h;
-                        (row, f64::from(shape.scale) * dot(q, &inputs.k[place..place + h]))
+                        let score = capped(shape, f64::from(shape.scale) * dot(q, &inputs.k[place..place + h]));
+                        Key { row, score, probability: 0.0 }
                     };
-                    let mut keys: Vec<_> = (first..=position).map(score).collect();
-                    let largest = keys.iter().fold(f64::NEG_INFINITY, |a, k| a.max(k.1));
-                    let sum: f64 = keys.iter().map(|k| (k.1 - largest).exp()).sum();
+                    let mut keys: Vec<_> = (first..=position).map(key).collect();
+                    let largest = keys.iter().fold(f64::NEG_INFINITY, |a, key| a.max(key.score));
+                    let sum: f64 = keys.iter().map(|key| (key.score - largest).exp()).sum();
                     let log_sum = largest + sum.ln();
                     for key in &mut keys {
-                        key.1 = (key.1 - log_sum).exp();
+                        key.probability = (key.score - log_sum).exp();
                     }
                     lse.push(log_sum);
                     visit(query, head, &keys);
@@ -251,10 +272,10 @@ pub mod reference {
         let (heads, kv_heads, h) = (shape.heads, shape.kv_heads, shape.head_dim);
         let mut out = vec![0.0; inputs.q.len()];
         let lse = each_query(shape, sequences, inputs, |query, head, keys| {
-            for &(row, p) in keys {
-                let v = (row * kv_heads + head / (heads / kv_heads)) * h;
+            for key in keys {
+                let v = (key.row * kv_heads + head / (heads / kv_heads)) * h;
                 for i in 0..h {
-                    out[(query * heads + head) * h + i] += p * inputs.v[v + i];
+                    out[(query * heads + head) * h + i] += key.probability * inputs.v[v + i];
                 }
             }
         });
@@ -276,9 +297,9 @@ pub mod reference {
             let (q, dout) = (&inputs.q[wide.clone()], &dout[wide.clone()]);
             let narrow = |row: usize| (row * kv_heads + head / (heads / kv_heads)) * h;
             let dp = |row: usize| dot(dout, &inputs.v[narrow(row)..narrow(row) + h]);
-            let mean: f64 = keys.iter().map(|&(row, p)| p * dp(row)).sum();
-            for &(row, p) in keys {
-                let ds = p * (dp(row) - mean) * f64::from(shape.scale);
+            let mean: f64 = keys.iter().map(|key| key.probability * dp(key.row)).sum();
+            for &Key { row, score, probability: p } in keys {
+                let ds = p * (dp(row) - mean) * slope(shape, score) * f64::from(shape.scale);
                 let place = narrow(row);
                 for i in 0..h {
                     dq[wide.start + i] += ds * inputs.k[place + i];

@@ -1,18 +1,49 @@
-//! `elementwise`: sums of whole tensors and of rows.
+//! `elementwise`: sums of whole tensors and of rows, multiples, and columns copied between matrices.
 
 use crate::error::Result;
 use crate::memory::{Memory, View, ViewMut};
 
-/// Additions without a shape of their own.
+/// A block of neighbouring columns of a row-major matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Columns {
+    /// Columns of the whole matrix.
+    pub stride: usize,
+    /// First column of the block.
+    pub start: usize,
+}
+
+/// What needs no op of its own.
 ///
-/// Letters: `m` rows, `n` columns. Tolerance f32: 1e-6 relative to the largest output; `sum_rows` 1e-5.
-/// Edge sizes: 0, 1, 15, 16, 17, 4099.
+/// Letters: `m` rows, `n` columns. Tolerance f32: 1e-6 relative to the largest output; `sum_rows` 1e-5; `copy_columns`
+/// exact. Edge sizes: 0, 1, 15, 16, 17, 4099.
 pub trait Elementwise: Memory {
     /// `y[i] += x[i]`; accumulates. `x` and `y` of one length.
     ///
     /// # Errors
     /// `ArgumentInvalid` on unequal lengths.
     fn add(&self, x: View<'_, Self::Buffer>, y: ViewMut<'_, Self::Buffer>) -> Result<()>;
+
+    /// `y[i] *= factor`, in place.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when the window does not lie in its buffer.
+    fn scale(&self, factor: f32, y: ViewMut<'_, Self::Buffer>) -> Result<()>;
+
+    /// `y[i, to.start + j] = x[i, from.start + j]` for `m` rows and `width` columns; the rest of `y` stays. `x` is
+    /// `m · from.stride` long, `y` is `m · to.stride` long, both of one dtype: taking a fused projection apart, and
+    /// putting its gradient together.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when a block does not lie in its matrix, or a matrix not in its window.
+    fn copy_columns(
+        &self,
+        m: usize,
+        width: usize,
+        x: View<'_, Self::Buffer>,
+        from: Columns,
+        y: ViewMut<'_, Self::Buffer>,
+        to: Columns,
+    ) -> Result<()>;
 
     /// `y[n] += sum over m of x[m, n]`; accumulates, in fixed chunks of 256 rows combined in index order
     /// (the gradient of a bias).
@@ -24,6 +55,19 @@ pub trait Elementwise: Memory {
 
 /// The same in binary64, written for reading.
 pub mod reference {
+    use super::Columns;
+
+    /// `y` with a block of its columns replaced.
+    pub fn copy_columns(m: usize, width: usize, x: &[f64], from: Columns, y: &[f64], to: Columns) -> Vec<f64> {
+        let mut y = y.to_vec();
+        for i in 0..m {
+            for j in 0..width {
+                y[i * to.stride + to.start + j] = x[i * from.stride + from.start + j];
+            }
+        }
+        y
+    }
+
     /// `x + y`.
     pub fn add(x: &[f64], y: &[f64]) -> Vec<f64> {
         x.iter().zip(y).map(|(a, b)| a + b).collect()

@@ -18,18 +18,18 @@ pub mod swiglu;
 
 pub use adamw::{AdamW, AdamWStep, AdamWTensor};
 pub use attention::{Attention, AttentionShape, CheckedSequences, Sequence, Sequences};
-pub use cross_entropy::{CrossEntropy, IGNORE_INDEX};
+pub use cross_entropy::{CrossEntropy, IGNORE_INDEX, LogitTransform};
 pub use dtype::DType;
-pub use elementwise::Elementwise;
+pub use elementwise::{Columns, Elementwise};
 pub use embedding::Embedding;
 pub use error::{Code, Error, Result};
 pub use grad_norm::GradNorm;
 pub use lora_matmul::{Lora, LoraMatmul};
 pub use matmul::{Matmul, MatmulShape, Matrix, Storage};
 pub use memory::{Host, Memory, MemoryStats, View, ViewMut};
-pub use rms_norm::RmsNorm;
-pub use rope::{Rope, Rotation};
-pub use swiglu::Swiglu;
+pub use rms_norm::{NormShape, RmsNorm};
+pub use rope::{Rope, RopeShape, Rotation};
+pub use swiglu::{Activation, Swiglu};
 
 /// Everything the engine asks of a device: the sum of the ops.
 pub trait Backend:

@@ -3,11 +3,24 @@
 use crate::error::Result;
 use crate::memory::{Memory, View, ViewMut};
 
-/// RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467): `y[m, d] = x[m, d] · rstd[m] · scale[d]`,
+/// Sizes and constants of a normalisation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NormShape {
+    /// Rows.
+    pub m: usize,
+    /// Row length.
+    pub d: usize,
+    /// Added to the mean of squares.
+    pub eps: f32,
+    /// Added to the scale: 1 in families that store `scale − 1` (Gemma), else 0.
+    pub offset: f32,
+}
+
+/// RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467): `y[m, d] = x[m, d] · rstd[m] · (offset + scale[d])`,
 /// `rstd = 1 / √(mean of x² + eps)`. With `m` = tokens · heads and `d` = head size it is QK-norm.
 ///
-/// Forward saves `rstd`. Tolerance f32: forward 2e-6, backward 1e-5 relative to the largest output.
-/// Edge sizes: d in 1, 15, 16, 17, 576, 4099; m in 0, 1, 257; one row of zeros.
+/// Forward saves `rstd`, f32 whatever the activations are; the scale is f32 too. Tolerance f32: forward 2e-6, backward 1e-5
+/// relative to the largest output. Edge sizes: d in 1, 15, 16, 17, 576, 4099; m in 0, 1, 257; one row of zeros; offset 0, 1.
 pub trait RmsNorm: Memory {
     /// Writes `y` and `rstd[m]`.
     ///
@@ -15,24 +28,21 @@ pub trait RmsNorm: Memory {
     /// `ArgumentInvalid` when a window does not fit the shape.
     fn rms_norm_forward(
         &self,
-        m: usize,
-        d: usize,
-        eps: f32,
+        shape: NormShape,
         x: View<'_, Self::Buffer>,
         scale: View<'_, Self::Buffer>,
         y: ViewMut<'_, Self::Buffer>,
         rstd: ViewMut<'_, Self::Buffer>,
     ) -> Result<()>;
 
-    /// `dx = rstd · (scale·dy − x · rstd² · mean(scale·dy·x))`, written, or accumulated when `accumulate`;
+    /// `dx = rstd · (s·dy − x · rstd² · mean(s·dy·x))` with `s = offset + scale`, written, or accumulated when `accumulate`;
     /// `dscale[d] += Σ dy · x · rstd` where given (fixed chunks of 256 rows in index order).
     ///
     /// # Errors
     /// `ArgumentInvalid` when a window does not fit the shape.
     fn rms_norm_backward(
         &self,
-        m: usize,
-        d: usize,
+        shape: NormShape,
         dy: View<'_, Self::Buffer>,
         x: View<'_, Self::Buffer>,
         scale: View<'_, Self::Buffer>,
@@ -45,7 +55,7 @@ pub trait RmsNorm: Memory {
 
 /// The same in binary64, written for reading.
 pub mod reference {
-    /// `y` and `rstd`.
+    /// `y` and `rstd`, for the scale with its offset.
     pub fn forward(eps: f64, x: &[f64], scale: &[f64]) -> (Vec<f64>, Vec<f64>) {
         let d = scale.len();
         let (mut y, mut rstds) = (Vec::new(), Vec::new());
@@ -58,7 +68,7 @@ pub mod reference {
         (y, rstds)
     }
 
-    /// `dx` and `dscale`.
+    /// `dx` and `dscale`, for the scale with its offset.
     pub fn backward(dy: &[f64], x: &[f64], scale: &[f64], rstd: &[f64]) -> (Vec<f64>, Vec<f64>) {
         let d = scale.len();
         let (mut dx, mut dscale) = (Vec::new(), vec![0.0; d]);

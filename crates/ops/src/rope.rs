@@ -12,21 +12,33 @@ pub enum Rotation {
     Backward,
 }
 
+/// Sizes of a rotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RopeShape {
+    /// Tokens.
+    pub t: usize,
+    /// Heads.
+    pub heads: usize,
+    /// Head size.
+    pub h: usize,
+    /// Elements at the start of every head that are rotated: even, at most `h`. The rest stays.
+    pub rotary: usize,
+}
+
 /// RoPE (Su et al. 2021, arXiv:2104.09864) in the half-split form of Hugging Face checkpoints: element `i` of a head pairs
-/// with element `i + h/2`; angle = `position · inv_freq[i]` in binary32; cosine and sine are multiplied by `attention_scaling`.
+/// with element `i + rotary/2`; angle = `position · inv_freq[i]` in binary32; cosine and sine are multiplied by
+/// `attention_scaling`.
 ///
-/// Letters: `t` tokens, `heads`, `h` head size (even). In place. Tolerance f32: 2e-6 relative to the largest output
-/// at positions below 2^16. Edge sizes: t in 0, 1, 257; h in 2, 16, 64, 128.
+/// In place. Tolerance f32: 2e-6 relative to the largest output at positions below 2^16.
+/// Edge sizes: t in 0, 1, 257; h in 2, 16, 64, 128; all, half and none of the head rotated.
 pub trait Rope: Memory {
-    /// Rotates `x[t, heads, h]` in place; `positions` is i32 `[t]`, `inv_freq` f32 `[h/2]`.
+    /// Rotates `x[t, heads, h]` in place; `positions` is i32 `[t]`, `inv_freq` f32 `[rotary/2]`.
     ///
     /// # Errors
-    /// `ArgumentInvalid` when a window does not fit the shape or `h` is odd.
+    /// `ArgumentInvalid` when a window does not fit the shape, or `rotary` is odd or above `h`.
     fn rope(
         &self,
-        t: usize,
-        heads: usize,
-        h: usize,
+        shape: RopeShape,
         x: ViewMut<'_, Self::Buffer>,
         positions: View<'_, Self::Buffer>,
         inv_freq: View<'_, Self::Buffer>,
@@ -37,32 +49,32 @@ pub trait Rope: Memory {
 
 /// The same in binary64, written for reading.
 pub mod reference {
-    use super::Rotation;
+    use super::{RopeShape, Rotation};
 
     /// The rotated heads. The angle is rounded to binary32 as the contract says; everything after it is binary64.
     pub fn rope(
-        heads: usize,
-        h: usize,
+        shape: RopeShape,
         x: &[f64],
         positions: &[i32],
         inv_freq: &[f32],
         attention_scaling: f64,
         rotation: Rotation,
     ) -> Vec<f64> {
+        let RopeShape { heads, h, rotary, .. } = shape;
         let mut y = x.to_vec();
         for (t, &position) in positions.iter().enumerate() {
             for head in 0..heads {
                 let start = (t * heads + head) * h;
-                for i in 0..h / 2 {
+                for i in 0..rotary / 2 {
                     let angle = f64::from(position as f32 * inv_freq[i]);
                     let angle = match rotation {
                         Rotation::Forward => angle,
                         Rotation::Backward => -angle,
                     };
                     let (sine, cosine) = angle.sin_cos();
-                    let (a, b) = (x[start + i], x[start + i + h / 2]);
+                    let (a, b) = (x[start + i], x[start + i + rotary / 2]);
                     y[start + i] = attention_scaling * (a * cosine - b * sine);
-                    y[start + i + h / 2] = attention_scaling * (b * cosine + a * sine);
+                    y[start + i + rotary / 2] = attention_scaling * (b * cosine + a * sine);
                 }
             }
         }

@@ -162,19 +162,38 @@ pub(crate) trait Simd: Copy {
     /// interpolated at the Chebyshev nodes of |r| ≤ ln 2 / 2 (error 1.0e-8). `ln 2` is split in two (Cody and Waite 1980).
     #[inline(always)]
     fn exp(self, x: Self::V) -> Self::V {
-        let clamped = self.min(self.splat(90.0), self.max(self.splat(-105.0), x));
-        let n = self.round(self.mul(clamped, self.splat(std::f32::consts::LOG2_E)));
-        let r = self.fma(n, self.splat(-0.691_406_25), clamped);
+        let (n, p) = self.exp_parts(self.min(self.splat(90.0), self.max(self.splat(-105.0), x)));
+        let p = self.add(p, self.splat(1.0));
+        // Two factors, because 2^n alone leaves the range of the exponent at both ends.
+        let half = self.round(self.mul(n, self.splat(0.5)));
+        let scaled = self.mul(p, self.power_of_two(half));
+        self.mul(scaled, self.power_of_two(self.sub(n, half)))
+    }
+
+    /// `n` and `e^r − 1` of `x = n ln 2 + r`.
+    #[inline(always)]
+    fn exp_parts(self, x: Self::V) -> (Self::V, Self::V) {
+        let n = self.round(self.mul(x, self.splat(std::f32::consts::LOG2_E)));
+        let r = self.fma(n, self.splat(-0.691_406_25), x);
         let r = self.fma(n, self.splat(-0.001_740_930_6), r);
         let mut q = self.splat(0.001_392_618_4);
         for c in [0.008_363_179, 0.041_666_555, 0.166_665_77, 0.5] {
             q = self.fma(q, r, self.splat(c));
         }
-        let p = self.add(self.fma(self.mul(r, r), q, r), self.splat(1.0));
-        // Two factors, because 2^n alone leaves the range of the exponent at both ends.
-        let half = self.round(self.mul(n, self.splat(0.5)));
-        let scaled = self.mul(p, self.power_of_two(half));
-        self.mul(scaled, self.power_of_two(self.sub(n, half)))
+        (n, self.fma(self.mul(r, r), q, r))
+    }
+
+    /// Hyperbolic tangent within 4 ulp; NaN stays NaN.
+    ///
+    /// `tanh x = w / (w + 2)` with `w = e^2x − 1`, which is made as `2^n (e^r − 1) + (2^n − 1)`: near 0, where n is 0,
+    /// nothing cancels.
+    #[inline(always)]
+    fn tanh(self, x: Self::V) -> Self::V {
+        let doubled = self.add(x, x);
+        let (n, p) = self.exp_parts(self.min(self.splat(20.0), self.max(self.splat(-20.0), doubled)));
+        let power = self.power_of_two(n);
+        let w = self.fma(p, power, self.sub(power, self.splat(1.0)));
+        self.div(w, self.add(w, self.splat(2.0)))
     }
 }
 
@@ -193,6 +212,42 @@ mod tests {
                 let v = s.exp(s.load(&self.0[i..]));
                 s.store(&mut self.0[i..], v);
             }
+        }
+    }
+
+    struct Tanh<'a>(&'a mut [f32]);
+
+    impl Kernel for Tanh<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            for i in (0..self.0.len()).step_by(S::LANES) {
+                let v = s.tanh(s.load(&self.0[i..]));
+                s.store(&mut self.0[i..], v);
+            }
+        }
+    }
+
+    #[test]
+    fn tanh_is_within_four_ulp_and_keeps_the_ends() {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+            let grid = (0..200_000).map(|i| -12.0 + i as f32 * 1.2e-4);
+            let small = (0..1000).map(|i| 10_f32.powi(-30 + i / 50) * (1.0 + (i % 50) as f32 / 7.0));
+            let x: Vec<f32> = grid.chain(small).collect();
+            let mut y = x.clone();
+            isa.run(Tanh(&mut y));
+            let worst = x.iter().zip(&y).map(|(&x, &y)| {
+                let want = f64::from(x).tanh();
+                let ulp = f64::from((want.abs() as f32).next_up()) - f64::from(want.abs() as f32);
+                (f64::from(y) - want).abs() / ulp
+            });
+            let worst = worst.fold(0.0, f64::max);
+            assert!(worst <= 4.0, "{}: {worst} ulp", isa.name());
+            let mut ends = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30, 0.0];
+            isa.run(Tanh(&mut ends));
+            assert!(ends[0].is_nan());
+            assert_eq!(ends[1..], [1.0, -1.0, 1.0, 0.0]);
         }
     }
 
