@@ -9,6 +9,7 @@ mod embedding;
 mod grad_norm;
 mod lora_matmul;
 mod matmul;
+mod nf4;
 mod rms_norm;
 mod rope;
 mod swiglu;
@@ -30,6 +31,7 @@ const STEMS: &[Entry] = &[
     ("grad_norm", grad_norm::run),
     ("lora_matmul", lora_matmul::run),
     ("matmul", matmul::run),
+    ("nf4", nf4::run),
     ("rms_norm", rms_norm::run),
     ("rope", rope::run),
     ("swiglu", swiglu::run),

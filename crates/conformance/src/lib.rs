@@ -11,6 +11,7 @@ pub mod grad_norm;
 pub mod inputs;
 pub mod lora_matmul;
 pub mod matmul;
+pub mod nf4;
 pub mod record;
 pub mod rms_norm;
 pub mod rope;

@@ -6,8 +6,8 @@
 use tunesmith_ops::{Backend, Result};
 
 use crate::{
-    Record, Stage, adamw, attention, cross_entropy, elementwise, embedding, grad_norm, lora_matmul, matmul, rms_norm,
-    rope, swiglu,
+    Record, Stage, adamw, attention, cross_entropy, elementwise, embedding, grad_norm, lora_matmul, matmul, nf4,
+    rms_norm, rope, swiglu,
 };
 
 /// Runs every suite.
@@ -25,6 +25,7 @@ pub fn run<B: Backend>(backend: &B, seed: u64) -> Result<Record> {
     swiglu::suite(&stage, seed, &mut record)?;
     matmul::suite(&stage, seed, &mut record)?;
     lora_matmul::suite(&stage, seed, &mut record)?;
+    nf4::suite(&stage, seed, &mut record)?;
     cross_entropy::suite(&stage, seed, &mut record)?;
     adamw::suite(&stage, seed, &mut record)?;
     grad_norm::suite(&stage, seed, &mut record)?;

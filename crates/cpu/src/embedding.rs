@@ -38,7 +38,7 @@ impl Embedding for Cpu {
         let pieces = y.chunks_mut((ROWS * d).max(1)).zip(ids.chunks(ROWS));
         self.pool.each(pieces, |_, (y, ids)| {
             for (row, &id) in y.chunks_exact_mut(d).zip(ids) {
-                table.read_row(id as usize, row);
+                table.read_row(self.isa, id as usize, row);
             }
         })
     }

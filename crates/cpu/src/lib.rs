@@ -17,6 +17,7 @@ mod grad_norm;
 mod lora_matmul;
 mod matmul;
 mod memory;
+mod nf4;
 mod operand;
 mod pool;
 mod product;

@@ -8,7 +8,7 @@ use crate::memory::Buffer;
 use crate::operand::{Left, Right};
 use crate::product::{COLLIDING, Mode, Product};
 use crate::shared::SharedMatrix;
-use crate::weight::{Operand, PANEL, Weight};
+use crate::weight::{Operand, PANEL, Source, Weight};
 use crate::{Cpu, check, scratch};
 
 /// Rows of a tile: enough to pay for unpacking a panel, few enough to keep both threads busy.
@@ -22,10 +22,16 @@ const STEPS: usize = 512;
 /// The same where the weight must be turned first: 32 KiB of scratch, which stay in the nearest cache.
 const TURNED_STEPS: usize = 256;
 
+/// Rows of one piece of a weight that is read back.
+const READ_ROWS: usize = 16;
+
 /// Columns of a weight from which on its gradient's rows outgrow the cache. Then, and where the rows collide in it, a task
 /// takes [`WIDE`] column groups for each time it reads them.
 const LONG: usize = 4096;
 const WIDE: usize = 3;
+
+/// Column groups of a gradient for which a task takes four-bit codes: a cache line of them.
+const LINE_GROUPS: usize = 4;
 
 /// Rows whose sum is made before it is added to a gradient.
 pub(crate) const CHUNK: usize = 256;
@@ -45,11 +51,11 @@ pub(crate) struct Tail<'a> {
 }
 
 impl Cpu {
-    /// Runs `tile(rows, column tile)` over the tiles of an `m × n` output.
-    pub(crate) fn tiles(&self, m: usize, n: usize, tile: impl Fn(Range<usize>, usize) + Sync) -> Result<()> {
+    /// Runs `tile(rows, column tile)` over the tiles, of at most `height` rows, of an `m × n` output.
+    fn tiles(&self, m: usize, height: usize, n: usize, tile: impl Fn(Range<usize>, usize) + Sync) -> Result<()> {
         let columns = n.div_ceil(PANEL);
-        self.pool.run(m.div_ceil(ROWS) * columns, |index| {
-            tile(block(m, ROWS, index / columns), index % columns);
+        self.pool.run(m.div_ceil(height) * columns, |index| {
+            tile(block(m, height, index / columns), index % columns);
         })
     }
 
@@ -65,7 +71,7 @@ impl Cpu {
     ) -> Result<()> {
         let MatmulShape { m, n, k } = shape;
         let y = SharedMatrix::new(y, n);
-        self.tiles(m, n, |rows, p| {
+        self.tiles(m, w.tile_rows(), n, |rows, p| {
             let width = PANEL.min(n - p * PANEL);
             // SAFETY: every task has its own rows and columns of `y`.
             let mut target = unsafe { y.tile(rows.start, p * PANEL) };
@@ -109,10 +115,14 @@ impl Cpu {
     ) -> Result<()> {
         let MatmulShape { m, n, k } = shape;
         let dx = SharedMatrix::new(dx, k);
-        let wide = if n > LONG || n.is_multiple_of(COLLIDING) { WIDE } else { 1 };
-        let columns = k.div_ceil(wide * PANEL);
-        self.pool.run(m.div_ceil(ROWS) * columns, |index| {
-            let (rows, column) = (block(m, ROWS, index / columns), index % columns);
+        let wide = match w.source {
+            Source::Nf4(_) => LINE_GROUPS,
+            _ if n > LONG || n.is_multiple_of(COLLIDING) => WIDE,
+            _ => 1,
+        };
+        let (height, columns) = (w.tile_rows(), k.div_ceil(wide * PANEL));
+        self.pool.run(m.div_ceil(height) * columns, |index| {
+            let (rows, column) = (block(m, height, index / columns), index % columns);
             let groups = column * wide..(column * wide + wide).min(k.div_ceil(PANEL));
             let width = (groups.len() * PANEL).min(k - groups.start * PANEL);
             // SAFETY: every task has its own rows and columns of `dx`.
@@ -168,7 +178,7 @@ impl Cpu {
     fn token_sums(&self, shape: MatmulShape, dy: &[f32], x: &[f32], dw: &mut [f32]) -> Result<()> {
         let MatmulShape { m, n, k } = shape;
         let dw = SharedMatrix::new(dw, k);
-        self.tiles(n, k, |rows, g| {
+        self.tiles(n, ROWS, k, |rows, g| {
             let width = PANEL.min(k - g * PANEL);
             // SAFETY: every task has its own rows and columns of `dw`.
             let mut target = unsafe { dw.tile(rows.start, g * PANEL) };
@@ -207,10 +217,12 @@ impl Matmul for Cpu {
             let got = format!("{rows} rows from {first} into {} elements", target.len());
             return Err(Error::argument("read_weight", format!("rows of {} × {}", w.n, w.k), got));
         }
-        for (i, row) in target.chunks_exact_mut(w.k.max(1)).enumerate() {
-            w.read_row(first + i, row);
-        }
-        Ok(())
+        let pieces = target.chunks_mut((READ_ROWS * w.k).max(1));
+        self.pool.each(pieces, |index, piece| {
+            for (i, row) in piece.chunks_exact_mut(w.k).enumerate() {
+                w.read_row(self.isa, first + index * READ_ROWS + i, row);
+            }
+        })
     }
 
     fn matmul_forward(

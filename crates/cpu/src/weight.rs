@@ -4,9 +4,11 @@ use std::ops::Range;
 
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use half::{bf16, f16};
-use tunesmith_ops::{Error, Host, Matrix, Result, Storage};
+use tunesmith_ops::{Error, Host, Matrix, Nf4Matrix, Result, Storage};
 
+use crate::matmul::ROWS;
 use crate::memory::{Block, Buffer};
+use crate::nf4::{self, Decode, Held};
 use crate::operand::Right;
 use crate::simd::{Isa, Kernel, Simd};
 use crate::transpose::Transpose;
@@ -15,17 +17,28 @@ use crate::{Cpu, check, scratch};
 /// Out features of a panel: two AVX-512 vectors.
 pub(crate) const PANEL: usize = 32;
 
-/// A frozen weight `[n, k]`: panel `p` holds rows `32 p .. 32 p + 32` as `[k][32]`, rows beyond `n` zero.
+/// A frozen weight `[n, k]`.
 pub struct Weight {
     n: usize,
     k: usize,
-    storage: Storage,
-    block: Block,
+    form: Form,
+}
+
+/// How a frozen weight is held.
+enum Form {
+    /// Panel `p` holds rows `32 p .. 32 p + 32` as `[k][32]`, rows beyond `n` zero.
+    Panels(Storage, Block),
+    /// Four bits, row-major.
+    Nf4(Held),
 }
 
 impl std::fmt::Debug for Weight {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Weight({} × {}, {:?})", self.n, self.k, self.storage)
+        let kind = match &self.form {
+            Form::Panels(storage, _) => format!("{storage:?}"),
+            Form::Nf4(held) => format!("{:?}", held.matrix().options()),
+        };
+        write!(f, "Weight({} × {}, {kind})", self.n, self.k)
     }
 }
 
@@ -38,6 +51,7 @@ pub(crate) enum Source<'a> {
     Panels(&'a [f32]),
     Bf16Panels(&'a [u16]),
     Rows(&'a [f32]),
+    Nf4(Nf4Matrix<'a>),
 }
 
 /// A weight matrix with its sizes.
@@ -58,24 +72,28 @@ impl Weight {
             return Err(Error::argument("prepare_weight", "floating-point numbers", "int32"));
         }
         let padded = n.div_ceil(PANEL) * PANEL * k;
-        let block = Block::zeroed(&cpu.tracker, padded * size(storage))?;
-        let mut weight = Self { n, k, storage, block };
+        let mut block = Block::zeroed(&cpu.tracker, padded * size(storage))?;
         let panel = (PANEL * k).max(1);
         match storage {
             Storage::F32 => {
-                let panels = weight.block.as_mut_slice::<f32>(padded).chunks_exact_mut(panel);
+                let panels = block.as_mut_slice::<f32>(padded).chunks_exact_mut(panel);
                 let keep = |run: &[f32], target: &mut [f32]| target.copy_from_slice(run);
                 cpu.pool.each(panels, |p, target| fill(cpu.isa, host, (n, k), p, target, keep))?;
             }
             Storage::Bf16 => {
-                let panels = weight.block.as_mut_slice::<u16>(padded).chunks_exact_mut(panel);
+                let panels = block.as_mut_slice::<u16>(padded).chunks_exact_mut(panel);
                 let keep = |run: &[f32], target: &mut [u16]| {
                     target.reinterpret_cast_mut::<bf16>().convert_from_f32_slice(run);
                 };
                 cpu.pool.each(panels, |p, target| fill(cpu.isa, host, (n, k), p, target, keep))?;
             }
         }
-        Ok(weight)
+        Ok(Self { n, k, form: Form::Panels(storage, block) })
+    }
+
+    /// Takes a quantised matrix.
+    pub(crate) fn of_nf4(n: usize, k: usize, held: Held) -> Self {
+        Self { n, k, form: Form::Nf4(held) }
     }
 
     pub(crate) fn operand(&self) -> Operand<'_> {
@@ -83,9 +101,10 @@ impl Weight {
         Operand {
             n: self.n,
             k: self.k,
-            source: match self.storage {
-                Storage::F32 => Source::Panels(self.block.as_slice(padded)),
-                Storage::Bf16 => Source::Bf16Panels(self.block.as_slice(padded)),
+            source: match &self.form {
+                Form::Panels(Storage::F32, block) => Source::Panels(block.as_slice(padded)),
+                Form::Panels(Storage::Bf16, block) => Source::Bf16Panels(block.as_slice(padded)),
+                Form::Nf4(held) => Source::Nf4(held.matrix()),
             },
         }
     }
@@ -134,6 +153,11 @@ fn fill<T>(
 }
 
 impl<'a> Operand<'a> {
+    /// Rows of an output tile: the more a panel costs to unpack, the more rows must use it.
+    pub(crate) fn tile_rows(&self) -> usize {
+        if matches!(self.source, Source::Nf4(_)) { nf4::ROWS } else { ROWS }
+    }
+
     /// The matrix of a call, after checking that it is `[n, k]`.
     pub(crate) fn of(op: &str, n: usize, k: usize, matrix: Matrix<'a, Weight, Buffer>) -> Result<Self> {
         match matrix {
@@ -164,6 +188,16 @@ impl<'a> Operand<'a> {
                 isa.run(Transpose { source, rows, columns: end - first, target: scratch, stride: PANEL, width: PANEL });
                 Right::new(scratch, PANEL)
             }
+            Source::Nf4(matrix) => {
+                let (rows, columns) = (PANEL.min(self.n - p * PANEL), end - first);
+                // Rows a whole number of pages apart would push each other out of the cache.
+                let stride = columns + 16;
+                let mut wide = scratch::take(rows * stride);
+                isa.run(Decode::part(matrix, p * PANEL * self.k + first, self.k, columns, (&mut wide, stride)));
+                let source = Right::new(&wide, stride);
+                isa.run(Transpose { source, rows, columns, target: scratch, stride: PANEL, width: PANEL });
+                Right::new(scratch, PANEL)
+            }
         }
     }
 
@@ -178,6 +212,12 @@ impl<'a> Operand<'a> {
         scratch: &'s mut [f32],
     ) -> Right<'s> {
         let stride = groups.len() * PANEL;
+        if let Source::Nf4(matrix) = self.source {
+            let (from, live) = (first * self.k + groups.start * PANEL, stride.min(self.k - groups.start * PANEL));
+            let target = &mut scratch[..(end - first) * stride];
+            isa.run(Decode::part(matrix, from, self.k, live, (target, stride)));
+            return Right::new(scratch, stride);
+        }
         for (place, g) in groups.clone().enumerate() {
             let live = PANEL.min(self.k - g * PANEL);
             if let Source::Rows(data) = self.source {
@@ -194,6 +234,7 @@ impl<'a> Operand<'a> {
                 let range = from..from + live * PANEL;
                 let square = match self.source {
                     Source::Panels(data) | Source::Rows(data) => &data[range],
+                    Source::Nf4(_) => &[],
                     Source::Bf16Panels(data) => {
                         isa.run(Widen { source: &data[range], target: &mut wide });
                         &wide[..live * PANEL]
@@ -216,11 +257,14 @@ impl<'a> Operand<'a> {
     }
 
     /// Row `r`, row-major.
-    pub(crate) fn read_row(&self, r: usize, target: &mut [f32]) {
+    pub(crate) fn read_row(&self, isa: Isa, r: usize, target: &mut [f32]) {
         let (p, lane) = (r / PANEL, r % PANEL);
         let panel = p * self.k * PANEL..(p + 1) * self.k * PANEL;
         match self.source {
             Source::Rows(data) => target.copy_from_slice(&data[r * self.k..(r + 1) * self.k]),
+            Source::Nf4(matrix) => {
+                isa.run(Decode::part(matrix, r * self.k, self.k, self.k, (target, self.k)));
+            }
             Source::Panels(data) => {
                 let lanes = data[panel].iter().skip(lane).step_by(PANEL);
                 target.iter_mut().zip(lanes).for_each(|(t, &x)| *t = x);

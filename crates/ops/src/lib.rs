@@ -12,6 +12,7 @@ pub mod grad_norm;
 pub mod lora_matmul;
 pub mod matmul;
 pub mod memory;
+pub mod nf4;
 pub mod rms_norm;
 pub mod rope;
 pub mod swiglu;
@@ -27,13 +28,14 @@ pub use grad_norm::GradNorm;
 pub use lora_matmul::{Lora, LoraMatmul};
 pub use matmul::{Matmul, MatmulShape, Matrix, Storage};
 pub use memory::{Host, Memory, MemoryStats, View, ViewMut};
+pub use nf4::{Nf4, Nf4Matrix, Nf4Options, Nf4Scales};
 pub use rms_norm::{NormShape, RmsNorm};
 pub use rope::{Rope, RopeShape, Rotation};
 pub use swiglu::{Activation, Swiglu};
 
 /// Everything the engine asks of a device: the sum of the ops.
 pub trait Backend:
-    Elementwise + Embedding + RmsNorm + Rope + Attention + Swiglu + LoraMatmul + CrossEntropy + AdamW + GradNorm
+    Elementwise + Embedding + RmsNorm + Rope + Attention + Swiglu + LoraMatmul + CrossEntropy + AdamW + GradNorm + Nf4
 {
     /// Short name for logs and results: `cpu`, `cuda`.
     fn name(&self) -> &'static str;

@@ -22,7 +22,7 @@ pub fn run<B: Backend>(backend: &Arc<B>, dir: &Path, filter: &str, report: &mut 
         sampling(&read_json(&dir.join("sampling.json"))?, report)?;
     }
     if dir.join("nf4.safetensors").is_file() && "misc/nf4".contains(filter) {
-        report(Outcome::unsupported("misc/nf4", "4-bit weights"));
+        super::nf4_case::edges(&**backend, &dir.join("nf4.safetensors"), report)?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ mod adapter_case;
 mod files_case;
 mod misc_case;
 mod model_case;
+mod nf4_case;
 mod outcome;
 mod reference;
 
@@ -30,8 +31,11 @@ pub fn run<B: Backend>(backend: &Arc<B>, root: &Path, filter: &str, report: &mut
         if id.contains(filter) {
             attempt(&id, report, |report| model_case::run(backend, &case, report));
         }
-        if dir.join("nf4.safetensors").is_file() && id.contains(filter) {
-            report(Outcome::unsupported(&format!("{id}/nf4"), "4-bit weights"));
+        let nf4 = dir.join("nf4.safetensors");
+        if nf4.is_file() && format!("{id}/nf4").contains(filter) {
+            attempt(&format!("{id}/nf4"), report, |report| {
+                nf4_case::model(&**backend, &id, &nf4, &*case.open_model()?.source, report)
+            });
         }
         for variant in folders(&dir) {
             let variant_id = format!("{id}/{}", file_name(&variant));

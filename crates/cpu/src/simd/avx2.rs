@@ -1,14 +1,19 @@
 //! AVX2 with FMA: 8 lanes.
 
 use std::arch::x86_64::{
-    __m256, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi32, _mm256_add_ps,
-    _mm256_castsi256_ps, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps,
-    _mm256_min_ps, _mm256_mul_ps, _mm256_permute2f128_ps, _mm256_round_ps, _mm256_set1_epi32, _mm256_set1_ps,
-    _mm256_shuffle_ps, _mm256_slli_epi32, _mm256_sqrt_ps, _mm256_storeu_ps, _mm256_sub_ps, _mm256_unpackhi_ps,
-    _mm256_unpacklo_ps,
+    __m256, _CMP_LT_OQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_cvtsi32_si128,
+    _mm_cvtsi128_si32, _mm_maddubs_epi16, _mm_packus_epi16, _mm_packus_epi32, _mm_prefetch, _mm_set1_epi16,
+    _mm_srli_epi16, _mm_unpacklo_epi8, _mm256_add_epi32, _mm256_add_ps, _mm256_blendv_ps, _mm256_castps_si256,
+    _mm256_castsi256_ps, _mm256_castsi256_si128, _mm256_cmp_ps, _mm256_cvtepu8_epi32, _mm256_cvtps_epi32,
+    _mm256_div_ps, _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps,
+    _mm256_mul_ps, _mm256_permute2f128_ps, _mm256_permutevar8x32_ps, _mm256_round_ps, _mm256_set1_epi32,
+    _mm256_set1_ps, _mm256_setzero_si256, _mm256_shuffle_ps, _mm256_slli_epi32, _mm256_sqrt_ps, _mm256_storeu_ps,
+    _mm256_sub_epi32, _mm256_sub_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps,
 };
 
-use super::{Kernel, Simd};
+use tunesmith_ops::nf4::NF4;
+
+use super::{Kernel, NF4_MIDPOINTS, Simd};
 
 /// Proof that AVX2 and FMA are there.
 #[derive(Debug, Clone, Copy)]
@@ -110,6 +115,33 @@ impl Simd for Avx2 {
                 self.store_at(target.add(c * target_stride), low);
                 self.store_at(target.add((c + 4) * target_stride), high);
             }
+        }
+    }
+    #[inline(always)]
+    unsafe fn nf4_values(self, codes: *const u8) -> __m256 {
+        // SAFETY: readable for four bytes by the caller's promise; `self` is proof of the instruction set.
+        unsafe {
+            let bytes = _mm_cvtsi32_si128(codes.cast::<i32>().read_unaligned());
+            // Bits above the lowest four are the neighbour's, and no instruction below looks at them.
+            let index = _mm256_cvtepu8_epi32(_mm_unpacklo_epi8(_mm_srli_epi16::<4>(bytes), bytes));
+            let low = _mm256_permutevar8x32_ps(self.load_at(NF4.as_ptr()), index);
+            let high = _mm256_permutevar8x32_ps(self.load_at(NF4.as_ptr().add(8)), index);
+            _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32::<28>(index)))
+        }
+    }
+    #[inline(always)]
+    unsafe fn nf4_codes(self, x: __m256, codes: *mut u8) {
+        // SAFETY: writable for four bytes by the caller's promise; `self` is proof of the instruction set.
+        unsafe {
+            let mut count = _mm256_setzero_si256();
+            for midpoint in &NF4_MIDPOINTS[..15] {
+                let below = _mm256_cmp_ps::<_CMP_LT_OQ>(self.splat(*midpoint), x);
+                count = _mm256_sub_epi32(count, _mm256_castps_si256(below));
+            }
+            let words = _mm_packus_epi32(_mm256_castsi256_si128(count), _mm256_extracti128_si256::<1>(count));
+            let pairs = _mm_maddubs_epi16(_mm_packus_epi16(words, words), _mm_set1_epi16(0x0110));
+            let bytes = _mm_cvtsi128_si32(_mm_packus_epi16(pairs, pairs));
+            codes.cast::<i32>().write_unaligned(bytes);
         }
     }
     #[inline(always)]

@@ -1,14 +1,19 @@
 //! AVX-512F: 16 lanes.
 
 use std::arch::x86_64::{
-    __m512, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_prefetch, _mm512_add_epi32, _mm512_add_ps,
-    _mm512_castsi512_ps, _mm512_cvtps_epi32, _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_max_ps,
-    _mm512_min_ps, _mm512_mul_ps, _mm512_reduce_add_ps, _mm512_reduce_max_ps, _mm512_roundscale_ps, _mm512_set1_epi32,
-    _mm512_set1_ps, _mm512_shuffle_f32x4, _mm512_shuffle_ps, _mm512_slli_epi32, _mm512_sqrt_ps, _mm512_storeu_ps,
-    _mm512_sub_ps, _mm512_unpackhi_ps, _mm512_unpacklo_ps,
+    __m512, _CMP_LT_OQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_loadl_epi64, _mm_maddubs_epi16,
+    _mm_packus_epi16, _mm_prefetch, _mm_set1_epi16, _mm_srli_epi16, _mm_storel_epi64, _mm_unpacklo_epi8,
+    _mm512_add_epi32, _mm512_add_ps, _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_epi8,
+    _mm512_cvtepu8_epi32, _mm512_cvtps_epi32, _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_add_epi32,
+    _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_permutexvar_ps, _mm512_reduce_add_ps, _mm512_reduce_max_ps,
+    _mm512_roundscale_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_si512, _mm512_shuffle_f32x4,
+    _mm512_shuffle_ps, _mm512_slli_epi32, _mm512_sqrt_ps, _mm512_storeu_ps, _mm512_sub_ps, _mm512_unpackhi_ps,
+    _mm512_unpacklo_ps,
 };
 
-use super::{Kernel, Simd};
+use tunesmith_ops::nf4::NF4;
+
+use super::{Kernel, NF4_MIDPOINTS, Simd};
 
 /// Proof that AVX-512F is there.
 #[derive(Debug, Clone, Copy)]
@@ -110,6 +115,31 @@ impl Simd for Avx512 {
                     self.store_at(target.add((4 * quarter + c) * target_stride), column);
                 }
             }
+        }
+    }
+    #[inline(always)]
+    unsafe fn nf4_values(self, codes: *const u8) -> __m512 {
+        // SAFETY: readable for eight bytes by the caller's promise; `self` is proof of the instruction set.
+        unsafe {
+            let bytes = _mm_loadl_epi64(codes.cast());
+            // Bits above the lowest four are the neighbour's, and the permutation does not look at them.
+            let index = _mm512_cvtepu8_epi32(_mm_unpacklo_epi8(_mm_srli_epi16::<4>(bytes), bytes));
+            _mm512_permutexvar_ps(index, self.load_at(NF4.as_ptr()))
+        }
+    }
+    #[inline(always)]
+    unsafe fn nf4_codes(self, x: __m512, codes: *mut u8) {
+        // SAFETY: writable for eight bytes by the caller's promise; `self` is proof of the instruction set.
+        unsafe {
+            let midpoints = self.load_at(NF4_MIDPOINTS.as_ptr());
+            let mut code = _mm512_setzero_si512();
+            for step in [8, 4, 2, 1] {
+                let place = _mm512_add_epi32(code, _mm512_set1_epi32(step - 1));
+                let below = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(_mm512_permutexvar_ps(place, midpoints), x);
+                code = _mm512_mask_add_epi32(code, below, code, _mm512_set1_epi32(step));
+            }
+            let pairs = _mm_maddubs_epi16(_mm512_cvtepi32_epi8(code), _mm_set1_epi16(0x0110));
+            _mm_storel_epi64(codes.cast(), _mm_packus_epi16(pairs, pairs));
         }
     }
     #[inline(always)]

@@ -6,7 +6,18 @@ mod avx2;
 mod avx512;
 mod portable;
 
-use tunesmith_ops::{Error, Result};
+use tunesmith_ops::{Error, Result, nf4};
+
+/// The midpoints between neighbouring values of NF4; the last one is above everything.
+const NF4_MIDPOINTS: [f32; 16] = {
+    let mut midpoints = [f32::INFINITY; 16];
+    let mut i = 0;
+    while i < 15 {
+        midpoints[i] = (nf4::NF4[i] + nf4::NF4[i + 1]) / 2.0;
+        i += 1;
+    }
+    midpoints
+};
 
 /// An instruction set this backend has kernels for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,6 +134,16 @@ pub(crate) trait Simd: Copy {
     /// # Safety
     /// `LANES` rows of `LANES` elements must be readable at `source` and writable at `target`, the strides apart.
     unsafe fn transpose(self, source: *const f32, source_stride: usize, target: *mut f32, target_stride: usize);
+    /// The values of `LANES` codes of four bits, the upper half of a byte first.
+    ///
+    /// # Safety
+    /// `codes` must be readable for `LANES / 2` bytes.
+    unsafe fn nf4_values(self, codes: *const u8) -> Self::V;
+    /// Writes the code of each lane: the number of midpoints between neighbouring values below it.
+    ///
+    /// # Safety
+    /// `codes` must be writable for `LANES / 2` bytes.
+    unsafe fn nf4_codes(self, x: Self::V, codes: *mut u8);
     /// Sum of the lanes in a fixed order.
     fn sum(self, a: Self::V) -> f32;
     /// Largest lane.

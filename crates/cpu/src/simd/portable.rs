@@ -1,6 +1,8 @@
 //! Plain Rust on four lanes, for every machine.
 
-use super::Simd;
+use tunesmith_ops::nf4::NF4;
+
+use super::{NF4_MIDPOINTS, Simd};
 
 /// No instruction set beyond what the compiler may assume.
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +91,25 @@ impl Simd for Portable {
                 unsafe { *target.add(c * target_stride + r) = *source.add(r * source_stride + c) };
             }
         }
+    }
+    #[inline(always)]
+    unsafe fn nf4_values(self, codes: *const u8) -> V {
+        // SAFETY: readable for two bytes by the caller's promise.
+        let [a, b] = unsafe { codes.cast::<[u8; 2]>().read_unaligned() };
+        [a >> 4, a & 15, b >> 4, b & 15].map(|code| NF4[usize::from(code)])
+    }
+    #[inline(always)]
+    unsafe fn nf4_codes(self, x: V, codes: *mut u8) {
+        let code = |x: f32| {
+            let mut code = 0;
+            for step in [8, 4, 2, 1] {
+                code += if NF4_MIDPOINTS[code + step - 1] < x { step } else { 0 };
+            }
+            code as u8
+        };
+        let [a, b, c, d] = x.map(code);
+        // SAFETY: writable for two bytes by the caller's promise.
+        unsafe { codes.cast::<[u8; 2]>().write_unaligned([a << 4 | b, c << 4 | d]) };
     }
     #[inline(always)]
     fn sum(self, a: V) -> f32 {
