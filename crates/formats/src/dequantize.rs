@@ -3,9 +3,13 @@
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
+use crate::k_quants;
 use crate::stored_tensor::StoredType;
 
-/// Appends the float32 values of whole blocks to `out`. Gives the type back where it does not hold weights.
+/// Appends the float32 values of whole blocks to `out`.
+///
+/// # Errors
+/// The type itself, where it does not hold weights.
 pub fn dequantize(stored: StoredType, bytes: &[u8], out: &mut Vec<f32>) -> Result<(), StoredType> {
     match stored {
         StoredType::F32 => out.extend(bytes.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes))),
@@ -23,6 +27,11 @@ pub fn dequantize(stored: StoredType, bytes: &[u8], out: &mut Vec<f32>) -> Resul
         StoredType::Q8_0 => bytes.as_chunks::<34>().0.iter().for_each(|block| q8_0(block, out)),
         StoredType::Q4_0 => bytes.as_chunks::<18>().0.iter().for_each(|block| q4_0(block, out)),
         StoredType::Q4_1 => bytes.as_chunks::<20>().0.iter().for_each(|block| q4_1(block, out)),
+        StoredType::Q5_0 => bytes.as_chunks::<22>().0.iter().for_each(|block| q5_0(block, out)),
+        StoredType::Q5_1 => bytes.as_chunks::<24>().0.iter().for_each(|block| q5_1(block, out)),
+        StoredType::Q4K => bytes.as_chunks::<144>().0.iter().for_each(|block| k_quants::q4_k(block, out)),
+        StoredType::Q5K => bytes.as_chunks::<176>().0.iter().for_each(|block| k_quants::q5_k(block, out)),
+        StoredType::Q6K => bytes.as_chunks::<210>().0.iter().for_each(|block| k_quants::q6_k(block, out)),
         StoredType::I64 | StoredType::I32 => return Err(stored),
     }
     Ok(())
@@ -62,6 +71,27 @@ fn q4_1(block: &[u8; 20], out: &mut Vec<f32>) {
     let minimum = f16::from_le_bytes([block[2], block[3]]).to_f32();
     out.extend(block[4..].iter().map(|&byte| f32::from(byte & 15) * scale + minimum));
     out.extend(block[4..].iter().map(|&byte| f32::from(byte >> 4) * scale + minimum));
+}
+
+/// w = d·(q − 16); bit `i` of the 32 high bits belongs to element `i`, the low bits lie as in `q4_0`.
+fn q5_0(block: &[u8; 22], out: &mut Vec<f32>) {
+    let scale = f16::from_le_bytes([block[0], block[1]]).to_f32();
+    let high = u32::from_le_bytes([block[2], block[3], block[4], block[5]]);
+    out.extend(five_bits(&block[6..], high).map(|code| (f32::from(code) - 16.0) * scale));
+}
+
+/// w = d·q + m.
+fn q5_1(block: &[u8; 24], out: &mut Vec<f32>) {
+    let scale = f16::from_le_bytes([block[0], block[1]]).to_f32();
+    let minimum = f16::from_le_bytes([block[2], block[3]]).to_f32();
+    let high = u32::from_le_bytes([block[4], block[5], block[6], block[7]]);
+    out.extend(five_bits(&block[8..], high).map(|code| f32::from(code) * scale + minimum));
+}
+
+/// 32 codes of five bits: four from the halves of `low`, the fifth from `high`.
+fn five_bits(low: &[u8], high: u32) -> impl Iterator<Item = u8> {
+    let nibbles = low.iter().map(|byte| byte & 15).chain(low.iter().map(|byte| byte >> 4));
+    nibbles.enumerate().map(move |(index, low)| low | ((high >> index & 1) as u8) << 4)
 }
 
 #[cfg(test)]

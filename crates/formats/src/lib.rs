@@ -10,19 +10,25 @@ pub mod config;
 mod dequantize;
 pub mod gguf;
 mod input;
+mod k_quants;
 pub mod model_files;
 pub mod peft;
+mod quantize;
 pub mod rope;
 pub mod safetensors;
 pub mod stored_tensor;
+pub mod weights;
 
 pub use atomic_file::{AtomicFile, sync_dir, write_atomic};
 pub use config::ModelConfig;
-pub use gguf::{GgufFile, GgufTokenizer};
+pub use dequantize::dequantize;
+pub use gguf::{GgufFile, GgufTokenizer, Quantization, write_gguf};
 pub use model_files::{ModelFiles, TokenizerSource};
 pub use peft::{AdapterConfig, LoraPair, read_adapter, write_adapter};
+pub use quantize::{Refusal, quantize};
 pub use rope::{RopeConfig, RopeScaling};
 pub use safetensors::{
     F32Tensor, SafetensorsFile, SafetensorsWriter, ShardedSafetensors, TensorSpec, write_safetensors,
 };
 pub use stored_tensor::{StoredTensor, StoredType, TensorSource};
+pub use weights::{AsStored, OnProgress, Weights};

@@ -25,14 +25,25 @@ pub enum StoredType {
     Q4_0,
     /// GGUF: blocks of 32, a binary16 scale, a binary16 minimum and 32 four-bit codes.
     Q4_1,
+    /// GGUF: blocks of 32, a binary16 scale and 32 five-bit codes with offset 16.
+    Q5_0,
+    /// GGUF: blocks of 32, a binary16 scale, a binary16 minimum and 32 five-bit codes.
+    Q5_1,
+    /// GGUF: blocks of 256 in eight groups, each with a six-bit scale and minimum, and four-bit codes.
+    Q4K,
+    /// GGUF: as `Q4K` with five-bit codes.
+    Q5K,
+    /// GGUF: blocks of 256 in sixteen groups, each with an eight-bit scale, and six-bit codes with offset 32.
+    Q6K,
 }
 
 impl StoredType {
     /// Elements of one block; 1 for everything that is not quantised.
     pub fn block_elements(self) -> usize {
         match self {
-            Self::Q8_0 | Self::Q4_0 | Self::Q4_1 => 32,
-            _ => 1,
+            Self::Q8_0 | Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 => 32,
+            Self::Q4K | Self::Q5K | Self::Q6K => 256,
+            Self::F32 | Self::F16 | Self::Bf16 | Self::I64 | Self::I32 | Self::U8 => 1,
         }
     }
 
@@ -46,6 +57,11 @@ impl StoredType {
             Self::Q8_0 => 34,
             Self::Q4_0 => 18,
             Self::Q4_1 => 20,
+            Self::Q5_0 => 22,
+            Self::Q5_1 => 24,
+            Self::Q4K => 144,
+            Self::Q5K => 176,
+            Self::Q6K => 210,
         }
     }
 
@@ -61,6 +77,11 @@ impl StoredType {
             Self::Q8_0 => "Q8_0",
             Self::Q4_0 => "Q4_0",
             Self::Q4_1 => "Q4_1",
+            Self::Q5_0 => "Q5_0",
+            Self::Q5_1 => "Q5_1",
+            Self::Q4K => "Q4_K",
+            Self::Q5K => "Q5_K",
+            Self::Q6K => "Q6_K",
         }
     }
 
@@ -88,7 +109,7 @@ pub(crate) enum RowOrder {
 
 impl RowOrder {
     /// The row of the file that holds row `row` of the Hugging Face order.
-    fn file_row(self, row: usize) -> usize {
+    pub(crate) fn file_row(self, row: usize) -> usize {
         match self {
             Self::Natural => row,
             Self::Interleaved { head_dim } => {
@@ -111,13 +132,20 @@ pub struct StoredTensor<'a> {
     pub shape: Vec<usize>,
     bytes: &'a [u8],
     rows: RowOrder,
+    /// What the file adds to every element, and conversion takes away.
+    offset: f32,
 }
 
 impl<'a> StoredTensor<'a> {
     /// A tensor whose byte length the reader has checked against its shape.
     pub(crate) fn new(name: &'a str, stored: StoredType, shape: Vec<usize>, bytes: &'a [u8], rows: RowOrder) -> Self {
         debug_assert_eq!(stored.byte_len(&shape), Some(bytes.len()));
-        Self { name, stored, shape, bytes, rows }
+        Self { name, stored, shape, bytes, rows, offset: 0.0 }
+    }
+
+    /// The same tensor where the file holds every element plus `offset`.
+    pub(crate) fn with_offset(self, offset: f32) -> Self {
+        Self { offset, ..self }
     }
 
     /// Number of elements.
@@ -135,9 +163,10 @@ impl<'a> StoredTensor<'a> {
         self.shape.iter().skip(1).product()
     }
 
-    /// The stored little-endian bytes, where they lie in the order of `shape`; None where the file orders rows otherwise.
+    /// The stored little-endian bytes, where they lie in the order of `shape` and mean what they say; None where the file
+    /// orders rows otherwise or holds shifted values.
     pub fn bytes(&self) -> Option<&'a [u8]> {
-        (self.rows == RowOrder::Natural).then_some(self.bytes)
+        (self.rows == RowOrder::Natural && self.offset == 0.0).then_some(self.bytes)
     }
 
     /// Converts the whole tensor to float32, replacing the content of `out`.
@@ -185,6 +214,9 @@ impl<'a> StoredTensor<'a> {
                 dequantize(self.stored, &self.bytes[start..start + row_bytes], out)
             }),
         };
+        if self.offset != 0.0 {
+            out.iter_mut().for_each(|value| *value -= self.offset);
+        }
         result.map_err(|stored| self.refuse(format!("expected floating-point elements, got {}", stored.name())))
     }
 

@@ -7,10 +7,10 @@ use std::path::Path;
 
 use tunesmith_ops::Result;
 
+use super::architectures::Architecture;
 use super::cursor::Cursor;
 use super::metadata::Metadata;
 use super::model_config::{ConfigReader, TensorFacts, architecture};
-use super::names::{hugging_face_name, is_rotated};
 use super::rope_freqs::scaling_of;
 use super::tensors::{self, GgufTensor, read_table};
 use super::tokenizer::GgufTokenizer;
@@ -30,6 +30,7 @@ pub struct GgufFile {
     file: MappedFile,
     metadata: Metadata,
     config: ModelConfig,
+    architecture: &'static Architecture,
     /// Hugging Face name to place and row order.
     tensors: BTreeMap<String, (GgufTensor, RowOrder)>,
 }
@@ -49,7 +50,7 @@ impl GgufFile {
         let table = read_table(path, &mut cursor, tensor_count, alignment)?;
 
         let architecture = architecture(path, &metadata)?;
-        let reader = ConfigReader { path, metadata: &metadata, architecture };
+        let reader = ConfigReader { path, metadata: &metadata, bytes: file.bytes(), architecture };
         let (tensors, rope_freqs) = map_names(path, table, &reader)?;
         let rope_freqs = rope_freqs.map(|tensor| read_rope_freqs(&file, &tensor, &reader)).transpose()?;
         let shape = |name: &str| tensors.get(name).map(|(tensor, _)| tensor.shape.as_slice());
@@ -64,7 +65,7 @@ impl GgufFile {
             rope_freqs,
         };
         let config = reader.config(&facts)?;
-        Ok(Self { file, metadata, config, tensors })
+        Ok(Self { file, metadata, config, architecture, tensors })
     }
 
     /// The configuration under Hugging Face names.
@@ -94,7 +95,7 @@ impl TensorSource for GgufFile {
             )
         };
         let (name, (tensor, rows)) = self.tensors.get_key_value(name).ok_or_else(absent)?;
-        view(&self.file, name, tensor, *rows)
+        Ok(view(&self.file, name, tensor, *rows)?.with_offset(self.architecture.offset(name)))
     }
 
     fn contains(&self, name: &str) -> bool {
@@ -159,16 +160,16 @@ fn map_names(path: &Path, table: Vec<GgufTensor>, reader: &ConfigReader<'_>) -> 
             rope_freqs = Some(tensor);
             continue;
         }
-        let Some(name) = hugging_face_name(&tensor.name) else {
+        let Some(name) = reader.architecture.hugging_face_name(&tensor.name) else {
             return Err(unsupported(
                 path,
                 format!(
                     "expected only tensors of a {} decoder, got `{}`; use another model",
-                    reader.architecture, tensor.name
+                    reader.architecture.name, tensor.name
                 ),
             ));
         };
-        let rotated = reader.architecture == "llama" && is_rotated(&name);
+        let rotated = reader.architecture.is_rotated(&name);
         let rows = tensor.shape.first().copied().unwrap_or(0);
         // Rows of less than a block cannot be put in order one by one.
         let whole_rows = tensor.shape.len() > 1 || tensor.stored.block_elements() == 1;

@@ -115,6 +115,14 @@ impl Metadata {
         self.elements(key, "an array of int32", INT32, bytes, |cursor| cursor.array().map(i32::from_le_bytes))
     }
 
+    /// The flags of an array; None where the key holds something else than an array.
+    pub fn flags(&self, key: &str, bytes: &[u8]) -> Result<Option<Vec<bool>>> {
+        if !matches!(self.values.get(key), Some(Value::Array(_))) {
+            return Ok(None);
+        }
+        self.elements(key, "an array of flags", BOOL, bytes, |cursor| Ok(cursor.array::<1>()? != [0]))
+    }
+
     /// The 32-bit floats of an array.
     pub fn floats(&self, key: &str, bytes: &[u8]) -> Result<Option<Vec<f32>>> {
         self.elements(key, "an array of float32", FLOAT32, bytes, |cursor| cursor.array().map(f32::from_le_bytes))
@@ -162,13 +170,14 @@ impl Metadata {
 
 const INT32: u32 = 5;
 const FLOAT32: u32 = 6;
+const BOOL: u32 = 7;
 const STRING: u32 = 8;
 const ARRAY: u32 = 9;
 
 /// Bytes of the scalar types, by their number in the format.
 fn scalar_bytes(kind: u32) -> Option<usize> {
     match kind {
-        0 | 1 | 7 => Some(1),
+        0 | 1 | BOOL => Some(1),
         2 | 3 => Some(2),
         4 | INT32 | FLOAT32 => Some(4),
         10..=12 => Some(8),
@@ -185,7 +194,7 @@ fn read_value(cursor: &mut Cursor<'_>, key: &str, kind: u32) -> Result<Value> {
         4 => Value::Integer(cursor.u32()?.into()),
         INT32 => Value::Integer(i32::from_le_bytes(cursor.array()?).into()),
         FLOAT32 => Value::Float(shortest(f32::from_le_bytes(cursor.array()?))),
-        7 => match cursor.array()? {
+        BOOL => match cursor.array()? {
             [0] => Value::Bool(false),
             [1] => Value::Bool(true),
             [other] => return Err(cursor.refuse(format!("expected 0 or 1 in `{key}`, got {other}"))),

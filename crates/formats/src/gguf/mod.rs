@@ -1,14 +1,18 @@
 //! The GGUF format of llama.cpp (<https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>), versions 2 and 3, read with
-//! checked arithmetic: architecture, weights and tokenizer in one file.
+//! checked arithmetic, and written: architecture, weights and tokenizer in one file.
 
+mod architectures;
+mod config_keys;
 mod cursor;
+mod export;
 mod file;
 mod metadata;
 mod model_config;
-mod names;
 mod rope_freqs;
 mod tensors;
 mod tokenizer;
+mod writer;
 
+pub use export::{Quantization, write_gguf};
 pub use file::GgufFile;
 pub use tokenizer::GgufTokenizer;

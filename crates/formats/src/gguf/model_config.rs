@@ -2,17 +2,15 @@
 
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tunesmith_ops::{Code, Error, Result};
 
+use super::architectures::{ARCHITECTURES, Absent, Architecture, Windows};
 use super::metadata::Metadata;
 use super::tokenizer::token_id;
 use crate::config::ModelConfig;
 use crate::input::unsupported;
 use crate::rope::RopeScaling;
-
-/// Architectures whose metadata and tensor names are understood. Mistral models are written as `llama`.
-const ARCHITECTURES: [&str; 3] = ["llama", "qwen2", "qwen3"];
 
 /// What of the tensors the configuration depends on.
 pub struct TensorFacts {
@@ -28,65 +26,134 @@ pub struct TensorFacts {
     pub rope_freqs: Option<RopeScaling>,
 }
 
-/// The architecture's name, if it is one of the understood ones.
-pub fn architecture<'a>(path: &Path, metadata: &'a Metadata) -> Result<&'a str> {
+/// The architecture of a file, if it is one of the understood ones.
+pub fn architecture(path: &Path, metadata: &Metadata) -> Result<&'static Architecture> {
     let name = metadata.text("general.architecture")?.unwrap_or("none");
-    if !ARCHITECTURES.contains(&name) {
+    let Some(found) = ARCHITECTURES.into_iter().find(|architecture| architecture.name == name) else {
+        let known: Vec<&str> = ARCHITECTURES.iter().map(|architecture| architecture.name).collect();
         return Err(unsupported(
             path,
-            format!("expected the architecture {}, got {name}; use another model", ARCHITECTURES.join(", ")),
+            format!("expected the architecture {}, got {name}; use another model", known.join(", ")),
         ));
-    }
+    };
     if let Some(experts) = metadata.integer(&format!("{name}.expert_count"))?.filter(|&experts| experts > 0) {
         return Err(unsupported(path, format!("expected a dense model, got {experts} experts; use another model")));
     }
-    Ok(name)
+    Ok(found)
 }
 
 /// Reads the keys of one architecture, naming them in full in errors.
 pub struct ConfigReader<'a> {
     pub path: &'a Path,
     pub metadata: &'a Metadata,
-    pub architecture: &'a str,
+    /// The whole file.
+    pub bytes: &'a [u8],
+    pub architecture: &'static Architecture,
 }
 
 impl ConfigReader<'_> {
     /// The whole configuration.
     pub fn config(&self, facts: &TensorFacts) -> Result<ModelConfig> {
         let heads = self.required("attention.head_count")?;
+        let mut config = Map::new();
+        config.extend(self.architecture.fixed_keys().map(|(key, value)| (key.to_owned(), value)));
+        let mut set = |key: &str, value: Value| config.insert(key.to_owned(), value);
+        set("hidden_size", json!(self.required("embedding_length")?));
+        set("intermediate_size", json!(self.required("feed_forward_length")?));
+        set("num_hidden_layers", json!(self.required("block_count")?));
+        set("num_attention_heads", json!(heads));
+        set("num_key_value_heads", json!(self.integer("attention.head_count_kv")?.unwrap_or(heads)));
+        set("head_dim", json!(self.head_dim()?));
+        set("max_position_embeddings", json!(self.required("context_length")?));
+        set("rms_norm_eps", json!(self.float("attention.layer_norm_rms_epsilon")?));
+        set("rope_parameters", self.rope(facts)?);
+        set("vocab_size", json!(facts.vocab_size));
+        set("tie_word_embeddings", json!(!facts.has_head));
+        set("attention_bias", json!(facts.attention_bias));
+        set("mlp_bias", json!(facts.mlp_bias));
+        set("bos_token_id", json!(token_id(self.metadata, "bos")?));
+        set("eos_token_id", self.end_ids()?);
+        set("pad_token_id", json!(token_id(self.metadata, "padding")?));
+        self.numbers(&mut set)?;
+        self.layers(&mut set)?;
+        ModelConfig::from_json(self.path, Value::Object(config))
+    }
+
+    /// The architecture's own numbers.
+    fn numbers(&self, set: &mut impl FnMut(&str, Value) -> Option<Value>) -> Result<()> {
+        for key in self.architecture.keys {
+            let value = match (self.float(key.gguf)?, key.absent) {
+                (Some(value), _) => json!(value),
+                (None, Absent::Off) => Value::Null,
+                (None, Absent::Means(value)) => json!(value),
+                (None, Absent::Refused) => {
+                    let message = format!("expected a number in `{}`, got none", self.key(key.gguf));
+                    return Err(self.refuse(Code::ConfigInvalid, message));
+                }
+            };
+            set(key.hugging_face, value);
+        }
+        if self.architecture.wide_scale_at.is_some() {
+            let size = |key| Ok(usize::try_from(self.required(key)?).unwrap_or(usize::MAX));
+            let head_dim = usize::try_from(self.head_dim()?).unwrap_or(usize::MAX);
+            let [layers, hidden, heads] =
+                [size("block_count")?, size("embedding_length")?, size("attention.head_count")?];
+            set("query_pre_attn_scalar", json!(self.architecture.scale_number(layers, hidden, heads, head_dim)));
+        }
+        Ok(())
+    }
+
+    /// What differs between layers: windows and rotation. Sets `model_type` too, which a window may decide.
+    fn layers(&self, set: &mut impl FnMut(&str, Value) -> Option<Value>) -> Result<()> {
         let window = self.integer("attention.sliding_window")?.filter(|&window| window > 0);
-        let model_type = match (self.architecture, window) {
-            ("llama", Some(_)) => "mistral",
-            (other, None) => other,
-            (other, Some(window)) => {
-                return Err(unsupported(
-                    self.path,
-                    format!("expected no sliding window for {other}, got {window}; use another model"),
-                ));
+        let mut model_type = self.architecture.model_types.first().copied().unwrap_or_default();
+        match (self.architecture.windows, window) {
+            (_, None) => {}
+            (Windows::Unused { model_type: windowed }, Some(_)) => model_type = windowed,
+            (Windows::Pattern { .. }, Some(_)) => {
+                let kinds = self.windowed_layers()?.into_iter();
+                let kinds = kinds.map(|sliding| if sliding { "sliding_attention" } else { "full_attention" });
+                set("layer_types", kinds.collect::<Vec<&str>>().into());
             }
+            (Windows::Never, Some(window)) => {
+                let message = format!("expected no sliding window for {}, got {window}", self.architecture.name);
+                return Err(self.refuse(Code::ModelUnsupported, message));
+            }
+        }
+        set("model_type", json!(model_type));
+        set("sliding_window", json!(window));
+        if let Some(step) = self.architecture.no_rope_step {
+            let rotated = (1..=self.layer_count()?).map(|layer| u32::from(!layer.is_multiple_of(step)));
+            set("no_rope_layers", rotated.collect::<Vec<u32>>().into());
+        }
+        Ok(())
+    }
+
+    /// Which layers have a window: as the file lists them, else by a period, the file's or the architecture's own.
+    fn windowed_layers(&self) -> Result<Vec<bool>> {
+        let (layers, key) = (self.layer_count()?, self.key("attention.sliding_window_pattern"));
+        if let Some(listed) = self.metadata.flags(&key, self.bytes)? {
+            if listed.len() != layers {
+                let message = format!("expected {layers} flags in `{key}`, got {}", listed.len());
+                return Err(self.refuse(Code::ConfigInvalid, message));
+            }
+            return Ok(listed);
+        }
+        let given = self.metadata.integer(&key)?.and_then(|period| usize::try_from(period).ok());
+        let windows = match given.filter(|&period| period > 0) {
+            Some(period) => Windows::Pattern { period },
+            None => self.architecture.windows,
         };
-        let value = json!({
-            "model_type": model_type,
-            "hidden_size": self.required("embedding_length")?,
-            "intermediate_size": self.required("feed_forward_length")?,
-            "num_hidden_layers": self.required("block_count")?,
-            "num_attention_heads": heads,
-            "num_key_value_heads": self.integer("attention.head_count_kv")?.unwrap_or(heads),
-            "head_dim": self.head_dim()?,
-            "hidden_act": "silu",
-            "max_position_embeddings": self.required("context_length")?,
-            "rms_norm_eps": self.metadata.float(&self.key("attention.layer_norm_rms_epsilon"))?,
-            "rope_parameters": self.rope(facts)?,
-            "sliding_window": window,
-            "vocab_size": facts.vocab_size,
-            "tie_word_embeddings": !facts.has_head,
-            "attention_bias": facts.attention_bias,
-            "mlp_bias": facts.mlp_bias,
-            "bos_token_id": token_id(self.metadata, "bos")?,
-            "eos_token_id": self.end_ids()?,
-            "pad_token_id": token_id(self.metadata, "padding")?,
-        });
-        ModelConfig::from_json(self.path, value)
+        Ok((0..layers).map(|layer| windows.holds(layer)).collect())
+    }
+
+    /// Layers, at most as many as a table of tensors could hold.
+    fn layer_count(&self) -> Result<usize> {
+        let count = self.required("block_count")?;
+        let fits = usize::try_from(count).ok().filter(|&count| count <= super::tensors::COUNT_LIMITS.1);
+        fits.ok_or_else(|| {
+            self.refuse(Code::ConfigInvalid, format!("expected a possible number of layers, got {count}"))
+        })
     }
 
     /// Elements of one head. A rotation of only a part of each head is refused.
@@ -113,7 +180,7 @@ impl ConfigReader<'_> {
 
     /// Base of the rotation; llama.cpp's default where none is written.
     pub fn rope_theta(&self) -> Result<f64> {
-        Ok(self.metadata.float(&self.key("rope.freq_base"))?.unwrap_or(10_000.0))
+        Ok(self.float("rope.freq_base")?.unwrap_or(10_000.0))
     }
 
     fn rope(&self, facts: &TensorFacts) -> Result<Value> {
@@ -155,7 +222,7 @@ impl ConfigReader<'_> {
                 "original_max_position_embeddings": original_max_position_embeddings,
             })),
             ("linear", None) => {
-                let factor = self.metadata.float(&self.key("rope.scaling.factor"))?;
+                let factor = self.float("rope.scaling.factor")?;
                 Ok(json!({ "rope_type": "linear", "rope_theta": theta, "factor": factor }))
             }
             (other, _) => {
@@ -187,8 +254,12 @@ impl ConfigReader<'_> {
         self.metadata.integer(&self.key(key))
     }
 
+    fn float(&self, key: &str) -> Result<Option<f64>> {
+        self.metadata.float(&self.key(key))
+    }
+
     fn key(&self, key: &str) -> String {
-        format!("{}.{key}", self.architecture)
+        format!("{}.{key}", self.architecture.name)
     }
 
     fn refuse(&self, code: Code, message: impl std::fmt::Display) -> Error {

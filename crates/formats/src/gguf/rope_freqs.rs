@@ -51,6 +51,21 @@ pub fn scaling_of(divisors: &[f32], theta: f64) -> Option<RopeScaling> {
     })
 }
 
+/// The divisors of a scaling, as llama.cpp's converter computes them; None where the scaling is not Llama 3's.
+pub fn divisors_of(scaling: &RopeScaling, theta: f64, head_dim: usize) -> Option<Vec<f32>> {
+    let RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings } = *scaling
+    else {
+        return None;
+    };
+    let original = original_max_position_embeddings as f64;
+    let divisor = |index: usize| {
+        let turns = original / (TAU * theta.powf(2.0 * index as f64 / head_dim as f64));
+        let smooth = ((turns - low_freq_factor) / (high_freq_factor - low_freq_factor)).clamp(0.0, 1.0);
+        (1.0 / ((1.0 - smooth) / factor + smooth)) as f32
+    };
+    Some((0..head_dim / 2).map(divisor).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

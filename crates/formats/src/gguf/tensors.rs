@@ -94,36 +94,45 @@ fn read_row(path: &Path, cursor: &mut Cursor<'_>) -> Result<GgufTensor> {
 }
 
 fn stored_type(path: &Path, tensor: &str, number: u32) -> Result<StoredType> {
-    Ok(match number {
-        0 => StoredType::F32,
-        1 => StoredType::F16,
-        2 => StoredType::Q4_0,
-        3 => StoredType::Q4_1,
-        8 => StoredType::Q8_0,
-        30 => StoredType::Bf16,
-        other => {
-            let named = match other {
-                6 => "Q5_0",
-                7 => "Q5_1",
-                9 => "Q8_1",
-                10 => "Q2_K",
-                11 => "Q3_K",
-                12 => "Q4_K",
-                13 => "Q5_K",
-                14 => "Q6_K",
-                15 => "Q8_K",
-                16..=23 | 29 => "one of the IQ types",
-                24..=27 => "an integer type",
-                28 => "F64",
-                _ => "an unknown type",
-            };
-            return Err(unsupported(
-                path,
-                format!(
-                    "expected F32, F16, BF16, Q8_0, Q4_0 or Q4_1 in `{tensor}`, got {named} (type {other}); \
-                     use a file of one of these types"
-                ),
-            ));
-        }
+    use StoredType::{Bf16, F16, F32, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0};
+    let readable = [F32, F16, Bf16, Q8_0, Q6K, Q5K, Q4K, Q5_1, Q5_0, Q4_1, Q4_0];
+    let found = readable.into_iter().find(|stored| type_number(*stored) == Some(number));
+    found.ok_or_else(|| {
+        let named = match number {
+            9 => "Q8_1",
+            10 => "Q2_K",
+            11 => "Q3_K",
+            15 => "Q8_K",
+            16..=23 | 29 => "one of the IQ types",
+            24..=27 => "an integer type",
+            28 => "F64",
+            _ => "an unknown type",
+        };
+        let known: Vec<&str> = readable.iter().map(|stored| stored.name()).collect();
+        unsupported(
+            path,
+            format!(
+                "expected {} in `{tensor}`, got {named} (type {number}); use a file of one of these types",
+                known.join(", ")
+            ),
+        )
+    })
+}
+
+/// The format's number of a type (`ggml_type`); None for types that no tensor of ours has in a GGUF file.
+pub fn type_number(stored: StoredType) -> Option<u32> {
+    Some(match stored {
+        StoredType::F32 => 0,
+        StoredType::F16 => 1,
+        StoredType::Q4_0 => 2,
+        StoredType::Q4_1 => 3,
+        StoredType::Q5_0 => 6,
+        StoredType::Q5_1 => 7,
+        StoredType::Q8_0 => 8,
+        StoredType::Q4K => 12,
+        StoredType::Q5K => 13,
+        StoredType::Q6K => 14,
+        StoredType::Bf16 => 30,
+        StoredType::I64 | StoredType::I32 | StoredType::U8 => return None,
     })
 }

@@ -1,9 +1,13 @@
 //! The tokenizer inside a GGUF file, as plain data.
 
 use serde::{Deserialize, Serialize};
-use tunesmith_ops::Result;
+use tunesmith_ops::{Code, Error, Result};
 
 use super::metadata::Metadata;
+use super::writer::KeyWriter;
+
+/// `tokenizer.ggml.token_type` of ids without a token.
+const UNUSED: i32 = 5;
 
 /// What the `tokenizer.*` keys say, unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -32,6 +36,8 @@ pub struct GgufTokenizer {
     pub pad_token_id: Option<u32>,
     /// Whether a text begins with the beginning-of-text token.
     pub add_bos_token: Option<bool>,
+    /// Whether a space is put before a text, SentencePiece only.
+    pub add_space_prefix: Option<bool>,
     /// Jinja template of conversations.
     pub chat_template: Option<String>,
 }
@@ -53,8 +59,64 @@ impl GgufTokenizer {
             unk_token_id: token_id(metadata, "unknown")?,
             pad_token_id: token_id(metadata, "padding")?,
             add_bos_token: metadata.flag("tokenizer.ggml.add_bos_token")?,
+            add_space_prefix: metadata.flag("tokenizer.ggml.add_space_prefix")?,
             chat_template: text("tokenizer.chat_template")?,
         })
+    }
+
+    /// Writes the keys, with a placeholder for each of the model's `rows` that has no token, since llama.cpp wants as many
+    /// tokens as the embedding has rows.
+    ///
+    /// # Errors
+    /// `ModelUnsupported` where there are more tokens than rows.
+    pub(super) fn write(&self, keys: &mut KeyWriter, rows: usize) -> Result<()> {
+        if self.tokens.len() > rows {
+            return Err(Error::new(
+                Code::ModelUnsupported,
+                "tokenizer",
+                format!(
+                    "expected at most {rows} tokens, as many as the embedding has rows, got {}; resize the embedding",
+                    self.tokens.len()
+                ),
+            ));
+        }
+        let mut tokens = self.tokens.clone();
+        tokens.extend((tokens.len()..rows).map(|id| format!("[PAD{id}]")));
+        let mut types = self.token_types.clone();
+        types.resize(rows, UNUSED);
+        keys.text("tokenizer.ggml.model", &self.model);
+        keys.text("tokenizer.ggml.pre", self.pre.as_deref().unwrap_or("default"));
+        keys.texts("tokenizer.ggml.tokens", &tokens);
+        keys.i32s("tokenizer.ggml.token_type", &types);
+        if !self.scores.is_empty() {
+            let mut scores = self.scores.clone();
+            scores.resize(rows, 0.0);
+            keys.f32s("tokenizer.ggml.scores", &scores);
+        }
+        if !self.merges.is_empty() {
+            keys.texts("tokenizer.ggml.merges", &self.merges);
+        }
+        let ids = [
+            ("bos", self.bos_token_id),
+            ("eos", self.eos_token_id),
+            ("eot", self.eot_token_id),
+            ("unknown", self.unk_token_id),
+            ("padding", self.pad_token_id),
+        ];
+        for (name, id) in ids {
+            if let Some(id) = id {
+                keys.u32(&format!("tokenizer.ggml.{name}_token_id"), id);
+            }
+        }
+        for (name, flag) in [("add_bos_token", self.add_bos_token), ("add_space_prefix", self.add_space_prefix)] {
+            if let Some(flag) = flag {
+                keys.flag(&format!("tokenizer.ggml.{name}"), flag);
+            }
+        }
+        if let Some(template) = &self.chat_template {
+            keys.text("tokenizer.chat_template", template);
+        }
+        Ok(())
     }
 }
 

@@ -1,0 +1,25 @@
+//! `phi3`: Phi-3 and Phi-4-mini, whose projections are fused; llama.cpp does not use their window.
+
+use super::{Architecture, Head, Windows, biased, matrix, norm};
+
+pub(super) const ARCHITECTURE: Architecture = Architecture {
+    name: "phi3",
+    model_types: &["phi3"],
+    parts: &[
+        norm("attn_norm", "input_layernorm"),
+        biased("attn_qkv", "self_attn.qkv_proj"),
+        matrix("attn_output", "self_attn.o_proj"),
+        norm("ffn_norm", "post_attention_layernorm"),
+        matrix("ffn_up", "mlp.gate_up_proj"),
+        matrix("ffn_down", "mlp.down_proj"),
+    ],
+    interleaved: false,
+    norm_offset: 0.0,
+    head: Head::Either,
+    activation: ("hidden_act", "silu"),
+    windows: Windows::Unused { model_type: "phi3" },
+    keys: &[],
+    wide_scale_at: None,
+    no_rope_step: None,
+    square: true,
+};

@@ -1,0 +1,244 @@
+//! A Hugging Face configuration as GGUF metadata: the way back from `model_config.rs`. What llama.cpp would compute
+//! otherwise than the configuration says is refused or noted, never dropped.
+
+use serde_json::Value;
+use tunesmith_ops::{Code, Error, Result};
+
+use super::architectures::{ARCHITECTURES, Absent, Architecture, Head, Key, Windows};
+use super::rope_freqs::divisors_of;
+use super::writer::KeyWriter;
+use crate::config::ModelConfig;
+use crate::rope::RopeScaling;
+
+/// transformers' base where a configuration names none.
+const DEFAULT_THETA: f64 = 10_000.0;
+/// transformers' value where a configuration of Gemma names none.
+const DEFAULT_SCALE_NUMBER: f64 = 256.0;
+/// transformers' value where a configuration names none.
+const DEFAULT_CONTEXT: usize = 2048;
+
+/// What an export has to know of a configuration.
+pub struct ExportConfig<'a> {
+    config: &'a ModelConfig,
+    /// The architecture it is written as.
+    pub architecture: &'static Architecture,
+    /// Layers.
+    pub layers: usize,
+    /// Elements of a head.
+    pub head_dim: usize,
+    hidden: usize,
+    heads: usize,
+    kv_heads: usize,
+    context: usize,
+    /// Embedding and head are one matrix.
+    pub tied: bool,
+    /// What a reader should know of the result.
+    pub notes: Vec<String>,
+}
+
+impl<'a> ExportConfig<'a> {
+    /// Looks the architecture up and checks what it cannot express.
+    ///
+    /// # Errors
+    /// `ModelUnsupported` names what llama.cpp's architecture lacks; `ConfigInvalid` a size that is absent.
+    pub fn new(config: &'a ModelConfig) -> Result<Self> {
+        let model_type = config.model_type()?;
+        let found = ARCHITECTURES.into_iter().find(|known| known.model_types.contains(&model_type));
+        let Some(architecture) = found else {
+            let known: Vec<&str> = ARCHITECTURES.iter().flat_map(|known| known.model_types).copied().collect();
+            let message =
+                format!("expected a model_type that is written as GGUF ({}), got {model_type}", known.join(", "));
+            return Err(unsupported(config, message));
+        };
+        let (hidden, heads) = (config.size("hidden_size")?, config.size("num_attention_heads")?);
+        let this = Self {
+            config,
+            architecture,
+            layers: config.size("num_hidden_layers")?,
+            head_dim: config.optional_size("head_dim")?.unwrap_or(hidden / heads),
+            hidden,
+            heads,
+            kv_heads: config.optional_size("num_key_value_heads")?.unwrap_or(heads),
+            context: config.optional_size("max_position_embeddings")?.unwrap_or(DEFAULT_CONTEXT),
+            tied: config.flag("tie_word_embeddings", false)?,
+            notes: Vec::new(),
+        };
+        this.check()?;
+        Ok(this)
+    }
+
+    fn check(&self) -> Result<()> {
+        let (key, value) = self.architecture.activation;
+        let given = [key, "hidden_act", "hidden_activation"].map(|key| self.config.optional_string(key));
+        for activation in given {
+            match activation? {
+                Some(activation) if activation == value => break,
+                Some(activation) => return Err(self.unsupported(format!("expected {key} {value}, got {activation}"))),
+                None => {}
+            }
+        }
+        if self.architecture.square && self.heads * self.head_dim != self.hidden {
+            let message =
+                format!("expected heads × head_dim to be {}, got {} × {}", self.hidden, self.heads, self.head_dim);
+            return Err(self.unsupported(message));
+        }
+        if self.architecture.wide_scale_at.is_some() {
+            let expected = self.architecture.scale_number(self.layers, self.hidden, self.heads, self.head_dim);
+            let got = self.config.optional_positive("query_pre_attn_scalar")?.unwrap_or(DEFAULT_SCALE_NUMBER);
+            if got != expected as f64 {
+                return Err(self.unsupported(format!("expected query_pre_attn_scalar {expected}, got {got}")));
+            }
+        }
+        self.check_rotated_layers()?;
+        let other = |key: &&Key| !self.architecture.keys.iter().any(|own| own.hugging_face == key.hugging_face);
+        for key in ARCHITECTURES.iter().flat_map(|known| known.keys).filter(other) {
+            let value = self.config.value(key.hugging_face);
+            if value.is_some_and(|value| key.absent != Absent::Means(value.as_f64().unwrap_or(f64::NAN))) {
+                return Err(self.unsupported(format!("expected no {}, got one", key.hugging_face)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The layers without rotation, which llama.cpp does not read from the file.
+    fn check_rotated_layers(&self) -> Result<()> {
+        let rotated = |step: usize| (1..=self.layers).map(|layer| !layer.is_multiple_of(step)).collect::<Vec<bool>>();
+        let Some(step) = self.architecture.no_rope_step else { return Ok(()) };
+        let given = match self.config.value("no_rope_layers").and_then(Value::as_array) {
+            Some(list) => list.iter().map(|flag| flag.as_u64() != Some(0)).collect(),
+            None => rotated(self.config.optional_size("no_rope_layer_interval")?.unwrap_or(step)),
+        };
+        if given == rotated(step) {
+            return Ok(());
+        }
+        Err(self
+            .unsupported(format!("expected every layer but each {step}th to be rotated, got no_rope_layers {given:?}")))
+    }
+
+    /// Where the head comes from: None where the file has no tensor of its own for it, else the tensor's name.
+    ///
+    /// # Errors
+    /// `ModelUnsupported` for a head of its own where llama.cpp takes the embedding.
+    pub fn head(&self) -> Result<Option<&'static str>> {
+        match (self.architecture.head, self.tied) {
+            (Head::Either | Head::Tied, true) => Ok(None),
+            (Head::Either | Head::Own, false) => Ok(Some("lm_head.weight")),
+            (Head::Own, true) => Ok(Some("model.embed_tokens.weight")),
+            (Head::Tied, false) => Err(self.unsupported("expected a head tied to the embedding, got one of its own")),
+        }
+    }
+
+    /// Writes the architecture's keys. Gives the divisors of `rope_freqs.weight`, where the scaling needs that tensor.
+    ///
+    /// # Errors
+    /// Those of [`Self::new`].
+    pub fn write(&mut self, keys: &mut KeyWriter, vocab_size: usize) -> Result<Option<Vec<f32>>> {
+        let name = |key: &str| format!("{}.{key}", self.architecture.name);
+        let sizes = [
+            ("vocab_size", vocab_size),
+            ("context_length", self.context),
+            ("embedding_length", self.hidden),
+            ("block_count", self.layers),
+            ("feed_forward_length", self.config.size("intermediate_size")?),
+            ("attention.head_count", self.heads),
+            ("attention.head_count_kv", self.kv_heads),
+            ("attention.key_length", self.head_dim),
+            ("attention.value_length", self.head_dim),
+            ("rope.dimension_count", self.head_dim),
+        ];
+        for (key, size) in sizes {
+            keys.u32(&name(key), size as u32);
+        }
+        let eps = self.config.optional_positive("rms_norm_eps")?.unwrap_or(1e-6);
+        keys.f32(&name("attention.layer_norm_rms_epsilon"), eps as f32);
+        for key in self.architecture.keys {
+            match (self.config.optional_positive(key.hugging_face)?, key.absent) {
+                (Some(value), _) | (None, Absent::Means(value)) => keys.f32(&name(key.gguf), value as f32),
+                (None, Absent::Off) => {}
+                (None, Absent::Refused) => {
+                    return Err(self.unsupported(format!("expected a number in {}, got none", key.hugging_face)));
+                }
+            }
+        }
+        self.write_windows(keys)?;
+        self.write_rope(keys)
+    }
+
+    fn write_windows(&mut self, keys: &mut KeyWriter) -> Result<()> {
+        let name = |key: &str| format!("{}.{key}", self.architecture.name);
+        let (window, sliding) = self.windows()?;
+        let used = sliding.iter().any(|&sliding| sliding);
+        match self.architecture.windows {
+            Windows::Never if used => {
+                return Err(self.unsupported(format!("expected attention without a window, got one of {window}")));
+            }
+            Windows::Unused { .. } if used && sliding.contains(&false) => {
+                return Err(self.unsupported("expected a window on every layer or none, got one on some"));
+            }
+            Windows::Unused { .. } if used => {
+                keys.u32(&name("attention.sliding_window"), window as u32);
+                if window < self.context {
+                    self.notes.push(format!(
+                        "llama.cpp does not use this model's sliding window: beyond {window} tokens it attends to more"
+                    ));
+                }
+            }
+            Windows::Pattern { .. } => {
+                keys.u32(&name("attention.sliding_window"), window as u32);
+                let own = (0..self.layers).map(|layer| self.architecture.windows.holds(layer));
+                if !own.eq(sliding.iter().copied()) {
+                    keys.flags(&name("attention.sliding_window_pattern"), &sliding);
+                }
+            }
+            Windows::Never | Windows::Unused { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// The window and the layers it holds for; a window as long as the context is none.
+    fn windows(&self) -> Result<(usize, Vec<bool>)> {
+        let given = self.config.optional_size("sliding_window")?.unwrap_or(self.context);
+        if given >= self.context || !self.config.flag("use_sliding_window", true)? {
+            return Ok((self.context, vec![false; self.layers]));
+        }
+        if let Some(kinds) = self.config.optional_strings("layer_types")? {
+            return Ok((given, kinds.iter().map(|kind| *kind == "sliding_attention").collect()));
+        }
+        let period = match self.config.optional_size("sliding_window_pattern")? {
+            Some(period) => Windows::Pattern { period },
+            None => self.architecture.windows,
+        };
+        let holds = |layer| match period {
+            // Qwen's rule: the first layers are without.
+            Windows::Never => self.config.optional_size("max_window_layers").map(|first| layer >= first.unwrap_or(0)),
+            windows => Ok(windows.holds(layer)),
+        };
+        Ok((given, (0..self.layers).map(holds).collect::<Result<Vec<bool>>>()?))
+    }
+
+    fn write_rope(&self, keys: &mut KeyWriter) -> Result<Option<Vec<f32>>> {
+        let name = |key: &str| format!("{}.rope.{key}", self.architecture.name);
+        let rope = self.config.rope(DEFAULT_THETA)?;
+        keys.f32(&name("freq_base"), rope.theta as f32);
+        match rope.scaling {
+            RopeScaling::Default => Ok(None),
+            RopeScaling::Linear { factor } => {
+                keys.text(&name("scaling.type"), "linear");
+                keys.f32(&name("scaling.factor"), factor as f32);
+                Ok(None)
+            }
+            scaling @ RopeScaling::Llama3 { .. } => Ok(divisors_of(&scaling, rope.theta, self.head_dim)),
+        }
+    }
+
+    fn unsupported(&self, message: impl std::fmt::Display) -> Error {
+        let architecture = self.architecture.name;
+        let message =
+            format!("{message}: llama.cpp's `{architecture}` has nothing else; keep the model as safetensors");
+        self.config.refuse(Code::ModelUnsupported, message)
+    }
+}
+
+fn unsupported(config: &ModelConfig, message: impl std::fmt::Display) -> Error {
+    config.refuse(Code::ModelUnsupported, format!("{message}; keep the model as safetensors"))
+}
