@@ -1,6 +1,6 @@
 //! Benchmark of `adamw`: the parameters of one adapted projection.
 
-use tunesmith_ops::{AdamWStep, AdamWTensor, Backend, Result};
+use tunesmith_ops::{AdamWStep, AdamWTensor, Backend, Clip, Result};
 
 use crate::bench::{Bench, Work};
 
@@ -11,8 +11,9 @@ pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
     let stage = bench.stage();
     let (mut parameter, gradient) = (stage.floats(&numbers)?, stage.floats(&numbers)?);
     let (mut first, mut second) = (stage.floats(&vec![0.0; len])?, stage.floats(&vec![0.0; len])?);
-    let step = AdamWStep { step: 1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, gradient_scale: 1.0 };
+    let step = AdamWStep { step: 1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
     let backend = bench.backend;
+    let norm = backend.grad_norm(&Clip { denominator: 1.0, max_grad_norm: None }, &[gradient.view()])?;
     bench.time("adamw", Work::Bytes(7 * 4 * len), || {
         let tensor = AdamWTensor {
             parameter: parameter.view_mut(),
@@ -22,6 +23,6 @@ pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
             learning_rate: 1e-4,
             weight_decay: 0.0,
         };
-        backend.adamw(&step, &mut [tensor])
+        backend.adamw(&step, &norm, &mut [tensor])
     })
 }

@@ -1,7 +1,7 @@
 //! Suite of `attention`.
 
 use tunesmith_ops::attention::reference::{self, Inputs as Wide};
-use tunesmith_ops::{AttentionShape, Backend, Result, Sequences};
+use tunesmith_ops::{Attention, AttentionShape, Result, Sequences};
 
 use crate::inputs::wide;
 use crate::{Inputs, Record, Stage};
@@ -46,7 +46,7 @@ impl Layout {
 ///
 /// # Errors
 /// What the backend fails with where the contract says it must not.
-pub fn suite<B: Backend>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
+pub fn suite<B: Attention>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
     let mut inputs = Inputs::new(seed);
     for head_dim in [16, 64, 80] {
         for window in [None, Some(1), Some(8)] {
@@ -74,7 +74,7 @@ fn name(shape: &AttentionShape) -> String {
     format!("{heads}/{kv_heads}×{head_dim} window {window:?} cap {soft_cap:?}")
 }
 
-fn training<B: Backend>(
+fn training<B: Attention>(
     stage: &Stage<'_, B>,
     inputs: &mut Inputs,
     record: &mut Record,
@@ -122,7 +122,7 @@ fn training<B: Backend>(
 }
 
 /// One or a few queries against a longer cache, whose rows lie apart.
-fn decoding<B: Backend>(
+fn decoding<B: Attention>(
     stage: &Stage<'_, B>,
     inputs: &mut Inputs,
     record: &mut Record,
@@ -154,7 +154,7 @@ fn decoding<B: Backend>(
 }
 
 /// A sequence has the same bits packed with others and alone.
-fn alone<B: Backend>(
+fn alone<B: Attention>(
     stage: &Stage<'_, B>,
     inputs: &mut Inputs,
     record: &mut Record,
@@ -182,7 +182,7 @@ fn alone<B: Backend>(
     Ok(())
 }
 
-fn refusals<B: Backend>(stage: &Stage<'_, B>, record: &mut Record, shape: &AttentionShape) -> Result<()> {
+fn refusals<B: Attention>(stage: &Stage<'_, B>, record: &mut Record, shape: &AttentionShape) -> Result<()> {
     let (row, kv_row) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
     let (q, k) = (stage.floats(&vec![0.0; 2 * row])?, stage.floats(&vec![0.0; 3 * kv_row])?);
     let mut out = stage.output(2 * row)?;

@@ -1,7 +1,7 @@
 //! Suite of `cross_entropy`.
 
 use tunesmith_ops::cross_entropy::reference;
-use tunesmith_ops::{Backend, IGNORE_INDEX, LogitTransform, Result};
+use tunesmith_ops::{CrossEntropy, IGNORE_INDEX, LogitTransform, Result};
 
 use crate::inputs::wide;
 use crate::{Inputs, Record, Stage};
@@ -10,7 +10,7 @@ use crate::{Inputs, Record, Stage};
 ///
 /// # Errors
 /// What the backend fails with where the contract says it must not.
-pub fn suite<B: Backend>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
+pub fn suite<B: CrossEntropy>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
     let mut inputs = Inputs::new(seed);
     for v in [1, 15, 16, 17, 512, 49152] {
         let m = 5;
@@ -59,7 +59,7 @@ struct Rows<'a> {
     weights: &'a [f32],
 }
 
-fn refusals<B: Backend>(stage: &Stage<'_, B>, record: &mut Record) -> Result<()> {
+fn refusals<B: CrossEntropy>(stage: &Stage<'_, B>, record: &mut Record) -> Result<()> {
     let (mut logits, mut outputs) = (stage.floats(&[0.0; 4])?, Outputs::new(stage, 1)?);
     for (label, soft_cap) in [(4, None), (-1, None), (0, Some(0.0)), (0, Some(f32::NAN))] {
         let labels = stage.integers(&[label])?;
@@ -84,12 +84,12 @@ fn refusals<B: Backend>(stage: &Stage<'_, B>, record: &mut Record) -> Result<()>
 struct Outputs<T>([crate::stage::Staged<T>; 3]);
 
 impl<T> Outputs<T> {
-    fn new<B: Backend<Buffer = T>>(stage: &Stage<'_, B>, m: usize) -> Result<Self> {
+    fn new<B: CrossEntropy<Buffer = T>>(stage: &Stage<'_, B>, m: usize) -> Result<Self> {
         Ok(Self([stage.output(m)?, stage.output(m)?, stage.output(m)?]))
     }
 }
 
-fn case<B: Backend>(
+fn case<B: CrossEntropy>(
     stage: &Stage<'_, B>,
     record: &mut Record,
     name: &str,

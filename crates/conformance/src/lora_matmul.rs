@@ -1,7 +1,7 @@
 //! Suite of `lora_matmul`.
 
 use tunesmith_ops::lora_matmul::reference::{self, Adapter};
-use tunesmith_ops::{Backend, Host, Lora, MatmulShape, Matrix, Result, Storage};
+use tunesmith_ops::{Host, Lora, LoraMatmul, MatmulShape, Matrix, Result, Storage};
 
 use crate::inputs::wide;
 use crate::matmul::{plus, shapes, tolerance};
@@ -14,7 +14,7 @@ const RANKS: [usize; 6] = [1, 2, 8, 16, 17, 64];
 ///
 /// # Errors
 /// What the backend fails with where the contract says it must not.
-pub fn suite<B: Backend>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
+pub fn suite<B: LoraMatmul>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
     let mut inputs = Inputs::new(seed);
     for (index, shape) in shapes().enumerate() {
         case(stage, &mut inputs, record, shape, RANKS[index % RANKS.len()])?;
@@ -25,7 +25,7 @@ pub fn suite<B: Backend>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -
     refusal(stage, record)
 }
 
-fn case<B: Backend>(
+fn case<B: LoraMatmul>(
     stage: &Stage<'_, B>,
     inputs: &mut Inputs,
     record: &mut Record,
@@ -84,7 +84,7 @@ fn case<B: Backend>(
     Ok(())
 }
 
-fn refusal<B: Backend>(stage: &Stage<'_, B>, record: &mut Record) -> Result<()> {
+fn refusal<B: LoraMatmul>(stage: &Stage<'_, B>, record: &mut Record) -> Result<()> {
     let b = stage.backend;
     let weight = b.prepare_weight(4, 3, Host::F32(&[1.0; 12]), Storage::F32)?;
     let (x, lora) = (stage.floats(&[1.0; 6])?, stage.floats(&[1.0; 6])?);

@@ -2,7 +2,7 @@
 
 use half::bf16;
 use tunesmith_ops::matmul::reference;
-use tunesmith_ops::{Backend, Host, MatmulShape, Matrix, Result, Storage};
+use tunesmith_ops::{Host, Matmul, MatmulShape, Matrix, Result, Storage};
 
 use crate::inputs::wide;
 use crate::{Inputs, Record, Stage};
@@ -33,7 +33,7 @@ pub(crate) fn plus(want: &[f64], old: &[f32]) -> Vec<f64> {
 ///
 /// # Errors
 /// What the backend fails with where the contract says it must not.
-pub fn suite<B: Backend>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
+pub fn suite<B: Matmul>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
     let mut inputs = Inputs::new(seed);
     for shape in shapes() {
         case(stage, &mut inputs, record, shape)?;
@@ -47,7 +47,7 @@ pub fn suite<B: Backend>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -
     refusals(stage, record)
 }
 
-fn case<B: Backend>(stage: &Stage<'_, B>, inputs: &mut Inputs, record: &mut Record, shape: MatmulShape) -> Result<()> {
+fn case<B: Matmul>(stage: &Stage<'_, B>, inputs: &mut Inputs, record: &mut Record, shape: MatmulShape) -> Result<()> {
     let (b, MatmulShape { m, n, k }) = (stage.backend, shape);
     let (x, w, dy) = (inputs.normal(m * k), inputs.normal(n * k), inputs.normal(m * n));
     let (bias, old_dx, old_dw) = (inputs.normal(n), inputs.normal(m * k), inputs.normal(n * k));
@@ -87,7 +87,7 @@ fn case<B: Backend>(stage: &Stage<'_, B>, inputs: &mut Inputs, record: &mut Reco
 }
 
 /// What was put into a frozen weight comes out again, from every source.
-fn storage<B: Backend>(stage: &Stage<'_, B>, inputs: &mut Inputs, record: &mut Record) -> Result<()> {
+fn storage<B: Matmul>(stage: &Stage<'_, B>, inputs: &mut Inputs, record: &mut Record) -> Result<()> {
     let (b, n, k) = (stage.backend, 75, 19);
     let w = inputs.normal(n * k);
     let bits16: Vec<u16> = w.iter().map(|&v| half::f16::from_f32(v).to_bits()).collect();
@@ -111,7 +111,7 @@ fn storage<B: Backend>(stage: &Stage<'_, B>, inputs: &mut Inputs, record: &mut R
 }
 
 /// A row has the same bits alone, among others, and in another place.
-fn alone<B: Backend>(stage: &Stage<'_, B>, inputs: &mut Inputs, record: &mut Record) -> Result<()> {
+fn alone<B: Matmul>(stage: &Stage<'_, B>, inputs: &mut Inputs, record: &mut Record) -> Result<()> {
     let (b, m, n, k) = (stage.backend, 300, 65, 97);
     let (x, w, dy) = (inputs.normal(m * k), inputs.normal(n * k), inputs.normal(m * n));
     let weight = b.prepare_weight(n, k, Host::F32(&w), Storage::F32)?;
@@ -135,7 +135,7 @@ fn alone<B: Backend>(stage: &Stage<'_, B>, inputs: &mut Inputs, record: &mut Rec
     Ok(())
 }
 
-fn refusals<B: Backend>(stage: &Stage<'_, B>, record: &mut Record) -> Result<()> {
+fn refusals<B: Matmul>(stage: &Stage<'_, B>, record: &mut Record) -> Result<()> {
     let b = stage.backend;
     let weight = b.prepare_weight(4, 3, Host::F32(&[1.0; 12]), Storage::F32)?;
     let matrix = Matrix::Frozen(&weight);

@@ -1,57 +1,102 @@
 //! Short ways of putting numbers on a backend and taking them back.
 
-use tunesmith_ops::{Backend, Host, Result, View, ViewMut};
+use half::bf16;
+use tunesmith_ops::{DType, Host, Memory, Result, View, ViewMut};
 
 /// Elements of every staged buffer that lie before and behind its window, so that an op which ignores the window's place
-/// or writes beyond it is found out.
+/// or writes beyond it is found out. The usual number is no multiple of a vector.
 const MARGIN: usize = 3;
 
-/// The value of the margins.
-const GUARD: f32 = 12345.0;
+/// The value of the margins, exact in every floating-point dtype.
+const GUARD: f32 = 12352.0;
 
 /// A backend under test.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Stage<'a, B> {
     /// The backend.
     pub backend: &'a B,
+    margin: usize,
 }
+
+// Derived implementations would ask for `B: Clone`; a reference copies without it.
+impl<B> Clone for Stage<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<B> Copy for Stage<'_, B> {}
 
 /// A buffer with a window inside it.
 #[derive(Debug)]
 pub struct Staged<T> {
     buffer: T,
+    margin: usize,
     len: usize,
 }
 
 impl<T> Staged<T> {
     /// The window.
     pub fn view(&self) -> View<'_, T> {
-        View::new(&self.buffer, MARGIN, self.len)
+        View::new(&self.buffer, self.margin, self.len)
     }
 
     /// The window, writable.
     pub fn view_mut(&mut self) -> ViewMut<'_, T> {
-        ViewMut::new(&mut self.buffer, MARGIN, self.len)
+        ViewMut::new(&mut self.buffer, self.margin, self.len)
     }
 }
 
-impl<'a, B: Backend> Stage<'a, B> {
+impl<'a, B: Memory> Stage<'a, B> {
     /// A stage for a backend.
     pub fn new(backend: &'a B) -> Self {
-        Self { backend }
+        Self::with_margin(backend, MARGIN)
     }
 
-    /// Uploads floats between margins.
+    /// A stage whose windows begin `margin` elements into their buffers: a multiple of 8 lets a backend that moves 16 bytes
+    /// at a time do so.
+    pub fn with_margin(backend: &'a B, margin: usize) -> Self {
+        Self { backend, margin }
+    }
+
+    /// The numbers as the backend's activations hold them: tests round their inputs first, and compare with a reference that
+    /// was given the rounded ones.
+    pub fn round(&self, mut x: Vec<f32>) -> Vec<f32> {
+        if self.backend.activation_dtype() == DType::Bf16 {
+            x.iter_mut().for_each(|v| *v = bf16::from_f32(*v).to_f32());
+        }
+        x
+    }
+
+    /// The tolerance of an output in activations: `f32` where they are binary32, `bf16` where they are bfloat16.
+    pub fn tolerance(&self, f32: f64, bf16: f64) -> f64 {
+        match self.backend.activation_dtype() {
+            DType::Bf16 => bf16,
+            _ => f32,
+        }
+    }
+
+    /// Uploads binary32 numbers between margins.
     ///
     /// # Errors
     /// What the upload fails with.
     pub fn floats(&self, x: &[f32]) -> Result<Staged<B::Buffer>> {
-        let mut padded = vec![GUARD; x.len() + 2 * MARGIN];
-        padded[MARGIN..MARGIN + x.len()].copy_from_slice(x);
-        Ok(Staged { buffer: self.backend.upload(Host::F32(&padded))?, len: x.len() })
+        let padded = self.padded(x);
+        Ok(self.staged(self.backend.upload(Host::F32(&padded))?, x.len()))
     }
 
-    /// A window of `len` floats that an op is to write.
+    /// Uploads numbers as activations, between margins.
+    ///
+    /// # Errors
+    /// What the upload fails with.
+    pub fn activations(&self, x: &[f32]) -> Result<Staged<B::Buffer>> {
+        if self.backend.activation_dtype() != DType::Bf16 {
+            return self.floats(x);
+        }
+        let bits: Vec<u16> = self.padded(x).into_iter().map(|v| bf16::from_f32(v).to_bits()).collect();
+        Ok(self.staged(self.backend.upload(Host::Bf16(&bits))?, x.len()))
+    }
+
+    /// A window of `len` binary32 numbers that an op is to write.
     ///
     /// # Errors
     /// What the upload fails with.
@@ -59,14 +104,22 @@ impl<'a, B: Backend> Stage<'a, B> {
         self.floats(&vec![f32::NAN; len])
     }
 
+    /// A window of `len` activations that an op is to write.
+    ///
+    /// # Errors
+    /// What the upload fails with.
+    pub fn activation_output(&self, len: usize) -> Result<Staged<B::Buffer>> {
+        self.activations(&vec![f32::NAN; len])
+    }
+
     /// Uploads integers between margins.
     ///
     /// # Errors
     /// What the upload fails with.
     pub fn integers(&self, x: &[i32]) -> Result<Staged<B::Buffer>> {
-        let mut padded = vec![0; x.len() + 2 * MARGIN];
-        padded[MARGIN..MARGIN + x.len()].copy_from_slice(x);
-        Ok(Staged { buffer: self.backend.upload(Host::I32(&padded))?, len: x.len() })
+        let mut padded = vec![0; x.len() + 2 * self.margin];
+        padded[self.margin..self.margin + x.len()].copy_from_slice(x);
+        Ok(self.staged(self.backend.upload(Host::I32(&padded))?, x.len()))
     }
 
     /// The floats of a window; empty, and so unlike any reference, when something wrote into the margins.
@@ -74,11 +127,21 @@ impl<'a, B: Backend> Stage<'a, B> {
     /// # Errors
     /// What the read fails with.
     pub fn read(&self, staged: &Staged<B::Buffer>) -> Result<Vec<f32>> {
-        let mut all = vec![0.0; staged.len + 2 * MARGIN];
+        let mut all = vec![0.0; staged.len + 2 * staged.margin];
         self.backend.read(View::new(&staged.buffer, 0, all.len()), &mut all)?;
-        let (before, rest) = all.split_at(MARGIN);
+        let (before, rest) = all.split_at(staged.margin);
         let (window, behind) = rest.split_at(staged.len);
         let intact = before.iter().chain(behind).all(|x| x.to_bits() == GUARD.to_bits());
         Ok(if intact { window.to_vec() } else { Vec::new() })
+    }
+
+    fn padded(&self, x: &[f32]) -> Vec<f32> {
+        let mut padded = vec![GUARD; x.len() + 2 * self.margin];
+        padded[self.margin..self.margin + x.len()].copy_from_slice(x);
+        padded
+    }
+
+    fn staged(&self, buffer: B::Buffer, len: usize) -> Staged<B::Buffer> {
+        Staged { buffer, margin: self.margin, len }
     }
 }

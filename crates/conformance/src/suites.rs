@@ -15,8 +15,15 @@ use crate::{
 /// # Errors
 /// What the backend fails with where the contract says it must not.
 pub fn run<B: Backend>(backend: &B, seed: u64) -> Result<Record> {
+    run_on(Stage::new(backend), seed)
+}
+
+/// Runs every suite on a stage of one's own.
+///
+/// # Errors
+/// What the backend fails with where the contract says it must not.
+pub fn run_on<B: Backend>(stage: Stage<'_, B>, seed: u64) -> Result<Record> {
     let mut record = Record::default();
-    let stage = Stage::new(backend);
     elementwise::suite(&stage, seed, &mut record)?;
     embedding::suite(&stage, seed, &mut record)?;
     rms_norm::suite(&stage, seed, &mut record)?;

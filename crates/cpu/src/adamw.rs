@@ -2,6 +2,7 @@
 
 use tunesmith_ops::{AdamW, AdamWStep, AdamWTensor, Result};
 
+use crate::grad_norm::Norm;
 use crate::memory::Buffer;
 use crate::simd::{Kernel, Simd};
 use crate::{Cpu, check};
@@ -23,12 +24,12 @@ struct Constants {
 }
 
 impl Constants {
-    fn new(step: &AdamWStep, learning_rate: f64, weight_decay: f64) -> Self {
+    fn new(step: &AdamWStep, factor: f64, learning_rate: f64, weight_decay: f64) -> Self {
         let t = step.step as f64;
         let (correction1, correction2) = (1.0 - step.beta1.powf(t), 1.0 - step.beta2.powf(t));
         Self {
             decay: (1.0 - learning_rate * weight_decay) as f32,
-            scale: step.gradient_scale as f32,
+            scale: factor as f32,
             one_minus_beta1: (1.0 - step.beta1) as f32,
             beta2: step.beta2 as f32,
             one_minus_beta2: (1.0 - step.beta2) as f32,
@@ -71,12 +72,13 @@ impl Kernel for Update<'_> {
 }
 
 impl AdamW for Cpu {
-    fn adamw(&self, step: &AdamWStep, tensors: &mut [AdamWTensor<'_, Buffer>]) -> Result<()> {
+    fn adamw(&self, step: &AdamWStep, norm: &Norm, tensors: &mut [AdamWTensor<'_, Buffer>]) -> Result<()> {
         let op = "adamw";
+        let Some(factor) = norm.factor() else { return Ok(()) };
         let mut pieces = Vec::new();
         for tensor in tensors {
             let len = tensor.parameter.len;
-            let constants = Constants::new(step, tensor.learning_rate, tensor.weight_decay);
+            let constants = Constants::new(step, factor, tensor.learning_rate, tensor.weight_decay);
             let parameter = check::floats_mut(op, "parameter", tensor.parameter.reborrow(), len)?;
             let gradient = check::floats(op, "gradient", tensor.gradient, len)?;
             let first = check::floats_mut(op, "first_moment", tensor.first_moment.reborrow(), len)?;

@@ -1,6 +1,6 @@
 //! `grad_norm`: squares added in binary64.
 
-use tunesmith_ops::{GradNorm, Result, View};
+use tunesmith_ops::{Clip, GradNorm, Result, View};
 
 use crate::memory::Buffer;
 use crate::simd::{Kernel, Simd};
@@ -27,16 +27,37 @@ impl Kernel for Squares<'_> {
     }
 }
 
+/// A norm and the factor it puts on the gradient.
+#[derive(Debug, Clone, Copy)]
+pub struct Norm {
+    norm: f64,
+    factor: f64,
+}
+
+impl Norm {
+    /// The factor; none when the norm is not finite.
+    pub(crate) fn factor(self) -> Option<f64> {
+        self.norm.is_finite().then_some(self.factor)
+    }
+}
+
 impl GradNorm for Cpu {
-    fn squared_sum(&self, tensors: &[View<'_, Buffer>]) -> Result<f64> {
+    type Norm = Norm;
+
+    fn grad_norm(&self, clip: &Clip, tensors: &[View<'_, Buffer>]) -> Result<Norm> {
         let mut chunks = Vec::new();
         for &tensor in tensors {
-            chunks.extend(check::floats("squared_sum", "tensor", tensor, tensor.len)?.chunks(CHUNK));
+            chunks.extend(check::floats("grad_norm", "tensor", tensor, tensor.len)?.chunks(CHUNK));
         }
         let mut sums = vec![0.0; chunks.len()];
         self.pool.each(sums.iter_mut().zip(chunks), |_, (sum, chunk)| {
             *sum = self.isa.run(Squares(chunk));
         })?;
-        Ok(sums.into_iter().sum())
+        let norm = clip.norm(sums.into_iter().sum());
+        Ok(Norm { norm, factor: clip.factor(norm) })
+    }
+
+    fn read_norm(&self, norm: &Norm) -> Result<f64> {
+        Ok(norm.norm)
     }
 }

@@ -34,6 +34,7 @@ use std::sync::Arc;
 
 use tunesmith_ops::{Backend, Result};
 
+pub use grad_norm::Norm;
 pub use memory::Buffer;
 pub use weight::Weight;
 

@@ -1,6 +1,6 @@
 //! One optimizer step: divide, clip by global norm, AdamW, clear.
 
-use tunesmith_ops::{AdamWStep, AdamWTensor, Backend, DType, Memory, Result, View, ViewMut};
+use tunesmith_ops::{AdamWStep, AdamWTensor, Backend, Clip, DType, Memory, Result, View, ViewMut};
 
 use crate::parameters::{Gradients, Group, Parameters};
 
@@ -80,14 +80,14 @@ impl<B: Backend> Optimizer<B> {
         update: &Update<'_>,
     ) -> Result<Updated> {
         check(update)?;
-        let squared = backend.squared_sum(&gradients.views())?;
-        let grad_norm = squared.sqrt() / update.denominator;
-        let applied = grad_norm.is_finite();
-        if applied {
-            let gradient_scale = clip_factor(grad_norm, update.max_grad_norm) / update.denominator;
-            self.apply(backend, parameters, gradients, update, gradient_scale)?;
-        }
+        let clip = Clip { denominator: update.denominator, max_grad_norm: update.max_grad_norm };
+        let norm = backend.grad_norm(&clip, &gradients.views())?;
+        self.apply(backend, parameters, gradients, update, &norm)?;
         gradients.clear(backend)?;
+        // The only wait of a step: the device has skipped the step by itself where the norm is not finite.
+        let grad_norm = backend.read_norm(&norm)?;
+        let applied = grad_norm.is_finite();
+        self.step += u64::from(applied);
         Ok(Updated { grad_norm, applied })
     }
 
@@ -97,15 +97,13 @@ impl<B: Backend> Optimizer<B> {
         parameters: &mut Parameters<B>,
         gradients: &Gradients<B>,
         update: &Update<'_>,
-        gradient_scale: f64,
+        norm: &B::Norm,
     ) -> Result<()> {
-        self.step += 1;
         let step = AdamWStep {
-            step: self.step,
+            step: self.step + 1,
             beta1: self.options.adam_beta1,
             beta2: self.options.adam_beta2,
             epsilon: self.options.adam_epsilon,
-            gradient_scale,
         };
         let decays = Group::ALL.map(|group| self.weight_decay(group));
         let moments = self.first_moments.iter_mut().zip(&mut self.second_moments);
@@ -118,7 +116,7 @@ impl<B: Backend> Optimizer<B> {
                 window(parameter, gradient, first, second, update.learning_rates[group], decays[group])
             })
             .collect();
-        backend.adamw(&step, &mut tensors)
+        backend.adamw(&step, norm, &mut tensors)
     }
 }
 
@@ -141,11 +139,6 @@ fn window<'a, T>(
     }
 }
 
-/// `min(1, max / (norm + 1e-6))`, as `torch.nn.utils.clip_grad_norm_`.
-fn clip_factor(norm: f64, max: Option<f64>) -> f64 {
-    max.map_or(1.0, |max| (max / (norm + 1e-6)).min(1.0))
-}
-
 fn check(update: &Update<'_>) -> Result<()> {
     if update.learning_rates.len() != Group::ALL.len() {
         return Err(tunesmith_ops::Error::argument(
@@ -158,17 +151,4 @@ fn check(update: &Update<'_>) -> Result<()> {
         return Err(tunesmith_ops::Error::argument("update", "a positive denominator", update.denominator));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::clip_factor;
-
-    // AdamW hardly sees a constant factor on the gradient, so a trajectory cannot hold this formula to its source.
-    #[test]
-    fn the_clip_factor_brings_a_large_norm_to_the_limit_and_leaves_a_small_one() {
-        assert!((clip_factor(4.0, Some(1.0)) - 1.0 / (4.0 + 1e-6)).abs() < 1e-15);
-        assert!((clip_factor(0.6, Some(1.0)) - 1.0).abs() < 1e-15);
-        assert!((clip_factor(4.0, None) - 1.0).abs() < 1e-15);
-    }
 }

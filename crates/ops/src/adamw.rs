@@ -1,7 +1,8 @@
 //! `adamw`: one optimizer step over many tensors.
 
 use crate::error::Result;
-use crate::memory::{Memory, View, ViewMut};
+use crate::grad_norm::GradNorm;
+use crate::memory::{View, ViewMut};
 
 /// Constants of one AdamW step, shared by all tensors.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,8 +15,6 @@ pub struct AdamWStep {
     pub beta2: f64,
     /// Added to the root of the second moment.
     pub epsilon: f64,
-    /// Multiplied with each gradient first: clip factor / denominator.
-    pub gradient_scale: f64,
 }
 
 /// One trained tensor with its state; four windows of one length, all binary32.
@@ -39,12 +38,13 @@ pub struct AdamWTensor<'a, T> {
 /// `lr / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε)`.
 ///
 /// Tolerance f32: 1e-6 relative. Edge sizes: 0, 1, 15, 16, 17, 4099; several tensors of unequal length.
-pub trait AdamW: Memory {
-    /// Steps every tensor.
+pub trait AdamW: GradNorm {
+    /// Steps every tensor, each gradient multiplied with the factor of `norm` first. Changes nothing when the norm is not
+    /// finite.
     ///
     /// # Errors
     /// `ArgumentInvalid` when a tensor's four windows differ in length.
-    fn adamw(&self, step: &AdamWStep, tensors: &mut [AdamWTensor<'_, Self::Buffer>]) -> Result<()>;
+    fn adamw(&self, step: &AdamWStep, norm: &Self::Norm, tensors: &mut [AdamWTensor<'_, Self::Buffer>]) -> Result<()>;
 }
 
 /// The same in binary64, written for reading.
@@ -68,12 +68,12 @@ pub mod reference {
         pub weight_decay: f64,
     }
 
-    /// Steps one tensor in place.
-    pub fn adamw(step: &AdamWStep, tensor: &mut Tensor) {
+    /// Steps one tensor in place, its gradient multiplied with `factor` first.
+    pub fn adamw(step: &AdamWStep, factor: f64, tensor: &mut Tensor) {
         let correction1 = 1.0 - step.beta1.powf(step.step as f64);
         let correction2 = 1.0 - step.beta2.powf(step.step as f64);
         for i in 0..tensor.parameter.len() {
-            let g = tensor.gradient[i] * step.gradient_scale;
+            let g = tensor.gradient[i] * factor;
             let m = step.beta1 * tensor.first_moment[i] + (1.0 - step.beta1) * g;
             let v = step.beta2 * tensor.second_moment[i] + (1.0 - step.beta2) * g * g;
             let decayed = tensor.parameter[i] * (1.0 - tensor.learning_rate * tensor.weight_decay);

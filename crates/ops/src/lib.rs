@@ -24,7 +24,7 @@ pub use dtype::DType;
 pub use elementwise::{Columns, Elementwise};
 pub use embedding::Embedding;
 pub use error::{Code, Error, Result};
-pub use grad_norm::GradNorm;
+pub use grad_norm::{Clip, GradNorm};
 pub use lora_matmul::{Lora, LoraMatmul};
 pub use matmul::{Matmul, MatmulShape, Matrix, Storage};
 pub use memory::{Host, Memory, MemoryStats, View, ViewMut};

@@ -8,7 +8,7 @@ use crate::memory::{Host, Memory, View, ViewMut};
 pub enum Matrix<'a, W, T> {
     /// Never receives a gradient; stored as the backend likes best.
     Frozen(&'a W),
-    /// Row-major binary32.
+    /// Row-major: binary32, or the hidden states in activations, where rows are gathered from them.
     Trained(View<'a, T>),
 }
 

@@ -20,7 +20,7 @@ pub struct NormShape {
 /// `rstd = 1 / √(mean of x² + eps)`. With `m` = tokens · heads and `d` = head size it is QK-norm.
 ///
 /// Forward saves `rstd`, f32 whatever the activations are; the scale is f32 too. Tolerance f32: forward 2e-6, backward 1e-5
-/// relative to the largest output. Edge sizes: d in 1, 15, 16, 17, 576, 4099; m in 0, 1, 257; one row of zeros; offset 0, 1.
+/// relative to the largest output; bf16: 4e-3. Edge sizes: d in 1, 15, 16, 17, 576, 4099; m in 0, 1, 257; one row of zeros; offset 0, 1.
 pub trait RmsNorm: Memory {
     /// Writes `y` and `rstd[m]`.
     ///

@@ -29,7 +29,8 @@ pub struct RopeShape {
 /// with element `i + rotary/2`; angle = `position · inv_freq[i]` in binary32; cosine and sine are multiplied by
 /// `attention_scaling`.
 ///
-/// In place. Tolerance f32: 2e-6 relative to the largest output at positions below 2^16.
+/// In place; angles and arithmetic are binary32. Tolerance f32: 2e-6 relative to the largest output at positions below
+/// 2^16; bf16: 4e-3.
 /// Edge sizes: t in 0, 1, 257; h in 2, 16, 64, 128; all, half and none of the head rotated.
 pub trait Rope: Memory {
     /// Rotates `x[t, heads, h]` in place; `positions` is i32 `[t]`, `inv_freq` f32 `[rotary/2]`.

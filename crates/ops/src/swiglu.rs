@@ -14,7 +14,7 @@ pub enum Activation {
 
 /// Gated linear units (Shazeer 2020, arXiv:2002.05202): `y = act(gate) · up`.
 ///
-/// Saves gate and up. Tolerance f32: forward 2e-6, backward 5e-6 relative to the largest output.
+/// Saves gate and up. Tolerance f32: forward 2e-6, backward 5e-6 relative to the largest output; bf16: 4e-3.
 /// Edge sizes: 0, 1, 15, 16, 17, 4099; gate at ±100; every activation.
 pub trait Swiglu: Memory {
     /// `y[i] = act(gate[i]) · up[i]`; writes.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tunesmith_engine::Sampling;
-use tunesmith_ops::{AdamWStep, AdamWTensor, Backend, DType, Error, Host, Result, View, ViewMut};
+use tunesmith_ops::{AdamWStep, AdamWTensor, Backend, Clip, DType, Error, Host, Result, View, ViewMut};
 
 use super::reference::number;
 use super::{Outcome, read_json};
@@ -72,10 +72,12 @@ fn trajectory<B: Backend>(backend: &B, file: &Value, run: &Value, tensor: &str, 
             beta1: number(hyper, "beta1")?,
             beta2: number(hyper, "beta2")?,
             epsilon: number(hyper, "eps")?,
-            gradient_scale: 1.0,
         };
+        let clip = Clip { denominator: 1.0, max_grad_norm: None };
+        let norm = backend.grad_norm(&clip, &[View::new(&gradient, 0, n)])?;
         backend.adamw(
             &constants,
+            &norm,
             &mut [AdamWTensor {
                 parameter: ViewMut::new(&mut parameter, 0, n),
                 gradient: View::new(&gradient, 0, n),
