@@ -23,7 +23,7 @@ pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
         let lora = Lora { r, a: a.view(), b: b.view(), scale: 1.0 };
         let flops = Work::Flops(2 * m * n * k);
         bench.time(&format!("lora_forward {name}"), flops, || {
-            backend.lora_forward(shape, x.view(), w, None, lora, xa.view_mut(), y.view_mut())
+            backend.lora_forward(shape, x.view(), None, w, None, lora, xa.view_mut(), y.view_mut())
         })?;
         bench.time(&format!("lora_backward {name}"), flops, || {
             let (dyb, da, db) = (dyb.view_mut(), da.view_mut(), db.view_mut());

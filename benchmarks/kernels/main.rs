@@ -4,6 +4,8 @@ mod adamw;
 mod attention;
 mod bench;
 mod cross_entropy;
+mod dora;
+mod dropout;
 mod elementwise;
 mod embedding;
 mod grad_norm;
@@ -24,6 +26,8 @@ type Entry = (&'static str, fn(&mut Bench<'_, Cpu>) -> tunesmith_ops::Result<()>
 
 const STEMS: &[Entry] = &[
     ("adamw", adamw::run),
+    ("dora", dora::run),
+    ("dropout", dropout::run),
     ("attention", attention::run),
     ("cross_entropy", cross_entropy::run),
     ("elementwise", elementwise::run),

@@ -45,12 +45,16 @@ fn case<B: LoraMatmul>(
     let matrix = Matrix::Frozen(&weight);
     let name = format!("{m}×{n}×{k} r {r}");
     let (mut xa, mut y) = (stage.output(m * r)?, stage.output(m * n)?);
-    for with_bias in [false, true] {
+    let other_x = inputs.normal(m * k);
+    let staged_other = stage.floats(&other_x)?;
+    // The last of them is the plain one: backward takes what it saves.
+    for (with_bias, dropped) in [(false, true), (true, false), (false, false)] {
         let view = with_bias.then(|| staged_bias.view());
-        b.lora_forward(shape, x.view(), matrix, view, lora, xa.view_mut(), y.view_mut())?;
-        let bias = with_bias.then(|| wide(&bias));
-        let (want_xa, want_y) = reference::forward(shape, &wide_x, &wide_w, bias.as_deref(), adapter);
-        let name = format!("lora_forward {name} bias {with_bias}");
+        let other = dropped.then(|| staged_other.view());
+        b.lora_forward(shape, x.view(), other, matrix, view, lora, xa.view_mut(), y.view_mut())?;
+        let (bias, other) = (with_bias.then(|| wide(&bias)), dropped.then(|| wide(&other_x)));
+        let (want_xa, want_y) = reference::forward(shape, &wide_x, other.as_deref(), &wide_w, bias.as_deref(), adapter);
+        let name = format!("lora_forward {name} bias {with_bias} dropped {dropped}");
         record.compare(format!("{name} xa"), &stage.read(&xa)?, &want_xa, tolerance(k));
         record.compare(format!("{name} y"), &stage.read(&y)?, &want_y, tolerance(k + r));
     }
@@ -92,6 +96,7 @@ fn refusal<B: LoraMatmul>(stage: &Stage<'_, B>, record: &mut Record) -> Result<(
     let outcome = b.lora_forward(
         MatmulShape { m: 2, n: 4, k: 3 },
         x.view(),
+        None,
         Matrix::Frozen(&weight),
         None,
         Lora { r: 2, a: lora.view(), b: lora.view(), scale: 1.0 },

@@ -158,8 +158,8 @@ fn lora<B: Backend>(stage: &Stage<'_, B>, inputs: &mut Inputs, record: &mut Reco
         let lora = Lora { r, a: a.view(), b: lb.view(), scale };
         let (mut xa, mut y) = (stage.output(m * r)?, stage.output(m * n)?);
         let matrix = Matrix::Frozen(&weight);
-        b.lora_forward(shape, staged_x.view(), matrix, None, lora, xa.view_mut(), y.view_mut())?;
-        let (_, want) = forward(shape, &wide(&x), &w, None, adapter);
+        b.lora_forward(shape, staged_x.view(), None, matrix, None, lora, xa.view_mut(), y.view_mut())?;
+        let (_, want) = forward(shape, &wide(&x), None, &w, None, adapter);
         record.compare(format!("lora_forward {m}×{n}×{k} nf4"), &stage.read(&y)?, &want, tolerance(k + r));
         let (mut dyb, mut da, mut db) =
             (stage.output(m * r)?, stage.floats(&vec![0.0; r * k])?, stage.floats(&vec![0.0; n * r])?);

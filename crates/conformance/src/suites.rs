@@ -6,8 +6,8 @@
 use tunesmith_ops::{Backend, Result};
 
 use crate::{
-    Record, Stage, adamw, attention, cross_entropy, elementwise, embedding, grad_norm, lora_matmul, matmul, nf4,
-    rms_norm, rope, swiglu,
+    Record, Stage, adamw, attention, cross_entropy, dora, dropout, elementwise, embedding, grad_norm, lora_matmul,
+    matmul, nf4, rms_norm, rope, swiglu,
 };
 
 /// Runs every suite.
@@ -35,6 +35,8 @@ pub fn run_on<B: Backend>(stage: Stage<'_, B>, seed: u64) -> Result<Record> {
     nf4::suite(&stage, seed, &mut record)?;
     cross_entropy::suite(&stage, seed, &mut record)?;
     adamw::suite(&stage, seed, &mut record)?;
+    dora::suite(&stage, seed, &mut record)?;
+    dropout::suite(&stage, seed, &mut record)?;
     grad_norm::suite(&stage, seed, &mut record)?;
     Ok(record)
 }

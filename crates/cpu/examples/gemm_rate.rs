@@ -48,7 +48,7 @@ fn row(cpu: &Cpu, shape: MatmulShape, weight: &Weight) -> Result<()> {
     let backward = best(shape, || cpu.matmul_backward_input(shape, all(cpu, &dy), w, all_mut(cpu, &mut dx), false))?;
     let lora_forward = best(shape, || {
         let (xa, y) = (all_mut(cpu, &mut xa), all_mut(cpu, &mut y));
-        cpu.lora_forward(shape, all(cpu, &x), w, None, lora, xa, y)
+        cpu.lora_forward(shape, all(cpu, &x), None, w, None, lora, xa, y)
     })?;
     let lora_backward = best(shape, || {
         let (dyb, da, db) = (all_mut(cpu, &mut dyb), all_mut(cpu, &mut da), all_mut(cpu, &mut db));

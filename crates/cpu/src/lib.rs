@@ -11,6 +11,8 @@ mod attention;
 mod attention_backward;
 mod check;
 mod cross_entropy;
+mod dora;
+mod dropout;
 mod elementwise;
 mod embedding;
 mod grad_norm;

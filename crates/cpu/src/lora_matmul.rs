@@ -18,15 +18,15 @@ const TOKENS: usize = 56;
 const FEATURES: usize = 64;
 
 /// An adapter whose windows were checked.
-struct Adapter<'a> {
-    r: usize,
-    a: &'a [f32],
-    b: &'a [f32],
-    scale: f32,
+pub(crate) struct Adapter<'a> {
+    pub(crate) r: usize,
+    pub(crate) a: &'a [f32],
+    pub(crate) b: &'a [f32],
+    pub(crate) scale: f32,
 }
 
 impl<'a> Adapter<'a> {
-    fn of(op: &str, n: usize, k: usize, lora: Lora<'a, Buffer>) -> Result<Self> {
+    pub(crate) fn of(op: &str, n: usize, k: usize, lora: Lora<'a, Buffer>) -> Result<Self> {
         Ok(Self {
             r: lora.r,
             a: check::floats(op, "A", lora.a, lora.r * k)?,
@@ -36,7 +36,7 @@ impl<'a> Adapter<'a> {
     }
 }
 
-fn scale_by(scale: f32, x: &mut [f32]) {
+pub(crate) fn scale_by(scale: f32, x: &mut [f32]) {
     for v in x {
         *v *= scale;
     }
@@ -126,6 +126,7 @@ impl LoraMatmul for Cpu {
         &self,
         shape: MatmulShape,
         x: View<'_, Buffer>,
+        dropped: Option<View<'_, Buffer>>,
         w: Matrix<'_, Weight, Buffer>,
         bias: Option<View<'_, Buffer>>,
         lora: Lora<'_, Buffer>,
@@ -134,6 +135,7 @@ impl LoraMatmul for Cpu {
     ) -> Result<()> {
         let (op, MatmulShape { m, n, k }) = ("lora_forward", shape);
         let x = check::floats(op, "x", x, m * k)?;
+        let dropped = dropped.map(|z| check::floats(op, "dropped", z, m * k)).transpose()?;
         let w = Operand::of(op, n, k, w)?;
         let bias = bias.map(|b| check::floats(op, "bias", b, n)).transpose()?;
         let Adapter { r, a, b, scale } = Adapter::of(op, n, k, lora)?;
@@ -148,7 +150,7 @@ impl LoraMatmul for Cpu {
             stride: r,
             width: r,
         });
-        self.to_rank((m, r, k), x, Right::new(&packed, r), 1.0, xa)?;
+        self.to_rank((m, r, k), dropped.unwrap_or(x), Right::new(&packed, r), 1.0, xa)?;
         let tail = Tail {
             left: xa,
             r,

@@ -5,9 +5,10 @@ use std::path::Path;
 use tunesmith_formats::{AdapterConfig, F32Tensor, LoraPair, read_adapter, write_adapter};
 use tunesmith_ops::{Backend, Code, Error, Result};
 
+use crate::adapted::LoraSlot;
 use crate::decoder::Decoder;
 use crate::families::names;
-use crate::linear::{Linear, LoraSlot};
+use crate::linear::Linear;
 use crate::lora::{LoraOptions, initial_a};
 use crate::parameters::{Group, ParameterSpec, Parameters};
 
@@ -46,13 +47,13 @@ pub fn attach_new<B: Backend>(
     let all: Vec<String> = linears.iter().map(|(name, _)| name.clone()).collect();
     let chosen = options.resolve(&all, names::HEAD)?;
     let chosen: Vec<String> = chosen.into_iter().map(str::to_owned).collect();
-    for (name, linear) in &mut linears {
+    for (place, (name, linear)) in linears.iter_mut().enumerate() {
         let Some(number) = chosen.iter().position(|module| module == name) else {
             continue;
         };
         let a = initial_a(seed, number as u32, options.r, linear.k);
         let b = vec![0.0; linear.n * options.r];
-        attach(backend, parameters, name, linear, (options.r, options.scale()), &a, &b)?;
+        attach(backend, parameters, name, linear, (options.r, options.scale(), 0.0, place as u32), &a, &b)?;
     }
     let endings = chosen.iter().filter_map(|module| module.rsplit('.').next().map(str::to_owned)).collect();
     Ok(Adapter {
@@ -74,7 +75,7 @@ pub fn attach_saved<B: Backend>(
     let (config, mut pairs) = read_adapter(dir)?;
     let (r, scale) = (config.r, config.scale());
     let mut attached = Vec::new();
-    for (name, linear) in modules(decoder) {
+    for (stream, (name, linear)) in modules(decoder).into_iter().enumerate() {
         let Some(place) = pairs.iter().position(|pair| pair.module == name) else {
             continue;
         };
@@ -92,7 +93,7 @@ pub fn attach_saved<B: Backend>(
                 ),
             ));
         }
-        attach(backend, parameters, &name, linear, (r, scale), &a, &b)?;
+        attach(backend, parameters, &name, linear, (r, scale, config.lora_dropout, stream as u32), &a, &b)?;
         attached.push(name);
     }
     if let Some(pair) = pairs.first() {
@@ -113,7 +114,7 @@ fn attach<B: Backend>(
     parameters: &mut Parameters<B>,
     module: &str,
     linear: &mut Linear<B>,
-    (r, scale): (usize, f32),
+    (r, scale, dropout, stream): (usize, f32, f64, u32),
     a: &[f32],
     b: &[f32],
 ) -> Result<()> {
@@ -121,8 +122,11 @@ fn attach<B: Backend>(
     linear.lora = Some(LoraSlot {
         a: parameters.add(backend, spec(LoraPair::a_name(module), [r, linear.k]), a)?,
         b: parameters.add(backend, spec(LoraPair::b_name(module), [linear.n, r]), b)?,
+        magnitude: None,
         r,
         scale,
+        dropout,
+        stream,
     });
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! A packed batch as the engine takes it, checked once.
 
-use tunesmith_ops::{Attention, Error, Host, IGNORE_INDEX, Result, Sequences};
+use tunesmith_ops::{Attention, Error, Host, IGNORE_INDEX, Memory, Result, Sequences, View};
 
 /// Token rows end to end, without padding. Borrowed from the caller.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +15,17 @@ pub struct Batch<'a> {
     pub sequence_starts: &'a [i32],
     /// Loss weight per label `[T]`; all 1 when absent.
     pub weights: Option<&'a [f32]>,
+    /// Row of the data set each sequence comes from `[n]`: keys dropout masks. Needed only where an adapter drops.
+    pub row_ids: Option<&'a [i32]>,
+}
+
+/// Keys the random numbers of one training step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StepKey {
+    /// The run's seed.
+    pub seed: u64,
+    /// The step, from 1. The batches of a step share it.
+    pub step: u64,
 }
 
 impl Batch<'_> {
@@ -52,7 +63,24 @@ impl Batch<'_> {
         if let Some(place) = self.positions.iter().position(|p| *p < 0) {
             return Err(wrong("positions", "no negative position", format!("{} at {place}", self.positions[place])));
         }
-        check_starts(self.sequence_starts, t)
+        check_starts(self.sequence_starts, t)?;
+        let sequences = self.sequence_starts.len() - 1;
+        match self.row_ids.map(<[i32]>::len).filter(|len| *len != sequences) {
+            Some(len) => Err(wrong("rowIds", format!("{sequences} values, one per sequence"), len)),
+            None => Ok(()),
+        }
+    }
+
+    /// The row of every token.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when the batch has no row ids.
+    pub fn token_rows(&self) -> Result<Vec<i32>> {
+        let Some(row_ids) = self.row_ids else {
+            return Err(wrong("rowIds", "one per sequence, for the dropout of the adapter", "none"));
+        };
+        let lengths = self.sequence_starts.windows(2).map(|pair| (pair[1] - pair[0]) as usize);
+        Ok(row_ids.iter().zip(lengths).flat_map(|(row, len)| std::iter::repeat_n(*row, len)).collect())
     }
 }
 
@@ -101,6 +129,46 @@ impl Layout {
     }
 }
 
+/// The tokens that a layer works on, and whose they are.
+pub struct Rows<'a, B: Memory> {
+    /// Number of tokens.
+    pub count: usize,
+    /// Where random numbers are drawn in this pass; none: nothing is dropped.
+    pub places: Option<Places<'a, B>>,
+}
+
+impl<B: Memory> Clone for Rows<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<B: Memory> Copy for Rows<'_, B> {}
+
+/// What the random numbers of tokens are keyed by: never their place in the batch.
+pub struct Places<'a, B: Memory> {
+    /// Seed and step.
+    pub key: StepKey,
+    /// Row of the data set of each token `[T]`.
+    pub row_ids: View<'a, B::Buffer>,
+    /// Position of each token in its row `[T]`.
+    pub positions: View<'a, B::Buffer>,
+}
+
+impl<B: Memory> Clone for Places<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<B: Memory> Copy for Places<'_, B> {}
+
+/// Random numbers of a training pass.
+pub struct Draws<B: Memory> {
+    /// Seed and step.
+    pub key: StepKey,
+    /// Row of the data set of each token `[T]`.
+    pub row_ids: B::Buffer,
+}
+
 /// The integers of a pass on the device.
 pub struct Pass<B: Attention> {
     /// Token ids `[T]`.
@@ -111,6 +179,8 @@ pub struct Pass<B: Attention> {
     pub layout: Layout,
     /// The same as the backend's attention takes it.
     pub attention: B::Plan,
+    /// Set in training where an adapter drops.
+    pub draws: Option<Draws<B>>,
 }
 
 impl<B: Attention> Pass<B> {
@@ -124,11 +194,23 @@ impl<B: Attention> Pass<B> {
             positions: backend.upload(Host::I32(positions))?,
             attention: backend.plan_attention(layout.sequences())?,
             layout,
+            draws: None,
         })
     }
 
     /// Tokens in the pass.
     pub fn tokens(&self) -> usize {
         self.layout.tokens()
+    }
+
+    /// All tokens of the pass, as layers take them.
+    pub fn rows(&self) -> Rows<'_, B> {
+        let count = self.tokens();
+        let places = self.draws.as_ref().map(|draws| Places {
+            key: draws.key,
+            row_ids: View::new(&draws.row_ids, 0, count),
+            positions: View::new(&self.positions, 0, count),
+        });
+        Rows { count, places }
     }
 }

@@ -10,6 +10,7 @@
 
 use tunesmith_ops::{Activation, AttentionShape, Backend, DType, Memory, Result, RopeShape, Rotation, View, ViewMut};
 
+use crate::adapted::{AdapterScratch, Kept};
 use crate::batch::Pass;
 use crate::kv_cache::KvCache;
 use crate::linear::{Backward, Linear};
@@ -76,7 +77,7 @@ pub struct Saved<B: Memory> {
     mlp_rstd: Slab<B>,
     q_rstd: Slab<B>,
     k_rstd: Slab<B>,
-    xa: [Slab<B>; 7],
+    kept: [Kept<B>; 7],
 }
 
 impl<B: Memory> Saved<B> {
@@ -99,7 +100,7 @@ impl<B: Memory> Saved<B> {
             mlp_rstd: statistics(),
             q_rstd: statistics(),
             k_rstd: statistics(),
-            xa: std::array::from_fn(|_| slab()),
+            kept: std::array::from_fn(|_| Kept::new(backend)),
         }
     }
 }
@@ -115,6 +116,7 @@ pub struct Scratch<B: Memory> {
     d_k: Slab<B>,
     d_v: Slab<B>,
     d_raw: Slab<B>,
+    adapter: AdapterScratch<B>,
 }
 
 impl<B: Memory> Scratch<B> {
@@ -131,6 +133,7 @@ impl<B: Memory> Scratch<B> {
             d_k: slab(),
             d_v: slab(),
             d_raw: slab(),
+            adapter: AdapterScratch::new(backend),
         }
     }
 }
@@ -175,14 +178,15 @@ impl<B: Backend> Layer<B> {
         o.forward(
             backend,
             parameters,
-            t,
+            pass.rows(),
             saved.attended.view(t * o.k)?,
-            &mut saved.xa[Projection::O as usize],
+            &mut saved.kept[Projection::O as usize],
+            &mut scratch.adapter,
             saved.middle.view_mut(t * d)?,
         )?;
         backend.add(x, saved.middle.view_mut(t * d)?)?;
 
-        self.feed_forward(backend, parameters, t, saved, scratch, y.reborrow())?;
+        self.feed_forward(backend, parameters, pass, saved, scratch, y.reborrow())?;
         backend.add(saved.middle.view(t * d)?, y)
     }
 
@@ -207,21 +211,23 @@ impl<B: Backend> Layer<B> {
             scratch.normed.write(backend, normed_len)?,
         )?;
         let normed = scratch.normed.view(normed_len)?;
-        let Saved { q, k, v, raw_q, raw_k, q_rstd, k_rstd, xa, .. } = saved;
+        let Saved { q, k, v, raw_q, raw_k, q_rstd, k_rstd, kept, .. } = saved;
         let shape = &self.attention;
-        let project = |which: Projection, xa: &mut Slab<B>, out: &mut Slab<B>| {
-            let linear = self.projection(which);
-            linear.forward(backend, parameters, t, normed, xa, out.write(backend, t * linear.n)?)
+        let adapter = &mut scratch.adapter;
+        let mut project = |which: Projection, out: &mut Slab<B>| {
+            let (linear, kept) = (self.projection(which), &mut kept[which as usize]);
+            let out = out.write(backend, t * linear.n)?;
+            linear.forward(backend, parameters, pass.rows(), normed, kept, adapter, out)
         };
-        project(Projection::V, &mut xa[2], v)?;
+        project(Projection::V, v)?;
         match &self.qk_norm {
             None => {
-                project(Projection::Q, &mut xa[0], q)?;
-                project(Projection::K, &mut xa[1], k)?;
+                project(Projection::Q, q)?;
+                project(Projection::K, k)?;
             }
             Some(norms) => {
-                project(Projection::Q, &mut xa[0], raw_q)?;
-                project(Projection::K, &mut xa[1], raw_k)?;
+                project(Projection::Q, raw_q)?;
+                project(Projection::K, raw_k)?;
                 for (norm, heads, raw, out, rstd) in [
                     (&norms.q, shape.heads, raw_q, &mut *q, q_rstd),
                     (&norms.k, shape.kv_heads, raw_k, &mut *k, k_rstd),
@@ -263,12 +269,12 @@ impl<B: Backend> Layer<B> {
         &self,
         backend: &B,
         parameters: &Parameters<B>,
-        t: usize,
+        pass: &Pass<B>,
         saved: &mut Saved<B>,
         scratch: &mut Scratch<B>,
         y: ViewMut<'_, B::Buffer>,
     ) -> Result<()> {
-        let d = self.mlp_norm.d;
+        let (t, d) = (pass.tokens(), self.mlp_norm.d);
         self.mlp_norm.forward(
             backend,
             parameters,
@@ -278,15 +284,16 @@ impl<B: Backend> Layer<B> {
             scratch.normed.write(backend, t * d)?,
         )?;
         let normed = scratch.normed.view(t * d)?;
-        let Saved { gate, up, xa, .. } = saved;
+        let Saved { gate, up, kept, .. } = saved;
         let f = self.projection(Projection::Gate).n;
         for (which, out) in [(Projection::Gate, &mut *gate), (Projection::Up, &mut *up)] {
             self.projection(which).forward(
                 backend,
                 parameters,
-                t,
+                pass.rows(),
                 normed,
-                &mut xa[which as usize],
+                &mut kept[which as usize],
+                &mut scratch.adapter,
                 out.write(backend, t * f)?,
             )?;
         }
@@ -295,9 +302,10 @@ impl<B: Backend> Layer<B> {
         self.projection(Projection::Down).forward(
             backend,
             parameters,
-            t,
+            pass.rows(),
             scratch.activated.view(t * f)?,
-            &mut xa[Projection::Down as usize],
+            &mut kept[Projection::Down as usize],
+            &mut scratch.adapter,
             y,
         )
     }
@@ -319,31 +327,33 @@ impl<B: Backend> Layer<B> {
         mut dy: ViewMut<'_, B::Buffer>,
         need_input: bool,
     ) -> Result<()> {
-        self.feed_forward_backward(backend, grads, pass.tokens(), saved, scratch, dy.reborrow())?;
+        self.feed_forward_backward(backend, grads, pass, saved, scratch, dy.reborrow())?;
         self.attention_backward(backend, grads, rotary, pass, saved, scratch, dy.as_view())?;
-        self.projections_backward(backend, grads, pass.tokens(), x, saved, scratch, dy, need_input)
+        self.projections_backward(backend, grads, pass, x, saved, scratch, dy, need_input)
     }
 
     fn feed_forward_backward(
         &self,
         backend: &B,
         grads: &mut Backward<'_, B>,
-        t: usize,
+        pass: &Pass<B>,
         saved: &mut Saved<B>,
         scratch: &mut Scratch<B>,
         dy: ViewMut<'_, B::Buffer>,
     ) -> Result<()> {
+        let t = pass.tokens();
         let (d, f) = (self.mlp_norm.d, self.projection(Projection::Gate).n);
-        let Saved { gate, up, xa, middle, mlp_rstd, .. } = saved;
+        let Saved { gate, up, kept, middle, mlp_rstd, .. } = saved;
         let activated = scratch.activated.write(backend, t * f)?;
         backend.swiglu_forward(Activation::Silu, gate.view(t * f)?, up.view(t * f)?, activated)?;
         self.projection(Projection::Down).backward(
             backend,
             grads,
-            t,
+            pass.rows(),
             dy.as_view(),
             scratch.activated.view(t * f)?,
-            &xa[Projection::Down as usize],
+            &kept[Projection::Down as usize],
+            &mut scratch.adapter,
             Some(scratch.d_activated.write(backend, t * f)?),
             false,
         )?;
@@ -360,10 +370,11 @@ impl<B: Backend> Layer<B> {
             self.projection(which).backward(
                 backend,
                 grads,
-                t,
+                pass.rows(),
                 gradient.view(t * f)?,
                 scratch.normed.view(t * d)?,
-                &xa[which as usize],
+                &kept[which as usize],
+                &mut scratch.adapter,
                 Some(scratch.d_normed.write(backend, t * d)?),
                 accumulate,
             )?;
@@ -389,10 +400,11 @@ impl<B: Backend> Layer<B> {
         self.projection(Projection::O).backward(
             backend,
             grads,
-            t,
+            pass.rows(),
             dy,
             saved.attended.view(hq)?,
-            &saved.xa[Projection::O as usize],
+            &saved.kept[Projection::O as usize],
+            &mut scratch.adapter,
             Some(scratch.d_attended.write(backend, hq)?),
             false,
         )?;
@@ -432,14 +444,14 @@ impl<B: Backend> Layer<B> {
         &self,
         backend: &B,
         grads: &mut Backward<'_, B>,
-        t: usize,
+        pass: &Pass<B>,
         x: View<'_, B::Buffer>,
         saved: &mut Saved<B>,
         scratch: &mut Scratch<B>,
         dy: ViewMut<'_, B::Buffer>,
         need_input: bool,
     ) -> Result<()> {
-        let d = self.input_norm.d;
+        let (t, d) = (pass.tokens(), self.input_norm.d);
         let normed = scratch.normed.write(backend, t * d)?;
         self.input_norm.forward(backend, grads.parameters, t, x, &mut saved.input_rstd, normed)?;
         for (which, gradient, accumulate) in [
@@ -452,10 +464,11 @@ impl<B: Backend> Layer<B> {
             linear.backward(
                 backend,
                 grads,
-                t,
+                pass.rows(),
                 gradient.view(t * linear.n)?,
                 scratch.normed.view(t * d)?,
-                &saved.xa[which as usize],
+                &saved.kept[which as usize],
+                &mut scratch.adapter,
                 dx,
                 accumulate,
             )?;

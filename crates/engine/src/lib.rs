@@ -2,6 +2,7 @@
 //!
 //! Backward is written by hand per layer: no graph, no node for a frozen tensor, and what forward keeps is a policy.
 
+pub mod adapted;
 pub mod adapter;
 pub mod batch;
 pub mod checkpoint;
@@ -25,7 +26,7 @@ pub mod session;
 pub mod weights;
 pub mod workspace;
 
-pub use batch::Batch;
+pub use batch::{Batch, StepKey};
 pub use generate::{Finish, Request, TokenEvent};
 pub use lora::{LoraOptions, Targets};
 pub use loss::SequenceSums;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use tunesmith_ops::{Backend, Lora, Matmul, MatmulShape, Matrix, Memory, Result, View, ViewMut};
+use tunesmith_ops::{Backend, Matmul, MatmulShape, Matrix, Memory, Result, View, ViewMut};
 
+use crate::adapted::{Adapted, AdapterScratch, Kept, LoraSlot};
+use crate::batch::Rows;
 use crate::parameters::{Gradients, ParameterId, Parameters};
-use crate::workspace::Slab;
 
 /// A weight matrix `[n, k]` of the model.
 pub enum Weight<B: Matmul> {
@@ -60,20 +61,7 @@ impl<B: Memory> Vector<B> {
     }
 }
 
-/// A LoRA adapter on a layer.
-#[derive(Debug, Clone, Copy)]
-pub struct LoraSlot {
-    /// `A[r, k]`.
-    pub a: ParameterId,
-    /// `B[n, r]`.
-    pub b: ParameterId,
-    /// Rank.
-    pub r: usize,
-    /// Scale `s`.
-    pub scale: f32,
-}
-
-/// `y = x wᵀ + bias (+ s · x Aᵀ Bᵀ)`.
+/// `y = x wᵀ + bias`, and what an adapter adds to it.
 pub struct Linear<B: Backend> {
     /// Out features.
     pub n: usize,
@@ -93,8 +81,6 @@ pub struct Backward<'a, B: Memory> {
     pub parameters: &'a Parameters<B>,
     /// Their gradients.
     pub gradients: &'a mut Gradients<B>,
-    /// Scratch for `dy B`.
-    pub dyb: &'a mut Slab<B>,
 }
 
 impl<B: Backend> Linear<B> {
@@ -107,11 +93,7 @@ impl<B: Backend> Linear<B> {
         MatmulShape { m, n: self.n, k: self.k }
     }
 
-    fn adapter<'a>(slot: &LoraSlot, parameters: &'a Parameters<B>) -> Lora<'a, B::Buffer> {
-        Lora { r: slot.r, a: parameters.value(slot.a), b: parameters.value(slot.b), scale: slot.scale }
-    }
-
-    /// Writes `y[m, n]`; keeps `x Aᵀ` in `xa` where the layer is adapted.
+    /// Writes `y[m, n]` for the `m` tokens of `rows`; keeps what an adapter needs for backward.
     ///
     /// # Errors
     /// Whatever the backend fails with.
@@ -119,28 +101,20 @@ impl<B: Backend> Linear<B> {
         &self,
         backend: &B,
         parameters: &Parameters<B>,
-        m: usize,
+        rows: Rows<'_, B>,
         x: View<'_, B::Buffer>,
-        xa: &mut Slab<B>,
+        kept: &mut Kept<B>,
+        scratch: &mut AdapterScratch<B>,
         y: ViewMut<'_, B::Buffer>,
     ) -> Result<()> {
-        let weight = self.weight.matrix(parameters);
-        let bias = self.bias.as_ref().map(|bias| bias.view(parameters));
-        match &self.lora {
-            None => backend.matmul_forward(self.shape(m), x, weight, bias, y),
-            Some(slot) => backend.lora_forward(
-                self.shape(m),
-                x,
-                weight,
-                bias,
-                Self::adapter(slot, parameters),
-                xa.write(backend, m * slot.r)?,
-                y,
-            ),
+        if let Some(slot) = &self.lora {
+            return Adapted { linear: self, slot, backend, rows }.forward(parameters, x, kept, scratch, y);
         }
+        let bias = self.bias.as_ref().map(|bias| bias.view(parameters));
+        backend.matmul_forward(self.shape(rows.count), x, self.weight.matrix(parameters), bias, y)
     }
 
-    /// Adds the gradients of whatever is trained here, and gives `dx` where it is asked for.
+    /// Adds the gradients of whatever is trained here, and gives `dx` where it is asked for. `x` is forward's input.
     ///
     /// # Errors
     /// Whatever the backend fails with.
@@ -148,39 +122,30 @@ impl<B: Backend> Linear<B> {
         &self,
         backend: &B,
         pass: &mut Backward<'_, B>,
-        m: usize,
+        rows: Rows<'_, B>,
         dy: View<'_, B::Buffer>,
         x: View<'_, B::Buffer>,
-        xa: &Slab<B>,
+        kept: &Kept<B>,
+        scratch: &mut AdapterScratch<B>,
         dx: Option<ViewMut<'_, B::Buffer>>,
         accumulate: bool,
     ) -> Result<()> {
-        let shape = self.shape(m);
+        let shape = self.shape(rows.count);
         if let Some(db) = self.bias.as_ref().and_then(|bias| bias.gradient(pass.gradients)) {
-            backend.sum_rows(m, self.n, dy, db)?;
+            backend.sum_rows(shape.m, self.n, dy, db)?;
         }
         if let Weight::Trained(id) = &self.weight {
             backend.matmul_backward_weight(shape, dy, x, pass.gradients.of(*id))?;
         }
-        let weight = self.weight.matrix(pass.parameters);
         if let Some(slot) = &self.lora {
-            let (da, db) = pass.gradients.pair(slot.a, slot.b);
-            return backend.lora_backward(
-                shape,
-                dy,
-                x,
-                xa.view(m * slot.r)?,
-                weight,
-                Self::adapter(slot, pass.parameters),
-                pass.dyb.write(backend, m * slot.r)?,
-                da,
-                db,
-                dx,
-                accumulate,
-            );
+            let adapted = Adapted { linear: self, slot, backend, rows };
+            return adapted.backward(pass, dy, x, kept, scratch, dx, accumulate);
         }
         match dx {
-            Some(dx) => backend.matmul_backward_input(shape, dy, weight, dx, accumulate),
+            Some(dx) => {
+                let weight = self.weight.matrix(pass.parameters);
+                backend.matmul_backward_input(shape, dy, weight, dx, accumulate)
+            }
             None => Ok(()),
         }
     }

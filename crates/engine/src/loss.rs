@@ -5,7 +5,8 @@
 
 use tunesmith_ops::{Backend, DType, Host, IGNORE_INDEX, LogitTransform, Matrix, Memory, Result, View, ViewMut};
 
-use crate::batch::Batch;
+use crate::adapted::{AdapterScratch, Kept};
+use crate::batch::{Batch, Places, Rows, StepKey};
 use crate::linear::{Backward, Linear};
 use crate::norm::Norm;
 use crate::parameters::Parameters;
@@ -37,6 +38,15 @@ pub struct Supervised {
     weights: Vec<f32>,
     sequences: Vec<usize>,
     sequence_count: usize,
+    draws: Option<HeadDraws>,
+}
+
+/// What the random numbers of the supervised rows are keyed by.
+#[derive(Debug)]
+struct HeadDraws {
+    key: StepKey,
+    row_ids: Vec<i32>,
+    positions: Vec<i32>,
 }
 
 impl Supervised {
@@ -55,6 +65,14 @@ impl Supervised {
             }
         }
         picked
+    }
+
+    /// The same rows, for a pass that drops. `token_rows` is the row of the data set of each token of the batch.
+    #[must_use]
+    pub fn with_draws(mut self, key: StepKey, token_rows: &[i32], positions: &[i32]) -> Self {
+        let of = |source: &[i32]| self.rows.iter().map(|row| source[*row as usize]).collect();
+        self.draws = Some(HeadDraws { key, row_ids: of(token_rows), positions: of(positions) });
+        self
     }
 
     fn sums(&self, per_row: &RowValues) -> Vec<SequenceSums> {
@@ -94,7 +112,8 @@ pub struct HeadScratch<B: Memory> {
     normed: Slab<B>,
     rstd: Slab<B>,
     logits: Slab<B>,
-    xa: Slab<B>,
+    kept: Kept<B>,
+    adapter: AdapterScratch<B>,
     d_normed: Slab<B>,
     d_gathered: Slab<B>,
     nll: Slab<B>,
@@ -112,7 +131,8 @@ impl<B: Memory> HeadScratch<B> {
             normed: slab(),
             rstd: f32_slab(),
             logits: slab(),
-            xa: slab(),
+            kept: Kept::new(backend),
+            adapter: AdapterScratch::new(backend),
             d_normed: slab(),
             d_gathered: slab(),
             nll: f32_slab(),
@@ -155,6 +175,10 @@ impl<B: Backend> Head<B> {
         let labels = backend.upload(Host::I32(&supervised.labels))?;
         let weights = backend.upload(Host::F32(&supervised.weights))?;
         let rows = View::new(&rows, 0, m);
+        let draws = supervised.draws.as_ref().map(|draws| {
+            Ok((draws.key, backend.upload(Host::I32(&draws.row_ids))?, backend.upload(Host::I32(&draws.positions))?))
+        });
+        let draws = draws.transpose()?;
         self.gather_and_norm(backend, parameters, hidden, rows, m, scratch)?;
         for slab in [&mut scratch.nll, &mut scratch.entropy, &mut scratch.correct] {
             slab.reserve(backend, m)?;
@@ -167,9 +191,16 @@ impl<B: Backend> Head<B> {
         let chunk = (CHUNK_BYTES / (4 * v) / 64 * 64).clamp(64, 4096);
         for first in (0..m).step_by(chunk) {
             let count = chunk.min(m - first);
+            let places = draws.as_ref().map(|(key, row_ids, positions)| Places {
+                key: *key,
+                row_ids: View::new(row_ids, first, count),
+                positions: View::new(positions, first, count),
+            });
+            let tokens = Rows { count, places };
             let x = scratch.normed.view(m * d)?.part(first * d, count * d)?;
             let logits = scratch.logits.write(backend, count * v)?;
-            self.linear.forward(backend, parameters, count, x, &mut scratch.xa, logits)?;
+            let (kept, adapter) = (&mut scratch.kept, &mut scratch.adapter);
+            self.linear.forward(backend, parameters, tokens, x, kept, adapter, logits)?;
             backend.cross_entropy(
                 count,
                 v,
@@ -185,10 +216,11 @@ impl<B: Backend> Head<B> {
                 self.linear.backward(
                     backend,
                     gradient.pass,
-                    count,
+                    tokens,
                     scratch.logits.view(count * v)?,
                     x,
-                    &scratch.xa,
+                    &scratch.kept,
+                    &mut scratch.adapter,
                     Some(scratch.d_normed.view_mut(m * d)?.part(first * d, count * d)?),
                     false,
                 )?;
@@ -218,7 +250,8 @@ impl<B: Backend> Head<B> {
         self.gather_and_norm(backend, parameters, hidden, rows, m, scratch)?;
         let logits = scratch.logits.write(backend, m * v)?;
         let x = scratch.normed.view(m * d)?;
-        self.linear.forward(backend, parameters, m, x, &mut scratch.xa, logits)?;
+        let (tokens, kept, adapter) = (Rows { count: m, places: None }, &mut scratch.kept, &mut scratch.adapter);
+        self.linear.forward(backend, parameters, tokens, x, kept, adapter, logits)?;
         let mut host = vec![0.0; m * v];
         backend.read(scratch.logits.view(m * v)?, &mut host)?;
         if self.transform != LogitTransform::default() {

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tunesmith_formats::{ModelConfig as HfConfig, TensorSource, write_atomic};
-use tunesmith_ops::{Backend, Code, DType, Error, MemoryStats, Result};
+use tunesmith_ops::{Backend, Code, Error, Host, MemoryStats, Result};
 
 use crate::adapter::{self, Adapter};
-use crate::batch::{Batch, Layout, Pass};
+use crate::batch::{Batch, Draws, Layout, Pass, StepKey};
 use crate::checkpoint;
 use crate::config::ModelConfig;
 use crate::decoder::{Activations, Decoder};
@@ -20,7 +20,6 @@ use crate::optimizer::{Optimizer, OptimizerOptions, Update, Updated};
 use crate::parameters::{Gradients, Group, ParameterSpec, Parameters};
 use crate::recompute::Keep;
 use crate::weights::Loader;
-use crate::workspace::Slab;
 
 /// Which tensors are adapted.
 #[derive(Debug, Clone)]
@@ -59,7 +58,6 @@ pub struct Session<B: Backend> {
     training: Option<Training<B>>,
     adapter: Option<Adapter>,
     activations: Activations<B>,
-    dyb: Slab<B>,
     keep: Keep,
     hf_config: HfConfig,
     total_parameters: usize,
@@ -101,7 +99,6 @@ impl<B: Backend> Session<B> {
             }
             AdapterSource::Saved(dir) => Some(adapter::attach_saved(&*backend, model, values, dir)?),
         };
-        refuse_dropout(adapter.as_ref().filter(|_| options.optimizer.is_some()))?;
         let training = match options.optimizer {
             None => None,
             Some(constants) => Some(Training {
@@ -116,7 +113,6 @@ impl<B: Backend> Session<B> {
         };
         Ok(Self {
             activations: Activations::new(&*backend, decoder.config.layers, keep),
-            dyb: Slab::of(DType::F32),
             backend,
             decoder,
             parameters,
@@ -179,15 +175,19 @@ impl<B: Backend> Session<B> {
         self.backend.memory_stats()
     }
 
-    /// Forward and backward of one packed batch; gradients are added as sums.
+    /// Forward and backward of one packed batch; gradients are added as sums. `key` keys the dropout of an adapter.
     ///
     /// # Errors
     /// `ArgumentInvalid` for a batch that breaks its contract or a session that does not train.
-    pub fn accumulate(&mut self, batch: &Batch<'_>) -> Result<Vec<SequenceSums>> {
-        let (pass, supervised) = self.prepare(batch)?;
+    pub fn accumulate(&mut self, batch: &Batch<'_>, key: StepKey) -> Result<Vec<SequenceSums>> {
+        let (mut pass, mut supervised) = self.prepare(batch)?;
         let training = self.training.as_mut().ok_or_else(not_training)?;
-        let mut grads =
-            Backward { parameters: &self.parameters, gradients: &mut training.gradients, dyb: &mut self.dyb };
+        if self.adapter.as_ref().is_some_and(|adapter| adapter.config.lora_dropout > 0.0) {
+            let rows = batch.token_rows()?;
+            pass.draws = Some(Draws { key, row_ids: self.backend.upload(Host::I32(&rows))? });
+            supervised = supervised.with_draws(key, &rows, batch.positions);
+        }
+        let mut grads = Backward { parameters: &self.parameters, gradients: &mut training.gradients };
         self.decoder.accumulate(&*self.backend, &mut grads, &pass, &supervised, self.keep, &mut self.activations)
     }
 
@@ -305,18 +305,6 @@ impl<B: Backend> Session<B> {
         let json = serde_json::to_vec_pretty(self.hf_config.as_map())
             .map_err(|error| Error::new(Code::Internal, "config.json", error.to_string()))?;
         write_atomic(&dir.join("config.json"), &json)
-    }
-}
-
-/// A saved adapter that was trained with dropout can be used, but not trained on as if it had none.
-fn refuse_dropout(trained: Option<&Adapter>) -> Result<()> {
-    match trained.map(|adapter| adapter.config.lora_dropout) {
-        Some(dropout) if dropout > 0.0 => Err(Error::new(
-            Code::ModelUnsupported,
-            "adapter_config.json",
-            format!("expected lora_dropout 0 to go on training, got {dropout}; set it to 0"),
-        )),
-        _ => Ok(()),
     }
 }
 

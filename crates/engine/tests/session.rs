@@ -11,11 +11,12 @@ use std::sync::Arc;
 
 use common::{OPTIMIZER, Rows, VOCAB, config, lora, options, session, write_model};
 use tunesmith_cpu::Cpu;
-use tunesmith_engine::{AdapterSource, Batch, Request, Sampling, Session, SessionOptions, Targets, Update};
+use tunesmith_engine::{AdapterSource, Batch, Request, Sampling, Session, SessionOptions, StepKey, Targets, Update};
 use tunesmith_formats::{F32Tensor, ModelConfig, SafetensorsFile, TensorSource, write_safetensors};
 use tunesmith_ops::Code;
 
 const RATES: [f64; 2] = [1e-2, 1e-2];
+const KEY: StepKey = StepKey { seed: 3, step: 1 };
 
 fn update(session: &mut Session<Cpu>, denominator: f64) -> f64 {
     let step = Update { learning_rates: &RATES, max_grad_norm: Some(1.0), denominator };
@@ -42,13 +43,13 @@ fn accumulating_row_by_row_gives_the_packed_gradient() {
     let rows = Rows::new(&[12, 5, 30], 2);
     for adapter in [lora(Targets::AllLinear), AdapterSource::None] {
         let mut model = session(1, &options(adapter)).unwrap();
-        let sums = model.accumulate(&rows.batch()).unwrap();
+        let sums = model.accumulate(&rows.batch(), KEY).unwrap();
         let evaluated = model.evaluate(&rows.batch()).unwrap();
         assert_eq!(sums, evaluated, "a gradient changes no loss");
         let together = model.gradients().unwrap();
         model.clear_gradients().unwrap();
         for row in 0..3 {
-            model.accumulate(&rows.row(row).batch()).unwrap();
+            model.accumulate(&rows.row(row).batch(), KEY).unwrap();
         }
         for ((name, a), (_, b)) in together.iter().zip(model.gradients().unwrap()) {
             let largest = a.iter().fold(0.0f32, |most, value| most.max(value.abs()));
@@ -65,10 +66,10 @@ fn recomputation_and_threads_change_no_bit() {
         let options = SessionOptions { gradient_checkpointing, ..options(AdapterSource::None) };
         let mut model = session(threads, &options).unwrap();
         for _ in 0..3 {
-            model.accumulate(&rows.batch()).unwrap();
+            model.accumulate(&rows.batch(), KEY).unwrap();
             update(&mut model, 40.0);
         }
-        model.accumulate(&rows.batch()).unwrap();
+        model.accumulate(&rows.batch(), KEY).unwrap();
         let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
         model.gradients().unwrap().into_iter().map(|(name, values)| (name, bits(values))).collect::<Vec<_>>()
     };
@@ -111,7 +112,7 @@ fn full_fine_tuning_gradient_agrees_with_finite_differences() {
     let mut model = session(1, &options(AdapterSource::None)).unwrap();
     let loss =
         |model: &mut Session<Cpu>| model.evaluate(&rows.batch()).unwrap().iter().map(|sum| sum.loss).sum::<f64>();
-    model.accumulate(&rows.batch()).unwrap();
+    model.accumulate(&rows.batch(), KEY).unwrap();
     let gradients = model.gradients().unwrap();
     // A step along the gradient with plain numbers: two losses a distance apart give its squared norm.
     let squared: f64 = gradients.iter().flat_map(|(_, g)| g).map(|g| f64::from(*g).powi(2)).sum();
@@ -133,7 +134,7 @@ fn a_checkpoint_continues_to_the_bit() {
     let rows = Rows::new(&[20, 11], 6);
     let dir = tempfile::tempdir().unwrap();
     let step = |model: &mut Session<Cpu>| {
-        model.accumulate(&rows.batch()).unwrap();
+        model.accumulate(&rows.batch(), KEY).unwrap();
         update(model, 20.0)
     };
     let mut straight = session(2, &options(lora(Targets::AllLinear))).unwrap();
@@ -172,11 +173,11 @@ fn a_gradient_that_is_not_finite_changes_nothing() {
     let mut model = session(1, &options(lora(Targets::AllLinear))).unwrap();
     let before = model.evaluate(&rows.batch()).unwrap();
     let weights = vec![f32::INFINITY; rows.ids.len()];
-    model.accumulate(&Batch { weights: Some(&weights), ..rows.batch() }).unwrap();
+    model.accumulate(&Batch { weights: Some(&weights), ..rows.batch() }, KEY).unwrap();
     let step = Update { learning_rates: &RATES, max_grad_norm: None, denominator: 1.0 };
     assert!(!model.update(&step).unwrap().applied);
     assert_eq!(model.evaluate(&rows.batch()).unwrap(), before);
-    model.accumulate(&rows.batch()).unwrap();
+    model.accumulate(&rows.batch(), KEY).unwrap();
     assert!(update(&mut model, 10.0) > 0.0, "the bad gradient was cleared");
 }
 
@@ -224,8 +225,14 @@ fn cached_generation_equals_the_full_forward_pass() {
     for token in tokens {
         let positions: Vec<i32> = (0..ids.len() as i32).collect();
         let starts = [0, ids.len() as i32];
-        let batch =
-            Batch { input_ids: &ids, labels: &ids, positions: &positions, sequence_starts: &starts, weights: None };
+        let batch = Batch {
+            input_ids: &ids,
+            labels: &ids,
+            positions: &positions,
+            sequence_starts: &starts,
+            weights: None,
+            row_ids: None,
+        };
         let logits = model.logits(&batch).unwrap();
         let last = &logits[(ids.len() - 1) * VOCAB..];
         let best = (0..VOCAB).max_by(|a, b| last[*a].total_cmp(&last[*b])).unwrap();
@@ -259,9 +266,10 @@ fn broken_batches_name_the_field() {
         ("sequenceStarts", Batch { sequence_starts: &[0, 6], ..rows.batch() }),
         ("sequenceStarts", Batch { sequence_starts: &[0, 6, 6, 10], ..rows.batch() }),
         ("weights", Batch { weights: Some(&[1.0]), ..rows.batch() }),
+        ("rowIds", Batch { row_ids: Some(&[1]), ..rows.batch() }),
     ];
     for (field, batch) in cases {
-        let error = model.accumulate(&batch).unwrap_err();
+        let error = model.accumulate(&batch, KEY).unwrap_err();
         assert_eq!(error.code, Code::ArgumentInvalid);
         assert!(error.place.ends_with(field), "{error}");
     }
@@ -302,7 +310,7 @@ fn unknown_families_and_features_are_named() {
 fn a_session_without_an_optimizer_does_not_train() {
     let inference = SessionOptions { optimizer: None, ..options(lora(Targets::AllLinear)) };
     let mut model = session(1, &inference).unwrap();
-    assert_eq!(model.accumulate(&Rows::new(&[5], 1).batch()).unwrap_err().code, Code::ArgumentInvalid);
+    assert_eq!(model.accumulate(&Rows::new(&[5], 1).batch(), KEY).unwrap_err().code, Code::ArgumentInvalid);
     assert!(model.groups().iter().all(|group| group.parameters == 0));
     let trained = session(1, &options(AdapterSource::None)).unwrap();
     assert_eq!(trained.groups().iter().map(|group| group.parameters).sum::<usize>(), trained.total_parameters());

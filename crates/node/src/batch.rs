@@ -11,6 +11,7 @@ pub struct OwnedBatch {
     positions: Vec<i32>,
     sequence_starts: Vec<i32>,
     weights: Option<Vec<f32>>,
+    row_ids: Vec<i32>,
 }
 
 impl OwnedBatch {
@@ -21,6 +22,7 @@ impl OwnedBatch {
         positions: &[i32],
         sequence_starts: &[i32],
         weights: Option<&[f32]>,
+        row_ids: &[i32],
     ) -> Self {
         Self {
             input_ids: input_ids.to_vec(),
@@ -28,6 +30,7 @@ impl OwnedBatch {
             positions: positions.to_vec(),
             sequence_starts: sequence_starts.to_vec(),
             weights: weights.map(<[f32]>::to_vec),
+            row_ids: row_ids.to_vec(),
         }
     }
 
@@ -39,6 +42,7 @@ impl OwnedBatch {
             positions: &self.positions,
             sequence_starts: &self.sequence_starts,
             weights: self.weights.as_deref(),
+            row_ids: Some(&self.row_ids),
         }
     }
 }

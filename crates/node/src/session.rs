@@ -8,7 +8,7 @@ use napi::bindgen_prelude::{
     Float32ArraySlice, Float64ArraySlice, Int32ArraySlice, Object, ObjectFinalize, ToNapiValue,
 };
 use napi_derive::napi;
-use tunesmith_engine::{SequenceSums, Update};
+use tunesmith_engine::{SequenceSums, StepKey, Update};
 use tunesmith_formats::ModelFiles;
 use tunesmith_ops::{Code, Error, Memory};
 
@@ -148,7 +148,7 @@ impl Session {
         self.info.clone()
     }
 
-    /// Forward and backward of a batch.
+    /// Forward and backward of a batch; `seed` and `step` key the adapter's dropout.
     #[napi(catch_unwind, ts_return_type = "Promise<RowSums>")]
     pub fn accumulate<'env>(
         &self,
@@ -158,9 +158,13 @@ impl Session {
         positions: Int32ArraySlice<'_>,
         sequence_starts: Int32ArraySlice<'_>,
         weights: Option<Float32ArraySlice<'_>>,
+        row_ids: Int32ArraySlice<'_>,
+        seed: f64,
+        step: f64,
     ) -> napi::Result<Object<'env>> {
-        let batch = OwnedBatch::copy(&input_ids, &labels, &positions, &sequence_starts, weights.as_deref());
-        let work = move |engine: &mut Engine, _: &Disposal| Ok(engine.accumulate(&batch.borrow())?);
+        let batch = OwnedBatch::copy(&input_ids, &labels, &positions, &sequence_starts, weights.as_deref(), &row_ids);
+        let key = StepKey { seed: seed as u64, step: step as u64 };
+        let work = move |engine: &mut Engine, _: &Disposal| Ok(engine.accumulate(&batch.borrow(), key)?);
         self.call(env, "accumulate", work, |_, sums: Vec<SequenceSums>| Ok(RowSums::new(&sums)))
     }
 
@@ -174,8 +178,9 @@ impl Session {
         positions: Int32ArraySlice<'_>,
         sequence_starts: Int32ArraySlice<'_>,
         weights: Option<Float32ArraySlice<'_>>,
+        row_ids: Int32ArraySlice<'_>,
     ) -> napi::Result<Object<'env>> {
-        let batch = OwnedBatch::copy(&input_ids, &labels, &positions, &sequence_starts, weights.as_deref());
+        let batch = OwnedBatch::copy(&input_ids, &labels, &positions, &sequence_starts, weights.as_deref(), &row_ids);
         let work = move |engine: &mut Engine, _: &Disposal| Ok(engine.evaluate(&batch.borrow())?);
         self.call(env, "evaluate", work, |_, sums: Vec<SequenceSums>| Ok(RowSums::new(&sums)))
     }

@@ -4,6 +4,8 @@
 pub mod adamw;
 pub mod attention;
 pub mod cross_entropy;
+pub mod dora;
+pub mod dropout;
 pub mod dtype;
 pub mod elementwise;
 pub mod embedding;
@@ -13,6 +15,7 @@ pub mod lora_matmul;
 pub mod matmul;
 pub mod memory;
 pub mod nf4;
+pub mod philox;
 pub mod rms_norm;
 pub mod rope;
 pub mod swiglu;
@@ -20,6 +23,8 @@ pub mod swiglu;
 pub use adamw::{AdamW, AdamWStep, AdamWTensor};
 pub use attention::{Attention, AttentionShape, CheckedSequences, Sequence, Sequences};
 pub use cross_entropy::{CrossEntropy, IGNORE_INDEX, LogitTransform};
+pub use dora::Dora;
+pub use dropout::{Dropout, DropoutMask};
 pub use dtype::DType;
 pub use elementwise::{Columns, Elementwise};
 pub use embedding::Embedding;
@@ -29,13 +34,26 @@ pub use lora_matmul::{Lora, LoraMatmul};
 pub use matmul::{Matmul, MatmulShape, Matrix, Storage};
 pub use memory::{Host, Memory, MemoryStats, View, ViewMut};
 pub use nf4::{Nf4, Nf4Matrix, Nf4Options, Nf4Scales};
+pub use philox::philox;
 pub use rms_norm::{NormShape, RmsNorm};
 pub use rope::{Rope, RopeShape, Rotation};
 pub use swiglu::{Activation, Swiglu};
 
 /// Everything the engine asks of a device: the sum of the ops.
 pub trait Backend:
-    Elementwise + Embedding + RmsNorm + Rope + Attention + Swiglu + LoraMatmul + CrossEntropy + AdamW + GradNorm + Nf4
+    Elementwise
+    + Embedding
+    + RmsNorm
+    + Rope
+    + Attention
+    + Swiglu
+    + LoraMatmul
+    + CrossEntropy
+    + AdamW
+    + GradNorm
+    + Nf4
+    + Dropout
+    + Dora
 {
     /// Short name for logs and results: `cpu`, `cuda`.
     fn name(&self) -> &'static str;

@@ -26,10 +26,11 @@ impl<T> Copy for Lora<'_, T> {}
 
 /// Low-Rank Adaptation (Hu et al. 2021, arXiv:2106.09685), forward and backward of one adapted linear layer.
 ///
-/// Forward saves `xa[m, r] = x Aᵀ`. Backward of the adapter alone never forms a gradient of the weight.
+/// Forward saves `xa[m, r]`. Backward of the adapter alone never forms a gradient of the weight. `A` may be given other rows
+/// than the weight: the same ones after [`crate::Dropout`].
 /// Tolerance f32: as `matmul`. Edge sizes: those of `matmul` with r in 1, 2, 8, 16, 17, 64.
 pub trait LoraMatmul: Matmul {
-    /// `xa = x Aᵀ` and `y = x wᵀ (+ bias) + s · xa Bᵀ`; writes both.
+    /// `xa = z Aᵀ` and `y = x wᵀ (+ bias) + s · xa Bᵀ`; writes both. `z[m, k]` is `dropped` where that is given, else `x`.
     ///
     /// # Errors
     /// `ArgumentInvalid` when a window does not fit the shape.
@@ -37,6 +38,7 @@ pub trait LoraMatmul: Matmul {
         &self,
         shape: MatmulShape,
         x: View<'_, Self::Buffer>,
+        dropped: Option<View<'_, Self::Buffer>>,
         w: Matrix<'_, Self::Weight, Self::Buffer>,
         bias: Option<View<'_, Self::Buffer>>,
         lora: Lora<'_, Self::Buffer>,
@@ -46,7 +48,8 @@ pub trait LoraMatmul: Matmul {
 
     /// `dyb[m, r] = s · dy B` (written, scratch), `db[n, r] += s · dyᵀ xa`, `da[r, k] += dybᵀ x`, and, where `dx` is
     /// given, `dx = dy w + dyb A` (written, or accumulated when `accumulate`). Token sums run over fixed chunks of 256
-    /// rows combined in index order.
+    /// rows combined in index order. `x` is what `A` was given. Where that was dropped, `dx` is not asked for: the two ways
+    /// back to `x` differ, and the caller adds them.
     ///
     /// # Errors
     /// `ArgumentInvalid` when a window does not fit the shape.
@@ -108,13 +111,14 @@ pub mod reference {
     pub fn forward(
         shape: MatmulShape,
         x: &[f64],
+        dropped: Option<&[f64]>,
         w: &[f64],
         bias: Option<&[f64]>,
         adapter: Adapter<'_>,
     ) -> (Vec<f64>, Vec<f64>) {
         let MatmulShape { m, n, k } = shape;
         let Adapter { r, a, b, scale } = adapter;
-        let xa = matmul::forward(MatmulShape { m, n: r, k }, x, a, None);
+        let xa = matmul::forward(MatmulShape { m, n: r, k }, dropped.unwrap_or(x), a, None);
         let low = matmul::forward(MatmulShape { m, n, k: r }, &xa, b, None);
         let y = sum(&matmul::forward(shape, x, w, bias), &scaled(&low, scale));
         (xa, y)

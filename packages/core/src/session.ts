@@ -70,8 +70,8 @@ export interface MemoryUsage {
 export interface TrainSession {
   readonly info: SessionInfo;
   /**
-   * Forward and backward of one packed batch; the gradient is added to what is there, as a sum, never a mean. `step` and `seed` key
-   * the random numbers of training (dropout), of which this version has none.
+   * Forward and backward of one packed batch; the gradient is added to what is there, as a sum, never a mean. `seed`, `step` and the
+   * batch's `rowIds` key the dropout of an adapter, so that no mask depends on how rows are packed into batches.
    */
   accumulate(batch: Batch, options: { objective: Objective; step: number; seed: number }): Promise<RowSums>;
   /**

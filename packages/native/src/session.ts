@@ -33,7 +33,7 @@ export class NativeSession implements TrainSession {
     integer("accumulate.step", step, 0, Number.MAX_SAFE_INTEGER);
     seed("accumulate.seed", seedValue);
     const arrays = columns("accumulate", batch);
-    return nativeAsync(() => this.#inner.accumulate(...arrays));
+    return nativeAsync(() => this.#inner.accumulate(...arrays, seedValue, step));
   }
 
   async evaluate(batch: Batch): Promise<RowSums> {
@@ -86,14 +86,15 @@ export class NativeSession implements TrainSession {
   }
 }
 
-/** The arrays the engine reads; `microBatch` and `rowIds` are for whoever makes metrics and names rows. */
+/** The arrays the engine reads; `microBatch` is for whoever makes metrics. */
 function columns(place: string, batch: Batch): Parameters<Native.Session["evaluate"]> {
-  const { inputIds, labels, positions, sequenceStarts, weights } = object(`${place}.batch`, batch);
+  const { inputIds, labels, positions, sequenceStarts, weights, rowIds } = object(`${place}.batch`, batch);
   return [
     typedArray(`${place}.batch.inputIds`, inputIds, "Int32Array"),
     typedArray(`${place}.batch.labels`, labels, "Int32Array"),
     typedArray(`${place}.batch.positions`, positions, "Int32Array"),
     typedArray(`${place}.batch.sequenceStarts`, sequenceStarts, "Int32Array"),
     weights === undefined ? null : typedArray(`${place}.batch.weights`, weights, "Float32Array"),
+    typedArray(`${place}.batch.rowIds`, rowIds, "Int32Array"),
   ];
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tunesmith_engine::{AdapterSource, OptimizerOptions, Session, Update, adapter, merge};
+use tunesmith_engine::{AdapterSource, OptimizerOptions, Session, StepKey, Update, adapter, merge};
 use tunesmith_formats::{ModelFiles, SafetensorsFile, TensorSource};
 use tunesmith_ops::{Backend, Code, Error, Result};
 
@@ -39,7 +39,7 @@ pub fn run<B: Backend>(
     let forward = SafetensorsFile::open(&case.dir.join("forward.safetensors"))?;
     compare_forward(&mut model, &forward, &rows, case.id, &tolerances, report)?;
 
-    model.accumulate(&rows.batch())?;
+    model.accumulate(&rows.batch(), StepKey::default())?;
     let expected = SafetensorsFile::open(&case.dir.join("grads.safetensors"))?;
     let error = gradient_error(&model, &expected, rows.num_items)?;
     report(Outcome::measured(&format!("{}/grads", case.id), error, tolerances.of("grads")?));
@@ -71,7 +71,7 @@ fn steps<B: Backend>(
     let history = run["history"].as_array().map(Vec::as_slice).unwrap_or_default();
     let (mut loss_error, mut norm_error) = (if history.is_empty() { f64::INFINITY } else { 0.0f64 }, 0.0f64);
     for expected in history {
-        let sums = model.accumulate(&rows.batch())?;
+        let sums = model.accumulate(&rows.batch(), StepKey::default())?;
         let loss = sums.iter().map(|sum| sum.loss).sum::<f64>() / rows.num_items;
         let rate = number(expected, "learning_rate")?;
         let updated = model.update(&Update {

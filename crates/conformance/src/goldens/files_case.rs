@@ -83,5 +83,6 @@ fn logits<B: Backend>(
         positions: &positions,
         sequence_starts: &starts,
         weights: None,
+        row_ids: None,
     })
 }

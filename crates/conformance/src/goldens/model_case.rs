@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use tunesmith_engine::{AdapterSource, Batch, OptimizerOptions, Request, Sampling, Session};
+use tunesmith_engine::{AdapterSource, Batch, OptimizerOptions, Request, Sampling, Session, StepKey};
 use tunesmith_formats::{SafetensorsFile, TensorSource};
 use tunesmith_ops::{Backend, Result};
 
@@ -26,7 +26,7 @@ pub fn run<B: Backend>(backend: &Arc<B>, case: &Case<'_>, report: &mut dyn FnMut
     // Constants do not matter: no step is taken.
     let optimizer = OptimizerOptions { adam_beta1: 0.9, adam_beta2: 0.999, adam_epsilon: 1e-8, weight_decay: 0.0 };
     let mut trained = session(backend, &files, AdapterSource::None, Some(optimizer))?;
-    trained.accumulate(&rows.batch())?;
+    trained.accumulate(&rows.batch(), StepKey::default())?;
     let expected = SafetensorsFile::open(&case.dir.join("grads_full.safetensors"))?;
     let error = gradient_error(&trained, &expected, rows.num_items)?;
     report(Outcome::measured(&format!("{}/grads_full", case.id), error, tolerances.of("grads")?));
@@ -91,8 +91,14 @@ fn packed<B: Backend>(
     let file = SafetensorsFile::open(&case.dir.join("packed.safetensors"))?;
     let (ids, labels) = (ints(&file, "input_ids")?, ints(&file, "labels")?);
     let (positions, starts) = (ints(&file, "position_ids")?, ints(&file, "cu_seqlens")?);
-    let batch =
-        Batch { input_ids: &ids, labels: &labels, positions: &positions, sequence_starts: &starts, weights: None };
+    let batch = Batch {
+        input_ids: &ids,
+        labels: &labels,
+        positions: &positions,
+        sequence_starts: &starts,
+        weights: None,
+        row_ids: None,
+    };
     let error = relative_error(&model.logits(&batch)?, &floats(&file, "logits")?);
     report(Outcome::measured(&format!("{}/packed", case.id), error, tolerances.of("logits")?));
     let sums = model.evaluate(&batch)?;

@@ -60,6 +60,7 @@ impl Rows {
             positions: &self.positions,
             sequence_starts: &self.sequence_starts,
             weights: None,
+            row_ids: None,
         }
     }
 }

@@ -90,11 +90,19 @@ pub struct Rows {
     pub labels: Vec<i32>,
     pub positions: Vec<i32>,
     pub starts: Vec<i32>,
+    /// Numbers of the rows, far apart.
+    pub row_ids: Vec<i32>,
 }
 
 impl Rows {
     pub fn new(lengths: &[usize], seed: u64) -> Self {
-        let mut rows = Self { ids: Vec::new(), labels: Vec::new(), positions: Vec::new(), starts: vec![0] };
+        let mut rows = Self {
+            ids: Vec::new(),
+            labels: Vec::new(),
+            positions: Vec::new(),
+            starts: vec![0],
+            row_ids: (0..lengths.len() as i32).map(|row| 100 * row + 7).collect(),
+        };
         for (row, length) in lengths.iter().enumerate() {
             for position in 0..*length {
                 let place = position as u64;
@@ -115,6 +123,7 @@ impl Rows {
             positions: &self.positions,
             sequence_starts: &self.starts,
             weights: None,
+            row_ids: Some(&self.row_ids),
         }
     }
 
@@ -126,6 +135,7 @@ impl Rows {
             labels: self.labels[range.clone()].to_vec(),
             positions: self.positions[range.clone()].to_vec(),
             starts: vec![0, range.len() as i32],
+            row_ids: vec![self.row_ids[index]],
         }
     }
 }

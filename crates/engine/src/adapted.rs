@@ -1,0 +1,258 @@
+//! A linear layer with an adapter: LoRA or DoRA, with or without dropout, forward and backward.
+//!
+//! Letters: `x[m, k]` the input, `z` what A is given: `x`, or `x` after dropout while training.
+//!
+//! ```text
+//! LoRA   y = x wᵀ + bias + s · z Aᵀ Bᵀ
+//! DoRA   u = z wᵀ + s · z Aᵀ Bᵀ,  g = magnitude / norms(w + s · B A)
+//!        y = (x − z) wᵀ + bias + g ∘ u        (as PEFT: the weight's own part is dropped too)
+//! ```
+
+use tunesmith_ops::{Backend, DType, DropoutMask, Lora, MatmulShape, Matrix, Memory, Result, View, ViewMut};
+
+use crate::batch::Rows;
+use crate::linear::{Backward, Linear};
+use crate::parameters::{ParameterId, Parameters};
+use crate::rng::{Philox, Purpose};
+use crate::workspace::Slab;
+
+/// An adapter on a layer.
+#[derive(Debug, Clone, Copy)]
+pub struct LoraSlot {
+    /// `A[r, k]`.
+    pub a: ParameterId,
+    /// `B[n, r]`.
+    pub b: ParameterId,
+    /// `magnitude[n]`: the adapter is a DoRA.
+    pub magnitude: Option<ParameterId>,
+    /// Rank.
+    pub r: usize,
+    /// Scale `s`.
+    pub scale: f32,
+    /// Share of the input's elements that A does not see in training.
+    pub dropout: f64,
+    /// The layer's own stream of random numbers.
+    pub stream: u32,
+}
+
+/// What forward keeps for backward.
+pub struct Kept<B: Memory> {
+    xa: Slab<B>,
+    u: Slab<B>,
+    norms: Slab<B>,
+}
+
+impl<B: Memory> Kept<B> {
+    /// Empty.
+    pub fn new(backend: &B) -> Self {
+        Self { xa: Slab::new(backend), u: Slab::new(backend), norms: Slab::of(DType::F32) }
+    }
+}
+
+/// Buffers that adapted layers share; nothing in them outlives one layer's forward or backward.
+pub struct AdapterScratch<B: Memory> {
+    dyb: Slab<B>,
+    dropped: Slab<B>,
+    rest: Slab<B>,
+    du: Slab<B>,
+    back: Slab<B>,
+}
+
+impl<B: Memory> AdapterScratch<B> {
+    /// Empty.
+    pub fn new(backend: &B) -> Self {
+        let slab = || Slab::new(backend);
+        Self { dyb: Slab::of(DType::F32), dropped: slab(), rest: slab(), du: slab(), back: slab() }
+    }
+}
+
+/// The mask of one layer in one step, and whose rows it belongs to.
+struct Drop<'a, B: Memory> {
+    mask: DropoutMask,
+    rows: Rows<'a, B>,
+    row_ids: View<'a, B::Buffer>,
+    positions: View<'a, B::Buffer>,
+}
+
+impl<'a, B: Backend> Drop<'a, B> {
+    fn of(slot: &LoraSlot, rows: Rows<'a, B>) -> Option<Self> {
+        let places = rows.places.filter(|_| slot.dropout > 0.0)?;
+        let key = Philox::new(places.key.seed).bits(Purpose::Dropout, slot.stream, places.key.step);
+        let mask = DropoutMask { key, p: slot.dropout };
+        Some(Self { mask, rows, row_ids: places.row_ids, positions: places.positions })
+    }
+
+    /// `y (+)= sign · x` where kept, scaled to the same expected value.
+    fn apply(
+        &self,
+        backend: &B,
+        sign: f32,
+        x: View<'_, B::Buffer>,
+        y: ViewMut<'_, B::Buffer>,
+        accumulate: bool,
+    ) -> Result<()> {
+        let (m, n, factor) = (self.rows.count, x.len / self.rows.count.max(1), sign * self.mask.scale());
+        backend.dropout(m, n, self.mask, self.row_ids, self.positions, factor, x, y, accumulate)
+    }
+}
+
+/// An adapted layer in the middle of a pass.
+pub(crate) struct Adapted<'a, B: Backend> {
+    pub linear: &'a Linear<B>,
+    pub slot: &'a LoraSlot,
+    pub backend: &'a B,
+    pub rows: Rows<'a, B>,
+}
+
+impl<B: Backend> Adapted<'_, B> {
+    fn shape(&self) -> MatmulShape {
+        MatmulShape { m: self.rows.count, n: self.linear.n, k: self.linear.k }
+    }
+
+    fn lora<'p>(&self, parameters: &'p Parameters<B>) -> Lora<'p, B::Buffer> {
+        let slot = self.slot;
+        Lora { r: slot.r, a: parameters.value(slot.a), b: parameters.value(slot.b), scale: slot.scale }
+    }
+
+    pub(crate) fn forward(
+        &self,
+        parameters: &Parameters<B>,
+        x: View<'_, B::Buffer>,
+        kept: &mut Kept<B>,
+        scratch: &mut AdapterScratch<B>,
+        y: ViewMut<'_, B::Buffer>,
+    ) -> Result<()> {
+        let (backend, shape) = (self.backend, self.shape());
+        let weight = self.linear.weight.matrix(parameters);
+        let bias = self.linear.bias.as_ref().map(|bias| bias.view(parameters));
+        let drop = Drop::of(self.slot, self.rows);
+        if let Some(drop) = &drop {
+            drop.apply(backend, 1.0, x, scratch.dropped.write(backend, x.len)?, false)?;
+        }
+        let dropped = drop.as_ref().map(|_| scratch.dropped.view(x.len)).transpose()?;
+        let lora = self.lora(parameters);
+        let xa = kept.xa.write(backend, shape.m * self.slot.r)?;
+        let Some(magnitude) = self.slot.magnitude else {
+            return backend.lora_forward(shape, x, dropped, weight, bias, lora, xa, y);
+        };
+        backend.dora_norms(shape.n, shape.k, weight, lora, kept.norms.write(backend, shape.n)?)?;
+        let u = kept.u.write(backend, shape.m * shape.n)?;
+        backend.lora_forward(shape, dropped.unwrap_or(x), None, weight, None, lora, xa, u)?;
+        let (u, norms) = (kept.u.view(shape.m * shape.n)?, kept.norms.view(shape.n)?);
+        let magnitude = parameters.value(magnitude);
+        let Some(drop) = drop else {
+            return backend.dora_forward(shape.m, shape.n, u, magnitude, norms, bias, y, false);
+        };
+        let mut y = y;
+        backend.copy(x, scratch.rest.write(backend, x.len)?)?;
+        drop.apply(backend, -1.0, x, scratch.rest.view_mut(x.len)?, true)?;
+        backend.matmul_forward(shape, scratch.rest.view(x.len)?, weight, bias, y.reborrow())?;
+        backend.dora_forward(shape.m, shape.n, u, magnitude, norms, None, y, true)
+    }
+
+    pub(crate) fn backward(
+        &self,
+        pass: &mut Backward<'_, B>,
+        dy: View<'_, B::Buffer>,
+        x: View<'_, B::Buffer>,
+        kept: &Kept<B>,
+        scratch: &mut AdapterScratch<B>,
+        dx: Option<ViewMut<'_, B::Buffer>>,
+        accumulate: bool,
+    ) -> Result<()> {
+        let (backend, MatmulShape { m, n, .. }) = (self.backend, self.shape());
+        let drop = Drop::of(self.slot, self.rows);
+        if let Some(drop) = &drop {
+            drop.apply(backend, 1.0, x, scratch.dropped.write(backend, x.len)?, false)?;
+        }
+        if let Some(magnitude) = self.slot.magnitude {
+            backend.dora_backward(
+                m,
+                n,
+                dy,
+                kept.u.view(m * n)?,
+                pass.parameters.value(magnitude),
+                kept.norms.view(n)?,
+                scratch.du.write(backend, m * n)?,
+                pass.gradients.of(magnitude),
+            )?;
+        }
+        match (drop, self.slot.magnitude.is_some()) {
+            (None, dora) => {
+                let AdapterScratch { dyb, du, .. } = scratch;
+                let dy = if dora { du.view(m * n)? } else { dy };
+                self.low_rank(pass, dy, x, kept, dyb, dx, accumulate)
+            }
+            (Some(drop), false) => {
+                let AdapterScratch { dyb, dropped, back, .. } = scratch;
+                self.low_rank(pass, dy, dropped.view(x.len)?, kept, dyb, None, false)?;
+                let Some(mut dx) = dx else { return Ok(()) };
+                let weight = self.linear.weight.matrix(pass.parameters);
+                backend.matmul_backward_input(self.shape(), dy, weight, dx.reborrow(), accumulate)?;
+                let r = self.slot.r;
+                let down = MatmulShape { n: r, ..self.shape() };
+                let a = Matrix::Trained(pass.parameters.value(self.slot.a));
+                backend.matmul_backward_input(down, dyb.view(m * r)?, a, back.write(backend, x.len)?, false)?;
+                drop.apply(backend, 1.0, back.view(x.len)?, dx, true)
+            }
+            (Some(drop), true) => self.dropped_dora(pass, &drop, dy, kept, scratch, dx, accumulate),
+        }
+    }
+
+    /// `dx = dy w + mask ∘ (du (w + s · B A) − dy w)`.
+    fn dropped_dora(
+        &self,
+        pass: &mut Backward<'_, B>,
+        drop: &Drop<'_, B>,
+        dy: View<'_, B::Buffer>,
+        kept: &Kept<B>,
+        scratch: &mut AdapterScratch<B>,
+        dx: Option<ViewMut<'_, B::Buffer>>,
+        accumulate: bool,
+    ) -> Result<()> {
+        let (backend, shape) = (self.backend, self.shape());
+        let len = shape.m * shape.k;
+        let AdapterScratch { dyb, dropped, rest, du, back } = scratch;
+        let (du, z) = (du.view(shape.m * shape.n)?, dropped.view(len)?);
+        let Some(mut dx) = dx else {
+            return self.low_rank(pass, du, z, kept, dyb, None, false);
+        };
+        self.low_rank(pass, du, z, kept, dyb, Some(back.write(backend, len)?), false)?;
+        let weight = self.linear.weight.matrix(pass.parameters);
+        backend.matmul_backward_input(shape, dy, weight, rest.write(backend, len)?, false)?;
+        if accumulate {
+            backend.add(rest.view(len)?, dx.reborrow())?;
+        } else {
+            backend.copy(rest.view(len)?, dx.reborrow())?;
+        }
+        drop.apply(backend, 1.0, back.view(len)?, dx.reborrow(), true)?;
+        drop.apply(backend, -1.0, rest.view(len)?, dx, true)
+    }
+
+    fn low_rank(
+        &self,
+        pass: &mut Backward<'_, B>,
+        dy: View<'_, B::Buffer>,
+        z: View<'_, B::Buffer>,
+        kept: &Kept<B>,
+        dyb: &mut Slab<B>,
+        dx: Option<ViewMut<'_, B::Buffer>>,
+        accumulate: bool,
+    ) -> Result<()> {
+        let len = self.rows.count * self.slot.r;
+        let (da, db) = pass.gradients.pair(self.slot.a, self.slot.b);
+        self.backend.lora_backward(
+            self.shape(),
+            dy,
+            z,
+            kept.xa.view(len)?,
+            self.linear.weight.matrix(pass.parameters),
+            self.lora(pass.parameters),
+            dyb.write(self.backend, len)?,
+            da,
+            db,
+            dx,
+            accumulate,
+        )
+    }
+}
