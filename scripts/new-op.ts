@@ -80,10 +80,9 @@ use crate::bench::{Bench, Work};
 
 /// Times forward.
 pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
-    let (len, backend, stage) = (bench.tokens * bench.model.hidden, bench.backend, bench.stage());
-    let x = stage.floats(&bench.inputs.uniform(len, 1.0))?;
-    let mut y = stage.output(len)?;
-    bench.time("${stem}_forward", Work::Bytes(2 * 4 * len), || backend.${stem}_forward(x.view(), y.view_mut()))
+    let (len, backend) = (bench.tokens * bench.model.hidden, bench.backend);
+    let (x, mut y) = (bench.activations(len, 1.0)?, bench.output(len)?);
+    bench.time("${stem}_forward", Work::Bytes(2 * bench.width() * len), || backend.${stem}_forward(x.view(), y.view_mut()))
 }
 `;
 
@@ -106,11 +105,11 @@ const edits: Edit[] = [
   ["crates/conformance/src/suites.rs", /^(use crate::\{[\s\S]*?)(,?\s*\};)/m, (stem) => `$1, ${stem}$2`],
   [
     "crates/conformance/src/suites.rs",
-    /^ {4}adamw::suite\(.*\n/m,
-    (stem) => `$&    ${stem}::suite(&stage, seed, &mut record)?;\n`,
+    /^ {8}\("adamw", adamw::suite\),\n/m,
+    (stem) => `$&        ("${stem}", ${stem}::suite),\n`,
   ],
   ["benchmarks/kernels/main.rs", /^mod adamw;\n/m, (stem) => `$&mod ${stem};\n`],
-  ["benchmarks/kernels/main.rs", /^ {4}\("adamw", .*\n/m, (stem) => `$&    ("${stem}", ${stem}::run),\n`],
+  ["benchmarks/kernels/main.rs", /^ {8}\("adamw", .*\n/m, (stem) => `$&        ("${stem}", ${stem}::run),\n`],
 ];
 
 /**

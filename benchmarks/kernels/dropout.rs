@@ -6,14 +6,14 @@ use crate::bench::{Bench, Work};
 
 /// Times the op, which is its own backward.
 pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
-    let (m, backend, stage) = (bench.tokens, bench.backend, bench.stage());
-    let rows = stage.integers(&vec![7; m])?;
-    let positions = stage.integers(&(0..m as i32).collect::<Vec<_>>())?;
+    let (m, backend, width) = (bench.tokens, bench.backend, bench.width());
+    let rows = bench.integers(&vec![7; m])?;
+    let positions = bench.integers(&(0..m as i32).collect::<Vec<_>>())?;
     let mask = DropoutMask { key: 1, p: 0.05 };
     for (name, n) in [("hidden", bench.model.hidden), ("intermediate", bench.model.intermediate)] {
-        let x = stage.floats(&bench.inputs.uniform(m * n, 1.0))?;
-        let mut y = stage.output(m * n)?;
-        bench.time(&format!("dropout {name}"), Work::Bytes(2 * 4 * m * n), || {
+        let x = bench.activations(m * n, 1.0)?;
+        let mut y = bench.output(m * n)?;
+        bench.time(&format!("dropout {name}"), Work::Bytes(2 * width * m * n), || {
             let (rows, positions) = (rows.view(), positions.view());
             backend.dropout(m, n, mask, rows, positions, mask.scale(), x.view(), y.view_mut(), false)
         })?;

@@ -4,17 +4,23 @@ use tunesmith_ops::{Backend, Matrix, Result};
 
 use crate::bench::{Bench, Work};
 
-/// Times gather and scatter.
+/// Times gather from a frozen table and scatter into a trained one.
 pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
-    let (v, d, backend, stage) = (bench.model.vocabulary, bench.model.hidden, bench.backend, bench.stage());
-    let table = stage.floats(&bench.inputs.uniform(v * d, 1.0))?;
-    let ids = stage.integers(&bench.inputs.integers(bench.tokens, v))?;
-    let (mut y, mut dtable) = (stage.output(bench.tokens * d)?, stage.floats(&vec![0.0; v * d])?);
-    let bytes = 4 * bench.tokens * d;
-    bench.time("embedding_forward", Work::Bytes(2 * bytes), || {
-        backend.embedding_forward(v, d, Matrix::Trained(table.view()), ids.view(), y.view_mut())
+    let names = ["embedding_forward", "embedding_backward"];
+    if !names.iter().any(|name| bench.wants(name)) {
+        return Ok(());
+    }
+    let (v, d, t, backend, width) =
+        (bench.model.vocabulary, bench.model.hidden, bench.tokens, bench.backend, bench.width());
+    let table = bench.weight(v, d)?;
+    let ids = bench.inputs.integers(t, v);
+    let ids = bench.integers(&ids)?;
+    let (mut y, mut dtable) = (bench.output(t * d)?, bench.output_floats(v * d)?);
+    bench.time(names[0], Work::Bytes(2 * width * t * d), || {
+        backend.embedding_forward(v, d, Matrix::Frozen(&table), ids.view(), y.view_mut())
     })?;
-    bench.time("embedding_backward", Work::Bytes(3 * bytes), || {
-        backend.embedding_backward(v, d, y.view(), ids.view(), dtable.view_mut())
+    let dy = bench.activations(t * d, 1.0)?;
+    bench.time(names[1], Work::Bytes((width + 2 * 4) * t * d), || {
+        backend.embedding_backward(v, d, dy.view(), ids.view(), dtable.view_mut())
     })
 }

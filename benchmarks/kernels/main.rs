@@ -17,40 +17,43 @@ mod rope;
 mod swiglu;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use bench::{Bench, Model, Outcome};
-use tunesmith_cpu::Cpu;
+use bench::{Bench, Model, Outcome, Output, Settings};
+use tunesmith_conformance::device::{Choice, Job};
+use tunesmith_ops::Backend;
 
 /// A stem and its benchmark.
-type Entry = (&'static str, fn(&mut Bench<'_, Cpu>) -> tunesmith_ops::Result<()>);
+type Entry<B> = (&'static str, fn(&mut Bench<'_, B>) -> tunesmith_ops::Result<()>);
 
-const STEMS: &[Entry] = &[
-    ("adamw", adamw::run),
-    ("dora", dora::run),
-    ("dropout", dropout::run),
-    ("attention", attention::run),
-    ("cross_entropy", cross_entropy::run),
-    ("elementwise", elementwise::run),
-    ("embedding", embedding::run),
-    ("grad_norm", grad_norm::run),
-    ("lora_matmul", lora_matmul::run),
-    ("matmul", matmul::run),
-    ("nf4", nf4::run),
-    ("rms_norm", rms_norm::run),
-    ("rope", rope::run),
-    ("swiglu", swiglu::run),
-];
+fn stems<B: Backend>() -> Vec<Entry<B>> {
+    vec![
+        ("adamw", adamw::run),
+        ("attention", attention::run),
+        ("cross_entropy", cross_entropy::run),
+        ("dora", dora::run),
+        ("dropout", dropout::run),
+        ("elementwise", elementwise::run),
+        ("embedding", embedding::run),
+        ("grad_norm", grad_norm::run),
+        ("lora_matmul", lora_matmul::run),
+        ("matmul", matmul::run),
+        ("nf4", nf4::run),
+        ("rms_norm", rms_norm::run),
+        ("rope", rope::run),
+        ("swiglu", swiglu::run),
+    ]
+}
 
-const USAGE: &str =
-    "[kernels] usage: [STEM] [--model NAME of benchmarks/shapes.json] [--tokens N] [--threads N] [--json]";
+const USAGE: &str = "[kernels] usage: [STEM …] [--case TEXT] … [--model NAME of benchmarks/shapes.json] [--tokens N] \
+     [--backend NAME] [--threads N] [--patience MILLISECONDS] [--json | --interleaved]";
 
 /// What the command line asks for.
 struct Arguments {
-    stem: Option<String>,
+    stems: Vec<String>,
     model: String,
-    tokens: usize,
-    threads: usize,
-    json: bool,
+    choice: Choice,
+    settings: Settings,
 }
 
 fn main() -> ExitCode {
@@ -65,33 +68,45 @@ fn main() -> ExitCode {
 
 fn arguments() -> Outcome<Arguments> {
     let mut given = std::env::args().skip(1);
+    let settings = Settings { tokens: 512, patience: 200, output: Output::Text, cases: Vec::new() };
     let mut arguments =
-        Arguments { stem: None, model: "smollm2-135m".to_owned(), tokens: 512, threads: 0, json: false };
+        Arguments { stems: Vec::new(), model: "smollm2-135m".to_owned(), choice: Choice::default(), settings };
+    let known: Vec<&str> = stems::<tunesmith_cpu::Cpu>().into_iter().map(|(stem, _)| stem).collect();
     let number = |value: Option<String>| value.and_then(|text| text.parse().ok()).ok_or(USAGE);
     while let Some(argument) = given.next() {
         match argument.as_str() {
+            option if arguments.choice.take(option, &mut given)? => {}
             "--model" => arguments.model = given.next().ok_or(USAGE)?,
-            "--tokens" => arguments.tokens = number(given.next())?,
-            "--threads" => arguments.threads = number(given.next())?,
-            "--json" => arguments.json = true,
-            stem if STEMS.iter().any(|(name, _)| *name == stem) => arguments.stem = Some(argument),
+            "--case" => arguments.settings.cases.push(given.next().ok_or(USAGE)?),
+            "--tokens" => arguments.settings.tokens = number(given.next())?,
+            "--patience" => arguments.settings.patience = number(given.next())? as u128,
+            "--json" => arguments.settings.output = Output::Json,
+            "--interleaved" => arguments.settings.output = Output::Interleaved,
+            stem if known.contains(&stem) => arguments.stems.push(argument),
             _ => return Err(format!("{USAGE}; got {argument}")),
         }
     }
     Ok(arguments)
 }
 
-fn start(arguments: &Arguments) -> Outcome<()> {
-    let cpu = Cpu::new(arguments.threads).map_err(|error| error.to_string())?;
-    let model = Model::named(&arguments.model)?;
-    if !arguments.json {
-        println!("{}, {} threads, {}, {} tokens", cpu.isa().name(), cpu.threads(), arguments.model, arguments.tokens);
-    }
-    let mut bench = Bench::new(&cpu, model, arguments.tokens, arguments.json);
-    for &(name, run) in STEMS {
-        if arguments.stem.as_deref().is_none_or(|stem| stem == name) {
-            run(&mut bench).map_err(|error| error.to_string())?;
+impl Job for &Arguments {
+    type Output = Outcome<()>;
+
+    fn run<B: Backend>(self, backend: Arc<B>) -> Outcome<()> {
+        let model = Model::named(&self.model)?;
+        if self.settings.output == Output::Text {
+            println!("{}, {}, {} tokens", backend.name(), self.model, self.settings.tokens);
         }
+        let mut bench = Bench::new(&*backend, model, self.settings.clone());
+        for (name, run) in stems() {
+            if self.stems.is_empty() || self.stems.iter().any(|stem| stem == name) {
+                run(&mut bench).map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(())
     }
-    Ok(())
+}
+
+fn start(arguments: &Arguments) -> Outcome<()> {
+    arguments.choice.run(arguments)?
 }

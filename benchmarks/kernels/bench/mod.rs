@@ -1,51 +1,20 @@
 //! The clock of the kernel benchmarks, and the sizes they run at.
 
-use std::collections::BTreeMap;
+mod data;
+mod model;
+mod report;
+
 use std::time::Instant;
 
-use serde::Deserialize;
-use tunesmith_conformance::{Inputs, Stage};
+use tunesmith_conformance::Inputs;
 use tunesmith_ops::{Backend, Result};
+
+pub use data::Held;
+pub use model::Model;
+pub use report::{Output, Timing};
 
 /// Result with a message for the terminal.
 pub type Outcome<T> = std::result::Result<T, String>;
-
-/// Sizes of one model.
-#[derive(Debug, Clone, Copy, Deserialize)]
-pub struct Model {
-    /// Width of the residual stream.
-    pub hidden: usize,
-    /// Width of the feed-forward block.
-    pub intermediate: usize,
-    /// Query heads.
-    pub heads: usize,
-    /// Key and value heads.
-    pub kv_heads: usize,
-    /// Size of a head.
-    pub head_dim: usize,
-    /// Rows of the embedding table.
-    pub vocabulary: usize,
-}
-
-impl Model {
-    /// A model of `benchmarks/shapes.json`.
-    pub fn named(name: &str) -> Outcome<Self> {
-        let models: BTreeMap<String, Self> =
-            serde_json::from_str(include_str!("../../shapes.json")).map_err(|error| error.to_string())?;
-        let known = || models.keys().cloned().collect::<Vec<_>>().join(", ");
-        models.get(name).copied().ok_or_else(|| format!("[kernels] expected a model of {}, got {name}", known()))
-    }
-
-    /// `(out, in)` features of the linear layers that differ: query, key, gate, down.
-    pub fn linears(&self) -> [(&'static str, usize, usize); 4] {
-        [
-            ("q_proj", self.heads * self.head_dim, self.hidden),
-            ("k_proj", self.kv_heads * self.head_dim, self.hidden),
-            ("gate_proj", self.intermediate, self.hidden),
-            ("down_proj", self.hidden, self.intermediate),
-        ]
-    }
-}
 
 /// What one run of an op amounts to, for its rate.
 #[derive(Debug, Clone, Copy)]
@@ -56,9 +25,25 @@ pub enum Work {
     Bytes(usize),
 }
 
-/// Milliseconds a case runs for, and its fewest runs: the fastest of them is what the machine can do undisturbed.
-const PATIENCE: u128 = 200;
-const RUNS: usize = 5;
+/// Fewest samples of a case: the fastest of them is what the machine can do undisturbed.
+const SAMPLES: usize = 5;
+/// A sample is as many runs as take this long, so that neither the clock nor the waiting for the device is what is measured.
+const SAMPLE_SECONDS: f64 = 2e-3;
+/// Most runs of a sample.
+const RUNS: usize = 200;
+
+/// How long and how a benchmark runs.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Tokens of a packed batch.
+    pub tokens: usize,
+    /// Milliseconds a case is sampled for.
+    pub patience: u128,
+    /// How results are told.
+    pub output: Output,
+    /// Only cases whose name contains one of these; all where there is none.
+    pub cases: Vec<String>,
+}
 
 /// A backend, the sizes, and the clock.
 pub struct Bench<'a, B> {
@@ -70,45 +55,87 @@ pub struct Bench<'a, B> {
     pub model: Model,
     /// Tokens of a packed batch.
     pub tokens: usize,
-    json: bool,
+    settings: Settings,
 }
 
 impl<'a, B: Backend> Bench<'a, B> {
-    /// A bench that prints lines, or JSON objects.
-    pub fn new(backend: &'a B, model: Model, tokens: usize, json: bool) -> Self {
-        Self { backend, inputs: Inputs::new(1), model, tokens, json }
+    /// A bench of a model's sizes.
+    pub fn new(backend: &'a B, model: Model, settings: Settings) -> Self {
+        Self { backend, inputs: Inputs::new(1), model, tokens: settings.tokens, settings }
     }
 
-    /// Puts numbers on the backend.
-    pub fn stage(&self) -> Stage<'a, B> {
-        Stage::new(self.backend)
+    /// True when the case is asked for: what it needs is not worth making otherwise.
+    pub fn wants(&self, case: &str) -> bool {
+        self.settings.cases.is_empty() || self.settings.cases.iter().any(|text| case.contains(text))
     }
 
-    /// Runs one case often and prints its fastest and its median run.
+    /// Runs one case often and reports how long a run takes.
     pub fn time(&mut self, case: &str, work: Work, mut run: impl FnMut() -> Result<()>) -> Result<()> {
-        let (start, mut times) = (Instant::now(), Vec::new());
-        while times.len() < RUNS || start.elapsed().as_millis() < PATIENCE {
-            let begin = Instant::now();
-            run()?;
-            self.backend.synchronize()?;
-            times.push(begin.elapsed().as_secs_f64());
+        if !self.wants(case) {
+            return Ok(());
         }
-        times.sort_by(f64::total_cmp);
-        let (fastest, median) = (times[0], times[times.len() / 2]);
-        let (amount, unit) = match work {
-            Work::Flops(n) => (n, "GFLOP/s"),
-            Work::Bytes(n) => (n, "GB/s"),
+        // The first run loads and compiles what it needs; the second shows how many make a sample.
+        self.sample(1, &mut run)?;
+        let once = self.sample(1, &mut run)?;
+        let runs = ((SAMPLE_SECONDS / once.max(1e-9)) as usize + 1).min(RUNS);
+        self.collect(case, work, runs, |bench| bench.sample(runs, &mut run))
+    }
+
+    /// The same for an op that writes over what it reads: `restore` puts its inputs back, outside the clock, before each run.
+    /// `held` are the buffers of both.
+    pub fn time_in_place<T>(
+        &mut self,
+        case: &str,
+        work: Work,
+        mut held: T,
+        mut restore: impl FnMut(&mut T) -> Result<()>,
+        mut run: impl FnMut(&mut T) -> Result<()>,
+    ) -> Result<()> {
+        if !self.wants(case) {
+            return Ok(());
+        }
+        let mut once = |bench: &Self| {
+            restore(&mut held)?;
+            bench.sample(1, &mut || run(&mut held))
         };
-        let rate = amount as f64 / fastest / 1e9;
-        if self.json {
-            let line = serde_json::json!({
-                "case": case, "tokens": self.tokens, "fastest_ms": fastest * 1e3, "median_ms": median * 1e3,
-                "rate": rate, "unit": unit, "runs": times.len(),
-            });
-            println!("{line}");
+        once(self)?;
+        self.collect(case, work, 1, once)
+    }
+
+    fn collect(
+        &mut self,
+        case: &str,
+        work: Work,
+        runs: usize,
+        mut one: impl FnMut(&Self) -> Result<f64>,
+    ) -> Result<()> {
+        let mut samples = Vec::new();
+        if matches!(self.settings.output, Output::Interleaved) {
+            report::announce(case, self.tokens, work, runs);
+            while report::sample_is_wanted()? {
+                samples.push(one(self)?);
+                report::sample(case, samples[samples.len() - 1]);
+            }
         } else {
-            println!("{case:<32} {:>9.3} ms {:>9.3} ms {rate:>8.1} {unit}", fastest * 1e3, median * 1e3);
+            let start = Instant::now();
+            while samples.len() < SAMPLES || start.elapsed().as_millis() < self.settings.patience {
+                samples.push(one(self)?);
+            }
+        }
+        if let Some(timing) = Timing::of(samples) {
+            report::result(self.settings.output, case, self.tokens, work, &timing);
         }
         Ok(())
+    }
+
+    /// Seconds of one run, as the mean of several that are queued together.
+    fn sample(&self, runs: usize, run: &mut impl FnMut() -> Result<()>) -> Result<f64> {
+        self.backend.synchronize()?;
+        let start = Instant::now();
+        for _ in 0..runs {
+            run()?;
+        }
+        self.backend.synchronize()?;
+        Ok(start.elapsed().as_secs_f64() / runs as f64)
     }
 }

@@ -4,6 +4,7 @@
 pub mod adamw;
 pub mod attention;
 pub mod cross_entropy;
+pub mod device;
 pub mod dora;
 pub mod dropout;
 pub mod elementwise;

@@ -10,6 +10,29 @@ use crate::{
     matmul, nf4, rms_norm, rope, swiglu,
 };
 
+/// A stem's suite.
+pub type Suite<B> = fn(&Stage<'_, B>, u64, &mut Record) -> Result<()>;
+
+/// Every stem with its suite.
+pub fn stems<B: Backend>() -> Vec<(&'static str, Suite<B>)> {
+    vec![
+        ("elementwise", elementwise::suite),
+        ("embedding", embedding::suite),
+        ("rms_norm", rms_norm::suite),
+        ("rope", rope::suite),
+        ("attention", attention::suite),
+        ("swiglu", swiglu::suite),
+        ("matmul", matmul::suite),
+        ("lora_matmul", lora_matmul::suite),
+        ("nf4", nf4::suite),
+        ("cross_entropy", cross_entropy::suite),
+        ("dora", dora::suite),
+        ("dropout", dropout::suite),
+        ("adamw", adamw::suite),
+        ("grad_norm", grad_norm::suite),
+    ]
+}
+
 /// Runs every suite.
 ///
 /// # Errors
@@ -24,19 +47,8 @@ pub fn run<B: Backend>(backend: &B, seed: u64) -> Result<Record> {
 /// What the backend fails with where the contract says it must not.
 pub fn run_on<B: Backend>(stage: Stage<'_, B>, seed: u64) -> Result<Record> {
     let mut record = Record::default();
-    elementwise::suite(&stage, seed, &mut record)?;
-    embedding::suite(&stage, seed, &mut record)?;
-    rms_norm::suite(&stage, seed, &mut record)?;
-    rope::suite(&stage, seed, &mut record)?;
-    attention::suite(&stage, seed, &mut record)?;
-    swiglu::suite(&stage, seed, &mut record)?;
-    matmul::suite(&stage, seed, &mut record)?;
-    lora_matmul::suite(&stage, seed, &mut record)?;
-    nf4::suite(&stage, seed, &mut record)?;
-    cross_entropy::suite(&stage, seed, &mut record)?;
-    adamw::suite(&stage, seed, &mut record)?;
-    dora::suite(&stage, seed, &mut record)?;
-    dropout::suite(&stage, seed, &mut record)?;
-    grad_norm::suite(&stage, seed, &mut record)?;
+    for (_, suite) in stems() {
+        suite(&stage, seed, &mut record)?;
+    }
     Ok(record)
 }

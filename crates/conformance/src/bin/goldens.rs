@@ -1,12 +1,13 @@
-//! `goldens [--filter TEXT] [--threads N] ROOT`: runs every model golden below ROOT, one JSON object a line.
+//! `goldens [--backend NAME] [--filter TEXT] ROOT`: runs every model golden below ROOT, one JSON object a line.
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use tunesmith_conformance::device::{Choice, Job, USAGE};
 use tunesmith_conformance::goldens::run;
-use tunesmith_cpu::Cpu;
+use tunesmith_ops::Backend;
 
 fn main() -> ExitCode {
     match start() {
@@ -18,21 +19,35 @@ fn main() -> ExitCode {
     }
 }
 
+/// The cases to run.
+struct Goldens {
+    root: PathBuf,
+    filter: String,
+}
+
+impl Job for Goldens {
+    type Output = Result<(), String>;
+
+    fn run<B: Backend>(self, backend: Arc<B>) -> Self::Output {
+        let mut out = std::io::stdout().lock();
+        run(&backend, &self.root, &self.filter, &mut |outcome| {
+            let _ = writeln!(out, "{}", outcome.to_json());
+        })
+        .map_err(|error| error.to_string())
+    }
+}
+
 fn start() -> Result<(), String> {
-    let (mut root, mut filter, mut threads) = (None, String::new(), 0);
+    let (mut root, mut filter, mut choice) = (None, String::new(), Choice::default());
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
+            option if choice.take(option, &mut arguments)? => {}
             "--filter" => filter = arguments.next().unwrap_or_default(),
-            "--threads" => threads = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(0),
             _ => root = Some(PathBuf::from(argument)),
         }
     }
-    let root = root.ok_or("[goldens] expected a folder of goldens, got none; usage: goldens [--filter TEXT] ROOT")?;
-    let backend = Arc::new(Cpu::new(threads).map_err(|error| error.to_string())?);
-    let mut out = std::io::stdout().lock();
-    run(&backend, &root, &filter, &mut |outcome| {
-        let _ = writeln!(out, "{}", outcome.to_json());
-    })
-    .map_err(|error| error.to_string())
+    let missing = || format!("[goldens] expected a folder of goldens, got none; usage: [--filter TEXT] {USAGE} ROOT");
+    let root = root.ok_or_else(missing)?;
+    choice.run(Goldens { root, filter })?
 }
