@@ -170,6 +170,14 @@ impl<B: Backend> Session<B> {
             .collect()
     }
 
+    /// Chooses anew what forward keeps for backward, and gives back what it has kept so far. Nothing to do without training.
+    pub fn set_gradient_checkpointing(&mut self, gradient_checkpointing: bool) {
+        if self.training.is_some() {
+            self.keep = if gradient_checkpointing { Keep::Inputs } else { Keep::All };
+            self.activations = Activations::new(&*self.backend, self.decoder.config.layers, self.keep);
+        }
+    }
+
     /// Bytes in use and at peak.
     pub fn memory(&self) -> MemoryStats {
         self.backend.memory_stats()

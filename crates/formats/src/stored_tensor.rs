@@ -148,6 +148,19 @@ impl<'a> StoredTensor<'a> {
         Self { offset, ..self }
     }
 
+    /// A tensor that lies in memory in the order of its shape.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when the bytes are not as many as the shape asks for.
+    pub fn from_bytes(name: &'a str, stored: StoredType, shape: Vec<usize>, bytes: &'a [u8]) -> Result<Self> {
+        let expected = stored.byte_len(&shape);
+        if expected != Some(bytes.len()) {
+            let expected = expected.map_or_else(|| "a shape that can be counted".to_owned(), |n| format!("{n} bytes"));
+            return Err(Error::argument(name, format!("{expected} for {} {shape:?}", stored.name()), bytes.len()));
+        }
+        Ok(Self::new(name, stored, shape, bytes, RowOrder::Natural))
+    }
+
     /// Number of elements.
     pub fn elements(&self) -> usize {
         self.bytes.len() / self.stored.block_bytes() * self.stored.block_elements()
@@ -265,6 +278,17 @@ pub trait TensorSource: Send + Sync {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_in_memory_must_be_as_many_as_their_shape_says() {
+        let bytes = [0; 12];
+        assert!(StoredTensor::from_bytes("w", StoredType::Bf16, vec![2, 3], &bytes).is_ok());
+        for (stored, shape) in
+            [(StoredType::F32, vec![2, 3]), (StoredType::Q8_0, vec![12]), (StoredType::U8, vec![usize::MAX, 2])]
+        {
+            assert!(StoredTensor::from_bytes("w", stored, shape, &bytes).is_err());
+        }
+    }
 
     #[test]
     fn interleaved_rows_are_put_back_in_halves() {
