@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use tunesmith_engine::{AdapterSource, Batch, LoraOptions, OptimizerOptions, Session, SessionOptions, Targets, Update};
+use tunesmith_engine::{
+    AdapterSource, Batch, LoraOptions, OptimizerOptions, Session, SessionOptions, StepKey, Targets, Update,
+};
 use tunesmith_formats::ModelConfig;
 use tunesmith_ops::{Backend, Result};
 
@@ -68,9 +70,15 @@ impl<'a, B: Backend> Ours<'a, B> {
             positions.extend(0..row.input_ids.len() as i32);
             starts.push(ids.len() as i32);
         }
-        let batch =
-            Batch { input_ids: &ids, labels: &labels, positions: &positions, sequence_starts: &starts, weights: None };
-        let sums = self.session.accumulate(&batch)?;
+        let batch = Batch {
+            input_ids: &ids,
+            labels: &labels,
+            positions: &positions,
+            sequence_starts: &starts,
+            weights: None,
+            row_ids: None,
+        };
+        let sums = self.session.accumulate(&batch, StepKey::default())?;
         let (loss, weight) = sums.iter().fold((0.0, 0.0), |(loss, weight), sum| (loss + sum.loss, weight + sum.weight));
         let rates = vec![LEARNING_RATE; self.session.groups().len()];
         let update =
