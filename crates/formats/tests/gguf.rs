@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use common::gguf::{GgufWriter, Item, tiny};
 use serde_json::json;
-use tunesmith_formats::{GgufFile, ModelFiles, RopeScaling, StoredType, TensorSource, TokenizerSource};
+use tunesmith_formats::{GgufFile, ModelFiles, RopeRules, RopeScaling, StoredType, TensorSource, TokenizerSource};
 use tunesmith_ops::{Code, Error};
 
 /// A file that lies in a folder of its own and vanishes with it.
@@ -142,7 +142,7 @@ fn version_two_own_alignment_and_own_head() {
 fn rotary_scaling_is_read_or_refused() {
     let scaling = |writer: GgufWriter| {
         let (_dir, path) = file(&writer.bytes());
-        GgufFile::open(&path).and_then(|model| model.config().rope(1.0)).map(|rope| rope.scaling)
+        GgufFile::open(&path).and_then(|model| model.config().rope(RopeRules::plain(1.0))).map(|rope| rope.full.scaling)
     };
     let linear = tiny("llama")
         .item("llama.rope.scaling.type", Item::Text("linear"))

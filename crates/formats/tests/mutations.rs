@@ -14,8 +14,8 @@ use std::path::Path;
 use common::gguf::tiny;
 use common::{safetensors_bytes, tensor};
 use tunesmith_formats::{
-    AdapterConfig, GgufFile, LoraPair, ModelConfig, SafetensorsFile, ShardedSafetensors, TensorSource, read_adapter,
-    write_adapter, write_safetensors,
+    AdapterConfig, GgufFile, LoraPair, ModelConfig, RopeRules, SafetensorsFile, ShardedSafetensors, TensorSource,
+    read_adapter, write_adapter, write_safetensors,
 };
 
 /// Counts what each thread holds and the most it ever held: tests run side by side.
@@ -254,7 +254,7 @@ fn gguf() {
         Ok(model) => {
             convert_all(&model);
             let _ = model.tokenizer();
-            let _ = model.config().rope(10_000.0);
+            let _ = model.config().rope(RopeRules::plain(10_000.0));
             true
         }
         Err(_) => false,
@@ -276,9 +276,9 @@ fn config() {
                 config.eos_token_ids(),
                 config.optional_strings("layer_types"),
             );
-            let rope = config.rope(10_000.0);
+            let rope = config.rope(RopeRules::plain(10_000.0));
             if let Ok(rope) = &rope {
-                assert!(rope.theta.is_finite() && rope.theta > 0.0);
+                assert!(rope.full.theta.is_finite() && rope.full.theta > 0.0);
             }
             rope.is_ok()
         })

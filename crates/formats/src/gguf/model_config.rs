@@ -203,7 +203,7 @@ impl ConfigReader<'_> {
         }
         let theta = self.rope_theta()?;
         let kind = self.metadata.text(&self.key("rope.scaling.type"))?.unwrap_or("none");
-        match (kind, facts.rope_freqs) {
+        match (kind, &facts.rope_freqs) {
             ("none", None | Some(RopeScaling::Default)) => Ok(json!({ "rope_type": "default", "rope_theta": theta })),
             (
                 "none",
