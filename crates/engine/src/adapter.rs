@@ -8,6 +8,7 @@ use tunesmith_ops::{Backend, Code, Error, Result};
 use crate::adapted::LoraSlot;
 use crate::decoder::Decoder;
 use crate::families::names;
+use crate::layer::Layer;
 use crate::linear::Linear;
 use crate::lora::{LoraOptions, initial_a};
 use crate::parameters::{Group, ParameterSpec, Parameters};
@@ -22,13 +23,8 @@ pub struct Adapter {
 
 /// Every linear module of a decoder with its name, in order; the head comes last.
 pub fn modules<B: Backend>(decoder: &mut Decoder<B>) -> Vec<(String, &mut Linear<B>)> {
-    let layers = decoder.layers.iter_mut().enumerate().flat_map(|(index, layer)| {
-        let prefix = names::layer(index);
-        let linears = names::PROJECTIONS.iter().zip(&mut layer.projections);
-        linears.map(move |(name, linear)| (format!("{prefix}{name}"), linear))
-    });
-    let head = (names::HEAD.to_owned(), &mut decoder.head.linear);
-    layers.chain([head]).collect()
+    let linears = decoder.layers.iter_mut().flat_map(Layer::linears_mut).chain([&mut decoder.head.linear]);
+    linears.map(|linear| (linear.module.clone(), linear)).collect()
 }
 
 /// Attaches a new adapter: A by PEFT's initial values, B zero.

@@ -177,6 +177,8 @@ pub struct Pass<B: Attention> {
     pub positions: B::Buffer,
     /// Where the sequences lie.
     pub layout: Layout,
+    /// Largest position of each sequence, plus one: its length as RoPE sees it.
+    pub ends: Vec<usize>,
     /// The same as the backend's attention takes it.
     pub attention: B::Plan,
     /// Set in training where an adapter drops.
@@ -189,7 +191,12 @@ impl<B: Attention> Pass<B> {
     /// # Errors
     /// `OutOfMemory`, `ArgumentInvalid` when the layout contradicts itself.
     pub fn new(backend: &B, ids: &[i32], positions: &[i32], layout: Layout) -> Result<Self> {
+        let ends = layout.query_starts.windows(2).map(|range| {
+            let largest = positions[range[0]..range[1]].iter().max();
+            largest.map_or(0, |position| *position as usize + 1)
+        });
         Ok(Self {
+            ends: ends.collect(),
             ids: backend.upload(Host::I32(ids))?,
             positions: backend.upload(Host::I32(positions))?,
             attention: backend.plan_attention(layout.sequences())?,

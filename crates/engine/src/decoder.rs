@@ -5,7 +5,7 @@ use tunesmith_ops::{Backend, Memory, Result, View, ViewMut};
 use crate::batch::Pass;
 use crate::config::ModelConfig;
 use crate::kv_cache::KvCache;
-use crate::layer::{Layer, Rotary, Saved, Scratch};
+use crate::layer::{Layer, Rotary, Saved, Scratch, Site};
 use crate::linear::{Backward, Weight};
 use crate::loss::{Head, HeadScratch, HiddenGradient, SequenceSums, Supervised};
 use crate::parameters::Parameters;
@@ -22,8 +22,8 @@ pub struct Decoder<B: Backend> {
     pub layers: Vec<Layer<B>>,
     /// Final norm and head.
     pub head: Head<B>,
-    /// Angles.
-    pub rotary: Rotary<B>,
+    /// The rotations its layers have.
+    pub rotations: Vec<Rotary<B>>,
 }
 
 /// Every buffer a pass needs, kept from step to step.
@@ -71,6 +71,9 @@ impl<B: Backend> Decoder<B> {
             View::new(&pass.ids, 0, t),
             activations.inputs[0].write(backend, t * d)?,
         )?;
+        if self.config.embedding_scale != 1.0 {
+            backend.scale(self.config.embedding_scale, activations.inputs[0].view_mut(t * d)?)?;
+        }
         for index in 0..self.layers.len() {
             let cache = cache.as_deref_mut().map(|cache| (cache, index));
             self.layer_forward(backend, parameters, pass, cache, keep, index, activations)?;
@@ -95,10 +98,7 @@ impl<B: Backend> Decoder<B> {
             .get_disjoint_mut(places)
             .map_err(|_| crate::internal("decoder", "two different slabs for a layer"))?;
         self.layers[index].forward(
-            backend,
-            parameters,
-            &self.rotary,
-            pass,
+            &Site { backend, parameters, rotations: &self.rotations, pass },
             cache,
             x.view(len)?,
             &mut activations.saved[keep.saved_of(index)],
@@ -196,11 +196,10 @@ impl<B: Backend> Decoder<B> {
                 let parameters = grads.parameters;
                 self.layer_forward(backend, parameters, pass, None, keep, index, activations)?;
             }
+            let site = Site { backend, parameters: grads.parameters, rotations: &self.rotations, pass };
             self.layers[index].backward(
-                backend,
+                &site,
                 grads,
-                &self.rotary,
-                pass,
                 activations.inputs[keep.input_of(index)].view(t * d)?,
                 &mut activations.saved[keep.saved_of(index)],
                 &mut activations.scratch,
@@ -209,6 +208,9 @@ impl<B: Backend> Decoder<B> {
             )?;
         }
         if let Weight::Trained(id) = &self.embedding {
+            if self.config.embedding_scale != 1.0 {
+                backend.scale(self.config.embedding_scale, activations.d_hidden.view_mut(t * d)?)?;
+            }
             let target: ViewMut<'_, B::Buffer> = grads.gradients.of(*id);
             let ids = View::new(&pass.ids, 0, t);
             let dy = activations.d_hidden.view(t * d)?;

@@ -195,8 +195,18 @@ impl<B: Backend> Wave<'_, B> {
         let mut counts = Vec::new();
         let mut last_rows = Vec::new();
         for slot in slots {
+            let ids_so_far = &self.running[*slot].ids;
+            // The keys already there were rotated as those of a short sequence.
+            if self
+                .decoder
+                .config
+                .rotation_switch()
+                .is_some_and(|switch| self.cache.length(*slot) <= switch && ids_so_far.len() > switch)
+            {
+                self.cache.forget(*slot);
+            }
             let known = self.cache.length(*slot);
-            let new = &self.running[*slot].ids[known..];
+            let new = &ids_so_far[known..];
             ids.extend_from_slice(new);
             positions.extend((known..known + new.len()).map(|position| position as i32));
             counts.push(new.len());

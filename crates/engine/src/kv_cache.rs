@@ -86,6 +86,11 @@ impl<B: Backend> KvCache<B> {
         (View::new(keys, 0, len), View::new(values, 0, len))
     }
 
+    /// Empties the region of a sequence, whose keys are to be made anew.
+    pub fn forget(&mut self, sequence: usize) {
+        self.lengths[sequence] = 0;
+    }
+
     /// Counts the tokens of a finished pass.
     pub fn advance(&mut self, sequences: &[usize], counts: &[usize]) {
         for (sequence, count) in sequences.iter().zip(counts) {

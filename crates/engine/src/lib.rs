@@ -9,6 +9,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod decoder;
 pub mod families;
+pub mod frequencies;
 pub mod generate;
 pub mod kv_cache;
 pub mod layer;

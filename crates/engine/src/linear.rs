@@ -63,6 +63,8 @@ impl<B: Memory> Vector<B> {
 
 /// `y = x wᵀ + bias`, and what an adapter adds to it.
 pub struct Linear<B: Backend> {
+    /// Name of the module in Hugging Face checkpoints.
+    pub module: String,
     /// Out features.
     pub n: usize,
     /// In features.

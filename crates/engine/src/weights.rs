@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use tunesmith_formats::TensorSource;
-use tunesmith_ops::{Backend, Code, Error, Host, LogitTransform, Result, Storage};
+use tunesmith_ops::{Backend, Code, Error, Host, Result, Storage};
 
 use crate::config::ModelConfig;
 use crate::decoder::Decoder;
 use crate::families::names;
-use crate::layer::{Layer, QkNorm, Rotary};
+use crate::layer::{Layer, Rotary};
 use crate::linear::{Linear, Vector, Weight};
 use crate::loss::Head;
 use crate::norm::Norm;
@@ -47,54 +47,29 @@ impl<'a, B: Backend> Loader<'a, B> {
     pub fn load(mut self, config: ModelConfig) -> Result<Loaded<B>> {
         let (v, d) = (config.vocab, config.hidden);
         let embedding = self.matrix(names::EMBEDDING, v, d)?;
-        let layers = (0..config.layers).map(|index| self.layer(&config, index)).collect::<Result<Vec<_>>>()?;
-        let norm = self.norm(names::FINAL_NORM, d, config.eps)?;
+        let layers =
+            (0..config.layers).map(|index| Layer::load(&mut self, &config, index)).collect::<Result<Vec<_>>>()?;
+        let norm = self.norm(names::FINAL_NORM, d, &config)?;
         let head_name = format!("{}.weight", names::HEAD);
         let weight = if config.tied { embedding.clone() } else { self.matrix(&head_name, v, d)? };
-        let linear = Linear { n: v, k: d, weight, bias: None, lora: None };
-        let rotary = Rotary { inv_freq: self.backend.upload(Host::F32(&config.inv_freq))?, attention_scaling: 1.0 };
+        let linear = Linear { module: names::HEAD.to_owned(), n: v, k: d, weight, bias: None, lora: None };
+        let rotations = config.rotations.iter();
+        let rotations = rotations.map(|rotation| Rotary::new(self.backend, rotation)).collect::<Result<_>>()?;
+        let head = Head { norm, linear, transform: config.logits };
         Ok(Loaded {
-            decoder: Decoder {
-                config,
-                embedding,
-                layers,
-                head: Head { norm, linear, transform: LogitTransform::default() },
-                rotary,
-            },
+            decoder: Decoder { config, embedding, layers, head, rotations },
             parameters: self.parameters,
             total_parameters: self.count,
         })
     }
 
-    fn layer(&mut self, config: &ModelConfig, index: usize) -> Result<Layer<B>> {
-        let prefix = names::layer(index);
-        let (d, f, h) = (config.hidden, config.ffn, config.head_dim);
-        let (hq, hk) = (config.heads * h, config.kv_heads * h);
-        let [qkv, o, mlp] = config.biases;
-        let shapes = [(hq, d, qkv), (hk, d, qkv), (hk, d, qkv), (d, hq, o), (f, d, mlp), (f, d, mlp), (d, f, mlp)];
-        let mut projections = Vec::with_capacity(7);
-        for (name, (n, k, bias)) in names::PROJECTIONS.iter().zip(shapes) {
-            projections.push(self.linear(&format!("{prefix}{name}"), n, k, bias)?);
-        }
-        let qk_norm = if config.family.qk_norm {
-            Some(QkNorm {
-                q: self.norm(&format!("{prefix}{}", names::Q_NORM), h, config.eps)?,
-                k: self.norm(&format!("{prefix}{}", names::K_NORM), h, config.eps)?,
-            })
-        } else {
-            None
-        };
-        Ok(Layer {
-            input_norm: self.norm(&format!("{prefix}{}", names::INPUT_NORM), d, config.eps)?,
-            mlp_norm: self.norm(&format!("{prefix}{}", names::MLP_NORM), d, config.eps)?,
-            qk_norm,
-            projections: projections.try_into().map_err(|_| crate::internal("weights", "seven projections"))?,
-            attention: config.attention(index),
-        })
-    }
-
-    fn linear(&mut self, module: &str, n: usize, k: usize, bias: bool) -> Result<Linear<B>> {
+    /// The linear layer `[n, k]` of that name.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn linear(&mut self, module: &str, n: usize, k: usize, bias: bool) -> Result<Linear<B>> {
         Ok(Linear {
+            module: module.to_owned(),
             n,
             k,
             weight: self.matrix(&format!("{module}.weight"), n, k)?,
@@ -103,8 +78,12 @@ impl<'a, B: Backend> Loader<'a, B> {
         })
     }
 
-    fn norm(&mut self, name: &str, d: usize, eps: f32) -> Result<Norm<B>> {
-        Ok(Norm { d, eps, offset: 0.0, scale: self.vector(name, d)? })
+    /// The norm over rows of `d` of that name.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn norm(&mut self, name: &str, d: usize, config: &ModelConfig) -> Result<Norm<B>> {
+        Ok(Norm { d, eps: config.eps, offset: config.family.norm_offset, scale: self.vector(name, d)? })
     }
 
     fn matrix(&mut self, name: &str, n: usize, k: usize) -> Result<Weight<B>> {

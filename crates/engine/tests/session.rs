@@ -301,7 +301,7 @@ fn unknown_families_and_features_are_named() {
     assert_eq!(refuse("attention_dropout", 0.1.into()).code, Code::ModelUnsupported);
     assert_eq!(refuse("num_key_value_heads", 3.into()).code, Code::ConfigInvalid);
     assert_eq!(
-        refuse("rope_scaling", serde_json::json!({"rope_type": "yarn", "factor": 4.0})).code,
+        refuse("rope_scaling", serde_json::json!({"rope_type": "dynamic", "factor": 4.0})).code,
         Code::ModelUnsupported
     );
 }

@@ -26,7 +26,7 @@ pub use gguf::{GgufFile, GgufTokenizer, Quantization, write_gguf};
 pub use model_files::{ModelFiles, TokenizerSource};
 pub use peft::{AdapterConfig, LoraPair, read_adapter, write_adapter};
 pub use quantize::{Refusal, quantize};
-pub use rope::{RopeConfig, RopeRules, RopeScaling, Ropes, WindowedRope};
+pub use rope::{LongRopeScaling, RopeConfig, RopeRules, RopeScaling, Ropes, WindowedRope, YarnScaling};
 pub use safetensors::{
     F32Tensor, SafetensorsFile, SafetensorsWriter, ShardedSafetensors, TensorSpec, write_safetensors,
 };

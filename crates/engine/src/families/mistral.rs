@@ -1,12 +1,9 @@
 //! Mistral: a sliding window over every layer (arXiv:2310.06825).
 
-use super::{Bias, Family};
+use super::{Family, PLAIN, Windowed, Windows};
 
 pub(super) const FAMILY: Family = Family {
     model_type: "mistral",
-    qkv_bias: Bias::Never,
-    o_bias: Bias::Never,
-    mlp_bias: Bias::Never,
-    qk_norm: false,
-    sliding_window: true,
+    windows: Some(Windows { switched: false, absent: Some(4096), layers: Windowed::Every }),
+    ..PLAIN
 };

@@ -1,9 +1,19 @@
-//! Model families as data: which configuration keys switch what. No behaviour is ever read from a model's name.
+//! Model families as data: which configuration keys switch what, and what tensors are called. No behaviour is ever read
+//! from a model's name.
 
+mod exaone4;
+mod gemma2;
+mod gemma3;
+mod granite;
 mod llama;
 mod mistral;
+mod olmo2;
+mod phi3;
 mod qwen2;
 mod qwen3;
+mod smollm3;
+
+use tunesmith_formats::WindowedRope;
 
 /// Where a projection's bias comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,8 +26,135 @@ pub enum Bias {
     Key(&'static str),
 }
 
-/// One family: differences from a plain pre-norm decoder with grouped-query attention, `RoPE` and `SwiGLU`.
-#[derive(Debug, Clone, Copy)]
+/// RMSNorm of queries and keys, before RoPE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QkNorm {
+    /// None.
+    Absent,
+    /// Over each head, one scale for all of them (arXiv:2302.05442).
+    EachHead,
+    /// Over the whole projection (arXiv:2501.00656).
+    Projection,
+}
+
+/// A number in the configuration, and what it is where the key is absent. `null` always means none.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Number {
+    /// Key.
+    pub key: &'static str,
+    /// Value of transformers' configuration class.
+    pub absent: Option<f64>,
+}
+
+/// What scores are multiplied with before the softmax.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ScoreScale {
+    /// `1 / √h`.
+    HeadSize,
+    /// The number itself.
+    Factor(Number),
+    /// `1 / √number`.
+    InverseRoot(Number),
+}
+
+/// What embeddings are multiplied with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum EmbeddingScale {
+    /// `√d`.
+    RootOfHidden,
+    /// The number; none means 1.
+    Factor(Option<Number>),
+}
+
+/// Which layers have the sliding window where `layer_types` does not name them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Windowed {
+    /// All.
+    Every,
+    /// Those from the index in a key on.
+    From {
+        /// Key.
+        key: &'static str,
+        /// Index where it is absent.
+        absent: usize,
+    },
+    /// All but every `period`-th.
+    AllButEach {
+        /// Key of the period, where there is one.
+        key: Option<&'static str>,
+        /// Period where it is absent.
+        absent: usize,
+    },
+    /// Those without RoPE.
+    Unrotated,
+}
+
+/// The sliding window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Windows {
+    /// The window holds only where `use_sliding_window` is true.
+    pub switched: bool,
+    /// `sliding_window` where the key is absent; `null` means none.
+    pub absent: Option<usize>,
+    /// Its layers.
+    pub layers: Windowed,
+}
+
+/// Which layers rotate queries and keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rotated {
+    /// All.
+    Every,
+    /// A list of 0 and 1 in one key; where it is absent all but every n-th, n in another (arXiv:2501.18795).
+    Listed {
+        /// Key of the list.
+        list: &'static str,
+        /// Key of n.
+        interval: &'static str,
+        /// n where it is absent.
+        absent: usize,
+    },
+    /// In a model with a sliding window the layers that have it, else all.
+    Windowed,
+}
+
+/// Norms of a layer, each by its name below `model.layers.N.`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Norms {
+    /// On what attention is given.
+    pub before_attention: Option<&'static str>,
+    /// On what attention adds to the residual stream.
+    pub after_attention: Option<&'static str>,
+    /// On what the feed-forward block is given.
+    pub before_mlp: Option<&'static str>,
+    /// On what the feed-forward block adds.
+    pub after_mlp: Option<&'static str>,
+}
+
+/// Linear layers on one input: a matrix each, or one whose rows lie one behind the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side<const N: usize> {
+    /// Names of the matrices.
+    Separate([&'static str; N]),
+    /// Name of the one.
+    Fused(&'static str),
+}
+
+/// Names of the linear layers, below `model.layers.N.`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Projections {
+    /// Queries, keys, values.
+    pub qkv: Side<3>,
+    /// Output of attention.
+    pub o: &'static str,
+    /// Gate and up.
+    pub gate_up: Side<2>,
+    /// Down.
+    pub down: &'static str,
+}
+
+/// One family.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Family {
     /// `model_type` in config.json.
     pub model_type: &'static str,
@@ -27,16 +164,119 @@ pub struct Family {
     pub o_bias: Bias,
     /// Bias of the feed-forward projections.
     pub mlp_bias: Bias,
-    /// RMSNorm over each head of queries and keys, before `RoPE`.
-    pub qk_norm: bool,
-    /// The keys `sliding_window`, `layer_types`, `use_sliding_window` and `max_window_layers` are honoured.
-    pub sliding_window: bool,
+    /// QK-norm.
+    pub qk_norm: QkNorm,
+    /// Norms of a layer.
+    pub norms: Norms,
+    /// Added to every norm scale: 1 where files hold `scale − 1`.
+    pub norm_offset: f32,
+    /// Names of the linear layers.
+    pub projections: Projections,
+    /// Key of the gate's function, and the function where it is absent.
+    pub activation: (&'static str, &'static str),
+    /// Sliding window, where the family has one.
+    pub windows: Option<Windows>,
+    /// Layers with RoPE.
+    pub rotated: Rotated,
+    /// RoPE's base where the configuration names none.
+    pub rope_theta: f64,
+    /// `partial_rotary_factor` may be below 1.
+    pub partial_rotary: bool,
+    /// Windowed layers have a RoPE of their own.
+    pub windowed_rope: Option<WindowedRope>,
+    /// Scale of the scores.
+    pub score_scale: ScoreScale,
+    /// Soft cap of the scores.
+    pub score_cap: Option<Number>,
+    /// Scale of the embeddings.
+    pub embedding_scale: EmbeddingScale,
+    /// What a block adds to the residual stream is multiplied by it.
+    pub residual_multiplier: Option<Number>,
+    /// Logits are divided by it.
+    pub logit_divisor: Option<Number>,
+    /// Soft cap of the logits.
+    pub logit_cap: Option<Number>,
+    /// `tie_word_embeddings` where it is absent.
+    pub tied: bool,
+    /// `rms_norm_eps` where it is absent.
+    pub eps: f64,
+    /// `head_dim` where it is absent; None: hidden size over heads.
+    pub head_dim: Option<usize>,
 }
 
-/// Every family, by `model_type`.
-pub const FAMILIES: [Family; 4] = [llama::FAMILY, mistral::FAMILY, qwen2::FAMILY, qwen3::FAMILY];
+/// A pre-norm decoder with grouped-query attention, RoPE over whole heads and SwiGLU: what the other families are
+/// described by their differences from.
+const PLAIN: Family = Family {
+    model_type: "",
+    qkv_bias: Bias::Never,
+    o_bias: Bias::Never,
+    mlp_bias: Bias::Never,
+    qk_norm: QkNorm::Absent,
+    norms: PRE_NORMS,
+    norm_offset: 0.0,
+    projections: Projections {
+        qkv: Side::Separate(["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
+        o: "self_attn.o_proj",
+        gate_up: Side::Separate(["mlp.gate_proj", "mlp.up_proj"]),
+        down: "mlp.down_proj",
+    },
+    activation: ("hidden_act", "silu"),
+    windows: None,
+    rotated: Rotated::Every,
+    rope_theta: 10_000.0,
+    partial_rotary: false,
+    windowed_rope: None,
+    score_scale: ScoreScale::HeadSize,
+    score_cap: None,
+    embedding_scale: EmbeddingScale::Factor(None),
+    residual_multiplier: None,
+    logit_divisor: None,
+    logit_cap: None,
+    tied: false,
+    eps: 1e-6,
+    head_dim: None,
+};
 
-/// Tensor names of a decoder in Hugging Face checkpoints; the families above share them.
+/// A norm before each block.
+const PRE_NORMS: Norms = Norms {
+    before_attention: Some("input_layernorm.weight"),
+    after_attention: None,
+    before_mlp: Some("post_attention_layernorm.weight"),
+    after_mlp: None,
+};
+
+/// A norm behind each block (arXiv:2501.00656).
+const POST_NORMS: Norms = Norms {
+    before_attention: None,
+    after_attention: Some("post_attention_layernorm.weight"),
+    before_mlp: None,
+    after_mlp: Some("post_feedforward_layernorm.weight"),
+};
+
+/// A norm before and behind each block (arXiv:2408.00118).
+const FOUR_NORMS: Norms = Norms {
+    before_attention: Some("input_layernorm.weight"),
+    after_attention: Some("post_attention_layernorm.weight"),
+    before_mlp: Some("pre_feedforward_layernorm.weight"),
+    after_mlp: Some("post_feedforward_layernorm.weight"),
+};
+
+/// Every family, by `model_type`.
+pub const FAMILIES: [Family; 11] = [
+    exaone4::FAMILY,
+    gemma2::FAMILY,
+    gemma3::FAMILY,
+    granite::FAMILY,
+    llama::FAMILY,
+    mistral::FAMILY,
+    olmo2::FAMILY,
+    phi3::FAMILY,
+    qwen2::FAMILY,
+    qwen3::FAMILY,
+    smollm3::FAMILY,
+];
+
+/// Tensor names that all families share.
 pub mod names {
     /// Token embedding.
     pub const EMBEDDING: &str = "model.embed_tokens.weight";
@@ -44,24 +284,10 @@ pub mod names {
     pub const FINAL_NORM: &str = "model.norm.weight";
     /// Output head, absent when tied to the embedding.
     pub const HEAD: &str = "lm_head";
-    /// Norm before attention, below `model.layers.N.`.
-    pub const INPUT_NORM: &str = "input_layernorm.weight";
-    /// Norm before the feed-forward block.
-    pub const MLP_NORM: &str = "post_attention_layernorm.weight";
     /// Query norm.
     pub const Q_NORM: &str = "self_attn.q_norm.weight";
     /// Key norm.
     pub const K_NORM: &str = "self_attn.k_norm.weight";
-    /// The seven projections, in the order of [`crate::layer::Projection`].
-    pub const PROJECTIONS: [&str; 7] = [
-        "self_attn.q_proj",
-        "self_attn.k_proj",
-        "self_attn.v_proj",
-        "self_attn.o_proj",
-        "mlp.gate_proj",
-        "mlp.up_proj",
-        "mlp.down_proj",
-    ];
 
     /// Prefix of a layer's tensors.
     pub fn layer(index: usize) -> String {

@@ -1,12 +1,14 @@
 //! Qwen2 and Qwen2.5: biases on queries, keys and values (arXiv:2407.10671).
 
-use super::{Bias, Family};
+use super::{Bias, Family, PLAIN, Windowed, Windows};
 
 pub(super) const FAMILY: Family = Family {
     model_type: "qwen2",
     qkv_bias: Bias::Always,
-    o_bias: Bias::Never,
-    mlp_bias: Bias::Never,
-    qk_norm: false,
-    sliding_window: true,
+    windows: Some(Windows {
+        switched: true,
+        absent: Some(4096),
+        layers: Windowed::From { key: "max_window_layers", absent: 28 },
+    }),
+    ..PLAIN
 };

@@ -1,12 +1,17 @@
 //! Qwen3: QK-norm instead of biases (arXiv:2505.09388).
 
-use super::{Bias, Family};
+use super::{Bias, Family, PLAIN, QkNorm, Windowed, Windows};
 
 pub(super) const FAMILY: Family = Family {
     model_type: "qwen3",
     qkv_bias: Bias::Key("attention_bias"),
     o_bias: Bias::Key("attention_bias"),
-    mlp_bias: Bias::Never,
-    qk_norm: true,
-    sliding_window: true,
+    qk_norm: QkNorm::EachHead,
+    windows: Some(Windows {
+        switched: true,
+        absent: Some(4096),
+        layers: Windowed::From { key: "max_window_layers", absent: 28 },
+    }),
+    head_dim: Some(128),
+    ..PLAIN
 };

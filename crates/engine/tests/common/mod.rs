@@ -26,14 +26,24 @@ pub fn config() -> Value {
 /// Shapes of the tensors of [`config`].
 fn shapes() -> Vec<(String, Vec<usize>)> {
     let mut shapes = vec![(names::EMBEDDING.to_owned(), vec![VOCAB, 24]), (names::FINAL_NORM.to_owned(), vec![24])];
-    let projections = [[32, 24], [16, 24], [16, 24], [24, 32], [40, 24], [40, 24], [24, 40]];
+    let projections = [
+        ("self_attn.q_proj", [32, 24]),
+        ("self_attn.k_proj", [16, 24]),
+        ("self_attn.v_proj", [16, 24]),
+        ("self_attn.o_proj", [24, 32]),
+        ("mlp.gate_proj", [40, 24]),
+        ("mlp.up_proj", [40, 24]),
+        ("mlp.down_proj", [24, 40]),
+    ];
+    let norms =
+        [("input_layernorm", 24), ("post_attention_layernorm", 24), ("self_attn.q_norm", 8), ("self_attn.k_norm", 8)];
     for layer in 0..2 {
         let prefix = names::layer(layer);
-        for (name, shape) in names::PROJECTIONS.iter().zip(projections) {
+        for (name, shape) in projections {
             shapes.push((format!("{prefix}{name}.weight"), shape.to_vec()));
         }
-        for (name, len) in [(names::INPUT_NORM, 24), (names::MLP_NORM, 24), (names::Q_NORM, 8), (names::K_NORM, 8)] {
-            shapes.push((format!("{prefix}{name}"), vec![len]));
+        for (name, len) in norms {
+            shapes.push((format!("{prefix}{name}.weight"), vec![len]));
         }
     }
     shapes

@@ -8,7 +8,7 @@ use super::architectures::{ARCHITECTURES, Absent, Architecture, Head, Key, Windo
 use super::rope_freqs::divisors_of;
 use super::writer::KeyWriter;
 use crate::config::ModelConfig;
-use crate::rope::RopeScaling;
+use crate::rope::{RopeRules, RopeScaling};
 
 /// transformers' base where a configuration names none.
 const DEFAULT_THETA: f64 = 10_000.0;
@@ -218,7 +218,7 @@ impl<'a> ExportConfig<'a> {
 
     fn write_rope(&self, keys: &mut KeyWriter) -> Result<Option<Vec<f32>>> {
         let name = |key: &str| format!("{}.rope.{key}", self.architecture.name);
-        let rope = self.config.rope(DEFAULT_THETA)?;
+        let rope = self.config.rope(RopeRules::plain(DEFAULT_THETA))?.full;
         keys.f32(&name("freq_base"), rope.theta as f32);
         match rope.scaling {
             RopeScaling::Default => Ok(None),
@@ -228,6 +228,9 @@ impl<'a> ExportConfig<'a> {
                 Ok(None)
             }
             scaling @ RopeScaling::Llama3 { .. } => Ok(divisors_of(&scaling, rope.theta, self.head_dim)),
+            RopeScaling::Yarn(_) | RopeScaling::LongRope(_) => {
+                Err(self.unsupported("expected rotary frequencies that are default, linear or llama3"))
+            }
         }
     }
 

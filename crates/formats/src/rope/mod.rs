@@ -30,38 +30,46 @@ pub enum RopeScaling {
         /// Context length of the original training, in tokens.
         original_max_position_embeddings: usize,
     },
-    /// YaRN (Peng et al. 2023, arXiv:2309.00071): dimensions that turn often are kept, those that turn seldom divided by
-    /// `factor`, a ramp over the dimensions between; cosine and sine are multiplied by a factor of attention.
-    Yarn {
-        /// Divisor of the slow dimensions, at least 1.
-        factor: f64,
-        /// Multiplies cosine and sine; None: `0.1 ln factor + 1`, or as `mscale` says.
-        attention_factor: Option<f64>,
-        /// `mscale` and `mscale_all_dim`, where both are given: the attention factor is the quotient of the two.
-        mscale: Option<(f64, f64)>,
-        /// Turns over the original context from which a dimension is kept.
-        beta_fast: f64,
-        /// Turns below which a dimension is divided.
-        beta_slow: f64,
-        /// The ends of the ramp are rounded outwards to whole dimensions.
-        truncate: bool,
-        /// Context length of the original training, in tokens.
-        original_max_position_embeddings: usize,
-    },
-    /// LongRoPE (Ding et al. 2024, arXiv:2402.13753): every dimension has a divisor of its own, another one in sequences
-    /// longer than the original context.
-    LongRope {
-        /// Divisors up to the original context.
-        short_factor: Vec<f64>,
-        /// Divisors beyond it.
-        long_factor: Vec<f64>,
-        /// Longest context over the original one.
-        factor: f64,
-        /// Multiplies cosine and sine; None: `√(1 + ln factor / ln original)`.
-        attention_factor: Option<f64>,
-        /// Context length of the original training, in tokens.
-        original_max_position_embeddings: usize,
-    },
+    /// YaRN.
+    Yarn(YarnScaling),
+    /// LongRoPE.
+    LongRope(LongRopeScaling),
+}
+
+/// YaRN (Peng et al. 2023, arXiv:2309.00071): dimensions that turn often are kept, those that turn seldom divided by
+/// `factor`, a ramp over the dimensions between; cosine and sine are multiplied by a factor of attention.
+#[derive(Debug, Clone, PartialEq)]
+pub struct YarnScaling {
+    /// Divisor of the slow dimensions, at least 1.
+    pub factor: f64,
+    /// Multiplies cosine and sine; None: `0.1 ln factor + 1`, or as `mscale` says.
+    pub attention_factor: Option<f64>,
+    /// `mscale` and `mscale_all_dim`, where both are given: the attention factor is the quotient of the two.
+    pub mscale: Option<(f64, f64)>,
+    /// Turns over the original context from which a dimension is kept; default 32.
+    pub beta_fast: f64,
+    /// Turns below which a dimension is divided; default 1.
+    pub beta_slow: f64,
+    /// The ends of the ramp are rounded outwards to whole dimensions; default true.
+    pub truncate: bool,
+    /// Context length of the original training, in tokens.
+    pub original_max_position_embeddings: usize,
+}
+
+/// LongRoPE (Ding et al. 2024, arXiv:2402.13753): every dimension has a divisor of its own, another one in sequences longer
+/// than the original context.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LongRopeScaling {
+    /// Divisors up to the original context.
+    pub short_factor: Vec<f64>,
+    /// Divisors beyond it.
+    pub long_factor: Vec<f64>,
+    /// Longest context over the original one.
+    pub factor: f64,
+    /// Multiplies cosine and sine; None: `√(1 + ln factor / ln original)`.
+    pub attention_factor: Option<f64>,
+    /// Context length of the original training, in tokens.
+    pub original_max_position_embeddings: usize,
 }
 
 /// Base and scaling of the rotation.

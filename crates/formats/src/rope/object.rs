@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use tunesmith_ops::{Code, Error, Result};
 
-use super::{ModelConfig, PARTIAL, POSITIVE, RopeScaling, as_positive, shown};
+use super::{LongRopeScaling, ModelConfig, PARTIAL, POSITIVE, RopeScaling, YarnScaling, as_positive, shown};
 
 /// The object, with getters that name it in their errors.
 pub(super) struct RopeObject<'a> {
@@ -76,7 +76,7 @@ impl RopeObject<'_> {
             None => true,
             Some(value) => value.as_bool().ok_or_else(|| self.invalid("true or false as `truncate`"))?,
         };
-        Ok(RopeScaling::Yarn {
+        Ok(RopeScaling::Yarn(YarnScaling {
             factor: self.factor_or_ratio()?,
             attention_factor: self.positive("attention_factor")?,
             mscale: self.positive("mscale")?.zip(self.positive("mscale_all_dim")?),
@@ -84,7 +84,7 @@ impl RopeObject<'_> {
             beta_slow: slow,
             truncate,
             original_max_position_embeddings: self.original_length()?,
-        })
+        }))
     }
 
     fn long_rope(&self) -> Result<RopeScaling> {
@@ -92,13 +92,13 @@ impl RopeObject<'_> {
         if original < 2 {
             return Err(self.invalid(&format!("`{ORIGINAL}` above 1, got {original}")));
         }
-        Ok(RopeScaling::LongRope {
+        Ok(RopeScaling::LongRope(LongRopeScaling {
             short_factor: self.divisors("short_factor")?,
             long_factor: self.divisors("long_factor")?,
             factor: self.factor_or_ratio()?,
             attention_factor: self.positive("attention_factor")?,
             original_max_position_embeddings: original,
-        })
+        }))
     }
 
     fn divisors(&self, key: &str) -> Result<Vec<f64>> {

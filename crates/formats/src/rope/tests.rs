@@ -114,14 +114,16 @@ fn contradictions_and_impossible_numbers_are_refused() {
 
 #[test]
 fn yarn_reads_its_options_and_the_older_spelling() {
-    let expected = |factor| RopeScaling::Yarn {
-        factor,
-        attention_factor: None,
-        mscale: None,
-        beta_fast: 32.0,
-        beta_slow: 1.0,
-        truncate: true,
-        original_max_position_embeddings: 64,
+    let expected = |factor| {
+        RopeScaling::Yarn(YarnScaling {
+            factor,
+            attention_factor: None,
+            mscale: None,
+            beta_fast: 32.0,
+            beta_slow: 1.0,
+            truncate: true,
+            original_max_position_embeddings: 64,
+        })
     };
     for value in [
         json!({ "rope_parameters": { "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64 } }),
@@ -134,7 +136,9 @@ fn yarn_reads_its_options_and_the_older_spelling() {
     let all = json!({ "rope_parameters": { "rope_type": "yarn", "factor": 8.0, "attention_factor": 1.2, "mscale": 1.0,
             "mscale_all_dim": 0.5, "beta_fast": 16, "beta_slow": 2, "truncate": false,
             "original_max_position_embeddings": 64 } });
-    let RopeScaling::Yarn { attention_factor, mscale, beta_fast, truncate, .. } = rope(all).unwrap().scaling else {
+    let RopeScaling::Yarn(YarnScaling { attention_factor, mscale, beta_fast, truncate, .. }) =
+        rope(all).unwrap().scaling
+    else {
         panic!("not yarn");
     };
     assert_eq!((attention_factor, mscale, beta_fast, truncate), (Some(1.2), Some((1.0, 0.5)), 16.0, false));
@@ -154,13 +158,13 @@ fn long_rope_in_all_its_names() {
     for kind in ["longrope", "su"] {
         let value = json!({ "rope_scaling": lists(kind), "original_max_position_embeddings": 64,
                 "max_position_embeddings": 256 });
-        let expected = RopeScaling::LongRope {
+        let expected = RopeScaling::LongRope(LongRopeScaling {
             short_factor: vec![1.0, 1.5],
             long_factor: vec![2.0, 4.0],
             factor: 4.0,
             attention_factor: None,
             original_max_position_embeddings: 64,
-        };
+        });
         assert_eq!(rope(value).unwrap().scaling, expected);
     }
     for (key, bad) in [("short_factor", json!([1.0, 0])), ("long_factor", json!("x")), ("long_factor", json!(null))] {

@@ -1,0 +1,215 @@
+//! The attention block.
+//!
+//! ```text
+//! q, k, v = x·Wqᵀ, x·Wkᵀ, x·Wvᵀ     q, k = rope(norm(q)), rope(norm(k))     y = attention(q, k, v)·Woᵀ
+//! ```
+
+use tunesmith_ops::{AttentionShape, Backend, DType, Memory, Result, Rotation, View, ViewMut};
+
+use super::fan::{self, Fan};
+use super::{CacheAt, Site};
+use crate::adapted::Kept;
+use crate::linear::{Backward, Linear};
+use crate::norm::Norm;
+use crate::workspace::Slab;
+
+/// RMSNorm of queries and keys, over rows of the norms' own length: each head, or the whole projection.
+pub struct QkNorm<B: Backend> {
+    /// Of the queries.
+    pub q: Norm<B>,
+    /// Of the keys.
+    pub k: Norm<B>,
+}
+
+/// One layer's attention.
+pub struct AttentionBlock<B: Backend> {
+    /// Queries, keys, values.
+    pub qkv: Fan<B, 3>,
+    /// Output.
+    pub o: Linear<B>,
+    /// QK-norm, where the family has it.
+    pub qk_norm: Option<QkNorm<B>>,
+    /// Heads and mask.
+    pub shape: AttentionShape,
+    /// Which of the model's rotations; None: this layer does not rotate.
+    pub rotation: Option<usize>,
+}
+
+/// What forward keeps.
+pub(super) struct Saved<B: Memory> {
+    q: Slab<B>,
+    k: Slab<B>,
+    v: Slab<B>,
+    raw_q: Slab<B>,
+    raw_k: Slab<B>,
+    q_rstd: Slab<B>,
+    k_rstd: Slab<B>,
+    attended: Slab<B>,
+    lse: Slab<B>,
+    qkv: fan::Saved<B, 3>,
+    o_kept: Kept<B>,
+}
+
+impl<B: Memory> Saved<B> {
+    pub fn new(backend: &B) -> Self {
+        let slab = || Slab::new(backend);
+        let statistics = || Slab::of(DType::F32);
+        Self {
+            q: slab(),
+            k: slab(),
+            v: slab(),
+            raw_q: slab(),
+            raw_k: slab(),
+            q_rstd: statistics(),
+            k_rstd: statistics(),
+            attended: slab(),
+            lse: statistics(),
+            qkv: fan::Saved::new(backend),
+            o_kept: Kept::new(backend),
+        }
+    }
+}
+
+/// Buffers all layers share.
+pub(super) struct Scratch<B: Memory> {
+    d_attended: Slab<B>,
+    d_q: Slab<B>,
+    d_k: Slab<B>,
+    d_v: Slab<B>,
+    d_raw: Slab<B>,
+}
+
+impl<B: Memory> Scratch<B> {
+    pub fn new(backend: &B) -> Self {
+        let slab = || Slab::new(backend);
+        Self { d_attended: slab(), d_q: slab(), d_k: slab(), d_v: slab(), d_raw: slab() }
+    }
+}
+
+impl<B: Backend> AttentionBlock<B> {
+    pub(super) fn linears(&self) -> Vec<&Linear<B>> {
+        self.qkv.linears().into_iter().chain([&self.o]).collect()
+    }
+
+    pub(super) fn linears_mut(&mut self) -> Vec<&mut Linear<B>> {
+        self.qkv.linears_mut().into_iter().chain([&mut self.o]).collect()
+    }
+
+    /// Elements of the queries, and of the keys, of `t` tokens.
+    fn sizes(&self, t: usize) -> (usize, usize) {
+        let AttentionShape { heads, kv_heads, head_dim, .. } = self.shape;
+        (t * heads * head_dim, t * kv_heads * head_dim)
+    }
+
+    /// Writes `y[t, d]` from `x[t, d]`.
+    pub(super) fn forward(
+        &self,
+        site: &Site<'_, B>,
+        cache: CacheAt<'_, B>,
+        x: View<'_, B::Buffer>,
+        saved: &mut Saved<B>,
+        linears: &mut fan::Scratch<B>,
+        y: ViewMut<'_, B::Buffer>,
+    ) -> Result<()> {
+        self.queries_keys_values(site, x, saved, linears)?;
+        self.attend(site, cache, saved)?;
+        let rows = site.pass.rows();
+        let (attended, kept) = (saved.attended.view(rows.count * self.o.k)?, &mut saved.o_kept);
+        self.o.forward(site.backend, site.parameters, rows, attended, kept, &mut linears.adapter, y)
+    }
+
+    fn queries_keys_values(
+        &self,
+        site: &Site<'_, B>,
+        x: View<'_, B::Buffer>,
+        saved: &mut Saved<B>,
+        linears: &mut fan::Scratch<B>,
+    ) -> Result<()> {
+        let (wide, narrow) = self.sizes(site.pass.tokens());
+        let Saved { q, k, v, raw_q, raw_k, qkv, q_rstd, k_rstd, .. } = saved;
+        match &self.qk_norm {
+            None => self.qkv.forward(site, x, qkv, linears, [&mut *q, &mut *k, v])?,
+            Some(norms) => {
+                self.qkv.forward(site, x, qkv, linears, [&mut *raw_q, &mut *raw_k, v])?;
+                for (norm, len, raw, out, rstd) in
+                    [(&norms.q, wide, raw_q, &mut *q, q_rstd), (&norms.k, narrow, raw_k, &mut *k, k_rstd)]
+                {
+                    let out = out.write(site.backend, len)?;
+                    norm.forward(site.backend, site.parameters, len / norm.d, raw.view(len)?, rstd, out)?;
+                }
+            }
+        }
+        self.rotate(site, q, k, Rotation::Forward)
+    }
+
+    fn rotate(&self, site: &Site<'_, B>, q: &mut Slab<B>, k: &mut Slab<B>, rotation: Rotation) -> Result<()> {
+        let Some(rotary) = self.rotation.map(|place| &site.rotations[place]) else {
+            return Ok(());
+        };
+        let (wide, narrow) = self.sizes(site.pass.tokens());
+        let AttentionShape { heads, kv_heads, head_dim, .. } = self.shape;
+        rotary.apply(site.backend, site.pass, (heads, head_dim), q.view_mut(wide)?, rotation)?;
+        rotary.apply(site.backend, site.pass, (kv_heads, head_dim), k.view_mut(narrow)?, rotation)
+    }
+
+    fn attend(&self, site: &Site<'_, B>, cache: CacheAt<'_, B>, saved: &mut Saved<B>) -> Result<()> {
+        let Site { backend, pass, .. } = *site;
+        let (wide, narrow) = self.sizes(pass.tokens());
+        let q = saved.q.view(wide)?;
+        let (k, v) = (saved.k.view(narrow)?, saved.v.view(narrow)?);
+        let out = saved.attended.write(backend, wide)?;
+        let Some((cache, layer)) = cache else {
+            let lse = saved.lse.write(backend, pass.tokens() * self.shape.heads)?;
+            return backend.attention_forward(&self.shape, &pass.attention, q, k, v, out, Some(lse));
+        };
+        cache.append(backend, layer, &pass.layout, k, v)?;
+        let (k, v) = cache.layer(layer);
+        backend.attention_forward(&self.shape, &pass.attention, q, k, v, out, None)
+    }
+
+    /// Adds the gradients of what is trained, and writes `dx[t, d]` where it is asked for.
+    pub(super) fn backward(
+        &self,
+        site: &Site<'_, B>,
+        grads: &mut Backward<'_, B>,
+        dy: View<'_, B::Buffer>,
+        x: View<'_, B::Buffer>,
+        saved: &mut Saved<B>,
+        scratch: &mut Scratch<B>,
+        linears: &mut fan::Scratch<B>,
+        dx: Option<ViewMut<'_, B::Buffer>>,
+    ) -> Result<()> {
+        let Site { backend, pass, .. } = *site;
+        let (wide, narrow) = self.sizes(pass.tokens());
+        let d_attended = scratch.d_attended.write(backend, wide)?;
+        let (attended, kept) = (saved.attended.view(wide)?, &saved.o_kept);
+        let adapter = &mut linears.adapter;
+        self.o.backward(backend, grads, pass.rows(), dy, attended, kept, adapter, Some(d_attended), false)?;
+        backend.attention_backward(
+            &self.shape,
+            &pass.attention,
+            saved.q.view(wide)?,
+            saved.k.view(narrow)?,
+            saved.v.view(narrow)?,
+            attended,
+            saved.lse.view(pass.tokens() * self.shape.heads)?,
+            scratch.d_attended.view(wide)?,
+            scratch.d_q.write(backend, wide)?,
+            scratch.d_k.write(backend, narrow)?,
+            scratch.d_v.write(backend, narrow)?,
+        )?;
+        let Scratch { d_q, d_k, d_v, d_raw, .. } = scratch;
+        self.rotate(site, d_q, d_k, Rotation::Backward)?;
+        if let Some(norms) = &self.qk_norm {
+            for (norm, len, raw, rstd, gradient) in [
+                (&norms.q, wide, &saved.raw_q, &saved.q_rstd, &mut *d_q),
+                (&norms.k, narrow, &saved.raw_k, &saved.k_rstd, &mut *d_k),
+            ] {
+                let out = d_raw.write(backend, len)?;
+                norm.backward(backend, grads, len / norm.d, gradient.view(len)?, raw.view(len)?, rstd, out, false)?;
+                std::mem::swap(gradient, d_raw);
+            }
+        }
+        self.qkv.backward(site, grads, [d_q, d_k, d_v], x, &saved.qkv, linears, dx)
+    }
+}

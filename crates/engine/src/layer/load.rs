@@ -1,0 +1,94 @@
+//! A layer out of a model file: which tensors it has, by the family's names.
+
+use tunesmith_ops::{Backend, Result};
+
+use super::{AttentionBlock, Fan, FeedForward, Layer, QkNorm, Residual};
+use crate::config::ModelConfig;
+use crate::families::{self, Side, names};
+use crate::linear::Linear;
+use crate::weights::Loader;
+
+impl<B: Backend> Layer<B> {
+    /// Reads the tensors of layer `index`.
+    ///
+    /// # Errors
+    /// `FileInvalid` for a missing tensor or a wrong shape, `NonFinite` for NaN or infinity, `OutOfMemory`.
+    pub fn load(loader: &mut Loader<'_, B>, config: &ModelConfig, index: usize) -> Result<Self> {
+        let prefix = names::layer(index);
+        let norms = config.family.norms;
+        let mut norm = |name: Option<&str>| {
+            name.map(|name| loader.norm(&format!("{prefix}{name}"), config.hidden, config)).transpose()
+        };
+        let mut residual = |before, after| {
+            Ok(Residual { before: norm(before)?, after: norm(after)?, multiplier: config.residual_multiplier })
+        };
+        Ok(Self {
+            attention_residual: residual(norms.before_attention, norms.after_attention)?,
+            mlp_residual: residual(norms.before_mlp, norms.after_mlp)?,
+            attention: attention(loader, config, index, &prefix)?,
+            feed_forward: feed_forward(loader, config, &prefix)?,
+        })
+    }
+}
+
+fn attention<B: Backend>(
+    loader: &mut Loader<'_, B>,
+    config: &ModelConfig,
+    index: usize,
+    prefix: &str,
+) -> Result<AttentionBlock<B>> {
+    let (d, h) = (config.hidden, config.head_dim);
+    let (hq, hk) = (config.heads * h, config.kv_heads * h);
+    let [qkv, o, _] = config.biases;
+    let names = config.family.projections;
+    let rows = match config.family.qk_norm {
+        families::QkNorm::Absent => None,
+        families::QkNorm::EachHead => Some((h, h)),
+        families::QkNorm::Projection => Some((hq, hk)),
+    };
+    let qk_norm = |loader: &mut Loader<'_, B>, (q, k)| {
+        Ok(QkNorm {
+            q: loader.norm(&format!("{prefix}{}", names::Q_NORM), q, config)?,
+            k: loader.norm(&format!("{prefix}{}", names::K_NORM), k, config)?,
+        })
+    };
+    Ok(AttentionBlock {
+        qkv: fan(loader, prefix, names.qkv, [hq, hk, hk], d, qkv)?,
+        o: loader.linear(&format!("{prefix}{}", names.o), d, hq, o)?,
+        qk_norm: rows.map(|rows| qk_norm(loader, rows)).transpose()?,
+        shape: config.attention(index),
+        rotation: config.rotation_of[index],
+    })
+}
+
+fn feed_forward<B: Backend>(loader: &mut Loader<'_, B>, config: &ModelConfig, prefix: &str) -> Result<FeedForward<B>> {
+    let (d, f, bias) = (config.hidden, config.ffn, config.biases[2]);
+    let names = config.family.projections;
+    Ok(FeedForward {
+        gate_up: fan(loader, prefix, names.gate_up, [f, f], d, bias)?,
+        down: loader.linear(&format!("{prefix}{}", names.down), d, f, bias)?,
+        activation: config.activation,
+    })
+}
+
+fn fan<B: Backend, const N: usize>(
+    loader: &mut Loader<'_, B>,
+    prefix: &str,
+    side: Side<N>,
+    widths: [usize; N],
+    k: usize,
+    bias: bool,
+) -> Result<Fan<B, N>> {
+    match side {
+        Side::Fused(name) => {
+            let whole = widths.iter().sum();
+            Ok(Fan::Fused(loader.linear(&format!("{prefix}{name}"), whole, k, bias)?, widths))
+        }
+        Side::Separate(names) => {
+            let each = names.iter().zip(widths);
+            let linears: Vec<Linear<B>> =
+                each.map(|(name, n)| loader.linear(&format!("{prefix}{name}"), n, k, bias)).collect::<Result<_>>()?;
+            Ok(Fan::Separate(linears.try_into().map_err(|_| crate::internal("weights", "a matrix for each name"))?))
+        }
+    }
+}

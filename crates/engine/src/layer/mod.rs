@@ -1,0 +1,187 @@
+//! One decoder layer, forward and backward by hand.
+//!
+//! Letters: `t` tokens, `d` hidden size, `f` feed-forward size, `hq` = heads · h, `hk` = kv_heads · h, `m` the residual
+//! multiplier; each norm is there or not, as the family has it.
+//!
+//! ```text
+//! x' = x  + m · norm(attention(norm(x)))
+//! y  = x' + m · norm(feed_forward(norm(x')))
+//! ```
+
+mod attention;
+mod fan;
+mod feed_forward;
+mod load;
+mod residual;
+mod rotary;
+
+use tunesmith_ops::{Backend, Memory, Result, View, ViewMut};
+
+use crate::batch::Pass;
+use crate::kv_cache::KvCache;
+use crate::linear::{Backward, Linear};
+use crate::parameters::Parameters;
+use crate::workspace::Slab;
+
+pub use attention::{AttentionBlock, QkNorm};
+pub use fan::Fan;
+pub use feed_forward::FeedForward;
+pub use residual::Residual;
+pub use rotary::Rotary;
+
+/// One layer's tensors.
+pub struct Layer<B: Backend> {
+    /// Attention.
+    pub attention: AttentionBlock<B>,
+    /// The norms beside it.
+    pub attention_residual: Residual<B>,
+    /// The feed-forward block.
+    pub feed_forward: FeedForward<B>,
+    /// The norms beside it.
+    pub mlp_residual: Residual<B>,
+}
+
+/// What every block of a pass is given.
+pub struct Site<'a, B: Backend> {
+    /// The device.
+    pub backend: &'a B,
+    /// Values of the trained tensors.
+    pub parameters: &'a Parameters<B>,
+    /// The model's rotations.
+    pub rotations: &'a [Rotary<B>],
+    /// The tokens.
+    pub pass: &'a Pass<B>,
+}
+
+/// What forward keeps for backward, beside the layer's input.
+pub struct Saved<B: Memory> {
+    attention: attention::Saved<B>,
+    attention_residual: residual::Saved<B>,
+    middle: Slab<B>,
+    feed_forward: feed_forward::Saved<B>,
+    mlp_residual: residual::Saved<B>,
+}
+
+impl<B: Memory> Saved<B> {
+    /// Empty.
+    pub fn new(backend: &B) -> Self {
+        Self {
+            attention: attention::Saved::new(backend),
+            attention_residual: residual::Saved::new(backend),
+            middle: Slab::new(backend),
+            feed_forward: feed_forward::Saved::new(backend),
+            mlp_residual: residual::Saved::new(backend),
+        }
+    }
+}
+
+/// Buffers all layers share; nothing in them outlives a layer.
+pub struct Scratch<B: Memory> {
+    residual: residual::Scratch<B>,
+    attention: attention::Scratch<B>,
+    feed_forward: feed_forward::Scratch<B>,
+    linears: fan::Scratch<B>,
+}
+
+impl<B: Memory> Scratch<B> {
+    /// Empty.
+    pub fn new(backend: &B) -> Self {
+        Self {
+            residual: residual::Scratch::new(backend),
+            attention: attention::Scratch::new(backend),
+            feed_forward: feed_forward::Scratch::new(backend),
+            linears: fan::Scratch::new(backend),
+        }
+    }
+}
+
+/// The cache of a generating pass, and which layer this is.
+pub type CacheAt<'a, B> = Option<(&'a mut KvCache<B>, usize)>;
+
+impl<B: Backend> Layer<B> {
+    /// True when any tensor of the layer is trained.
+    pub fn is_trained(&self) -> bool {
+        self.linears().into_iter().any(Linear::is_trained)
+            || self.attention_residual.is_trained()
+            || self.mlp_residual.is_trained()
+    }
+
+    /// The linear layers, in the order of the model.
+    pub fn linears(&self) -> Vec<&Linear<B>> {
+        self.attention.linears().into_iter().chain(self.feed_forward.linears()).collect()
+    }
+
+    /// The linear layers, in the order of the model.
+    pub fn linears_mut(&mut self) -> Vec<&mut Linear<B>> {
+        self.attention.linears_mut().into_iter().chain(self.feed_forward.linears_mut()).collect()
+    }
+
+    /// Writes `y[t, d]` from `x[t, d]`. With a cache, the pass's keys and values are appended to it and attention reads it.
+    ///
+    /// # Errors
+    /// Whatever the backend fails with.
+    pub fn forward(
+        &self,
+        site: &Site<'_, B>,
+        cache: CacheAt<'_, B>,
+        x: View<'_, B::Buffer>,
+        saved: &mut Saved<B>,
+        scratch: &mut Scratch<B>,
+        y: ViewMut<'_, B::Buffer>,
+    ) -> Result<()> {
+        let Saved { attention, attention_residual, middle, feed_forward, mlp_residual } = saved;
+        let middle_out = middle.write(site.backend, x.len)?;
+        self.attention_residual.forward(site, x, attention_residual, &mut scratch.residual, middle_out, |x, y| {
+            self.attention.forward(site, cache, x, attention, &mut scratch.linears, y)
+        })?;
+        let middle = middle.view(x.len)?;
+        self.mlp_residual.forward(site, middle, mlp_residual, &mut scratch.residual, y, |x, y| {
+            self.feed_forward.forward(site, x, feed_forward, &mut scratch.feed_forward, &mut scratch.linears, y)
+        })
+    }
+
+    /// Turns `dy[t, d]` into `dx[t, d]` in place and adds the gradients of what is trained. Uses up `saved`.
+    /// With `need_input` false nothing below is trained: `dx` is left unfinished.
+    ///
+    /// # Errors
+    /// Whatever the backend fails with.
+    pub fn backward(
+        &self,
+        site: &Site<'_, B>,
+        grads: &mut Backward<'_, B>,
+        x: View<'_, B::Buffer>,
+        saved: &mut Saved<B>,
+        scratch: &mut Scratch<B>,
+        mut dy: ViewMut<'_, B::Buffer>,
+        need_input: bool,
+    ) -> Result<()> {
+        let Saved { attention, attention_residual, middle, feed_forward, mlp_residual } = saved;
+        let middle = middle.view(x.len)?;
+        let (residual, flow) = (&mut scratch.residual, dy.reborrow());
+        self.mlp_residual.backward(site, grads, middle, mlp_residual, residual, flow, true, |grads, dy, x, dx| {
+            self.feed_forward.backward(
+                site,
+                grads,
+                dy,
+                x,
+                feed_forward,
+                &mut scratch.feed_forward,
+                &mut scratch.linears,
+                dx,
+            )
+        })?;
+        let residual = &mut scratch.residual;
+        self.attention_residual.backward(
+            site,
+            grads,
+            x,
+            attention_residual,
+            residual,
+            dy,
+            need_input,
+            |grads, dy, x, dx| {
+                self.attention.backward(site, grads, dy, x, attention, &mut scratch.attention, &mut scratch.linears, dx)
+            },
+        )
+    }
+}
