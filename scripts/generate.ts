@@ -15,7 +15,7 @@ export interface Generated {
 }
 
 const isSource = (path: string) =>
-  /^(?:crates|packages|examples|benchmarks|scripts|test)\/.*\.(?:rs|ts|mjs|py)$/.test(path) &&
+  /^(?:crates|kernels|packages|examples|benchmarks|scripts|test)\/.*\.(?:rs|ts|mjs|py|cu|cuh|cpp|h)$/.test(path) &&
   !/\.test\.ts$/.test(path);
 
 // By code unit: the same order in every locale.

@@ -197,6 +197,10 @@ T max(T a, T b) { return a < b ? b : a; }
 inline float __expf(float x) { return expf(x); }
 inline float __logf(float x) { return logf(x); }
 inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
+inline void sincospif(float x, float* sine, float* cosine) {
+    *sine = float(std::sin(3.14159265358979323846 * double(x)));
+    *cosine = float(std::cos(3.14159265358979323846 * double(x)));
+}
 inline float __fdividef(float x, float y) { return x / y; }
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int __clz(int x) { return x == 0 ? 32 : __builtin_clz(unsigned(x)); }

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fetchNvcc } from "./cuda.mjs";
 import { capture, root, run, yellow } from "./shell.mjs";
 
 const minimum = { node: [20, 19], rust: [1, 95] };
@@ -59,6 +60,8 @@ export async function setup({ quiet = false } = {}) {
     for (const error of errors) console.error(error);
     return false;
   }
+  const note = await fetchNvcc();
+  if (note !== null) console.log(yellow(note));
   if (installed()) {
     if (!quiet) console.log("setup: up to date");
     return true;

@@ -5,6 +5,7 @@ import { holds, type Rule, type Tree } from "./tree.ts";
 const edges: Record<string, readonly string[]> = {
   ops: [],
   cpu: ["ops"],
+  cuda: ["ops"],
   formats: ["ops"],
   text: [],
   engine: ["ops", "formats"],

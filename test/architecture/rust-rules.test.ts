@@ -1,14 +1,16 @@
 // Rules for Rust that no lint knows.
 import { holds, places, type Rule, withoutTests } from "./tree.ts";
 
-const unsafeRooms = /^crates\/(?:cpu|formats|node)\//;
+const unsafeRooms = /^crates\/(?:cpu|cuda|formats|node)\//;
 
 const unsafeOnlyInItsRooms: Rule = (tree) =>
   tree
     .matching(/\.rs$/)
     .filter((path) => !unsafeRooms.test(path))
     .flatMap((path) =>
-      places(path, tree.code(path), /\bunsafe\b(?!_)/).map((place) => `${place}: unsafe outside cpu, formats and node`),
+      places(path, tree.code(path), /\bunsafe\b(?!_)/).map(
+        (place) => `${place}: unsafe outside cpu, cuda, formats and node`,
+      ),
     );
 
 /** A `SAFETY:` line in the comment above an `unsafe` block or impl. */

@@ -19,6 +19,8 @@ pub enum Code {
     NonFinite,
     /// Memory could not be had.
     OutOfMemory,
+    /// A device that was asked for cannot be used here.
+    DeviceUnavailable,
     /// The operating system refused a file operation.
     Io,
     /// A checkpoint does not match its manifest or this session.
@@ -40,6 +42,7 @@ impl Code {
             Self::ArgumentInvalid => "ARGUMENT_INVALID",
             Self::NonFinite => "NON_FINITE",
             Self::OutOfMemory => "OUT_OF_MEMORY",
+            Self::DeviceUnavailable => "DEVICE_UNAVAILABLE",
             Self::Io => "IO",
             Self::CheckpointInvalid => "CHECKPOINT_INVALID",
             Self::Aborted => "ABORTED",

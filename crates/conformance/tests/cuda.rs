@@ -1,0 +1,62 @@
+//! The CUDA backend on the emulated device against every contract, in binary32 and bfloat16, in three orders of threads.
+
+use tunesmith_conformance::{Record, Stage, adamw, elementwise, grad_norm, rms_norm, rope, swiglu};
+use tunesmith_cuda::{Cuda, EmulatedOptions, Schedule};
+use tunesmith_ops::{DType, Result};
+
+const SEED: u64 = 7;
+
+const SCHEDULES: [Schedule; 3] = [Schedule::Forward, Schedule::Reverse, Schedule::Shuffled(11)];
+
+fn device(schedule: Schedule, dtype: DType) -> Cuda {
+    Cuda::emulated(&EmulatedOptions { schedule, ..EmulatedOptions::default() }, dtype).expect("an emulated device")
+}
+
+/// Runs a suite in every dtype, with windows that are aligned to 16 bytes and windows that are not, under every schedule:
+/// all within the contract, and all schedules with the same bits.
+fn check(suite: impl Fn(&Stage<'_, Cuda>, u64, &mut Record) -> Result<()>) {
+    for dtype in [DType::F32, DType::Bf16] {
+        for margin in [3, 16] {
+            let mut first: Option<Record> = None;
+            for schedule in SCHEDULES {
+                let (cuda, mut record) = (device(schedule, dtype), Record::default());
+                suite(&Stage::with_margin(&cuda, margin), SEED, &mut record).expect("every op to run");
+                let place = format!("{dtype}, margin {margin}, {schedule:?}");
+                assert_eq!(record.failures(), Vec::<String>::new(), "{place}");
+                assert!(!record.cases.is_empty(), "{place}");
+                let first = first.get_or_insert_with(|| record.clone());
+                assert_eq!(first.differences(&record), Vec::<String>::new(), "{place}");
+            }
+        }
+    }
+}
+
+#[test]
+fn elementwise_meets_its_contract() {
+    check(elementwise::suite);
+}
+
+#[test]
+fn rms_norm_meets_its_contract() {
+    check(rms_norm::suite);
+}
+
+#[test]
+fn rope_meets_its_contract() {
+    check(rope::suite);
+}
+
+#[test]
+fn swiglu_meets_its_contract() {
+    check(swiglu::suite);
+}
+
+#[test]
+fn grad_norm_meets_its_contract() {
+    check(grad_norm::suite);
+}
+
+#[test]
+fn adamw_meets_its_contract() {
+    check(adamw::suite);
+}

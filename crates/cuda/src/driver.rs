@@ -1,0 +1,76 @@
+//! What the backend asks of a device: the real driver (`real.rs`), or the emulated device (`emulated.rs`).
+
+use std::ffi::c_void;
+use std::fmt::Debug;
+
+use tunesmith_ops::Result;
+
+/// A place in the device's memory; 0 for nothing.
+pub(crate) type Address = u64;
+
+/// Facts about a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attributes {
+    /// Product name.
+    pub name: String,
+    /// Compute capability, major and minor.
+    pub capability: (u32, u32),
+    /// Streaming multiprocessors.
+    pub multiprocessors: usize,
+    /// Bytes of shared memory a block may ask for.
+    pub shared_memory: usize,
+    /// Bytes of second-level cache.
+    pub l2_cache: usize,
+    /// Bytes of memory.
+    pub memory: usize,
+    /// Version of the driver's CUDA, as 13000 for 13.0.
+    pub driver_version: i32,
+}
+
+/// Blocks and threads of a launch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Dimensions {
+    pub(crate) grid: [u32; 3],
+    pub(crate) block: [u32; 3],
+    /// Bytes of dynamic shared memory.
+    pub(crate) shared: usize,
+}
+
+/// A kernel as the driver knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Function(pub(crate) usize);
+
+/// Memory, copies and launches on one stream of one device: everything happens in the order of the calls.
+pub(crate) trait Driver: Send + Sync + Debug {
+    fn attributes(&self) -> &Attributes;
+
+    /// The multiple of bytes in which memory is handed out; 1 where every byte beyond an allocation is watched.
+    fn granularity(&self) -> usize;
+
+    /// Memory, or none when there is not enough.
+    fn allocate(&self, bytes: usize) -> Result<Option<Address>>;
+
+    /// Gives memory back, after everything in flight.
+    fn free(&self, address: Address);
+
+    /// Bytes free and in all.
+    fn memory_info(&self) -> Result<(usize, usize)>;
+
+    /// Host to device. The bytes may be changed when this returns.
+    fn upload(&self, target: Address, bytes: &[u8]) -> Result<()>;
+
+    /// Device to host, waiting for everything in flight.
+    fn download(&self, source: Address, bytes: &mut [u8]) -> Result<()>;
+
+    fn copy(&self, source: Address, target: Address, bytes: usize) -> Result<()>;
+
+    fn clear(&self, target: Address, bytes: usize) -> Result<()>;
+
+    /// Finds a kernel by its name. Slow: the backend remembers the answer.
+    fn function(&self, name: &str) -> Result<Function>;
+
+    /// Starts a kernel. `signature` names the arguments' types, for drivers that can check them.
+    fn launch(&self, function: Function, at: Dimensions, signature: &str, arguments: &mut [*mut c_void]) -> Result<()>;
+
+    fn synchronize(&self) -> Result<()>;
+}

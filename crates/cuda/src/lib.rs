@@ -1,0 +1,140 @@
+//! The CUDA backend: kernels of our own (`kernels/`), one stream, memory that is kept between steps.
+//!
+//! Activations are bfloat16 or binary32; sums, statistics and angles are binary32. Every kernel is deterministic. The driver
+//! is loaded when a device is opened, and every failure to do so names the missing piece.
+
+mod adamw;
+mod check;
+mod driver;
+mod elementwise;
+#[cfg(feature = "emulated")]
+mod emulated;
+mod grad_norm;
+mod launch;
+mod memory;
+mod module;
+mod real;
+mod rms_norm;
+mod rope;
+mod swiglu;
+mod tensors;
+
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tunesmith_ops::{DType, Error, Result};
+
+pub use driver::Attributes;
+#[cfg(feature = "emulated")]
+pub use emulated::{EmulatedOptions, Schedule};
+pub use grad_norm::Norm;
+pub use memory::Buffer;
+pub use module::{has_kernels, image_bytes, kernels};
+
+use driver::{Dimensions, Driver, Function};
+use launch::Launch;
+use memory::Pool;
+
+/// One CUDA device as a backend of the engine.
+#[derive(Debug)]
+pub struct Cuda {
+    driver: Arc<dyn Driver>,
+    pool: Arc<Pool>,
+    dtype: DType,
+    functions: RwLock<HashMap<&'static str, Function>>,
+    launches: AtomicU64,
+}
+
+/// What a machine offers to this backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Probe {
+    /// The driver's CUDA version, as 13000 for 13.0.
+    pub driver_version: i32,
+    /// Devices that it sees.
+    pub devices: usize,
+}
+
+/// Asks the driver what there is.
+///
+/// # Errors
+/// `DeviceUnavailable` naming the missing piece.
+pub fn probe() -> Result<Probe> {
+    let (driver_version, devices) = real::probe()?;
+    Ok(Probe { driver_version, devices })
+}
+
+impl Cuda {
+    /// Device `ordinal` with activations of `dtype` (bf16 or f32).
+    ///
+    /// # Errors
+    /// `DeviceUnavailable` naming the missing piece, `ArgumentInvalid` for another dtype.
+    pub fn new(ordinal: usize, dtype: DType) -> Result<Self> {
+        Self::on(Arc::new(real::Real::open(ordinal)?), dtype)
+    }
+
+    /// The emulated device.
+    ///
+    /// # Errors
+    /// `DeviceUnavailable` when the library of its kernels cannot be opened, `ArgumentInvalid` for another dtype.
+    #[cfg(feature = "emulated")]
+    pub fn emulated(options: &EmulatedOptions, dtype: DType) -> Result<Self> {
+        Self::on(Arc::new(emulated::Emulated::open(options)?), dtype)
+    }
+
+    fn on(driver: Arc<dyn Driver>, dtype: DType) -> Result<Self> {
+        if !matches!(dtype, DType::F32 | DType::Bf16) {
+            return Err(Error::argument("cuda", "activations of float32 or bfloat16", dtype));
+        }
+        let pool = Arc::new(Pool::new(Arc::clone(&driver)));
+        Ok(Self { driver, pool, dtype, functions: RwLock::default(), launches: AtomicU64::new(0) })
+    }
+
+    /// Facts about the device.
+    pub fn attributes(&self) -> &Attributes {
+        self.driver.attributes()
+    }
+
+    /// Kernels started so far.
+    pub fn launches(&self) -> u64 {
+        self.launches.load(Ordering::Relaxed)
+    }
+
+    /// Times that the driver was asked for memory so far: in a steady step it is not.
+    pub fn allocations(&self) -> u64 {
+        self.pool.allocations()
+    }
+
+    /// A launch of one kernel.
+    pub(crate) fn launch(&self, kernel: &'static str) -> Launch<'_> {
+        Launch::new(self, kernel)
+    }
+
+    /// A launch of the kernel for this backend's activations.
+    pub(crate) fn launch_activations(&self, f32: &'static str, bf16: &'static str) -> Launch<'_> {
+        Launch::new(self, if self.dtype == DType::Bf16 { bf16 } else { f32 })
+    }
+
+    fn function(&self, kernel: &'static str) -> Result<Function> {
+        if let Some(function) = self.functions.read().unwrap_or_else(PoisonError::into_inner).get(kernel) {
+            return Ok(*function);
+        }
+        let function = self.driver.function(kernel)?;
+        self.functions.write().unwrap_or_else(PoisonError::into_inner).insert(kernel, function);
+        Ok(function)
+    }
+
+    /// Starts a kernel, as `launch.rs` packed it.
+    fn start(
+        &self,
+        kernel: &'static str,
+        at: Dimensions,
+        signature: &str,
+        arguments: &mut [*mut c_void],
+    ) -> Result<()> {
+        let function = self.function(kernel)?;
+        self.launches.fetch_add(1, Ordering::Relaxed);
+        self.driver.launch(function, at, signature, arguments)
+    }
+}

@@ -1,0 +1,40 @@
+//! `rope`: the launch of `kernels/rope.cu`.
+
+use tunesmith_ops::{DType, Error, Result, Rope, RopeShape, Rotation, View, ViewMut};
+
+use crate::memory::Buffer;
+use crate::{Cuda, check};
+
+const THREADS: u32 = 128;
+
+impl Rope for Cuda {
+    fn rope(
+        &self,
+        shape: RopeShape,
+        x: ViewMut<'_, Buffer>,
+        positions: View<'_, Buffer>,
+        inv_freq: View<'_, Buffer>,
+        attention_scaling: f32,
+        rotation: Rotation,
+    ) -> Result<()> {
+        let (op, RopeShape { t, heads, h, rotary }) = ("rope", shape);
+        if !rotary.is_multiple_of(2) || rotary > h {
+            return Err(Error::argument(op, format!("an even number of rotated elements up to {h}"), rotary));
+        }
+        check::write(op, "x", &x, self.dtype, t * heads * h)?;
+        check::read(op, "positions", positions, DType::I32, t)?;
+        check::read(op, "inv_freq", inv_freq, DType::F32, rotary / 2)?;
+        if rotary == 0 {
+            return Ok(());
+        }
+        let size = self.dtype.size();
+        let wide = check::wide((h * size) | (rotary / 2 * size), &[x.as_view()]);
+        let sign = match rotation {
+            Rotation::Forward => 1.0,
+            Rotation::Backward => -1.0,
+        };
+        let launch = self.launch_activations("rope_f32", "rope_bf16").blocks(t, THREADS).shared(rotary / 2 * 8);
+        let launch = launch.int(heads).int(h).int(rotary).write(&x).read(positions).read(inv_freq);
+        launch.float(attention_scaling).float(sign).flag(wide).run()
+    }
+}

@@ -1,0 +1,66 @@
+//! Tables of tensors for kernels that take many at once (`common/tensors.cuh`).
+
+use tunesmith_ops::{Host, Result};
+
+use crate::Cuda;
+use crate::driver::Address;
+use crate::memory::Buffer;
+
+/// Elements of one piece, which is one block's work.
+const PIECE: usize = 4096;
+
+/// One tensor as the kernels read it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tensor {
+    pub(crate) parameter: Address,
+    pub(crate) gradient: Address,
+    pub(crate) first: Address,
+    pub(crate) second: Address,
+    pub(crate) len: usize,
+    pub(crate) decay: f32,
+    pub(crate) rate: f32,
+}
+
+/// Both tables on the device.
+#[derive(Debug)]
+pub(crate) struct TensorTable {
+    pub(crate) tensors: Buffer,
+    pub(crate) pieces: Buffer,
+    /// Number of pieces.
+    pub(crate) count: usize,
+}
+
+fn low_high(word: u64) -> [i32; 2] {
+    [word as i32, (word >> 32) as i32]
+}
+
+impl Tensor {
+    fn words(&self) -> [i32; 14] {
+        let pointers = [self.parameter, self.gradient, self.first, self.second];
+        let wide = pointers.iter().all(|pointer| pointer.is_multiple_of(16));
+        let [a, b, c, d] = pointers.map(low_high);
+        let len = low_high(self.len as u64);
+        let [decay, rate] = [self.decay, self.rate].map(|x| x.to_bits() as i32);
+        [a[0], a[1], b[0], b[1], c[0], c[1], d[0], d[1], len[0], len[1], decay, rate, i32::from(wide), 0]
+    }
+}
+
+impl TensorTable {
+    /// Puts the tables on the device.
+    pub(crate) fn new(cuda: &Cuda, tensors: &[Tensor]) -> Result<Self> {
+        let words: Vec<i32> = tensors.iter().flat_map(Tensor::words).collect();
+        let pieces: Vec<i32> = tensors
+            .iter()
+            .enumerate()
+            .flat_map(|(index, tensor)| {
+                (0..tensor.len.div_ceil(PIECE)).flat_map(move |piece| [index as i32, piece as i32])
+            })
+            .collect();
+        use tunesmith_ops::Memory as _;
+        Ok(Self {
+            tensors: cuda.upload(Host::I32(&words))?,
+            count: pieces.len() / 2,
+            pieces: cuda.upload(Host::I32(&pieces))?,
+        })
+    }
+}
