@@ -32,8 +32,17 @@ def optional(name: str) -> ModuleType | None:
         return None
 
 
+class LeftOut(Exception):
+    """A peer that there was no time for."""
+
+    def __str__(self) -> str:
+        return "left out: no time to compile"
+
+
 def why(error: BaseException) -> str:
     """An error in one line; memory and absence are told apart because a reader asks for them."""
+    if isinstance(error, LeftOut):
+        return str(error)
     kind = "out of memory" if isinstance(error, torch.OutOfMemoryError) else type(error).__name__
     return f"{kind}: {str(error).splitlines()[0] if str(error) else ''}"[:300]
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tunesmith_cpu::Cpu;
-use tunesmith_ops::{Backend, Result};
+use tunesmith_ops::{Backend, DType, Result};
 
 /// Something that runs on whichever backend was chosen.
 pub trait Job {
@@ -19,18 +19,20 @@ pub trait Job {
 pub struct Choice {
     /// `cpu`.
     pub backend: String,
+    /// Activations: `f32` or `bf16`. The CPU computes in binary32 only.
+    pub dtype: DType,
     /// Threads of the CPU; 0 for one per core.
     pub threads: usize,
 }
 
 impl Default for Choice {
     fn default() -> Self {
-        Self { backend: "cpu".to_owned(), threads: 0 }
+        Self { backend: "cpu".to_owned(), dtype: DType::F32, threads: 0 }
     }
 }
 
 /// What `Choice::take` understands, for a usage line.
-pub const USAGE: &str = "[--backend cpu] [--threads N]";
+pub const USAGE: &str = "[--backend cpu] [--dtype f32|bf16] [--threads N]";
 
 impl Choice {
     /// Takes one option from a command line: false when it is none of these.
@@ -41,6 +43,11 @@ impl Choice {
         let mut value = || rest.next().ok_or_else(|| format!("expected a value after {option}, got none; {USAGE}"));
         match option {
             "--backend" => self.backend = value()?,
+            "--dtype" => {
+                let text = value()?;
+                let known = [("f32", DType::F32), ("bf16", DType::Bf16)].into_iter().find(|(name, _)| *name == text);
+                self.dtype = known.ok_or_else(|| format!("expected f32 or bf16 after --dtype, got {text}; {USAGE}"))?.1;
+            }
             "--threads" => {
                 let text = value()?;
                 self.threads =
@@ -58,6 +65,10 @@ impl Choice {
     pub fn run<J: Job>(&self, job: J) -> std::result::Result<J::Output, String> {
         let text = |error: tunesmith_ops::Error| error.to_string();
         match self.backend.as_str() {
+            "cpu" if self.dtype != DType::F32 => Err(format!(
+                "[backend] expected --dtype f32 on the CPU, which computes in binary32, got {}",
+                self.dtype
+            )),
             "cpu" => Ok(job.run(opened(Cpu::new(self.threads)).map_err(text)?)),
             other => Err(format!("[backend] expected cpu, got {other}; {USAGE}")),
         }
@@ -96,6 +107,9 @@ mod tests {
         assert!(
             choice(&["--backend", "abacus"]).and_then(|choice| choice.run(Name)).is_err_and(|e| e.contains("abacus"))
         );
+        let half = choice(&["--dtype", "bf16"]).and_then(|choice| choice.run(Name));
+        assert!(half.is_err_and(|e| e.contains("bfloat16")));
+        assert!(choice(&["--dtype", "f8"]).is_err_and(|e| e.contains("f8")));
         assert!(choice(&["--threads", "many"]).is_err_and(|e| e.contains("many")));
         assert!(choice(&["--threads"]).is_err_and(|e| e.contains("none")));
         assert_eq!(Choice::default().take("--filter", &mut std::iter::empty()), Ok(false));

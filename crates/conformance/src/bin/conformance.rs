@@ -1,5 +1,5 @@
 //! `conformance [STEM …] [--backend NAME] [--seed N]`: the suites of all stems, or of some, one JSON object a stem and one for
-//! each case that fails. Ends with 1 when one did.
+//! each case that fails. Ends with 1 when one did. `--probe` says what the backend is and runs none.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -27,6 +27,7 @@ fn main() -> ExitCode {
 struct Suites {
     wanted: Vec<String>,
     seed: u64,
+    probe: bool,
 }
 
 fn tell(line: &Value) {
@@ -38,6 +39,10 @@ impl Job for Suites {
     type Output = bool;
 
     fn run<B: Backend>(self, backend: Arc<B>) -> bool {
+        if self.probe {
+            tell(&json!({ "part": "probe", "backend": backend.name(), "dtype": backend.activation_dtype().name() }));
+            return true;
+        }
         let stage = Stage::new(&*backend);
         let mut whole = true;
         for (stem, suite) in stems() {
@@ -69,12 +74,13 @@ impl Job for Suites {
 }
 
 fn start() -> Result<bool, String> {
-    let (mut suites, mut choice) = (Suites { wanted: Vec::new(), seed: 7 }, Choice::default());
+    let (mut suites, mut choice) = (Suites { wanted: Vec::new(), seed: 7, probe: false }, Choice::default());
     let known: Vec<&str> = stems::<tunesmith_cpu::Cpu>().into_iter().map(|(stem, _)| stem).collect();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             option if choice.take(option, &mut arguments)? => {}
+            "--probe" => suites.probe = true,
             "--seed" => {
                 let seed = arguments.next().and_then(|text| text.parse().ok());
                 suites.seed = seed.ok_or_else(|| format!("[conformance] expected a number after --seed; {USAGE}"))?;
@@ -82,7 +88,9 @@ fn start() -> Result<bool, String> {
             stem if known.contains(&stem) => suites.wanted.push(argument),
             other => {
                 let expected = known.join(", ");
-                return Err(format!("[conformance] expected {USAGE} [--seed N] or stems of {expected}, got {other}"));
+                return Err(format!(
+                    "[conformance] expected {USAGE} [--seed N] [--probe] or stems of {expected}, got {other}"
+                ));
             }
         }
     }

@@ -1,0 +1,262 @@
+// Tables and goals from the lines of a GPU run.
+import type { Line, Quantiles } from "./lines.ts";
+
+/** What the card did at best in the same run; absent where it was not measured. */
+export interface Ceilings {
+  bytesPerSecond?: number;
+  flopsPerSecond?: number;
+}
+
+export function ceilings(lines: readonly Line[]): Ceilings {
+  const of = (name: string) => lines.find((line) => line.part === "ceiling" && line.ceiling === name);
+  const bytes = of("copy")?.bytes_per_second;
+  const flops = of("matmul_bf16")?.flops_per_second;
+  return {
+    ...(bytes === undefined ? {} : { bytesPerSecond: bytes }),
+    ...(typeof flops === "number" ? { flopsPerSecond: flops } : {}),
+  };
+}
+
+const table = (head: readonly string[], rows: readonly (readonly string[])[]) =>
+  [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+const digits = (value: number) => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(3));
+const percent = (value: number | undefined) => (value === undefined ? "–" : `${(100 * value).toFixed(0)} %`);
+
+/** Share of the ceiling that bounds the case; the median counts. */
+export function share(line: Line, limits: Ceilings): number | undefined {
+  if (line.median_ms === undefined) return undefined;
+  const seconds = line.median_ms / 1e3;
+  if (line.bytes !== undefined && limits.bytesPerSecond !== undefined)
+    return line.bytes / seconds / limits.bytesPerSecond;
+  if (line.flops !== undefined && limits.flopsPerSecond !== undefined)
+    return line.flops / seconds / limits.flopsPerSecond;
+  return undefined;
+}
+
+interface Case {
+  case: string;
+  model: string;
+  ours: Line | undefined;
+  peers: Line[];
+}
+
+/** The kernel lines by case and model, in the order they were measured. */
+export function kernelCases(lines: readonly Line[]): Case[] {
+  const cases = new Map<string, Case>();
+  for (const line of lines.filter(({ part }) => part === "kernel")) {
+    const key = `${line.model}/${line.case}`;
+    const entry = cases.get(key) ?? { case: line.case ?? "", model: line.model ?? "", ours: undefined, peers: [] };
+    if (line.side === "tunesmith") entry.ours = line;
+    else entry.peers.push(line);
+    cases.set(key, entry);
+  }
+  return [...cases.values()];
+}
+
+function rate(line: Line): string {
+  const seconds = (line.median_ms ?? Number.NaN) / 1e3;
+  if (line.bytes !== undefined) return `${(line.bytes / seconds / 1e12).toFixed(2)} TB/s`;
+  if (line.flops !== undefined) return `${(line.flops / seconds / 1e12).toFixed(0)} TFLOP/s`;
+  return "–";
+}
+
+type Measured = Line & { median_ms: number };
+const measured = (line: Line | undefined): line is Measured => line?.median_ms !== undefined;
+
+export function kernelTable(lines: readonly Line[]): string {
+  const limits = ceilings(lines);
+  const rows = kernelCases(lines).map(({ case: name, model, ours, peers }) => {
+    const own = measured(ours)
+      ? [digits(ours.median_ms), rate(ours), percent(share(ours, limits))]
+      : [String(ours?.error ?? "–"), "–", "–"];
+    const others = peers.map((peer) =>
+      measured(peer) ? `${peer.side} ${digits(peer.median_ms)}` : `${peer.side}: ${peer.error}`,
+    );
+    return [name, model, ...own, others.join("; ") || "–"];
+  });
+  return table(["case", "model", "ms", "rate", "of ceiling", "peers, ms"], rows);
+}
+
+const thousands = (quantiles: Quantiles | undefined) =>
+  quantiles === undefined ? "–" : `${(quantiles.median / 1e3).toFixed(1)}k`;
+
+export function trainingTable(lines: readonly Line[]): string {
+  const limit = ceilings(lines).flopsPerSecond;
+  const rows = lines
+    .filter(({ part }) => part === "training")
+    .map((line) => {
+      const flops = typeof line.flops_per_second === "object" ? line.flops_per_second.median : undefined;
+      return [
+        `${line.scenario}, ${line.workload ?? "–"}${line.gradient_checkpointing === true ? ", checkpointing" : ""}`,
+        `${line.side}${line.interleaved === false ? " (alone)" : ""}`,
+        String(line.error ?? (line.step_ms === undefined ? "–" : digits(line.step_ms.median))),
+        thousands(line.useful_tokens_per_second),
+        flops === undefined || limit === undefined ? "–" : percent(flops / limit),
+        typeof line.peak_bytes === "number" ? (line.peak_bytes / 2 ** 30).toFixed(1) : "–",
+        line.seconds_to_first_step === undefined ? "–" : line.seconds_to_first_step.toFixed(1),
+        line.first_loss === undefined ? "–" : line.first_loss.toFixed(4),
+      ];
+    });
+  const head = ["run", "program", "step ms", "useful tokens/s", "of matmul ceiling", "peak GiB", "s to first step"];
+  return table([...head, "first loss"], rows);
+}
+
+export function checkTable(lines: readonly Line[]): string {
+  const suites = lines.filter((line) => line.part === "conformance" && line.cases !== undefined);
+  const rows = suites.map(({ stem, dtype, cases, failed, stopped }) => [
+    `${stem}`,
+    `${dtype}`,
+    `${(cases ?? 0) - (failed ?? 0)} of ${cases}${stopped == null ? "" : `, stopped: ${stopped}`}`,
+  ]);
+  for (const dtype of new Set(lines.filter(({ part }) => part === "golden").map((line) => line.dtype))) {
+    const golden = lines.filter((line) => line.part === "golden" && line.dtype === dtype);
+    const count = (verdict: string) => golden.filter((line) => line.verdict === verdict).length;
+    rows.push([
+      "goldens",
+      `${dtype}`,
+      `${count("passed")} passed, ${count("failed")} failed, ${count("unsupported")} unsupported`,
+    ]);
+  }
+  for (const line of lines.filter(({ part }) => part === "sanitizer"))
+    rows.push([
+      `${line.tool ?? "sanitizer"} ${line.stem ?? ""}`,
+      "bf16",
+      String(line.error ?? `exit ${line.exit}: ${line.summary}`),
+    ]);
+  return table(["check", "dtype", "result"], rows);
+}
+
+/** One goal of the project with what this run says about it. */
+export interface Goal {
+  goal: string;
+  verdict: "met" | "missed" | "not measured";
+  detail: string;
+}
+
+const memoryBound = /^(?:rms_norm|swiglu|rope|add$|scale$|copy_columns|cross_entropy|adamw|dropout|embedding_forward)/;
+
+function judge(goal: string, values: { name: string; value: number }[], least: number, unit: string): Goal {
+  if (values.length === 0) return { goal, verdict: "not measured", detail: "–" };
+  const worst = values.reduce((a, b) => (b.value < a.value ? b : a));
+  const missed = values.filter(({ value }) => !(value >= least)).length;
+  const detail = `${values.length - missed} of ${values.length}; least ${worst.value.toFixed(2)}${unit} (${worst.name})`;
+  return { goal, verdict: missed === 0 ? "met" : "missed", detail };
+}
+
+/** Goals of the issue that named them, from this run's own ceilings and peers. */
+export function goals(lines: readonly Line[]): Goal[] {
+  const limits = ceilings(lines);
+  const cases = kernelCases(lines).filter(({ ours }) => measured(ours));
+  const name = (entry: Case) => `${entry.case}, ${entry.model}`;
+  const beside = (entry: Case, peer: (side: string) => boolean) => {
+    const times = entry.peers
+      .filter((line) => measured(line) && peer(line.side ?? ""))
+      .map((line) => line.median_ms as number);
+    return times.length === 0
+      ? []
+      : [{ name: name(entry), value: Math.min(...times) / (entry.ours?.median_ms as number) }];
+  };
+  const shares = cases
+    .filter(
+      (entry) =>
+        (memoryBound.test(entry.case) && !entry.case.includes("ignored")) || entry.case.includes(" 0% ignored"),
+    )
+    .flatMap((entry) => {
+      const value = share(entry.ours as Line, limits);
+      return value === undefined ? [] : [{ name: name(entry), value }];
+    });
+  const teraflops = cases
+    .filter((entry) => entry.case.startsWith("linear_cross_entropy"))
+    .map((entry) => ({
+      name: name(entry),
+      value: (entry.ours?.flops ?? 0) / ((entry.ours?.median_ms as number) * 1e9),
+    }));
+  const dequantised = cases
+    .filter((entry) => entry.case.startsWith("nf4_to_"))
+    .map((entry) => ({
+      name: name(entry),
+      value: (entry.ours?.bytes ?? 0) / ((entry.ours?.median_ms as number) * 1e9),
+    }));
+  const attention = cases.filter((entry) => entry.case.startsWith("attention"));
+  const lora = cases
+    .filter((entry) => entry.case.startsWith("lora_forward"))
+    .flatMap((entry) => {
+      const bare = cases.find(
+        ({ case: other, model }) => other === entry.case.replace("lora", "matmul") && model === entry.model,
+      );
+      return bare === undefined
+        ? []
+        : [{ name: name(entry), value: (bare.ours?.median_ms as number) / (entry.ours?.median_ms as number) }];
+    });
+  return [
+    judge("memory-bound kernels reach 85 % of the copy ceiling", shares, 0.85, ""),
+    judge("fused linear + cross-entropy reaches 600 TFLOP/s", teraflops, 600, " TFLOP/s"),
+    judge(
+      "attention is as fast as FlashAttention-2",
+      attention.flatMap((entry) =>
+        beside(entry, (side) => side.includes("FlashAttention-2") || side === "flash-attention"),
+      ),
+      1,
+      "×",
+    ),
+    judge("NF4 dequantisation reaches 2.5 TB/s", dequantised, 2.5, " TB/s"),
+    judge("a product with LoRA takes at most 1.05 times the bare one", lora, 1 / 1.05, "×"),
+    judge("8B QLoRA packed has 1.5 times Unsloth's tokens/s", packedRatios(lines, "unsloth"), 1.5, "×"),
+    judge("8B QLoRA packed has 1.5 times the best installed peer's tokens/s", packedRatios(lines), 1.5, "×"),
+  ];
+}
+
+/** Our tokens per second over the best peer's (or the named one's), workload by workload. */
+function packedRatios(lines: readonly Line[], only?: string): { name: string; value: number }[] {
+  const training = lines.filter((line) => line.part === "training" && line.scenario?.includes("8b-qlora") === true);
+  return training
+    .filter((line) => line.side === "tunesmith" && line.workload?.startsWith("packed") === true)
+    .flatMap((ours) => {
+      const same = (line: Line) =>
+        line.workload === ours.workload && line.gradient_checkpointing === ours.gradient_checkpointing;
+      const peers = training.filter(
+        (line) => same(line) && line.side !== "tunesmith" && (only === undefined || line.side === only),
+      );
+      const rates = peers.flatMap((line) => line.useful_tokens_per_second?.median ?? []);
+      const own = ours.useful_tokens_per_second?.median;
+      if (own === undefined || rates.length === 0) return [];
+      const name = `${ours.workload}${ours.gradient_checkpointing === true ? ", checkpointing" : ""}`;
+      return [{ name, value: own / Math.max(...rates) }];
+    });
+}
+
+export function goalTable(lines: readonly Line[]): string {
+  return table(
+    ["goal", "verdict", "this run"],
+    goals(lines).map(({ goal, verdict, detail }) => [goal, verdict, detail]),
+  );
+}
+
+/** What a whole run has and this one lacks, in sentences. */
+export function gaps(lines: readonly Line[]): string[] {
+  const parts = ["probe", "conformance", "goldens", "sanitizer", "kernels", "training"];
+  const missing: string[] = parts
+    .filter((part) => !lines.some((line) => line.part === "end" && line.name === part))
+    .map((part) => `part ${part} did not run to its end`);
+  for (const [part, what] of [
+    ["conformance", "suite"],
+    ["golden", "golden"],
+    ["kernel", "kernel"],
+    ["training", "step"],
+  ] as const) {
+    const any = lines.some((line) => line.part === part && typeof line.error !== "string");
+    if (!any) missing.push(`no ${what} was measured`);
+  }
+  for (const line of lines) {
+    if (line.part === "conformance" && line.case !== undefined) missing.push(`conformance failed: ${line.case}`);
+    if (line.part === "conformance" && line.stopped != null)
+      missing.push(`conformance of ${line.stem} stopped: ${line.stopped}`);
+    if (line.part === "golden" && line.verdict === "failed")
+      missing.push(`golden failed: ${line.case} (${line.dtype})`);
+    if (line.part === "sanitizer" && line.exit === 99)
+      missing.push(`${line.tool} found something in ${line.stem}: ${line.summary}`);
+    if ((line.part === "kernel" || line.part === "training") && line.side === "tunesmith" && line.error !== undefined)
+      missing.push(`${line.case ?? line.workload ?? line.scenario}: ${line.error}`);
+  }
+  return missing;
+}
