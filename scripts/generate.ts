@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join, posix } from "node:path";
 import { pathToFileURL } from "node:url";
-import { loraConfigSchema, sftConfigSchema } from "@tunesmith/trainer";
+import { loraConfigSchema, modelConfigSchema, sftConfigSchema } from "@tunesmith/trainer";
 import { z } from "zod";
 
 const root = join(import.meta.dirname, "..");
@@ -90,7 +90,8 @@ function typeName({ type, enum: values, const: value, anyOf, items }: JsonSchema
 
 function optionTable(schema: z.ZodType): string {
   const { properties = {} } = z.toJSONSchema(schema, { io: "input" }) as JsonSchema;
-  const kebab = (name: string) => name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  const kebab = (name: string) =>
+    name.replaceAll(/(?<=[a-z])(?=\d[a-z])/g, "-").replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
   const cell = (text: string) => text.replaceAll("|", "\\|");
   const rows = Object.entries(properties).map(
     ([name, option]) =>
@@ -102,12 +103,14 @@ function optionTable(schema: z.ZodType): string {
 function optionPage(): string {
   return [
     "# Options",
-    "Made from the schemas in `packages/trainer/src/config.ts` by `npm run generate`.",
+    "Made from the schemas in `packages/trainer/src/config.ts` and `model-config.ts` by `npm run generate`.",
     "Configuration files may spell the names in camelCase or snake_case.",
     "## SFTConfig",
     optionTable(sftConfigSchema),
     "## LoraConfig",
-    `${optionTable(loraConfigSchema)}\n`,
+    optionTable(loraConfigSchema),
+    "## ModelConfig",
+    `${optionTable(modelConfigSchema)}\n`,
   ].join("\n\n");
 }
 

@@ -1,5 +1,5 @@
 // Every public option says what it does and what its default is.
-import { loraConfigSchema, sftConfigSchema } from "@tunesmith/trainer";
+import { loraConfigSchema, modelConfigSchema, sftConfigSchema } from "@tunesmith/trainer";
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { holds, type Rule } from "./tree.ts";
@@ -15,7 +15,8 @@ function undescribed(schema: z.ZodType): string[] {
 }
 
 test("every option of the schemas says what it means and what its default is", () => {
-  expect([...undescribed(sftConfigSchema), ...undescribed(loraConfigSchema)]).toEqual([]);
+  const schemas = [sftConfigSchema, loraConfigSchema, modelConfigSchema];
+  expect(schemas.flatMap(undescribed)).toEqual([]);
 });
 
 test("every option of the schemas says what it means and what its default is: a breach is noticed", () => {

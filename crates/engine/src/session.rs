@@ -18,6 +18,7 @@ use crate::lora::LoraOptions;
 use crate::loss::{SequenceSums, Supervised};
 use crate::optimizer::{Optimizer, OptimizerOptions, Update, Updated};
 use crate::parameters::{Gradients, Group, ParameterSpec, Parameters};
+use crate::quantize::{BaseOptions, QuantizationInfo};
 use crate::recompute::Keep;
 use crate::weights::Loader;
 
@@ -35,6 +36,8 @@ pub enum AdapterSource {
 /// What a session is made of.
 #[derive(Debug, Clone)]
 pub struct SessionOptions {
+    /// How the weights of the model are held.
+    pub base: BaseOptions,
     /// Adapter.
     pub adapter: AdapterSource,
     /// None: nothing is trained.
@@ -61,6 +64,8 @@ pub struct Session<B: Backend> {
     keep: Keep,
     hf_config: HfConfig,
     total_parameters: usize,
+    quantization: Option<QuantizationInfo>,
+    warnings: Vec<String>,
 }
 
 /// One parameter group as shown to the user.
@@ -88,7 +93,7 @@ impl<B: Backend> Session<B> {
     ) -> Result<Self> {
         let config = ModelConfig::new(&hf_config)?;
         let train_all = options.optimizer.is_some() && matches!(options.adapter, AdapterSource::None);
-        let loaded = Loader::new(&*backend, source, train_all).load(config)?;
+        let loaded = Loader::new(&*backend, source, train_all, &options.base).load(config)?;
         let (mut decoder, mut parameters) = (loaded.decoder, loaded.parameters);
         let (model, values) = (&mut decoder, &mut parameters);
         let adapter = match &options.adapter {
@@ -121,6 +126,8 @@ impl<B: Backend> Session<B> {
             keep,
             hf_config,
             total_parameters: loaded.total_parameters,
+            quantization: loaded.quantization,
+            warnings: loaded.warnings,
         })
     }
 
@@ -147,6 +154,16 @@ impl<B: Backend> Session<B> {
     /// Numbers in the model, adapter not counted.
     pub fn total_parameters(&self) -> usize {
         self.total_parameters
+    }
+
+    /// How the linear layers are quantised, or None where they are not.
+    pub fn quantization(&self) -> Option<&QuantizationInfo> {
+        self.quantization.as_ref()
+    }
+
+    /// What the user should know of loading the model.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Adapted modules, or none.

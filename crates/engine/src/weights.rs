@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use tunesmith_formats::TensorSource;
-use tunesmith_ops::{Backend, Code, Error, Host, Result, Storage};
+use tunesmith_formats::{StoredTensor, TensorSource};
+use tunesmith_ops::{Backend, Code, Error, Host, Result};
 
 use crate::config::ModelConfig;
 use crate::decoder::Decoder;
@@ -13,6 +13,7 @@ use crate::linear::{Linear, Vector, Weight};
 use crate::loss::Head;
 use crate::norm::Norm;
 use crate::parameters::{Group, ParameterSpec, Parameters};
+use crate::quantize::{BaseOptions, QuantizationInfo, Quantizer};
 
 /// Reads tensors into frozen weights, or into parameters when everything is trained.
 pub struct Loader<'a, B: Backend> {
@@ -22,6 +23,8 @@ pub struct Loader<'a, B: Backend> {
     parameters: Parameters<B>,
     host: Vec<f32>,
     count: usize,
+    base: &'a BaseOptions,
+    quantizer: Quantizer<'a>,
 }
 
 /// A loaded model.
@@ -32,12 +35,17 @@ pub struct Loaded<B: Backend> {
     pub parameters: Parameters<B>,
     /// Numbers in the model.
     pub total_parameters: usize,
+    /// How the linear layers are quantised.
+    pub quantization: Option<QuantizationInfo>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
 }
 
 impl<'a, B: Backend> Loader<'a, B> {
     /// A loader from an opened model file. With `train_all` every tensor becomes a parameter.
-    pub fn new(backend: &'a B, source: &'a dyn TensorSource, train_all: bool) -> Self {
-        Self { backend, source, train_all, parameters: Parameters::default(), host: Vec::new(), count: 0 }
+    pub fn new(backend: &'a B, source: &'a dyn TensorSource, train_all: bool, base: &'a BaseOptions) -> Self {
+        let (parameters, host, quantizer) = (Parameters::default(), Vec::new(), Quantizer::new(source, base));
+        Self { backend, source, train_all, parameters, host, count: 0, base, quantizer }
     }
 
     /// Loads the whole model.
@@ -60,6 +68,8 @@ impl<'a, B: Backend> Loader<'a, B> {
             decoder: Decoder { config, embedding, layers, head, rotations },
             parameters: self.parameters,
             total_parameters: self.count,
+            quantization: self.quantizer.info(),
+            warnings: self.quantizer.into_warnings(),
         })
     }
 
@@ -72,7 +82,7 @@ impl<'a, B: Backend> Loader<'a, B> {
             module: module.to_owned(),
             n,
             k,
-            weight: self.matrix(&format!("{module}.weight"), n, k)?,
+            weight: self.projection(&format!("{module}.weight"), n, k)?,
             bias: if bias { Some(self.vector(&format!("{module}.bias"), n)?) } else { None },
             lora: None,
         })
@@ -86,13 +96,38 @@ impl<'a, B: Backend> Loader<'a, B> {
         Ok(Norm { d, eps: config.eps, offset: config.family.norm_offset, scale: self.vector(name, d)? })
     }
 
+    /// The matrix of a linear layer: the kind that is held in four bits where the file or the options say so.
+    fn projection(&mut self, name: &str, n: usize, k: usize) -> Result<Weight<B>> {
+        match self.quantizer.weight(self.backend, name, [n, k], self.train_all)? {
+            None => self.matrix(name, n, k),
+            Some(weight) => {
+                self.count += n * k;
+                Ok(Weight::Frozen(Arc::new(weight)))
+            }
+        }
+    }
+
     fn matrix(&mut self, name: &str, n: usize, k: usize) -> Result<Weight<B>> {
-        self.read(name, &[n, k])?;
         if self.train_all {
+            self.read(name, &[n, k])?;
             return Ok(Weight::Trained(self.parameter(name, &[n, k], Group::Decay)?));
         }
-        let host = Host::F32(&self.host);
-        let weight = self.backend.prepare_weight(n, k, host, Storage::F32)?;
+        let source = self.source;
+        let tensor = shaped(source, name, &[n, k])?;
+        let weight = if let Some(host) = tensor.host() {
+            // Taken where it lies: only a few rows at a time are looked at as binary32.
+            let step = (FINITE / k.max(1)).max(1);
+            for first in (0..n).step_by(step) {
+                tensor.rows_to_f32(first, step.min(n - first), &mut self.host)?;
+                check_finite(name, first * k, &self.host)?;
+            }
+            self.count += n * k;
+            self.backend.prepare_weight(n, k, host, self.base.storage)?
+        } else {
+            self.read(name, &[n, k])?;
+            self.backend.prepare_weight(n, k, Host::F32(&self.host), self.base.storage)?
+        };
+        source.release(name);
         Ok(Weight::Frozen(Arc::new(weight)))
     }
 
@@ -110,29 +145,49 @@ impl<'a, B: Backend> Loader<'a, B> {
     }
 
     fn read(&mut self, name: &str, shape: &[usize]) -> Result<()> {
-        let tensor = self.source.get(name)?;
-        if tensor.shape != shape {
-            return Err(Error::new(
-                Code::FileInvalid,
-                name,
-                format!(
-                    "expected shape {shape:?} by the configuration, got {:?}; config.json and weights do not belong together",
-                    tensor.shape
-                ),
-            ));
-        }
-        tensor.to_f32(&mut self.host)?;
-        if let Some(place) = self.host.iter().position(|value| !value.is_finite()) {
-            return Err(Error::new(
-                Code::NonFinite,
-                name,
-                format!(
-                    "expected finite weights, got {} at element {place}; the file is damaged or was saved from a diverged run",
-                    self.host[place]
-                ),
-            ));
-        }
+        shaped(self.source, name, shape)?.to_f32(&mut self.host)?;
+        self.source.release(name);
+        check_finite(name, 0, &self.host)?;
         self.count += self.host.len();
         Ok(())
     }
+}
+
+/// Elements that are checked at a time.
+const FINITE: usize = 1 << 18;
+
+/// The tensor of that name, whose shape the configuration gives.
+///
+/// # Errors
+/// `FileInvalid` where it is absent or has another shape.
+pub(crate) fn shaped<'a>(source: &'a dyn TensorSource, name: &str, shape: &[usize]) -> Result<StoredTensor<'a>> {
+    let tensor = source.get(name)?;
+    if tensor.shape == shape {
+        return Ok(tensor);
+    }
+    Err(Error::new(
+        Code::FileInvalid,
+        name,
+        format!(
+            "expected shape {shape:?} by the configuration, got {:?}; config.json and weights do not belong together",
+            tensor.shape
+        ),
+    ))
+}
+
+/// Refuses NaN and infinity in `values`, which begin at element `first` of the tensor.
+///
+/// # Errors
+/// `NonFinite` names the first such element.
+pub(crate) fn check_finite(name: &str, first: usize, values: &[f32]) -> Result<()> {
+    let Some(place) = values.iter().position(|value| !value.is_finite()) else { return Ok(()) };
+    Err(Error::new(
+        Code::NonFinite,
+        name,
+        format!(
+            "expected finite weights, got {} at element {}; the file is damaged or was saved from a diverged run",
+            values[place],
+            first + place
+        ),
+    ))
 }

@@ -96,6 +96,23 @@ impl MappedFile {
     pub fn bytes(&self) -> &[u8] {
         &self.map
     }
+
+    /// Takes bytes that lie in the file out of this process's memory; the next look at them brings them back.
+    pub fn release(&self, bytes: &[u8]) {
+        #[cfg(unix)]
+        {
+            let start = bytes.as_ptr().addr().wrapping_sub(self.map.as_ptr().addr());
+            if start <= self.map.len() && bytes.len() <= self.map.len().saturating_sub(start) {
+                // SAFETY: the map is of a file and read-only, so pages that are dropped come back with the same content.
+                let dropped =
+                    unsafe { self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, bytes.len()) };
+                // A hint that is not taken costs memory and nothing else.
+                drop(dropped);
+            }
+        }
+        #[cfg(not(unix))]
+        let _ = bytes;
+    }
 }
 
 #[cfg(test)]
@@ -111,7 +128,11 @@ mod tests {
         let error = read_limited(&path, 4).unwrap_err();
         assert_eq!(error.code, Code::FileInvalid);
         assert!(error.message.contains("at most 4 bytes, got 5"), "{error}");
-        assert_eq!(MappedFile::open(&path).unwrap().bytes(), b"12345");
+        let mapped = MappedFile::open(&path).unwrap();
+        mapped.release(&mapped.bytes()[1..3]);
+        mapped.release(b"elsewhere");
+        assert_eq!(mapped.bytes(), b"12345");
+        drop(mapped);
         fs::write(&path, b"").unwrap();
         assert_eq!(MappedFile::open(&path).unwrap_err().code, Code::FileInvalid);
         assert_eq!(MappedFile::open(dir.path()).unwrap_err().code, Code::FileInvalid);

@@ -8,6 +8,7 @@ use tunesmith_ops::{Code, Error, Result};
 use crate::config::ModelConfig;
 use crate::gguf::{GgufFile, GgufTokenizer};
 use crate::input::{invalid, io_error, missing};
+use crate::nf4::check_quantization;
 use crate::safetensors::{SafetensorsFile, ShardedSafetensors};
 use crate::stored_tensor::TensorSource;
 
@@ -77,6 +78,7 @@ impl ModelFiles {
 
     fn open_folder(dir: &Path) -> Result<Self> {
         let config = ModelConfig::read(&dir.join("config.json"))?;
+        check_quantization(&config)?;
         let generation = dir.join("generation_config.json");
         let mut eos_token_ids = Vec::new();
         if generation.exists() {

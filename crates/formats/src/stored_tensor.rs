@@ -1,6 +1,8 @@
 //! The one noun the engine loads from: a tensor as it lies in a file, whatever the format of the file.
 
-use tunesmith_ops::{Code, Error, Result};
+use std::path::Path;
+
+use tunesmith_ops::{Code, Error, Host, Result};
 
 use crate::dequantize::dequantize;
 
@@ -182,6 +184,18 @@ impl<'a> StoredTensor<'a> {
         (self.rows == RowOrder::Natural && self.offset == 0.0).then_some(self.bytes)
     }
 
+    /// The elements in place, as a backend takes them: nothing is copied. None where the type is not one of a backend, or the
+    /// file does not hold them aligned and in the order of `shape`.
+    pub fn host(&self) -> Option<Host<'a>> {
+        let bytes = self.bytes()?;
+        match self.stored {
+            StoredType::F32 => bytemuck::try_cast_slice(bytes).ok().map(Host::F32),
+            StoredType::F16 => bytemuck::try_cast_slice(bytes).ok().map(Host::F16),
+            StoredType::Bf16 => bytemuck::try_cast_slice(bytes).ok().map(Host::Bf16),
+            _ => None,
+        }
+    }
+
     /// Converts the whole tensor to float32, replacing the content of `out`.
     ///
     /// # Errors
@@ -273,6 +287,12 @@ pub trait TensorSource: Send + Sync {
 
     /// Whether the tensor exists.
     fn contains(&self, name: &str) -> bool;
+
+    /// The files the tensors lie in, in a fixed order: what they hold decides every tensor.
+    fn files(&self) -> Vec<&Path>;
+
+    /// Says that a tensor is not read again soon: the memory its file takes in this process may go. Reading it again works.
+    fn release(&self, name: &str);
 }
 
 #[cfg(test)]

@@ -32,6 +32,27 @@ pub struct ParameterGroup {
     pub parameters: f64,
 }
 
+/// Where the quantised matrices of a session came from.
+#[napi(object, use_nullable = true)]
+#[derive(Clone)]
+pub struct QuantizationInfo {
+    /// `nf4`.
+    #[napi(ts_type = "'nf4'")]
+    pub quant_type: String,
+    /// Weights that share a scale.
+    pub block_size: u32,
+    /// Whether the scales are held in eight bits.
+    pub double_quant: bool,
+    /// Quantised matrices.
+    pub matrices: u32,
+    /// Of these, taken from the model's own files.
+    pub from_checkpoint: u32,
+    /// Of these, read from the cache.
+    pub from_cache: u32,
+    /// The cache's folder of this model.
+    pub cache_dir: Option<String>,
+}
+
 /// Facts about a session, fixed at its creation.
 #[napi(object, use_nullable = true)]
 #[derive(Clone)]
@@ -48,6 +69,10 @@ pub struct SessionInfo {
     pub parameter_groups: Vec<ParameterGroup>,
     /// Adapted modules, sorted.
     pub adapter_modules: Option<Vec<String>>,
+    /// Linear layers in four bits.
+    pub quantization: Option<QuantizationInfo>,
+    /// What the user should know of loading the model.
+    pub warnings: Vec<String>,
 }
 
 /// What an update did.
@@ -99,7 +124,7 @@ pub fn create(
         }
     };
     let (backend, opened) = (Arc::clone(&device), Arc::clone(&files));
-    let options = options.into_engine();
+    let options = options.into_engine(files.config.value("quantization_config").is_some());
     let open = move || Ok(Engine::new(backend, opened.config.clone(), &*opened.source, &base_model, &options)?);
     let settled = deferred.clone();
     let started = move |outcome: Outcome<(EngineThread<Engine>, &Engine)>| {
@@ -137,6 +162,16 @@ fn info_of(engine: &Engine) -> SessionInfo {
             })
             .collect(),
         adapter_modules: modules,
+        quantization: engine.quantization().map(|info| QuantizationInfo {
+            quant_type: "nf4".to_owned(),
+            block_size: info.nf4.block_size as u32,
+            double_quant: info.nf4.double_quant,
+            matrices: info.matrices as u32,
+            from_checkpoint: info.from_checkpoint as u32,
+            from_cache: info.from_cache as u32,
+            cache_dir: info.cache.as_ref().map(|cache| cache.display().to_string()),
+        }),
+        warnings: engine.warnings().to_vec(),
     }
 }
 

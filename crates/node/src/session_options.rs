@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use napi_derive::napi;
-use tunesmith_engine::{AdapterSource, LoraOptions, OptimizerOptions, Targets};
+use tunesmith_engine::{AdapterSource, BaseOptions, LoraOptions, OptimizerOptions, QuantizeOptions, Targets};
+use tunesmith_ops::{DType, Nf4Options, Storage};
 
 /// A new LoRA adapter.
 #[napi(object)]
@@ -33,6 +34,17 @@ pub struct AdamW {
     pub weight_decay: f64,
 }
 
+/// Quantising the linear layers at load.
+#[napi(object)]
+pub struct Quantization {
+    /// Weights that share a scale.
+    pub block_size: u32,
+    /// Hold the scales in eight bits.
+    pub double_quant: bool,
+    /// Folder in which quantised matrices are kept for the next load.
+    pub cache_dir: Option<String>,
+}
+
 /// What a session is made of.
 #[napi(object)]
 pub struct SessionOptions {
@@ -40,6 +52,10 @@ pub struct SessionOptions {
     pub device: String,
     /// Threads; 0: as many as the process may use at once.
     pub threads: u32,
+    /// Frozen matrices that are not quantised: `float32`, `bfloat16`, or `auto`, which is bfloat16 beside quantised ones.
+    pub dtype: String,
+    /// Absent: the linear layers are held as their file has them.
+    pub quantization: Option<Quantization>,
     /// A new adapter.
     pub lora: Option<Lora>,
     /// A PEFT folder to continue.
@@ -53,8 +69,19 @@ pub struct SessionOptions {
 }
 
 impl SessionOptions {
-    /// In the engine's terms.
-    pub fn into_engine(self) -> tunesmith_engine::SessionOptions {
+    /// In the engine's terms; `quantized` says that the model's own file holds quantised matrices.
+    pub fn into_engine(self, quantized: bool) -> tunesmith_engine::SessionOptions {
+        let small = match self.dtype.as_str() {
+            "auto" => quantized || self.quantization.is_some(),
+            name => name == DType::Bf16.name(),
+        };
+        let base = BaseOptions {
+            storage: if small { Storage::Bf16 } else { Storage::F32 },
+            quantization: self.quantization.map(|options| QuantizeOptions {
+                nf4: Nf4Options { block_size: options.block_size as usize, double_quant: options.double_quant },
+                cache: options.cache_dir.map(PathBuf::from),
+            }),
+        };
         let adapter = match (self.lora, self.adapter_path) {
             (Some(lora), _) => AdapterSource::New(LoraOptions {
                 r: lora.r as usize,
@@ -66,6 +93,7 @@ impl SessionOptions {
             (None, None) => AdapterSource::None,
         };
         tunesmith_engine::SessionOptions {
+            base,
             adapter,
             optimizer: self.optimizer.map(|adamw| OptimizerOptions {
                 adam_beta1: adamw.adam_beta1,

@@ -6,6 +6,9 @@ import {
   type FastLanguageModel,
   type Message,
   ModelFileError,
+  modelConfigSchema,
+  type ParsedModelConfig,
+  parseModelConfig,
   readRunConfig,
   type TextGenerationOptions,
 } from "@tunesmith/sdk";
@@ -24,14 +27,18 @@ export async function chat(
   { out, err }: Streams,
   input: Input,
 ): Promise<number> {
-  const { prompt, system, json: _, device, threads, adapter, ...sampling } = flags;
+  const { prompt, system, json: _, device, threads, adapter, ...rest } = flags;
+  const isWeight = ([name]: [string, unknown]) => Object.hasOwn(modelConfigSchema.shape, name);
+  const weights = Object.fromEntries(Object.entries(rest).filter(isWeight));
+  const sampling = Object.fromEntries(Object.entries(rest).filter((entry) => !isWeight(entry)));
   const cores = parseThreads(threads);
-  const found = await modelOf(target, adapter as string | undefined);
+  const found = await modelOf(target, adapter as string | undefined, weights);
   if (prompt === undefined) out.write(`${environmentLine(cores)}\n`);
   const model = await openModel(found.model, err, {
     device: parseDevice(device ?? "auto"),
     ...(cores === undefined ? {} : { threads: cores }),
     ...(found.adapter === null ? {} : { adapter: found.adapter }),
+    ...found.weights,
   });
   const opening: Message[] = system === undefined ? [] : [{ role: "system", content: system as string }];
   const options = sampling as TextGenerationOptions;
@@ -51,9 +58,11 @@ export async function chat(
 async function modelOf(
   target: string,
   adapter: string | undefined,
-): Promise<{ model: string; adapter: string | null }> {
+  weights: Record<string, unknown>,
+): Promise<{ model: string; adapter: string | null; weights: ParsedModelConfig }> {
   const exists = async (path: string) => (await stat(path).catch(() => null)) !== null;
-  if (!(await exists(join(target, "config.resolved.yaml")))) return { model: target, adapter: adapter ?? null };
+  if (!(await exists(join(target, "config.resolved.yaml"))))
+    return { model: target, adapter: adapter ?? null, weights: parseModelConfig(weights) };
   const trained = adapter ?? join(target, "adapter");
   if (!(await exists(trained))) {
     throw new ModelFileError(
@@ -61,9 +70,12 @@ async function modelOf(
       `[${trained}] expected the result of a finished run, got nothing; finish it with: tunesmith resume ${target}`,
     );
   }
-  const { model, peftConfig } = await readRunConfig(target);
+  const { model, peftConfig, modelConfig } = await readRunConfig(target);
+  const held = parseModelConfig({ ...modelConfig, ...weights });
   // After full fine-tuning the folder holds a whole model.
-  return peftConfig.fullFinetuning === true ? { model: trained, adapter: null } : { model, adapter: trained };
+  return peftConfig.fullFinetuning === true
+    ? { model: trained, adapter: null, weights: held }
+    : { model, adapter: trained, weights: held };
 }
 
 /** Streams an answer and gives its text. */

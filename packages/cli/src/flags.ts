@@ -1,5 +1,5 @@
 // Command line flags made from the schemas of the options.
-import { canonicalName, loraConfigSchema, OptionError, sftConfigSchema } from "@tunesmith/sdk";
+import { canonicalName, loraConfigSchema, modelConfigSchema, OptionError, sftConfigSchema } from "@tunesmith/sdk";
 import { type Command, Option } from "commander";
 import { z } from "zod";
 
@@ -26,10 +26,11 @@ interface JsonSchema {
 /** What a parser gives for "none"; commander itself would turn null into an empty text. */
 const nothing = Symbol("none");
 
-/** Options of the run and of the adapter, by camelCase name. */
+/** Options of the run, of the adapter and of the model's weights, by camelCase name. */
 const properties: Readonly<Record<string, JsonSchema>> = {
   ...propertiesOf(sftConfigSchema),
   ...propertiesOf(loraConfigSchema),
+  ...propertiesOf(modelConfigSchema),
 };
 
 function propertiesOf(schema: z.ZodObject): Record<string, JsonSchema> {
@@ -41,6 +42,15 @@ export const optionNames: readonly string[] = Object.keys(properties);
 
 /** Adds one flag per option of the schemas, named in kebab-case. */
 export function addSchemaFlags(command: Command): void {
+  addFlags(command, properties);
+}
+
+/** The same for the options of the model's weights alone. */
+export function addModelFlags(command: Command): void {
+  addFlags(command, propertiesOf(modelConfigSchema));
+}
+
+function addFlags(command: Command, properties: Readonly<Record<string, JsonSchema>>): void {
   for (const [name, schema] of Object.entries(properties)) {
     const kind = kindOf(schema);
     const flag = `--${kebab(name)}`;
@@ -71,9 +81,9 @@ export function flagValues(command: Command): Record<string, unknown> {
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value === nothing ? null : value]));
 }
 
-/** learningRate → learning-rate */
+/** learningRate → learning-rate, loadIn4bit → load-in-4bit */
 export function kebab(name: string): string {
-  return name.replaceAll(/[A-Z]/gu, (letter) => `-${letter.toLowerCase()}`);
+  return name.replaceAll(/(?<=[a-z])(?=\d[a-z])/gu, "-").replaceAll(/[A-Z]/gu, (letter) => `-${letter.toLowerCase()}`);
 }
 
 function kindOf(schema: JsonSchema): ValueKind {

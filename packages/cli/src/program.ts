@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 import { Command, InvalidArgumentError } from "commander";
 import { chat, type Input } from "./chat-command.ts";
 import { doctor } from "./doctor-command.ts";
-import { addSchemaFlags, flagValues } from "./flags.ts";
+import { addModelFlags, addSchemaFlags, flagValues } from "./flags.ts";
 import { resume } from "./resume-command.ts";
 import { type Streams, train } from "./train-command.ts";
 
@@ -56,6 +56,7 @@ export function buildProgram(streams: Streams, input: Input, finish: (code: numb
     .option("--repetition-penalty <number>", "above 1 avoids tokens that were already used (default: 1)", number)
     .option("--seed <number>", "seed of sampling (default: 0)", number);
   addDevice(chatting);
+  addModelFlags(chatting);
   chatting.action(async (target: string, flags: Record<string, unknown>) =>
     finish(await chat(target, flags, streams, input)),
   );

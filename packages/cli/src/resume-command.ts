@@ -1,5 +1,5 @@
 // `tunesmith resume`: goes on from the newest whole checkpoint of a run folder.
-import { DataError, readRunConfig, SFTTrainer } from "@tunesmith/sdk";
+import { DataError, parseModelConfig, readRunConfig, SFTTrainer } from "@tunesmith/sdk";
 import { environmentLine } from "./environment-line.ts";
 import { openModel } from "./load-model.ts";
 import { runTraining } from "./run-session.ts";
@@ -10,14 +10,15 @@ export async function resume(runDir: string, flags: Record<string, unknown>, { o
   const json = flags.json === true;
   const threads = parseThreads(flags.threads);
   const device = parseDevice(flags.device ?? "auto");
-  const { model: path, data, evalData, args, peftConfig } = await readRunConfig(runDir);
+  const { model: path, data, evalData, args, peftConfig, modelConfig } = await readRunConfig(runDir);
   if (data === null) {
     throw new DataError(
       `[${runDir}] expected a run on data files, got one whose rows came from a program; resume it there with train({ resumeFromCheckpoint: true })`,
     );
   }
   (json ? err : out).write(`${environmentLine(threads)}\n`);
-  const model = await openModel(path, err, { device, ...(threads === undefined ? {} : { threads }) });
+  const place = { device, ...(threads === undefined ? {} : { threads }) };
+  const model = await openModel(path, err, { ...place, ...parseModelConfig(modelConfig) });
   const trainer = new SFTTrainer({ model, trainDataset: data, evalDataset: evalData, args, peftConfig });
   return runTraining(trainer, model, { json, out, err, options: { resumeFromCheckpoint: true } });
 }

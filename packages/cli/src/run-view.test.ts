@@ -36,6 +36,8 @@ const events: TrainEvent[] = [
       trainableParameters: 10_000,
       parameterGroups: [],
       adapterModules: [],
+      quantization: null,
+      warnings: [],
     },
     data: { ...data, dropped: [...data.dropped], ignoredColumns: [] },
     evalData: null,

@@ -1,10 +1,12 @@
 // `tunesmith train`: trains with the options of flags and file.
 import {
   loraConfigSchema,
+  modelConfigSchema,
   nearestName,
   OptionError,
   parseConfig,
   parseLoraConfig,
+  parseModelConfig,
   prepare,
   SFTTrainer,
   sftConfigSchema,
@@ -31,6 +33,7 @@ interface TrainRequest {
   threads: number | undefined;
   args: Record<string, unknown>;
   peftConfig: Record<string, unknown>;
+  modelConfig: Record<string, unknown>;
 }
 
 /** `tunesmith train`. Gives the exit code. */
@@ -40,13 +43,15 @@ export async function train(flags: Record<string, unknown>, { out, err }: Stream
   const request = readRequest({ ...file, ...given });
   const threads = request.threads;
   (json === true ? err : out).write(`${environmentLine(threads)}\n`);
-  const { model: name, data, evalData, device, args, peftConfig } = request;
-  const model = await openModel(name, err, { device, ...(threads === undefined ? {} : { threads }) });
+  const { model: name, data, evalData, device, args, peftConfig, modelConfig } = request;
+  const place = { device, ...(threads === undefined ? {} : { threads }) };
+  const model = await openModel(name, err, { ...place, ...parseModelConfig(modelConfig) });
   if (dryRun === true) {
     const { maxLength, datasetFormat, datasetTextField, assistantOnlyLoss, completionOnlyLoss } = parseConfig(args);
     const options = { datasetFormat, datasetTextField, maxLength, assistantOnlyLoss, completionOnlyLoss };
     const { report } = await prepare(data, model.tokenizer, { name: "data", keepItems: 0, ...options });
-    const resolved = { model: model.info.path, data, evalData, ...parseConfig(args), ...parseLoraConfig(peftConfig) };
+    const checked = { ...parseModelConfig(modelConfig), ...parseConfig(args), ...parseLoraConfig(peftConfig) };
+    const resolved = { model: model.info.path, data, evalData, ...checked };
     out.write(stringify({ options: resolved, model: model.info, data: report }));
     return 0;
   }
@@ -65,13 +70,16 @@ function readRequest({
 }: Record<string, unknown>): TrainRequest {
   const args: Record<string, unknown> = {};
   const peftConfig: Record<string, unknown> = {};
+  const modelConfig: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(options)) {
     if (Object.hasOwn(sftConfigSchema.shape, name)) args[name] = value;
     else if (Object.hasOwn(loraConfigSchema.shape, name)) peftConfig[name] = value;
+    else if (Object.hasOwn(modelConfigSchema.shape, name)) modelConfig[name] = value;
   }
   // Wrong values are reported before a model is looked for.
   parseConfig(args);
   parseLoraConfig(peftConfig);
+  parseModelConfig(modelConfig);
   return {
     model: text("--model", model, "a model's path or ORG/NAME"),
     data: text("--data", data, "a JSONL or JSON file"),
@@ -80,6 +88,7 @@ function readRequest({
     threads: parseThreads(threads),
     args,
     peftConfig,
+    modelConfig,
   };
 }
 

@@ -47,6 +47,44 @@ export interface ParameterGroup {
   parameters: number;
 }
 
+/** How a model's frozen weights are held (names of transformers' `from_pretrained` and `BitsAndBytesConfig`). */
+export interface WeightOptions {
+  /** Matrices that are not quantised; `"auto"`: bfloat16 beside 4-bit layers, else float32. */
+  dtype: "auto" | "float32" | "bfloat16";
+  /** Hold the linear layers as NF4. */
+  loadIn4bit: boolean;
+  /** The only type there is. */
+  bnb4bitQuantType: "nf4";
+  /** Hold the scales of the blocks in eight bits. */
+  bnb4bitUseDoubleQuant: boolean;
+  /** Weights that share a scale: a power of two from 64 to 4096. */
+  bnb4bitBlocksize: number;
+}
+
+/** The weights as they are stored. */
+export const defaultWeightOptions: Readonly<WeightOptions> = {
+  dtype: "auto",
+  loadIn4bit: false,
+  bnb4bitQuantType: "nf4",
+  bnb4bitUseDoubleQuant: true,
+  bnb4bitBlocksize: 64,
+};
+
+/** Where the 4-bit matrices of a session came from. */
+export interface QuantizationInfo {
+  quantType: "nf4";
+  blockSize: number;
+  doubleQuant: boolean;
+  /** Quantised matrices. */
+  matrices: number;
+  /** Of these, taken as they are from the model's own files. */
+  fromCheckpoint: number;
+  /** Of these, read from the cache. */
+  fromCache: number;
+  /** The cache's folder of this model, or null without a cache. */
+  cacheDir: string | null;
+}
+
 /** Facts about a session, fixed at its creation. */
 export interface SessionInfo {
   backend: string;
@@ -58,6 +96,10 @@ export interface SessionInfo {
   parameterGroups: ParameterGroup[];
   /** Resolved adapter: its modules, sorted. Null for full fine-tuning. */
   adapterModules: string[] | null;
+  /** 4-bit linear layers, or null where none is. */
+  quantization: QuantizationInfo | null;
+  /** What the user should know of loading the model, such as a damaged cache file that was made anew. */
+  warnings: string[];
 }
 
 /** Bytes held by the engine. */
@@ -120,6 +162,8 @@ export interface ModelInfo {
 export interface LanguageModel {
   readonly info: ModelInfo;
   readonly tokenizer: Tokenizer;
+  /** How its sessions hold the frozen weights. */
+  readonly weightOptions: Readonly<WeightOptions>;
   /** Loads the weights and prepares training and generation. */
   createSession(options: SessionOptions): Promise<TrainSession>;
 }

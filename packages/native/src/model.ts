@@ -1,17 +1,20 @@
 // A model that is known but not in memory, over the binding.
-import type { LanguageModel, ModelInfo, SessionOptions, Tokenizer, TrainSession } from "@tunesmith/core";
+import type { LanguageModel, ModelInfo, SessionOptions, Tokenizer, TrainSession, WeightOptions } from "@tunesmith/core";
 import { type Native, native, nativeAsync } from "./binding.ts";
 import { integer, object, path, refuse } from "./check.ts";
 import { NativeSession } from "./session.ts";
 import { sessionOptions } from "./session-options.ts";
 import { NativeTokenizer } from "./tokenizer.ts";
+import { checkedWeightOptions, type NativeWeights, nativeWeights } from "./weight-options.ts";
 
-/** Where a model's sessions run. */
-export interface LoadModelOptions {
+/** Where a model's sessions run, and how they hold its frozen weights: the defaults are those of `defaultWeightOptions`. */
+export interface LoadModelOptions extends Partial<WeightOptions> {
   /** `"auto"` takes the best backend of this build and machine. Default `"auto"`. */
   device?: "cpu" | "auto";
   /** Threads of each session, from 1 to 1024. Default: as many as the process may use at once. */
   threads?: number;
+  /** Folder in which 4-bit matrices are kept for the next load; made where absent. Default null: nothing is kept. */
+  quantizedCacheDir?: string | null;
 }
 
 /** Far above any machine; a number beyond it is a mistake and would only exhaust the system. */
@@ -24,19 +27,30 @@ const maxThreads = 1024;
  */
 export async function loadModel(source: string, options: LoadModelOptions = {}): Promise<LanguageModel> {
   path("loadModel.path", source);
-  const { device = "auto", threads } = object("loadModel.options", options);
+  const { device = "auto", threads, quantizedCacheDir = null, ...weights } = object("loadModel.options", options);
   if (device !== "cpu" && device !== "auto") refuse("loadModel.device", '"cpu" or "auto"', device);
   const place = { device, threads: threads === undefined ? 0 : integer("loadModel.threads", threads, 1, maxThreads) };
-  return new NativeModel(await nativeAsync((library) => library.openModel(source)), place);
+  const weightOptions = checkedWeightOptions(weights);
+  const held = nativeWeights(weightOptions, quantizedCacheDir);
+  return new NativeModel(
+    await nativeAsync((library) => library.openModel(source)),
+    { ...place, ...held },
+    weightOptions,
+  );
 }
+
+/** What the binding is told of every session of a model. */
+type Place = { device: string; threads: number } & NativeWeights;
 
 class NativeModel implements LanguageModel {
   readonly info: ModelInfo;
   readonly tokenizer: Tokenizer;
   readonly #inner: Native.Model;
-  readonly #place: { device: string; threads: number };
+  readonly weightOptions: WeightOptions;
+  readonly #place: Place;
 
-  constructor(inner: Native.Model, place: { device: string; threads: number }) {
+  constructor(inner: Native.Model, place: Place, weightOptions: WeightOptions) {
+    this.weightOptions = weightOptions;
     this.#inner = inner;
     this.#place = place;
     this.info = native(() => inner.info);

@@ -7,7 +7,9 @@ import { array, boolean, integer, number, object, path, refuse, seed, string } f
 const maxRank = 16_384;
 
 /** What the binding takes for a session, checked. */
-export function sessionOptions(options: SessionOptions): Omit<Native.SessionOptions, "device" | "threads"> {
+export function sessionOptions(
+  options: SessionOptions,
+): Omit<Native.SessionOptions, "device" | "threads" | "dtype" | "quantization"> {
   const { adapter, optimizer, gradientCheckpointing, seed: seedValue } = object("createSession.options", options);
   return {
     ...adapterOptions(adapter),

@@ -1,4 +1,6 @@
 // A pretrained model to train or to talk to.
+import { join } from "node:path";
+import { emitWarning } from "node:process";
 import {
   ArgumentError,
   type LanguageModel,
@@ -8,21 +10,33 @@ import {
   type SessionOptions,
   type Tokenizer,
   type TrainSession,
+  type WeightOptions,
 } from "@tunesmith/core";
 import { loadModel } from "@tunesmith/native";
-import type { LoraConfig } from "@tunesmith/trainer";
+import {
+  type LoraConfig,
+  type ModelConfig,
+  modelConfigSchema,
+  type ParsedModelConfig,
+  parseModelConfig,
+} from "@tunesmith/trainer";
+import { hubSettings } from "./hub/settings.ts";
 import type { DownloadOptions } from "./hub/snapshot.ts";
 import { resolveModel } from "./resolve-model.ts";
 import { TextStream } from "./text-stream.ts";
 
 /** Options of {@link FastLanguageModel.fromPretrained}; those of a download count for models of the hub only. */
-export interface PretrainedOptions extends DownloadOptions {
+export interface PretrainedOptions extends DownloadOptions, ModelConfig {
   /** Where to compute. Default `auto`: the best there is. */
   device?: "cpu" | "auto";
   /** CPU threads. Default: the physical cores. Results do not depend on it. */
   threads?: number;
   /** PEFT adapter folder that `generate` uses on top of the model. Default: none. */
   adapter?: string;
+  /** With `loadIn4bit`: keep the quantised matrices in the folder `tunesmith-nf4` of the model cache for the next load. Default true. */
+  quantizedCache?: boolean;
+  /** Told what the user should know of loading for `generate`. Default: `process.emitWarning`. */
+  onWarning?: (message: string) => void;
 }
 
 /** Options of {@link FastLanguageModel.generate}. */
@@ -35,16 +49,28 @@ export interface TextGenerationOptions extends Partial<SamplingOptions> {
 
 const defaultMaxNewTokens = 256;
 
+/** The options of the weights, checked, and those of the download. */
+function split(options: DownloadOptions & ModelConfig): { weights: ParsedModelConfig; download: DownloadOptions } {
+  const isWeight = ([name]: [string, unknown]) => Object.hasOwn(modelConfigSchema.shape, name);
+  const entries: [string, unknown][] = Object.entries(options);
+  return {
+    weights: parseModelConfig(Object.fromEntries(entries.filter(isWeight))),
+    download: Object.fromEntries(entries.filter((entry) => !isWeight(entry))),
+  };
+}
+
 /** A pretrained model: to train with an `SFTTrainer`, or to talk to. Weights are read when they are first needed. */
 export class FastLanguageModel implements LanguageModel {
   readonly #model: LanguageModel;
   readonly #adapter: string | null;
+  readonly #onWarning: (message: string) => void;
   #session: Promise<TrainSession> | null = null;
 
   /** Wraps a model that is already known. Most programs want {@link FastLanguageModel.fromPretrained}. */
-  constructor(model: LanguageModel, adapter: string | null = null) {
+  constructor(model: LanguageModel, adapter: string | null = null, onWarning: (message: string) => void = emitWarning) {
     this.#model = model;
     this.#adapter = adapter;
+    this.#onWarning = onWarning;
   }
 
   /**
@@ -52,10 +78,18 @@ export class FastLanguageModel implements LanguageModel {
    * and verified when it is not yet cached.
    */
   static async fromPretrained(modelNameOrPath: string, options: PretrainedOptions = {}): Promise<FastLanguageModel> {
-    const { device, threads, adapter = null, ...download } = options;
+    const { device, threads, adapter = null, quantizedCache = true, onWarning, ...rest } = options;
+    const { weights, download } = split(rest);
     const path = await resolveModel(modelNameOrPath, download);
-    const native = { ...(device === undefined ? {} : { device }), ...(threads === undefined ? {} : { threads }) };
-    return new FastLanguageModel(await loadModel(path, native), adapter);
+    const quantizedCacheDir = quantizedCache
+      ? join(download.cacheDir ?? hubSettings().cacheDir, "tunesmith-nf4")
+      : null;
+    const place = { ...(device === undefined ? {} : { device }), ...(threads === undefined ? {} : { threads }) };
+    return new FastLanguageModel(
+      await loadModel(path, { ...place, ...weights, quantizedCacheDir }),
+      adapter,
+      onWarning,
+    );
   }
 
   get info(): ModelInfo {
@@ -64,6 +98,10 @@ export class FastLanguageModel implements LanguageModel {
 
   get tokenizer(): Tokenizer {
     return this.#model.tokenizer;
+  }
+
+  get weightOptions(): Readonly<WeightOptions> {
+    return this.#model.weightOptions;
   }
 
   createSession(options: SessionOptions): Promise<TrainSession> {
@@ -126,9 +164,14 @@ export class FastLanguageModel implements LanguageModel {
       const adapter = this.#adapter === null ? null : { path: this.#adapter };
       this.#session = this.#model.createSession({ adapter, optimizer: null, gradientCheckpointing: false, seed: 0 });
       // A failed load is reported to this caller and tried again by the next.
-      this.#session.catch(() => {
-        this.#session = null;
-      });
+      this.#session.then(
+        ({ info }) => {
+          for (const warning of info.warnings) this.#onWarning(warning);
+        },
+        () => {
+          this.#session = null;
+        },
+      );
     }
     return this.#session;
   }

@@ -43,6 +43,7 @@ export async function describeEnvironment(
     model: { name: basename(model.path), modelType: model.modelType, sha256: modelSha256 },
     totalParameters: session.totalParameters,
     trainableParameters: session.trainableParameters,
+    quantization: session.quantization,
     dataSha256: data,
   };
 }

@@ -21,8 +21,9 @@ export type {
   WarningEvent,
 } from "./events.ts";
 export { makeFolders } from "./make-folders.ts";
+export { type ModelConfig, modelConfigSchema, type ParsedModelConfig } from "./model-config.ts";
 export { nearestName } from "./nearest-name.ts";
-export { canonicalName, parseConfig, parseLoraConfig, unknownOption } from "./parse-config.ts";
+export { canonicalName, parseConfig, parseLoraConfig, parseModelConfig, unknownOption } from "./parse-config.ts";
 export type { StopReason, TrainMetrics, TrainResult } from "./result.ts";
 export { type RunState, TrainRun } from "./run.ts";
 export { type RunConfig, readRunConfig } from "./run-folder.ts";

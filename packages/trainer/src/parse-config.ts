@@ -10,6 +10,7 @@ import {
   sftConfigSchema,
 } from "./config.ts";
 import { refusedValue } from "./expectation.ts";
+import { type ModelConfig, modelConfigSchema, type ParsedModelConfig } from "./model-config.ts";
 import { nearestName } from "./nearest-name.ts";
 
 /** Other names that options are known by. */
@@ -29,6 +30,11 @@ export function parseConfig(options: SFTConfig | Readonly<Record<string, unknown
 /** The same for the adapter. */
 export function parseLoraConfig(options: LoraConfig | Readonly<Record<string, unknown>>): ParsedLoraConfig {
   return parse(loraConfigSchema, options, "LoraConfig");
+}
+
+/** The same for the model's weights. */
+export function parseModelConfig(options: ModelConfig | Readonly<Record<string, unknown>>): ParsedModelConfig {
+  return parse(modelConfigSchema, options, "ModelConfig");
 }
 
 function parse<S extends z.ZodObject>(

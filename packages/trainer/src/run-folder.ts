@@ -1,11 +1,12 @@
 // The files of a run, and the configuration it can be repeated from.
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { FileSystemError, OptionError } from "@tunesmith/core";
+import { FileSystemError, OptionError, type WeightOptions } from "@tunesmith/core";
 import { parse, stringify } from "yaml";
 import { removeLeftovers } from "./checkpoint.ts";
 import { loraConfigSchema, type ParsedLoraConfig, type ResolvedConfig, sftConfigSchema } from "./config.ts";
 import { LineFile, list, makeFolder, replaceText } from "./file-ops.ts";
+import { modelConfigSchema } from "./model-config.ts";
 import { unknownOption } from "./parse-config.ts";
 
 const configName = "config.resolved.yaml";
@@ -19,6 +20,7 @@ export interface RunConfig {
   evalData: string | null;
   args: Record<string, unknown>;
   peftConfig: Record<string, unknown>;
+  modelConfig: Record<string, unknown>;
 }
 
 /** The files of a run, open for writing. */
@@ -66,8 +68,10 @@ export class RunFolder {
     evalData: string | null,
     args: ResolvedConfig,
     peft: ParsedLoraConfig,
+    weights: WeightOptions,
   ): Promise<void> {
-    await replaceText(join(this.path, configName), stringify({ model, data, evalData, ...args, ...peft }));
+    const config = { model, data, evalData, ...weights, ...args, ...peft };
+    await replaceText(join(this.path, configName), stringify(config));
   }
 
   /** Writes one of the small JSON files of the run. */
@@ -119,11 +123,17 @@ export async function readRunConfig(runDir: string): Promise<RunConfig> {
   const { model, data, evalData, ...options } = values;
   const args: Record<string, unknown> = {};
   const peftConfig: Record<string, unknown> = {};
+  const modelConfig: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(options)) {
     if (Object.hasOwn(sftConfigSchema.shape, key)) args[key] = value;
     else if (Object.hasOwn(loraConfigSchema.shape, key)) peftConfig[key] = value;
+    else if (Object.hasOwn(modelConfigSchema.shape, key)) modelConfig[key] = value;
     else
-      throw unknownOption(key, [...Object.keys(sftConfigSchema.shape), ...Object.keys(loraConfigSchema.shape)], path);
+      throw unknownOption(
+        key,
+        [sftConfigSchema, loraConfigSchema, modelConfigSchema].flatMap(({ shape }) => Object.keys(shape)),
+        path,
+      );
   }
   return {
     model: model as string,
@@ -131,5 +141,6 @@ export async function readRunConfig(runDir: string): Promise<RunConfig> {
     evalData: evalData as string | null,
     args: { ...args, outputDir: runDir },
     peftConfig,
+    modelConfig,
   };
 }

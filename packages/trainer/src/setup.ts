@@ -88,7 +88,8 @@ export async function setUp(inputs: TrainingInputs, resume: boolean | string, si
   const prompts = await samplePrompts(args, evaluation, model, warnings);
 
   const modelSha256 = await digest;
-  const config = decisiveConfig(args, peft, { modelType: model.info.modelType, sha256: modelSha256 });
+  const identity = { modelType: model.info.modelType, sha256: modelSha256, weights: model.weightOptions };
+  const config = decisiveConfig(args, peft, identity);
   const checkpoint = await findCheckpoint(resume, args.outputDir, warnings);
   if (checkpoint !== null) refuseDrift(checkpoint, config, train.fingerprint);
   const state =
@@ -107,9 +108,11 @@ export async function setUp(inputs: TrainingInputs, resume: boolean | string, si
       pathOf(inputs.evalDataset),
       args,
       peft,
+      model.weightOptions,
     );
     signal.throwIfAborted();
     const session = await openSession(model, args, peft, checkpoint);
+    warnings.push(...session.info.warnings);
     try {
       const fingerprints = { train: train.fingerprint, eval: evaluation?.fingerprint ?? null };
       await folder.writeJson(

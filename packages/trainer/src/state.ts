@@ -1,4 +1,5 @@
 // What a checkpoint remembers of trainer and data.
+import { defaultWeightOptions, type WeightOptions } from "@tunesmith/core";
 import type { ParsedLoraConfig, ResolvedConfig } from "./config.ts";
 import type { BestState } from "./early-stopping.ts";
 import { emptyBest } from "./early-stopping.ts";
@@ -107,6 +108,12 @@ const free = new Set<string>([
   "adapterPath",
 ] satisfies (keyof ResolvedConfig | keyof ParsedLoraConfig)[]);
 
+/** What differs from the defaults: a checkpoint from before an option was there goes on without it. */
+function changed(weights: Readonly<WeightOptions>): Partial<WeightOptions> {
+  const defaults: Readonly<Record<string, unknown>> = { ...defaultWeightOptions };
+  return Object.fromEntries(Object.entries(weights).filter(([name, value]) => value !== defaults[name]));
+}
+
 /**
  * The options that a resumed run must share with the one that wrote the checkpoint, since they decide what a step computes. How long
  * the run is belongs to them, unless the learning rate does not depend on it.
@@ -114,9 +121,10 @@ const free = new Set<string>([
 export function decisiveConfig(
   args: ResolvedConfig,
   lora: ParsedLoraConfig,
-  model: { modelType: string; sha256: string | null },
+  model: { modelType: string; sha256: string | null; weights: Readonly<WeightOptions> },
 ): Record<string, unknown> {
-  const entries = Object.entries({ ...args, ...lora, modelType: model.modelType, modelSha256: model.sha256 });
+  const { modelType, sha256: modelSha256 } = model;
+  const entries = Object.entries({ ...args, ...lora, modelType, modelSha256, ...changed(model.weights) });
   const lengthMatters =
     args.lrSchedulerType === "linear" ||
     args.lrSchedulerType === "cosine" ||

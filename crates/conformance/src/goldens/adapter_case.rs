@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tunesmith_engine::{AdapterSource, OptimizerOptions, Session, StepKey, Update, adapter, merge};
+use tunesmith_engine::{
+    AdapterSource, BaseOptions, OptimizerOptions, QuantizeOptions, Session, StepKey, Update, adapter, merge,
+};
 use tunesmith_formats::{ModelFiles, SafetensorsFile, TensorSource};
-use tunesmith_ops::{Backend, Code, Error, Result};
+use tunesmith_ops::{Backend, Nf4Options, Result};
 
 use super::model_case::{compare_forward, gradient_error};
-use super::reference::{Rows, Tolerances, floats, number, relative, relative_error, session};
+use super::reference::{Rows, Tolerances, floats, number, relative, relative_error, session_on};
 use super::{Case, Outcome, file_name, read_json};
 
 const ADAPTER_FILE: &str = "adapter_model.safetensors";
@@ -19,10 +21,6 @@ pub fn run<B: Backend>(
     model_goldens: &Path,
     report: &mut dyn FnMut(Outcome),
 ) -> Result<()> {
-    // The layout says so by the folder's name: the base of `qlora` is 4-bit.
-    if file_name(case.dir).starts_with("qlora") {
-        return Err(Error::new(Code::ModelUnsupported, case.id, "4-bit weights"));
-    }
     let files = case.open_model()?;
     let tolerances = Tolerances::read(model_goldens)?;
     let run = read_json(&case.dir.join("adamw.json"))?;
@@ -33,7 +31,7 @@ pub fn run<B: Backend>(
         weight_decay: number(&run, "weight_decay")?,
     };
     let start = AdapterSource::Saved(case.dir.join("adapter_start"));
-    let mut model = session(backend, &files, start, Some(optimizer))?;
+    let mut model = session_on(backend, &files, base(case), start, Some(optimizer))?;
 
     let rows = Rows::read(&SafetensorsFile::open(&model_goldens.join("forward.safetensors"))?)?;
     let forward = SafetensorsFile::open(&case.dir.join("forward.safetensors"))?;
@@ -53,10 +51,17 @@ pub fn run<B: Backend>(
     let merged = case.dir.join("merged.safetensors");
     if merged.is_file() {
         let end = AdapterSource::Saved(case.dir.join("adapter_end"));
-        let error = merge_error(session(backend, &files, end, None)?, &files, &merged)?;
+        let error = merge_error(session_on(backend, &files, base(case), end, None)?, &files, &merged)?;
         report(Outcome::measured(&format!("{}/merged", case.id), error, tolerances.of("merged")?));
     }
     Ok(())
+}
+
+/// How the base is held. The layout says so by the folder's name: that of `qlora` is NF4, block 64, double quantised.
+fn base(case: &Case<'_>) -> BaseOptions {
+    let nf4 = Nf4Options { block_size: 64, double_quant: true };
+    let quantized = file_name(case.dir).starts_with("qlora");
+    BaseOptions { quantization: quantized.then_some(QuantizeOptions { nf4, cache: None }), ..BaseOptions::default() }
 }
 
 fn steps<B: Backend>(

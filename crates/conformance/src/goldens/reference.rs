@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::Value;
-use tunesmith_engine::{AdapterSource, Batch, OptimizerOptions, Session, SessionOptions};
+use tunesmith_engine::{AdapterSource, BaseOptions, Batch, OptimizerOptions, Session, SessionOptions};
 use tunesmith_formats::{ModelFiles, SafetensorsFile, TensorSource};
 use tunesmith_ops::{Backend, Code, Error, Result};
 
@@ -122,6 +122,17 @@ pub fn session<B: Backend>(
     adapter: AdapterSource,
     optimizer: Option<OptimizerOptions>,
 ) -> Result<Session<B>> {
-    let options = SessionOptions { adapter, optimizer, gradient_checkpointing: false, seed: 0 };
+    session_on(backend, files, BaseOptions::default(), adapter, optimizer)
+}
+
+/// A session whose model is held as `base` says.
+pub fn session_on<B: Backend>(
+    backend: &std::sync::Arc<B>,
+    files: &ModelFiles,
+    base: BaseOptions,
+    adapter: AdapterSource,
+    optimizer: Option<OptimizerOptions>,
+) -> Result<Session<B>> {
+    let options = SessionOptions { base, adapter, optimizer, gradient_checkpointing: false, seed: 0 };
     Session::new(backend.clone(), files.config.clone(), &*files.source, "golden", &options)
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tunesmith_cpu::Cpu;
 use tunesmith_engine::rng::{Philox, Purpose};
 use tunesmith_engine::{
-    AdapterSource, Batch, LoraOptions, OptimizerOptions, Session, SessionOptions, Targets, families::names,
+    AdapterSource, BaseOptions, Batch, LoraOptions, OptimizerOptions, Session, SessionOptions, Targets, families::names,
 };
 use tunesmith_formats::{F32Tensor, ModelConfig, SafetensorsFile, write_safetensors};
 use tunesmith_ops::Result;
@@ -84,7 +84,13 @@ pub const OPTIMIZER: OptimizerOptions =
     OptimizerOptions { adam_beta1: 0.9, adam_beta2: 0.999, adam_epsilon: 1e-8, weight_decay: 0.01 };
 
 pub fn options(adapter: AdapterSource) -> SessionOptions {
-    SessionOptions { adapter, optimizer: Some(OPTIMIZER), gradient_checkpointing: false, seed: 3 }
+    SessionOptions {
+        base: BaseOptions::default(),
+        adapter,
+        optimizer: Some(OPTIMIZER),
+        gradient_checkpointing: false,
+        seed: 3,
+    }
 }
 
 pub fn session(threads: usize, options: &SessionOptions) -> Result<Session<Cpu>> {

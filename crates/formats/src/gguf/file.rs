@@ -101,6 +101,20 @@ impl TensorSource for GgufFile {
     fn contains(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
     }
+
+    fn files(&self) -> Vec<&Path> {
+        vec![self.file.path()]
+    }
+
+    fn release(&self, name: &str) {
+        let place = self
+            .tensors
+            .get(name)
+            .and_then(|(tensor, _)| Some((tensor.offset, tensor.offset.checked_add(tensor.len)?)));
+        if let Some(bytes) = place.and_then(|(start, end)| self.file.bytes().get(start..end)) {
+            self.file.release(bytes);
+        }
+    }
 }
 
 fn view<'a>(file: &'a MappedFile, name: &'a str, tensor: &GgufTensor, rows: RowOrder) -> Result<StoredTensor<'a>> {

@@ -62,4 +62,14 @@ impl TensorSource for SafetensorsFile {
     fn contains(&self, name: &str) -> bool {
         self.header.entries.contains_key(name)
     }
+
+    fn files(&self) -> Vec<&Path> {
+        vec![self.path()]
+    }
+
+    fn release(&self, name: &str) {
+        if let Some(bytes) = self.get(name).ok().and_then(|tensor| tensor.bytes()) {
+            self.file.release(bytes);
+        }
+    }
 }

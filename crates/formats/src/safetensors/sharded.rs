@@ -101,6 +101,16 @@ impl TensorSource for ShardedSafetensors {
     fn contains(&self, name: &str) -> bool {
         self.places.contains_key(name)
     }
+
+    fn files(&self) -> Vec<&Path> {
+        self.shards.iter().map(SafetensorsFile::path).collect()
+    }
+
+    fn release(&self, name: &str) {
+        if let Some(shard) = self.places.get(name).and_then(|&place| self.shards.get(place)) {
+            shard.release(name);
+        }
+    }
 }
 
 /// A file name without any part that could lead out of its folder, on any operating system.

@@ -1,5 +1,12 @@
 // A model that says what it was told, for tests without a binary.
-import type { LanguageModel, RowSums, SessionOptions, Tokenizer, TrainSession } from "@tunesmith/core";
+import {
+  defaultWeightOptions,
+  type LanguageModel,
+  type RowSums,
+  type SessionOptions,
+  type Tokenizer,
+  type TrainSession,
+} from "@tunesmith/core";
 
 const end = 256;
 
@@ -54,6 +61,7 @@ export function echoModel(
       weightBytes: 0,
     },
     tokenizer: { ...tokenizer, info: { ...tokenizer.info, chatTemplate } },
+    weightOptions: defaultWeightOptions,
     createSession: async (options) => {
       watched.sessions.push(options);
       return echoSession(watched);
@@ -77,6 +85,8 @@ function echoSession(watched: Watched): TrainSession {
       trainableParameters: 1,
       parameterGroups: [{ name: "all", weightDecay: 0, parameters: 1 }],
       adapterModules: [],
+      quantization: null,
+      warnings: [],
     },
     accumulate: async ({ rowIds }) => sums(rowIds.length),
     update: async () => ({ gradNorm: 0, applied: true }),

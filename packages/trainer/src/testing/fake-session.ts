@@ -6,6 +6,7 @@ import {
   type Conversation,
   DataError,
   DisposedError,
+  defaultWeightOptions,
   type EncodedConversation,
   type GenerateOptions,
   type LanguageModel,
@@ -98,6 +99,7 @@ export function fakeModel(options: FakeOptions = {}): LanguageModel {
       weightBytes: vocab * vocab * 8,
     },
     tokenizer: fakeTokenizer,
+    weightOptions: defaultWeightOptions,
     createSession: async (sessionOptions) => {
       options.onCall?.("createSession");
       return new FakeSession(options, sessionOptions);
@@ -128,6 +130,8 @@ class FakeSession implements TrainSession {
       trainableParameters: size,
       parameterGroups: [{ name: "all", weightDecay: 0, parameters: size }],
       adapterModules: this.#full ? null : ["table"],
+      quantization: null,
+      warnings: [],
     };
   }
 
