@@ -1,5 +1,7 @@
 //! Linear layers in four bits: quantised at load, kept for the next load, refused where they cannot be trained.
 
+// Not every part of the common model is needed here.
+#[allow(dead_code)]
 mod common;
 
 use std::path::{Path, PathBuf};
