@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use tunesmith_engine::{
-    AdapterSource, Batch, LoraOptions, OptimizerOptions, Session, SessionOptions, StepKey, Targets, Update,
+    AdapterSource, BaseOptions, Batch, LoraOptions, OptimizerOptions, Session, SessionOptions, StepKey, Targets, Update,
 };
 use tunesmith_formats::ModelConfig;
 use tunesmith_ops::{Backend, Result};
@@ -41,6 +41,7 @@ impl<'a, B: Backend> Ours<'a, B> {
         let lora =
             LoraOptions { r: RANK, lora_alpha: RANK as f64, target_modules: Targets::AllLinear, use_rslora: false };
         let options = SessionOptions {
+            base: BaseOptions::default(),
             adapter: AdapterSource::New(lora),
             optimizer: Some(OptimizerOptions {
                 adam_beta1: 0.9,

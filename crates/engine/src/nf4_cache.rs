@@ -26,7 +26,7 @@ pub(crate) struct Nf4Cache {
 }
 
 impl Nf4Cache {
-    /// The cache's part for the files of `source`; None where no folder is given.
+    /// The cache's part for the files of `source`; None where no folder is given or the tensors lie in no files.
     ///
     /// # Errors
     /// Those of reading the model's files.
@@ -34,7 +34,11 @@ impl Nf4Cache {
         let Some(root) = &options.cache else { return Ok(None) };
         let mut content = format!("nf4 {VERSION} {} {}", options.nf4.block_size, options.nf4.double_quant);
         let mut failure = None;
-        for file in source.files() {
+        let files = source.files();
+        if files.is_empty() {
+            return Ok(None);
+        }
+        for file in files {
             content.push('\n');
             content.push_str(&known_digest(root, file, &mut failure)?);
         }

@@ -288,11 +288,13 @@ pub trait TensorSource: Send + Sync {
     /// Whether the tensor exists.
     fn contains(&self, name: &str) -> bool;
 
-    /// The files the tensors lie in, in a fixed order: what they hold decides every tensor.
-    fn files(&self) -> Vec<&Path>;
+    /// The files the tensors lie in, in a fixed order: what they hold decides every tensor. Empty where there are none.
+    fn files(&self) -> Vec<&Path> {
+        Vec::new()
+    }
 
     /// Says that a tensor is not read again soon: the memory its file takes in this process may go. Reading it again works.
-    fn release(&self, name: &str);
+    fn release(&self, _name: &str) {}
 }
 
 #[cfg(test)]
