@@ -1,67 +1,70 @@
 // Dropout with counted random numbers.
 //
-// 1. Purpose and formula. y[i, j] = factor · x[i, j] where word j mod 4 of philox(key, [⌊j / 4⌋, position, row id, 0]) is at least the
-//    threshold, else 0 (Srivastava et al. 2014; Philox4x32-10, Salmon et al. 2011). The mask belongs to the row of data and is drawn anew in backward.
+// 1. Purpose and formula. y[i, j] = factor · x[i, j] where word j mod 4 of philox(key, [⌊j / 4⌋, position, row id, 0]) is at
+// least the
+//    threshold, else 0 (Srivastava et al. 2014; Philox4x32-10, Salmon et al. 2011). The mask belongs to the row of data and is
+//    drawn anew in backward.
 // 2. Shapes. x, y[m, n] bf16 or f32; row_ids, positions[m] i32. Saves nothing.
 // 3. Parallelisation. A thread a group of four columns: one draw serves all four.
 // 5. Launch bounds: 256 threads.
-// 6. Bytes and floor (H100 at 3.0 TB/s): 4 bytes an element in bf16. Llama-8B, 8192 × 4096: 134 MB, 45 µs; Qwen-0.5B, 16384 × 896: 59 MB, 20 µs. Ten rounds of
+// 6. Bytes and floor (H100 at 3.0 TB/s): 4 bytes an element in bf16. Llama-8B, 8192 × 4096: 134 MB, 45 µs; Qwen-0.5B, 16384 ×
+// 896: 59 MB, 20 µs. Ten rounds of
 //    two wide products per four elements: about 15 operations an element, memory bound.
 #include "common/types.cuh"
 
 namespace {
 
 struct Words {
-  unsigned at[4];
+    unsigned at[4];
 };
 
 __device__ Words philox(unsigned key_low, unsigned key_high, unsigned a, unsigned b, unsigned c) {
-  unsigned d = 0;
+    unsigned d = 0;
 #pragma unroll
-  for (int round = 0; round < 10; ++round) {
-    const unsigned long long p0 = 0xD2511F53ull * a, p1 = 0xCD9E8D57ull * c;
-    a = static_cast<unsigned>(p1 >> 32) ^ b ^ key_low;
-    b = static_cast<unsigned>(p1);
-    c = static_cast<unsigned>(p0 >> 32) ^ d ^ key_high;
-    d = static_cast<unsigned>(p0);
-    key_low += 0x9E3779B9u;
-    key_high += 0xBB67AE85u;
-  }
-  return {{a, b, c, d}};
+    for (int round = 0; round < 10; ++round) {
+        const unsigned long long p0 = 0xD2511F53ull * a, p1 = 0xCD9E8D57ull * c;
+        a = static_cast<unsigned>(p1 >> 32) ^ b ^ key_low;
+        b = static_cast<unsigned>(p1);
+        c = static_cast<unsigned>(p0 >> 32) ^ d ^ key_high;
+        d = static_cast<unsigned>(p0);
+        key_low += 0x9E3779B9u;
+        key_high += 0xBB67AE85u;
+    }
+    return {{a, b, c, d}};
 }
 
-template <typename T>
-__device__ void drop(const T* x, T* y, const int* row_ids, const int* positions, long long groups, int n, unsigned key_low,
+template <class T>
+__device__ void drop(const T* x, T* y, const int* row_ids, const int* positions, index_t groups, int n, unsigned key_low,
                      unsigned key_high, unsigned threshold, float factor, int accumulate) {
-  const long long group = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (group >= groups) {
-    return;
-  }
-  const int per_row = (n + 3) / 4, column = static_cast<int>(group % per_row) * 4;
-  const long long row = group / per_row;
-  const Words words = philox(key_low, key_high, column / 4, positions[row], row_ids[row]);
-#pragma unroll
-  for (int j = 0; j < 4; ++j) {
-    if (column + j < n) {
-      const long long place = row * n + column + j;
-      float value = words.at[j] >= threshold ? factor * to_float(x[place]) : 0.0f;
-      if (accumulate != 0) {
-        value += to_float(y[place]);
-      }
-      y[place] = from_float<T>(value);
+    const index_t group = static_cast<index_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    if (group >= groups) {
+        return;
     }
-  }
+    const int per_row = (n + 3) / 4, column = static_cast<int>(group % per_row) * 4;
+    const index_t row = group / per_row;
+    const Words words = philox(key_low, key_high, column / 4, positions[row], row_ids[row]);
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+        if (column + j < n) {
+            const index_t place = row * n + column + j;
+            float value = words.at[j] >= threshold ? factor * to_float(x[place]) : 0.0f;
+            if (accumulate != 0) {
+                value += to_float(y[place]);
+            }
+            from_float(y[place], value);
+        }
+    }
 }
 
 }  // namespace
 
-#define DROPOUT_KERNEL(NAME, T)                                                                                             \
-  extern "C" __global__ void __launch_bounds__(256)                                                                         \
-      NAME(const T* x, T* y, const int* row_ids, const int* positions, long long groups, int n, unsigned key_low,           \
-           unsigned key_high, unsigned threshold, float factor, int accumulate) {                                           \
-    drop(x, y, row_ids, positions, groups, n, key_low, key_high, threshold, factor, accumulate);                            \
-  }                                                                                                                         \
-  EXPORT_KERNEL(NAME)
+#define DROPOUT_KERNEL(NAME, T)                                                                                   \
+    extern "C" __global__ void __launch_bounds__(256)                                                             \
+        NAME(const T* x, T* y, const int* row_ids, const int* positions, index_t groups, int n, unsigned key_low, \
+             unsigned key_high, unsigned threshold, float factor, int accumulate) {                               \
+        drop(x, y, row_ids, positions, groups, n, key_low, key_high, threshold, factor, accumulate);              \
+    }                                                                                                             \
+    EXPORT_KERNEL(NAME, 256)
 
 DROPOUT_KERNEL(dropout_f32, float)
-DROPOUT_KERNEL(dropout_bf16, __nv_bfloat16)
+DROPOUT_KERNEL(dropout_bf16, bf16)

@@ -1,70 +1,67 @@
 // Products with a weight matrix, on tensor cores in bf16 and exactly in binary32.
 //
-// 1. Purpose and formula. Forward y[m, n] = x[m, k] wᵀ (+ bias); gradient of the input dx[m, k] (+)= dy[m, n] w; gradient of the weight
-//    dw[n, k] += dyᵀ x, in binary32. Each may be followed by the steps of a short second product (K-concatenation, see lora_matmul.cu).
-// 2. Shapes. x, y, dy, dx bf16 with w bf16, or f32 with w f32 or bf16; w[n, k] row-major in all cases; bias[n], dw[n, k] f32. Any m, n, k; rows
+// 1. Purpose and formula. Forward y[m, n] = x[m, k] wᵀ (+ bias); gradient of the input dx[m, k] (+)= dy[m, n] w; gradient of
+// the weight
+//    dw[n, k] += dyᵀ x, in binary32. Each may be followed by the steps of a short second product (K-concatenation, see
+//    lora_matmul.cu).
+// 2. Shapes. x, y, dy, dx bf16 with w bf16, or f32 with w f32 or bf16; w[n, k] row-major in all cases; bias[n], dw[n, k] f32.
+// Any m, n, k; rows
 //    of any alignment.
-// 3. Parallelisation. A block of threads per tile of the result, blocks of eight rows of tiles after one another, so that what they share lies in L2.
-//    Tiles of 128 × 128 with 8 warps of 64 × 32, or 64 × 64 with 4 warps of 32 × 32 where the large ones would leave multiprocessors idle; both
-//    take 32 of the reduced axis a step in the same order, so that the bits of a row do not depend on the choice. Four steps are in
-//    flight (cp.async), read by ldmatrix from rows swizzled against bank conflicts; sums stay in registers. Gradients of
-//    weights with few tiles split the tokens into parts, which are added in order: no atomic additions.
-// 5. Launch bounds: 256 threads and 2 blocks an SM (64 KB of shared memory each), 128 threads and 4 blocks (32 KB); exact: 256 threads, 2 blocks.
-// 6. Bytes, FLOPs and floor (H100 at 3.0 TB/s, 798 TFLOP/s). Llama-8B gate, 8192 × 14336 × 4096: 0.42 GB, 962 G, 1.21 ms; Qwen-0.5B
-//    gate, 16384 × 4864 × 896: 197 MB, 143 G, 0.18 ms. Compute bound; mma.sync reaches about half of the wgmma rate on sm_90, so large frozen products go to
-//    cuBLASLt where it is there.
+// 3. Parallelisation. A block of threads per tile of the result, blocks of eight rows of tiles after one another, so that what
+// they share lies in L2.
+//    Tiles of 128 × 128 with 8 warps of 64 × 32, or 64 × 64 with 4 warps of 32 × 32 where the large ones would leave
+//    multiprocessors idle; both take 32 of the reduced axis a step in the same order, so that the bits of a row do not depend
+//    on the choice. Four steps are in flight (cp.async), read by ldmatrix from rows swizzled against bank conflicts; sums stay
+//    in registers. Gradients of weights with few tiles split the tokens into parts, which are added in order: no atomic
+//    additions.
+// 5. Launch bounds: 256 threads and 2 blocks an SM (64 KB of shared memory each), 128 threads and 4 blocks (32 KB); exact: 256
+// threads, 2 blocks.
+// 6. Bytes, FLOPs and floor (H100 at 3.0 TB/s, 798 TFLOP/s). Llama-8B gate, 8192 × 14336 × 4096: 0.42 GB, 962 G, 1.21 ms;
+// Qwen-0.5B
+//    gate, 16384 × 4864 × 896: 197 MB, 143 G, 0.18 ms. Compute bound; mma.sync reaches about half of the wgmma rate on sm_90,
+//    so large frozen products go to cuBLASLt where it is there.
 #include "common/gemm.cuh"
 
-#define TENSOR_CORE_KERNEL(NAME, BM, BN, WM, WN, BLOCKS, TA, TB, C)                                              \
-  extern "C" __global__ void __launch_bounds__(BM / WM * (BN / WN) * 32, BLOCKS) NAME(Gemm p) {                  \
-    TensorCoreProduct<BM, BN, WM, WN, TA, TB, C>::run(p);                                                        \
-  }                                                                                                              \
-  EXPORT_KERNEL(NAME)
-#define EXACT_KERNEL(NAME, TA, TB, B)                                 \
-  extern "C" __global__ void __launch_bounds__(256, 2) NAME(Gemm p) { \
-    ExactProduct<TA, TB, B>::run(p);                                  \
-  }                                                                   \
-  EXPORT_KERNEL(NAME)
+#define TENSOR_CORE_KERNEL(NAME, BM, BN, WM, WN, BLOCKS, TA, TB, C)                               \
+    extern "C" __global__ void __launch_bounds__(BM / WM * (BN / WN) * 32, BLOCKS) NAME(Gemm p) { \
+        TensorCoreProduct<BM, BN, WM, WN, TA, TB, C>::run(p);                                     \
+    }                                                                                             \
+    EXPORT_KERNEL(NAME, BM / WM * (BN / WN) * 32)
+#define EXACT_KERNEL(NAME, TA, TB, B)                                                                      \
+    extern "C" __global__ void __launch_bounds__(256, 2) NAME(Gemm p) { ExactProduct<TA, TB, B>::run(p); } \
+    EXPORT_KERNEL(NAME, 256)
 
-TENSOR_CORE_KERNEL(matmul_forward_large, 128, 128, 64, 32, 2, false, false, __nv_bfloat16)
-TENSOR_CORE_KERNEL(matmul_forward_small, 64, 64, 32, 32, 4, false, false, __nv_bfloat16)
-TENSOR_CORE_KERNEL(matmul_input_large, 128, 128, 64, 32, 2, false, true, __nv_bfloat16)
-TENSOR_CORE_KERNEL(matmul_input_small, 64, 64, 32, 32, 4, false, true, __nv_bfloat16)
+TENSOR_CORE_KERNEL(matmul_forward_large, 128, 128, 64, 32, 2, false, false, bf16)
+TENSOR_CORE_KERNEL(matmul_forward_small, 64, 64, 32, 32, 4, false, false, bf16)
+TENSOR_CORE_KERNEL(matmul_input_large, 128, 128, 64, 32, 2, false, true, bf16)
+TENSOR_CORE_KERNEL(matmul_input_small, 64, 64, 32, 32, 4, false, true, bf16)
 TENSOR_CORE_KERNEL(matmul_weight_large, 128, 128, 64, 32, 2, true, true, float)
 TENSOR_CORE_KERNEL(matmul_weight_small, 64, 64, 32, 32, 4, true, true, float)
 EXACT_KERNEL(matmul_forward_exact, false, false, float)
-EXACT_KERNEL(matmul_forward_exact_bf16, false, false, __nv_bfloat16)
+EXACT_KERNEL(matmul_forward_exact_bf16, false, false, bf16)
 EXACT_KERNEL(matmul_input_exact, false, true, float)
-EXACT_KERNEL(matmul_input_exact_bf16, false, true, __nv_bfloat16)
+EXACT_KERNEL(matmul_input_exact_bf16, false, true, bf16)
 EXACT_KERNEL(matmul_weight_exact, true, true, float)
 
-// y = factor · x, for operands of a product that are held in binary32.
-template <typename T>
-__device__ void convert(const float* x, T* y, long long count, float factor) {
-  const long long i = static_cast<long long>(blockIdx.x) * 256 + threadIdx.x;
-  if (i < count) {
-    y[i] = from_float<T>(factor * x[i]);
-  }
+// y = x rounded: a weight that is trained, and so held in binary32, as operand of a tensor-core product.
+extern "C" __global__ void __launch_bounds__(256) matmul_round(const float* x, bf16* y, index_t count) {
+    const index_t i = static_cast<index_t>(blockIdx.x) * 256 + threadIdx.x;
+    if (i < count) {
+        from_float(y[i], x[i]);
+    }
 }
-extern "C" __global__ void __launch_bounds__(256) matmul_operand_bf16(const float* x, __nv_bfloat16* y, long long count, float factor) {
-  convert(x, y, count, factor);
-}
-EXPORT_KERNEL(matmul_operand_bf16)
-extern "C" __global__ void __launch_bounds__(256) matmul_operand_f32(const float* x, float* y, long long count, float factor) {
-  convert(x, y, count, factor);
-}
-EXPORT_KERNEL(matmul_operand_f32)
+EXPORT_KERNEL(matmul_round, 256)
 
 // c[i] += alpha · Σ over parts, in order, of parts[part][i].
 extern "C" __global__ void __launch_bounds__(256)
-    matmul_add_parts(const float* parts, float* c, long long count, int number, float alpha) {
-  const long long i = static_cast<long long>(blockIdx.x) * 256 + threadIdx.x;
-  if (i < count) {
-    float sum = 0.0f;
-    for (int part = 0; part < number; ++part) {
-      sum += parts[part * count + i];
+    matmul_add_parts(const float* parts, float* c, index_t count, int number, float alpha) {
+    const index_t i = static_cast<index_t>(blockIdx.x) * 256 + threadIdx.x;
+    if (i < count) {
+        float sum = 0.0f;
+        for (int part = 0; part < number; ++part) {
+            sum += parts[part * count + i];
+        }
+        c[i] += alpha * sum;
     }
-    c[i] += alpha * sum;
-  }
 }
-EXPORT_KERNEL(matmul_add_parts)
+EXPORT_KERNEL(matmul_add_parts, 256)

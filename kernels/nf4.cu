@@ -1,17 +1,21 @@
 // NormalFloat 4: dequantisation of a part of a matrix.
 //
-// 1. Purpose and formula. w = fl(NF4[code] · a), the scale a of a block plain or double quantised, a = fl(fl(book[c] · nested) + offset)
-//    (QLoRA, Dettmers et al. 2023, arXiv:2305.14314), to the bit as bitsandbytes: products and sums are not contracted. A bf16 result is
-//    rounded once more.
-// 2. Shapes. codes: two a byte over the flat row-major [n, k], the upper half first; one scale per `block` (a power of two) flat elements, 256 of them per nested
-//    scale. The result is the dense part [rows, columns] from (row, column) on: whole rows for a forward product, columns of all rows for
-//    a backward one, so that neither adds into a rounded result. A part is as large as half of the L2 cache: the product that
-//    follows reads it from there.
-// 3. Parallelisation. One launch does both levels. A thread makes four pieces of 8 elements; a warp's pieces lie side by side, so that
-//    it loads 128 bytes of codes and stores 512 bytes at a time. The 16 values lie in 16 banks of shared memory: no conflicts. A piece whose codes are not
-//    aligned (k or column no multiple of 8) is read byte by byte.
+// 1. Purpose and formula. w = fl(NF4[code] · a), the scale a of a block plain or double quantised, a = fl(fl(book[c] · nested)
+// + offset)
+//    (QLoRA, Dettmers et al. 2023, arXiv:2305.14314), to the bit as bitsandbytes: products and sums are not contracted. A bf16
+//    result is rounded once more.
+// 2. Shapes. codes: two a byte over the flat row-major [n, k], the upper half first; one scale per `block` (a power of two)
+// flat elements, 256 of them per nested
+//    scale. The result is the dense part [rows, columns] from (row, column) on: whole rows for a forward product, columns of
+//    all rows for a backward one, so that neither adds into a rounded result. A part is as large as half of the L2 cache: the
+//    product that follows reads it from there.
+// 3. Parallelisation. One launch does both levels. A thread makes four pieces of 8 elements; a warp's pieces lie side by side,
+// so that
+//    it loads 128 bytes of codes and stores 512 bytes at a time. The 16 values lie in 16 banks of shared memory: no conflicts.
+//    A piece whose codes are not aligned (k or column no multiple of 8) is read byte by byte. `result` is aligned to 16 bytes.
 // 5. Launch bounds: 256 threads, 1.1 KB of shared memory.
-// 6. Bytes and floor (H100 at 3.0 TB/s): 0.516 bytes in, 2 bytes out an element. Llama-8B gate [14336, 4096]: 148 MB, 49 µs; Qwen-0.5B gate
+// 6. Bytes and floor (H100 at 3.0 TB/s): 0.516 bytes in, 2 bytes out an element. Llama-8B gate [14336, 4096]: 148 MB, 49 µs;
+// Qwen-0.5B gate
 //    [4864, 896]: 11 MB, 3.7 µs. About 5 operations an element: memory bound.
 #include "common/memory.cuh"
 #include "common/types.cuh"
@@ -20,98 +24,99 @@ namespace {
 
 // A quantised matrix and the part that is wanted; the launcher's twin is `crates/cuda/src/nf4.rs`.
 struct Nf4Part {
-  const unsigned char* codes;
-  // Plain scales, or null.
-  const float* scales;
-  const unsigned char* scale_codes;
-  const float* nested;
-  const float* book;
-  float offset;
-  int block_shift;
-  int k;
-  int row;
-  int rows;
-  int column;
-  int columns;
+    const unsigned char* codes;
+    // Plain scales, or null.
+    const float* scales;
+    const unsigned char* scale_codes;
+    const float* nested;
+    const float* book;
+    float offset;
+    int block_shift;
+    int k;
+    int row;
+    int rows;
+    int column;
+    int columns;
 };
 
-constexpr int kThreads = 256, kPiece = 8, kPiecesPerThread = 4;
+constexpr int THREADS = 256, PIECE = 8, PIECES_PER_THREAD = 4;
 
-__constant__ float kNf4[16] = {-1.0f,
-                               -0.6961928009986877f,
-                               -0.5250730514526367f,
-                               -0.39491748809814453f,
-                               -0.28444138169288635f,
-                               -0.18477343022823334f,
-                               -0.09105003625154495f,
-                               0.0f,
-                               0.07958029955625534f,
-                               0.16093020141124725f,
-                               0.24611230194568634f,
-                               0.33791524171829224f,
-                               0.44070982933044434f,
-                               0.5626170039176941f,
-                               0.7229568362236023f,
-                               1.0f};
+__device__ const float NF4_VALUES[16] = {-1.0f,
+                                         -0.6961928009986877f,
+                                         -0.5250730514526367f,
+                                         -0.39491748809814453f,
+                                         -0.28444138169288635f,
+                                         -0.18477343022823334f,
+                                         -0.09105003625154495f,
+                                         0.0f,
+                                         0.07958029955625534f,
+                                         0.16093020141124725f,
+                                         0.24611230194568634f,
+                                         0.33791524171829224f,
+                                         0.44070982933044434f,
+                                         0.5626170039176941f,
+                                         0.7229568362236023f,
+                                         1.0f};
 
-__device__ float scale_of(const Nf4Part& p, const float* book, long long flat) {
-  const long long block = flat >> p.block_shift;
-  if (p.scales != nullptr) {
-    return p.scales[block];
-  }
-  return __fadd_rn(__fmul_rn(book[p.scale_codes[block]], p.nested[block >> 8]), p.offset);
+__device__ float scale_of(const Nf4Part& p, const float* book, index_t flat) {
+    const index_t block = flat >> p.block_shift;
+    if (p.scales != nullptr) {
+        return p.scales[block];
+    }
+    return __fadd_rn(__fmul_rn(book[p.scale_codes[block]], p.nested[block >> 8]), p.offset);
 }
 
-template <typename T>
+template <class T>
 __device__ void dequantize(const Nf4Part& p, T* result) {
-  __shared__ float values[16], book[256];
-  if (threadIdx.x < 16) {
-    values[threadIdx.x] = kNf4[threadIdx.x];
-  }
-  for (int i = threadIdx.x; p.scales == nullptr && i < 256; i += kThreads) {
-    book[i] = p.book[i];
-  }
-  __syncthreads();
-  const int pieces_per_row = (p.columns + kPiece - 1) / kPiece;
-  const long long pieces = static_cast<long long>(p.rows) * pieces_per_row;
-  const bool whole = p.k % kPiece == 0 && p.column % kPiece == 0 && p.columns % kPiece == 0;
-  const bool aligned = whole && is_aligned<T, kPiece>(result);
-#pragma unroll
-  for (int i = 0; i < kPiecesPerThread; ++i) {
-    const long long piece = (static_cast<long long>(blockIdx.x) * kPiecesPerThread + i) * kThreads + threadIdx.x;
-    if (piece >= pieces) {
-      return;
+    DYN_SHARED(shared);
+    float* values = reinterpret_cast<float*>(shared);
+    float* book = values + 16;
+    if (threadIdx.x < 16) {
+        values[threadIdx.x] = NF4_VALUES[threadIdx.x];
     }
-    const long long row = piece / pieces_per_row;
-    const int column = static_cast<int>(piece % pieces_per_row) * kPiece;
-    const long long flat = (p.row + row) * p.k + p.column + column;
-    T* target = result + row * p.columns + column;
-    if (whole) {
-      const unsigned codes = *reinterpret_cast<const unsigned*>(p.codes + flat / 2);
-      const float scale = scale_of(p, book, flat);
-      Pack<T, kPiece> out;
-#pragma unroll
-      for (int j = 0; j < kPiece; ++j) {
-        const unsigned code = codes >> (8 * (j / 2) + (j % 2 == 0 ? 4 : 0)) & 15;
-        out.at[j] = from_float<T>(__fmul_rn(values[code], scale));
-      }
-      store_pack<T, kPiece>(target, 0, kPiece, aligned, out);
-    } else {
-      for (int j = 0; j < kPiece && column + j < p.columns; ++j) {
-        const unsigned byte = p.codes[(flat + j) / 2], code = (flat + j) % 2 == 0 ? byte >> 4 : byte & 15;
-        target[j] = from_float<T>(__fmul_rn(values[code], scale_of(p, book, flat + j)));
-      }
+    for (int i = threadIdx.x; p.scales == nullptr && i < 256; i += THREADS) {
+        book[i] = p.book[i];
     }
-  }
+    __syncthreads();
+    const int pieces_per_row = (p.columns + PIECE - 1) / PIECE;
+    const index_t pieces = static_cast<index_t>(p.rows) * pieces_per_row;
+    const bool whole = p.k % PIECE == 0 && p.column % PIECE == 0 && p.columns % PIECE == 0;
+#pragma unroll
+    for (int i = 0; i < PIECES_PER_THREAD; ++i) {
+        const index_t piece = (static_cast<index_t>(blockIdx.x) * PIECES_PER_THREAD + i) * THREADS + threadIdx.x;
+        if (piece >= pieces) {
+            return;
+        }
+        const index_t row = piece / pieces_per_row;
+        const int column = static_cast<int>(piece % pieces_per_row) * PIECE;
+        const index_t flat = (p.row + row) * p.k + p.column + column;
+        T* target = result + row * p.columns + column;
+        if (whole) {
+            const unsigned codes = *reinterpret_cast<const unsigned*>(p.codes + flat / 2);
+            const float scale = scale_of(p, book, flat);
+#pragma unroll
+            for (int first = 0; first < PIECE; first += PACK<T>) {
+                Pack<T> out;
+#pragma unroll
+                for (int j = 0; j < PACK<T>; ++j) {
+                    const int nibble = first + j;
+                    const unsigned code = codes >> (8 * (nibble / 2) + (nibble % 2 == 0 ? 4 : 0)) & 15;
+                    out.v[j] = __fmul_rn(values[code], scale);
+                }
+                store(target, first, PIECE, true, out);
+            }
+        } else {
+            for (int j = 0; j < PIECE && column + j < p.columns; ++j) {
+                const unsigned byte = p.codes[(flat + j) / 2], code = (flat + j) % 2 == 0 ? byte >> 4 : byte & 15;
+                from_float(target[j], __fmul_rn(values[code], scale_of(p, book, flat + j)));
+            }
+        }
+    }
 }
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(256) nf4_dequantize_bf16(Nf4Part p, __nv_bfloat16* result) {
-  dequantize(p, result);
-}
-EXPORT_KERNEL(nf4_dequantize_bf16)
-extern "C" __global__ void __launch_bounds__(256) nf4_dequantize_f32(Nf4Part p, float* result) {
-  dequantize(p, result);
-}
-EXPORT_KERNEL(nf4_dequantize_f32)
+extern "C" __global__ void __launch_bounds__(256) nf4_dequantize_bf16(Nf4Part p, bf16* result) { dequantize(p, result); }
+EXPORT_KERNEL(nf4_dequantize_bf16, 256)
+extern "C" __global__ void __launch_bounds__(256) nf4_dequantize_f32(Nf4Part p, float* result) { dequantize(p, result); }
+EXPORT_KERNEL(nf4_dequantize_f32, 256)

@@ -1,5 +1,5 @@
-// The tiled product behind `matmul` and `lora_matmul`: c = alpha · (a · b + a1 · b1) (+ bias) (+ c), where a1 · b1 is a second, short
-// product whose steps continue the chains of the first (an adapter by K-concatenation).
+// The tiled product behind `matmul` and `lora_matmul`: c = alpha · (a · b + a1 · b1) (+ bias) (+ c), where a1 · b1 is a second,
+// short product whose steps continue the chains of the first (an adapter by K-concatenation).
 #pragma once
 
 #include "common/mma.cuh"
@@ -7,213 +7,221 @@
 
 // One product of the sum. The reduced axis of `a` is its columns, or its rows when the kernel reads `a` turned; likewise `b`.
 struct Factors {
-  const void* a;
-  const void* b;
-  long long a_stride;
-  long long b_stride;
-  int reduced;
-  // Bit 0: `a` can be copied 16 bytes at a time, bit 1: `b` can.
-  int aligned;
+    const void* a;
+    const void* b;
+    index_t a_stride;
+    index_t b_stride;
+    int reduced;
+    // Bit 0: `a` can be copied 16 bytes at a time, bit 1: `b` can.
+    int aligned;
 };
 
 // Arguments of a product; the launcher's twin is `crates/cuda/src/gemm.rs`.
 struct Gemm {
-  Factors main;
-  Factors tail;
-  void* c;
-  const float* bias;
-  int m;
-  int n;
-  float alpha;
-  int accumulate;
-  // Steps of the reduced axis per block of grid.z; each writes its own `c` of m · n, to be added in order afterwards.
-  int steps_per_part;
+    Factors main;
+    Factors tail;
+    void* c;
+    index_t c_stride;
+    const float* bias;
+    int m;
+    int n;
+    float alpha;
+    int accumulate;
+    // Steps of the reduced axis per block of grid.z; each writes its own `c` of m · n, to be added in order afterwards.
+    int steps_per_part;
 };
 
 // The product that a step belongs to, field by field: a reference chosen at run time would put the arguments into local memory.
 __device__ inline Factors factors_of(const Gemm& p, bool main) {
-  return {main ? p.main.a : p.tail.a,
-          main ? p.main.b : p.tail.b,
-          main ? p.main.a_stride : p.tail.a_stride,
-          main ? p.main.b_stride : p.tail.b_stride,
-          main ? p.main.reduced : p.tail.reduced,
-          main ? p.main.aligned : p.tail.aligned};
+    return {main ? p.main.a : p.tail.a,
+            main ? p.main.b : p.tail.b,
+            main ? p.main.a_stride : p.tail.a_stride,
+            main ? p.main.b_stride : p.tail.b_stride,
+            main ? p.main.reduced : p.tail.reduced,
+            main ? p.main.aligned : p.tail.aligned};
 }
 
 // Tiles in the order in which blocks of eight rows of them share what they read.
 __device__ inline void tile_of_block(int tiles_m, int tiles_n, int& tile_m, int& tile_n) {
-  const int rows = 8, index = blockIdx.x, group = index / (rows * tiles_n);
-  const int height = min(tiles_m - group * rows, rows), inside = index - group * rows * tiles_n;
-  tile_m = group * rows + inside % height;
-  tile_n = inside / height;
+    const int rows = 8, index = blockIdx.x, group = index / (rows * tiles_n);
+    const int height = min(tiles_m - group * rows, rows), inside = index - group * rows * tiles_n;
+    tile_m = group * rows + inside % height;
+    tile_n = inside / height;
 }
 
-template <typename C>
+template <class C>
 __device__ inline void store_result(const Gemm& p, C* c, int row, int column, float sum) {
-  if (row >= p.m || column >= p.n) {
-    return;
-  }
-  C* place = c + static_cast<long long>(row) * p.n + column;
-  float value = p.alpha * sum;
-  if (p.bias != nullptr) {
-    value += p.bias[column];
-  }
-  if (p.accumulate != 0) {
-    value += to_float(*place);
-  }
-  *place = from_float<C>(value);
+    if (row >= p.m || column >= p.n) {
+        return;
+    }
+    C* place = c + row * p.c_stride + column;
+    float value = p.alpha * sum;
+    if (p.bias != nullptr) {
+        value += p.bias[column];
+    }
+    if (p.accumulate != 0) {
+        value += to_float(*place);
+    }
+    from_float(*place, value);
 }
 
 // Tensor-core product of bf16 operands in tiles [BM, BN], 32 of the reduced axis a step, WM × WN a warp, four steps in
 // flight. `TA`: `a` lies [reduced, m]; `TB`: `b` lies [reduced, n]; otherwise [m, reduced] and [n, reduced].
-template <int BM, int BN, int WM, int WN, bool TA, bool TB, typename C>
+template <int BM, int BN, int WM, int WN, bool TA, bool TB, class C>
 struct TensorCoreProduct {
-  static constexpr int kThreads = BM / WM * (BN / WN) * 32;
-  static constexpr int kStep = 32, kStages = 4;
-  static constexpr int kPiecesA = TA ? BM / 8 : kStep / 8, kPiecesB = TB ? BN / 8 : kStep / 8;
-  static constexpr int kStage = (BM + BN) * kStep;
-  static constexpr int kShared = kStages * kStage * 2;
+    static constexpr int THREADS = BM / WM * (BN / WN) * 32;
+    static constexpr int STEP = 32, STAGES = 4;
+    static constexpr int PIECES_A = TA ? BM / 8 : STEP / 8, PIECES_B = TB ? BN / 8 : STEP / 8;
+    static constexpr int STAGE = (BM + BN) * STEP;
+    static constexpr int SHARED = STAGES * STAGE * 2;
 
-  __device__ static void load(const Gemm& p, int step, int main_steps, int row, int column, __nv_bfloat16* stage) {
-    const Factors f = factors_of(p, step < main_steps);
-    const int at = (step < main_steps ? step : step - main_steps) * kStep;
-    const auto* a = static_cast<const __nv_bfloat16*>(f.a);
-    const auto* b = static_cast<const __nv_bfloat16*>(f.b);
-    const bool whole_a = f.aligned & 1, whole_b = f.aligned & 2;
-    if (TA) {
-      load_tile<kStep, kPiecesA, kThreads>(stage, a, f.a_stride, at, f.reduced, row, p.m, whole_a);
-    } else {
-      load_tile<BM, kPiecesA, kThreads>(stage, a, f.a_stride, row, p.m, at, f.reduced, whole_a);
-    }
-    if (TB) {
-      load_tile<kStep, kPiecesB, kThreads>(stage + BM * kStep, b, f.b_stride, at, f.reduced, column, p.n, whole_b);
-    } else {
-      load_tile<BN, kPiecesB, kThreads>(stage + BM * kStep, b, f.b_stride, column, p.n, at, f.reduced, whole_b);
-    }
-  }
-
-  __device__ static void multiply(const __nv_bfloat16* stage, int row, int column, float (&sums)[WM / 16][WN / 8][4]) {
-#pragma unroll
-    for (int step = 0; step < kStep / 16; ++step) {
-      unsigned a[WM / 16][4], b[WN / 16][4];
-#pragma unroll
-      for (int i = 0; i < WM / 16; ++i) {
-        TA ? load_a_turned<kPiecesA>(a[i], stage, row + 16 * i, step) : load_a<kPiecesA>(a[i], stage, row + 16 * i, step);
-      }
-#pragma unroll
-      for (int j = 0; j < WN / 16; ++j) {
-        TB ? load_b_turned<kPiecesB>(b[j], stage + BM * kStep, column + 16 * j, step)
-           : load_b<kPiecesB>(b[j], stage + BM * kStep, column + 16 * j, step);
-      }
-#pragma unroll
-      for (int i = 0; i < WM / 16; ++i) {
-#pragma unroll
-        for (int j = 0; j < WN / 16; ++j) {
-          mma_pair(sums[i][2 * j], sums[i][2 * j + 1], a[i], b[j]);
+    __device__ static void load(const Gemm& p, int step, int main_steps, int row, int column, bf16* stage) {
+        const Factors f = factors_of(p, step < main_steps);
+        const int at = (step < main_steps ? step : step - main_steps) * STEP;
+        const auto* a = static_cast<const bf16*>(f.a);
+        const auto* b = static_cast<const bf16*>(f.b);
+        const bool whole_a = f.aligned & 1, whole_b = f.aligned & 2;
+        if (TA) {
+            load_tile<STEP, PIECES_A, THREADS>(stage, a, f.a_stride, at, f.reduced, row, p.m, whole_a);
+        } else {
+            load_tile<BM, PIECES_A, THREADS>(stage, a, f.a_stride, row, p.m, at, f.reduced, whole_a);
         }
-      }
-    }
-  }
-
-  __device__ static void run(const Gemm& p) {
-    DYN_SHARED(__nv_bfloat16, stages);
-    int tile_m, tile_n;
-    tile_of_block((p.m + BM - 1) / BM, (p.n + BN - 1) / BN, tile_m, tile_n);
-    const int row = tile_m * BM, column = tile_n * BN;
-    const int main_steps = (p.main.reduced + kStep - 1) / kStep, tail_steps = (p.tail.reduced + kStep - 1) / kStep;
-    const int begin = blockIdx.z * p.steps_per_part, end = min(begin + p.steps_per_part, main_steps + tail_steps);
-    const int warp = threadIdx.x / 32, warp_row = warp / (BN / WN) * WM, warp_column = warp % (BN / WN) * WN;
-    float sums[WM / 16][WN / 8][4] = {};
-#pragma unroll
-    for (int ahead = 0; ahead < kStages - 1; ++ahead) {
-      if (begin + ahead < end) {
-        load(p, begin + ahead, main_steps, row, column, stages + ahead * kStage);
-      }
-      copy_commit();
-    }
-    for (int step = begin; step < end; ++step) {
-      copy_wait<kStages - 2>();
-      // All threads have brought their part of this step, and none still reads the stage that is filled next.
-      __syncthreads();
-      const int next = step + kStages - 1;
-      if (next < end) {
-        load(p, next, main_steps, row, column, stages + (next - begin) % kStages * kStage);
-      }
-      copy_commit();
-      multiply(stages + (step - begin) % kStages * kStage, warp_row, warp_column, sums);
-    }
-    C* c = static_cast<C*>(p.c) + static_cast<long long>(blockIdx.z) * p.m * p.n;
-    const int lane = threadIdx.x % 32;
-#pragma unroll
-    for (int i = 0; i < WM / 16; ++i) {
-#pragma unroll
-      for (int j = 0; j < WN / 8; ++j) {
-#pragma unroll
-        for (int e = 0; e < 4; ++e) {
-          const int r = row + warp_row + 16 * i + lane / 4 + e / 2 * 8;
-          store_result(p, c, r, column + warp_column + 8 * j + lane % 4 * 2 + e % 2, sums[i][j][e]);
+        if (TB) {
+            load_tile<STEP, PIECES_B, THREADS>(stage + BM * STEP, b, f.b_stride, at, f.reduced, column, p.n, whole_b);
+        } else {
+            load_tile<BN, PIECES_B, THREADS>(stage + BM * STEP, b, f.b_stride, column, p.n, at, f.reduced, whole_b);
         }
-      }
     }
-  }
+
+    __device__ static void multiply(const bf16* stage, int row, int column, float (&sums)[WM / 16][WN / 8][4]) {
+#pragma unroll
+        for (int step = 0; step < STEP / 16; ++step) {
+            unsigned a[WM / 16][4], b[WN / 16][4];
+#pragma unroll
+            for (int i = 0; i < WM / 16; ++i) {
+                TA ? load_a_turned<PIECES_A>(a[i], stage, row + 16 * i, step)
+                   : load_a<PIECES_A>(a[i], stage, row + 16 * i, step);
+            }
+#pragma unroll
+            for (int j = 0; j < WN / 16; ++j) {
+                TB ? load_b_turned<PIECES_B>(b[j], stage + BM * STEP, column + 16 * j, step)
+                   : load_b<PIECES_B>(b[j], stage + BM * STEP, column + 16 * j, step);
+            }
+#pragma unroll
+            for (int i = 0; i < WM / 16; ++i) {
+#pragma unroll
+                for (int j = 0; j < WN / 16; ++j) {
+                    mma_pair(sums[i][2 * j], sums[i][2 * j + 1], a[i], b[j]);
+                }
+            }
+        }
+    }
+
+    __device__ static void run(const Gemm& p) {
+        DYN_SHARED(shared);
+        bf16* stages = reinterpret_cast<bf16*>(shared);
+        int tile_m, tile_n;
+        tile_of_block((p.m + BM - 1) / BM, (p.n + BN - 1) / BN, tile_m, tile_n);
+        const int row = tile_m * BM, column = tile_n * BN;
+        const int main_steps = (p.main.reduced + STEP - 1) / STEP, tail_steps = (p.tail.reduced + STEP - 1) / STEP;
+        const int begin = blockIdx.z * p.steps_per_part, end = min(begin + p.steps_per_part, main_steps + tail_steps);
+        const int warp = threadIdx.x / 32, warp_row = warp / (BN / WN) * WM, warp_column = warp % (BN / WN) * WN;
+        float sums[WM / 16][WN / 8][4] = {};
+#pragma unroll
+        for (int ahead = 0; ahead < STAGES - 1; ++ahead) {
+            if (begin + ahead < end) {
+                load(p, begin + ahead, main_steps, row, column, stages + ahead * STAGE);
+            }
+            copy_async_commit();
+        }
+        for (int step = begin; step < end; ++step) {
+            copy_async_wait<STAGES - 2>();
+            // All threads have brought their part of this step, and none still reads the stage that is filled next.
+            __syncthreads();
+            const int next = step + STAGES - 1;
+            if (next < end) {
+                load(p, next, main_steps, row, column, stages + (next - begin) % STAGES * STAGE);
+            }
+            copy_async_commit();
+            multiply(stages + (step - begin) % STAGES * STAGE, warp_row, warp_column, sums);
+        }
+        C* c = static_cast<C*>(p.c) + static_cast<index_t>(blockIdx.z) * p.m * p.n;
+        const int lane = threadIdx.x % 32;
+#pragma unroll
+        for (int i = 0; i < WM / 16; ++i) {
+#pragma unroll
+            for (int j = 0; j < WN / 8; ++j) {
+#pragma unroll
+                for (int e = 0; e < 4; ++e) {
+                    const int r = row + warp_row + 16 * i + lane / 4 + e / 2 * 8;
+                    store_result(p, c, r, column + warp_column + 8 * j + lane % 4 * 2 + e % 2, sums[i][j][e]);
+                }
+            }
+        }
+    }
 };
 
 // The exact product in binary32 for binary32 activations: tiles of 64 × 64, 16 of the reduced axis a step, 4 × 4 outputs a
 // thread. Chains of 256 fused multiply-adds are added in order, so that a long sum keeps its small terms. `B` is the type
 // of the first product's `b`; that of the second is binary32.
-template <bool TA, bool TB, typename B>
+template <bool TA, bool TB, class B>
 struct ExactProduct {
-  static constexpr int kTile = 64, kStep = 16, kThreads = 256, kChain = 256 / kStep;
+    static constexpr int TILE = 64, STEP = 16, THREADS = 256, CHAIN = 256 / STEP;
 
-  // Rows row .. row + 64 of an operand, 16 of its reduced axis, as [reduced][row].
-  template <bool TURNED, typename T>
-  __device__ static void load(float (&tile)[kStep][kTile + 4], const T* x, long long stride, int row, int rows, int at, int reduced) {
-    for (int i = threadIdx.x; i < kStep * kTile; i += kThreads) {
-      const int r = TURNED ? i % kTile : i / kStep, l = TURNED ? i / kTile : i % kStep;
-      const long long place = TURNED ? (at + l) * stride + row + r : (row + r) * stride + at + l;
-      tile[l][r] = row + r < rows && at + l < reduced ? to_float(x[place]) : 0.0f;
+    using Operand = float[STEP][TILE + 4];
+    static constexpr int SHARED = 2 * sizeof(Operand);
+
+    // Rows row .. row + 64 of an operand, 16 of its reduced axis, as [reduced][row].
+    template <bool TURNED, class T>
+    __device__ static void load(Operand& tile, const T* x, index_t stride, int row, int rows, int at, int reduced) {
+        for (int i = threadIdx.x; i < STEP * TILE; i += THREADS) {
+            const int r = TURNED ? i % TILE : i / STEP, l = TURNED ? i / TILE : i % STEP;
+            const index_t place = TURNED ? (at + l) * stride + row + r : (row + r) * stride + at + l;
+            tile[l][r] = row + r < rows && at + l < reduced ? to_float(x[place]) : 0.0f;
+        }
     }
-  }
 
-  __device__ static void run(const Gemm& p) {
-    __shared__ float a[kStep][kTile + 4], b[kStep][kTile + 4];
-    int tile_m, tile_n;
-    tile_of_block((p.m + kTile - 1) / kTile, (p.n + kTile - 1) / kTile, tile_m, tile_n);
-    const int row = tile_m * kTile, column = tile_n * kTile, r = threadIdx.x / 16 * 4, c = threadIdx.x % 16 * 4;
-    const int main_steps = (p.main.reduced + kStep - 1) / kStep, tail_steps = (p.tail.reduced + kStep - 1) / kStep;
-    const int begin = blockIdx.z * p.steps_per_part, end = min(begin + p.steps_per_part, main_steps + tail_steps);
-    float total[4][4] = {}, chain[4][4] = {};
-    for (int step = begin; step < end; ++step) {
-      const bool first = step < main_steps;
-      const Factors f = factors_of(p, first);
-      const int at = (first ? step : step - main_steps) * kStep;
-      load<TA>(a, static_cast<const float*>(f.a), f.a_stride, row, p.m, at, f.reduced);
-      if (first) {
-        load<TB>(b, static_cast<const B*>(f.b), f.b_stride, column, p.n, at, f.reduced);
-      } else {
-        load<TB>(b, static_cast<const float*>(f.b), f.b_stride, column, p.n, at, f.reduced);
-      }
-      __syncthreads();
+    __device__ static void run(const Gemm& p) {
+        DYN_SHARED(shared);
+        Operand& a = *reinterpret_cast<Operand*>(shared);
+        Operand& b = *reinterpret_cast<Operand*>(shared + sizeof(Operand));
+        int tile_m, tile_n;
+        tile_of_block((p.m + TILE - 1) / TILE, (p.n + TILE - 1) / TILE, tile_m, tile_n);
+        const int row = tile_m * TILE, column = tile_n * TILE, r = threadIdx.x / 16 * 4, c = threadIdx.x % 16 * 4;
+        const int main_steps = (p.main.reduced + STEP - 1) / STEP, tail_steps = (p.tail.reduced + STEP - 1) / STEP;
+        const int begin = blockIdx.z * p.steps_per_part, end = min(begin + p.steps_per_part, main_steps + tail_steps);
+        float total[4][4] = {}, chain[4][4] = {};
+        for (int step = begin; step < end; ++step) {
+            const bool first = step < main_steps;
+            const Factors f = factors_of(p, first);
+            const int at = (first ? step : step - main_steps) * STEP;
+            load<TA>(a, static_cast<const float*>(f.a), f.a_stride, row, p.m, at, f.reduced);
+            if (first) {
+                load<TB>(b, static_cast<const B*>(f.b), f.b_stride, column, p.n, at, f.reduced);
+            } else {
+                load<TB>(b, static_cast<const float*>(f.b), f.b_stride, column, p.n, at, f.reduced);
+            }
+            __syncthreads();
 #pragma unroll
-      for (int l = 0; l < kStep; ++l) {
+            for (int l = 0; l < STEP; ++l) {
+#pragma unroll
+                for (int e = 0; e < 16; ++e) {
+                    chain[e / 4][e % 4] = fmaf(a[l][r + e / 4], b[l][c + e % 4], chain[e / 4][e % 4]);
+                }
+            }
+            __syncthreads();
+            if ((step - begin) % CHAIN == CHAIN - 1 || step + 1 == end) {
+#pragma unroll
+                for (int e = 0; e < 16; ++e) {
+                    total[e / 4][e % 4] += chain[e / 4][e % 4];
+                    chain[e / 4][e % 4] = 0.0f;
+                }
+            }
+        }
+        float* out = static_cast<float*>(p.c) + static_cast<index_t>(blockIdx.z) * p.m * p.n;
 #pragma unroll
         for (int e = 0; e < 16; ++e) {
-          chain[e / 4][e % 4] = fmaf(a[l][r + e / 4], b[l][c + e % 4], chain[e / 4][e % 4]);
+            store_result(p, out, row + r + e / 4, column + c + e % 4, total[e / 4][e % 4]);
         }
-      }
-      __syncthreads();
-      if ((step - begin) % kChain == kChain - 1 || step + 1 == end) {
-#pragma unroll
-        for (int e = 0; e < 16; ++e) {
-          total[e / 4][e % 4] += chain[e / 4][e % 4];
-          chain[e / 4][e % 4] = 0.0f;
-        }
-      }
     }
-    float* out = static_cast<float*>(p.c) + static_cast<long long>(blockIdx.z) * p.m * p.n;
-#pragma unroll
-    for (int e = 0; e < 16; ++e) {
-      store_result(p, out, row + r + e / 4, column + c + e % 4, total[e / 4][e % 4]);
-    }
-  }
 };

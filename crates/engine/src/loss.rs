@@ -12,9 +12,6 @@ use crate::norm::Norm;
 use crate::parameters::Parameters;
 use crate::workspace::Slab;
 
-/// Bytes of logits alive at once.
-const CHUNK_BYTES: usize = 64 << 20;
-
 /// Sums of one sequence; means are the caller's.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct SequenceSums {
@@ -188,7 +185,8 @@ impl<B: Backend> Head<B> {
         }
 
         // A multiple of 64 rows, from the sizes alone, so that the chunks are the same on every machine.
-        let chunk = (CHUNK_BYTES / (4 * v) / 64 * 64).clamp(64, 4096);
+        let row = backend.activation_dtype().size() * v;
+        let chunk = (backend.logit_bytes() / row / 64 * 64).clamp(64, 4096);
         for first in (0..m).step_by(chunk) {
             let count = chunk.min(m - first);
             let places = draws.as_ref().map(|(key, row_ids, positions)| Places {

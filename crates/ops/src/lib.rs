@@ -57,4 +57,11 @@ pub trait Backend:
 {
     /// Short name for logs and results: `cpu`, `cuda`.
     fn name(&self) -> &'static str;
+
+    /// Bytes of logits that may be alive at once: the head is computed in chunks of rows, 64 at least. The same on every
+    /// machine, since sums over rows depend on it. 64 MiB keep a chunk near a CPU's cache; a device that must read the head's
+    /// weights for every chunk wants more.
+    fn logit_bytes(&self) -> usize {
+        64 << 20
+    }
 }
