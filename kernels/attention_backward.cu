@@ -12,11 +12,12 @@
 //    twice (7 products instead of 5), the price of a fixed order of additions. In the first pass a warp owns 16 keys: scores
 //    are computed turned, so that they are at once the left operand of the next product, and never leave the registers. Head
 //    size 256: dk and dv are made in two halves of columns by two blocks.
+//
+//      FLOPs and floor (H100 at 798 TFLOP/s): 14 · h · heads · pairs, of which 10 are the useful ones. Llama-8B, one sequence
+//      of 8192: 1374 G useful, 1.72 ms, 2.41 ms with the scores computed twice; Qwen-0.5B, 8 × 2048: 150 G, 0.19 ms and 0.26
+//      ms.
 // 5. Launch bounds: 256 threads (h ≤ 128), 128 (h ≤ 256), one block an SM asked for, up to 255 registers; at most 98 KB of
 // shared memory.
-// 6. FLOPs and floor (H100 at 798 TFLOP/s): 14 · h · heads · pairs, of which 10 are the useful ones. Llama-8B, one sequence of
-// 8192: 1374 G useful,
-//    1.72 ms, 2.41 ms with the scores computed twice; Qwen-0.5B, 8 × 2048: 150 G, 0.19 ms and 0.26 ms.
 #include "common/attention.cuh"
 #include "common/reduce.cuh"
 
@@ -242,31 +243,33 @@ __device__ void delta_of_rows(const T* out, const T* dout, float* delta, index_t
 
 }  // namespace
 
-#define BACKWARD_KERNELS(SIZE, SD, WARPS, KEYS, QUERIES, STAGES, HALVES)           \
-    extern "C" __global__ void __launch_bounds__(32 * (WARPS), 1)                  \
-        attention_backward_keys_##SIZE(AttentionArguments p, bf16* dk, bf16* dv) { \
-        KeyGradient<SIZE, SD, WARPS, QUERIES, STAGES, HALVES>::run(p, dk, dv);     \
-    }                                                                              \
-    EXPORT_KERNEL(attention_backward_keys_##SIZE, 32 * (WARPS))                    \
-    extern "C" __global__ void __launch_bounds__(32 * (WARPS), 1)                  \
-        attention_backward_queries_##SIZE(AttentionArguments p, bf16* dq) {        \
-        QueryGradient<SIZE, SD, WARPS, KEYS, STAGES>::run(p, dq);                  \
-    }                                                                              \
-    EXPORT_KERNEL(attention_backward_queries_##SIZE, 32 * (WARPS))
+#define KERNEL_KEYS(NAME, HD, SD, WARPS, QUERIES, STAGES, HALVES)                                                  \
+    extern "C" __global__ void __launch_bounds__(32 * (WARPS), 1) NAME(AttentionArguments p, bf16* dk, bf16* dv) { \
+        KeyGradient<HD, SD, WARPS, QUERIES, STAGES, HALVES>::run(p, dk, dv);                                       \
+    }                                                                                                              \
+    EXPORT_KERNEL(NAME, 32 * (WARPS))
+#define KERNEL_QUERIES(NAME, HD, SD, WARPS, KEYS, STAGES)                                                \
+    extern "C" __global__ void __launch_bounds__(32 * (WARPS), 1) NAME(AttentionArguments p, bf16* dq) { \
+        QueryGradient<HD, SD, WARPS, KEYS, STAGES>::run(p, dq);                                          \
+    }                                                                                                    \
+    EXPORT_KERNEL(NAME, 32 * (WARPS))
 
-BACKWARD_KERNELS(32, 32, 8, 64, 64, 2, 1)
-BACKWARD_KERNELS(64, 64, 8, 64, 64, 2, 1)
-BACKWARD_KERNELS(96, 128, 8, 32, 32, 2, 1)
-BACKWARD_KERNELS(128, 128, 8, 32, 32, 2, 1)
-BACKWARD_KERNELS(256, 256, 4, 32, 32, 1, 2)
+KERNEL_KEYS(attention_backward_keys_32_bf16, 32, 32, 8, 64, 2, 1)
+KERNEL_KEYS(attention_backward_keys_64_bf16, 64, 64, 8, 64, 2, 1)
+KERNEL_KEYS(attention_backward_keys_96_bf16, 96, 128, 8, 32, 2, 1)
+KERNEL_KEYS(attention_backward_keys_128_bf16, 128, 128, 8, 32, 2, 1)
+KERNEL_KEYS(attention_backward_keys_256_bf16, 256, 256, 4, 32, 1, 2)
+KERNEL_QUERIES(attention_backward_queries_32_bf16, 32, 32, 8, 64, 2)
+KERNEL_QUERIES(attention_backward_queries_64_bf16, 64, 64, 8, 64, 2)
+KERNEL_QUERIES(attention_backward_queries_96_bf16, 96, 128, 8, 32, 2)
+KERNEL_QUERIES(attention_backward_queries_128_bf16, 128, 128, 8, 32, 2)
+KERNEL_QUERIES(attention_backward_queries_256_bf16, 256, 256, 4, 32, 1)
 
-extern "C" __global__ void __launch_bounds__(256)
-    attention_delta(const bf16* out, const bf16* dout, float* delta, index_t rows, int head_dim) {
+KERNEL(attention_delta_bf16, 256)(const bf16* out, const bf16* dout, float* delta, index_t rows, int head_dim) {
     delta_of_rows(out, dout, delta, rows, head_dim);
 }
-EXPORT_KERNEL(attention_delta, 256)
-extern "C" __global__ void __launch_bounds__(256)
-    attention_delta_exact(const float* out, const float* dout, float* delta, index_t rows, int head_dim) {
+EXPORT_KERNEL(attention_delta_bf16, 256)
+KERNEL(attention_delta_f32, 256)(const float* out, const float* dout, float* delta, index_t rows, int head_dim) {
     delta_of_rows(out, dout, delta, rows, head_dim);
 }
-EXPORT_KERNEL(attention_delta_exact, 256)
+EXPORT_KERNEL(attention_delta_f32, 256)

@@ -6,15 +6,15 @@
 //    the largest logit so far (online softmax, Milakov and Gimelshein 2018, arXiv:1805.02867), all in binary32.
 // 2. Shapes. logits[m, v] bf16 or f32, in place; labels[m] i32; weights[m], nll[m], entropy[m], correct[m] f32. Label −100
 // takes a
-//    row out: zeros everywhere. Saves nothing.
+//    row out: zeros everywhere. Another one outside 0 .. v: nll and entropy NaN. Saves nothing.
 // 3. Parallelisation. One block a row: a row is long (49,152 to 151,936) and there are 2048 and more. A thread takes every
 //    1024th piece of 8 elements. What fits of the row stays in shared memory, so that it is read from memory once;
 //    the rest is read again, mostly from L2: with a block an SM, 132 rows of 250 KB are in flight. Partial sums are merged lane
 //    by lane and warp by warp in a fixed order: the same bits in every run, wherever the row lies.
+//
+//      Bytes and floor (H100 at 3.0 TB/s): 4 bytes a logit in bf16. Llama-8B, 8192 × 128256: 4.20 GB, 1.40 ms; Qwen-0.5B, 16384
+//      × 151936: 9.96 GB, 3.32 ms. About 20 operations and two exponentials a logit: memory bound.
 // 5. Launch bounds: 1024 threads, at least 1 block an SM, 64 registers.
-// 6. Bytes and floor (H100 at 3.0 TB/s): 4 bytes a logit in bf16. Llama-8B, 8192 × 128256: 4.20 GB, 1.40 ms; Qwen-0.5B, 16384 ×
-// 151936: 9.96 GB,
-//    3.32 ms. About 20 operations and two exponentials a logit: memory bound.
 #include "common/memory.cuh"
 #include "common/types.cuh"
 
@@ -122,7 +122,9 @@ __device__ void cross_entropy_row(T* logits, const int* labels, const float* wei
             from_float(x[i], 0.0f);
         }
         if (threadIdx.x == 0) {
-            nll[row] = entropy[row] = correct[row] = 0.0f;
+            // A label that is none is answered with NaN: nobody waits for the device to refuse it.
+            nll[row] = entropy[row] = label == -100 ? 0.0f : NAN;
+            correct[row] = 0.0f;
         }
         return;
     }
@@ -169,7 +171,7 @@ __device__ void cross_entropy_row(T* logits, const int* labels, const float* wei
 
 }  // namespace
 
-#define CROSS_ENTROPY_KERNEL(NAME, T)                                                                               \
+#define KERNEL_CROSS_ENTROPY(NAME, T)                                                                               \
     extern "C" __global__ void __launch_bounds__(1024, 1)                                                           \
         NAME(T* logits, const int* labels, const float* weights, float* nll, float* entropy, float* correct, int v, \
              float factor, float cap, int kept) {                                                                   \
@@ -177,5 +179,5 @@ __device__ void cross_entropy_row(T* logits, const int* labels, const float* wei
     }                                                                                                               \
     EXPORT_KERNEL(NAME, 1024)
 
-CROSS_ENTROPY_KERNEL(cross_entropy_f32, float)
-CROSS_ENTROPY_KERNEL(cross_entropy_bf16, bf16)
+KERNEL_CROSS_ENTROPY(cross_entropy_f32, float)
+KERNEL_CROSS_ENTROPY(cross_entropy_bf16, bf16)

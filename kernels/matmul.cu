@@ -14,47 +14,47 @@
 //    on the choice. Four steps are in flight (cp.async), read by ldmatrix from rows swizzled against bank conflicts; sums stay
 //    in registers. Gradients of weights with few tiles split the tokens into parts, which are added in order: no atomic
 //    additions.
+//
+//      Bytes, FLOPs and floor (H100 at 3.0 TB/s, 798 TFLOP/s). Llama-8B gate, 8192 × 14336 × 4096: 0.42 GB, 962 G, 1.21 ms;
+//      Qwen-0.5B
+//      gate, 16384 × 4864 × 896: 197 MB, 143 G, 0.18 ms. Compute bound; mma.sync reaches about half of the wgmma rate on sm_90,
+//      so large frozen products go to cuBLASLt where it is there.
 // 5. Launch bounds: 256 threads and 2 blocks an SM (64 KB of shared memory each), 128 threads and 4 blocks (32 KB); exact: 256
 // threads, 2 blocks.
-// 6. Bytes, FLOPs and floor (H100 at 3.0 TB/s, 798 TFLOP/s). Llama-8B gate, 8192 × 14336 × 4096: 0.42 GB, 962 G, 1.21 ms;
-// Qwen-0.5B
-//    gate, 16384 × 4864 × 896: 197 MB, 143 G, 0.18 ms. Compute bound; mma.sync reaches about half of the wgmma rate on sm_90,
-//    so large frozen products go to cuBLASLt where it is there.
 #include "common/gemm.cuh"
 
-#define TENSOR_CORE_KERNEL(NAME, BM, BN, WM, WN, BLOCKS, TA, TB, C)                               \
+#define KERNEL_TENSOR_CORE(NAME, BM, BN, WM, WN, BLOCKS, TA, TB, C)                               \
     extern "C" __global__ void __launch_bounds__(BM / WM * (BN / WN) * 32, BLOCKS) NAME(Gemm p) { \
         TensorCoreProduct<BM, BN, WM, WN, TA, TB, C>::run(p);                                     \
     }                                                                                             \
     EXPORT_KERNEL(NAME, BM / WM * (BN / WN) * 32)
-#define EXACT_KERNEL(NAME, TA, TB, B)                                                                      \
+#define KERNEL_EXACT(NAME, TA, TB, B)                                                                      \
     extern "C" __global__ void __launch_bounds__(256, 2) NAME(Gemm p) { ExactProduct<TA, TB, B>::run(p); } \
     EXPORT_KERNEL(NAME, 256)
 
-TENSOR_CORE_KERNEL(matmul_forward_large, 128, 128, 64, 32, 2, false, false, bf16)
-TENSOR_CORE_KERNEL(matmul_forward_small, 64, 64, 32, 32, 4, false, false, bf16)
-TENSOR_CORE_KERNEL(matmul_input_large, 128, 128, 64, 32, 2, false, true, bf16)
-TENSOR_CORE_KERNEL(matmul_input_small, 64, 64, 32, 32, 4, false, true, bf16)
-TENSOR_CORE_KERNEL(matmul_weight_large, 128, 128, 64, 32, 2, true, true, float)
-TENSOR_CORE_KERNEL(matmul_weight_small, 64, 64, 32, 32, 4, true, true, float)
-EXACT_KERNEL(matmul_forward_exact, false, false, float)
-EXACT_KERNEL(matmul_forward_exact_bf16, false, false, bf16)
-EXACT_KERNEL(matmul_input_exact, false, true, float)
-EXACT_KERNEL(matmul_input_exact_bf16, false, true, bf16)
-EXACT_KERNEL(matmul_weight_exact, true, true, float)
+KERNEL_TENSOR_CORE(matmul_forward_large_bf16, 128, 128, 64, 32, 2, false, false, bf16)
+KERNEL_TENSOR_CORE(matmul_forward_small_bf16, 64, 64, 32, 32, 4, false, false, bf16)
+KERNEL_TENSOR_CORE(matmul_input_large_bf16, 128, 128, 64, 32, 2, false, true, bf16)
+KERNEL_TENSOR_CORE(matmul_input_small_bf16, 64, 64, 32, 32, 4, false, true, bf16)
+KERNEL_TENSOR_CORE(matmul_weight_large_bf16, 128, 128, 64, 32, 2, true, true, float)
+KERNEL_TENSOR_CORE(matmul_weight_small_bf16, 64, 64, 32, 32, 4, true, true, float)
+KERNEL_EXACT(matmul_forward_f32, false, false, float)
+KERNEL_EXACT(matmul_forward_by_bf16_f32, false, false, bf16)
+KERNEL_EXACT(matmul_input_f32, false, true, float)
+KERNEL_EXACT(matmul_input_by_bf16_f32, false, true, bf16)
+KERNEL_EXACT(matmul_weight_f32, true, true, float)
 
 // y = x rounded: a weight that is trained, and so held in binary32, as operand of a tensor-core product.
-extern "C" __global__ void __launch_bounds__(256) matmul_round(const float* x, bf16* y, index_t count) {
+KERNEL(matmul_round_bf16, 256)(const float* x, bf16* y, index_t count) {
     const index_t i = static_cast<index_t>(blockIdx.x) * 256 + threadIdx.x;
     if (i < count) {
         from_float(y[i], x[i]);
     }
 }
-EXPORT_KERNEL(matmul_round, 256)
+EXPORT_KERNEL(matmul_round_bf16, 256)
 
 // c[i] += alpha · Σ over parts, in order, of parts[part][i].
-extern "C" __global__ void __launch_bounds__(256)
-    matmul_add_parts(const float* parts, float* c, index_t count, int number, float alpha) {
+KERNEL(matmul_add_parts_f32, 256)(const float* parts, float* c, index_t count, int number, float alpha) {
     const index_t i = static_cast<index_t>(blockIdx.x) * 256 + threadIdx.x;
     if (i < count) {
         float sum = 0.0f;
@@ -64,4 +64,4 @@ extern "C" __global__ void __launch_bounds__(256)
         c[i] += alpha * sum;
     }
 }
-EXPORT_KERNEL(matmul_add_parts, 256)
+EXPORT_KERNEL(matmul_add_parts_f32, 256)
