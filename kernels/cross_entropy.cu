@@ -5,15 +5,15 @@
 //    lowest index winning a tie. Gradient: w · (p − onehot) · dz/dx, w the row's weight. The sum of exponentials is kept for
 //    the largest logit so far (online softmax, Milakov and Gimelshein 2018, arXiv:1805.02867), all in binary32.
 // 2. Shapes. logits[m, v] bf16 or f32, in place; labels[m] i32; weights[m], nll[m], entropy[m], correct[m] f32. Label −100
-// takes a
-//    row out: zeros everywhere. Another one outside 0 .. v: nll and entropy NaN. Saves nothing.
+//    takes a row out: zeros everywhere. Another one outside 0 .. v: nll and entropy NaN. Saves nothing.
 // 3. Parallelisation. One block a row: a row is long (49,152 to 151,936) and there are 2048 and more. A thread takes every
-//    1024th piece of 8 elements. What fits of the row stays in shared memory, so that it is read from memory once;
-//    the rest is read again, mostly from L2: with a block an SM, 132 rows of 250 KB are in flight. Partial sums are merged lane
-//    by lane and warp by warp in a fixed order: the same bits in every run, wherever the row lies.
+//    1024th piece of 8 elements. What fits of the row stays in shared memory, so that it is read from memory once; the rest
+//    is read again, mostly from L2: with a block an SM, 132 rows of 250 KB are in flight. Partial sums are merged lane by
+//    lane and warp by warp in a fixed order: the same bits in every run, wherever the row lies.
 //
-//      Bytes and floor (H100 at 3.0 TB/s): 4 bytes a logit in bf16. Llama-8B, 8192 × 128256: 4.20 GB, 1.40 ms; Qwen-0.5B, 16384
-//      × 151936: 9.96 GB, 3.32 ms. About 20 operations and two exponentials a logit: memory bound.
+//      Bytes and floor (H100 at 3.0 TB/s): 4 bytes a logit in bf16. Llama-8B, 8192 × 128256: 4.20 GB, 1.40 ms; Qwen-0.5B,
+//      16384 × 151936: 9.96 GB, 3.32 ms. About 20 operations and two exponentials a logit: memory bound.
+//
 // 5. Launch bounds: 1024 threads, at least 1 block an SM, 64 registers.
 #include "common/memory.cuh"
 #include "common/types.cuh"

@@ -1,19 +1,17 @@
 // Weight-decomposed adapters: the norms of the adapted rows, and scaling by columns of the activations.
 //
-// 1. Purpose and formula (Liu et al. 2024, arXiv:2402.09353). norms[j] = ‖w[j] + s · (B A)[j]‖₂; y = (magnitude / norms) ∘ u (+
-// bias);
-//    backward du = (magnitude / norms) ∘ dy, dmagnitude[j] += Σ dy u / norms[j]. A norm of 0 scales by 0.
-// 2. Shapes. w[n, k] bf16 or f32 (of an NF4 matrix, dequantised rows first .. first + n), A[r, k], B[n, r], magnitude, norms,
-// bias[n] f32; u, y, dy,
-//    du[m, n] bf16 or f32.
-// 3. Parallelisation. Norms: a block of 256 threads takes 16 rows, so that A is read n / 16 times, from L2; a thread keeps the
-// 16 adapted values of
-//    one column in registers. Scaling: a thread an element. dmagnitude: a warp's lanes take 32 columns side by side, the
-//    block's warps every eighth row of a chunk of 256; chunks are added in order in a second launch. No atomic additions.
+// 1. Purpose and formula (Liu et al. 2024, arXiv:2402.09353). norms[j] = ‖w[j] + s · (B A)[j]‖₂; y = (magnitude / norms) ∘ u
+//    (+ bias); backward du = (magnitude / norms) ∘ dy, dmagnitude[j] += Σ dy u / norms[j]. A norm of 0 scales by 0.
+// 2. Shapes. w[n, k] bf16 or f32 (of an NF4 matrix, dequantised rows first .. first + n), A[r, k], B[n, r], magnitude,
+//    norms, bias[n] f32; u, y, dy, du[m, n] bf16 or f32.
+// 3. Parallelisation. Norms: a block of 256 threads takes 16 rows, so that A is read n / 16 times, from L2; a thread keeps
+//    the 16 adapted values of one column in registers. Scaling: a thread an element. dmagnitude: a warp's lanes take 32
+//    columns side by side, the block's warps every eighth row of a chunk of 256; chunks are added in order in a second
+//    launch. No atomic additions.
 //
 //      Bytes and floor (H100 at 3.0 TB/s). Norms of Llama-8B gate [14336, 4096], r 16: 117 MB, 39 µs, 1.9 G multiply-adds in
-//      binary32, 60 µs of 67
-//      TFLOP/s; Qwen-0.5B gate [4864, 896]: 8.7 MB, 3 µs. Scaling of 8192 × 14336: 470 MB, 157 µs.
+//      binary32, 60 µs of 67 TFLOP/s; Qwen-0.5B gate [4864, 896]: 8.7 MB, 3 µs. Scaling of 8192 × 14336: 470 MB, 157 µs.
+//
 // 5. Launch bounds: 256 threads.
 #include "common/reduce.cuh"
 

@@ -1,0 +1,122 @@
+//! `lora_matmul`: the operands of `kernels/lora_matmul.cu`, and the products of `kernels/matmul.cu` that take them in.
+
+use tunesmith_ops::{DType, Lora, LoraMatmul, MatmulShape, Matrix, Result, View, ViewMut};
+
+use crate::memory::Buffer;
+use crate::product::{Factors, Mode, Product, Side};
+use crate::weight::Weight;
+use crate::{Cuda, check};
+
+/// `A[r, k]` and `s · B[n, r]` in the activations' dtype.
+struct Operands {
+    r: usize,
+    k: usize,
+    both: Buffer,
+}
+
+impl Operands {
+    fn a(&self) -> Side {
+        Side::of(self.both.view(), self.k)
+    }
+
+    fn b(&self) -> Side {
+        Side::of(View::new(&self.both, self.r * self.k, 0), self.r)
+    }
+}
+
+impl Cuda {
+    fn adapter(&self, op: &str, n: usize, k: usize, lora: Lora<'_, Buffer>) -> Result<Operands> {
+        let (r, count_a, count_b) = (lora.r, lora.r * k, n * lora.r);
+        check::read(op, "A", lora.a, DType::F32, count_a)?;
+        check::read(op, "B", lora.b, DType::F32, count_b)?;
+        let mut both = self.undefined(self.dtype, count_a + count_b)?;
+        let launch = self.launch_activations("lora_operands_f32", "lora_operands_bf16");
+        let launch = launch.blocks((count_a + count_b).div_ceil(256), 256).read(lora.a).read(lora.b);
+        let launch = launch.write(&both.view_mut()).write(&ViewMut::new(&mut both, count_a, count_b));
+        launch.long(count_a).long(count_b).float(lora.scale).run()?;
+        Ok(Operands { r, k, both })
+    }
+
+    /// `z[m, r]`: rows times the adapter's narrow side.
+    fn to_rank(
+        &self,
+        op: &str,
+        mode: Mode,
+        (m, r, reduced): (usize, usize, usize),
+        x: View<'_, Buffer>,
+        b: Side,
+        z: &ViewMut<'_, Buffer>,
+    ) -> Result<()> {
+        self.product(&Product {
+            mode,
+            m,
+            n: r,
+            main: Factors { a: Side::of(x, reduced), b, reduced },
+            tail: None,
+            bias: 0,
+            c: z.buffer.address_of(z.start),
+            c_stride: r,
+            alpha: 1.0,
+            accumulate: false,
+            op,
+        })
+    }
+}
+
+impl LoraMatmul for Cuda {
+    fn lora_forward(
+        &self,
+        shape: MatmulShape,
+        x: View<'_, Buffer>,
+        w: Matrix<'_, Weight, Buffer>,
+        bias: Option<View<'_, Buffer>>,
+        lora: Lora<'_, Buffer>,
+        xa: ViewMut<'_, Buffer>,
+        y: ViewMut<'_, Buffer>,
+    ) -> Result<()> {
+        let (op, MatmulShape { m, n, k }, r) = ("lora_forward", shape, lora.r);
+        check::read(op, "x", x, self.dtype, m * k)?;
+        check::write(op, "xa", &xa, self.dtype, m * r)?;
+        check::write(op, "y", &y, self.dtype, m * n)?;
+        if let Some(bias) = bias {
+            check::read(op, "bias", bias, DType::F32, n)?;
+        }
+        let w = self.operand(op, n, k, w)?;
+        let adapter = self.adapter(op, n, k, lora)?;
+        self.to_rank(op, Mode::Forward, (m, r, k), x, adapter.a(), &xa)?;
+        let tail = Factors { a: Side::of(xa.as_view(), r), b: adapter.b(), reduced: r };
+        self.times_weight(op, shape, x, &w, Some(tail), bias, &y)
+    }
+
+    fn lora_backward(
+        &self,
+        shape: MatmulShape,
+        dy: View<'_, Buffer>,
+        x: View<'_, Buffer>,
+        xa: View<'_, Buffer>,
+        w: Matrix<'_, Weight, Buffer>,
+        lora: Lora<'_, Buffer>,
+        dyb: ViewMut<'_, Buffer>,
+        da: ViewMut<'_, Buffer>,
+        db: ViewMut<'_, Buffer>,
+        dx: Option<ViewMut<'_, Buffer>>,
+        accumulate: bool,
+    ) -> Result<()> {
+        let (op, MatmulShape { m, n, k }, r) = ("lora_backward", shape, lora.r);
+        check::read(op, "dy", dy, self.dtype, m * n)?;
+        check::read(op, "x", x, self.dtype, m * k)?;
+        check::read(op, "xa", xa, self.dtype, m * r)?;
+        check::write(op, "dyb", &dyb, self.dtype, m * r)?;
+        check::write(op, "da", &da, DType::F32, r * k)?;
+        check::write(op, "db", &db, DType::F32, n * r)?;
+        let w = self.operand(op, n, k, w)?;
+        let adapter = self.adapter(op, n, k, lora)?;
+        self.to_rank(op, Mode::Input, (m, r, n), dy, adapter.b(), &dyb)?;
+        self.add_token_sums(op, (m, n, r), dy, xa, lora.scale, &db)?;
+        self.add_token_sums(op, (m, r, k), dyb.as_view(), x, 1.0, &da)?;
+        let Some(dx) = dx else { return Ok(()) };
+        check::write(op, "dx", &dx, self.dtype, m * k)?;
+        let tail = Factors { a: Side::of(dyb.as_view(), r), b: adapter.a(), reduced: r };
+        self.times_weight_turned(op, shape, dy, &w, Some(tail), &dx, accumulate)
+    }
+}

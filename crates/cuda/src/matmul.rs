@@ -1,0 +1,94 @@
+//! `matmul`: launches of `kernels/matmul.cu`.
+
+use tunesmith_ops::{DType, Host, Matmul, MatmulShape, Matrix, Result, Storage, View, ViewMut};
+
+use crate::memory::Buffer;
+use crate::product::{Factors, Mode, Product, Side};
+use crate::weight::Weight;
+use crate::{Cuda, check};
+
+impl Cuda {
+    /// `dw[m, n] += alpha · a[tokens, m]ᵀ · b[tokens, n]`, in binary32.
+    pub(crate) fn add_token_sums(
+        &self,
+        op: &str,
+        (tokens, m, n): (usize, usize, usize),
+        a: View<'_, Buffer>,
+        b: View<'_, Buffer>,
+        alpha: f32,
+        dw: &ViewMut<'_, Buffer>,
+    ) -> Result<()> {
+        self.product(&Product {
+            mode: Mode::Weight,
+            m,
+            n,
+            main: Factors { a: Side::of(a, m), b: Side::of(b, n), reduced: tokens },
+            tail: None,
+            bias: 0,
+            c: dw.buffer.address_of(dw.start),
+            c_stride: n,
+            alpha,
+            accumulate: true,
+            op,
+        })
+    }
+}
+
+impl Matmul for Cuda {
+    type Weight = Weight;
+
+    fn prepare_weight(&self, n: usize, k: usize, host: Host<'_>, storage: Storage) -> Result<Weight> {
+        self.prepare_dense(n, k, host, storage)
+    }
+
+    fn read_weight(&self, weight: &Weight, first: usize, rows: usize, target: &mut [f32]) -> Result<()> {
+        self.read_rows(weight, first, rows, target)
+    }
+
+    fn matmul_forward(
+        &self,
+        shape: MatmulShape,
+        x: View<'_, Buffer>,
+        w: Matrix<'_, Weight, Buffer>,
+        bias: Option<View<'_, Buffer>>,
+        y: ViewMut<'_, Buffer>,
+    ) -> Result<()> {
+        let (op, MatmulShape { m, n, k }) = ("matmul_forward", shape);
+        check::read(op, "x", x, self.dtype, m * k)?;
+        check::write(op, "y", &y, self.dtype, m * n)?;
+        if let Some(bias) = bias {
+            check::read(op, "bias", bias, DType::F32, n)?;
+        }
+        let w = self.operand(op, n, k, w)?;
+        self.times_weight(op, shape, x, &w, None, bias, &y)
+    }
+
+    fn matmul_backward_input(
+        &self,
+        shape: MatmulShape,
+        dy: View<'_, Buffer>,
+        w: Matrix<'_, Weight, Buffer>,
+        dx: ViewMut<'_, Buffer>,
+        accumulate: bool,
+    ) -> Result<()> {
+        let (op, MatmulShape { m, n, k }) = ("matmul_backward_input", shape);
+        check::read(op, "dy", dy, self.dtype, m * n)?;
+        check::write(op, "dx", &dx, self.dtype, m * k)?;
+        let w = self.operand(op, n, k, w)?;
+        self.times_weight_turned(op, shape, dy, &w, None, &dx, accumulate)
+    }
+
+    fn matmul_backward_weight(
+        &self,
+        shape: MatmulShape,
+        dy: View<'_, Buffer>,
+        x: View<'_, Buffer>,
+        dw: ViewMut<'_, Buffer>,
+    ) -> Result<()> {
+        let (op, MatmulShape { m, n, k }) = ("matmul_backward_weight", shape);
+        check::read(op, "dy", dy, self.dtype, m * n)?;
+        check::read(op, "x", x, self.dtype, m * k)?;
+        check::write(op, "dw", &dw, DType::F32, n * k)?;
+        self.add_token_sums(op, (m, n, k), dy, x, 1.0, &dw)
+    }
+}
