@@ -21,9 +21,9 @@
 namespace {
 
 constexpr int THREADS = 1024;
-constexpr float LOG2_E = 1.4426950408889634f, LN2 = 0.6931471805599453f;
+constexpr float LOG2_E = 1.4426950408889634f;
 
-// A part of a row: its largest logit y (in units of log 2) and where, Σ 2^(y − max), Σ 2^(y − max) · (y − max).
+// A part of a row: its largest logit z and where, Σ e^(z − max), Σ e^(z − max) · (z − max).
 struct Part {
     float max = -INFINITY, sum = 0.0f, weighted = 0.0f;
     int place = 0x7fffffff;
@@ -32,7 +32,7 @@ struct Part {
 // The sums of `part` for another largest logit.
 __device__ void rescale(Part& part, float max) {
     if (part.sum != 0.0f && part.max != max) {
-        const float difference = part.max - max, factor = exp2f(difference);
+        const float difference = part.max - max, factor = exp2f(difference * LOG2_E);
         part.weighted = (part.weighted + part.sum * difference) * factor;
         part.sum *= factor;
     }
@@ -54,22 +54,22 @@ struct Transform {
     // 0: none.
     float cap;
 
-    // The logit, in units of log 2.
-    __device__ float operator()(float x) const { return (cap == 0.0f ? factor * x : cap * tanhf(factor * x / cap)) * LOG2_E; }
-    // dz/dx where the logit, in units of log 2, is y.
-    __device__ float slope(float y) const {
-        const float t = cap == 0.0f ? 0.0f : y * LN2 / cap;
+    // The logit.
+    __device__ float operator()(float x) const { return cap == 0.0f ? factor * x : cap * tanhf(factor * x / cap); }
+    // dz/dx where the logit is z.
+    __device__ float slope(float z) const {
+        const float t = cap == 0.0f ? 0.0f : z / cap;
         return factor * (1.0f - t * t);
     }
 };
 
 // Adds the logits from `first` on, of which those at and beyond `v` do not count.
 template <int PIECE>
-__device__ void add_piece(Part& part, const float (&y)[PIECE], int first, int v) {
+__device__ void add_piece(Part& part, const float (&z)[PIECE], int first, int v) {
     float max = part.max;
     for (int j = 0; j < PIECE; ++j) {
-        if (first + j < v && y[j] > max) {
-            max = y[j];
+        if (first + j < v && z[j] > max) {
+            max = z[j];
             part.place = first + j;
         }
     }
@@ -77,10 +77,10 @@ __device__ void add_piece(Part& part, const float (&y)[PIECE], int first, int v)
     const float shift = max == -INFINITY ? 0.0f : max;
     for (int j = 0; j < PIECE; ++j) {
         if (first + j < v) {
-            const float e = exp2f(y[j] - shift);
+            const float difference = z[j] - shift, e = exp2f(difference * LOG2_E);
             part.sum += e;
             // A masked token's −∞ counts as the most negative number: 0 · z is 0.
-            part.weighted = fmaf(e, fmaxf(y[j] - shift, -3.402823466e38f), part.weighted);
+            part.weighted = fmaf(e, fmaxf(difference, -3.402823466e38f), part.weighted);
         }
     }
 }
@@ -136,17 +136,17 @@ __device__ void cross_entropy_row(T* logits, const int* labels, const float* wei
         if (i < kept) {
             row_pieces[i] = pack(piece);
         }
-        float y[PIECE];
+        float z[PIECE];
         for (int j = 0; j < PIECE; ++j) {
-            y[j] = transform(piece.v[j]);
+            z[j] = transform(piece.v[j]);
         }
-        add_piece(part, y, i * PIECE, v);
+        add_piece(part, z, i * PIECE, v);
     }
     const Part whole = merged_in_block(part, reinterpret_cast<Part*>(shared));
     if (threadIdx.x == 0) {
-        const float log_sum = log2f(whole.sum);
-        nll[row] = LN2 * (log_sum + (whole.max - own));
-        entropy[row] = LN2 * (log_sum - whole.weighted / whole.sum);
+        const float log_sum = logf(whole.sum);
+        nll[row] = log_sum + (whole.max - own);
+        entropy[row] = log_sum - whole.weighted / whole.sum;
         correct[row] = whole.place == label ? 1.0f : 0.0f;
     }
     if (weights == nullptr) {
@@ -161,9 +161,9 @@ __device__ void cross_entropy_row(T* logits, const int* labels, const float* wei
             piece = load(x, static_cast<index_t>(i) * PIECE, v, wide);
         }
         for (int j = 0; j < PIECE; ++j) {
-            const float y = transform(piece.v[j]);
-            const float p = factor * exp2f(y - whole.max);
-            piece.v[j] = (i * PIECE + j == label ? p - weight : p) * transform.slope(y);
+            const float z = transform(piece.v[j]);
+            const float p = factor * exp2f((z - whole.max) * LOG2_E);
+            piece.v[j] = (i * PIECE + j == label ? p - weight : p) * transform.slope(z);
         }
         store(x, static_cast<index_t>(i) * PIECE, v, wide, piece);
     }

@@ -202,6 +202,15 @@ inline void sincospif(float x, float* sine, float* cosine) {
     *cosine = float(std::cos(3.14159265358979323846 * double(x)));
 }
 inline float __fdividef(float x, float y) { return x / y; }
+// Through memory, so that g++ does not contract them into a fused multiply-add.
+inline float __fmul_rn(float x, float y) {
+    volatile float product = x * y;
+    return product;
+}
+inline float __fadd_rn(float x, float y) {
+    volatile float sum = x + y;
+    return sum;
+}
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int __clz(int x) { return x == 0 ? 32 : __builtin_clz(unsigned(x)); }
 inline int __ffs(int x) { return __builtin_ffs(x); }

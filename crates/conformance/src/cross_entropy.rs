@@ -14,7 +14,7 @@ pub fn suite<B: CrossEntropy>(stage: &Stage<'_, B>, seed: u64, record: &mut Reco
     let mut inputs = Inputs::new(seed);
     for v in [1, 15, 16, 17, 512, 49152] {
         let m = 5;
-        let mut logits: Vec<_> = inputs.normal(m * v).iter().map(|z| 4.0 * z).collect();
+        let mut logits = stage.round(inputs.normal(m * v).iter().map(|z| 4.0 * z).collect());
         let mut labels = inputs.integers(m, v);
         labels[1] = IGNORE_INDEX;
         // The last row's label is its largest logit, with an equal one behind it.
@@ -29,11 +29,12 @@ pub fn suite<B: CrossEntropy>(stage: &Stage<'_, B>, seed: u64, record: &mut Reco
     }
     let mut extreme = inputs.uniform(2 * 33, 1e4);
     (extreme[3], extreme[4]) = (1e4, -1e4);
+    let extreme = stage.round(extreme);
     let rows = Rows { v: 33, logits: &extreme, labels: &[4, 3], weights: &[1.0, 0.5] };
     for transform in [LogitTransform::default(), LogitTransform { factor: 0.125, soft_cap: Some(3000.0) }] {
         case(stage, record, "logits ±1e4", transform, rows)?;
     }
-    let mut broken = inputs.normal(2 * 40);
+    let mut broken = stage.round(inputs.normal(2 * 40));
     broken[17] = f32::NAN;
     let rows = Rows { v: 40, logits: &broken, labels: &[2, 3], weights: &[1.0, 1.0] };
     for transform in TRANSFORMS {
@@ -60,7 +61,7 @@ struct Rows<'a> {
 }
 
 fn refusals<B: CrossEntropy>(stage: &Stage<'_, B>, record: &mut Record) -> Result<()> {
-    let (mut logits, mut outputs) = (stage.floats(&[0.0; 4])?, Outputs::new(stage, 1)?);
+    let (mut logits, mut outputs) = (stage.activations(&[0.0; 4])?, Outputs::new(stage, 1)?);
     for (label, soft_cap) in [(4, None), (-1, None), (0, Some(0.0)), (0, Some(f32::NAN))] {
         let labels = stage.integers(&[label])?;
         let [nll, entropy, correct] = &mut outputs.0;
@@ -75,7 +76,12 @@ fn refusals<B: CrossEntropy>(stage: &Stage<'_, B>, record: &mut Record) -> Resul
             entropy.view_mut(),
             correct.view_mut(),
         );
-        record.refused(format!("cross_entropy of label {label} in 4, cap {soft_cap:?}"), &outcome);
+        let name = format!("cross_entropy of label {label} in 4, cap {soft_cap:?}");
+        // A device may answer a label that is none with NaN.
+        match outcome {
+            Ok(()) if soft_cap.is_none() => record.compare(name, &stage.read(nll)?, &[f64::NAN], 0.0),
+            outcome => record.refused(name, &outcome),
+        }
     }
     Ok(())
 }
@@ -101,7 +107,7 @@ fn case<B: CrossEntropy>(
     let want = reference::cross_entropy(v, transform, &wide(logits), labels, Some(&wide(weights)));
     let (staged_labels, staged_weights) = (stage.integers(labels)?, stage.floats(weights)?);
     for weighted in [true, false] {
-        let (mut staged, mut outputs) = (stage.floats(logits)?, Outputs::new(stage, m)?);
+        let (mut staged, mut outputs) = (stage.activations(logits)?, Outputs::new(stage, m)?);
         let [nll, entropy, correct] = &mut outputs.0;
         stage.backend.cross_entropy(
             m,
@@ -121,7 +127,7 @@ fn case<B: CrossEntropy>(
         record.compare(format!("{name} correct"), &stage.read(correct)?, &want.correct, 0.0);
         if weighted {
             let got = stage.read(&staged)?;
-            record.compare(format!("{name} gradient"), &got, &want.gradient, 2e-6);
+            record.compare(format!("{name} gradient"), &got, &want.gradient, stage.tolerance(2e-6, 4e-3));
         }
     }
     Ok(())

@@ -1,6 +1,9 @@
 //! The CUDA backend on the emulated device against every contract, in binary32 and bfloat16, in three orders of threads.
 
-use tunesmith_conformance::{Record, Stage, adamw, elementwise, grad_norm, rms_norm, rope, swiglu};
+use tunesmith_conformance::{
+    Record, Stage, adamw, attention, cross_entropy, dora, dropout, elementwise, grad_norm, lora_matmul, matmul,
+    rms_norm, rope, swiglu,
+};
 use tunesmith_cuda::{Cuda, EmulatedOptions, Schedule};
 use tunesmith_ops::{DType, Result};
 
@@ -59,4 +62,34 @@ fn grad_norm_meets_its_contract() {
 #[test]
 fn adamw_meets_its_contract() {
     check(adamw::suite);
+}
+
+#[test]
+fn matmul_meets_its_contract() {
+    check(matmul::suite);
+}
+
+#[test]
+fn lora_matmul_meets_its_contract() {
+    check(lora_matmul::suite);
+}
+
+#[test]
+fn cross_entropy_meets_its_contract() {
+    check(cross_entropy::suite);
+}
+
+#[test]
+fn attention_meets_its_contract() {
+    check(attention::suite);
+}
+
+#[test]
+fn dora_meets_its_contract() {
+    check(dora::suite);
+}
+
+#[test]
+fn dropout_meets_its_contract() {
+    check(dropout::suite);
 }

@@ -158,7 +158,8 @@ impl Call<'_> {
         let place = |view: View<'_, Buffer>| view.buffer.address_of(view.start);
         let [out, dout, lse, delta] = self.backward;
         let s = Structure::default().pointer(place(self.q)).pointer(place(self.k)).pointer(place(self.v));
-        let s = s.pointer(out).pointer(dout).pointer(lse).pointer(delta).pointer(plan.spans()).pointer(plan.place(work));
+        let s =
+            s.pointer(out).pointer(dout).pointer(lse).pointer(delta).pointer(plan.spans()).pointer(plan.place(work));
         let s = s.int(shape.heads).int(shape.kv_heads).int(shape.head_dim).float(shape.scale);
         let window = shape.window.map_or(i32::MAX as usize, |window| window.min(i32::MAX as usize));
         Ok(s.float(shape.soft_cap.unwrap_or(0.0)).int(window).int(usize::from(self.aligned)))
@@ -166,7 +167,14 @@ impl Call<'_> {
 }
 
 impl Cuda {
-    fn check_attention(&self, op: &str, shape: &AttentionShape, plan: &AttentionPlan, q: usize, k: usize) -> Result<[usize; 2]> {
+    fn check_attention(
+        &self,
+        op: &str,
+        shape: &AttentionShape,
+        plan: &AttentionPlan,
+        q: usize,
+        k: usize,
+    ) -> Result<[usize; 2]> {
         shape.check(op)?;
         let (row, kv_row) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
         if shape.head_dim > LARGEST_HEAD {
@@ -193,7 +201,8 @@ impl Cuda {
     ) -> Result<()> {
         let AttentionShape { heads, kv_heads, head_dim: h, .. } = *call.shape;
         let result = Structure::default().pointer(out.buffer.address_of(out.start)).pointer(lse);
-        let result = result.pointer(parts.map_or(0, |parts| parts.address_of(0))).int(call.plan.most_queries).int(chunk);
+        let result =
+            result.pointer(parts.map_or(0, |parts| parts.address_of(0))).int(call.plan.most_queries).int(chunk);
         let blocks = (queries * (heads / kv_heads)).div_ceil(ROWS);
         let launch = self.launch_activations("attention_rows_f32", "attention_rows_bf16");
         let launch = launch.grid([work.count, kv_heads, blocks], 128);
@@ -218,7 +227,8 @@ impl Cuda {
     fn attention_delta(&self, out: View<'_, Buffer>, dout: View<'_, Buffer>, h: usize) -> Result<Buffer> {
         let rows = out.len / h;
         let mut delta = self.undefined(DType::F32, rows)?;
-        let launch = self.launch_activations("attention_delta_f32", "attention_delta_bf16").blocks(rows.div_ceil(8), 256);
+        let launch =
+            self.launch_activations("attention_delta_f32", "attention_delta_bf16").blocks(rows.div_ceil(8), 256);
         launch.read(out).read(dout).write(&delta.view_mut()).long(rows).int(h).run()?;
         Ok(delta)
     }
@@ -258,7 +268,8 @@ impl Attention for Cuda {
         }
         let Some(tile) = Tile::of(h) else { return Ok(()) };
         let work = tile.list(plan.queries);
-        let launch = self.launch(tile.forward).grid([work.count, heads, 1], tile.threads()).shared(tile.shared_forward());
+        let launch =
+            self.launch(tile.forward).grid([work.count, heads, 1], tile.threads()).shared(tile.shared_forward());
         launch.structure(&call.arguments(work)?.finish()?).write(&out).address(lse).run()
     }
 

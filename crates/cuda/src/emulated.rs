@@ -85,8 +85,10 @@ impl Emulated {
             name: "emulated device".to_owned(),
             capability: (8, 0),
             multiprocessors: 4,
-            shared_memory: 227 << 10,
-            l2_cache: 4 << 20,
+            // As sm_86 has it, the least of all cards that the kernels run on.
+            shared_memory: 99 << 10,
+            // Small, so that quantised matrices are expanded in many parts.
+            l2_cache: 64 << 10,
             memory: options.memory,
             driver_version: 13_000,
         };

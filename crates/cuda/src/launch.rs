@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use tunesmith_ops::{Error, Result, View, ViewMut};
 
 use crate::Cuda;
-use crate::driver::Dimensions;
+use crate::driver::{Address, Dimensions};
 use crate::memory::Buffer;
 
 /// Blocks that one axis of a grid can count besides the first.
@@ -130,6 +130,21 @@ impl<'a> Launch<'a> {
             Some(view) => self.read(view),
             None => self.push("p", &[0]),
         }
+    }
+
+    /// An `unsigned`.
+    pub(crate) fn bits(self, value: u32) -> Self {
+        self.push("u", &[u64::from(value)])
+    }
+
+    /// A pointer.
+    pub(crate) fn address(self, address: Address) -> Self {
+        self.push("p", &[address])
+    }
+
+    /// A structure by value, as [`crate::structure::Structure`] lays it out.
+    pub(crate) fn structure(self, words: &[u64]) -> Self {
+        self.push(&format!("s{}", 8 * words.len()), words)
     }
 
     /// Starts the kernel; nothing where a grid has no block.

@@ -4,20 +4,31 @@
 //! is loaded when a device is opened, and every failure to do so names the missing piece.
 
 mod adamw;
+mod attention;
+mod attention_plan;
 mod check;
+mod cross_entropy;
+mod dora;
 mod driver;
+mod dropout;
 mod elementwise;
 #[cfg(feature = "emulated")]
 mod emulated;
 mod grad_norm;
 mod launch;
+mod lora_matmul;
+mod matmul;
 mod memory;
 mod module;
+mod nf4;
+mod product;
 mod real;
 mod rms_norm;
 mod rope;
+mod structure;
 mod swiglu;
 mod tensors;
+mod weight;
 
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -26,12 +37,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tunesmith_ops::{DType, Error, Result};
 
+pub use attention_plan::AttentionPlan;
 pub use driver::Attributes;
 #[cfg(feature = "emulated")]
 pub use emulated::{EmulatedOptions, Schedule};
 pub use grad_norm::Norm;
 pub use memory::Buffer;
 pub use module::{has_kernels, image_bytes, kernels};
+pub use weight::Weight;
 
 use driver::{Dimensions, Driver, Function};
 use launch::Launch;

@@ -40,7 +40,6 @@ impl Cuda {
     /// `z[m, r]`: rows times the adapter's narrow side.
     fn to_rank(
         &self,
-        op: &str,
         mode: Mode,
         (m, r, reduced): (usize, usize, usize),
         x: View<'_, Buffer>,
@@ -58,7 +57,6 @@ impl Cuda {
             c_stride: r,
             alpha: 1.0,
             accumulate: false,
-            op,
         })
     }
 }
@@ -68,6 +66,7 @@ impl LoraMatmul for Cuda {
         &self,
         shape: MatmulShape,
         x: View<'_, Buffer>,
+        dropped: Option<View<'_, Buffer>>,
         w: Matrix<'_, Weight, Buffer>,
         bias: Option<View<'_, Buffer>>,
         lora: Lora<'_, Buffer>,
@@ -75,7 +74,9 @@ impl LoraMatmul for Cuda {
         y: ViewMut<'_, Buffer>,
     ) -> Result<()> {
         let (op, MatmulShape { m, n, k }, r) = ("lora_forward", shape, lora.r);
+        let seen = dropped.unwrap_or(x);
         check::read(op, "x", x, self.dtype, m * k)?;
+        check::read(op, "dropped", seen, self.dtype, m * k)?;
         check::write(op, "xa", &xa, self.dtype, m * r)?;
         check::write(op, "y", &y, self.dtype, m * n)?;
         if let Some(bias) = bias {
@@ -83,9 +84,9 @@ impl LoraMatmul for Cuda {
         }
         let w = self.operand(op, n, k, w)?;
         let adapter = self.adapter(op, n, k, lora)?;
-        self.to_rank(op, Mode::Forward, (m, r, k), x, adapter.a(), &xa)?;
+        self.to_rank(Mode::Forward, (m, r, k), seen, adapter.a(), &xa)?;
         let tail = Factors { a: Side::of(xa.as_view(), r), b: adapter.b(), reduced: r };
-        self.times_weight(op, shape, x, &w, Some(tail), bias, &y)
+        self.times_weight(shape, x, &w, Some(tail), bias, &y)
     }
 
     fn lora_backward(
@@ -111,12 +112,12 @@ impl LoraMatmul for Cuda {
         check::write(op, "db", &db, DType::F32, n * r)?;
         let w = self.operand(op, n, k, w)?;
         let adapter = self.adapter(op, n, k, lora)?;
-        self.to_rank(op, Mode::Input, (m, r, n), dy, adapter.b(), &dyb)?;
-        self.add_token_sums(op, (m, n, r), dy, xa, lora.scale, &db)?;
-        self.add_token_sums(op, (m, r, k), dyb.as_view(), x, 1.0, &da)?;
+        self.to_rank(Mode::Input, (m, r, n), dy, adapter.b(), &dyb)?;
+        self.add_token_sums((m, n, r), dy, xa, lora.scale, &db)?;
+        self.add_token_sums((m, r, k), dyb.as_view(), x, 1.0, &da)?;
         let Some(dx) = dx else { return Ok(()) };
         check::write(op, "dx", &dx, self.dtype, m * k)?;
         let tail = Factors { a: Side::of(dyb.as_view(), r), b: adapter.a(), reduced: r };
-        self.times_weight_turned(op, shape, dy, &w, Some(tail), &dx, accumulate)
+        self.times_weight_turned(shape, dy, &w, Some(tail), &dx, accumulate)
     }
 }

@@ -11,7 +11,6 @@ impl Cuda {
     /// `dw[m, n] += alpha · a[tokens, m]ᵀ · b[tokens, n]`, in binary32.
     pub(crate) fn add_token_sums(
         &self,
-        op: &str,
         (tokens, m, n): (usize, usize, usize),
         a: View<'_, Buffer>,
         b: View<'_, Buffer>,
@@ -29,7 +28,6 @@ impl Cuda {
             c_stride: n,
             alpha,
             accumulate: true,
-            op,
         })
     }
 }
@@ -60,7 +58,7 @@ impl Matmul for Cuda {
             check::read(op, "bias", bias, DType::F32, n)?;
         }
         let w = self.operand(op, n, k, w)?;
-        self.times_weight(op, shape, x, &w, None, bias, &y)
+        self.times_weight(shape, x, &w, None, bias, &y)
     }
 
     fn matmul_backward_input(
@@ -75,7 +73,7 @@ impl Matmul for Cuda {
         check::read(op, "dy", dy, self.dtype, m * n)?;
         check::write(op, "dx", &dx, self.dtype, m * k)?;
         let w = self.operand(op, n, k, w)?;
-        self.times_weight_turned(op, shape, dy, &w, None, &dx, accumulate)
+        self.times_weight_turned(shape, dy, &w, None, &dx, accumulate)
     }
 
     fn matmul_backward_weight(
@@ -89,6 +87,6 @@ impl Matmul for Cuda {
         check::read(op, "dy", dy, self.dtype, m * n)?;
         check::read(op, "x", x, self.dtype, m * k)?;
         check::write(op, "dw", &dw, DType::F32, n * k)?;
-        self.add_token_sums(op, (m, n, k), dy, x, 1.0, &dw)
+        self.add_token_sums((m, n, k), dy, x, 1.0, &dw)
     }
 }

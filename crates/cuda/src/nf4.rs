@@ -44,7 +44,13 @@ impl Cuda {
     }
 
     /// The part `rows` × `columns` of a matrix, expanded.
-    pub(crate) fn nf4_part(&self, w: &Nf4Weight, dtype: DType, rows: Range<usize>, columns: Range<usize>) -> Result<Buffer> {
+    pub(crate) fn nf4_part(
+        &self,
+        w: &Nf4Weight,
+        dtype: DType,
+        rows: Range<usize>,
+        columns: Range<usize>,
+    ) -> Result<Buffer> {
         let mut part = self.undefined(dtype, rows.len() * columns.len())?;
         let s = Structure::default().pointer(w.codes.address_of(0));
         let (s, offset) = match &w.scales {

@@ -3,11 +3,11 @@
 
 use tunesmith_ops::{DType, MatmulShape, Result, View, ViewMut};
 
+use crate::Cuda;
 use crate::driver::Address;
 use crate::memory::Buffer;
 use crate::structure::Structure;
 use crate::weight::Operand;
-use crate::Cuda;
 
 /// Steps of the reduced axis that a part of a split product has at least.
 const FEWEST_STEPS: usize = 8;
@@ -74,7 +74,7 @@ impl Factors {
 
 /// `c[m, n] = alpha · (a · b + the tail's a · b) (+ bias) (+ c)`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Product<'a> {
+pub(crate) struct Product {
     pub(crate) mode: Mode,
     pub(crate) m: usize,
     pub(crate) n: usize,
@@ -87,7 +87,6 @@ pub(crate) struct Product<'a> {
     pub(crate) c_stride: usize,
     pub(crate) alpha: f32,
     pub(crate) accumulate: bool,
-    pub(crate) op: &'a str,
 }
 
 /// A kernel with its tile.
@@ -99,7 +98,7 @@ struct Kernel {
     shared: usize,
 }
 
-impl Product<'_> {
+impl Product {
     fn tiles(&self, tile: usize) -> usize {
         self.m.div_ceil(tile) * self.n.div_ceil(tile)
     }
@@ -147,7 +146,7 @@ impl Product<'_> {
 
 impl Cuda {
     /// Starts a product.
-    pub(crate) fn product(&self, p: &Product<'_>) -> Result<()> {
+    pub(crate) fn product(&self, p: &Product) -> Result<()> {
         if p.m == 0 || p.n == 0 {
             return Ok(());
         }
@@ -166,7 +165,7 @@ impl Cuda {
         launch.float(p.alpha).run()
     }
 
-    fn tiles_of_product(&self, p: &Product<'_>, kernel: &Kernel, per_part: usize, parts: usize) -> Result<()> {
+    fn tiles_of_product(&self, p: &Product, kernel: &Kernel, per_part: usize, parts: usize) -> Result<()> {
         let s = Factors::put(p.tail, Factors::put(Some(p.main), Structure::default()));
         let s = s.pointer(p.c).long(p.c_stride).pointer(p.bias).int(p.m).int(p.n).float(p.alpha);
         let arguments = s.int(usize::from(p.accumulate)).int(per_part).finish()?;
@@ -177,7 +176,6 @@ impl Cuda {
     /// `y[m, n] = x · wᵀ (+ bias)`, with the steps of an adapter behind where one is given as (`xa`, `s B`).
     pub(crate) fn times_weight(
         &self,
-        op: &str,
         shape: MatmulShape,
         x: View<'_, Buffer>,
         w: &Operand<'_>,
@@ -199,7 +197,6 @@ impl Cuda {
             c_stride: n,
             alpha: 1.0,
             accumulate: false,
-            op,
         };
         match w {
             Operand::Dense(b) => self.product(&piece(*b, 0, n)),
@@ -220,7 +217,6 @@ impl Cuda {
     /// bits is expanded by columns, so that nothing is added to a rounded result.
     pub(crate) fn times_weight_turned(
         &self,
-        op: &str,
         shape: MatmulShape,
         dy: View<'_, Buffer>,
         w: &Operand<'_>,
@@ -241,7 +237,6 @@ impl Cuda {
             c_stride: k,
             alpha: 1.0,
             accumulate,
-            op,
         };
         match w {
             Operand::Dense(b) => self.product(&piece(*b, 0, k)),

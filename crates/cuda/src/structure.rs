@@ -60,7 +60,8 @@ mod tests {
 
     #[test]
     fn fields_lie_where_cpp_puts_them() {
-        let words = Structure::default().pointer(7).int(1).float(1.0).int(2).long(3).int(4).finish().expect("small sizes");
+        let words =
+            Structure::default().pointer(7).int(1).float(1.0).int(2).long(3).int(4).finish().expect("small sizes");
         assert_eq!(words, [7, 1 | 0x3f80_0000 << 32, 2, 3, 4]);
         assert!(Structure::default().int(1 << 31).finish().is_err());
     }

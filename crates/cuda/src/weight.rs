@@ -55,7 +55,8 @@ impl Cuda {
         let len = n.checked_mul(k).filter(|len| *len == host.len());
         let len = len.ok_or_else(|| Error::argument(op, format!("{n}·{k} numbers"), host.len()))?;
         floats(host, 0, 0)?;
-        let dtype = if self.activation_dtype() == DType::Bf16 || storage == Storage::Bf16 { DType::Bf16 } else { DType::F32 };
+        let dtype =
+            if self.activation_dtype() == DType::Bf16 || storage == Storage::Bf16 { DType::Bf16 } else { DType::F32 };
         let mut buffer = self.undefined(dtype, len)?;
         for first in (0..len).step_by(PIECE) {
             let count = PIECE.min(len - first);
@@ -89,6 +90,14 @@ impl Cuda {
         }
     }
 
+    /// Refuses a weight of other sizes.
+    pub(crate) fn check_weight(&self, op: &str, n: usize, k: usize, weight: &Weight) -> Result<()> {
+        if (weight.n, weight.k) == (n, k) {
+            return Ok(());
+        }
+        Err(Error::argument(op, format!("a weight of {n} × {k}"), format!("{} × {}", weight.n, weight.k)))
+    }
+
     /// A matrix `[n, k]` as operand: a trained one is rounded to the activations' dtype first.
     pub(crate) fn operand<'a>(
         &self,
@@ -110,9 +119,7 @@ impl Cuda {
                 return Ok(Operand::Rounded(rounded));
             }
         };
-        if (weight.n, weight.k) != (n, k) {
-            return Err(Error::argument(op, format!("a weight of {n} × {k}"), format!("{} × {}", weight.n, weight.k)));
-        }
+        self.check_weight(op, n, k, weight)?;
         Ok(match &weight.data {
             Data::Dense(buffer) => Operand::Dense(Side::of(buffer.view(), k)),
             Data::Nf4(matrix) => Operand::Nf4(matrix),

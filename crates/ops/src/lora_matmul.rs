@@ -28,7 +28,7 @@ impl<T> Copy for Lora<'_, T> {}
 ///
 /// Forward saves `xa[m, r]`. Backward of the adapter alone never forms a gradient of the weight. `A` may be given other rows
 /// than the weight: the same ones after [`crate::Dropout`].
-/// Tolerance f32: as `matmul`. Edge sizes: those of `matmul` with r in 1, 2, 8, 16, 17, 64.
+/// Tolerance: as `matmul`, each output against what the saved ones before it give. Edge sizes: those of `matmul` with r in 1, 2, 8, 16, 17, 64.
 pub trait LoraMatmul: Matmul {
     /// `xa = z Aᵀ` and `y = x wᵀ (+ bias) + s · xa Bᵀ`; writes both. `z[m, k]` is `dropped` where that is given, else `x`.
     ///
@@ -116,12 +116,24 @@ pub mod reference {
         bias: Option<&[f64]>,
         adapter: Adapter<'_>,
     ) -> (Vec<f64>, Vec<f64>) {
-        let MatmulShape { m, n, k } = shape;
-        let Adapter { r, a, b, scale } = adapter;
-        let xa = matmul::forward(MatmulShape { m, n: r, k }, dropped.unwrap_or(x), a, None);
-        let low = matmul::forward(MatmulShape { m, n, k: r }, &xa, b, None);
-        let y = sum(&matmul::forward(shape, x, w, bias), &scaled(&low, scale));
+        let MatmulShape { m, k, .. } = shape;
+        let xa = matmul::forward(MatmulShape { m, n: adapter.r, k }, dropped.unwrap_or(x), adapter.a, None);
+        let y = output(shape, x, &xa, w, bias, adapter);
         (xa, y)
+    }
+
+    /// `y` of a given `xa`: the one that a backend rounded.
+    pub fn output(
+        shape: MatmulShape,
+        x: &[f64],
+        xa: &[f64],
+        w: &[f64],
+        bias: Option<&[f64]>,
+        adapter: Adapter<'_>,
+    ) -> Vec<f64> {
+        let MatmulShape { m, n, .. } = shape;
+        let low = matmul::forward(MatmulShape { m, n, k: adapter.r }, xa, adapter.b, None);
+        sum(&matmul::forward(shape, x, w, bias), &scaled(&low, adapter.scale))
     }
 
     /// All gradients.
@@ -133,10 +145,25 @@ pub mod reference {
         w: &[f64],
         adapter: Adapter<'_>,
     ) -> Gradients {
+        let MatmulShape { m, n, .. } = shape;
+        let up = MatmulShape { m, n, k: adapter.r };
+        let dyb = scaled(&matmul::backward_input(up, dy, adapter.b), adapter.scale);
+        gradients(shape, dy, x, xa, dyb, w, adapter)
+    }
+
+    /// All gradients of a given `dyb`: the one that a backend rounded.
+    pub fn gradients(
+        shape: MatmulShape,
+        dy: &[f64],
+        x: &[f64],
+        xa: &[f64],
+        dyb: Vec<f64>,
+        w: &[f64],
+        adapter: Adapter<'_>,
+    ) -> Gradients {
         let MatmulShape { m, n, k } = shape;
-        let Adapter { r, a, b, scale } = adapter;
+        let Adapter { r, a, scale, .. } = adapter;
         let (down, up) = (MatmulShape { m, n: r, k }, MatmulShape { m, n, k: r });
-        let dyb = scaled(&matmul::backward_input(up, dy, b), scale);
         Gradients {
             da: matmul::backward_weight(down, &dyb, x),
             db: scaled(&matmul::backward_weight(up, dy, xa), scale),

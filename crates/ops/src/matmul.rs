@@ -43,7 +43,10 @@ pub struct MatmulShape {
 /// reduced axis that its length alone decides, the chains added in index order: the bits depend neither on `m`, nor on the
 /// row's place, nor on the number of threads, and a sum over a vocabulary does not lose its small terms.
 ///
-/// Tolerance f32: 2e-6 · √k relative to the largest output, forward and backward alike.
+/// Activations in bf16 ask for weights in bf16, whatever the storage says: a trained matrix is rounded for the product. The
+/// gradient of a weight is binary32.
+///
+/// Tolerance f32: 2e-6 · √k relative to the largest output, forward and backward alike; bf16: 4e-3, gradients of weights as f32.
 /// Edge sizes: 0, 1, 13, 14, 15, 31, 32, 33, 127, 257 in each of m, n, k.
 pub trait Matmul: Memory {
     /// A frozen weight in the backend's layout.
