@@ -9,6 +9,9 @@ use tunesmith_ops::{DType, Result};
 
 const SEED: u64 = 7;
 
+/// Elements before a window that is aligned to nothing.
+const MARGIN: usize = 3;
+
 const SCHEDULES: [Schedule; 3] = [Schedule::Forward, Schedule::Reverse, Schedule::Shuffled(11)];
 
 fn device(schedule: Schedule, dtype: DType) -> Cuda {
@@ -19,9 +22,11 @@ fn device(schedule: Schedule, dtype: DType) -> Cuda {
 /// all within the contract, and all schedules with the same bits.
 fn check(suite: impl Fn(&Stage<'_, Cuda>, u64, &mut Record) -> Result<()>) {
     for dtype in [DType::F32, DType::Bf16] {
-        for margin in [3, 16] {
+        for margin in [MARGIN, 16] {
             let mut first: Option<Record> = None;
-            for schedule in SCHEDULES {
+            // What differs where windows are not aligned is how a thread loads, which no schedule changes.
+            let schedules = if margin == MARGIN { &SCHEDULES[..1] } else { &SCHEDULES[..] };
+            for &schedule in schedules {
                 let (cuda, mut record) = (device(schedule, dtype), Record::default());
                 suite(&Stage::with_margin(&cuda, margin), SEED, &mut record).expect("every op to run");
                 let place = format!("{dtype}, margin {margin}, {schedule:?}");
