@@ -9,11 +9,13 @@ mod dropout;
 mod elementwise;
 mod embedding;
 mod grad_norm;
+mod grouped_matmul;
 mod lora_matmul;
 mod matmul;
 mod nf4;
 mod rms_norm;
 mod rope;
+mod router;
 mod swiglu;
 
 use std::process::ExitCode;
@@ -36,11 +38,13 @@ fn stems<B: Backend>() -> Vec<Entry<B>> {
         ("elementwise", elementwise::run),
         ("embedding", embedding::run),
         ("grad_norm", grad_norm::run),
+        ("grouped_matmul", grouped_matmul::run),
         ("lora_matmul", lora_matmul::run),
         ("matmul", matmul::run),
         ("nf4", nf4::run),
         ("rms_norm", rms_norm::run),
         ("rope", rope::run),
+        ("router", router::run),
         ("swiglu", swiglu::run),
     ]
 }

@@ -6,8 +6,8 @@
 use tunesmith_ops::{Backend, Result};
 
 use crate::{
-    Record, Stage, adamw, attention, cross_entropy, dora, dropout, elementwise, embedding, grad_norm, lora_matmul,
-    matmul, nf4, rms_norm, rope, swiglu,
+    Record, Stage, adamw, attention, cross_entropy, dora, dropout, elementwise, embedding, grad_norm, grouped_matmul,
+    lora_matmul, matmul, nf4, rms_norm, rope, router, swiglu,
 };
 
 /// A stem's suite.
@@ -30,6 +30,8 @@ pub fn stems<B: Backend>() -> Vec<(&'static str, Suite<B>)> {
         ("dropout", dropout::suite),
         ("adamw", adamw::suite),
         ("grad_norm", grad_norm::suite),
+        ("router", router::suite),
+        ("grouped_matmul", grouped_matmul::suite),
     ]
 }
 

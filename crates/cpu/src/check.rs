@@ -49,3 +49,10 @@ pub(crate) fn integers<'a>(op: &str, name: &str, view: View<'a, Buffer>, len: us
         _ => Ok(&[]),
     }
 }
+
+/// A writable int32 window of `len` elements.
+pub(crate) fn integers_mut<'a>(op: &str, name: &str, view: ViewMut<'a, Buffer>, len: usize) -> Result<&'a mut [i32]> {
+    window(op, name, view.as_view(), Some(DType::I32), len)?;
+    let integers = view.buffer.integers_mut().unwrap_or_default();
+    Ok(&mut integers[view.start..view.start + len])
+}

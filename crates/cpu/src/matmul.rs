@@ -175,7 +175,7 @@ impl Cpu {
     }
 
     /// `dw[n, k] += Σ over chunks of dyᵀ x`.
-    fn token_sums(&self, shape: MatmulShape, dy: &[f32], x: &[f32], dw: &mut [f32]) -> Result<()> {
+    pub(crate) fn token_sums(&self, shape: MatmulShape, dy: &[f32], x: &[f32], dw: &mut [f32]) -> Result<()> {
         let MatmulShape { m, n, k } = shape;
         let dw = SharedMatrix::new(dw, k);
         self.tiles(n, ROWS, k, |rows, g| {

@@ -108,6 +108,11 @@ impl Buffer {
         (self.dtype == DType::F32).then(|| self.block.as_mut_slice(self.len))
     }
 
+    /// The integers, to write; None for another dtype.
+    pub(crate) fn integers_mut(&mut self) -> Option<&mut [i32]> {
+        (self.dtype == DType::I32).then(|| self.block.as_mut_slice(self.len))
+    }
+
     fn bytes(&self) -> &[u8] {
         self.block.as_slice(self.len * self.dtype.size())
     }

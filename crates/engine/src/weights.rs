@@ -8,7 +8,7 @@ use tunesmith_ops::{Backend, Code, Error, Host, Result};
 use crate::config::ModelConfig;
 use crate::decoder::Decoder;
 use crate::families::names;
-use crate::layer::{Layer, Rotary};
+use crate::layer::{Experts, Layer, Rotary};
 use crate::linear::{Linear, Vector, Weight};
 use crate::loss::Head;
 use crate::norm::Norm;
@@ -107,7 +107,11 @@ impl<'a, B: Backend> Loader<'a, B> {
         }
     }
 
-    fn matrix(&mut self, name: &str, n: usize, k: usize) -> Result<Weight<B>> {
+    /// The matrix `[n, k]` of that name.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn matrix(&mut self, name: &str, n: usize, k: usize) -> Result<Weight<B>> {
         if self.train_all {
             self.read(name, &[n, k])?;
             return Ok(Weight::Trained(self.parameter(name, &[n, k], Group::Decay)?));
@@ -129,6 +133,52 @@ impl<'a, B: Backend> Loader<'a, B> {
         };
         source.release(name);
         Ok(Weight::Frozen(Arc::new(weight)))
+    }
+
+    /// A matrix `[n, k]` of each expert, n the rows of all `parts` together: from one tensor `base.fused` of
+    /// `[count, n, k]`, or, where the file has none, from `base.N.PART.weight` for every expert and part.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn experts(
+        &mut self,
+        base: &str,
+        fused: &str,
+        parts: &[(&str, usize)],
+        count: usize,
+        k: usize,
+    ) -> Result<Experts<B>> {
+        let fused = format!("{base}.{fused}");
+        let n = parts.iter().map(|(_, rows)| rows).sum();
+        let together = self.source.contains(&fused);
+        if together {
+            self.read(&fused, &[count, n, k])?;
+        }
+        let whole = std::mem::take(&mut self.host);
+        let (mut all, mut frozen) = (Vec::new(), Vec::with_capacity(count));
+        for expert in 0..count {
+            let mut matrix = Vec::new();
+            if together {
+                matrix.extend_from_slice(&whole[expert * n * k..(expert + 1) * n * k]);
+            } else {
+                for (part, rows) in parts {
+                    let name = format!("{base}.{expert}.{part}.weight");
+                    self.read(&name, &[*rows, k])?;
+                    matrix.append(&mut self.host);
+                    self.source.release(&name);
+                }
+            }
+            if self.train_all {
+                all.append(&mut matrix);
+            } else {
+                frozen.push(self.backend.prepare_weight(n, k, Host::F32(&matrix), self.base.storage)?);
+            }
+        }
+        if !self.train_all {
+            return Ok(Experts::Frozen(frozen));
+        }
+        self.host = all;
+        Ok(Experts::Trained(self.parameter(&fused, &[count, n, k], Group::Decay)?))
     }
 
     fn vector(&mut self, name: &str, len: usize) -> Result<Vector<B>> {

@@ -11,6 +11,7 @@ pub mod elementwise;
 pub mod embedding;
 pub mod error;
 pub mod grad_norm;
+pub mod grouped_matmul;
 pub mod lora_matmul;
 pub mod matmul;
 pub mod memory;
@@ -18,6 +19,7 @@ pub mod nf4;
 pub mod philox;
 pub mod rms_norm;
 pub mod rope;
+pub mod router;
 pub mod swiglu;
 
 pub use adamw::{AdamW, AdamWStep, AdamWTensor};
@@ -30,6 +32,7 @@ pub use elementwise::{Columns, Elementwise};
 pub use embedding::Embedding;
 pub use error::{Code, Error, Result};
 pub use grad_norm::{Clip, GradNorm};
+pub use grouped_matmul::{GroupedMatmul, GroupedShape, Stack};
 pub use lora_matmul::{Lora, LoraMatmul};
 pub use matmul::{Matmul, MatmulShape, Matrix, Storage};
 pub use memory::{Host, Memory, MemoryStats, View, ViewMut};
@@ -37,6 +40,7 @@ pub use nf4::{Nf4, Nf4Matrix, Nf4Options, Nf4Scales};
 pub use philox::philox;
 pub use rms_norm::{NormShape, RmsNorm};
 pub use rope::{Rope, RopeShape, Rotation};
+pub use router::{Router, RouterShape};
 pub use swiglu::{Activation, Swiglu};
 
 /// Everything the engine asks of a device: the sum of the ops.
@@ -54,6 +58,8 @@ pub trait Backend:
     + Nf4
     + Dropout
     + Dora
+    + Router
+    + GroupedMatmul
 {
     /// Short name for logs and results: `cpu`, `cuda`.
     fn name(&self) -> &'static str;

@@ -122,11 +122,35 @@ fn merge_error<B: Backend>(mut model: Session<B>, files: &ModelFiles, merged: &P
         let got = if let Some((_, merged)) = weights.iter().find(|(weight, _)| *weight == name) {
             merged.clone()
         } else {
-            let mut base = Vec::new();
-            files.source.get(&name)?.to_f32(&mut base)?;
-            base
+            base_tensor(files, &name)?
         };
         worst = worst.max(relative_error(&got, &reference));
     }
     Ok(worst)
+}
+
+/// A tensor of the base; one of all experts where the base has one for each.
+fn base_tensor(files: &ModelFiles, name: &str) -> Result<Vec<f32>> {
+    let mut tensor = Vec::new();
+    let parts: &[&str] = match name.rsplit_once(".experts.") {
+        Some((_, "gate_up_proj")) if !files.source.contains(name) => &["gate_proj", "up_proj"],
+        Some((_, "down_proj")) if !files.source.contains(name) => &["down_proj"],
+        _ => {
+            files.source.get(name)?.to_f32(&mut tensor)?;
+            return Ok(tensor);
+        }
+    };
+    let base = name.rsplit_once('.').map_or(name, |(base, _)| base);
+    for expert in 0.. {
+        let names: Vec<String> = parts.iter().map(|part| format!("{base}.{expert}.{part}.weight")).collect();
+        if !names.iter().all(|name| files.source.contains(name)) {
+            break;
+        }
+        for name in names {
+            let mut one = Vec::new();
+            files.source.get(&name)?.to_f32(&mut one)?;
+            tensor.append(&mut one);
+        }
+    }
+    Ok(tensor)
 }

@@ -1,5 +1,6 @@
 //! A model's sizes and switches: config.json read through its family's row.
 
+mod mixture;
 mod windows;
 
 use tunesmith_formats::{ModelConfig as HfConfig, RopeRules};
@@ -7,6 +8,8 @@ use tunesmith_ops::{Activation, AttentionShape, Code, Error, LogitTransform, Res
 
 use crate::families::{Bias, EmbeddingScale, FAMILIES, Family, Number, ScoreScale};
 use crate::frequencies::Frequencies;
+
+pub use mixture::MixtureConfig;
 
 /// Everything the decoder needs to know beside the weights.
 #[derive(Debug, Clone)]
@@ -53,6 +56,8 @@ pub struct ModelConfig {
     pub residual_multiplier: f32,
     /// What becomes of the head's output.
     pub logits: LogitTransform,
+    /// Its mixtures of experts, where the family has them.
+    pub mixture: Option<MixtureConfig>,
 }
 
 impl ModelConfig {
@@ -102,6 +107,7 @@ impl ModelConfig {
                 factor: optional_number(config, family.logit_divisor)?.map_or(1.0, f64::recip) as f32,
                 soft_cap: optional_number(config, family.logit_cap)?.map(|cap| cap as f32),
             },
+            mixture: family.mixture.map(|rules| MixtureConfig::read(config, rules, layers)).transpose()?,
             family,
             hidden,
             layers,
@@ -265,5 +271,28 @@ mod tests {
             assert!(error.code == code && error.message.contains(key), "{family} {key}: {error}");
         }
         assert_eq!(read("gpt2", json!({})).unwrap_err().code, Code::ModelUnsupported);
+    }
+
+    #[test]
+    fn mixtures_and_the_layers_without() {
+        let sizes = json!({ "num_experts_per_tok": 2, "moe_intermediate_size": 24, "num_hidden_layers": 4 });
+        let mixture = |changes: Value| {
+            let mut all = sizes.clone();
+            all.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+            read("qwen3_moe", all).map(|config| config.mixture.unwrap())
+        };
+        let plain = mixture(json!({ "num_experts": 8 })).unwrap();
+        assert_eq!((plain.experts, plain.top_k, plain.ffn, plain.normalize), (8, 2, 24, false));
+        assert_eq!(plain.layers, [true; 4]);
+        let some = json!({ "num_local_experts": 8, "mlp_only_layers": [3], "decoder_sparse_step": 2 });
+        assert_eq!(mixture(some).unwrap().layers, [false, true, false, false]);
+        for (changes, code) in [
+            (json!({}), Code::ConfigInvalid),
+            (json!({ "num_experts": 1 }), Code::ConfigInvalid),
+            (json!({ "num_experts": 8, "mlp_only_layers": [-1] }), Code::ConfigInvalid),
+            (json!({ "num_experts": 8, "output_router_logits": true }), Code::ModelUnsupported),
+        ] {
+            assert_eq!(mixture(changes).unwrap_err().code, code);
+        }
     }
 }

@@ -11,6 +11,7 @@ mod olmo2;
 mod phi3;
 mod qwen2;
 mod qwen3;
+mod qwen3_moe;
 mod smollm3;
 
 use tunesmith_formats::WindowedRope;
@@ -153,6 +154,15 @@ pub struct Projections {
     pub down: &'static str,
 }
 
+/// Names of a mixture of experts, below `model.layers.N.`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MixtureRules {
+    /// The router's matrix.
+    pub router: &'static str,
+    /// What stands before `.N.gate_proj.weight` and before the fused `.gate_up_proj`.
+    pub experts: &'static str,
+}
+
 /// One family.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Family {
@@ -174,6 +184,8 @@ pub struct Family {
     pub projections: Projections,
     /// Key of the gate's function, and the function where it is absent.
     pub activation: (&'static str, &'static str),
+    /// Mixtures of experts, where the family has them.
+    pub mixture: Option<MixtureRules>,
     /// Sliding window, where the family has one.
     pub windows: Option<Windows>,
     /// Layers with RoPE.
@@ -221,6 +233,7 @@ const PLAIN: Family = Family {
         down: "mlp.down_proj",
     },
     activation: ("hidden_act", "silu"),
+    mixture: None,
     windows: None,
     rotated: Rotated::Every,
     rope_theta: 10_000.0,
@@ -262,7 +275,7 @@ const FOUR_NORMS: Norms = Norms {
 };
 
 /// Every family, by `model_type`.
-pub const FAMILIES: [Family; 11] = [
+pub const FAMILIES: [Family; 12] = [
     exaone4::FAMILY,
     gemma2::FAMILY,
     gemma3::FAMILY,
@@ -273,6 +286,7 @@ pub const FAMILIES: [Family; 11] = [
     phi3::FAMILY,
     qwen2::FAMILY,
     qwen3::FAMILY,
+    qwen3_moe::FAMILY,
     smollm3::FAMILY,
 ];
 

@@ -1,61 +1,66 @@
-//! The feed-forward block: `y = (act(x·Wgᵀ) ∘ x·Wuᵀ)·Wdᵀ`.
+//! The feed-forward block: dense, or a mixture of experts.
 
-use tunesmith_ops::{Activation, Backend, Memory, Result, View, ViewMut};
+use tunesmith_ops::{Backend, Memory, Result, View, ViewMut};
 
 use super::Site;
-use super::fan::{self, Fan};
-use crate::adapted::Kept;
+use super::dense::{self, Dense};
+use super::fan;
+use super::mixture::{self, Mixture};
 use crate::linear::{Backward, Linear};
-use crate::workspace::Slab;
 
 /// One layer's feed-forward block.
-pub struct FeedForward<B: Backend> {
-    /// Gate and up.
-    pub gate_up: Fan<B, 2>,
-    /// Down.
-    pub down: Linear<B>,
-    /// Function of the gate.
-    pub activation: Activation,
+pub enum FeedForward<B: Backend> {
+    /// The same for every token.
+    Dense(Dense<B>),
+    /// Some experts for each token.
+    Mixture(Box<Mixture<B>>),
 }
 
-/// What forward keeps.
+/// What forward keeps; the half that a layer does not use stays empty.
 pub(super) struct Saved<B: Memory> {
-    gate: Slab<B>,
-    up: Slab<B>,
-    gate_up: fan::Saved<B, 2>,
-    down_kept: Kept<B>,
+    dense: dense::Saved<B>,
+    mixture: mixture::Saved<B>,
 }
 
 impl<B: Memory> Saved<B> {
     pub fn new(backend: &B) -> Self {
-        let slab = || Slab::new(backend);
-        Self { gate: slab(), up: slab(), gate_up: fan::Saved::new(backend), down_kept: Kept::new(backend) }
+        Self { dense: dense::Saved::new(backend), mixture: mixture::Saved::new(backend) }
     }
 }
 
 /// Buffers all layers share.
 pub(super) struct Scratch<B: Memory> {
-    activated: Slab<B>,
-    d_activated: Slab<B>,
+    dense: dense::Scratch<B>,
+    mixture: mixture::Scratch<B>,
 }
 
 impl<B: Memory> Scratch<B> {
     pub fn new(backend: &B) -> Self {
-        let slab = || Slab::new(backend);
-        Self { activated: slab(), d_activated: slab() }
+        Self { dense: dense::Scratch::new(backend), mixture: mixture::Scratch::new(backend) }
     }
 }
 
 impl<B: Backend> FeedForward<B> {
+    /// Linear layers an adapter may sit on. Experts are none, as in PEFT, where they are tensors and not modules.
     pub(super) fn linears(&self) -> Vec<&Linear<B>> {
-        self.gate_up.linears().into_iter().chain([&self.down]).collect()
+        match self {
+            Self::Dense(dense) => dense.linears(),
+            Self::Mixture(_) => Vec::new(),
+        }
     }
 
     pub(super) fn linears_mut(&mut self) -> Vec<&mut Linear<B>> {
-        self.gate_up.linears_mut().into_iter().chain([&mut self.down]).collect()
+        match self {
+            Self::Dense(dense) => dense.linears_mut(),
+            Self::Mixture(_) => Vec::new(),
+        }
     }
 
-    /// Writes `y[t, d]` from `x[t, d]`.
+    /// True when a tensor besides the linear layers is trained.
+    pub(super) fn is_trained(&self) -> bool {
+        matches!(self, Self::Mixture(mixture) if mixture.is_trained())
+    }
+
     pub(super) fn forward(
         &self,
         site: &Site<'_, B>,
@@ -65,17 +70,12 @@ impl<B: Backend> FeedForward<B> {
         linears: &mut fan::Scratch<B>,
         y: ViewMut<'_, B::Buffer>,
     ) -> Result<()> {
-        let (backend, t) = (site.backend, site.pass.tokens());
-        let len = t * self.down.k;
-        let Saved { gate, up, gate_up, down_kept } = saved;
-        self.gate_up.forward(site, x, gate_up, linears, [&mut *gate, &mut *up])?;
-        let activated = scratch.activated.write(backend, len)?;
-        backend.swiglu_forward(self.activation, gate.view(len)?, up.view(len)?, activated)?;
-        let activated = scratch.activated.view(len)?;
-        self.down.forward(backend, site.parameters, site.pass.rows(), activated, down_kept, &mut linears.adapter, y)
+        match self {
+            Self::Dense(dense) => dense.forward(site, x, &mut saved.dense, &mut scratch.dense, linears, y),
+            Self::Mixture(mixture) => mixture.forward(site, x, &mut saved.mixture, &mut scratch.mixture, y),
+        }
     }
 
-    /// Adds the gradients of what is trained, and writes `dx[t, d]` where it is asked for.
     pub(super) fn backward(
         &self,
         site: &Site<'_, B>,
@@ -87,18 +87,11 @@ impl<B: Backend> FeedForward<B> {
         linears: &mut fan::Scratch<B>,
         dx: Option<ViewMut<'_, B::Buffer>>,
     ) -> Result<()> {
-        let (backend, t) = (site.backend, site.pass.tokens());
-        let len = t * self.down.k;
-        let Saved { gate, up, gate_up, down_kept } = saved;
-        // Cheaper to compute again than to keep.
-        let activated = scratch.activated.write(backend, len)?;
-        backend.swiglu_forward(self.activation, gate.view(len)?, up.view(len)?, activated)?;
-        let activated = scratch.activated.view(len)?;
-        let d_activated = scratch.d_activated.write(backend, len)?;
-        let (rows, adapter) = (site.pass.rows(), &mut linears.adapter);
-        self.down.backward(backend, grads, rows, dy, activated, down_kept, adapter, Some(d_activated), false)?;
-        let d_activated = scratch.d_activated.view(len)?;
-        backend.swiglu_backward(self.activation, d_activated, gate.view_mut(len)?, up.view_mut(len)?)?;
-        self.gate_up.backward(site, grads, [gate, up], x, gate_up, linears, dx)
+        match self {
+            Self::Dense(dense) => dense.backward(site, grads, dy, x, &mut saved.dense, &mut scratch.dense, linears, dx),
+            Self::Mixture(mixture) => {
+                mixture.backward(site, grads, dy, x, &mut saved.mixture, &mut scratch.mixture, dx)
+            }
+        }
     }
 }

@@ -2,8 +2,8 @@
 
 use tunesmith_ops::{Backend, Result};
 
-use super::{AttentionBlock, Fan, FeedForward, Layer, QkNorm, Residual};
-use crate::config::ModelConfig;
+use super::{AttentionBlock, Dense, Fan, FeedForward, Layer, Mixture, QkNorm, Residual};
+use crate::config::{MixtureConfig, ModelConfig};
 use crate::families::{self, Side, names};
 use crate::linear::Linear;
 use crate::weights::Loader;
@@ -26,7 +26,12 @@ impl<B: Backend> Layer<B> {
             attention_residual: residual(norms.before_attention, norms.after_attention)?,
             mlp_residual: residual(norms.before_mlp, norms.after_mlp)?,
             attention: attention(loader, config, index, &prefix)?,
-            feed_forward: feed_forward(loader, config, &prefix)?,
+            feed_forward: match &config.mixture {
+                Some(mixture) if mixture.layers[index] => {
+                    FeedForward::Mixture(Box::new(experts(loader, config, mixture, &prefix)?))
+                }
+                _ => FeedForward::Dense(dense(loader, config, &prefix)?),
+            },
         })
     }
 }
@@ -61,10 +66,31 @@ fn attention<B: Backend>(
     })
 }
 
-fn feed_forward<B: Backend>(loader: &mut Loader<'_, B>, config: &ModelConfig, prefix: &str) -> Result<FeedForward<B>> {
+fn experts<B: Backend>(
+    loader: &mut Loader<'_, B>,
+    config: &ModelConfig,
+    mixture: &MixtureConfig,
+    prefix: &str,
+) -> Result<Mixture<B>> {
+    let (d, f, count, names) = (config.hidden, mixture.ffn, mixture.experts, mixture.names);
+    let base = format!("{prefix}{}", names.experts);
+    Ok(Mixture {
+        router: loader.matrix(&format!("{prefix}{}", names.router), count, d)?,
+        gate_up: loader.experts(&base, "gate_up_proj", &[("gate_proj", f), ("up_proj", f)], count, d)?,
+        down: loader.experts(&base, "down_proj", &[("down_proj", d)], count, f)?,
+        activation: config.activation,
+        experts: count,
+        top_k: mixture.top_k,
+        normalize: mixture.normalize,
+        d,
+        f,
+    })
+}
+
+fn dense<B: Backend>(loader: &mut Loader<'_, B>, config: &ModelConfig, prefix: &str) -> Result<Dense<B>> {
     let (d, f, bias) = (config.hidden, config.ffn, config.biases[2]);
     let names = config.family.projections;
-    Ok(FeedForward {
+    Ok(Dense {
         gate_up: fan(loader, prefix, names.gate_up, [f, f], d, bias)?,
         down: loader.linear(&format!("{prefix}{}", names.down), d, f, bias)?,
         activation: config.activation,

@@ -9,9 +9,11 @@
 //! ```
 
 mod attention;
+mod dense;
 mod fan;
 mod feed_forward;
 mod load;
+mod mixture;
 mod residual;
 mod rotary;
 
@@ -24,8 +26,10 @@ use crate::parameters::Parameters;
 use crate::workspace::Slab;
 
 pub use attention::{AttentionBlock, QkNorm};
+pub use dense::Dense;
 pub use fan::Fan;
 pub use feed_forward::FeedForward;
+pub use mixture::{Experts, Mixture};
 pub use residual::Residual;
 pub use rotary::Rotary;
 
@@ -102,6 +106,7 @@ impl<B: Backend> Layer<B> {
     /// True when any tensor of the layer is trained.
     pub fn is_trained(&self) -> bool {
         self.linears().into_iter().any(Linear::is_trained)
+            || self.feed_forward.is_trained()
             || self.attention_residual.is_trained()
             || self.mlp_residual.is_trained()
     }

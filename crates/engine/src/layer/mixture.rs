@@ -1,0 +1,313 @@
+//! A mixture of experts in place of the feed-forward block (Shazeer et al. 2017, arXiv:1701.06538).
+//!
+//! ```text
+//! w, chosen = route(x·Wrᵀ)      y = Σ over the chosen e of w_e · (act(x·Wgᵀ_e) ∘ x·Wuᵀ_e)·Wdᵀ_e
+//! ```
+//!
+//! Letters: `t` tokens, `k` experts of each, `s = t·k` slots, `f` feed-forward size of an expert.
+
+use tunesmith_ops::{
+    Activation, Backend, Columns, DType, GroupedShape, MatmulShape, Matrix, Memory, Result, RouterShape, Stack, View,
+    ViewMut,
+};
+
+use super::Site;
+use crate::linear::{Backward, Weight};
+use crate::parameters::{ParameterId, Parameters};
+use crate::workspace::Slab;
+
+/// A matrix `[n, k]` of each expert.
+pub enum Experts<B: Backend> {
+    /// Never trained.
+    Frozen(Vec<B::Weight>),
+    /// One parameter `[experts, n, k]`.
+    Trained(ParameterId),
+}
+
+impl<B: Backend> Experts<B> {
+    fn stack<'a>(&'a self, parameters: &'a Parameters<B>) -> Stack<'a, B::Weight, B::Buffer> {
+        match self {
+            Self::Frozen(weights) => Stack::Frozen(weights),
+            Self::Trained(id) => Stack::Trained(parameters.value(*id)),
+        }
+    }
+}
+
+/// One layer's mixture.
+pub struct Mixture<B: Backend> {
+    /// `[experts, d]`.
+    pub router: Weight<B>,
+    /// `[2·f, d]` each, gate rows first.
+    pub gate_up: Experts<B>,
+    /// `[d, f]` each.
+    pub down: Experts<B>,
+    /// Function of the gate.
+    pub activation: Activation,
+    /// Number of experts.
+    pub experts: usize,
+    /// Experts of each token.
+    pub top_k: usize,
+    /// Their weights add up to 1.
+    pub normalize: bool,
+    /// Hidden size.
+    pub d: usize,
+    /// Feed-forward size of an expert.
+    pub f: usize,
+}
+
+/// What forward keeps.
+pub(super) struct Saved<B: Memory> {
+    probabilities: Slab<B>,
+    chosen: Slab<B>,
+    weights: Slab<B>,
+    tokens: Slab<B>,
+    places: Slab<B>,
+    starts: Slab<B>,
+    gate: Slab<B>,
+    up: Slab<B>,
+    output: Slab<B>,
+}
+
+impl<B: Memory> Saved<B> {
+    pub fn new(backend: &B) -> Self {
+        let (slab, integers) = (|| Slab::new(backend), || Slab::of(DType::I32));
+        Self {
+            probabilities: Slab::of(DType::F32),
+            chosen: integers(),
+            weights: Slab::of(DType::F32),
+            tokens: integers(),
+            places: integers(),
+            starts: integers(),
+            gate: slab(),
+            up: slab(),
+            output: slab(),
+        }
+    }
+}
+
+/// Buffers all layers share.
+pub(super) struct Scratch<B: Memory> {
+    logits: Slab<B>,
+    gathered: Slab<B>,
+    fused: Slab<B>,
+    activated: Slab<B>,
+    d_output: Slab<B>,
+    d_weights: Slab<B>,
+    d_activated: Slab<B>,
+    d_gathered: Slab<B>,
+}
+
+impl<B: Memory> Scratch<B> {
+    pub fn new(backend: &B) -> Self {
+        let slab = || Slab::new(backend);
+        Self {
+            logits: slab(),
+            gathered: slab(),
+            fused: slab(),
+            activated: slab(),
+            d_output: slab(),
+            d_weights: Slab::of(DType::F32),
+            d_activated: slab(),
+            d_gathered: slab(),
+        }
+    }
+}
+
+impl<B: Backend> Mixture<B> {
+    /// True when router or experts are trained.
+    pub fn is_trained(&self) -> bool {
+        matches!(self.router, Weight::Trained(_))
+    }
+
+    fn route(&self, t: usize) -> RouterShape {
+        RouterShape { t, experts: self.experts, top_k: self.top_k, normalize: self.normalize }
+    }
+
+    fn router_shape(&self, t: usize) -> MatmulShape {
+        MatmulShape { m: t, n: self.experts, k: self.d }
+    }
+
+    fn gate_up_shape(&self, slots: usize) -> GroupedShape {
+        GroupedShape { m: slots, groups: self.experts, n: 2 * self.f, k: self.d }
+    }
+
+    fn down_shape(&self, slots: usize) -> GroupedShape {
+        GroupedShape { m: slots, groups: self.experts, n: self.d, k: self.f }
+    }
+
+    /// The columns of gate and of up in what an expert's first product gives.
+    fn halves(&self) -> [Columns; 2] {
+        [0, self.f].map(|start| Columns { stride: 2 * self.f, start })
+    }
+
+    /// Writes `y[t, d]` from `x[t, d]`.
+    pub(super) fn forward(
+        &self,
+        site: &Site<'_, B>,
+        x: View<'_, B::Buffer>,
+        saved: &mut Saved<B>,
+        scratch: &mut Scratch<B>,
+        y: ViewMut<'_, B::Buffer>,
+    ) -> Result<()> {
+        let (backend, parameters, t) = (site.backend, site.parameters, site.pass.tokens());
+        let slots = t * self.top_k;
+        self.choose(site, x, saved, scratch)?;
+        let starts = saved.starts.view(self.experts + 1)?;
+        self.gather(site, x, &saved.tokens, &mut scratch.gathered)?;
+        let (gathered, fused) =
+            (scratch.gathered.view(slots * self.d)?, scratch.fused.write(backend, slots * 2 * self.f)?);
+        let stack = self.gate_up.stack(parameters);
+        backend.grouped_forward(self.gate_up_shape(slots), gathered, stack, starts, fused)?;
+        let fused = scratch.fused.view(slots * 2 * self.f)?;
+        for (from, out) in self.halves().into_iter().zip([&mut saved.gate, &mut saved.up]) {
+            let (to, out) = (Columns { stride: self.f, start: 0 }, out.write(backend, slots * self.f)?);
+            backend.copy_columns(slots, self.f, fused, from, out, to)?;
+        }
+        let activated = self.activate(backend, slots, &saved.gate, &saved.up, &mut scratch.activated)?;
+        let output = saved.output.write(backend, slots * self.d)?;
+        backend.grouped_forward(self.down_shape(slots), activated, self.down.stack(parameters), starts, output)?;
+        backend.combine_forward(
+            self.route(t),
+            self.d,
+            saved.output.view(slots * self.d)?,
+            saved.places.view(slots)?,
+            saved.weights.view(slots)?,
+            y,
+        )
+    }
+
+    /// Which experts each token goes to, and in which order their slots lie.
+    fn choose(
+        &self,
+        site: &Site<'_, B>,
+        x: View<'_, B::Buffer>,
+        saved: &mut Saved<B>,
+        scratch: &mut Scratch<B>,
+    ) -> Result<()> {
+        let (backend, t) = (site.backend, site.pass.tokens());
+        let (wide, slots) = (t * self.experts, t * self.top_k);
+        let logits = scratch.logits.write(backend, wide)?;
+        backend.matmul_forward(self.router_shape(t), x, self.router.matrix(site.parameters), None, logits)?;
+        backend.router_forward(
+            self.route(t),
+            scratch.logits.view(wide)?,
+            saved.probabilities.write(backend, wide)?,
+            saved.chosen.write(backend, slots)?,
+            saved.weights.write(backend, slots)?,
+        )?;
+        backend.router_group(
+            self.route(t),
+            saved.chosen.view(slots)?,
+            saved.tokens.write(backend, slots)?,
+            saved.places.write(backend, slots)?,
+            saved.starts.write(backend, self.experts + 1)?,
+        )
+    }
+
+    fn gather(
+        &self,
+        site: &Site<'_, B>,
+        x: View<'_, B::Buffer>,
+        tokens: &Slab<B>,
+        gathered: &mut Slab<B>,
+    ) -> Result<()> {
+        let (t, slots) = (site.pass.tokens(), site.pass.tokens() * self.top_k);
+        let out = gathered.write(site.backend, slots * self.d)?;
+        site.backend.embedding_forward(t, self.d, Matrix::Trained(x), tokens.view(slots)?, out)
+    }
+
+    fn activate<'a>(
+        &self,
+        backend: &B,
+        slots: usize,
+        gate: &Slab<B>,
+        up: &Slab<B>,
+        activated: &'a mut Slab<B>,
+    ) -> Result<View<'a, B::Buffer>> {
+        let len = slots * self.f;
+        let out = activated.write(backend, len)?;
+        backend.swiglu_forward(self.activation, gate.view(len)?, up.view(len)?, out)?;
+        activated.view(len)
+    }
+
+    /// Adds the gradients of what is trained, and writes `dx[t, d]` where it is asked for.
+    pub(super) fn backward(
+        &self,
+        site: &Site<'_, B>,
+        grads: &mut Backward<'_, B>,
+        dy: View<'_, B::Buffer>,
+        x: View<'_, B::Buffer>,
+        saved: &mut Saved<B>,
+        scratch: &mut Scratch<B>,
+        dx: Option<ViewMut<'_, B::Buffer>>,
+    ) -> Result<()> {
+        let (backend, t) = (site.backend, site.pass.tokens());
+        let slots = t * self.top_k;
+        backend.combine_backward(
+            self.route(t),
+            self.d,
+            dy,
+            saved.output.view(slots * self.d)?,
+            saved.places.view(slots)?,
+            saved.weights.view(slots)?,
+            scratch.d_output.write(backend, slots * self.d)?,
+            scratch.d_weights.write(backend, slots)?,
+        )?;
+        self.experts_backward(site, grads, x, saved, scratch)?;
+        let d_logits = scratch.logits.write(backend, t * self.experts)?;
+        backend.router_backward(
+            self.route(t),
+            saved.probabilities.view(t * self.experts)?,
+            saved.chosen.view(slots)?,
+            scratch.d_weights.view(slots)?,
+            d_logits,
+        )?;
+        let d_logits = scratch.logits.view(t * self.experts)?;
+        if let Weight::Trained(id) = &self.router {
+            backend.matmul_backward_weight(self.router_shape(t), d_logits, x, grads.gradients.of(*id))?;
+        }
+        let Some(mut dx) = dx else { return Ok(()) };
+        let router = self.router.matrix(grads.parameters);
+        backend.matmul_backward_input(self.router_shape(t), d_logits, router, dx.reborrow(), false)?;
+        let d_gathered = scratch.d_gathered.view(slots * self.d)?;
+        backend.embedding_backward(t, self.d, d_gathered, saved.tokens.view(slots)?, dx)
+    }
+
+    /// From the gradient of the experts' outputs to that of the gathered rows.
+    fn experts_backward(
+        &self,
+        site: &Site<'_, B>,
+        grads: &mut Backward<'_, B>,
+        x: View<'_, B::Buffer>,
+        saved: &mut Saved<B>,
+        scratch: &mut Scratch<B>,
+    ) -> Result<()> {
+        let backend = site.backend;
+        let slots = site.pass.tokens() * self.top_k;
+        let (len, starts) = (slots * self.f, saved.starts.view(self.experts + 1)?);
+        let d_output = scratch.d_output.view(slots * self.d)?;
+        let shape = self.down_shape(slots);
+        if let Experts::Trained(id) = &self.down {
+            let activated = self.activate(backend, slots, &saved.gate, &saved.up, &mut scratch.activated)?;
+            backend.grouped_backward_weight(shape, d_output, activated, starts, grads.gradients.of(*id))?;
+        }
+        let d_activated = scratch.d_activated.write(backend, len)?;
+        backend.grouped_backward_input(shape, d_output, self.down.stack(grads.parameters), starts, d_activated)?;
+        let d_activated = scratch.d_activated.view(len)?;
+        backend.swiglu_backward(self.activation, d_activated, saved.gate.view_mut(len)?, saved.up.view_mut(len)?)?;
+        scratch.fused.reserve(backend, 2 * len)?;
+        for (to, gradient) in self.halves().into_iter().zip([&saved.gate, &saved.up]) {
+            let (from, fused) = (Columns { stride: self.f, start: 0 }, scratch.fused.view_mut(2 * len)?);
+            backend.copy_columns(slots, self.f, gradient.view(len)?, from, fused, to)?;
+        }
+        let fused = scratch.fused.view(2 * len)?;
+        let shape = self.gate_up_shape(slots);
+        if let Experts::Trained(id) = &self.gate_up {
+            self.gather(site, x, &saved.tokens, &mut scratch.gathered)?;
+            let gathered = scratch.gathered.view(slots * self.d)?;
+            backend.grouped_backward_weight(shape, fused, gathered, starts, grads.gradients.of(*id))?;
+        }
+        let d_gathered = scratch.d_gathered.write(backend, slots * self.d)?;
+        backend.grouped_backward_input(shape, fused, self.gate_up.stack(grads.parameters), starts, d_gathered)
+    }
+}

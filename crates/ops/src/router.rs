@@ -1,0 +1,224 @@
+//! `router`: which experts a token goes to, the tokens of each expert side by side, and their outputs back together.
+
+use crate::error::{Code, Error, Result};
+use crate::memory::{Memory, View, ViewMut};
+
+/// Sizes of a mixture of experts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouterShape {
+    /// Tokens `t`.
+    pub t: usize,
+    /// Experts `e`.
+    pub experts: usize,
+    /// Experts of each token `k`, from 1 to `e`.
+    pub top_k: usize,
+    /// The weights of a token's experts are divided by their sum.
+    pub normalize: bool,
+}
+
+impl RouterShape {
+    /// Checks the sizes against each other.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when there are fewer experts than each token wants, or it wants none.
+    pub fn check(&self, op: &str) -> Result<()> {
+        if self.top_k == 0 || self.top_k > self.experts {
+            return Err(Error::argument(op, format!("from 1 to {} experts for a token", self.experts), self.top_k));
+        }
+        Ok(())
+    }
+}
+
+fn refused<T>(op: &str) -> Result<T> {
+    Err(Error::new(
+        Code::ModelUnsupported,
+        op,
+        "expected a backend with mixtures of experts, got one without; train this model on the CPU",
+    ))
+}
+
+/// Top-k routing (Shazeer et al. 2017, arXiv:1701.06538) with the softmax before the choice (Qwen3, arXiv:2505.09388).
+///
+/// Letters: `t` tokens, `e` experts, `k` experts of a token, `s = t·k` slots, `d` row length. Forward saves probabilities,
+/// chosen and weights. Every output is f32 or i32 whatever the activations are, but for the rows of `combine_*`. A backend
+/// without kernels for mixtures leaves the methods as they are: they refuse.
+/// Tolerance f32: forward 2e-6, backward 1e-5 relative to the largest output; indices exact.
+/// Edge sizes: t in 0, 1, 257; e in 1, 5, 128; k in 1, 2, 8; d in 1, 17, 576; equal logits; an expert without tokens.
+pub trait Router: Memory {
+    /// `probabilities[t, e] = softmax(logits[t, e])`; `chosen[t, k]`: the experts of the largest of them, in falling order,
+    /// the lower index first among equals; `weights[t, k]`: their probabilities, divided by their sum when `normalize`.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when a window does not fit the shape, `ModelUnsupported` on a backend without mixtures.
+    fn router_forward(
+        &self,
+        _shape: RouterShape,
+        _logits: View<'_, Self::Buffer>,
+        _probabilities: ViewMut<'_, Self::Buffer>,
+        _chosen: ViewMut<'_, Self::Buffer>,
+        _weights: ViewMut<'_, Self::Buffer>,
+    ) -> Result<()> {
+        refused("router_forward")
+    }
+
+    /// `dlogits[t, e]` from `dweights[t, k]` and what forward saved; writes.
+    ///
+    /// # Errors
+    /// As [`Self::router_forward`].
+    fn router_backward(
+        &self,
+        _shape: RouterShape,
+        _probabilities: View<'_, Self::Buffer>,
+        _chosen: View<'_, Self::Buffer>,
+        _dweights: View<'_, Self::Buffer>,
+        _dlogits: ViewMut<'_, Self::Buffer>,
+    ) -> Result<()> {
+        refused("router_backward")
+    }
+
+    /// The slots in the order of their experts, those of an expert in the order of tokens: writes `tokens[s]` (the token of
+    /// each ordered slot), `places[t, k]` (where the slot of a token went) and `starts[e + 1]` (first slot of each expert,
+    /// and s), all i32.
+    ///
+    /// # Errors
+    /// As [`Self::router_forward`]; `ArgumentInvalid` when a chosen expert is outside `0 .. e`.
+    fn router_group(
+        &self,
+        _shape: RouterShape,
+        _chosen: View<'_, Self::Buffer>,
+        _tokens: ViewMut<'_, Self::Buffer>,
+        _places: ViewMut<'_, Self::Buffer>,
+        _starts: ViewMut<'_, Self::Buffer>,
+    ) -> Result<()> {
+        refused("router_group")
+    }
+
+    /// `y[t, d] = Σ over j of weights[t, j] · x[places[t, j], d]`, in the order of j; writes. `x[s, d]`.
+    ///
+    /// # Errors
+    /// As [`Self::router_group`].
+    fn combine_forward(
+        &self,
+        _shape: RouterShape,
+        _d: usize,
+        _x: View<'_, Self::Buffer>,
+        _places: View<'_, Self::Buffer>,
+        _weights: View<'_, Self::Buffer>,
+        _y: ViewMut<'_, Self::Buffer>,
+    ) -> Result<()> {
+        refused("combine_forward")
+    }
+
+    /// `dx[places[t, j]] = weights[t, j] · dy[t]` and `dweights[t, j] = dy[t] · x[places[t, j]]`; writes both.
+    ///
+    /// # Errors
+    /// As [`Self::router_group`].
+    fn combine_backward(
+        &self,
+        _shape: RouterShape,
+        _d: usize,
+        _dy: View<'_, Self::Buffer>,
+        _x: View<'_, Self::Buffer>,
+        _places: View<'_, Self::Buffer>,
+        _weights: View<'_, Self::Buffer>,
+        _dx: ViewMut<'_, Self::Buffer>,
+        _dweights: ViewMut<'_, Self::Buffer>,
+    ) -> Result<()> {
+        refused("combine_backward")
+    }
+}
+
+/// The same in binary64, written for reading.
+pub mod reference {
+    use super::RouterShape;
+
+    /// What routing gives.
+    #[derive(Debug, Clone, Default)]
+    pub struct Routed {
+        /// Softmax of the logits.
+        pub probabilities: Vec<f64>,
+        /// Experts of each token.
+        pub chosen: Vec<i32>,
+        /// Their weights.
+        pub weights: Vec<f64>,
+    }
+
+    /// Probabilities, choice and weights.
+    pub fn forward(shape: RouterShape, logits: &[f64]) -> Routed {
+        let mut routed = Routed::default();
+        for row in logits.chunks(shape.experts) {
+            let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let sum: f64 = row.iter().map(|z| (z - largest).exp()).sum();
+            let p: Vec<f64> = row.iter().map(|z| (z - largest).exp() / sum).collect();
+            let mut order: Vec<usize> = (0..shape.experts).collect();
+            order.sort_by(|&a, &b| p[b].total_cmp(&p[a]).then(a.cmp(&b)));
+            order.truncate(shape.top_k);
+            let total = if shape.normalize { order.iter().map(|&i| p[i]).sum() } else { 1.0 };
+            routed.weights.extend(order.iter().map(|&i| p[i] / total));
+            routed.chosen.extend(order.iter().map(|&i| i as i32));
+            routed.probabilities.extend(p);
+        }
+        routed
+    }
+
+    /// `dlogits`.
+    pub fn backward(shape: RouterShape, routed: &Routed, dweights: &[f64]) -> Vec<f64> {
+        let rows = routed.probabilities.chunks(shape.experts).zip(routed.chosen.chunks(shape.top_k));
+        rows.zip(dweights.chunks(shape.top_k))
+            .flat_map(|((p, chosen), dw)| {
+                let mut dp = vec![0.0; p.len()];
+                let total: f64 = chosen.iter().map(|&i| p[i as usize]).sum();
+                let mean: f64 = chosen.iter().zip(dw).map(|(&i, dw)| dw * p[i as usize] / total).sum();
+                for (&i, dw) in chosen.iter().zip(dw) {
+                    dp[i as usize] = if shape.normalize { (dw - mean) / total } else { *dw };
+                }
+                let along: f64 = p.iter().zip(&dp).map(|(p, dp)| p * dp).sum();
+                p.iter().zip(dp).map(|(p, dp)| p * (dp - along)).collect::<Vec<f64>>()
+            })
+            .collect()
+    }
+
+    /// `tokens`, `places` and `starts`.
+    pub fn group(shape: RouterShape, chosen: &[i32]) -> [Vec<i32>; 3] {
+        let (mut tokens, mut places, mut starts) = (Vec::new(), vec![0; chosen.len()], vec![0]);
+        for expert in 0..shape.experts {
+            for slot in (0..chosen.len()).filter(|&slot| chosen[slot] == expert as i32) {
+                places[slot] = tokens.len() as i32;
+                tokens.push((slot / shape.top_k) as i32);
+            }
+            starts.push(tokens.len() as i32);
+        }
+        [tokens, places, starts]
+    }
+
+    /// `y`.
+    pub fn combine(k: usize, d: usize, x: &[f64], places: &[i32], weights: &[f64]) -> Vec<f64> {
+        let mut y = vec![0.0; places.len() / k * d];
+        for (slot, (&place, weight)) in places.iter().zip(weights).enumerate() {
+            for i in 0..d {
+                y[slot / k * d + i] += weight * x[place as usize * d + i];
+            }
+        }
+        y
+    }
+
+    /// `dx` and `dweights`.
+    pub fn combine_backward(
+        k: usize,
+        d: usize,
+        dy: &[f64],
+        x: &[f64],
+        places: &[i32],
+        weights: &[f64],
+    ) -> [Vec<f64>; 2] {
+        let (mut dx, mut dweights) = (vec![0.0; x.len()], vec![0.0; weights.len()]);
+        for (slot, &place) in places.iter().enumerate() {
+            for i in 0..d {
+                let (gradient, place) = (dy[slot / k * d + i], place as usize * d + i);
+                dx[place] = weights[slot] * gradient;
+                dweights[slot] += gradient * x[place];
+            }
+        }
+        [dx, dweights]
+    }
+}
