@@ -3,9 +3,12 @@ import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { nf4 } from "./formats/nf4.ts";
 import { machine } from "./machine.ts";
+import { cpuQlora } from "./training/cpu-qlora.ts";
 import { cpuSft } from "./training/cpu-sft.ts";
 import { limits } from "./training/limits.ts";
+import { qloraMemory } from "./training/qlora-memory.ts";
 import type { Spec } from "./training/spec.ts";
 
 const repository = resolve(import.meta.dirname, "..");
@@ -18,7 +21,7 @@ const { values, positionals } = parseArgs({
     batch: { type: "string", default: "4,1" },
     dtype: { type: "string", default: "float32" },
     op: { type: "string", default: "" },
-    model: { type: "string", default: "smollm2-135m" },
+    model: { type: "string" },
     threads: { type: "string", default: "0" },
   },
 });
@@ -28,7 +31,7 @@ async function kernels(): Promise<Record<string, unknown>> {
   const { hostTriple } = (await import("../scripts/lib/shell.mjs")) as { hostTriple: () => string };
   const cargo = ["run", "--quiet", "--release", "--locked", "--target", hostTriple(), "-p", "tunesmith-kernels", "--"];
   const only = values.op === "" ? [] : [values.op];
-  const argv = [...cargo, ...only, "--model", values.model, "--threads", values.threads, "--json"];
+  const argv = [...cargo, ...only, "--model", values.model ?? "smollm2-135m", "--threads", values.threads, "--json"];
   const { status, stdout } = spawnSync("cargo", argv, {
     cwd: repository,
     encoding: "utf8",
@@ -51,8 +54,16 @@ const benchmarks: Readonly<Record<string, () => Promise<Record<string, unknown>>
       batches: numbers(values.batch),
       dtypes: values.dtype.split(",") as Spec["dtype"][],
     }),
+  "cpu-qlora": () =>
+    cpuQlora({
+      steps: Number(values.steps),
+      batches: numbers(values.batch),
+      dtypes: values.dtype.split(",") as Spec["dtype"][],
+    }),
   kernels,
   limits,
+  nf4: async () => ({ benchmark: "nf4", machine: machine(), ...(await nf4()) }),
+  "qlora-memory": () => qloraMemory(values.model),
 };
 
 const [name = ""] = positionals;

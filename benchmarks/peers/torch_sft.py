@@ -24,7 +24,7 @@ from typing import Any, TypedDict
 
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
 
 IGNORED = -100
 
@@ -53,6 +53,7 @@ class Spec:
     attention: str = "sdpa"  # or eager
     threads: int = 0  # 0 takes torch's own choice, one per core
     gradient_checkpointing: bool = False
+    load_in_4bit: bool = False  # linear layers as NF4 with double quantisation, computing in dtype
     save_adapter: str | None = None  # folder for the trained adapter
 
 
@@ -74,8 +75,13 @@ def read_spec(path: Path) -> Spec:
 
 
 def load_model(spec: Spec) -> PreTrainedModel | PeftModel:
+    dtype = getattr(torch, spec.dtype)
+    quantized = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+    )
     model: Any = AutoModelForCausalLM.from_pretrained(
-        spec.model, dtype=getattr(torch, spec.dtype), attn_implementation=spec.attention
+        spec.model, dtype=dtype, attn_implementation=spec.attention,
+        quantization_config=quantized if spec.load_in_4bit else None, device_map="cpu" if spec.load_in_4bit else None,
     )
     model.config.use_cache = False
     if spec.gradient_checkpointing:

@@ -10,6 +10,8 @@ export class Side {
   /** Seconds from spawning the process to the end of its first step. */
   firstStepSeconds = Number.NaN;
   peakBytes = Number.NaN;
+  /** The engine's own count of its peak, on our side. */
+  engineBytes: number | null = null;
   loadSeconds = Number.NaN;
   readonly #child: ChildProcessByStdio<Writable, Readable, null>;
   readonly #lines: AsyncIterator<string>;
@@ -44,7 +46,9 @@ export class Side {
 
   async end(): Promise<void> {
     this.#child.stdin.end();
-    this.peakBytes = ((await this.#read()) as unknown as EndLine).peak_rss_bytes;
+    const end = (await this.#read()) as unknown as EndLine;
+    this.peakBytes = end.peak_rss_bytes;
+    this.engineBytes = end.engine_peak_bytes ?? null;
     this.#reader.close();
   }
 

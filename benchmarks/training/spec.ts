@@ -4,8 +4,8 @@
 export interface Spec {
   /** Hugging Face folder, read by both. */
   model: string;
-  /** PEFT folder both start from. */
-  adapter: string;
+  /** PEFT folder both start from; or, where there is no peer, a new adapter on every linear layer. */
+  adapter: string | { r: number };
   rows: { input_ids: number[]; labels: number[] }[];
   /** One per step: their count is the number of steps. */
   learning_rates: number[];
@@ -15,6 +15,12 @@ export interface Spec {
   dtype: "float32" | "bfloat16";
   attention: "sdpa" | "eager";
   threads: number;
+  /** NF4 with double quantisation for the linear layers. Default false. */
+  load_in_4bit?: boolean;
+  /** Recompute layers in backward. Default false. */
+  gradient_checkpointing?: boolean;
+  /** Folder of our quantised weights. Default: none is kept. */
+  quantized_cache?: string;
 }
 
 /** First line of a side. */
@@ -37,4 +43,6 @@ export interface StepLine {
 export interface EndLine {
   event: "end";
   peak_rss_bytes: number;
+  /** What our engine's own count gives; the peer has none. */
+  engine_peak_bytes?: number;
 }

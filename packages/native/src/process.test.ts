@@ -12,10 +12,10 @@ const prelude = `
   const native = require(${JSON.stringify(binding)});
   const model = native.openModel(${JSON.stringify(tinyModel)});
   const open = async () => (await model).createSession({
-    device: "cpu", threads: 1, gradientCheckpointing: false, seed: 0, optimizer: ${JSON.stringify(fullSession.optimizer)},
+    device: "cpu", threads: 1, dtype: "auto", gradientCheckpointing: false, seed: 0, optimizer: ${JSON.stringify(fullSession.optimizer)},
   });
   const row = Int32Array.of(1, 2, 3, 4);
-  const evaluate = (session) => session.evaluate(row, row, Int32Array.of(0, 1, 2, 3), Int32Array.of(0, 4));
+  const evaluate = (session) => session.evaluate(row, row, Int32Array.of(0, 1, 2, 3), Int32Array.of(0, 4), null, Int32Array.of(0));
 `;
 
 const run = (code: string) => promisify(execFile)(process.execPath, ["-e", prelude + code], { timeout: 30_000 });
