@@ -49,6 +49,16 @@ describe("flags of the schemas", () => {
     });
   });
 
+  it("writes digits inside a name as the words they are", () => {
+    expect(kebab("loadIn4bit")).toBe("load-in-4bit");
+    expect(kebab("adamBeta1")).toBe("adam-beta1");
+    const wanted = { loadIn4bit: true, bnb4bitQuantType: "nf4", bnb4bitUseDoubleQuant: false };
+    expect(parse("--load-in-4bit", "--bnb-4bit-quant-type", "nf4", "--bnb-4bit-use-double-quant", "false")).toEqual(
+      wanted,
+    );
+    expect(parse("--load_in_4bit", "--bnb_4bit_quant_type=nf4", "--bnb_4bit_use_double_quant=false")).toEqual(wanted);
+  });
+
   it("refuses values of another type and names the nearest flag of an unknown one", () => {
     expect(() => parse("--learning-rate", "fast")).toThrow(expect.objectContaining({ code: "OPTION_INVALID" }));
     expect(() => parse("--gradient-checkpointing", "maybe")).toThrow(

@@ -1,6 +1,7 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import { readRunConfig } from "@tunesmith/trainer";
 import { expect, it, onTestFinished } from "vitest";
 import { FastLanguageModel } from "./fast-language-model.ts";
 import { SFTTrainer } from "./sft-trainer.ts";
@@ -73,4 +74,35 @@ it("holds a character back until all its tokens are there", () => {
   expect(ids.map((id) => stream.push(id))).toEqual(["a", "", "é", "", "", "→", "b"]);
   expect(stream.push(0xc3)).toBe("");
   expect(stream.end()).toBe("\ufffd");
+});
+
+const tinyModel = resolve(import.meta.dirname, "../../../test/fixtures/models/llama");
+
+it("holds the layers in four bits, keeps them in the model cache, and trains and resumes so", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "tunesmith-sdk-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const [cacheDir, outputDir] = [join(folder, "hub"), join(folder, "run")];
+  const open = () => FastLanguageModel.fromPretrained(tinyModel, { cacheDir, loadIn4bit: true, threads: 1 });
+  const train = async (maxSteps: number, resumeFromCheckpoint: boolean) => {
+    const model = (await open()).getPeftModel({ r: 2 });
+    const args = { outputDir, maxSteps, saveSteps: 1, lrSchedulerType: "constant" } as const;
+    return new SFTTrainer({ model, trainDataset: rows, args }).train({ resumeFromCheckpoint });
+  };
+  await train(1, false);
+  expect(await readdir(join(cacheDir, "tunesmith-nf4"))).not.toEqual([]);
+  expect((await readRunConfig(outputDir)).modelConfig).toMatchObject({ loadIn4bit: true, bnb4bitUseDoubleQuant: true });
+  await train(2, true);
+  const wide = (await FastLanguageModel.fromPretrained(tinyModel)).getPeftModel({ r: 2 });
+  const again = new SFTTrainer({
+    model: wide,
+    trainDataset: rows,
+    args: { outputDir, maxSteps: 3, saveSteps: 1, lrSchedulerType: "constant" },
+  });
+  await expect(again.train({ resumeFromCheckpoint: true })).rejects.toThrow(/loadIn4bit/u);
+});
+
+it("refuses options of the weights that are not known", async () => {
+  const open = (options: object) => FastLanguageModel.fromPretrained(tinyModel, options);
+  await expect(open({ loadIn4bit: true, bnb4bitQuantType: "fp4" })).rejects.toMatchObject({ name: "OptionError" });
+  await expect(open({ bnb4bitBlocksize: 100 })).rejects.toMatchObject({ name: "OptionError" });
 });
