@@ -210,7 +210,7 @@ pub fn code_book() -> &'static [f32; 256] {
             };
             let power = 10.0_f64.powi(i - 6) as f32;
             for j in 0..n - 1 {
-                let value = (point(j) + point(j + 1)) / 2.0 * power;
+                let value = f32::midpoint(point(j), point(j + 1)) * power;
                 values.extend([value, -value]);
             }
         }
@@ -297,7 +297,7 @@ pub mod reference {
             for (i, &w) in block.iter().enumerate() {
                 let x = if full { (w * reciprocal).clamp(-1.0, 1.0) } else { w / *scale };
                 let flat = b * block_size + i;
-                codes[flat / 2] |= code(x) << if flat % 2 == 0 { 4 } else { 0 };
+                codes[flat / 2] |= code(x) << if flat.is_multiple_of(2) { 4 } else { 0 };
             }
         }
         if w.len() % 2 == 1 {
@@ -309,7 +309,7 @@ pub mod reference {
     pub fn dequantize(matrix: &Nf4Matrix<'_>, first: usize, target: &mut [f32]) {
         for (flat, value) in (first..).zip(target) {
             let byte = matrix.codes[flat / 2];
-            let code = if flat % 2 == 0 { byte >> 4 } else { byte & 15 };
+            let code = if flat.is_multiple_of(2) { byte >> 4 } else { byte & 15 };
             *value = NF4[usize::from(code)] * matrix.scale(flat / matrix.block_size);
         }
     }

@@ -13,7 +13,7 @@ const NF4_MIDPOINTS: [f32; 16] = {
     let mut midpoints = [f32::INFINITY; 16];
     let mut i = 0;
     while i < 15 {
-        midpoints[i] = (nf4::NF4[i] + nf4::NF4[i + 1]) / 2.0;
+        midpoints[i] = f32::midpoint(nf4::NF4[i], nf4::NF4[i + 1]);
         i += 1;
     }
     midpoints
