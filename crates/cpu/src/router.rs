@@ -73,7 +73,9 @@ fn route(logits: &[f32], normalize: bool, probabilities: &mut [f32], chosen: &mu
     }
     if normalize {
         let total: f32 = weights.iter().sum();
-        weights.iter_mut().for_each(|weight| *weight /= total);
+        for weight in weights {
+            *weight /= total;
+        }
     }
 }
 
@@ -164,7 +166,9 @@ impl Router for Cpu {
         let places = check::integers_mut(op, "places", places, t * k)?;
         let starts = check::integers_mut(op, "starts", starts, e + 1)?;
         let mut next = vec![0; e + 1];
-        chosen.iter().for_each(|expert| next[*expert as usize + 1] += 1);
+        for expert in chosen {
+            next[*expert as usize + 1] += 1;
+        }
         for expert in 0..e {
             next[expert + 1] += next[expert];
         }

@@ -71,8 +71,8 @@ impl<B: Backend> Decoder<B> {
             View::new(&pass.ids, 0, t),
             activations.inputs[0].write(backend, t * d)?,
         )?;
-        if self.config.embedding_scale != 1.0 {
-            backend.scale(self.config.embedding_scale, activations.inputs[0].view_mut(t * d)?)?;
+        if let Some(factor) = self.config.embedding_scale {
+            backend.scale(factor, activations.inputs[0].view_mut(t * d)?)?;
         }
         for index in 0..self.layers.len() {
             let cache = cache.as_deref_mut().map(|cache| (cache, index));
@@ -208,8 +208,8 @@ impl<B: Backend> Decoder<B> {
             )?;
         }
         if let Weight::Trained(id) = &self.embedding {
-            if self.config.embedding_scale != 1.0 {
-                backend.scale(self.config.embedding_scale, activations.d_hidden.view_mut(t * d)?)?;
+            if let Some(factor) = self.config.embedding_scale {
+                backend.scale(factor, activations.d_hidden.view_mut(t * d)?)?;
             }
             let target: ViewMut<'_, B::Buffer> = grads.gradients.of(*id);
             let ids = View::new(&pass.ids, 0, t);

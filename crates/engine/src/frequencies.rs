@@ -29,7 +29,7 @@ impl Frequencies {
     /// A sentence for the user.
     pub fn new(head_dim: usize, rope: &RopeConfig) -> Result<Self, String> {
         let rotary = (head_dim as f64 * rope.partial) as usize;
-        if rotary == 0 || rotary % 2 != 0 {
+        if rotary == 0 || !rotary.is_multiple_of(2) {
             return Err(format!(
                 "expected partial_rotary_factor to leave an even number of the {head_dim} elements of a head, \
                  got {rotary}; correct it"
@@ -85,7 +85,7 @@ fn yarn(bases: &[f32], theta: f64, scaling: &YarnScaling) -> Frequencies {
         (low, high) = (low.floor(), high.ceil());
     }
     (low, high) = (low.max(0.0), high.min(dim - 1.0));
-    if low == high {
+    if high - low == 0.0 {
         high += 0.001;
     }
     let inv_freq = bases
@@ -117,4 +117,64 @@ fn long_rope(bases: &[f32], scaling: &LongRopeScaling) -> Result<Frequencies, St
         long: Some(LongFrequencies { beyond, inv_freq: divided("long_factor", &scaling.long_factor)? }),
         attention_scaling: scaling.attention_factor.unwrap_or_else(default) as f32,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rope(theta: f64, partial: f64, scaling: RopeScaling) -> RopeConfig {
+        RopeConfig { theta, partial, scaling }
+    }
+
+    fn long_rope_of(short: usize, long: usize) -> RopeScaling {
+        RopeScaling::LongRope(LongRopeScaling {
+            short_factor: vec![1.0; short],
+            long_factor: vec![2.0; long],
+            factor: 4.0,
+            attention_factor: None,
+            original_max_position_embeddings: 16,
+        })
+    }
+
+    fn yarn_with(factor: f64, mscale: Option<(f64, f64)>) -> RopeScaling {
+        RopeScaling::Yarn(YarnScaling {
+            factor,
+            attention_factor: None,
+            mscale,
+            beta_fast: 32.0,
+            beta_slow: 1.0,
+            truncate: true,
+            original_max_position_embeddings: 4096,
+        })
+    }
+
+    #[test]
+    fn what_does_not_fit_the_head_is_named() {
+        let message = |head, rope: RopeConfig| Frequencies::new(head, &rope).unwrap_err();
+        assert!(message(8, rope(1e4, 0.4, RopeScaling::Default)).contains("partial_rotary_factor"));
+        assert!(message(8, rope(1e4, 0.1, RopeScaling::Default)).contains("partial_rotary_factor"));
+        assert!(message(8, rope(1e4, 1.0, long_rope_of(3, 4))).contains("short_factor"));
+        assert!(message(8, rope(1e4, 1.0, long_rope_of(4, 5))).contains("long_factor"));
+        // A base of 1 has no dimension at which YaRN's ramp could begin.
+        assert!(message(8, rope(1.0, 1.0, yarn_with(2.0, None))).contains("finite"));
+    }
+
+    #[test]
+    fn attention_factors_by_their_formulas() {
+        let of = |scaling| Frequencies::new(8, &rope(1e4, 1.0, scaling)).unwrap().attention_scaling;
+        let near = |got: f32, want: f64| assert!((f64::from(got) - want).abs() < 1e-6, "{got} {want}");
+        near(of(yarn_with(4.0, None)), 0.1 * 4f64.ln() + 1.0);
+        near(of(yarn_with(4.0, Some((1.0, 0.5)))), (0.1 * 4f64.ln() + 1.0) / (0.05 * 4f64.ln() + 1.0));
+        near(of(yarn_with(1.0, None)), 1.0);
+        near(of(long_rope_of(4, 4)), (1.0 + 4f64.ln() / 16f64.ln()).sqrt());
+    }
+
+    #[test]
+    fn long_sequences_have_frequencies_of_their_own() {
+        let made = Frequencies::new(8, &rope(1e4, 1.0, long_rope_of(4, 4))).unwrap();
+        let long = made.long.unwrap();
+        assert_eq!(long.beyond, 16);
+        assert!(made.inv_freq.iter().zip(&long.inv_freq).all(|(short, long)| (short / long - 2.0).abs() < 1e-6));
+    }
 }

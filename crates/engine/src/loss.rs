@@ -253,7 +253,9 @@ impl<B: Backend> Head<B> {
         let mut host = vec![0.0; m * v];
         backend.read(scratch.logits.view(m * v)?, &mut host)?;
         if self.transform != LogitTransform::default() {
-            host.iter_mut().for_each(|logit| *logit = self.transform.apply(*logit));
+            for logit in &mut host {
+                *logit = self.transform.apply(*logit);
+            }
         }
         Ok(host)
     }

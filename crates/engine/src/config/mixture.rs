@@ -26,6 +26,9 @@ pub struct MixtureConfig {
 
 impl MixtureConfig {
     /// Reads it from a configuration.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` for a size that is absent or impossible, `ModelUnsupported` where the balance of experts is a loss.
     pub fn read(config: &HfConfig, names: MixtureRules, layers: usize) -> Result<Self> {
         // transformers adds the loss of the routers' balance only then.
         if config.flag("output_router_logits", false)? {

@@ -50,10 +50,10 @@ pub struct ModelConfig {
     pub score_scale: f32,
     /// Soft cap of the scores.
     pub score_cap: Option<f32>,
-    /// Multiplies the embeddings.
-    pub embedding_scale: f32,
-    /// Multiplies what a block adds to the residual stream.
-    pub residual_multiplier: f32,
+    /// Multiplies the embeddings; none means 1.
+    pub embedding_scale: Option<f32>,
+    /// Multiplies what a block adds to the residual stream; none means 1.
+    pub residual_multiplier: Option<f32>,
     /// What becomes of the head's output.
     pub logits: LogitTransform,
     /// Its mixtures of experts, where the family has them.
@@ -99,10 +99,10 @@ impl ModelConfig {
             score_scale: score_scale(config, &family, head_dim)?,
             score_cap: optional_number(config, family.score_cap)?.map(|cap| cap as f32),
             embedding_scale: match family.embedding_scale {
-                EmbeddingScale::RootOfHidden => (hidden as f64).sqrt() as f32,
-                EmbeddingScale::Factor(factor) => optional_number(config, factor)?.unwrap_or(1.0) as f32,
+                EmbeddingScale::RootOfHidden => Some((hidden as f64).sqrt() as f32),
+                EmbeddingScale::Factor(factor) => optional_number(config, factor)?.map(|factor| factor as f32),
             },
-            residual_multiplier: optional_number(config, family.residual_multiplier)?.unwrap_or(1.0) as f32,
+            residual_multiplier: optional_number(config, family.residual_multiplier)?.map(|factor| factor as f32),
             logits: LogitTransform {
                 factor: optional_number(config, family.logit_divisor)?.map_or(1.0, f64::recip) as f32,
                 soft_cap: optional_number(config, family.logit_cap)?.map(|cap| cap as f32),
@@ -243,13 +243,13 @@ mod tests {
     fn what_a_configuration_leaves_out_is_what_transformers_takes() {
         let gemma = read("gemma2", json!({})).unwrap();
         assert_eq!((gemma.score_cap, gemma.logits.soft_cap), (Some(50.0), Some(30.0)));
-        assert_eq!((gemma.head_dim, gemma.score_scale, gemma.embedding_scale), (256, 1.0 / 16.0, 8.0));
+        assert_eq!((gemma.head_dim, gemma.score_scale, gemma.embedding_scale), (256, 1.0 / 16.0, Some(8.0)));
         assert_eq!((gemma.activation, gemma.tied), (Activation::GeluTanh, true));
         let uncapped = json!({ "attn_logit_softcapping": null, "final_logit_softcapping": null });
         let uncapped = read("gemma2", uncapped).unwrap();
         assert_eq!((uncapped.score_cap, uncapped.logits), (None, LogitTransform::default()));
         let granite = read("granite", json!({ "logits_scaling": 8, "residual_multiplier": 0.22 })).unwrap();
-        assert_eq!((granite.score_scale, granite.logits.factor, granite.residual_multiplier), (1.0, 0.125, 0.22));
+        assert_eq!((granite.score_scale, granite.logits.factor, granite.residual_multiplier), (1.0, 0.125, Some(0.22)));
         assert_eq!((granite.head_dim, granite.tied), (16, false));
         assert_eq!(read("olmo2", json!({})).unwrap().eps, 1e-5);
     }

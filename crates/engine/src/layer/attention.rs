@@ -70,19 +70,19 @@ impl<B: Memory> Saved<B> {
     }
 }
 
-/// Buffers all layers share.
+/// Gradients, in buffers that all layers share.
 pub(super) struct Scratch<B: Memory> {
-    d_attended: Slab<B>,
-    d_q: Slab<B>,
-    d_k: Slab<B>,
-    d_v: Slab<B>,
-    d_raw: Slab<B>,
+    attended: Slab<B>,
+    q: Slab<B>,
+    k: Slab<B>,
+    v: Slab<B>,
+    raw: Slab<B>,
 }
 
 impl<B: Memory> Scratch<B> {
     pub fn new(backend: &B) -> Self {
         let slab = || Slab::new(backend);
-        Self { d_attended: slab(), d_q: slab(), d_k: slab(), d_v: slab(), d_raw: slab() }
+        Self { attended: slab(), q: slab(), k: slab(), v: slab(), raw: slab() }
     }
 }
 
@@ -181,7 +181,7 @@ impl<B: Backend> AttentionBlock<B> {
     ) -> Result<()> {
         let Site { backend, pass, .. } = *site;
         let (wide, narrow) = self.sizes(pass.tokens());
-        let d_attended = scratch.d_attended.write(backend, wide)?;
+        let d_attended = scratch.attended.write(backend, wide)?;
         let (attended, kept) = (saved.attended.view(wide)?, &saved.o_kept);
         let adapter = &mut linears.adapter;
         self.o.backward(backend, grads, pass.rows(), dy, attended, kept, adapter, Some(d_attended), false)?;
@@ -193,12 +193,12 @@ impl<B: Backend> AttentionBlock<B> {
             saved.v.view(narrow)?,
             attended,
             saved.lse.view(pass.tokens() * self.shape.heads)?,
-            scratch.d_attended.view(wide)?,
-            scratch.d_q.write(backend, wide)?,
-            scratch.d_k.write(backend, narrow)?,
-            scratch.d_v.write(backend, narrow)?,
+            scratch.attended.view(wide)?,
+            scratch.q.write(backend, wide)?,
+            scratch.k.write(backend, narrow)?,
+            scratch.v.write(backend, narrow)?,
         )?;
-        let Scratch { d_q, d_k, d_v, d_raw, .. } = scratch;
+        let Scratch { q: d_q, k: d_k, v: d_v, raw: d_raw, .. } = scratch;
         self.rotate(site, d_q, d_k, Rotation::Backward)?;
         if let Some(norms) = &self.qk_norm {
             for (norm, len, raw, rstd, gradient) in [

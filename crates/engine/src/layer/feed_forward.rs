@@ -11,7 +11,7 @@ use crate::linear::{Backward, Linear};
 /// One layer's feed-forward block.
 pub enum FeedForward<B: Backend> {
     /// The same for every token.
-    Dense(Dense<B>),
+    Dense(Box<Dense<B>>),
     /// Some experts for each token.
     Mixture(Box<Mixture<B>>),
 }

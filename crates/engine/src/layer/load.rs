@@ -30,7 +30,7 @@ impl<B: Backend> Layer<B> {
                 Some(mixture) if mixture.layers[index] => {
                     FeedForward::Mixture(Box::new(experts(loader, config, mixture, &prefix)?))
                 }
-                _ => FeedForward::Dense(dense(loader, config, &prefix)?),
+                _ => FeedForward::Dense(Box::new(dense(loader, config, &prefix)?)),
             },
         })
     }

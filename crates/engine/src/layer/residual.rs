@@ -13,8 +13,8 @@ pub struct Residual<B: Backend> {
     pub before: Option<Norm<B>>,
     /// On what the block gives.
     pub after: Option<Norm<B>>,
-    /// `m`.
-    pub multiplier: f32,
+    /// `m`; none means 1.
+    pub multiplier: Option<f32>,
 }
 
 /// What forward keeps.
@@ -73,8 +73,8 @@ impl<B: Backend> Residual<B> {
                 norm.forward(backend, parameters, x.len / norm.d, output, &mut saved.after_rstd, y.reborrow())?;
             }
         }
-        if self.multiplier != 1.0 {
-            backend.scale(self.multiplier, y.reborrow())?;
+        if let Some(multiplier) = self.multiplier {
+            backend.scale(multiplier, y.reborrow())?;
         }
         backend.add(x, y)
     }
@@ -114,9 +114,9 @@ impl<B: Backend> Residual<B> {
         let backend = site.backend;
         let Scratch { normed, d_input, scaled, d_output } = scratch;
         let mut d_block = dy.as_view();
-        if self.multiplier != 1.0 {
+        if let Some(multiplier) = self.multiplier {
             backend.copy(d_block, scaled.write(backend, x.len)?)?;
-            backend.scale(self.multiplier, scaled.view_mut(x.len)?)?;
+            backend.scale(multiplier, scaled.view_mut(x.len)?)?;
             d_block = scaled.view(x.len)?;
         }
         if let Some(norm) = &self.after {

@@ -10,7 +10,8 @@ pub struct Rotary<B: Memory> {
     inv_freq: B::Buffer,
     /// Sequences of more tokens than this have other frequencies.
     long: Option<(usize, B::Buffer)>,
-    rotary: usize,
+    /// Elements of a head that are rotated.
+    dim: usize,
     attention_scaling: f32,
 }
 
@@ -25,7 +26,7 @@ impl<B: Backend> Rotary<B> {
         Ok(Self {
             inv_freq: upload(&frequencies.inv_freq)?,
             long: long.map(|long| Ok((long.beyond, upload(&long.inv_freq)?))).transpose()?,
-            rotary: 2 * frequencies.inv_freq.len(),
+            dim: 2 * frequencies.inv_freq.len(),
             attention_scaling: frequencies.attention_scaling,
         })
     }
@@ -45,10 +46,10 @@ impl<B: Backend> Rotary<B> {
     ) -> Result<()> {
         let mut rotate = |first: usize, t: usize, inv_freq: &B::Buffer| {
             backend.rope(
-                RopeShape { t, heads, h, rotary: self.rotary },
+                RopeShape { t, heads, h, rotary: self.dim },
                 x.reborrow().part(first * heads * h, t * heads * h)?,
                 View::new(&pass.positions, first, t),
-                View::new(inv_freq, 0, self.rotary / 2),
+                View::new(inv_freq, 0, self.dim / 2),
                 self.attention_scaling,
                 rotation,
             )
