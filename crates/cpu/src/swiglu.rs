@@ -25,7 +25,7 @@ fn activated<S: Simd>(s: S, activation: Activation, g: S::V) -> (S::V, S::V) {
         Activation::Silu => (g, g),
         Activation::GeluTanh => {
             // 2 √(2/π), and the same times 0.044715.
-            let (linear, cubic) = (s.splat(1.595_769_2), s.splat(0.071_354_82));
+            let (linear, cubic) = (s.splat(1.595_769_2), s.splat(0.071_354_816));
             let square = s.mul(g, g);
             let slope = s.fma(s.mul(square, s.splat(3.0)), cubic, linear);
             (s.mul(g, s.fma(square, cubic, linear)), s.mul(g, slope))
