@@ -28,7 +28,7 @@ __device__ __forceinline__ void load_row(const float* p, int i, int end, bool wi
 }
 template <int N>
 __device__ __forceinline__ void load_row(const bf16* p, int i, int end, bool wide, float (&to)[N]) {
-    // N is the pack of the other type: 8, or 4 where that is binary32.
+    // N is the pack of the activations: 8, or 4 where they are binary32.
     if constexpr (N == PACK<bf16>) {
         const Pack<bf16> part = load(p, i, end, wide);
 #pragma unroll
@@ -36,6 +36,17 @@ __device__ __forceinline__ void load_row(const bf16* p, int i, int end, bool wid
     } else {
 #pragma unroll
         for (int j = 0; j < N; ++j) to[j] = i + j < end ? to_float(p[i + j]) : 0.0f;
+    }
+}
+
+template <class G, int N>
+__device__ __forceinline__ void store_row(G* p, int i, int end, bool wide, const float (&x)[N]) {
+#pragma unroll
+    for (int j = 0; j < N; j += PACK<G>) {
+        Pack<G> part;
+#pragma unroll
+        for (int l = 0; l < PACK<G>; ++l) part.v[l] = x[j + l];
+        store(p, i + j, end, wide, part);
     }
 }
 
@@ -71,10 +82,7 @@ __device__ __forceinline__ void scatter(int n, int v, int d, const Key* sorted, 
 #pragma unroll
             for (int j = 0; j < PACK<T>; ++j) sums[j] += part.v[j];
         }
-#pragma unroll
-        for (int j = 0; j < PACK<T>; ++j) {
-            if (i + j < d) from_float(dtable[i + j], sums[j]);
-        }
+        store_row(dtable, i, d, wide, sums);
     }
 }
 

@@ -241,9 +241,13 @@ fn emulated(sources: &Sources, out: &Path) -> Outcome<PathBuf> {
     };
     let object = |stem: &str| out.join(format!("{stem}.o"));
     let mut units = sources.stems.clone();
-    units.push("device".to_owned());
+    units.extend(["device".to_owned(), "faults".to_owned()]);
     each(&units, |unit| {
-        let source = if unit == "device" { host.join("device.cpp") } else { sources.source(unit) };
+        let source = match unit {
+            "device" => host.join("device.cpp"),
+            "faults" => host.join("faults.cu"),
+            stem => sources.source(stem),
+        };
         if sources.fresh(&source, &object(unit))? {
             return Ok(());
         }

@@ -48,7 +48,13 @@ pub fn suite<B: Embedding>(stage: &Stage<'_, B>, seed: u64, record: &mut Record)
     for id in [-1, 2] {
         let ids = stage.integers(&[id])?;
         let outcome = b.embedding_forward(2, 4, Matrix::Trained(table.view()), ids.view(), y.view_mut());
-        record.refused(format!("embedding of id {id} in 2 rows"), &outcome);
+        let (name, got) = (format!("embedding of id {id} in 2 rows"), stage.read(&y)?);
+        if outcome.is_ok() {
+            // A device that does not see the ids marks the row.
+            record.compare(name, &got, &[f64::NAN; 4], 0.0);
+        } else {
+            record.refused(name, &outcome);
+        }
     }
     Ok(())
 }

@@ -14,6 +14,8 @@ mod dropout;
 mod elementwise;
 #[cfg(feature = "emulated")]
 mod emulated;
+#[cfg(all(test, feature = "emulated"))]
+mod faults;
 mod grad_norm;
 mod launch;
 mod lora_matmul;

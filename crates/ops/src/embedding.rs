@@ -13,7 +13,8 @@ pub trait Embedding: Matmul {
     /// `y[i] = table[ids[i]]`; writes. `ids` is an i32 window of `n`.
     ///
     /// # Errors
-    /// `ArgumentInvalid` when an id is outside `0 .. v` or a window does not fit.
+    /// `ArgumentInvalid` when a window does not fit, or an id is outside `0 .. v`: a device on which looking at the ids would
+    /// mean waiting for it gives such an id a row of NaN instead.
     fn embedding_forward(
         &self,
         v: usize,
@@ -26,7 +27,7 @@ pub trait Embedding: Matmul {
     /// `dtable[ids[i]] += dy[i]`; accumulates, in index order per row (deterministic with repeated ids).
     ///
     /// # Errors
-    /// `ArgumentInvalid` when an id is outside `0 .. v` or a window does not fit.
+    /// `ArgumentInvalid` as forward; the device that marked a row leaves it out here.
     fn embedding_backward(
         &self,
         v: usize,

@@ -1,0 +1,56 @@
+// Kernels that are wrong on purpose, for the tests of the emulated device: each breaks one rule, and the device must notice.
+#include "common/memory.cuh"
+
+namespace {
+constexpr int THREADS = 64;
+}
+
+// A barrier is missing: what a thread reads depends on the order of the threads.
+KERNEL(fault_missing_barrier, THREADS)(int* out) {
+    DYN_SHARED(shared);
+    int* values = reinterpret_cast<int*>(shared);
+    values[threadIdx.x] = static_cast<int>(threadIdx.x);
+    out[threadIdx.x] = values[(threadIdx.x + 1) % THREADS];
+}
+EXPORT_KERNEL(fault_missing_barrier, THREADS)
+
+// Half of the block comes to the barrier.
+KERNEL(fault_lonely_barrier, THREADS)(int* out) {
+    if (threadIdx.x < 32) __syncthreads();
+    out[threadIdx.x] = 0;
+}
+EXPORT_KERNEL(fault_lonely_barrier, THREADS)
+
+// Half of a warp comes to the exchange.
+KERNEL(fault_lonely_shuffle, THREADS)(int* out) {
+    int value = 0;
+    if (threadIdx.x % 32 < 16) value = __shfl_xor_sync(FULL_WARP, value, 1);
+    out[threadIdx.x] = value;
+}
+EXPORT_KERNEL(fault_lonely_shuffle, THREADS)
+
+// A warp operation without the full mask.
+KERNEL(fault_partial_mask, THREADS)(int* out) { out[threadIdx.x] = __shfl_xor_sync(0xffffu, 1, 1); }
+EXPORT_KERNEL(fault_partial_mask, THREADS)
+
+// Nobody waits for the copy.
+KERNEL(fault_unwaited_copy, THREADS)(const float* x, float* out) {
+    DYN_SHARED(shared);
+    float* values = reinterpret_cast<float*>(shared);
+    if (threadIdx.x < THREADS / 4) copy_async16(values + 4 * threadIdx.x, x + 4 * threadIdx.x);
+    copy_async_commit();
+    __syncthreads();
+    out[threadIdx.x] = values[threadIdx.x];
+}
+EXPORT_KERNEL(fault_unwaited_copy, THREADS)
+
+// 16 bytes from a place that is aligned to 4.
+KERNEL(fault_misaligned, THREADS)(const float* x, float* out) { out[threadIdx.x] = __uint_as_float(load16(x + 1).x); }
+EXPORT_KERNEL(fault_misaligned, THREADS)
+
+// Shared memory that nobody wrote.
+KERNEL(fault_unwritten, THREADS)(float* out) {
+    DYN_SHARED(shared);
+    out[threadIdx.x] = reinterpret_cast<float*>(shared)[threadIdx.x];
+}
+EXPORT_KERNEL(fault_unwritten, THREADS)
