@@ -10,7 +10,7 @@ const edges: Record<string, readonly string[]> = {
   text: [],
   engine: ["ops", "formats"],
   conformance: ["ops", "cpu", "formats", "engine"],
-  node: ["ops", "cpu", "formats", "text", "engine"],
+  node: ["ops", "cpu", "cuda", "formats", "text", "engine"],
 };
 
 /** Names in the `[dependencies]` and `[build-dependencies]` tables of a manifest. */

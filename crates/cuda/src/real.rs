@@ -100,7 +100,15 @@ impl Real {
             let stream = result::stream::create(result::stream::StreamKind::NonBlocking);
             let stream = stream.map_err(failed("cuStreamCreate"))?;
             let attributes = attributes(device, driver_version)?;
-            Ok(Self { device, context, stream, attributes, modules: Mutex::default() })
+            let (major, minor) = attributes.capability;
+            if major < 8 {
+                let got = format!("{major}.{minor} ({})", attributes.name);
+                return Err(unavailable("compute capability 8.0 or newer", got, "use device \"cpu\""));
+            }
+            let real = Self { device, context, stream, attributes, modules: Mutex::default() };
+            // A driver too old for our kernels is found out here and not in the middle of a run.
+            real.function("add_f32")?;
+            Ok(real)
         })
     }
 

@@ -62,7 +62,7 @@ impl<B: Memory> AdapterScratch<B> {
     /// Empty.
     pub fn new(backend: &B) -> Self {
         let slab = || Slab::new(backend);
-        Self { dyb: Slab::of(DType::F32), dropped: slab(), rest: slab(), du: slab(), back: slab() }
+        Self { dyb: slab(), dropped: slab(), rest: slab(), du: slab(), back: slab() }
     }
 }
 

@@ -10,12 +10,12 @@ use napi::bindgen_prelude::{
 use napi_derive::napi;
 use tunesmith_engine::{SequenceSums, StepKey, Update};
 use tunesmith_formats::ModelFiles;
-use tunesmith_ops::{Code, Error, Memory};
+use tunesmith_ops::{Code, Error};
 
 use crate::batch::{OwnedBatch, RowSums};
 use crate::companions;
 use crate::deferred::{Deferred, no_thread};
-use crate::device::{self, Device, Engine};
+use crate::device::{Device, Engine};
 use crate::engine_thread::{Disposal, EngineThread};
 use crate::error::{Failure, Outcome};
 use crate::session_options::SessionOptions;
@@ -59,6 +59,8 @@ pub struct QuantizationInfo {
 pub struct SessionInfo {
     /// Backend's name.
     pub backend: String,
+    /// Why `auto` fell back to the CPU.
+    pub backend_note: Option<String>,
     /// Threads that work on an op.
     pub threads: u32,
     /// Numbers in the model, adapter not counted.
@@ -99,7 +101,7 @@ pub struct Session {
     thread: EngineThread<Engine>,
     files: Arc<ModelFiles>,
     /// Gone after `dispose()`.
-    device: Option<Arc<Device>>,
+    device: Option<Device>,
     info: SessionInfo,
     /// Bytes the garbage collector was told of.
     external_bytes: i64,
@@ -116,21 +118,20 @@ pub fn create(
     options: SessionOptions,
 ) -> napi::Result<Object<'_>> {
     let (deferred, promise) = Deferred::<Session>::new(env)?;
-    let device = match device::open(&options.device, options.threads as usize) {
-        Ok(device) => device,
-        Err(error) => {
-            deferred.reject(error.into());
-            return Ok(promise);
-        }
-    };
-    let (backend, opened) = (Arc::clone(&device), Arc::clone(&files));
+    let opened = Arc::clone(&files);
+    let (device, threads) = (options.device.clone(), options.threads as usize);
     let options = options.into_engine(files.config.value("quantization_config").is_some());
-    let open = move || Ok(Engine::new(backend, opened.config.clone(), &*opened.source, &base_model, &options)?);
+    // On the engine's thread: starting a CUDA device takes too long for the event loop.
+    let open = move || Ok(Engine::open(&device, threads, &opened, &base_model, &options)?);
     let settled = deferred.clone();
     let started = move |outcome: Outcome<(EngineThread<Engine>, &Engine)>| {
-        let parts = outcome.map(|(thread, engine)| (thread, info_of(engine)));
-        settled.settle(parts, move |env, (thread, info)| {
-            let external_bytes = device.memory_stats().in_use as i64;
+        let parts = outcome.map(|(thread, engine)| (thread, info_of(engine), engine.opened().device.clone()));
+        settled.settle(parts, move |env, (thread, info, device)| {
+            // A GPU's memory is none of the garbage collector's business.
+            let external_bytes = match &device {
+                Device::Cpu(_) => device.memory().in_use as i64,
+                Device::Cuda(_) => 0,
+            };
             env.adjust_external_memory(external_bytes)?;
             Ok(Session { thread, files, device: Some(device), info, external_bytes })
         });
@@ -149,8 +150,9 @@ fn info_of(engine: &Engine) -> SessionInfo {
         modules
     });
     SessionInfo {
-        backend: tunesmith_ops::Backend::name(engine.backend()).to_owned(),
-        threads: engine.backend().threads() as u32,
+        backend: engine.opened().device.name().to_owned(),
+        backend_note: engine.opened().note.clone(),
+        threads: engine.opened().device.threads() as u32,
         total_parameters: engine.total_parameters() as f64,
         trainable_parameters: groups.iter().map(|group| group.parameters).sum::<usize>() as f64,
         parameter_groups: groups
@@ -271,7 +273,7 @@ impl Session {
     #[napi(catch_unwind)]
     pub fn memory(&self, env: Env) -> napi::Result<MemoryUsage> {
         let device = self.device.as_ref().ok_or_else(|| Failure::disposed("memory").into_js(env))?;
-        let stats = device.memory_stats();
+        let stats = device.memory();
         Ok(MemoryUsage { in_use: stats.in_use as f64, peak: stats.peak as f64 })
     }
 

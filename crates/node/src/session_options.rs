@@ -48,7 +48,7 @@ pub struct Quantization {
 /// What a session is made of.
 #[napi(object)]
 pub struct SessionOptions {
-    /// `cpu` or `auto`.
+    /// `cuda`, `cpu` or `auto`.
     pub device: String,
     /// Threads; 0: as many as the process may use at once.
     pub threads: u32,

@@ -27,15 +27,16 @@ export async function chat(
   { out, err }: Streams,
   input: Input,
 ): Promise<number> {
-  const { prompt, system, json: _, device, threads, adapter, ...rest } = flags;
+  const { prompt, system, json: _, device: place, threads, adapter, ...rest } = flags;
+  const device = parseDevice(place ?? "auto");
   const isWeight = ([name]: [string, unknown]) => Object.hasOwn(modelConfigSchema.shape, name);
   const weights = Object.fromEntries(Object.entries(rest).filter(isWeight));
   const sampling = Object.fromEntries(Object.entries(rest).filter((entry) => !isWeight(entry)));
   const cores = parseThreads(threads);
   const found = await modelOf(target, adapter as string | undefined, weights);
-  if (prompt === undefined) out.write(`${environmentLine(cores)}\n`);
+  if (prompt === undefined) out.write(`${environmentLine({ device, threads: cores })}\n`);
   const model = await openModel(found.model, err, {
-    device: parseDevice(device ?? "auto"),
+    device,
     ...(cores === undefined ? {} : { threads: cores }),
     ...(found.adapter === null ? {} : { adapter: found.adapter }),
     ...found.weights,

@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
-import { disk, hub, node, token } from "./doctor-command.ts";
+import { cuda, disk, hub, node, token } from "./doctor-command.ts";
 
 it("wants Node 20.19 or newer", () => {
   expect(["20.19.0", "22.1.0", "20.18.3", "18.20.0"].map((version) => node(version).state)).toEqual([
@@ -37,4 +37,17 @@ it("knows whether the hub answers", async () => {
 it("never shows the token", () => {
   expect(JSON.stringify(token({ token: "hf_secret" }))).not.toContain("hf_secret");
   expect(token({ token: null }).found).toContain("HF_TOKEN");
+});
+
+it("names the CUDA device, or what is missing", () => {
+  expect(cuda({ cudaDevice: "NVIDIA H100", cudaMissing: null })).toEqual({
+    name: "cuda",
+    state: "ok",
+    found: "NVIDIA H100",
+  });
+  expect(cuda({ cudaDevice: null, cudaMissing: "[cuda] expected the NVIDIA driver, got none" })).toMatchObject({
+    state: "note",
+    found: expect.stringContaining("NVIDIA driver"),
+  });
+  expect(cuda(null)).toMatchObject({ state: "note" });
 });

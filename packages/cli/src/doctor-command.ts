@@ -3,7 +3,7 @@ import { constants } from "node:fs";
 import { access, stat, statfs } from "node:fs/promises";
 import { arch, cpus, freemem, platform, release, totalmem } from "node:os";
 import { dirname } from "node:path";
-import { type HubSettings, hubSettings, systemInfo } from "@tunesmith/sdk";
+import { type HubSettings, hubSettings, type SystemInfo, systemInfo } from "@tunesmith/sdk";
 import pc from "picocolors";
 import { bytes } from "./format.ts";
 import type { Streams } from "./train-command.ts";
@@ -30,6 +30,7 @@ export async function doctor({ out }: Streams): Promise<number> {
     node(process.versions.node),
     system(),
     binary(),
+    cuda(),
     memory(),
     await disk("cache", settings.cacheDir),
     await disk("folder", process.cwd()),
@@ -80,6 +81,21 @@ function binary(): Finding {
       found: (error as Error).message,
       fix: "install again on this machine: npm install tunesmith",
     };
+  }
+}
+
+/** Whether CUDA can be used, and what is missing where not. */
+export function cuda(info: Pick<SystemInfo, "cudaDevice" | "cudaMissing"> | null = systemInfoOrNull()): Finding {
+  if (info === null) return { name: "cuda", state: "note", found: "unknown without the engine" };
+  if (info.cudaDevice !== null) return { name: "cuda", state: "ok", found: info.cudaDevice };
+  return { name: "cuda", state: "note", found: info.cudaMissing ?? "not found", fix: "without it everything runs on the CPU" };
+}
+
+function systemInfoOrNull(): SystemInfo | null {
+  try {
+    return systemInfo();
+  } catch {
+    return null;
   }
 }
 

@@ -1,9 +1,18 @@
 // The first line of every command: what runs here.
-import { systemInfo } from "@tunesmith/sdk";
+import { type SystemInfo, systemInfo } from "@tunesmith/sdk";
 import pc from "picocolors";
 
-/** The first line of every command: what runs here. */
-export function environmentLine(threads: number | undefined): string {
-  const { version, backends, instructionSet, threads: cores } = systemInfo();
-  return `${pc.bold("tunesmith")} ${version}, ${backends[0]} (${instructionSet}), ${threads ?? cores} threads`;
+/** What the user asked for. */
+interface Wanted {
+  device: "cuda" | "cpu" | "auto";
+  threads: number | undefined;
+}
+
+/** The first line of every command: what runs here, and where `auto` falls back to the CPU one more line that says why. */
+export function environmentLine({ device, threads }: Wanted, info: SystemInfo = systemInfo()): string {
+  const { version, cudaDevice, cudaMissing, instructionSet, threads: cores } = info;
+  const cpu = `cpu (${instructionSet}), ${threads ?? cores} threads`;
+  const onCpu = device === "cpu" || (device === "auto" && cudaDevice === null);
+  const note = device === "auto" && cudaMissing !== null ? `\n${pc.dim(`on the CPU: ${cudaMissing}`)}` : "";
+  return `${pc.bold("tunesmith")} ${version}, ${onCpu ? cpu : `cuda (${cudaDevice ?? "not found"})`}${note}`;
 }

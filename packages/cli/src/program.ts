@@ -75,7 +75,7 @@ export function knownFlags(program: Command): string[] {
 
 function addDevice(command: Command): void {
   command
-    .option("--device <name>", "cpu or auto (default: auto, the best there is)")
+    .option("--device <name>", "cuda, cpu or auto (default: auto, the best there is)")
     .option("--threads <number>", "CPU threads; results do not depend on it (default: the physical cores)");
 }
 

@@ -16,7 +16,7 @@ export async function resume(runDir: string, flags: Record<string, unknown>, { o
       `[${runDir}] expected a run on data files, got one whose rows came from a program; resume it there with train({ resumeFromCheckpoint: true })`,
     );
   }
-  (json ? err : out).write(`${environmentLine(threads)}\n`);
+  (json ? err : out).write(`${environmentLine({ device, threads })}\n`);
   const place = { device, ...(threads === undefined ? {} : { threads }) };
   const model = await openModel(path, err, { ...place, ...parseModelConfig(modelConfig) });
   const trainer = new SFTTrainer({ model, trainDataset: data, evalDataset: evalData, args, peftConfig });

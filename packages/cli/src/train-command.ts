@@ -29,7 +29,7 @@ interface TrainRequest {
   model: string;
   data: string;
   evalData: string | null;
-  device: "cpu" | "auto";
+  device: "cuda" | "cpu" | "auto";
   threads: number | undefined;
   args: Record<string, unknown>;
   peftConfig: Record<string, unknown>;
@@ -41,9 +41,8 @@ export async function train(flags: Record<string, unknown>, { out, err }: Stream
   const { config, json = false, dryRun = false, ...given } = flags;
   const file = config === undefined ? {} : await readConfigFile(config as string);
   const request = readRequest({ ...file, ...given });
-  const threads = request.threads;
-  (json === true ? err : out).write(`${environmentLine(threads)}\n`);
-  const { model: name, data, evalData, device, args, peftConfig, modelConfig } = request;
+  const { model: name, data, evalData, device, threads, args, peftConfig, modelConfig } = request;
+  (json === true ? err : out).write(`${environmentLine({ device, threads })}\n`);
   const place = { device, ...(threads === undefined ? {} : { threads }) };
   const model = await openModel(name, err, { ...place, ...parseModelConfig(modelConfig) });
   if (dryRun === true) {
@@ -100,11 +99,11 @@ function text(flag: string, value: unknown, what: string): string {
 }
 
 /** Checks `--device`. */
-export function parseDevice(value: unknown): "cpu" | "auto" {
-  if (value === "cpu" || value === "auto") return value;
-  const nearest = nearestName(String(value), ["cpu", "auto"]);
+export function parseDevice(value: unknown): "cuda" | "cpu" | "auto" {
+  if (value === "cuda" || value === "cpu" || value === "auto") return value;
+  const nearest = nearestName(String(value), ["cuda", "cpu", "auto"]);
   throw new OptionError(
-    `[--device] expected cpu or auto, got ${JSON.stringify(value)}; ${nearest === null ? "leave it out for the best there is" : `did you mean ${nearest}?`}`,
+    `[--device] expected cuda, cpu or auto, got ${JSON.stringify(value)}; ${nearest === null ? "leave it out for the best there is" : `did you mean ${nearest}?`}`,
   );
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { AbortError, errorFromCode, InternalError, ModelFileError, OutOfMemoryError, TunesmithError } from "./index.ts";
+import { AbortError, DeviceUnavailableError, errorFromCode, InternalError, ModelFileError, OutOfMemoryError, TunesmithError } from "./index.ts";
 
 describe("errorFromCode", () => {
   it("gives the class of a known code, with its cause", () => {
@@ -10,6 +10,7 @@ describe("errorFromCode", () => {
     expect(errorFromCode("FILE_MISSING", "x")).toBeInstanceOf(ModelFileError);
     expect(errorFromCode("FILE_MISSING", "x").code).toBe("FILE_MISSING");
     expect(errorFromCode("ABORTED", "x")).toBeInstanceOf(AbortError);
+    expect(errorFromCode("DEVICE_UNAVAILABLE", "x")).toBeInstanceOf(DeviceUnavailableError);
   });
 
   it("takes an unknown code for a defect", () => {

@@ -13,6 +13,7 @@ export type ErrorCode =
   | "TEMPLATE_INVALID"
   | "NON_FINITE"
   | "OUT_OF_MEMORY"
+  | "DEVICE_UNAVAILABLE"
   | "IO"
   | "CHECKPOINT_INVALID"
   | "DOWNLOAD_FAILED"
@@ -131,6 +132,14 @@ export class OutOfMemoryError extends TunesmithError {
   }
 }
 
+/** The device that was asked for cannot be used here. The message names the missing piece. */
+export class DeviceUnavailableError extends TunesmithError {
+  override readonly name = "DeviceUnavailableError";
+  constructor(message: string, options?: Rest) {
+    super("DEVICE_UNAVAILABLE", message, options);
+  }
+}
+
 /** The operating system refused a file operation. */
 export class FileSystemError extends TunesmithError {
   override readonly name = "FileSystemError";
@@ -205,6 +214,7 @@ const classOf: Partial<Record<ErrorCode, new (message: string, options?: Rest) =
   TEMPLATE_INVALID: TemplateError,
   NON_FINITE: NonFiniteError,
   OUT_OF_MEMORY: OutOfMemoryError,
+  DEVICE_UNAVAILABLE: DeviceUnavailableError,
   IO: FileSystemError,
   CHECKPOINT_INVALID: CheckpointError,
   DOWNLOAD_FAILED: DownloadError,

@@ -87,7 +87,10 @@ export interface QuantizationInfo {
 
 /** Facts about a session, fixed at its creation. */
 export interface SessionInfo {
+  /** `cuda` or `cpu`. */
   backend: string;
+  /** Why `device: "auto"` fell back to the CPU; null where it did not. */
+  backendNote: string | null;
   threads: number;
   /** Numbers in the model, adapter not counted. */
   totalParameters: number;

@@ -9,8 +9,8 @@ import { checkedWeightOptions, type NativeWeights, nativeWeights } from "./weigh
 
 /** Where a model's sessions run, and how they hold its frozen weights: the defaults are those of `defaultWeightOptions`. */
 export interface LoadModelOptions extends Partial<WeightOptions> {
-  /** `"auto"` takes the best backend of this build and machine. Default `"auto"`. */
-  device?: "cpu" | "auto";
+  /** `"auto"` takes CUDA where it can be used, else the CPU; the session says why. Default `"auto"`. */
+  device?: "cuda" | "cpu" | "auto";
   /** Threads of each session, from 1 to 1024. Default: as many as the process may use at once. */
   threads?: number;
   /** Folder in which 4-bit matrices are kept for the next load; made where absent. Default null: nothing is kept. */
@@ -28,7 +28,7 @@ const maxThreads = 1024;
 export async function loadModel(source: string, options: LoadModelOptions = {}): Promise<LanguageModel> {
   path("loadModel.path", source);
   const { device = "auto", threads, quantizedCacheDir = null, ...weights } = object("loadModel.options", options);
-  if (device !== "cpu" && device !== "auto") refuse("loadModel.device", '"cpu" or "auto"', device);
+  if (!["cuda", "cpu", "auto"].includes(device)) refuse("loadModel.device", '"cuda", "cpu" or "auto"', device);
   const place = { device, threads: threads === undefined ? 0 : integer("loadModel.threads", threads, 1, maxThreads) };
   const weightOptions = checkedWeightOptions(weights);
   const held = nativeWeights(weightOptions, quantizedCacheDir);

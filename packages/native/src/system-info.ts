@@ -10,8 +10,12 @@ export interface SystemInfo {
   platform: string;
   /** As `process.arch`. */
   arch: string;
-  /** Backends of this build, best first. */
+  /** Backends that can be used here, best first. */
   backends: string[];
+  /** Name of the CUDA device; null where there is none. */
+  cudaDevice: string | null;
+  /** What CUDA lacks here; null where it can be used. */
+  cudaMissing: string | null;
   /** Instruction set the CPU backend uses: `avx512`, `avx2` or `portable`. */
   instructionSet: string;
   /** Threads the process may use at once: the default of a session. */

@@ -28,7 +28,7 @@ import { TextStream } from "./text-stream.ts";
 /** Options of {@link FastLanguageModel.fromPretrained}; those of a download count for models of the hub only. */
 export interface PretrainedOptions extends DownloadOptions, ModelConfig {
   /** Where to compute. Default `auto`: the best there is. */
-  device?: "cpu" | "auto";
+  device?: "cuda" | "cpu" | "auto";
   /** CPU threads. Default: the physical cores. Results do not depend on it. */
   threads?: number;
   /** PEFT adapter folder that `generate` uses on top of the model. Default: none. */

@@ -2,7 +2,7 @@
 export * from "@tunesmith/core";
 export * from "@tunesmith/curriculum";
 export * from "@tunesmith/data";
-export { loadModel, systemInfo } from "@tunesmith/native";
+export { loadModel, type SystemInfo, systemInfo } from "@tunesmith/native";
 export * from "@tunesmith/trainer";
 export {
   FastLanguageModel,

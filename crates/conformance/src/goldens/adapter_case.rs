@@ -22,7 +22,7 @@ pub fn run<B: Backend>(
     report: &mut dyn FnMut(Outcome),
 ) -> Result<()> {
     let files = case.open_model()?;
-    let tolerances = Tolerances::read(model_goldens)?;
+    let tolerances = Tolerances::read(&**backend, model_goldens)?;
     let run = read_json(&case.dir.join("adamw.json"))?;
     let optimizer = OptimizerOptions {
         adam_beta1: number(&run, "adam_beta1")?,
@@ -39,7 +39,7 @@ pub fn run<B: Backend>(
 
     model.accumulate(&rows.batch(), StepKey::default())?;
     let expected = SafetensorsFile::open(&case.dir.join("grads.safetensors"))?;
-    let error = gradient_error(&model, &expected, rows.num_items)?;
+    let error = gradient_error(&model, &expected, rows.num_items, tolerances.bf16)?;
     report(Outcome::measured(&format!("{}/grads", case.id), error, tolerances.of("grads")?));
     model.clear_gradients()?;
 

@@ -7,7 +7,7 @@ use tunesmith_engine::{AdapterSource, BaseOptions, Batch, SessionOptions};
 use tunesmith_formats::{ModelConfig, ModelFiles, SafetensorsFile, TensorSource};
 use tunesmith_ops::{Backend, Result};
 
-use super::reference::{floats, ints, relative_error};
+use super::reference::{bf16_tolerance, floats, ints, is_bf16, relative_error};
 use super::{Outcome, attempt, file_name, folders};
 
 /// Logits of float32 weights against float32, as in the case files of the models.
@@ -52,6 +52,7 @@ fn older_spelling<B: Backend>(
 fn other_files<B: Backend>(backend: &Arc<B>, dir: &Path, id: &str, report: &mut dyn FnMut(Outcome)) -> Result<()> {
     let reference = SafetensorsFile::open(&dir.join("reference.safetensors"))?;
     let ids = ints(&reference, "input_ids")?;
+    let tolerance = if is_bf16(&**backend) { bf16_tolerance("files") } else { TOLERANCE };
     for name in reference.names() {
         let Some(suffix) = name.strip_prefix("logits") else { continue };
         let path = match suffix.strip_prefix('.') {
@@ -61,7 +62,7 @@ fn other_files<B: Backend>(backend: &Arc<B>, dir: &Path, id: &str, report: &mut 
         let files = ModelFiles::open(&path)?;
         let got = logits(backend, files.config, &*files.source, &ids)?;
         let error = relative_error(&got, &floats(&reference, &name)?);
-        report(Outcome::measured(&format!("{id}{}", suffix.replace('.', "/")), error, TOLERANCE));
+        report(Outcome::measured(&format!("{id}{}", suffix.replace('.', "/")), error, tolerance));
     }
     Ok(())
 }

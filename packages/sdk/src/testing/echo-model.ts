@@ -80,6 +80,7 @@ function echoSession(watched: Watched): TrainSession {
   return {
     info: {
       backend: "echo",
+      backendNote: null,
       threads: 1,
       totalParameters: 1,
       trainableParameters: 1,

@@ -125,6 +125,7 @@ class FakeSession implements TrainSession {
     for (let i = 0; i < size; i += 1) this.#weights[i] = 0.01 * Math.sin(i * 12.9898 + seed);
     this.info = {
       backend: "fake",
+      backendNote: null,
       threads: 1,
       totalParameters: size,
       trainableParameters: size,
