@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tunesmith_cpu::Cpu;
 use tunesmith_cuda::Cuda;
 use tunesmith_engine::{
-    Batch, GroupInfo, Request, SequenceSums, Session, SessionOptions, StepKey, TokenEvent, Update, Updated,
+    Batch, GroupInfo, QuantizationInfo, Request, SequenceSums, Session, SessionOptions, StepKey, TokenEvent, Update, Updated,
 };
 use tunesmith_formats::ModelFiles;
 use tunesmith_ops::{Backend, DType, Error, Memory, MemoryStats, Result};
@@ -149,6 +149,16 @@ impl Engine {
     /// Numbers in the model, adapter not counted.
     pub fn total_parameters(&self) -> usize {
         on!(&self.session, session => session.total_parameters())
+    }
+
+    /// How the frozen weights were quantised, where they were.
+    pub fn quantization(&self) -> Option<&QuantizationInfo> {
+        on!(&self.session, session => session.quantization())
+    }
+
+    /// What the user should know of this session.
+    pub fn warnings(&self) -> &[String] {
+        on!(&self.session, session => session.warnings())
     }
 
     /// Forward and backward of one packed batch.
