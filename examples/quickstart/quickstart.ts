@@ -58,7 +58,7 @@ async function compare(model: LanguageModel, adapter: string, rows: readonly Tic
 async function quickstart(): Promise<number> {
   const begun = performance.now();
   const { values } = parseArgs({ options: { model: { type: "string" }, "output-dir": { type: "string" } } });
-  say(environmentLine(undefined));
+  say(environmentLine({ device: "auto", threads: undefined }));
   const data = await writeDataFiles(join(cacheFolder, "quickstart-data"), quickstartRows);
   const model = await openQuickstartModel(values.model, say);
   const results: TrainResult[] = [];

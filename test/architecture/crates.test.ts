@@ -9,7 +9,7 @@ const edges: Record<string, readonly string[]> = {
   formats: ["ops"],
   text: [],
   engine: ["ops", "formats"],
-  conformance: ["ops", "cpu", "formats", "engine"],
+  conformance: ["ops", "cpu", "cuda", "formats", "engine"],
   node: ["ops", "cpu", "cuda", "formats", "text", "engine"],
 };
 

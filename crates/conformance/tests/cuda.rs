@@ -1,8 +1,8 @@
 //! The CUDA backend on the emulated device against every contract, in binary32 and bfloat16, in three orders of threads.
 
 use tunesmith_conformance::{
-    Record, Stage, adamw, attention, cross_entropy, dora, dropout, elementwise, grad_norm, lora_matmul, matmul,
-    rms_norm, rope, swiglu,
+    Record, Stage, adamw, attention, cross_entropy, dora, dropout, elementwise, embedding, grad_norm, lora_matmul,
+    matmul, nf4, rms_norm, rope, swiglu,
 };
 use tunesmith_cuda::{Cuda, EmulatedOptions, Schedule};
 use tunesmith_ops::{DType, Result};
@@ -97,4 +97,14 @@ fn dora_meets_its_contract() {
 #[test]
 fn dropout_meets_its_contract() {
     check(dropout::suite);
+}
+
+#[test]
+fn embedding_meets_its_contract() {
+    check(embedding::suite);
+}
+
+#[test]
+fn nf4_meets_its_contract() {
+    check(nf4::suite);
 }

@@ -4,9 +4,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tunesmith_conformance::Inputs;
 use tunesmith_conformance::goldens::{Outcome, Verdict, run};
+use tunesmith_cpu::Cpu;
 use tunesmith_cuda::{Cuda, EmulatedOptions};
-use tunesmith_ops::{DType, Result};
+use tunesmith_engine::{
+    AdapterSource, BaseOptions, Batch, LoraOptions, OptimizerOptions, Session, SessionOptions, StepKey, Targets, Update,
+};
+use tunesmith_formats::ModelFiles;
+use tunesmith_ops::{Backend, DType, Result};
 
 fn device(dtype: DType) -> Result<Arc<Cuda>> {
     Cuda::emulated(&EmulatedOptions::default(), dtype).map(Arc::new)
@@ -41,4 +47,92 @@ fn goldens_in_binary32() -> Result<()> {
 #[test]
 fn goldens_in_bfloat16() -> Result<()> {
     check(DType::Bf16, "")
+}
+
+/// A session that trains a new adapter on the llama of the goldens.
+fn session<B: Backend>(backend: &Arc<B>, gradient_checkpointing: bool) -> Result<Session<B>> {
+    let files = ModelFiles::open(&own_fixtures().join("models/llama"))?;
+    let options = SessionOptions {
+        base: BaseOptions::default(),
+        adapter: AdapterSource::New(LoraOptions {
+            r: 8,
+            lora_alpha: 16.0,
+            target_modules: Targets::AllLinear,
+            use_rslora: false,
+        }),
+        optimizer: Some(OptimizerOptions {
+            adam_beta1: 0.9,
+            adam_beta2: 0.999,
+            adam_epsilon: 1e-8,
+            weight_decay: 0.01,
+        }),
+        gradient_checkpointing,
+        seed: 3,
+    };
+    Session::new(Arc::clone(backend), files.config.clone(), &*files.source, "llama", &options)
+}
+
+/// One optimizer step on seeded tokens; loss sum and norm.
+fn step<B: Backend>(session: &mut Session<B>, number: u64) -> Result<(f64, f64)> {
+    let starts = [0, 23, 24, 40];
+    let ids = Inputs::new(number).integers(40, session.config().vocab);
+    let positions: Vec<i32> = starts.windows(2).flat_map(|pair| 0..pair[1] - pair[0]).collect();
+    let batch = Batch {
+        input_ids: &ids,
+        labels: &ids,
+        positions: &positions,
+        sequence_starts: &starts,
+        weights: None,
+        row_ids: None,
+    };
+    let sums = session.accumulate(&batch, StepKey::default())?;
+    let tokens: u32 = sums.iter().map(|sum| sum.tokens).sum();
+    let update = Update { learning_rates: &[1e-2, 1e-2], max_grad_norm: Some(1.0), denominator: f64::from(tokens) };
+    Ok((sums.iter().map(|sum| sum.loss).sum(), session.update(&update)?.grad_norm))
+}
+
+#[test]
+fn cpu_and_cuda_agree_step_by_step() -> Result<()> {
+    let cpu = Arc::new(Cpu::new(1)?);
+    for gradient_checkpointing in [false, true] {
+        for (dtype, tolerance) in [(DType::F32, 1e-6), (DType::Bf16, 4e-3)] {
+            let mut got = session(&device(dtype)?, gradient_checkpointing)?;
+            let mut expected = session(&cpu, gradient_checkpointing)?;
+            for number in 1..=5 {
+                let ((loss, norm), (want_loss, want_norm)) = (step(&mut got, number)?, step(&mut expected, number)?);
+                let (loss, norm) = ((loss / want_loss - 1.0).abs(), (norm / want_norm - 1.0).abs());
+                println!("{dtype} step {number}: loss {loss:.1e}, norm {norm:.1e} of {tolerance:.0e}");
+                assert!(loss < tolerance && norm < 3.0 * tolerance, "{dtype} step {number}: loss {loss}, norm {norm}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Launches, waits and allocations of the second step, which is like every later one.
+#[test]
+fn a_step_costs_what_the_snapshot_says_and_allocates_nothing() -> Result<()> {
+    let mut lines = Vec::new();
+    for gradient_checkpointing in [false, true] {
+        let cuda = device(DType::Bf16)?;
+        let mut session = session(&cuda, gradient_checkpointing)?;
+        step(&mut session, 1)?;
+        let counts = || [cuda.launches(), cuda.waits(), cuda.allocations()];
+        let before = counts();
+        step(&mut session, 2)?;
+        let [launches, waits, allocations] = std::array::from_fn(|i| counts()[i] - before[i]);
+        assert_eq!(allocations, 0, "a steady step asks the driver for no memory");
+        let layers = session.config().layers;
+        lines.push(format!(
+            "llama, {layers} layers, LoRA on all linear layers, recompute {gradient_checkpointing}: {launches} launches, {waits} waits\n"
+        ));
+    }
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots/cuda-step.txt");
+    let now = lines.concat();
+    if std::env::var_os("TUNESMITH_UPDATE_SNAPSHOTS").is_some() {
+        std::fs::write(&path, &now).expect("a snapshot to write");
+    }
+    let snapshot = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(now, snapshot, "TUNESMITH_UPDATE_SNAPSHOTS=1 writes {}", path.display());
+    Ok(())
 }

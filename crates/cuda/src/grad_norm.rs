@@ -41,7 +41,7 @@ impl GradNorm for Cuda {
 
     fn read_norm(&self, norm: &Norm) -> Result<f64> {
         let mut bytes = [0; 8];
-        self.driver.download(norm.words.address_of(0), &mut bytes)?;
+        self.download_bytes(norm.words.address_of(0), &mut bytes)?;
         Ok(f64::from_ne_bytes(bytes))
     }
 }

@@ -1,7 +1,6 @@
 //! Launches: arguments packed with their types, blocks and threads chosen by name, and a count of them all.
 
 use std::ffi::c_void;
-use std::fmt::Write as _;
 
 use tunesmith_ops::{Error, Result, View, ViewMut};
 
@@ -86,19 +85,6 @@ impl<'a> Launch<'a> {
         self.push("f", &[u64::from(value.to_bits())])
     }
 
-    /// A struct by value.
-    pub(crate) fn value<T: Copy>(mut self, value: &T) -> Self {
-        let start = self.words.len();
-        self.words.resize(start + size_of::<T>().div_ceil(8), 0);
-        // SAFETY: the words were just made to hold a `T`, and do not overlap with `value`.
-        unsafe {
-            std::ptr::from_ref(value).cast::<u8>().copy_to(self.words[start..].as_mut_ptr().cast(), size_of::<T>())
-        };
-        self.starts.push(start);
-        let _ = write!(self.signature, "s{} ", size_of::<T>());
-        self
-    }
-
     /// A `double`.
     pub(crate) fn double(self, value: f64) -> Self {
         self.push("d", &[value.to_bits()])
@@ -114,14 +100,6 @@ impl<'a> Launch<'a> {
     pub(crate) fn write(self, view: &ViewMut<'_, Buffer>) -> Self {
         let address = view.buffer.address_of(view.start);
         self.push("p", &[address])
-    }
-
-    /// A pointer to write to, or null.
-    pub(crate) fn write_some(self, view: Option<&ViewMut<'_, Buffer>>) -> Self {
-        match view {
-            Some(view) => self.write(view),
-            None => self.push("p", &[0]),
-        }
     }
 
     /// A pointer to read from, or null.

@@ -12,6 +12,7 @@ mod dora;
 mod driver;
 mod dropout;
 mod elementwise;
+mod embedding;
 #[cfg(feature = "emulated")]
 mod emulated;
 #[cfg(all(test, feature = "emulated"))]
@@ -37,7 +38,7 @@ use std::ffi::c_void;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tunesmith_ops::{DType, Error, Result};
+use tunesmith_ops::{Backend, DType, Error, GroupedMatmul, Result, Router};
 
 pub use attention_plan::AttentionPlan;
 pub use driver::Attributes;
@@ -60,6 +61,7 @@ pub struct Cuda {
     dtype: DType,
     functions: RwLock<HashMap<&'static str, Function>>,
     launches: AtomicU64,
+    waits: AtomicU64,
 }
 
 /// What a machine offers to this backend.
@@ -103,7 +105,14 @@ impl Cuda {
             return Err(Error::argument("cuda", "activations of float32 or bfloat16", dtype));
         }
         let pool = Arc::new(Pool::new(Arc::clone(&driver)));
-        Ok(Self { driver, pool, dtype, functions: RwLock::default(), launches: AtomicU64::new(0) })
+        Ok(Self {
+            driver,
+            pool,
+            dtype,
+            functions: RwLock::default(),
+            launches: AtomicU64::new(0),
+            waits: AtomicU64::new(0),
+        })
     }
 
     /// Facts about the device.
@@ -114,6 +123,11 @@ impl Cuda {
     /// Kernels started so far.
     pub fn launches(&self) -> u64 {
         self.launches.load(Ordering::Relaxed)
+    }
+
+    /// Times that the host has waited for the device so far: to read a result, or when told to.
+    pub fn waits(&self) -> u64 {
+        self.waits.load(Ordering::Relaxed)
     }
 
     /// Times that the driver was asked for memory so far: in a steady step it is not.
@@ -129,6 +143,12 @@ impl Cuda {
     /// A launch of the kernel for this backend's activations.
     pub(crate) fn launch_activations(&self, f32: &'static str, bf16: &'static str) -> Launch<'_> {
         Launch::new(self, if self.dtype == DType::Bf16 { bf16 } else { f32 })
+    }
+
+    /// Copies from the device, waiting for everything in flight.
+    pub(crate) fn download_bytes(&self, source: driver::Address, bytes: &mut [u8]) -> Result<()> {
+        self.waits.fetch_add(1, Ordering::Relaxed);
+        self.driver.download(source, bytes)
     }
 
     fn function(&self, kernel: &'static str) -> Result<Function> {
@@ -151,5 +171,15 @@ impl Cuda {
         let function = self.function(kernel)?;
         self.launches.fetch_add(1, Ordering::Relaxed);
         self.driver.launch(function, at, signature, arguments)
+    }
+}
+
+// Mixtures of experts have no kernels yet: both refuse, and say so.
+impl Router for Cuda {}
+impl GroupedMatmul for Cuda {}
+
+impl Backend for Cuda {
+    fn name(&self) -> &'static str {
+        "cuda"
     }
 }

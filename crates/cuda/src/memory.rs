@@ -4,6 +4,7 @@
 //! comes after whoever read it last.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
@@ -218,7 +219,7 @@ impl Cuda {
         let mut host = vec![T::default(); source.len];
         // SAFETY: `T` is an integer or a float: every pattern of bytes is a value.
         let bytes = unsafe { std::slice::from_raw_parts_mut(host.as_mut_ptr().cast(), size_of_val(host.as_slice())) };
-        self.driver.download(source.buffer.address_of(source.start), bytes)?;
+        self.download_bytes(source.buffer.address_of(source.start), bytes)?;
         Ok(host)
     }
 }
@@ -281,6 +282,7 @@ impl Memory for Cuda {
     }
 
     fn synchronize(&self) -> Result<()> {
+        self.waits.fetch_add(1, Ordering::Relaxed);
         self.driver.synchronize()
     }
 }

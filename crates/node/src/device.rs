@@ -7,7 +7,8 @@ use std::sync::Arc;
 use tunesmith_cpu::Cpu;
 use tunesmith_cuda::Cuda;
 use tunesmith_engine::{
-    Batch, GroupInfo, QuantizationInfo, Request, SequenceSums, Session, SessionOptions, StepKey, TokenEvent, Update, Updated,
+    Batch, GroupInfo, QuantizationInfo, Request, SequenceSums, Session, SessionOptions, StepKey, TokenEvent, Update,
+    Updated,
 };
 use tunesmith_formats::ModelFiles;
 use tunesmith_ops::{Backend, DType, Error, Memory, MemoryStats, Result};

@@ -88,7 +88,12 @@ function binary(): Finding {
 export function cuda(info: Pick<SystemInfo, "cudaDevice" | "cudaMissing"> | null = systemInfoOrNull()): Finding {
   if (info === null) return { name: "cuda", state: "note", found: "unknown without the engine" };
   if (info.cudaDevice !== null) return { name: "cuda", state: "ok", found: info.cudaDevice };
-  return { name: "cuda", state: "note", found: info.cudaMissing ?? "not found", fix: "without it everything runs on the CPU" };
+  return {
+    name: "cuda",
+    state: "note",
+    found: info.cudaMissing ?? "not found",
+    fix: "without it everything runs on the CPU",
+  };
 }
 
 function systemInfoOrNull(): SystemInfo | null {

@@ -1,5 +1,5 @@
-import type { SystemInfo } from "@tunesmith/sdk";
 import { stripVTControlCharacters } from "node:util";
+import type { SystemInfo } from "@tunesmith/sdk";
 import { expect, it } from "vitest";
 import { environmentLine } from "./environment-line.ts";
 

@@ -31,6 +31,7 @@ const events: TrainEvent[] = [
     totalSteps: 2,
     session: {
       backend: "cpu",
+      backendNote: null,
       threads: 2,
       totalParameters: 1_000_000,
       trainableParameters: 10_000,

@@ -1,5 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { AbortError, DeviceUnavailableError, errorFromCode, InternalError, ModelFileError, OutOfMemoryError, TunesmithError } from "./index.ts";
+import {
+  AbortError,
+  DeviceUnavailableError,
+  errorFromCode,
+  InternalError,
+  ModelFileError,
+  OutOfMemoryError,
+  TunesmithError,
+} from "./index.ts";
 
 describe("errorFromCode", () => {
   it("gives the class of a known code, with its cause", () => {

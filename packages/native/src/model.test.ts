@@ -77,7 +77,7 @@ describe("loadModel", () => {
 
 test("systemInfo tells of the build and the machine", () => {
   const info = systemInfo();
-  expect(info).toMatchObject({ platform: process.platform, arch: process.arch, });
+  expect(info).toMatchObject({ platform: process.platform, arch: process.arch });
   // Exactly one of the two is known: the device, or what it lacks.
   expect(info.cudaDevice === null).toBe(info.cudaMissing !== null);
   expect(info.backends).toEqual(info.cudaDevice === null ? ["cpu"] : ["cuda", "cpu"]);
@@ -86,14 +86,17 @@ test("systemInfo tells of the build and the machine", () => {
   expect(info.availableMemory).toBeLessThanOrEqual(info.totalMemory);
 });
 
-test.skipIf(systemInfo().cudaDevice !== null)("without CUDA, `cuda` is a typed error and `auto` says why it is not", async () => {
-  const wanted = await loadModel(tinyModel, { device: "cuda" });
-  await expect(wanted.createSession(loraSession)).rejects.toMatchObject({
-    name: "DeviceUnavailableError",
-    code: "DEVICE_UNAVAILABLE",
-    message: expect.stringMatching(/^\[cuda\] expected /),
-  });
-  const session = await (await loadModel(tinyModel, { device: "auto" })).createSession(loraSession);
-  expect(session.info).toMatchObject({ backend: "cpu", backendNote: expect.stringMatching(/^\[cuda\] expected /) });
-  session.dispose();
-});
+test.skipIf(systemInfo().cudaDevice !== null)(
+  "without CUDA, `cuda` is a typed error and `auto` says why it is not",
+  async () => {
+    const wanted = await loadModel(tinyModel, { device: "cuda" });
+    await expect(wanted.createSession(loraSession)).rejects.toMatchObject({
+      name: "DeviceUnavailableError",
+      code: "DEVICE_UNAVAILABLE",
+      message: expect.stringMatching(/^\[cuda\] expected /),
+    });
+    const session = await (await loadModel(tinyModel, { device: "auto" })).createSession(loraSession);
+    expect(session.info).toMatchObject({ backend: "cpu", backendNote: expect.stringMatching(/^\[cuda\] expected /) });
+    session.dispose();
+  },
+);

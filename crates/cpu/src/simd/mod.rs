@@ -57,7 +57,10 @@ impl Isa {
     }
 
     /// The one named by `TUNESMITH_CPU_ISA`, else the best of this machine.
-    pub(crate) fn resolve() -> Result<Self> {
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when the variable names nothing this machine has.
+    pub fn resolve() -> Result<Self> {
         match std::env::var("TUNESMITH_CPU_ISA") {
             Ok(name) => match Self::ALL.into_iter().find(|isa| isa.name() == name) {
                 Some(isa) => isa.checked(),
