@@ -29,6 +29,8 @@ struct Gemm {
     int accumulate;
     // Steps of the reduced axis per block of grid.z; each writes its own `c` of m · n, to be added in order afterwards.
     int steps_per_part;
+    // Whether two neighbours of a row of `c` can be moved at once.
+    int paired;
 };
 
 // The product that a step belongs to, field by field: a reference chosen at run time would put the arguments into local memory.
@@ -49,20 +51,38 @@ __device__ inline void tile_of_block(int tiles_m, int tiles_n, int& tile_m, int&
     tile_n = inside / height;
 }
 
+// Two neighbours of a row.
+__device__ inline float2 load_pair(const float* place) { return *reinterpret_cast<const float2*>(place); }
+__device__ inline float2 load_pair(const bf16* place) { return unpack_bf16(*reinterpret_cast<const unsigned*>(place)); }
+__device__ inline void store_pair(float* place, float2 x) { *reinterpret_cast<float2*>(place) = x; }
+__device__ inline void store_pair(bf16* place, float2 x) { *reinterpret_cast<unsigned*>(place) = pack_bf16(x.x, x.y); }
+
+// Writes the sums of (row, column) and of its right neighbour; column is even.
 template <class C>
-__device__ inline void store_result(const Gemm& p, C* c, int row, int column, float sum) {
-    if (row >= p.m || column >= p.n) {
+__device__ inline void store_result(const Gemm& p, C* c, int row, int column, float left, float right) {
+    if (row >= p.m || column >= p.n) return;
+    const bool both = column + 1 < p.n;
+    C* place = c + row * p.c_stride + column;
+    float2 value = make_float2(p.alpha * left, p.alpha * right);
+    if (p.bias != nullptr) {
+        value.x += p.bias[column];
+        if (both) value.y += p.bias[column + 1];
+    }
+    if (p.paired != 0 && both) {
+        if (p.accumulate != 0) {
+            const float2 old = load_pair(place);
+            value.x += old.x;
+            value.y += old.y;
+        }
+        store_pair(place, value);
         return;
     }
-    C* place = c + row * p.c_stride + column;
-    float value = p.alpha * sum;
-    if (p.bias != nullptr) {
-        value += p.bias[column];
-    }
     if (p.accumulate != 0) {
-        value += to_float(*place);
+        value.x += to_float(place[0]);
+        if (both) value.y += to_float(place[1]);
     }
-    from_float(*place, value);
+    from_float(place[0], value.x);
+    if (both) from_float(place[1], value.y);
 }
 
 // Tensor-core product of bf16 operands in tiles [BM, BN], 32 of the reduced axis a step, WM × WN a warp, four steps in
@@ -152,9 +172,9 @@ struct TensorCoreProduct {
 #pragma unroll
             for (int j = 0; j < WN / 8; ++j) {
 #pragma unroll
-                for (int e = 0; e < 4; ++e) {
-                    const int r = row + warp_row + 16 * i + lane / 4 + e / 2 * 8;
-                    store_result(p, c, r, column + warp_column + 8 * j + lane % 4 * 2 + e % 2, sums[i][j][e]);
+                for (int half = 0; half < 2; ++half) {
+                    const int r = row + warp_row + 16 * i + lane / 4 + 8 * half;
+                    store_result(p, c, r, column + warp_column + 8 * j + lane % 4 * 2, sums[i][j][2 * half], sums[i][j][2 * half + 1]);
                 }
             }
         }
@@ -220,8 +240,8 @@ struct ExactProduct {
         }
         float* out = static_cast<float*>(p.c) + static_cast<index_t>(blockIdx.z) * p.m * p.n;
 #pragma unroll
-        for (int e = 0; e < 16; ++e) {
-            store_result(p, out, row + r + e / 4, column + c + e % 4, total[e / 4][e % 4]);
+        for (int e = 0; e < 16; e += 2) {
+            store_result(p, out, row + r + e / 4, column + c + e % 4, total[e / 4][e % 4], total[e / 4][e % 4 + 1]);
         }
     }
 };

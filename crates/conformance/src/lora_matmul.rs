@@ -22,6 +22,7 @@ pub fn suite<B: LoraMatmul>(stage: &Stage<'_, B>, seed: u64, record: &mut Record
     for r in RANKS {
         case(stage, &mut inputs, record, MatmulShape { m: 530, n: 70, k: 90 }, r)?;
     }
+    case(stage, &mut inputs, record, MatmulShape { m: 131, n: 136, k: 264 }, 16)?;
     refusal(stage, record)
 }
 

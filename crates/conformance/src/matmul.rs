@@ -43,6 +43,8 @@ pub fn suite<B: Matmul>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) ->
     for shape in shapes() {
         case(stage, &mut inputs, record, shape)?;
     }
+    // Rows of whole packs of 16 bytes, and several tiles either way.
+    case(stage, &mut inputs, record, MatmulShape { m: 131, n: 136, k: 264 })?;
     // Longer than any block of the reduced axis.
     case(stage, &mut inputs, record, MatmulShape { m: 5, n: 2100, k: 65 })?;
     case(stage, &mut inputs, record, MatmulShape { m: 5, n: 65, k: 2100 })?;

@@ -108,3 +108,16 @@ fn embedding_meets_its_contract() {
 fn nf4_meets_its_contract() {
     check(nf4::suite);
 }
+
+/// Where a vendor's library takes the large product, bias and adapter are added by a kernel of ours.
+#[test]
+fn products_of_a_vendor_meet_the_contract() {
+    let options = EmulatedOptions { vendor: true, ..EmulatedOptions::default() };
+    let cuda = Cuda::emulated(&options, DType::Bf16).expect("an emulated device");
+    let (stage, mut record) = (Stage::with_margin(&cuda, 16), Record::default());
+    matmul::suite(&stage, SEED, &mut record).expect("every op to run");
+    let products = cuda.vendor_products();
+    lora_matmul::suite(&stage, SEED, &mut record).expect("every op to run");
+    assert_eq!(record.failures(), Vec::<String>::new());
+    assert!(products > 8 && cuda.vendor_products() > products + 8, "{products}, {}", cuda.vendor_products());
+}

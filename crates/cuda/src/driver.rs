@@ -36,6 +36,36 @@ pub(crate) struct Dimensions {
     pub(crate) shared: usize,
 }
 
+/// What is multiplied with what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Mode {
+    /// `c[m, n] = a[m, r] · b[n, r]ᵀ`
+    Forward,
+    /// `c[m, n] = a[m, r] · b[r, n]`
+    Input,
+    /// `c[m, n] = a[r, m]ᵀ · b[r, n]`, binary32
+    Weight,
+}
+
+/// A product of two dense row-major bf16 matrices: `c = alpha · a · b (+ c)`. Everything begins on 16 bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DenseProduct {
+    pub(crate) mode: Mode,
+    pub(crate) m: usize,
+    pub(crate) n: usize,
+    pub(crate) reduced: usize,
+    pub(crate) a: Address,
+    pub(crate) a_stride: usize,
+    pub(crate) b: Address,
+    pub(crate) b_stride: usize,
+    pub(crate) c: Address,
+    pub(crate) c_stride: usize,
+    pub(crate) alpha: f32,
+    pub(crate) accumulate: bool,
+    /// `c` is binary32, not bf16.
+    pub(crate) wide_result: bool,
+}
+
 /// A kernel as the driver knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Function(pub(crate) usize);
@@ -71,6 +101,11 @@ pub(crate) trait Driver: Send + Sync + Debug {
 
     /// Starts a kernel. `signature` names the arguments' types, for drivers that can check them.
     fn launch(&self, function: Function, at: Dimensions, signature: &str, arguments: &mut [*mut c_void]) -> Result<()>;
+
+    /// Starts a product by the vendor's library; false where there is none, or it is not for this product.
+    fn dense_product(&self, _: &DenseProduct) -> Result<bool> {
+        Ok(false)
+    }
 
     fn synchronize(&self) -> Result<()>;
 }

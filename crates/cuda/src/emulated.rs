@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use libloading::{Library, Symbol};
 use tunesmith_ops::{Code, Error, Result};
 
-use crate::driver::{Address, Attributes, Dimensions, Driver, Function};
+use crate::driver::{Address, Attributes, DenseProduct, Dimensions, Driver, Function, Mode};
 
 /// The order in which the fibers of a block run between barriers. A kernel that misses a barrier gives other results in
 /// another order.
@@ -32,13 +32,15 @@ pub struct EmulatedOptions {
     pub schedule: Schedule,
     /// Bytes of memory.
     pub memory: usize,
+    /// Takes every product that the vendor's library could take, as a slow loop: for tests of what is left to do then.
+    pub vendor: bool,
     /// A library of kernels other than the one that this crate was built with.
     pub library: Option<std::path::PathBuf>,
 }
 
 impl Default for EmulatedOptions {
     fn default() -> Self {
-        Self { schedule: Schedule::Forward, memory: 64 << 30, library: None }
+        Self { schedule: Schedule::Forward, memory: 64 << 30, vendor: false, library: None }
     }
 }
 
@@ -65,6 +67,7 @@ pub(crate) struct Emulated {
     library: Library,
     attributes: Attributes,
     schedule: Schedule,
+    vendor: bool,
     /// Allocations by address, with their sizes.
     memory: Mutex<HashMap<Address, usize>>,
 }
@@ -92,7 +95,7 @@ impl Emulated {
             memory: options.memory,
             driver_version: 13_000,
         };
-        Ok(Self { library, attributes, schedule: options.schedule, memory: Mutex::default() })
+        Ok(Self { library, attributes, schedule: options.schedule, vendor: options.vendor, memory: Mutex::default() })
     }
 
     fn memory(&self) -> MutexGuard<'_, HashMap<Address, usize>> {
@@ -218,6 +221,37 @@ impl Driver for Emulated {
         // SAFETY: the device writes a text that ends with a zero.
         let text = unsafe { CStr::from_ptr(error.as_ptr()) }.to_string_lossy().into_owned();
         Err(Error::new(Code::Internal, "emulated", text))
+    }
+
+    fn dense_product(&self, p: &DenseProduct) -> Result<bool> {
+        if !self.vendor {
+            return Ok(false);
+        }
+        let half = |address: Address, index: usize| {
+            // SAFETY: the windows were checked against their buffers.
+            let bits = unsafe { (address as *const u16).add(index).read() };
+            f32::from_bits(u32::from(bits) << 16)
+        };
+        for (i, j) in (0..p.m).flat_map(|i| (0..p.n).map(move |j| (i, j))) {
+            let term = |l: usize| match p.mode {
+                Mode::Forward => half(p.a, i * p.a_stride + l) * half(p.b, j * p.b_stride + l),
+                Mode::Input => half(p.a, i * p.a_stride + l) * half(p.b, l * p.b_stride + j),
+                Mode::Weight => half(p.a, l * p.a_stride + i) * half(p.b, l * p.b_stride + j),
+            };
+            let (sum, place) = ((0..p.reduced).map(term).sum::<f32>() * p.alpha, i * p.c_stride + j);
+            // SAFETY: as above; nobody else writes while a product runs.
+            unsafe {
+                if p.wide_result {
+                    let c = (p.c as *mut f32).add(place);
+                    c.write(sum + if p.accumulate { c.read() } else { 0.0 });
+                } else {
+                    let c = (p.c as *mut u16).add(place);
+                    let old = if p.accumulate { half(p.c, place) } else { 0.0 };
+                    c.write(half::bf16::from_f32(sum + old).to_bits());
+                }
+            }
+        }
+        Ok(true)
     }
 
     fn synchronize(&self) -> Result<()> {

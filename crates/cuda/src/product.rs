@@ -1,10 +1,13 @@
 //! The products behind `matmul` and `lora_matmul`: arguments of the tiled kernel (`struct Gemm` of `common/gemm.cuh`), the
 //! choice of its tile, and weights that are expanded part by part.
 
+use std::sync::atomic::Ordering;
+
 use tunesmith_ops::{DType, MatmulShape, Result, View, ViewMut};
 
 use crate::Cuda;
-use crate::driver::Address;
+pub(crate) use crate::driver::Mode;
+use crate::driver::{Address, DenseProduct};
 use crate::memory::Buffer;
 use crate::structure::Structure;
 use crate::weight::Operand;
@@ -17,17 +20,6 @@ const MANY_TILES: usize = 128;
 
 /// Parts are expanded in multiples of this many rows or columns.
 const PART: usize = 64;
-
-/// What is multiplied with what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// `c[m, n] = a[m, r] · b[n, r]ᵀ`
-    Forward,
-    /// `c[m, n] = a[m, r] · b[r, n]`
-    Input,
-    /// `c[m, n] = a[r, m]ᵀ · b[r, n]`, binary32
-    Weight,
-}
 
 /// One factor: a row-major matrix.
 #[derive(Debug, Clone, Copy)]
@@ -133,6 +125,40 @@ impl Product {
         }
     }
 
+    /// The first product alone, if the vendor's library could take it.
+    fn dense(&self) -> Option<DenseProduct> {
+        let Factors { a, b, reduced } = self.main;
+        let wide_result = self.mode == Mode::Weight;
+        let size = if wide_result { 4 } else { 2 };
+        let fits = a.dtype == DType::Bf16 && b.dtype == DType::Bf16 && a.aligned() && b.aligned() && reduced > 0;
+        let fits = fits && self.c.is_multiple_of(16) && (self.c_stride * size).is_multiple_of(16);
+        fits.then_some(DenseProduct {
+            mode: self.mode,
+            m: self.m,
+            n: self.n,
+            reduced,
+            a: a.address,
+            a_stride: a.stride,
+            b: b.address,
+            b_stride: b.stride,
+            c: self.c,
+            c_stride: self.c_stride,
+            alpha: self.alpha,
+            accumulate: self.accumulate,
+            wide_result,
+        })
+    }
+
+    /// What the vendor's library leaves to do: bias and adapter, added to the result.
+    fn rest(&self) -> Option<Self> {
+        let main = match self.tail {
+            Some(tail) => tail,
+            None if self.bias != 0 => Factors { reduced: 0, ..self.main },
+            None => return None,
+        };
+        Some(Self { main, tail: None, accumulate: true, ..*self })
+    }
+
     /// Steps of each part into which a gradient with few tiles is split: from the sizes alone, so that every card adds in the
     /// same order.
     fn steps_per_part(&self, kernel: &Kernel) -> usize {
@@ -150,6 +176,16 @@ impl Cuda {
         if p.m == 0 || p.n == 0 {
             return Ok(());
         }
+        if let Some(dense) = p.dense()
+            && self.driver.dense_product(&dense)?
+        {
+            self.vendor_products.fetch_add(1, Ordering::Relaxed);
+            return p.rest().map_or(Ok(()), |rest| self.own_product(&rest));
+        }
+        self.own_product(p)
+    }
+
+    fn own_product(&self, p: &Product) -> Result<()> {
         let kernel = p.kernel(self.attributes().multiprocessors);
         let per_part = p.steps_per_part(&kernel);
         let parts = p.steps(kernel.step).div_ceil(per_part).max(1);
@@ -168,7 +204,11 @@ impl Cuda {
     fn tiles_of_product(&self, p: &Product, kernel: &Kernel, per_part: usize, parts: usize) -> Result<()> {
         let s = Factors::put(p.tail, Factors::put(Some(p.main), Structure::default()));
         let s = s.pointer(p.c).long(p.c_stride).pointer(p.bias).int(p.m).int(p.n).float(p.alpha);
-        let arguments = s.int(usize::from(p.accumulate)).int(per_part).finish()?;
+        // Two neighbours at once, where no row and no part begins between them.
+        let element = if p.mode == Mode::Weight || p.main.a.dtype == DType::F32 { 4 } else { 2 };
+        let paired = p.c.is_multiple_of(2 * element) && p.c_stride.is_multiple_of(2);
+        let s = s.int(usize::from(p.accumulate)).int(per_part);
+        let arguments = s.int(usize::from(paired)).finish()?;
         let launch = self.launch(kernel.name).grid([p.tiles(kernel.tile), 1, parts], kernel.threads);
         launch.shared(kernel.shared).structure(&arguments).run()
     }

@@ -3,13 +3,17 @@
 use std::cell::Cell;
 use std::ffi::{CString, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use cudarc::driver::{DriverError, result, sys};
 use tunesmith_ops::{Code, Error, Result};
 
-use crate::driver::{Address, Attributes, Dimensions, Driver, Function};
+use crate::driver::{Address, Attributes, DenseProduct, Dimensions, Driver, Function};
 use crate::module;
+use crate::vendor::{Vendor, WORKSPACE};
+
+/// Multiply-adds from which on a product goes to the vendor's library: below, a launch of our own is no slower.
+const VENDOR_WORK: usize = 1 << 27;
 
 thread_local! {
     /// The context that this thread has last been given.
@@ -24,6 +28,8 @@ pub(crate) struct Real {
     attributes: Attributes,
     /// Loaded modules by their place in the table.
     modules: Mutex<Vec<(usize, sys::CUmodule)>>,
+    /// The vendor's library, looked for at the first product that is large enough.
+    vendor: OnceLock<Option<Vendor>>,
 }
 
 // SAFETY: contexts, streams and modules are handles of the driver, which any thread may use.
@@ -105,7 +111,8 @@ impl Real {
                 let got = format!("{major}.{minor} ({})", attributes.name);
                 return Err(unavailable("compute capability 8.0 or newer", got, "use device \"cpu\""));
             }
-            let real = Self { device, context, stream, attributes, modules: Mutex::default() };
+            let (modules, vendor) = (Mutex::default(), OnceLock::new());
+            let real = Self { device, context, stream, attributes, modules, vendor };
             // A driver too old for our kernels is found out here and not in the middle of a run.
             real.function("add_f32")?;
             Ok(real)
@@ -260,6 +267,19 @@ impl Driver for Real {
             .map_err(failed("cuLaunchKernel"))
     }
 
+    fn dense_product(&self, p: &DenseProduct) -> Result<bool> {
+        if p.m * p.n * p.reduced < VENDOR_WORK {
+            return Ok(false);
+        }
+        self.bind()?;
+        let vendor = self.vendor.get_or_init(|| Vendor::open(|| self.allocate(WORKSPACE).ok().flatten()));
+        let Some(vendor) = vendor else { return Ok(false) };
+        vendor.start(p, self.stream.cast()).map_err(|error| {
+            let text = format!("expected cublasLtMatmul to succeed, got {error}; start again from the last checkpoint");
+            Error::new(Code::Internal, "cuda", text)
+        })
+    }
+
     fn synchronize(&self) -> Result<()> {
         self.bind()?;
         // SAFETY: the stream lives as long as `self`.
@@ -272,10 +292,14 @@ impl Drop for Real {
         if self.bind().is_err() {
             return;
         }
+        let vendor = self.vendor.take().flatten();
         let modules = std::mem::take(self.modules.get_mut().unwrap_or_else(PoisonError::into_inner));
         // SAFETY: nothing else holds the stream, the modules or this hold on the context.
         unsafe {
             let _ = result::stream::synchronize(self.stream);
+            if let Some(vendor) = vendor {
+                self.free(vendor.workspace());
+            }
             let _ = result::stream::destroy(self.stream);
             for (_, module) in modules {
                 let _ = result::module::unload(module);

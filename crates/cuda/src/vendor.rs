@@ -1,0 +1,184 @@
+//! NVIDIA's own products (cuBLASLt), found at run time: for large dense products, where they are the fastest there is.
+//!
+//! The library is looked for in `TUNESMITH_CUDA_LIB_DIR`, `CUDA_PATH/lib64`, `/usr/local/cuda/lib64` and where the system's
+//! loader looks. Without it every product is computed by `kernels/matmul.cu`. An algorithm is chosen once per shape by the
+//! library's heuristic and kept, so that a shape has the same bits all through a run.
+
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::path::PathBuf;
+use std::ptr;
+use std::sync::{Mutex, PoisonError};
+
+use cudarc::cublaslt::{result, sys};
+use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LAZY};
+
+use crate::driver::{Address, DenseProduct, Mode};
+
+/// Bytes of workspace that an algorithm may use.
+pub(crate) const WORKSPACE: usize = 32 << 20;
+
+type Outcome<T> = std::result::Result<T, result::CublasError>;
+
+/// What decides about an algorithm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    mode: Mode,
+    sizes: [usize; 3],
+    strides: [usize; 3],
+    accumulate: bool,
+    wide_result: bool,
+}
+
+/// A shape made ready: descriptors and the algorithm.
+#[derive(Clone, Copy)]
+struct Prepared {
+    product: sys::cublasLtMatmulDesc_t,
+    first: sys::cublasLtMatrixLayout_t,
+    second: sys::cublasLtMatrixLayout_t,
+    output: sys::cublasLtMatrixLayout_t,
+    algorithm: sys::cublasLtMatmulAlgo_t,
+}
+
+/// The library on one device.
+pub(crate) struct Vendor {
+    handle: sys::cublasLtHandle_t,
+    workspace: Address,
+    /// None where the library has no algorithm for a shape.
+    shapes: Mutex<HashMap<Key, Option<Prepared>>>,
+}
+
+// SAFETY: a handle and descriptors of the library may be used by any thread; the table is guarded.
+unsafe impl Send for Vendor {}
+// SAFETY: as above.
+unsafe impl Sync for Vendor {}
+
+/// Folders in which the library may lie beside those that the loader knows.
+fn folders() -> Vec<PathBuf> {
+    let named = std::env::var_os("TUNESMITH_CUDA_LIB_DIR").map(PathBuf::from);
+    let toolkit = std::env::var_os("CUDA_PATH").map(|path| PathBuf::from(path).join("lib64"));
+    named.into_iter().chain(toolkit).chain([PathBuf::from("/usr/local/cuda/lib64")]).collect()
+}
+
+/// True when the library can be opened by its bare name from now on: the loader knows a library that is open.
+fn present() -> bool {
+    for folder in folders() {
+        for name in ["libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so"] {
+            let path = folder.join(name);
+            if !path.is_file() {
+                continue;
+            }
+            // SAFETY: NVIDIA's library, whose initialisers only prepare itself; it stays open for good.
+            if let Ok(library) = unsafe { Library::open(Some(&path), RTLD_LAZY | RTLD_GLOBAL) } {
+                std::mem::forget(library);
+            }
+        }
+    }
+    // SAFETY: opens the library by its name and closes it.
+    unsafe { sys::is_culib_present() }
+}
+
+impl Vendor {
+    /// The library, if it is there; `workspace` is device memory of [`WORKSPACE`] bytes, asked for when it is.
+    pub(crate) fn open(workspace: impl FnOnce() -> Option<Address>) -> Option<Self> {
+        if !present() {
+            return None;
+        }
+        let handle = std::panic::catch_unwind(result::create_handle).ok()?.ok()?;
+        Some(Self { handle, workspace: workspace()?, shapes: Mutex::default() })
+    }
+
+    /// The workspace, which whoever gave it takes back.
+    pub(crate) fn workspace(&self) -> Address {
+        self.workspace
+    }
+
+    /// Starts a product on a stream; false where the library has no algorithm for it.
+    pub(crate) fn start(&self, p: &DenseProduct, stream: sys::cudaStream_t) -> Outcome<bool> {
+        let key = Key {
+            mode: p.mode,
+            sizes: [p.m, p.n, p.reduced],
+            strides: [p.a_stride, p.b_stride, p.c_stride],
+            accumulate: p.accumulate,
+            wide_result: p.wide_result,
+        };
+        let prepared = {
+            let mut shapes = self.shapes.lock().unwrap_or_else(PoisonError::into_inner);
+            *shapes.entry(key).or_insert_with(|| self.prepare(&key).ok())
+        };
+        let Some(shape) = prepared else { return Ok(false) };
+        let (alpha, beta) = (p.alpha, f32::from(u8::from(p.accumulate)));
+        let place = |address: Address| address as *const c_void;
+        // SAFETY: the descriptors were made from the sizes of this product, whose windows were checked; the factors are
+        // read before the call returns.
+        unsafe {
+            result::matmul(
+                self.handle,
+                shape.product,
+                ptr::from_ref(&alpha).cast(),
+                ptr::from_ref(&beta).cast(),
+                place(p.b),
+                shape.first,
+                place(p.a),
+                shape.second,
+                place(p.c),
+                shape.output,
+                p.c as *mut c_void,
+                shape.output,
+                &raw const shape.algorithm,
+                self.workspace as *mut c_void,
+                WORKSPACE,
+                stream,
+            )?;
+        }
+        Ok(true)
+    }
+
+    /// Descriptors and algorithm of a shape. The library counts by columns: a row-major matrix is its transpose there, and
+    /// so `c = a · b` is computed as `cᵀ = bᵀ · aᵀ`.
+    fn prepare(&self, key: &Key) -> Outcome<Prepared> {
+        let (half, single) = (sys::cudaDataType::CUDA_R_16BF, sys::cudaDataType::CUDA_R_32F);
+        let product = result::create_matmul_desc(sys::cublasComputeType_t::CUBLAS_COMPUTE_32F, single)?;
+        let [m, n, reduced] = key.sizes.map(|size| size as u64);
+        let [a_stride, b_stride, c_stride] = key.strides.map(|stride| stride as i64);
+        // Rows and columns as the library sees them, and whether it is to transpose.
+        let (first, first_turned) = if key.mode == Mode::Forward { ((reduced, n), 1_i32) } else { ((n, reduced), 0) };
+        let (second, second_turned) = if key.mode == Mode::Weight { ((m, reduced), 1_i32) } else { ((reduced, m), 0) };
+        let first = result::create_matrix_layout(half, first.0, first.1, b_stride)?;
+        let second = result::create_matrix_layout(half, second.0, second.1, a_stride)?;
+        let result_type = if key.wide_result { single } else { half };
+        let output = result::create_matrix_layout(result_type, n, m, c_stride)?;
+        let preference = result::create_matmul_pref()?;
+        let attribute = |value: &i32| ptr::from_ref(value).cast::<c_void>();
+        // SAFETY: the descriptors were just made; the attributes are 32-bit integers and one size.
+        unsafe {
+            let kind = sys::cublasLtMatmulDescAttributes_t::CUBLASLT_MATMUL_DESC_TRANSA;
+            result::set_matmul_desc_attribute(product, kind, attribute(&first_turned), 4)?;
+            let kind = sys::cublasLtMatmulDescAttributes_t::CUBLASLT_MATMUL_DESC_TRANSB;
+            result::set_matmul_desc_attribute(product, kind, attribute(&second_turned), 4)?;
+            let kind = sys::cublasLtMatmulPreferenceAttributes_t::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
+            let bytes = ptr::from_ref(&WORKSPACE).cast();
+            result::set_matmul_pref_attribute(preference, kind, bytes, size_of::<usize>())?;
+            let found =
+                result::get_matmul_algo_heuristic(self.handle, product, first, second, output, output, preference);
+            result::destroy_matmul_pref(preference)?;
+            Ok(Prepared { product, first, second, output, algorithm: found?.algo })
+        }
+    }
+}
+
+impl Drop for Vendor {
+    fn drop(&mut self) {
+        let shapes = std::mem::take(self.shapes.get_mut().unwrap_or_else(PoisonError::into_inner));
+        // SAFETY: nothing else holds the handle or the descriptors, and the stream has come to its end.
+        unsafe {
+            for shape in shapes.into_values().flatten() {
+                let _ = result::destroy_matmul_desc(shape.product);
+                for layout in [shape.first, shape.second, shape.output] {
+                    let _ = result::destroy_matrix_layout(layout);
+                }
+            }
+            let _ = result::destroy_handle(self.handle);
+        }
+    }
+}
