@@ -64,6 +64,7 @@ class Peers:
         self.samples: dict[str, list[float]] = {}
 
     def prepare(self, case: str, options: argparse.Namespace, model: dict[str, int], late: bool) -> None:
+        torch.compiler.reset()
         try:
             runs = peers(case, model, options.tokens, options.device, not (late or options.no_compile))
         except Exception as error:  # noqa: BLE001 - a failure is a row
