@@ -1,4 +1,5 @@
-//! Benchmark of `cross_entropy`: a quarter of the tokens over the whole vocabulary, with none, half and most of them ignored.
+//! Benchmark of `cross_entropy`: a quarter of the tokens over the whole vocabulary, with none, half and most of them ignored,
+//! and the whole head of a model.
 
 use tunesmith_ops::{Backend, IGNORE_INDEX, LogitTransform, Result};
 
@@ -9,7 +10,8 @@ pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
     for ignored in [0, 50, 90] {
         case(bench, &format!("cross_entropy {ignored}% ignored"), ignored, LogitTransform::default())?;
     }
-    case(bench, "cross_entropy capped", 0, LogitTransform { factor: 1.0, soft_cap: Some(30.0) })
+    case(bench, "cross_entropy capped", 0, LogitTransform { factor: 1.0, soft_cap: Some(30.0) })?;
+    bench.time_head("linear_cross_entropy frozen")
 }
 
 fn case<B: Backend>(bench: &mut Bench<'_, B>, name: &str, ignored: usize, transform: LogitTransform) -> Result<()> {

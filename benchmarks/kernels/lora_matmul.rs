@@ -25,7 +25,7 @@ fn case<B: Backend>(bench: &mut Bench<'_, B>, names: &[String; 2], shape: Matmul
     let (x, dy) = (bench.activations(m * k, 1.0)?, bench.activations(m * n, 1.0)?);
     let (a, b) = (bench.floats(r * k, 0.1)?, bench.floats(n * r, 0.1)?);
     let (mut da, mut db) = (bench.output_floats(r * k)?, bench.output_floats(n * r)?);
-    let (mut xa, mut dyb) = (bench.output(m * r)?, bench.output_floats(m * r)?);
+    let (mut xa, mut dyb) = (bench.output(m * r)?, bench.output(m * r)?);
     let (mut y, mut dx) = (bench.output(m * n)?, bench.output(m * k)?);
     let lora = Lora { r, a: a.view(), b: b.view(), scale: 1.0 };
     let flops = Work::Flops(2 * m * n * k);

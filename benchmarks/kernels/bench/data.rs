@@ -75,9 +75,13 @@ impl<B: Backend> Bench<'_, B> {
 
     /// A frozen weight `[n, k]`, stored as the activations are.
     pub fn weight(&mut self, n: usize, k: usize) -> Result<B::Weight> {
-        let numbers = self.host(n * k, 0.1);
-        let storage = if self.width() == 4 { Storage::F32 } else { Storage::Bf16 };
-        self.backend.prepare_weight(n, k, Host::F32(&numbers), storage)
+        if self.width() == 4 {
+            return self.backend.prepare_weight(n, k, Host::F32(&self.host(n * k, 0.1)), Storage::F32);
+        }
+        let pattern = self.inputs.uniform(PATTERN.min(n * k), 0.1);
+        let bits: Vec<u16> = pattern.iter().map(|x| half::bf16::from_f32(*x).to_bits()).collect();
+        let numbers: Vec<u16> = bits.into_iter().cycle().take(n * k).collect();
+        self.backend.prepare_weight(n, k, Host::Bf16(&numbers), Storage::Bf16)
     }
 
     fn random(&mut self, dtype: DType, len: usize, limit: f32) -> Result<Held<B::Buffer>> {

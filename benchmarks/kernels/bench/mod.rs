@@ -1,6 +1,7 @@
 //! The clock of the kernel benchmarks, and the sizes they run at.
 
 mod data;
+mod head;
 mod model;
 mod report;
 

@@ -1,8 +1,12 @@
-//! Which backend a program of ours runs on: `--backend cpu`, by name from the command line.
+//! Which backend a program of ours runs on: `--backend cuda --dtype bf16`, from the command line.
 
 use std::sync::Arc;
 
+use serde_json::{Value, json};
 use tunesmith_cpu::Cpu;
+use tunesmith_cuda::Cuda;
+#[cfg(feature = "emulated")]
+use tunesmith_cuda::EmulatedOptions;
 use tunesmith_ops::{Backend, DType, Result};
 
 /// Something that runs on whichever backend was chosen.
@@ -17,7 +21,7 @@ pub trait Job {
 /// A backend by its name, with its settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
-    /// `cpu`.
+    /// `cpu`, `cuda`, or `emulated` where this build has the emulated device.
     pub backend: String,
     /// Activations: `f32` or `bf16`. The CPU computes in binary32 only.
     pub dtype: DType,
@@ -32,7 +36,7 @@ impl Default for Choice {
 }
 
 /// What `Choice::take` understands, for a usage line.
-pub const USAGE: &str = "[--backend cpu] [--dtype f32|bf16] [--threads N]";
+pub const USAGE: &str = "[--backend cpu|cuda|emulated] [--dtype f32|bf16] [--threads N]";
 
 impl Choice {
     /// Takes one option from a command line: false when it is none of these.
@@ -70,8 +74,41 @@ impl Choice {
                 self.dtype
             )),
             "cpu" => Ok(job.run(opened(Cpu::new(self.threads)).map_err(text)?)),
-            other => Err(format!("[backend] expected cpu, got {other}; {USAGE}")),
+            _ => Ok(job.run(self.cuda()?)),
         }
+    }
+
+    fn cuda(&self) -> std::result::Result<Arc<Cuda>, String> {
+        let text = |error: tunesmith_ops::Error| error.to_string();
+        match self.backend.as_str() {
+            "cuda" => opened(Cuda::new(0, self.dtype)).map_err(text),
+            #[cfg(feature = "emulated")]
+            "emulated" => opened(Cuda::emulated(&EmulatedOptions::default(), self.dtype)).map_err(text),
+            #[cfg(not(feature = "emulated"))]
+            "emulated" => Err("[backend] expected a build with the feature `emulated`, got one without".to_owned()),
+            other => Err(format!("[backend] expected cpu, cuda or emulated, got {other}; {USAGE}")),
+        }
+    }
+
+    /// What the backend is, as JSON: of a card its facts, and of the driver its version even where no card opens.
+    ///
+    /// # Errors
+    /// Why the backend cannot be had.
+    pub fn probe(&self) -> std::result::Result<Value, String> {
+        if self.backend == "cpu" {
+            let cpu = Cpu::new(self.threads).map_err(|error| error.to_string())?;
+            return Ok(json!({ "backend": "cpu", "instruction_set": cpu.isa().name(), "threads": cpu.threads() }));
+        }
+        let driver = tunesmith_cuda::probe().ok();
+        let cuda = self.cuda()?;
+        let facts = cuda.attributes();
+        Ok(json!({
+            "backend": self.backend, "device": facts.name, "capability": format!("{}.{}", facts.capability.0, facts.capability.1),
+            "multiprocessors": facts.multiprocessors, "shared_memory": facts.shared_memory, "l2_cache": facts.l2_cache,
+            "memory": facts.memory, "driver_version": facts.driver_version,
+            "devices": driver.map(|driver| driver.devices), "kernels": tunesmith_cuda::kernels().count(),
+            "image_bytes": tunesmith_cuda::image_bytes(),
+        }))
     }
 }
 

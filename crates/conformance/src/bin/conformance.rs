@@ -27,7 +27,6 @@ fn main() -> ExitCode {
 struct Suites {
     wanted: Vec<String>,
     seed: u64,
-    probe: bool,
 }
 
 fn tell(line: &Value) {
@@ -39,10 +38,6 @@ impl Job for Suites {
     type Output = bool;
 
     fn run<B: Backend>(self, backend: Arc<B>) -> bool {
-        if self.probe {
-            tell(&json!({ "part": "probe", "backend": backend.name(), "dtype": backend.activation_dtype().name() }));
-            return true;
-        }
         let stage = Stage::new(&*backend);
         let mut whole = true;
         for (stem, suite) in stems() {
@@ -74,13 +69,13 @@ impl Job for Suites {
 }
 
 fn start() -> Result<bool, String> {
-    let (mut suites, mut choice) = (Suites { wanted: Vec::new(), seed: 7, probe: false }, Choice::default());
+    let (mut probe, mut suites, mut choice) = (false, Suites { wanted: Vec::new(), seed: 7 }, Choice::default());
     let known: Vec<&str> = stems::<tunesmith_cpu::Cpu>().into_iter().map(|(stem, _)| stem).collect();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             option if choice.take(option, &mut arguments)? => {}
-            "--probe" => suites.probe = true,
+            "--probe" => probe = true,
             "--seed" => {
                 let seed = arguments.next().and_then(|text| text.parse().ok());
                 suites.seed = seed.ok_or_else(|| format!("[conformance] expected a number after --seed; {USAGE}"))?;
@@ -93,6 +88,12 @@ fn start() -> Result<bool, String> {
                 ));
             }
         }
+    }
+    if probe {
+        let mut facts = choice.probe()?;
+        facts["part"] = json!("probe");
+        tell(&facts);
+        return Ok(true);
     }
     choice.run(suites)
 }

@@ -1,0 +1,48 @@
+//! The head as the engine runs it: final norm, product with the vocabulary and loss, chunk by chunk, and the gradient of its
+//! input.
+
+use std::sync::Arc;
+
+use tunesmith_engine::Batch;
+use tunesmith_engine::linear::{Backward, Linear, Vector, Weight};
+use tunesmith_engine::loss::{Head, HeadScratch, HiddenGradient, Supervised};
+use tunesmith_engine::norm::Norm;
+use tunesmith_engine::parameters::{Gradients, Parameters};
+use tunesmith_ops::{Backend, Host, LogitTransform, Result};
+
+use super::{Bench, Work};
+
+impl<B: Backend> Bench<'_, B> {
+    /// Times loss and gradient of all tokens but the first, which nothing predicts, with a frozen head.
+    pub fn time_head(&mut self, case: &str) -> Result<()> {
+        if !self.wants(case) {
+            return Ok(());
+        }
+        let (t, d, v, backend) = (self.tokens, self.model.hidden, self.model.vocabulary, self.backend);
+        let weight = Weight::Frozen(Arc::new(self.weight(v, d)?));
+        let scale = Vector::Frozen(backend.upload(Host::F32(&vec![1.0; d]))?, d);
+        let head = Head {
+            norm: Norm { d, eps: 1e-5, offset: 0.0, scale },
+            linear: Linear { module: "lm_head".to_owned(), n: v, k: d, weight, bias: None, lora: None },
+            transform: LogitTransform::default(),
+        };
+        let (hidden, mut d_hidden) = (self.activations(t * d, 1.0)?, self.output(t * d)?);
+        let labels = self.inputs.integers(t, v);
+        let positions: Vec<i32> = (0..t as i32).collect();
+        let batch = Batch {
+            input_ids: &labels,
+            labels: &labels,
+            positions: &positions,
+            sequence_starts: &[0, t as i32],
+            weights: None,
+            row_ids: None,
+        };
+        let (supervised, parameters) = (Supervised::of(&batch), Parameters::default());
+        let (mut gradients, mut scratch) = (Gradients::new(backend, &parameters)?, HeadScratch::new(backend));
+        self.time(case, Work::Flops(4 * t.saturating_sub(1) * v * d), || {
+            let mut pass = Backward { parameters: &parameters, gradients: &mut gradients };
+            let gradient = HiddenGradient { pass: &mut pass, d_hidden: d_hidden.view_mut() };
+            head.loss(backend, &parameters, hidden.view(), &supervised, &mut scratch, Some(gradient)).map(drop)
+        })
+    }
+}
