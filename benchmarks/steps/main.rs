@@ -130,7 +130,7 @@ fn compare<B: Backend>(backend: &Arc<B>, scenario: &Scenario, arguments: &Argume
         }
     }
     let tolerance =
-        if half { Tolerance { loss: 1e-2, grad_norm: 5e-2 } } else { Tolerance { loss: 1e-4, grad_norm: 1e-3 } };
+        if half { Tolerance { loss: 5e-3, grad_norm: 3e-2 } } else { Tolerance { loss: 1e-4, grad_norm: 1e-3 } };
     let patience = Patience { steps: arguments.steps, seconds: arguments.seconds };
     let mut whole = true;
     for (index, workload) in scenario.workloads.iter().enumerate() {
