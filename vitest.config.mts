@@ -22,7 +22,11 @@ export default defineConfig({
         extends: true,
         test: {
           name: "whole",
-          include: ["test/{goldens,invariants,e2e,install,faults}/**/*.test.ts", "{benchmarks,examples}/**/*.test.ts"],
+          include: [
+            "test/{goldens,invariants,e2e,install,faults}/**/*.test.ts",
+            "test/peers/*.test.ts",
+            "{benchmarks,examples}/**/*.test.ts",
+          ],
           exclude: ["**/dist/**"],
           testTimeout: 300_000,
           hookTimeout: 300_000,

@@ -18,6 +18,7 @@ pub mod peft;
 mod quantize;
 pub mod rope;
 pub mod safetensors;
+mod staged_folder;
 pub mod stored_tensor;
 pub mod weights;
 
@@ -25,14 +26,16 @@ pub use atomic_file::{AtomicFile, sync_dir, write_atomic};
 pub use config::ModelConfig;
 pub use dequantize::dequantize;
 pub use digest::{file_digest, text_digest};
-pub use gguf::{GgufFile, GgufTokenizer, Quantization, write_gguf};
+pub use gguf::{GgufFile, GgufTokenizer, Quantization, write_gguf, write_gguf_lora};
 pub use model_files::{ModelFiles, TokenizerSource};
 pub use nf4::{Nf4File, Nf4Tensor, Nf4TensorScales, read_nf4, write_nf4};
 pub use peft::{AdapterConfig, LoraPair, read_adapter, write_adapter};
 pub use quantize::{Refusal, quantize};
 pub use rope::{LongRopeScaling, RopeConfig, RopeRules, RopeScaling, Ropes, WindowedRope, YarnScaling};
 pub use safetensors::{
-    F32Tensor, SafetensorsFile, SafetensorsWriter, ShardedSafetensors, TensorSpec, write_safetensors,
+    DEFAULT_SHARD_BYTES, F32Tensor, SafetensorsFile, SafetensorsWriter, ShardedSafetensors, TensorSpec, write_model,
+    write_safetensors,
 };
+pub use staged_folder::{StagedFolder, refuse_existing};
 pub use stored_tensor::{StoredTensor, StoredType, TensorSource};
 pub use weights::{AsStored, OnProgress, Weights};

@@ -170,6 +170,28 @@ pub fn read_nf4<'a>(source: &'a dyn TensorSource, name: &str, [n, k]: [usize; 2]
     Ok(Some(tensor))
 }
 
+/// Rows and columns of a matrix that a file holds quantised; None for every other tensor.
+///
+/// # Errors
+/// `FileInvalid` where what the file says of it is damaged.
+pub fn shape(source: &dyn TensorSource, name: &str) -> Result<Option<[usize; 2]>> {
+    let state = format!("{name}{NF4_STATE}");
+    if !source.contains(&state) {
+        return Ok(None);
+    }
+    match State::read(source, name, &state)?.shape[..] {
+        [n, k] => Ok(Some([n, k])),
+        ref other => Err(damaged(name, format!("expected a matrix, got shape {other:?}; the file is damaged"))),
+    }
+}
+
+/// Whether a tensor is no weight of its own but belongs to a quantised one.
+pub fn is_companion(source: &dyn TensorSource, name: &str) -> bool {
+    let parts = [ABSMAX, QUANT_MAP, NESTED_ABSMAX, NESTED_QUANT_MAP, NF4_STATE];
+    let owner = parts.iter().find_map(|part| name.strip_suffix(part));
+    owner.is_some_and(|owner| source.contains(&format!("{owner}{NF4_STATE}")))
+}
+
 /// Bitsandbytes' other types carry the same companions, or `SCB` for eight bits.
 fn refuse_other(source: &dyn TensorSource, name: &str) -> Result<()> {
     let module = name.strip_suffix(".weight").unwrap_or(name);

@@ -159,8 +159,22 @@ fn rotary_scaling_is_read_or_refused() {
         original_max_position_embeddings: 64,
     };
     assert_eq!(scaling(llama3).unwrap(), expected);
+    let yarn = tiny("llama")
+        .item("llama.rope.scaling.type", Item::Text("yarn"))
+        .item("llama.rope.scaling.factor", Item::F32(4.0))
+        .item("llama.rope.scaling.original_context_length", Item::U32(64));
+    let RopeScaling::Yarn(read) = scaling(yarn).unwrap() else { panic!("no YaRN") };
+    assert_eq!((read.factor, read.original_max_position_embeddings), (4.0, 64));
+    assert_eq!((read.beta_fast, read.beta_slow, read.attention_factor), (32.0, 1.0, None));
+    let factors = |writer: GgufWriter, name: &str, first: f32| writer.ramp(name, &[8], first);
+    let long = factors(tiny("llama"), "rope_factors_long.weight", 2.0);
+    let long = factors(long, "rope_factors_short.weight", 1.0)
+        .item("llama.rope.scaling.original_context_length", Item::U32(64))
+        .item("llama.rope.scaling.attn_factor", Item::F32(1.25));
+    let RopeScaling::LongRope(read) = scaling(long).unwrap() else { panic!("no LongRoPE") };
+    assert_eq!((read.long_factor[7], read.short_factor[0], read.attention_factor), (9.0, 1.0, Some(1.25)));
     for strange in [
-        tiny("llama").item("llama.rope.scaling.type", Item::Text("yarn")),
+        tiny("llama").item("llama.rope.scaling.type", Item::Text("dynamic")),
         tiny("llama").item("llama.rope.scaling.yarn_log_multiplier", Item::F32(0.1)),
         tiny("llama").tensor("rope_freqs.weight", &[8], 0, bytes(&[0.5; 8])),
         tiny("llama").tensor("rope_freqs.weight", &[4], 0, bytes(&[1.0; 4])),

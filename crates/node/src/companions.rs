@@ -42,3 +42,15 @@ pub fn copy(from: &TokenizerSource, to: &Path) -> Outcome<()> {
     }
     Ok(())
 }
+
+/// Makes a folder and its parents where absent.
+///
+/// # Errors
+/// `Io` naming the folder.
+pub fn make_folder(path: &Path) -> Outcome<()> {
+    fs::create_dir_all(path).map_err(|error| {
+        let place = path.display().to_string();
+        let message = format!("expected to make this folder, got {error}; check the path and its permissions");
+        Error::new(Code::Io, place, message).into()
+    })
+}

@@ -42,6 +42,14 @@ pub struct GenerateOptions {
 #[derive(Default)]
 pub struct Cancellation(Arc<AtomicBool>);
 
+impl Cancellation {
+    /// Whether it is set, asked from any thread.
+    pub fn flag(&self) -> impl Fn() -> bool + Send + 'static {
+        let flag = Arc::clone(&self.0);
+        move || flag.load(Ordering::Relaxed)
+    }
+}
+
 #[napi]
 impl Cancellation {
     /// A flag that is not set.

@@ -15,6 +15,7 @@ mod deferred;
 mod device;
 mod engine_thread;
 mod error;
+mod export;
 mod generate;
 mod heap;
 mod model;

@@ -71,7 +71,7 @@ fn open(path: String) -> Outcome<Model> {
 
 /// What the model's files list, then the tokenizer's end of sequence and a GGUF file's end of turn: a chat model stops at its
 /// end of turn even where the configuration names the end of text only.
-fn eos_token_ids(files: &ModelFiles, tokenizer: &text::Tokenizer) -> Vec<u32> {
+pub fn eos_token_ids(files: &ModelFiles, tokenizer: &text::Tokenizer) -> Vec<u32> {
     let mut ids = files.eos_token_ids.clone();
     let end_of_turn = match &files.tokenizer {
         TokenizerSource::Gguf(metadata) => metadata.eot_token_id,

@@ -10,7 +10,6 @@ use napi::bindgen_prelude::{
 use napi_derive::napi;
 use tunesmith_engine::{SequenceSums, StepKey, Update};
 use tunesmith_formats::ModelFiles;
-use tunesmith_ops::{Code, Error};
 
 use crate::batch::{OwnedBatch, RowSums};
 use crate::companions;
@@ -314,13 +313,6 @@ impl ObjectFinalize for Session {
 /// The folder to write into, made where it is missing.
 fn folder(dir: String) -> Outcome<PathBuf> {
     let path = PathBuf::from(dir);
-    std::fs::create_dir_all(&path).map_err(|error| {
-        let place = path.display().to_string();
-        Error::new(
-            Code::Io,
-            place,
-            format!("expected to make this folder, got {error}; check the path and its permissions"),
-        )
-    })?;
+    companions::make_folder(&path)?;
     Ok(path)
 }

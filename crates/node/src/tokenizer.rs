@@ -108,14 +108,38 @@ fn of_gguf(metadata: &GgufTokenizer) -> text::GgufTokenizer {
         pre: metadata.pre.clone(),
         tokens: metadata.tokens.clone(),
         token_types: metadata.token_types.clone(),
+        scores: metadata.scores.clone(),
         merges: metadata.merges.clone(),
         bos_token_id: metadata.bos_token_id,
         eos_token_id: metadata.eos_token_id,
+        eot_token_id: metadata.eot_token_id,
         unk_token_id: metadata.unk_token_id,
         pad_token_id: metadata.pad_token_id,
         add_bos: metadata.add_bos_token,
+        add_space_prefix: metadata.add_space_prefix,
         chat_template: metadata.chat_template.clone(),
     }
+}
+
+/// A tokenizer as a GGUF file holds it; `end_ids` end a generation.
+pub fn to_gguf(tokenizer: &text::Tokenizer, end_ids: &[u32]) -> Outcome<GgufTokenizer> {
+    let gguf = tokenizer.to_gguf(end_ids)?;
+    Ok(GgufTokenizer {
+        model: gguf.model,
+        pre: gguf.pre,
+        tokens: gguf.tokens,
+        token_types: gguf.token_types,
+        scores: gguf.scores,
+        merges: gguf.merges,
+        bos_token_id: gguf.bos_token_id,
+        eos_token_id: gguf.eos_token_id,
+        eot_token_id: gguf.eot_token_id,
+        unk_token_id: gguf.unk_token_id,
+        pad_token_id: gguf.pad_token_id,
+        add_bos_token: gguf.add_bos,
+        add_space_prefix: gguf.add_space_prefix,
+        chat_template: gguf.chat_template,
+    })
 }
 
 impl Tokenizer {

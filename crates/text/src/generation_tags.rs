@@ -43,6 +43,20 @@ pub(crate) fn rewrite(template: &str) -> Rewritten {
     Rewritten { source, has_tags }
 }
 
+/// The same template for programs that do not know the tags: each becomes an `if true` with its dashes, so that whitespace
+/// control stays as it is.
+pub(crate) fn without_tags(template: &str) -> String {
+    let mut source = String::with_capacity(template.len());
+    for piece in pieces(template) {
+        let _ = match piece.tag() {
+            Some((before, "generation", after)) => write!(source, "{{%{before} if true {after}%}}"),
+            Some((before, "endgeneration", after)) => write!(source, "{{%{before} endif {after}%}}"),
+            _ => write!(source, "{}", piece.text),
+        };
+    }
+    source
+}
+
 /// The template without its comments.
 pub(crate) fn without_comments(template: &str) -> String {
     pieces(template).filter(|piece| !piece.text.starts_with("{#")).map(|piece| piece.text).collect()
@@ -156,7 +170,7 @@ fn raw_length(rest: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{cut, rewrite, without_comments};
+    use super::{cut, rewrite, without_comments, without_tags};
 
     #[test]
     fn tags_in_comments_raw_blocks_and_strings_are_left_alone() {
@@ -182,6 +196,13 @@ mod tests {
             rewritten.source,
             "a {%- with %}{{ __generation_open }}{% if true -%} b {% endif %}{{ __generation_close }}{% endwith %}"
         );
+    }
+
+    #[test]
+    fn programs_without_the_tags_see_plain_conditions() {
+        let template = "{# {% generation %} #}{%- generation -%} b {%endgeneration%}{{ '{% generation %}' }}";
+        let expected = "{# {% generation %} #}{%- if true -%} b {% endif %}{{ '{% generation %}' }}";
+        assert_eq!(without_tags(template), expected);
     }
 
     #[test]

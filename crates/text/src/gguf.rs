@@ -1,6 +1,6 @@
 //! The tokenizer that a GGUF file carries in its metadata, turned into the form of a `tokenizer.json`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value as Json, json};
 
@@ -13,13 +13,19 @@ const CONTROL: i32 = 3;
 /// `tokenizer.ggml.token_type` of user-defined tokens: matched in text, kept in decoded text.
 const USER_DEFINED: i32 = 4;
 
+/// How SentencePiece writes a space.
+pub(crate) const SPACE: &str = "▁";
+
+/// Bytes of the longest piece that is looked at for merges; published vocabularies have pieces of at most 100.
+const LONGEST_PIECE: usize = 1024;
+
 /// The splitting pattern of GPT-4 style tokenizers, with the number of digits that stay together left open.
 const LLAMA3_DIGITS: &str = "{1,3}";
 
 /// The `tokenizer.*` metadata of a GGUF file.
 #[derive(Debug, Clone, Default)]
 pub struct GgufTokenizer {
-    /// `tokenizer.ggml.model`. Supported: `gpt2` (byte-level BPE).
+    /// `tokenizer.ggml.model`. Supported: `gpt2` (byte-level BPE) and `llama` (SentencePiece BPE).
     pub model: String,
     /// `tokenizer.ggml.pre`, which names the splitting pattern. Absent means `default`.
     pub pre: Option<String>,
@@ -27,18 +33,24 @@ pub struct GgufTokenizer {
     pub tokens: Vec<String>,
     /// `tokenizer.ggml.token_type`, by id; empty means all normal.
     pub token_types: Vec<i32>,
-    /// `tokenizer.ggml.merges`: two tokens with a space between.
+    /// `tokenizer.ggml.scores`, by id: `llama` only, where the higher score is merged first.
+    pub scores: Vec<f32>,
+    /// `tokenizer.ggml.merges`: two tokens with a space between; `gpt2` only.
     pub merges: Vec<String>,
     /// `tokenizer.ggml.bos_token_id`.
     pub bos_token_id: Option<u32>,
     /// `tokenizer.ggml.eos_token_id`.
     pub eos_token_id: Option<u32>,
+    /// `tokenizer.ggml.eot_token_id`: end of turn, where it differs.
+    pub eot_token_id: Option<u32>,
     /// `tokenizer.ggml.unknown_token_id`.
     pub unk_token_id: Option<u32>,
     /// `tokenizer.ggml.padding_token_id`.
     pub pad_token_id: Option<u32>,
     /// `tokenizer.ggml.add_bos_token`. Absent means what llama.cpp assumes: true for `llama-bpe`, else false.
     pub add_bos: Option<bool>,
+    /// `tokenizer.ggml.add_space_prefix`: `llama` only. Absent means true.
+    pub add_space_prefix: Option<bool>,
     /// `tokenizer.chat_template`.
     pub chat_template: Option<String>,
 }
@@ -49,29 +61,42 @@ impl GgufTokenizer {
     /// # Errors
     /// `TOKENIZER_INVALID` for a model or pattern that is not supported, or an id outside the vocabulary.
     pub(crate) fn convert(self) -> Result<(Json, Settings)> {
-        if self.model != "gpt2" {
-            return Err(unsupported("tokenizer.ggml.model `gpt2` (byte-level BPE)", &self.model));
-        }
         let settings =
             Settings { named: self.named()?, model_max_length: None, chat_template: self.chat_template.clone() };
-        let pre = self.pre.as_deref().unwrap_or("default");
-        let scheme = Scheme::of(pre)?;
+        let scheme = match self.model.as_str() {
+            "gpt2" => Scheme::of(self.pre.as_deref().unwrap_or("default"))?,
+            "llama" => Scheme::sentence_piece(self.add_space_prefix.unwrap_or(true)),
+            other => {
+                let known = "tokenizer.ggml.model to be gpt2 (byte-level BPE) or llama (SentencePiece BPE)";
+                return Err(unsupported(known, other));
+            }
+        };
         let add_bos = self.add_bos.unwrap_or(scheme.adds_bos);
         let post_processor = match (add_bos, self.bos_token_id, settings.named.get("bos_token")) {
             (true, Some(id), Some(token)) => bos_processor(id, token),
             _ => Json::Null,
         };
         let added_tokens = self.added_tokens();
+        let mut model = json!({"type": "BPE", "ignore_merges": scheme.ignore_merges});
+        if self.model == "llama" {
+            model["merges"] = merges_of_scores(&self.tokens, &self.scores).into();
+            model["byte_fallback"] = true.into();
+            model["fuse_unk"] = true.into();
+            model["unk_token"] = settings.named.get("unk_token").cloned().into();
+        } else {
+            model["merges"] = self.merges.into();
+        }
         let vocab: Map<String, Json> =
             self.tokens.into_iter().enumerate().map(|(id, token)| (token, Json::from(id))).collect();
+        model["vocab"] = vocab.into();
         let file = json!({
             "version": "1.0",
             "added_tokens": added_tokens,
             "normalizer": scheme.normalizer,
             "pre_tokenizer": scheme.pre_tokenizer,
             "post_processor": post_processor,
-            "decoder": byte_level(true),
-            "model": {"type": "BPE", "vocab": vocab, "merges": self.merges, "ignore_merges": scheme.ignore_merges},
+            "decoder": scheme.decoder,
+            "model": model,
         });
         Ok((file, settings))
     }
@@ -118,32 +143,62 @@ fn unsupported(expected: &str, got: &str) -> TextError {
     )
 }
 
-/// How text is split before merging.
-struct Scheme {
-    normalizer: Json,
-    pre_tokenizer: Json,
-    ignore_merges: bool,
-    adds_bos: bool,
+/// SentencePiece merges whichever two neighbours make the piece of the highest score: the same as a list of all such pairs in
+/// the order of their pieces' scores (transformers, `convert_slow_tokenizer.py`).
+fn merges_of_scores(tokens: &[String], scores: &[f32]) -> Vec<Json> {
+    let known: HashMap<&str, usize> = tokens.iter().enumerate().map(|(id, token)| (token.as_str(), id)).collect();
+    let score = |id: usize| scores.get(id).copied().unwrap_or(f32::NEG_INFINITY);
+    let mut order: Vec<usize> = (0..tokens.len()).collect();
+    order.sort_by(|&a, &b| score(b).total_cmp(&score(a)));
+    let mut merges = Vec::new();
+    for token in order.into_iter().map(|id| &tokens[id]).filter(|token| token.len() <= LONGEST_PIECE) {
+        let splits = token.char_indices().skip(1).map(|(at, _)| token.split_at(at));
+        let mut pairs: Vec<(usize, usize)> =
+            splits.filter_map(|(left, right)| Some((*known.get(left)?, *known.get(right)?))).collect();
+        pairs.sort_unstable();
+        merges.extend(pairs.into_iter().map(|(left, right)| json!([tokens[left], tokens[right]])));
+    }
+    merges
+}
+
+/// How text is split before merging, and put together again.
+pub(crate) struct Scheme {
+    pub normalizer: Json,
+    pub pre_tokenizer: Json,
+    pub decoder: Json,
+    pub ignore_merges: bool,
+    pub adds_bos: bool,
 }
 
 impl Scheme {
+    /// One name of every group of names below that means one splitting, in the order in which a writer looks for it.
+    pub(crate) const NAMES: [&str; 8] =
+        ["gpt-2", "smollm", "llama-bpe", "dbrx", "qwen2", "gpt-4o", "tekken", "default"];
+
     /// The scheme that llama.cpp's `pre` names; patterns as the models' own tokenizer.json files give them.
-    fn of(pre: &str) -> Result<Self> {
-        let plain =
-            |pre_tokenizer| Self { normalizer: Json::Null, pre_tokenizer, ignore_merges: false, adds_bos: false };
+    pub(crate) fn of(pre: &str) -> Result<Self> {
+        let plain = |pre_tokenizer| Self {
+            normalizer: Json::Null,
+            pre_tokenizer,
+            decoder: byte_level(true),
+            ignore_merges: false,
+            adds_bos: false,
+        };
+        let pattern = |pattern: &str| plain(sequence(&[split(pattern), byte_level(false)]));
         Ok(match pre {
-            "gpt-2" | "gpt2" | "mpt" | "olmo" | "jais" => plain(byte_level(true)),
+            "gpt-2" | "gpt2" | "mpt" | "olmo" | "jais" | "phi-2" => plain(byte_level(true)),
             "smollm" | "starcoder" | "refact" | "command-r" | "codeshell" => {
                 plain(sequence(&[json!({"type": "Digits", "individual_digits": true}), byte_level(true)]))
             }
             "llama-bpe" | "llama3" | "llama-v3" => {
-                let pre_tokenizer = sequence(&[split(&words_and_digits(LLAMA3_DIGITS)), byte_level(false)]);
-                Self { ignore_merges: true, adds_bos: true, ..plain(pre_tokenizer) }
+                Self { ignore_merges: true, adds_bos: true, ..pattern(&words_and_digits(LLAMA3_DIGITS)) }
             }
+            "dbrx" | "smaug-bpe" => pattern(&words_and_digits(LLAMA3_DIGITS)),
             "qwen2" | "deepseek-r1-qwen" | "stablelm2" => {
-                let pre_tokenizer = sequence(&[split(&words_and_digits("")), byte_level(false)]);
-                Self { normalizer: json!({"type": "NFC"}), ..plain(pre_tokenizer) }
+                Self { normalizer: json!({"type": "NFC"}), ..pattern(&words_and_digits("")) }
             }
+            "gpt-4o" | "llama4" => pattern(&cased_words("(?i:'s|'t|'re|'ve|'m|'ll|'d)?", LLAMA3_DIGITS)),
+            "tekken" => Self { ignore_merges: true, adds_bos: true, ..pattern(&cased_words("", "")) },
             // Punctuation apart, then words as GPT-2, then digits in groups of three.
             "default" => plain(sequence(&[
                 split(r"[\p{P}\$\+<=>\^~\|]+"),
@@ -153,13 +208,37 @@ impl Scheme {
                 byte_level(false),
             ])),
             other => {
-                return Err(unsupported(
-                    "tokenizer.ggml.pre to be one of gpt-2, smollm, starcoder, llama-bpe, qwen2, default",
-                    other,
-                ));
+                let known = format!("tokenizer.ggml.pre to be one of {}", Self::NAMES.join(", "));
+                return Err(unsupported(&known, other));
             }
         })
     }
+
+    /// SentencePiece: spaces become `▁`, one is put in front where the model wants it, and nothing is split.
+    fn sentence_piece(prefix: bool) -> Self {
+        let replace = |from: &str, to: &str| json!({"type": "Replace", "pattern": {"String": from}, "content": to});
+        let mut normalizers = vec![replace(" ", SPACE)];
+        let mut decoders = vec![replace(SPACE, " "), json!({"type": "ByteFallback"}), json!({"type": "Fuse"})];
+        if prefix {
+            normalizers.insert(0, json!({"type": "Prepend", "prepend": SPACE}));
+            decoders.push(json!({"type": "Strip", "content": " ", "start": 1, "stop": 0}));
+        }
+        Self {
+            normalizer: json!({"type": "Sequence", "normalizers": normalizers}),
+            pre_tokenizer: Json::Null,
+            decoder: json!({"type": "Sequence", "decoders": decoders}),
+            ignore_merges: false,
+            adds_bos: true,
+        }
+    }
+}
+
+/// o200k's and Tekken's pattern: words end where a capital begins.
+fn cased_words(contractions: &str, digits: &str) -> String {
+    let (upper, lower) = (r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]");
+    let start = r"[^\r\n\p{L}\p{N}]?";
+    let rest = r" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+    format!(r"{start}{upper}*{lower}+{contractions}|{start}{upper}+{lower}*{contractions}|\p{{N}}{digits}|{rest}")
 }
 
 fn words_and_digits(digits: &str) -> String {

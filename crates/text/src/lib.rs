@@ -11,6 +11,7 @@ mod encode;
 mod error;
 mod generation_tags;
 mod gguf;
+mod gguf_export;
 mod guard;
 mod parallel;
 mod python;

@@ -234,12 +234,100 @@ fn a_tokenizer_out_of_gguf_is_written_as_a_folder_that_reads_back_as_itself() {
 #[test]
 fn gguf_tokenizers_that_are_not_supported_are_named() {
     let cases = [
-        GgufTokenizer { model: "llama".to_owned(), ..gguf("gpt-2") },
+        GgufTokenizer { model: "bert".to_owned(), ..gguf("gpt-2") },
         gguf("unheard-of"),
         GgufTokenizer { eos_token_id: Some(99_999), ..gguf("gpt-2") },
     ];
-    for (case, named) in cases.into_iter().zip(["llama", "unheard-of", "99999"]) {
+    for (case, named) in cases.into_iter().zip(["bert", "unheard-of", "99999"]) {
         let error = error_of(Tokenizer::from_gguf(case));
         assert!(error.code == "TOKENIZER_INVALID" && error.message.contains(named), "{error}");
     }
+}
+
+/// Texts on which splitting patterns differ.
+const TEXTS: [&str; 5] = [
+    "Hello world, it's 12345 o'clock!\n\n  tab\tand   spaces ",
+    "<|im_start|>user\nWhat's 3.14?<|im_end|>\n",
+    "naïve café — 漢字 😀 ÀÉ",
+    "CamelCase HTTPServer don't DON'T",
+    "",
+];
+
+#[test]
+fn a_tokenizer_goes_into_gguf_metadata_and_back() {
+    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../test/fixtures/models");
+    let mut count = 0;
+    for folder in std::fs::read_dir(fixtures).unwrap() {
+        let original = Tokenizer::from_dir(&folder.unwrap().path()).unwrap();
+        let metadata = original.to_gguf(&[2, 3]).unwrap();
+        assert_eq!((metadata.model.as_str(), metadata.eot_token_id), ("gpt2", Some(3)));
+        let template = metadata.chat_template.clone().unwrap();
+        assert!(!template.contains("generation %}") && template.contains("{% if true %}"), "{template}");
+        let back = Tokenizer::from_gguf(metadata).unwrap();
+        for text in TEXTS {
+            assert_eq!(back.encode(text, true).unwrap(), original.encode(text, true).unwrap(), "{text}");
+        }
+        assert_eq!((&back.info().bos, &back.info().pad), (&original.info().bos, &original.info().pad));
+        count += 1;
+    }
+    assert!(count > 0);
+}
+
+#[test]
+fn every_splitting_that_is_read_is_written_under_a_name_that_means_it() {
+    for pre in ["gpt-2", "smollm", "llama-bpe", "dbrx", "qwen2", "gpt-4o", "tekken", "default"] {
+        let metadata = Tokenizer::from_gguf(gguf(pre)).unwrap().to_gguf(&[]).unwrap();
+        assert_eq!(metadata.pre.as_deref(), Some(pre));
+    }
+    let mut file = tokenizer_json();
+    file["pre_tokenizer"] = json!({"type": "Whitespace"});
+    let other = Tokenizer::from_dir(folder(&file, &json!({})).path()).unwrap();
+    let error = other.to_gguf(&[]).unwrap_err();
+    assert!(error.code == "TOKENIZER_INVALID" && error.message.contains("Whitespace"), "{error}");
+}
+
+/// Pieces whose merges SentencePiece finds by their scores: the higher first.
+fn sentence_piece() -> GgufTokenizer {
+    let bytes = (0..=255_u8).map(|byte| format!("<0x{byte:02X}>"));
+    let pieces = ["▁", "h", "e", "l", "o", "w", "r", "d", "▁h", "el", "lo", "▁hel", "▁hello", "or", "▁w", "▁wor", "ld"];
+    let tokens: Vec<String> =
+        ["<unk>", "<s>", "</s>"].map(str::to_owned).into_iter().chain(bytes).chain(pieces.map(str::to_owned)).collect();
+    let kind = |id: usize| match id {
+        0 => 2,
+        1 | 2 => 3,
+        3..259 => 6,
+        _ => 1,
+    };
+    GgufTokenizer {
+        model: "llama".to_owned(),
+        token_types: (0..tokens.len()).map(kind).collect(),
+        scores: (0..tokens.len()).map(|id| if id < 267 { 0.0 } else { 266.0 - id as f32 }).collect(),
+        tokens,
+        bos_token_id: Some(1),
+        eos_token_id: Some(2),
+        unk_token_id: Some(0),
+        ..GgufTokenizer::default()
+    }
+}
+
+#[test]
+fn sentence_piece_metadata_is_read_and_written() {
+    let first = Tokenizer::from_gguf(sentence_piece()).unwrap();
+    let names = sentence_piece().tokens;
+    let pieces = |text: &str| {
+        let ids = first.encode(text, true).unwrap();
+        ids.iter().map(|&id| names[id as usize].clone()).collect::<Vec<String>>()
+    };
+    assert_eq!(pieces("hello world"), ["<s>", "▁hello", "▁wor", "ld"]);
+    assert_eq!(pieces("é"), ["<s>", "▁", "<0xC3>", "<0xA9>"]);
+    assert_eq!(first.decode(&first.encode("hello wé", true).unwrap(), true).unwrap(), "hello wé");
+    let written = first.to_gguf(&[]).unwrap();
+    assert_eq!((written.model.as_str(), written.add_space_prefix), ("llama", Some(true)));
+    assert_eq!(written.token_types, sentence_piece().token_types);
+    let second = Tokenizer::from_gguf(written).unwrap();
+    for text in ["hello world", "world hello", "lold wor é", ""] {
+        assert_eq!(second.encode(text, true).unwrap(), first.encode(text, true).unwrap(), "{text}");
+    }
+    let unprefixed = Tokenizer::from_gguf(GgufTokenizer { add_space_prefix: Some(false), ..sentence_piece() }).unwrap();
+    assert_eq!(unprefixed.encode("hello", false).unwrap().len(), 3);
 }

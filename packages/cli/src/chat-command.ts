@@ -1,20 +1,10 @@
 // `tunesmith chat`: answers one prompt, or talks until the input ends.
-import { stat } from "node:fs/promises";
-import { join } from "node:path";
 import { createInterface } from "node:readline/promises";
-import {
-  type FastLanguageModel,
-  type Message,
-  ModelFileError,
-  modelConfigSchema,
-  type ParsedModelConfig,
-  parseModelConfig,
-  readRunConfig,
-  type TextGenerationOptions,
-} from "@tunesmith/sdk";
+import { type FastLanguageModel, type Message, modelConfigSchema, type TextGenerationOptions } from "@tunesmith/sdk";
 import pc from "picocolors";
 import { environmentLine } from "./environment-line.ts";
 import { openModel } from "./load-model.ts";
+import { modelOf } from "./run-target.ts";
 import { parseDevice, parseThreads, type Streams } from "./train-command.ts";
 
 /** A stream of typed lines: standard input, but for tests. */
@@ -53,30 +43,6 @@ export async function chat(
   } finally {
     await model.dispose();
   }
-}
-
-/** A run folder stands for its model and what was trained on it. */
-async function modelOf(
-  target: string,
-  adapter: string | undefined,
-  weights: Record<string, unknown>,
-): Promise<{ model: string; adapter: string | null; weights: ParsedModelConfig }> {
-  const exists = async (path: string) => (await stat(path).catch(() => null)) !== null;
-  if (!(await exists(join(target, "config.resolved.yaml"))))
-    return { model: target, adapter: adapter ?? null, weights: parseModelConfig(weights) };
-  const trained = adapter ?? join(target, "adapter");
-  if (!(await exists(trained))) {
-    throw new ModelFileError(
-      "FILE_MISSING",
-      `[${trained}] expected the result of a finished run, got nothing; finish it with: tunesmith resume ${target}`,
-    );
-  }
-  const { model, peftConfig, modelConfig } = await readRunConfig(target);
-  const held = parseModelConfig({ ...modelConfig, ...weights });
-  // After full fine-tuning the folder holds a whole model.
-  return peftConfig.fullFinetuning === true
-    ? { model: trained, adapter: null, weights: held }
-    : { model, adapter: trained, weights: held };
 }
 
 /** Streams an answer and gives its text. */

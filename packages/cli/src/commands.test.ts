@@ -66,6 +66,60 @@ describe("commands", () => {
       ...more,
     ]);
 
+  const adapter = join(root, "test/fixtures/goldens/llama/lora/adapter_end");
+
+  it("merges an adapter, checks the logits, and refuses to write over what is there", async () => {
+    const output = join(folder, "merged");
+    const argv = [
+      "merge",
+      model,
+      "--adapter",
+      adapter,
+      "--output",
+      output,
+      "--dtype",
+      "float32",
+      "--max-shard-size",
+      "40KB",
+    ];
+    const { code, out } = await tunesmith(argv);
+    expect(code).toBe(0);
+    expect(out).toMatch(/merged .*merged \(float32, base original\)\n/u);
+    expect(out).toMatch(/largest logit difference \S+ .*same likeliest token at 100\.0 % of \d+ positions/u);
+    expect(await readdir(output)).toContain("model.safetensors.index.json");
+    expect((await tunesmith(argv)).code).toBe(2);
+    const { code: again, out: written } = await tunesmith([...argv, "--overwrite", "--no-check", "--base", "nf4"]);
+    expect(again).toBe(0);
+    expect(written).not.toContain("check");
+    for (const wrong of [
+      ["--dtype", "int4"],
+      ["--max-shard-size", "many"],
+      ["--base", "nf3"],
+    ])
+      expect((await tunesmith([...argv, ...wrong])).code).toBe(2);
+    expect((await tunesmith(["merge", model])).err).toContain("--output");
+  });
+
+  it("exports GGUF files and adapters", async () => {
+    const [output, lora] = [join(folder, "model.gguf"), join(folder, "lora.gguf")];
+    const argv = ["export", "gguf", model, "--adapter", adapter];
+    const exported = await tunesmith([...argv, "--output", output, "--quantization", "f16"]);
+    expect(exported).toMatchObject({ code: 0, out: expect.stringMatching(/^written .*model\.gguf \(.* KiB\)\n$/u) });
+    expect((await tunesmith(["chat", output, "--prompt", "Hi", "--max-new-tokens", "2"])).code).toBe(0);
+    expect((await tunesmith([...argv, "--output", lora, "--lora"])).code).toBe(0);
+    expect((await readFile(lora)).subarray(0, 4).toString()).toBe("GGUF");
+    expect((await tunesmith(["export", "gguf", model, "--output", join(folder, "x"), "--lora"])).code).toBe(2);
+    expect((await tunesmith([...argv, "--output", join(folder, "x"), "--quantization", "q4_k_m"])).code).toBe(2);
+    const window = await tunesmith([
+      "export",
+      "gguf",
+      join(root, "test/fixtures/models/mistral"),
+      "--output",
+      join(folder, "m.gguf"),
+    ]);
+    expect(window.out).toContain("sliding window");
+  });
+
   it("trains, and talks to the result", async () => {
     const { code, out } = await train("--eval-data", data, "--eval_on_start");
     expect(code).toBe(0);

@@ -3,7 +3,9 @@ import { createRequire } from "node:module";
 import { Command, InvalidArgumentError } from "commander";
 import { chat, type Input } from "./chat-command.ts";
 import { doctor } from "./doctor-command.ts";
+import { exportToGguf } from "./export-command.ts";
 import { addModelFlags, addSchemaFlags, flagValues } from "./flags.ts";
+import { merge } from "./merge-command.ts";
 import { resume } from "./resume-command.ts";
 import { type Streams, train } from "./train-command.ts";
 
@@ -61,6 +63,9 @@ export function buildProgram(streams: Streams, input: Input, finish: (code: numb
     finish(await chat(target, flags, streams, input)),
   );
 
+  addMerge(program, streams, finish);
+  addExport(program, streams, finish);
+
   program
     .command("doctor")
     .description("check this machine: Node, engine, memory, disk, hub")
@@ -68,9 +73,45 @@ export function buildProgram(streams: Streams, input: Input, finish: (code: numb
   return program;
 }
 
+function addMerge(program: Command, streams: Streams, finish: (code: number) => void): void {
+  const merging = program
+    .command("merge")
+    .description("write a model with its adapter merged in, as a Hugging Face folder, and check its logits")
+    .argument("<run-or-model>", "run folder, model folder, GGUF file, or ORG/NAME")
+    .option("--dtype <name>", "float32, float16 or bfloat16 (default: the model's 16-bit type, else bfloat16)")
+    .option("--max-shard-size <size>", "bytes of a safetensors file at most, such as 5GB or 300MB (default: 5GB)")
+    .option("--prompt <text>", "prompt of the check against the model with its adapter on")
+    .option("--no-check", "write only");
+  addWriting(merging);
+  merging.action(async (target: string, flags: Record<string, unknown>) => finish(await merge(target, flags, streams)));
+}
+
+function addExport(program: Command, streams: Streams, finish: (code: number) => void): void {
+  const exporting = program.command("export").description("write a model for other programs");
+  const gguf = exporting
+    .command("gguf")
+    .description("write a model with its adapter merged in, or the adapter alone, for llama.cpp")
+    .argument("<run-or-model>", "run folder, model folder, GGUF file, or ORG/NAME")
+    .option("--quantization <type>", "f32, f16, bf16, q8_0 or q4_0 (default: q8_0; with --lora f32)")
+    .option("--lora", "the adapter alone, for llama.cpp's --lora");
+  addWriting(gguf);
+  gguf.action(async (target: string, flags: Record<string, unknown>) =>
+    finish(await exportToGguf(target, flags, streams)),
+  );
+}
+
+function addWriting(command: Command): void {
+  command
+    .option("--output <path>", "what to write; required")
+    .option("--adapter <dir>", "PEFT adapter folder to merge; default: the run's")
+    .option("--base <name>", "merge into the original weights, or into their nf4 values (default: original)")
+    .option("--overwrite", "replace what lies at --output");
+}
+
 /** Every long flag of every command. */
 export function knownFlags(program: Command): string[] {
-  return program.commands.flatMap((command) => command.options.flatMap(({ long }) => (long ? [long] : [])));
+  const below = program.commands.flatMap(knownFlags);
+  return [...program.options.flatMap(({ long }) => (long ? [long] : [])), ...below];
 }
 
 function addDevice(command: Command): void {

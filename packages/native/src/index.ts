@@ -1,4 +1,19 @@
-// What the package offers: models, tokenizers and facts about this machine.
+// What the package offers: models, tokenizers, files in other formats, and facts about this machine.
+export {
+  compareMerged,
+  defaultShardBytes,
+  type ExportControl,
+  type ExportProgress,
+  exportGguf,
+  exportGgufLora,
+  type GgufQuantization,
+  ggufQuantizations,
+  type LogitCheck,
+  type MergeDtype,
+  type MergeSource,
+  mergeDtypes,
+  mergeModel,
+} from "./export.ts";
 export { type LoadModelOptions, loadModel } from "./model.ts";
 export { type SystemInfo, systemInfo } from "./system-info.ts";
 export { loadTokenizer } from "./tokenizer.ts";

@@ -12,7 +12,7 @@ import {
   type TrainSession,
   type WeightOptions,
 } from "@tunesmith/core";
-import { loadModel } from "@tunesmith/native";
+import { type ExportControl, loadModel } from "@tunesmith/native";
 import {
   type LoraConfig,
   type ModelConfig,
@@ -23,6 +23,15 @@ import {
 import { hubSettings } from "./hub/settings.ts";
 import type { DownloadOptions } from "./hub/snapshot.ts";
 import { resolveModel } from "./resolve-model.ts";
+import {
+  type GgufFile,
+  type GgufOptions,
+  type MergedOptions,
+  type Saved,
+  saveAsIs,
+  saveGguf,
+  saveMerged,
+} from "./save.ts";
 import { TextStream } from "./text-stream.ts";
 
 /** Options of {@link FastLanguageModel.fromPretrained}; those of a download count for models of the hub only. */
@@ -65,6 +74,8 @@ export class FastLanguageModel implements LanguageModel {
   readonly #adapter: string | null;
   readonly #onWarning: (message: string) => void;
   #session: Promise<TrainSession> | null = null;
+  /** What the save methods write: set by a trainer that has trained this model. */
+  #trained: Saved | null = null;
 
   /** Wraps a model that is already known. Most programs want {@link FastLanguageModel.fromPretrained}. */
   constructor(model: LanguageModel, adapter: string | null = null, onWarning: (message: string) => void = emitWarning) {
@@ -132,6 +143,39 @@ export class FastLanguageModel implements LanguageModel {
     }
     const rest = text.end();
     if (rest !== "") yield rest;
+  }
+
+  /**
+   * Writes the adapter as a PEFT folder (Hugging Face's save_pretrained): the one this model was opened with, or that an
+   * `SFTTrainer` has trained on it. A model without an adapter is written whole, in its own type.
+   */
+  async savePretrained(folder: string, options: ExportControl = {}): Promise<void> {
+    await saveAsIs(this.#saved(), folder, options);
+  }
+
+  /**
+   * Writes the model with its adapter merged in (Unsloth's save_pretrained_merged): sharded safetensors with everything that
+   * belongs beside them, tensor by tensor, off the event loop.
+   */
+  async savePretrainedMerged(folder: string, options: MergedOptions = {}): Promise<void> {
+    await saveMerged(this.#saved(), folder, options);
+  }
+
+  /**
+   * Writes the model with its adapter merged in as GGUF (Unsloth's save_pretrained_gguf): the file `path` where it ends in
+   * `.gguf`, else one file for each type in the folder `path`.
+   */
+  async savePretrainedGguf(path: string, options: GgufOptions = {}): Promise<GgufFile[]> {
+    return saveGguf(this.#saved(), path, options);
+  }
+
+  /** @internal A trainer says where its result lies. */
+  adopt(trained: Saved): void {
+    this.#trained = trained;
+  }
+
+  #saved(): Saved {
+    return this.#trained ?? { model: this.info.path, adapter: this.#adapter };
   }
 
   /** Frees the weights that `generate` has loaded. They are loaded again when it is called again. */

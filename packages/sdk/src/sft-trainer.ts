@@ -1,7 +1,9 @@
 // The trainer, with the adapter options of `getPeftModel`.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { OptionError } from "@tunesmith/core";
-import { SFTTrainer as BaseTrainer, type SFTTrainerOptions } from "@tunesmith/trainer";
-import { PeftModel } from "./fast-language-model.ts";
+import { SFTTrainer as BaseTrainer, type SFTTrainerOptions, type TrainCallback } from "@tunesmith/trainer";
+import { FastLanguageModel, PeftModel } from "./fast-language-model.ts";
 
 /** Supervised fine-tuning (TRL's SFTTrainer). The adapter's options come with the model of `getPeftModel`, or as `peftConfig`. */
 export class SFTTrainer extends BaseTrainer {
@@ -12,6 +14,18 @@ export class SFTTrainer extends BaseTrainer {
         "[peftConfig] expected adapter options once, got them from getPeftModel() and as peftConfig; leave one out",
       );
     }
-    super(model instanceof PeftModel ? { ...options, peftConfig: model.peftConfig } : options);
+    const callbacks = [...(options.callbacks ?? []), adoption(model)];
+    super({ ...options, callbacks, ...(model instanceof PeftModel ? { peftConfig: model.peftConfig } : {}) });
   }
+}
+
+/** Tells the model where its result lies, so that its save methods write that. */
+function adoption(model: SFTTrainerOptions["model"]): TrainCallback {
+  return (event) => {
+    if (event.type !== "done" || !(model instanceof FastLanguageModel)) return;
+    const { adapterDir } = event.result;
+    // After full fine-tuning the folder holds a whole model.
+    const isAdapter = existsSync(join(adapterDir, "adapter_config.json"));
+    model.adopt(isAdapter ? { model: model.info.path, adapter: adapterDir } : { model: adapterDir, adapter: null });
+  };
 }

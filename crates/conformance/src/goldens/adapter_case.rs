@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tunesmith_engine::{
-    AdapterSource, BaseOptions, OptimizerOptions, QuantizeOptions, Session, StepKey, Update, adapter, merge,
+    AdapterSource, BaseOptions, MergeBase, MergedWeights, OptimizerOptions, QuantizeOptions, Session, StepKey, Update,
 };
-use tunesmith_formats::{ModelFiles, SafetensorsFile, TensorSource};
+use tunesmith_formats::{ModelFiles, SafetensorsFile, TensorSource as _, Weights};
 use tunesmith_ops::{Backend, Nf4Options, Result};
 
 use super::model_case::{compare_forward, gradient_error};
@@ -50,8 +50,7 @@ pub fn run<B: Backend>(
 
     let merged = case.dir.join("merged.safetensors");
     if merged.is_file() {
-        let end = AdapterSource::Saved(case.dir.join("adapter_end"));
-        let error = merge_error(session_on(backend, &files, base(case), end, None)?, &files, &merged)?;
+        let error = merge_error(&**backend, &files, &case.dir.join("adapter_end"), &merged)?;
         report(Outcome::measured(&format!("{}/merged", case.id), error, tolerances.of("merged")?));
     }
     Ok(())
@@ -106,25 +105,19 @@ fn parameter_error<B: Backend>(model: &Session<B>, file: &Path) -> Result<f64> {
     Ok(worst)
 }
 
-/// Adapted matrices against the merge, everything else against the base.
-fn merge_error<B: Backend>(mut model: Session<B>, files: &ModelFiles, merged: &Path) -> Result<f64> {
+/// Every tensor of the merge, adapted or not.
+fn merge_error<B: Backend>(backend: &B, files: &ModelFiles, adapter: &Path, merged: &Path) -> Result<f64> {
     let expected = SafetensorsFile::open(merged)?;
-    let mut worst = 0.0f64;
-    let mut weights = Vec::new();
-    {
-        let (backend, decoder, parameters) = model.parts();
-        for (module, linear) in adapter::modules(decoder) {
-            weights.push((format!("{module}.weight"), merge::merged_weight(backend, parameters, linear)?));
-        }
-    }
+    let tied = files.config.flag("tie_word_embeddings", false)?;
+    let weights = MergedWeights::new(backend, &*files.source, tied, MergeBase::Original, Some(adapter))?;
+    let (mut worst, mut got) = (0.0f64, Vec::new());
     for name in expected.names() {
-        let reference = floats(&expected, &name)?;
-        let got = if let Some((_, merged)) = weights.iter().find(|(weight, _)| *weight == name) {
-            merged.clone()
+        if weights.contains(&name) {
+            weights.read(&name, &mut got)?;
         } else {
-            base_tensor(files, &name)?
-        };
-        worst = worst.max(relative_error(&got, &reference));
+            got = base_tensor(files, &name)?;
+        }
+        worst = worst.max(relative_error(&got, &floats(&expected, &name)?));
     }
     Ok(worst)
 }

@@ -5,13 +5,11 @@ use serde_json::Value;
 use tunesmith_ops::{Code, Error, Result};
 
 use super::architectures::{ARCHITECTURES, Absent, Architecture, Head, Key, Windows};
-use super::rope_freqs::divisors_of;
+use super::rope_keys::{self, RopeTensors};
 use super::writer::KeyWriter;
 use crate::config::ModelConfig;
-use crate::rope::{RopeRules, RopeScaling};
+use crate::rope::RopeScaling;
 
-/// transformers' base where a configuration names none.
-const DEFAULT_THETA: f64 = 10_000.0;
 /// transformers' value where a configuration of Gemma names none.
 const DEFAULT_SCALE_NUMBER: f64 = 256.0;
 /// transformers' value where a configuration names none.
@@ -128,11 +126,11 @@ impl<'a> ExportConfig<'a> {
         }
     }
 
-    /// Writes the architecture's keys. Gives the divisors of `rope_freqs.weight`, where the scaling needs that tensor.
+    /// Writes the architecture's keys. Gives the tensors that the rotation needs.
     ///
     /// # Errors
     /// Those of [`Self::new`].
-    pub fn write(&mut self, keys: &mut KeyWriter, vocab_size: usize) -> Result<Option<Vec<f32>>> {
+    pub fn write(&mut self, keys: &mut KeyWriter, vocab_size: usize) -> Result<RopeTensors> {
         let name = |key: &str| format!("{}.{key}", self.architecture.name);
         let sizes = [
             ("vocab_size", vocab_size),
@@ -144,7 +142,6 @@ impl<'a> ExportConfig<'a> {
             ("attention.head_count_kv", self.kv_heads),
             ("attention.key_length", self.head_dim),
             ("attention.value_length", self.head_dim),
-            ("rope.dimension_count", self.head_dim),
         ];
         for (key, size) in sizes {
             keys.u32(&name(key), size as u32);
@@ -208,30 +205,29 @@ impl<'a> ExportConfig<'a> {
             Some(period) => Windows::Pattern { period },
             None => self.architecture.windows,
         };
-        let holds = |layer| match period {
+        let first = self.config.value("max_window_layers").and_then(Value::as_u64).unwrap_or(0);
+        let holds = |layer: usize| match period {
             // Qwen's rule: the first layers are without.
-            Windows::Never => self.config.optional_size("max_window_layers").map(|first| layer >= first.unwrap_or(0)),
-            windows => Ok(windows.holds(layer)),
+            Windows::Never => layer as u64 >= first,
+            windows => windows.holds(layer),
         };
-        Ok((given, (0..self.layers).map(holds).collect::<Result<Vec<bool>>>()?))
+        Ok((given, (0..self.layers).map(holds).collect()))
     }
 
-    fn write_rope(&self, keys: &mut KeyWriter) -> Result<Option<Vec<f32>>> {
-        let name = |key: &str| format!("{}.rope.{key}", self.architecture.name);
-        let rope = self.config.rope(RopeRules::plain(DEFAULT_THETA))?.full;
-        keys.f32(&name("freq_base"), rope.theta as f32);
-        match rope.scaling {
-            RopeScaling::Default => Ok(None),
-            RopeScaling::Linear { factor } => {
-                keys.text(&name("scaling.type"), "linear");
-                keys.f32(&name("scaling.factor"), factor as f32);
-                Ok(None)
+    fn write_rope(&mut self, keys: &mut KeyWriter) -> Result<RopeTensors> {
+        let ropes = self.config.rope(self.architecture.rope)?;
+        if let RopeScaling::LongRope(scaling) = &ropes.full.scaling {
+            if !self.architecture.long_rope {
+                return Err(self.unsupported("expected a rotation without LongRoPE, got one with it"));
             }
-            scaling @ RopeScaling::Llama3 { .. } => Ok(divisors_of(&scaling, rope.theta, self.head_dim)),
-            RopeScaling::Yarn(_) | RopeScaling::LongRope(_) => {
-                Err(self.unsupported("expected rotary frequencies that are default, linear or llama3"))
-            }
+            self.notes.push(format!(
+                "llama.cpp takes the long rope factors when its context is larger than {} tokens, not when a text is",
+                scaling.original_max_position_embeddings
+            ));
         }
+        let rotated = (ropes.full.partial * self.head_dim as f64) as usize;
+        let written = rope_keys::write(keys, self.architecture.name, &ropes, rotated);
+        written.map_err(|message| self.unsupported(message))
     }
 
     fn unsupported(&self, message: impl std::fmt::Display) -> Error {

@@ -39,7 +39,7 @@ impl Quantization {
         [("f32", Self::F32), ("f16", Self::F16), ("bf16", Self::Bf16), ("q8_0", Self::Q8_0), ("q4_0", Self::Q4_0)];
 
     /// `general.file_type`.
-    fn file_type(self) -> u32 {
+    pub(super) fn file_type(self) -> u32 {
         match self {
             Self::F32 => 0,
             Self::F16 => 1,
@@ -91,22 +91,19 @@ pub fn write_gguf(
     keys.text("general.name", name);
     keys.u32("general.file_type", quantization.file_type());
     keys.u32("general.quantization_version", 2);
-    let rope_freqs = config.write(&mut keys, vocab_size)?;
+    let rope = config.write(&mut keys, vocab_size)?;
     tokenizer.write(&mut keys, vocab_size)?;
 
-    let mut specs: Vec<TensorSpec> = entries.iter().map(|entry| entry.spec.clone()).collect();
-    let rope_spec = rope_freqs.as_ref().map(|divisors| TensorSpec {
-        name: "rope_freqs.weight".to_owned(),
-        stored: StoredType::F32,
-        shape: vec![divisors.len()],
-    });
-    specs.splice(0..0, rope_spec.clone());
+    let stored = StoredType::F32;
+    let rope_spec =
+        |(name, values): &(&str, Vec<f32>)| TensorSpec { name: (*name).to_owned(), stored, shape: vec![values.len()] };
+    let specs = rope.iter().map(rope_spec).chain(entries.iter().map(|entry| entry.spec.clone())).collect();
     let total = entries.iter().map(|entry| entry.spec.shape.iter().product::<usize>() as u64).sum();
     let mut progress = Progress::new(on_progress, total);
     let mut file = GgufWriter::create(path, &keys, specs)?;
     let (mut values, mut bytes) = (Vec::new(), Vec::new());
-    if let (Some(spec), Some(divisors)) = (rope_spec, rope_freqs) {
-        file.write(&spec.name, bytemuck::cast_slice(&divisors))?;
+    for (name, values) in &rope {
+        file.write(name, bytemuck::cast_slice(values))?;
     }
     for Entry { spec, source } in &entries {
         weights.read(source, &mut values)?;

@@ -11,12 +11,11 @@ use super::architectures::Architecture;
 use super::cursor::Cursor;
 use super::metadata::Metadata;
 use super::model_config::{ConfigReader, TensorFacts, architecture};
-use super::rope_freqs::scaling_of;
+use super::rope_keys::{self, RopeTensors};
 use super::tensors::{self, GgufTensor, read_table};
 use super::tokenizer::GgufTokenizer;
 use crate::config::ModelConfig;
 use crate::input::{MappedFile, invalid, unsupported};
-use crate::rope::RopeScaling;
 use crate::stored_tensor::{RowOrder, StoredTensor, TensorSource};
 
 /// Alignment of the data where `general.alignment` is absent, in bytes.
@@ -51,8 +50,8 @@ impl GgufFile {
 
         let architecture = architecture(path, &metadata)?;
         let reader = ConfigReader { path, metadata: &metadata, bytes: file.bytes(), architecture };
-        let (tensors, rope_freqs) = map_names(path, table, &reader)?;
-        let rope_freqs = rope_freqs.map(|tensor| read_rope_freqs(&file, &tensor, &reader)).transpose()?;
+        let (tensors, rope) = map_names(path, table, &reader)?;
+        let rope = read_rope_tensors(&file, &rope, &reader)?;
         let shape = |name: &str| tensors.get(name).map(|(tensor, _)| tensor.shape.as_slice());
         let Some([vocab_size, _]) = shape("model.embed_tokens.weight") else {
             return Err(invalid(path, "expected a matrix `token_embd.weight`, got none; this file holds no model"));
@@ -62,7 +61,7 @@ impl GgufFile {
             has_head: shape("lm_head.weight").is_some(),
             attention_bias: shape("model.layers.0.self_attn.q_proj.bias").is_some(),
             mlp_bias: shape("model.layers.0.mlp.gate_proj.bias").is_some(),
-            rope_freqs,
+            rope,
         };
         let config = reader.config(&facts)?;
         Ok(Self { file, metadata, config, architecture, tensors })
@@ -163,15 +162,16 @@ fn alignment(path: &Path, metadata: &Metadata) -> Result<usize> {
 }
 
 type Named = BTreeMap<String, (GgufTensor, RowOrder)>;
+type RopeTable = Vec<(&'static str, GgufTensor)>;
 
-/// Gives every tensor its Hugging Face name and row order, and the divisors of `rope_freqs.weight` apart.
-fn map_names(path: &Path, table: Vec<GgufTensor>, reader: &ConfigReader<'_>) -> Result<(Named, Option<GgufTensor>)> {
+/// Gives every tensor its Hugging Face name and row order, and the tensors of the rotation apart.
+fn map_names(path: &Path, table: Vec<GgufTensor>, reader: &ConfigReader<'_>) -> Result<(Named, RopeTable)> {
     let head_dim = usize::try_from(reader.head_dim()?).unwrap_or(usize::MAX);
     let mut named = BTreeMap::new();
-    let mut rope_freqs = None;
+    let mut rope = Vec::new();
     for tensor in table {
-        if tensor.name == "rope_freqs.weight" {
-            rope_freqs = Some(tensor);
+        if let Some(known) = rope_keys::known(&tensor.name) {
+            rope.push((known, tensor));
             continue;
         }
         let Some(name) = reader.architecture.hugging_face_name(&tensor.name) else {
@@ -202,15 +202,22 @@ fn map_names(path: &Path, table: Vec<GgufTensor>, reader: &ConfigReader<'_>) -> 
             ));
         }
     }
-    Ok((named, rope_freqs))
+    Ok((named, rope))
 }
 
-fn read_rope_freqs(file: &MappedFile, tensor: &GgufTensor, reader: &ConfigReader<'_>) -> Result<RopeScaling> {
-    let mut divisors = Vec::new();
-    view(file, &tensor.name, tensor, RowOrder::Natural)?.to_f32(&mut divisors)?;
-    let fits = divisors.len() as u64 == reader.head_dim()? / 2;
-    let scaling = scaling_of(&divisors, reader.rope_theta()?).filter(|_| fits);
-    scaling.ok_or_else(|| {
-        unsupported(file.path(), "expected Llama 3 scaling in rope_freqs.weight, got other divisors; use another model")
-    })
+/// The numbers of the tensors of the rotation, of which none may have more than a head has pairs.
+fn read_rope_tensors(file: &MappedFile, table: &RopeTable, reader: &ConfigReader<'_>) -> Result<RopeTensors> {
+    let pairs = reader.head_dim()? / 2;
+    let mut tensors = Vec::new();
+    for (name, tensor) in table {
+        let stored = view(file, name, tensor, RowOrder::Natural)?;
+        if stored.elements() as u64 > pairs {
+            let got = stored.elements();
+            return Err(invalid(file.path(), format!("expected at most {pairs} numbers in {name}, got {got}")));
+        }
+        let mut values = Vec::new();
+        stored.to_f32(&mut values)?;
+        tensors.push((*name, values));
+    }
+    Ok(tensors)
 }

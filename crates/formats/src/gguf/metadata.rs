@@ -216,7 +216,7 @@ fn read_value(cursor: &mut Cursor<'_>, key: &str, kind: u32) -> Result<Value> {
 
 /// A float32 as the number its shortest decimal form denotes: a converter wrote 1e-5 and means 1e-5, not
 /// 9.999999747378752e-6, which is what `config.json` of the same model says.
-fn shortest(number: f32) -> f64 {
+pub(super) fn shortest(number: f32) -> f64 {
     number.to_string().parse().unwrap_or_else(|_| number.into())
 }
 

@@ -6,13 +6,16 @@ mod config_keys;
 mod cursor;
 mod export;
 mod file;
+mod lora;
 mod metadata;
 mod model_config;
 mod rope_freqs;
+mod rope_keys;
 mod tensors;
 mod tokenizer;
 mod writer;
 
 pub use export::{Quantization, write_gguf};
 pub use file::GgufFile;
+pub use lora::write_gguf_lora;
 pub use tokenizer::GgufTokenizer;

@@ -7,10 +7,10 @@ use tunesmith_ops::{Code, Error, Result};
 
 use super::architectures::{ARCHITECTURES, Absent, Architecture, Windows};
 use super::metadata::Metadata;
+use super::rope_keys::RopeTensors;
 use super::tokenizer::token_id;
 use crate::config::ModelConfig;
 use crate::input::unsupported;
-use crate::rope::RopeScaling;
 
 /// What of the tensors the configuration depends on.
 pub struct TensorFacts {
@@ -22,8 +22,8 @@ pub struct TensorFacts {
     pub attention_bias: bool,
     /// Whether the gate projection has a bias.
     pub mlp_bias: bool,
-    /// Scaling found in `rope_freqs.weight`.
-    pub rope_freqs: Option<RopeScaling>,
+    /// Tensors of the rotation.
+    pub rope: RopeTensors,
 }
 
 /// The architecture of a file, if it is one of the understood ones.
@@ -66,7 +66,7 @@ impl ConfigReader<'_> {
         set("head_dim", json!(self.head_dim()?));
         set("max_position_embeddings", json!(self.required("context_length")?));
         set("rms_norm_eps", json!(self.float("attention.layer_norm_rms_epsilon")?));
-        set("rope_parameters", self.rope(facts)?);
+        set("rope_parameters", self.rope(&facts.rope)?);
         set("vocab_size", json!(facts.vocab_size));
         set("tie_word_embeddings", json!(!facts.has_head));
         set("attention_bias", json!(facts.attention_bias));
@@ -156,7 +156,7 @@ impl ConfigReader<'_> {
         })
     }
 
-    /// Elements of one head. A rotation of only a part of each head is refused.
+    /// Elements of one head.
     pub fn head_dim(&self) -> Result<u64> {
         let (hidden, heads) = (self.required("embedding_length")?, self.required("attention.head_count")?);
         let given = self.integer("attention.key_length")?;
@@ -167,13 +167,9 @@ impl ConfigReader<'_> {
                 format!("expected an even head size, got {hidden} elements for {heads} heads"),
             ));
         };
-        for key in ["attention.value_length", "rope.dimension_count"] {
-            if let Some(other) = self.integer(key)?.filter(|&other| other != head_dim) {
-                return Err(self.refuse(
-                    Code::ModelUnsupported,
-                    format!("expected {head_dim} in `{}`, got {other}", self.key(key)),
-                ));
-            }
+        if let Some(other) = self.integer("attention.value_length")?.filter(|&other| other != head_dim) {
+            let key = self.key("attention.value_length");
+            return Err(self.refuse(Code::ModelUnsupported, format!("expected {head_dim} in `{key}`, got {other}")));
         }
         Ok(head_dim)
     }
@@ -181,54 +177,6 @@ impl ConfigReader<'_> {
     /// Base of the rotation; llama.cpp's default where none is written.
     pub fn rope_theta(&self) -> Result<f64> {
         Ok(self.float("rope.freq_base")?.unwrap_or(10_000.0))
-    }
-
-    fn rope(&self, facts: &TensorFacts) -> Result<Value> {
-        let understood = [
-            "freq_base",
-            "dimension_count",
-            "scaling.type",
-            "scaling.factor",
-            "scaling.original_context_length",
-            "scaling.finetuned",
-        ];
-        let prefix = self.key("rope.");
-        for key in self.metadata.keys().filter_map(|key| key.strip_prefix(&prefix)) {
-            if !understood.contains(&key) {
-                return Err(self.refuse(
-                    Code::ModelUnsupported,
-                    format!("expected known keys of the rotary embedding, got `{prefix}{key}`"),
-                ));
-            }
-        }
-        let theta = self.rope_theta()?;
-        let kind = self.metadata.text(&self.key("rope.scaling.type"))?.unwrap_or("none");
-        match (kind, &facts.rope_freqs) {
-            ("none", None | Some(RopeScaling::Default)) => Ok(json!({ "rope_type": "default", "rope_theta": theta })),
-            (
-                "none",
-                Some(RopeScaling::Llama3 {
-                    factor,
-                    low_freq_factor,
-                    high_freq_factor,
-                    original_max_position_embeddings,
-                }),
-            ) => Ok(json!({
-                "rope_type": "llama3",
-                "rope_theta": theta,
-                "factor": factor,
-                "low_freq_factor": low_freq_factor,
-                "high_freq_factor": high_freq_factor,
-                "original_max_position_embeddings": original_max_position_embeddings,
-            })),
-            ("linear", None) => {
-                let factor = self.float("rope.scaling.factor")?;
-                Ok(json!({ "rope_type": "linear", "rope_theta": theta, "factor": factor }))
-            }
-            (other, _) => {
-                Err(self.refuse(Code::ModelUnsupported, format!("expected rope scaling none or linear, got {other}")))
-            }
-        }
     }
 
     /// End of text and, where it differs, end of turn.
@@ -243,26 +191,26 @@ impl ConfigReader<'_> {
         })
     }
 
-    fn required(&self, key: &str) -> Result<u64> {
+    pub(super) fn required(&self, key: &str) -> Result<u64> {
         let value = self.integer(key)?.filter(|&value| value > 0);
         value.ok_or_else(|| {
             self.refuse(Code::ConfigInvalid, format!("expected a number above 0 in `{}`, got none", self.key(key)))
         })
     }
 
-    fn integer(&self, key: &str) -> Result<Option<u64>> {
+    pub(super) fn integer(&self, key: &str) -> Result<Option<u64>> {
         self.metadata.integer(&self.key(key))
     }
 
-    fn float(&self, key: &str) -> Result<Option<f64>> {
+    pub(super) fn float(&self, key: &str) -> Result<Option<f64>> {
         self.metadata.float(&self.key(key))
     }
 
-    fn key(&self, key: &str) -> String {
+    pub(super) fn key(&self, key: &str) -> String {
         format!("{}.{key}", self.architecture.name)
     }
 
-    fn refuse(&self, code: Code, message: impl std::fmt::Display) -> Error {
+    pub(super) fn refuse(&self, code: Code, message: impl std::fmt::Display) -> Error {
         Error::new(code, self.path.display().to_string(), format!("{message}; use another model"))
     }
 }

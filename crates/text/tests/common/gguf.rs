@@ -31,6 +31,9 @@ pub fn read_tokenizer(path: &Path) -> GgufTokenizer {
             .into_iter()
             .map(|kind| number(Some(kind)).unwrap() as i32)
             .collect(),
+        scores: Vec::new(),
+        eot_token_id: None,
+        add_space_prefix: None,
         merges: list(take("tokenizer.ggml.merges")).into_iter().map(|merge| text(Some(merge)).unwrap()).collect(),
         bos_token_id: number(take("tokenizer.ggml.bos_token_id")),
         eos_token_id: number(take("tokenizer.ggml.eos_token_id")),

@@ -1,6 +1,6 @@
 //! `gemma2`: capped logits, four norms that count from one, every second layer with a window.
 
-use super::{Absent, Architecture, Head, Key, Part, Windows, biased, matrix, norm};
+use super::{Absent, Architecture, Head, Key, PLAIN_ROPE, Part, Windows, biased, matrix, norm};
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "gemma2",
@@ -11,6 +11,8 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
     head: Head::Tied,
     activation: ("hidden_activation", "gelu_pytorch_tanh"),
     windows: Windows::Pattern { period: 2 },
+    rope: PLAIN_ROPE,
+    long_rope: false,
     keys: &[
         Key { gguf: "attn_logit_softcapping", hugging_face: "attn_logit_softcapping", absent: Absent::Refused },
         Key { gguf: "final_logit_softcapping", hugging_face: "final_logit_softcapping", absent: Absent::Refused },

@@ -1,5 +1,7 @@
 //! `gemma3`: the text decoder of Gemma 3, with QK-norm, two rotary bases, and five of six layers with a window.
 
+use crate::rope::{RopeRules, WindowedRope};
+
 use super::{Absent, Architecture, Head, Key, Part, Windows, biased, matrix, norm};
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
@@ -11,6 +13,12 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
     head: Head::Either,
     activation: ("hidden_activation", "gelu_pytorch_tanh"),
     windows: Windows::Pattern { period: 6 },
+    rope: RopeRules {
+        theta: 1e6,
+        partial: false,
+        windowed: Some(WindowedRope { theta_key: "rope_local_base_freq", theta: 10_000.0 }),
+    },
+    long_rope: false,
     keys: &[Key { gguf: "final_logit_softcapping", hugging_face: "final_logit_softcapping", absent: Absent::Off }],
     wide_scale_at: Some(62),
     no_rope_step: None,

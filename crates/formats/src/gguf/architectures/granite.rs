@@ -1,6 +1,6 @@
 //! `granite`: a llama with four multipliers.
 
-use super::{Absent, Architecture, Head, Key, Windows, llama};
+use super::{Absent, Architecture, Head, Key, PLAIN_ROPE, Windows, llama};
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "granite",
@@ -11,6 +11,8 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
     head: Head::Either,
     activation: ("hidden_act", "silu"),
     windows: Windows::Never,
+    rope: PLAIN_ROPE,
+    long_rope: true,
     keys: &[
         Key { gguf: "attention.scale", hugging_face: "attention_multiplier", absent: Absent::Means(1.0) },
         Key { gguf: "embedding_scale", hugging_face: "embedding_multiplier", absent: Absent::Means(1.0) },

@@ -14,6 +14,8 @@ mod smollm3;
 
 use serde_json::{Value, json};
 
+use crate::rope::RopeRules;
+
 /// One architecture.
 #[derive(Debug)]
 pub struct Architecture {
@@ -33,6 +35,10 @@ pub struct Architecture {
     pub activation: (&'static str, &'static str),
     /// Sliding windows.
     pub windows: Windows,
+    /// What the configuration may say about rotation.
+    pub rope: RopeRules,
+    /// llama.cpp reads LongRoPE's divisors.
+    pub long_rope: bool,
     /// Numbers beside those that every architecture has.
     pub keys: &'static [Key],
     /// llama.cpp scales attention by the head size, but by hidden size / heads in models of so many layers; the
@@ -199,6 +205,9 @@ impl Part {
         ending == "weight" || (ending == "bias" && self.kind == PartKind::Biased)
     }
 }
+
+/// One rotation of whole heads.
+const PLAIN_ROPE: RopeRules = RopeRules { theta: 10_000.0, partial: false, windowed: None };
 
 const fn norm(gguf: &'static str, hugging_face: &'static str) -> Part {
     Part { gguf, hugging_face, kind: PartKind::Norm }

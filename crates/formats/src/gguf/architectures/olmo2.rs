@@ -1,6 +1,6 @@
 //! `olmo2`: norms after attention and feed-forward block, and over the whole of queries and keys.
 
-use super::{Architecture, Head, Windows, biased, matrix, norm};
+use super::{Architecture, Head, PLAIN_ROPE, Windows, biased, matrix, norm};
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "olmo2",
@@ -23,6 +23,8 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
     head: Head::Own,
     activation: ("hidden_act", "silu"),
     windows: Windows::Never,
+    rope: PLAIN_ROPE,
+    long_rope: false,
     keys: &[],
     wide_scale_at: None,
     no_rope_step: None,

@@ -1,6 +1,8 @@
 //! `phi3`: Phi-3 and Phi-4-mini, whose projections are fused; llama.cpp does not use their window.
 
-use super::{Architecture, Head, Windows, biased, matrix, norm};
+use crate::rope::RopeRules;
+
+use super::{Architecture, Head, PLAIN_ROPE, Windows, biased, matrix, norm};
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "phi3",
@@ -18,6 +20,8 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
     head: Head::Either,
     activation: ("hidden_act", "silu"),
     windows: Windows::Unused { model_type: "phi3" },
+    rope: RopeRules { partial: true, ..PLAIN_ROPE },
+    long_rope: true,
     keys: &[],
     wide_scale_at: None,
     no_rope_step: None,

@@ -1,6 +1,6 @@
 //! `qwen2`: Qwen2 and Qwen2.5.
 
-use super::{Architecture, Head, Windows, biased, matrix, norm};
+use super::{Architecture, Head, PLAIN_ROPE, Windows, biased, matrix, norm};
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "qwen2",
@@ -21,6 +21,8 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
     head: Head::Either,
     activation: ("hidden_act", "silu"),
     windows: Windows::Never,
+    rope: PLAIN_ROPE,
+    long_rope: false,
     keys: &[],
     wide_scale_at: None,
     no_rope_step: None,

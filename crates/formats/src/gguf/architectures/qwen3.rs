@@ -1,6 +1,6 @@
 //! `qwen3`: dense Qwen3.
 
-use super::{Architecture, Head, Windows, biased, matrix, norm};
+use super::{Architecture, Head, PLAIN_ROPE, Windows, biased, matrix, norm};
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "qwen3",
@@ -23,6 +23,8 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
     head: Head::Either,
     activation: ("hidden_act", "silu"),
     windows: Windows::Never,
+    rope: PLAIN_ROPE,
+    long_rope: false,
     keys: &[],
     wide_scale_at: None,
     no_rope_step: None,

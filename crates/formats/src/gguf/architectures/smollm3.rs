@@ -1,6 +1,8 @@
 //! `smollm3`: every fourth layer is without rotation.
 
-use super::{Architecture, Head, Windows, biased, matrix, norm};
+use crate::rope::RopeRules;
+
+use super::{Architecture, Head, PLAIN_ROPE, Windows, biased, matrix, norm};
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "smollm3",
@@ -21,6 +23,8 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
     head: Head::Either,
     activation: ("hidden_act", "silu"),
     windows: Windows::Never,
+    rope: RopeRules { theta: 2e6, ..PLAIN_ROPE },
+    long_rope: false,
     keys: &[],
     wide_scale_at: None,
     no_rope_step: Some(4),

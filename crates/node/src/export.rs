@@ -1,0 +1,240 @@
+//! Models in other files: merged folders and GGUF, each written on a thread of its own.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use napi::Env;
+use napi::bindgen_prelude::{FnArgs, Function, Int32ArraySlice, Object};
+use napi::threadsafe_function::ThreadsafeFunctionCallMode;
+use napi_derive::napi;
+use serde_json::Value;
+use tunesmith_cpu::Cpu;
+use tunesmith_engine::{
+    AdapterSource, BaseOptions, MergeBase, MergedWeights, QuantizeOptions, SessionOptions, compare_logits,
+};
+use tunesmith_formats::{
+    ModelConfig, ModelFiles, Quantization, StagedFolder, read_adapter, refuse_existing, write_atomic, write_gguf,
+    write_gguf_lora, write_model,
+};
+use tunesmith_ops::{Code, DType, Error, Nf4Options};
+
+use crate::companions;
+use crate::deferred::in_background;
+use crate::error::Outcome;
+use crate::generate::Cancellation;
+use crate::model;
+use crate::tokenizer;
+
+/// A model and what is merged into it.
+#[napi(object)]
+pub struct MergeSource {
+    /// Model folder or GGUF file.
+    pub model: String,
+    /// PEFT folder; absent: the model alone.
+    pub adapter: Option<String>,
+    /// `original`, or `nf4`: the values of the linear layers after quantising them to four bits.
+    pub base: String,
+    /// NF4: elements that share a scale.
+    pub block_size: u32,
+    /// NF4: the scales in eight bits.
+    pub double_quant: bool,
+}
+
+impl MergeSource {
+    fn base(&self) -> Outcome<MergeBase> {
+        let options = Nf4Options { block_size: self.block_size as usize, double_quant: self.double_quant };
+        match self.base.as_str() {
+            "original" => Ok(MergeBase::Original),
+            "nf4" => Ok(MergeBase::Nf4(options)),
+            other => Err(Error::argument("merge.base", "\"original\" or \"nf4\"", format!("{other:?}")).into()),
+        }
+    }
+
+    fn adapter(&self) -> Option<&Path> {
+        self.adapter.as_deref().map(Path::new)
+    }
+
+    /// Opens the model and gives what is merged to `work`.
+    fn open<T>(&self, work: impl FnOnce(&ModelFiles, &MergedWeights<'_, Cpu>) -> Outcome<T>) -> Outcome<T> {
+        let files = ModelFiles::open(Path::new(&self.model))?;
+        let backend = Cpu::new(0)?;
+        let tied = files.config.flag("tie_word_embeddings", false)?;
+        let weights = MergedWeights::new(&backend, &*files.source, tied, self.base()?, self.adapter())?;
+        work(&files, &weights)
+    }
+}
+
+/// What two models say about one prompt.
+#[napi(object)]
+pub struct LogitCheck {
+    /// Positions compared.
+    pub tokens: u32,
+    /// Largest absolute difference of two logits.
+    pub largest_difference: f64,
+    /// Largest absolute logit.
+    pub largest_logit: f64,
+    /// Share of positions with the same likeliest token.
+    pub top1_agreement: f64,
+}
+
+type OnProgress<'a> = Function<'a, FnArgs<(f64, f64)>, ()>;
+type Tell = Box<dyn FnMut(u64, u64) -> ControlFlow<()> + Send>;
+
+/// Tells JavaScript and asks the cancellation.
+fn progress(on_progress: &OnProgress<'_>, cancellation: &Cancellation) -> napi::Result<Tell> {
+    let tell = on_progress
+        .build_threadsafe_function::<(f64, f64)>()
+        .build_callback(|context| Ok(FnArgs::from(context.value)))?;
+    let cancelled = cancellation.flag();
+    Ok(Box::new(move |done, total| {
+        // JavaScript may be gone; then nobody misses the numbers.
+        let _ = tell.call((done as f64, total as f64), ThreadsafeFunctionCallMode::NonBlocking);
+        if cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }))
+}
+
+/// Writes a merged model as a Hugging Face folder.
+#[napi(catch_unwind, ts_return_type = "Promise<void>")]
+pub fn merge_model<'env>(
+    env: &'env Env,
+    source: MergeSource,
+    output: String,
+    dtype: String,
+    max_shard_bytes: f64,
+    overwrite: bool,
+    #[napi(ts_arg_type = "(done: number, total: number) => void")] on_progress: OnProgress<'_>,
+    cancellation: &Cancellation,
+) -> napi::Result<Object<'env>> {
+    let mut tell = progress(&on_progress, cancellation)?;
+    let work = move || {
+        let dtype = dtype_named(&dtype)?;
+        let folder = StagedFolder::create(Path::new(&output), overwrite)?;
+        source.open(|files, weights| {
+            write_model(folder.path(), weights, dtype, max_shard_bytes as u64, &mut tell)?;
+            let config = weights.config(files.config.as_map(), dtype);
+            let text = format!("{:#}\n", Value::Object(config));
+            write_atomic(&folder.path().join("config.json"), text.as_bytes())?;
+            companions::copy(&files.tokenizer, folder.path())
+        })?;
+        Ok(folder.finish()?)
+    };
+    in_background(env, "merge", work, |_, ()| Ok(()))
+}
+
+/// Writes a merged model as one GGUF file. Gives what its user should know.
+#[napi(catch_unwind, ts_return_type = "Promise<Array<string>>")]
+pub fn export_gguf<'env>(
+    env: &'env Env,
+    source: MergeSource,
+    output: String,
+    quantization: String,
+    overwrite: bool,
+    #[napi(ts_arg_type = "(done: number, total: number) => void")] on_progress: OnProgress<'_>,
+    cancellation: &Cancellation,
+) -> napi::Result<Object<'env>> {
+    let mut tell = progress(&on_progress, cancellation)?;
+    let work = move || {
+        let quantization = quantization_named(&quantization)?;
+        let output = new_file(&output, overwrite)?;
+        source.open(|files, weights| {
+            let tokenizer = tokenizer::read(&files.tokenizer)?;
+            let end_ids = model::eos_token_ids(files, &tokenizer);
+            let vocabulary = tokenizer::to_gguf(&tokenizer, &end_ids)?;
+            let map = weights.config(files.config.as_map(), DType::F32);
+            let config = ModelConfig::from_json(Path::new(&source.model), Value::Object(map))?;
+            let name = name_of(&source.model);
+            Ok(write_gguf(&output, &name, &config, &vocabulary, weights, quantization, &mut tell)?)
+        })
+    };
+    in_background(env, "exportGguf", work, |_, notes| Ok(notes))
+}
+
+/// Writes an adapter as the GGUF file that llama.cpp's `--lora` takes.
+#[napi(catch_unwind, ts_return_type = "Promise<void>")]
+pub fn export_gguf_lora(
+    env: &Env,
+    model: String,
+    adapter: String,
+    output: String,
+    quantization: String,
+    overwrite: bool,
+) -> napi::Result<Object<'_>> {
+    let work = move || {
+        let quantization = quantization_named(&quantization)?;
+        let output = new_file(&output, overwrite)?;
+        let files = ModelFiles::open(Path::new(&model))?;
+        let (config, pairs) = read_adapter(Path::new(&adapter))?;
+        Ok(write_gguf_lora(&output, &name_of(&adapter), &files.config, &config, &pairs, quantization)?)
+    };
+    in_background(env, "exportGguf", work, |_, ()| Ok(()))
+}
+
+/// Compares the logits of a model with its adapter on, and those of the merged model, for one prompt.
+#[napi(catch_unwind, ts_return_type = "Promise<LogitCheck>")]
+pub fn compare_merged<'env>(
+    env: &'env Env,
+    source: MergeSource,
+    merged: String,
+    ids: Int32ArraySlice<'_>,
+    threads: u32,
+) -> napi::Result<Object<'env>> {
+    let ids = ids.to_vec();
+    let work = move || {
+        let backend = Arc::new(Cpu::new(threads as usize)?);
+        let adapter =
+            source.adapter.as_ref().map_or(AdapterSource::None, |dir| AdapterSource::Saved(PathBuf::from(dir)));
+        let quantization = match source.base()? {
+            MergeBase::Original => None,
+            MergeBase::Nf4(nf4) => Some(QuantizeOptions { nf4, cache: None }),
+        };
+        let options =
+            |base, adapter| SessionOptions { base, adapter, optimizer: None, gradient_checkpointing: false, seed: 0 };
+        let expected = ModelFiles::open(Path::new(&source.model))?;
+        let got = ModelFiles::open(Path::new(&merged))?;
+        let on = options(BaseOptions { quantization, ..BaseOptions::default() }, adapter);
+        let off = options(BaseOptions::default(), AdapterSource::None);
+        Ok(compare_logits(&backend, (&expected, &on), (&got, &off), &ids)?)
+    };
+    in_background(env, "compareLogits", work, |_, check| {
+        Ok(LogitCheck {
+            tokens: check.tokens as u32,
+            largest_difference: check.largest_difference,
+            largest_logit: check.largest_logit,
+            top1_agreement: check.top1_agreement,
+        })
+    })
+}
+
+fn dtype_named(name: &str) -> Outcome<DType> {
+    let found = [DType::F32, DType::F16, DType::Bf16].into_iter().find(|dtype| dtype.name() == name);
+    found.ok_or_else(|| Error::argument("merge.dtype", "float32, float16 or bfloat16", format!("{name:?}")).into())
+}
+
+fn quantization_named(name: &str) -> Outcome<Quantization> {
+    let found = Quantization::NAMES.iter().find(|(known, _)| *known == name);
+    found.map(|(_, quantization)| *quantization).ok_or_else(|| {
+        let known: Vec<&str> = Quantization::NAMES.iter().map(|(known, _)| *known).collect();
+        Error::argument("export.quantization", known.join(", "), format!("{name:?}")).into()
+    })
+}
+
+/// The path of a file to write; its folder is made where absent.
+fn new_file(path: &str, overwrite: bool) -> Outcome<PathBuf> {
+    let path = PathBuf::from(path);
+    refuse_existing(&path, overwrite)?;
+    if path.is_dir() {
+        let place = path.display().to_string();
+        let message = "expected the path of a file, got that of a folder; give the name of a .gguf file";
+        return Err(Error::new(Code::ArgumentInvalid, place, message).into());
+    }
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        companions::make_folder(parent)?;
+    }
+    Ok(path)
+}
+
+/// The last part of a path without its ending.
+fn name_of(path: &str) -> String {
+    Path::new(path).file_stem().map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
+}

@@ -1,0 +1,28 @@
+// What a command works on: a run folder stands for its model and what was trained on it.
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { ModelFileError, type ParsedModelConfig, parseModelConfig, readRunConfig } from "@tunesmith/sdk";
+
+/** A run folder stands for its model, how that was held, and what was trained on it; anything else is a model. */
+export async function modelOf(
+  target: string,
+  adapter: string | undefined,
+  weights: Record<string, unknown>,
+): Promise<{ model: string; adapter: string | null; weights: ParsedModelConfig }> {
+  const exists = async (path: string) => (await stat(path).catch(() => null)) !== null;
+  if (!(await exists(join(target, "config.resolved.yaml"))))
+    return { model: target, adapter: adapter ?? null, weights: parseModelConfig(weights) };
+  const trained = adapter ?? join(target, "adapter");
+  if (!(await exists(trained))) {
+    throw new ModelFileError(
+      "FILE_MISSING",
+      `[${trained}] expected the result of a finished run, got nothing; finish it with: tunesmith resume ${target}`,
+    );
+  }
+  const { model, peftConfig, modelConfig } = await readRunConfig(target);
+  const held = parseModelConfig({ ...modelConfig, ...weights });
+  // After full fine-tuning the folder holds a whole model.
+  return peftConfig.fullFinetuning === true
+    ? { model: trained, adapter: null, weights: held }
+    : { model, adapter: trained, weights: held };
+}

@@ -1,0 +1,173 @@
+// Models in other files, over the binding: merged folders and GGUF, written on threads of their own.
+import { AbortError } from "@tunesmith/core";
+import { type Native, native, nativeAsync } from "./binding.ts";
+import { boolean, integer, object, path, refuse, typedArray } from "./check.ts";
+
+/** How far a file is: elements written, and all. */
+export interface ExportProgress {
+  done: number;
+  total: number;
+}
+
+/** A model and what is merged into it. */
+export interface MergeSource {
+  /** Model folder or GGUF file. */
+  model: string;
+  /** PEFT adapter folder. Default: none, the model alone. */
+  adapter?: string | null;
+  /**
+   * What the adapter is merged into: the weights as the files hold them, or the values they have after NF4 quantisation, which is
+   * what an adapter saw that was trained on a 4-bit base (QLoRA). Default `original`.
+   */
+  base?: "original" | "nf4";
+  /** NF4: elements that share a scale. Default 64 (bitsandbytes). */
+  nf4BlockSize?: number;
+  /** NF4: the scales in eight bits. Default true (QLoRA). */
+  nf4DoubleQuant?: boolean;
+}
+
+/** How a long write is watched and stopped. */
+export interface ExportControl {
+  /** Replace what lies at the output. Default false: refused. */
+  overwrite?: boolean;
+  /** Stops the write; the promise rejects with `AbortError` and nothing is left behind. */
+  signal?: AbortSignal;
+  /** Called after every tensor; what it throws is ignored. */
+  onProgress?: (progress: ExportProgress) => void;
+}
+
+/** Element types of a merged model. */
+export const mergeDtypes = ["float32", "float16", "bfloat16"] as const;
+/** Element type of a merged model. */
+export type MergeDtype = (typeof mergeDtypes)[number];
+
+/** Types of a GGUF file's matrices, by their names in llama.cpp and Unsloth. */
+export const ggufQuantizations = ["f32", "f16", "bf16", "q8_0", "q4_0"] as const;
+/** Type of a GGUF file's matrices. */
+export type GgufQuantization = (typeof ggufQuantizations)[number];
+
+/** Bytes of a shard unless told otherwise: Hugging Face's 5GB. */
+export const defaultShardBytes = 5e9;
+
+/** What the logits of a prompt say about a merged model. */
+export interface LogitCheck {
+  /** Positions compared. */
+  tokens: number;
+  /** Largest absolute difference of two logits. */
+  largestDifference: number;
+  /** Largest absolute logit. */
+  largestLogit: number;
+  /** Share of positions with the same likeliest token, from 0 to 1. */
+  top1Agreement: number;
+}
+
+/**
+ * Writes a model, with an adapter merged in, as a Hugging Face folder: sharded safetensors, config.json, tokenizer, chat template
+ * and generation_config.json. Memory stays within one tensor; the folder appears whole or not at all.
+ */
+export async function mergeModel(
+  options: MergeSource & ExportControl & { output: string; dtype: MergeDtype; maxShardBytes?: number },
+): Promise<void> {
+  const { output, dtype, maxShardBytes = defaultShardBytes, overwrite = false } = object("merge.options", options);
+  const source = mergeSource("merge", options);
+  path("merge.output", output);
+  oneOf("merge.dtype", dtype, mergeDtypes);
+  integer("merge.maxShardBytes", maxShardBytes, 1, Number.MAX_SAFE_INTEGER);
+  boolean("merge.overwrite", overwrite);
+  await watched("merge", options, (onProgress, cancellation) =>
+    nativeAsync((library) =>
+      library.mergeModel(source, output, dtype, maxShardBytes, overwrite, onProgress, cancellation),
+    ),
+  );
+}
+
+/**
+ * Writes a model, with an adapter merged in, as one GGUF file with its tokenizer and chat template. Gives what a user of the file
+ * should know. Rejects with `UnsupportedModelError` where llama.cpp has no architecture that computes the same.
+ */
+export async function exportGguf(
+  options: MergeSource & ExportControl & { output: string; quantization: GgufQuantization },
+): Promise<string[]> {
+  const { output, quantization, overwrite = false } = object("exportGguf.options", options);
+  const source = mergeSource("exportGguf", options);
+  path("exportGguf.output", output);
+  oneOf("exportGguf.quantization", quantization, ggufQuantizations);
+  boolean("exportGguf.overwrite", overwrite);
+  return watched("exportGguf", options, (onProgress, cancellation) =>
+    nativeAsync((library) => library.exportGguf(source, output, quantization, overwrite, onProgress, cancellation)),
+  );
+}
+
+/** Writes an adapter as the GGUF file that llama.cpp's `--lora` takes. The model gives its configuration only. */
+export async function exportGgufLora(options: {
+  model: string;
+  adapter: string;
+  output: string;
+  quantization?: "f32" | "f16" | "bf16";
+  overwrite?: boolean;
+}): Promise<void> {
+  const { model, adapter, output, quantization = "f32", overwrite = false } = object("exportGguf.options", options);
+  for (const [name, value] of Object.entries({ model, adapter, output })) path(`exportGguf.${name}`, value);
+  oneOf("exportGguf.quantization", quantization, ["f32", "f16", "bf16"]);
+  boolean("exportGguf.overwrite", overwrite);
+  await nativeAsync((library) => library.exportGgufLora(model, adapter, output, quantization, overwrite));
+}
+
+/** Compares the logits of `ids` by the model with its adapter on and by the merged model. Both are loaded, one after the other. */
+export async function compareMerged(
+  options: MergeSource & { merged: string; ids: Int32Array; threads?: number },
+): Promise<LogitCheck> {
+  const { merged, ids, threads = 0 } = object("compareMerged.options", options);
+  const source = mergeSource("compareMerged", options);
+  path("compareMerged.merged", merged);
+  typedArray("compareMerged.ids", ids, "Int32Array");
+  integer("compareMerged.threads", threads, 0, 1024);
+  return nativeAsync((library) => library.compareMerged(source, merged, ids, threads));
+}
+
+function mergeSource(place: string, options: MergeSource): Native.MergeSource {
+  const { model, adapter = null, base = "original", nf4BlockSize = 64, nf4DoubleQuant = true } = options;
+  return {
+    model: path(`${place}.model`, model),
+    ...(adapter === null ? {} : { adapter: path(`${place}.adapter`, adapter) }),
+    base: oneOf(`${place}.base`, base, ["original", "nf4"]),
+    blockSize: integer(`${place}.nf4BlockSize`, nf4BlockSize, 64, 4096),
+    doubleQuant: boolean(`${place}.nf4DoubleQuant`, nf4DoubleQuant),
+  };
+}
+
+function oneOf<T extends string>(place: string, value: T, known: readonly T[]): T {
+  return known.includes(value) ? value : refuse(place, known.map((name) => `"${name}"`).join(", "), value);
+}
+
+/** Runs a write with its progress and its way to stop. */
+async function watched<T>(
+  place: string,
+  { signal, onProgress }: ExportControl,
+  run: (onProgress: (done: number, total: number) => void, cancellation: Native.Cancellation) => Promise<T>,
+): Promise<T> {
+  if (signal !== undefined && typeof signal?.addEventListener !== "function")
+    refuse(`${place}.signal`, "an AbortSignal", signal);
+  if (onProgress !== undefined && typeof onProgress !== "function")
+    refuse(`${place}.onProgress`, "a function", onProgress);
+  const aborted = () =>
+    new AbortError(`[${place}] expected to finish, got an abort; nothing was written`, { cause: signal?.reason });
+  if (signal?.aborted) throw aborted();
+  const cancellation = native((library) => new library.Cancellation());
+  const abort = () => cancellation.cancel();
+  signal?.addEventListener("abort", abort, { once: true });
+  const tell = (done: number, total: number) => {
+    try {
+      onProgress?.({ done, total });
+    } catch {
+      // A watcher that fails does not stop the write.
+    }
+  };
+  try {
+    return await run(tell, cancellation);
+  } catch (error) {
+    throw signal?.aborted ? aborted() : error;
+  } finally {
+    signal?.removeEventListener("abort", abort);
+  }
+}

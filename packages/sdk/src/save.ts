@@ -1,0 +1,166 @@
+// Saving a model and its adapter: as they are, merged, or as GGUF, under Unsloth's names.
+import { copyFile, mkdtemp, readFile, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { ArgumentError, OptionError } from "@tunesmith/core";
+import {
+  type ExportControl,
+  exportGguf,
+  exportGgufLora,
+  type GgufQuantization,
+  ggufQuantizations,
+  type MergeDtype,
+  type MergeSource,
+  mergeModel,
+} from "@tunesmith/native";
+import { makeFolders, nearestName } from "@tunesmith/trainer";
+import { parseSize } from "./size.ts";
+
+/** A model's path, and the adapter that belongs to it. */
+export interface Saved {
+  model: string;
+  adapter: string | null;
+}
+
+type Base = Pick<MergeSource, "base" | "nf4BlockSize" | "nf4DoubleQuant">;
+
+/** Options of `savePretrainedMerged`. */
+export interface MergedOptions extends Base, ExportControl {
+  /**
+   * `merged_16bit` writes the model's own 16-bit type, bfloat16 where it has none; `merged_32bit` float32; `lora` the adapter
+   * alone. Default `merged_16bit` (Unsloth).
+   */
+  saveMethod?: "merged_16bit" | "merged_32bit" | "lora";
+  /** Element type in place of the one that `saveMethod` means. */
+  dtype?: MergeDtype;
+  /** Bytes of a shard at most, as a number or such as "5GB". Default "5GB" (Hugging Face). */
+  maxShardSize?: number | string;
+}
+
+/** Types by the names Unsloth adds to llama.cpp's. */
+const aliases = { not_quantized: "f16", fast_quantized: "q8_0" } as const;
+
+/** A type of GGUF matrices, or Unsloth's name for one: `fast_quantized` is q8_0, `not_quantized` f16. */
+export type QuantizationMethod = GgufQuantization | keyof typeof aliases;
+
+/** Options of `savePretrainedGguf`. */
+export interface GgufOptions extends Base, ExportControl {
+  /** One type, or several, each written to a file of its own. Default `fast_quantized`, which is q8_0 (Unsloth). */
+  quantizationMethod?: QuantizationMethod | readonly QuantizationMethod[];
+  /** `lora` writes the adapter alone, for llama.cpp's `--lora`, in float32, or 16 bits where the type says so. Default `merged`. */
+  saveMethod?: "merged" | "lora";
+}
+
+/** A GGUF file that was written. */
+export interface GgufFile {
+  path: string;
+  /** What its user should know. */
+  notes: string[];
+}
+
+const adapterFiles = ["adapter_config.json", "adapter_model.safetensors"];
+
+/** Writes the adapter as a PEFT folder, or the whole model where there is none. */
+export async function saveAsIs({ model, adapter }: Saved, folder: string, control: ExportControl): Promise<void> {
+  if (adapter !== null) return copyAdapter(adapter, folder, control.overwrite ?? false);
+  const dtype = (await storedDtype(model)) ?? "float32";
+  await mergeModel({ ...control, model, output: folder, dtype });
+}
+
+/** Writes the merged model, or with `lora` the adapter. */
+export async function saveMerged(saved: Saved, folder: string, options: MergedOptions): Promise<void> {
+  const { saveMethod = "merged_16bit", dtype, maxShardSize, ...rest } = options;
+  if (saveMethod === "lora") {
+    if (saved.adapter === null) throw noAdapter("savePretrainedMerged");
+    return copyAdapter(saved.adapter, folder, options.overwrite ?? false);
+  }
+  const known = ["merged_16bit", "merged_32bit", "lora"];
+  if (!known.includes(saveMethod)) throw unknown("saveMethod", saveMethod, known);
+  await mergeModel({
+    ...rest,
+    ...saved,
+    output: folder,
+    dtype: dtype ?? (saveMethod === "merged_32bit" ? "float32" : await sixteenBit(saved.model)),
+    ...(maxShardSize === undefined ? {} : { maxShardBytes: parseSize("maxShardSize", maxShardSize) }),
+  });
+}
+
+/** Writes GGUF files: `path` itself where it ends in `.gguf` and one type is asked for, else `NAME.TYPE.gguf` in that folder. */
+export async function saveGguf(saved: Saved, path: string, options: GgufOptions): Promise<GgufFile[]> {
+  const { quantizationMethod = "fast_quantized", saveMethod = "merged", ...rest } = options;
+  const methods = [quantizationMethod].flat().map(quantizationOf);
+  if (methods.length === 0)
+    throw new ArgumentError("[quantizationMethod] expected at least one type, got none; name one");
+  if (path.endsWith(".gguf") && methods.length > 1)
+    throw new ArgumentError(
+      `[savePretrainedGguf] expected a folder for ${methods.length} files, got ${path}; give a path without .gguf`,
+    );
+  const files: GgufFile[] = [];
+  for (const quantization of methods) {
+    const name = `${basename(saved.adapter === null ? saved.model : path).replace(/\.gguf$/u, "")}.${quantization.toUpperCase()}.gguf`;
+    const output = path.endsWith(".gguf") ? path : join(path, name);
+    if (saveMethod === "lora") {
+      if (saved.adapter === null) throw noAdapter("savePretrainedGguf");
+      const type = quantization === "f16" || quantization === "bf16" ? quantization : "f32";
+      const { overwrite = false } = rest;
+      await exportGgufLora({ model: saved.model, adapter: saved.adapter, output, quantization: type, overwrite });
+      files.push({ path: output, notes: [] });
+    } else if (saveMethod === "merged") {
+      files.push({ path: output, notes: await exportGguf({ ...rest, ...saved, output, quantization }) });
+    } else {
+      throw unknown("saveMethod", saveMethod, ["merged", "lora"]);
+    }
+  }
+  return files;
+}
+
+/** The type behind a name. */
+export function quantizationOf(name: string): GgufQuantization {
+  if (Object.hasOwn(aliases, name)) return aliases[name as keyof typeof aliases];
+  const found = ggufQuantizations.find((known) => known === name.toLowerCase());
+  if (found === undefined) throw unknown("quantizationMethod", name, [...ggufQuantizations, ...Object.keys(aliases)]);
+  return found;
+}
+
+/** The model's own 16-bit type; bfloat16 where it has another. A GGUF file's values are finer than bfloat16. */
+export async function sixteenBit(model: string): Promise<MergeDtype> {
+  const stored = await storedDtype(model);
+  return stored === "float16" || (stored === null && model.endsWith(".gguf")) ? "float16" : "bfloat16";
+}
+
+/** The type that a Hugging Face folder says its weights are in. */
+async function storedDtype(model: string): Promise<MergeDtype | null> {
+  const text = await readFile(join(model, "config.json"), "utf8").catch(() => null);
+  if (text === null) return null;
+  const { dtype, torch_dtype } = JSON.parse(text) as { dtype?: string; torch_dtype?: string };
+  const found = dtype ?? torch_dtype;
+  return found === "float16" || found === "bfloat16" || found === "float32" ? found : null;
+}
+
+/** Copies a PEFT folder under a temporary name and renames it into place. */
+async function copyAdapter(from: string, to: string, overwrite: boolean): Promise<void> {
+  const exists = (await stat(to).catch(() => null)) !== null;
+  if (exists && !overwrite)
+    throw new ArgumentError(`[${to}] expected a new path, got one where something lies already; set overwrite`);
+  await makeFolders(dirname(to));
+  const staged = await mkdtemp(join(dirname(to), ".tmp-adapter-"));
+  try {
+    for (const name of adapterFiles) await copyFile(join(from, name), join(staged, name));
+    if (exists) await rm(to, { recursive: true });
+    await rename(staged, to);
+  } catch (error) {
+    await rm(staged, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+function noAdapter(place: string): ArgumentError {
+  return new ArgumentError(
+    `[${place}] expected a model with an adapter, got one without; train one, or open the model with the option adapter`,
+  );
+}
+
+function unknown(option: string, got: string, known: readonly string[]): OptionError {
+  const nearest = nearestName(got, known);
+  const hint = nearest === null ? "choose one of these" : `did you mean ${nearest}?`;
+  return new OptionError(`[${option}] expected ${known.join(", ")}, got ${JSON.stringify(got)}; ${hint}`);
+}
