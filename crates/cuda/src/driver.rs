@@ -102,10 +102,13 @@ pub(crate) trait Driver: Send + Sync + Debug {
     /// Starts a kernel. `signature` names the arguments' types, for drivers that can check them.
     fn launch(&self, function: Function, at: Dimensions, signature: &str, arguments: &mut [*mut c_void]) -> Result<()>;
 
-    /// Starts a product by the vendor's library; false where there is none, or it is not for this product.
-    fn dense_product(&self, _: &DenseProduct) -> Result<bool> {
+    /// Whether the vendor's library is there and takes this product.
+    fn offers_product(&self, _: &DenseProduct) -> Result<bool> {
         Ok(false)
     }
+
+    /// Starts a product that was offered.
+    fn dense_product(&self, p: &DenseProduct) -> Result<()>;
 
     fn synchronize(&self) -> Result<()>;
 }

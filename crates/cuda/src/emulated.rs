@@ -223,10 +223,11 @@ impl Driver for Emulated {
         Err(Error::new(Code::Internal, "emulated", text))
     }
 
-    fn dense_product(&self, p: &DenseProduct) -> Result<bool> {
-        if !self.vendor {
-            return Ok(false);
-        }
+    fn offers_product(&self, _: &DenseProduct) -> Result<bool> {
+        Ok(self.vendor)
+    }
+
+    fn dense_product(&self, p: &DenseProduct) -> Result<()> {
         let half = |address: Address, index: usize| {
             // SAFETY: the windows were checked against their buffers.
             let bits = unsafe { (address as *const u16).add(index).read() };
@@ -251,7 +252,7 @@ impl Driver for Emulated {
                 }
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     fn synchronize(&self) -> Result<()> {

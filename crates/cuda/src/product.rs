@@ -144,19 +144,20 @@ impl Product {
             c: self.c,
             c_stride: self.c_stride,
             alpha: self.alpha,
-            accumulate: self.accumulate,
+            accumulate: self.accumulate || self.rest().is_some(),
             wide_result,
         })
     }
 
-    /// What the vendor's library leaves to do: bias and adapter, added to the result.
+    /// What the vendor's library leaves to do: bias and adapter. They are written first, while the result is small: what is
+    /// rounded then is less than what the large product rounds.
     fn rest(&self) -> Option<Self> {
         let main = match self.tail {
             Some(tail) => tail,
             None if self.bias != 0 => Factors { reduced: 0, ..self.main },
             None => return None,
         };
-        Some(Self { main, tail: None, accumulate: true, ..*self })
+        Some(Self { main, tail: None, ..*self })
     }
 
     /// Steps of each part into which a gradient with few tiles is split: from the sizes alone, so that every card adds in the
@@ -177,10 +178,13 @@ impl Cuda {
             return Ok(());
         }
         if let Some(dense) = p.dense()
-            && self.driver.dense_product(&dense)?
+            && self.driver.offers_product(&dense)?
         {
             self.vendor_products.fetch_add(1, Ordering::Relaxed);
-            return p.rest().map_or(Ok(()), |rest| self.own_product(&rest));
+            if let Some(rest) = p.rest() {
+                self.own_product(&rest)?;
+            }
+            return self.driver.dense_product(&dense);
         }
         self.own_product(p)
     }

@@ -267,17 +267,25 @@ impl Driver for Real {
             .map_err(failed("cuLaunchKernel"))
     }
 
-    fn dense_product(&self, p: &DenseProduct) -> Result<bool> {
+    fn offers_product(&self, p: &DenseProduct) -> Result<bool> {
         if p.m * p.n * p.reduced < VENDOR_WORK {
             return Ok(false);
         }
         self.bind()?;
         let vendor = self.vendor.get_or_init(|| Vendor::open(|| self.allocate(WORKSPACE).ok().flatten()));
-        let Some(vendor) = vendor else { return Ok(false) };
-        vendor.start(p, self.stream.cast()).map_err(|error| {
-            let text = format!("expected cublasLtMatmul to succeed, got {error}; start again from the last checkpoint");
+        Ok(vendor.as_ref().is_some_and(|vendor| vendor.offers(p)))
+    }
+
+    fn dense_product(&self, p: &DenseProduct) -> Result<()> {
+        self.bind()?;
+        let failed = |got: String| {
+            let text = format!("expected cublasLtMatmul to succeed, got {got}; start again from the last checkpoint");
             Error::new(Code::Internal, "cuda", text)
-        })
+        };
+        match self.vendor.get() {
+            Some(Some(vendor)) => vendor.start(p, self.stream.cast()).map_err(|error| failed(error.to_string())),
+            _ => Err(failed("no library".to_owned())),
+        }
     }
 
     fn synchronize(&self) -> Result<()> {

@@ -93,8 +93,12 @@ impl Vendor {
         self.workspace
     }
 
-    /// Starts a product on a stream; false where the library has no algorithm for it.
-    pub(crate) fn start(&self, p: &DenseProduct, stream: sys::cudaStream_t) -> Outcome<bool> {
+    /// Whether the library has an algorithm for a product.
+    pub(crate) fn offers(&self, p: &DenseProduct) -> bool {
+        self.prepared(p).is_some()
+    }
+
+    fn prepared(&self, p: &DenseProduct) -> Option<Prepared> {
         let key = Key {
             mode: p.mode,
             sizes: [p.m, p.n, p.reduced],
@@ -102,11 +106,14 @@ impl Vendor {
             accumulate: p.accumulate,
             wide_result: p.wide_result,
         };
-        let prepared = {
-            let mut shapes = self.shapes.lock().unwrap_or_else(PoisonError::into_inner);
-            *shapes.entry(key).or_insert_with(|| self.prepare(&key).ok())
-        };
-        let Some(shape) = prepared else { return Ok(false) };
+        let mut shapes = self.shapes.lock().unwrap_or_else(PoisonError::into_inner);
+        *shapes.entry(key).or_insert_with(|| self.prepare(&key).ok())
+    }
+
+    /// Starts a product on a stream.
+    pub(crate) fn start(&self, p: &DenseProduct, stream: sys::cudaStream_t) -> Outcome<()> {
+        let missing = result::CublasError(sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED);
+        let shape = self.prepared(p).ok_or(missing)?;
         let (alpha, beta) = (p.alpha, f32::from(u8::from(p.accumulate)));
         let place = |address: Address| address as *const c_void;
         // SAFETY: the descriptors were made from the sizes of this product, whose windows were checked; the factors are
@@ -129,9 +136,8 @@ impl Vendor {
                 self.workspace as *mut c_void,
                 WORKSPACE,
                 stream,
-            )?;
+            )
         }
-        Ok(true)
     }
 
     /// Descriptors and algorithm of a shape. The library counts by columns: a row-major matrix is its transpose there, and
