@@ -26,6 +26,12 @@ pub fn suite<B: LoraMatmul>(stage: &Stage<'_, B>, seed: u64, record: &mut Record
     refusal(stage, record)
 }
 
+/// Tolerance of what an adapter is added to: a backend may round the adapter's part by itself, 2⁻⁸ of the largest output once
+/// more.
+fn twice_rounded<B: LoraMatmul>(stage: &Stage<'_, B>, reduced: usize) -> f64 {
+    stage.tolerance(tolerance(reduced), 8e-3)
+}
+
 fn case<B: LoraMatmul>(
     stage: &Stage<'_, B>,
     inputs: &mut Inputs,
@@ -61,7 +67,7 @@ fn case<B: LoraMatmul>(
         let want_y = reference::output(shape, &wide_x, &wide(&got_xa), &wide_w, bias.as_deref(), adapter);
         let name = format!("lora_forward {name} bias {with_bias} dropped {dropped}");
         record.compare(format!("{name} xa"), &got_xa, &want_xa, rounded(stage, k));
-        record.compare(format!("{name} y"), &stage.read(&y)?, &want_y, rounded(stage, k + r));
+        record.compare(format!("{name} y"), &stage.read(&y)?, &want_y, twice_rounded(stage, k + r));
     }
     let saved = wide(&stage.read(&xa)?);
     let want = reference::backward(shape, &wide(&dy), &wide_x, &saved, &wide_w, adapter);
@@ -89,7 +95,7 @@ fn case<B: LoraMatmul>(
         record.compare(format!("{name} db"), &stage.read(&db)?, &plus(&want.db, &old_db), tolerance(m));
         if let Some(accumulate) = mode {
             let want = if accumulate { plus(&want.dx, &old_dx) } else { want.dx.clone() };
-            record.compare(format!("{name} dx"), &stage.read(&dx)?, &want, rounded(stage, n + r));
+            record.compare(format!("{name} dx"), &stage.read(&dx)?, &want, twice_rounded(stage, n + r));
         }
     }
     Ok(())

@@ -28,7 +28,8 @@ impl<T> Copy for Lora<'_, T> {}
 ///
 /// Forward saves `xa[m, r]`. Backward of the adapter alone never forms a gradient of the weight. `A` may be given other rows
 /// than the weight: the same ones after [`crate::Dropout`].
-/// Tolerance: as `matmul`, each output against what the saved ones before it give. Edge sizes: those of `matmul` with r in 1, 2, 8, 16, 17, 64.
+/// Tolerance: as `matmul`, each output against what the saved ones before it give. In bf16 `y` and `dx` may be rounded
+/// twice: 8e-3. Edge sizes: those of `matmul` with r in 1, 2, 8, 16, 17, 64.
 pub trait LoraMatmul: Matmul {
     /// `xa = z Aᵀ` and `y = x wᵀ (+ bias) + s · xa Bᵀ`; writes both. `z[m, k]` is `dropped` where that is given, else `x`.
     ///
