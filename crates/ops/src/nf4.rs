@@ -148,8 +148,8 @@ impl Nf4Matrix<'_> {
 /// `(NF4[i] + NF4[i + 1]) / 2 < x`; an odd count is filled up with `x = 0`. The second level is [`double_quantize`].
 ///
 /// A weight of this kind takes part in every op that takes a `Weight`: `matmul` and `lora_matmul` (forward and the gradient of
-/// the input), `embedding_forward`, `read_weight`. A backend must not hold the matrix dequantised as a whole. Tolerances are
-/// those of the op with the dequantised values as its weight; dequantising is exact, and so is quantising.
+/// the input), `embedding_forward`, `read_weight`. A backend must not hold the matrix dequantised as a whole. Tolerance:
+/// that of the op with the dequantised values as its weight; dequantising is exact, and so is quantising.
 /// Edge sizes: those of `matmul`, block sizes 64, 128 and 4096, both kinds of scales, blocks that cross rows.
 pub trait Nf4: Matmul {
     /// Quantises elements on the host: writes `⌈len / 2⌉` bytes of codes and one scale for each block. A matrix may come in
