@@ -5,6 +5,7 @@ import { join, posix } from "node:path";
 import { pathToFileURL } from "node:url";
 import { loraConfigSchema, modelConfigSchema, sftConfigSchema } from "@tunesmith/trainer";
 import { z } from "zod";
+import { readResults, reliabilityPage } from "./reliability.ts";
 
 const root = join(import.meta.dirname, "..");
 
@@ -120,6 +121,7 @@ export function generated(): Generated[] {
   return [
     { path: "ARCHITECTURE.md", text: between(architecture, "files", fileList()) },
     { path: "docs/options.md", text: optionPage() },
+    { path: "benchmarks/reliability.md", text: reliabilityPage(readResults(join(root, "benchmarks/reliability"))) },
   ];
 }
 

@@ -44,6 +44,9 @@ impl ModelFiles {
             return Err(missing(path, "expected a model folder or a .gguf file, got nothing there; check the path"));
         }
         if !path.is_dir() {
+            if has_extension(path, &PICKLES) {
+                return Err(pickle(path));
+            }
             return Self::open_gguf(path);
         }
         if path.join("config.json").exists() {
@@ -109,25 +112,31 @@ fn open_weights(dir: &Path) -> Result<Box<dyn TensorSource>> {
     Err(missing(&single, "expected this file or model.safetensors.index.json, got neither; download the weights"))
 }
 
+/// Extensions under which weights are pickled.
+const PICKLES: [&str; 6] = ["bin", "pt", "pth", "ckpt", "pkl", "pickle"];
+
 /// Pickled weights run code when they are read: they are named and never opened.
 pub(crate) fn refuse_pickles(dir: &Path) -> Result<()> {
-    match files_ending(dir, &["bin", "pt", "pth", "ckpt"])?.first() {
-        Some(pickle) => Err(invalid(
-            pickle,
-            "expected weights as safetensors, got a pickle, which is never read because it can run code; \
-             save the model with save_pretrained(..., safe_serialization=True)",
-        )),
-        None => Ok(()),
-    }
+    files_ending(dir, &PICKLES)?.first().map_or(Ok(()), |path| Err(pickle(path)))
+}
+
+fn pickle(path: &Path) -> Error {
+    invalid(
+        path,
+        "expected weights as safetensors, got a pickle, which is never read because it can run code; save the model or \
+         adapter with save_pretrained(..., safe_serialization=True), or download its .safetensors files",
+    )
 }
 
 /// Files of a folder with one of the given extensions, sorted.
 fn files_ending(dir: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
     let listed = fs::read_dir(dir).and_then(|items| items.map(|item| item.map(|item| item.path())).collect());
     let mut paths: Vec<PathBuf> = listed.map_err(|error| io_error(dir, "list this folder", &error))?;
-    paths.retain(|path| {
-        path.extension().is_some_and(|end| extensions.iter().any(|wanted| end.eq_ignore_ascii_case(wanted)))
-    });
+    paths.retain(|path| has_extension(path, extensions));
     paths.sort();
     Ok(paths)
+}
+
+fn has_extension(path: &Path, extensions: &[&str]) -> bool {
+    path.extension().is_some_and(|end| extensions.iter().any(|wanted| end.eq_ignore_ascii_case(wanted)))
 }

@@ -187,13 +187,17 @@ impl Tokenizer {
     }
 
     fn encoding(&self, text: &str, add_special_tokens: bool) -> Result<Encoding> {
+        let refused = |what: String| TextError::tokenizer("encode", &format!("{what}; check tokenizer.json"));
         guarded("encode", TextError::tokenizer, || {
-            self.inner.encode(text, add_special_tokens).map_err(|error| {
-                TextError::tokenizer(
-                    "encode",
-                    &format!("expected text it can encode, got a failure ({error}); check tokenizer.json"),
-                )
-            })
+            let encoding = self
+                .inner
+                .encode(text, add_special_tokens)
+                .map_err(|error| refused(format!("expected text it can encode, got a failure ({error})")))?;
+            // A post-processor adds the ids that its file names, whatever they are.
+            match encoding.get_ids().iter().find(|&&id| i32::try_from(id).is_err()) {
+                Some(id) => Err(refused(format!("expected token ids below 2^31, got {id}"))),
+                None => Ok(encoding),
+            }
         })
     }
 

@@ -1,13 +1,17 @@
 //! What is checked of a `tokenizer.json` before the tokenizers crate sees it.
 //!
-//! Version 0.23 of the crate panics on a merge longer than every token and on padding to length 0, and builds invalid
-//! text from a subword prefix that cuts a character. Those are refused here; what else panics is caught by `guard`.
+//! Version 0.23 of the crate panics on a merge longer than every token and on padding to length 0, builds invalid text
+//! from a subword prefix that cuts a character, and reserves whatever length a precompiled character map claims. Those
+//! are refused here; what else panics is caught by `guard`.
 
 use serde_json::{Map, Value as Json};
 
 use crate::error::{Result, TextError};
 
 const PLACE: &str = "tokenizer.json";
+
+/// Longest text of a step in bytes, patterns apart; published files have a token's name at most.
+const MOST_TEXT: usize = 256;
 
 /// Checks the file and removes what must not act: truncation and padding, which are decided by the caller of the
 /// tokenizer.
@@ -23,6 +27,10 @@ pub(crate) fn validate(mut file: Json) -> Result<Json> {
     let added = fields.get("added_tokens").and_then(Json::as_array).into_iter().flatten();
     if let Some(token) = added.into_iter().find(|token| !is_id(&token["id"])) {
         return Err(invalid("added tokens with an id below 2^31", &format!("{token}")));
+    }
+    check_charsmaps(fields.get("normalizer").unwrap_or(&Json::Null))?;
+    for step in ["normalizer", "pre_tokenizer", "post_processor", "decoder"] {
+        check_texts(fields.get(step).unwrap_or(&Json::Null))?;
     }
     let model = fields.get("model").and_then(Json::as_object).ok_or_else(|| invalid("a `model` object", "none"))?;
     if let Some(vocab) = model.get("vocab").and_then(Json::as_object) {
@@ -40,6 +48,55 @@ fn invalid(expected: &str, got: &str) -> TextError {
 
 fn is_id(id: &Json) -> bool {
     id.as_u64().is_some_and(|id| i32::try_from(id).is_ok())
+}
+
+/// What steps put into a text is short: one letter of a text that became a megabyte would fill the memory.
+fn check_texts(step: &Json) -> Result<()> {
+    match step {
+        Json::Object(fields) => {
+            let is_pattern = |key: &str| ["Regex", "String", "precompiled_charsmap"].contains(&key);
+            fields.iter().filter(|(key, _)| !is_pattern(key)).try_for_each(|(_, value)| check_texts(value))
+        }
+        Json::Array(items) => items.iter().try_for_each(check_texts),
+        Json::String(text) if text.len() > MOST_TEXT => {
+            Err(invalid(&format!("steps with texts of at most {MOST_TEXT} bytes"), &format!("one of {}", text.len())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A precompiled character map begins with the length of its first part, which the crate reserves before it looks.
+fn check_charsmaps(normalizer: &Json) -> Result<()> {
+    for inner in normalizer.get("normalizers").and_then(Json::as_array).into_iter().flatten() {
+        check_charsmaps(inner)?;
+    }
+    let Some(map) = normalizer.get("precompiled_charsmap") else { return Ok(()) };
+    let text = map.as_str().ok_or_else(|| invalid("a character map as text", "another value"))?;
+    let head = base64_head(text).ok_or_else(|| invalid("a character map in base64", "other text"))?;
+    // Three bytes of every four letters, and four that hold the length.
+    let most = (text.len() / 4 * 3).saturating_sub(4);
+    if head as usize > most {
+        return Err(invalid(&format!("a character map of at most {most} bytes"), &head.to_string()));
+    }
+    Ok(())
+}
+
+/// The first four bytes of base64 text, as a little-endian number.
+fn base64_head(text: &str) -> Option<u32> {
+    let mut bits = 0_u64;
+    for letter in text.bytes().take(6) {
+        let value = match letter {
+            b'A'..=b'Z' => letter - b'A',
+            b'a'..=b'z' => letter - b'a' + 26,
+            b'0'..=b'9' => letter - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u64::from(value);
+    }
+    // Six letters are 36 bits, the last four of which belong to the fifth byte.
+    (text.len() >= 6).then(|| ((bits >> 4) as u32).swap_bytes())
 }
 
 fn check_merges(model: &Map<String, Json>, vocab: &Map<String, Json>) -> Result<()> {
@@ -76,10 +133,24 @@ mod tests {
     }
 
     #[test]
+    fn the_head_of_a_character_map() {
+        assert_eq!(super::base64_head("BAAAAAAAAAA="), Some(4));
+        assert_eq!(super::base64_head("AQIDBA=="), Some(0x0403_0201));
+        assert!(super::check_charsmaps(&json!({"precompiled_charsmap": "BAAAAAAAAAA="})).is_ok());
+    }
+
+    #[test]
     fn what_makes_the_crate_panic_is_refused() {
         let bad_id = json!({"model": {"vocab": {"a": -1}}});
         let bad_added = json!({"added_tokens": [{"id": 4_294_967_295_u32}], "model": {}});
+        let charsmap =
+            |text: &str| json!({"model": {}, "normalizer": {"normalizers": [{"precompiled_charsmap": text}]}});
         let cases = [
+            charsmap("/////w=="),
+            charsmap("CAAAAAAA"),
+            charsmap("AAA"),
+            json!({"model": {}, "decoder": {"decoders": [{"content": "a".repeat(300)}]}}),
+            charsmap("AAA AAA"),
             file(&json!(["ab ab"]), &Json::Null),
             file(&json!(["ab"]), &Json::Null),
             file(&json!([["a", "é"]]), &json!("#")),

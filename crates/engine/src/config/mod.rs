@@ -11,6 +11,9 @@ use crate::frequencies::Frequencies;
 
 pub use mixture::MixtureConfig;
 
+/// Most layers, and elements of a head: beyond any published model, and small enough for tables with a row for each.
+const MOST: [(&str, usize); 2] = [("num_hidden_layers", 1 << 14), ("head_dim", 1 << 14)];
+
 /// Everything the decoder needs to know beside the weights.
 #[derive(Debug, Clone)]
 pub struct ModelConfig {
@@ -80,6 +83,14 @@ impl ModelConfig {
                      got {kv_heads}, {heads} and {head_dim}"
                 ),
             ));
+        }
+        for ((key, most), got) in MOST.into_iter().zip([layers, head_dim]) {
+            if got > most {
+                return Err(config.refuse(
+                    Code::ConfigInvalid,
+                    format!("expected at most {most} in `{key}`, got {got}; this is not the configuration of a model"),
+                ));
+            }
         }
         refuse_unsupported(config)?;
         let kinds = windows::Layers::read(config, &family, layers)?;

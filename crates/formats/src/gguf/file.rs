@@ -148,7 +148,7 @@ fn read_preamble(path: &Path, cursor: &mut Cursor<'_>) -> Result<(usize, usize)>
 }
 
 fn alignment(path: &Path, metadata: &Metadata) -> Result<usize> {
-    let alignment = metadata.integer("general.alignment")?.unwrap_or(DEFAULT_ALIGNMENT);
+    let alignment = metadata.uint32("general.alignment")?.unwrap_or(DEFAULT_ALIGNMENT);
     if !alignment.is_power_of_two() || alignment > MAX_ALIGNMENT {
         return Err(invalid(
             path,

@@ -19,12 +19,12 @@ const MAX_KEY_BYTES: usize = (1 << 16) - 1;
 /// Deepest nesting of arrays; no known file nests at all.
 const MAX_DEPTH: usize = 4;
 /// Most elements an array is decoded to; the largest published vocabularies have 262,144 tokens and 0.6 million merges.
-const MAX_ELEMENTS: usize = 1 << 21;
+const MAX_ELEMENTS: usize = 1 << 20;
 
-/// One value. Integers of all widths are one kind, and so are floats.
+/// One value. Integers of all widths are one kind, but for the type the file gives them, and so are floats.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    Integer(i128),
+    Integer(i128, u32),
     Float(f64),
     Bool(bool),
     Text(String),
@@ -74,7 +74,15 @@ impl Metadata {
     /// A non-negative integer that fits JSON's and our own sizes.
     pub fn integer(&self, key: &str) -> Result<Option<u64>> {
         self.convert(key, "a non-negative integer", |value| match value {
-            Value::Integer(number) => u64::try_from(*number).ok(),
+            Value::Integer(number, _) => u64::try_from(*number).ok(),
+            _ => None,
+        })
+    }
+
+    /// An integer stored as uint32, where the format allows no other type.
+    pub fn uint32(&self, key: &str) -> Result<Option<u64>> {
+        self.convert(key, "an integer of type uint32", |value| match value {
+            Value::Integer(number, UINT32) => u64::try_from(*number).ok(),
             _ => None,
         })
     }
@@ -168,6 +176,7 @@ impl Metadata {
     }
 }
 
+const UINT32: u32 = 4;
 const INT32: u32 = 5;
 const FLOAT32: u32 = 6;
 const BOOL: u32 = 7;
@@ -179,20 +188,21 @@ fn scalar_bytes(kind: u32) -> Option<usize> {
     match kind {
         0 | 1 | BOOL => Some(1),
         2 | 3 => Some(2),
-        4 | INT32 | FLOAT32 => Some(4),
+        UINT32 | INT32 | FLOAT32 => Some(4),
         10..=12 => Some(8),
         _ => None,
     }
 }
 
 fn read_value(cursor: &mut Cursor<'_>, key: &str, kind: u32) -> Result<Value> {
+    let integer = |number: i128| Value::Integer(number, kind);
     Ok(match kind {
-        0 => Value::Integer(u8::from_le_bytes(cursor.array()?).into()),
-        1 => Value::Integer(i8::from_le_bytes(cursor.array()?).into()),
-        2 => Value::Integer(u16::from_le_bytes(cursor.array()?).into()),
-        3 => Value::Integer(i16::from_le_bytes(cursor.array()?).into()),
-        4 => Value::Integer(cursor.u32()?.into()),
-        INT32 => Value::Integer(i32::from_le_bytes(cursor.array()?).into()),
+        0 => integer(u8::from_le_bytes(cursor.array()?).into()),
+        1 => integer(i8::from_le_bytes(cursor.array()?).into()),
+        2 => integer(u16::from_le_bytes(cursor.array()?).into()),
+        3 => integer(i16::from_le_bytes(cursor.array()?).into()),
+        UINT32 => integer(cursor.u32()?.into()),
+        INT32 => integer(i32::from_le_bytes(cursor.array()?).into()),
         FLOAT32 => Value::Float(shortest(f32::from_le_bytes(cursor.array()?))),
         BOOL => match cursor.array()? {
             [0] => Value::Bool(false),
@@ -207,8 +217,8 @@ fn read_value(cursor: &mut Cursor<'_>, key: &str, kind: u32) -> Result<Value> {
             skip_elements(cursor, array.element, array.count, MAX_DEPTH)?;
             Value::Array(array)
         }
-        10 => Value::Integer(cursor.u64()?.into()),
-        11 => Value::Integer(i64::from_le_bytes(cursor.array()?).into()),
+        10 => integer(cursor.u64()?.into()),
+        11 => integer(i64::from_le_bytes(cursor.array()?).into()),
         12 => Value::Float(f64::from_le_bytes(cursor.array()?)),
         other => return Err(cursor.refuse(format!("expected a value type from 0 to 12 in `{key}`, got {other}"))),
     })

@@ -18,6 +18,9 @@ use crate::stored_tensor::StoredType;
 /// tenth of this.
 pub const MAX_HEADER_BYTES: usize = 32 << 20;
 
+/// Most tensors of a file; the largest published ones hold about a quarter of this.
+const MAX_TENSORS: usize = 1 << 17;
+
 /// Most dimensions of a tensor.
 const MAX_DIMENSIONS: usize = 8;
 
@@ -146,7 +149,9 @@ fn stored_type(name: &str) -> Option<StoredType> {
     [F32, F16, Bf16, I64, I32, U8].into_iter().find(|stored| stored.name() == name)
 }
 
+/// A key of another name would say something about the tensor that is not understood.
 #[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawEntry {
     dtype: String,
     shape: Dimensions,
@@ -194,10 +199,16 @@ impl<'de> Deserialize<'de> for RawHeader {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<RawHeader, A::Error> {
                 let mut header = RawHeader::default();
+                let mut metadata = None;
                 while let Some(name) = map.next_key::<String>()? {
                     if name == "__metadata__" {
-                        header.metadata = map.next_value()?;
+                        if metadata.replace(map.next_value()?).is_some() {
+                            return Err(de::Error::duplicate_field("__metadata__"));
+                        }
                         continue;
+                    }
+                    if header.tensors.len() == MAX_TENSORS {
+                        return Err(de::Error::custom(format!("more than {MAX_TENSORS} tensors")));
                     }
                     match header.tensors.entry(name) {
                         Slot::Occupied(slot) => {
@@ -206,6 +217,7 @@ impl<'de> Deserialize<'de> for RawHeader {
                         Slot::Vacant(slot) => slot.insert(map.next_value()?),
                     };
                 }
+                header.metadata = metadata.unwrap_or_default();
                 Ok(header)
             }
         }

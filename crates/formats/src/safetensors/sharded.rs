@@ -17,6 +17,9 @@ use crate::stored_tensor::{StoredTensor, TensorSource};
 /// Longest index in bytes; the largest published ones are about 10 MB.
 const MAX_INDEX_BYTES: u64 = 32 << 20;
 
+/// Most tensors an index is read of; the largest published ones name about 100,000.
+const MAX_TENSORS: usize = 1 << 18;
+
 /// All shards of a model, opened.
 #[derive(Debug)]
 pub struct ShardedSafetensors {
@@ -142,6 +145,9 @@ impl<'de> Deserialize<'de> for WeightMap {
                 let mut weights = WeightMap::default();
                 let mut known = BTreeMap::new();
                 while let Some((name, file)) = map.next_entry::<String, String>()? {
+                    if weights.places.len() == MAX_TENSORS {
+                        return Err(de::Error::custom(format!("more than {MAX_TENSORS} tensors")));
+                    }
                     let place = *known.entry(file).or_insert_with_key(|file| {
                         weights.files.push(file.clone());
                         weights.files.len().saturating_sub(1)

@@ -52,70 +52,136 @@ impl GgufWriter {
     }
 
     pub fn bytes(&self) -> Vec<u8> {
-        let mut out = b"GGUF".to_vec();
-        out.extend(self.version.to_le_bytes());
-        out.extend((self.tensors.len() as u64).to_le_bytes());
-        out.extend((self.items.len() as u64).to_le_bytes());
-        for (key, item) in &self.items {
-            text(&mut out, key);
-            write_item(&mut out, item);
-        }
+        self.fields().into_iter().flat_map(|field| field.bytes).collect()
+    }
+
+    /// The file field by field.
+    pub fn fields(&self) -> Vec<Field> {
+        let mut out = Fields { list: Vec::new(), group: 0 };
+        out.add(Role::Magic, b"GGUF");
+        out.add(Role::Version, self.version.to_le_bytes());
+        out.add(Role::Count, (self.tensors.len() as u64).to_le_bytes());
+        out.add(Role::Count, (self.items.len() as u64).to_le_bytes());
         let mut offset = 0_usize;
+        for (key, item) in &self.items {
+            out.group += 1;
+            out.text(key);
+            out.item(item);
+        }
         for tensor in &self.tensors {
-            text(&mut out, &tensor.name);
-            out.extend((tensor.dims.len() as u32).to_le_bytes());
-            out.extend(tensor.dims.iter().flat_map(|dim| dim.to_le_bytes()));
-            out.extend(tensor.kind.to_le_bytes());
-            out.extend((offset as u64).to_le_bytes());
+            out.group += 1;
+            out.text(&tensor.name);
+            out.add(Role::Dimensions, (tensor.dims.len() as u32).to_le_bytes());
+            for dim in &tensor.dims {
+                out.add(Role::Dimension, dim.to_le_bytes());
+            }
+            out.add(Role::TensorKind, tensor.kind.to_le_bytes());
+            out.add(Role::Offset, (offset as u64).to_le_bytes());
             offset = (offset + tensor.bytes.len()).next_multiple_of(self.alignment);
         }
+        out.group = 0;
+        let mut position: usize = out.list.iter().map(|field| field.bytes.len()).sum();
         for tensor in &self.tensors {
-            out.resize(out.len().next_multiple_of(self.alignment), 0);
-            out.extend(&tensor.bytes);
+            let padding = position.next_multiple_of(self.alignment) - position;
+            out.add(Role::Data, vec![0; padding]);
+            out.add(Role::Data, tensor.bytes.as_slice());
+            position += padding + tensor.bytes.len();
         }
-        out
+        out.list
     }
 }
 
-fn text(out: &mut Vec<u8>, text: &str) {
-    out.extend((text.len() as u64).to_le_bytes());
-    out.extend(text.as_bytes());
+/// What a field of the file means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Magic,
+    Version,
+    /// How many tensors, how many pairs.
+    Count,
+    /// Length of a string or of an array; the string's text follows it.
+    Length,
+    Text,
+    /// Type of a value or of an array's elements.
+    Kind,
+    /// A value, or the values of an array.
+    Number,
+    /// How many dimensions.
+    Dimensions,
+    Dimension,
+    TensorKind,
+    Offset,
+    Data,
 }
 
-fn write_item(out: &mut Vec<u8>, item: &Item) {
-    let array = |out: &mut Vec<u8>, kind: u32, count: usize| {
-        out.extend(9_u32.to_le_bytes());
-        out.extend(kind.to_le_bytes());
-        out.extend((count as u64).to_le_bytes());
-    };
-    match item {
-        Item::U32(number) => out.extend([4_u32.to_le_bytes(), number.to_le_bytes()].concat()),
-        Item::F32(number) => out.extend([6_u32.to_le_bytes(), number.to_le_bytes()].concat()),
-        Item::Bool(flag) => {
-            out.extend(7_u32.to_le_bytes());
-            out.push(u8::from(*flag));
-        }
-        Item::Text(value) => {
-            out.extend(8_u32.to_le_bytes());
-            text(out, value);
-        }
-        Item::Texts(values) => {
-            array(out, 8, values.len());
-            for value in values {
-                text(out, value);
+/// A piece of the file.
+#[derive(Clone, Debug)]
+pub struct Field {
+    pub role: Role,
+    /// The pair or tensor row it belongs to, from 1; 0 for the head and the data.
+    pub group: u32,
+    pub bytes: Vec<u8>,
+}
+
+impl Field {
+    /// Its first eight bytes as a number.
+    pub fn number(&self) -> u64 {
+        let mut array = [0; 8];
+        let width = self.bytes.len().min(8);
+        array[..width].copy_from_slice(&self.bytes[..width]);
+        u64::from_le_bytes(array)
+    }
+}
+
+struct Fields {
+    list: Vec<Field>,
+    group: u32,
+}
+
+impl Fields {
+    fn add(&mut self, role: Role, bytes: impl AsRef<[u8]>) {
+        self.list.push(Field { role, group: self.group, bytes: bytes.as_ref().to_vec() });
+    }
+
+    fn text(&mut self, text: &str) {
+        self.add(Role::Length, (text.len() as u64).to_le_bytes());
+        self.add(Role::Text, text);
+    }
+
+    fn array(&mut self, kind: u32, count: usize) {
+        self.add(Role::Kind, 9_u32.to_le_bytes());
+        self.add(Role::Kind, kind.to_le_bytes());
+        self.add(Role::Length, (count as u64).to_le_bytes());
+    }
+
+    fn scalar(&mut self, kind: u32, bytes: &[u8]) {
+        self.add(Role::Kind, kind.to_le_bytes());
+        self.add(Role::Number, bytes);
+    }
+
+    fn item(&mut self, item: &Item) {
+        match item {
+            Item::U32(number) => self.scalar(4, &number.to_le_bytes()),
+            Item::F32(number) => self.scalar(6, &number.to_le_bytes()),
+            Item::Bool(flag) => self.scalar(7, &[u8::from(*flag)]),
+            Item::Text(value) => {
+                self.add(Role::Kind, 8_u32.to_le_bytes());
+                self.text(value);
             }
-        }
-        Item::I32s(values) => {
-            array(out, 5, values.len());
-            out.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-        }
-        Item::F32s(values) => {
-            array(out, 6, values.len());
-            out.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-        }
-        Item::Raw(kind, bytes) => {
-            out.extend(kind.to_le_bytes());
-            out.extend(bytes);
+            Item::Texts(values) => {
+                self.array(8, values.len());
+                for value in values {
+                    self.text(value);
+                }
+            }
+            Item::I32s(values) => {
+                self.array(5, values.len());
+                self.add(Role::Number, values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+            }
+            Item::F32s(values) => {
+                self.array(6, values.len());
+                self.add(Role::Number, values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+            }
+            Item::Raw(kind, bytes) => self.scalar(*kind, bytes),
         }
     }
 }

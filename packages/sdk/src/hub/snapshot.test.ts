@@ -224,6 +224,22 @@ describe("downloadModel", () => {
     },
   );
 
+  // CVE-2026-7020: a digest becomes a file name of the cache.
+  it.each(["../../evil", "sha256:../../evil", "/etc/passwd", "c".repeat(39), "C".repeat(40), ""])(
+    "refuses a listing with the digest %j",
+    async (digest) => {
+      const sibling = { rfilename: "model.safetensors", size: 1 };
+      for (const named of [
+        { ...sibling, blobId: digest },
+        { ...sibling, blobId: "c".repeat(40), lfs: { sha256: digest, size: 1 } },
+      ]) {
+        hub.listing = { sha: commit, siblings: [named] };
+        await expect(download()).rejects.toMatchObject({ code: "DOWNLOAD_FAILED" });
+        expect(await readdir(cacheDir)).toEqual([]);
+      }
+    },
+  );
+
   it("says what to do about a gated model, an unknown one and one without weights", async () => {
     hub.listingStatus = 401;
     await expect(download()).rejects.toMatchObject({ message: expect.stringContaining("HF_TOKEN") });

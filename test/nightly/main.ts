@@ -1,0 +1,40 @@
+// `npm run test:nightly -- PART [--minutes N] [--threads N]`: runs a part for as long as that (default 30 minutes on one thread) and keeps what it reached in benchmarks/reliability/PART.json.
+import { spawnSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { machine } from "../../benchmarks/machine.ts";
+import { bin, root } from "../../scripts/lib/shell.mjs";
+import { formats } from "./formats.ts";
+import type { Part } from "./part.ts";
+
+/** Every part, by the name it is run by. */
+const parts: Readonly<Record<string, Part>> = { formats };
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { minutes: { type: "string", default: "30" }, threads: { type: "string", default: "1" } },
+});
+const [name = ""] = positionals;
+const part = parts[name];
+const [minutes, threads] = [Number(values.minutes), Number(values.threads)];
+
+if (part === undefined || !(minutes > 0) || !Number.isInteger(threads) || threads < 1) {
+  console.error(
+    `[test:nightly] expected one of ${Object.keys(parts).join(", ")} and positive numbers, got ${process.argv.slice(2).join(" ")}`,
+  );
+  process.exitCode = 2;
+} else {
+  // Before the run: the result belongs to the sources it ran on.
+  const where = machine();
+  const rows = await part.run({ minutes, threads });
+  const folder = join(root, "benchmarks/reliability");
+  mkdirSync(folder, { recursive: true });
+  const result = { part: name, what: part.what, minutes, threads, machine: where, rows };
+  writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(result, null, 1)}\n`);
+  spawnSync(process.execPath, [...bin.tsx, "scripts/generate.ts"], { cwd: root, stdio: "inherit" });
+  const failures = rows.reduce((sum, row) => sum + row.failures, 0);
+  const cases = rows.reduce((sum, row) => sum + row.cases, 0);
+  console.log(`${cases} cases, ${failures} failures`);
+  process.exitCode = failures > 0 ? 1 : 0;
+}
