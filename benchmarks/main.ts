@@ -4,6 +4,7 @@ import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { nf4 } from "./formats/nf4.ts";
+import { formats } from "./formats/formats.ts";
 import { machine } from "./machine.ts";
 import { cpuQlora } from "./training/cpu-qlora.ts";
 import { cpuSft } from "./training/cpu-sft.ts";
@@ -60,6 +61,7 @@ const benchmarks: Readonly<Record<string, () => Promise<Record<string, unknown>>
       batches: numbers(values.batch),
       dtypes: values.dtype.split(",") as Spec["dtype"][],
     }),
+  formats,
   kernels,
   limits,
   nf4: async () => ({ benchmark: "nf4", machine: machine(), ...(await nf4()) }),

@@ -148,7 +148,7 @@ fn steps() -> Vec<Attack> {
         harmless("pattern-that-backtracks.json", "pre_tokenizer", split(json!({"Regex": "(a|aa)+(?=$)b"}))),
         harmless("pattern-empty.json", "pre_tokenizer", split(json!({"String": ""}))),
         step("prepend-a-megabyte.json", "normalizer", json!({"type": "Prepend", "prepend": "a".repeat(1 << 20)})),
-        harmless(
+        step(
             "strip-beyond-the-text.json",
             "decoder",
             json!({"type": "Strip", "content": "a", "start": 4_000_000_000_u64, "stop": 4_000_000_000_u64}),
