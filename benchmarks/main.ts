@@ -3,12 +3,13 @@ import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { nf4 } from "./formats/nf4.ts";
 import { formats } from "./formats/formats.ts";
+import { nf4 } from "./formats/nf4.ts";
 import { machine } from "./machine.ts";
 import { cpuQlora } from "./training/cpu-qlora.ts";
 import { cpuSft } from "./training/cpu-sft.ts";
 import { limits } from "./training/limits.ts";
+import { memory } from "./training/memory.ts";
 import { qloraMemory } from "./training/qlora-memory.ts";
 import type { Spec } from "./training/spec.ts";
 
@@ -66,6 +67,7 @@ const benchmarks: Readonly<Record<string, () => Promise<Record<string, unknown>>
   limits,
   nf4: async () => ({ benchmark: "nf4", machine: machine(), ...(await nf4()) }),
   "qlora-memory": () => qloraMemory(values.model),
+  memory: () => memory(values.model),
 };
 
 const [name = ""] = positionals;

@@ -69,7 +69,11 @@ impl<B: Memory> Parameters<B> {
     /// # Errors
     /// `OutOfMemory`.
     pub fn add(&mut self, backend: &B, spec: ParameterSpec, values: &[f32]) -> Result<ParameterId> {
-        self.values.push(backend.upload(Host::F32(values))?);
+        self.values.push(if backend.keeps_values() {
+            backend.upload(Host::F32(values))?
+        } else {
+            backend.zeros(DType::F32, spec.len())?
+        });
         self.specs.push(spec);
         Ok(ParameterId(self.specs.len() - 1))
     }

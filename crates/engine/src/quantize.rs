@@ -108,7 +108,7 @@ impl<'a> Quantizer<'a> {
         }
         let Some(options) = self.options else { return Ok(None) };
         options.nf4.check()?;
-        if self.info.is_none() && options.cache.is_some() {
+        if self.info.is_none() && options.cache.is_some() && backend.keeps_values() {
             self.cache = Nf4Cache::open(self.source, options)?;
         }
         let cached = self.cache.as_mut().and_then(|cache| cache.read(name, [n, k]));
@@ -150,7 +150,9 @@ impl<'a> Quantizer<'a> {
         // Pieces of rows that are pieces of whole blocks as well. The block size is a power of two.
         let rows = block_size >> k.trailing_zeros().min(block_size.trailing_zeros());
         let step = rows * (PIECE / (rows * k).max(1)).max(1);
-        for first in (0..n).step_by(step.max(1)) {
+        // Without values only the lengths matter, and memory that is not written to is not taken.
+        let rows = if backend.keeps_values() { n } else { 0 };
+        for first in (0..rows).step_by(step.max(1)) {
             tensor.rows_to_f32(first, step.min(n - first), &mut self.host)?;
             check_finite(name, first * k, &self.host)?;
             let (start, len) = (first * k, self.host.len());

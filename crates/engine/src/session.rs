@@ -151,6 +151,11 @@ impl<B: Backend> Session<B> {
         &self.parameters
     }
 
+    /// Whether the session was made with an optimizer.
+    pub fn trains(&self) -> bool {
+        self.training.is_some()
+    }
+
     /// Numbers in the model, adapter not counted.
     pub fn total_parameters(&self) -> usize {
         self.total_parameters

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tunesmith_formats::{StoredTensor, TensorSource};
-use tunesmith_ops::{Backend, Code, Error, Host, Result};
+use tunesmith_ops::{Backend, Code, DType, Error, Host, Result};
 
 use crate::config::ModelConfig;
 use crate::decoder::Decoder;
@@ -118,7 +118,10 @@ impl<'a, B: Backend> Loader<'a, B> {
         }
         let source = self.source;
         let tensor = shaped(source, name, &[n, k])?;
-        let weight = if let Some(host) = tensor.host() {
+        let weight = if !self.backend.keeps_values() {
+            self.count += n * k;
+            self.backend.prepare_weight(n, k, Host::F32(&[]), self.base.storage)?
+        } else if let Some(host) = tensor.host() {
             // Taken where it lies: only a few rows at a time are looked at as binary32.
             let step = (FINITE / k.max(1)).max(1);
             for first in (0..n).step_by(step) {
@@ -158,7 +161,9 @@ impl<'a, B: Backend> Loader<'a, B> {
         let (mut all, mut frozen) = (Vec::new(), Vec::with_capacity(count));
         for expert in 0..count {
             let mut matrix = Vec::new();
-            if together {
+            if together && !self.backend.keeps_values() {
+                // Nothing was read.
+            } else if together {
                 matrix.extend_from_slice(&whole[expert * n * k..(expert + 1) * n * k]);
             } else {
                 for (part, rows) in parts {
@@ -186,7 +191,12 @@ impl<'a, B: Backend> Loader<'a, B> {
         if self.train_all {
             return Ok(Vector::Trained(self.parameter(name, &[len], Group::NoDecay)?));
         }
-        Ok(Vector::Frozen(self.backend.upload(Host::F32(&self.host))?, len))
+        let vector = if self.backend.keeps_values() {
+            self.backend.upload(Host::F32(&self.host))?
+        } else {
+            self.backend.zeros(DType::F32, len)?
+        };
+        Ok(Vector::Frozen(vector, len))
     }
 
     fn parameter(&mut self, name: &str, shape: &[usize], group: Group) -> Result<crate::parameters::ParameterId> {
@@ -195,7 +205,13 @@ impl<'a, B: Backend> Loader<'a, B> {
     }
 
     fn read(&mut self, name: &str, shape: &[usize]) -> Result<()> {
-        shaped(self.source, name, shape)?.to_f32(&mut self.host)?;
+        let tensor = shaped(self.source, name, shape)?;
+        if !self.backend.keeps_values() {
+            self.host.clear();
+            self.count += shape.iter().product::<usize>();
+            return Ok(());
+        }
+        tensor.to_f32(&mut self.host)?;
         self.source.release(name);
         check_finite(name, 0, &self.host)?;
         self.count += self.host.len();

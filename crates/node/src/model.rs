@@ -6,11 +6,14 @@ use std::sync::Arc;
 use napi::Env;
 use napi::bindgen_prelude::Object;
 use napi_derive::napi;
+use tunesmith_engine::PassShape;
 use tunesmith_engine::config::ModelConfig;
+use tunesmith_engine::plan::{Layout, plan};
 use tunesmith_formats::{ModelFiles, TokenizerSource};
 use tunesmith_text as text;
 
 use crate::deferred::in_background;
+use crate::device;
 use crate::error::Outcome;
 use crate::session;
 use crate::session_options::SessionOptions;
@@ -36,6 +39,31 @@ pub struct ModelInfo {
     pub eos_token_ids: Vec<u32>,
     /// Bytes of the weights as stored.
     pub weight_bytes: f64,
+}
+
+/// What a session would hold, in bytes.
+#[napi(object)]
+pub struct MemoryPlan {
+    /// Frozen weights.
+    pub weights: f64,
+    /// Values of the trained tensors.
+    pub trained: f64,
+    /// Their gradients.
+    pub gradients: f64,
+    /// The optimizer's moments.
+    pub optimizer: f64,
+    /// What a pass works in.
+    pub activations: f64,
+    /// The most that is held at once.
+    pub peak: f64,
+    /// The most that is held at once while weights are read.
+    pub loading: f64,
+    /// Numbers in the model, adapter not counted.
+    pub total_parameters: f64,
+    /// Numbers that are trained.
+    pub trainable_parameters: f64,
+    /// Where the session would run: `cpu` or `cuda`. The bytes are the CPU's in any case.
+    pub device: String,
 }
 
 /// Opened files, a tokenizer, and no weights yet.
@@ -107,6 +135,39 @@ impl Model {
     #[napi(getter, catch_unwind)]
     pub fn tokenizer(&self) -> Tokenizer {
         Tokenizer::new(Arc::clone(&self.tokenizer))
+    }
+
+    /// What a session would hold that takes passes of so many tokens with a longest sequence of so many; no weight is read.
+    #[napi(catch_unwind, ts_return_type = "Promise<MemoryPlan>")]
+    pub fn estimate_memory<'env>(
+        &self,
+        env: &'env Env,
+        options: SessionOptions,
+        tokens: u32,
+        longest: u32,
+    ) -> napi::Result<Object<'env>> {
+        let files = Arc::clone(&self.files);
+        let wanted = options.device.clone();
+        let options = options.into_engine(session::is_quantized(&files));
+        let shape = PassShape { tokens: tokens as usize, longest: longest as usize, supervised: tokens as usize };
+        let work = move || {
+            let cuda = wanted == "cuda" || (wanted == "auto" && device::cuda_name().is_ok());
+            Ok((plan(Layout::CPU, &files.config, &*files.source, &options, shape)?, cuda))
+        };
+        in_background(env, "estimateMemory", work, |_, (plan, cuda)| {
+            Ok(MemoryPlan {
+                weights: plan.weights as f64,
+                trained: plan.trained as f64,
+                gradients: plan.gradients as f64,
+                optimizer: plan.optimizer as f64,
+                activations: plan.activations as f64,
+                peak: plan.peak as f64,
+                loading: plan.loading as f64,
+                total_parameters: plan.total_parameters as f64,
+                trainable_parameters: plan.trainable_parameters as f64,
+                device: if cuda { "cuda" } else { "cpu" }.to_owned(),
+            })
+        })
     }
 
     /// Loads the weights on a thread of their own.

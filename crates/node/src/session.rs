@@ -119,7 +119,7 @@ pub fn create(
     let (deferred, promise) = Deferred::<Session>::new(env)?;
     let opened = Arc::clone(&files);
     let (device, threads) = (options.device.clone(), options.threads as usize);
-    let options = options.into_engine(files.config.value("quantization_config").is_some());
+    let options = options.into_engine(is_quantized(&files));
     // On the engine's thread: starting a CUDA device takes too long for the event loop.
     let open = move || Ok(Engine::open(&device, threads, &opened, &base_model, &options)?);
     let settled = deferred.clone();
@@ -139,6 +139,11 @@ pub fn create(
         deferred.reject(no_thread("createSession", &error));
     }
     Ok(promise)
+}
+
+/// Whether the model's own file holds quantised matrices.
+pub fn is_quantized(files: &ModelFiles) -> bool {
+    files.config.value("quantization_config").is_some()
 }
 
 fn info_of(engine: &Engine) -> SessionInfo {

@@ -142,6 +142,12 @@ pub trait Memory: Send + Sync + 'static {
     /// Dtype of activations and their gradients on this backend.
     fn activation_dtype(&self) -> DType;
 
+    /// Whether buffers and weights hold what is written into them. A backend that only keeps accounts of sizes says no, and
+    /// is given weights without values.
+    fn keeps_values(&self) -> bool {
+        true
+    }
+
     /// `len` zeros.
     ///
     /// # Errors

@@ -200,6 +200,19 @@ describe("commands", () => {
     expect([result.code, result.err]).toEqual([code, expect.stringMatching(message)]);
   });
 
+  it("tells the memory of a run without reading weights, and refuses what does not fit", {
+    timeout: 120_000,
+  }, async () => {
+    const { code, out } = await tunesmith(["estimate", model, "--max-length", "64", "--r", "4"]);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^model .* parameters, .* trained\nlargest pass +\d+ tokens, sequences of 64\nweights /u);
+    const { out: line } = await tunesmith(["estimate", model, "--json", "--max-length", "64", "--r", "4"]);
+    expect(JSON.parse(line)).toMatchObject({ fits: true, pass: { longest: 64 }, plan: { peak: expect.any(Number) } });
+    const wide = ["--token-budget", "16000000", "--per-device-train-batch-size", "1000000"];
+    const refused = await tunesmith(["estimate", model, ...wide]);
+    expect(refused).toMatchObject({ code: 1, out: expect.stringContaining("does not fit: expected ") });
+  });
+
   it("exits with 3 for data that cannot be trained on, and makes no run folder", async () => {
     await writeFile(data, '{"messages":[{"role":"user","content":"alone"}]}\n');
     const { code, err } = await train();

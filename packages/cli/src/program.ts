@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import { Command, InvalidArgumentError } from "commander";
 import { chat, type Input } from "./chat-command.ts";
 import { doctor } from "./doctor-command.ts";
+import { estimate } from "./estimate-command.ts";
 import { exportToGguf } from "./export-command.ts";
 import { addModelFlags, addSchemaFlags, flagValues } from "./flags.ts";
 import { merge } from "./merge-command.ts";
@@ -32,6 +33,16 @@ export function buildProgram(streams: Streams, input: Input, finish: (code: numb
   addJson(training);
   addSchemaFlags(training);
   training.action(async () => finish(await train(flagValues(training), streams)));
+
+  const estimating = program
+    .command("estimate")
+    .description("tell the memory a run would take, without reading weights; exit code 1 when it does not fit")
+    .argument("<model>", "model folder, GGUF file, or ORG/NAME of the Hugging Face Hub")
+    .option("--config <file>", "YAML or JSON file with any of these options; a flag beats the file");
+  addDevice(estimating);
+  estimating.option("--json", "the estimate as one line of JSON");
+  addSchemaFlags(estimating);
+  estimating.action(async (model: string) => finish(await estimate(model, flagValues(estimating), streams)));
 
   const resuming = program
     .command("resume")

@@ -161,6 +161,38 @@ export interface ModelInfo {
   weightBytes: number;
 }
 
+/** The largest packed pass of a run, in tokens. */
+export interface PassShape {
+  /** All of its sequences together. */
+  tokens: number;
+  /** Its longest sequence. */
+  longest: number;
+}
+
+/** What a session would hold, in bytes. */
+export interface MemoryPlan {
+  /** Frozen weights. */
+  weights: number;
+  /** Values of the trained tensors: the adapter, or the whole model. */
+  trained: number;
+  /** Their gradients. */
+  gradients: number;
+  /** The optimizer's two moments. */
+  optimizer: number;
+  /** What a pass works in: activations, their gradients, logits. */
+  activations: number;
+  /** The most that is held at once. */
+  peak: number;
+  /** The most that is held at once while weights are read. */
+  loading: number;
+  /** Numbers in the model, adapter not counted. */
+  totalParameters: number;
+  /** Numbers that are trained. */
+  trainableParameters: number;
+  /** Where the session would run. The bytes are those of the CPU in any case. */
+  device: string;
+}
+
 /** A model that is known but not yet in memory. */
 export interface LanguageModel {
   readonly info: ModelInfo;
@@ -169,4 +201,6 @@ export interface LanguageModel {
   readonly weightOptions: Readonly<WeightOptions>;
   /** Loads the weights and prepares training and generation. */
   createSession(options: SessionOptions): Promise<TrainSession>;
+  /** What `createSession` with these options would hold when passes are at most this large. No weight is read. */
+  estimateMemory(options: SessionOptions, pass: PassShape): Promise<MemoryPlan>;
 }

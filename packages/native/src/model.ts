@@ -1,5 +1,14 @@
 // A model that is known but not in memory, over the binding.
-import type { LanguageModel, ModelInfo, SessionOptions, Tokenizer, TrainSession, WeightOptions } from "@tunesmith/core";
+import type {
+  LanguageModel,
+  MemoryPlan,
+  ModelInfo,
+  PassShape,
+  SessionOptions,
+  Tokenizer,
+  TrainSession,
+  WeightOptions,
+} from "@tunesmith/core";
 import { type Native, native, nativeAsync } from "./binding.ts";
 import { integer, object, path, refuse } from "./check.ts";
 import { NativeSession } from "./session.ts";
@@ -19,6 +28,9 @@ export interface LoadModelOptions extends Partial<WeightOptions> {
 
 /** Far above any machine; a number beyond it is a mistake and would only exhaust the system. */
 const maxThreads = 1024;
+
+/** Far above what any memory holds of a pass. */
+const maxTokens = 2 ** 24;
 
 /**
  * Opens a model: a Hugging Face folder, a `.gguf` file or a folder that holds one. Reads configuration and tokenizer; weights
@@ -55,6 +67,14 @@ class NativeModel implements LanguageModel {
     this.#place = place;
     this.info = native(() => inner.info);
     this.tokenizer = new NativeTokenizer(native(() => inner.tokenizer));
+  }
+
+  async estimateMemory(options: SessionOptions, pass: PassShape): Promise<MemoryPlan> {
+    const checked = { ...this.#place, ...sessionOptions(options) };
+    const { tokens, longest } = object("estimateMemory.pass", pass);
+    const most = integer("estimateMemory.pass.tokens", tokens, 1, maxTokens);
+    const row = integer("estimateMemory.pass.longest", longest, 1, most);
+    return nativeAsync(() => this.#inner.estimateMemory(checked, most, row));
   }
 
   async createSession(options: SessionOptions): Promise<TrainSession> {

@@ -4,8 +4,10 @@ import { emitWarning } from "node:process";
 import {
   ArgumentError,
   type LanguageModel,
+  type MemoryPlan,
   type Message,
   type ModelInfo,
+  type PassShape,
   type SamplingOptions,
   type SessionOptions,
   type Tokenizer,
@@ -113,6 +115,10 @@ export class FastLanguageModel implements LanguageModel {
 
   get weightOptions(): Readonly<WeightOptions> {
     return this.#model.weightOptions;
+  }
+
+  estimateMemory(options: SessionOptions, pass: PassShape): Promise<MemoryPlan> {
+    return this.#model.estimateMemory(options, pass);
   }
 
   createSession(options: SessionOptions): Promise<TrainSession> {

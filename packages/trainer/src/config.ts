@@ -175,6 +175,12 @@ export const sftConfigSchema = z.strictObject({
     .boolean()
     .default(false)
     .describe("Recompute layers in backward to save memory. Default false (TrainingArguments)."),
+  memoryCheck: z
+    .enum(["refuse", "warn", "off"])
+    .default("refuse")
+    .describe(
+      "What to do before a run that takes more memory than is free: refuse it with numbers and advice, warn, or do not look. Default refuse.",
+    ),
   tokenBudget: count
     .default(1024)
     .describe(

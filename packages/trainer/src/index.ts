@@ -20,7 +20,9 @@ export type {
   TrainEvent,
   WarningEvent,
 } from "./events.ts";
+export { freeMemory } from "./free-memory.ts";
 export { makeFolders } from "./make-folders.ts";
+export { type EstimateOptions, estimateMemory, type MemoryEstimate, memoryShortage } from "./memory-check.ts";
 export { type ModelConfig, modelConfigSchema, type ParsedModelConfig } from "./model-config.ts";
 export { nearestName } from "./nearest-name.ts";
 export { canonicalName, parseConfig, parseLoraConfig, parseModelConfig, unknownOption } from "./parse-config.ts";

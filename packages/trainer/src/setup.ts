@@ -1,13 +1,6 @@
 // Brings a run to its first step, the cheap and fallible parts first.
 import { dirname, resolve } from "node:path";
-import {
-  CheckpointError,
-  type LanguageModel,
-  OptionError,
-  type SessionOptions,
-  type TrainSession,
-  TunesmithError,
-} from "@tunesmith/core";
+import { CheckpointError, type LanguageModel, OptionError, type TrainSession, TunesmithError } from "@tunesmith/core";
 import { createSampler, recommendEpochs } from "@tunesmith/curriculum";
 import {
   type DatasetSource,
@@ -21,8 +14,10 @@ import { type Checkpoint, newestCheckpoint, readCheckpoint } from "./checkpoint.
 import type { ParsedLoraConfig, ParsedSFTConfig, ResolvedConfig } from "./config.ts";
 import { describeEnvironment, digestModel } from "./environment.ts";
 import { remove } from "./file-ops.ts";
+import { checkMemory, largestPass } from "./memory-check.ts";
 import { TrainingPlan } from "./plan.ts";
 import { defaultOutputDir, RunFolder } from "./run-folder.ts";
+import { sessionOptions } from "./session-options.ts";
 import { decisiveConfig, emptyState, type TrainerState } from "./state.ts";
 
 /** What a trainer was given, checked. */
@@ -111,6 +106,9 @@ export async function setUp(inputs: TrainingInputs, resume: boolean | string, si
       model.weightOptions,
     );
     signal.throwIfAborted();
+    const pass = largestPass(plan.steps(state.global_step), train.examples, args.tokenBudget);
+    const warning = await checkMemory(model, sessionOptions(args, peft), pass, args.memoryCheck).catch(asOptionError);
+    if (warning !== null) warnings.push(warning);
     const session = await openSession(model, args, peft, checkpoint);
     warnings.push(...session.info.warnings);
     try {
@@ -237,16 +235,11 @@ function refuseDrift({ path, trainer, data }: Checkpoint, config: Record<string,
   );
 }
 
-function sessionOptions(args: ResolvedConfig, peft: ParsedLoraConfig): SessionOptions {
-  const { r, loraAlpha, targetModules, useRslora, adapterPath, fullFinetuning } = peft;
-  const adapter = adapterPath === null ? { r, loraAlpha, targetModules, useRslora } : { path: adapterPath };
-  const { adamBeta1, adamBeta2, adamEpsilon, weightDecay, gradientCheckpointing, seed } = args;
-  return {
-    adapter: fullFinetuning ? null : adapter,
-    optimizer: { adamBeta1, adamBeta2, adamEpsilon, weightDecay },
-    gradientCheckpointing,
-    seed,
-  };
+/** Every argument of a session is an option of the user's. */
+function asOptionError(error: unknown): never {
+  if (TunesmithError.isInstance(error) && error.code === "ARGUMENT_INVALID")
+    throw new OptionError(error.message, { cause: error });
+  throw error;
 }
 
 async function openSession(
@@ -255,12 +248,7 @@ async function openSession(
   peft: ParsedLoraConfig,
   checkpoint: Checkpoint | null,
 ): Promise<TrainSession> {
-  const session = await model.createSession(sessionOptions(args, peft)).catch((error: unknown) => {
-    // Every argument here is an option of the user's.
-    if (TunesmithError.isInstance(error) && error.code === "ARGUMENT_INVALID")
-      throw new OptionError(error.message, { cause: error });
-    throw error;
-  });
+  const session = await model.createSession(sessionOptions(args, peft)).catch(asOptionError);
   if (checkpoint === null) return session;
   try {
     await session.loadCheckpoint(checkpoint.path);

@@ -89,6 +89,7 @@ export function emptyState(maxSteps: number, config: Record<string, unknown>): T
 /** Options without influence on any step: where results go, what is reported and when, and how long a run may wait. */
 const free = new Set<string>([
   "outputDir",
+  "memoryCheck",
   "runName",
   "perDeviceEvalBatchSize",
   "loggingSteps",

@@ -1,5 +1,7 @@
 //! A random model small enough to write down, on the CPU.
 
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};

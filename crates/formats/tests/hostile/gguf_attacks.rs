@@ -192,6 +192,7 @@ fn tensors() -> Vec<Attack> {
 
 /// Sound files that do not describe a model.
 fn models() -> Vec<Attack> {
+    use Code::{ConfigInvalid as Config, FileInvalid as Invalid, ModelUnsupported as Unsupported};
     let number = |key: &str, number: u32| {
         let mut writer = small();
         writer.items.retain(|(name, _)| name != key);
@@ -202,7 +203,6 @@ fn models() -> Vec<Attack> {
         writer.items.retain(|(name, _)| name != key);
         writer.bytes()
     };
-    use Code::{ConfigInvalid as Config, FileInvalid as Invalid, ModelUnsupported as Unsupported};
     vec![
         attack("model-of-no-architecture.gguf", without("general.architecture"), Unsupported),
         attack("model-of-0-heads.gguf", number("llama.attention.head_count", 0), Config),

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use tunesmith_formats::{SafetensorsFile, TensorSource};
-use tunesmith_ops::Code;
+use tunesmith_ops::Code::{self, FileInvalid as Invalid, ModelUnsupported as Unsupported};
 
 use super::bytes::NUMBERS;
 use super::campaign::campaign;
@@ -130,16 +130,24 @@ fn made_by_hand() {
 }
 
 fn attacks() -> Vec<Attack> {
-    use Code::{FileInvalid as Invalid, ModelUnsupported as Unsupported};
-    let entry = |dtype: &str, shape: &str, offsets: &str| {
-        format!(r#"{{"dtype":"{dtype}","shape":{shape},"data_offsets":{offsets}}}"#)
-    };
-    let one = |dtype: &str, shape: &str, offsets: &str| format!(r#"{{"a":{}}}"#, entry(dtype, shape, offsets));
-    let two = |a: &str, b: &str| format!(r#"{{"a":{},"b":{}}}"#, entry("U8", "[4]", a), entry("U8", "[4]", b));
-    let file =
-        |name: &str, header: &str, data: usize, code| attack(name, safetensors_bytes(header, &vec![1; data]), code);
+    [heads(), shapes(), places(), oddities()].into_iter().flatten().collect()
+}
+
+fn entry(dtype: &str, shape: &str, offsets: &str) -> String {
+    format!(r#"{{"dtype":"{dtype}","shape":{shape},"data_offsets":{offsets}}}"#)
+}
+
+/// A header of one tensor.
+fn one(dtype: &str, shape: &str, offsets: &str) -> String {
+    format!(r#"{{"a":{}}}"#, entry(dtype, shape, offsets))
+}
+
+fn file(name: &str, header: &str, data: usize, code: Code) -> Attack {
+    attack(name, safetensors_bytes(header, &vec![1; data]), code)
+}
+
+fn heads() -> Vec<Attack> {
     let length = |name: &str, length: u64| attack(name, [length.to_le_bytes().as_slice(), b"{}"].concat(), Invalid);
-    let f32x4 = one("F32", "[4]", "[0,16]");
     vec![
         attack("seven-bytes", [0; 7], Invalid),
         length("header-length-zero", 0),
@@ -165,6 +173,11 @@ fn attacks() -> Vec<Attack> {
         file("metadata-not-strings", r#"{"__metadata__":{"x":1}}"#, 0, Invalid),
         file("metadata-a-tensor", &format!(r#"{{"__metadata__":{}}}"#, entry("U8", "[1]", "[0,1]")), 1, Invalid),
         file("key-unknown", r#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"strides":[1]}}"#, 1, Invalid),
+    ]
+}
+
+fn shapes() -> Vec<Attack> {
+    vec![
         file("dtype-absent", r#"{"a":{"shape":[1],"data_offsets":[0,4]}}"#, 4, Invalid),
         file("dtype-a-number", r#"{"a":{"dtype":0,"shape":[1],"data_offsets":[0,4]}}"#, 4, Invalid),
         file("dtype-unknown", &one("F12", "[4]", "[0,6]"), 6, Unsupported),
@@ -177,6 +190,13 @@ fn attacks() -> Vec<Attack> {
         file("shape-product-wraps-to-16", &one("F32", "[4611686018427387908]", "[0,16]"), 16, Invalid),
         file("shape-beyond-64-bits", &one("F32", "[18446744073709551616]", "[0,16]"), 16, Invalid),
         file("shape-of-nine-dimensions", &one("U8", "[1,1,1,1,1,1,1,1,1]", "[0,1]"), 1, Invalid),
+    ]
+}
+
+fn places() -> Vec<Attack> {
+    let f32x4 = one("F32", "[4]", "[0,16]");
+    let two = |a: &str, b: &str| format!(r#"{{"a":{},"b":{}}}"#, entry("U8", "[4]", a), entry("U8", "[4]", b));
+    vec![
         file("offsets-backwards", &one("F32", "[4]", "[16,0]"), 16, Invalid),
         file("offsets-negative", &one("F32", "[4]", "[-16,0]"), 16, Invalid),
         file("offsets-fraction", &one("F32", "[4]", "[0.0,16.0]"), 16, Invalid),
@@ -195,6 +215,12 @@ fn attacks() -> Vec<Attack> {
         file("data-truncated-by-one", &f32x4, 15, Invalid),
         file("data-absent", &f32x4, 0, Invalid),
         file("bytes-without-tensors", "{}", 8, Invalid),
+    ]
+}
+
+fn oddities() -> Vec<Attack> {
+    let f32x4 = one("F32", "[4]", "[0,16]");
+    vec![
         file("tensor-twice", &format!(r#"{{"a":{0},"a":{0}}}"#, entry("U8", "[4]", "[0,4]")), 4, Invalid),
         file(
             "key-twice-in-an-entry",

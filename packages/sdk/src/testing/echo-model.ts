@@ -62,6 +62,18 @@ export function echoModel(
     },
     tokenizer: { ...tokenizer, info: { ...tokenizer.info, chatTemplate } },
     weightOptions: defaultWeightOptions,
+    estimateMemory: async () => ({
+      weights: 0,
+      trained: 0,
+      gradients: 0,
+      optimizer: 0,
+      activations: 0,
+      peak: 0,
+      loading: 0,
+      totalParameters: 1,
+      trainableParameters: 1,
+      device: "cpu",
+    }),
     createSession: async (options) => {
       watched.sessions.push(options);
       return echoSession(watched);

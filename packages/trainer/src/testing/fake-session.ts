@@ -10,6 +10,7 @@ import {
   type EncodedConversation,
   type GenerateOptions,
   type LanguageModel,
+  type MemoryPlan,
   type RowSums,
   type SessionOptions,
   type TokenEvent,
@@ -81,9 +82,24 @@ export interface FakeOptions {
   evalLosses?: readonly number[];
   /** Told about every call of the session, in order. */
   onCall?: (name: string) => void;
+  /** What a session is said to hold. */
+  plan?: MemoryPlan;
   /** Where a model folder would lie. */
   path?: string;
 }
+
+const smallPlan: MemoryPlan = {
+  weights: 0,
+  trained: 0,
+  gradients: 0,
+  optimizer: 0,
+  activations: 0,
+  peak: 0,
+  loading: 0,
+  totalParameters: vocab * vocab,
+  trainableParameters: vocab * vocab,
+  device: "cpu",
+};
 
 /** A language model whose sessions are bigram tables: small, deterministic, with real losses and gradients. */
 export function fakeModel(options: FakeOptions = {}): LanguageModel {
@@ -100,6 +116,7 @@ export function fakeModel(options: FakeOptions = {}): LanguageModel {
     },
     tokenizer: fakeTokenizer,
     weightOptions: defaultWeightOptions,
+    estimateMemory: async (_, { tokens }) => options.plan ?? { ...smallPlan, activations: tokens, peak: tokens },
     createSession: async (sessionOptions) => {
       options.onCall?.("createSession");
       return new FakeSession(options, sessionOptions);

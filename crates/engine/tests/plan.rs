@@ -1,0 +1,109 @@
+//! The memory plan beside what the CPU backend really held, for every kind of session.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use common::{OPTIMIZER, Rows, config, lora, options, write_model};
+use tunesmith_cpu::Cpu;
+use tunesmith_engine::plan::{Layout, plan};
+use tunesmith_engine::{
+    AdapterSource, BaseOptions, MemoryPlan, PassShape, QuantizeOptions, Session, SessionOptions, StepKey, Targets,
+    Update,
+};
+use tunesmith_formats::ModelConfig;
+use tunesmith_ops::{Code, MemoryStats, Nf4Options, Storage};
+
+/// Plans a session and runs it: what was planned, what stood before the first pass, what was held at most.
+fn planned_and_held(options: &SessionOptions, lengths: &[usize]) -> (MemoryPlan, MemoryStats, MemoryStats) {
+    let dir = tempfile::tempdir().unwrap();
+    let source = write_model(dir.path(), None);
+    let config = ModelConfig::from_json(Path::new("config.json"), config()).unwrap();
+    let rows = Rows::new(lengths, 1);
+    let supervised = rows.labels.iter().filter(|&&label| label >= 0).count();
+    let shape = PassShape { tokens: lengths.iter().sum(), longest: lengths[0], supervised };
+    let planned = plan(Layout::CPU, &config, &source, options, shape).unwrap();
+    let cpu = Arc::new(Cpu::new(2).unwrap());
+    let mut session = Session::new(cpu, config, &source, "tiny", options).unwrap();
+    let standing = session.memory();
+    for step in 1..=2 {
+        if options.optimizer.is_some() {
+            session.accumulate(&rows.batch(), StepKey { seed: 1, step }).unwrap();
+            let update = Update { learning_rates: &[1e-3; 2], max_grad_norm: Some(1.0), denominator: 1.0 };
+            session.update(&update).unwrap();
+        } else {
+            session.evaluate(&rows.batch()).unwrap();
+        }
+    }
+    let held = session.memory();
+    assert_eq!(planned.total_parameters, session.total_parameters());
+    (planned, standing, held)
+}
+
+/// All ways to hold the weights and to train.
+fn sessions() -> Vec<(&'static str, SessionOptions)> {
+    let nf4 = |block_size, double_quant| {
+        let quantization = Some(QuantizeOptions { nf4: Nf4Options { block_size, double_quant }, cache: None });
+        BaseOptions { storage: Storage::Bf16, quantization }
+    };
+    let with = |base: BaseOptions, gradient_checkpointing| SessionOptions {
+        base,
+        gradient_checkpointing,
+        ..options(lora(Targets::AllLinear))
+    };
+    let bf16 = BaseOptions { storage: Storage::Bf16, quantization: None };
+    let attention = Targets::Suffixes(vec!["q_proj".to_owned(), "v_proj".to_owned()]);
+    vec![
+        ("lora", options(lora(Targets::AllLinear))),
+        ("lora on attention", options(lora(attention))),
+        ("lora, checkpointing", with(BaseOptions::default(), true)),
+        ("lora on bf16", with(bf16, false)),
+        ("qlora", with(nf4(64, true), false)),
+        ("qlora of plain scales, checkpointing", with(nf4(128, false), true)),
+        ("everything", options(AdapterSource::None)),
+        ("everything, checkpointing", SessionOptions { gradient_checkpointing: true, ..options(AdapterSource::None) }),
+        ("evaluation", SessionOptions { optimizer: None, ..options(AdapterSource::None) }),
+    ]
+}
+
+#[test]
+fn the_plan_is_what_is_held_to_the_byte() {
+    for (name, options) in sessions() {
+        for lengths in [&[1][..], &[32, 32, 32], &[200], &[7, 7]] {
+            let (planned, standing, held) = planned_and_held(&options, lengths);
+            assert_eq!(planned.peak, held.peak, "{name}, {lengths:?}: {planned:?}");
+            assert_eq!(planned.peak - planned.activations, standing.in_use, "{name}, {lengths:?}: {planned:?}");
+        }
+    }
+}
+
+#[test]
+fn the_parts_are_those_of_the_session() {
+    let (planned, ..) = planned_and_held(&options(lora(Targets::AllLinear)), &[32]);
+    assert_eq!((planned.gradients, planned.optimizer), (planned.trained, 2 * planned.trained));
+    assert!(planned.weights > 4 * planned.total_parameters && planned.trainable_parameters > 0);
+    let everything = planned_and_held(&options(AdapterSource::None), &[32]).0;
+    assert_eq!(everything.trainable_parameters, everything.total_parameters);
+    assert!(everything.weights < 1024, "only the rotation's frequencies are frozen: {everything:?}");
+    let checkpointing = SessionOptions { gradient_checkpointing: true, ..options(lora(Targets::AllLinear)) };
+    assert!(planned_and_held(&checkpointing, &[32]).0.activations < planned.activations);
+    let none = SessionOptions { optimizer: None, ..options(AdapterSource::None) };
+    let (evaluation, ..) = planned_and_held(&none, &[32]);
+    assert_eq!((evaluation.trained, evaluation.gradients, evaluation.trainable_parameters), (0, 0, 0));
+    assert_eq!(OPTIMIZER, options(AdapterSource::None).optimizer.unwrap());
+}
+
+#[test]
+fn impossible_shapes_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = write_model(dir.path(), None);
+    let config = ModelConfig::from_json(Path::new("config.json"), config()).unwrap();
+    for (tokens, longest, supervised) in [(0, 0, 0), (8, 0, 8), (8, 9, 8), (8, 8, 9)] {
+        let shape = PassShape { tokens, longest, supervised };
+        let error = plan(Layout::CPU, &config, &source, &options(AdapterSource::None), shape).unwrap_err();
+        assert_eq!(error.code, Code::ArgumentInvalid);
+    }
+}

@@ -1,0 +1,51 @@
+// `tunesmith estimate`: what a run would take, before any weight is read.
+import {
+  estimateMemory,
+  loraConfigSchema,
+  memoryShortage,
+  modelConfigSchema,
+  parseModelConfig,
+  sftConfigSchema,
+} from "@tunesmith/sdk";
+import { readConfigFile } from "./config-file.ts";
+import { bytes, count } from "./format.ts";
+import { openModel } from "./load-model.ts";
+import { parseDevice, parseThreads, type Streams } from "./train-command.ts";
+
+/** The options that a schema knows. */
+function of(schema: { shape: object }, options: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => Object.hasOwn(schema.shape, name)));
+}
+
+/** `tunesmith estimate`. Exit code 1 when the run does not fit the memory that is free. */
+export async function estimate(name: string, flags: Record<string, unknown>, { out, err }: Streams): Promise<number> {
+  const { config, json = false, device = "auto", threads, ...given } = flags;
+  const file = config === undefined ? {} : await readConfigFile(config as string);
+  const options = { ...file, ...given };
+  const settings = { args: of(sftConfigSchema, options), peftConfig: of(loraConfigSchema, options) };
+  const wanted = parseThreads(threads);
+  const place = { device: parseDevice(device), ...(wanted === undefined ? {} : { threads: wanted }) };
+  const model = await openModel(name, err, { ...place, ...parseModelConfig(of(modelConfigSchema, options)) });
+  const found = await estimateMemory(model, settings);
+  const shortage = memoryShortage(model, found, settings);
+  if (json === true) {
+    out.write(`${JSON.stringify({ ...found, fits: shortage === null })}\n`);
+    return shortage === null ? 0 : 1;
+  }
+  const { plan, pass, needed, free } = found;
+  const rows: [string, string][] = [
+    ["model", `${count(plan.totalParameters)} parameters, ${count(plan.trainableParameters)} trained`],
+    ["largest pass", `${pass.tokens} tokens, sequences of ${pass.longest}`],
+    ["weights", bytes(plan.weights)],
+    ["trained", bytes(plan.trained)],
+    ["gradients", bytes(plan.gradients)],
+    ["optimizer", bytes(plan.optimizer)],
+    ["activations", bytes(plan.activations)],
+    ["needed", `${bytes(needed)} of ${bytes(free)} free`],
+  ];
+  for (const [label, value] of rows) out.write(`${label.padEnd(13)} ${value}\n`);
+  if (plan.device !== "cpu")
+    out.write(`on ${plan.device} the session needs other memory; these figures are the CPU's\n`);
+  if (shortage !== null) out.write(`does not fit: ${shortage}\n`);
+  return shortage === null ? 0 : 1;
+}
