@@ -4,6 +4,7 @@
 
 pub mod adapted;
 pub mod adapter;
+pub mod adapters;
 pub mod batch;
 pub mod checkpoint;
 pub mod config;
@@ -18,6 +19,7 @@ pub mod lora;
 pub mod loss;
 pub mod merge;
 pub mod merge_check;
+pub mod modules;
 mod nf4_cache;
 pub mod norm;
 pub mod optimizer;
@@ -33,7 +35,7 @@ pub mod workspace;
 
 pub use batch::{Batch, StepKey};
 pub use generate::{Finish, Request, TokenEvent};
-pub use lora::{LoraOptions, Targets};
+pub use lora::{InitLoraWeights, LoraOptions};
 pub use loss::SequenceSums;
 pub use merge::{MergeBase, MergedWeights};
 pub use merge_check::{LogitCheck, compare_logits};

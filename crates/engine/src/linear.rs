@@ -88,7 +88,8 @@ pub struct Backward<'a, B: Memory> {
 impl<B: Backend> Linear<B> {
     /// True when the weight or an adapter is trained.
     pub fn is_trained(&self) -> bool {
-        self.lora.is_some() || matches!(self.weight, Weight::Trained(_))
+        let trained_bias = matches!(self.bias, Some(Vector::Trained(_)));
+        self.lora.is_some() || matches!(self.weight, Weight::Trained(_)) || trained_bias
     }
 
     fn shape(&self, m: usize) -> MatmulShape {

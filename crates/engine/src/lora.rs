@@ -1,144 +1,264 @@
-//! Which modules an adapter sits on, and its first values.
+//! A new adapter: its options, the modules it is put on, and its first values.
 
+use tunesmith_formats::{AdapterConfig, Choice, Matcher, ModuleNames};
 use tunesmith_ops::{Code, Error, Result};
 
 use crate::rng::{Philox, Purpose};
 
-/// Which linear layers are adapted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Targets {
-    /// Every linear layer but the output head (PEFT's `all-linear`).
-    AllLinear,
-    /// Module names, or their endings at a dot (PEFT's list form): `q_proj`, `self_attn.q_proj`, a full path.
-    Suffixes(Vec<String>),
+/// How the factors of a new adapter begin (PEFT's `init_lora_weights`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum InitLoraWeights {
+    /// A uniform in ±1/√k (Kaiming with a = √5), B zero: `true`.
+    #[default]
+    Kaiming,
+    /// A normal with deviation 1/r, B zero: `"gaussian"`.
+    Gaussian,
+    /// A as with `true`, B uniform in ±1/√r: `false`. The adapter does not begin at the base model.
+    Random,
 }
 
-/// A new adapter, by the names of PEFT's `LoraConfig`.
-#[derive(Debug, Clone, PartialEq)]
+/// A new adapter.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct LoraOptions {
-    /// Rank.
-    pub r: usize,
-    /// Scale numerator.
-    pub lora_alpha: f64,
-    /// Modules.
-    pub target_modules: Targets,
-    /// Scale by √r in place of r.
-    pub use_rslora: bool,
+    /// What its `adapter_config.json` will say.
+    pub config: AdapterConfig,
+    /// How it begins.
+    pub init_lora_weights: InitLoraWeights,
+}
+
+/// A module as a choice of targets sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Name in the checkpoint.
+    pub name: String,
+    /// A linear layer; the head is one.
+    pub linear: bool,
+    /// The output head.
+    pub head: bool,
+}
+
+/// What a new adapter does to the modules of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Targets {
+    /// Indices of the adapted modules.
+    pub adapted: Vec<usize>,
+    /// Indices of the modules that are trained whole.
+    pub saved: Vec<usize>,
 }
 
 impl LoraOptions {
-    /// `alpha / r`, or `alpha / √r` for rank-stabilised LoRA (Kalajdzievski 2023, arXiv:2312.03732).
-    pub fn scale(&self) -> f32 {
-        let r = self.r as f64;
-        (self.lora_alpha / if self.use_rslora { r.sqrt() } else { r }) as f32
-    }
-
-    /// The modules of `all` that are adapted, in the given order.
+    /// Checks the numbers and applies the choice of modules.
     ///
     /// # Errors
-    /// `ArgumentInvalid` when the rank is 0, alpha is not finite, or a target matches no module.
-    pub fn resolve<'a>(&self, all: &'a [String], head: &str) -> Result<Vec<&'a str>> {
-        if self.r == 0 {
-            return Err(Error::argument("lora.r", "a rank of at least 1", 0));
-        }
-        if !self.lora_alpha.is_finite() {
-            return Err(Error::argument("lora.loraAlpha", "a finite number", self.lora_alpha));
-        }
-        let suffixes = match &self.target_modules {
-            Targets::AllLinear => {
-                return Ok(all.iter().map(String::as_str).filter(|name| *name != head).collect());
+    /// `ArgumentInvalid` when a number is out of range or a name matches nothing; `ConfigInvalid` for a regular expression
+    /// that is none; `ModelUnsupported` for a target that is no linear layer.
+    pub fn resolve(&self, all: &[Candidate]) -> Result<Targets> {
+        self.check()?;
+        let config = &self.config;
+        if let ModuleNames::Endings(endings) = &config.target_modules {
+            let known = |ending: &&String| {
+                let alone = AdapterConfig {
+                    target_modules: ModuleNames::Endings(vec![(*ending).clone()]),
+                    ..AdapterConfig::default()
+                };
+                let matcher = Matcher::new(&alone)?;
+                let mut any = false;
+                for module in all {
+                    any = any || matcher.choice(&module.name, false)? == Choice::Adapted;
+                }
+                Ok::<_, Error>(any)
+            };
+            for ending in endings {
+                if !known(&ending)? {
+                    return Err(no_match("lora.targetModules", ending, all));
+                }
             }
-            Targets::Suffixes(suffixes) => suffixes,
-        };
-        for suffix in suffixes {
-            if !all.iter().any(|name| matches(name, suffix)) {
-                return Err(no_match(suffix, all));
+        }
+        let matcher = Matcher::new(config)?;
+        let saved: Vec<usize> = (0..all.len()).filter(|index| matcher.is_saved(&all[*index].name)).collect();
+        for ending in &config.modules_to_save {
+            let alone = AdapterConfig { modules_to_save: vec![ending.clone()], ..AdapterConfig::default() };
+            let alone = Matcher::new(&alone)?;
+            if !all.iter().any(|module| alone.is_saved(&module.name)) {
+                return Err(no_match("lora.modulesToSave", ending, all));
             }
         }
-        let chosen: Vec<&str> =
-            all.iter().map(String::as_str).filter(|name| suffixes.iter().any(|suffix| matches(name, suffix))).collect();
-        if chosen.is_empty() {
-            return Err(no_match("", all));
+        let (mut adapted, mut excluded) = (Vec::new(), false);
+        for (index, module) in all.iter().enumerate() {
+            match matcher.choice(&module.name, module.linear && !module.head)? {
+                Choice::Adapted if !module.linear => return Err(no_linear(&module.name)),
+                Choice::Adapted => adapted.push(index),
+                Choice::Excluded => excluded = true,
+                Choice::Untouched => {}
+            }
         }
-        Ok(chosen)
+        if adapted.is_empty() {
+            return Err(match &config.target_modules {
+                _ if excluded => none_left("excludeModules and modulesToSave leave", "exclude fewer modules"),
+                _ if config.layers_to_transform.is_some() => {
+                    none_left("layersToTransform leaves", "layers are counted from 0")
+                }
+                ModuleNames::Pattern(pattern) => no_match("lora.targetModules", pattern, all),
+                _ => no_match("lora.targetModules", "", all),
+            });
+        }
+        Ok(Targets { adapted, saved })
+    }
+
+    fn check(&self) -> Result<()> {
+        let config = &self.config;
+        let ranks = config.rank_pattern.iter().map(|(_, r)| *r);
+        if let Some(r) = ranks.chain([config.r]).find(|r| *r == 0) {
+            return Err(Error::argument("lora.r", "a rank of at least 1", r));
+        }
+        let alphas = config.alpha_pattern.iter().map(|(_, alpha)| *alpha);
+        if let Some(alpha) = alphas.chain([config.lora_alpha]).find(|alpha| !alpha.is_finite()) {
+            return Err(Error::argument("lora.loraAlpha", "a finite number", alpha));
+        }
+        if !(0.0..1.0).contains(&config.lora_dropout) {
+            return Err(Error::argument("lora.loraDropout", "a number from 0 to below 1", config.lora_dropout));
+        }
+        Ok(())
     }
 }
 
-fn matches(module: &str, suffix: &str) -> bool {
-    module.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+fn none_left(what: &str, advice: &str) -> Error {
+    let message = format!("expected modules to adapt, but {what} none of the targets; {advice}");
+    Error::new(Code::ArgumentInvalid, "lora.targetModules", message)
 }
 
-fn no_match(suffix: &str, all: &[String]) -> Error {
-    let mut endings: Vec<&str> = all.iter().filter_map(|name| name.rsplit('.').next()).collect();
+fn no_linear(name: &str) -> Error {
+    let message = format!("expected linear layers, got {name:?}; leave it out, or train it whole with modulesToSave");
+    Error::new(Code::ModelUnsupported, "lora.targetModules", message)
+}
+
+fn no_match(place: &str, given: &str, all: &[Candidate]) -> Error {
+    let linear_only = place.ends_with("targetModules");
+    let chosen = all.iter().filter(|module| module.linear || !linear_only);
+    let mut endings: Vec<&str> = chosen.filter_map(|module| module.name.rsplit('.').next()).collect();
     endings.sort_unstable();
     endings.dedup();
+    let choices = if linear_only { ", \"all-linear\" or a regular expression of whole names" } else { "" };
     Error::new(
         Code::ArgumentInvalid,
-        "lora.targetModules",
+        place,
         format!(
-            "expected endings of module names ({}) or \"all-linear\", got {suffix:?}, which matches nothing; \
+            "expected endings of module names ({}){choices}, got {given:?}, which matches nothing; \
              choose from these names",
             endings.join(", ")
         ),
     )
 }
 
-/// PEFT's first values of A: uniform in ±1/√k (Kaiming with a = √5), keyed by the seed and the adapter's number.
-/// B starts at zero, so step 0 equals the base model bit for bit.
-pub fn initial_a(seed: u64, adapter: u32, r: usize, k: usize) -> Vec<f32> {
+/// The first values of A `[r, k]` and of B `[n, r]`, keyed by the seed and the adapter's number. B begins at zero where the
+/// options do not say otherwise, so step 0 equals the base model bit for bit.
+pub fn initial(
+    init: InitLoraWeights,
+    seed: u64,
+    adapter: u32,
+    (r, n, k): (usize, usize, usize),
+) -> (Vec<f32>, Vec<f32>) {
     let rng = Philox::new(seed);
-    let bound = 1.0 / (k as f64).sqrt();
-    (0..(r * k) as u64)
-        .map(|place| ((rng.uniform(Purpose::AdapterInit, adapter, place) * 2.0 - 1.0) * bound) as f32)
-        .collect()
+    let draw = |place: u64| rng.uniform(Purpose::AdapterInit, adapter, place);
+    let bounded = |place: u64, width: usize| ((draw(place) * 2.0 - 1.0) / (width as f64).sqrt()) as f32;
+    let len = (r * k) as u64;
+    let a = (0..len).map(|place| match init {
+        InitLoraWeights::Kaiming | InitLoraWeights::Random => bounded(place, k),
+        // Box and Muller 1958, doi:10.1214/aoms/1177706645; 1 − u is never 0.
+        InitLoraWeights::Gaussian => {
+            let radius = (-2.0 * (1.0 - draw(2 * place)).ln()).sqrt();
+            (radius * (std::f64::consts::TAU * draw(2 * place + 1)).cos() / r as f64) as f32
+        }
+    });
+    let b = (0..(n * r) as u64).map(|place| match init {
+        InitLoraWeights::Random => bounded(len + place, r),
+        _ => 0.0,
+    });
+    (a.collect(), b.collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn options(targets: Targets) -> LoraOptions {
-        LoraOptions { r: 8, lora_alpha: 16.0, target_modules: targets, use_rslora: false }
+    const Q: &str = "model.layers.0.self_attn.q_proj";
+
+    fn all() -> Vec<Candidate> {
+        let candidate = |name: &str, linear| Candidate { name: name.to_owned(), linear, head: name == "lm_head" };
+        vec![
+            candidate("model.embed_tokens", false),
+            candidate(Q, true),
+            candidate("model.layers.0.mlp.up_proj", true),
+            candidate("model.layers.1.self_attn.q_proj", true),
+            candidate("model.norm", false),
+            candidate("lm_head", true),
+        ]
     }
 
-    fn modules() -> Vec<String> {
-        ["model.layers.0.self_attn.q_proj", "model.layers.0.mlp.up_proj", "lm_head"].map(String::from).to_vec()
+    fn endings(names: &[&str]) -> ModuleNames {
+        ModuleNames::Endings(names.iter().map(|name| (*name).to_owned()).collect())
+    }
+
+    fn resolve(config: AdapterConfig) -> Result<Targets> {
+        LoraOptions { config, ..LoraOptions::default() }.resolve(&all())
+    }
+
+    fn targets(target_modules: ModuleNames) -> Result<Vec<usize>> {
+        resolve(AdapterConfig { target_modules, ..AdapterConfig::default() }).map(|targets| targets.adapted)
     }
 
     #[test]
     fn all_linear_leaves_the_head_out() {
-        let all = modules();
-        let chosen = options(Targets::AllLinear).resolve(&all, "lm_head").unwrap();
-        assert_eq!(chosen, &all[..2]);
+        assert_eq!(targets(ModuleNames::AllLinear).unwrap(), [1, 2, 3]);
     }
 
     #[test]
-    fn suffixes_match_at_dots_only() {
-        let all = modules();
-        let pick = |name: &str| {
-            options(Targets::Suffixes(vec![name.into()])).resolve(&all, "lm_head").map(|chosen| chosen.len())
-        };
-        assert_eq!(pick("q_proj"), Ok(1));
-        assert_eq!(pick("mlp.up_proj"), Ok(1));
-        assert_eq!(pick("lm_head"), Ok(1));
-        let message = pick("p_proj").unwrap_err().to_string();
+    fn what_matches_nothing_or_no_linear_layer_is_refused_by_name() {
+        assert_eq!(targets(endings(&["q_proj"])).unwrap(), [1, 3]);
+        assert_eq!(targets(endings(&["lm_head"])).unwrap(), [5]);
+        let message = targets(endings(&["q_proj", "p_proj"])).unwrap_err().to_string();
         assert!(message.contains("q_proj") && message.contains("p_proj"), "{message}");
+        let message = targets(ModuleNames::Pattern("q_proj".to_owned())).unwrap_err().to_string();
+        assert!(message.contains("whole names"), "{message}");
+        assert_eq!(targets(endings(&["embed_tokens"])).unwrap_err().code, Code::ModelUnsupported);
+        let save = |name: &str| AdapterConfig { modules_to_save: vec![name.to_owned()], ..AdapterConfig::default() };
+        assert_eq!(resolve(save("embed_tokens")).unwrap().saved, [0]);
+        let message = resolve(save("embed_token")).unwrap_err().to_string();
+        assert!(message.contains("embed_tokens") && message.contains("modulesToSave"), "{message}");
+        let excluded = AdapterConfig {
+            target_modules: endings(&["q_proj"]),
+            exclude_modules: Some(endings(&["q_proj"])),
+            ..AdapterConfig::default()
+        };
+        assert!(resolve(excluded).unwrap_err().message.contains("excludeModules"));
+        let layers = AdapterConfig { layers_to_transform: Some(vec![7]), ..AdapterConfig::default() };
+        assert!(resolve(layers).unwrap_err().message.contains("layersToTransform"));
     }
 
     #[test]
-    fn scale_follows_the_rank() {
-        let plain = options(Targets::AllLinear);
-        assert!((plain.scale() - 2.0).abs() < 1e-7);
-        let stabilised = LoraOptions { use_rslora: true, ..plain };
-        assert!((f64::from(stabilised.scale()) - 16.0 / 8f64.sqrt()).abs() < 1e-6);
+    fn numbers_out_of_range_are_refused() {
+        for (place, config) in [
+            ("lora.r", AdapterConfig { r: 0, ..AdapterConfig::default() }),
+            ("lora.r", AdapterConfig { rank_pattern: vec![("q".to_owned(), 0)], ..AdapterConfig::default() }),
+            ("lora.loraAlpha", AdapterConfig { lora_alpha: f64::NAN, ..AdapterConfig::default() }),
+            ("lora.loraDropout", AdapterConfig { lora_dropout: 1.0, ..AdapterConfig::default() }),
+        ] {
+            let error = resolve(config).unwrap_err();
+            assert_eq!((error.code, error.place.as_str()), (Code::ArgumentInvalid, place));
+        }
     }
 
     #[test]
-    fn first_values_stay_in_the_bound_and_differ_between_adapters() {
-        let a = initial_a(1, 0, 4, 25);
-        assert!(a.iter().all(|value| value.abs() <= 0.2));
-        assert!(a.iter().any(|value| value.abs() > 0.15));
-        assert_ne!(a, initial_a(1, 1, 4, 25));
-        assert_eq!(a, initial_a(1, 0, 4, 25));
+    fn first_values_have_their_spread_and_differ_between_adapters() {
+        let (a, b) = initial(InitLoraWeights::Kaiming, 1, 0, (4, 3, 25));
+        assert!(a.iter().all(|value| value.abs() <= 0.2) && a.iter().any(|value| value.abs() > 0.15));
+        assert!(b.iter().all(|value| *value == 0.0) && b.len() == 12);
+        assert_ne!(a, initial(InitLoraWeights::Kaiming, 1, 1, (4, 3, 25)).0);
+        assert_eq!(a, initial(InitLoraWeights::Kaiming, 1, 0, (4, 3, 25)).0);
+        let (a, b) = initial(InitLoraWeights::Gaussian, 1, 0, (8, 1, 5000));
+        let deviation = (a.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / a.len() as f64).sqrt();
+        assert!((deviation - 0.125).abs() < 0.005 && b.iter().all(|value| *value == 0.0), "{deviation}");
+        let (_, b) = initial(InitLoraWeights::Random, 1, 0, (4, 50, 25));
+        assert!(b.iter().all(|value| value.abs() <= 0.5) && b.iter().any(|value| value.abs() > 0.4));
     }
 }

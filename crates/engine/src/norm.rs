@@ -8,6 +8,8 @@ use crate::workspace::Slab;
 
 /// Normalises rows of `d`.
 pub struct Norm<B: Backend> {
+    /// Name of the module in Hugging Face checkpoints.
+    pub module: String,
     /// Row length.
     pub d: usize,
     /// Added to the mean of squares.
@@ -19,6 +21,11 @@ pub struct Norm<B: Backend> {
 }
 
 impl<B: Backend> Norm<B> {
+    /// True when the scale is trained.
+    pub fn is_trained(&self) -> bool {
+        matches!(self.scale, Vector::Trained(_))
+    }
+
     fn shape(&self, m: usize) -> NormShape {
         NormShape { m, d: self.d, eps: self.eps, offset: self.offset }
     }

@@ -13,7 +13,7 @@ pub struct OptimizerOptions {
     pub adam_beta2: f64,
     /// Added to the root of the second moment.
     pub adam_epsilon: f64,
-    /// Decoupled decay of [`Group::Decay`].
+    /// Decoupled decay of every group but [`Group::NoDecay`].
     pub weight_decay: f64,
 }
 
@@ -63,8 +63,8 @@ impl<B: Backend> Optimizer<B> {
     /// Weight decay of a group.
     pub fn weight_decay(&self, group: Group) -> f64 {
         match group {
-            Group::Decay => self.options.weight_decay,
             Group::NoDecay => 0.0,
+            _ => self.options.weight_decay,
         }
     }
 

@@ -13,17 +13,23 @@ pub enum Group {
     Decay,
     /// Norm scales and biases: not decayed (Hugging Face Trainer's rule).
     NoDecay,
+    /// Copies of the embedding and the head that an adapter trains: decayed.
+    Embedding,
+    /// B and the magnitudes of an adapter, which LoRA+ moves faster (Hayou et al. 2024, arXiv:2402.12354): decayed.
+    LoraB,
 }
 
 impl Group {
     /// All groups, in the order of the learning rates given to an update.
-    pub const ALL: [Self; 2] = [Self::Decay, Self::NoDecay];
+    pub const ALL: [Self; 4] = [Self::Decay, Self::NoDecay, Self::Embedding, Self::LoraB];
 
     /// Name shown to the user.
     pub fn name(self) -> &'static str {
         match self {
             Self::Decay => "decay",
             Self::NoDecay => "no_decay",
+            Self::Embedding => "embedding",
+            Self::LoraB => "lora_b",
         }
     }
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use tunesmith_formats::{ModelConfig as HfConfig, TensorSource, write_atomic};
 use tunesmith_ops::{Backend, Code, Error, Host, MemoryStats, Result};
 
-use crate::adapter::{self, Adapter};
+use crate::adapter::Adapter;
+use crate::adapters::Adapters;
 use crate::batch::{Batch, Draws, Layout, Pass, StepKey};
 use crate::checkpoint;
 use crate::config::ModelConfig;
@@ -59,7 +60,7 @@ pub struct Session<B: Backend> {
     decoder: Decoder<B>,
     parameters: Parameters<B>,
     training: Option<Training<B>>,
-    adapter: Option<Adapter>,
+    adapters: Adapters<B>,
     activations: Activations<B>,
     keep: Keep,
     hf_config: HfConfig,
@@ -95,15 +96,15 @@ impl<B: Backend> Session<B> {
         let train_all = options.optimizer.is_some() && matches!(options.adapter, AdapterSource::None);
         let loaded = Loader::new(&*backend, source, train_all, &options.base).load(config)?;
         let (mut decoder, mut parameters) = (loaded.decoder, loaded.parameters);
-        let (model, values) = (&mut decoder, &mut parameters);
         let adapter = match &options.adapter {
             AdapterSource::None => None,
-            AdapterSource::New(lora) => {
-                let seed = options.seed;
-                Some(adapter::attach_new(&*backend, model, values, lora, base_model, seed)?)
-            }
-            AdapterSource::Saved(dir) => Some(adapter::attach_saved(&*backend, model, values, dir)?),
+            AdapterSource::New(lora) => Some(Adapter::new(&*backend, &mut decoder, lora, base_model, options.seed)?),
+            AdapterSource::Saved(dir) => Some(Adapter::read(&*backend, &mut decoder, dir)?),
         };
+        let mut adapters = Adapters::default();
+        if let Some(adapter) = adapter {
+            adapters.begin(adapter, options.optimizer.is_some(), &mut decoder, &mut parameters)?;
+        }
         let training = match options.optimizer {
             None => None,
             Some(constants) => Some(Training {
@@ -122,7 +123,7 @@ impl<B: Backend> Session<B> {
             decoder,
             parameters,
             training,
-            adapter,
+            adapters,
             keep,
             hf_config,
             total_parameters: loaded.total_parameters,
@@ -146,9 +147,9 @@ impl<B: Backend> Session<B> {
         (&self.backend, &mut self.decoder, &self.parameters)
     }
 
-    /// Values of the trained tensors.
+    /// Values of the trained tensors; those of the active adapter when nothing is trained.
     pub fn parameters(&self) -> &Parameters<B> {
-        &self.parameters
+        self.adapters.trained_parameters(&self.parameters)
     }
 
     /// Whether the session was made with an optimizer.
@@ -171,9 +172,58 @@ impl<B: Backend> Session<B> {
         &self.warnings
     }
 
-    /// Adapted modules, or none.
+    /// Modules of the adapter that would be saved, or none.
     pub fn adapter_modules(&self) -> Option<&[String]> {
-        self.adapter.as_ref().map(|adapter| adapter.modules.as_slice())
+        self.adapters.to_save(&self.parameters).map(|(adapter, _)| adapter.modules.as_slice())
+    }
+
+    /// Loaded adapters, and which one is active.
+    pub fn adapters(&self) -> &Adapters<B> {
+        &self.adapters
+    }
+
+    /// Loads a PEFT folder under a name, without activating it.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` for a name that is taken or a session that trains the model itself; those of reading the folder.
+    pub fn load_adapter(&mut self, name: &str, dir: &Path) -> Result<()> {
+        if self.training.is_some() && self.adapters.trained().is_none() {
+            let got = "full fine-tuning; load it into a session of its own";
+            return Err(Error::argument("loadAdapter", "a session whose base model is frozen", got));
+        }
+        self.adapters.load(&self.backend, &mut self.decoder, name, dir)
+    }
+
+    /// Makes an adapter the active one.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` for a name that is not loaded.
+    pub fn set_adapter(&mut self, name: &str) -> Result<()> {
+        self.adapters.set(name, &mut self.decoder, &mut self.parameters)
+    }
+
+    /// Leaves the base model alone, to the bit.
+    ///
+    /// # Errors
+    /// `Internal` only.
+    pub fn disable_adapter(&mut self) -> Result<()> {
+        self.adapters.disable(&mut self.decoder, &mut self.parameters)
+    }
+
+    /// Puts back the adapter that was disabled.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when none was ever set.
+    pub fn enable_adapter(&mut self) -> Result<()> {
+        self.adapters.enable(&mut self.decoder, &mut self.parameters)
+    }
+
+    /// Frees an adapter that is not trained.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` for a name that is not loaded, or the trained adapter.
+    pub fn delete_adapter(&mut self, name: &str) -> Result<()> {
+        self.adapters.delete(name, &mut self.decoder, &mut self.parameters)
     }
 
     /// The groups in the order of an update's learning rates; all empty when nothing is trained.
@@ -182,7 +232,7 @@ impl<B: Backend> Session<B> {
             .iter()
             .map(|group| {
                 let training = self.training.as_ref();
-                let members = self.parameters.specs().iter().filter(|spec| spec.group == *group);
+                let members = self.parameters().specs().iter().filter(|spec| spec.group == *group);
                 GroupInfo {
                     name: group.name(),
                     weight_decay: training.map_or(0.0, |t| t.optimizer.weight_decay(*group)),
@@ -212,7 +262,12 @@ impl<B: Backend> Session<B> {
     pub fn accumulate(&mut self, batch: &Batch<'_>, key: StepKey) -> Result<Vec<SequenceSums>> {
         let (mut pass, mut supervised) = self.prepare(batch)?;
         let training = self.training.as_mut().ok_or_else(not_training)?;
-        if self.adapter.as_ref().is_some_and(|adapter| adapter.config.lora_dropout > 0.0) {
+        if !self.adapters.trains_the_active() {
+            let active = self.adapters.active().map_or("none".to_owned(), |name| format!("{name:?}"));
+            let got = format!("{active}; set it with setAdapter");
+            return Err(Error::argument("accumulate", "the trained adapter to be the active one", got));
+        }
+        if self.adapters.trained().is_some_and(|adapter| adapter.config.lora_dropout > 0.0) {
             let rows = batch.token_rows()?;
             pass.draws = Some(Draws { key, row_ids: self.backend.upload(Host::I32(&rows))? });
             supervised = supervised.with_draws(key, &rows, batch.positions);
@@ -254,7 +309,8 @@ impl<B: Backend> Session<B> {
     pub fn update(&mut self, update: &Update<'_>) -> Result<Updated> {
         let training = self.training.as_mut().ok_or_else(not_training)?;
         let (optimizer, gradients) = (&mut training.optimizer, &mut training.gradients);
-        optimizer.update(&*self.backend, &mut self.parameters, gradients, update)
+        let parameters = self.adapters.trained_parameters_mut(&mut self.parameters);
+        optimizer.update(&*self.backend, parameters, gradients, update)
     }
 
     /// Summed gradient of every trained tensor by name, on the host: for tests and inspection.
@@ -264,7 +320,7 @@ impl<B: Backend> Session<B> {
     pub fn gradients(&self) -> Result<Vec<(String, Vec<f32>)>> {
         let training = self.training.as_ref().ok_or_else(not_training)?;
         let views = training.gradients.views().into_iter();
-        let named = self.parameters.specs().iter().zip(views);
+        let named = self.parameters().specs().iter().zip(views);
         named
             .map(|(spec, view)| {
                 let mut host = vec![0.0; view.len];
@@ -300,7 +356,7 @@ impl<B: Backend> Session<B> {
         let training = self.training.as_ref().ok_or_else(not_training)?;
         self.save_adapter(dir)?;
         let path = dir.join(checkpoint::OPTIMIZER_FILE);
-        checkpoint::save_optimizer(&*self.backend, &self.parameters, &training.optimizer, &path)
+        checkpoint::save_optimizer(&*self.backend, self.parameters(), &training.optimizer, &path)
     }
 
     /// Reads what [`Self::save_checkpoint`] wrote; a mismatch leaves the session as it was.
@@ -309,10 +365,10 @@ impl<B: Backend> Session<B> {
     /// `CheckpointInvalid`, and those of reading files.
     pub fn load_checkpoint(&mut self, dir: &Path) -> Result<()> {
         let training = self.training.as_mut().ok_or_else(not_training)?;
-        let weights = if self.adapter.is_some() { checkpoint::ADAPTER_FILE } else { checkpoint::MODEL_FILE };
+        let weights = if self.adapters.trained().is_some() { checkpoint::ADAPTER_FILE } else { checkpoint::MODEL_FILE };
         checkpoint::load(
             &*self.backend,
-            &mut self.parameters,
+            self.adapters.trained_parameters_mut(&mut self.parameters),
             &mut training.optimizer,
             &dir.join(weights),
             &dir.join(checkpoint::OPTIMIZER_FILE),
@@ -320,13 +376,13 @@ impl<B: Backend> Session<B> {
         training.gradients.clear(&*self.backend)
     }
 
-    /// Writes a PEFT adapter folder, or model.safetensors with config.json after full fine-tuning.
+    /// Writes the trained adapter (or else the active one) as a PEFT folder, or model.safetensors with config.json after full fine-tuning.
     ///
     /// # Errors
     /// `NonFinite`, `Io`, `ArgumentInvalid` when there is neither an adapter nor a trained model.
     pub fn save_adapter(&self, dir: &Path) -> Result<()> {
-        if let Some(adapter) = &self.adapter {
-            return adapter::save(&*self.backend, &self.parameters, adapter, dir);
+        if let Some((adapter, parameters)) = self.adapters.to_save(&self.parameters) {
+            return adapter.save(&*self.backend, parameters, dir);
         }
         if self.training.is_none() {
             return Err(not_training());

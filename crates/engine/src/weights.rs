@@ -93,7 +93,9 @@ impl<'a, B: Backend> Loader<'a, B> {
     /// # Errors
     /// As [`Self::load`].
     pub fn norm(&mut self, name: &str, d: usize, config: &ModelConfig) -> Result<Norm<B>> {
-        Ok(Norm { d, eps: config.eps, offset: config.family.norm_offset, scale: self.vector(name, d)? })
+        let module = name.strip_suffix(".weight").unwrap_or(name).to_owned();
+        let scale = self.vector(name, d)?;
+        Ok(Norm { module, d, eps: config.eps, offset: config.family.norm_offset, scale })
     }
 
     /// The matrix of a linear layer: the kind that is held in four bits where the file or the options say so.

@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use common::{OPTIMIZER, Rows, VOCAB, config, lora, options, session, write_model};
 use tunesmith_cpu::Cpu;
-use tunesmith_engine::{AdapterSource, Batch, Request, Sampling, Session, SessionOptions, StepKey, Targets, Update};
-use tunesmith_formats::{F32Tensor, ModelConfig, SafetensorsFile, TensorSource, write_safetensors};
+use tunesmith_engine::{AdapterSource, Batch, Request, Sampling, Session, SessionOptions, StepKey, Update};
+use tunesmith_formats::{F32Tensor, ModelConfig, ModuleNames, SafetensorsFile, TensorSource, write_safetensors};
 use tunesmith_ops::Code;
 
-const RATES: [f64; 2] = [1e-2, 1e-2];
+const RATES: [f64; 4] = [1e-2; 4];
 const KEY: StepKey = StepKey { seed: 3, step: 1 };
 
 fn update(session: &mut Session<Cpu>, denominator: f64) -> f64 {
@@ -28,7 +28,7 @@ fn update(session: &mut Session<Cpu>, denominator: f64) -> f64 {
 #[test]
 fn packing_changes_no_bit_of_a_rows_loss() {
     let rows = Rows::new(&[7, 19, 1, 33], 1);
-    let mut model = session(2, &options(lora(Targets::AllLinear))).unwrap();
+    let mut model = session(2, &options(lora(ModuleNames::AllLinear))).unwrap();
     let packed = model.evaluate(&rows.batch()).unwrap();
     for (index, expected) in packed.iter().enumerate() {
         let alone = model.evaluate(&rows.row(index).batch()).unwrap();
@@ -41,7 +41,7 @@ fn packing_changes_no_bit_of_a_rows_loss() {
 #[test]
 fn accumulating_row_by_row_gives_the_packed_gradient() {
     let rows = Rows::new(&[12, 5, 30], 2);
-    for adapter in [lora(Targets::AllLinear), AdapterSource::None] {
+    for adapter in [lora(ModuleNames::AllLinear), AdapterSource::None] {
         let mut model = session(1, &options(adapter)).unwrap();
         let sums = model.accumulate(&rows.batch(), KEY).unwrap();
         let evaluated = model.evaluate(&rows.batch()).unwrap();
@@ -137,8 +137,8 @@ fn a_checkpoint_continues_to_the_bit() {
         model.accumulate(&rows.batch(), KEY).unwrap();
         update(model, 20.0)
     };
-    let mut straight = session(2, &options(lora(Targets::AllLinear))).unwrap();
-    let mut resumed = session(1, &options(lora(Targets::AllLinear))).unwrap();
+    let mut straight = session(2, &options(lora(ModuleNames::AllLinear))).unwrap();
+    let mut resumed = session(1, &options(lora(ModuleNames::AllLinear))).unwrap();
     for _ in 0..3 {
         step(&mut straight);
     }
@@ -158,8 +158,8 @@ fn a_checkpoint_continues_to_the_bit() {
 fn a_checkpoint_of_another_adapter_is_refused_and_changes_nothing() {
     let rows = Rows::new(&[15], 6);
     let dir = tempfile::tempdir().unwrap();
-    session(1, &options(lora(Targets::AllLinear))).unwrap().save_checkpoint(dir.path()).unwrap();
-    let targets = Targets::Suffixes(vec!["q_proj".into(), "lm_head".into()]);
+    session(1, &options(lora(ModuleNames::AllLinear))).unwrap().save_checkpoint(dir.path()).unwrap();
+    let targets = ModuleNames::Endings(vec!["q_proj".into(), "lm_head".into()]);
     let mut other = session(1, &options(lora(targets))).unwrap();
     let before = other.evaluate(&rows.batch()).unwrap();
     let error = other.load_checkpoint(dir.path()).unwrap_err();
@@ -170,7 +170,7 @@ fn a_checkpoint_of_another_adapter_is_refused_and_changes_nothing() {
 #[test]
 fn a_gradient_that_is_not_finite_changes_nothing() {
     let rows = Rows::new(&[15], 7);
-    let mut model = session(1, &options(lora(Targets::AllLinear))).unwrap();
+    let mut model = session(1, &options(lora(ModuleNames::AllLinear))).unwrap();
     let before = model.evaluate(&rows.batch()).unwrap();
     let weights = vec![f32::INFINITY; rows.ids.len()];
     model.accumulate(&Batch { weights: Some(&weights), ..rows.batch() }, KEY).unwrap();
@@ -201,7 +201,7 @@ fn written(model: &mut Session<Cpu>, prompts: &[Vec<i32>], sampling: &Sampling, 
 #[test]
 fn generation_does_not_depend_on_the_company() {
     let prompts: Vec<Vec<i32>> = (0..40).map(|i| (0..=(i % 9)).map(|j| (i * 7 + j) % VOCAB as i32).collect()).collect();
-    let mut model = session(2, &options(lora(Targets::AllLinear))).unwrap();
+    let mut model = session(2, &options(lora(ModuleNames::AllLinear))).unwrap();
     let greedy = written(&mut model, &prompts, &Sampling::default(), &[]);
     for (prompt, expected) in prompts.iter().zip(&greedy) {
         assert_eq!(&written(&mut model, std::slice::from_ref(prompt), &Sampling::default(), &[])[0], expected);
@@ -218,7 +218,7 @@ fn generation_does_not_depend_on_the_company() {
 
 #[test]
 fn cached_generation_equals_the_full_forward_pass() {
-    let mut model = session(1, &options(lora(Targets::AllLinear))).unwrap();
+    let mut model = session(1, &options(lora(ModuleNames::AllLinear))).unwrap();
     let prompt = vec![3, 1, 4, 1, 5];
     let tokens = &written(&mut model, std::slice::from_ref(&prompt), &Sampling::default(), &[])[0];
     let mut ids = prompt;
@@ -246,13 +246,13 @@ fn a_new_adapter_equals_the_base_bit_for_bit() {
     let rows = Rows::new(&[21, 8], 8);
     let inference = SessionOptions { optimizer: None, ..options(AdapterSource::None) };
     let base = session(1, &inference).unwrap().logits(&rows.batch()).unwrap();
-    let adapted = session(1, &options(lora(Targets::AllLinear))).unwrap().logits(&rows.batch()).unwrap();
+    let adapted = session(1, &options(lora(ModuleNames::AllLinear))).unwrap().logits(&rows.batch()).unwrap();
     assert!(base.iter().zip(&adapted).all(|(a, b)| a.to_bits() == b.to_bits()));
 }
 
 #[test]
 fn broken_batches_name_the_field() {
-    let mut model = session(1, &options(lora(Targets::AllLinear))).unwrap();
+    let mut model = session(1, &options(lora(ModuleNames::AllLinear))).unwrap();
     let rows = Rows::new(&[6, 4], 9);
     let mut ids = rows.ids.clone();
     ids[3] = VOCAB as i32;
@@ -308,7 +308,7 @@ fn unknown_families_and_features_are_named() {
 
 #[test]
 fn a_session_without_an_optimizer_does_not_train() {
-    let inference = SessionOptions { optimizer: None, ..options(lora(Targets::AllLinear)) };
+    let inference = SessionOptions { optimizer: None, ..options(lora(ModuleNames::AllLinear)) };
     let mut model = session(1, &inference).unwrap();
     assert_eq!(model.accumulate(&Rows::new(&[5], 1).batch(), KEY).unwrap_err().code, Code::ArgumentInvalid);
     assert!(model.groups().iter().all(|group| group.parameters == 0));

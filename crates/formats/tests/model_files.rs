@@ -10,7 +10,8 @@ use std::path::Path;
 use common::tensor;
 use serde_json::{Value, json};
 use tunesmith_formats::{
-    AdapterConfig, F32Tensor, LoraPair, ModelFiles, TokenizerSource, read_adapter, write_adapter, write_safetensors,
+    AdapterConfig, AdapterFiles, F32Tensor, LoraPair, ModelFiles, ModuleNames, ModuleTensors, TokenizerSource,
+    read_adapter, write_adapter, write_safetensors,
 };
 use tunesmith_ops::{Code, Error};
 
@@ -97,16 +98,15 @@ fn other_kinds_of_adapter_are_named() {
         read_adapter(dir).unwrap_err()
     };
     for (key, value) in [
-        ("use_dora", json!(true)),
         ("bias", json!("all")),
-        ("modules_to_save", json!(["lm_head"])),
         ("rank_pattern", json!({ "q_proj": 4 })),
         ("alpha_pattern", json!({ "q_proj": 4 })),
+        ("modules_to_save", json!(["lm_head"])),
         ("fan_in_fan_out", json!(true)),
-        ("layers_to_transform", json!([0])),
         ("trainable_token_indices", json!([1])),
-        ("target_modules", json!("all-linear")),
         ("init_lora_weights", json!("pissa")),
+        ("lora_bias", json!(true)),
+        ("target_parameters", json!(["experts"])),
         ("peft_type", json!("IA3")),
         ("something_of_tomorrow", json!(1)),
     ] {
@@ -123,8 +123,66 @@ fn other_kinds_of_adapter_are_named() {
         ("lora_dropout", json!(1.0)),
         ("lora_dropout", json!("0.1")),
         ("use_rslora", json!(1)),
+        ("use_dora", json!(true)),
+        ("target_modules", json!(3)),
+        ("target_modules", json!("(")),
+        ("exclude_modules", json!([1])),
+        ("rank_pattern", json!({ "q_proj": 0 })),
+        ("rank_pattern", json!({ "m": 3 })),
+        ("rank_pattern", json!({ "(": 3 })),
+        ("alpha_pattern", json!([1])),
+        ("layers_to_transform", json!([-1])),
+        ("layers_pattern", json!("layers")),
     ] {
         assert_eq!(with(key, value).code, Code::ConfigInvalid, "{key}");
+    }
+}
+
+/// Everything that goes beyond plain LoRA, written and read back.
+#[test]
+fn dora_saved_modules_and_patterns_survive() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let config = AdapterConfig {
+        lora_dropout: 0.1,
+        use_dora: true,
+        exclude_modules: Some(ModuleNames::Pattern(r".*\.1\..*".to_owned())),
+        modules_to_save: names(&["norm", "lm_head"]),
+        rank_pattern: vec![("v_proj".to_owned(), 1), ("o_proj".to_owned(), 5)],
+        alpha_pattern: vec![("v_proj".to_owned(), 3.0), ("(k|q)_proj".to_owned(), 1.5)],
+        layers_to_transform: Some(vec![0, 2]),
+        layers_pattern: names(&["layers"]),
+        ..config()
+    };
+    let (q, v) = ("model.layers.0.self_attn.q_proj", "model.layers.2.self_attn.v_proj");
+    let ones = [1.0; 6];
+    let mut tensors = factors(q, &ones, &ones[..4]).to_vec();
+    tensors.push(tensor(&LoraPair::magnitude_name(q), &[2], &[3.0, 4.0]));
+    tensors.push(tensor(&LoraPair::a_name(v), &[1, 3], &ones[..3]));
+    tensors.push(tensor(&LoraPair::b_name(v), &[2, 1], &ones[..2]));
+    tensors.push(tensor(&LoraPair::magnitude_name(v), &[2], &[3.0, 4.0]));
+    for name in ["lm_head.weight", "lm_head.bias", "model.norm.weight"] {
+        tensors.push(tensor(&LoraPair::saved_name(name), &[2], &[5.0, 6.0]));
+    }
+    write_adapter(dir.path(), &config, &tensors).unwrap();
+    let read = AdapterFiles::read(dir.path()).unwrap();
+    assert_eq!(read.config, config);
+    assert_eq!(read.modules.keys().collect::<Vec<_>>(), ["lm_head", q, v, "model.norm"]);
+    let ModuleTensors::Saved(head) = &read.modules["lm_head"] else { panic!("lm_head is saved whole") };
+    assert_eq!(head.keys().collect::<Vec<_>>(), ["bias", "weight"]);
+    let ModuleTensors::Lora { a, magnitude, .. } = &read.modules[v] else { panic!("v_proj is adapted") };
+    assert_eq!((a.shape.as_slice(), magnitude.as_ref().unwrap().data.as_slice()), (&[1, 3][..], &[3.0, 4.0][..]));
+    let error = read_adapter(dir.path()).unwrap_err();
+    assert!(error.code == Code::ModelUnsupported && error.message.contains("use_dora"), "{error}");
+
+    let whole = ["all-linear", ".*proj"].map(|names| match names {
+        "all-linear" => ModuleNames::AllLinear,
+        pattern => ModuleNames::Pattern(pattern.to_owned()),
+    });
+    for target_modules in whole {
+        let config = AdapterConfig { target_modules, ..AdapterConfig { r: 2, ..AdapterConfig::default() } };
+        write_adapter(dir.path(), &config, &factors("m", &ones, &ones)).unwrap();
+        assert_eq!(read_adapter(dir.path()).unwrap().0, config);
     }
 }
 
@@ -139,7 +197,9 @@ fn adapter_tensors_must_fit() {
     assert_eq!(written(&[F32Tensor { shape: vec![4, 2], ..a.clone() }, b.clone()]), Code::ConfigInvalid);
     assert_eq!(written(&[F32Tensor { shape: vec![8], ..a.clone() }, b.clone()]), Code::ConfigInvalid);
     let magnitude = tensor("base_model.model.m.lora_magnitude_vector", &[8], &ones);
-    assert_eq!(written(&[a, b, magnitude]), Code::ModelUnsupported);
+    assert_eq!(written(&[a.clone(), b.clone(), magnitude]), Code::ConfigInvalid, "use_dora is false");
+    let other = tensor("base_model.model.m.weight", &[8], &ones);
+    assert_eq!(written(&[a, b, other]), Code::ModelUnsupported, "nothing is saved whole");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is written of an adapter that cannot be read");
 
     write(dir.path(), "adapter_config.json", &json!({ "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"] }));

@@ -85,6 +85,15 @@ pub struct UpdateResult {
     pub applied: bool,
 }
 
+/// Loaded adapters.
+#[napi(object, use_nullable = true)]
+pub struct AdapterState {
+    /// Names, in the order of loading.
+    pub names: Vec<String>,
+    /// The active one; null: the base model alone.
+    pub active: Option<String>,
+}
+
 /// Bytes held by the engine.
 #[napi(object)]
 pub struct MemoryUsage {
@@ -273,6 +282,43 @@ impl Session {
         self.call(env, "saveAdapter", work, |_, ()| Ok(()))
     }
 
+    /// Loads a PEFT folder under a name, without activating it.
+    #[napi(catch_unwind, ts_return_type = "Promise<AdapterState>")]
+    pub fn load_adapter<'env>(&self, env: &'env Env, name: String, dir: String) -> napi::Result<Object<'env>> {
+        let work = move |engine: &mut Engine| engine.load_adapter(&name, &PathBuf::from(dir));
+        self.change_adapter(env, "loadAdapter", work)
+    }
+
+    /// Makes an adapter the active one.
+    #[napi(catch_unwind, ts_return_type = "Promise<AdapterState>")]
+    pub fn set_adapter<'env>(&self, env: &'env Env, name: String) -> napi::Result<Object<'env>> {
+        self.change_adapter(env, "setAdapter", move |engine| engine.set_adapter(&name))
+    }
+
+    /// Leaves the base model alone.
+    #[napi(catch_unwind, ts_return_type = "Promise<AdapterState>")]
+    pub fn disable_adapter<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
+        self.change_adapter(env, "disableAdapter", Engine::disable_adapter)
+    }
+
+    /// Puts back the adapter that was disabled.
+    #[napi(catch_unwind, ts_return_type = "Promise<AdapterState>")]
+    pub fn enable_adapter<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
+        self.change_adapter(env, "enableAdapter", Engine::enable_adapter)
+    }
+
+    /// Frees an adapter that is not trained.
+    #[napi(catch_unwind, ts_return_type = "Promise<AdapterState>")]
+    pub fn delete_adapter<'env>(&self, env: &'env Env, name: String) -> napi::Result<Object<'env>> {
+        self.change_adapter(env, "deleteAdapter", move |engine| engine.delete_adapter(&name))
+    }
+
+    /// Loaded adapters, and which one is active, after every call before this one.
+    #[napi(catch_unwind, ts_return_type = "Promise<AdapterState>")]
+    pub fn adapters<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
+        self.change_adapter(env, "adapters", |_| Ok(()))
+    }
+
     /// Bytes in use and at peak.
     #[napi(catch_unwind)]
     pub fn memory(&self, env: Env) -> napi::Result<MemoryUsage> {
@@ -302,6 +348,22 @@ impl Session {
         let (deferred, promise) = Deferred::new(env)?;
         self.thread.submit(place, work, move |outcome| deferred.settle(outcome, into_js));
         Ok(promise)
+    }
+
+    /// Queues a change of adapters and gives what there is after it.
+    fn change_adapter<'env>(
+        &self,
+        env: &'env Env,
+        place: &'static str,
+        change: impl FnOnce(&mut Engine) -> tunesmith_ops::Result<()> + Send + 'static,
+    ) -> napi::Result<Object<'env>> {
+        let work = move |engine: &mut Engine, _: &Disposal| {
+            change(engine)?;
+            let adapters = engine.adapters();
+            let names = adapters.names().into_iter().map(str::to_owned).collect();
+            Ok(AdapterState { names, active: adapters.active().map(str::to_owned) })
+        };
+        self.call(env, place, work, |_, state| Ok(state))
     }
 
     fn release_external(&mut self, env: Env) -> napi::Result<()> {

@@ -3,22 +3,87 @@
 use std::path::PathBuf;
 
 use napi_derive::napi;
-use tunesmith_engine::{AdapterSource, BaseOptions, LoraOptions, OptimizerOptions, QuantizeOptions, Targets};
+use tunesmith_engine::{AdapterSource, BaseOptions, InitLoraWeights, LoraOptions, OptimizerOptions, QuantizeOptions};
+use tunesmith_formats::{AdapterConfig, ModuleNames};
 use tunesmith_ops::{DType, Nf4Options, Storage};
 
-/// A new LoRA adapter.
+/// A value for the modules whose names end as a regular expression says.
 #[napi(object)]
-// PEFT's name.
+pub struct PatternValue {
+    /// Regular expression.
+    pub pattern: String,
+    /// Rank or alpha.
+    pub value: f64,
+}
+
+/// A new LoRA adapter, by the names of PEFT's `LoraConfig`.
+#[napi(object)]
+// PEFT's names.
 #[allow(clippy::struct_field_names)]
 pub struct Lora {
     /// Rank.
     pub r: u32,
     /// Scale numerator.
     pub lora_alpha: f64,
-    /// Endings of module names; absent: every linear layer but the head.
-    pub target_modules: Option<Vec<String>>,
+    /// Share of the input's elements dropped before A in training.
+    pub lora_dropout: f64,
     /// Scale by √r in place of r.
     pub use_rslora: bool,
+    /// Trained lengths of the weight's rows.
+    pub use_dora: bool,
+    /// Endings of module names; without them and without a pattern: every linear layer but the head.
+    pub target_modules: Option<Vec<String>>,
+    /// A regular expression of whole names in their place.
+    pub target_pattern: Option<String>,
+    /// Endings of the names of modules that are left alone.
+    pub exclude_modules: Option<Vec<String>>,
+    /// A regular expression of whole names in their place.
+    pub exclude_pattern: Option<String>,
+    /// Modules trained whole.
+    pub modules_to_save: Vec<String>,
+    /// Other ranks.
+    pub rank_pattern: Vec<PatternValue>,
+    /// Other alphas.
+    pub alpha_pattern: Vec<PatternValue>,
+    /// Layers that are adapted; absent: all.
+    pub layers_to_transform: Option<Vec<u32>>,
+    /// Names of the lists those are counted in.
+    pub layers_pattern: Vec<String>,
+    /// `true`, `false` or `gaussian`.
+    pub init_lora_weights: String,
+}
+
+impl Lora {
+    fn into_engine(self) -> LoraOptions {
+        let names = |endings: Option<Vec<String>>, pattern: Option<String>| {
+            pattern.map(ModuleNames::Pattern).or(endings.map(ModuleNames::Endings))
+        };
+        let ranks = self.rank_pattern.into_iter().map(|entry| (entry.pattern, entry.value as usize));
+        let alphas = self.alpha_pattern.into_iter().map(|entry| (entry.pattern, entry.value));
+        let layers = self.layers_to_transform.map(|layers| layers.into_iter().map(|layer| layer as usize).collect());
+        LoraOptions {
+            config: AdapterConfig {
+                r: self.r as usize,
+                lora_alpha: self.lora_alpha,
+                lora_dropout: self.lora_dropout,
+                use_rslora: self.use_rslora,
+                use_dora: self.use_dora,
+                target_modules: names(self.target_modules, self.target_pattern).unwrap_or(ModuleNames::AllLinear),
+                exclude_modules: names(self.exclude_modules, self.exclude_pattern),
+                modules_to_save: self.modules_to_save,
+                rank_pattern: ranks.collect(),
+                alpha_pattern: alphas.collect(),
+                layers_to_transform: layers,
+                layers_pattern: self.layers_pattern,
+                ..AdapterConfig::default()
+            },
+            init_lora_weights: match self.init_lora_weights.as_str() {
+                "gaussian" => InitLoraWeights::Gaussian,
+                "false" => InitLoraWeights::Random,
+                _ => InitLoraWeights::Kaiming,
+            },
+        }
+    }
 }
 
 /// AdamW's constants.
@@ -83,12 +148,7 @@ impl SessionOptions {
             }),
         };
         let adapter = match (self.lora, self.adapter_path) {
-            (Some(lora), _) => AdapterSource::New(LoraOptions {
-                r: lora.r as usize,
-                lora_alpha: lora.lora_alpha,
-                target_modules: lora.target_modules.map_or(Targets::AllLinear, Targets::Suffixes),
-                use_rslora: lora.use_rslora,
-            }),
+            (Some(lora), _) => AdapterSource::New(lora.into_engine()),
             (None, Some(path)) => AdapterSource::Saved(PathBuf::from(path)),
             (None, None) => AdapterSource::None,
         };

@@ -41,6 +41,34 @@ describe("flags of the schemas", () => {
     expect(parse("--sample-prompts", "Hello, you", "and you")).toEqual({ samplePrompts: ["Hello, you", "and you"] });
   });
 
+  it("reads what adapters take: expressions, layers, values by name", () => {
+    expect(parse("--target-modules", ".*(q|v)_proj", "--exclude-modules", "lm_head", "--lora-dropout", "0.1")).toEqual({
+      targetModules: ".*(q|v)_proj",
+      excludeModules: ["lm_head"],
+      loraDropout: 0.1,
+    });
+    expect(parse("--layers-to-transform", "0,2", "5", "--modules-to-save", "embed_tokens,lm_head")).toEqual({
+      layersToTransform: [0, 2, 5],
+      modulesToSave: ["embed_tokens", "lm_head"],
+    });
+    expect(parse("--rank-pattern", "q_proj=4,up_proj=2", "--alpha-pattern", '{"layers.[0-9]=?": 3}')).toEqual({
+      rankPattern: { q_proj: 4, up_proj: 2 },
+      alphaPattern: { "layers.[0-9]=?": 3 },
+    });
+    expect(parse("--init-lora-weights", "gaussian", "--modules-to-save", "none")).toEqual({
+      initLoraWeights: "gaussian",
+      modulesToSave: null,
+    });
+    for (const wrong of [
+      ["--layers-to-transform", "first"],
+      ["--rank-pattern", "q_proj"],
+      ["--rank-pattern", "q_proj=two"],
+      ["--alpha-pattern", "{q_proj: 4"],
+    ]) {
+      expect(() => parse(...wrong)).toThrow(expect.objectContaining({ code: "OPTION_INVALID" }));
+    }
+  });
+
   it("takes snake_case and TRL's other names", () => {
     expect(parse("--learning_rate=2e-5", "--warmup_ratio", "0.1", "--max-seq-length", "64")).toEqual({
       learningRate: 2e-5,

@@ -9,8 +9,10 @@ interface ValueKind {
   number: boolean;
   string: boolean;
   null: boolean;
-  /** A list: of names, which commas separate, or of texts, which may hold commas. */
-  list: "names" | "texts" | null;
+  /** A list: of names, which commas separate, of texts, which may hold commas, or of numbers. */
+  list: "names" | "texts" | "numbers" | null;
+  /** Values by name: `NAME=VALUE,…`, or JSON. */
+  record: boolean;
   choices: string[];
 }
 
@@ -20,6 +22,7 @@ interface JsonSchema {
   enum?: unknown[];
   const?: unknown;
   anyOf?: JsonSchema[];
+  items?: JsonSchema;
   description?: string;
 }
 
@@ -89,29 +92,37 @@ export function kebab(name: string): string {
 function kindOf(schema: JsonSchema): ValueKind {
   const forms = schema.anyOf ?? [schema];
   const has = (type: string) => forms.some((form) => form.type === type);
-  const list = has("array") ? (forms.some((form) => form.const !== undefined) ? "names" : "texts") : null;
+  const items = forms.find((form) => form.type === "array")?.items;
+  const named = has("string") ? "names" : "texts";
+  const list = items === undefined ? null : items.type === "integer" ? "numbers" : named;
   return {
     boolean: has("boolean"),
     number: has("number") || has("integer"),
     string: has("string"),
     null: has("null"),
     list,
+    record: has("object"),
     choices: forms.flatMap((form) => (form.enum ?? []).map(String)),
   };
 }
 
 function valueName(kind: ValueKind): string {
   if (kind.choices.length > 0) return kind.choices.join("|");
+  if (kind.record) return "name=value,...";
   return kind.number ? "number" : "text";
 }
 
 /** The value of a flag. What it may be in detail, the schema checks later; here only its type is found. */
 function parseValue(flag: string, kind: ValueKind, text: string, before: unknown): unknown {
   if (kind.list !== null) {
-    const items = kind.list === "names" ? text.split(",") : [text];
-    if (kind.list === "names" && text === "all-linear") return text;
-    return [...(Array.isArray(before) ? before : []), ...items];
+    if (kind.list !== "texts" && kind.null && (text === "none" || text === "null")) return nothing;
+    // No module's name holds a character of regular expressions.
+    if (kind.list === "names" && (text === "all-linear" || /[*+?()[\]{}|\\^$]/u.test(text))) return text;
+    const items = kind.list === "texts" ? [text] : text.split(",");
+    const values = kind.list === "numbers" ? items.map((item) => numberOf(flag, item)) : items;
+    return [...(Array.isArray(before) ? before : []), ...values];
   }
+  if (kind.record) return recordOf(flag, text);
   if (kind.null && (text === "none" || text === "null")) return nothing;
   if (kind.boolean && (text === "true" || text === "false")) return text === "true";
   if (kind.number && text.trim() !== "" && Number.isFinite(Number(text))) return Number(text);
@@ -121,5 +132,26 @@ function parseValue(flag: string, kind: ValueKind, text: string, before: unknown
   );
   throw new OptionError(
     `[${flag}] expected ${expected.join(" or ")}, got "${text}"; correct it, or leave it out for the default`,
+  );
+}
+
+function numberOf(flag: string, text: string): number {
+  if (text.trim() !== "" && Number.isFinite(Number(text))) return Number(text);
+  throw new OptionError(`[${flag}] expected numbers, got "${text}"; correct it, or leave it out for the default`);
+}
+
+/** `NAME=VALUE,NAME=VALUE`, or a JSON object where names hold commas or equals signs. */
+function recordOf(flag: string, text: string): Record<string, unknown> {
+  try {
+    if (text.trimStart().startsWith("{")) return JSON.parse(text) as Record<string, unknown>;
+  } catch (error) {
+    throw new OptionError(`[${flag}] expected JSON, got "${text}" (${String(error)}); correct it`, { cause: error });
+  }
+  return Object.fromEntries(
+    text.split(",").map((entry) => {
+      const at = entry.lastIndexOf("=");
+      if (at <= 0) throw new OptionError(`[${flag}] expected NAME=VALUE, got "${entry}"; correct it`);
+      return [entry.slice(0, at), numberOf(flag, entry.slice(at + 1))];
+    }),
   );
 }

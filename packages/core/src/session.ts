@@ -6,16 +6,37 @@ import type { Tokenizer } from "./tokenizer.ts";
 /** What is minimised over the supervised tokens. */
 export type Objective = { type: "nll" };
 
-/** LoRA adapter to train (names of PEFT's LoraConfig). */
+/** LoRA adapter to train (names and meaning of PEFT's LoraConfig). */
 export interface LoraOptions {
   /** Rank. */
   r: number;
   /** Scale numerator: s = loraAlpha / r, or loraAlpha / √r with `useRslora`. */
   loraAlpha: number;
-  /** `"all-linear"` (every linear layer but the head), or suffixes of module names such as `q_proj`. */
-  targetModules: "all-linear" | readonly string[];
+  /**
+   * `"all-linear"` (every linear layer but the head), names of modules or their endings at a dot such as `q_proj`, or a string: a
+   * regular expression that whole names must match.
+   */
+  targetModules: "all-linear" | (string & {}) | readonly string[];
   /** Rank-stabilised scale (arXiv:2312.03732). */
   useRslora: boolean;
+  /** Share of an adapted layer's input that A does not see in training, from 0 to below 1. Default 0. */
+  loraDropout?: number;
+  /** Weight-decomposed adapter (DoRA, arXiv:2402.09353). Default false. */
+  useDora?: boolean;
+  /** Modules that are not adapted though targeted: names or endings, or a regular expression of whole names. Default: none. */
+  excludeModules?: string | readonly string[] | null;
+  /** Modules trained whole and saved with the adapter: every name that ends in one of these, such as `lm_head`. Default: none. */
+  modulesToSave?: readonly string[] | null;
+  /** Ranks of modules whose names end as a regular expression says; the first that matches counts. Default: none. */
+  rankPattern?: Readonly<Record<string, number>>;
+  /** Values of `loraAlpha`, likewise. Default: none. */
+  alphaPattern?: Readonly<Record<string, number>>;
+  /** Layers that are adapted, from 0. Default: all. */
+  layersToTransform?: readonly number[] | null;
+  /** Names of the lists that layers are counted in, such as `layers`. Default: the first list in a name. */
+  layersPattern?: readonly string[] | null;
+  /** First values: true (A uniform, B zero), `"gaussian"` (A normal, B zero) or false (A and B uniform). Default true. */
+  initLoraWeights?: boolean | "gaussian";
 }
 
 /** AdamW constants (names of Hugging Face's TrainingArguments). */
@@ -105,6 +126,14 @@ export interface SessionInfo {
   warnings: string[];
 }
 
+/** The adapters of a session. */
+export interface AdapterState {
+  /** Names, in the order of loading; the adapter a session is made with is `default`. */
+  names: string[];
+  /** The one that is computed with; null: the base model alone. */
+  active: string | null;
+}
+
 /** Bytes held by the engine. */
 export interface MemoryUsage {
   inUse: number;
@@ -139,6 +168,21 @@ export interface TrainSession {
   loadCheckpoint(dir: string): Promise<void>;
   /** Writes a PEFT adapter folder, or `model.safetensors` after full fine-tuning. */
   saveAdapter(dir: string): Promise<void>;
+  /**
+   * Loads a PEFT adapter folder under a name of its own, without activating it. Rejects with `ArgumentError` when the name is taken or
+   * the session trains the model itself, and with `ConfigError`, `ModelFileError` or `UnsupportedModelError` as the folder gives.
+   */
+  loadAdapter(dir: string, name: string): Promise<AdapterState>;
+  /** Makes a loaded adapter the active one, in place of the one before; nothing is read again. */
+  setAdapter(name: string): Promise<AdapterState>;
+  /** Takes the active adapter out: what remains is the base model, to the bit. Only the trained adapter can be accumulated into. */
+  disableAdapter(): Promise<AdapterState>;
+  /** Puts back the adapter that was set last. */
+  enableAdapter(): Promise<AdapterState>;
+  /** Frees an adapter that is not trained. */
+  deleteAdapter(name: string): Promise<AdapterState>;
+  /** What is loaded and active once the calls before this one are done. */
+  adapters(): Promise<AdapterState>;
   memory(): MemoryUsage;
   /** Frees the engine's memory at once. Further calls reject with `DisposedError`. */
   dispose(): void;

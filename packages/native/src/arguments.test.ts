@@ -167,7 +167,7 @@ describe("wrong arguments are typed errors", () => {
   });
 
   test("update", async () => {
-    const update = { learningRates: Float64Array.of(0, 0), maxGradNorm: null, denominator: 1 };
+    const update = { learningRates: Float64Array.of(0, 0, 0, 0), maxGradNorm: null, denominator: 1 };
     await refused(session.update.bind(session));
     await refused((value) => session.update({ ...update, learningRates: value }));
     await refused(
@@ -178,7 +178,7 @@ describe("wrong arguments are typed errors", () => {
       (value) => session.update({ ...update, denominator: value }),
       (value) => value === 7 || value === 1e300,
     );
-    await expect(session.update({ ...update, learningRates: Float64Array.of(Number.NaN, 0) })).rejects.toMatchObject({
+    await expect(session.update({ ...update, learningRates: Float64Array.of(Number.NaN, 0, 0, 0) })).rejects.toMatchObject({
       code: "ARGUMENT_INVALID",
     });
   });

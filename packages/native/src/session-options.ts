@@ -5,6 +5,8 @@ import { array, boolean, integer, number, object, path, refuse, seed, string } f
 
 /** No linear layer of any model is wider, and a product of factors has no higher rank than its matrix. */
 const maxRank = 16_384;
+/** Far above any model. */
+const maxLayers = 65_535;
 
 /** What the binding takes for a session, checked. */
 export function sessionOptions(
@@ -26,19 +28,59 @@ function adapterOptions(adapter: SessionOptions["adapter"]): Pick<Native.Session
   return { lora: loraOptions(adapter) };
 }
 
-function loraOptions({ r, loraAlpha, targetModules, useRslora }: LoraOptions): Native.Lora {
-  const place = "createSession.adapter";
+function loraOptions(options: LoraOptions): Native.Lora {
+  const at = (name: string) => `createSession.adapter.${name}`;
+  const { r, loraAlpha, loraDropout = 0, useRslora, useDora = false, initLoraWeights = true } = options;
+  const { targetModules, excludeModules = null, modulesToSave = null, layersPattern = null } = options;
+  const { rankPattern = {}, alphaPattern = {}, layersToTransform = null } = options;
+  const dropout = number(at("loraDropout"), loraDropout, 0);
+  if (dropout >= 1) refuse(at("loraDropout"), "a number from 0 to below 1", dropout);
+  if (initLoraWeights !== "gaussian") boolean(at("initLoraWeights"), initLoraWeights);
   return {
-    r: integer(`${place}.r`, r, 1, maxRank),
-    loraAlpha: number(`${place}.loraAlpha`, loraAlpha),
-    useRslora: boolean(`${place}.useRslora`, useRslora),
-    ...(targetModules === "all-linear" ? {} : { targetModules: modules(`${place}.targetModules`, targetModules) }),
+    r: integer(at("r"), r, 1, maxRank),
+    loraAlpha: number(at("loraAlpha"), loraAlpha),
+    loraDropout: dropout,
+    useRslora: boolean(at("useRslora"), useRslora),
+    useDora: boolean(at("useDora"), useDora),
+    ...(targetModules === "all-linear" ? {} : targets(at("targetModules"), targetModules)),
+    ...(excludeModules === null ? {} : excluded(at("excludeModules"), excludeModules)),
+    modulesToSave: modulesToSave === null ? [] : modules(at("modulesToSave"), modulesToSave),
+    rankPattern: patterns(at("rankPattern"), rankPattern, (place, value) => integer(place, value, 1, maxRank)),
+    alphaPattern: patterns(at("alphaPattern"), alphaPattern, number),
+    ...(layersToTransform === null
+      ? {}
+      : { layersToTransform: layerIndices(at("layersToTransform"), layersToTransform) }),
+    layersPattern: layersPattern === null ? [] : modules(at("layersPattern"), layersPattern),
+    initLoraWeights: String(initLoraWeights),
   };
 }
 
-function modules(place: string, value: readonly string[]): string[] {
+function targets(place: string, value: string | readonly string[]): Partial<Native.Lora> {
+  return typeof value === "string"
+    ? { targetPattern: string(place, value) }
+    : { targetModules: modules(place, value, '"all-linear", a regular expression or at least one module name') };
+}
+
+function excluded(place: string, value: string | readonly string[]): Partial<Native.Lora> {
+  return typeof value === "string" ? { excludePattern: value } : { excludeModules: modules(place, value) };
+}
+
+function modules(place: string, value: readonly string[], expected = "at least one module name"): string[] {
   const names = array(place, value).map((name, n) => string(`${place}[${n}]`, name));
-  return names.length > 0 ? names : refuse(place, '"all-linear" or at least one module name', "none");
+  return names.length > 0 ? names : refuse(place, expected, "none");
+}
+
+function layerIndices(place: string, value: readonly number[]): number[] {
+  const layers = array(place, value).map((layer, n) => integer(`${place}[${n}]`, layer, 0, maxLayers));
+  return layers.length > 0 ? layers : refuse(place, "at least one layer", "none");
+}
+
+function patterns(
+  place: string,
+  value: Readonly<Record<string, number>>,
+  check: (place: string, value: number) => number,
+): Native.PatternValue[] {
+  return Object.entries(object(place, value)).map(([pattern, of]) => ({ pattern, value: check(`${place}.${pattern}`, of) }));
 }
 
 function optimizerOptions(options: OptimizerOptions): Native.AdamW {

@@ -62,7 +62,7 @@ describe("a training session", () => {
     const session = await open();
     const before = await session.evaluate(rows);
     await session.accumulate({ ...rows, weights: new Float32Array(rows.labels.length).fill(Number.NaN) }, firstStep);
-    const result = await session.update({ learningRates: Float64Array.of(1, 1), maxGradNorm: null, denominator: 1 });
+    const result = await session.update({ learningRates: Float64Array.of(1, 1, 1, 1), maxGradNorm: null, denominator: 1 });
     expect(result.applied).toBe(false);
     expect(await session.evaluate(rows)).toEqual(before);
   });
@@ -71,7 +71,7 @@ describe("a training session", () => {
     const { info } = await open();
     expect(info).toMatchObject({ backend: "cpu", threads: 2 });
     expect(info.adapterModules).toHaveLength(7 * model.info.numHiddenLayers);
-    expect(info.parameterGroups.map(({ name }) => name)).toEqual(["decay", "no_decay"]);
+    expect(info.parameterGroups.map(({ name }) => name)).toEqual(["decay", "no_decay", "embedding", "lora_b"]);
     expect(info.trainableParameters).toBe(info.parameterGroups.reduce((sum, group) => sum + group.parameters, 0));
     expect(info.totalParameters * 4).toBe(model.info.weightBytes);
     const base = await open(baseSession);

@@ -1,5 +1,6 @@
 // Door B over the binding.
 import type {
+  AdapterState,
   Batch,
   GenerateOptions,
   MemoryUsage,
@@ -11,7 +12,7 @@ import type {
   TrainSession,
 } from "@tunesmith/core";
 import { type Native, native, nativeAsync } from "./binding.ts";
-import { integer, number, object, path, refuse, seed, typedArray } from "./check.ts";
+import { integer, number, object, path, refuse, seed, string, typedArray } from "./check.ts";
 import { generate } from "./generate.ts";
 
 /** Door B over the binding: an engine on its own thread, which takes calls in order. */
@@ -71,6 +72,34 @@ export class NativeSession implements TrainSession {
   async saveAdapter(dir: string): Promise<void> {
     path("saveAdapter.dir", dir);
     return nativeAsync(() => this.#inner.saveAdapter(dir));
+  }
+
+  async loadAdapter(dir: string, name: string): Promise<AdapterState> {
+    path("loadAdapter.dir", dir);
+    string("loadAdapter.name", name);
+    return nativeAsync(() => this.#inner.loadAdapter(name, dir));
+  }
+
+  async setAdapter(name: string): Promise<AdapterState> {
+    string("setAdapter.name", name);
+    return nativeAsync(() => this.#inner.setAdapter(name));
+  }
+
+  async disableAdapter(): Promise<AdapterState> {
+    return nativeAsync(() => this.#inner.disableAdapter());
+  }
+
+  async enableAdapter(): Promise<AdapterState> {
+    return nativeAsync(() => this.#inner.enableAdapter());
+  }
+
+  async deleteAdapter(name: string): Promise<AdapterState> {
+    string("deleteAdapter.name", name);
+    return nativeAsync(() => this.#inner.deleteAdapter(name));
+  }
+
+  async adapters(): Promise<AdapterState> {
+    return nativeAsync(() => this.#inner.adapters());
   }
 
   memory(): MemoryUsage {

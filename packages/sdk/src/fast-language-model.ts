@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { emitWarning } from "node:process";
 import {
+  type AdapterState,
   ArgumentError,
   type LanguageModel,
   type MemoryPlan,
@@ -184,7 +185,41 @@ export class FastLanguageModel implements LanguageModel {
     return this.#trained ?? { model: this.info.path, adapter: this.#adapter };
   }
 
-  /** Frees the weights that `generate` has loaded. They are loaded again when it is called again. */
+  /**
+   * Loads a PEFT adapter folder under a name of its own, beside the adapters that are there; {@link FastLanguageModel.setAdapter} makes
+   * it the one that `generate` uses. Rejects with `ArgumentError` when the name is taken, and with `ConfigError`, `ModelFileError` or
+   * `UnsupportedModelError` as the folder gives.
+   */
+  async loadAdapter(path: string, name: string): Promise<AdapterState> {
+    return (await this.#generationSession()).loadAdapter(path, name);
+  }
+
+  /** Makes a loaded adapter the one that `generate` uses; nothing is read again. The adapter of `fromPretrained` is named `default`. */
+  async setAdapter(name: string): Promise<AdapterState> {
+    return (await this.#generationSession()).setAdapter(name);
+  }
+
+  /** Lets `generate` use the base model alone: its answers are those of a model without adapters, to the bit. */
+  async disableAdapter(): Promise<AdapterState> {
+    return (await this.#generationSession()).disableAdapter();
+  }
+
+  /** Puts back the adapter that was set last. */
+  async enableAdapter(): Promise<AdapterState> {
+    return (await this.#generationSession()).enableAdapter();
+  }
+
+  /** Frees a loaded adapter. */
+  async deleteAdapter(name: string): Promise<AdapterState> {
+    return (await this.#generationSession()).deleteAdapter(name);
+  }
+
+  /** Names of the loaded adapters, and which one is active. */
+  async adapters(): Promise<AdapterState> {
+    return (await this.#generationSession()).adapters();
+  }
+
+  /** Frees the weights that `generate` has loaded, and the adapters loaded beside them. They are loaded again when it is called again. */
   async dispose(): Promise<void> {
     const session = this.#session;
     this.#session = null;

@@ -2,6 +2,7 @@
 import { z } from "zod";
 
 const count = z.int().positive();
+const names = z.array(z.string().min(1)).min(1);
 
 /**
  * Options of supervised fine-tuning. Names are those of Hugging Face's TrainingArguments and TRL's SFTConfig in camelCase;
@@ -43,6 +44,22 @@ export const sftConfigSchema = z.strictObject({
     .default(null)
     .describe(
       "Peak learning rate. Default 2e-4 for an adapter (Unsloth, QLoRA paper), 2e-5 for full fine-tuning (TRL).",
+    ),
+  loraplusLrRatio: z
+    .number()
+    .positive()
+    .nullable()
+    .default(null)
+    .describe(
+      "LoRA+ (arXiv:2402.12354): B and one-dimensional tensors of the adapter learn this many times faster. Default null: off; the paper suggests 16.",
+    ),
+  embeddingLearningRate: z
+    .number()
+    .nonnegative()
+    .nullable()
+    .default(null)
+    .describe(
+      "Peak learning rate of embed_tokens and lm_head in modulesToSave. Default null: learningRate (Unsloth's embedding_learning_rate).",
     ),
   lrSchedulerType: z
     .enum(["linear", "cosine", "constant", "constant_with_warmup"])
@@ -197,12 +214,64 @@ export const loraConfigSchema = z.strictObject({
     .default(16)
     .describe("Scale numerator: the adapter is scaled by loraAlpha / r. Default 16 (Unsloth)."),
   targetModules: z
-    .union([z.literal("all-linear"), z.array(z.string().min(1)).min(1)])
+    .union([z.literal("all-linear"), z.string().min(1), names])
     .default("all-linear")
     .describe(
-      'Layers with an adapter: "all-linear" (all but the head) or names such as q_proj. Default all-linear (QLoRA, arXiv:2305.14314).',
+      'Layers with an adapter: "all-linear" (all but the head), names or their endings such as q_proj, or a regular expression of whole names. Default all-linear (QLoRA, arXiv:2305.14314).',
     ),
+  excludeModules: z
+    .union([z.string().min(1), names])
+    .nullable()
+    .default(null)
+    .describe(
+      "Layers without an adapter though targeted: names, endings or a regular expression. Default null (PEFT).",
+    ),
+  loraDropout: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0)
+    .describe(
+      "Share of an adapted layer's input that the adapter does not see in training. Default 0 (PEFT, Unsloth).",
+    ),
+  bias: z
+    .enum(["none"])
+    .default("none")
+    .describe('Biases that are trained: only "none" is implemented. Default none (PEFT).'),
   useRslora: z.boolean().default(false).describe("Scale by loraAlpha / √r (arXiv:2312.03732). Default false (PEFT)."),
+  useDora: z
+    .boolean()
+    .default(false)
+    .describe("Train the lengths of the weight's rows as well (DoRA, arXiv:2402.09353). Default false (PEFT)."),
+  modulesToSave: z
+    .union([z.string().min(1), names])
+    .nullable()
+    .default(null)
+    .describe("Modules trained whole and saved with the adapter, such as embed_tokens, lm_head. Default null (PEFT)."),
+  rankPattern: z
+    .record(z.string(), count)
+    .default({})
+    .describe("Other ranks, by regular expressions on the ends of names, such as up_proj. Default: none (PEFT)."),
+  alphaPattern: z
+    .record(z.string(), z.number().positive())
+    .default({})
+    .describe("Other values of loraAlpha, by regular expressions on the ends of names. Default: none (PEFT)."),
+  layersToTransform: z
+    .union([z.int().nonnegative(), z.array(z.int().nonnegative()).min(1)])
+    .nullable()
+    .default(null)
+    .describe("Layers with an adapter, counted from 0; null is all. Default null (PEFT)."),
+  layersPattern: z
+    .union([z.string().min(1), names])
+    .nullable()
+    .default(null)
+    .describe("Names of the lists that layersToTransform counts in. Default null: the first list (PEFT)."),
+  initLoraWeights: z
+    .union([z.boolean(), z.enum(["gaussian"])])
+    .default(true)
+    .describe(
+      "First values: true (A uniform, B zero), gaussian (A normal, B zero) or false (both uniform). Default true (PEFT).",
+    ),
   fullFinetuning: z
     .boolean()
     .default(false)

@@ -9,6 +9,7 @@ interface JsonSchema {
   const?: string;
   anyOf?: JsonSchema[];
   items?: JsonSchema;
+  additionalProperties?: JsonSchema;
   minimum?: number;
   exclusiveMinimum?: number;
   maximum?: number;
@@ -37,6 +38,7 @@ function inWords(schema: JsonSchema): string {
   if (anyOf !== undefined) return anyOf.map(inWords).join(" or ");
   const choices = choicesOf(schema).map((choice) => JSON.stringify(choice));
   if (choices.length > 0) return choices.length === 1 ? String(choices[0]) : `one of ${choices.join(", ")}`;
+  if (type === "object") return `values by name, each ${inWords(schema.additionalProperties ?? {})}`;
   if (type === "array") return `a list that is not empty, each entry ${inWords(items ?? {})}`;
   if (type === "boolean") return "true or false";
   if (type === "string") return "a text that is not empty";

@@ -1,16 +1,27 @@
 // The session that options ask for.
-import type { SessionOptions } from "@tunesmith/core";
+import type { LoraOptions, SessionOptions } from "@tunesmith/core";
 import type { ParsedLoraConfig, ParsedSFTConfig } from "./config.ts";
 
 /** The session that options ask for. */
 export function sessionOptions(args: ParsedSFTConfig, peft: ParsedLoraConfig): SessionOptions {
-  const { r, loraAlpha, targetModules, useRslora, adapterPath, fullFinetuning } = peft;
-  const adapter = adapterPath === null ? { r, loraAlpha, targetModules, useRslora } : { path: adapterPath };
+  const { adapterPath, fullFinetuning } = peft;
+  const adapter = adapterPath === null ? newAdapter(peft) : { path: adapterPath };
   const { adamBeta1, adamBeta2, adamEpsilon, weightDecay, gradientCheckpointing, seed } = args;
   return {
     adapter: fullFinetuning ? null : adapter,
     optimizer: { adamBeta1, adamBeta2, adamEpsilon, weightDecay },
     gradientCheckpointing,
     seed,
+  };
+}
+
+function newAdapter(peft: ParsedLoraConfig): LoraOptions {
+  const { fullFinetuning: _full, adapterPath: _path, bias: _bias, ...options } = peft;
+  const list = <T>(value: T | T[] | null) => (value === null || Array.isArray(value) ? value : [value]);
+  return {
+    ...options,
+    modulesToSave: list(options.modulesToSave),
+    layersToTransform: list(options.layersToTransform),
+    layersPattern: list(options.layersPattern),
   };
 }

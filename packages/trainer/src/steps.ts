@@ -2,6 +2,7 @@
 import type { TrainSession } from "@tunesmith/core";
 import { collate, type Example } from "@tunesmith/data";
 import { coalesce } from "./coalesce.ts";
+import { type GroupRates, groupRates } from "./group-rates.ts";
 import { type MicroBatchSums, ratio, sumsPerMicroBatch, total } from "./metrics.ts";
 
 /** One optimizer step. */
@@ -9,7 +10,9 @@ export interface StepInput {
   /** From 1. */
   step: number;
   microBatches: Example[][];
+  /** Of the groups without a rate of their own. */
   learningRate: number;
+  rates: GroupRates;
   maxGradNorm: number | null;
   tokenBudget: number;
   seed: number;
@@ -34,7 +37,7 @@ export interface StepOutput {
  */
 export async function runStep(
   session: TrainSession,
-  { step, microBatches, learningRate, maxGradNorm, tokenBudget, seed }: StepInput,
+  { step, microBatches, learningRate, rates, maxGradNorm, tokenBudget, seed }: StepInput,
 ): Promise<StepOutput> {
   const passes = [];
   for (const placed of coalesce(microBatches, tokenBudget)) {
@@ -45,7 +48,7 @@ export async function runStep(
   }
   const sums = sumsPerMicroBatch(passes);
   const weight = total(sums, (entry) => entry.weightSum);
-  const learningRates = new Float64Array(session.info.parameterGroups.length).fill(learningRate);
+  const learningRates = groupRates(session.info, learningRate, rates);
   // Without a trained token the gradient is zero: any denominator but 0 keeps it so.
   const { gradNorm, applied } = await session.update({
     learningRates,

@@ -125,10 +125,15 @@ export class Training {
       Array.from(indices, (index) => train.examples[index] as Example),
     );
     const { maxGradNorm, tokenBudget, seed } = args;
+    const embeddingLearningRate =
+      args.embeddingLearningRate === null
+        ? null
+        : learningRateAt(plan.step, { ...this.#schedule, learningRate: args.embeddingLearningRate });
     const output = await runStep(session, {
       step: plan.step,
       microBatches,
       learningRate,
+      rates: { loraplusLrRatio: args.loraplusLrRatio, embeddingLearningRate },
       maxGradNorm,
       tokenBudget,
       seed,

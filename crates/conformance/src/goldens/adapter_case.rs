@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tunesmith_engine::parameters::Group;
 use tunesmith_engine::{
     AdapterSource, BaseOptions, MergeBase, MergedWeights, OptimizerOptions, QuantizeOptions, Session, StepKey, Update,
 };
@@ -79,7 +80,7 @@ fn steps<B: Backend>(
         let loss = sums.iter().map(|sum| sum.loss).sum::<f64>() / rows.num_items;
         let rate = number(expected, "learning_rate")?;
         let updated = model.update(&Update {
-            learning_rates: &[rate, rate],
+            learning_rates: &[rate; Group::ALL.len()],
             max_grad_norm: Some(max_grad_norm),
             denominator: rows.num_items,
         })?;

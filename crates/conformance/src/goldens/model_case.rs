@@ -153,7 +153,10 @@ pub fn gradient_error<B: Backend>(
     let mut worst = 0.0f64;
     let (mut all, mut all_expected) = (Vec::new(), Vec::new());
     for name in names {
-        let Some(sum) = gradients.get(&name) else {
+        // Gradients have the names of parameters, files drop a part of them.
+        let in_file =
+            name.replace(".lora_magnitude_vector.weight", ".lora_magnitude_vector").replace(".modules_to_save.", ".");
+        let Some(sum) = gradients.get(&in_file) else {
             return Ok(f64::INFINITY);
         };
         let mean: Vec<f32> = sum.iter().map(|value| (f64::from(*value) / denominator) as f32).collect();

@@ -91,8 +91,16 @@ impl<B: Backend> AttentionBlock<B> {
         self.qkv.linears().into_iter().chain([&self.o]).collect()
     }
 
-    pub(super) fn linears_mut(&mut self) -> Vec<&mut Linear<B>> {
-        self.qkv.linears_mut().into_iter().chain([&mut self.o]).collect()
+    /// True when a norm of queries or keys is trained.
+    pub(super) fn trains_norms(&self) -> bool {
+        self.qk_norm.as_ref().is_some_and(|norms| norms.q.is_trained() || norms.k.is_trained())
+    }
+
+    /// The linear layers and the norms.
+    pub(super) fn tensors_mut(&mut self) -> (Vec<&mut Linear<B>>, Vec<&mut Norm<B>>) {
+        let linears = self.qkv.linears_mut().into_iter().chain([&mut self.o]).collect();
+        let norms = self.qk_norm.iter_mut().flat_map(|norms| [&mut norms.q, &mut norms.k]).collect();
+        (linears, norms)
     }
 
     /// Elements of the queries, and of the keys, of `t` tokens.

@@ -22,6 +22,7 @@ use tunesmith_ops::{Backend, Memory, Result, View, ViewMut};
 use crate::batch::Pass;
 use crate::kv_cache::KvCache;
 use crate::linear::{Backward, Linear};
+use crate::norm::Norm;
 use crate::parameters::Parameters;
 use crate::workspace::Slab;
 
@@ -106,6 +107,7 @@ impl<B: Backend> Layer<B> {
     /// True when any tensor of the layer is trained.
     pub fn is_trained(&self) -> bool {
         self.linears().into_iter().any(Linear::is_trained)
+            || self.attention.trains_norms()
             || self.feed_forward.is_trained()
             || self.attention_residual.is_trained()
             || self.mlp_residual.is_trained()
@@ -116,9 +118,12 @@ impl<B: Backend> Layer<B> {
         self.attention.linears().into_iter().chain(self.feed_forward.linears()).collect()
     }
 
-    /// The linear layers, in the order of the model.
-    pub fn linears_mut(&mut self) -> Vec<&mut Linear<B>> {
-        self.attention.linears_mut().into_iter().chain(self.feed_forward.linears_mut()).collect()
+    /// The linear layers, in the order of the model, and the norms.
+    pub fn tensors_mut(&mut self) -> (Vec<&mut Linear<B>>, Vec<&mut Norm<B>>) {
+        let (mut linears, mut norms) = self.attention.tensors_mut();
+        linears.extend(self.feed_forward.linears_mut());
+        norms.extend(self.attention_residual.norms_mut().chain(self.mlp_residual.norms_mut()));
+        (linears, norms)
     }
 
     /// Writes `y[t, d]` from `x[t, d]`. With a cache, the pass's keys and values are appended to it and attention reads it.

@@ -3,7 +3,7 @@
 use tunesmith_ops::{Backend, DType, Memory, Result, View, ViewMut};
 
 use super::Site;
-use crate::linear::{Backward, Vector};
+use crate::linear::Backward;
 use crate::norm::Norm;
 use crate::workspace::Slab;
 
@@ -49,8 +49,12 @@ impl<B: Memory> Scratch<B> {
 impl<B: Backend> Residual<B> {
     /// True when a norm is trained.
     pub fn is_trained(&self) -> bool {
-        let norms = [&self.before, &self.after];
-        norms.into_iter().flatten().any(|norm| matches!(norm.scale, Vector::Trained(_)))
+        [&self.before, &self.after].into_iter().flatten().any(Norm::is_trained)
+    }
+
+    /// Its norms.
+    pub(super) fn norms_mut(&mut self) -> impl Iterator<Item = &mut Norm<B>> {
+        [&mut self.before, &mut self.after].into_iter().flatten()
     }
 
     /// Writes `y` from `x`, both `[t, d]`; `block` writes its second argument from its first.

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use tunesmith_cpu::Cpu;
 use tunesmith_engine::rng::{Philox, Purpose};
 use tunesmith_engine::{
-    AdapterSource, BaseOptions, Batch, LoraOptions, OptimizerOptions, Session, SessionOptions, Targets, families::names,
+    AdapterSource, BaseOptions, Batch, LoraOptions, OptimizerOptions, Session, SessionOptions, families::names,
 };
-use tunesmith_formats::{F32Tensor, ModelConfig, SafetensorsFile, write_safetensors};
+use tunesmith_formats::{AdapterConfig, F32Tensor, ModelConfig, ModuleNames, SafetensorsFile, write_safetensors};
 use tunesmith_ops::Result;
 
 pub const VOCAB: usize = 40;
@@ -78,8 +78,14 @@ pub fn write_model(dir: &std::path::Path, poison: Option<&str>) -> SafetensorsFi
     SafetensorsFile::open(&path).unwrap()
 }
 
-pub fn lora(targets: Targets) -> AdapterSource {
-    AdapterSource::New(LoraOptions { r: 4, lora_alpha: 8.0, target_modules: targets, use_rslora: false })
+pub fn lora(targets: ModuleNames) -> AdapterSource {
+    adapter(AdapterConfig { target_modules: targets, ..AdapterConfig::default() })
+}
+
+/// A new adapter of rank 4 and scale 2, otherwise as given.
+pub fn adapter(config: AdapterConfig) -> AdapterSource {
+    let config = AdapterConfig { r: 4, lora_alpha: 8.0, ..config };
+    AdapterSource::New(LoraOptions { config, ..LoraOptions::default() })
 }
 
 pub const OPTIMIZER: OptimizerOptions =

@@ -81,6 +81,42 @@ export function echoModel(
   };
 }
 
+/** Names only: an echo has nothing that an adapter could change. */
+function echoAdapters(): Pick<
+  TrainSession,
+  "loadAdapter" | "setAdapter" | "disableAdapter" | "enableAdapter" | "deleteAdapter" | "adapters"
+> {
+  const names: string[] = [];
+  let active: string | null = null;
+  let chosen: string | null = null;
+  const state = () => ({ names: [...names], active });
+  return {
+    loadAdapter: async (_dir, name) => {
+      names.push(name);
+      return state();
+    },
+    setAdapter: async (name) => {
+      active = name;
+      chosen = name;
+      return state();
+    },
+    disableAdapter: async () => {
+      active = null;
+      return state();
+    },
+    enableAdapter: async () => {
+      active = chosen;
+      return state();
+    },
+    deleteAdapter: async (name) => {
+      names.splice(names.indexOf(name), 1);
+      if (active === name) active = null;
+      return state();
+    },
+    adapters: async () => state(),
+  };
+}
+
 function echoSession(watched: Watched): TrainSession {
   const sums = (rows: number): RowSums => ({
     lossSum: new Float64Array(rows).fill(1),
@@ -116,6 +152,7 @@ function echoSession(watched: Watched): TrainSession {
     saveCheckpoint: async () => {},
     loadCheckpoint: async () => {},
     saveAdapter: async () => {},
+    ...echoAdapters(),
     memory: () => ({ inUse: 0, peak: 0 }),
     dispose: () => {
       watched.disposed += 1;

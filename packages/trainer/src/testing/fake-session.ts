@@ -2,6 +2,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
+  type AdapterState,
   type Batch,
   type Conversation,
   DataError,
@@ -208,6 +209,30 @@ class FakeSession implements TrainSession {
         if (finishReason === "stop") break;
       }
     }
+  }
+
+  async adapters(): Promise<AdapterState> {
+    return { names: [], active: null };
+  }
+
+  loadAdapter(): Promise<AdapterState> {
+    return this.adapters();
+  }
+
+  setAdapter(): Promise<AdapterState> {
+    return this.adapters();
+  }
+
+  disableAdapter(): Promise<AdapterState> {
+    return this.adapters();
+  }
+
+  enableAdapter(): Promise<AdapterState> {
+    return this.adapters();
+  }
+
+  deleteAdapter(): Promise<AdapterState> {
+    return this.adapters();
   }
 
   async saveCheckpoint(dir: string): Promise<void> {

@@ -1,0 +1,52 @@
+//! The modules of a decoder under the names of its checkpoint: what adapters are put on.
+
+use tunesmith_ops::Backend;
+
+use crate::decoder::Decoder;
+use crate::families::names;
+use crate::linear::{Linear, Weight};
+use crate::norm::Norm;
+
+/// The tensors of one module.
+pub enum Module<'a, B: Backend> {
+    /// A linear layer.
+    Linear(&'a mut Linear<B>),
+    /// A norm.
+    Norm(&'a mut Norm<B>),
+    /// The token embedding, its rows and columns.
+    Embedding(&'a mut Weight<B>, usize, usize),
+}
+
+impl<B: Backend> Module<'_, B> {
+    /// Its name in Hugging Face checkpoints.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Linear(linear) => &linear.module,
+            Self::Norm(norm) => &norm.module,
+            Self::Embedding(..) => names::EMBEDDING.strip_suffix(".weight").unwrap_or(names::EMBEDDING),
+        }
+    }
+}
+
+/// Every module of a decoder that holds tensors, in a fixed order; the head comes last.
+pub fn modules<B: Backend>(decoder: &mut Decoder<B>) -> Vec<Module<'_, B>> {
+    let (v, d) = (decoder.config.vocab, decoder.config.hidden);
+    let mut all = vec![Module::Embedding(&mut decoder.embedding, v, d)];
+    for layer in &mut decoder.layers {
+        let (linears, norms) = layer.tensors_mut();
+        all.extend(linears.into_iter().map(Module::Linear));
+        all.extend(norms.into_iter().map(Module::Norm));
+    }
+    all.push(Module::Norm(&mut decoder.head.norm));
+    all.push(Module::Linear(&mut decoder.head.linear));
+    all
+}
+
+/// The linear layers among them.
+pub fn linears<B: Backend>(decoder: &mut Decoder<B>) -> Vec<&mut Linear<B>> {
+    let linear = |module| match module {
+        Module::Linear(linear) => Some(linear),
+        _ => None,
+    };
+    modules(decoder).into_iter().filter_map(linear).collect()
+}

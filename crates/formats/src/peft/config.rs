@@ -1,0 +1,332 @@
+//! `adapter_config.json`: the keys of PEFT's `LoraConfig` that are implemented; all others must be at rest.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+use tunesmith_ops::{Code, Result};
+
+use crate::config::{ModelConfig, shown};
+
+/// Keys of PEFT 0.21 that change nothing once an adapter is trained, whatever their value, or only together with a key that
+/// is refused.
+const WITHOUT_EFFECT: [&str; 7] = [
+    "auto_mapping",
+    "base_model_class",
+    "inference_mode",
+    "megatron_core",
+    "peft_version",
+    "qalora_group_size",
+    "task_type",
+];
+
+/// Keys that are read.
+const KNOWN: [&str; 13] = [
+    "alpha_pattern",
+    "base_model_name_or_path",
+    "exclude_modules",
+    "layers_pattern",
+    "layers_to_transform",
+    "lora_alpha",
+    "lora_dropout",
+    "modules_to_save",
+    "r",
+    "rank_pattern",
+    "revision",
+    "use_dora",
+    "use_rslora",
+];
+
+/// A choice of modules by their names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ModuleNames {
+    /// Every linear layer but the output head (PEFT's `all-linear`).
+    AllLinear,
+    /// Full names, or endings behind a dot: `q_proj`, `self_attn.q_proj`.
+    Endings(Vec<String>),
+    /// A regular expression that the whole name must match.
+    Pattern(String),
+}
+
+/// A LoRA adapter's configuration, by the names of PEFT's `LoraConfig`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AdapterConfig {
+    /// Where the base model came from.
+    pub base_model_name_or_path: Option<String>,
+    /// Revision of the base model.
+    pub revision: Option<String>,
+    /// Rank.
+    pub r: usize,
+    /// Numerator of the scale.
+    pub lora_alpha: f64,
+    /// Dropout before A, from 0 up to but not including 1; used in training only.
+    pub lora_dropout: f64,
+    /// Scale alpha / √r in place of alpha / r (Kalajdzievski 2023).
+    pub use_rslora: bool,
+    /// The adapted weight's rows have trained lengths (DoRA, Liu et al. 2024).
+    pub use_dora: bool,
+    /// The adapted modules.
+    pub target_modules: ModuleNames,
+    /// Modules that are not adapted even where `target_modules` names them.
+    pub exclude_modules: Option<ModuleNames>,
+    /// Modules trained as a whole and saved with the adapter: every name that ends in one of these.
+    pub modules_to_save: Vec<String>,
+    /// Other ranks, by regular expressions on the ends of names; the first that matches counts.
+    pub rank_pattern: Vec<(String, usize)>,
+    /// Other values of `lora_alpha`, likewise.
+    pub alpha_pattern: Vec<(String, f64)>,
+    /// Indices of the layers that are adapted; none: all.
+    pub layers_to_transform: Option<Vec<usize>>,
+    /// Names of the lists whose indices those are; empty: the first list in a name.
+    pub layers_pattern: Vec<String>,
+}
+
+impl Default for AdapterConfig {
+    /// PEFT's defaults: rank 8, alpha 8, nothing dropped; every linear layer.
+    fn default() -> Self {
+        Self {
+            base_model_name_or_path: None,
+            revision: None,
+            r: 8,
+            lora_alpha: 8.0,
+            lora_dropout: 0.0,
+            use_rslora: false,
+            use_dora: false,
+            target_modules: ModuleNames::AllLinear,
+            exclude_modules: None,
+            modules_to_save: Vec::new(),
+            rank_pattern: Vec::new(),
+            alpha_pattern: Vec::new(),
+            layers_to_transform: None,
+            layers_pattern: Vec::new(),
+        }
+    }
+}
+
+impl AdapterConfig {
+    /// The configuration of a new plain adapter. `target_modules` are the last parts of the adapted paths.
+    pub fn lora(base: &str, r: usize, lora_alpha: f64, use_rslora: bool, target_modules: Vec<String>) -> Self {
+        Self {
+            base_model_name_or_path: Some(base.to_owned()),
+            r,
+            lora_alpha,
+            use_rslora,
+            target_modules: ModuleNames::Endings(sorted(target_modules)),
+            ..Self::default()
+        }
+    }
+
+    /// Factor of B·A·x for the adapter's own rank and alpha: alpha / r, or alpha / √r.
+    pub fn scale(&self) -> f32 {
+        self.scale_of(self.r, self.lora_alpha)
+    }
+
+    /// The same for another rank and alpha.
+    pub fn scale_of(&self, r: usize, lora_alpha: f64) -> f32 {
+        let rank = r as f64;
+        (lora_alpha / if self.use_rslora { rank.sqrt() } else { rank }) as f32
+    }
+
+    /// What is not plain LoRA with one rank and one scale, by PEFT's name; none where it is plain.
+    pub fn beyond_plain(&self) -> Option<&'static str> {
+        [
+            ("use_dora", self.use_dora),
+            ("modules_to_save", !self.modules_to_save.is_empty()),
+            ("rank_pattern", !self.rank_pattern.is_empty()),
+            ("alpha_pattern", !self.alpha_pattern.is_empty()),
+        ]
+        .into_iter()
+        .find_map(|(key, set)| set.then_some(key))
+    }
+
+    /// Reads `adapter_config.json`.
+    ///
+    /// # Errors
+    /// `ModelUnsupported` names a key that asks for something that is not implemented; `ConfigInvalid` a value out of range;
+    /// `FileMissing`.
+    pub fn read(path: &Path) -> Result<Self> {
+        let config = ModelConfig::read(path)?;
+        refuse_other_features(&config)?;
+        let dropout = config.value("lora_dropout").map_or(Some(0.0), Value::as_f64);
+        let this = Self {
+            base_model_name_or_path: config.optional_string("base_model_name_or_path")?.map(str::to_owned),
+            revision: config.optional_string("revision")?.map(str::to_owned),
+            r: config.size("r")?,
+            lora_alpha: config.positive("lora_alpha")?,
+            lora_dropout: read(&config, "lora_dropout", "from 0 to below 1", |_| {
+                dropout.filter(|dropout| (0.0..1.0).contains(dropout))
+            })?
+            .unwrap_or(0.0),
+            use_rslora: config.flag("use_rslora", false)?,
+            use_dora: config.flag("use_dora", false)?,
+            target_modules: names(&config, "target_modules")?.unwrap_or(ModuleNames::Endings(Vec::new())),
+            exclude_modules: names(&config, "exclude_modules")?
+                .filter(|names| !matches!(names, ModuleNames::Endings(list) if list.is_empty())),
+            modules_to_save: strings(&config, "modules_to_save")?,
+            rank_pattern: pattern(&config, "rank_pattern", "ranks of at least 1", |value| {
+                value.as_u64().filter(|r| (1..1 << 31).contains(r)).map(|r| r as usize)
+            })?,
+            alpha_pattern: pattern(&config, "alpha_pattern", "positive numbers", |value| {
+                value.as_f64().filter(|alpha| alpha.is_finite() && *alpha > 0.0)
+            })?,
+            layers_to_transform: read(&config, "layers_to_transform", "layer indices", |value| match value {
+                Value::Array(list) => list.iter().map(index).collect(),
+                one => index(one).map(|layer| vec![layer]),
+            })?
+            .filter(|layers| !layers.is_empty()),
+            layers_pattern: strings(&config, "layers_pattern")?,
+        };
+        this.contradiction().map_or(Ok(()), |message| Err(config.refuse(Code::ConfigInvalid, message)))?;
+        Ok(this)
+    }
+
+    /// What no adapter can be asked for, whichever way it came about.
+    pub(crate) fn contradiction(&self) -> Option<String> {
+        let by_pattern = matches!(self.target_modules, ModuleNames::Pattern(_));
+        let (layers, lists) = (self.layers_to_transform.is_some(), !self.layers_pattern.is_empty());
+        if by_pattern && (layers || lists) {
+            let key = if layers { "layers_to_transform" } else { "layers_pattern" };
+            let advice = "choose the layers in the regular expression";
+            return Some(format!(
+                "expected no `{key}` beside a regular expression as target_modules, got both; {advice}"
+            ));
+        }
+        (lists && !layers).then(|| {
+            "expected `layers_to_transform` beside `layers_pattern`, got the latter alone; name the layers".to_owned()
+        })
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        // PEFT's own files hold whole numbers as integers.
+        let number = |value: f64| {
+            let whole = value.fract() == 0.0 && value.abs() < 1e15;
+            if whole { json!(value as u64) } else { json!(value) }
+        };
+        let ranks: Map<String, Value> = self.rank_pattern.iter().map(|(key, r)| (key.clone(), json!(r))).collect();
+        let alphas: Map<String, Value> =
+            self.alpha_pattern.iter().map(|(key, alpha)| (key.clone(), number(*alpha))).collect();
+        let list = |names: &[String]| if names.is_empty() { Value::Null } else { json!(names) };
+        json!({
+            "alpha_pattern": alphas,
+            "auto_mapping": null,
+            "base_model_name_or_path": self.base_model_name_or_path,
+            "bias": "none",
+            "exclude_modules": self.exclude_modules.as_ref().map(shown_names),
+            "fan_in_fan_out": false,
+            "inference_mode": true,
+            "init_lora_weights": true,
+            "layers_pattern": list(&self.layers_pattern),
+            "layers_to_transform": self.layers_to_transform,
+            "lora_alpha": number(self.lora_alpha),
+            "lora_dropout": self.lora_dropout,
+            "modules_to_save": list(&self.modules_to_save),
+            "peft_type": "LORA",
+            "r": self.r,
+            "rank_pattern": ranks,
+            "revision": self.revision,
+            "target_modules": shown_names(&self.target_modules),
+            "task_type": "CAUSAL_LM",
+            "use_dora": self.use_dora,
+            "use_rslora": self.use_rslora,
+        })
+    }
+}
+
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn shown_names(names: &ModuleNames) -> Value {
+    match names {
+        ModuleNames::AllLinear => json!("all-linear"),
+        ModuleNames::Endings(list) => json!(sorted(list.clone())),
+        ModuleNames::Pattern(pattern) => json!(pattern),
+    }
+}
+
+fn index(value: &Value) -> Option<usize> {
+    value.as_u64().filter(|layer| *layer < 1 << 31).map(|layer| layer as usize)
+}
+
+fn read<T>(
+    config: &ModelConfig,
+    key: &str,
+    expected: &str,
+    parse: impl FnOnce(&Value) -> Option<T>,
+) -> Result<Option<T>> {
+    let Some(value) = config.value(key) else { return Ok(None) };
+    match parse(value) {
+        Some(parsed) => Ok(Some(parsed)),
+        None => Err(config.refuse(
+            Code::ConfigInvalid,
+            format!("expected `{key}` with {expected}, got {}; correct it", shown(value)),
+        )),
+    }
+}
+
+/// A list of strings, or one alone.
+fn strings(config: &ModelConfig, key: &str) -> Result<Vec<String>> {
+    let parse = |value: &Value| match value {
+        Value::String(one) => Some(vec![one.clone()]),
+        Value::Array(list) => list.iter().map(|name| name.as_str().map(str::to_owned)).collect(),
+        _ => None,
+    };
+    Ok(read(config, key, "a list of strings", parse)?.unwrap_or_default())
+}
+
+fn names(config: &ModelConfig, key: &str) -> Result<Option<ModuleNames>> {
+    read(config, key, "a list of module names or a regular expression", |value| match value {
+        Value::String(text) if text.eq_ignore_ascii_case("all-linear") && key == "target_modules" => {
+            Some(ModuleNames::AllLinear)
+        }
+        Value::String(pattern) => Some(ModuleNames::Pattern(pattern.clone())),
+        Value::Array(list) => {
+            let list = list.iter().map(|name| name.as_str().map(str::to_owned)).collect::<Option<_>>()?;
+            Some(ModuleNames::Endings(sorted(list)))
+        }
+        _ => None,
+    })
+}
+
+fn pattern<T>(
+    config: &ModelConfig,
+    key: &str,
+    expected: &str,
+    parse: impl Fn(&Value) -> Option<T>,
+) -> Result<Vec<(String, T)>> {
+    let parse = |value: &Value| {
+        let entries = value.as_object()?.iter();
+        entries.map(|(name, value)| parse(value).map(|value| (name.clone(), value))).collect()
+    };
+    Ok(read(config, key, &format!("{expected} by module name"), parse)?.unwrap_or_default())
+}
+
+fn refuse_other_features(config: &ModelConfig) -> Result<()> {
+    for (key, value) in config.as_map() {
+        let at_rest = match key.as_str() {
+            known if KNOWN.contains(&known) || WITHOUT_EFFECT.contains(&known) => true,
+            "target_modules" => value.is_array() || value.is_string(),
+            "peft_type" => value == "LORA",
+            "bias" => value == "none",
+            // Other ways to begin change the base weights as well, or have been undone before saving.
+            "init_lora_weights" => value.is_boolean() || value == "gaussian",
+            _ => match value {
+                Value::Null | Value::Bool(false) => true,
+                Value::Array(list) => list.is_empty(),
+                Value::Object(map) => map.is_empty(),
+                _ => false,
+            },
+        };
+        if !at_rest {
+            return Err(config.refuse(
+                Code::ModelUnsupported,
+                format!(
+                    "expected an adapter of LoRA or DoRA, got `{key}`: {}; this feature is not implemented",
+                    shown(value)
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
