@@ -23,8 +23,7 @@ export default defineConfig({
         test: {
           name: "whole",
           include: [
-            "test/{nightly,goldens,invariants,e2e,install,faults}/**/*.test.ts",
-            "test/peers/*.test.ts",
+            "test/{nightly,peers,goldens,invariants,e2e,install,faults}/**/*.test.ts",
             "{benchmarks,examples}/**/*.test.ts",
           ],
           exclude: ["**/dist/**"],

@@ -44,12 +44,18 @@ export async function trainOnce(
     threads = 0,
     rows = conversations(24),
     resume = false,
-  }: { threads?: number; rows?: readonly Record<string, unknown>[]; resume?: boolean } = {},
+    peftConfig = { r: 4 },
+  }: {
+    threads?: number;
+    rows?: readonly Record<string, unknown>[];
+    resume?: boolean | string;
+    peftConfig?: Record<string, unknown>;
+  } = {},
 ): Promise<Finished> {
   const outputDir = (args.outputDir as string | undefined) ?? join(temporaryFolder(), "run");
   const language = await loadModel(model, threads === 0 ? {} : { threads });
   const options = { learningRate: 5e-3, trainSamplingStrategy: "sequential", ...args, outputDir };
-  const trainer = new SFTTrainer({ model: language, trainDataset: rows as never, args: options, peftConfig: { r: 4 } });
+  const trainer = new SFTTrainer({ model: language, trainDataset: rows as never, args: options, peftConfig });
   const logs: LogEvent[] = [];
   const run = trainer.train({ resumeFromCheckpoint: resume });
   for await (const event of run) if (event.type === "log") logs.push(event);

@@ -178,7 +178,9 @@ describe("wrong arguments are typed errors", () => {
       (value) => session.update({ ...update, denominator: value }),
       (value) => value === 7 || value === 1e300,
     );
-    await expect(session.update({ ...update, learningRates: Float64Array.of(Number.NaN, 0, 0, 0) })).rejects.toMatchObject({
+    await expect(
+      session.update({ ...update, learningRates: Float64Array.of(Number.NaN, 0, 0, 0) }),
+    ).rejects.toMatchObject({
       code: "ARGUMENT_INVALID",
     });
   });

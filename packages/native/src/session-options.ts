@@ -80,7 +80,10 @@ function patterns(
   value: Readonly<Record<string, number>>,
   check: (place: string, value: number) => number,
 ): Native.PatternValue[] {
-  return Object.entries(object(place, value)).map(([pattern, of]) => ({ pattern, value: check(`${place}.${pattern}`, of) }));
+  return Object.entries(object(place, value)).map(([pattern, of]) => ({
+    pattern,
+    value: check(`${place}.${pattern}`, of),
+  }));
 }
 
 function optimizerOptions(options: OptimizerOptions): Native.AdamW {

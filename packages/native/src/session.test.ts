@@ -62,7 +62,11 @@ describe("a training session", () => {
     const session = await open();
     const before = await session.evaluate(rows);
     await session.accumulate({ ...rows, weights: new Float32Array(rows.labels.length).fill(Number.NaN) }, firstStep);
-    const result = await session.update({ learningRates: Float64Array.of(1, 1, 1, 1), maxGradNorm: null, denominator: 1 });
+    const result = await session.update({
+      learningRates: Float64Array.of(1, 1, 1, 1),
+      maxGradNorm: null,
+      denominator: 1,
+    });
     expect(result.applied).toBe(false);
     expect(await session.evaluate(rows)).toEqual(before);
   });

@@ -17,5 +17,7 @@ test("LoRA+ moves B and one-dimensional tensors, the embedding has its own rate"
 
 test("LoRA+ is about adapters: full fine-tuning learns at one rate", () => {
   const full = { parameterGroups: groups, adapterModules: null };
-  expect([...groupRates(full, 0.5, { loraplusLrRatio: 16, embeddingLearningRate: null })]).toEqual([0.5, 0.5, 0.5, 0.5]);
+  expect([...groupRates(full, 0.5, { loraplusLrRatio: 16, embeddingLearningRate: null })]).toEqual([
+    0.5, 0.5, 0.5, 0.5,
+  ]);
 });

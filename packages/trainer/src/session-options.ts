@@ -17,7 +17,8 @@ export function sessionOptions(args: ParsedSFTConfig, peft: ParsedLoraConfig): S
 
 function newAdapter(peft: ParsedLoraConfig): LoraOptions {
   const { fullFinetuning: _full, adapterPath: _path, bias: _bias, ...options } = peft;
-  const list = <T>(value: T | T[] | null) => (value === null || Array.isArray(value) ? value : [value]);
+  const list = <T extends string | number>(value: T | T[] | null) =>
+    value === null || typeof value === "object" ? value : [value];
   return {
     ...options,
     modulesToSave: list(options.modulesToSave),

@@ -20,7 +20,7 @@ const WITHOUT_EFFECT: [&str; 7] = [
 ];
 
 /// Keys that are read.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 14] = [
     "alpha_pattern",
     "base_model_name_or_path",
     "exclude_modules",
@@ -32,6 +32,7 @@ const KNOWN: [&str; 13] = [
     "r",
     "rank_pattern",
     "revision",
+    "target_modules",
     "use_dora",
     "use_rslora",
 ];
@@ -306,7 +307,6 @@ fn refuse_other_features(config: &ModelConfig) -> Result<()> {
     for (key, value) in config.as_map() {
         let at_rest = match key.as_str() {
             known if KNOWN.contains(&known) || WITHOUT_EFFECT.contains(&known) => true,
-            "target_modules" => value.is_array() || value.is_string(),
             "peft_type" => value == "LORA",
             "bias" => value == "none",
             // Other ways to begin change the base weights as well, or have been undone before saving.
