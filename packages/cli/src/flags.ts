@@ -89,8 +89,13 @@ export function kebab(name: string): string {
   return name.replaceAll(/(?<=[a-z])(?=\d[a-z])/gu, "-").replaceAll(/[A-Z]/gu, (letter) => `-${letter.toLowerCase()}`);
 }
 
+/** The alternatives of a schema, however deep they are nested. */
+function formsOf(schema: JsonSchema): JsonSchema[] {
+  return schema.anyOf?.flatMap(formsOf) ?? [schema];
+}
+
 function kindOf(schema: JsonSchema): ValueKind {
-  const forms = schema.anyOf ?? [schema];
+  const forms = formsOf(schema);
   const has = (type: string) => forms.some((form) => form.type === type);
   const items = forms.find((form) => form.type === "array")?.items;
   const named = has("string") ? "names" : "texts";

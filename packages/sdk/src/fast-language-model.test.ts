@@ -28,7 +28,18 @@ it("gives the adapter of getPeftModel to the trainer", async () => {
   const adapter = { r: 4, loraAlpha: 8, targetModules: ["q_proj"], useRslora: true };
   const model = new FastLanguageModel(echoModel(watched)).getPeftModel(adapter);
   await new SFTTrainer({ model, trainDataset: rows, args: { outputDir, maxSteps: 1, saveStrategy: "no" } }).train();
-  expect(watched.sessions.map((session) => session.adapter)).toEqual([adapter]);
+  expect(watched.sessions.map((session) => session.adapter)).toMatchObject([adapter]);
+});
+
+it("switches adapters of the session that answers", async () => {
+  const model = new FastLanguageModel(echoModel());
+  await model.loadAdapter("some/folder", "a");
+  await model.loadAdapter("another", "b");
+  expect(await model.setAdapter("a")).toEqual({ names: ["a", "b"], active: "a" });
+  expect(await model.disableAdapter()).toEqual({ names: ["a", "b"], active: null });
+  expect(await model.enableAdapter()).toEqual({ names: ["a", "b"], active: "a" });
+  expect(await model.deleteAdapter("a")).toEqual({ names: ["b"], active: null });
+  expect(await model.adapters()).toEqual({ names: ["b"], active: null });
 });
 
 it("refuses adapter options given twice", () => {

@@ -1,7 +1,13 @@
 // Schemas of all options: the single source of types, flags, checks and the table of options.
 import { z } from "zod";
+import { nearestName } from "./nearest-name.ts";
 
 const count = z.int().positive();
+/** A regular expression of module names; what is nearly "all-linear" was meant to be that. */
+const expression = z
+  .string()
+  .min(1)
+  .refine((text) => nearestName(text, ["all-linear"]) === null);
 const names = z.array(z.string().min(1)).min(1);
 
 /**
@@ -214,7 +220,7 @@ export const loraConfigSchema = z.strictObject({
     .default(16)
     .describe("Scale numerator: the adapter is scaled by loraAlpha / r. Default 16 (Unsloth)."),
   targetModules: z
-    .union([z.literal("all-linear"), z.string().min(1), names])
+    .union([z.literal("all-linear"), expression, names])
     .default("all-linear")
     .describe(
       'Layers with an adapter: "all-linear" (all but the head), names or their endings such as q_proj, or a regular expression of whole names. Default all-linear (QLoRA, arXiv:2305.14314).',

@@ -22,7 +22,17 @@ test("the defaults are those of the libraries the names come from", () => {
     r: 16,
     loraAlpha: 16,
     targetModules: "all-linear",
+    excludeModules: null,
+    loraDropout: 0,
+    bias: "none",
     useRslora: false,
+    useDora: false,
+    modulesToSave: null,
+    rankPattern: {},
+    alphaPattern: {},
+    layersToTransform: null,
+    layersPattern: null,
+    initLoraWeights: true,
     fullFinetuning: false,
     adapterPath: null,
   });
@@ -76,6 +86,12 @@ test("values out of range are named with what was expected and what was given", 
     /^\[samplePrompts\] expected a list that is not empty, each entry a text that is not empty or null, got \["a",""\];/,
   );
   expect(() => parseLoraConfig({ targetModules: "all-liner" })).toThrow(/did you mean "all-linear"\?$/);
+  expect(() => parseLoraConfig({ bias: "all" })).toThrow(/^\[bias\] expected "none", got "all"/);
+  expect(() => parseLoraConfig({ rankPattern: { q_proj: 0 } })).toThrow(
+    /^\[rankPattern\] expected values by name, each a whole number above 0, got \{"q_proj":0\};/,
+  );
+  expect(() => parseLoraConfig({ initLoraWeights: "gausian" })).toThrow(/did you mean "gaussian"\?$/);
+  expect(() => parseLoraConfig({ lora_dropuot: 0.1 })).toThrow(/did you mean "loraDropout"\?$/);
   expect(() => parseLoraConfig({ useRslora: "yes" })).toThrow(/expected true or false, got "yes"/);
   expect(() => parseConfig({ seed: 1, maxSteps: 1.5, numTrainEpochs: 0 })).toThrow(
     /\[maxSteps\].*\[numTrainEpochs\]|\[numTrainEpochs\].*\[maxSteps\]/,
