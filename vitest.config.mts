@@ -23,7 +23,8 @@ export default defineConfig({
         test: {
           name: "whole",
           include: [
-            "test/{nightly,peers,goldens,invariants,e2e,install,faults}/**/*.test.ts",
+            "test/{nightly,goldens,invariants,e2e,install,faults}/**/*.test.ts",
+            "test/peers/*.test.ts",
             "{benchmarks,examples}/**/*.test.ts",
           ],
           exclude: ["**/dist/**"],

@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use tunesmith_engine::{
-    AdapterSource, BaseOptions, Batch, LoraOptions, OptimizerOptions, Session, SessionOptions, StepKey, Targets, Update,
+    AdapterSource, BaseOptions, Batch, LoraOptions, OptimizerOptions, Session, SessionOptions, StepKey, Update,
 };
-use tunesmith_formats::ModelConfig;
+use tunesmith_formats::{AdapterConfig, ModelConfig};
 use tunesmith_ops::{Backend, Result};
 
 use crate::scenario::{RANK, SEED, Scenario, Step};
@@ -38,8 +38,8 @@ impl<'a, B: Backend> Ours<'a, B> {
         let begun = Instant::now();
         let weights = Weights::new(&scenario.model, SEED);
         let config = ModelConfig::from_json(Path::new("config.json"), scenario.model.config.clone())?;
-        let lora =
-            LoraOptions { r: RANK, lora_alpha: RANK as f64, target_modules: Targets::AllLinear, use_rslora: false };
+        let config_of_adapter = AdapterConfig { r: RANK, lora_alpha: RANK as f64, ..AdapterConfig::default() };
+        let lora = LoraOptions { config: config_of_adapter, ..LoraOptions::default() };
         let options = SessionOptions {
             base: BaseOptions::default(),
             adapter: AdapterSource::New(lora),

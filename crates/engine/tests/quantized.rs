@@ -13,8 +13,9 @@ use std::sync::Arc;
 use common::{config, lora, options, write_model};
 use tunesmith_cpu::Cpu;
 use tunesmith_engine::linear::Weight;
-use tunesmith_engine::{AdapterSource, BaseOptions, QuantizeOptions, Session, SessionOptions, Targets, adapter};
-use tunesmith_formats::{ModelConfig, TensorSource};
+use tunesmith_engine::modules::linears;
+use tunesmith_engine::{AdapterSource, BaseOptions, QuantizeOptions, Session, SessionOptions};
+use tunesmith_formats::{ModelConfig, ModuleNames, TensorSource};
 use tunesmith_ops::nf4::{code_book, double_quantize, reference};
 use tunesmith_ops::{Code, Matmul, Nf4Matrix, Nf4Options, Nf4Scales, Result, Storage};
 
@@ -34,7 +35,8 @@ fn open(source: &dyn TensorSource, base: BaseOptions, adapter: AdapterSource) ->
 fn weights(session: &mut Session<Cpu>) -> Result<Vec<(String, Vec<f32>)>> {
     let (backend, decoder, _) = session.parts();
     let mut weights = Vec::new();
-    for (name, linear) in adapter::modules(decoder) {
+    for linear in linears(decoder) {
+        let name = linear.module.clone();
         let Weight::Frozen(weight) = &linear.weight else { panic!("{name} is trained") };
         let mut values = vec![0.0; linear.n * linear.k];
         backend.read_weight(weight, 0, linear.n, &mut values)?;
@@ -68,7 +70,7 @@ fn layers_are_quantised_as_the_contract_says_and_the_rest_is_not() -> Result<()>
     let source = write_model(dir.path(), None);
     for (block_size, double_quant) in [(64, true), (64, false), (256, true), (4096, true)] {
         let nf4 = Nf4Options { block_size, double_quant };
-        let mut session = open(&source, base(nf4, None), lora(Targets::AllLinear))?;
+        let mut session = open(&source, base(nf4, None), lora(ModuleNames::AllLinear))?;
         for (name, got) in weights(&mut session)? {
             assert_eq!(got, expected(&source, &name, nf4)?, "{name} in blocks of {block_size}");
         }
@@ -76,7 +78,7 @@ fn layers_are_quantised_as_the_contract_says_and_the_rest_is_not() -> Result<()>
         assert_eq!((info.nf4, info.matrices, info.from_cache, info.from_checkpoint), (nf4, 14, 0, 0));
         assert!(session.warnings().is_empty() && info.cache.is_none());
     }
-    let error = open(&source, base(Nf4Options { block_size: 96, ..NF4 }, None), lora(Targets::AllLinear)).err();
+    let error = open(&source, base(Nf4Options { block_size: 96, ..NF4 }, None), lora(ModuleNames::AllLinear)).err();
     assert_eq!(error.expect("a refusal").code, Code::ArgumentInvalid);
     Ok(())
 }
@@ -86,7 +88,7 @@ fn the_cache_gives_the_same_weights_and_a_damaged_file_is_made_anew() -> Result<
     let (dir, cache) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let source = write_model(dir.path(), None);
     let load = |source: &dyn TensorSource| -> Result<(Vec<(String, Vec<f32>)>, usize, Vec<String>, PathBuf)> {
-        let mut session = open(source, base(NF4, Some(cache.path().to_path_buf())), lora(Targets::AllLinear))?;
+        let mut session = open(source, base(NF4, Some(cache.path().to_path_buf())), lora(ModuleNames::AllLinear))?;
         let info = session.quantization().cloned().expect("quantised layers");
         let folder = info.cache.expect("a cache");
         Ok((weights(&mut session)?, info.from_cache, session.warnings().to_vec(), folder))
@@ -126,7 +128,7 @@ fn a_cache_that_cannot_be_written_is_told_and_costs_nothing_else() -> Result<()>
     let source = write_model(dir.path(), None);
     let file = dir.path().join("no-folder");
     std::fs::write(&file, "a file").expect("a file");
-    let session = open(&source, base(NF4, Some(file.clone())), lora(Targets::AllLinear))?;
+    let session = open(&source, base(NF4, Some(file.clone())), lora(ModuleNames::AllLinear))?;
     assert_eq!(session.quantization().expect("quantised layers").matrices, 14);
     assert!(matches!(session.warnings(), [one] if one.contains("no-folder")), "{:?}", session.warnings());
     Ok(())
@@ -140,7 +142,7 @@ fn full_fine_tuning_in_four_bits_and_weights_that_are_no_numbers_are_refused() {
     assert!(error.code == Code::ArgumentInvalid && error.message.contains("adapter"), "{error}");
     for name in ["model.layers.1.mlp.down_proj.weight", "model.embed_tokens.weight"] {
         let poisoned = write_model(dir.path(), Some(name));
-        let error = open(&poisoned, base(NF4, None), lora(Targets::AllLinear)).err().expect("a refusal");
+        let error = open(&poisoned, base(NF4, None), lora(ModuleNames::AllLinear)).err().expect("a refusal");
         assert!(
             error.code == Code::NonFinite && error.place == name && error.message.contains("element 1;"),
             "{error}"
