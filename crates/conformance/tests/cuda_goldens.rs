@@ -9,9 +9,9 @@ use tunesmith_conformance::goldens::{Outcome, Verdict, run};
 use tunesmith_cpu::Cpu;
 use tunesmith_cuda::{Cuda, EmulatedOptions};
 use tunesmith_engine::{
-    AdapterSource, BaseOptions, Batch, LoraOptions, OptimizerOptions, Session, SessionOptions, StepKey, Targets, Update,
+    AdapterSource, BaseOptions, Batch, LoraOptions, OptimizerOptions, Session, SessionOptions, StepKey, Update,
 };
-use tunesmith_formats::ModelFiles;
+use tunesmith_formats::{AdapterConfig, ModelFiles};
 use tunesmith_ops::{Backend, DType, Result};
 
 fn device(dtype: DType) -> Result<Arc<Cuda>> {
@@ -55,10 +55,8 @@ fn session<B: Backend>(backend: &Arc<B>, gradient_checkpointing: bool) -> Result
     let options = SessionOptions {
         base: BaseOptions::default(),
         adapter: AdapterSource::New(LoraOptions {
-            r: 8,
-            lora_alpha: 16.0,
-            target_modules: Targets::AllLinear,
-            use_rslora: false,
+            config: AdapterConfig { r: 8, lora_alpha: 16.0, ..AdapterConfig::default() },
+            ..LoraOptions::default()
         }),
         optimizer: Some(OptimizerOptions {
             adam_beta1: 0.9,
@@ -87,7 +85,7 @@ fn step<B: Backend>(session: &mut Session<B>, number: u64) -> Result<(f64, f64)>
     };
     let sums = session.accumulate(&batch, StepKey::default())?;
     let tokens: u32 = sums.iter().map(|sum| sum.tokens).sum();
-    let update = Update { learning_rates: &[1e-2, 1e-2], max_grad_norm: Some(1.0), denominator: f64::from(tokens) };
+    let update = Update { learning_rates: &[1e-2; 4], max_grad_norm: Some(1.0), denominator: f64::from(tokens) };
     Ok((sums.iter().map(|sum| sum.loss).sum(), session.update(&update)?.grad_norm))
 }
 
