@@ -22,7 +22,7 @@ impl<B: Backend> Bench<'_, B> {
         let weight = Weight::Frozen(Arc::new(self.weight(v, d)?));
         let scale = Vector::Frozen(backend.upload(Host::F32(&vec![1.0; d]))?, d);
         let head = Head {
-            norm: Norm { d, eps: 1e-5, offset: 0.0, scale },
+            norm: Norm { module: "model.norm".to_owned(), d, eps: 1e-5, offset: 0.0, scale },
             linear: Linear { module: "lm_head".to_owned(), n: v, k: d, weight, bias: None, lora: None },
             transform: LogitTransform::default(),
         };

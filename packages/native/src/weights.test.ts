@@ -32,7 +32,8 @@ describe("four-bit layers", () => {
       cacheDir: null,
     });
     const before = await session.accumulate(rows, firstStep);
-    await session.update({ learningRates: Float64Array.of(0.01, 0.01), maxGradNorm: 1, denominator: 7 });
+    const learningRates = Float64Array.from(session.info.parameterGroups, () => 0.01);
+    await session.update({ learningRates, maxGradNorm: 1, denominator: 7 });
     const after = await session.evaluate(rows);
     expect(after.lossSum[0]).toBeLessThan(before.lossSum[0] as number);
     const plain = await (await loadModel(tinyModel)).createSession(baseSession);
