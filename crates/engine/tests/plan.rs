@@ -11,10 +11,9 @@ use common::{OPTIMIZER, Rows, config, lora, options, write_model};
 use tunesmith_cpu::Cpu;
 use tunesmith_engine::plan::{Layout, plan};
 use tunesmith_engine::{
-    AdapterSource, BaseOptions, MemoryPlan, PassShape, QuantizeOptions, Session, SessionOptions, StepKey, Targets,
-    Update,
+    AdapterSource, BaseOptions, MemoryPlan, PassShape, QuantizeOptions, Session, SessionOptions, StepKey, Update,
 };
-use tunesmith_formats::ModelConfig;
+use tunesmith_formats::{ModelConfig, ModuleNames};
 use tunesmith_ops::{Code, MemoryStats, Nf4Options, Storage};
 
 /// Plans a session and runs it: what was planned, what stood before the first pass, what was held at most.
@@ -52,12 +51,12 @@ fn sessions() -> Vec<(&'static str, SessionOptions)> {
     let with = |base: BaseOptions, gradient_checkpointing| SessionOptions {
         base,
         gradient_checkpointing,
-        ..options(lora(Targets::AllLinear))
+        ..options(lora(ModuleNames::AllLinear))
     };
     let bf16 = BaseOptions { storage: Storage::Bf16, quantization: None };
-    let attention = Targets::Suffixes(vec!["q_proj".to_owned(), "v_proj".to_owned()]);
+    let attention = ModuleNames::Endings(vec!["q_proj".to_owned(), "v_proj".to_owned()]);
     vec![
-        ("lora", options(lora(Targets::AllLinear))),
+        ("lora", options(lora(ModuleNames::AllLinear))),
         ("lora on attention", options(lora(attention))),
         ("lora, checkpointing", with(BaseOptions::default(), true)),
         ("lora on bf16", with(bf16, false)),
@@ -82,13 +81,13 @@ fn the_plan_is_what_is_held_to_the_byte() {
 
 #[test]
 fn the_parts_are_those_of_the_session() {
-    let (planned, ..) = planned_and_held(&options(lora(Targets::AllLinear)), &[32]);
+    let (planned, ..) = planned_and_held(&options(lora(ModuleNames::AllLinear)), &[32]);
     assert_eq!((planned.gradients, planned.optimizer), (planned.trained, 2 * planned.trained));
     assert!(planned.weights > 4 * planned.total_parameters && planned.trainable_parameters > 0);
     let everything = planned_and_held(&options(AdapterSource::None), &[32]).0;
     assert_eq!(everything.trainable_parameters, everything.total_parameters);
     assert!(everything.weights < 1024, "only the rotation's frequencies are frozen: {everything:?}");
-    let checkpointing = SessionOptions { gradient_checkpointing: true, ..options(lora(Targets::AllLinear)) };
+    let checkpointing = SessionOptions { gradient_checkpointing: true, ..options(lora(ModuleNames::AllLinear)) };
     assert!(planned_and_held(&checkpointing, &[32]).0.activations < planned.activations);
     let none = SessionOptions { optimizer: None, ..options(AdapterSource::None) };
     let (evaluation, ..) = planned_and_held(&none, &[32]);

@@ -162,6 +162,54 @@ impl Engine {
         on!(&self.session, session => session.warnings())
     }
 
+    /// Names of the loaded adapters, and which one is active.
+    pub fn adapters(&self) -> (Vec<String>, Option<String>) {
+        on!(&self.session, session => {
+            let adapters = session.adapters();
+            (adapters.names().into_iter().map(str::to_owned).collect(), adapters.active().map(str::to_owned))
+        })
+    }
+
+    /// Loads a PEFT folder under a name, without activating it.
+    ///
+    /// # Errors
+    /// As the session's.
+    pub fn load_adapter(&mut self, name: &str, dir: &Path) -> Result<()> {
+        on!(&mut self.session, session => session.load_adapter(name, dir))
+    }
+
+    /// Makes an adapter the active one.
+    ///
+    /// # Errors
+    /// As the session's.
+    pub fn set_adapter(&mut self, name: &str) -> Result<()> {
+        on!(&mut self.session, session => session.set_adapter(name))
+    }
+
+    /// Leaves the base model alone.
+    ///
+    /// # Errors
+    /// As the session's.
+    pub fn disable_adapter(&mut self) -> Result<()> {
+        on!(&mut self.session, session => session.disable_adapter())
+    }
+
+    /// Puts back the adapter that was disabled.
+    ///
+    /// # Errors
+    /// As the session's.
+    pub fn enable_adapter(&mut self) -> Result<()> {
+        on!(&mut self.session, session => session.enable_adapter())
+    }
+
+    /// Frees an adapter that is not trained.
+    ///
+    /// # Errors
+    /// As the session's.
+    pub fn delete_adapter(&mut self, name: &str) -> Result<()> {
+        on!(&mut self.session, session => session.delete_adapter(name))
+    }
+
     /// Forward and backward of one packed batch.
     ///
     /// # Errors

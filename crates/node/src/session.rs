@@ -359,9 +359,8 @@ impl Session {
     ) -> napi::Result<Object<'env>> {
         let work = move |engine: &mut Engine, _: &Disposal| {
             change(engine)?;
-            let adapters = engine.adapters();
-            let names = adapters.names().into_iter().map(str::to_owned).collect();
-            Ok(AdapterState { names, active: adapters.active().map(str::to_owned) })
+            let (names, active) = engine.adapters();
+            Ok(AdapterState { names, active })
         };
         self.call(env, place, work, |_, state| Ok(state))
     }

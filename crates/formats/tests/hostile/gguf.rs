@@ -116,7 +116,6 @@ fn read(path: &Path) -> Result<(), Code> {
     convert_all(&model);
     let _ = EngineConfig::new(model.config());
     if let Ok(tokenizer) = model.tokenizer()
-        && tokenizer.model == "gpt2"
         && tokenizer.tokens.len() < 1000
     {
         let converted = tunesmith_text::GgufTokenizer {
@@ -124,12 +123,15 @@ fn read(path: &Path) -> Result<(), Code> {
             pre: tokenizer.pre,
             tokens: tokenizer.tokens,
             token_types: tokenizer.token_types,
+            scores: tokenizer.scores,
             merges: tokenizer.merges,
             bos_token_id: tokenizer.bos_token_id,
             eos_token_id: tokenizer.eos_token_id,
+            eot_token_id: tokenizer.eot_token_id,
             unk_token_id: tokenizer.unk_token_id,
             pad_token_id: tokenizer.pad_token_id,
             add_bos: tokenizer.add_bos_token,
+            add_space_prefix: tokenizer.add_space_prefix,
             chat_template: None,
         };
         let _ = Tokenizer::from_gguf(converted).and_then(|tokenizer| tokenizer.encode("ab é", true));
