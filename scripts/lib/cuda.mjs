@@ -27,7 +27,7 @@ const fetched = () => existsSync(stamp) && readFileSync(stamp, "utf8") === wheel
  * only, which is no error.
  */
 export async function fetchNvcc() {
-  const wanted = process.platform === "linux" && process.arch === "x64" && process.env["TUNESMITH_SKIP_NVCC"] !== "1";
+  const wanted = process.platform === "linux" && process.arch === "x64" && process.env.TUNESMITH_SKIP_NVCC !== "1";
   if (!wanted || fetched() || hasToolkit()) return null;
   console.log("setup: fetching nvcc into .cuda (110 MB, once)");
   const half = `${folder}.part`;

@@ -43,13 +43,18 @@ impl Embedding for Cuda {
         y: ViewMut<'_, Buffer>,
     ) -> Result<()> {
         let op = "embedding_forward";
+        let expanded;
         let table = match table {
             Matrix::Trained(view) => view,
             Matrix::Frozen(weight) => {
                 self.check_weight(op, v, d, weight)?;
                 match &weight.data {
                     Data::Dense(buffer) => buffer.view(),
-                    Data::Nf4(_) => return Err(Error::argument(op, "a table of float32 or bfloat16", "4 bits")),
+                    // No loader quantises a table of embeddings; whoever has one pays for the whole of it.
+                    Data::Nf4(matrix) => {
+                        expanded = self.nf4_part(matrix, self.dtype, 0..v, 0..d)?;
+                        expanded.view()
+                    }
                 }
             }
         };

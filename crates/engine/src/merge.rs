@@ -1,12 +1,12 @@
-//! The weights an adapter amounts to, `W + s · B A`, tensor by tensor from the model's files.
+//! The weights an adapter amounts to, tensor by tensor from the model's files: `W + s · B A` of LoRA, with its rows scaled to
+//! their magnitudes where it is a DoRA, and the modules an adapter has saved whole in place of the model's.
 
-use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::path::Path;
 use std::thread;
 
 use serde_json::{Map, Value, json};
-use tunesmith_formats::{AdapterConfig, AsStored, LoraPair, TensorSource, Weights, nf4, read_adapter, read_nf4};
+use tunesmith_formats::{AdapterFiles, AsStored, Matcher, ModuleTensors, TensorSource, Weights, nf4, read_nf4};
 use tunesmith_ops::nf4::{code_book, double_quantize, reference};
 use tunesmith_ops::{Code, DType, Error, Nf4, Nf4Matrix, Nf4Options, Nf4Scales, Result};
 
@@ -30,8 +30,8 @@ pub struct MergedWeights<'a, B> {
     backend: &'a B,
     source: &'a dyn TensorSource,
     base: MergeBase,
-    adapter: Option<(AdapterConfig, BTreeMap<String, LoraPair>)>,
-    /// The head has an adapter, and in the files it is the embedding: the merged model has a head of its own.
+    adapter: Option<AdapterFiles>,
+    /// Head and embedding are one matrix in the files, and the adapter changes one of them: the merged model has two.
     splits_head: bool,
 }
 
@@ -47,13 +47,11 @@ impl<'a, B: Nf4> MergedWeights<'a, B> {
         base: MergeBase,
         adapter: Option<&Path>,
     ) -> Result<Self> {
-        let adapter = adapter.map(read_adapter).transpose()?;
-        let adapter = adapter.map(|(config, pairs)| {
-            let named = pairs.into_iter().map(|pair| (pair.module.clone(), pair));
-            (config, named.collect::<BTreeMap<String, LoraPair>>())
-        });
-        let on_head = adapter.as_ref().is_some_and(|(_, pairs)| pairs.contains_key(names::HEAD));
-        let this = Self { backend, source, base, adapter, splits_head: tied && on_head };
+        let adapter = adapter.map(AdapterFiles::read).transpose()?;
+        let embedding = names::EMBEDDING.strip_suffix(".weight").unwrap_or_default();
+        let changes = |module: &str| adapter.as_ref().is_some_and(|files| files.modules.contains_key(module));
+        let splits_head = tied && (changes(names::HEAD) || changes(embedding));
+        let this = Self { backend, source, base, adapter, splits_head };
         this.check()?;
         Ok(this)
     }
@@ -76,27 +74,61 @@ impl<'a, B: Nf4> MergedWeights<'a, B> {
     }
 
     fn check(&self) -> Result<()> {
-        let Some((config, pairs)) = &self.adapter else { return Ok(()) };
-        for (module, pair) in pairs {
-            let name = format!("{module}.weight");
-            let expected = [pair.b.len() / config.r, pair.a.len() / config.r];
-            let got = if self.contains(&name) { self.shape(&name)? } else { Vec::new() };
-            if got != expected {
-                return Err(Error::new(
-                    Code::ConfigInvalid,
-                    module,
-                    format!(
-                        "expected a matrix {expected:?} to merge into, got {got:?}; the adapter belongs to another model"
-                    ),
-                ));
+        for (module, tensors) in self.adapter.iter().flat_map(|files| &files.modules) {
+            match tensors {
+                ModuleTensors::Lora { a, b, .. } => {
+                    self.check_shape(&format!("{module}.weight"), &[b.shape[0], a.shape[1]])?;
+                }
+                ModuleTensors::Saved(tensors) => {
+                    for (part, tensor) in tensors {
+                        self.check_shape(&format!("{module}.{part}"), &tensor.shape)?;
+                    }
+                }
             }
         }
         Ok(())
     }
 
+    fn check_shape(&self, name: &str, expected: &[usize]) -> Result<()> {
+        let got = if self.contains(name) { self.shape(name)? } else { Vec::new() };
+        if got == expected {
+            return Ok(());
+        }
+        let message =
+            format!("expected a tensor {expected:?} to merge into, got {got:?}; the adapter belongs to another model");
+        Err(Error::new(Code::ConfigInvalid, name, message))
+    }
+
     /// The tensor of the files behind a name.
     fn stored<'b>(&self, name: &'b str) -> &'b str {
         if self.splits_head && name == head_weight() { names::EMBEDDING } else { name }
+    }
+
+    /// What the adapter has for a tensor's module.
+    fn adapted(&self, name: &str) -> Option<(&str, &AdapterFiles, &ModuleTensors)> {
+        let files = self.adapter.as_ref()?;
+        let module = name.rsplit_once('.').map_or(name, |(module, _)| module);
+        let (module, tensors) = files.modules.get_key_value(module)?;
+        Some((module, files, tensors))
+    }
+
+    /// Replaces a matrix by the values it has in four bits.
+    fn quantize(&self, options: Nf4Options, values: &mut [f32]) -> Result<()> {
+        options.check()?;
+        let (mut codes, mut absmax) = (vec![0; values.len().div_ceil(2)], vec![0.0; options.blocks(values.len())]);
+        self.backend.nf4_quantize(values, options.block_size, &mut codes, &mut absmax)?;
+        let second = options.double_quant.then(|| double_quantize(&absmax));
+        let scales = match &second {
+            None => Nf4Scales::Plain(&absmax),
+            Some(second) => Nf4Scales::Double {
+                codes: &second.codes,
+                nested: &second.nested,
+                code_book: code_book(),
+                offset: second.offset,
+            },
+        };
+        reference::dequantize(&Nf4Matrix { block_size: options.block_size, codes: &codes, scales }, 0, values);
+        Ok(())
     }
 
     /// The tensor of the base. What the files already hold in four bits has no other values.
@@ -116,25 +148,6 @@ impl<'a, B: Nf4> MergedWeights<'a, B> {
             }
         }
         self.source.release(self.stored(name));
-        Ok(())
-    }
-
-    /// Replaces a matrix by the values it has in four bits.
-    fn quantize(&self, options: Nf4Options, values: &mut [f32]) -> Result<()> {
-        options.check()?;
-        let (mut codes, mut absmax) = (vec![0; values.len().div_ceil(2)], vec![0.0; options.blocks(values.len())]);
-        self.backend.nf4_quantize(values, options.block_size, &mut codes, &mut absmax)?;
-        let second = options.double_quant.then(|| double_quantize(&absmax));
-        let scales = match &second {
-            None => Nf4Scales::Plain(&absmax),
-            Some(second) => Nf4Scales::Double {
-                codes: &second.codes,
-                nested: &second.nested,
-                code_book: code_book(),
-                offset: second.offset,
-            },
-        };
-        reference::dequantize(&Nf4Matrix { block_size: options.block_size, codes: &codes, scales }, 0, values);
         Ok(())
     }
 }
@@ -158,14 +171,22 @@ impl<B: Nf4> Weights for MergedWeights<'_, B> {
     }
 
     fn read(&self, name: &str, out: &mut Vec<f32>) -> Result<()> {
-        self.read_base(name, out)?;
-        let module = name.strip_suffix(".weight").unwrap_or(name);
-        if let Some((config, pairs)) = &self.adapter
-            && let Some(pair) = pairs.get(module)
-        {
-            add_product(out, &pair.a, &pair.b, config.r, config.scale());
+        let part = name.rsplit_once('.').map_or(name, |(_, part)| part);
+        match self.adapted(name) {
+            Some((_, _, ModuleTensors::Saved(tensors))) if tensors.contains_key(part) => {
+                out.clear();
+                out.extend(tensors.get(part).into_iter().flat_map(|tensor| &tensor.data));
+                Ok(())
+            }
+            Some((module, files, ModuleTensors::Lora { a, b, magnitude })) if part == "weight" => {
+                self.read_base(name, out)?;
+                let (r, scale) = Matcher::new(&files.config)?.rank_and_scale(module)?;
+                let magnitude = magnitude.as_ref().map(|magnitude| magnitude.data.as_slice());
+                merge(out, Factors { a: &a.data, b: &b.data, magnitude, r, scale });
+                Ok(())
+            }
+            _ => self.read_base(name, out),
         }
-        Ok(())
     }
 
     fn contains(&self, name: &str) -> bool {
@@ -182,28 +203,54 @@ fn is_linear(name: &str, shape: &[usize]) -> bool {
     name.starts_with("model.layers.") && shape.len() == 2
 }
 
-/// `w[n, k] += s · b[n, r] a[r, k]`. Every row is computed by itself, so the bits do not depend on the threads.
-fn add_product(w: &mut [f32], a: &[f32], b: &[f32], r: usize, scale: f32) {
+/// The factors of one module.
+#[derive(Clone, Copy)]
+struct Factors<'a> {
+    /// `[r, k]`.
+    a: &'a [f32],
+    /// `[n, r]`.
+    b: &'a [f32],
+    /// `[n]`: the lengths of the rows after the merge.
+    magnitude: Option<&'a [f32]>,
+    r: usize,
+    scale: f32,
+}
+
+/// `w[n, k] += s · b[n, r] a[r, k]`, and with magnitudes each row is scaled to its own (DoRA, Liu et al. 2024,
+/// arXiv:2402.09353). Every row is computed by itself, so the bits do not depend on the threads.
+fn merge(w: &mut [f32], factors: Factors<'_>) {
+    let Factors { a, b, magnitude, r, .. } = factors;
     let k = a.len() / r;
     let rows = w.len() / k.max(1);
     let most = thread::available_parallelism().map_or(1, NonZero::get);
     let threads = (w.len() / ELEMENTS_PER_THREAD).clamp(1, most);
     let step = rows.div_ceil(threads).max(1);
-    let work = |w: &mut [f32], b: &[f32]| {
-        let mut delta = vec![0.0; k];
-        for (row, factors) in w.chunks_mut(k).zip(b.chunks(r)) {
-            delta.fill(0.0);
-            for (factor, a) in factors.iter().zip(a.chunks(k)) {
-                delta.iter_mut().zip(a).for_each(|(sum, a)| *sum += factor * a);
-            }
-            row.iter_mut().zip(&delta).for_each(|(value, delta)| *value += scale * delta);
-        }
-    };
     thread::scope(|scope| {
-        for (w, b) in w.chunks_mut(step * k).zip(b.chunks(step * r)) {
-            scope.spawn(move || work(w, b));
+        for (piece, w) in w.chunks_mut(step * k).enumerate() {
+            let first = piece * step;
+            let end = (first + step).min(rows);
+            let magnitude = magnitude.map(|magnitude| &magnitude[first..end]);
+            let own = Factors { b: &b[first * r..end * r], magnitude, ..factors };
+            scope.spawn(move || merge_rows(w, own));
         }
     });
+}
+
+fn merge_rows(w: &mut [f32], Factors { a, b, magnitude, r, scale }: Factors<'_>) {
+    let k = a.len() / r;
+    let mut delta = vec![0.0; k];
+    for (index, (row, b)) in w.chunks_mut(k).zip(b.chunks(r)).enumerate() {
+        delta.fill(0.0);
+        for (factor, a) in b.iter().zip(a.chunks(k)) {
+            delta.iter_mut().zip(a).for_each(|(sum, a)| *sum += factor * a);
+        }
+        row.iter_mut().zip(&delta).for_each(|(value, delta)| *value += scale * delta);
+        if let Some(magnitude) = magnitude {
+            let norm = row.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
+            let factor = (f64::from(magnitude[index]) / norm) as f32;
+            row.iter_mut().for_each(|value| *value *= factor);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -216,12 +263,20 @@ mod tests {
         let value = |place: usize, step: usize| ((place * step) % 17) as f32 - 8.0;
         let a: Vec<f32> = (0..r * k).map(|place| value(place, 5)).collect();
         let b: Vec<f32> = (0..n * r).map(|place| value(place, 7)).collect();
-        let mut w: Vec<f32> = (0..n * k).map(|place| value(place, 3)).collect();
-        add_product(&mut w, &a, &b, r, 0.5);
+        let magnitude: Vec<f32> = (0..n).map(|row| 1.0 + row as f32).collect();
+        let base: Vec<f32> = (0..n * k).map(|place| value(place, 3)).collect();
+        let (mut plain, mut scaled) = (base.clone(), base.clone());
+        let factors = Factors { a: &a, b: &b, magnitude: None, r, scale: 0.5 };
+        merge(&mut plain, factors);
+        merge(&mut scaled, Factors { magnitude: Some(&magnitude), ..factors });
         for place in (0..n * k).step_by(977) {
             let (i, j) = (place / k, place % k);
             let product: f32 = (0..r).map(|l| b[i * r + l] * a[l * k + j]).sum();
-            assert_eq!(w[place], value(place, 3) + 0.5 * product);
+            assert_eq!(plain[place], base[place] + 0.5 * product);
+        }
+        for (row, magnitude) in scaled.chunks(k).zip(&magnitude) {
+            let norm = row.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
+            assert!((norm / f64::from(*magnitude) - 1.0).abs() < 1e-6, "{norm} {magnitude}");
         }
     }
 }
