@@ -35,7 +35,7 @@ const papersPointToFiles: Rule = (tree) => {
 const commandsExist: Rule = (tree) => {
   const { scripts } = JSON.parse(tree.text("package.json")) as { scripts: Record<string, string> };
   return documents(tree).flatMap((path) =>
-    [...tree.text(path).matchAll(/\bnpm (?:run (?:--silent )?([a-z][\w-]*(?::\w+)*)|(test)\b)/g)]
+    [...tree.text(path).matchAll(/\bnpm (?:run (?:--silent )?([a-z][\w-]*(?::[\w-]+)*)|(test)\b)/g)]
       .filter(([, script = "", test = ""]) => !((script || test) in scripts))
       .map(([command]) => `${path}: \`${command}\` is no script of package.json`),
   );

@@ -194,7 +194,7 @@ describe("commands", () => {
     [["resume", "./missing"], 1, /run folder/u],
     [["chat", model, "--temperature", "hot"], 2, /temperature/u],
     [["chat", model, "--prompt", "x", "--top-p", "7"], 2, /topP\] expected a number in \(0, 1\], got 7; correct/u],
-    [["train", "--model", "m", "--data", "d", "--device", "cudaa"], 2, /got "cudaa"; leave it out/u],
+    [["train", "--model", "m", "--data", "d", "--device", "cudaa"], 2, /got "cudaa"; did you mean cuda/u],
   ])("refuses %j", async (argv, code, message) => {
     const result = await tunesmith(argv);
     expect([result.code, result.err]).toEqual([code, expect.stringMatching(message)]);

@@ -20,7 +20,7 @@ const line = (device: "cuda" | "cpu" | "auto", info: SystemInfo, threads?: numbe
 
 it("says where auto runs, and why it is the CPU", () => {
   expect(line("auto", machine)).toBe(
-    "tunesmith 1.2.3, cpu (avx2), 8 threads\non the CPU: [cuda] expected the NVIDIA driver, got none",
+    "tunesmith 1.2.3, cpu (avx2), 8 threads ([cuda] expected the NVIDIA driver, got none)",
   );
   expect(line("cpu", machine, 2)).toBe("tunesmith 1.2.3, cpu (avx2), 2 threads");
 });

@@ -8,11 +8,11 @@ interface Wanted {
   threads: number | undefined;
 }
 
-/** The first line of every command: what runs here, and where `auto` falls back to the CPU one more line that says why. */
+/** The first line of every command: what runs here, and where `auto` falls back to the CPU, why. */
 export function environmentLine({ device, threads }: Wanted, info: SystemInfo = systemInfo()): string {
   const { version, cudaDevice, cudaMissing, instructionSet, threads: cores } = info;
   const cpu = `cpu (${instructionSet}), ${threads ?? cores} threads`;
   const onCpu = device === "cpu" || (device === "auto" && cudaDevice === null);
-  const note = device === "auto" && cudaMissing !== null ? `\n${pc.dim(`on the CPU: ${cudaMissing}`)}` : "";
+  const note = device === "auto" && cudaMissing !== null ? ` ${pc.dim(`(${cudaMissing})`)}` : "";
   return `${pc.bold("tunesmith")} ${version}, ${onCpu ? cpu : `cuda (${cudaDevice ?? "not found"})`}${note}`;
 }

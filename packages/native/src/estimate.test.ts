@@ -31,7 +31,7 @@ describe("estimateMemory", () => {
     };
     for (const step of [1, 2]) {
       await session.accumulate(batch, { objective: { type: "nll" }, step, seed: 1 });
-      await session.update({ learningRates: Float64Array.of(1e-3, 1e-3), maxGradNorm: 1, denominator: 1 });
+      await session.update({ learningRates: Float64Array.of(1e-3, 1e-3, 1e-3, 1e-3), maxGradNorm: 1, denominator: 1 });
     }
     const { peak } = session.memory();
     session.dispose();

@@ -16,7 +16,8 @@ const units: Record<string, number> = {
 export function parseSize(option: string, size: number | string): number {
   const [, digits = "", unit = ""] = /^\s*(\d+(?:\.\d+)?)\s*([KMG]?i?B?)\s*$/iu.exec(String(size)) ?? [];
   const bytes = Math.floor(Number(digits) * (units[unit.toUpperCase()] ?? Number.NaN));
-  if (digits !== "" && Number.isSafeInteger(bytes) && bytes > 0) return bytes;
+  const whole = typeof size === "string" || Number.isInteger(size);
+  if (digits !== "" && whole && Number.isSafeInteger(bytes) && bytes > 0) return bytes;
   throw new OptionError(
     `[${option}] expected a size such as 5GB, 300MB or 2GiB, got ${JSON.stringify(size)}; correct this option`,
   );
