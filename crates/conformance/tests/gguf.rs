@@ -1,6 +1,8 @@
 //! Hugging Face → GGUF → Hugging Face, over every model of the project's own set and of `TUNESMITH_FIXTURES`: the tensors that
 //! come back are those that went in, rounded once, and the model says the same.
 
+#![allow(clippy::unwrap_used)]
+
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -31,7 +31,7 @@ fn planned_and_held(options: &SessionOptions, lengths: &[usize]) -> (MemoryPlan,
     for step in 1..=2 {
         if options.optimizer.is_some() {
             session.accumulate(&rows.batch(), StepKey { seed: 1, step }).unwrap();
-            let update = Update { learning_rates: &[1e-3; 2], max_grad_norm: Some(1.0), denominator: 1.0 };
+            let update = Update { learning_rates: &[1e-3; 4], max_grad_norm: Some(1.0), denominator: 1.0 };
             session.update(&update).unwrap();
         } else {
             session.evaluate(&rows.batch()).unwrap();
