@@ -212,7 +212,8 @@ fn table(sources: &Sources, fatbins: &[PathBuf]) -> Outcome<String> {
     let mut text = String::from("pub static MODULES: &[Module] = &[\n");
     for (i, stem) in sources.stems.iter().enumerate() {
         let names = entries(&sources.source(stem))?;
-        let image = fatbins.get(i).map_or("&[]".to_owned(), |path| format!("include_bytes!({:?})", path.display().to_string()));
+        let image =
+            fatbins.get(i).map_or("&[]".to_owned(), |path| format!("include_bytes!({:?})", path.display().to_string()));
         let _ = writeln!(text, "Module {{ stem: {stem:?}, image: {image}, kernels: &{names:?} }},");
     }
     text.push_str("];\n");

@@ -153,7 +153,7 @@ struct Call<'a> {
 
 impl Call<'_> {
     /// `struct AttentionArguments` of `common/attention.cuh`, for one list of work.
-    fn arguments(&self, work: List) -> Result<Structure> {
+    fn arguments(&self, work: List) -> Structure {
         let Self { shape, plan, .. } = self;
         let place = |view: View<'_, Buffer>| view.buffer.address_of(view.start);
         let [out, dout, lse, delta] = self.backward;
@@ -162,13 +162,12 @@ impl Call<'_> {
             s.pointer(out).pointer(dout).pointer(lse).pointer(delta).pointer(plan.spans()).pointer(plan.place(work));
         let s = s.int(shape.heads).int(shape.kv_heads).int(shape.head_dim).float(shape.scale);
         let window = shape.window.map_or(i32::MAX as usize, |window| window.min(i32::MAX as usize));
-        Ok(s.float(shape.soft_cap.unwrap_or(0.0)).int(window).int(usize::from(self.aligned)))
+        s.float(shape.soft_cap.unwrap_or(0.0)).int(window).int(usize::from(self.aligned))
     }
 }
 
 impl Cuda {
     fn check_attention(
-        &self,
         op: &str,
         shape: &AttentionShape,
         plan: &AttentionPlan,
@@ -207,7 +206,7 @@ impl Cuda {
         let launch = self.launch_activations("attention_rows_f32", "attention_rows_bf16");
         let launch = launch.grid([work.count, kv_heads, blocks], 128);
         let launch = launch.shared(4 * (2 * OTHERS * (h + 1) + ROWS * h + 4 * OTHERS));
-        launch.structure(&call.arguments(work)?.finish()?).structure(&result.finish()?).run()
+        launch.structure(&call.arguments(work).finish()?).structure(&result.finish()?).run()
     }
 
     /// Sequences with few queries: the chunks of their keys, and these joined.
@@ -252,7 +251,7 @@ impl Attention for Cuda {
         lse: Option<ViewMut<'_, Buffer>>,
     ) -> Result<()> {
         let (op, AttentionShape { heads, head_dim: h, .. }) = ("attention_forward", *shape);
-        let [wide, narrow] = self.check_attention(op, shape, plan, q.len, k.len)?;
+        let [wide, narrow] = Self::check_attention(op, shape, plan, q.len, k.len)?;
         for (name, view, len) in [("q", q, wide), ("k", k, narrow), ("v", v, narrow), ("out", out.as_view(), wide)] {
             check::read(op, name, view, self.dtype, len)?;
         }
@@ -270,7 +269,7 @@ impl Attention for Cuda {
         let work = tile.list(plan.queries);
         let launch =
             self.launch(tile.forward).grid([work.count, heads, 1], tile.threads()).shared(tile.shared_forward());
-        launch.structure(&call.arguments(work)?.finish()?).write(&out).address(lse).run()
+        launch.structure(&call.arguments(work).finish()?).write(&out).address(lse).run()
     }
 
     fn attention_backward(
@@ -288,7 +287,7 @@ impl Attention for Cuda {
         dv: ViewMut<'_, Buffer>,
     ) -> Result<()> {
         let (op, AttentionShape { heads, kv_heads, head_dim: h, .. }) = ("attention_backward", *shape);
-        let [wide, narrow] = self.check_attention(op, shape, plan, q.len, k.len)?;
+        let [wide, narrow] = Self::check_attention(op, shape, plan, q.len, k.len)?;
         plan.sequences.check_training(op)?;
         let (dqv, dkv, dvv) = (dq.as_view(), dk.as_view(), dv.as_view());
         for (name, view, len) in [("q", q, wide), ("out", out, wide), ("dout", dout, wide), ("dq", dqv, wide)] {
@@ -308,17 +307,17 @@ impl Attention for Cuda {
             let shared = |more: usize| 4 * (2 * OTHERS * (h + 1) + ROWS_BACKWARD * (2 * h + more * OTHERS));
             let (keys, queries) = (plan.keys[0], plan.queries[0]);
             let launch = self.launch("attention_backward_keys_f32").grid([keys.count, kv_heads, blocks], 256);
-            let launch = launch.shared(shared(2)).structure(&call.arguments(keys)?.finish()?);
+            let launch = launch.shared(shared(2)).structure(&call.arguments(keys).finish()?);
             launch.write(&dk).write(&dv).run()?;
             let launch = self.launch("attention_backward_queries_f32").grid([queries.count, heads, blocks], 256);
-            return launch.shared(shared(1)).structure(&call.arguments(queries)?.finish()?).write(&dq).run();
+            return launch.shared(shared(1)).structure(&call.arguments(queries).finish()?).write(&dq).run();
         }
         let Some(tile) = Tile::of(h) else { return Ok(()) };
         let (keys, queries) = (tile.list(plan.keys), tile.list(plan.queries));
         let launch = self.launch(tile.keys).grid([keys.count, kv_heads, tile.halves], tile.threads());
-        let launch = launch.shared(tile.shared_keys()).structure(&call.arguments(keys)?.finish()?);
+        let launch = launch.shared(tile.shared_keys()).structure(&call.arguments(keys).finish()?);
         launch.write(&dk).write(&dv).run()?;
         let launch = self.launch(tile.queries).grid([queries.count, heads, 1], tile.threads());
-        launch.shared(tile.shared_queries()).structure(&call.arguments(queries)?.finish()?).write(&dq).run()
+        launch.shared(tile.shared_queries()).structure(&call.arguments(queries).finish()?).write(&dq).run()
     }
 }

@@ -54,7 +54,7 @@ impl Dora for Cuda {
         let view = match w {
             Matrix::Trained(view) => view,
             Matrix::Frozen(weight) => {
-                self.check_weight(op, n, k, weight)?;
+                Self::check_weight(op, n, k, weight)?;
                 match &weight.data {
                     Data::Dense(buffer) => buffer.view(),
                     Data::Nf4(matrix) => {

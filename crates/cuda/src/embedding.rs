@@ -47,7 +47,7 @@ impl Embedding for Cuda {
         let table = match table {
             Matrix::Trained(view) => view,
             Matrix::Frozen(weight) => {
-                self.check_weight(op, v, d, weight)?;
+                Self::check_weight(op, v, d, weight)?;
                 match &weight.data {
                     Data::Dense(buffer) => buffer.view(),
                     // No loader quantises a table of embeddings; whoever has one pays for the whole of it.

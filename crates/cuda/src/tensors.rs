@@ -1,6 +1,6 @@
 //! Tables of tensors for kernels that take many at once (`common/tensors.cuh`).
 
-use tunesmith_ops::{Host, Result};
+use tunesmith_ops::{Host, Memory as _, Result};
 
 use crate::Cuda;
 use crate::driver::Address;
@@ -56,7 +56,6 @@ impl TensorTable {
                 (0..tensor.len.div_ceil(PIECE)).flat_map(move |piece| [index as i32, piece as i32])
             })
             .collect();
-        use tunesmith_ops::Memory as _;
         Ok(Self {
             tensors: cuda.upload(Host::I32(&words))?,
             count: pieces.len() / 2,

@@ -91,7 +91,7 @@ impl Cuda {
     }
 
     /// Refuses a weight of other sizes.
-    pub(crate) fn check_weight(&self, op: &str, n: usize, k: usize, weight: &Weight) -> Result<()> {
+    pub(crate) fn check_weight(op: &str, n: usize, k: usize, weight: &Weight) -> Result<()> {
         if (weight.n, weight.k) == (n, k) {
             return Ok(());
         }
@@ -119,7 +119,7 @@ impl Cuda {
                 return Ok(Operand::Rounded(rounded));
             }
         };
-        self.check_weight(op, n, k, weight)?;
+        Self::check_weight(op, n, k, weight)?;
         Ok(match &weight.data {
             Data::Dense(buffer) => Operand::Dense(Side::of(buffer.view(), k)),
             Data::Nf4(matrix) => Operand::Nf4(matrix),

@@ -50,6 +50,9 @@ impl<B: Backend> Adapters<B> {
     }
 
     /// Puts in the adapter a session begins with.
+    ///
+    /// # Errors
+    /// Whatever the backend fails with.
     pub fn begin(
         &mut self,
         adapter: Adapter<B>,

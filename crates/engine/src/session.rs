@@ -25,6 +25,7 @@ use crate::weights::Loader;
 
 /// Which tensors are adapted.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "one a session, and never in a collection")]
 pub enum AdapterSource {
     /// None: the base model alone, or full fine-tuning.
     None,

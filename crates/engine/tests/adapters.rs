@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used)]
 
 // Not every part of the common model is needed here.
-#[allow(dead_code)]
 mod common;
 
 use std::path::Path;

@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used)]
 
 // Not every part of the common model is needed here.
-#[allow(dead_code)]
 mod common;
 
 use std::path::{Path, PathBuf};
@@ -83,11 +82,14 @@ fn layers_are_quantised_as_the_contract_says_and_the_rest_is_not() -> Result<()>
     Ok(())
 }
 
+/// Weights by name, matrices out of the cache, warnings, and the cache's folder.
+type Loaded = (Vec<(String, Vec<f32>)>, usize, Vec<String>, PathBuf);
+
 #[test]
 fn the_cache_gives_the_same_weights_and_a_damaged_file_is_made_anew() -> Result<()> {
     let (dir, cache) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let source = write_model(dir.path(), None);
-    let load = |source: &dyn TensorSource| -> Result<(Vec<(String, Vec<f32>)>, usize, Vec<String>, PathBuf)> {
+    let load = |source: &dyn TensorSource| -> Result<Loaded> {
         let mut session = open(source, base(NF4, Some(cache.path().to_path_buf())), lora(ModuleNames::AllLinear))?;
         let info = session.quantization().cloned().expect("quantised layers");
         let folder = info.cache.expect("a cache");

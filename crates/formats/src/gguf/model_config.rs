@@ -83,9 +83,8 @@ impl ConfigReader<'_> {
     fn numbers(&self, set: &mut impl FnMut(&str, Value) -> Option<Value>) -> Result<()> {
         for key in self.architecture.keys {
             let value = match (self.float(key.gguf)?, key.absent) {
-                (Some(value), _) => json!(value),
+                (Some(value), _) | (None, Absent::Means(value)) => json!(value),
                 (None, Absent::Off) => Value::Null,
-                (None, Absent::Means(value)) => json!(value),
                 (None, Absent::Refused) => {
                     let message = format!("expected a number in `{}`, got none", self.key(key.gguf));
                     return Err(self.refuse(Code::ConfigInvalid, message));

@@ -84,7 +84,7 @@ fn regroup(random: &mut Random, fields: &mut Vec<Field>) {
     let start = fields.iter().position(|field| field.group == group).unwrap();
     let length = fields[start..].iter().take_while(|field| field.group == group).count();
     let piece: Vec<Field> = fields[start..start + length].to_vec();
-    let count = if piece.iter().any(|field| field.role == Role::Dimensions) { 0 } else { 1 };
+    let count = usize::from(!piece.iter().any(|field| field.role == Role::Dimensions));
     let honest = !random.one_in(6);
     match random.below(3) {
         0 => {
