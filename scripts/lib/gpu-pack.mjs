@@ -56,9 +56,9 @@ async function compile(/** @type {boolean} */ emulated) {
   const target = hostTriple();
   const args = ["build", "--release", "--locked", "--target", target, ...crates.flatMap((name) => ["-p", name])];
   if (emulated) args.push("--features", crates.map((name) => `${name}/emulated`).join(","));
-  // A pack for a GPU without kernels would be found out there; a rehearsal needs none.
+  // A pack without kernels would be found out on the GPU, whatever the builds here leave out; a rehearsal needs none.
   /** @type {Record<string, string>} */
-  const env = emulated ? {} : { TUNESMITH_REQUIRE_CUDA_KERNELS: "1" };
+  const env = emulated ? {} : { TUNESMITH_REQUIRE_CUDA_KERNELS: "1", TUNESMITH_SKIP_NVCC: "0" };
   const { code, output } = await run("cargo", args, { env });
   if (code !== 0) {
     console.error(output);
