@@ -90,7 +90,8 @@ struct RowForward {
         for (int i = 0; i < MOST_ELEMENTS; ++i) {
             state.out[i] *= factor;
         }
-        // The row before has been read by all lanes: a warp's maximum and sum lie between.
+        // All lanes have read the row before; the exchanges above do not order memory.
+        __syncwarp();
         factors[lane] = e;
         __syncwarp();
         add_rows(state.out, factors, v, h);

@@ -17,8 +17,10 @@ if (folder === undefined) {
   console.log(
     [
       `# ${rehearsed ? "Rehearsal at toy sizes: no figure means anything" : `GPU run of ${run?.date ?? "?"}`}`,
-      `Commit ${run?.commit ?? "?"}, backend ${run?.backend ?? "?"}, ${machine?.nvidia_smi || "no NVIDIA card"}.`,
-      `Ceilings of this run: copy ${((limits.bytesPerSecond ?? Number.NaN) / 1e12).toFixed(2)} TB/s, bf16 product ${((limits.flopsPerSecond ?? Number.NaN) / 1e12).toFixed(0)} TFLOP/s.`,
+      `Commit ${run?.commit ?? "?"}, backend ${run?.backend ?? "?"}, ${machine === undefined ? "the card was not asked for its name" : machine.nvidia_smi || "no NVIDIA card"}.`,
+      limits.bytesPerSecond === undefined || limits.flopsPerSecond === undefined
+        ? "Ceilings were not measured in this run."
+        : `Ceilings of this run: copy ${(limits.bytesPerSecond / 1e12).toFixed(2)} TB/s, bf16 product ${(limits.flopsPerSecond / 1e12).toFixed(0)} TFLOP/s.`,
       `## Goals\n\n${goalTable(lines)}`,
       `## Checks\n\n${checkTable(lines)}`,
       `## Training\n\n${trainingTable(lines)}`,
