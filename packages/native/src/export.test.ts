@@ -7,6 +7,13 @@ import { compareMerged, exportGguf, exportGgufLora, loadModel, mergeModel } from
 const adapter = join(fixtures, "goldens/llama/lora/adapter_end");
 const ids = Int32Array.of(3, 8, 20, 33, 4, 11);
 
+/** Goldens of adapters beside plain LoRA: magnitudes, modules trained whole, ranks and scales of their own. */
+const variants = readdirSync(join(fixtures, "goldens")).flatMap((name) =>
+  readdirSync(join(fixtures, "goldens", name))
+    .filter((variant) => variant !== "lora" && existsSync(join(fixtures, "goldens", name, variant, "adapter_end")))
+    .map((variant): [string, string] => [name, variant]),
+);
+
 /** Loss of a few tokens by a model, with an adapter or without. */
 async function lossOf(path: string, adapterPath: string | null = null): Promise<number> {
   const model = await loadModel(path);
@@ -46,6 +53,14 @@ describe("mergeModel", () => {
     const check = await compareMerged({ model: tinyModel, adapter, merged: output, ids });
     expect(check).toMatchObject({ tokens: 6, top1Agreement: 1 });
     expect(check.largestDifference).toBeLessThan(1e-5 * check.largestLogit);
+  });
+
+  test.each(variants)("merges an adapter with more than two matrices a module: %s", async (name, variant) => {
+    const [model, trained] = [join(fixtures, "models", name), join(fixtures, "goldens", name, variant, "adapter_end")];
+    const output = join(temporaryFolder(), "merged");
+    await mergeModel({ model, adapter: trained, output, dtype: "float32" });
+    expect(await lossOf(output)).toBeCloseTo(await lossOf(model, trained), 4);
+    expect(await lossOf(output)).not.toBeCloseTo(await lossOf(model), 3);
   });
 
   test("writes 16-bit types, and into the four-bit values of the base", async () => {
