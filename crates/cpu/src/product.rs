@@ -214,24 +214,25 @@ impl Tile<'_> {
                     }
                 }
             }
-            let (mut a, mut b) = (self.a, self.b);
+            let (mut a, mut b, mut left) = (self.a, self.b, self.k);
             let lines = self.ahead.len() / LINE;
             // With nothing to ask for, a line that is there anyway: an address without memory costs a page walk.
-            let mut ahead = if lines == 0 { b } else { self.ahead.as_ptr() };
-            for step in 0..self.k {
+            let (mut ahead, mut asked) = (if lines == 0 { b } else { self.ahead.as_ptr() }, 0);
+            // Rows that lie side by side take four steps at a time: moving their pointers would cost as much as the sums.
+            while self.step == 1 && left >= 4 {
                 s.prefetch(ahead);
-                ahead = ahead.wrapping_add(if step < lines { LINE } else { 0 });
-                let mut columns = [s.splat(0.0); N];
-                for (v, column) in columns.iter_mut().enumerate() {
-                    *column = s.load_at(b.add(v * S::LANES));
-                    s.prefetch(b.wrapping_add(AHEAD * self.b_stride + v * S::LANES));
-                }
-                for (i, row) in sums.iter_mut().enumerate() {
-                    let x = s.splat(*a.add(i * self.row));
-                    for (v, sum) in row.iter_mut().enumerate() {
-                        *sum = s.fma(x, columns[v], *sum);
-                    }
-                }
+                asked += 1;
+                ahead = ahead.wrapping_add(if asked < lines { LINE } else { 0 });
+                self.step(s, &mut sums, a, b);
+                self.step(s, &mut sums, a.add(1), b.add(self.b_stride));
+                self.step(s, &mut sums, a.add(2), b.add(2 * self.b_stride));
+                self.step(s, &mut sums, a.add(3), b.add(3 * self.b_stride));
+                a = a.wrapping_add(4);
+                b = b.wrapping_add(4 * self.b_stride);
+                left -= 4;
+            }
+            for _ in 0..left {
+                self.step(s, &mut sums, a, b);
                 a = a.wrapping_add(self.step);
                 b = b.wrapping_add(self.b_stride);
             }
@@ -243,6 +244,40 @@ impl Tile<'_> {
                         Mode::Write | Mode::Chain => sum,
                     };
                     s.store_at(place, value);
+                }
+            }
+        }
+    }
+
+    /// One step of the chains of `R` rows of `N` vectors.
+    ///
+    /// # Safety
+    /// `R` rows of the left operand from `a` on and `N` vectors at `b` must be readable.
+    #[inline(always)]
+    unsafe fn step<S: Simd, const R: usize, const N: usize>(
+        &self,
+        s: S,
+        sums: &mut [[S::V; N]; R],
+        a: *const f32,
+        b: *const f32,
+    ) {
+        // SAFETY: readable by the caller's promise.
+        unsafe {
+            let mut columns = [s.splat(0.0); N];
+            for (v, column) in columns.iter_mut().enumerate() {
+                *column = s.load_at(b.add(v * S::LANES));
+                if (v * S::LANES).is_multiple_of(LINE) {
+                    s.prefetch(b.wrapping_add(AHEAD * self.b_stride + v * S::LANES));
+                }
+            }
+            // Three rows are one address with a multiple of the stride; left alone, the compiler makes a chain of additions.
+            for (group, rows) in sums.chunks_mut(3).enumerate() {
+                let base = s.opaque(a.add(3 * group * self.row));
+                for (i, row) in rows.iter_mut().enumerate() {
+                    let x = s.splat(*base.add(i * self.row));
+                    for (v, sum) in row.iter_mut().enumerate() {
+                        *sum = s.fma(x, columns[v], *sum);
+                    }
                 }
             }
         }

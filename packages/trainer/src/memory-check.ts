@@ -14,8 +14,8 @@ import { parseConfig, parseLoraConfig } from "./parse-config.ts";
 import type { StepPlan } from "./plan.ts";
 import { sessionOptions } from "./session-options.ts";
 
-/** What a run takes beside the engine's own accounts: threads' working memory, the batches, the loop. An allowance, not yet measured. */
-const besides = 48 * 2 ** 20;
+/** What a run takes beside the engine's own accounts: threads' working memory, the batches, the loop. `npm run bench -- memory` found 4 to 8 MiB in five settings. */
+const besides = 16 * 2 ** 20;
 /** Rows whose passes are looked at one by one; a longer run is taken to go on as it began. */
 const mostRows = 200_000;
 

@@ -117,6 +117,17 @@ pub(crate) trait Simd: Copy {
     unsafe fn store_at(self, pointer: *mut f32, v: Self::V);
     /// Asks for a cache line that is needed soon; any address will do.
     fn prefetch(self, pointer: *const f32);
+    /// The same address, of which the compiler knows nothing.
+    #[inline(always)]
+    fn opaque(self, pointer: *const f32) -> *const f32 {
+        let mut pointer = pointer;
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        // SAFETY: no instruction is executed.
+        unsafe {
+            std::arch::asm!("/* {0} */", inout(reg) pointer, options(pure, nomem, nostack, preserves_flags));
+        }
+        pointer
+    }
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
