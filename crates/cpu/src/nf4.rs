@@ -131,13 +131,13 @@ fn decode_block<S: Simd>(s: S, codes: &[u8], flat: usize, scale: f32, target: &m
         *head = value(flat);
     }
     let flat = flat + odd;
-    let (factor, bytes) = (s.splat(scale), &codes[flat / 2..]);
+    let (table, bytes) = (s.nf4_table(scale), &codes[flat / 2..]);
     let whole = rest.len() / S::LANES;
     assert!(whole * S::LANES / 2 <= bytes.len(), "the codes are too short");
     for (vector, place) in rest.chunks_exact_mut(S::LANES).enumerate() {
         // SAFETY: `LANES / 2` bytes of codes are readable from there on, as asserted.
-        let values = unsafe { s.nf4_values(bytes.as_ptr().add(vector * S::LANES / 2)) };
-        s.store(place, s.mul(values, factor));
+        let values = unsafe { s.nf4_values(table, bytes.as_ptr().add(vector * S::LANES / 2)) };
+        s.store(place, values);
     }
     for (i, place) in rest.iter_mut().enumerate().skip(whole * S::LANES) {
         *place = value(flat + i);

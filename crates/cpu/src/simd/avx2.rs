@@ -52,6 +52,7 @@ impl Simd for Avx2 {
     const LANES: usize = 8;
     const ROWS: usize = 6;
     type V = __m256;
+    type Nf4 = [__m256; 2];
 
     #[inline(always)]
     fn splat(self, x: f32) -> __m256 {
@@ -118,14 +119,17 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
-    unsafe fn nf4_values(self, codes: *const u8) -> __m256 {
+    fn nf4_table(self, scale: f32) -> [__m256; 2] {
+        [0, 8].map(|first| self.mul(self.load(&NF4[first..]), self.splat(scale)))
+    }
+    #[inline(always)]
+    unsafe fn nf4_values(self, [low, high]: [__m256; 2], codes: *const u8) -> __m256 {
         // SAFETY: readable for four bytes by the caller's promise; `self` is proof of the instruction set.
         unsafe {
             let bytes = _mm_cvtsi32_si128(codes.cast::<i32>().read_unaligned());
             // Bits above the lowest four are the neighbour's, and no instruction below looks at them.
             let index = _mm256_cvtepu8_epi32(_mm_unpacklo_epi8(_mm_srli_epi16::<4>(bytes), bytes));
-            let low = _mm256_permutevar8x32_ps(self.load_at(NF4.as_ptr()), index);
-            let high = _mm256_permutevar8x32_ps(self.load_at(NF4.as_ptr().add(8)), index);
+            let (low, high) = (_mm256_permutevar8x32_ps(low, index), _mm256_permutevar8x32_ps(high, index));
             _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32::<28>(index)))
         }
     }

@@ -42,6 +42,7 @@ impl Simd for Avx512 {
     const LANES: usize = 16;
     const ROWS: usize = 14;
     type V = __m512;
+    type Nf4 = __m512;
 
     #[inline(always)]
     fn splat(self, x: f32) -> __m512 {
@@ -118,13 +119,17 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
-    unsafe fn nf4_values(self, codes: *const u8) -> __m512 {
+    fn nf4_table(self, scale: f32) -> __m512 {
+        self.mul(self.load(&NF4), self.splat(scale))
+    }
+    #[inline(always)]
+    unsafe fn nf4_values(self, table: __m512, codes: *const u8) -> __m512 {
         // SAFETY: readable for eight bytes by the caller's promise; `self` is proof of the instruction set.
         unsafe {
             let bytes = _mm_loadl_epi64(codes.cast());
             // Bits above the lowest four are the neighbour's, and the permutation does not look at them.
             let index = _mm512_cvtepu8_epi32(_mm_unpacklo_epi8(_mm_srli_epi16::<4>(bytes), bytes));
-            _mm512_permutexvar_ps(index, self.load_at(NF4.as_ptr()))
+            _mm512_permutexvar_ps(index, table)
         }
     }
     #[inline(always)]

@@ -107,6 +107,8 @@ pub(crate) trait Simd: Copy {
     /// Rows of the register tile of a product that is two vectors wide.
     const ROWS: usize;
     type V: Copy;
+    /// The sixteen values of NF4, times a scale.
+    type Nf4: Copy;
 
     fn splat(self, x: f32) -> Self::V;
     /// # Safety
@@ -148,11 +150,13 @@ pub(crate) trait Simd: Copy {
     /// # Safety
     /// `LANES` rows of `LANES` elements must be readable at `source` and writable at `target`, the strides apart.
     unsafe fn transpose(self, source: *const f32, source_stride: usize, target: *mut f32, target_stride: usize);
+    /// Every value times `scale`, rounded as a product of the two.
+    fn nf4_table(self, scale: f32) -> Self::Nf4;
     /// The values of `LANES` codes of four bits, the upper half of a byte first.
     ///
     /// # Safety
     /// `codes` must be readable for `LANES / 2` bytes.
-    unsafe fn nf4_values(self, codes: *const u8) -> Self::V;
+    unsafe fn nf4_values(self, table: Self::Nf4, codes: *const u8) -> Self::V;
     /// Writes the code of each lane: the number of midpoints between neighbouring values below it.
     ///
     /// # Safety

@@ -19,6 +19,7 @@ impl Simd for Portable {
     const LANES: usize = 4;
     const ROWS: usize = 6;
     type V = V;
+    type Nf4 = [f32; 16];
 
     #[inline(always)]
     fn splat(self, x: f32) -> V {
@@ -93,10 +94,14 @@ impl Simd for Portable {
         }
     }
     #[inline(always)]
-    unsafe fn nf4_values(self, codes: *const u8) -> V {
+    fn nf4_table(self, scale: f32) -> [f32; 16] {
+        NF4.map(|value| value * scale)
+    }
+    #[inline(always)]
+    unsafe fn nf4_values(self, table: [f32; 16], codes: *const u8) -> V {
         // SAFETY: readable for two bytes by the caller's promise.
         let [a, b] = unsafe { codes.cast::<[u8; 2]>().read_unaligned() };
-        [a >> 4, a & 15, b >> 4, b & 15].map(|code| NF4[usize::from(code)])
+        [a >> 4, a & 15, b >> 4, b & 15].map(|code| table[usize::from(code)])
     }
     #[inline(always)]
     unsafe fn nf4_codes(self, x: V, codes: *mut u8) {
