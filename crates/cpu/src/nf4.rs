@@ -5,7 +5,7 @@ use tunesmith_ops::{Nf4, Nf4Matrix, Nf4Scales, Result};
 
 use crate::Cpu;
 use crate::memory::Block;
-use crate::simd::{Kernel, Simd};
+use crate::simd::{Kernel, NF4_RUN, Simd};
 use crate::weight::Weight;
 
 /// Rows of an output tile of a product: a part that was turned into binary32 serves all of them.
@@ -132,14 +132,13 @@ fn decode_block<S: Simd>(s: S, codes: &[u8], flat: usize, scale: f32, target: &m
     }
     let flat = flat + odd;
     let (table, bytes) = (s.nf4_table(scale), &codes[flat / 2..]);
-    let whole = rest.len() / S::LANES;
-    assert!(whole * S::LANES / 2 <= bytes.len(), "the codes are too short");
-    for (vector, place) in rest.chunks_exact_mut(S::LANES).enumerate() {
-        // SAFETY: `LANES / 2` bytes of codes are readable from there on, as asserted.
-        let values = unsafe { s.nf4_values(table, bytes.as_ptr().add(vector * S::LANES / 2)) };
-        s.store(place, values);
+    let whole = rest.len() / NF4_RUN * NF4_RUN;
+    assert!(whole / 2 <= bytes.len(), "the codes are too short");
+    for (run, place) in rest.chunks_exact_mut(NF4_RUN).enumerate() {
+        // SAFETY: the codes are as long as asserted, the place as long as a run.
+        unsafe { s.nf4_values(table, bytes.as_ptr().add(run * NF4_RUN / 2), place.as_mut_ptr()) };
     }
-    for (i, place) in rest.iter_mut().enumerate().skip(whole * S::LANES) {
+    for (i, place) in rest.iter_mut().enumerate().skip(whole) {
         *place = value(flat + i);
     }
 }

@@ -81,7 +81,7 @@ impl Product<'_> {
     fn strips<S: Simd>(&mut self, s: S, last: usize, width: usize, last_right: Right<'_>) {
         let (k, Left { data, row, step }) = (self.k, self.left);
         let count = self.m.div_ceil(S::ROWS);
-        let packs = step == 1 && row > 0 && row.is_multiple_of(COLLIDING) && last > 0;
+        let packs = step == 1 && row > 0 && row.is_multiple_of(COLLIDING) && last >= 4 * S::LANES;
         let stride = k.next_multiple_of(16) + 16;
         let mut copy = packs.then(|| scratch::take(S::ROWS * stride));
         let mut full = [0.0; MOST_ROWS * MOST_COLUMNS];

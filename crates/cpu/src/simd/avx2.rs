@@ -1,14 +1,16 @@
 //! AVX2 with FMA: 8 lanes.
 
 use std::arch::x86_64::{
-    __m256, _CMP_LT_OQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_cvtsi32_si128,
-    _mm_cvtsi128_si32, _mm_maddubs_epi16, _mm_packus_epi16, _mm_packus_epi32, _mm_prefetch, _mm_set1_epi16,
-    _mm_srli_epi16, _mm_unpacklo_epi8, _mm256_add_epi32, _mm256_add_ps, _mm256_blendv_ps, _mm256_castps_si256,
-    _mm256_castsi256_ps, _mm256_castsi256_si128, _mm256_cmp_ps, _mm256_cvtepu8_epi32, _mm256_cvtps_epi32,
-    _mm256_div_ps, _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps,
-    _mm256_mul_ps, _mm256_permute2f128_ps, _mm256_permutevar8x32_ps, _mm256_round_ps, _mm256_set1_epi32,
-    _mm256_set1_ps, _mm256_setzero_si256, _mm256_shuffle_ps, _mm256_slli_epi32, _mm256_sqrt_ps, _mm256_storeu_ps,
-    _mm256_sub_epi32, _mm256_sub_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps,
+    __m256, __m256i, _CMP_LT_OQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_and_si128,
+    _mm_castps_si128, _mm_castsi128_ps, _mm_cvtsi128_si32, _mm_loadu_si128, _mm_maddubs_epi16, _mm_packus_epi16,
+    _mm_packus_epi32, _mm_prefetch, _mm_set1_epi8, _mm_set1_epi16, _mm_shuffle_ps, _mm_srli_epi16, _mm_unpackhi_epi8,
+    _mm_unpacklo_epi8, _mm256_add_epi32, _mm256_add_ps, _mm256_broadcastsi128_si256, _mm256_castps_si256,
+    _mm256_castsi256_ps, _mm256_castsi256_si128, _mm256_cmp_ps, _mm256_cvtps_epi32, _mm256_div_ps,
+    _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps,
+    _mm256_permute2f128_ps, _mm256_round_ps, _mm256_set_m128i, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_si256,
+    _mm256_shuffle_epi8, _mm256_shuffle_ps, _mm256_slli_epi32, _mm256_sqrt_ps, _mm256_storeu_ps, _mm256_sub_epi32,
+    _mm256_sub_ps, _mm256_unpackhi_epi8, _mm256_unpackhi_epi16, _mm256_unpackhi_ps, _mm256_unpacklo_epi8,
+    _mm256_unpacklo_epi16, _mm256_unpacklo_ps,
 };
 
 use tunesmith_ops::nf4::NF4;
@@ -18,6 +20,17 @@ use super::{Kernel, NF4_MIDPOINTS, Simd};
 /// Proof that AVX2 and FMA are there.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Avx2(());
+
+/// The values of NF4, byte by byte: all lowest bytes, then all second ones …
+const NF4_PLANES: [[u8; 16]; 4] = {
+    let mut planes = [[0; 16]; 4];
+    let mut i = 0;
+    while i < 64 {
+        planes[i % 4][i / 4] = NF4[i / 4].to_le_bytes()[i % 4];
+        i += 1;
+    }
+    planes
+};
 
 /// Runs a kernel with AVX2 and FMA.
 ///
@@ -52,7 +65,7 @@ impl Simd for Avx2 {
     const LANES: usize = 8;
     const ROWS: usize = 6;
     type V = __m256;
-    type Nf4 = [__m256; 2];
+    type Nf4 = ([__m256i; 4], __m256);
 
     #[inline(always)]
     fn splat(self, x: f32) -> __m256 {
@@ -119,18 +132,39 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
-    fn nf4_table(self, scale: f32) -> [__m256; 2] {
-        [0, 8].map(|first| self.mul(self.load(&NF4[first..]), self.splat(scale)))
+    fn nf4_table(self, scale: f32) -> Self::Nf4 {
+        // SAFETY: 16 bytes of a plane are readable; `self` is proof of the instruction set.
+        let planes =
+            NF4_PLANES.map(|plane| unsafe { _mm256_broadcastsi128_si256(_mm_loadu_si128(plane.as_ptr().cast())) });
+        (planes, self.splat(scale))
     }
     #[inline(always)]
-    unsafe fn nf4_values(self, [low, high]: [__m256; 2], codes: *const u8) -> __m256 {
-        // SAFETY: readable for four bytes by the caller's promise; `self` is proof of the instruction set.
+    unsafe fn nf4_values(self, (planes, scale): Self::Nf4, codes: *const u8, target: *mut f32) {
+        // SAFETY: 16 bytes and 32 elements by the caller's promise; `self` is proof of the instruction set.
         unsafe {
-            let bytes = _mm_cvtsi32_si128(codes.cast::<i32>().read_unaligned());
-            // Bits above the lowest four are the neighbour's, and no instruction below looks at them.
-            let index = _mm256_cvtepu8_epi32(_mm_unpacklo_epi8(_mm_srli_epi16::<4>(bytes), bytes));
-            let (low, high) = (_mm256_permutevar8x32_ps(low, index), _mm256_permutevar8x32_ps(high, index));
-            _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32::<28>(index)))
+            let bytes = _mm_loadu_si128(codes.cast());
+            let nibble = _mm_set1_epi8(15);
+            let (upper, lower) = (_mm_and_si128(_mm_srli_epi16::<4>(bytes), nibble), _mm_and_si128(bytes, nibble));
+            // Fours of codes: even ones into the lower lane, odd ones into the upper, so that what the unpacking below
+            // makes of both lanes lies side by side.
+            let first = _mm_castsi128_ps(_mm_unpacklo_epi8(upper, lower));
+            let second = _mm_castsi128_ps(_mm_unpackhi_epi8(upper, lower));
+            let even = _mm_castps_si128(_mm_shuffle_ps::<0b10_00_10_00>(first, second));
+            let odd = _mm_castps_si128(_mm_shuffle_ps::<0b11_01_11_01>(first, second));
+            let index = _mm256_set_m128i(odd, even);
+            // Byte by byte: a lookup among sixteen bytes is one instruction, one among sixteen floats four.
+            let [a, b, c, d] = planes.map(|plane| _mm256_shuffle_epi8(plane, index));
+            let (low, high) = (_mm256_unpacklo_epi8(a, b), _mm256_unpacklo_epi8(c, d));
+            let (low_rest, high_rest) = (_mm256_unpackhi_epi8(a, b), _mm256_unpackhi_epi8(c, d));
+            let values = [
+                _mm256_unpacklo_epi16(low, high),
+                _mm256_unpackhi_epi16(low, high),
+                _mm256_unpacklo_epi16(low_rest, high_rest),
+                _mm256_unpackhi_epi16(low_rest, high_rest),
+            ];
+            for (i, value) in values.into_iter().enumerate() {
+                self.store_at(target.add(8 * i), self.mul(_mm256_castsi256_ps(value), scale));
+            }
         }
     }
     #[inline(always)]

@@ -1,9 +1,9 @@
 //! AVX-512F: 16 lanes.
 
 use std::arch::x86_64::{
-    __m512, _CMP_LT_OQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_loadl_epi64, _mm_maddubs_epi16,
-    _mm_packus_epi16, _mm_prefetch, _mm_set1_epi16, _mm_srli_epi16, _mm_storel_epi64, _mm_unpacklo_epi8,
-    _mm512_add_epi32, _mm512_add_ps, _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_epi8,
+    __m512, _CMP_LT_OQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_loadu_si128, _mm_maddubs_epi16,
+    _mm_packus_epi16, _mm_prefetch, _mm_set1_epi16, _mm_srli_epi16, _mm_storel_epi64, _mm_unpackhi_epi8,
+    _mm_unpacklo_epi8, _mm512_add_epi32, _mm512_add_ps, _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_epi8,
     _mm512_cvtepu8_epi32, _mm512_cvtps_epi32, _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_add_epi32,
     _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_permutexvar_ps, _mm512_reduce_add_ps, _mm512_reduce_max_ps,
     _mm512_roundscale_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_si512, _mm512_shuffle_f32x4,
@@ -123,13 +123,16 @@ impl Simd for Avx512 {
         self.mul(self.load(&NF4), self.splat(scale))
     }
     #[inline(always)]
-    unsafe fn nf4_values(self, table: __m512, codes: *const u8) -> __m512 {
-        // SAFETY: readable for eight bytes by the caller's promise; `self` is proof of the instruction set.
+    unsafe fn nf4_values(self, table: __m512, codes: *const u8, target: *mut f32) {
+        // SAFETY: 16 bytes and 32 elements by the caller's promise; `self` is proof of the instruction set.
         unsafe {
-            let bytes = _mm_loadl_epi64(codes.cast());
+            let bytes = _mm_loadu_si128(codes.cast());
             // Bits above the lowest four are the neighbour's, and the permutation does not look at them.
-            let index = _mm512_cvtepu8_epi32(_mm_unpacklo_epi8(_mm_srli_epi16::<4>(bytes), bytes));
-            _mm512_permutexvar_ps(index, table)
+            let upper = _mm_srli_epi16::<4>(bytes);
+            let first = _mm512_cvtepu8_epi32(_mm_unpacklo_epi8(upper, bytes));
+            let second = _mm512_cvtepu8_epi32(_mm_unpackhi_epi8(upper, bytes));
+            self.store_at(target, _mm512_permutexvar_ps(first, table));
+            self.store_at(target.add(16), _mm512_permutexvar_ps(second, table));
         }
     }
     #[inline(always)]

@@ -8,6 +8,9 @@ mod portable;
 
 use tunesmith_ops::{Error, Result, nf4};
 
+/// Codes that are decoded at a time: half of the smallest block.
+pub(crate) const NF4_RUN: usize = 32;
+
 /// The midpoints between neighbouring values of NF4; the last one is above everything.
 const NF4_MIDPOINTS: [f32; 16] = {
     let mut midpoints = [f32::INFINITY; 16];
@@ -107,7 +110,7 @@ pub(crate) trait Simd: Copy {
     /// Rows of the register tile of a product that is two vectors wide.
     const ROWS: usize;
     type V: Copy;
-    /// The sixteen values of NF4, times a scale.
+    /// The sixteen values of NF4 and a scale.
     type Nf4: Copy;
 
     fn splat(self, x: f32) -> Self::V;
@@ -150,13 +153,13 @@ pub(crate) trait Simd: Copy {
     /// # Safety
     /// `LANES` rows of `LANES` elements must be readable at `source` and writable at `target`, the strides apart.
     unsafe fn transpose(self, source: *const f32, source_stride: usize, target: *mut f32, target_stride: usize);
-    /// Every value times `scale`, rounded as a product of the two.
+    /// What [`Simd::nf4_values`] looks up, made once a block.
     fn nf4_table(self, scale: f32) -> Self::Nf4;
-    /// The values of `LANES` codes of four bits, the upper half of a byte first.
+    /// The values of [`NF4_RUN`] codes of four bits, the upper half of a byte first, each times the scale.
     ///
     /// # Safety
-    /// `codes` must be readable for `LANES / 2` bytes.
-    unsafe fn nf4_values(self, table: Self::Nf4, codes: *const u8) -> Self::V;
+    /// `codes` must be readable for `NF4_RUN / 2` bytes and `target` writable for `NF4_RUN` elements.
+    unsafe fn nf4_values(self, table: Self::Nf4, codes: *const u8, target: *mut f32);
     /// Writes the code of each lane: the number of midpoints between neighbouring values below it.
     ///
     /// # Safety

@@ -2,7 +2,7 @@
 
 use tunesmith_ops::nf4::NF4;
 
-use super::{NF4_MIDPOINTS, Simd};
+use super::{NF4_MIDPOINTS, NF4_RUN, Simd};
 
 /// No instruction set beyond what the compiler may assume.
 #[derive(Debug, Clone, Copy)]
@@ -98,10 +98,15 @@ impl Simd for Portable {
         NF4.map(|value| value * scale)
     }
     #[inline(always)]
-    unsafe fn nf4_values(self, table: [f32; 16], codes: *const u8) -> V {
-        // SAFETY: readable for two bytes by the caller's promise.
-        let [a, b] = unsafe { codes.cast::<[u8; 2]>().read_unaligned() };
-        [a >> 4, a & 15, b >> 4, b & 15].map(|code| table[usize::from(code)])
+    unsafe fn nf4_values(self, table: [f32; 16], codes: *const u8, target: *mut f32) {
+        for i in 0..NF4_RUN / 2 {
+            // SAFETY: readable and writable by the caller's promise.
+            unsafe {
+                let byte = *codes.add(i);
+                *target.add(2 * i) = table[usize::from(byte >> 4)];
+                *target.add(2 * i + 1) = table[usize::from(byte & 15)];
+            }
+        }
     }
     #[inline(always)]
     unsafe fn nf4_codes(self, x: V, codes: *mut u8) {
