@@ -25,6 +25,7 @@ const { values, positionals } = parseArgs({
     op: { type: "string", default: "" },
     model: { type: "string" },
     threads: { type: "string", default: "0" },
+    task: { type: "string", default: "" },
   },
 });
 
@@ -58,6 +59,7 @@ const benchmarks: Readonly<Record<string, () => Promise<Record<string, unknown>>
     }),
   "cpu-qlora": () =>
     cpuQlora({
+      task: values.task,
       steps: Number(values.steps),
       batches: numbers(values.batch),
       dtypes: values.dtype.split(",") as Spec["dtype"][],

@@ -1,4 +1,4 @@
-// `npm run bench -- cpu-qlora [--steps N] [--batch N,N] [--dtype float32,bfloat16]`: LoRA over NF4 weights, Tunesmith beside PyTorch +
+// `npm run bench -- cpu-qlora [--steps N] [--batch N,N] [--dtype float32,bfloat16] [--task TEXT]`: LoRA over NF4 weights, Tunesmith beside PyTorch +
 // bitsandbytes + PEFT, one step of each in turn: two layers of the 1.1-billion shape at 128 and 512 tokens, and SmolLM2-135M on
 // rows of GSM8K.
 import { mkdtempSync, rmSync } from "node:fs";
@@ -25,6 +25,8 @@ interface Task {
 }
 
 export async function cpuQlora(options: {
+  /** Part of the names of the tasks that are run. */
+  task: string;
   steps: number;
   batches: number[];
   dtypes: Spec["dtype"][];
@@ -42,7 +44,7 @@ export async function cpuQlora(options: {
     }));
     tasks.push(...(await smollm2Tasks(options, python, work)));
     const cases: (Comparison & { task: string })[] = [];
-    for (const task of tasks) {
+    for (const task of tasks.filter(({ name }) => name.includes(options.task))) {
       const adapter = await startingAdapter(task.model, join(work, `adapter-${cases.length}`));
       for (const dtype of options.dtypes) {
         console.log(task.name);
