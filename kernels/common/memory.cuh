@@ -84,6 +84,33 @@ __device__ __forceinline__ void store(T* p, index_t i, index_t end, bool wide, c
     }
 }
 
+/// A pack as it lies in memory, half the registers of a `Pack<bf16>`: elements `i ..` of `p`, those from `end` on as 0. With `WIDE`
+/// `p + i` is aligned and `end` ends a pack, so a load is one predicated access without a branch and many of them are on their way
+/// at once; without, a pack is put together element by element.
+template <class T, bool WIDE>
+__device__ __forceinline__ uint4 load_raw(const T* p, index_t i, index_t end) {
+    if constexpr (WIDE) {
+        return i < end ? load16(p + i) : make_uint4(0, 0, 0, 0);
+    } else {
+        return pack(load(p, i, end, false));
+    }
+}
+/// Writes what `load_raw` would read.
+template <class T, bool WIDE>
+__device__ __forceinline__ void store_raw(T* p, index_t i, index_t end, const Pack<T>& x) {
+    if constexpr (WIDE) {
+        if (i < end) store16(p + i, pack(x));
+    } else {
+        store(p, i, end, false, x);
+    }
+}
+template <class T>
+__device__ __forceinline__ Pack<T> unpacked(uint4 word) {
+    Pack<T> result;
+    unpack(word, result);
+    return result;
+}
+
 /// Elements `i .. i + N` of a binary32 vector beside packs of another type, those from `end` on as 0.
 template <int N>
 __device__ __forceinline__ void load_floats(const float* p, index_t i, index_t end, bool wide, float (&to)[N]) {

@@ -88,6 +88,21 @@ def rms_norm(case: str, sizes: Sizes) -> Runs:
         wide = x.float()
         return scale * (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + 1e-5)).to(x.dtype)
 
+    if "accumulating" in case:
+        return {}
+    if "_add_" in case:
+        stream = sizes.random(sizes.tokens, sizes.hidden)
+
+        def of_sum(x: torch.Tensor, scale: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            total = stream + x
+            return total, eager(total, scale)
+
+        def alone(x: torch.Tensor, scale: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            total = stream + x
+            return total, F.rms_norm(total, (sizes.hidden,), scale, 1e-5)
+
+        functions = {"torch eager": of_sum, "torch.compile": sizes.compiled(of_sum), "torch rms_norm": alone}
+        return in_two_passes(case, functions, [x, scale])
     functions = {"torch eager": eager, "torch.compile": sizes.compiled(eager)}
     functions["torch rms_norm"] = lambda x, scale: F.rms_norm(x, (sizes.hidden,), scale, 1e-5)
     if sizes.device == "cuda" and (liger := optional("liger_kernel.ops.rms_norm")) is not None:

@@ -12,18 +12,45 @@ use crate::{Inputs, Record, Stage};
 /// What the backend fails with where the contract says it must not.
 pub fn suite<B: RmsNorm>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
     let mut inputs = Inputs::new(seed);
-    for d in [1, 15, 16, 17, 576, 4099] {
+    for d in [1, 15, 16, 17, 64, 576, 4099] {
         for m in [0, 1, 257] {
             for offset in [0.0, 1.0] {
                 case(stage, &mut inputs, record, NormShape { m, d, eps: 1e-5, offset })?;
             }
         }
     }
+    case(stage, &mut inputs, record, NormShape { m: 1, d: 16_408, eps: 1e-5, offset: 0.0 })?;
     let (x, scale) = (stage.activations(&[1.0; 8])?, stage.floats(&[1.0; 4])?);
     let (mut y, mut rstd) = (stage.activation_output(8)?, stage.output(3)?);
     let shape = NormShape { m: 2, d: 4, eps: 1e-5, offset: 0.0 };
     let outcome = stage.backend.rms_norm_forward(shape, x.view(), scale.view(), y.view_mut(), rstd.view_mut());
     record.refused("rms_norm with three rstd for two rows", &outcome);
+    let (mut sum, mut rstd) = (stage.activation_output(7)?, stage.output(2)?);
+    let (sum, y, rstd) = (sum.view_mut(), y.view_mut(), rstd.view_mut());
+    let outcome = stage.backend.rms_norm_add_forward(shape, x.view(), sum, scale.view(), y, rstd);
+    record.refused("rms_norm_add with a sum that is too short", &outcome);
+    Ok(())
+}
+
+/// The sum is that of the row in binary32, rounded once, and all behind it has the bits of the norm alone.
+fn sum_case<B: RmsNorm>(
+    stage: &Stage<'_, B>,
+    record: &mut Record,
+    shape: NormShape,
+    [x, delta, scale]: [&[f32]; 3],
+) -> Result<()> {
+    let (b, NormShape { m, d, offset, .. }) = (stage.backend, shape);
+    let want_sum = stage.round(x.iter().zip(delta).map(|(x, delta)| x + delta).collect());
+    let (staged_x, staged_scale) = (stage.activations(x)?, stage.floats(scale)?);
+    let (mut sum, mut y, mut rstd) = (stage.activations(delta)?, stage.activation_output(m * d)?, stage.output(m)?);
+    b.rms_norm_add_forward(shape, staged_x.view(), sum.view_mut(), staged_scale.view(), y.view_mut(), rstd.view_mut())?;
+    let name = format!("rms_norm_add_forward {m}×{d} + {offset}");
+    record.same(format!("{name} sum"), &stage.read(&sum)?, &want_sum);
+    let (mut alone_y, mut alone_rstd) = (stage.activation_output(m * d)?, stage.output(m)?);
+    b.rms_norm_forward(shape, sum.view(), staged_scale.view(), alone_y.view_mut(), alone_rstd.view_mut())?;
+    for (what, got, alone) in [("y", &y, &alone_y), ("rstd", &rstd, &alone_rstd)] {
+        record.same(format!("{name} {what}"), &stage.read(got)?, &stage.read(alone)?);
+    }
     Ok(())
 }
 
@@ -34,6 +61,7 @@ fn case<B: RmsNorm>(stage: &Stage<'_, B>, inputs: &mut Inputs, record: &mut Reco
         x[d..2 * d].fill(0.0);
     }
     let (scale, dy) = (inputs.uniform(d, 2.0), stage.round(inputs.normal(m * d)));
+    sum_case(stage, record, shape, [&x, &dy, &scale])?;
     let (old_dx, old_dscale) = (stage.round(inputs.normal(m * d)), inputs.normal(d));
     let (staged_x, staged_scale) = (stage.activations(&x)?, stage.floats(&scale)?);
     let (mut y, mut rstd) = (stage.activation_output(m * d)?, stage.output(m)?);

@@ -44,6 +44,33 @@ impl Kernel for Forward<'_> {
     }
 }
 
+/// `sum += x` row by row, and the norm of each row while it lies in the cache.
+struct AddForward<'a> {
+    shape: NormShape,
+    x: &'a [f32],
+    sum: &'a mut [f32],
+    scale: &'a [f32],
+    y: &'a mut [f32],
+    rstd: &'a mut [f32],
+}
+
+impl Kernel for AddForward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (shape, scale, d) = (self.shape, self.scale, self.shape.d);
+        let rows = self.x.chunks_exact(d).zip(self.sum.chunks_exact_mut(d)).zip(self.y.chunks_exact_mut(d));
+        for (((x, sum), y), rstd) in rows.zip(self.rstd.chunks_exact_mut(1)) {
+            for i in (0..d).step_by(S::LANES) {
+                let v = s.add(s.load(&sum[i..]), s.load(&x[i..]));
+                s.store(&mut sum[i..], v);
+            }
+            Forward { shape, x: sum, scale, y, rstd }.run(s);
+        }
+    }
+}
+
 struct Backward<'a> {
     shape: NormShape,
     dy: &'a [f32],
@@ -136,6 +163,31 @@ impl RmsNorm for Cpu {
         let parts = x.chunks(rows * d).zip(y.chunks_mut(rows * d)).zip(rstd.chunks_mut(rows));
         self.pool.each(parts, |_, ((x, y), rstd)| {
             self.isa.run(Forward { shape, x, scale, y, rstd });
+        })
+    }
+
+    fn rms_norm_add_forward(
+        &self,
+        shape: NormShape,
+        x: View<'_, Buffer>,
+        sum: ViewMut<'_, Buffer>,
+        scale: View<'_, Buffer>,
+        y: ViewMut<'_, Buffer>,
+        rstd: ViewMut<'_, Buffer>,
+    ) -> Result<()> {
+        let (op, NormShape { m, d, .. }) = ("rms_norm_add_forward", shape);
+        let x = check::floats(op, "x", x, m * d)?;
+        let sum = check::floats_mut(op, "sum", sum, m * d)?;
+        let scale = check::floats(op, "scale", scale, d)?;
+        let y = check::floats_mut(op, "y", y, m * d)?;
+        let rstd = check::floats_mut(op, "rstd", rstd, m)?;
+        if d == 0 {
+            return Ok(());
+        }
+        let rows = (PIECE / d).max(1);
+        let written = sum.chunks_mut(rows * d).zip(y.chunks_mut(rows * d)).zip(rstd.chunks_mut(rows));
+        self.pool.each(x.chunks(rows * d).zip(written), |_, (x, ((sum, y), rstd))| {
+            self.isa.run(AddForward { shape, x, sum, scale, y, rstd });
         })
     }
 

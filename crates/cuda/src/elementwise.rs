@@ -2,14 +2,15 @@
 
 use tunesmith_ops::{Columns, DType, Elementwise, Error, Result, View, ViewMut};
 
+use crate::launch::Launch;
 use crate::memory::Buffer;
 use crate::{Cuda, check};
 
 const THREADS: u32 = 256;
 
 /// Rows of a chunk and threads of a block in sums down columns; `common/columns.cuh`.
-pub(crate) const SUM_CHUNK: usize = 256;
-pub(crate) const SUM_THREADS: u32 = 128;
+const SUM_CHUNK: usize = 256;
+const SUM_THREADS: u32 = 128;
 
 /// Blocks that give every pack of 16 bytes a thread.
 pub(crate) fn pack_blocks(len: usize, dtype: DType) -> usize {
@@ -17,20 +18,26 @@ pub(crate) fn pack_blocks(len: usize, dtype: DType) -> usize {
 }
 
 impl Cuda {
-    /// `y[n] +=` the sum of what `partials(grid, buffer)` leaves, one row of `n` per chunk of 256 of the `m` rows.
-    pub(crate) fn add_column_sums(
-        &self,
+    /// `y[n] +=` the sums down the columns that the kernel `partials` finds in `m` rows of activations: it is given `m`, `n`,
+    /// what `arguments` adds, where to leave a row of `n` sums per chunk of 256 rows, and whether rows are moved in packs.
+    pub(crate) fn add_column_sums<'a>(
+        &'a self,
         (m, n): (usize, usize),
         y: &ViewMut<'_, Buffer>,
-        partials: impl FnOnce([usize; 3], &ViewMut<'_, Buffer>) -> Result<()>,
+        partials: [&'static str; 2],
+        wide: bool,
+        arguments: impl FnOnce(Launch<'a>) -> Launch<'a>,
     ) -> Result<()> {
-        let (blocks, chunks) = (n.div_ceil(SUM_THREADS as usize), m.div_ceil(SUM_CHUNK));
-        if blocks == 0 || chunks == 0 {
+        let (columns, chunks) = (32 * 16 / self.dtype.size(), m.div_ceil(SUM_CHUNK));
+        if n == 0 || chunks == 0 {
             return Ok(());
         }
         let mut sums = self.undefined(DType::F32, chunks * n)?;
-        partials([blocks, chunks, 1], &sums.view_mut())?;
-        let launch = self.launch("add_partials").blocks(blocks, SUM_THREADS);
+        let launch =
+            self.launch_activations(partials[0], partials[1]).grid([n.div_ceil(columns), chunks, 1], SUM_THREADS);
+        let launch = launch.shared(SUM_THREADS as usize / 32 * columns * size_of::<f32>());
+        arguments(launch.int(m).int(n)).write(&sums.view_mut()).flag(wide).run()?;
+        let launch = self.launch("add_partials").blocks(n.div_ceil(SUM_THREADS as usize), SUM_THREADS);
         launch.int(chunks).int(n).read(sums.view()).write(y).run()
     }
 }
@@ -92,9 +99,7 @@ impl Elementwise for Cuda {
         let op = "sum_rows";
         check::read(op, "x", x, self.dtype, m * n)?;
         check::write(op, "y", &y, DType::F32, n)?;
-        self.add_column_sums((m, n), &y, |grid, partials| {
-            let launch = self.launch_activations("sum_rows_f32", "sum_rows_bf16").grid(grid, SUM_THREADS);
-            launch.int(m).int(n).read(x).write(partials).run()
-        })
+        let wide = check::wide(n * self.dtype.size(), &[x]);
+        self.add_column_sums((m, n), &y, ["sum_rows_f32", "sum_rows_bf16"], wide, |launch| launch.read(x))
     }
 }

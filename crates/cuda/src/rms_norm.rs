@@ -2,27 +2,81 @@
 
 use tunesmith_ops::{DType, NormShape, Result, RmsNorm, View, ViewMut};
 
-use crate::elementwise::SUM_THREADS;
 use crate::launch::Launch;
 use crate::memory::Buffer;
 use crate::{Cuda, check};
 
-const THREADS: u32 = 256;
+/// Threads of a block whose rows belong to lanes or warps, and the most of a block that has one row.
+const THREADS: usize = 128;
+const ROW_THREADS: usize = 512;
 
-/// Bytes of the packs of a row that one warp keeps in registers.
-const WARP_ROW: usize = 4 * 32 * 16;
+/// Packs of 16 bytes of a row that one thread keeps.
+const KEPT: usize = 4;
 
-/// Shared memory of a sum over the block: one number a warp.
-const SCRATCH: usize = THREADS as usize / 32 * 4;
+/// Kernels (f32, bf16) by who has a row: eight lanes, a warp, a block; the last takes rows that are not whole aligned packs.
+struct Kernels {
+    lanes: [&'static str; 2],
+    warp: [&'static str; 2],
+    block: [&'static str; 2],
+    any: [&'static str; 2],
+}
+
+const FORWARD: Kernels = Kernels {
+    lanes: ["rms_norm_forward_lanes_f32", "rms_norm_forward_lanes_bf16"],
+    warp: ["rms_norm_forward_warp_f32", "rms_norm_forward_warp_bf16"],
+    block: ["rms_norm_forward_block_f32", "rms_norm_forward_block_bf16"],
+    any: ["rms_norm_forward_any_f32", "rms_norm_forward_any_bf16"],
+};
+
+const BACKWARD: Kernels = Kernels {
+    lanes: ["rms_norm_backward_lanes_f32", "rms_norm_backward_lanes_bf16"],
+    warp: ["rms_norm_backward_warp_f32", "rms_norm_backward_warp_bf16"],
+    block: ["rms_norm_backward_block_f32", "rms_norm_backward_block_bf16"],
+    any: ["rms_norm_backward_any_f32", "rms_norm_backward_any_bf16"],
+};
 
 impl Cuda {
-    /// A launch over rows: of a warp each where a row is short, else of a block each. Names are (f32, bf16).
-    fn rows(&self, shape: NormShape, warp: [&'static str; 2], block: [&'static str; 2]) -> Launch<'_> {
-        if shape.d * self.dtype.size() <= WARP_ROW {
-            self.launch_activations(warp[0], warp[1]).blocks(shape.m.div_ceil(THREADS as usize / 32), THREADS)
-        } else {
-            self.launch_activations(block[0], block[1]).blocks(shape.m, THREADS).shared(SCRATCH)
+    /// A launch over the rows of a norm: the fewest threads a row that keep all of it, up to a whole block.
+    fn rows(&self, shape: NormShape, wide: bool, kernels: &Kernels) -> Launch<'_> {
+        let packs = shape.d.div_ceil(16 / self.dtype.size());
+        let shared = |[f32, bf16]: [&'static str; 2], lanes: usize| {
+            self.launch_activations(f32, bf16).blocks(shape.m.div_ceil(THREADS / lanes), THREADS as u32)
+        };
+        match packs.div_ceil(KEPT) {
+            ..=8 if wide => shared(kernels.lanes, 8),
+            ..=32 if wide => shared(kernels.warp, 32),
+            threads => {
+                let [f32, bf16] = if wide { kernels.block } else { kernels.any };
+                let threads = threads.next_multiple_of(32).clamp(32, ROW_THREADS);
+                // A number a warp, for the sum over the block.
+                let scratch = threads / 32 * size_of::<f32>();
+                self.launch_activations(f32, bf16).blocks(shape.m, threads as u32).shared(scratch)
+            }
         }
+    }
+
+    /// Forward, of `sum + x` where there is a `sum`.
+    fn norm_forward(
+        &self,
+        (op, shape): (&str, NormShape),
+        x: View<'_, Buffer>,
+        sum: Option<ViewMut<'_, Buffer>>,
+        scale: View<'_, Buffer>,
+        y: ViewMut<'_, Buffer>,
+        rstd: ViewMut<'_, Buffer>,
+    ) -> Result<()> {
+        let NormShape { m, d, eps, offset } = shape;
+        check::read(op, "x", x, self.dtype, m * d)?;
+        check::read(op, "scale", scale, DType::F32, d)?;
+        check::write(op, "y", &y, self.dtype, m * d)?;
+        check::write(op, "rstd", &rstd, DType::F32, m)?;
+        let sum = sum.as_ref().map(ViewMut::as_view);
+        if let Some(sum) = sum {
+            check::read(op, "sum", sum, self.dtype, m * d)?;
+        }
+        let wide = check::wide(d * self.dtype.size(), &[x, scale, y.as_view(), sum.unwrap_or(x)]);
+        let launch = self.rows(shape, wide, &FORWARD).int(m).int(d).float(eps).float(offset);
+        launch.read(x).read_some(sum).read(scale).write(&y).write(&rstd).run()
     }
 }
 
@@ -35,16 +89,19 @@ impl RmsNorm for Cuda {
         y: ViewMut<'_, Buffer>,
         rstd: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let (op, NormShape { m, d, eps, offset }) = ("rms_norm_forward", shape);
-        check::read(op, "x", x, self.dtype, m * d)?;
-        check::read(op, "scale", scale, DType::F32, d)?;
-        check::write(op, "y", &y, self.dtype, m * d)?;
-        check::write(op, "rstd", &rstd, DType::F32, m)?;
-        let wide = check::wide(d * self.dtype.size(), &[x, scale, y.as_view()]);
-        let warp = ["rms_norm_forward_warp_f32", "rms_norm_forward_warp_bf16"];
-        let block = ["rms_norm_forward_block_f32", "rms_norm_forward_block_bf16"];
-        let launch = self.rows(shape, warp, block).int(m).int(d).float(eps).float(offset);
-        launch.read(x).read(scale).write(&y).write(&rstd).flag(wide).run()
+        self.norm_forward(("rms_norm_forward", shape), x, None, scale, y, rstd)
+    }
+
+    fn rms_norm_add_forward(
+        &self,
+        shape: NormShape,
+        x: View<'_, Buffer>,
+        sum: ViewMut<'_, Buffer>,
+        scale: View<'_, Buffer>,
+        y: ViewMut<'_, Buffer>,
+        rstd: ViewMut<'_, Buffer>,
+    ) -> Result<()> {
+        self.norm_forward(("rms_norm_add_forward", shape), x, Some(sum), scale, y, rstd)
     }
 
     fn rms_norm_backward(
@@ -64,17 +121,14 @@ impl RmsNorm for Cuda {
         check::read(op, "scale", scale, DType::F32, d)?;
         check::read(op, "rstd", rstd, DType::F32, m)?;
         check::write(op, "dx", &dx, self.dtype, m * d)?;
+        let row = d * self.dtype.size();
         if let Some(dscale) = dscale {
             check::write(op, "dscale", &dscale, DType::F32, d)?;
-            self.add_column_sums((m, d), &dscale, |grid, partials| {
-                let launch = self.launch_activations("rms_norm_scale_f32", "rms_norm_scale_bf16");
-                launch.grid(grid, SUM_THREADS).int(m).int(d).read(dy).read(x).read(rstd).write(partials).run()
-            })?;
+            let (kernels, wide) = (["rms_norm_scale_f32", "rms_norm_scale_bf16"], check::wide(row, &[dy, x]));
+            self.add_column_sums((m, d), &dscale, kernels, wide, |launch| launch.read(dy).read(x).read(rstd))?;
         }
-        let wide = check::wide(d * self.dtype.size(), &[dy, x, scale, dx.as_view()]);
-        let warp = ["rms_norm_backward_warp_f32", "rms_norm_backward_warp_bf16"];
-        let block = ["rms_norm_backward_block_f32", "rms_norm_backward_block_bf16"];
-        let launch = self.rows(shape, warp, block).int(m).int(d).float(offset);
-        launch.read(dy).read(x).read(scale).read(rstd).write(&dx).flag(accumulate).flag(wide).run()
+        let wide = check::wide(row, &[dy, x, scale, dx.as_view()]);
+        let launch = self.rows(shape, wide, &BACKWARD).int(m).int(d).float(offset);
+        launch.read(dy).read(x).read(scale).read(rstd).write(&dx).flag(accumulate).run()
     }
 }

@@ -74,37 +74,40 @@ impl<B: Backend> Decoder<B> {
         if let Some(factor) = self.config.embedding_scale {
             backend.scale(factor, activations.inputs[0].view_mut(t * d)?)?;
         }
+        let site = Site { backend, parameters, rotations: &self.rotations, pass };
+        self.enter(&site, keep, 0, activations)?;
         for index in 0..self.layers.len() {
             let cache = cache.as_deref_mut().map(|cache| (cache, index));
-            self.layer_forward(backend, parameters, pass, cache, keep, index, activations)?;
+            self.layer_forward(&site, cache, keep, index, activations, self.layers.get(index + 1))?;
         }
         Ok(())
     }
 
+    /// Makes what a layer begins with from its input alone.
+    fn enter(&self, site: &Site<'_, B>, keep: Keep, index: usize, activations: &mut Activations<B>) -> Result<()> {
+        let Some(layer) = self.layers.get(index) else { return Ok(()) };
+        let x = activations.inputs[keep.input_of(index)].view(site.pass.tokens() * self.config.hidden)?;
+        layer.enter(site, x, &mut activations.scratch)
+    }
+
     fn layer_forward(
         &self,
-        backend: &B,
-        parameters: &Parameters<B>,
-        pass: &Pass<B>,
+        site: &Site<'_, B>,
         cache: Option<(&mut KvCache<B>, usize)>,
         keep: Keep,
         index: usize,
         activations: &mut Activations<B>,
+        next: Option<&Layer<B>>,
     ) -> Result<()> {
-        let len = pass.tokens() * self.config.hidden;
+        let len = site.pass.tokens() * self.config.hidden;
         let places = [keep.input_of(index), keep.input_of(index + 1)];
         let [x, y] = activations
             .inputs
             .get_disjoint_mut(places)
             .map_err(|_| crate::internal("decoder", "two different slabs for a layer"))?;
-        self.layers[index].forward(
-            &Site { backend, parameters, rotations: &self.rotations, pass },
-            cache,
-            x.view(len)?,
-            &mut activations.saved[keep.saved_of(index)],
-            &mut activations.scratch,
-            y.write(backend, len)?,
-        )
+        let saved = &mut activations.saved[keep.saved_of(index)];
+        let y = y.write(site.backend, len)?;
+        self.layers[index].forward(site, cache, x.view(len)?, saved, &mut activations.scratch, y, next)
     }
 
     /// Loss sums without a gradient.
@@ -192,11 +195,11 @@ impl<B: Backend> Decoder<B> {
             trained.unwrap_or(self.layers.len())
         };
         for index in (lowest..self.layers.len()).rev() {
-            if keep == Keep::Inputs {
-                let parameters = grads.parameters;
-                self.layer_forward(backend, parameters, pass, None, keep, index, activations)?;
-            }
             let site = Site { backend, parameters: grads.parameters, rotations: &self.rotations, pass };
+            if keep == Keep::Inputs {
+                self.enter(&site, keep, index, activations)?;
+                self.layer_forward(&site, None, keep, index, activations, None)?;
+            }
             self.layers[index].backward(
                 &site,
                 grads,

@@ -46,6 +46,24 @@ impl<B: Backend> Norm<B> {
         backend.rms_norm_forward(self.shape(m), x, self.scale.view(parameters), y, rstd.write(backend, m)?)
     }
 
+    /// Adds `x` to `sum`, both `[m, d]`, writes the normed sum to `y` and keeps `rstd[m]`.
+    ///
+    /// # Errors
+    /// Whatever the backend fails with.
+    pub fn forward_of_sum(
+        &self,
+        backend: &B,
+        parameters: &Parameters<B>,
+        m: usize,
+        x: View<'_, B::Buffer>,
+        sum: ViewMut<'_, B::Buffer>,
+        rstd: &mut Slab<B>,
+        y: ViewMut<'_, B::Buffer>,
+    ) -> Result<()> {
+        let (scale, rstd) = (self.scale.view(parameters), rstd.write(backend, m)?);
+        backend.rms_norm_add_forward(self.shape(m), x, sum, scale, y, rstd)
+    }
+
     /// Writes or accumulates `dx`, and adds the scale's gradient where it is trained.
     ///
     /// # Errors

@@ -20,7 +20,12 @@ pub struct NormShape {
 /// `rstd = 1 / √(mean of x² + eps)`. With `m` = tokens · heads and `d` = head size it is QK-norm.
 ///
 /// Forward saves `rstd`, f32 whatever the activations are; the scale is f32 too. Tolerance f32: forward 2e-6, backward 1e-5
-/// relative to the largest output; bf16: 4e-3. Edge sizes: d in 1, 15, 16, 17, 576, 4099; m in 0, 1, 257; one row of zeros; offset 0, 1.
+/// relative to the largest output; bf16: 4e-3. Edge sizes: d in 1, 15, 16, 17, 64, 576, 4099; m in 0, 1, 257; one row of zeros;
+/// offset 0, 1; one row of 16,408, longer than any block keeps.
+///
+/// In a decoder a norm stands behind an addition to the residual stream. Forward the two are one op, `rms_norm_add_forward`, with
+/// the bits of [`add`](crate::Elementwise::add) and `rms_norm_forward`; backward they are `rms_norm_backward` that accumulates,
+/// since the gradient of a sum is that of both of its terms: `dx` is the residual stream's gradient.
 pub trait RmsNorm: Memory {
     /// Writes `y` and `rstd[m]`.
     ///
@@ -30,6 +35,20 @@ pub trait RmsNorm: Memory {
         &self,
         shape: NormShape,
         x: View<'_, Self::Buffer>,
+        scale: View<'_, Self::Buffer>,
+        y: ViewMut<'_, Self::Buffer>,
+        rstd: ViewMut<'_, Self::Buffer>,
+    ) -> Result<()>;
+
+    /// `sum[m, d] += x[m, d]`, rounded to the dtype of activations; then `y` and `rstd[m]` of the sum, all written.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when a window does not fit the shape.
+    fn rms_norm_add_forward(
+        &self,
+        shape: NormShape,
+        x: View<'_, Self::Buffer>,
+        sum: ViewMut<'_, Self::Buffer>,
         scale: View<'_, Self::Buffer>,
         y: ViewMut<'_, Self::Buffer>,
         rstd: ViewMut<'_, Self::Buffer>,

@@ -126,7 +126,15 @@ impl<B: Backend> Layer<B> {
         (linears, norms)
     }
 
-    /// Writes `y[t, d]` from `x[t, d]`. With a cache, the pass's keys and values are appended to it and attention reads it.
+    /// Makes what the layer's first block is given from an `x[t, d]` that no layer wrote, or that one wrote for no layer.
+    ///
+    /// # Errors
+    /// Whatever the backend fails with.
+    pub fn enter(&self, site: &Site<'_, B>, x: View<'_, B::Buffer>, scratch: &mut Scratch<B>) -> Result<()> {
+        self.attention_residual.enter(site, x, &mut scratch.residual)
+    }
+
+    /// Writes `y[t, d]` from `x[t, d]`, for the layer `next` where one follows at once. With a cache, the pass's keys and values are appended to it and attention reads it.
     ///
     /// # Errors
     /// Whatever the backend fails with.
@@ -138,14 +146,16 @@ impl<B: Backend> Layer<B> {
         saved: &mut Saved<B>,
         scratch: &mut Scratch<B>,
         y: ViewMut<'_, B::Buffer>,
+        next: Option<&Self>,
     ) -> Result<()> {
         let Saved { attention, attention_residual, middle, feed_forward, mlp_residual } = saved;
         let middle_out = middle.write(site.backend, x.len)?;
-        self.attention_residual.forward(site, x, attention_residual, &mut scratch.residual, middle_out, |x, y| {
+        let (residual, second) = (&mut scratch.residual, Some(&self.mlp_residual));
+        self.attention_residual.forward(site, x, attention_residual, residual, middle_out, second, |x, y| {
             self.attention.forward(site, cache, x, attention, &mut scratch.linears, y)
         })?;
-        let middle = middle.view(x.len)?;
-        self.mlp_residual.forward(site, middle, mlp_residual, &mut scratch.residual, y, |x, y| {
+        let (middle, next) = (middle.view(x.len)?, next.map(|layer| &layer.attention_residual));
+        self.mlp_residual.forward(site, middle, mlp_residual, &mut scratch.residual, y, next, |x, y| {
             self.feed_forward.forward(site, x, feed_forward, &mut scratch.feed_forward, &mut scratch.linears, y)
         })
     }

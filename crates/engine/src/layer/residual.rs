@@ -1,4 +1,5 @@
-//! The residual stream past one block: `y = x + m · after(block(before(x)))`, either norm there or not.
+//! The residual stream past one block: `y = x + m · after(block(before(x)))`, either norm there or not. The sum at its end and the
+//! next block's norm before it are one op.
 
 use tunesmith_ops::{Backend, DType, Memory, Result, View, ViewMut};
 
@@ -19,7 +20,6 @@ pub struct Residual<B: Backend> {
 
 /// What forward keeps.
 pub(super) struct Saved<B: Memory> {
-    before_rstd: Slab<B>,
     /// What the block gave, where a norm follows it.
     output: Slab<B>,
     after_rstd: Slab<B>,
@@ -27,13 +27,15 @@ pub(super) struct Saved<B: Memory> {
 
 impl<B: Memory> Saved<B> {
     pub fn new(backend: &B) -> Self {
-        Self { before_rstd: Slab::of(DType::F32), output: Slab::new(backend), after_rstd: Slab::of(DType::F32) }
+        Self { output: Slab::new(backend), after_rstd: Slab::of(DType::F32) }
     }
 }
 
 /// Buffers that live as long as one block.
 pub(super) struct Scratch<B: Memory> {
+    /// `before(x)` and its statistics, from where `x` was made to where the block has read it; backward computes them again.
     normed: Slab<B>,
+    rstd: Slab<B>,
     d_input: Slab<B>,
     scaled: Slab<B>,
     d_output: Slab<B>,
@@ -42,7 +44,7 @@ pub(super) struct Scratch<B: Memory> {
 impl<B: Memory> Scratch<B> {
     pub fn new(backend: &B) -> Self {
         let slab = || Slab::new(backend);
-        Self { normed: slab(), d_input: slab(), scaled: slab(), d_output: slab() }
+        Self { normed: slab(), rstd: Slab::of(DType::F32), d_input: slab(), scaled: slab(), d_output: slab() }
     }
 }
 
@@ -57,7 +59,8 @@ impl<B: Backend> Residual<B> {
         [&mut self.before, &mut self.after].into_iter().flatten()
     }
 
-    /// Writes `y` from `x`, both `[t, d]`; `block` writes its second argument from its first.
+    /// Writes `y` from `x`, both `[t, d]`; `block` writes its second argument from its first. What the block is given was made
+    /// by [`Self::enter`], or by the residual that wrote `x`: `next` is the one that this writes for.
     pub(super) fn forward(
         &self,
         site: &Site<'_, B>,
@@ -65,10 +68,11 @@ impl<B: Backend> Residual<B> {
         saved: &mut Saved<B>,
         scratch: &mut Scratch<B>,
         mut y: ViewMut<'_, B::Buffer>,
+        next: Option<&Self>,
         block: impl FnOnce(View<'_, B::Buffer>, ViewMut<'_, B::Buffer>) -> Result<()>,
     ) -> Result<()> {
         let Site { backend, parameters, .. } = *site;
-        let input = self.input(site, x, &mut saved.before_rstd, &mut scratch.normed)?;
+        let input = self.input(x, scratch)?;
         match &self.after {
             None => block(input, y.reborrow())?,
             Some(norm) => {
@@ -80,21 +84,26 @@ impl<B: Backend> Residual<B> {
         if let Some(multiplier) = self.multiplier {
             backend.scale(multiplier, y.reborrow())?;
         }
-        backend.add(x, y)
+        match next.and_then(|next| next.before.as_ref()) {
+            None => backend.add(x, y),
+            Some(norm) => {
+                let Scratch { normed, rstd, .. } = scratch;
+                let normed = normed.write(backend, x.len)?;
+                norm.forward_of_sum(backend, parameters, x.len / norm.d, x, y, rstd, normed)
+            }
+        }
+    }
+
+    /// Makes what the block is given from an `x` that no residual wrote.
+    pub(super) fn enter(&self, site: &Site<'_, B>, x: View<'_, B::Buffer>, scratch: &mut Scratch<B>) -> Result<()> {
+        let (Some(norm), Scratch { normed, rstd, .. }) = (&self.before, scratch) else { return Ok(()) };
+        let normed = normed.write(site.backend, x.len)?;
+        norm.forward(site.backend, site.parameters, x.len / norm.d, x, rstd, normed)
     }
 
     /// What the block is given: `before(x)`, or `x` itself.
-    fn input<'a>(
-        &self,
-        site: &Site<'_, B>,
-        x: View<'a, B::Buffer>,
-        rstd: &mut Slab<B>,
-        normed: &'a mut Slab<B>,
-    ) -> Result<View<'a, B::Buffer>> {
-        let Some(norm) = &self.before else { return Ok(x) };
-        let out = normed.write(site.backend, x.len)?;
-        norm.forward(site.backend, site.parameters, x.len / norm.d, x, rstd, out)?;
-        normed.view(x.len)
+    fn input<'a>(&self, x: View<'a, B::Buffer>, scratch: &'a Scratch<B>) -> Result<View<'a, B::Buffer>> {
+        if self.before.is_some() { scratch.normed.view(x.len) } else { Ok(x) }
     }
 
     /// Turns `dy` into `dx` in place. `block` is given the gradient of its output, its input, and, where it is wanted,
@@ -104,7 +113,7 @@ impl<B: Backend> Residual<B> {
         site: &Site<'_, B>,
         grads: &mut Backward<'_, B>,
         x: View<'_, B::Buffer>,
-        saved: &mut Saved<B>,
+        saved: &Saved<B>,
         scratch: &mut Scratch<B>,
         dy: ViewMut<'_, B::Buffer>,
         need_input: bool,
@@ -116,7 +125,9 @@ impl<B: Backend> Residual<B> {
         ) -> Result<()>,
     ) -> Result<()> {
         let backend = site.backend;
-        let Scratch { normed, d_input, scaled, d_output } = scratch;
+        // The normed rows are cheaper to compute again than to keep.
+        self.enter(site, x, scratch)?;
+        let Scratch { normed, rstd, d_input, scaled, d_output } = scratch;
         let mut d_block = dy.as_view();
         if let Some(multiplier) = self.multiplier {
             backend.copy(d_block, scaled.write(backend, x.len)?)?;
@@ -128,8 +139,8 @@ impl<B: Backend> Residual<B> {
             norm.backward(backend, grads, m, d_block, output, &saved.after_rstd, dx, false)?;
             d_block = d_output.view(x.len)?;
         }
-        // The normed rows are cheaper to compute again than to keep. A norm's own gradient needs that of its output.
-        let input = self.input(site, x, &mut saved.before_rstd, normed)?;
+        let input = if self.before.is_some() { normed.view(x.len)? } else { x };
+        // A norm's own gradient needs that of its output.
         let wanted = need_input || self.is_trained();
         let dx = if wanted { Some(d_input.write(backend, x.len)?) } else { None };
         block(grads, d_block, input, dx)?;
@@ -138,7 +149,7 @@ impl<B: Backend> Residual<B> {
             None => backend.add(d_input.view(x.len)?, dy),
             Some(norm) => {
                 let (m, d_normed) = (x.len / norm.d, d_input.view(x.len)?);
-                norm.backward(backend, grads, m, d_normed, x, &saved.before_rstd, dy, true)
+                norm.backward(backend, grads, m, d_normed, x, rstd, dy, true)
             }
         }
     }

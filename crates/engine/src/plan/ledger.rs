@@ -279,6 +279,18 @@ impl RmsNorm for Ledger {
         Ok(())
     }
 
+    fn rms_norm_add_forward(
+        &self,
+        _: NormShape,
+        _: View<'_, Held>,
+        _: ViewMut<'_, Held>,
+        _: View<'_, Held>,
+        _: ViewMut<'_, Held>,
+        _: ViewMut<'_, Held>,
+    ) -> Result<()> {
+        Ok(())
+    }
+
     fn rms_norm_backward(
         &self,
         _: NormShape,
