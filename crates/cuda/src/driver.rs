@@ -1,4 +1,5 @@
-//! What the backend asks of a device: the real driver (`real.rs`), or the emulated device (`emulated.rs`).
+//! What the backend asks of a device: the real driver (`real.rs`), the emulated device (`emulated.rs`), or one that computes
+//! nothing (`accounts.rs`).
 
 use std::ffi::c_void;
 use std::fmt::Debug;
@@ -76,6 +77,11 @@ pub(crate) trait Driver: Send + Sync + Debug {
 
     /// The multiple of bytes in which memory is handed out; 1 where every byte beyond an allocation is watched.
     fn granularity(&self) -> usize;
+
+    /// Whether memory holds what is written into it.
+    fn keeps_values(&self) -> bool {
+        true
+    }
 
     /// Memory, or none when there is not enough.
     fn allocate(&self, bytes: usize) -> Result<Option<Address>>;

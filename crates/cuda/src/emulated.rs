@@ -1,6 +1,6 @@
 //! The emulated device: kernels compiled for the CPU, memory of the host, every launch finished when it returns.
 //!
-//! For tests. Fresh memory is filled with NaN, allocations have exactly the size asked for (so that AddressSanitizer sees
+//! For tests. Fresh memory is filled with NaN, allocations have exactly the size asked for unless told otherwise (so that AddressSanitizer sees
 //! the first byte beyond one), and a launch is refused where types or number of its arguments are not the kernel's.
 
 use std::alloc::{Layout, alloc, dealloc};
@@ -32,6 +32,8 @@ pub struct EmulatedOptions {
     pub schedule: Schedule,
     /// Bytes of memory.
     pub memory: usize,
+    /// Memory is handed out in multiples of this, as a real device does; 1: to the byte, so that every access beyond is seen.
+    pub granularity: usize,
     /// Takes every product that the vendor's library could take, as a slow loop: for tests of what is left to do then.
     pub vendor: bool,
     /// A library of kernels other than the one that this crate was built with.
@@ -40,7 +42,7 @@ pub struct EmulatedOptions {
 
 impl Default for EmulatedOptions {
     fn default() -> Self {
-        Self { schedule: Schedule::Forward, memory: 64 << 30, vendor: false, library: None }
+        Self { schedule: Schedule::Forward, memory: 64 << 30, granularity: 1, vendor: false, library: None }
     }
 }
 
@@ -67,6 +69,7 @@ pub(crate) struct Emulated {
     library: Library,
     attributes: Attributes,
     schedule: Schedule,
+    granularity: usize,
     vendor: bool,
     /// Allocations by address, with their sizes.
     memory: Mutex<HashMap<Address, usize>>,
@@ -95,7 +98,8 @@ impl Emulated {
             memory: options.memory,
             driver_version: 13_000,
         };
-        Ok(Self { library, attributes, schedule: options.schedule, vendor: options.vendor, memory: Mutex::default() })
+        let EmulatedOptions { schedule, granularity, vendor, .. } = *options;
+        Ok(Self { library, attributes, schedule, granularity, vendor, memory: Mutex::default() })
     }
 
     fn memory(&self) -> MutexGuard<'_, HashMap<Address, usize>> {
@@ -119,7 +123,7 @@ impl Driver for Emulated {
     }
 
     fn granularity(&self) -> usize {
-        1
+        self.granularity
     }
 
     fn allocate(&self, bytes: usize) -> Result<Option<Address>> {

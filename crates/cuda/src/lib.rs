@@ -3,6 +3,7 @@
 //! Activations are bfloat16 or binary32; sums, statistics and angles are binary32. Every kernel is deterministic. The driver
 //! is loaded when a device is opened, and every failure to do so names the missing piece.
 
+mod accounts;
 mod adamw;
 mod attention;
 mod attention_plan;
@@ -102,6 +103,14 @@ impl Cuda {
         Self::on(Arc::new(emulated::Emulated::open(options)?), dtype)
     }
 
+    /// A backend that holds what this one would hold and computes nothing, for the plan of a session on this device.
+    ///
+    /// # Errors
+    /// None that this one was not refused with.
+    pub fn accounts(&self) -> Result<Self> {
+        Self::on(Arc::new(accounts::Accounts::of(Arc::clone(&self.driver))), self.dtype)
+    }
+
     fn on(driver: Arc<dyn Driver>, dtype: DType) -> Result<Self> {
         if !matches!(dtype, DType::F32 | DType::Bf16) {
             return Err(Error::argument("cuda", "activations of float32 or bfloat16", dtype));
@@ -121,6 +130,19 @@ impl Cuda {
     /// Facts about the device.
     pub fn attributes(&self) -> &Attributes {
         self.driver.attributes()
+    }
+
+    /// Bytes that the device's driver calls free, and bytes in all.
+    ///
+    /// # Errors
+    /// Whatever the driver fails with.
+    pub fn memory_info(&self) -> Result<(usize, usize)> {
+        self.driver.memory_info()
+    }
+
+    /// Bytes of the block that this backend takes for an allocation.
+    pub fn rounded(&self, bytes: usize) -> usize {
+        self.pool.rounded(bytes).unwrap_or(usize::MAX)
     }
 
     /// Kernels started so far.

@@ -47,7 +47,7 @@ impl Pool {
     }
 
     /// The size of the block that holds `bytes`.
-    fn rounded(&self, bytes: usize) -> Option<usize> {
+    pub(crate) fn rounded(&self, bytes: usize) -> Option<usize> {
         match self.driver.granularity() {
             1 => Some(bytes),
             granularity if bytes <= SMALL => Some(bytes.next_power_of_two().max(granularity)),
@@ -229,6 +229,10 @@ impl Memory for Cuda {
 
     fn activation_dtype(&self) -> DType {
         self.dtype
+    }
+
+    fn keeps_values(&self) -> bool {
+        self.driver.keeps_values()
     }
 
     fn zeros(&self, dtype: DType, len: usize) -> Result<Buffer> {

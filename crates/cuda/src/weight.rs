@@ -52,12 +52,13 @@ impl Cuda {
     /// Puts a dense matrix on the device as `dtype`, converted piece by piece.
     pub(crate) fn prepare_dense(&self, n: usize, k: usize, host: Host<'_>, storage: Storage) -> Result<Weight> {
         let op = "prepare_weight";
-        let len = n.checked_mul(k).filter(|len| *len == host.len());
+        let len = n.checked_mul(k).filter(|len| *len == host.len() || !self.keeps_values());
         let len = len.ok_or_else(|| Error::argument(op, format!("{n}·{k} numbers"), host.len()))?;
         floats(host, 0, 0)?;
         let dtype =
             if self.activation_dtype() == DType::Bf16 || storage == Storage::Bf16 { DType::Bf16 } else { DType::F32 };
         let mut buffer = self.undefined(dtype, len)?;
+        let len = if self.keeps_values() { len } else { 0 };
         for first in (0..len).step_by(PIECE) {
             let count = PIECE.min(len - first);
             let values = floats(host, first, count)?;

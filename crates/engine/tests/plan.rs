@@ -4,29 +4,38 @@
 
 mod common;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use common::{OPTIMIZER, Rows, config, lora, options, write_model};
+use common::{OPTIMIZER, Rows, adapter, config, lora, options, write_model};
 use tunesmith_cpu::Cpu;
 use tunesmith_engine::plan::{Layout, plan};
 use tunesmith_engine::{
     AdapterSource, BaseOptions, MemoryPlan, PassShape, QuantizeOptions, Session, SessionOptions, StepKey, Update,
 };
-use tunesmith_formats::{ModelConfig, ModuleNames};
+use tunesmith_formats::{AdapterConfig, ModelConfig, ModelFiles, ModuleNames, TensorSource};
 use tunesmith_ops::{Code, MemoryStats, Nf4Options, Storage};
 
-/// Plans a session and runs it: what was planned, what stood before the first pass, what was held at most.
+/// Plans a session of the tiny model and runs it: what was planned, what stood before the first pass, what was held at most.
 fn planned_and_held(options: &SessionOptions, lengths: &[usize]) -> (MemoryPlan, MemoryStats, MemoryStats) {
     let dir = tempfile::tempdir().unwrap();
     let source = write_model(dir.path(), None);
     let config = ModelConfig::from_json(Path::new("config.json"), config()).unwrap();
+    planned_and_held_of(config, &source, options, lengths)
+}
+
+fn planned_and_held_of(
+    config: ModelConfig,
+    source: &dyn TensorSource,
+    options: &SessionOptions,
+    lengths: &[usize],
+) -> (MemoryPlan, MemoryStats, MemoryStats) {
     let rows = Rows::new(lengths, 1);
     let supervised = rows.labels.iter().filter(|&&label| label >= 0).count();
     let shape = PassShape { tokens: lengths.iter().sum(), longest: lengths[0], supervised };
-    let planned = plan(Layout::CPU, &config, &source, options, shape).unwrap();
+    let planned = plan(Layout::CPU, &config, source, options, shape).unwrap();
     let cpu = Arc::new(Cpu::new(2).unwrap());
-    let mut session = Session::new(cpu, config, &source, "tiny", options).unwrap();
+    let mut session = Session::new(cpu, config, source, "tiny", options).unwrap();
     let standing = session.memory();
     for step in 1..=2 {
         if options.optimizer.is_some() {
@@ -54,6 +63,10 @@ fn sessions() -> Vec<(&'static str, SessionOptions)> {
         ..options(lora(ModuleNames::AllLinear))
     };
     let bf16 = BaseOptions { storage: Storage::Bf16, quantization: None };
+    let dora = |base| {
+        let config = AdapterConfig { use_dora: true, lora_dropout: 0.1, ..AdapterConfig::default() };
+        SessionOptions { base, ..options(adapter(config)) }
+    };
     let attention = ModuleNames::Endings(vec!["q_proj".to_owned(), "v_proj".to_owned()]);
     vec![
         ("lora", options(lora(ModuleNames::AllLinear))),
@@ -62,6 +75,9 @@ fn sessions() -> Vec<(&'static str, SessionOptions)> {
         ("lora on bf16", with(bf16, false)),
         ("qlora", with(nf4(64, true), false)),
         ("qlora of plain scales, checkpointing", with(nf4(128, false), true)),
+        ("dora", dora(BaseOptions::default())),
+        ("dora over nf4", dora(nf4(64, true))),
+        ("dora over nf4 of plain scales", dora(nf4(64, false))),
         ("everything", options(AdapterSource::None)),
         ("everything, checkpointing", SessionOptions { gradient_checkpointing: true, ..options(AdapterSource::None) }),
         ("evaluation", SessionOptions { optimizer: None, ..options(AdapterSource::None) }),
@@ -73,6 +89,28 @@ fn the_plan_is_what_is_held_to_the_byte() {
     for (name, options) in sessions() {
         for lengths in [&[1][..], &[32, 32, 32], &[200], &[7, 7]] {
             let (planned, standing, held) = planned_and_held(&options, lengths);
+            assert_eq!(planned.peak, held.peak, "{name}, {lengths:?}: {planned:?}");
+            assert_eq!(planned.peak - planned.activations, standing.in_use, "{name}, {lengths:?}: {planned:?}");
+        }
+    }
+}
+
+#[test]
+fn the_plan_of_a_mixture_is_what_is_held_to_the_byte() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../test/fixtures/models/qwen3-moe");
+    let everything = options(AdapterSource::None);
+    for (name, options) in [
+        ("lora", options(lora(ModuleNames::AllLinear))),
+        (
+            "lora, checkpointing",
+            SessionOptions { gradient_checkpointing: true, ..options(lora(ModuleNames::AllLinear)) },
+        ),
+        ("everything", everything.clone()),
+        ("evaluation", SessionOptions { optimizer: None, ..everything }),
+    ] {
+        for lengths in [&[1][..], &[32, 32], &[7, 7]] {
+            let files = ModelFiles::open(&folder).unwrap();
+            let (planned, standing, held) = planned_and_held_of(files.config, &*files.source, &options, lengths);
             assert_eq!(planned.peak, held.peak, "{name}, {lengths:?}: {planned:?}");
             assert_eq!(planned.peak - planned.activations, standing.in_use, "{name}, {lengths:?}: {planned:?}");
         }

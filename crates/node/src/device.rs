@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use tunesmith_cpu::Cpu;
 use tunesmith_cuda::Cuda;
+use tunesmith_engine::plan::{self, Layout};
 use tunesmith_engine::{
-    Batch, GroupInfo, QuantizationInfo, Request, SequenceSums, Session, SessionOptions, StepKey, TokenEvent, Update,
-    Updated,
+    Batch, GroupInfo, MemoryPlan, PassShape, QuantizationInfo, Request, SequenceSums, Session, SessionOptions, StepKey,
+    TokenEvent, Update, Updated,
 };
 use tunesmith_formats::ModelFiles;
 use tunesmith_ops::{Backend, DType, Error, Memory, MemoryStats, Result};
@@ -18,7 +19,7 @@ use tunesmith_ops::{Backend, DType, Error, Memory, MemoryStats, Result};
 pub enum Device {
     /// The CPU, in binary32.
     Cpu(Arc<Cpu>),
-    /// The first CUDA device, activations in bfloat16.
+    /// The first CUDA device, activations in the dtype it was opened with.
     Cuda(Arc<Cuda>),
 }
 
@@ -30,9 +31,26 @@ pub struct Opened {
     pub note: Option<String>,
 }
 
+/// What a session on a device would hold.
+pub struct Planned {
+    /// The bytes of the device's memory.
+    pub plan: MemoryPlan,
+    /// Name of the backend.
+    pub device: &'static str,
+    /// Bytes that the device's driver calls free. None on the CPU, whose memory is the host's.
+    pub free: Option<usize>,
+}
+
 /// The first CUDA device.
-fn open_cuda() -> Result<Arc<Cuda>> {
-    Cuda::new(0, DType::Bf16).map(Arc::new)
+#[cfg(not(test))]
+fn open_cuda(dtype: DType) -> Result<Arc<Cuda>> {
+    Cuda::new(0, dtype).map(Arc::new)
+}
+
+/// The emulated device, for the tests of this crate.
+#[cfg(test)]
+fn open_cuda(dtype: DType) -> Result<Arc<Cuda>> {
+    Cuda::emulated(&tunesmith_cuda::EmulatedOptions::default(), dtype).map(Arc::new)
 }
 
 /// Name of the first CUDA device.
@@ -40,25 +58,51 @@ fn open_cuda() -> Result<Arc<Cuda>> {
 /// # Errors
 /// `DeviceUnavailable` naming the missing piece.
 pub fn cuda_name() -> Result<String> {
-    Ok(open_cuda()?.attributes().name.clone())
+    Ok(open_cuda(DType::Bf16)?.attributes().name.clone())
 }
 
 /// Opens a device: `cpu`, `cuda`, or `auto` for CUDA where it can be used and else the CPU. `threads` is for the CPU; 0 takes
-/// as many as the process may use at once.
+/// as many as the process may use at once. `dtype` is that of a CUDA device's activations; the CPU computes in binary32.
 ///
 /// # Errors
 /// `ArgumentInvalid` for another name, `DeviceUnavailable` naming what CUDA lacks, `OutOfMemory` when threads cannot start.
-pub fn open(device: &str, threads: usize) -> Result<Opened> {
+pub fn open(device: &str, threads: usize, dtype: DType) -> Result<Opened> {
     let cpu = |note| Cpu::new(threads).map(|cpu| Opened { device: Device::Cpu(Arc::new(cpu)), note });
     match device {
         "cpu" => cpu(None),
-        "cuda" => Ok(Opened { device: Device::Cuda(open_cuda()?), note: None }),
-        "auto" => match open_cuda() {
+        "cuda" => Ok(Opened { device: Device::Cuda(open_cuda(dtype)?), note: None }),
+        "auto" => match open_cuda(dtype) {
             Ok(cuda) => Ok(Opened { device: Device::Cuda(cuda), note: None }),
             Err(error) => cpu(Some(error.to_string())),
         },
         other => Err(Error::argument("device", "\"cuda\", \"cpu\" or \"auto\"", format!("{other:?}"))),
     }
+}
+
+/// Plans a session on the device that [`open`] would open. No weight is read.
+///
+/// # Errors
+/// Those of [`open`] and of the session's options.
+pub fn plan(
+    device: &str,
+    dtype: DType,
+    files: &ModelFiles,
+    options: &SessionOptions,
+    shape: PassShape,
+) -> Result<Planned> {
+    let cuda = match device {
+        "cuda" => Some(open_cuda(dtype)?),
+        "auto" => open_cuda(dtype).ok(),
+        _ => None,
+    };
+    let (config, source) = (&files.config, &*files.source);
+    let Some(cuda) = cuda else {
+        let plan = plan::plan(Layout::CPU, config, source, options, shape)?;
+        return Ok(Planned { plan, device: "cpu", free: None });
+    };
+    let accounts = Arc::new(cuda.accounts()?);
+    let plan = plan::plan_on(&accounts, |bytes| accounts.rounded(bytes), config, source, options, shape)?;
+    Ok(Planned { plan, device: cuda.name(), free: Some(cuda.memory_info()?.0) })
 }
 
 impl Device {
@@ -115,13 +159,12 @@ impl Engine {
     /// # Errors
     /// Those of [`open`] and of [`Session::new`].
     pub fn open(
-        device: &str,
-        threads: usize,
+        (device, threads, dtype): (&str, usize, DType),
         files: &ModelFiles,
         base_model: &str,
         options: &SessionOptions,
     ) -> Result<Self> {
-        let opened = open(device, threads)?;
+        let opened = open(device, threads, dtype)?;
         let (config, source) = (files.config.clone(), &*files.source);
         let session = match &opened.device {
             Device::Cpu(cpu) => On::Cpu(Box::new(Session::new(Arc::clone(cpu), config, source, base_model, options)?)),
@@ -264,5 +307,86 @@ impl Engine {
     /// As the session's.
     pub fn save_adapter(&self, dir: &Path) -> Result<()> {
         on!(&self.session, session => session.save_adapter(dir))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session_options::{AdamW, SessionOptions as Given};
+
+    const TOKENS: [i32; 8] = [3, 7, 2, 9, 4, 4, 8, 5];
+
+    /// Full fine-tuning, as JavaScript asks for it.
+    fn given(device: &str, dtype: &str) -> Given {
+        Given {
+            device: device.to_owned(),
+            threads: 1,
+            dtype: dtype.to_owned(),
+            quantization: None,
+            lora: None,
+            adapter_path: None,
+            optimizer: Some(AdamW { adam_beta1: 0.9, adam_beta2: 0.999, adam_epsilon: 1e-8, weight_decay: 0.0 }),
+            gradient_checkpointing: false,
+            seed: 0.0,
+        }
+    }
+
+    fn files() -> ModelFiles {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../test/fixtures/models/llama");
+        ModelFiles::open(&folder).unwrap()
+    }
+
+    /// An engine after two steps, and the loss of the first.
+    fn trained(given: Given) -> (Engine, f64) {
+        let (device, dtype) = (given.device.clone(), given.cuda_dtype());
+        let mut engine = Engine::open((&device, 1, dtype), &files(), "llama", &given.into_engine(false)).unwrap();
+        let batch = Batch {
+            input_ids: &TOKENS,
+            labels: &TOKENS,
+            positions: &[0, 1, 2, 3, 4, 5, 6, 7],
+            sequence_starts: &[0, 8],
+            weights: None,
+            row_ids: None,
+        };
+        let mut losses = (1..=2).map(|step| {
+            let sums = engine.accumulate(&batch, StepKey { seed: 0, step }).unwrap();
+            let update = Update { learning_rates: &[1e-3; 4], max_grad_norm: Some(1.0), denominator: 7.0 };
+            engine.update(&update).unwrap();
+            sums[0].loss
+        });
+        let first = losses.next().unwrap();
+        assert!(losses.next().unwrap() < first);
+        (engine, first)
+    }
+
+    #[test]
+    fn a_gpu_computes_in_bfloat16_unless_float32_is_asked_for() {
+        let (_, want) = trained(given("cpu", "auto"));
+        let mut losses = Vec::new();
+        for (dtype, activations, tolerance) in
+            [("auto", DType::Bf16, 4e-3), ("bfloat16", DType::Bf16, 4e-3), ("float32", DType::F32, 1e-6)]
+        {
+            let (engine, loss) = trained(given("cuda", dtype));
+            let Device::Cuda(cuda) = &engine.opened().device else { panic!("expected a CUDA device for {dtype}") };
+            assert_eq!(cuda.activation_dtype(), activations, "{dtype}");
+            assert!((loss / want - 1.0).abs() < tolerance, "{dtype}: {loss} beside {want}");
+            losses.push(loss.to_bits());
+        }
+        assert_eq!(losses[0], losses[1]);
+        assert_ne!(losses[0], losses[2]);
+    }
+
+    #[test]
+    fn a_plan_is_that_of_the_device_and_tells_what_its_driver_calls_free() {
+        let shape = PassShape { tokens: 8, longest: 8, supervised: 7 };
+        for (device, dtype) in [("cuda", "auto"), ("cuda", "float32"), ("auto", "auto"), ("cpu", "auto")] {
+            let options = given(device, dtype);
+            let planned = plan(device, options.cuda_dtype(), &files(), &options.into_engine(false), shape).unwrap();
+            let (engine, _) = trained(given(device, dtype));
+            assert_eq!(planned.plan.peak, engine.opened().device.memory().peak, "{device}, {dtype}");
+            assert_eq!(planned.device, engine.opened().device.name());
+            assert_eq!(planned.free, (planned.device == "cuda").then_some(64 << 30));
+        }
     }
 }

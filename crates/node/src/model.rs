@@ -8,7 +8,6 @@ use napi::bindgen_prelude::Object;
 use napi_derive::napi;
 use tunesmith_engine::PassShape;
 use tunesmith_engine::config::ModelConfig;
-use tunesmith_engine::plan::{Layout, plan};
 use tunesmith_formats::{ModelFiles, TokenizerSource};
 use tunesmith_text as text;
 
@@ -42,7 +41,7 @@ pub struct ModelInfo {
 }
 
 /// What a session would hold, in bytes.
-#[napi(object)]
+#[napi(object, use_nullable = true)]
 pub struct MemoryPlan {
     /// Frozen weights.
     pub weights: f64,
@@ -62,8 +61,10 @@ pub struct MemoryPlan {
     pub total_parameters: f64,
     /// Numbers that are trained.
     pub trainable_parameters: f64,
-    /// Where the session would run: `cpu` or `cuda`. The bytes are the CPU's in any case.
+    /// Where the session would run, and whose memory it is: `cpu` or `cuda`.
     pub device: String,
+    /// Bytes that the device's driver calls free; null on the CPU, whose memory is the host's.
+    pub free: Option<f64>,
 }
 
 /// Opened files, a tokenizer, and no weights yet.
@@ -147,14 +148,11 @@ impl Model {
         longest: u32,
     ) -> napi::Result<Object<'env>> {
         let files = Arc::clone(&self.files);
-        let wanted = options.device.clone();
+        let (wanted, dtype) = (options.device.clone(), options.cuda_dtype());
         let options = options.into_engine(session::is_quantized(&files));
         let shape = PassShape { tokens: tokens as usize, longest: longest as usize, supervised: tokens as usize };
-        let work = move || {
-            let cuda = wanted == "cuda" || (wanted == "auto" && device::cuda_name().is_ok());
-            Ok((plan(Layout::CPU, &files.config, &*files.source, &options, shape)?, cuda))
-        };
-        in_background(env, "estimateMemory", work, |_, (plan, cuda)| {
+        let work = move || Ok(device::plan(&wanted, dtype, &files, &options, shape)?);
+        in_background(env, "estimateMemory", work, |_, device::Planned { plan, device, free }| {
             Ok(MemoryPlan {
                 weights: plan.weights as f64,
                 trained: plan.trained as f64,
@@ -165,7 +163,8 @@ impl Model {
                 loading: plan.loading as f64,
                 total_parameters: plan.total_parameters as f64,
                 trainable_parameters: plan.trainable_parameters as f64,
-                device: if cuda { "cuda" } else { "cpu" }.to_owned(),
+                device: device.to_owned(),
+                free: free.map(|bytes| bytes as f64),
             })
         })
     }

@@ -127,10 +127,10 @@ pub fn create(
 ) -> napi::Result<Object<'_>> {
     let (deferred, promise) = Deferred::<Session>::new(env)?;
     let opened = Arc::clone(&files);
-    let (device, threads) = (options.device.clone(), options.threads as usize);
+    let (device, threads, dtype) = (options.device.clone(), options.threads as usize, options.cuda_dtype());
     let options = options.into_engine(is_quantized(&files));
     // On the engine's thread: starting a CUDA device takes too long for the event loop.
-    let open = move || Ok(Engine::open(&device, threads, &opened, &base_model, &options)?);
+    let open = move || Ok(Engine::open((&device, threads, dtype), &opened, &base_model, &options)?);
     let settled = deferred.clone();
     let started = move |outcome: Outcome<(EngineThread<Engine>, &Engine)>| {
         let parts = outcome.map(|(thread, engine)| (thread, info_of(engine), engine.opened().device.clone()));

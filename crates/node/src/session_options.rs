@@ -117,7 +117,8 @@ pub struct SessionOptions {
     pub device: String,
     /// Threads; 0: as many as the process may use at once.
     pub threads: u32,
-    /// Frozen matrices that are not quantised: `float32`, `bfloat16`, or `auto`, which is bfloat16 beside quantised ones.
+    /// Frozen matrices that are not quantised: `float32`, `bfloat16`, or `auto`, which is bfloat16 beside quantised ones. On a GPU
+    /// also what is computed in: float32 where it says so, else bfloat16.
     pub dtype: String,
     /// Absent: the linear layers are held as their file has them.
     pub quantization: Option<Quantization>,
@@ -134,6 +135,11 @@ pub struct SessionOptions {
 }
 
 impl SessionOptions {
+    /// Dtype of activations on a CUDA device.
+    pub fn cuda_dtype(&self) -> DType {
+        if self.dtype == DType::F32.name() { DType::F32 } else { DType::Bf16 }
+    }
+
     /// In the engine's terms; `quantized` says that the model's own file holds quantised matrices.
     pub fn into_engine(self, quantized: bool) -> tunesmith_engine::SessionOptions {
         let small = match self.dtype.as_str() {

@@ -32,7 +32,7 @@ export async function estimate(name: string, flags: Record<string, unknown>, { o
     out.write(`${JSON.stringify({ ...found, fits: shortage === null })}\n`);
     return shortage === null ? 0 : 1;
   }
-  const { plan, pass, needed, free } = found;
+  const { plan, pass, needed, free, gradientCheckpointing } = found;
   const rows: [string, string][] = [
     ["model", `${count(plan.totalParameters)} parameters, ${count(plan.trainableParameters)} trained`],
     ["largest pass", `${pass.tokens} tokens, sequences of ${pass.longest}`],
@@ -40,12 +40,13 @@ export async function estimate(name: string, flags: Record<string, unknown>, { o
     ["trained", bytes(plan.trained)],
     ["gradients", bytes(plan.gradients)],
     ["optimizer", bytes(plan.optimizer)],
-    ["activations", bytes(plan.activations)],
-    ["needed", `${bytes(needed)} of ${bytes(free)} free`],
+    ["activations", `${bytes(plan.activations)}${gradientCheckpointing ? ", layers computed again" : ""}`],
+    [
+      "needed",
+      `${bytes(needed)} of ${bytes(free)} free on the ${plan.device === "cpu" ? "host" : `${plan.device} device`}`,
+    ],
   ];
   for (const [label, value] of rows) out.write(`${label.padEnd(13)} ${value}\n`);
-  if (plan.device !== "cpu")
-    out.write(`on ${plan.device} the session needs other memory; these figures are the CPU's\n`);
   if (shortage !== null) out.write(`does not fit: ${shortage}\n`);
   return shortage === null ? 0 : 1;
 }

@@ -92,6 +92,7 @@ describe("flags of the schemas", () => {
     expect(() => parse("--gradient-checkpointing", "maybe")).toThrow(
       expect.objectContaining({ code: "OPTION_INVALID" }),
     );
+    expect(parse("--gradient-checkpointing", "auto")).toEqual({ gradientCheckpointing: "auto" });
     expect(() => parse("--lerning-rate", "1")).toThrow(/Did you mean --learning-rate/u);
   });
 });

@@ -58,7 +58,11 @@ function addFlags(command: Command, properties: Readonly<Record<string, JsonSche
     const kind = kindOf(schema);
     const flag = `--${kebab(name)}`;
     const value =
-      kind.list !== null ? " <values...>" : kind.boolean && !kind.number ? " [boolean]" : ` <${valueName(kind)}>`;
+      kind.list !== null
+        ? " <values...>"
+        : kind.boolean && !kind.number
+          ? ` [${["boolean", ...kind.choices].join("|")}]`
+          : ` <${valueName(kind)}>`;
     const option = new Option(`${flag}${value}`, schema.description ?? "").argParser((text: string, before: unknown) =>
       parseValue(flag, kind, text, before),
     );
@@ -131,10 +135,14 @@ function parseValue(flag: string, kind: ValueKind, text: string, before: unknown
   if (kind.null && (text === "none" || text === "null")) return nothing;
   if (kind.boolean && (text === "true" || text === "false")) return text === "true";
   if (kind.number && text.trim() !== "" && Number.isFinite(Number(text))) return Number(text);
-  if (kind.string) return text;
-  const expected = [kind.boolean ? "true or false" : "", kind.number ? "a number" : "", kind.null ? "none" : ""].filter(
-    Boolean,
-  );
+  // Where words stand beside true and false, another word is a mistake in either; elsewhere the schema says what may be.
+  if (kind.string && (!kind.boolean || kind.choices.length === 0 || kind.choices.includes(text))) return text;
+  const expected = [
+    kind.boolean ? "true or false" : "",
+    ...kind.choices,
+    kind.number ? "a number" : "",
+    kind.null ? "none" : "",
+  ].filter(Boolean);
   throw new OptionError(
     `[${flag}] expected ${expected.join(" or ")}, got "${text}"; correct it, or leave it out for the default`,
   );

@@ -70,7 +70,10 @@ export interface ParameterGroup {
 
 /** How a model's frozen weights are held (names of transformers' `from_pretrained` and `BitsAndBytesConfig`). */
 export interface WeightOptions {
-  /** Matrices that are not quantised; `"auto"`: bfloat16 beside 4-bit layers, else float32. */
+  /**
+   * Matrices that are not quantised; `"auto"`: bfloat16 beside 4-bit layers and on a GPU, else float32. On a GPU also what is computed
+   * in; the CPU computes in float32.
+   */
   dtype: "auto" | "float32" | "bfloat16";
   /** Hold the linear layers as NF4. */
   loadIn4bit: boolean;
@@ -233,8 +236,10 @@ export interface MemoryPlan {
   totalParameters: number;
   /** Numbers that are trained. */
   trainableParameters: number;
-  /** Where the session would run. The bytes are those of the CPU in any case. */
+  /** Where the session would run, and whose memory it is: `cpu` or `cuda`. */
   device: string;
+  /** What the device's driver calls free; null on the CPU, whose memory is the host's. */
+  free: number | null;
 }
 
 /** A model that is known but not yet in memory. */

@@ -195,9 +195,11 @@ export const sftConfigSchema = z.strictObject({
     .describe("Steps between two rounds of samples; null is off. Default null."),
   sampleMaxNewTokens: count.default(64).describe("Tokens of a sample at most. Default 64."),
   gradientCheckpointing: z
-    .boolean()
+    .union([z.boolean(), z.enum(["auto"])])
     .default(false)
-    .describe("Recompute layers in backward to save memory. Default false (TrainingArguments)."),
+    .describe(
+      "Recompute layers in backward to save memory; auto: only where the run would not fit the free memory without, decided once and kept when it is resumed. Default false (TrainingArguments).",
+    ),
   memoryCheck: z
     .enum(["refuse", "warn", "off"])
     .default("refuse")
@@ -305,4 +307,5 @@ export interface ResolvedConfig extends ParsedSFTConfig {
   learningRate: number;
   evalStrategy: "no" | "steps" | "epoch";
   evalSteps: number;
+  gradientCheckpointing: boolean;
 }

@@ -1,6 +1,6 @@
 import { type MemoryPlan, OutOfMemoryError } from "@tunesmith/core";
 import { expect, it } from "vitest";
-import { checkMemory, estimateMemory, largestPass, memoryShortage } from "./memory-check.ts";
+import { checkMemory, decideCheckpointing, estimateMemory, largestPass, memoryShortage } from "./memory-check.ts";
 import { parseConfig, parseLoraConfig } from "./parse-config.ts";
 import { sessionOptions } from "./session-options.ts";
 import { fakeModel } from "./testing/fake-session.ts";
@@ -17,6 +17,7 @@ const plan: MemoryPlan = {
   totalParameters: 1,
   trainableParameters: 1,
   device: "cpu",
+  free: null,
 };
 const options = (args = {}, peft = {}) => sessionOptions(parseConfig(args), parseLoraConfig(peft));
 const check = (memoryCheck: "refuse" | "warn" | "off", free: number, args = {}, peft = {}) =>
@@ -27,7 +28,7 @@ it("lets a run pass that fits, and refuses one that does not with numbers and ad
   const refused = check("refuse", 4 * gib);
   await expect(refused).rejects.toBeInstanceOf(OutOfMemoryError);
   await expect(refused).rejects.toThrow(
-    /^\[memory\] expected 5\.05 GiB of free memory, got 4\.00 GiB \(weights 3\.00 GiB, activations 1\.00 GiB, optimizer 0\.50 GiB.*\); set loadIn4bit, .*gradientCheckpointing.*memoryCheck to "warn"/u,
+    /^\[memory\] expected 5\.02 GiB of free memory, got 4\.00 GiB \(weights 3\.00 GiB, activations 1\.00 GiB, optimizer 0\.50 GiB.*\); set loadIn4bit, .*gradientCheckpointing.*memoryCheck to "warn"/u,
   );
   await expect(check("refuse", 4 * gib, {}, { fullFinetuning: true })).rejects.toThrow(/train an adapter/u);
   await expect(check("refuse", 4 * gib, { gradientCheckpointing: true })).rejects.not.toThrow(
@@ -36,11 +37,33 @@ it("lets a run pass that fits, and refuses one that does not with numbers and ad
 });
 
 it("can be told to warn only, or not to look", async () => {
-  expect(await check("warn", 4 * gib)).toMatch(/^memory: expected 5\.05 GiB/u);
+  expect(await check("warn", 4 * gib)).toMatch(/^memory: expected 5\.02 GiB/u);
   expect(await check("warn", 6 * gib)).toBeNull();
   expect(await check("off", 0)).toBeNull();
-  const onGpu = fakeModel({ plan: { ...plan, device: "cuda" } });
-  expect(await checkMemory(onGpu, options(), { tokens: 1, longest: 1 }, "refuse", 0)).toBeNull();
+});
+
+it("compares a session on a GPU with what its driver calls free, not with the host's memory", async () => {
+  const onGpu = (free: number) => fakeModel({ plan: { ...plan, device: "cuda", free } });
+  const pass = { tokens: 1024, longest: 512 };
+  expect(await checkMemory(onGpu(6 * gib), options(), pass, "refuse", 0)).toBeNull();
+  await expect(checkMemory(onGpu(5 * gib), options(), pass, "refuse", 64 * gib)).rejects.toThrow(
+    /expected 5\.25 GiB of free memory on the cuda device, got 5\.00 GiB \(weights 3\.00 GiB, .*set loadIn4bit/u,
+  );
+});
+
+it("recomputes layers under auto only where the run would not fit without", async () => {
+  const model = fakeModel({ plan, checkpointedPlan: { ...plan, activations: gib / 4, peak: 4.25 * gib } });
+  const decide = (gradientCheckpointing: boolean | "auto", free: number) =>
+    decideCheckpointing(
+      model,
+      parseConfig({ gradientCheckpointing }),
+      parseLoraConfig({}),
+      { tokens: 1024, longest: 512 },
+      free,
+    );
+  expect(await decide("auto", 6 * gib)).toBe(false);
+  expect(await decide("auto", 4.5 * gib)).toBe(true);
+  expect([await decide(true, 6 * gib), await decide(false, 0)]).toEqual([true, false]);
 });
 
 it("finds the largest pass of the steps to come", () => {

@@ -8,7 +8,7 @@ import {
 } from "@tunesmith/core";
 import type { Example } from "@tunesmith/data";
 import { coalesce } from "./coalesce.ts";
-import type { LoraConfig, ParsedSFTConfig, SFTConfig } from "./config.ts";
+import type { LoraConfig, ParsedLoraConfig, ParsedSFTConfig, SFTConfig } from "./config.ts";
 import { freeMemory } from "./free-memory.ts";
 import { parseConfig, parseLoraConfig } from "./parse-config.ts";
 import type { StepPlan } from "./plan.ts";
@@ -16,6 +16,8 @@ import { sessionOptions } from "./session-options.ts";
 
 /** What a run takes beside the engine's own accounts: threads' working memory, the batches, the loop. `npm run bench -- memory` found 4 to 8 MiB in five settings. */
 const besides = 16 * 2 ** 20;
+/** The same on a GPU: code of the kernels, and the vendor's library with its workspace of 32 MiB. An allowance, not a measurement. */
+const besidesOnGpu = 256 * 2 ** 20;
 /** Rows whose passes are looked at one by one; a longer run is taken to go on as it began. */
 const mostRows = 200_000;
 
@@ -27,8 +29,10 @@ export interface MemoryEstimate {
   pass: PassShape;
   /** The most this run will take beyond what the process holds already. */
   needed: number;
-  /** What the machine and its control groups leave. */
+  /** What the machine and its control groups leave; on a GPU what its driver calls free. */
   free: number;
+  /** Whether layers are computed again in backward: what `gradientCheckpointing` says, or `"auto"` comes to. */
+  gradientCheckpointing: boolean;
 }
 
 /** What {@link estimateMemory} is asked about; the options are those of a run. */
@@ -47,8 +51,26 @@ export interface EstimateOptions {
  */
 export async function estimateMemory(model: LanguageModel, options: EstimateOptions = {}): Promise<MemoryEstimate> {
   const args = parseConfig(options.args ?? {});
+  const peft = parseLoraConfig(options.peftConfig ?? {});
   const pass = options.pass ?? fullPass(args, model.info.maxPositionEmbeddings);
-  return planMemory(model, sessionOptions(args, parseLoraConfig(options.peftConfig ?? {})), pass);
+  const gradientCheckpointing = await decideCheckpointing(model, args, peft, pass);
+  return planMemory(model, sessionOptions({ ...args, gradientCheckpointing }, peft), pass);
+}
+
+/**
+ * Whether a run computes its layers again in backward. `"auto"` does so only where the run would not fit the free memory without; it is
+ * asked once per run, since an answer from what is free later could be another.
+ */
+export async function decideCheckpointing(
+  model: LanguageModel,
+  args: ParsedSFTConfig,
+  peft: ParsedLoraConfig,
+  pass: PassShape,
+  hostFree = freeMemory(),
+): Promise<boolean> {
+  if (args.gradientCheckpointing !== "auto") return args.gradientCheckpointing;
+  const { needed, free } = await planMemory(model, sessionOptions(args, peft), pass, hostFree);
+  return needed > free;
 }
 
 function fullPass(args: ParsedSFTConfig, context: number): PassShape {
@@ -63,7 +85,9 @@ export function memoryShortage(
   estimate: MemoryEstimate,
   options: EstimateOptions = {},
 ): string | null {
-  const session = sessionOptions(parseConfig(options.args ?? {}), parseLoraConfig(options.peftConfig ?? {}));
+  const { gradientCheckpointing } = estimate;
+  const args = { ...parseConfig(options.args ?? {}), gradientCheckpointing };
+  const session = sessionOptions(args, parseLoraConfig(options.peftConfig ?? {}));
   return shortage(estimate, session, model.weightOptions.loadIn4bit);
 }
 
@@ -72,10 +96,11 @@ async function planMemory(
   model: LanguageModel,
   options: SessionOptions,
   pass: PassShape,
-  free = freeMemory(),
+  hostFree = freeMemory(),
 ): Promise<MemoryEstimate> {
   const plan = await model.estimateMemory(options, pass);
-  return { plan, pass, needed: Math.max(plan.peak, plan.loading) + besides, free };
+  const needed = Math.max(plan.peak, plan.loading) + (plan.free === null ? besides : besidesOnGpu);
+  return { plan, pass, needed, free: plan.free ?? hostFree, gradientCheckpointing: options.gradientCheckpointing };
 }
 
 /** The largest pass of a run: that of its steps with the most tokens, and the longest sequence of all. */
@@ -136,10 +161,10 @@ function advice({ plan, pass }: MemoryEstimate, options: SessionOptions, loadIn4
  */
 function shortage(estimate: MemoryEstimate, options: SessionOptions, loadIn4bit: boolean): string | null {
   const { plan, needed, free } = estimate;
-  // What the machine has free says nothing about a GPU's own memory.
-  if (plan.device !== "cpu" || needed <= free) return null;
+  if (needed <= free) return null;
+  const where = plan.free === null ? "free memory" : `free memory on the ${plan.device} device`;
   return (
-    `expected ${gigabytes(needed)} of free memory, got ${gigabytes(free)} (${parts(estimate)}); ` +
+    `expected ${gigabytes(needed)} of ${where}, got ${gigabytes(free)} (${parts(estimate)}); ` +
     `${advice(estimate, options, loadIn4bit)}, or set memoryCheck to "warn" to try anyway`
   );
 }
@@ -150,10 +175,10 @@ export async function checkMemory(
   options: SessionOptions,
   pass: PassShape,
   memoryCheck: "refuse" | "warn" | "off",
-  free = freeMemory(),
+  hostFree = freeMemory(),
 ): Promise<string | null> {
   if (memoryCheck === "off") return null;
-  const estimate = await planMemory(model, options, pass, free);
+  const estimate = await planMemory(model, options, pass, hostFree);
   const message = shortage(estimate, options, model.weightOptions.loadIn4bit);
   if (message !== null && memoryCheck === "refuse") throw new OutOfMemoryError(`[memory] ${message}`);
   return message === null ? null : `memory: ${message}`;

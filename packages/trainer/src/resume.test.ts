@@ -1,6 +1,6 @@
 import { appendFile, cp, readdir, readFile, rename, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { AbortError, CheckpointError, OptionError } from "@tunesmith/core";
+import { AbortError, CheckpointError, OptionError, type SessionOptions } from "@tunesmith/core";
 import { afterEach, expect, onTestFinished, test, vi } from "vitest";
 import { digestFile, fileOperations } from "./file-ops.ts";
 import { SFTTrainer, type TrainEvent } from "./index.ts";
@@ -207,6 +207,37 @@ test("a moved run folder goes on, and a finished run is finished again", async (
   const result = await trainer(join(parent, "b")).train({ resumeFromCheckpoint: true });
   expect(result.globalStep).toBe(12);
   expect(await outcome(join(parent, "b"))).toEqual(whole);
+});
+
+test("recomputation under auto is decided once: what a checkpoint says stands, whatever is free later", async () => {
+  const plan = (bytes: number) => {
+    const parts = { weights: 0, trained: 0, gradients: 0, optimizer: 0, activations: bytes, peak: bytes, loading: 0 };
+    return { ...parts, totalParameters: 1, trainableParameters: 1, device: "cuda", free: 2 ** 30 };
+  };
+  const start = (outputDir: string, bytes: number, resumeFromCheckpoint: boolean) => {
+    const sessions: boolean[] = [];
+    const model = fakeModel({ plan: plan(bytes), checkpointedPlan: plan(0) });
+    const watched = {
+      ...model,
+      createSession: (options: SessionOptions) => {
+        sessions.push(options.gradientCheckpointing);
+        return model.createSession(options);
+      },
+    };
+    const more = { maxSteps: 2, gradientCheckpointing: "auto", outputDir };
+    const run = new SFTTrainer({ model: watched, trainDataset: conversations(14), args: more });
+    return record(run.train({ resumeFromCheckpoint })).then(({ events, error }) => ({ events, error, sessions }));
+  };
+  const [tight, roomy] = [await scratchFolder(onTestFinished), await scratchFolder(onTestFinished)];
+  const first = await start(tight, 2 ** 30, false);
+  expect(first).toMatchObject({ error: null, sessions: [true] });
+  expect(ofType(first.events, "warning").map(({ message }) => message)).toContainEqual(
+    expect.stringContaining("gradientCheckpointing auto: layers are computed again"),
+  );
+  expect(await start(tight, 0, true)).toMatchObject({ error: null, sessions: [true] });
+  expect(await start(roomy, 0, false)).toMatchObject({ error: null, sessions: [false] });
+  // What no longer fits is refused, not computed in another way.
+  expect((await start(roomy, 2 ** 30, true)).error).toMatchObject({ code: "OUT_OF_MEMORY" });
 });
 
 test("options that decide the steps may not change, others may", async () => {

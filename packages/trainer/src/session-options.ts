@@ -2,7 +2,7 @@
 import type { LoraOptions, SessionOptions } from "@tunesmith/core";
 import type { ParsedLoraConfig, ParsedSFTConfig } from "./config.ts";
 
-/** The session that options ask for. */
+/** The session that options ask for. `gradientCheckpointing: "auto"` that is not decided yet counts as no. */
 export function sessionOptions(args: ParsedSFTConfig, peft: ParsedLoraConfig): SessionOptions {
   const { adapterPath, fullFinetuning } = peft;
   const adapter = adapterPath === null ? newAdapter(peft) : { path: adapterPath };
@@ -10,7 +10,7 @@ export function sessionOptions(args: ParsedSFTConfig, peft: ParsedLoraConfig): S
   return {
     adapter: fullFinetuning ? null : adapter,
     optimizer: { adamBeta1, adamBeta2, adamEpsilon, weightDecay },
-    gradientCheckpointing,
+    gradientCheckpointing: gradientCheckpointing === true,
     seed,
   };
 }

@@ -1,6 +1,13 @@
 // Brings a run to its first step, the cheap and fallible parts first.
 import { dirname, resolve } from "node:path";
-import { CheckpointError, type LanguageModel, OptionError, type TrainSession, TunesmithError } from "@tunesmith/core";
+import {
+  CheckpointError,
+  type LanguageModel,
+  OptionError,
+  type PassShape,
+  type TrainSession,
+  TunesmithError,
+} from "@tunesmith/core";
 import { createSampler, recommendEpochs } from "@tunesmith/curriculum";
 import {
   type DatasetSource,
@@ -14,7 +21,7 @@ import { type Checkpoint, newestCheckpoint, readCheckpoint } from "./checkpoint.
 import type { ParsedLoraConfig, ParsedSFTConfig, ResolvedConfig } from "./config.ts";
 import { describeEnvironment, digestModel } from "./environment.ts";
 import { remove } from "./file-ops.ts";
-import { checkMemory, largestPass } from "./memory-check.ts";
+import { checkMemory, decideCheckpointing, largestPass } from "./memory-check.ts";
 import { TrainingPlan } from "./plan.ts";
 import { defaultOutputDir, RunFolder } from "./run-folder.ts";
 import { sessionOptions } from "./session-options.ts";
@@ -45,6 +52,9 @@ export interface Setup {
   warnings: string[];
 }
 
+/** Options whose recomputation is still to be decided. */
+type SettledConfig = Omit<ResolvedConfig, "gradientCheckpointing"> & Pick<ParsedSFTConfig, "gradientCheckpointing">;
+
 /** Held-out rows that are watched when `samplePrompts` names none. */
 const defaultSamples = 3;
 
@@ -64,28 +74,35 @@ export async function setUp(inputs: TrainingInputs, resume: boolean | string, si
     inputs.evalDataset === null
       ? null
       : await prepareData(inputs.evalDataset, "evalDataset", model, parsed, defaultSamples, signal);
-  const args = settle(inputs, parsed, evaluation !== null, resume);
+  const settled = settle(inputs, parsed, evaluation !== null, resume);
   const sampler = createSampler({
-    strategy: args.trainSamplingStrategy,
+    strategy: settled.trainSamplingStrategy,
     lengths: train.examples.map((example) => example.length),
-    seed: args.seed,
-    simpleMaxLength: args.simpleMaxLength,
+    seed: settled.seed,
+    simpleMaxLength: settled.simpleMaxLength,
   });
   warnings.push(...sampler.warnings, ...dataWarnings(train), ...(evaluation === null ? [] : dataWarnings(evaluation)));
   const plan = new TrainingPlan({
     sampler,
-    batchSize: args.perDeviceTrainBatchSize,
-    accumulation: args.gradientAccumulationSteps,
-    numTrainEpochs: args.numTrainEpochs,
-    maxSteps: args.maxSteps,
+    batchSize: settled.perDeviceTrainBatchSize,
+    accumulation: settled.gradientAccumulationSteps,
+    numTrainEpochs: settled.numTrainEpochs,
+    maxSteps: settled.maxSteps,
   });
-  if (args.maxSteps <= 0) warnings.push(...epochWarnings(args.numTrainEpochs, train.examples.length));
-  const prompts = await samplePrompts(args, evaluation, model, warnings);
+  if (settled.maxSteps <= 0) warnings.push(...epochWarnings(settled.numTrainEpochs, train.examples.length));
+  const prompts = await samplePrompts(settled, evaluation, model, warnings);
 
   const modelSha256 = await digest;
+  const checkpoint = await findCheckpoint(resume, settled.outputDir, warnings);
+  const pass = largestPass(plan.steps(checkpoint?.trainer.global_step ?? 0), train.examples, settled.tokenBudget);
+  const gradientCheckpointing = await recomputation(model, settled, peft, pass, checkpoint).catch(asOptionError);
+  const args: ResolvedConfig = { ...settled, gradientCheckpointing };
+  if (settled.gradientCheckpointing === "auto" && gradientCheckpointing)
+    warnings.push(
+      "gradientCheckpointing auto: layers are computed again in backward, since the run would not fit without",
+    );
   const identity = { modelType: model.info.modelType, sha256: modelSha256, weights: model.weightOptions };
   const config = decisiveConfig(args, peft, identity);
-  const checkpoint = await findCheckpoint(resume, args.outputDir, warnings);
   if (checkpoint !== null) refuseDrift(checkpoint, config, train.fingerprint);
   const state =
     checkpoint === null
@@ -106,7 +123,6 @@ export async function setUp(inputs: TrainingInputs, resume: boolean | string, si
       model.weightOptions,
     );
     signal.throwIfAborted();
-    const pass = largestPass(plan.steps(state.global_step), train.examples, args.tokenBudget);
     const warning = await checkMemory(model, sessionOptions(args, peft), pass, args.memoryCheck).catch(asOptionError);
     if (warning !== null) warnings.push(warning);
     const session = await openSession(model, args, peft, checkpoint);
@@ -165,7 +181,7 @@ function settle(
   args: ParsedSFTConfig,
   hasEvaluation: boolean,
   resume: boolean | string,
-): ResolvedConfig {
+): SettledConfig {
   if (args.evalStrategy !== null && args.evalStrategy !== "no" && !hasEvaluation) {
     throw new OptionError(
       `[evalStrategy] expected an evaluation set for "${args.evalStrategy}", got none; give evalDataset or leave the option out`,
@@ -194,8 +210,21 @@ function settle(
   };
 }
 
+/** What the options say, or `"auto"` comes to: decided once per run, so a checkpoint's answer stands. */
+async function recomputation(
+  model: LanguageModel,
+  args: SettledConfig,
+  peft: ParsedLoraConfig,
+  pass: PassShape,
+  checkpoint: Checkpoint | null,
+): Promise<boolean> {
+  const decided = checkpoint?.trainer.config.gradientCheckpointing;
+  if (args.gradientCheckpointing === "auto" && typeof decided === "boolean") return decided;
+  return decideCheckpointing(model, args, peft, pass);
+}
+
 async function samplePrompts(
-  args: ResolvedConfig,
+  args: SettledConfig,
   evaluation: PreparedData | null,
   model: LanguageModel,
   warnings: string[],

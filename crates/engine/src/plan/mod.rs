@@ -1,12 +1,12 @@
 //! The memory plan: what a session will hold, before a weight is read. The session itself runs once on a backend that
-//! computes nothing ([`Ledger`]), so that the plan cannot say anything else than what the session does.
+//! computes nothing ([`Ledger`], or a GPU's own in [`plan_on`]), so that the plan cannot say anything else than what the session does.
 
 mod ledger;
 
 use std::sync::Arc;
 
 use tunesmith_formats::{ModelConfig as HfConfig, TensorSource};
-use tunesmith_ops::{Error, IGNORE_INDEX, Memory, Result};
+use tunesmith_ops::{Backend, Error, IGNORE_INDEX, Result};
 
 use crate::batch::{Batch, StepKey};
 use crate::optimizer::Update;
@@ -41,7 +41,7 @@ pub struct MemoryPlan {
     pub activations: usize,
     /// The most that is held at once.
     pub peak: usize,
-    /// The most that is held at once while weights are read: a tensor's binary32 copy beside those read so far.
+    /// The most that is held at once while weights are read: on the CPU a tensor's binary32 copy beside those read so far.
     pub loading: usize,
     /// Numbers in the model, adapter not counted.
     pub total_parameters: usize,
@@ -49,8 +49,8 @@ pub struct MemoryPlan {
     pub trainable_parameters: usize,
 }
 
-/// Plans a session with these options that takes passes of this shape. Weights are not read; an adapter that is continued
-/// is, since its own files give its sizes.
+/// Plans a session of the CPU backend with these options that takes passes of this shape. Weights are not read; an adapter that
+/// is continued is, since its own files give its sizes.
 ///
 /// # Errors
 /// `ArgumentInvalid` for a shape without tokens; otherwise those of [`Session::new`].
@@ -62,13 +62,31 @@ pub fn plan(
     shape: PassShape,
 ) -> Result<MemoryPlan> {
     let ledger = Arc::new(Ledger::new(layout));
-    let mut session = Session::new(Arc::clone(&ledger), hf_config.clone(), source, "plan", options)?;
-    let standing = ledger.memory_stats().in_use;
+    let planned = plan_on(&ledger, |bytes| ledger.rounded(bytes), hf_config, source, options, shape)?;
+    // What is read from the file lies in the same memory.
+    Ok(MemoryPlan { loading: planned.loading + widest(source)?, ..planned })
+}
+
+/// Plans as [`plan`], on a backend that has held nothing yet and keeps no values. `rounded` gives the bytes that it takes for an
+/// allocation. Copies that loading makes in the host's memory are not counted.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_on<B: Backend>(
+    backend: &Arc<B>,
+    rounded: impl Fn(usize) -> usize,
+    hf_config: &HfConfig,
+    source: &dyn TensorSource,
+    options: &SessionOptions,
+    shape: PassShape,
+) -> Result<MemoryPlan> {
+    let mut session = Session::new(Arc::clone(backend), hf_config.clone(), source, "plan", options)?;
+    let standing = backend.memory_stats().in_use;
     run(&mut session, shape)?;
-    let peak = ledger.memory_stats().peak;
+    let peak = backend.memory_stats().peak;
     let sizes = || session.parameters().specs().iter().map(ParameterSpec::len);
     let trains = options.optimizer.is_some();
-    let trained: usize = sizes().map(|len| ledger.rounded(4 * len)).sum();
+    let trained: usize = sizes().map(|len| rounded(4 * len)).sum();
     let [gradients, optimizer] = if trains { [trained, 2 * trained] } else { [0, 0] };
     Ok(MemoryPlan {
         weights: standing.saturating_sub(trained + gradients + optimizer),
@@ -77,14 +95,14 @@ pub fn plan(
         optimizer,
         activations: peak.saturating_sub(standing),
         peak,
-        loading: standing.saturating_sub(gradients + optimizer) + widest(source)?,
+        loading: standing.saturating_sub(gradients + optimizer),
         total_parameters: session.total_parameters(),
         trainable_parameters: if trains { sizes().sum() } else { 0 },
     })
 }
 
 /// Two passes, each with an update where there is training.
-fn run(session: &mut Session<Ledger>, shape: PassShape) -> Result<()> {
+fn run<B: Backend>(session: &mut Session<B>, shape: PassShape) -> Result<()> {
     let PassShape { tokens, longest, supervised } = shape;
     if tokens == 0 || longest == 0 || longest > tokens || supervised > tokens {
         return Err(Error::argument("plan", "tokens, and no sequence or labels beyond them", format!("{shape:?}")));

@@ -73,6 +73,7 @@ export function echoModel(
       totalParameters: 1,
       trainableParameters: 1,
       device: "cpu",
+      free: null,
     }),
     createSession: async (options) => {
       watched.sessions.push(options);

@@ -85,6 +85,8 @@ export interface FakeOptions {
   onCall?: (name: string) => void;
   /** What a session is said to hold. */
   plan?: MemoryPlan;
+  /** What it is said to hold when layers are computed again, where that is less. */
+  checkpointedPlan?: MemoryPlan;
   /** Where a model folder would lie. */
   path?: string;
 }
@@ -100,6 +102,7 @@ const smallPlan: MemoryPlan = {
   totalParameters: vocab * vocab,
   trainableParameters: vocab * vocab,
   device: "cpu",
+  free: null,
 };
 
 /** A language model whose sessions are bigram tables: small, deterministic, with real losses and gradients. */
@@ -117,7 +120,9 @@ export function fakeModel(options: FakeOptions = {}): LanguageModel {
     },
     tokenizer: fakeTokenizer,
     weightOptions: defaultWeightOptions,
-    estimateMemory: async (_, { tokens }) => options.plan ?? { ...smallPlan, activations: tokens, peak: tokens },
+    estimateMemory: async ({ gradientCheckpointing }, { tokens }) =>
+      (gradientCheckpointing ? options.checkpointedPlan : undefined) ??
+      options.plan ?? { ...smallPlan, activations: tokens, peak: tokens },
     createSession: async (sessionOptions) => {
       options.onCall?.("createSession");
       return new FakeSession(options, sessionOptions);
