@@ -1,25 +1,28 @@
-// npm run new:op S: makes the four files of a stem, registers them, and leaves a suite that fails.
+// npm run new:op S [--cuda]: makes the files of a stem, with a kernel page and its launcher where asked for, registers them, and
+// leaves a suite that fails.
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
 
 const pascal = (stem: string) => stem.replaceAll(/(?:^|_)(\w)/g, (_, letter: string) => letter.toUpperCase());
 
-const contract = (stem: string) => `//! \`${stem}\`: what it does, in one line.
+/** Without kernels the trait refuses by itself, and a GPU implements it with nothing. */
+const contract = (stem: string, cuda: boolean) => `//! \`${stem}\`: what it does, in one line.
 
-use crate::error::Result;
+use crate::error::${cuda ? "Result" : "{Code, Error, Result}"};
 use crate::memory::{Memory, View, ViewMut};
 
 /// The formula (authors and year, arXiv number): \`y[i] = x[i]\`.
 ///
-/// What forward saves. Tolerance f32: forward 2e-6 relative to the largest output. Edge sizes: 0, 1, 15, 16, 17, 4099.
+/// What forward saves. Tolerance f32: forward 2e-6 relative to the largest output; bf16: 4e-3. Edge sizes: 0, 1, 15, 16, 17, 4099.
 pub trait ${pascal(stem)}: Memory {
     /// \`y[i] = x[i]\`; writes.
     ///
     /// # Errors
     /// \`ArgumentInvalid\` on unequal lengths.
-    fn ${stem}_forward(&self, x: View<'_, Self::Buffer>, y: ViewMut<'_, Self::Buffer>) -> Result<()>;
+${cuda ? required(stem) : refusing(stem)}
 }
 
 /// The same in binary64, written for reading.
@@ -30,6 +33,15 @@ pub mod reference {
     }
 }
 `;
+
+const required = (stem: string) =>
+  `    fn ${stem}_forward(&self, x: View<'_, Self::Buffer>, y: ViewMut<'_, Self::Buffer>) -> Result<()>;`;
+
+const refusing = (stem: string) =>
+  `    fn ${stem}_forward(&self, _x: View<'_, Self::Buffer>, _y: ViewMut<'_, Self::Buffer>) -> Result<()> {
+        let text = "expected a backend with ${stem}, got one without; train this model on the CPU";
+        Err(Error::new(Code::ModelUnsupported, "${stem}_forward", text))
+    }`;
 
 const cpu = (stem: string) => `//! \`${stem}\`: how the CPU does it.
 
@@ -61,12 +73,13 @@ use crate::{Inputs, Record, Stage};
 pub fn suite<B: Backend>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
     let mut inputs = Inputs::new(seed);
     for len in [0, 1, 15, 16, 17, 4099] {
-        let x = inputs.normal(len);
-        let mut y = stage.output(len)?;
-        stage.backend.${stem}_forward(stage.floats(&x)?.view(), y.view_mut())?;
-        record.compare(format!("${stem}_forward {len}"), &stage.read(&y)?, &reference::forward(&wide(&x)), 2e-6);
+        let x = stage.round(inputs.normal(len));
+        let mut y = stage.activation_output(len)?;
+        stage.backend.${stem}_forward(stage.activations(&x)?.view(), y.view_mut())?;
+        let (want, tolerance) = (reference::forward(&wide(&x)), stage.tolerance(2e-6, 4e-3));
+        record.compare(format!("${stem}_forward {len}"), &stage.read(&y)?, &want, tolerance);
     }
-    let (x, mut y) = (stage.floats(&[1.0; 2])?, stage.output(3)?);
+    let (x, mut y) = (stage.activations(&[1.0; 2])?, stage.activation_output(3)?);
     record.refused("${stem} of unequal lengths", &stage.backend.${stem}_forward(x.view(), y.view_mut()));
     Ok(())
 }
@@ -86,12 +99,44 @@ pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
 }
 `;
 
-const files: Record<string, (stem: string) => string> = {
-  "crates/ops/src": contract,
-  "crates/cpu/src": cpu,
-  "crates/conformance/src": suite,
-  "benchmarks/kernels": benchmark,
-};
+const launcher = (stem: string) => `//! \`${stem}\`: launches of \`kernels/${stem}.cu\`.
+
+use tunesmith_ops::{${pascal(stem)}, Result, View, ViewMut};
+
+use crate::elementwise::pack_blocks;
+use crate::memory::Buffer;
+use crate::{Cuda, check};
+
+const THREADS: u32 = 256;
+
+impl ${pascal(stem)} for Cuda {
+    fn ${stem}_forward(&self, x: View<'_, Buffer>, y: ViewMut<'_, Buffer>) -> Result<()> {
+        let (op, len, dtype) = ("${stem}_forward", y.len, self.dtype);
+        check::read(op, "x", x, dtype, len)?;
+        check::write(op, "y", &y, dtype, len)?;
+        let wide = check::wide(16, &[x, y.as_view()]);
+        let launch = self.launch_activations("${stem}_forward_f32", "${stem}_forward_bf16");
+        launch.blocks(pack_blocks(len, dtype), THREADS).long(len).read(x).write(&y).flag(wide).run()
+    }
+}
+`;
+
+/** The files of a stem; the kernel page begins as kernels/template has it. */
+function filesOf(root: string, stem: string, cuda: boolean): Record<string, string> {
+  const files = {
+    [`crates/ops/src/${stem}.rs`]: contract(stem, cuda),
+    [`crates/cpu/src/${stem}.rs`]: cpu(stem),
+    [`crates/conformance/src/${stem}.rs`]: suite(stem),
+    [`benchmarks/kernels/${stem}.rs`]: benchmark(stem),
+  };
+  if (!cuda) return files;
+  const page = readFileSync(join(root, "kernels/template/stem.cu"), "utf8");
+  return {
+    ...files,
+    [`kernels/${stem}.cu`]: page.replaceAll(/\bstem_/g, `${stem}_`),
+    [`crates/cuda/src/${stem}.rs`]: launcher(stem),
+  };
+}
 
 type Edit = [file: string, place: RegExp, replacement: (stem: string) => string];
 
@@ -108,8 +153,52 @@ const edits: Edit[] = [
     /^ {8}\("adamw", adamw::suite\),\n/m,
     (stem) => `$&        ("${stem}", ${stem}::suite),\n`,
   ],
+  [
+    "crates/engine/src/plan/ledger.rs",
+    /^(use tunesmith_ops::\{[\s\S]*?)(,?\s*\};)/m,
+    (stem) => `$1, ${pascal(stem)}$2`,
+  ],
+  [
+    "crates/engine/src/plan/ledger.rs",
+    /^impl Backend for Ledger /m,
+    (stem) => `impl ${pascal(stem)} for Ledger {
+    fn ${stem}_forward(&self, _: View<'_, Held>, _: ViewMut<'_, Held>) -> Result<()> {
+        Ok(())
+    }
+}
+
+$&`,
+  ],
   ["benchmarks/kernels/main.rs", /^mod adamw;\n/m, (stem) => `$&mod ${stem};\n`],
   ["benchmarks/kernels/main.rs", /^ {8}\("adamw", .*\n/m, (stem) => `$&        ("${stem}", ${stem}::run),\n`],
+];
+
+/** Where kernels are registered, and where a backend without them says so. */
+const withKernels: Edit[] = [
+  ["crates/cuda/src/lib.rs", /^mod adamw;\n/m, (stem) => `$&mod ${stem};\n`],
+  [
+    "crates/conformance/tests/cuda.rs",
+    /^(use tunesmith_conformance::\{[\s\S]*?)(,?\s*\};)/m,
+    (stem) => `$1, ${stem}$2`,
+  ],
+  [
+    "crates/conformance/tests/cuda.rs",
+    /^#\[test\]\nfn nf4_meets_its_contract/m,
+    (stem) => `#[test]
+fn ${stem}_meets_its_contract() {
+    check(${stem}::suite);
+}
+
+$&`,
+  ],
+];
+const withoutKernels: Edit[] = [
+  ["crates/cuda/src/lib.rs", /^(use tunesmith_ops::\{[\s\S]*?)(,?\s*\};)/m, (stem) => `$1, ${pascal(stem)}$2`],
+  [
+    "crates/cuda/src/lib.rs",
+    /^impl Backend for Cuda /m,
+    (stem) => `// No kernels yet: it refuses, and says so.\nimpl ${pascal(stem)} for Cuda {}\n\n$&`,
+  ],
 ];
 
 /**
@@ -117,29 +206,32 @@ const edits: Edit[] = [
  *
  * @throws Error when the name is no stem or is taken
  */
-export function newOp(root: string, stem: string): string[] {
+export function newOp(root: string, stem: string, { cuda = false } = {}): string[] {
   if (!/^[a-z][a-z0-9]*(?:_[a-z0-9]+)*$/.test(stem)) {
     throw new Error(`[new:op] expected a name such as log_prob, got ${stem === "" ? "none" : stem}`);
   }
-  const made = Object.keys(files).map((folder) => `${folder}/${stem}.rs`);
+  const files = filesOf(root, stem, cuda);
+  const made = Object.keys(files);
   const taken = made.find((path) => existsSync(join(root, path)));
   if (taken !== undefined) throw new Error(`[new:op] expected a new name, got ${stem}; ${taken} exists`);
   const texts = new Map<string, string>();
-  for (const [file, place, replacement] of edits) {
+  for (const [file, place, replacement] of [...edits, ...(cuda ? withKernels : withoutKernels)]) {
     const before = texts.get(file) ?? readFileSync(join(root, file), "utf8");
     if (!place.test(before)) throw new Error(`[new:op] expected ${place} in ${file}; mend scripts/new-op.ts`);
     texts.set(file, before.replace(place, replacement(stem)));
   }
-  for (const [folder, template] of Object.entries(files)) texts.set(`${folder}/${stem}.rs`, template(stem));
-  for (const [path, text] of texts) writeFileSync(join(root, path), text);
+  for (const [path, text] of [...texts, ...Object.entries(files)]) writeFileSync(join(root, path), text);
   return made;
 }
 
 function main(): void {
   const root = join(import.meta.dirname, "..");
-  const stem = process.argv[2] ?? "";
-  const made = newOp(root, stem);
-  const crates = ["ops", "cpu", "conformance", "kernels"].flatMap((name) => ["-p", `tunesmith-${name}`]);
+  const { values, positionals } = parseArgs({ allowPositionals: true, options: { cuda: { type: "boolean" } } });
+  const made = newOp(root, positionals[0] ?? "", { cuda: values.cuda === true });
+  const crates = ["ops", "cpu", "cuda", "engine", "conformance", "kernels"].flatMap((name) => [
+    "-p",
+    `tunesmith-${name}`,
+  ]);
   execFileSync("cargo", ["fmt", ...crates], { cwd: root, stdio: "inherit" });
   console.log(made.join("\n"));
   console.log(
