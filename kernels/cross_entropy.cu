@@ -12,7 +12,7 @@
 //    lane and warp by warp in a fixed order: the same bits in every run, wherever the row lies.
 //
 //      Bytes and floor (H100 at 3.0 TB/s): 4 bytes a logit in bf16. Llama-8B, 8192 × 128256: 4.20 GB, 1.40 ms; Qwen-0.5B,
-//      16384 × 151936: 9.96 GB, 3.32 ms. About 20 operations and two exponentials a logit: memory bound.
+//      16384 × 151936: 9.96 GB, 3.32 ms. About 20 FLOP and two exponentials a logit, 21 and 50 GFLOP: memory bound.
 //
 // 5. Launch bounds: 1024 threads, at least 1 block an SM, 64 registers.
 #include "common/memory.cuh"

@@ -9,8 +9,9 @@
 //    columns side by side, the block's warps every eighth row of a chunk of 256; chunks are added in order in a second
 //    launch. No atomic additions.
 //
-//      Bytes and floor (H100 at 3.0 TB/s). Norms of Llama-8B gate [14336, 4096], r 16: 117 MB, 39 µs, 1.9 G multiply-adds in
-//      binary32, 60 µs of 67 TFLOP/s; Qwen-0.5B gate [4864, 896]: 8.7 MB, 3 µs. Scaling of 8192 × 14336: 470 MB, 157 µs.
+//      Bytes, FLOPs and floor (H100 at 3.0 TB/s). Norms of Llama-8B gate [14336, 4096], r 16: 117 MB, 39 µs, 2.0 GFLOP in
+//      binary32, 30 µs of 67 TFLOP/s; Qwen-0.5B gate [4864, 896]: 8.7 MB, 3 µs, 0.15 GFLOP. Scaling, and dmagnitude likewise, of
+//      8192 × 14336: 470 MB, 157 µs; of 16384 × 4864: 319 MB, 106 µs; at most three FLOP an element.
 //
 // 5. Launch bounds: 256 threads.
 #include "common/reduce.cuh"

@@ -7,8 +7,8 @@
 // 3. Parallelisation. A thread a group of four columns: one draw serves all four.
 //
 //      Bytes and floor (H100 at 3.0 TB/s): 4 bytes an element in bf16. Llama-8B, 8192 × 4096: 134 MB, 45 µs; Qwen-0.5B,
-//      16384 × 896: 59 MB, 20 µs. Ten rounds of two wide products per four elements: about 15 operations an element, memory
-//      bound.
+//      16384 × 896: 59 MB, 20 µs. One FLOP an element, and ten rounds of two wide products per four: about 15 operations of
+//      integers an element, memory bound.
 //
 // 5. Launch bounds: 256 threads.
 #include "common/types.cuh"

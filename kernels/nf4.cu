@@ -13,7 +13,7 @@
 //    is aligned to 16 bytes.
 //
 //      Bytes and floor (H100 at 3.0 TB/s): 0.516 bytes in, 2 bytes out an element. Llama-8B gate [14336, 4096]: 148 MB, 49
-//      µs; Qwen-0.5B gate [4864, 896]: 11 MB, 3.7 µs. About 5 operations an element: memory bound.
+//      µs; Qwen-0.5B gate [4864, 896]: 11 MB, 3.7 µs. One FLOP and about four operations of integers an element: memory bound.
 //
 // 5. Launch bounds: 256 threads, 1.1 KB of shared memory.
 #include "common/memory.cuh"

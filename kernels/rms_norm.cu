@@ -13,8 +13,8 @@
 //    (16384 elements of bf16) read their rest again, from L2. Rows that are not whole aligned packs go element by element, through
 //    the same code.
 //    The gradient of a trained scale is a kernel of its own over the same rows (common/columns.cuh): partial sums of 256 rows,
-//    added in index order. With LoRA nobody asks for it, and in full fine-tuning its second read of dy and x is 134 MB beside the
-//    16 GB of weights and 60 GB of moments and gradients that an 8B model moves once a step.
+//    added in index order. With LoRA nobody asks for it, and in full fine-tuning its second read of dy and x is 9 GB over the 65
+//    norms of an 8B model, 3 ms of a step of 8192 tokens that takes 0.5 s at the least.
 //
 //      m = 8192 tokens, d = 4096 (Llama-3.1-8B), bf16: forward 134 MB, 45 µs at 3.0 TB/s; with the addition 268 MB, 89 µs (as two
 //      launches 336 MB, 112 µs); backward 201 MB, 67 µs; accumulating into dx 268 MB, 89 µs; a trained scale 134 MB, 45 µs more.
