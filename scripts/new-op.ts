@@ -227,7 +227,9 @@ export function newOp(root: string, stem: string, { cuda = false } = {}): string
 function main(): void {
   const root = join(import.meta.dirname, "..");
   const { values, positionals } = parseArgs({ allowPositionals: true, options: { cuda: { type: "boolean" } } });
-  const made = newOp(root, positionals[0] ?? "", { cuda: values.cuda === true });
+  // Without `--` before it npm keeps the flag for itself.
+  const cuda = values.cuda === true || process.env.npm_config_cuda === "true";
+  const made = newOp(root, positionals[0] ?? "", { cuda });
   const crates = ["ops", "cpu", "cuda", "engine", "conformance", "kernels"].flatMap((name) => [
     "-p",
     `tunesmith-${name}`,
