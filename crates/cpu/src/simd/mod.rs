@@ -127,6 +127,7 @@ pub(crate) trait Simd: Copy {
     fn opaque(self, pointer: *const f32) -> *const f32 {
         let mut pointer = pointer;
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        #[allow(clippy::pointers_in_nomem_asm_block, reason = "the address is hidden, nothing is read from it")]
         // SAFETY: no instruction is executed.
         unsafe {
             std::arch::asm!("/* {0} */", inout(reg) pointer, options(pure, nomem, nostack, preserves_flags));
