@@ -2,7 +2,8 @@
 //!
 //! Version 0.23 of the crate panics on a merge longer than every token and on padding to length 0, builds invalid text
 //! from a subword prefix that cuts a character, and reserves whatever length a precompiled character map claims. Those
-//! are refused here; what else panics is caught by `guard`.
+//! are refused here; what else panics is caught by `guard`. It drops a Unigram model's tree of letters by calling itself
+//! once a letter, which no guard survives, and says an unknown version several times over.
 
 use serde_json::{Map, Value as Json};
 
@@ -12,6 +13,9 @@ const PLACE: &str = "tokenizer.json";
 
 /// Longest text of a step in bytes, patterns apart; published files have a token's name at most.
 const MOST_TEXT: usize = 256;
+
+/// Longest token of a Unigram model in bytes; SentencePiece's own limit is 16 characters, and 54,000 end the process.
+const MOST_PIECE: usize = 1024;
 
 /// Checks the file and removes what must not act: truncation and padding, which are decided by the caller of the
 /// tokenizer.
@@ -29,10 +33,15 @@ pub(crate) fn validate(mut file: Json) -> Result<Json> {
         return Err(invalid("added tokens with an id below 2^31", &format!("{token}")));
     }
     check_charsmaps(fields.get("normalizer").unwrap_or(&Json::Null))?;
-    for step in ["normalizer", "pre_tokenizer", "post_processor", "decoder"] {
+    for step in ["version", "normalizer", "pre_tokenizer", "post_processor", "decoder"] {
         check_texts(fields.get(step).unwrap_or(&Json::Null))?;
     }
     let model = fields.get("model").and_then(Json::as_object).ok_or_else(|| invalid("a `model` object", "none"))?;
+    let pieces = model.get("vocab").and_then(Json::as_array).into_iter().flatten();
+    let longest = pieces.filter_map(|piece| piece[0].as_str()).map(str::len).max().unwrap_or(0);
+    if longest > MOST_PIECE {
+        return Err(invalid(&format!("tokens of at most {MOST_PIECE} bytes"), &format!("one of {longest}")));
+    }
     if let Some(vocab) = model.get("vocab").and_then(Json::as_object) {
         if let Some((token, id)) = vocab.iter().find(|(_, id)| !is_id(id)) {
             return Err(invalid("token ids from 0 and below 2^31", &format!("{id} for {token:?}")));
@@ -50,7 +59,7 @@ fn is_id(id: &Json) -> bool {
     id.as_u64().is_some_and(|id| i32::try_from(id).is_ok())
 }
 
-/// What steps put into a text is short: one letter of a text that became a megabyte would fill the memory.
+/// What steps put into a text, and a version, is short: one letter of a text that became a megabyte would fill the memory.
 fn check_texts(step: &Json) -> Result<()> {
     match step {
         Json::Object(fields) => {
@@ -150,6 +159,8 @@ mod tests {
             charsmap("CAAAAAAA"),
             charsmap("AAA"),
             json!({"model": {}, "decoder": {"decoders": [{"content": "a".repeat(300)}]}}),
+            json!({"model": {}, "version": "1".repeat(300)}),
+            json!({"model": {"vocab": [["a", 0.0], ["b".repeat(1025), 0.0]]}}),
             charsmap("AAA AAA"),
             file(&json!(["ab ab"]), &Json::Null),
             file(&json!(["ab"]), &Json::Null),

@@ -43,6 +43,7 @@ fn documents() -> Vec<Attack> {
         refused("lone-surrogate.json", base().to_string().replace("\"ab\"", "\"\\ud800\"")),
         odd("nul-in-a-token.json", base().to_string().replace("\"<s>\"", "\"\\u0000\"")),
         refused("unknown-keys.json", with("__proto__", json!({"x": 1}))),
+        refused("version-of-27-mb.json", with("version", json!("1.0".repeat(9_000_000)))),
     ]
 }
 
@@ -56,6 +57,10 @@ fn models() -> Vec<Attack> {
         model("model-of-no-type.json", json!({})),
         model("model-unknown.json", json!({"type": "GPT", "vocab": vocab})),
         model("vocab-a-list-for-bpe.json", json!({"type": "BPE", "vocab": [["a", 0.0]], "merges": []})),
+        model(
+            "unigram-token-of-54-kb.json",
+            json!({"type": "Unigram", "unk_id": 0, "vocab": [["a", 0.0], ["b".repeat(54_000), 0.0]]}),
+        ),
         model("vocab-id-negative.json", json!({"type": "BPE", "vocab": {"a": -1}, "merges": []})),
         model("vocab-id-2-to-32.json", json!({"type": "BPE", "vocab": {"a": 4_294_967_296_u64}, "merges": []})),
         model("vocab-id-fraction.json", json!({"type": "BPE", "vocab": {"a": 0.5}, "merges": []})),
