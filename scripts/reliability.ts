@@ -9,7 +9,7 @@ export interface NightlyResult {
   minutes: number;
   threads: number;
   machine: { commit: string; clean: boolean; date: string; cpu: string; cores: number };
-  rows: { id: string; cases: number; failures: number; seconds: number; note?: string }[];
+  rows: { id: string; cases: number; failures: number; seconds: number; note?: string; survivors?: string[] }[];
 }
 
 /** All results in a folder, by name. */
@@ -25,10 +25,12 @@ function section({ part, what, minutes, threads, machine, rows }: NightlyResult)
   const lines = rows.map(({ id, cases, failures, seconds, note = "" }) => {
     return `| \`${id}\` | ${cases.toLocaleString("en-US")} | ${failures} | ${seconds.toFixed(0)} | ${note} |`;
   });
+  const survivors = rows.flatMap(({ survivors = [] }) => survivors.map((survivor) => `- ${survivor}`));
   return [
     `## \`${part}\`: ${what}`,
     `${minutes} minutes on ${threads} ${threads === 1 ? "thread" : "threads"}: ${sources}, ${date.slice(0, 10)}, ${cpu}, ${cores} cores.`,
     ["| id | cases | failures | seconds | |", "| --- | ---: | ---: | ---: | --- |", ...lines].join("\n"),
+    ...(survivors.length === 0 ? [] : ["What went through, and why nothing can be seen:", survivors.join("\n")]),
   ].join("\n\n");
 }
 

@@ -1,4 +1,6 @@
-// npm test [-- --rust | --ts] [FILTER …]: sets up, builds, runs the Rust and the TypeScript tests, and ends with `N passed, N failed`.
+// npm test [-- --rust | --asan | --ts] [FILTER …]: sets up, builds, runs the Rust tests, the CUDA backend's under AddressSanitizer, and
+// the TypeScript tests, and ends with `N passed, N failed`.
+import { asanTests } from "./lib/asan-tests.mjs";
 import { build } from "./lib/build.mjs";
 import { rustTests } from "./lib/rust-tests.mjs";
 import { setup } from "./lib/setup.mjs";
@@ -13,13 +15,14 @@ const only = args.filter((arg) => arg.startsWith("--"));
 /** @type {[flag: string, name: string, suite: (filters: string[]) => Promise<Counts>][]} */
 const suites = [
   ["--rust", "Rust", rustTests],
+  ["--asan", "CUDA under AddressSanitizer", asanTests],
   ["--ts", "TypeScript", typescriptTests],
 ];
 
 async function main() {
   const unknown = only.find((flag) => !suites.some(([known]) => known === flag));
   if (unknown !== undefined) {
-    console.error(`[npm test] expected --rust, --ts or a filter, got ${unknown}`);
+    console.error(`[npm test] expected --rust, --asan, --ts or a filter, got ${unknown}`);
     return 2;
   }
   const rows = [];
@@ -34,10 +37,10 @@ async function main() {
     rows.push({ name, counts, time: seconds(Date.now() - begun) });
     for (const key of /** @type {(keyof Counts)[]} */ (Object.keys(total))) total[key] += counts[key];
   }
-  console.log(`\n${"".padEnd(12)}${["passed", "failed", "skipped", "time"].map((head) => head.padStart(9)).join("")}`);
+  console.log(`\n${"".padEnd(28)}${["passed", "failed", "skipped", "time"].map((head) => head.padStart(9)).join("")}`);
   for (const { name, counts, time } of rows) {
     const cells = [counts.passed, counts.failed, counts.skipped, time];
-    console.log(`${name.padEnd(12)}${cells.map((cell) => String(cell).padStart(9)).join("")}`);
+    console.log(`${name.padEnd(28)}${cells.map((cell) => String(cell).padStart(9)).join("")}`);
   }
   if (total.skipped > 0) console.log(`${total.skipped} skipped`);
   console.log(`${total.passed} passed, ${total.failed} failed`);

@@ -20,14 +20,13 @@ type Outcome<T> = Result<T, String>;
 /// `100a,120`.
 const ARCHS: &str = "80,90a";
 
-const VARIABLES: [&str; 8] = [
+const VARIABLES: [&str; 7] = [
     "TUNESMITH_CUDA_HOME",
     "CUDA_PATH",
     "CUDA_HOME",
     "TUNESMITH_CUDA_ARCHS",
     "TUNESMITH_REQUIRE_CUDA_KERNELS",
     "TUNESMITH_SKIP_NVCC",
-    "TUNESMITH_EMULATED_ASAN",
     "CXX",
 ];
 
@@ -53,7 +52,8 @@ fn build() -> Outcome<()> {
     let shared = out.ancestors().nth(3).unwrap_or(&out).join("kernels");
     fs::create_dir_all(&shared).map_err(|error| error.to_string())?;
     let fatbins = fatbins(&sources, &shared)?;
-    fs::write(out.join("kernels.rs"), table(&sources, &fatbins)?).map_err(|error| error.to_string())?;
+    let text = table(&sources, &fatbins)? + &reports(&sources, &fatbins);
+    fs::write(out.join("kernels.rs"), text).map_err(|error| error.to_string())?;
     if env::var_os("CARGO_FEATURE_EMULATED").is_some() {
         let library = emulated(&sources, &shared)?;
         println!("cargo::rustc-env=TUNESMITH_EMULATED_LIBRARY={}", library.display());
@@ -157,6 +157,10 @@ fn nvcc() -> Option<PathBuf> {
     in_homes.chain(in_path).map(|folder| folder.join(&name)).find(|nvcc| nvcc.is_file())
 }
 
+fn archs() -> String {
+    env::var("TUNESMITH_CUDA_ARCHS").unwrap_or_else(|_| ARCHS.to_owned())
+}
+
 /// The fatbin of every stem; none without nvcc.
 fn fatbins(sources: &Sources, out: &Path) -> Outcome<Vec<PathBuf>> {
     let wanted = is_set("TUNESMITH_REQUIRE_CUDA_KERNELS");
@@ -169,7 +173,7 @@ fn fatbins(sources: &Sources, out: &Path) -> Outcome<Vec<PathBuf>> {
         println!("cargo::warning={text}");
         return Ok(Vec::new());
     };
-    let archs = env::var("TUNESMITH_CUDA_ARCHS").unwrap_or_else(|_| ARCHS.to_owned());
+    let archs = archs();
     // The name holds what the file was made for, so that other architectures are other files.
     let fatbin = |stem: &str| out.join(format!("{stem}.{}.fatbin", archs.replace(',', "_")));
     each(&sources.stems, |stem| {
@@ -220,23 +224,30 @@ fn table(sources: &Sources, fatbins: &[PathBuf]) -> Outcome<String> {
     Ok(text)
 }
 
+/// What ptxas printed when it made each fatbin, for the tests: stem, text.
+fn reports(sources: &Sources, fatbins: &[PathBuf]) -> String {
+    let mut text = format!("#[cfg(test)]\npub static ARCHS: &str = {:?};\n", archs());
+    text.push_str("#[cfg(test)]\npub static REPORTS: &[(&str, &str)] = &[\n");
+    for (stem, fatbin) in sources.stems.iter().zip(fatbins) {
+        let report = fatbin.with_extension("ptxas").display().to_string();
+        let _ = writeln!(text, "({stem:?}, include_str!({report:?})),");
+    }
+    text.push_str("];\n");
+    text
+}
+
 /// The library of the emulated device.
 fn emulated(sources: &Sources, out: &Path) -> Outcome<PathBuf> {
-    let asan = is_set("TUNESMITH_EMULATED_ASAN");
-    let out = out.join(if asan { "emulated-asan" } else { "emulated" });
+    let out = out.join("emulated");
     fs::create_dir_all(&out).map_err(|error| error.to_string())?;
     let compiler = env::var_os("CXX").unwrap_or_else(|| "g++".into());
     let host = sources.root.join("host");
     let flags = || {
         let mut command = Command::new(&compiler);
-        command.args(["-std=c++17", "-O2", "-g1", "-fPIC", "-fno-strict-aliasing", "-Wall", "-Wno-unknown-pragmas"]);
-        command.args(["-ftls-model=initial-exec", "-Werror=return-type"]);
+        command.arg("-O2").arg(format!("@{}", host.join("flags.txt").display()));
         if env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64") {
             // Fused multiply-adds, as a GPU has them.
             command.args(["-mavx2", "-mfma"]);
-        }
-        if asan {
-            command.args(["-fsanitize=address", "-fno-omit-frame-pointer"]);
         }
         command
     };

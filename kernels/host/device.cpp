@@ -19,6 +19,7 @@
 #include <unistd.h>
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
 #endif
 #if !defined(__x86_64__)
 #include <ucontext.h>
@@ -32,8 +33,10 @@ Kernel* kernels = nullptr;
 namespace {
 
 #if defined(__SANITIZE_ADDRESS__)
+constexpr bool WATCHED = true;
 constexpr std::size_t STACK = 256 << 10;
 #else
+constexpr bool WATCHED = false;
 constexpr std::size_t STACK = 64 << 10;
 #endif
 constexpr unsigned MOST_THREADS = 1024;
@@ -60,6 +63,8 @@ struct Fiber {
     int line;
     std::vector<Copy> copies;
     std::vector<std::size_t> groups;
+    const void* stack;
+    void* frames;
 #if defined(__x86_64__)
     void* stack_pointer;
 #else
@@ -95,6 +100,10 @@ struct Machine {
     unsigned alive = 0, arrived = 0, generation = 0;
     Launch* launch = nullptr;
     Fiber* current = nullptr;
+    // The stack of the thread of the CPU, as AddressSanitizer knows it.
+    const void* home_stack = nullptr;
+    std::size_t home_bytes = 0;
+    void* home_frames = nullptr;
 #if defined(__x86_64__)
     void* home = nullptr;
 #else
@@ -111,7 +120,12 @@ struct Machine {
         }
     }
     ~Machine() {
-        if (stacks != nullptr) munmap(stacks, STACK * MOST_THREADS);
+        if (stacks == nullptr) return;
+#if defined(__SANITIZE_ADDRESS__)
+        // Whoever gets these addresses next begins without marks of fibers that did not end.
+        __asan_unpoison_memory_region(stacks, STACK * MOST_THREADS);
+#endif
+        munmap(stacks, STACK * MOST_THREADS);
     }
     void leave();
     void enter(Fiber& fiber, unsigned index);
@@ -138,8 +152,22 @@ Machine& this_machine() {
     return *machine;
 }
 
+// AddressSanitizer is told of every change of stacks: before, where it leads, and after, on the stack that is then in use.
+void changing([[maybe_unused]] void** frames, [[maybe_unused]] const void* bottom, [[maybe_unused]] std::size_t bytes) {
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_start_switch_fiber(frames, bottom, bytes);
+#endif
+}
+
+void changed([[maybe_unused]] void* frames, [[maybe_unused]] const void** from, [[maybe_unused]] std::size_t* bytes) {
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_finish_switch_fiber(frames, from, bytes);
+#endif
+}
+
 void body() {
     Machine& m = *machine;
+    changed(nullptr, &m.home_stack, &m.home_bytes);
     m.launch->kernel->call(m.launch->arguments);
     m.current->done = true;
     m.alive -= 1;
@@ -177,25 +205,33 @@ tunesmith_switch:
 }  // namespace
 
 void Machine::leave() {
+    Fiber& fiber = *current;
+    changing(fiber.done ? nullptr : &fiber.frames, home_stack, home_bytes);
 #if defined(__x86_64__)
-    tunesmith_switch(&current->stack_pointer, home);
+    tunesmith_switch(&fiber.stack_pointer, home);
 #else
-    swapcontext(&current->context, &home);
+    swapcontext(&fiber.context, &home);
 #endif
+    changed(fiber.frames, &home_stack, &home_bytes);
 }
 
 void Machine::resume(Fiber& fiber) {
     current = &fiber;
     place = &fiber.at;
+    changing(&home_frames, fiber.stack, STACK);
 #if defined(__x86_64__)
     tunesmith_switch(&home, fiber.stack_pointer);
 #else
     swapcontext(&home, &fiber.context);
 #endif
+    changed(home_frames, nullptr, nullptr);
+    current = nullptr;
 }
 
 void Machine::enter(Fiber& fiber, unsigned index) {
     unsigned char* bottom = stacks + index * STACK;
+    fiber.stack = bottom;
+    fiber.frames = nullptr;
 #if defined(__SANITIZE_ADDRESS__)
     __asan_unpoison_memory_region(bottom, STACK);
 #endif
@@ -394,12 +430,39 @@ const unsigned char* exchange(const void* value, std::size_t bytes, const char* 
     return warp.slots[parity][0];
 }
 
+namespace {
+
+/// Marks the launch as failed, and says which thread found what.
+void note(const std::string& message) {
+    Launch& launch = *machine->launch;
+    launch.fail("[" + std::string(launch.kernel->name) + "] " + message + " (block " + std::to_string(place->block.x) + ", thread " +
+                std::to_string(place->thread.x) + ")");
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+/// What AddressSanitizer found becomes the launch's error: what happened, and the innermost line of a page.
+void found(const char* report) {
+    if (machine == nullptr || machine->current == nullptr) std::abort();  // not in a kernel: a fault of the host
+    const std::string text = report;
+    const auto part = [&text](const char* from, const char* to) {
+        const std::size_t begin = text.find(from), end = text.find(to, begin);
+        return begin == std::string::npos || end == std::string::npos ? std::string() : text.substr(begin, end - begin);
+    };
+    std::string where = part(".cu:", "\n");
+    if (!where.empty()) {
+        const std::size_t at = text.find(".cu:"), folder = text.rfind('/', at);
+        where = " at " + text.substr(folder + 1, at - folder - 1) + where;
+    }
+    const std::string access = part("READ of size", " at ") + part("WRITE of size", " at ");
+    note(part("AddressSanitizer: ", " on ") + ", " + access + where);
+}
+#endif
+
+}  // namespace
+
 void fail(const std::string& message) {
-    Machine& m = *machine;
-    const Place& at = *place;
-    m.launch->fail("[" + std::string(m.launch->kernel->name) + "] " + message + " (block " + std::to_string(at.block.x) + ", thread " +
-                   std::to_string(at.thread.x) + ")");
-    m.leave();
+    note(message);
+    machine->leave();
 }
 
 void copy_async(void* target, const void* source, std::size_t bytes, std::size_t valid) {
@@ -444,6 +507,9 @@ extern "C" void tunesmith_device_kernels(void (*visit)(const char* name, void* s
     for (const host::Kernel* k = host::kernels; k != nullptr; k = k->next) visit(k->name, state);
 }
 
+/// 1 where an access beyond an allocation or beyond shared memory ends the launch: where AddressSanitizer is built in.
+extern "C" int tunesmith_device_watched() { return host::WATCHED; }
+
 /// Runs a kernel to its end. `schedule`: 0 in order, 1 from the last, 2 shuffled by `seed`. Gives 0, or 1 with the reason in
 /// `error`.
 extern "C" int tunesmith_device_launch(const void* kernel, const char* signature, void** arguments, const unsigned* grid,
@@ -458,6 +524,9 @@ extern "C" int tunesmith_device_launch(const void* kernel, const char* signature
     launch.schedule = schedule;
     launch.seed = seed;
     launch.blocks = long(grid[0]) * grid[1] * grid[2];
+#if defined(__SANITIZE_ADDRESS__)
+    __asan_set_error_report_callback(host::found);
+#endif
     std::string unfit = host::unfit(*launch.kernel, signature, launch);
     if (!unfit.empty()) {
         launch.fail("[" + std::string(launch.kernel->name) + "] expected " + unfit);

@@ -54,3 +54,29 @@ KERNEL(fault_unwritten, THREADS)(float* out) {
     out[threadIdx.x] = reinterpret_cast<float*>(shared)[threadIdx.x];
 }
 EXPORT_KERNEL(fault_unwritten, THREADS)
+
+// One element beyond a buffer, read and written.
+KERNEL(fault_read_beyond, THREADS)(const float* x, float* out) { out[threadIdx.x] = x[threadIdx.x + 1]; }
+EXPORT_KERNEL(fault_read_beyond, THREADS)
+KERNEL(fault_write_beyond, THREADS)(const float* x, float* out) { out[threadIdx.x + 1] = x[threadIdx.x]; }
+EXPORT_KERNEL(fault_write_beyond, THREADS)
+
+// One element beyond the shared memory that the launch asked for.
+KERNEL(fault_shared_beyond, THREADS)(const float* x, float* out) {
+    DYN_SHARED(shared);
+    float* values = reinterpret_cast<float*>(shared);
+    values[threadIdx.x] = x[threadIdx.x];
+    __syncthreads();
+    out[threadIdx.x] = values[threadIdx.x + 1];
+}
+EXPORT_KERNEL(fault_shared_beyond, THREADS)
+
+// An asynchronous copy of what lies behind a buffer.
+KERNEL(fault_copy_beyond, THREADS)(const float* x, float* out) {
+    DYN_SHARED(shared);
+    if (threadIdx.x == 0) copy_async16(shared, x + THREADS);
+    copy_async_commit();
+    copy_async_wait<0>();
+    out[threadIdx.x] = x[threadIdx.x];
+}
+EXPORT_KERNEL(fault_copy_beyond, THREADS)

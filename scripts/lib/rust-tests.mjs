@@ -63,17 +63,19 @@ export class CargoReader {
  * Runs `cargo test` for the workspace, in the build's own target folder.
  *
  * @param {string[]} filters test name filters
+ * @param {{ args?: string[] }} [options] `args`: more arguments for cargo
  * @returns {Promise<Counts>}
  */
-export async function rustTests(filters = []) {
+export async function rustTests(filters = [], { args = [] } = {}) {
   const reader = new CargoReader((line) => console.log(line));
   // One pipe for both streams: cargo names a binary on one and the binary reports on the other, and their order matters.
   const cargo = `cargo test --workspace --release --locked --no-fail-fast --target ${hostTriple()}`;
+  const more = args.map((arg) => `'${arg}'`).join(" ");
   const quoted = filters.map((filter) => `"${filter.replaceAll(/[^\w:.-]/g, "")}"`).join(" ");
   const [shell, flag] = process.platform === "win32" ? ["cmd", "/c"] : ["sh", "-c"];
   const env = { CARGO_TERM_COLOR: "never" };
   const onLine = (/** @type {string} */ line) => reader.line(line);
-  const { code } = await run(shell, [flag, `${cargo} ${quoted} -- --show-output 2>&1`], { env, onLine });
+  const { code } = await run(shell, [flag, `${cargo} ${more} -- ${quoted} --show-output 2>&1`], { env, onLine });
   const { counts } = reader;
   if (code !== 0 && counts.failed === 0) {
     console.log(reader.pending.join("\n"));

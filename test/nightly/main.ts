@@ -1,19 +1,24 @@
-// `npm run test:nightly -- PART [--minutes N] [--threads N]`: runs a part for as long as that (default 30 minutes on one thread) and keeps what it reached in benchmarks/reliability/PART.json.
+// `npm run test:nightly -- PART [--minutes N] [--threads N] [--only NAME]`: runs a part, or one thing of it, for as long as that (default 30 minutes on one thread) and keeps what it reached in benchmarks/reliability/PART.json.
 import { spawnSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { machine } from "../../benchmarks/machine.ts";
 import { bin, root } from "../../scripts/lib/shell.mjs";
 import { formats } from "./formats.ts";
-import type { Part } from "./part.ts";
+import { kernels } from "./kernels.ts";
+import type { Part, Reached } from "./part.ts";
 
 /** Every part, by the name it is run by. */
-const parts: Readonly<Record<string, Part>> = { formats };
+const parts: Readonly<Record<string, Part>> = { formats, kernels };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { minutes: { type: "string", default: "30" }, threads: { type: "string", default: "1" } },
+  options: {
+    minutes: { type: "string", default: "30" },
+    threads: { type: "string", default: "1" },
+    only: { type: "string" },
+  },
 });
 const [name = ""] = positionals;
 const part = parts[name];
@@ -27,14 +32,28 @@ if (part === undefined || !(minutes > 0) || !Number.isInteger(threads) || thread
 } else {
   // Before the run: the result belongs to the sources it ran on.
   const where = machine();
-  const rows = await part.run({ minutes, threads });
+  const reached = await part.run({ minutes, threads, only: values.only });
   const folder = join(root, "benchmarks/reliability");
+  const file = join(folder, `${name}.json`);
+  const rows = values.only === undefined ? reached : merged(file, reached);
   mkdirSync(folder, { recursive: true });
   const result = { part: name, what: part.what, minutes, threads, machine: where, rows };
-  writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(result, null, 1)}\n`);
+  writeFileSync(file, `${JSON.stringify(result, null, 1)}\n`);
   spawnSync(process.execPath, [...bin.tsx, "scripts/generate.ts"], { cwd: root, stdio: "inherit" });
-  const failures = rows.reduce((sum, row) => sum + row.failures, 0);
-  const cases = rows.reduce((sum, row) => sum + row.cases, 0);
+  const failures = reached.reduce((sum, row) => sum + row.failures, 0);
+  const cases = reached.reduce((sum, row) => sum + row.cases, 0);
   console.log(`${cases} cases, ${failures} failures`);
   process.exitCode = failures > 0 ? 1 : 0;
+}
+
+/** The rows of an earlier result, in their order, with those in their places that were reached anew. */
+function merged(file: string, rows: readonly Reached[]): Reached[] {
+  const earlier = existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as { rows: Reached[] }).rows : [];
+  const anew = new Map(rows.map((row) => [row.id, row]));
+  const kept = earlier.map((row) => {
+    const now = anew.get(row.id) ?? row;
+    anew.delete(row.id);
+    return now;
+  });
+  return [...kept, ...anew.values()];
 }

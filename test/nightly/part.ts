@@ -4,6 +4,8 @@
 export interface Allowance {
   minutes: number;
   threads: number;
+  /** The one thing to try, by a name that the part knows; the rows of the others are kept as they were. */
+  only?: string | undefined;
 }
 
 /** How far one row of a part came. */
@@ -16,6 +18,8 @@ export interface Reached {
   seconds: number;
   /** What else there is to say, such as how many cases were accepted. */
   note?: string;
+  /** Cases that went through although they need not have, each as place, what was tried, and why nothing can be seen. */
+  survivors?: string[];
 }
 
 /** A part: `test/nightly/NAME.ts`, registered in `main.ts`. */

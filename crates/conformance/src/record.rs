@@ -38,9 +38,15 @@ impl fmt::Display for Case {
 pub struct Record {
     /// The comparisons.
     pub cases: Vec<Case>,
+    strict: bool,
 }
 
 impl Record {
+    /// A record that panics at the first case that breaks the contract: for runs that only ask whether one does.
+    pub fn strict() -> Self {
+        Self { cases: Vec::new(), strict: true }
+    }
+
     /// Compares an output with its reference: largest difference relative to the reference's largest value. Where the
     /// reference is not finite the output must not be finite either.
     pub fn compare(&mut self, name: impl fmt::Display, got: &[f32], want: &[f64], tolerance: f64) {
@@ -84,12 +90,17 @@ impl Record {
     }
 
     /// Notes an error that the caller has measured itself; `got` goes into the digest.
+    ///
+    /// # Panics
+    /// When the case breaks the contract and the record is a strict one.
     pub fn measured(&mut self, name: impl fmt::Display, error: f64, tolerance: f64, got: &[f32]) {
         let mut hasher = DefaultHasher::new();
         for x in got {
             x.to_bits().hash(&mut hasher);
         }
-        self.cases.push(Case { name: name.to_string(), error, tolerance, digest: hasher.finish() });
+        let case = Case { name: name.to_string(), error, tolerance, digest: hasher.finish() };
+        assert!(!self.strict || case.passed(), "{case}");
+        self.cases.push(case);
     }
 
     /// Cases that break the contract.

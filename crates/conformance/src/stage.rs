@@ -16,6 +16,7 @@ pub struct Stage<'a, B> {
     /// The backend.
     pub backend: &'a B,
     margin: usize,
+    behind: usize,
 }
 
 // Derived implementations would ask for `B: Clone`; a reference copies without it.
@@ -32,6 +33,7 @@ pub struct Staged<T> {
     buffer: T,
     margin: usize,
     len: usize,
+    behind: usize,
 }
 
 impl<T> Staged<T> {
@@ -55,7 +57,13 @@ impl<'a, B: Memory> Stage<'a, B> {
     /// A stage whose windows begin `margin` elements into their buffers: a multiple of 8 lets a backend that moves 16 bytes
     /// at a time do so.
     pub fn with_margin(backend: &'a B, margin: usize) -> Self {
-        Self { backend, margin }
+        Self { backend, margin, behind: margin }
+    }
+
+    /// A stage whose windows begin `margin` elements into their buffers and end where these end: for a backend that watches
+    /// every access beyond a buffer.
+    pub fn to_the_end(backend: &'a B, margin: usize) -> Self {
+        Self { backend, margin, behind: 0 }
     }
 
     /// The numbers as the backend's activations hold them: tests round their inputs first, and compare with a reference that
@@ -117,7 +125,7 @@ impl<'a, B: Memory> Stage<'a, B> {
     /// # Errors
     /// What the upload fails with.
     pub fn integers(&self, x: &[i32]) -> Result<Staged<B::Buffer>> {
-        let mut padded = vec![0; x.len() + 2 * self.margin];
+        let mut padded = vec![0; self.margin + x.len() + self.behind];
         padded[self.margin..self.margin + x.len()].copy_from_slice(x);
         Ok(self.staged(self.backend.upload(Host::I32(&padded))?, x.len()))
     }
@@ -127,7 +135,7 @@ impl<'a, B: Memory> Stage<'a, B> {
     /// # Errors
     /// What the read fails with.
     pub fn read(&self, staged: &Staged<B::Buffer>) -> Result<Vec<f32>> {
-        let mut all = vec![0.0; staged.len + 2 * staged.margin];
+        let mut all = vec![0.0; staged.margin + staged.len + staged.behind];
         self.backend.read(View::new(&staged.buffer, 0, all.len()), &mut all)?;
         let (before, rest) = all.split_at(staged.margin);
         let (window, behind) = rest.split_at(staged.len);
@@ -136,12 +144,12 @@ impl<'a, B: Memory> Stage<'a, B> {
     }
 
     fn padded(&self, x: &[f32]) -> Vec<f32> {
-        let mut padded = vec![GUARD; x.len() + 2 * self.margin];
+        let mut padded = vec![GUARD; self.margin + x.len() + self.behind];
         padded[self.margin..self.margin + x.len()].copy_from_slice(x);
         padded
     }
 
     fn staged(&self, buffer: B::Buffer, len: usize) -> Staged<B::Buffer> {
-        Staged { buffer, margin: self.margin, len }
+        Staged { buffer, margin: self.margin, len, behind: self.behind }
     }
 }

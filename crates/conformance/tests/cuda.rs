@@ -18,16 +18,25 @@ fn device(schedule: Schedule, dtype: DType) -> Cuda {
     Cuda::emulated(&EmulatedOptions { schedule, ..EmulatedOptions::default() }, dtype).expect("an emulated device")
 }
 
+/// A record that ends at the first failure where the run only asks whether there is one.
+fn record() -> Record {
+    if std::env::var_os("TUNESMITH_FIRST_FAILURE").is_some() { Record::strict() } else { Record::default() }
+}
+
 /// Runs a suite in every dtype, with windows that are aligned to 16 bytes and windows that are not, under every schedule:
-/// all within the contract, and all schedules with the same bits.
+/// all within the contract, and all schedules with the same bits. Where every access is watched, one schedule shows them all.
 fn check(suite: impl Fn(&Stage<'_, Cuda>, u64, &mut Record) -> Result<()>) {
     for dtype in [DType::F32, DType::Bf16] {
+        if device(Schedule::Forward, dtype).watches_memory() {
+            check_watched(dtype, &suite);
+            continue;
+        }
         for margin in [MARGIN, 16] {
             let mut first: Option<Record> = None;
             // What differs where windows are not aligned is how a thread loads, which no schedule changes.
             let schedules = if margin == MARGIN { &SCHEDULES[..1] } else { &SCHEDULES[..] };
             for &schedule in schedules {
-                let (cuda, mut record) = (device(schedule, dtype), Record::default());
+                let (cuda, mut record) = (device(schedule, dtype), record());
                 suite(&Stage::with_margin(&cuda, margin), SEED, &mut record).expect("every op to run");
                 let place = format!("{dtype}, margin {margin}, {schedule:?}");
                 assert_eq!(record.failures(), Vec::<String>::new(), "{place}");
@@ -36,6 +45,15 @@ fn check(suite: impl Fn(&Stage<'_, Cuda>, u64, &mut Record) -> Result<()>) {
                 assert_eq!(first.differences(&record), Vec::<String>::new(), "{place}");
             }
         }
+    }
+}
+
+/// Runs a suite in windows that end with their buffers, aligned to 16 bytes and not: the first element beyond is found.
+fn check_watched(dtype: DType, suite: impl Fn(&Stage<'_, Cuda>, u64, &mut Record) -> Result<()>) {
+    for margin in [MARGIN, 0] {
+        let (cuda, mut record) = (device(Schedule::Forward, dtype), record());
+        suite(&Stage::to_the_end(&cuda, margin), SEED, &mut record).expect("every op to run");
+        assert_eq!(record.failures(), Vec::<String>::new(), "{dtype}, margin {margin}, watched");
     }
 }
 

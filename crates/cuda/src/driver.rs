@@ -117,4 +117,9 @@ pub(crate) trait Driver: Send + Sync + Debug {
     fn dense_product(&self, p: &DenseProduct) -> Result<()>;
 
     fn synchronize(&self) -> Result<()>;
+
+    /// Whether a launch ends with an error where a kernel reads or writes beyond its memory.
+    fn watches_memory(&self) -> bool {
+        false
+    }
 }

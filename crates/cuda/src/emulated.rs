@@ -46,6 +46,7 @@ impl Default for EmulatedOptions {
     }
 }
 
+type Watched = unsafe extern "C" fn() -> c_int;
 type Find = unsafe extern "C" fn(*const c_char) -> *const c_void;
 type Launch = unsafe extern "C" fn(
     *const c_void,
@@ -261,6 +262,12 @@ impl Driver for Emulated {
 
     fn synchronize(&self) -> Result<()> {
         Ok(())
+    }
+
+    fn watches_memory(&self) -> bool {
+        let watched: Result<Symbol<'_, Watched>> = self.symbol(b"tunesmith_device_watched");
+        // SAFETY: takes nothing, and gives a constant.
+        watched.is_ok_and(|watched| unsafe { watched() } != 0)
     }
 }
 

@@ -95,6 +95,30 @@ fn a_misaligned_access_and_wrong_arguments_are_errors() -> Result<()> {
 }
 
 #[test]
+fn an_access_beyond_a_buffer_or_shared_memory_ends_the_launch_with_its_place() -> Result<()> {
+    let cuda = device(Schedule::Forward);
+    if !cuda.watches_memory() {
+        println!("skipped: the emulated device is not watched here; `npm test -- --asan` runs this test");
+        return Ok(());
+    }
+    let (x, exact) = (cuda.upload(Host::F32(&[1.0; 64]))?, cuda.upload(Host::F32(&[1.0; 65]))?);
+    let mut out = cuda.zeros(DType::F32, 64)?;
+    for (kernel, input, access) in [
+        ("fault_read_beyond", &x, "READ of size 4"),
+        ("fault_write_beyond", &x, "WRITE of size 4"),
+        ("fault_shared_beyond", &x, "READ of size 4"),
+        ("fault_copy_beyond", &x, "READ of size 16"),
+    ] {
+        let message = launch(&cuda, kernel, &[input], &mut out).run().expect_err("an access beyond memory").message;
+        for part in [kernel, "heap-buffer-overflow", access, "faults.cu:", "thread "] {
+            assert!(message.contains(part), "{part} in {message}");
+        }
+    }
+    // With the element there, the same kernel passes.
+    launch(&cuda, "fault_read_beyond", &[&exact], &mut out).run()
+}
+
+#[test]
 fn memory_that_was_given_back_is_used_again() -> Result<()> {
     let cuda = device(Schedule::Forward);
     let sizes = [1000, 7, 4096];

@@ -26,6 +26,8 @@ mod memory;
 mod module;
 mod nf4;
 mod product;
+#[cfg(test)]
+mod ptxas;
 mod real;
 mod rms_norm;
 mod rope;
@@ -163,6 +165,12 @@ impl Cuda {
     /// Times that the driver was asked for memory so far: in a steady step it is not.
     pub fn allocations(&self) -> u64 {
         self.pool.allocations()
+    }
+
+    /// Whether a launch ends with an error where a kernel reads or writes beyond its memory: the emulated device's does, when
+    /// its library was compiled with AddressSanitizer.
+    pub fn watches_memory(&self) -> bool {
+        self.driver.watches_memory()
     }
 
     /// A launch of one kernel.

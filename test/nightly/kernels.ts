@@ -1,0 +1,197 @@
+// The nightly part `kernels`: every barrier, mask and bounds test of the kernels is taken away in turn, and a suite must notice.
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { compileDevice, compiled, environment, sanitizer } from "../../scripts/lib/emulated.mjs";
+import { hostTriple, root, run } from "../../scripts/lib/shell.mjs";
+import { type Mutant, mutate } from "./mutants.ts";
+import type { Part, Reached } from "./part.ts";
+import { survivorOf, survivors } from "./survivors.ts";
+
+/** Chooses one mutant when the library is loaded; -1 is none. */
+const header = `#include <cstdlib>
+namespace host {
+inline const int mutant = [] { const char* text = std::getenv("TUNESMITH_MUTANT"); return text == nullptr ? -1 : std::atoi(text); }();
+}
+#define MUTANT(n) (__builtin_expect(::host::mutant == (n), 0))
+`;
+
+/** A page or header of kernels/ with what is done to it. */
+interface Page {
+  file: string;
+  mutants: Mutant[];
+  /** Names of the suites that run its code. */
+  suites: string[];
+}
+
+/** A library of all mutants, and what a process needs to load it. */
+type Device = Record<string, string>;
+
+/** Writes where the text is another one: what is compiled from it stays fresh. */
+function keep(path: string, text: string) {
+  if (existsSync(path) && readFileSync(path, "utf8") === text) return;
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, text);
+}
+
+const listed = (folder: string, pattern: RegExp) =>
+  readdirSync(join(root, folder))
+    .filter((name) => pattern.test(name))
+    .sort()
+    .map((name) => `${folder}/${name}`);
+
+/** All mutants of the checkout's kernels; each file's text with its switches goes to `write`. */
+export function pages(suites: readonly string[], write: (file: string, text: string) => void): Page[] {
+  const files = [...listed("kernels", /\.cu$/), ...listed("kernels/common", /\.cuh$/)];
+  const texts = new Map(files.map((file) => [file, readFileSync(join(root, file), "utf8")]));
+  const includes = (file: string): string[] => {
+    const own = [...(texts.get(file) ?? "").matchAll(/^#include "(.*)"/gm)].map(([, name]) => `kernels/${name}`);
+    return [file, ...own.flatMap(includes)];
+  };
+  const using = (file: string) => files.filter((page) => page.endsWith(".cu") && includes(page).includes(file));
+  let count = 0;
+  return files.map((file) => {
+    const { text, mutants } = mutate(file, texts.get(file) ?? "", count);
+    count += mutants.length;
+    write(file, text);
+    const stems = using(file).map((page) => suiteOf(basename(page, ".cu"), suites));
+    return { file, mutants, suites: [...new Set(stems)] };
+  });
+}
+
+/** `attention_backward` belongs to the suite `attention`: the longest that its name begins with. */
+function suiteOf(page: string, suites: readonly string[]): string {
+  const fits = suites.filter((suite) => page === suite || page.startsWith(`${suite}_`));
+  const longest = fits.sort((a, b) => b.length - a.length)[0];
+  if (longest === undefined) throw new Error(`[test:nightly kernels] expected a suite for ${page}.cu, got none`);
+  return longest;
+}
+
+/** The program of the CUDA backend's suites. */
+async function program(): Promise<string> {
+  const args = ["test", "--workspace", "--release", "--locked", "--target", hostTriple(), "--test", "cuda"];
+  const { code, output } = await run("cargo", [...args, "--no-run", "--message-format", "json"]);
+  const found = output.split("\n").filter((line) => line.startsWith("{")).map((line) => {
+    return JSON.parse(line) as { reason: string; target?: { name: string }; executable?: string | null };
+  });
+  const path = found.find(({ target, executable }) => target?.name === "cuda" && executable)?.executable;
+  if (code === 0 && path) return path;
+  throw new Error(`[test:nightly kernels] expected a program of tests, got:\n${output.slice(-2000)}`);
+}
+
+/** How a suite ended: without a fault, or with one after so many seconds. */
+interface Ending {
+  passed: boolean;
+  seconds: number;
+}
+
+function suite(path: string, name: string, device: Device, mutant: number, limit: number): Promise<Ending> {
+  const begun = performance.now();
+  return new Promise((resolve, reject) => {
+    const child = spawn(path, [`${name}_meets_its_contract`, "--exact"], {
+      cwd: join(root, "crates/conformance"),
+      env: { ...process.env, ...device, TUNESMITH_MUTANT: String(mutant), TUNESMITH_FIRST_FAILURE: "1" },
+      stdio: "ignore",
+      // A mutant that never ends was noticed.
+      timeout: limit * 1000,
+      killSignal: "SIGKILL",
+    });
+    child.on("error", reject);
+    child.on("close", (code) => resolve({ passed: code === 0, seconds: (performance.now() - begun) / 1000 }));
+  });
+}
+
+export const kernels: Part = {
+  what: "kernels without one of their barriers, masks or bounds tests: a suite notices",
+  async run({ minutes, threads, only }) {
+    const path = await program();
+    const { output } = await run(path, ["--list"]);
+    const suites = [...output.matchAll(/^(\w+)_meets_its_contract: test$/gm)].map(([, name]) => name ?? "");
+    const folder = compiled("mutants");
+    const all = pages(suites, (file, text) => keep(join(folder, file), text));
+    keep(join(folder, "mutants.h"), header);
+    const flags = ["-include", join(folder, "mutants.h")];
+    const asan = sanitizer();
+    const devices: Device[] = [];
+    for (const watched of asan === null ? [false] : [false, true]) {
+      const out = join(folder, watched ? "watched" : "plain");
+      const library = await compileDevice({ out, kernels: join(folder, "kernels"), watched, flags });
+      devices.push(environment(library, watched ? asan : null));
+    }
+    if (asan === null) console.log("without AddressSanitizer: a fault that nothing else shows goes through");
+
+    const wanted = all.filter(({ file, mutants, suites }) => {
+      const name = basename(file).replace(/\.\w+$/, "");
+      return mutants.length > 0 && (only === undefined || name === only || (file.endsWith(".cu") && suites.includes(only)));
+    });
+    if (wanted.length === 0) throw new Error(`[test:nightly kernels] expected a stem or header of kernels/, got ${only}`);
+    // Untouched kernels pass, or the caught ones say nothing; it also tells how long a suite takes.
+    const usual = new Map<string, number>();
+    for (const name of new Set(wanted.flatMap(({ suites }) => suites))) {
+      for (const device of devices) {
+        const { passed, seconds } = await suite(path, name, device, -1, 600);
+        if (!passed) throw new Error(`[test:nightly kernels] expected ${name} to pass without a mutant, got a failure`);
+        usual.set(name, Math.max(seconds, usual.get(name) ?? 0));
+        console.log(`${name}: ${seconds.toFixed(1)} s untouched`);
+      }
+    }
+
+    /** The suite that noticed; undefined when none did. */
+    const notice = async (mutant: Mutant, names: readonly string[]) => {
+      for (const name of names) {
+        for (const device of devices) {
+          const limit = 5 * (usual.get(name) ?? 0) + 10;
+          if (!(await suite(path, name, device, mutant.id, limit)).passed) return name;
+        }
+      }
+      return undefined;
+    };
+    const end = Date.now() + minutes * 60_000;
+    const rows: Reached[] = [];
+    for (const page of wanted) {
+      if (Date.now() > end) {
+        console.log(`no time for ${page.file}`);
+        continue;
+      }
+      rows.push(await tried(page, usual, threads, notice));
+    }
+    return rows;
+  },
+};
+
+/** Tries all mutants of a page, `threads` at a time. */
+async function tried(
+  { file, mutants, suites }: Page,
+  usual: ReadonlyMap<string, number>,
+  threads: number,
+  notice: (mutant: Mutant, suites: readonly string[]) => Promise<string | undefined>,
+): Promise<Reached> {
+  const begun = Date.now();
+  const quickest = [...suites].sort((a, b) => (usual.get(a) ?? 0) - (usual.get(b) ?? 0));
+  const left: Mutant[] = [];
+  const waiting = [...mutants];
+  const work = async () => {
+    for (let mutant = waiting.shift(); mutant !== undefined; mutant = waiting.shift()) {
+      const noticed = await notice(mutant, quickest);
+      if (noticed === undefined) left.push(mutant);
+      console.log(`${noticed === undefined ? "SURVIVES" : "caught"}  ${describe(mutant)}  ${noticed ?? ""}`);
+    }
+  };
+  await Promise.all(Array.from({ length: threads }, work));
+  left.sort((a, b) => a.id - b.id);
+  const unexplained = left.filter((mutant) => survivorOf(mutant) === undefined);
+  // A sentence that is not true any more is a fault as well.
+  const untrue = survivors.filter((known) => known.file === file && !left.some((mutant) => survivorOf(mutant) === known));
+  for (const mutant of unexplained) console.log(`expected a reason in survivors.ts: ${describe(mutant)}`);
+  for (const { text, change } of untrue) console.log(`expected to survive, as survivors.ts says: ${file} ${text}: ${change}`);
+  return {
+    id: file,
+    cases: mutants.length,
+    failures: unexplained.length + untrue.length,
+    seconds: (Date.now() - begun) / 1000,
+    note: `${mutants.length - left.length} caught`,
+    survivors: left.map((mutant) => `${describe(mutant)}: ${survivorOf(mutant)?.why ?? "no reason known"}`),
+  };
+}
+
+const describe = ({ file, line, text, change }: Mutant) => `\`${file}:${line}\` \`${text}\`, ${change}`;
