@@ -183,14 +183,15 @@ fn fatbins(sources: &Sources, out: &Path) -> Outcome<Vec<PathBuf>> {
         }
         let mut command = Command::new(&nvcc);
         command
-            .args(["-fatbin", "-std=c++17", "-O3", "-Xptxas", "-v", "--compress-mode=size", "-I"])
-            .arg(&sources.root);
+            // The path of the source goes into the fatbin: from here it is the same in every checkout.
+            .current_dir(&sources.root)
+            .args(["-fatbin", "-std=c++17", "-O3", "-Xptxas", "-v", "--compress-mode=size", "-I", "."]);
         for arch in archs.split(',') {
             command.arg("-gencode").arg(format!("arch=compute_{arch},code=sm_{arch}"));
         }
         command.args(["-gencode", "arch=compute_80,code=compute_80"]);
         let made = unfinished(&target);
-        let report = run(command.arg(&source).arg("-o").arg(&made))?;
+        let report = run(command.arg(format!("{stem}.cu")).arg("-o").arg(&made))?;
         fs::write(target.with_extension("ptxas"), report).map_err(|error| error.to_string())?;
         fs::rename(made, target).map_err(|error| error.to_string())
     })?;

@@ -48,15 +48,14 @@ impl Layout {
 /// What the backend fails with where the contract says it must not.
 pub fn suite<B: Attention>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
     let mut inputs = Inputs::new(seed);
-    for head_dim in [16, 64, 80] {
-        for window in [None, Some(1), Some(8)] {
-            for (heads, kv_heads) in [(2, 2), (3, 1), (8, 2)] {
-                let scale = 1.0 / (head_dim as f32).sqrt();
-                let shape = AttentionShape { heads, kv_heads, head_dim, scale, window, soft_cap: None };
-                training(stage, &mut inputs, record, &shape)?;
-                decoding(stage, &mut inputs, record, &shape)?;
-            }
-        }
+    let windows = [None, Some(1), Some(8)];
+    let sizes = [16, 64, 80].into_iter().flat_map(|head_dim| windows.map(|window| (head_dim, window)));
+    let shapes = sizes.flat_map(|size| [(2, 2), (3, 1), (8, 2)].map(|heads| (size, heads)));
+    for ((head_dim, window), (heads, kv_heads)) in stage.cases(shapes) {
+        let scale = 1.0 / (head_dim as f32).sqrt();
+        let shape = AttentionShape { heads, kv_heads, head_dim, scale, window, soft_cap: None };
+        training(stage, &mut inputs, record, &shape)?;
+        decoding(stage, &mut inputs, record, &shape)?;
     }
     let shape = AttentionShape { heads: 4, kv_heads: 2, head_dim: 24, scale: 0.3, window: None, soft_cap: None };
     training(stage, &mut inputs, record, &shape)?;

@@ -59,11 +59,11 @@ pub fn suite<B: Nf4 + LoraMatmul + Embedding>(stage: &Stage<'_, B>, seed: u64, r
         .into_iter()
         .flat_map(|block_size| [false, true].map(|double_quant| Nf4Options { block_size, double_quant }));
     let kinds: Vec<Nf4Options> = kinds.collect();
-    for (index, shape) in shapes().enumerate() {
+    for (index, shape) in stage.cases(shapes().enumerate()) {
         case(stage, &mut inputs, record, shape, kinds[index % kinds.len()])?;
     }
     for (m, n, k) in [(5, 2100, 65), (5, 65, 2100), (1100, 40, 64), (3, 320, 640)] {
-        for options in &kinds {
+        for options in stage.cases(&kinds) {
             case(stage, &mut inputs, record, MatmulShape { m, n, k }, *options)?;
         }
     }

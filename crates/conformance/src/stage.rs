@@ -17,6 +17,7 @@ pub struct Stage<'a, B> {
     pub backend: &'a B,
     margin: usize,
     behind: usize,
+    step: usize,
 }
 
 // Derived implementations would ask for `B: Clone`; a reference copies without it.
@@ -57,13 +58,23 @@ impl<'a, B: Memory> Stage<'a, B> {
     /// A stage whose windows begin `margin` elements into their buffers: a multiple of 8 lets a backend that moves 16 bytes
     /// at a time do so.
     pub fn with_margin(backend: &'a B, margin: usize) -> Self {
-        Self { backend, margin, behind: margin }
+        Self { backend, margin, behind: margin, step: 1 }
     }
 
     /// A stage whose windows begin `margin` elements into their buffers and end where these end: for a backend that watches
     /// every access beyond a buffer.
     pub fn to_the_end(backend: &'a B, margin: usize) -> Self {
-        Self { backend, margin, behind: 0 }
+        Self { backend, margin, behind: 0, step: 1 }
+    }
+
+    /// The same stage for one case in `step` of the long lists: where a suite runs often, or slowly.
+    pub fn sparse(self, step: usize) -> Self {
+        Self { step, ..self }
+    }
+
+    /// The cases of a long list that this stage asks for: all, unless it is a sparse one.
+    pub fn cases<T>(&self, all: impl IntoIterator<Item = T>) -> impl Iterator<Item = T> {
+        all.into_iter().step_by(self.step)
     }
 
     /// The numbers as the backend's activations hold them: tests round their inputs first, and compare with a reference that

@@ -14,7 +14,11 @@ const SNAPSHOT_ARCHS: &str = "80,90a";
 const MOST_BYTES: usize = 20 << 20;
 
 /// Kernels that put registers into memory, by the beginning of their names, and why that is right.
-const SPILLS: &[(&str, &str)] = &[];
+const SPILLS: &[(&str, &str)] = &[(
+    "embedding_scatter_bf16_bf16",
+    "sm_90a: one word, written and read once a thread, is the price of 32 registers, with which 2048 threads fit on a \
+     multiprocessor to hide the way to memory",
+)];
 
 /// One kernel on one architecture.
 #[derive(Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,13 +73,15 @@ fn registers_shared_memory_and_spills_are_the_snapshots() {
         return;
     }
     let mut now = String::from(
-        "# kernel, architecture, registers a thread, bytes of static shared memory, of stack, and spilled (stores and loads)\n",
+        "# Of a file the bytes of its fatbin; of its kernels, by architecture, the registers a thread and the bytes of static\n\
+         # shared memory, of stack, and spilled (stores and loads).\n",
     );
-    for (stem, report) in REPORTS {
+    for (module, (_, report)) in MODULES.iter().zip(REPORTS) {
         let usages = usages(report);
-        let (_, kernels) = MODULES.iter().map(|module| (module.stem, module.kernels)).find(|(name, _)| name == stem).expect("a module");
         let told: BTreeSet<_> = usages.iter().map(|usage| usage.kernel.as_str()).collect();
-        assert!(kernels.iter().all(|kernel| told.contains(kernel)), "{stem}: a kernel of which ptxas says nothing");
+        let untold: Vec<_> = module.kernels.iter().filter(|kernel| !told.contains(*kernel)).collect();
+        assert!(untold.is_empty(), "kernels of which ptxas says nothing: {untold:?}");
+        let _ = writeln!(now, "{}.cu {}", module.stem, module.image.len());
         for Usage { kernel, arch, registers, shared, stack, spilled } in usages {
             let _ = writeln!(now, "{kernel} {arch} {registers} {shared} {stack} {spilled}");
         }
