@@ -61,6 +61,7 @@ export async function compileDevice({ out, kernels = join(root, "kernels"), watc
   stale.sort((a, b) => statSync(a.source).size - statSync(b.source).size);
   await Promise.all(Array.from({ length: availableParallelism() }, compile));
   const library = join(out, "libtunesmith_emulated.so");
+  if (units.every(({ object }) => changed(object) < changed(library))) return library;
   await tool([...common, "-shared", "-pthread", ...units.map(({ object }) => object), "-o", `${library}.part`]);
   renameSync(`${library}.part`, library);
   return library;

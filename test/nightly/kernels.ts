@@ -16,6 +16,9 @@ inline const int mutant = [] { const char* text = std::getenv("TUNESMITH_MUTANT"
 #define MUTANT(n) (__builtin_expect(::host::mutant == (n), 0))
 `;
 
+/** Pages whose work shows in other suites too: what is clipped, and by how much, in the step that follows. */
+const alsoIn: Readonly<Record<string, string>> = { grad_norm: "adamw" };
+
 /** A page or header of kernels/ with what is done to it. */
 interface Page {
   file: string;
@@ -40,8 +43,8 @@ const listed = (folder: string, pattern: RegExp) =>
     .sort()
     .map((name) => `${folder}/${name}`);
 
-/** All mutants of the checkout's kernels; each file's text with its switches goes to `write`. */
-export function pages(suites: readonly string[], write: (file: string, text: string) => void): Page[] {
+/** All mutants of the checkout's kernels. `suitesOf` a page by its name; each file's text with its switches goes to `write`. */
+export function pages(suitesOf: (page: string) => string[], write: (file: string, text: string) => void): Page[] {
   const files = [...listed("kernels", /\.cu$/), ...listed("kernels/common", /\.cuh$/)];
   const texts = new Map(files.map((file) => [file, readFileSync(join(root, file), "utf8")]));
   const includes = (file: string): string[] => {
@@ -54,17 +57,17 @@ export function pages(suites: readonly string[], write: (file: string, text: str
     const { text, mutants } = mutate(file, texts.get(file) ?? "", count);
     count += mutants.length;
     write(file, text);
-    const stems = using(file).map((page) => suiteOf(basename(page, ".cu"), suites));
-    return { file, mutants, suites: [...new Set(stems)] };
+    return { file, mutants, suites: [...new Set(using(file).flatMap((page) => suitesOf(basename(page, ".cu"))))] };
   });
 }
 
 /** `attention_backward` belongs to the suite `attention`: the longest that its name begins with. */
-function suiteOf(page: string, suites: readonly string[]): string {
+function suitesOf(page: string, suites: readonly string[]): string[] {
   const fits = suites.filter((suite) => page === suite || page.startsWith(`${suite}_`));
   const longest = fits.sort((a, b) => b.length - a.length)[0];
   if (longest === undefined) throw new Error(`[test:nightly kernels] expected a suite for ${page}.cu, got none`);
-  return longest;
+  const other = alsoIn[page];
+  return other === undefined ? [longest] : [longest, other];
 }
 
 /** The program of the CUDA backend's suites. */
@@ -108,7 +111,7 @@ export const kernels: Part = {
     const { output } = await run(path, ["--list"]);
     const suites = [...output.matchAll(/^(\w+)_meets_its_contract: test$/gm)].map(([, name]) => name ?? "");
     const folder = compiled("mutants");
-    const all = pages(suites, (file, text) => keep(join(folder, file), text));
+    const all = pages((page) => suitesOf(page, suites), (file, text) => keep(join(folder, file), text));
     keep(join(folder, "mutants.h"), header);
     const flags = ["-include", join(folder, "mutants.h")];
     const asan = sanitizer();

@@ -1,6 +1,7 @@
 //! Suite of `adamw`.
 
 use tunesmith_ops::adamw::reference;
+use tunesmith_ops::grad_norm::reference::squared_sum;
 use tunesmith_ops::{AdamW, AdamWStep, AdamWTensor, Clip, Result};
 
 use crate::inputs::wide;
@@ -34,7 +35,10 @@ pub fn suite<B: AdamW>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> 
     }
     for step in 1..=3 {
         let step = AdamWStep { step, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
-        let clip = Clip { denominator: 2.0, max_grad_norm: None };
+        // The second step is clipped: its moments are those of a smaller gradient.
+        let clip = Clip { denominator: 2.0, max_grad_norm: (step.step == 2).then_some(0.5) };
+        let squared_sum = squared_sum(wants.iter().map(|want| want.gradient.as_slice()));
+        let factor = clip.factor(clip.norm(squared_sum));
         let gradients: Vec<_> = states.iter().map(|[_, gradient, ..]| gradient.view()).collect();
         let norm = stage.backend.grad_norm(&clip, &gradients)?;
         let mut tensors: Vec<_> = states
@@ -51,7 +55,7 @@ pub fn suite<B: AdamW>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> 
             .collect();
         stage.backend.adamw(&step, &norm, &mut tensors)?;
         for want in &mut wants {
-            reference::adamw(&step, 0.5, want);
+            reference::adamw(&step, factor, want);
         }
         for ([parameter, _, first, second], want) in states.iter().zip(&wants) {
             let name = format!("adamw step {} of {}", step.step, want.parameter.len());
