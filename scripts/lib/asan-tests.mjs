@@ -14,7 +14,9 @@ import { hostTriple, red, yellow } from "./shell.mjs";
 export async function asanTests(filters = []) {
   const asan = sanitizer();
   if (asan === null) {
-    console.log(yellow("skipped: no libasan.so of g++ here; install the libasan of your compiler to watch the kernels"));
+    console.log(
+      yellow("skipped: no libasan.so of g++ here; install the libasan of your compiler to watch the kernels"),
+    );
     return { passed: 0, failed: 0, skipped: 1 };
   }
   const library = await compileDevice({ out: compiled("emulated-asan"), watched: true }).catch((error) => {

@@ -11,7 +11,8 @@ const host = join(root, "kernels/host");
 const watch = ["-g", "-fsanitize=address", "-fsanitize-recover=address", "-fno-omit-frame-pointer"];
 
 /** A folder for what is compiled here, beside cargo's. */
-export const compiled = (/** @type {string} */ name) => join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), name);
+export const compiled = (/** @type {string} */ name) =>
+  join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), name);
 
 /** AddressSanitizer's library, which a process that loads a watched device must have loaded first; null where there is none. */
 export function sanitizer() {

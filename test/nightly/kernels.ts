@@ -74,17 +74,24 @@ function suitesOf(page: string, suites: readonly string[]): string[] {
 async function program(): Promise<string> {
   const args = ["test", "--workspace", "--release", "--locked", "--target", hostTriple(), "--test", "cuda"];
   const { code, output } = await run("cargo", [...args, "--no-run", "--message-format", "json"]);
-  const found = output.split("\n").filter((line) => line.startsWith("{")).map((line) => {
-    return JSON.parse(line) as { reason: string; target?: { name: string }; executable?: string | null };
-  });
+  const found = output
+    .split("\n")
+    .filter((line) => line.startsWith("{"))
+    .map((line) => {
+      return JSON.parse(line) as { reason: string; target?: { name: string }; executable?: string | null };
+    });
   const path = found.find(({ target, executable }) => target?.name === "cuda" && executable)?.executable;
   if (code === 0 && path) return path;
   throw new Error(`[test:nightly kernels] expected a program of tests, got:\n${output.slice(-2000)}`);
 }
 
+type Notice = (mutant: Mutant, suites: readonly string[]) => Promise<{ name: string; late: boolean } | undefined>;
+
 /** How a suite ended: without a fault, or with one after so many seconds. */
 interface Ending {
   passed: boolean;
+  /** Whether it did not end in its time, which counts as noticed. */
+  late: boolean;
   seconds: number;
 }
 
@@ -100,7 +107,9 @@ function suite(path: string, name: string, device: Device, mutant: number, limit
       killSignal: "SIGKILL",
     });
     child.on("error", reject);
-    child.on("close", (code) => resolve({ passed: code === 0, seconds: (performance.now() - begun) / 1000 }));
+    child.on("close", (code, signal) => {
+      resolve({ passed: code === 0, late: signal === "SIGKILL", seconds: (performance.now() - begun) / 1000 });
+    });
   });
 }
 
@@ -111,7 +120,10 @@ export const kernels: Part = {
     const { output } = await run(path, ["--list"]);
     const suites = [...output.matchAll(/^(\w+)_meets_its_contract: test$/gm)].map(([, name]) => name ?? "");
     const folder = compiled("mutants");
-    const all = pages((page) => suitesOf(page, suites), (file, text) => keep(join(folder, file), text));
+    const all = pages(
+      (page) => suitesOf(page, suites),
+      (file, text) => keep(join(folder, file), text),
+    );
     keep(join(folder, "mutants.h"), header);
     const flags = ["-include", join(folder, "mutants.h")];
     const asan = sanitizer();
@@ -125,9 +137,12 @@ export const kernels: Part = {
 
     const wanted = all.filter(({ file, mutants, suites }) => {
       const name = basename(file).replace(/\.\w+$/, "");
-      return mutants.length > 0 && (only === undefined || name === only || (file.endsWith(".cu") && suites.includes(only)));
+      return (
+        mutants.length > 0 && (only === undefined || name === only || (file.endsWith(".cu") && suites.includes(only)))
+      );
     });
-    if (wanted.length === 0) throw new Error(`[test:nightly kernels] expected a stem or header of kernels/, got ${only}`);
+    if (wanted.length === 0)
+      throw new Error(`[test:nightly kernels] expected a stem or header of kernels/, got ${only}`);
     // Untouched kernels pass, or the caught ones say nothing; it also tells how long a suite takes.
     const usual = new Map<string, number>();
     for (const name of new Set(wanted.flatMap(({ suites }) => suites))) {
@@ -139,12 +154,13 @@ export const kernels: Part = {
       }
     }
 
-    /** The suite that noticed; undefined when none did. */
-    const notice = async (mutant: Mutant, names: readonly string[]) => {
+    /** The suite that noticed, and how; undefined when none did. */
+    const notice: Notice = async (mutant, names) => {
       for (const name of names) {
         for (const device of devices) {
           const limit = 5 * (usual.get(name) ?? 0) + 10;
-          if (!(await suite(path, name, device, mutant.id, limit)).passed) return name;
+          const { passed, late } = await suite(path, name, device, mutant.id, limit);
+          if (!passed) return { name, late };
         }
       }
       return undefined;
@@ -167,32 +183,38 @@ async function tried(
   { file, mutants, suites }: Page,
   usual: ReadonlyMap<string, number>,
   threads: number,
-  notice: (mutant: Mutant, suites: readonly string[]) => Promise<string | undefined>,
+  notice: Notice,
 ): Promise<Reached> {
   const begun = Date.now();
   const quickest = [...suites].sort((a, b) => (usual.get(a) ?? 0) - (usual.get(b) ?? 0));
   const left: Mutant[] = [];
   const waiting = [...mutants];
+  let late = 0;
   const work = async () => {
     for (let mutant = waiting.shift(); mutant !== undefined; mutant = waiting.shift()) {
       const noticed = await notice(mutant, quickest);
       if (noticed === undefined) left.push(mutant);
-      console.log(`${noticed === undefined ? "SURVIVES" : "caught"}  ${describe(mutant)}  ${noticed ?? ""}`);
+      late += Number(noticed?.late ?? false);
+      const by = noticed === undefined ? "" : `  ${noticed.name}${noticed.late ? ", out of time" : ""}`;
+      console.log(`${noticed === undefined ? "SURVIVES" : "caught"}  ${describe(mutant)}${by}`);
     }
   };
   await Promise.all(Array.from({ length: threads }, work));
   left.sort((a, b) => a.id - b.id);
   const unexplained = left.filter((mutant) => survivorOf(mutant) === undefined);
   // A sentence that is not true any more is a fault as well.
-  const untrue = survivors.filter((known) => known.file === file && !left.some((mutant) => survivorOf(mutant) === known));
+  const untrue = survivors.filter(
+    (known) => known.file === file && !left.some((mutant) => survivorOf(mutant) === known),
+  );
   for (const mutant of unexplained) console.log(`expected a reason in survivors.ts: ${describe(mutant)}`);
-  for (const { text, change } of untrue) console.log(`expected to survive, as survivors.ts says: ${file} ${text}: ${change}`);
+  for (const { text, change } of untrue)
+    console.log(`expected to survive, as survivors.ts says: ${file} ${text}: ${change}`);
   return {
     id: file,
     cases: mutants.length,
     failures: unexplained.length + untrue.length,
     seconds: (Date.now() - begun) / 1000,
-    note: `${mutants.length - left.length} caught`,
+    note: `${mutants.length - left.length} caught${late > 0 ? `, ${late} by the time limit` : ""}`,
     survivors: left.map((mutant) => `${describe(mutant)}: ${survivorOf(mutant)?.why ?? "no reason known"}`),
   };
 }

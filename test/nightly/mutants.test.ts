@@ -45,6 +45,9 @@ test("barriers, limits and comparisons are found, each with a switch in its plac
 test("every sentence of survivors.ts belongs to a mutant of the kernels as they are", () => {
   const stems = [...new Set(survivors.map(({ file }) => file))];
   expect(stems.every((file) => /^kernels\/(?:common\/)?\w+\.cuh?$/.test(file))).toBe(true);
-  const known = pages(() => [], () => {}).flatMap(({ mutants }) => mutants.map(survivorOf));
+  const known = pages(
+    () => [],
+    () => {},
+  ).flatMap(({ mutants }) => mutants.map(survivorOf));
   expect(survivors.filter((survivor) => !known.includes(survivor))).toEqual([]);
 });

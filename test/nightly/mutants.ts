@@ -89,7 +89,14 @@ function* limits(code: string, all: readonly Token[]): Generator<Edit> {
       [second, first],
     ]) {
       const change = `${name.text} without ${lost}`;
-      yield { start: name.start, end: close.end, kind: "bound", change, before: (on) => `(${on} ? (${kept}) : `, behind: () => ")" };
+      yield {
+        start: name.start,
+        end: close.end,
+        kind: "bound",
+        change,
+        before: (on) => `(${on} ? (${kept}) : `,
+        behind: () => ")",
+      };
     }
   }
 }
@@ -114,7 +121,8 @@ function* comparisons(code: string, all: readonly Token[]): Generator<Edit> {
     if (/\bfor \([^{}]*;\s*$/.test(head) && next.text === ";") {
       // A loop over what the data says goes one step too far; one over a number of the page is no test of a bound.
       const limit = code.slice(behind, place.end);
-      if (operator.startsWith("<") && /\b[a-z]/.test(limit)) yield { ...place, change: "one step more", behind: (on) => ` + ${on}` };
+      if (operator.startsWith("<") && /\b[a-z]/.test(limit))
+        yield { ...place, change: "one step more", behind: (on) => ` + ${on}` };
       continue;
     }
     const leaves = /\bif \($/.test(head) && /^\)\s*(?:\{\s*)?(?:return|continue|break)\b/.test(code.slice(next.start));
