@@ -38,18 +38,17 @@ KERNEL(adamw, THREADS)
     const Piece piece = pieces[blockIdx.x];
     const Tensor t = tensors[piece.index];
     const index_t first = static_cast<index_t>(piece.piece) * PIECE;
-    const index_t end = min(t.len, first + PIECE);
 #pragma unroll
     for (int part = 0; part < PIECE / (THREADS * 4); ++part) {
         const index_t i = first + (part * THREADS + threadIdx.x) * 4;
-        if (i >= end) return;
-        const Pack<float> g = load(t.gradient, i, end, t.wide);
-        Pack<float> p = load(t.parameter, i, end, t.wide), m = load(t.first, i, end, t.wide), v = load(t.second, i, end, t.wide);
+        if (i >= t.len) return;
+        const Pack<float> g = load(t.gradient, i, t.len, t.wide);
+        Pack<float> p = load(t.parameter, i, t.len, t.wide), m = load(t.first, i, t.len, t.wide), v = load(t.second, i, t.len, t.wide);
 #pragma unroll
         for (int j = 0; j < 4; ++j) step(t, constants, factor, g.v[j], p.v[j], m.v[j], v.v[j]);
-        store(t.parameter, i, end, t.wide, p);
-        store(t.first, i, end, t.wide, m);
-        store(t.second, i, end, t.wide, v);
+        store(t.parameter, i, t.len, t.wide, p);
+        store(t.first, i, t.len, t.wide, m);
+        store(t.second, i, t.len, t.wide, v);
     }
 }
 EXPORT_KERNEL(adamw, THREADS)

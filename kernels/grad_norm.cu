@@ -24,11 +24,10 @@ KERNEL(grad_norm_partials, THREADS)(const Tensor* tensors, const Piece* pieces, 
     const Piece piece = pieces[blockIdx.x];
     const Tensor tensor = tensors[piece.index];
     const index_t first = static_cast<index_t>(piece.piece) * PIECE;
-    const index_t end = min(tensor.len, first + PIECE);
     double sum = 0.0;
 #pragma unroll
     for (int step = 0; step < PIECE / (THREADS * 4); ++step) {
-        const Pack<float> x = load(tensor.gradient, first + (step * THREADS + threadIdx.x) * 4, end, tensor.wide);
+        const Pack<float> x = load(tensor.gradient, first + (step * THREADS + threadIdx.x) * 4, tensor.len, tensor.wide);
 #pragma unroll
         for (int j = 0; j < 4; ++j) sum += static_cast<double>(x.v[j]) * x.v[j];
     }
