@@ -19,7 +19,7 @@ fn device(schedule: Schedule, dtype: DType) -> Cuda {
 }
 
 /// Of the long lists of cases one in so many is enough where each access is watched, or where a run only asks whether anything
-/// fails. It shares no factor with the lengths of the lists.
+/// fails.
 const SPARSE: usize = 7;
 
 /// Whether the run only asks if anything fails: it ends at the first failure.
