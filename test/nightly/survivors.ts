@@ -21,12 +21,6 @@ export const survivors: readonly Survivor[] = [
     change: "one step more",
     why: masked,
   },
-  {
-    file: "kernels/rms_norm.cu",
-    text: "for (int i = first + KEPT * STEP; i < d; i += STEP) {",
-    change: "one step more",
-    why: masked,
-  },
   { file: "kernels/swiglu.cu", text: "if (i >= n) return;", change: "i >= n → false", why: masked },
 ];
 
