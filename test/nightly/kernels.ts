@@ -102,7 +102,7 @@ function suite(path: string, name: string, device: Device, mutant: number, limit
       env: { ...process.env, ...device, TUNESMITH_MUTANT: String(mutant), TUNESMITH_FIRST_FAILURE: "1" },
       stdio: "ignore",
       // A mutant that never ends was noticed.
-      timeout: limit * 1000,
+      timeout: Math.ceil(limit * 1000),
       killSignal: "SIGKILL",
     });
     child.on("error", reject);
