@@ -68,6 +68,7 @@ impl<'a, B: Memory> Stage<'a, B> {
     }
 
     /// The same stage for one case in `step` of the long lists: where a suite runs often, or slowly.
+    #[must_use]
     pub fn sparse(self, step: usize) -> Self {
         Self { step, ..self }
     }
