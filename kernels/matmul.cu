@@ -22,11 +22,11 @@
 
 #define KERNEL_TENSOR_CORE(NAME, BM, BN, WM, WN, BLOCKS, TA, TB, C)                               \
     extern "C" __global__ void __launch_bounds__(BM / WM * (BN / WN) * 32, BLOCKS) NAME(Gemm p) { \
-        TensorCoreProduct<BM, BN, WM, WN, TA, TB, C>::run(p);                                     \
+        run_product<TensorCoreProduct<BM, BN, WM, WN, TA, TB, C>>(p);                             \
     }                                                                                             \
     EXPORT_KERNEL(NAME, BM / WM * (BN / WN) * 32)
-#define KERNEL_EXACT(NAME, TA, TB, B)                                                                      \
-    extern "C" __global__ void __launch_bounds__(256, 2) NAME(Gemm p) { ExactProduct<TA, TB, B>::run(p); } \
+#define KERNEL_EXACT(NAME, TA, TB, B)                                                                              \
+    extern "C" __global__ void __launch_bounds__(256, 2) NAME(Gemm p) { run_product<ExactProduct<TA, TB, B>>(p); } \
     EXPORT_KERNEL(NAME, 256)
 
 KERNEL_TENSOR_CORE(matmul_forward_large_bf16, 128, 128, 64, 32, 2, false, false, bf16)

@@ -4,7 +4,7 @@ use tunesmith_ops::{Backend, Result, RouterShape};
 
 use crate::bench::{Bench, Work};
 
-/// Times routing, grouping and combining.
+/// Times routing, grouping and combining, and both gradients.
 pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
     let (t, d, backend, width) = (bench.tokens, bench.model.hidden, bench.backend, bench.width());
     let shape = RouterShape { t, experts: 128, top_k: 8, normalize: true };
@@ -21,8 +21,18 @@ pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
     bench.time("router_group", Work::Bytes(4 * 4 * slots), || {
         backend.router_group(shape, chosen.view(), tokens.view_mut(), places.view_mut(), starts.view_mut())
     })?;
+    let (dweights, mut dlogits) = (bench.floats(slots, 1.0)?, bench.output(t * shape.experts)?);
+    bench.time("router_backward", Work::Bytes((width + 4) * t * shape.experts), || {
+        let (probabilities, dweights) = (probabilities.view(), dweights.view());
+        backend.router_backward(shape, probabilities, chosen.view(), dweights, dlogits.view_mut())
+    })?;
     let (x, mut y) = (bench.activations(slots * d, 1.0)?, bench.output(t * d)?);
     bench.time("combine_forward", Work::Bytes(width * (slots + t) * d), || {
         backend.combine_forward(shape, d, x.view(), places.view(), weights.view(), y.view_mut())
+    })?;
+    let (mut dx, mut dweights) = (bench.output(slots * d)?, bench.output_floats(slots)?);
+    bench.time("combine_backward", Work::Bytes(width * (2 * slots + t) * d), || {
+        let (dx, dweights) = (dx.view_mut(), dweights.view_mut());
+        backend.combine_backward(shape, d, y.view(), x.view(), places.view(), weights.view(), dx, dweights)
     })
 }

@@ -1,5 +1,5 @@
-// The tiled product behind `matmul` and `lora_matmul`: c = alpha · (a · b + a1 · b1) (+ bias) (+ c), where a1 · b1 is a second,
-// short product whose steps continue the chains of the first (an adapter by K-concatenation).
+// The tiled product behind `matmul`, `lora_matmul` and `grouped_matmul`: c = alpha · (a · b + a1 · b1) (+ bias) (+ c), where
+// a1 · b1 is a second, short product whose steps continue the chains of the first (an adapter by K-concatenation).
 #pragma once
 
 #include "common/mma.cuh"
@@ -16,7 +16,7 @@ struct Factors {
     int aligned;
 };
 
-// Arguments of a product; the launcher's twin is `crates/cuda/src/gemm.rs`.
+// Arguments of a product; the launcher's twin is `crates/cuda/src/product.rs`.
 struct Gemm {
     Factors main;
     Factors tail;
@@ -43,9 +43,9 @@ __device__ inline Factors factors_of(const Gemm& p, bool main) {
             main ? p.main.aligned : p.tail.aligned};
 }
 
-// Tiles in the order in which blocks of eight rows of them share what they read.
-__device__ inline void tile_of_block(int tiles_m, int tiles_n, int& tile_m, int& tile_n) {
-    const int rows = 8, index = blockIdx.x, group = index / (rows * tiles_n);
+// Tile `index` in the order in which blocks of eight rows of tiles share what they read.
+__device__ inline void place_of_tile(int index, int tiles_m, int tiles_n, int& tile_m, int& tile_n) {
+    const int rows = 8, group = index / (rows * tiles_n);
     const int height = min(tiles_m - group * rows, rows), inside = index - group * rows * tiles_n;
     tile_m = group * rows + inside % height;
     tile_n = inside / height;
@@ -89,6 +89,10 @@ __device__ inline void store_result(const Gemm& p, C* c, int row, int column, fl
 // flight. `TA`: `a` lies [reduced, m]; `TB`: `b` lies [reduced, n]; otherwise [m, reduced] and [n, reduced].
 template <int BM, int BN, int WM, int WN, bool TA, bool TB, class C>
 struct TensorCoreProduct {
+    using Left = bf16;
+    using Right = bf16;
+    using Result = C;
+    static constexpr int ROWS = BM, COLUMNS = BN;
     static constexpr int THREADS = BM / WM * (BN / WN) * 32;
     static constexpr int STEP = 32, STAGES = 4;
     static constexpr int PIECES_A = TA ? BM / 8 : STEP / 8, PIECES_B = TB ? BN / 8 : STEP / 8;
@@ -137,14 +141,15 @@ struct TensorCoreProduct {
         }
     }
 
-    __device__ static void run(const Gemm& p) {
+    // Tile `index` of the result, from those of the steps begin .. begin + count that there are.
+    __device__ static void tile(const Gemm& p, int index, int begin, int count, C* c) {
         DYN_SHARED(shared);
         bf16* stages = reinterpret_cast<bf16*>(shared);
         int tile_m, tile_n;
-        tile_of_block((p.m + BM - 1) / BM, (p.n + BN - 1) / BN, tile_m, tile_n);
+        place_of_tile(index, (p.m + BM - 1) / BM, (p.n + BN - 1) / BN, tile_m, tile_n);
         const int row = tile_m * BM, column = tile_n * BN;
         const int main_steps = (p.main.reduced + STEP - 1) / STEP, tail_steps = (p.tail.reduced + STEP - 1) / STEP;
-        const int begin = blockIdx.z * p.steps_per_part, end = min(begin + p.steps_per_part, main_steps + tail_steps);
+        const int end = min(begin + count, main_steps + tail_steps);
         const int warp = threadIdx.x / 32, warp_row = warp / (BN / WN) * WM, warp_column = warp % (BN / WN) * WN;
         float sums[WM / 16][WN / 8][4] = {};
 #pragma unroll
@@ -165,7 +170,6 @@ struct TensorCoreProduct {
             copy_async_commit();
             multiply(stages + (step - begin) % STAGES * STAGE, warp_row, warp_column, sums);
         }
-        C* c = static_cast<C*>(p.c) + static_cast<index_t>(blockIdx.z) * p.m * p.n;
         const int lane = threadIdx.x % 32;
 #pragma unroll
         for (int i = 0; i < WM / 16; ++i) {
@@ -181,12 +185,23 @@ struct TensorCoreProduct {
     }
 };
 
+// The tile and the part of the steps that belong to a block.
+template <class Product>
+__device__ void run_product(const Gemm& p) {
+    auto* c = static_cast<typename Product::Result*>(p.c) + static_cast<index_t>(blockIdx.z) * p.m * p.n;
+    Product::tile(p, blockIdx.x, blockIdx.z * p.steps_per_part, p.steps_per_part, c);
+}
+
 // The exact product in binary32 for binary32 activations: tiles of 64 × 64, 16 of the reduced axis a step, 4 × 4 outputs a
 // thread. Chains of 256 fused multiply-adds are added in order, so that a long sum keeps its small terms. `B` is the type
 // of the first product's `b`; that of the second is binary32.
 template <bool TA, bool TB, class B>
 struct ExactProduct {
+    using Left = float;
+    using Right = B;
+    using Result = float;
     static constexpr int TILE = 64, STEP = 16, THREADS = 256, CHAIN = 256 / STEP;
+    static constexpr int ROWS = TILE, COLUMNS = TILE;
 
     using Operand = float[STEP][TILE + 4];
     static constexpr int SHARED = 2 * sizeof(Operand);
@@ -201,15 +216,16 @@ struct ExactProduct {
         }
     }
 
-    __device__ static void run(const Gemm& p) {
+    // As above.
+    __device__ static void tile(const Gemm& p, int index, int begin, int count, float* out) {
         DYN_SHARED(shared);
         Operand& a = *reinterpret_cast<Operand*>(shared);
         Operand& b = *reinterpret_cast<Operand*>(shared + sizeof(Operand));
         int tile_m, tile_n;
-        tile_of_block((p.m + TILE - 1) / TILE, (p.n + TILE - 1) / TILE, tile_m, tile_n);
+        place_of_tile(index, (p.m + TILE - 1) / TILE, (p.n + TILE - 1) / TILE, tile_m, tile_n);
         const int row = tile_m * TILE, column = tile_n * TILE, r = threadIdx.x / 16 * 4, c = threadIdx.x % 16 * 4;
         const int main_steps = (p.main.reduced + STEP - 1) / STEP, tail_steps = (p.tail.reduced + STEP - 1) / STEP;
-        const int begin = blockIdx.z * p.steps_per_part, end = min(begin + p.steps_per_part, main_steps + tail_steps);
+        const int end = min(begin + count, main_steps + tail_steps);
         float total[4][4] = {}, chain[4][4] = {};
         for (int step = begin; step < end; ++step) {
             const bool first = step < main_steps;
@@ -238,7 +254,6 @@ struct ExactProduct {
                 }
             }
         }
-        float* out = static_cast<float*>(p.c) + static_cast<index_t>(blockIdx.z) * p.m * p.n;
 #pragma unroll
         for (int e = 0; e < 16; e += 2) {
             store_result(p, out, row + r + e / 4, column + c + e % 4, total[e / 4][e % 4], total[e / 4][e % 4 + 1]);

@@ -308,6 +308,48 @@ def nf4(case: str, sizes: Sizes) -> Runs:
     return {"bitsandbytes": lambda: bitsandbytes.matmul_4bit(x, codes.t(), state)}
 
 
+EXPERTS, CHOSEN = 128, 8
+
+
+def router(case: str, sizes: Sizes) -> Runs:
+    logits = sizes.random(sizes.tokens, EXPERTS, grad=True)
+
+    def eager(logits: torch.Tensor) -> torch.Tensor:
+        weights = F.softmax(logits, dim=-1, dtype=torch.float32).topk(CHOSEN, dim=-1).values
+        return weights / weights.sum(dim=-1, keepdim=True)
+
+    if "group" in case:
+        experts = logits.topk(CHOSEN, dim=-1).indices.flatten()
+        return {"torch sort": lambda: (experts.sort(stable=True), experts.bincount(minlength=EXPERTS).cumsum(0))}
+    return in_two_passes(case, {"torch eager": eager, "torch.compile": sizes.compiled(eager)}, [logits])
+
+
+def combine(case: str, sizes: Sizes) -> Runs:
+    slots = sizes.tokens * CHOSEN
+    x, weights = sizes.random(slots, sizes.hidden, grad=True), sizes.random(slots, 1, grad=True)
+    tokens = torch.arange(sizes.tokens, device=sizes.device).repeat_interleave(CHOSEN)[torch.randperm(slots, device=sizes.device)]
+
+    def eager(x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(sizes.tokens, sizes.hidden, device=sizes.device, dtype=x.dtype).index_add(0, tokens, x * weights)
+
+    return in_two_passes(case, {"torch eager (as transformers)": eager}, [x, weights])
+
+
+def grouped(case: str, sizes: Sizes) -> Runs:
+    groups, m, n, k = 8, sizes.tokens, sizes.intermediate // 4, sizes.hidden
+    ends = [(group + 1) * m // groups for group in range(groups)]
+    rows = [slice(first, last) for first, last in zip([0, *ends], ends)]
+    x, w, dy = sizes.random(m, k), sizes.random(groups, n, k), sizes.random(m, n)
+    if "weight" in case:
+        return {"torch mm each": lambda: [dy[part].t() @ x[part] for part in rows]}
+    a, b = (dy, w) if "backward" in case else (x, w.transpose(1, 2))
+    runs: Runs = {"torch mm each": lambda: [a[part] @ b[group] for group, part in enumerate(rows)]}
+    if sizes.device == "cuda" and hasattr(torch, "_grouped_mm"):
+        starts = torch.tensor(ends, dtype=torch.int32, device=sizes.device)
+        runs["torch grouped mm"] = lambda: torch._grouped_mm(a, b, offs=starts)
+    return runs
+
+
 BUILDERS: dict[str, Callable[[str, Sizes], Runs]] = {
     "linear_cross_entropy": linear_cross_entropy,
     "cross_entropy": cross_entropy,
@@ -323,6 +365,9 @@ BUILDERS: dict[str, Callable[[str, Sizes], Runs]] = {
     "add": elementwise,
     "sum_rows": elementwise,
     "nf4": nf4,
+    "router": router,
+    "combine": combine,
+    "grouped": grouped,
 }
 
 

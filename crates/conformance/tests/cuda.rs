@@ -1,8 +1,8 @@
 //! The CUDA backend on the emulated device against every contract, in binary32 and bfloat16, in three orders of threads.
 
 use tunesmith_conformance::{
-    Record, Stage, adamw, attention, cross_entropy, dora, dropout, elementwise, embedding, grad_norm, lora_matmul,
-    matmul, nf4, rms_norm, rope, swiglu,
+    Record, Stage, adamw, attention, cross_entropy, dora, dropout, elementwise, embedding, grad_norm, grouped_matmul,
+    lora_matmul, matmul, nf4, rms_norm, rope, router, swiglu,
 };
 use tunesmith_cuda::{Cuda, EmulatedOptions, Schedule};
 use tunesmith_ops::{DType, Result};
@@ -134,6 +134,16 @@ fn embedding_meets_its_contract() {
 #[test]
 fn nf4_meets_its_contract() {
     check(nf4::suite);
+}
+
+#[test]
+fn router_meets_its_contract() {
+    check(router::suite);
+}
+
+#[test]
+fn grouped_matmul_meets_its_contract() {
+    check(grouped_matmul::suite);
 }
 
 /// Where a vendor's library takes the large product, bias and adapter are added by a kernel of ours.

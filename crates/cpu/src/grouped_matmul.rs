@@ -19,7 +19,7 @@ fn groups(op: &str, shape: GroupedShape, starts: View<'_, Buffer>) -> Result<Vec
 }
 
 /// The matrix of a group.
-fn matrix<'a>(op: &str, shape: GroupedShape, w: Stack<'a, Weight, Buffer>, group: usize) -> Result<Operand<'a>> {
+fn matrix<'a>(op: &str, shape: GroupedShape, w: Stack<'a, Vec<Weight>, Buffer>, group: usize) -> Result<Operand<'a>> {
     let GroupedShape { groups, n, k, .. } = shape;
     let matrix = match w {
         Stack::Trained(view) if view.len == groups * n * k => Matrix::Trained(view.part(group * n * k, n * k)?),
@@ -31,11 +31,20 @@ fn matrix<'a>(op: &str, shape: GroupedShape, w: Stack<'a, Weight, Buffer>, group
 }
 
 impl GroupedMatmul for Cpu {
+    type Stacked = Vec<Weight>;
+
+    fn stack_weights(&self, n: usize, k: usize, weights: Vec<Weight>) -> Result<Vec<Weight>> {
+        for weight in &weights {
+            Operand::of("stack_weights", n, k, Matrix::Frozen(weight))?;
+        }
+        Ok(weights)
+    }
+
     fn grouped_forward(
         &self,
         shape: GroupedShape,
         x: View<'_, Buffer>,
-        w: Stack<'_, Weight, Buffer>,
+        w: Stack<'_, Vec<Weight>, Buffer>,
         starts: View<'_, Buffer>,
         y: ViewMut<'_, Buffer>,
     ) -> Result<()> {
@@ -54,7 +63,7 @@ impl GroupedMatmul for Cpu {
         &self,
         shape: GroupedShape,
         dy: View<'_, Buffer>,
-        w: Stack<'_, Weight, Buffer>,
+        w: Stack<'_, Vec<Weight>, Buffer>,
         starts: View<'_, Buffer>,
         dx: ViewMut<'_, Buffer>,
     ) -> Result<()> {

@@ -49,7 +49,7 @@ impl Kernel for Dot<'_> {
     }
 }
 
-/// One token: softmax in binary64 over few numbers, then the largest, one after another.
+/// One token: softmax in binary64 over few numbers, then the largest logits, one after another.
 fn route(logits: &[f32], normalize: bool, probabilities: &mut [f32], chosen: &mut [i32], weights: &mut [f32]) {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut sum = 0.0;
@@ -60,11 +60,13 @@ fn route(logits: &[f32], normalize: bool, probabilities: &mut [f32], chosen: &mu
         *p = ((f64::from(*logit) - f64::from(largest)).exp() / sum) as f32;
     }
     for j in 0..chosen.len() {
-        // A NaN is never the largest; where nothing else is left the first free expert is taken.
         let free = |expert: &usize| !chosen[..j].contains(&(*expert as i32));
         let mut best = None;
         for expert in (0..logits.len()).filter(free) {
-            if best.is_none_or(|best: usize| probabilities[expert] > probabilities[best]) {
+            // A NaN is larger than nothing, and everything else is larger than a NaN.
+            let larger =
+                |best: usize| logits[expert] > logits[best] || (logits[best].is_nan() && !logits[expert].is_nan());
+            if best.is_none_or(larger) {
                 best = Some(expert);
             }
         }

@@ -19,6 +19,7 @@ mod emulated;
 #[cfg(all(test, feature = "emulated"))]
 mod faults;
 mod grad_norm;
+mod grouped_matmul;
 mod launch;
 mod lora_matmul;
 mod matmul;
@@ -31,6 +32,7 @@ mod ptxas;
 mod real;
 mod rms_norm;
 mod rope;
+mod router;
 mod structure;
 mod swiglu;
 mod tensors;
@@ -42,13 +44,14 @@ use std::ffi::c_void;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tunesmith_ops::{Backend, DType, Error, GroupedMatmul, Result, Router};
+use tunesmith_ops::{Backend, DType, Error, Result};
 
 pub use attention_plan::AttentionPlan;
 pub use driver::Attributes;
 #[cfg(feature = "emulated")]
 pub use emulated::{EmulatedOptions, Schedule};
 pub use grad_norm::Norm;
+pub use grouped_matmul::Stacked;
 pub use memory::Buffer;
 pub use module::{has_kernels, image_bytes, kernels};
 pub use weight::Weight;
@@ -211,10 +214,6 @@ impl Cuda {
         self.driver.launch(function, at, signature, arguments)
     }
 }
-
-// Mixtures of experts have no kernels yet: both refuse, and say so.
-impl Router for Cuda {}
-impl GroupedMatmul for Cuda {}
 
 impl Backend for Cuda {
     fn name(&self) -> &'static str {

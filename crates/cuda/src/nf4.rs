@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use tunesmith_ops::{DType, Host, Memory, Nf4, Nf4Matrix, Nf4Scales, Result};
+use tunesmith_ops::{DType, Host, Memory, Nf4, Nf4Matrix, Nf4Scales, Result, ViewMut};
 
 use crate::Cuda;
 use crate::memory::Buffer;
@@ -55,6 +55,18 @@ impl Cuda {
         columns: Range<usize>,
     ) -> Result<Buffer> {
         let mut part = self.undefined(dtype, rows.len() * columns.len())?;
+        self.nf4_expand(w, rows, columns, &part.view_mut())?;
+        Ok(part)
+    }
+
+    /// The same into a window that begins on 16 bytes.
+    pub(crate) fn nf4_expand(
+        &self,
+        w: &Nf4Weight,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        part: &ViewMut<'_, Buffer>,
+    ) -> Result<()> {
         let s = Structure::default().pointer(w.codes.address_of(0));
         let (s, offset) = match &w.scales {
             Scales::Plain(scales) => (s.pointer(scales.address_of(0)).pointer(0).pointer(0).pointer(0), 0.0),
@@ -66,10 +78,9 @@ impl Cuda {
         let s = s.float(offset).int(w.block_size.trailing_zeros() as usize).int(w.k);
         let s = s.int(rows.start).int(rows.len()).int(columns.start).int(columns.len());
         let pieces = rows.len() * columns.len().div_ceil(8);
-        let kernel = if dtype == DType::F32 { "nf4_dequantize_f32" } else { "nf4_dequantize_bf16" };
+        let kernel = if part.buffer.dtype() == DType::F32 { "nf4_dequantize_f32" } else { "nf4_dequantize_bf16" };
         let launch = self.launch(kernel).blocks(pieces.div_ceil(BLOCK / 8), 256).shared(SHARED);
-        launch.structure(&s.finish()?).write(&part.view_mut()).run()?;
-        Ok(part)
+        launch.structure(&s.finish()?).write(part).run()
     }
 }
 

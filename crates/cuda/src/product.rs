@@ -40,6 +40,11 @@ impl Side {
         Self { address: self.address + (elements * self.dtype.size()) as Address, ..self }
     }
 
+    /// How its numbers are held.
+    pub(crate) fn dtype(self) -> DType {
+        self.dtype
+    }
+
     /// True when its rows can be moved 16 bytes at a time.
     fn aligned(self) -> bool {
         self.address.is_multiple_of(16) && (self.stride * self.dtype.size()).is_multiple_of(16)
@@ -55,7 +60,7 @@ pub(crate) struct Factors {
 }
 
 impl Factors {
-    fn put(this: Option<Self>, s: Structure) -> Structure {
+    pub(crate) fn put(this: Option<Self>, s: Structure) -> Structure {
         let Some(Self { a, b, reduced }) = this else {
             return s.pointer(0).pointer(0).long(0).long(0).int(0).int(0);
         };
@@ -82,12 +87,29 @@ pub(crate) struct Product {
 }
 
 /// A kernel with its tile.
-struct Kernel {
-    name: &'static str,
-    tile: usize,
-    step: usize,
-    threads: u32,
-    shared: usize,
+pub(crate) struct Kernel {
+    pub(crate) name: &'static str,
+    pub(crate) tile: usize,
+    pub(crate) step: usize,
+    pub(crate) threads: u32,
+    pub(crate) shared: usize,
+}
+
+impl Kernel {
+    /// A kernel of the exact product.
+    pub(crate) fn exact(name: &'static str) -> Self {
+        Self { name, tile: 64, step: 16, threads: 256, shared: 2 * 16 * 68 * 4 }
+    }
+
+    /// A kernel on tensor cores with the large tile.
+    pub(crate) fn large(name: &'static str) -> Self {
+        Self { name, tile: 128, step: 32, threads: 256, shared: 4 * 256 * 32 * 2 }
+    }
+
+    /// A kernel on tensor cores with the small tile.
+    pub(crate) fn small(name: &'static str) -> Self {
+        Self { name, tile: 64, step: 32, threads: 128, shared: 4 * 128 * 32 * 2 }
+    }
 }
 
 impl Product {
@@ -100,12 +122,9 @@ impl Product {
     }
 
     fn kernel(&self, multiprocessors: usize) -> Kernel {
-        let exact = |name| Kernel { name, tile: 64, step: 16, threads: 256, shared: 2 * 16 * 68 * 4 };
-        let large = |name| Kernel { name, tile: 128, step: 32, threads: 256, shared: 4 * 256 * 32 * 2 };
-        let small = |name| Kernel { name, tile: 64, step: 32, threads: 128, shared: 4 * 128 * 32 * 2 };
         let by_bf16 = self.main.b.dtype == DType::Bf16;
         if self.main.a.dtype == DType::F32 {
-            return exact(match (self.mode, by_bf16) {
+            return Kernel::exact(match (self.mode, by_bf16) {
                 (Mode::Forward, false) => "matmul_forward_f32",
                 (Mode::Forward, true) => "matmul_forward_by_bf16_f32",
                 (Mode::Input, false) => "matmul_input_f32",
@@ -116,12 +135,12 @@ impl Product {
         // The bits of a row are the same with either tile; the large one is faster where it leaves nobody idle.
         let many = self.tiles(128) >= multiprocessors;
         match (self.mode, many) {
-            (Mode::Forward, true) => large("matmul_forward_large_bf16"),
-            (Mode::Forward, false) => small("matmul_forward_small_bf16"),
-            (Mode::Input, true) => large("matmul_input_large_bf16"),
-            (Mode::Input, false) => small("matmul_input_small_bf16"),
-            (Mode::Weight, true) => large("matmul_weight_large_bf16"),
-            (Mode::Weight, false) => small("matmul_weight_small_bf16"),
+            (Mode::Forward, true) => Kernel::large("matmul_forward_large_bf16"),
+            (Mode::Forward, false) => Kernel::small("matmul_forward_small_bf16"),
+            (Mode::Input, true) => Kernel::large("matmul_input_large_bf16"),
+            (Mode::Input, false) => Kernel::small("matmul_input_small_bf16"),
+            (Mode::Weight, true) => Kernel::large("matmul_weight_large_bf16"),
+            (Mode::Weight, false) => Kernel::small("matmul_weight_small_bf16"),
         }
     }
 

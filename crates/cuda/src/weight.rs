@@ -99,6 +99,17 @@ impl Cuda {
         Err(Error::argument(op, format!("a weight of {n} × {k}"), format!("{} × {}", weight.n, weight.k)))
     }
 
+    /// Trained numbers rounded to the activations' dtype; none where they have it.
+    pub(crate) fn rounded(&self, view: View<'_, Buffer>) -> Result<Option<Buffer>> {
+        if self.activation_dtype() == DType::F32 {
+            return Ok(None);
+        }
+        let mut rounded = self.undefined(DType::Bf16, view.len)?;
+        let launch = self.launch("matmul_round_bf16").blocks(view.len.div_ceil(256), 256);
+        launch.read(view).write(&rounded.view_mut()).long(view.len).run()?;
+        Ok(Some(rounded))
+    }
+
     /// A matrix `[n, k]` as operand: a trained one is rounded to the activations' dtype first.
     pub(crate) fn operand<'a>(
         &self,
@@ -111,13 +122,8 @@ impl Cuda {
             Matrix::Frozen(weight) => weight,
             Matrix::Trained(view) => {
                 check::read(op, "w", view, DType::F32, n * k)?;
-                if self.activation_dtype() == DType::F32 {
-                    return Ok(Operand::Dense(Side::of(view, k)));
-                }
-                let mut rounded = self.undefined(DType::Bf16, n * k)?;
-                let launch = self.launch("matmul_round_bf16").blocks((n * k).div_ceil(256), 256);
-                launch.read(view).write(&rounded.view_mut()).long(n * k).run()?;
-                return Ok(Operand::Rounded(rounded));
+                let rounded = self.rounded(view)?;
+                return Ok(rounded.map_or_else(|| Operand::Dense(Side::of(view, k)), Operand::Rounded));
             }
         };
         Self::check_weight(op, n, k, weight)?;

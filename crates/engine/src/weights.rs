@@ -182,7 +182,7 @@ impl<'a, B: Backend> Loader<'a, B> {
             }
         }
         if !self.train_all {
-            return Ok(Experts::Frozen(frozen));
+            return Ok(Experts::Frozen(self.backend.stack_weights(n, k, frozen)?));
         }
         self.host = all;
         Ok(Experts::Trained(self.parameter(&fused, &[count, n, k], Group::Decay)?))

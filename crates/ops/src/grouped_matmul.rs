@@ -1,24 +1,24 @@
 //! `grouped_matmul`: products of groups of rows, each with a weight matrix of its own.
 
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 use crate::matmul::Matmul;
 use crate::memory::{View, ViewMut};
 
 /// A matrix `[n, k]` for each group.
 #[derive(Debug)]
-pub enum Stack<'a, W, T> {
+pub enum Stack<'a, S, T> {
     /// Never receives a gradient; stored as the backend likes best.
-    Frozen(&'a [W]),
+    Frozen(&'a S),
     /// Row-major binary32 `[groups, n, k]`.
     Trained(View<'a, T>),
 }
 
-impl<W, T> Clone for Stack<'_, W, T> {
+impl<S, T> Clone for Stack<'_, S, T> {
     fn clone(&self) -> Self {
         *self
     }
 }
-impl<W, T> Copy for Stack<'_, W, T> {}
+impl<S, T> Copy for Stack<'_, S, T> {}
 
 /// Sizes of `y[m, n] = x[m, k] · w[g, n, k]ᵀ` with the group `g` of each row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,36 +33,39 @@ pub struct GroupedShape {
     pub k: usize,
 }
 
-fn refused<T>(op: &str) -> Result<T> {
-    Err(Error::new(
-        Code::ModelUnsupported,
-        op,
-        "expected a backend with mixtures of experts, got one without; train this model on the CPU",
-    ))
-}
-
 /// The products of a mixture of experts without padding (Gale et al. 2022, arXiv:2211.15841). Group `g` has the rows
 /// `starts[g] .. starts[g + 1]` of the activations, maybe none; `starts` is i32 `[groups + 1]`, ascending from 0 to `m`.
-/// Each group's bits are those of `matmul` on its rows alone. A backend without kernels for mixtures leaves the methods as
-/// they are: they refuse.
 ///
-/// Tolerance f32: as `matmul`, 2e-6 · √k relative to the largest output. Edge sizes: m in 0, 1, 65; groups in 1, 5; empty
-/// groups at both ends and in the middle; n and k in 1, 15, 33.
+/// The starts are made on the device by `router_group`, and nothing waits for them: a backend whose host does not see them
+/// covers whatever division of the rows there may be, and answers starts that are none with NaN in all of the result.
+/// A row's bits are those of the backend's own `matmul` with the matrix of its group.
+///
+/// Tolerance f32: as `matmul`, 2e-6 · √k relative to the largest output; bf16: 4e-3, gradients of weights as f32. Edge sizes:
+/// m in 0, 1, 65, 257, 401; groups in 1, 2, 3, 6; empty groups at both ends and in the middle, and all rows in one of many; n
+/// and k in 1, 15, 33 and, so that rows are aligned, 72 and 168.
 pub trait GroupedMatmul: Matmul {
+    /// Frozen matrices of one size in the backend's layout, one for each group.
+    type Stacked: Send + Sync;
+
+    /// Puts frozen matrices `[n, k]` together.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when one has other sizes, or they are not all stored alike; `OutOfMemory`.
+    fn stack_weights(&self, n: usize, k: usize, weights: Vec<Self::Weight>) -> Result<Self::Stacked>;
+
     /// `y[m, n]`; writes.
     ///
     /// # Errors
-    /// `ArgumentInvalid` when a window does not fit the shape, or the starts do not ascend from 0 to `m`.
+    /// `ArgumentInvalid` when a window does not fit the shape, or, where the host sees them, the starts do not ascend from 0
+    /// to `m`.
     fn grouped_forward(
         &self,
-        _shape: GroupedShape,
-        _x: View<'_, Self::Buffer>,
-        _w: Stack<'_, Self::Weight, Self::Buffer>,
-        _starts: View<'_, Self::Buffer>,
-        _y: ViewMut<'_, Self::Buffer>,
-    ) -> Result<()> {
-        refused("grouped_forward")
-    }
+        shape: GroupedShape,
+        x: View<'_, Self::Buffer>,
+        w: Stack<'_, Self::Stacked, Self::Buffer>,
+        starts: View<'_, Self::Buffer>,
+        y: ViewMut<'_, Self::Buffer>,
+    ) -> Result<()>;
 
     /// `dx[m, k] = dy[m, n] · w[g, n, k]`; writes.
     ///
@@ -70,29 +73,25 @@ pub trait GroupedMatmul: Matmul {
     /// As [`Self::grouped_forward`].
     fn grouped_backward_input(
         &self,
-        _shape: GroupedShape,
-        _dy: View<'_, Self::Buffer>,
-        _w: Stack<'_, Self::Weight, Self::Buffer>,
-        _starts: View<'_, Self::Buffer>,
-        _dx: ViewMut<'_, Self::Buffer>,
-    ) -> Result<()> {
-        refused("grouped_backward_input")
-    }
+        shape: GroupedShape,
+        dy: View<'_, Self::Buffer>,
+        w: Stack<'_, Self::Stacked, Self::Buffer>,
+        starts: View<'_, Self::Buffer>,
+        dx: ViewMut<'_, Self::Buffer>,
+    ) -> Result<()>;
 
-    /// `dw[g, n, k] += Σ over the rows of g of dyᵀ x`; accumulates, in fixed chunks of 256 rows combined in index order.
+    /// `dw[g, n, k] += Σ over the rows of g of dyᵀ x`; accumulates, in an order that the number of those rows alone decides.
     ///
     /// # Errors
     /// As [`Self::grouped_forward`].
     fn grouped_backward_weight(
         &self,
-        _shape: GroupedShape,
-        _dy: View<'_, Self::Buffer>,
-        _x: View<'_, Self::Buffer>,
-        _starts: View<'_, Self::Buffer>,
-        _dw: ViewMut<'_, Self::Buffer>,
-    ) -> Result<()> {
-        refused("grouped_backward_weight")
-    }
+        shape: GroupedShape,
+        dy: View<'_, Self::Buffer>,
+        x: View<'_, Self::Buffer>,
+        starts: View<'_, Self::Buffer>,
+        dw: ViewMut<'_, Self::Buffer>,
+    ) -> Result<()>;
 }
 
 /// The same in binary64, written for reading: group after group.

@@ -19,15 +19,15 @@ use crate::workspace::Slab;
 /// A matrix `[n, k]` of each expert.
 pub enum Experts<B: Backend> {
     /// Never trained.
-    Frozen(Vec<B::Weight>),
+    Frozen(B::Stacked),
     /// One parameter `[experts, n, k]`.
     Trained(ParameterId),
 }
 
 impl<B: Backend> Experts<B> {
-    fn stack<'a>(&'a self, parameters: &'a Parameters<B>) -> Stack<'a, B::Weight, B::Buffer> {
+    fn stack<'a>(&'a self, parameters: &'a Parameters<B>) -> Stack<'a, B::Stacked, B::Buffer> {
         match self {
-            Self::Frozen(weights) => Stack::Frozen(weights),
+            Self::Frozen(stacked) => Stack::Frozen(stacked),
             Self::Trained(id) => Stack::Trained(parameters.value(*id)),
         }
     }

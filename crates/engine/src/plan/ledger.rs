@@ -529,11 +529,17 @@ impl Router for Ledger {
 }
 
 impl GroupedMatmul for Ledger {
+    type Stacked = Vec<Held>;
+
+    fn stack_weights(&self, _: usize, _: usize, weights: Vec<Held>) -> Result<Vec<Held>> {
+        Ok(weights)
+    }
+
     fn grouped_forward(
         &self,
         _: GroupedShape,
         _: View<'_, Held>,
-        _: Stack<'_, Held, Held>,
+        _: Stack<'_, Vec<Held>, Held>,
         _: View<'_, Held>,
         _: ViewMut<'_, Held>,
     ) -> Result<()> {
@@ -544,7 +550,7 @@ impl GroupedMatmul for Ledger {
         &self,
         _: GroupedShape,
         _: View<'_, Held>,
-        _: Stack<'_, Held, Held>,
+        _: Stack<'_, Vec<Held>, Held>,
         _: View<'_, Held>,
         _: ViewMut<'_, Held>,
     ) -> Result<()> {
