@@ -23,7 +23,6 @@ pub fn run<B: Backend>(
     report: &mut dyn FnMut(Outcome),
 ) -> Result<()> {
     let files = case.open_model()?;
-    let tolerances = Tolerances::read(&**backend, model_goldens)?;
     let run = read_json(&case.dir.join("adamw.json"))?;
     let optimizer = OptimizerOptions {
         adam_beta1: number(&run, "adam_beta1")?,
@@ -33,6 +32,7 @@ pub fn run<B: Backend>(
     };
     let start = AdapterSource::Saved(case.dir.join("adapter_start"));
     let mut model = session_on(backend, &files, base(case), start, Some(optimizer))?;
+    let tolerances = Tolerances::read(&model, model_goldens)?;
 
     let rows = Rows::read(&SafetensorsFile::open(&model_goldens.join("forward.safetensors"))?)?;
     let forward = SafetensorsFile::open(&case.dir.join("forward.safetensors"))?;
