@@ -10,7 +10,7 @@
 //    bisection, and goes on with the tile that lies a whole grid further. The grid is as large as the card can hold at once,
 //    never larger than the most tiles that any division of the rows gives, Σ ⌈rows / tile⌉ ≤ ⌊(m − e) / tile⌋ + e with
 //    e = min(groups, m): no block waits for the host, none is there in vain, and no bit depends on the grid. An expert's tiles
-//    follow one another, so that its weights are read from L2 but once. Weights in four bits are expanded before, as many
+//    follow one another, so that its weights are read from memory once and then from L2. Weights in four bits are expanded before, as many
 //    experts at a time as half of the L2 cache holds.
 //
 //      Bytes, FLOPs and floor (H100 at 3.0 TB/s, 798 TFLOP/s). Rows spread evenly over 8 experts of a quarter of the

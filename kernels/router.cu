@@ -28,6 +28,8 @@ namespace {
 
 constexpr int THREADS = 256, WARPS = THREADS / 32;
 constexpr int GROUP_THREADS = 1024, GROUP_WARPS = GROUP_THREADS / 32;
+/// Slots that a lane of a grouping warp asks for at once: what it waits for is L2.
+constexpr int AHEAD = 4;
 
 using Key = unsigned long long;
 
@@ -202,14 +204,27 @@ KERNEL(router_group, GROUP_THREADS)(int s, int e, int k, const int* chosen, int*
     const int warp = warp_id(), lane = lane_id();
     // Each warp has a run of slots, in whole warps.
     const int share = (s + GROUP_THREADS - 1) / GROUP_THREADS * 32, first = warp * share, last = min(s, first + share);
-    // As unsigned numbers, experts below 0 are beyond all others, and so nobody's.
-    const auto expert_of = [=](int slot) { return slot < last ? static_cast<unsigned>(chosen[slot]) : ~0u; };
+    // Does `visit(slot, expert)` with all lanes, 32 slots after 32. As unsigned numbers, experts below 0, like those of slots
+    // that are none, are beyond all others, and so nobody's.
+    const auto each = [=](auto visit) {
+        for (int at = first; at < last; at += 32 * AHEAD) {
+            unsigned of[AHEAD];
+#pragma unroll
+            for (int i = 0; i < AHEAD; ++i) {
+                const int slot = at + 32 * i + lane;
+                of[i] = slot < last ? static_cast<unsigned>(chosen[slot]) : ~0u;
+            }
+#pragma unroll
+            for (int i = 0; i < AHEAD; ++i) {
+                if (at + 32 * i < last) visit(at + 32 * i + lane, of[i]);
+            }
+        }
+    };
     int below = 0, mine = 0;
-    for (int at = first; at < last; at += 32) {
-        const unsigned of = expert_of(at + lane);
+    each([&](int, unsigned of) {
         below += __popc(__ballot_sync(FULL_WARP, of < expert));
         mine += __popc(__ballot_sync(FULL_WARP, of == expert));
-    }
+    });
     if (lane == 0) {
         lower[warp] = below;
         own[warp] = mine;
@@ -226,9 +241,8 @@ KERNEL(router_group, GROUP_THREADS)(int s, int e, int k, const int* chosen, int*
         starts[expert] = start;
         if (expert + 1 == static_cast<unsigned>(e)) starts[e] = start + count;
     }
-    for (int at = first; at < last; at += 32) {
-        const int slot = at + lane;
-        const unsigned of = expert_of(slot), peers = __ballot_sync(FULL_WARP, of == expert);
+    each([&](int slot, unsigned of) {
+        const unsigned peers = __ballot_sync(FULL_WARP, of == expert);
         if (of == expert) {
             const int here = place + __popc(peers & ((1u << lane) - 1u));
             tokens[here] = slot / k;
@@ -236,7 +250,7 @@ KERNEL(router_group, GROUP_THREADS)(int s, int e, int k, const int* chosen, int*
         }
         if (expert == 0u && slot < last && of >= static_cast<unsigned>(e)) places[slot] = -1;
         place += __popc(peers);
-    }
+    });
 }
 EXPORT_KERNEL(router_group, GROUP_THREADS)
 

@@ -132,6 +132,7 @@ struct Machine {
     void resume(Fiber& fiber);
     void arrange(std::uint64_t& state);
     std::string waiting(dim3 block) const;
+    bool run_some(unsigned first, unsigned last);
     void run_block(long index, unsigned char* shared);
     void work(Launch& with);
 };
@@ -273,6 +274,19 @@ std::string Machine::waiting(dim3 block) const {
     return text;
 }
 
+/// Takes up, once each, those fibers of a part of the order that can go on. False where there was none.
+bool Machine::run_some(unsigned first, unsigned last) {
+    bool moved = false;
+    for (unsigned place = first; place < last && !launch->failed.load(std::memory_order_relaxed); ++place) {
+        Fiber& fiber = fibers[order[place]];
+        if (fiber.done || (fiber.counter != nullptr && *fiber.counter == fiber.value)) continue;
+        fiber.counter = nullptr;
+        moved = true;
+        resume(fiber);
+    }
+    return moved;
+}
+
 void Machine::run_block(long index, unsigned char* shared) {
     Launch& l = *launch;
     unsigned count = l.block.x * l.block.y * l.block.z;
@@ -297,12 +311,14 @@ void Machine::run_block(long index, unsigned char* shared) {
     while (alive > 0 && !l.failed.load(std::memory_order_relaxed)) {
         arrange(state);
         bool moved = false;
-        for (unsigned i : order) {
-            Fiber& fiber = fibers[i];
-            if (fiber.done || (fiber.counter != nullptr && *fiber.counter == fiber.value)) continue;
-            fiber.counter = nullptr;
-            moved = true;
-            resume(fiber);
+        // In order, a warp runs as far as it can before the next one begins: what it does too early, it does long before the
+        // others. Shuffled, all warps are side by side.
+        const unsigned together = l.schedule == 2 ? count : 32;
+        for (unsigned first = 0; first < count; first += together) {
+            while (run_some(first, first + together)) {
+                moved = true;
+                if (l.schedule == 2) break;
+            }
             if (l.failed.load(std::memory_order_relaxed)) return;
         }
         if (!moved) l.fail(waiting(at));

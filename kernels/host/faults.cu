@@ -14,6 +14,19 @@ KERNEL(fault_missing_barrier, THREADS)(int* out) {
 }
 EXPORT_KERNEL(fault_missing_barrier, THREADS)
 
+// A barrier is missing, long after everybody has read: only a warp that is far ahead of another one shows it.
+KERNEL(fault_hasty_warp, THREADS)(int* out) {
+    DYN_SHARED(shared);
+    int* values = reinterpret_cast<int*>(shared);
+    values[threadIdx.x] = static_cast<int>(threadIdx.x);
+    __syncthreads();
+    int value = values[(threadIdx.x + 32) % THREADS];
+    for (int by = 1; by < 32; ++by) value = __shfl_xor_sync(FULL_WARP, value, by);
+    values[threadIdx.x] = -1;
+    out[threadIdx.x] = value;
+}
+EXPORT_KERNEL(fault_hasty_warp, THREADS)
+
 // Half of the block comes to the barrier.
 KERNEL(fault_lonely_barrier, THREADS)(int* out) {
     if (threadIdx.x < 32) __syncthreads();

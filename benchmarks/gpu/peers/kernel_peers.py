@@ -327,10 +327,10 @@ def router(case: str, sizes: Sizes) -> Runs:
 def combine(case: str, sizes: Sizes) -> Runs:
     slots = sizes.tokens * CHOSEN
     x, weights = sizes.random(slots, sizes.hidden, grad=True), sizes.random(slots, 1, grad=True)
-    tokens = torch.arange(sizes.tokens, device=sizes.device).repeat_interleave(CHOSEN)[torch.randperm(slots, device=sizes.device)]
+    tokens = torch.randperm(slots, device=sizes.device) // CHOSEN
 
     def eager(x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        return torch.zeros(sizes.tokens, sizes.hidden, device=sizes.device, dtype=x.dtype).index_add(0, tokens, x * weights)
+        return x.new_zeros(sizes.tokens, sizes.hidden).index_add(0, tokens, x * weights)
 
     return in_two_passes(case, {"torch eager (as transformers)": eager}, [x, weights])
 
@@ -344,9 +344,11 @@ def grouped(case: str, sizes: Sizes) -> Runs:
         return {"torch mm each": lambda: [dy[part].t() @ x[part] for part in rows]}
     a, b = (dy, w) if "backward" in case else (x, w.transpose(1, 2))
     runs: Runs = {"torch mm each": lambda: [a[part] @ b[group] for group, part in enumerate(rows)]}
-    if sizes.device == "cuda" and hasattr(torch, "_grouped_mm"):
-        starts = torch.tensor(ends, dtype=torch.int32, device=sizes.device)
-        runs["torch grouped mm"] = lambda: torch._grouped_mm(a, b, offs=starts)
+    # Newer releases have it in torch.nn.functional.
+    grouped_mm = getattr(F, "grouped_mm", getattr(torch, "_grouped_mm", None))
+    if sizes.device == "cuda" and grouped_mm is not None:
+        offsets = torch.tensor(ends, dtype=torch.int32, device=sizes.device)
+        runs["torch grouped mm"] = lambda: grouped_mm(a, b, offs=offsets)
     return runs
 
 

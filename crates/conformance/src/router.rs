@@ -148,6 +148,11 @@ fn marked<B: Backend>(
     Ok(())
 }
 
+/// Indices as [`indices`] gives them.
+fn whole<B: Backend>(stage: &Stage<'_, B>, x: &[i32]) -> Vec<f64> {
+    wide(&stage.round(x.iter().map(|x| *x as f32).collect()))
+}
+
 fn routing<B: Backend>(
     stage: &Stage<'_, B>,
     inputs: &mut Inputs,
@@ -164,26 +169,37 @@ fn routing<B: Backend>(
     let name = format!("{t} to {k} of {e} normalized {normalize}");
     record.compare(format!("router_forward {name} probabilities"), &stage.read(&p)?, &want.probabilities, 2e-6);
     record.compare(format!("router_forward {name} weights"), &stage.read(&weights)?, &want.weights, 2e-6);
-    let whole = |x: &[i32]| wide(&stage.round(x.iter().map(|x| *x as f32).collect()));
     let got = indices(stage, &chosen, t * k, e)?;
-    record.compare(format!("router_forward {name} chosen"), &got, &whole(&want.chosen), 0.0);
+    record.compare(format!("router_forward {name} chosen"), &got, &whole(stage, &want.chosen), 0.0);
     backward(stage, inputs, record, shape, &want, &name)?;
+    // Where the weights are divided or not, the slots are the same.
+    if normalize { grouping(stage, record, shape, &want.chosen, &name) } else { Ok(()) }
+}
 
-    let want = reference::group(shape, &want.chosen);
+fn grouping<B: Backend>(
+    stage: &Stage<'_, B>,
+    record: &mut Record,
+    shape: RouterShape,
+    chosen: &[i32],
+    name: &str,
+) -> Result<()> {
+    let RouterShape { t, experts: e, top_k: k, .. } = shape;
+    let want = reference::group(shape, chosen);
+    let chosen = stage.integers(chosen)?;
     let sizes = [t * k, t * k, e + 1];
     let [mut tokens, mut places, mut starts] = [
         stage.integers(&vec![-1; sizes[0]])?,
         stage.integers(&vec![-1; sizes[1]])?,
         stage.integers(&vec![-1; sizes[2]])?,
     ];
-    b.router_group(shape, chosen.view(), tokens.view_mut(), places.view_mut(), starts.view_mut())?;
+    stage.backend.router_group(shape, chosen.view(), tokens.view_mut(), places.view_mut(), starts.view_mut())?;
     for (what, got, want, limit) in [
         ("tokens", &tokens, &want[0], t.max(1)),
         ("places", &places, &want[1], (t * k).max(1)),
         ("starts", &starts, &want[2], t * k + 1),
     ] {
         let got = indices(stage, got, want.len(), limit)?;
-        record.compare(format!("router_group {name} {what}"), &got, &whole(want), 0.0);
+        record.compare(format!("router_group {name} {what}"), &got, &whole(stage, want), 0.0);
     }
     Ok(())
 }

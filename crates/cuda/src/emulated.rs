@@ -17,11 +17,11 @@ use crate::driver::{Address, Attributes, DenseProduct, Dimensions, Driver, Funct
 /// another order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Schedule {
-    /// Thread 0 first.
+    /// Thread 0 first, and each warp as far as it can go.
     Forward,
-    /// The last thread first, and the last block.
+    /// The last thread, warp and block first.
     Reverse,
-    /// Shuffled anew between any two barriers.
+    /// All threads side by side, shuffled anew whenever each has moved.
     Shuffled(u64),
 }
 

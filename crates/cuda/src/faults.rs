@@ -25,20 +25,33 @@ fn error_of(kernel: &'static str) -> String {
     launch(&cuda, kernel, &[], &mut out).run().expect_err("a fault").message
 }
 
+/// What a kernel without inputs leaves.
+fn output_of(kernel: &'static str, schedule: Schedule) -> Result<[u8; 256]> {
+    let cuda = device(schedule);
+    let mut out = cuda.zeros(DType::I32, 64)?;
+    launch(&cuda, kernel, &[], &mut out).run()?;
+    let mut bytes = [0; 256];
+    cuda.driver.download(out.address_of(0), &mut bytes)?;
+    Ok(bytes)
+}
+
 #[test]
 fn a_missing_barrier_gives_other_results_in_another_order() -> Result<()> {
     let mut seen = Vec::new();
     for schedule in [Schedule::Forward, Schedule::Reverse, Schedule::Shuffled(1), Schedule::Shuffled(2)] {
-        let cuda = device(schedule);
-        let mut out = cuda.zeros(DType::I32, 64)?;
-        launch(&cuda, "fault_missing_barrier", &[], &mut out).run()?;
-        let mut bytes = [0; 256];
-        cuda.driver.download(out.address_of(0), &mut bytes)?;
-        seen.push(bytes);
+        seen.push(output_of("fault_missing_barrier", schedule)?);
     }
     for (i, one) in seen.iter().enumerate() {
         assert!(seen[..i].iter().all(|other| other != one), "schedule {i} gives what another one gave");
     }
+    Ok(())
+}
+
+#[test]
+fn a_warp_that_is_far_ahead_of_another_is_noticed() -> Result<()> {
+    let [forward, reverse] =
+        [Schedule::Forward, Schedule::Reverse].map(|schedule| output_of("fault_hasty_warp", schedule));
+    assert_ne!(forward?, reverse?);
     Ok(())
 }
 

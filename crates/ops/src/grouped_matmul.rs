@@ -38,7 +38,7 @@ pub struct GroupedShape {
 ///
 /// The starts are made on the device by `router_group`, and nothing waits for them: a backend whose host does not see them
 /// covers whatever division of the rows there may be, and answers starts that are none with NaN in all of the result.
-/// A row's bits are those of the backend's own `matmul` with the matrix of its group.
+/// A row's bits are those that the backend's own product gives it with the matrix of its group.
 ///
 /// Tolerance f32: as `matmul`, 2e-6 · √k relative to the largest output; bf16: 4e-3, gradients of weights as f32. Edge sizes:
 /// m in 0, 1, 65, 257, 401; groups in 1, 2, 3, 6; empty groups at both ends and in the middle, and all rows in one of many; n
