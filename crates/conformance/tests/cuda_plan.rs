@@ -119,7 +119,8 @@ fn the_plan_is_what_is_held_to_the_byte() -> Result<()> {
             check("llama", &EmulatedOptions::default(), dtype, lengths)?;
         }
     }
-    check("gemma3", &EmulatedOptions::default(), DType::Bf16, &[16, 16])
+    check("gemma3", &EmulatedOptions::default(), DType::Bf16, &[16, 16])?;
+    check("qwen3-moe", &EmulatedOptions::default(), DType::Bf16, &[7, 7])
 }
 
 /// As a card hands out memory, where blocks are larger than what is asked for and are used again.
@@ -127,6 +128,7 @@ fn the_plan_is_what_is_held_to_the_byte() -> Result<()> {
 fn so_it_is_where_memory_comes_in_large_blocks() -> Result<()> {
     let device = EmulatedOptions { granularity: 512, ..EmulatedOptions::default() };
     check("llama", &device, DType::Bf16, &[40])?;
+    check("qwen3-moe", &device, DType::Bf16, &[16, 16])?;
     check("qwen2", &EmulatedOptions { vendor: true, ..device }, DType::Bf16, &[16, 16])
 }
 

@@ -148,7 +148,7 @@ impl Cuda {
         let weights = match w {
             Stack::Trained(view) => {
                 check::read(op, "w", view, DType::F32, groups * n * k)?;
-                let rounded = self.rounded(view)?;
+                let rounded = self.as_activations(view)?;
                 return whole(rounded.as_ref().map_or(view, Buffer::view));
             }
             Stack::Frozen(stacked) => {

@@ -100,7 +100,7 @@ impl Cuda {
     }
 
     /// Trained numbers rounded to the activations' dtype; none where they have it.
-    pub(crate) fn rounded(&self, view: View<'_, Buffer>) -> Result<Option<Buffer>> {
+    pub(crate) fn as_activations(&self, view: View<'_, Buffer>) -> Result<Option<Buffer>> {
         if self.activation_dtype() == DType::F32 {
             return Ok(None);
         }
@@ -122,7 +122,7 @@ impl Cuda {
             Matrix::Frozen(weight) => weight,
             Matrix::Trained(view) => {
                 check::read(op, "w", view, DType::F32, n * k)?;
-                let rounded = self.rounded(view)?;
+                let rounded = self.as_activations(view)?;
                 return Ok(rounded.map_or_else(|| Operand::Dense(Side::of(view, k)), Operand::Rounded));
             }
         };
