@@ -22,12 +22,10 @@ const SIZES: [(usize, usize); 5] = [(1, 1), (15, 33), (33, 15), (33, 33), (72, 1
 /// What the backend fails with where the contract says it must not.
 pub fn suite<B: Backend>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
     let mut inputs = Inputs::new(seed);
-    for starts in STARTS {
-        for (n, k) in SIZES {
-            let m = starts[starts.len() - 1] as usize;
-            let shape = GroupedShape { m, groups: starts.len() - 1, n, k };
-            case(stage, &mut inputs, record, shape, starts)?;
-        }
+    for (starts, (n, k)) in stage.cases(STARTS.into_iter().flat_map(|starts| SIZES.map(|size| (starts, size)))) {
+        let m = starts[starts.len() - 1] as usize;
+        let shape = GroupedShape { m, groups: starts.len() - 1, n, k };
+        case(stage, &mut inputs, record, shape, starts)?;
     }
     // More groups than lanes of a warp, more tiles than a card holds at once, and more than one tile of features either way.
     let starts: Vec<i32> = (0..=41).map(|group| 5 * group).collect();

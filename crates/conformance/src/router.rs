@@ -13,14 +13,13 @@ use crate::{Inputs, Record, Stage};
 /// What the backend fails with where the contract says it must not.
 pub fn suite<B: Backend>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
     let mut inputs = Inputs::new(seed);
-    for t in [0, 1, 257] {
-        for (experts, top_k) in [(1, 1), (5, 1), (5, 2), (5, 5), (128, 8), (131, 37)] {
-            for normalize in [false, true] {
-                let shape = RouterShape { t, experts, top_k, normalize };
-                let logits = logits(stage, &mut inputs, shape);
-                routing(stage, &mut inputs, record, shape, &logits)?;
-            }
-        }
+    let sizes = [(1, 1), (5, 1), (5, 2), (5, 5), (128, 8), (131, 37)];
+    let shapes = [0, 1, 257].into_iter().flat_map(|t| sizes.map(|size| (t, size)));
+    let shapes = shapes.flat_map(|shape| [false, true].map(|normalize| (shape, normalize)));
+    for ((t, (experts, top_k)), normalize) in stage.cases(shapes) {
+        let shape = RouterShape { t, experts, top_k, normalize };
+        let logits = logits(stage, &mut inputs, shape);
+        routing(stage, &mut inputs, record, shape, &logits)?;
     }
     strange(stage, &mut inputs, record)?;
     nowhere(stage, record)?;
