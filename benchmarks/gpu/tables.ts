@@ -133,7 +133,8 @@ export interface Goal {
   detail: string;
 }
 
-const memoryBound = /^(?:rms_norm|swiglu|rope|add$|scale$|copy_columns|cross_entropy|adamw|dropout|embedding_forward|combine)/;
+const memoryBound =
+  /^(?:rms_norm|swiglu|rope|add$|scale$|copy_columns|cross_entropy|adamw|dropout|embedding_forward|combine)/;
 
 function judge(goal: string, values: { name: string; value: number }[], least: number, unit: string): Goal {
   if (values.length === 0) return { goal, verdict: "not measured", detail: "–" };
