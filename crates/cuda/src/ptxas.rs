@@ -99,8 +99,32 @@ fn registers_shared_memory_and_spills_are_the_snapshots() {
         fs::write(&path, &now).expect("a snapshot to write");
     }
     let snapshot = fs::read_to_string(&path).unwrap_or_default();
-    let differing: Vec<&str> = now.lines().filter(|line| !snapshot.lines().any(|known| known == *line)).collect();
-    assert!(now == snapshot, "{differing:#?}: TUNESMITH_UPDATE_SNAPSHOTS=1 writes {}", path.display());
+    let differing: Vec<&str> = now.lines().filter(|line| !snapshot.lines().any(|known| agree(known, line))).collect();
+    let (lines, known) = (now.lines().count(), snapshot.lines().count());
+    assert!(
+        differing.is_empty() && lines == known,
+        "{lines} lines for {known}, {differing:#?}: TUNESMITH_UPDATE_SNAPSHOTS=1 writes {}",
+        path.display()
+    );
+}
+
+/// Whether two lines of the snapshot say the same. A fatbin holds names of passing files, so that a build gives it some bytes more
+/// or less than the last: one in a hundred is nothing.
+fn agree(known: &str, line: &str) -> bool {
+    let bytes =
+        |line: &str| line.split_once(".cu ").and_then(|(stem, bytes)| Some((stem.to_owned(), bytes.parse().ok()?)));
+    match (bytes(known), bytes(line)) {
+        (Some((stem, known)), Some((other, now))) => stem == other && usize::abs_diff(known, now) <= known / 100,
+        _ => known == line,
+    }
+}
+
+#[test]
+fn only_bytes_of_a_fatbin_may_differ_a_little() {
+    assert!(agree("nf4.cu 34088", "nf4.cu 34072"));
+    assert!(!agree("nf4.cu 34088", "nf4.cu 35000"));
+    assert!(!agree("nf4.cu 34088", "rope.cu 34088"));
+    assert!(!agree("adamw sm_80 40 0 0 0", "adamw sm_80 41 0 0 0"));
 }
 
 #[test]
