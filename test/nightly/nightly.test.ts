@@ -5,6 +5,8 @@ import { reached } from "./formats.ts";
 test("a campaign's last line is its result, and no other line is", () => {
   const line = '{"campaign":"gguf","cases":70,"accepted":9,"failures":1,"seconds":2.5}';
   expect(reached(line)).toEqual({ id: "gguf", cases: 70, failures: 1, seconds: 2.5, note: "9 accepted" });
+  // The name of the test has no end of line of its own.
+  expect(reached(`test gguf::mutations ... ${line}`)?.cases).toBe(70);
   expect(reached("test gguf::mutations ... ok")).toBeUndefined();
 });
 

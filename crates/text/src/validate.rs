@@ -14,6 +14,9 @@ const PLACE: &str = "tokenizer.json";
 /// Longest text of a step in bytes, patterns apart; published files have a token's name at most.
 const MOST_TEXT: usize = 256;
 
+/// Longest pattern of a step in bytes; published ones have 500, and one of a megabyte compiles to hundreds.
+const MOST_PATTERN: usize = 16 << 10;
+
 /// Longest token of a Unigram model in bytes; SentencePiece's own limit is 16 characters, and 54,000 end the process.
 const MOST_PIECE: usize = 1024;
 
@@ -62,16 +65,22 @@ fn is_id(id: &Json) -> bool {
 /// What steps put into a text, and a version, is short: one letter of a text that became a megabyte would fill the memory.
 fn check_texts(step: &Json) -> Result<()> {
     match step {
-        Json::Object(fields) => {
-            let is_pattern = |key: &str| ["Regex", "String", "precompiled_charsmap"].contains(&key);
-            fields.iter().filter(|(key, _)| !is_pattern(key)).try_for_each(|(_, value)| check_texts(value))
-        }
+        Json::Object(fields) => fields.iter().try_for_each(|(key, value)| match (key.as_str(), value) {
+            ("precompiled_charsmap", _) => Ok(()),
+            ("Regex" | "String", Json::String(pattern)) => check_length("patterns", pattern, MOST_PATTERN),
+            _ => check_texts(value),
+        }),
         Json::Array(items) => items.iter().try_for_each(check_texts),
-        Json::String(text) if text.len() > MOST_TEXT => {
-            Err(invalid(&format!("steps with texts of at most {MOST_TEXT} bytes"), &format!("one of {}", text.len())))
-        }
+        Json::String(text) => check_length("texts", text, MOST_TEXT),
         _ => Ok(()),
     }
+}
+
+fn check_length(what: &str, text: &str, most: usize) -> Result<()> {
+    if text.len() <= most {
+        return Ok(());
+    }
+    Err(invalid(&format!("steps with {what} of at most {most} bytes"), &format!("one of {}", text.len())))
 }
 
 /// A precompiled character map begins with the length of its first part, which the crate reserves before it looks.
@@ -160,6 +169,7 @@ mod tests {
             charsmap("AAA"),
             json!({"model": {}, "decoder": {"decoders": [{"content": "a".repeat(300)}]}}),
             json!({"model": {}, "version": "1".repeat(300)}),
+            json!({"model": {}, "pre_tokenizer": {"pattern": {"Regex": "a".repeat(20_000)}}}),
             json!({"model": {"vocab": [["a", 0.0], ["b".repeat(1025), 0.0]]}}),
             charsmap("AAA AAA"),
             file(&json!(["ab ab"]), &Json::Null),

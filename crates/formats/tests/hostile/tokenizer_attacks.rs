@@ -114,6 +114,7 @@ fn steps() -> Vec<Attack> {
         ),
         step("pattern-not-a-pattern.json", "pre_tokenizer", split(json!({"Regex": "("}))),
         step("pattern-of-2-to-31-copies.json", "pre_tokenizer", split(json!({"Regex": "(a{65535}){65535}"}))),
+        step("pattern-of-1-mb.json", "pre_tokenizer", split(json!({"Regex": "\\s+".repeat(400_000)}))),
         step("pattern-nested-20000-deep.json", "pre_tokenizer", split(json!({"Regex": "(".repeat(20_000)}))),
         step("split-length-0.json", "pre_tokenizer", json!({"type": "FixedLength", "length": 0})),
         step(
