@@ -1,6 +1,6 @@
 // `npm run bench -- cpu-qlora [--steps N] [--batch N,N] [--dtype float32,bfloat16] [--task TEXT]`: LoRA over NF4 weights, Tunesmith beside PyTorch +
-// bitsandbytes + PEFT, one step of each in turn: two layers of the 1.1-billion shape at 128 and 512 tokens, and SmolLM2-135M on
-// rows of GSM8K.
+// bitsandbytes + PEFT, one step of each in turn: two layers of the 1.1-billion shape at 128 and 512 tokens, each with
+// all tokens trained and with the second half alone, as an answer to a prompt; and SmolLM2-135M on rows of GSM8K.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -36,12 +36,14 @@ export async function cpuQlora(options: {
     const python = peerPython("bitsandbytes + PEFT");
     const large = join(work, "model");
     writeRandomModel(large, { ...billion, layers });
-    const tasks: Task[] = lengths.map((length) => ({
-      name: `${layers} layers of 1.1B, ${length} tokens`,
-      model: large,
-      batch: 1,
-      rows: randomRows(options.steps + 1, length, billion.vocabulary),
-    }));
+    const tasks: Task[] = lengths.flatMap((length) =>
+      [0, length / 2].map((prompt) => ({
+        name: `${layers} layers of 1.1B, ${length} tokens, ${length - prompt} with a label`,
+        model: large,
+        batch: 1,
+        rows: randomRows(options.steps + 1, length, billion.vocabulary, prompt),
+      })),
+    );
     tasks.push(...(await smollm2Tasks(options, python, work)));
     const cases: (Comparison & { task: string })[] = [];
     for (const task of tasks.filter(({ name }) => name.includes(options.task))) {

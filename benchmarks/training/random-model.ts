@@ -139,16 +139,17 @@ export function writeRandomModel(folder: string, shape: Shape, seed = 1): void {
   }
 }
 
-/** Rows of random ids, every token of them trained. */
+/** Rows of random ids; every token is trained, or those behind the first `prompt` of each row. */
 export function randomRows(
   count: number,
   length: number,
   vocabulary: number,
+  prompt = 0,
 ): { input_ids: number[]; labels: number[] }[] {
   const next = xorshift(7);
   return Array.from({ length: count }, () => {
     const ids = Array.from({ length }, () => next() % vocabulary);
-    return { input_ids: ids, labels: ids };
+    return { input_ids: ids, labels: ids.map((id, place) => (place < prompt ? -100 : id)) };
   });
 }
 

@@ -59,6 +59,13 @@ impl Cpu {
         })
     }
 
+    /// Column groups of a task: `most`, or one fewer where the threads then end closer together. `groups` are there in all,
+    /// for each of `blocks` blocks of rows.
+    fn balanced(&self, most: usize, groups: usize, blocks: usize) -> usize {
+        let end = |wide: usize| (groups.div_ceil(wide) * blocks).div_ceil(self.pool.threads()) * wide;
+        if most > 1 && end(most - 1) < end(most) { most - 1 } else { most }
+    }
+
     /// `y = x wᵀ (+ bias) (+ tail)`.
     pub(crate) fn forward_tiles(
         &self,
@@ -115,13 +122,15 @@ impl Cpu {
     ) -> Result<()> {
         let MatmulShape { m, n, k } = shape;
         let dx = SharedMatrix::new(dx, k);
-        let wide = match w.source {
+        let most = match w.source {
             Source::Nf4(_) => LINE_GROUPS,
             _ if n > LONG || n.is_multiple_of(COLLIDING) => WIDE,
             _ => 1,
         };
-        let (height, columns) = (w.tile_rows(), k.div_ceil(wide * PANEL));
-        self.pool.run(m.div_ceil(height) * columns, |index| {
+        let (height, blocks) = (w.tile_rows(), m.div_ceil(w.tile_rows()));
+        let wide = self.balanced(most, k.div_ceil(PANEL), blocks);
+        let columns = k.div_ceil(wide * PANEL);
+        self.pool.run(blocks * columns, |index| {
             let (rows, column) = (block(m, height, index / columns), index % columns);
             let groups = column * wide..(column * wide + wide).min(k.div_ceil(PANEL));
             let width = (groups.len() * PANEL).min(k - groups.start * PANEL);
