@@ -43,7 +43,7 @@ test("a new op has its four files and is registered in every room", () => {
   expect(read("crates/conformance/src/suites.rs")).toMatch(/, log_prob,?\s*\};[\s\S]*log_prob::suite\)/);
   expect(read("benchmarks/kernels/main.rs")).toContain('("log_prob", log_prob::run)');
   expect(read("crates/engine/src/plan/ledger.rs")).toMatch(
-    /LogProb,?\s*\};[\s\S]*\nimpl LogProb for Ledger \{\n {4}fn log_prob_forward/,
+    /LogProb,?\s*\};[\s\S]*\nimpl LogProb for Ledger \{\n {4}free! \{\n {8}log_prob_forward/,
   );
 });
 

@@ -162,8 +162,8 @@ const edits: Edit[] = [
     "crates/engine/src/plan/ledger.rs",
     /^impl Backend for Ledger /m,
     (stem) => `impl ${pascal(stem)} for Ledger {
-    fn ${stem}_forward(&self, _: View<'_, Held>, _: ViewMut<'_, Held>) -> Result<()> {
-        Ok(())
+    free! {
+        ${stem}_forward(In<'_>, Out<'_>);
     }
 }
 

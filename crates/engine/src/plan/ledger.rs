@@ -128,6 +128,18 @@ impl Memory for Ledger {
     }
 }
 
+type In<'a> = View<'a, Held>;
+type Out<'a> = ViewMut<'a, Held>;
+
+/// Ops that take their arguments and do nothing.
+macro_rules! free {
+    ($($op:ident($($argument:ty),* $(,)?);)+) => {
+        $(fn $op(&self, $(_: $argument),*) -> Result<()> {
+            Ok(())
+        })+
+    };
+}
+
 impl Matmul for Ledger {
     type Weight = Held;
 
@@ -145,69 +157,22 @@ impl Matmul for Ledger {
         Ok(())
     }
 
-    fn matmul_forward(
-        &self,
-        _: MatmulShape,
-        _: View<'_, Held>,
-        _: Matrix<'_, Held, Held>,
-        _: Option<View<'_, Held>>,
-        _: ViewMut<'_, Held>,
-    ) -> Result<()> {
-        Ok(())
-    }
-
-    fn matmul_backward_input(
-        &self,
-        _: MatmulShape,
-        _: View<'_, Held>,
-        _: Matrix<'_, Held, Held>,
-        _: ViewMut<'_, Held>,
-        _: bool,
-    ) -> Result<()> {
-        Ok(())
-    }
-
-    fn matmul_backward_weight(
-        &self,
-        _: MatmulShape,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: ViewMut<'_, Held>,
-    ) -> Result<()> {
-        Ok(())
+    free! {
+        matmul_forward(MatmulShape, In<'_>, Matrix<'_, Held, Held>, Option<In<'_>>, Out<'_>);
+        matmul_backward_input(MatmulShape, In<'_>, Matrix<'_, Held, Held>, Out<'_>, bool);
+        matmul_backward_weight(MatmulShape, In<'_>, In<'_>, Out<'_>);
     }
 }
 
 impl LoraMatmul for Ledger {
-    fn lora_forward(
-        &self,
-        _: MatmulShape,
-        _: View<'_, Held>,
-        _: Option<View<'_, Held>>,
-        _: Matrix<'_, Held, Held>,
-        _: Option<View<'_, Held>>,
-        _: Lora<'_, Held>,
-        _: ViewMut<'_, Held>,
-        _: ViewMut<'_, Held>,
-    ) -> Result<()> {
-        Ok(())
-    }
-
-    fn lora_backward(
-        &self,
-        _: MatmulShape,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: Matrix<'_, Held, Held>,
-        _: Lora<'_, Held>,
-        _: ViewMut<'_, Held>,
-        _: ViewMut<'_, Held>,
-        _: ViewMut<'_, Held>,
-        _: Option<ViewMut<'_, Held>>,
-        _: bool,
-    ) -> Result<()> {
-        Ok(())
+    free! {
+        lora_forward(
+            MatmulShape, In<'_>, Option<In<'_>>, Matrix<'_, Held, Held>, Option<In<'_>>, Lora<'_, Held>, Out<'_>, Out<'_>,
+        );
+        lora_backward(
+            MatmulShape, In<'_>, In<'_>, In<'_>, Matrix<'_, Held, Held>, Lora<'_, Held>, Out<'_>, Out<'_>, Out<'_>,
+            Option<Out<'_>>, bool,
+        );
     }
 }
 
@@ -218,242 +183,79 @@ impl Nf4 for Ledger {
 }
 
 impl Elementwise for Ledger {
-    fn add(&self, _: View<'_, Held>, _: ViewMut<'_, Held>) -> Result<()> {
-        Ok(())
-    }
-
-    fn scale(&self, _: f32, _: ViewMut<'_, Held>) -> Result<()> {
-        Ok(())
-    }
-
-    fn copy_columns(
-        &self,
-        _: usize,
-        _: usize,
-        _: View<'_, Held>,
-        _: Columns,
-        _: ViewMut<'_, Held>,
-        _: Columns,
-    ) -> Result<()> {
-        Ok(())
-    }
-
-    fn sum_rows(&self, _: usize, _: usize, _: View<'_, Held>, _: ViewMut<'_, Held>) -> Result<()> {
-        Ok(())
+    free! {
+        add(In<'_>, Out<'_>);
+        scale(f32, Out<'_>);
+        copy_columns(usize, usize, In<'_>, Columns, Out<'_>, Columns);
+        sum_rows(usize, usize, In<'_>, Out<'_>);
     }
 }
 
 impl Embedding for Ledger {
-    fn embedding_forward(
-        &self,
-        _: usize,
-        _: usize,
-        _: Matrix<'_, Held, Held>,
-        _: View<'_, Held>,
-        _: ViewMut<'_, Held>,
-    ) -> Result<()> {
-        Ok(())
-    }
-
-    fn embedding_backward(
-        &self,
-        _: usize,
-        _: usize,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: ViewMut<'_, Held>,
-    ) -> Result<()> {
-        Ok(())
+    free! {
+        embedding_forward(usize, usize, Matrix<'_, Held, Held>, In<'_>, Out<'_>);
+        embedding_backward(usize, usize, In<'_>, In<'_>, Out<'_>);
     }
 }
 
 impl RmsNorm for Ledger {
-    fn rms_norm_forward(
-        &self,
-        _: NormShape,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: ViewMut<'_, Held>,
-        _: ViewMut<'_, Held>,
-    ) -> Result<()> {
-        Ok(())
-    }
-
-    fn rms_norm_add_forward(
-        &self,
-        _: NormShape,
-        _: View<'_, Held>,
-        _: ViewMut<'_, Held>,
-        _: View<'_, Held>,
-        _: ViewMut<'_, Held>,
-        _: ViewMut<'_, Held>,
-    ) -> Result<()> {
-        Ok(())
-    }
-
-    fn rms_norm_backward(
-        &self,
-        _: NormShape,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: ViewMut<'_, Held>,
-        _: bool,
-        _: Option<ViewMut<'_, Held>>,
-    ) -> Result<()> {
-        Ok(())
+    free! {
+        rms_norm_forward(NormShape, In<'_>, In<'_>, Out<'_>, Out<'_>);
+        rms_norm_add_forward(NormShape, In<'_>, Out<'_>, In<'_>, Out<'_>, Out<'_>);
+        rms_norm_backward(NormShape, In<'_>, In<'_>, In<'_>, In<'_>, Out<'_>, bool, Option<Out<'_>>);
     }
 }
 
 impl Rope for Ledger {
-    fn rope(
-        &self,
-        _: RopeShape,
-        _: ViewMut<'_, Held>,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: f32,
-        _: Rotation,
-    ) -> Result<()> {
-        Ok(())
+    free! {
+        rope(RopeShape, Out<'_>, In<'_>, In<'_>, f32, Rotation);
     }
 }
 
 impl Attention for Ledger {
     type Plan = ();
 
-    fn plan_attention(&self, _: Sequences<'_>) -> Result<()> {
-        Ok(())
-    }
-
-    fn attention_forward(
-        &self,
-        _: &AttentionShape,
-        (): &(),
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: ViewMut<'_, Held>,
-        _: Option<ViewMut<'_, Held>>,
-    ) -> Result<()> {
-        Ok(())
-    }
-
-    fn attention_backward(
-        &self,
-        _: &AttentionShape,
-        (): &(),
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: ViewMut<'_, Held>,
-        _: ViewMut<'_, Held>,
-        _: ViewMut<'_, Held>,
-    ) -> Result<()> {
-        Ok(())
+    free! {
+        plan_attention(Sequences<'_>);
+        attention_forward(&AttentionShape, &(), In<'_>, In<'_>, In<'_>, Out<'_>, Option<Out<'_>>);
+        attention_backward(
+            &AttentionShape, &(), In<'_>, In<'_>, In<'_>, In<'_>, In<'_>, In<'_>, Out<'_>, Out<'_>, Out<'_>,
+        );
     }
 }
 
 impl Swiglu for Ledger {
-    fn swiglu_forward(&self, _: Activation, _: View<'_, Held>, _: View<'_, Held>, _: ViewMut<'_, Held>) -> Result<()> {
-        Ok(())
-    }
-
-    fn swiglu_backward(
-        &self,
-        _: Activation,
-        _: View<'_, Held>,
-        _: ViewMut<'_, Held>,
-        _: ViewMut<'_, Held>,
-    ) -> Result<()> {
-        Ok(())
+    free! {
+        swiglu_forward(Activation, In<'_>, In<'_>, Out<'_>);
+        swiglu_backward(Activation, In<'_>, Out<'_>, Out<'_>);
     }
 }
 
 impl CrossEntropy for Ledger {
-    fn cross_entropy(
-        &self,
-        _: usize,
-        _: usize,
-        _: LogitTransform,
-        _: ViewMut<'_, Held>,
-        _: View<'_, Held>,
-        _: Option<View<'_, Held>>,
-        _: ViewMut<'_, Held>,
-        _: ViewMut<'_, Held>,
-        _: ViewMut<'_, Held>,
-    ) -> Result<()> {
-        Ok(())
+    free! {
+        cross_entropy(usize, usize, LogitTransform, Out<'_>, In<'_>, Option<In<'_>>, Out<'_>, Out<'_>, Out<'_>);
     }
 }
 
 impl Dropout for Ledger {
-    fn dropout(
-        &self,
-        _: usize,
-        _: usize,
-        _: DropoutMask,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: f32,
-        _: View<'_, Held>,
-        _: ViewMut<'_, Held>,
-        _: bool,
-    ) -> Result<()> {
-        Ok(())
+    free! {
+        dropout(usize, usize, DropoutMask, In<'_>, In<'_>, f32, In<'_>, Out<'_>, bool);
     }
 }
 
 impl Dora for Ledger {
-    fn dora_norms(
-        &self,
-        _: usize,
-        _: usize,
-        _: Matrix<'_, Held, Held>,
-        _: Lora<'_, Held>,
-        _: ViewMut<'_, Held>,
-    ) -> Result<()> {
-        Ok(())
-    }
-
-    fn dora_forward(
-        &self,
-        _: usize,
-        _: usize,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: Option<View<'_, Held>>,
-        _: ViewMut<'_, Held>,
-        _: bool,
-    ) -> Result<()> {
-        Ok(())
-    }
-
-    fn dora_backward(
-        &self,
-        _: usize,
-        _: usize,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: ViewMut<'_, Held>,
-        _: ViewMut<'_, Held>,
-    ) -> Result<()> {
-        Ok(())
+    free! {
+        dora_norms(usize, usize, Matrix<'_, Held, Held>, Lora<'_, Held>, Out<'_>);
+        dora_forward(usize, usize, In<'_>, In<'_>, In<'_>, Option<In<'_>>, Out<'_>, bool);
+        dora_backward(usize, usize, In<'_>, In<'_>, In<'_>, In<'_>, Out<'_>, Out<'_>);
     }
 }
 
 impl GradNorm for Ledger {
     type Norm = ();
 
-    fn grad_norm(&self, _: &Clip, _: &[View<'_, Held>]) -> Result<()> {
-        Ok(())
+    free! {
+        grad_norm(&Clip, &[In<'_>]);
     }
 
     fn read_norm(&self, (): &()) -> Result<f64> {
@@ -462,69 +264,18 @@ impl GradNorm for Ledger {
 }
 
 impl AdamW for Ledger {
-    fn adamw(&self, _: &AdamWStep, (): &(), _: &mut [AdamWTensor<'_, Held>]) -> Result<()> {
-        Ok(())
+    free! {
+        adamw(&AdamWStep, &(), &mut [AdamWTensor<'_, Held>]);
     }
 }
 
 impl Router for Ledger {
-    fn router_forward(
-        &self,
-        _: RouterShape,
-        _: View<'_, Held>,
-        _: ViewMut<'_, Held>,
-        _: ViewMut<'_, Held>,
-        _: ViewMut<'_, Held>,
-    ) -> Result<()> {
-        Ok(())
-    }
-
-    fn router_backward(
-        &self,
-        _: RouterShape,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: ViewMut<'_, Held>,
-    ) -> Result<()> {
-        Ok(())
-    }
-
-    fn router_group(
-        &self,
-        _: RouterShape,
-        _: View<'_, Held>,
-        _: ViewMut<'_, Held>,
-        _: ViewMut<'_, Held>,
-        _: ViewMut<'_, Held>,
-    ) -> Result<()> {
-        Ok(())
-    }
-
-    fn combine_forward(
-        &self,
-        _: RouterShape,
-        _: usize,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: ViewMut<'_, Held>,
-    ) -> Result<()> {
-        Ok(())
-    }
-
-    fn combine_backward(
-        &self,
-        _: RouterShape,
-        _: usize,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: ViewMut<'_, Held>,
-        _: ViewMut<'_, Held>,
-    ) -> Result<()> {
-        Ok(())
+    free! {
+        router_forward(RouterShape, In<'_>, Out<'_>, Out<'_>, Out<'_>);
+        router_backward(RouterShape, In<'_>, In<'_>, In<'_>, Out<'_>);
+        router_group(RouterShape, In<'_>, Out<'_>, Out<'_>, Out<'_>);
+        combine_forward(RouterShape, usize, In<'_>, In<'_>, In<'_>, Out<'_>);
+        combine_backward(RouterShape, usize, In<'_>, In<'_>, In<'_>, In<'_>, Out<'_>, Out<'_>);
     }
 }
 
@@ -535,37 +286,10 @@ impl GroupedMatmul for Ledger {
         Ok(weights)
     }
 
-    fn grouped_forward(
-        &self,
-        _: GroupedShape,
-        _: View<'_, Held>,
-        _: Stack<'_, Vec<Held>, Held>,
-        _: View<'_, Held>,
-        _: ViewMut<'_, Held>,
-    ) -> Result<()> {
-        Ok(())
-    }
-
-    fn grouped_backward_input(
-        &self,
-        _: GroupedShape,
-        _: View<'_, Held>,
-        _: Stack<'_, Vec<Held>, Held>,
-        _: View<'_, Held>,
-        _: ViewMut<'_, Held>,
-    ) -> Result<()> {
-        Ok(())
-    }
-
-    fn grouped_backward_weight(
-        &self,
-        _: GroupedShape,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: View<'_, Held>,
-        _: ViewMut<'_, Held>,
-    ) -> Result<()> {
-        Ok(())
+    free! {
+        grouped_forward(GroupedShape, In<'_>, Stack<'_, Vec<Held>, Held>, In<'_>, Out<'_>);
+        grouped_backward_input(GroupedShape, In<'_>, Stack<'_, Vec<Held>, Held>, In<'_>, Out<'_>);
+        grouped_backward_weight(GroupedShape, In<'_>, In<'_>, In<'_>, Out<'_>);
     }
 }
 
