@@ -102,7 +102,8 @@ struct KeyGradient {
 
         // The queries that see any of these keys, block by block, for one head after another.
         const int begin = work.first / QUERIES * QUERIES;
-        const int last_key = min(work.first + KEYS, s.keys) - 1;
+        // Behind the last key of the sequence there is no query that sees any: the end is the same.
+        const int last_key = work.first + KEYS - 1;
         const int end = p.window < s.queries - last_key ? last_key + p.window : s.queries;
         const int blocks = (end - begin + QUERIES - 1) / QUERIES, steps = blocks * group;
         float dk[COLUMNS / 8][4] = {}, dv[COLUMNS / 8][4] = {};

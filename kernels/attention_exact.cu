@@ -136,8 +136,9 @@ struct RowForward {
         const Work work = p.work[blockIdx.x];
         const Span s = p.spans[work.sequence];
         const bool split = r.parts != nullptr;
-        const int first_query = split ? 0 : work.first, queries = split ? s.queries : min(s.queries - work.first, r.chunk);
-        const int first_row = blockIdx.z * BLOCK, rows = queries * group;
+        // The grid has just as many blocks of rows as an item has queries at most.
+        const int first_query = split ? 0 : work.first, rows = (s.queries - first_query) * group;
+        const int first_row = blockIdx.z * BLOCK;
         if (first_row >= rows) {
             return;
         }
@@ -307,7 +308,8 @@ struct RowBackward {
         }
         const index_t row = (static_cast<index_t>(s.key) + min(key, s.keys - 1)) * p.kv_heads + kv_head;
         load_own(own, static_cast<const float*>(p.k) + row * h, static_cast<const float*>(p.v) + row * h, h);
-        const int last = min(first + WARPS, s.keys) - 1;
+        // Behind the last key there is no query: the end is the same.
+        const int last = first + WARPS - 1;
         const int begin = first / OTHERS * OTHERS, end = p.window < s.queries - last ? last + p.window : s.queries;
         const index_t stride = static_cast<index_t>(p.heads) * h;
         float dk_sums[MOST_ELEMENTS] = {}, dv_sums[MOST_ELEMENTS] = {};

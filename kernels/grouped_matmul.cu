@@ -48,7 +48,8 @@ __device__ bool count_tiles(const Grouped& p, int m, int height, int* ends) {
             const int from = group < p.of ? p.starts[group] : 0, to = group < p.of ? p.starts[group + 1] : 0;
             const bool here = place >= 0 && place < p.groups;
             ascends = ascends && from <= to;
-            int tiles = here && from <= to ? (to - from + height - 1) / height : 0;
+            // Where they do not ascend nobody reads the counts.
+            int tiles = here ? (to - from + height - 1) / height : 0;
             for (int by = 1; by < 32; by *= 2) {
                 const int left = __shfl_up_sync(FULL_WARP, tiles, by);
                 tiles += lane >= by ? left : 0;

@@ -25,8 +25,7 @@ __device__ __forceinline__ float warp_max(float x) {
     return x;
 }
 
-/// The sum over a block of `THREADS`, the same in every thread; `scratch` is shared memory of `THREADS / 32` elements and may
-/// be used again at once.
+/// The sum over a block of `THREADS`, the same in every thread; `scratch` is shared memory of `THREADS / 32` elements, used once.
 template <int THREADS, class T>
 __device__ __forceinline__ T block_sum(T x, T* scratch) {
     x = warp_sum(x);
@@ -35,7 +34,6 @@ __device__ __forceinline__ T block_sum(T x, T* scratch) {
     T total = scratch[0];
 #pragma unroll
     for (int i = 1; i < THREADS / 32; ++i) total += scratch[i];
-    __syncthreads();
     return total;
 }
 
@@ -50,17 +48,4 @@ __device__ __forceinline__ float launched_block_sum(float x, float* scratch) {
     float total = scratch[0];
     for (int i = 1; i < warps; ++i) total += scratch[i];
     return total;
-}
-
-/// The maximum over a block, as `block_sum`.
-template <int THREADS>
-__device__ __forceinline__ float block_max(float x, float* scratch) {
-    x = warp_max(x);
-    if (lane_id() == 0) scratch[warp_id()] = x;
-    __syncthreads();
-    float most = scratch[0];
-#pragma unroll
-    for (int i = 1; i < THREADS / 32; ++i) most = fmaxf(most, scratch[i]);
-    __syncthreads();
-    return most;
 }

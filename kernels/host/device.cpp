@@ -72,6 +72,11 @@ struct Fiber {
 #endif
 };
 
+/// What threads did, each of a warp or block counted: how often they came to a barrier or an exchange, and asynchronous copies.
+struct Counts {
+    std::uint64_t barriers, exchanges, copies;
+};
+
 struct Launch {
     const Kernel* kernel;
     void** arguments;
@@ -84,7 +89,14 @@ struct Launch {
     std::atomic<bool> failed{false};
     std::mutex guard;
     std::string error;
+    Counts counts{};
 
+    void add(const Counts& more) {
+        std::lock_guard<std::mutex> lock(guard);
+        counts.barriers += more.barriers;
+        counts.exchanges += more.exchanges;
+        counts.copies += more.copies;
+    }
     void fail(const std::string& message) {
         std::lock_guard<std::mutex> lock(guard);
         if (!failed.exchange(true)) error = message;
@@ -98,6 +110,7 @@ struct Machine {
     std::vector<Warp> warps;
     std::vector<unsigned> order;
     unsigned alive = 0, arrived = 0, generation = 0;
+    Counts counts{};
     Launch* launch = nullptr;
     Fiber* current = nullptr;
     // The stack of the thread of the CPU, as AddressSanitizer knows it.
@@ -327,6 +340,7 @@ void Machine::run_block(long index, unsigned char* shared) {
 
 void Machine::work(Launch& with) {
     launch = &with;
+    counts = {};
     void* shared = nullptr;
     if (with.shared > 0 && posix_memalign(&shared, 1024, with.shared) != 0) return with.fail("no memory for shared memory");
     for (long i; !with.failed.load() && (i = with.next.fetch_add(1)) < with.blocks;) {
@@ -334,6 +348,7 @@ void Machine::work(Launch& with) {
         run_block(with.schedule == 1 ? with.blocks - 1 - i : i, static_cast<unsigned char*>(shared));
     }
     std::free(shared);
+    with.add(counts);
     place = nullptr;
 }
 
@@ -422,6 +437,7 @@ std::string unfit(const Kernel& kernel, const char* signature, const Launch& l) 
 
 void barrier(const char* file, int line) {
     Machine& m = *machine;
+    m.counts.barriers += 1;
     m.arrived += 1;
     if (m.arrived == m.fibers.size()) {
         m.arrived = 0;
@@ -432,6 +448,7 @@ void barrier(const char* file, int line) {
 }
 
 const unsigned char* exchange(const void* value, std::size_t bytes, const char* file, int line) {
+    machine->counts.exchanges += 1;
     unsigned index = linear(*place);
     Warp& warp = machine->warps[index / 32];
     unsigned parity = warp.generation & 1;
@@ -485,6 +502,7 @@ void copy_async(void* target, const void* source, std::size_t bytes, std::size_t
     if ((reinterpret_cast<std::uintptr_t>(target) | (valid > 0 ? reinterpret_cast<std::uintptr_t>(source) : 0)) % bytes != 0) {
         fail("an asynchronous copy of " + std::to_string(bytes) + " bytes that is not aligned to them");
     }
+    machine->counts.copies += 1;
     machine->current->copies.push_back({target, source, bytes, valid});
 }
 
@@ -526,11 +544,11 @@ extern "C" void tunesmith_device_kernels(void (*visit)(const char* name, void* s
 /// 1 where an access beyond an allocation or beyond shared memory ends the launch: where AddressSanitizer is built in.
 extern "C" int tunesmith_device_watched() { return host::WATCHED; }
 
-/// Runs a kernel to its end. `schedule`: 0 in order, 1 from the last, 2 shuffled by `seed`. Gives 0, or 1 with the reason in
-/// `error`.
+/// Runs a kernel to its end. `schedule`: 0 in order, 1 from the last, 2 shuffled by `seed`. Adds to `counts` what its threads did.
+/// Gives 0, or 1 with the reason in `error`.
 extern "C" int tunesmith_device_launch(const void* kernel, const char* signature, void** arguments, const unsigned* grid,
-                                       const unsigned* block, std::size_t shared, int schedule, std::uint64_t seed, char* error,
-                                       std::size_t error_bytes) {
+                                       const unsigned* block, std::size_t shared, int schedule, std::uint64_t seed,
+                                       std::uint64_t* counts, char* error, std::size_t error_bytes) {
     host::Launch launch;
     launch.kernel = static_cast<const host::Kernel*>(kernel);
     launch.arguments = arguments;
@@ -549,6 +567,9 @@ extern "C" int tunesmith_device_launch(const void* kernel, const char* signature
     } else {
         host::Helpers::all().run(launch);
     }
+    counts[0] += launch.counts.barriers;
+    counts[1] += launch.counts.exchanges;
+    counts[2] += launch.counts.copies;
     if (!launch.failed) return 0;
     std::snprintf(error, error_bytes, "%s", launch.error.c_str());
     return 1;

@@ -69,9 +69,9 @@ function suitesOf(page: string, suites: readonly string[]): string[] {
   return other === undefined ? [longest] : [longest, other];
 }
 
-/** The program of the CUDA backend's suites. */
-async function program(): Promise<string> {
-  const args = ["test", "--workspace", "--release", "--locked", "--target", hostTriple(), "--test", "cuda"];
+/** A program of the CUDA backend's tests, by its file. */
+async function program(name: string): Promise<string> {
+  const args = ["test", "--workspace", "--release", "--locked", "--target", hostTriple(), "--test", name];
   const { code, output } = await run("cargo", [...args, "--no-run", "--message-format", "json"]);
   const found = output
     .split("\n")
@@ -79,14 +79,23 @@ async function program(): Promise<string> {
     .map((line) => {
       return JSON.parse(line) as { reason: string; target?: { name: string }; executable?: string | null };
     });
-  const path = found.find(({ target, executable }) => target?.name === "cuda" && executable)?.executable;
+  const path = found.find(({ target, executable }) => target?.name === name && executable)?.executable;
   if (code === 0 && path) return path;
   throw new Error(`[test:nightly kernels] expected a program of tests, got:\n${output.slice(-2000)}`);
 }
 
-type Notice = (mutant: Mutant, suites: readonly string[]) => Promise<{ name: string; late: boolean } | undefined>;
+/** Where a mutant may be noticed: a suite in one dtype on one device, or what counts the work of a suite's kernels. */
+interface Place {
+  suite: string;
+  name: string;
+  path: string;
+  tests: string[];
+  env: Readonly<Record<string, string>>;
+  /** Seconds that it takes without a mutant. */
+  usual: number;
+}
 
-/** How a suite ended: without a fault, or with one after so many seconds. */
+/** How a place ended: without a fault, or with one after so many seconds. */
 interface Ending {
   passed: boolean;
   /** Whether it did not end in its time, which counts as noticed. */
@@ -94,12 +103,12 @@ interface Ending {
   seconds: number;
 }
 
-function suite(path: string, name: string, device: Device, mutant: number, limit: number): Promise<Ending> {
+function visit({ path, tests, env }: Place, mutant: number, limit: number): Promise<Ending> {
   const begun = performance.now();
   return new Promise((resolve, reject) => {
-    const child = spawn(path, [`${name}_meets_its_contract`, "--exact"], {
+    const child = spawn(path, [...tests, "--exact"], {
       cwd: join(root, "crates/conformance"),
-      env: { ...process.env, ...device, TUNESMITH_MUTANT: String(mutant), TUNESMITH_FIRST_FAILURE: "1" },
+      env: { ...process.env, ...env, TUNESMITH_MUTANT: String(mutant), TUNESMITH_FIRST_FAILURE: "1" },
       stdio: "ignore",
       // A mutant that never ends was noticed.
       timeout: Math.ceil(limit * 1000),
@@ -112,28 +121,58 @@ function suite(path: string, name: string, device: Device, mutant: number, limit
   });
 }
 
+/** All places, on the devices of a library of mutants. */
+async function allPlaces(devices: readonly { name: string; env: Device }[]): Promise<Place[]> {
+  const [contracts, work] = [await program("cuda"), await program("cuda_work")];
+  const listed = async (path: string, pattern: RegExp) =>
+    [...(await run(path, ["--list"])).output.matchAll(pattern)].map(([, name]) => name ?? "");
+  const suites = await listed(contracts, /^(\w+)_meets_its_contract: test$/gm);
+  const counting = await listed(work, /^(\w+_does_no_more_than_it_must): test$/gm);
+  const plain = devices[0]?.env ?? {};
+  return suites.flatMap((suite) => {
+    const own = counting.filter((test) => suitesOf(test, suites)[0] === suite);
+    const counted = { suite, name: `${suite}, counted`, path: work, tests: own, env: plain, usual: 0 };
+    const held = devices.flatMap(({ name, env }) =>
+      ["float32", "bfloat16"].map((dtype) => ({
+        suite,
+        name: `${suite}, ${dtype}, ${name}`,
+        path: contracts,
+        tests: [`${suite}_meets_its_contract`],
+        env: { ...env, TUNESMITH_ONLY_DTYPE: dtype },
+        usual: 0,
+      })),
+    );
+    return own.length > 0 ? [counted, ...held] : held;
+  });
+}
+
 export const kernels: Part = {
   what: "kernels without one of their barriers, masks or bounds tests: a suite notices",
   async run({ minutes, threads, only }) {
-    const path = await program();
-    const { output } = await run(path, ["--list"]);
-    const suites = [...output.matchAll(/^(\w+)_meets_its_contract: test$/gm)].map(([, name]) => name ?? "");
     const folder = compiled("mutants");
-    const all = pages(
-      (page) => suitesOf(page, suites),
+    // Written before anything is known of suites: the libraries are made from these texts.
+    pages(
+      () => [],
       (file, text) => keep(join(folder, file), text),
     );
     keep(join(folder, "mutants.h"), header);
     const flags = ["-include", join(folder, "mutants.h")];
     const asan = sanitizer();
-    const devices: Device[] = [];
+    const devices: { name: string; env: Device }[] = [];
     for (const watched of asan === null ? [false] : [false, true]) {
-      const out = join(folder, watched ? "watched" : "plain");
+      const name = watched ? "watched" : "plain";
+      const out = join(folder, name);
       const library = await compileDevice({ out, kernels: join(folder, "kernels"), watched, flags });
-      devices.push(environment(library, watched ? asan : null));
+      devices.push({ name, env: environment(library, watched ? asan : null) });
     }
     if (asan === null) console.log("without AddressSanitizer: a fault that nothing else shows goes through");
 
+    const places = await allPlaces(devices);
+    const suites = [...new Set(places.map(({ suite }) => suite))];
+    const all = pages(
+      (page) => suitesOf(page, suites),
+      () => {},
+    );
     const names = only?.split(",");
     const wanted = all.filter(({ file, mutants, suites }) => {
       const own = [basename(file).replace(/\.\w+$/, ""), ...(file.endsWith(".cu") ? suites.slice(0, 1) : [])];
@@ -141,28 +180,14 @@ export const kernels: Part = {
     });
     if (wanted.length === 0)
       throw new Error(`[test:nightly kernels] expected a stem or header of kernels/, got ${only}`);
-    // Untouched kernels pass, or the caught ones say nothing; it also tells how long a suite takes.
-    const usual = new Map<string, number>();
-    for (const name of new Set(wanted.flatMap(({ suites }) => suites))) {
-      for (const device of devices) {
-        const { passed, seconds } = await suite(path, name, device, -1, 600);
-        if (!passed) throw new Error(`[test:nightly kernels] expected ${name} to pass without a mutant, got a failure`);
-        usual.set(name, Math.max(seconds, usual.get(name) ?? 0));
-        console.log(`${name}: ${seconds.toFixed(1)} s untouched`);
-      }
+    // Untouched kernels pass, or the caught ones say nothing; it also tells how long a place takes.
+    for (const place of places.filter(({ suite }) => wanted.some(({ suites }) => suites.includes(suite)))) {
+      const { passed, seconds } = await visit(place, -1, 600);
+      if (!passed)
+        throw new Error(`[test:nightly kernels] expected ${place.name} to pass without a mutant, got a failure`);
+      place.usual = seconds;
+      console.log(`${place.name}: ${seconds.toFixed(1)} s untouched`);
     }
-
-    /** The suite that noticed, and how; undefined when none did. */
-    const notice: Notice = async (mutant, names) => {
-      for (const name of names) {
-        for (const device of devices) {
-          const limit = 5 * (usual.get(name) ?? 0) + 10;
-          const { passed, late } = await suite(path, name, device, mutant.id, limit);
-          if (!passed) return { name, late };
-        }
-      }
-      return undefined;
-    };
     const end = Date.now() + minutes * 60_000;
     const rows: Reached[] = [];
     for (const page of wanted) {
@@ -170,30 +195,28 @@ export const kernels: Part = {
         console.log(`no time for ${page.file}`);
         continue;
       }
-      rows.push(await tried(page, usual, threads, notice));
+      rows.push(await tried(page, places, threads));
     }
     return rows;
   },
 };
 
 /** Tries all mutants of a page, `threads` at a time. */
-async function tried(
-  { file, mutants, suites }: Page,
-  usual: ReadonlyMap<string, number>,
-  threads: number,
-  notice: Notice,
-): Promise<Reached> {
+async function tried({ file, mutants, suites }: Page, places: readonly Place[], threads: number): Promise<Reached> {
   const begun = Date.now();
-  const quickest = [...suites].sort((a, b) => (usual.get(a) ?? 0) - (usual.get(b) ?? 0));
+  const quickest = places.filter(({ suite }) => suites.includes(suite)).sort((a, b) => a.usual - b.usual);
+  // What noticed the last one is asked first about the next: neighbours are noticed alike.
+  const order = { barrier: [...quickest], bound: [...quickest] };
   const left: Mutant[] = [];
   const waiting = [...mutants];
   let late = 0;
   const work = async () => {
     for (let mutant = waiting.shift(); mutant !== undefined; mutant = waiting.shift()) {
-      const noticed = await notice(mutant, quickest);
+      const noticed = await notice(mutant, [...order[mutant.kind]]);
       if (noticed === undefined) left.push(mutant);
+      else order[mutant.kind] = [noticed.place, ...order[mutant.kind].filter((place) => place !== noticed.place)];
       late += Number(noticed?.late ?? false);
-      const by = noticed === undefined ? "" : `  ${noticed.name}${noticed.late ? ", out of time" : ""}`;
+      const by = noticed === undefined ? "" : `  ${noticed.place.name}${noticed.late ? ", out of time" : ""}`;
       console.log(`${noticed === undefined ? "SURVIVES" : "caught"}  ${describe(mutant)}${by}`);
     }
   };
@@ -215,6 +238,15 @@ async function tried(
     note: `${mutants.length - left.length} caught${late > 0 ? `, ${late} by the time limit` : ""}`,
     survivors: left.map((mutant) => `${describe(mutant)}: ${survivorOf(mutant)?.why ?? "no reason known"}`),
   };
+}
+
+/** The first place that notices, and whether by the time limit; undefined when none does. */
+async function notice(mutant: Mutant, places: readonly Place[]): Promise<{ place: Place; late: boolean } | undefined> {
+  for (const place of places) {
+    const { passed, late } = await visit(place, mutant.id, 5 * place.usual + 10);
+    if (!passed) return { place, late };
+  }
+  return undefined;
 }
 
 const describe = ({ file, line, text, change }: Mutant) => `\`${file}:${line}\` \`${text}\`, ${change}`;

@@ -14,6 +14,7 @@ void f(int n, int d, const float* x, float* y) {
     for (int i = 0; i < end; ++i) y[i] = i < d && seen(i) ? x[i] : 0.0f;
     copy_async_wait<1>();
     __syncthreads();
+    end += d < n ? d : 0;
 }
 #define KERNEL_F(NAME) if (1 < 2) f()
 `;
@@ -32,6 +33,7 @@ test("barriers, limits and comparisons are found, each with a switch in its plac
     "15 10 removed",
     "16 10 one group fewer",
     "17 11 removed",
+    "18 12 d < n → true",
   ]);
   const lines = text.split("\n");
   expect(lines).toHaveLength(page.split("\n").length);
@@ -39,7 +41,8 @@ test("barriers, limits and comparisons are found, each with a switch in its plac
   expect(lines[8]).toContain("i < end + MUTANT(13); ++i) y[i] = (MUTANT(14) || (i < d)) && seen(i) ?");
   expect(lines[9]).toBe("    if (!MUTANT(15)) if (MUTANT(16)) copy_async_wait<(1) + 1>(); else copy_async_wait<1>();");
   expect(lines[10]).toBe("    if (!MUTANT(17)) __syncthreads();");
-  expect(lines[12]).toBe("#define KERNEL_F(NAME) if (1 < 2) f()");
+  expect(lines[11]).toBe("    end += (MUTANT(18) || (d < n)) ? d : 0;");
+  expect(lines[13]).toBe("#define KERNEL_F(NAME) if (1 < 2) f()");
 });
 
 test("every sentence of survivors.ts belongs to a mutant of the kernels as they are", () => {

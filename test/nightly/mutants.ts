@@ -102,7 +102,7 @@ function* limits(code: string, all: readonly Token[]): Generator<Edit> {
 }
 
 /** What a comparison ends at. */
-const edges: ReadonlySet<string> = new Set(["&&", "||", "?", ":", ";", ",", "=", "return"]);
+const edges: ReadonlySet<string> = new Set("&& || ? : ; , return = += -= *= /= %= &= |= ^=".split(" "));
 
 /** Comparisons that decide what is done: true or false, whichever lets through what the page keeps out. */
 function* comparisons(code: string, all: readonly Token[]): Generator<Edit> {

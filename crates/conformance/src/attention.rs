@@ -48,6 +48,11 @@ impl Layout {
 /// What the backend fails with where the contract says it must not.
 pub fn suite<B: Attention>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
     let mut inputs = Inputs::new(seed);
+    vanishing(stage, &mut inputs, record)?;
+    // An odd head, whose last element has no neighbour.
+    let odd = AttentionShape { heads: 2, kv_heads: 1, head_dim: 5, scale: 0.5, window: None, soft_cap: None };
+    training(stage, &mut inputs, record, &odd)?;
+    decoding(stage, &mut inputs, record, &odd)?;
     let windows = [None, Some(1), Some(8)];
     let sizes = [16, 64, 80].into_iter().flat_map(|head_dim| windows.map(|window| (head_dim, window)));
     let shapes = sizes.flat_map(|size| [(2, 2), (3, 1), (8, 2)].map(|heads| (size, heads)));
@@ -85,11 +90,35 @@ fn training<B: Attention>(
     record: &mut Record,
     shape: &AttentionShape,
 ) -> Result<()> {
-    let b = stage.backend;
     let layout = Layout::new(&LENGTHS, 0, 0);
     let t = layout.queries();
     let (wide_len, narrow_len) = (t * shape.heads * shape.head_dim, t * shape.kv_heads * shape.head_dim);
-    let [q, dout, k, v] = [wide_len, wide_len, narrow_len, narrow_len].map(|len| stage.round(inputs.normal(len)));
+    let tensors = [wide_len, wide_len, narrow_len, narrow_len].map(|len| stage.round(inputs.normal(len)));
+    both_ways(stage, record, shape, &layout, &name(shape), tensors)
+}
+
+/// Sequences of one token with scores so low that a row behind their end, at a score of zero, would weigh infinitely much.
+fn vanishing<B: Attention>(stage: &Stage<'_, B>, inputs: &mut Inputs, record: &mut Record) -> Result<()> {
+    let shape = AttentionShape { heads: 2, kv_heads: 2, head_dim: 64, scale: 1.0, window: None, soft_cap: None };
+    let layout = Layout::new(&[1, 1], 0, 0);
+    let [k, v, dout] = [1.4, 1.0, 1.0].map(|size| inputs.normal(2 * 128).iter().map(|x| size * x).collect());
+    let (k, v, dout) = (stage.round(k), stage.round(v), stage.round(dout));
+    let q = k.iter().map(|x| -x).collect();
+    both_ways(stage, record, &shape, &layout, "scores near -125", [q, dout, k, v])
+}
+
+/// Forward and backward of `q`, `dout`, `k` and `v`.
+fn both_ways<B: Attention>(
+    stage: &Stage<'_, B>,
+    record: &mut Record,
+    shape: &AttentionShape,
+    layout: &Layout,
+    name: &str,
+    [q, dout, k, v]: [Vec<f32>; 4],
+) -> Result<()> {
+    let b = stage.backend;
+    let t = layout.queries();
+    let (wide_len, narrow_len) = (q.len(), k.len());
     let (wide_q, wide_k, wide_v) = (wide(&q), wide(&k), wide(&v));
     let reference = Wide { q: &wide_q, k: &wide_k, v: &wide_v };
     let [q, k, v, dout_staged] = [&q, &k, &v, &dout].map(|x| stage.activations(x));
@@ -98,7 +127,6 @@ fn training<B: Attention>(
     let s = layout.borrow();
     let plan = b.plan_attention(s)?;
     b.attention_forward(shape, &plan, q.view(), k.view(), v.view(), out.view_mut(), Some(lse.view_mut()))?;
-    let name = name(shape);
     let (want_out, want_lse) = reference::forward(shape, s, reference);
     record.compare(format!("attention_forward {name} out"), &stage.read(&out)?, &want_out, stage.tolerance(5e-6, 8e-3));
     record.compare(format!("attention_forward {name} lse"), &stage.read(&lse)?, &want_lse, 5e-6);

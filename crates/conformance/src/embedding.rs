@@ -1,5 +1,6 @@
 //! Suite of `embedding`.
 
+use half::bf16;
 use tunesmith_ops::embedding::reference;
 use tunesmith_ops::{Embedding, Host, Matrix, Result, Storage};
 
@@ -24,14 +25,17 @@ pub fn suite<B: Embedding>(stage: &Stage<'_, B>, seed: u64, record: &mut Record)
         let (staged_ids, staged_table) = (stage.integers(&ids)?, stage.floats(&table)?);
         let hidden = stage.activations(&table)?;
         let frozen = b.prepare_weight(v, d, Host::F32(&table), Storage::F32)?;
-        for (kind, matrix) in [
-            ("frozen", Matrix::Frozen(&frozen)),
-            ("trained", Matrix::Trained(staged_table.view())),
-            ("activations", Matrix::Trained(hidden.view())),
+        let half = b.prepare_weight(v, d, Host::F32(&table), Storage::Bf16)?;
+        let half_table: Vec<f32> = table.iter().map(|&x| bf16::from_f32(x).to_f32()).collect();
+        for (kind, matrix, table) in [
+            ("frozen", Matrix::Frozen(&frozen), &table),
+            ("bf16", Matrix::Frozen(&half), &half_table),
+            ("trained", Matrix::Trained(staged_table.view()), &table),
+            ("activations", Matrix::Trained(hidden.view()), &table),
         ] {
             let mut y = stage.activation_output(n * d)?;
             b.embedding_forward(v, d, matrix, staged_ids.view(), y.view_mut())?;
-            let want = reference::forward(d, &wide(&table), &ids);
+            let want = reference::forward(d, &wide(table), &ids);
             record.compare(format!("embedding_forward {v}×{d} {n} {kind}"), &stage.read(&y)?, &want, 0.0);
         }
         let dy_staged = stage.activations(&dy)?;
@@ -53,6 +57,17 @@ pub fn suite<B: Embedding>(stage: &Stage<'_, B>, seed: u64, record: &mut Record)
         if outcome.is_ok() {
             // A device that does not see the ids marks the row.
             record.compare(name, &got, &[f64::NAN; 4], 0.0);
+        } else {
+            record.refused(name, &outcome);
+        }
+        // Its gradient goes nowhere.
+        let (ids, dy) = (stage.integers(&[0, id, 0])?, stage.activations(&[1.0; 12])?);
+        let mut dtable = stage.floats(&[0.5; 8])?;
+        let outcome = b.embedding_backward(2, 4, dy.view(), ids.view(), dtable.view_mut());
+        let name = format!("embedding_backward of id {id} in 2 rows");
+        if outcome.is_ok() {
+            let want = [2.5, 2.5, 2.5, 2.5, 0.5, 0.5, 0.5, 0.5];
+            record.compare(name, &stage.read(&dtable)?, &want, 0.0);
         } else {
             record.refused(name, &outcome);
         }

@@ -31,7 +31,7 @@ pub fn suite<B: Backend>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -
     let starts: Vec<i32> = (0..=41).map(|group| 5 * group).collect();
     case(stage, &mut inputs, record, GroupedShape { m: 205, groups: 41, n: 136, k: 40 }, &starts)?;
     // Rows enough for large tiles in every group.
-    case(stage, &mut inputs, record, GroupedShape { m: 400, groups: 2, n: 264, k: 136 }, &[0, 270, 400])?;
+    case(stage, &mut inputs, record, GroupedShape { m: 268, groups: 2, n: 136, k: 136 }, &[0, 138, 268])?;
     not_a_number(stage, &mut inputs, record)?;
     starts_that_are_none(stage, record)?;
     refusals(stage, record)

@@ -27,6 +27,13 @@ fn is_brief() -> bool {
     std::env::var_os("TUNESMITH_FIRST_FAILURE").is_some()
 }
 
+/// Both dtypes, or the one that the run asks for.
+fn dtypes() -> Vec<DType> {
+    let only = std::env::var("TUNESMITH_ONLY_DTYPE").ok();
+    let wanted = |dtype: &DType| only.as_ref().is_none_or(|only| *only == dtype.to_string());
+    [DType::F32, DType::Bf16].into_iter().filter(wanted).collect()
+}
+
 fn record() -> Record {
     if is_brief() { Record::strict() } else { Record::default() }
 }
@@ -34,7 +41,9 @@ fn record() -> Record {
 /// Runs a suite in every dtype, with windows that are aligned to 16 bytes and windows that are not, under every schedule:
 /// all within the contract, and all schedules with the same bits. Where every access is watched, one schedule shows them all.
 fn check(suite: impl Fn(&Stage<'_, Cuda>, u64, &mut Record) -> Result<()>) {
-    for dtype in [DType::F32, DType::Bf16] {
+    let dtypes = dtypes();
+    assert!(!dtypes.is_empty(), "TUNESMITH_ONLY_DTYPE: neither float32 nor bfloat16");
+    for dtype in dtypes {
         if device(Schedule::Forward, dtype).watches_memory() {
             check_watched(dtype, &suite);
             continue;

@@ -67,8 +67,19 @@ pub(crate) struct DenseProduct {
     pub(crate) wide_result: bool,
 }
 
+/// What the threads of an emulated device did, each thread counted. What a kernel leaves out shows here and in no result.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Arrivals at a barrier of the block.
+    pub barriers: u64,
+    /// Arrivals at what a warp does together: shuffles, ballots, matrix loads and tensor-core products.
+    pub exchanges: u64,
+    /// Asynchronous copies of 16 bytes.
+    pub copies: u64,
+}
+
 /// A kernel as the driver knows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Function(pub(crate) usize);
 
 /// Memory, copies and launches on one stream of one device: everything happens in the order of the calls.
@@ -121,5 +132,10 @@ pub(crate) trait Driver: Send + Sync + Debug {
     /// Whether a launch ends with an error where a kernel reads or writes beyond its memory.
     fn watches_memory(&self) -> bool {
         false
+    }
+
+    /// What the threads of all launches of a kernel did so far; nothing where nobody counts.
+    fn work(&self, _kernel: &str) -> Work {
+        Work::default()
     }
 }

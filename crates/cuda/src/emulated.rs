@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use libloading::{Library, Symbol};
 use tunesmith_ops::{Code, Error, Result};
 
-use crate::driver::{Address, Attributes, DenseProduct, Dimensions, Driver, Function, Mode};
+use crate::driver::{Address, Attributes, DenseProduct, Dimensions, Driver, Function, Mode, Work};
 
 /// The order in which the fibers of a block run between barriers. A kernel that misses a barrier gives other results in
 /// another order.
@@ -57,6 +57,7 @@ type Launch = unsafe extern "C" fn(
     usize,
     c_int,
     u64,
+    *mut u64,
     *mut c_char,
     usize,
 ) -> c_int;
@@ -74,6 +75,8 @@ pub(crate) struct Emulated {
     vendor: bool,
     /// Allocations by address, with their sizes.
     memory: Mutex<HashMap<Address, usize>>,
+    /// By kernel.
+    work: Mutex<HashMap<Function, Work>>,
 }
 
 impl Emulated {
@@ -100,7 +103,15 @@ impl Emulated {
             driver_version: 13_000,
         };
         let EmulatedOptions { schedule, granularity, vendor, .. } = *options;
-        Ok(Self { library, attributes, schedule, granularity, vendor, memory: Mutex::default() })
+        Ok(Self {
+            library,
+            attributes,
+            schedule,
+            granularity,
+            vendor,
+            memory: Mutex::default(),
+            work: Mutex::default(),
+        })
     }
 
     fn memory(&self) -> MutexGuard<'_, HashMap<Address, usize>> {
@@ -203,7 +214,7 @@ impl Driver for Emulated {
             Schedule::Reverse => (1, 0),
             Schedule::Shuffled(seed) => (2, seed),
         };
-        let mut error = [0 as c_char; 1024];
+        let (mut counts, mut error) = ([0; 3], [0 as c_char; 1024]);
         // SAFETY: the device compares the signature with the kernel's before it reads an argument; addresses in them come
         // from windows that were checked.
         let failed = unsafe {
@@ -216,10 +227,16 @@ impl Driver for Emulated {
                 at.shared,
                 schedule,
                 seed,
+                counts.as_mut_ptr(),
                 error.as_mut_ptr(),
                 error.len(),
             )
         };
+        let mut all = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        let work = all.entry(function).or_default();
+        for (sum, more) in [&mut work.barriers, &mut work.exchanges, &mut work.copies].into_iter().zip(counts) {
+            *sum += more;
+        }
         if failed == 0 {
             return Ok(());
         }
@@ -268,6 +285,11 @@ impl Driver for Emulated {
         let watched: Result<Symbol<'_, Watched>> = self.symbol(b"tunesmith_device_watched");
         // SAFETY: takes nothing, and gives a constant.
         watched.is_ok_and(|watched| unsafe { watched() } != 0)
+    }
+
+    fn work(&self, kernel: &str) -> Work {
+        let all = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        self.function(kernel).ok().and_then(|function| all.get(&function).copied()).unwrap_or_default()
     }
 }
 

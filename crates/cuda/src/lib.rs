@@ -47,7 +47,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tunesmith_ops::{Backend, DType, Error, Result};
 
 pub use attention_plan::AttentionPlan;
-pub use driver::Attributes;
+pub use driver::{Attributes, Work};
 #[cfg(feature = "emulated")]
 pub use emulated::{EmulatedOptions, Schedule};
 pub use grad_norm::Norm;
@@ -174,6 +174,12 @@ impl Cuda {
     /// its library was compiled with AddressSanitizer.
     pub fn watches_memory(&self) -> bool {
         self.driver.watches_memory()
+    }
+
+    /// What the threads of all launches of a kernel did so far, where the device is the emulated one: the part of its speed
+    /// that can be counted.
+    pub fn work(&self, kernel: &str) -> Work {
+        self.driver.work(kernel)
     }
 
     /// A launch of one kernel.
