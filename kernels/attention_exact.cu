@@ -91,8 +91,7 @@ struct RowForward {
         for (int i = 0; i < MOST_ELEMENTS; ++i) {
             state.out[i] *= factor;
         }
-        // All lanes have read the row before; the exchanges above do not order memory.
-        __syncwarp();
+        __syncwarp();  // All lanes have read the row before; the exchanges above do not order memory.
         factors[lane] = e;
         __syncwarp();
         add_rows(state.out, factors, v, h);

@@ -13,6 +13,54 @@ const masked = "load and store leave out what lies beyond the end of a row or te
 
 export const survivors: readonly Survivor[] = [
   { file: "kernels/adamw.cu", text: "if (i >= t.len) return;", change: "i >= t.len → false", why: masked },
+  {
+    file: "kernels/attention.cu",
+    text: "if (query >= s.queries) {",
+    change: "query >= s.queries → false",
+    why: "store_rows and the test before lse leave out rows behind the last query: what is saved is a warp's few last instructions",
+  },
+  {
+    file: "kernels/attention_backward.cu",
+    text: "if (key < s.keys) {",
+    change: "key < s.keys → true",
+    why: "store_rows leaves out rows behind the last key: what is saved is a warp's few last instructions",
+  },
+  {
+    file: "kernels/attention_backward.cu",
+    text: "if (query < s.queries) {",
+    change: "query < s.queries → true",
+    why: "store_rows leaves out rows behind the last query: what is saved is a warp's few last instructions",
+  },
+  {
+    file: "kernels/attention_exact.cu",
+    text: "__syncwarp();  // All lanes have read the row before; the exchanges above do not order memory.",
+    change: "removed",
+    why: "on the emulated device an exchange orders memory too, and there are two between a row and the next",
+  },
+  {
+    file: "kernels/attention_exact.cu",
+    text: "for (int i = threadIdx.x; i < BLOCK * h; i += THREADS) {",
+    change: "one step more",
+    why: "the number behind the rows is the first factor of a warp, which is written again before it is read",
+  },
+  {
+    file: "kernels/attention_exact.cu",
+    text: "const bool seen = query < s.queries && sees(p, position_of(s, query), key + lane);",
+    change: "query < s.queries → true",
+    why: "what a warp behind the last query adds up is not stored: the test only saves its products",
+  },
+  {
+    file: "kernels/attention_exact.cu",
+    text: "const bool seen = mine < s.queries && key < s.keys && sees(p, mine, key);",
+    change: "key < s.keys → true",
+    why: "what a warp behind the last key adds up is not stored: the test only saves its products",
+  },
+  {
+    file: "kernels/cross_entropy.cu",
+    text: "for (int i = threadIdx.x; i < pieces; i += THREADS) {",
+    change: "one step more",
+    why: masked,
+  },
   { file: "kernels/elementwise.cu", text: "if (i >= n) return;", change: "i >= n → false", why: masked },
   { file: "kernels/elementwise.cu", text: "if (i >= width) return;", change: "i >= width → false", why: masked },
   {
@@ -21,7 +69,49 @@ export const survivors: readonly Survivor[] = [
     change: "one step more",
     why: masked,
   },
+  {
+    file: "kernels/embedding.cu",
+    text: "const int other = second ? pair : min(n, pair + length);",
+    change: "min without n",
+    why: "a run that begins behind the last key has a negative length then instead of none, and the bisection reads nothing of it either way",
+  },
+  {
+    file: "kernels/nf4.cu",
+    text: "for (int j = 0; j < PIECE && column + j < p.columns; ++j) {",
+    change: "j < PIECE → true",
+    why: "a thread goes on to the end of its row and writes there what the threads of those pieces write: the test only saves work",
+  },
+  {
+    file: "kernels/rms_norm.cu",
+    text: "for (int i = rest; i < end; i += step) {",
+    change: "one step more",
+    why: masked,
+  },
+  {
+    file: "kernels/router.cu",
+    text: "for (int i = lane_id() * PACK<T>; i < d; i += 32 * PACK<T>) {",
+    change: "one step more",
+    why: masked,
+  },
+  {
+    file: "kernels/router.cu",
+    text: "for (int at = first; at < last; at += 32 * AHEAD) {",
+    change: "one step more",
+    why: "slots behind the last are nobody's, and none of them is visited: the step does nothing",
+  },
   { file: "kernels/swiglu.cu", text: "if (i >= n) return;", change: "i >= n → false", why: masked },
+  {
+    file: "kernels/common/columns.cuh",
+    text: "const int last = j < n ? min(m, first + SUM_CHUNK) : first;",
+    change: "j < n → true",
+    why: "the terms behind the end of a row are zeros that nobody loads: the test only saves their sums",
+  },
+  {
+    file: "kernels/common/mma.cuh",
+    text: "const bf16* source = count > 0 ? matrix + (row + r) * stride + first : matrix;",
+    change: "count > 0 → true",
+    why: "where nothing of a piece lies in the matrix, not a byte is read from its address",
+  },
 ];
 
 /** The sentence for a mutant. */
