@@ -17,20 +17,13 @@
 //
 // 5. Launch bounds: 256 threads, 1.1 KB of shared memory.
 #include "common/memory.cuh"
-#include "common/types.cuh"
+#include "common/nf4.cuh"
 
 namespace {
 
-// A quantised matrix and the part that is wanted; the launcher's twin is `crates/cuda/src/nf4.rs`.
+// The part of a matrix that is wanted.
 struct Nf4Part {
-    const unsigned char* codes;
-    // Plain scales, or null.
-    const float* scales;
-    const unsigned char* scale_codes;
-    const float* nested;
-    const float* book;
-    float offset;
-    int block_shift;
+    Nf4Matrix w;
     int k;
     int row;
     int rows;
@@ -38,48 +31,15 @@ struct Nf4Part {
     int columns;
 };
 
-constexpr int THREADS = 256, PIECE = 8, PIECES_PER_THREAD = 4;
-
-__device__ const float NF4_VALUES[16] = {-1.0f,
-                                         -0.6961928009986877f,
-                                         -0.5250730514526367f,
-                                         -0.39491748809814453f,
-                                         -0.28444138169288635f,
-                                         -0.18477343022823334f,
-                                         -0.09105003625154495f,
-                                         0.0f,
-                                         0.07958029955625534f,
-                                         0.16093020141124725f,
-                                         0.24611230194568634f,
-                                         0.33791524171829224f,
-                                         0.44070982933044434f,
-                                         0.5626170039176941f,
-                                         0.7229568362236023f,
-                                         1.0f};
-
-__device__ float scale_of(const Nf4Part& p, const float* book, index_t flat) {
-    const index_t block = flat >> p.block_shift;
-    if (p.scales != nullptr) {
-        return p.scales[block];
-    }
-    return __fadd_rn(__fmul_rn(book[p.scale_codes[block]], p.nested[block >> 8]), p.offset);
-}
+constexpr int THREADS = 256, PIECES_PER_THREAD = 4;
 
 template <class T>
 __device__ void dequantize(const Nf4Part& p, T* result) {
     DYN_SHARED(shared);
-    float* values = reinterpret_cast<float*>(shared);
-    float* book = values + 16;
-    if (threadIdx.x < 16) {
-        values[threadIdx.x] = NF4_VALUES[threadIdx.x];
-    }
-    for (int i = threadIdx.x; p.scales == nullptr && i < 256; i += THREADS) {
-        book[i] = p.book[i];
-    }
-    __syncthreads();
-    const int pieces_per_row = (p.columns + PIECE - 1) / PIECE;
+    const Nf4Tables tables = nf4_tables<THREADS>(p.w, shared);
+    const int pieces_per_row = (p.columns + NF4_PIECE - 1) / NF4_PIECE;
     const index_t pieces = static_cast<index_t>(p.rows) * pieces_per_row;
-    const bool whole = p.k % PIECE == 0 && p.column % PIECE == 0 && p.columns % PIECE == 0;
+    const bool whole = p.k % NF4_PIECE == 0 && p.column % NF4_PIECE == 0 && p.columns % NF4_PIECE == 0;
 #pragma unroll
     for (int i = 0; i < PIECES_PER_THREAD; ++i) {
         const index_t piece = (static_cast<index_t>(blockIdx.x) * PIECES_PER_THREAD + i) * THREADS + threadIdx.x;
@@ -87,27 +47,22 @@ __device__ void dequantize(const Nf4Part& p, T* result) {
             return;
         }
         const index_t row = piece / pieces_per_row;
-        const int column = static_cast<int>(piece % pieces_per_row) * PIECE;
+        const int column = static_cast<int>(piece % pieces_per_row) * NF4_PIECE;
         const index_t flat = (p.row + row) * p.k + p.column + column;
         T* target = result + row * p.columns + column;
         if (whole) {
-            const unsigned codes = *reinterpret_cast<const unsigned*>(p.codes + flat / 2);
-            const float scale = scale_of(p, book, flat);
+            const unsigned codes = nf4_codes(p.w, flat);
+            const float scale = nf4_scale(p.w, tables, flat);
 #pragma unroll
-            for (int first = 0; first < PIECE; first += PACK<T>) {
+            for (int first = 0; first < NF4_PIECE; first += PACK<T>) {
                 Pack<T> out;
 #pragma unroll
-                for (int j = 0; j < PACK<T>; ++j) {
-                    const int nibble = first + j;
-                    const unsigned code = codes >> (8 * (nibble / 2) + (nibble % 2 == 0 ? 4 : 0)) & 15;
-                    out.v[j] = __fmul_rn(values[code], scale);
-                }
-                store(target, first, PIECE, true, out);
+                for (int j = 0; j < PACK<T>; ++j) out.v[j] = nf4_value(tables, codes, first + j, scale);
+                store(target, first, NF4_PIECE, true, out);
             }
         } else {
-            for (int j = 0; j < PIECE && column + j < p.columns; ++j) {
-                const unsigned byte = p.codes[(flat + j) / 2], code = (flat + j) % 2 == 0 ? byte >> 4 : byte & 15;
-                from_float(target[j], __fmul_rn(values[code], scale_of(p, book, flat + j)));
+            for (int j = 0; j < NF4_PIECE && column + j < p.columns; ++j) {
+                from_float(target[j], nf4_element(p.w, tables, flat + j));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Suite of `nf4`.
 
-use tunesmith_ops::nf4::{NESTED_BLOCK, NF4, code_book, double_quantize, midpoints, reference};
+use tunesmith_ops::nf4::{FEW_ROWS, NESTED_BLOCK, NF4, code_book, double_quantize, midpoints, reference};
 use tunesmith_ops::{Embedding, Lora, LoraMatmul, MatmulShape, Matrix, Nf4, Nf4Matrix, Nf4Options, Nf4Scales, Result};
 
 use crate::inputs::wide;
@@ -62,7 +62,12 @@ pub fn suite<B: Nf4 + LoraMatmul + Embedding>(stage: &Stage<'_, B>, seed: u64, r
     for (index, shape) in stage.cases(shapes().enumerate()) {
         case(stage, &mut inputs, record, shape, kinds[index % kinds.len()])?;
     }
-    for (m, n, k) in [(5, 2100, 65), (5, 65, 2100), (1100, 40, 64), (3, 320, 640)] {
+    // Rows on both sides of what a step of decoding has; pieces of eight that a warp shares out evenly, and not.
+    let few = [(1, 37, 520), (2, 3, 1032), (4, 9, 264), (5, 2, 96), (32, 9, 104), (33, 9, 104), (1, 8, 9001)];
+    for (index, (m, n, k)) in stage.cases(few.into_iter().enumerate()) {
+        case(stage, &mut inputs, record, MatmulShape { m, n, k }, kinds[index % kinds.len()])?;
+    }
+    for (m, n, k) in [(33, 2100, 65), (5, 65, 2100), (1100, 40, 64), (33, 320, 640)] {
         for options in stage.cases(&kinds) {
             case(stage, &mut inputs, record, MatmulShape { m, n, k }, *options)?;
         }
@@ -151,22 +156,23 @@ fn case<B: Nf4 + LoraMatmul + Embedding>(
 /// With an adapter, against the adapter on the dequantised weight.
 fn lora<B: Nf4 + LoraMatmul + Embedding>(stage: &Stage<'_, B>, inputs: &mut Inputs, record: &mut Record) -> Result<()> {
     use tunesmith_ops::lora_matmul::reference::{Adapter, backward, forward};
-    for (m, n, k, r) in [(33, 70, 96, 8), (600, 257, 130, 16)] {
+    for (m, n, k, r) in [(1, 70, 96, 8), (6, 5, 264, 40), (33, 70, 96, 8), (600, 257, 130, 16)] {
         let (b, shape, scale) = (stage.backend, MatmulShape { m, n, k }, 0.5);
         let quantized = Quantized::new(&inputs.normal(n * k), Nf4Options { block_size: 64, double_quant: true });
         let weight = b.nf4_prepare(n, k, quantized.matrix())?;
         let w = wide(&stage.round(quantized.dequantized(n * k)));
         let (x, dy) = (stage.round(inputs.normal(m * k)), stage.round(inputs.normal(m * n)));
-        let (lora_a, lora_b) = (inputs.normal(r * k), inputs.normal(n * r));
+        let (lora_a, lora_b, bias) = (inputs.normal(r * k), inputs.normal(n * r), inputs.normal(n));
         let (wide_a, wide_b) = (wide(&lora_a), wide(&lora_b));
         let adapter = Adapter { r, a: &wide_a, b: &wide_b, scale: f64::from(scale) };
         let (staged_x, staged_dy) = (stage.activations(&x)?, stage.activations(&dy)?);
-        let (a, lb) = (stage.floats(&lora_a)?, stage.floats(&lora_b)?);
+        let (a, lb, staged_bias) = (stage.floats(&lora_a)?, stage.floats(&lora_b)?, stage.floats(&bias)?);
         let lora = Lora { r, a: a.view(), b: lb.view(), scale };
         let (mut xa, mut y) = (stage.activation_output(m * r)?, stage.activation_output(m * n)?);
         let matrix = Matrix::Frozen(&weight);
-        b.lora_forward(shape, staged_x.view(), None, matrix, None, lora, xa.view_mut(), y.view_mut())?;
-        let (_, want) = forward(shape, &wide(&x), None, &w, None, adapter);
+        let bias_view = Some(staged_bias.view());
+        b.lora_forward(shape, staged_x.view(), None, matrix, bias_view, lora, xa.view_mut(), y.view_mut())?;
+        let (_, want) = forward(shape, &wide(&x), None, &w, Some(&wide(&bias)), adapter);
         record.compare(
             format!("lora_forward {m}×{n}×{k} nf4"),
             &stage.read(&y)?,
@@ -190,7 +196,7 @@ fn lora<B: Nf4 + LoraMatmul + Embedding>(stage: &Stage<'_, B>, inputs: &mut Inpu
     Ok(())
 }
 
-/// A row has the same bits alone, among others, and in another place.
+/// A row has the same bits alone, among others, and in another place; the others may be few, or many.
 fn alone<B: Nf4 + LoraMatmul + Embedding>(
     stage: &Stage<'_, B>,
     inputs: &mut Inputs,
@@ -212,11 +218,18 @@ fn alone<B: Nf4 + LoraMatmul + Embedding>(
         b.matmul_backward_input(shape, dy.view(), matrix, dx.view_mut(), false)?;
         Ok((stage.read(&y)?, stage.read(&dx)?))
     };
-    let (y, dx) = products(0..m)?;
-    for rows in [0..1, 1099..1100, 17..30, 500..1013] {
-        let (part_y, part_dx) = products(rows.clone())?;
-        record.same(format!("matmul_forward nf4 rows {rows:?}"), &part_y, &y[rows.start * n..rows.end * n]);
-        record.same(format!("matmul_backward_input nf4 rows {rows:?}"), &part_dx, &dx[rows.start * k..rows.end * k]);
+    for (all, parts) in [
+        (0..m, vec![0..FEW_ROWS + 1, 1060..1100, 500..1013]),
+        (60..60 + FEW_ROWS, vec![60..61, 91..92, 67..71, 70..89]),
+    ] {
+        let (y, dx) = products(all.clone())?;
+        for rows in parts {
+            let (part_y, part_dx) = products(rows.clone())?;
+            let place = rows.start - all.start..rows.end - all.start;
+            let name = format!("nf4 rows {rows:?} of {all:?}");
+            record.same(format!("matmul_forward {name}"), &part_y, &y[place.start * n..place.end * n]);
+            record.same(format!("matmul_backward_input {name}"), &part_dx, &dx[place.start * k..place.end * k]);
+        }
     }
     Ok(())
 }

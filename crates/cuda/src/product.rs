@@ -3,6 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
+use tunesmith_ops::nf4::FEW_ROWS;
 use tunesmith_ops::{DType, MatmulShape, Result, View, ViewMut};
 
 use crate::Cuda;
@@ -38,6 +39,11 @@ impl Side {
     /// The matrix that begins `elements` later.
     pub(crate) fn skip(self, elements: usize) -> Self {
         Self { address: self.address + (elements * self.dtype.size()) as Address, ..self }
+    }
+
+    /// Where it begins.
+    pub(crate) fn address(self) -> Address {
+        self.address
     }
 
     /// How its numbers are held.
@@ -264,6 +270,7 @@ impl Cuda {
         match w {
             Operand::Dense(b) => self.product(&piece(*b, 0, n)),
             Operand::Rounded(buffer) => self.product(&piece(Side::of(buffer.view(), k), 0, n)),
+            Operand::Nf4(matrix) if m <= FEW_ROWS => self.nf4_gemv(shape, Side::of(x, k), matrix, adapter, bias, y),
             Operand::Nf4(matrix) => {
                 let step = self.part_size(k);
                 for first in (0..n).step_by(step) {

@@ -25,6 +25,9 @@ pub const NF4: [f32; 16] = [
     1.0,
 ];
 
+/// Rows of activations that a step of decoding has at most: so many sequences are generated side by side.
+pub const FEW_ROWS: usize = 32;
+
 /// Blocks that share one scale of the second level.
 pub const NESTED_BLOCK: usize = 256;
 
@@ -149,8 +152,11 @@ impl Nf4Matrix<'_> {
 ///
 /// A weight of this kind takes part in every op that takes a `Weight`: `matmul` and `lora_matmul` (forward and the gradient of
 /// the input), `embedding_forward`, `read_weight`. A backend must not hold the matrix dequantised as a whole. Tolerance:
-/// that of the op with the dequantised values as its weight; dequantising is exact, and so is quantising.
-/// Edge sizes: those of `matmul`, block sizes 64, 128 and 4096, both kinds of scales, blocks that cross rows.
+/// that of the op with the dequantised values as its weight; dequantising is exact, and so is quantising. A backend may have
+/// a way of its own for at most [`FEW_ROWS`] rows: the bits of a row of `y` may depend on whether there are so few, and on
+/// nothing else beside the row.
+///
+/// Edge sizes: those of `matmul`, 1 to 33 rows, block sizes 64, 128 and 4096, both kinds of scales, blocks that cross rows.
 pub trait Nf4: Matmul {
     /// Quantises elements on the host: writes `⌈len / 2⌉` bytes of codes and one scale for each block. A matrix may come in
     /// pieces of consecutive elements; all but the last must be whole blocks. `w` is finite.
