@@ -12,11 +12,11 @@ use crate::{Inputs, Record, Stage};
 /// # Errors
 /// What the backend fails with where the contract says it must not.
 pub fn suite<B: AdamW>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
-    let mut inputs = Inputs::new(seed);
+    let mut inputs = stage.inputs(seed);
     let lengths = [0, 1, 15, 16, 17, 4099, 20_000];
     let (mut wants, mut states) = (Vec::new(), Vec::new());
     for (i, len) in lengths.into_iter().enumerate() {
-        let [parameter, gradient] = [(); 2].map(|()| inputs.normal(len));
+        let [parameter, gradient] = [(); 2].map(|()| inputs.finite(len));
         wants.push(reference::Tensor {
             parameter: wide(&parameter),
             gradient: wide(&gradient),

@@ -47,7 +47,7 @@ impl Layout {
 /// # Errors
 /// What the backend fails with where the contract says it must not.
 pub fn suite<B: Attention>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
-    let mut inputs = Inputs::new(seed);
+    let mut inputs = stage.inputs(seed);
     vanishing(stage, &mut inputs, record)?;
     // An odd head, whose last element has no neighbour.
     let odd = AttentionShape { heads: 2, kv_heads: 1, head_dim: 5, scale: 0.5, window: None, soft_cap: None };
@@ -76,6 +76,7 @@ pub fn suite<B: Attention>(stage: &Stage<'_, B>, seed: u64, record: &mut Record)
         decoding_after(stage, &mut inputs, record, &AttentionShape { window: Some(300), ..shape }, 520)?;
     }
     alone(stage, &mut inputs, record, &shape)?;
+    apart(stage, &mut inputs, record, &shape)?;
     refusals(stage, record, &shape)
 }
 
@@ -93,7 +94,7 @@ fn training<B: Attention>(
     let layout = Layout::new(&LENGTHS, 0, 0);
     let t = layout.queries();
     let (wide_len, narrow_len) = (t * shape.heads * shape.head_dim, t * shape.kv_heads * shape.head_dim);
-    let tensors = [wide_len, wide_len, narrow_len, narrow_len].map(|len| stage.round(inputs.normal(len)));
+    let tensors = [wide_len, wide_len, narrow_len, narrow_len].map(|len| stage.round(inputs.finite(len)));
     both_ways(stage, record, shape, &layout, &name(shape), tensors)
 }
 
@@ -101,7 +102,7 @@ fn training<B: Attention>(
 fn vanishing<B: Attention>(stage: &Stage<'_, B>, inputs: &mut Inputs, record: &mut Record) -> Result<()> {
     let shape = AttentionShape { heads: 2, kv_heads: 2, head_dim: 64, scale: 1.0, window: None, soft_cap: None };
     let layout = Layout::new(&[1, 1], 0, 0);
-    let [k, v, dout] = [1.4, 1.0, 1.0].map(|size| inputs.normal(2 * 128).iter().map(|x| size * x).collect());
+    let [k, v, dout] = [1.4, 1.0, 1.0].map(|size| inputs.finite(2 * 128).iter().map(|x| size * x).collect());
     let (k, v, dout) = (stage.round(k), stage.round(v), stage.round(dout));
     let q = k.iter().map(|x| -x).collect();
     both_ways(stage, record, &shape, &layout, "scores near -125", [q, dout, k, v])
@@ -175,7 +176,7 @@ fn decoding_after<B: Attention>(
     let layout = Layout::new(&[1, 3, 1, 60], past, 5);
     let (queries, keys) = (layout.queries(), layout.keys());
     let narrow = keys * shape.kv_heads * shape.head_dim;
-    let [q, k, v] = [queries * shape.heads * shape.head_dim, narrow, narrow].map(|len| stage.round(inputs.normal(len)));
+    let [q, k, v] = [queries * shape.heads * shape.head_dim, narrow, narrow].map(|len| stage.round(inputs.finite(len)));
     let mut out = stage.activation_output(q.len())?;
     let [staged_q, staged_k, staged_v] = [stage.activations(&q)?, stage.activations(&k)?, stage.activations(&v)?];
     let s = layout.borrow();
@@ -207,7 +208,7 @@ fn alone<B: Attention>(
     let layout = Layout::new(&LENGTHS, 0, 0);
     let (row, kv_row) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
     let t = layout.queries();
-    let (q, k, v) = (inputs.normal(t * row), inputs.normal(t * kv_row), inputs.normal(t * kv_row));
+    let (q, k, v) = (inputs.finite(t * row), inputs.finite(t * kv_row), inputs.finite(t * kv_row));
     let forward = |rows: std::ops::Range<usize>, layout: &Layout| -> Result<Vec<f32>> {
         let q = stage.activations(&q[rows.start * row..rows.end * row])?;
         let k = stage.activations(&k[rows.start * kv_row..rows.end * kv_row])?;
@@ -222,6 +223,49 @@ fn alone<B: Attention>(
         let got = forward(range.clone(), &Layout::new(&[range.len()], 0, 0))?;
         let want = &packed[range.start * row..range.end * row];
         record.same(format!("attention_forward rows {range:?} alone"), &got, want);
+    }
+    Ok(())
+}
+
+/// A sequence has the same bits beside others that are not finite, forward and backward.
+fn apart<B: Attention>(
+    stage: &Stage<'_, B>,
+    inputs: &mut Inputs,
+    record: &mut Record,
+    shape: &AttentionShape,
+) -> Result<()> {
+    let layout = Layout::new(&LENGTHS, 0, 0);
+    let (b, t, row, kv_row) =
+        (stage.backend, layout.queries(), shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
+    let rows = [row, row, kv_row, kv_row];
+    let mut tensors = rows.map(|row| inputs.finite(t * row));
+    let both = |tensors: &[Vec<f32>; 4]| -> Result<[Vec<f32>; 4]> {
+        let [q, dout, k, v] = tensors.each_ref().map(|x| stage.activations(x));
+        let (q, dout, k, v) = (q?, dout?, k?, v?);
+        let (mut out, mut lse) = (stage.activation_output(t * row)?, stage.output(t * shape.heads)?);
+        let [dq, dk, dv] = [row, kv_row, kv_row].map(|row| stage.activation_output(t * row));
+        let (mut dq, mut dk, mut dv) = (dq?, dk?, dv?);
+        let plan = b.plan_attention(layout.borrow())?;
+        let (q, k, v) = (q.view(), k.view(), v.view());
+        b.attention_forward(shape, &plan, q, k, v, out.view_mut(), Some(lse.view_mut()))?;
+        let gradients = (dq.view_mut(), dk.view_mut(), dv.view_mut());
+        let (out_view, lse, dout) = (out.view(), lse.view(), dout.view());
+        b.attention_backward(shape, &plan, q, k, v, out_view, lse, dout, gradients.0, gradients.1, gradients.2)?;
+        Ok([stage.read(&out)?, stage.read(&dq)?, stage.read(&dk)?, stage.read(&dv)?])
+    };
+    let want = both(&tensors)?;
+    let sequences: Vec<_> = layout.query_starts.windows(2).map(|w| w[0]..w[1]).collect();
+    for range in sequences.iter().skip(1).step_by(2) {
+        for (x, row) in tensors.iter_mut().zip(rows) {
+            x[range.start * row..range.end * row].fill(f32::NAN);
+        }
+    }
+    let got = both(&tensors)?;
+    for range in sequences.iter().step_by(2) {
+        for (((got, want), row), what) in got.iter().zip(&want).zip(rows).zip(["out", "dq", "dk", "dv"]) {
+            let place = range.start * row..range.end * row;
+            record.same(format!("attention {what} rows {range:?} beside NaN"), &got[place.clone()], &want[place]);
+        }
     }
     Ok(())
 }

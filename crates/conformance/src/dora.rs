@@ -19,7 +19,7 @@ const RANKS: [usize; 3] = [1, 8, 17];
 /// # Errors
 /// What the backend fails with where the contract says it must not.
 pub fn suite<B: Dora>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
-    let mut inputs = Inputs::new(seed);
+    let mut inputs = stage.inputs(seed);
     for (index, (n, k)) in SIZES.into_iter().enumerate() {
         norms(stage, &mut inputs, record, n, k, RANKS[index % RANKS.len()])?;
     }

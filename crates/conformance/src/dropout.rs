@@ -11,7 +11,7 @@ use crate::{Inputs, Record, Stage};
 /// # Errors
 /// What the backend fails with where the contract says it must not.
 pub fn suite<B: Dropout>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
-    let mut inputs = Inputs::new(seed);
+    let mut inputs = stage.inputs(seed);
     for (m, n) in [(0, 4), (1, 1), (1, 3), (257, 4), (257, 5), (3, 64), (257, 65), (5, 4099)] {
         for p in [0.0, 0.1, 0.5] {
             case(stage, &mut inputs, record, m, n, p)?;

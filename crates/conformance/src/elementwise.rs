@@ -14,7 +14,7 @@ const SIZES: [usize; 6] = [0, 1, 15, 16, 17, 4099];
 /// # Errors
 /// What the backend fails with where the contract says it must not.
 pub fn suite<B: Elementwise>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
-    let mut inputs = Inputs::new(seed);
+    let mut inputs = stage.inputs(seed);
     for len in SIZES {
         let (x, y) = (stage.round(inputs.normal(len)), stage.round(inputs.normal(len)));
         let (mut staged_x, mut staged_y) = (stage.activations(&x)?, stage.activations(&y)?);

@@ -12,7 +12,7 @@ use crate::{Inputs, Record, Stage};
 /// # Errors
 /// What the backend fails with where the contract says it must not.
 pub fn suite<B: Embedding>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
-    let mut inputs = Inputs::new(seed);
+    let mut inputs = stage.inputs(seed);
     let b = stage.backend;
     // The last: more ids than a backend may sort at once.
     for (v, d, n) in [(33, 17, 0), (1, 16, 1), (70, 1, 257), (33, 130, 257), (512, 64, 300), (97, 3, 2500)] {

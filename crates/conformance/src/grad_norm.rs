@@ -14,10 +14,10 @@ const CLIP: Clip = Clip { denominator: 3.0, max_grad_norm: Some(1.0) };
 /// # Errors
 /// What the backend fails with where the contract says it must not.
 pub fn suite<B: GradNorm>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
-    let mut inputs = Inputs::new(seed);
+    let mut inputs = stage.inputs(seed);
     let b = stage.backend;
     for lengths in [&[][..], &[0], &[1], &[4095], &[4096], &[4097], &[4097, 0, 1, 9000]] {
-        let tensors: Vec<_> = lengths.iter().map(|&len| inputs.normal(len)).collect();
+        let tensors: Vec<_> = lengths.iter().map(|&len| inputs.finite(len)).collect();
         let staged = tensors.iter().map(|x| stage.floats(x)).collect::<Result<Vec<_>>>()?;
         let views: Vec<_> = staged.iter().map(crate::stage::Staged::view).collect();
         let got = b.read_norm(&b.grad_norm(&CLIP, &views)?)?;
@@ -29,7 +29,7 @@ pub fn suite<B: GradNorm>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) 
         record.measured(format!("grad_norm {lengths:?}"), error, 1e-12, &halves);
     }
     for bad in [f32::NAN, f32::INFINITY] {
-        let mut x = inputs.normal(5000);
+        let mut x = inputs.finite(5000);
         x[4999] = bad;
         let got = b.read_norm(&b.grad_norm(&CLIP, &[stage.floats(&x)?.view()])?)?;
         record.compare(format!("grad_norm with {bad}"), &[got as f32], &[f64::NAN], 0.0);

@@ -4,12 +4,19 @@
 #[derive(Debug, Clone)]
 pub struct Inputs {
     state: u64,
+    /// Whether NaN and infinities are among the numbers.
+    strange: bool,
 }
 
 impl Inputs {
     /// The stream of a seed.
     pub fn new(seed: u64) -> Self {
-        Self { state: seed }
+        Self { state: seed, strange: false }
+    }
+
+    /// The stream of a seed with a NaN or an infinity somewhere in every third vector.
+    pub fn strange(seed: u64) -> Self {
+        Self { state: seed, strange: true }
     }
 
     /// Sixty-four random bits.
@@ -23,13 +30,36 @@ impl Inputs {
 
     /// `len` numbers evenly spread over `-limit .. limit`.
     pub fn uniform(&mut self, len: usize, limit: f32) -> Vec<f32> {
-        let unit = |bits: u64| (bits >> 40) as f32 / 8_388_608.0 - 1.0;
-        (0..len).map(|_| limit * unit(self.bits())).collect()
+        let x = self.even(len, limit);
+        self.spoiled(x)
     }
 
     /// `len` nearly normal numbers of variance 1 (the sum of twelve uniform ones).
     pub fn normal(&mut self, len: usize) -> Vec<f32> {
-        (0..len).map(|_| self.uniform(12, 0.5).into_iter().sum()).collect()
+        let x = self.finite(len);
+        self.spoiled(x)
+    }
+
+    /// As [`Inputs::normal`], none of them NaN or infinite.
+    pub fn finite(&mut self, len: usize) -> Vec<f32> {
+        (0..len).map(|_| self.even(12, 0.5).into_iter().sum()).collect()
+    }
+
+    fn even(&mut self, len: usize, limit: f32) -> Vec<f32> {
+        let unit = |bits: u64| (bits >> 40) as f32 / 8_388_608.0 - 1.0;
+        (0..len).map(|_| limit * unit(self.bits())).collect()
+    }
+
+    fn spoiled(&mut self, mut x: Vec<f32>) -> Vec<f32> {
+        if self.strange && x.len() > 1 {
+            let (place, kind) = (self.bits(), self.bits() % 9);
+            let strange = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
+            if let Some(&value) = strange.get(kind as usize) {
+                let place = (place % x.len() as u64) as usize;
+                x[place] = value;
+            }
+        }
+        x
     }
 
     /// `len` integers in `0 .. below`.

@@ -15,7 +15,7 @@ const RANKS: [usize; 6] = [1, 2, 8, 16, 17, 64];
 /// # Errors
 /// What the backend fails with where the contract says it must not.
 pub fn suite<B: LoraMatmul>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
-    let mut inputs = Inputs::new(seed);
+    let mut inputs = stage.inputs(seed);
     for (index, shape) in stage.cases(shapes().enumerate()) {
         case(stage, &mut inputs, record, shape, RANKS[index % RANKS.len()])?;
     }

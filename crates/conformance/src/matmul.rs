@@ -39,7 +39,7 @@ pub(crate) fn plus(want: &[f64], old: &[f32]) -> Vec<f64> {
 /// # Errors
 /// What the backend fails with where the contract says it must not.
 pub fn suite<B: Matmul>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
-    let mut inputs = Inputs::new(seed);
+    let mut inputs = stage.inputs(seed);
     for shape in stage.cases(shapes()) {
         case(stage, &mut inputs, record, shape)?;
     }

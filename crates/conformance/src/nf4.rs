@@ -53,7 +53,7 @@ impl Quantized {
 /// # Errors
 /// What the backend fails with where the contract says it must not.
 pub fn suite<B: Nf4 + LoraMatmul + Embedding>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
-    let mut inputs = Inputs::new(seed);
+    let mut inputs = stage.inputs(seed);
     quantize(stage, &mut inputs, record)?;
     let kinds = BLOCK_SIZES
         .into_iter()
@@ -86,13 +86,13 @@ fn quantize<B: Nf4 + LoraMatmul + Embedding>(
 ) -> Result<()> {
     let mut cases: Vec<(String, Vec<f32>)> = Vec::new();
     for len in [0, 1, 2, 31, 63, 64, 65, 127, 4095, 4096, 4097, 70_001] {
-        cases.push((format!("{len} normal"), inputs.normal(len)));
+        cases.push((format!("{len} normal"), inputs.finite(len)));
     }
     let ties = midpoints().into_iter().flat_map(|m| [m, m.next_up(), m.next_down()]).chain(NF4);
     cases.push(("ties".to_owned(), ties.chain(midpoints()).take(64).collect::<Vec<_>>().repeat(64)));
     cases.push(("zeros".to_owned(), vec![0.0; 130]));
-    cases.push(("subnormal".to_owned(), inputs.normal(200).iter().map(|x| x * 1e-39).collect()));
-    cases.push(("huge".to_owned(), inputs.normal(200).iter().map(|x| x * 1e37).collect()));
+    cases.push(("subnormal".to_owned(), inputs.finite(200).iter().map(|x| x * 1e-39).collect()));
+    cases.push(("huge".to_owned(), inputs.finite(200).iter().map(|x| x * 1e37).collect()));
     for (name, w) in &cases {
         for block_size in BLOCK_SIZES {
             let want = Quantized::new(w, Nf4Options { block_size, double_quant: false });
@@ -117,7 +117,7 @@ fn case<B: Nf4 + LoraMatmul + Embedding>(
     let (b, MatmulShape { m, n, k }) = (stage.backend, shape);
     let [x, dy, old_dx] = [m * k, m * n, m * k].map(|len| stage.round(inputs.normal(len)));
     let bias = inputs.normal(n);
-    let quantized = Quantized::new(&inputs.normal(n * k), options);
+    let quantized = Quantized::new(&inputs.finite(n * k), options);
     let values = quantized.dequantized(n * k);
     let weight = b.nf4_prepare(n, k, quantized.matrix())?;
     let name = format!("{m}×{n}×{k} nf4 {} {}", options.block_size, options.double_quant);
@@ -158,7 +158,7 @@ fn lora<B: Nf4 + LoraMatmul + Embedding>(stage: &Stage<'_, B>, inputs: &mut Inpu
     use tunesmith_ops::lora_matmul::reference::{Adapter, backward, forward};
     for (m, n, k, r) in [(1, 70, 96, 8), (6, 5, 264, 40), (33, 70, 96, 8), (600, 257, 130, 16)] {
         let (b, shape, scale) = (stage.backend, MatmulShape { m, n, k }, 0.5);
-        let quantized = Quantized::new(&inputs.normal(n * k), Nf4Options { block_size: 64, double_quant: true });
+        let quantized = Quantized::new(&inputs.finite(n * k), Nf4Options { block_size: 64, double_quant: true });
         let weight = b.nf4_prepare(n, k, quantized.matrix())?;
         let w = wide(&stage.round(quantized.dequantized(n * k)));
         let (x, dy) = (stage.round(inputs.normal(m * k)), stage.round(inputs.normal(m * n)));
@@ -203,7 +203,7 @@ fn alone<B: Nf4 + LoraMatmul + Embedding>(
     record: &mut Record,
 ) -> Result<()> {
     let (b, m, n, k) = (stage.backend, 1100, 65, 97);
-    let quantized = Quantized::new(&inputs.normal(n * k), Nf4Options { block_size: 64, double_quant: true });
+    let quantized = Quantized::new(&inputs.finite(n * k), Nf4Options { block_size: 64, double_quant: true });
     let weight = b.nf4_prepare(n, k, quantized.matrix())?;
     let matrix = Matrix::Frozen(&weight);
     let (x, dy) = (inputs.normal(m * k), inputs.normal(m * n));

@@ -77,9 +77,10 @@ impl Record {
         self.measured(name, error, tolerance, got);
     }
 
-    /// Notes whether two outputs are equal to the bit.
+    /// Notes whether two outputs are equal to the bit; one NaN is as good as another.
     pub fn same(&mut self, name: impl fmt::Display, got: &[f32], want: &[f32]) {
-        let equal = got.len() == want.len() && got.iter().zip(want).all(|(a, b)| a.to_bits() == b.to_bits());
+        let equal = got.len() == want.len()
+            && got.iter().zip(want).all(|(a, b)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan());
         self.measured(name, if equal { 0.0 } else { f64::INFINITY }, 0.0, got);
     }
 

@@ -4,6 +4,7 @@ use tunesmith_ops::rms_norm::reference;
 use tunesmith_ops::{NormShape, Result, RmsNorm};
 
 use crate::inputs::wide;
+use crate::matmul::plus;
 use crate::{Inputs, Record, Stage};
 
 /// Runs the suite.
@@ -11,7 +12,7 @@ use crate::{Inputs, Record, Stage};
 /// # Errors
 /// What the backend fails with where the contract says it must not.
 pub fn suite<B: RmsNorm>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
-    let mut inputs = Inputs::new(seed);
+    let mut inputs = stage.inputs(seed);
     // In an order of which a sparse stage takes short and long rows, one and many.
     let sizes = [4099, 1, 15, 576, 17, 64, 16].into_iter().flat_map(|d| [1, 257, 0].map(|m| (d, m)));
     for ((d, m), offset) in stage.cases(sizes.flat_map(|size| [0.0, 1.0].map(|offset| (size, offset)))) {
@@ -88,13 +89,10 @@ fn case<B: RmsNorm>(stage: &Stage<'_, B>, inputs: &mut Inputs, record: &mut Reco
             accumulate,
             accumulate.then(|| dscale.view_mut()),
         )?;
-        let factor = f64::from(u8::from(accumulate));
-        let add = |want: &[f64], old: &[f32]| -> Vec<f64> {
-            want.iter().zip(old).map(|(w, &o)| w + factor * f64::from(o)).collect()
-        };
+        let add = |want: &[f64], old: &[f32]| if accumulate { plus(want, old) } else { want.to_vec() };
         let name = format!("rms_norm_backward {m}×{d} + {offset} accumulate {accumulate}");
         let want_dx = add(&want_dx, &old_dx);
-        let want_dscale = if accumulate { add(&want_dscale, &old_dscale) } else { wide(&old_dscale) };
+        let want_dscale = if accumulate { plus(&want_dscale, &old_dscale) } else { wide(&old_dscale) };
         let outputs = [("dx", &*stage.read(&dx)?, &*want_dx), ("dscale", &*stage.read(&dscale)?, &*want_dscale)];
         record.compare_all(&name, &outputs, stage.tolerance(1e-5, 4e-3));
     }

@@ -11,7 +11,7 @@ use crate::{Inputs, Record, Stage};
 /// # Errors
 /// What the backend fails with where the contract says it must not.
 pub fn suite<B: Rope>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
-    let mut inputs = Inputs::new(seed);
+    let mut inputs = stage.inputs(seed);
     for (h, rotary) in [(2, 2), (2, 0), (16, 16), (16, 8), (64, 64), (128, 128), (128, 64), (80, 32)] {
         for t in [0_usize, 1, 257] {
             for rotation in [Rotation::Forward, Rotation::Backward] {

@@ -3,6 +3,8 @@
 use half::bf16;
 use tunesmith_ops::{DType, Host, Memory, Result, View, ViewMut};
 
+use crate::Inputs;
+
 /// Elements of every staged buffer that lie before and behind its window, so that an op which ignores the window's place
 /// or writes beyond it is found out. The usual number is no multiple of a vector.
 const MARGIN: usize = 3;
@@ -18,6 +20,7 @@ pub struct Stage<'a, B> {
     margin: usize,
     behind: usize,
     step: usize,
+    strange: bool,
 }
 
 // Derived implementations would ask for `B: Clone`; a reference copies without it.
@@ -58,19 +61,31 @@ impl<'a, B: Memory> Stage<'a, B> {
     /// A stage whose windows begin `margin` elements into their buffers: a multiple of 8 lets a backend that moves 16 bytes
     /// at a time do so.
     pub fn with_margin(backend: &'a B, margin: usize) -> Self {
-        Self { backend, margin, behind: margin, step: 1 }
+        Self { backend, margin, behind: margin, step: 1, strange: false }
     }
 
     /// A stage whose windows begin `margin` elements into their buffers and end where these end: for a backend that watches
     /// every access beyond a buffer.
     pub fn to_the_end(backend: &'a B, margin: usize) -> Self {
-        Self { backend, margin, behind: 0, step: 1 }
+        Self { backend, margin, behind: 0, step: 1, strange: false }
     }
 
     /// The same stage for one case in `step` of the long lists: where a suite runs often, or slowly.
     #[must_use]
     pub fn sparse(self, step: usize) -> Self {
         Self { step, ..self }
+    }
+
+    /// The same stage for numbers among which NaN and infinities are: what they reach by the formula is not finite, and
+    /// everything else is as it would be.
+    #[must_use]
+    pub fn strange(self) -> Self {
+        Self { strange: true, ..self }
+    }
+
+    /// The suite's numbers.
+    pub fn inputs(&self, seed: u64) -> Inputs {
+        if self.strange { Inputs::strange(seed) } else { Inputs::new(seed) }
     }
 
     /// The cases of a long list that this stage asks for: all, unless it is a sparse one.

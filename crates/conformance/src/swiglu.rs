@@ -11,7 +11,7 @@ use crate::{Inputs, Record, Stage};
 /// # Errors
 /// What the backend fails with where the contract says it must not.
 pub fn suite<B: Swiglu>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -> Result<()> {
-    let mut inputs = Inputs::new(seed);
+    let mut inputs = stage.inputs(seed);
     for activation in [Activation::Silu, Activation::GeluTanh] {
         cases(stage, &mut inputs, record, activation)?;
     }

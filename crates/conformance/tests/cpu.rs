@@ -1,7 +1,7 @@
 //! The CPU backend against every contract: threads 1, 2 and 4, and every instruction set of this machine.
 
-use tunesmith_conformance::Record;
-use tunesmith_conformance::suites::run;
+use tunesmith_conformance::suites::{run, run_on};
+use tunesmith_conformance::{Record, Stage};
 use tunesmith_cpu::Cpu;
 use tunesmith_cpu::simd::Isa;
 
@@ -22,6 +22,15 @@ fn every_instruction_set_meets_every_contract_with_the_same_bits_on_any_number_o
             let differences = one.differences(&record(threads, isa));
             assert_eq!(differences, Vec::<String>::new(), "{} with {threads} threads", isa.name());
         }
+    }
+}
+
+#[test]
+fn what_is_not_finite_stays_where_the_formula_takes_it() {
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+        let cpu = Cpu::with_isa(2, isa).expect("a backend");
+        let record = run_on(Stage::new(&cpu).strange(), SEED).expect("every op to run");
+        assert_eq!(record.failures(), Vec::<String>::new(), "{}", isa.name());
     }
 }
 

@@ -48,6 +48,7 @@ fn check(suite: impl Fn(&Stage<'_, Cuda>, u64, &mut Record) -> Result<()>) {
             check_watched(dtype, &suite);
             continue;
         }
+        check_strange(dtype, &suite);
         for margin in [MARGIN, 16] {
             let mut first: Option<Record> = None;
             // What differs where windows are not aligned is how a thread loads, which no schedule changes.
@@ -64,6 +65,13 @@ fn check(suite: impl Fn(&Stage<'_, Cuda>, u64, &mut Record) -> Result<()>) {
             }
         }
     }
+}
+
+/// Runs a suite on numbers among which NaN and infinities are.
+fn check_strange(dtype: DType, suite: impl Fn(&Stage<'_, Cuda>, u64, &mut Record) -> Result<()>) {
+    let (cuda, mut record) = (device(Schedule::Forward, dtype), record());
+    suite(&Stage::with_margin(&cuda, 16).sparse(SPARSE).strange(), SEED, &mut record).expect("every op to run");
+    assert_eq!(record.failures(), Vec::<String>::new(), "{dtype}, NaN and infinities");
 }
 
 /// Runs a suite in windows that end with their buffers, aligned to 16 bytes and not: the first element beyond is found.
