@@ -5,7 +5,7 @@ use tunesmith_ops::grad_norm::reference::squared_sum;
 use tunesmith_ops::{AdamW, AdamWStep, AdamWTensor, Clip, Result};
 
 use crate::inputs::wide;
-use crate::{Inputs, Record, Stage};
+use crate::{Record, Stage};
 
 /// Runs the suite: several steps over several tensors at once.
 ///

@@ -4,7 +4,7 @@ use tunesmith_ops::cross_entropy::reference;
 use tunesmith_ops::{CrossEntropy, IGNORE_INDEX, LogitTransform, Result};
 
 use crate::inputs::wide;
-use crate::{Inputs, Record, Stage};
+use crate::{Record, Stage};
 
 /// Runs the suite.
 ///

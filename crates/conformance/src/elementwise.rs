@@ -4,7 +4,7 @@ use tunesmith_ops::elementwise::reference;
 use tunesmith_ops::{Columns, Elementwise, Result};
 
 use crate::inputs::wide;
-use crate::{Inputs, Record, Stage};
+use crate::{Record, Stage};
 
 /// Edge sizes of the contract.
 const SIZES: [usize; 6] = [0, 1, 15, 16, 17, 4099];

@@ -5,7 +5,7 @@ use tunesmith_ops::embedding::reference;
 use tunesmith_ops::{Embedding, Host, Matrix, Result, Storage};
 
 use crate::inputs::wide;
-use crate::{Inputs, Record, Stage};
+use crate::{Record, Stage};
 
 /// Runs the suite.
 ///

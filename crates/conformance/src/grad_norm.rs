@@ -4,7 +4,7 @@ use tunesmith_ops::grad_norm::reference;
 use tunesmith_ops::{Clip, GradNorm, Result};
 
 use crate::inputs::wide;
-use crate::{Inputs, Record, Stage};
+use crate::{Record, Stage};
 
 /// What a step divides by; clipping shows in `adamw`.
 const CLIP: Clip = Clip { denominator: 3.0, max_grad_norm: Some(1.0) };

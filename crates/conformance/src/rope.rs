@@ -4,7 +4,7 @@ use tunesmith_ops::rope::reference;
 use tunesmith_ops::{Result, Rope, RopeShape, Rotation};
 
 use crate::inputs::wide;
-use crate::{Inputs, Record, Stage};
+use crate::{Record, Stage};
 
 /// Runs the suite.
 ///
