@@ -102,7 +102,7 @@ struct KeyGradient {
 
         // The queries that see any of these keys, block by block, for one head after another.
         const int begin = work.first / QUERIES * QUERIES;
-        // Behind the last key of the sequence there is no query that sees any: the end is the same.
+        // Beyond the last key the end is that of the queries all the same.
         const int last_key = work.first + KEYS - 1;
         const int end = p.window < s.queries - last_key ? last_key + p.window : s.queries;
         const int blocks = (end - begin + QUERIES - 1) / QUERIES, steps = blocks * group;

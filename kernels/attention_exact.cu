@@ -272,7 +272,8 @@ struct RowBackward {
         const float lse = p.lse[row], delta = p.delta[row];
         const index_t stride = static_cast<index_t>(p.kv_heads) * h, place = s.key * stride + head / (p.heads / p.kv_heads) * h;
         const int begin = first_key(p, position_of(s, first)) / OTHERS * OTHERS;
-        const int end = position_of(s, min(first + WARPS, s.queries) - 1) + 1;
+        // Eight queries end in the tile of keys in which they begin, however many of them there are.
+        const int end = position_of(s, first + WARPS - 1) + 1;
         float sums[MOST_ELEMENTS] = {};
         for (int key = begin; key < end; key += OTHERS) {
             // The keys and factors before are no longer read.
@@ -307,7 +308,7 @@ struct RowBackward {
         }
         const index_t row = (static_cast<index_t>(s.key) + min(key, s.keys - 1)) * p.kv_heads + kv_head;
         load_own(own, static_cast<const float*>(p.k) + row * h, static_cast<const float*>(p.v) + row * h, h);
-        // Behind the last key there is no query: the end is the same.
+        // Beyond the last key the end is that of the queries all the same.
         const int last = first + WARPS - 1;
         const int begin = first / OTHERS * OTHERS, end = p.window < s.queries - last ? last + p.window : s.queries;
         const index_t stride = static_cast<index_t>(p.heads) * h;
