@@ -272,8 +272,7 @@ struct RowBackward {
         const float lse = p.lse[row], delta = p.delta[row];
         const index_t stride = static_cast<index_t>(p.kv_heads) * h, place = s.key * stride + head / (p.heads / p.kv_heads) * h;
         const int begin = first_key(p, position_of(s, first)) / OTHERS * OTHERS;
-        // Eight queries end in the tile of keys in which they begin, however many of them there are.
-        const int end = position_of(s, first + WARPS - 1) + 1;
+        const int end = position_of(s, min(first + WARPS, s.queries) - 1) + 1;
         float sums[MOST_ELEMENTS] = {};
         for (int key = begin; key < end; key += OTHERS) {
             // The keys and factors before are no longer read.

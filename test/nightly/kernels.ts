@@ -16,8 +16,8 @@ inline const int mutant = [] { const char* text = std::getenv("TUNESMITH_MUTANT"
 #define MUTANT(n) (__builtin_expect(::host::mutant == (n), 0))
 `;
 
-/** Pages whose work shows in other suites too: what is clipped, and by how much, in the step that follows. */
-const alsoIn: Readonly<Record<string, string>> = { grad_norm: "adamw" };
+/** Pages whose work shows in other suites too: what is clipped, and by how much, in the step that follows; an adapter's product behind the large one. */
+const alsoIn: Readonly<Record<string, string>> = { grad_norm: "adamw", matmul: "lora_matmul" };
 
 /** A page or header of kernels/ with what is done to it. */
 interface Page {

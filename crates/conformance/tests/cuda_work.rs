@@ -6,8 +6,8 @@ use std::ops::Range;
 use tunesmith_conformance::{Inputs, Stage};
 use tunesmith_cuda::{Cuda, EmulatedOptions, Work};
 use tunesmith_ops::{
-    Attention, AttentionShape, DType, GroupedMatmul, GroupedShape, Host, Matmul, MatmulShape, Matrix, Result, Router,
-    RouterShape, Sequence, Sequences, Stack, Storage,
+    Attention, AttentionShape, DType, GroupedMatmul, GroupedShape, Host, Lora, LoraMatmul, Matmul, MatmulShape, Matrix,
+    Result, Router, RouterShape, Sequence, Sequences, Stack, Storage,
 };
 
 fn device(dtype: DType) -> Cuda {
@@ -234,6 +234,22 @@ fn matmul_does_no_more_than_it_must() -> Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+#[test]
+fn lora_matmul_does_no_more_than_it_must() -> Result<()> {
+    let (cuda, shape, r) = (device(DType::Bf16), MatmulShape { m: 1, n: 8, k: 16 }, 8);
+    let stage = Stage::with_margin(&cuda, 16);
+    let (x, a, b) = (stage.activations(&[1.0; 16])?, stage.floats(&[1.0; 8 * 16])?, stage.floats(&[1.0; 8 * 8])?);
+    let weight = cuda.prepare_weight(8, 16, Host::F32(&[1.0; 8 * 16]), Storage::F32)?;
+    let (mut xa, mut y) = (stage.activation_output(r)?, stage.activation_output(8)?);
+    let lora = Lora { r, a: a.view(), b: b.view(), scale: 1.0 };
+    let matrix = Matrix::Frozen(&weight);
+    cuda.lora_forward(shape, x.view(), None, matrix, None, lora, xa.view_mut(), y.view_mut())?;
+    // One step to the rank, one of the weight, and one of the adapter behind it.
+    let Work { barriers, copies, .. } = cuda.work("matmul_forward_small_bf16");
+    assert_eq!([barriers, copies], [3 * 128, 3 * 512]);
     Ok(())
 }
 
