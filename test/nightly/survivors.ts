@@ -83,9 +83,21 @@ export const survivors: readonly Survivor[] = [
   },
   {
     file: "kernels/nf4.cu",
-    text: "for (int j = 0; j < PIECE && column + j < p.columns; ++j) {",
-    change: "j < PIECE → true",
+    text: "for (int j = 0; j < NF4_PIECE && column + j < p.columns; ++j) {",
+    change: "j < NF4_PIECE → true",
     why: "a thread goes on to the end of its row and writes there what the threads of those pieces write: the test only saves work",
+  },
+  {
+    file: "kernels/nf4_gemv.cu",
+    text: "if (lane_id() == 0 && row + i < g.m && feature + f < g.n) from_float(g.y[from * g.n + to], sum);",
+    change: "row + i < g.m → true",
+    why: "rows behind the last are computed as the last: its number would only be written again",
+  },
+  {
+    file: "kernels/nf4_gemv.cu",
+    text: "if (lane_id() == 0 && row + i < g.m && feature + f < g.n) from_float(g.y[from * g.n + to], sum);",
+    change: "feature + f < g.n → true",
+    why: "features behind the last are computed as the last: its number would only be written again",
   },
   {
     file: "kernels/rms_norm.cu",

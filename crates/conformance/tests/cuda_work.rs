@@ -7,7 +7,7 @@ use tunesmith_conformance::{Inputs, Stage};
 use tunesmith_cuda::{Cuda, EmulatedOptions, Work};
 use tunesmith_ops::{
     Attention, AttentionShape, DType, GroupedMatmul, GroupedShape, Host, Lora, LoraMatmul, Matmul, MatmulShape, Matrix,
-    Result, Router, RouterShape, Sequence, Sequences, Stack, Storage,
+    Nf4, Nf4Matrix, Nf4Scales, Result, Router, RouterShape, Sequence, Sequences, Stack, Storage,
 };
 
 fn device(dtype: DType) -> Cuda {
@@ -250,6 +250,21 @@ fn lora_matmul_does_no_more_than_it_must() -> Result<()> {
     // One step to the rank, one of the weight, and one of the adapter behind it.
     let Work { barriers, copies, .. } = cuda.work("matmul_forward_small_bf16");
     assert_eq!([barriers, copies], [3 * 128, 3 * 512]);
+    Ok(())
+}
+
+#[test]
+fn nf4_does_no_more_than_it_must() -> Result<()> {
+    let (cuda, n, k) = (device(DType::F32), 5, 64);
+    let stage = Stage::with_margin(&cuda, 16);
+    let matrix = Nf4Matrix { block_size: 64, codes: &[0x5a; 160], scales: Nf4Scales::Plain(&[1.0; 5]) };
+    let weight = cuda.nf4_prepare(n, k, matrix)?;
+    for (m, kernel, rows) in [(1, "nf4_gemv_one_f32", 1), (6, "nf4_gemv_few_f32", 8)] {
+        let (x, mut y) = (stage.activations(&vec![1.0; m * k])?, stage.activation_output(m * n)?);
+        cuda.matmul_forward(MatmulShape { m, n, k }, x.view(), Matrix::Frozen(&weight), None, y.view_mut())?;
+        // Three warps for five features, each with the sums of two over its lanes for every row, of which four go together.
+        assert_eq!(cuda.work(kernel).exchanges, 3 * 2 * rows * 5 * 32, "{kernel}");
+    }
     Ok(())
 }
 
