@@ -95,7 +95,7 @@ fn training<B: Attention>(
     let t = layout.queries();
     let (wide_len, narrow_len) = (t * shape.heads * shape.head_dim, t * shape.kv_heads * shape.head_dim);
     let tensors = [wide_len, wide_len, narrow_len, narrow_len].map(|len| stage.round(inputs.finite(len)));
-    both_ways(stage, record, shape, &layout, &name(shape), tensors)
+    both_ways(stage, record, shape, &layout, &name(shape), &tensors)
 }
 
 /// Sequences of one token with scores so low that a row behind their end, at a score of zero, would weigh infinitely much.
@@ -105,53 +105,49 @@ fn vanishing<B: Attention>(stage: &Stage<'_, B>, inputs: &mut Inputs, record: &m
     let [k, v, dout] = [1.4, 1.0, 1.0].map(|size| inputs.finite(2 * 128).iter().map(|x| size * x).collect());
     let (k, v, dout) = (stage.round(k), stage.round(v), stage.round(dout));
     let q = k.iter().map(|x| -x).collect();
-    both_ways(stage, record, &shape, &layout, "scores near -125", [q, dout, k, v])
+    both_ways(stage, record, &shape, &layout, "scores near -125", &[q, dout, k, v])
 }
 
-/// Forward and backward of `q`, `dout`, `k` and `v`.
+/// `out`, `lse`, `dq`, `dk` and `dv` for `q`, `dout`, `k` and `v`.
+fn results<B: Attention>(
+    stage: &Stage<'_, B>,
+    shape: &AttentionShape,
+    layout: &Layout,
+    tensors: &[Vec<f32>; 4],
+) -> Result<[Vec<f32>; 5]> {
+    let (b, t) = (stage.backend, layout.queries());
+    let [wide_len, _, narrow_len, _] = tensors.each_ref().map(Vec::len);
+    let [q, dout, k, v] = tensors.each_ref().map(|x| stage.activations(x));
+    let (q, dout, k, v) = (q?, dout?, k?, v?);
+    let (mut out, mut lse) = (stage.activation_output(wide_len)?, stage.output(t * shape.heads)?);
+    let plan = b.plan_attention(layout.borrow())?;
+    let (q, k, v) = (q.view(), k.view(), v.view());
+    b.attention_forward(shape, &plan, q, k, v, out.view_mut(), Some(lse.view_mut()))?;
+    let [dq, dk, dv] = [wide_len, narrow_len, narrow_len].map(|len| stage.activation_output(len));
+    let (mut dq, mut dk, mut dv) = (dq?, dk?, dv?);
+    let (to_q, to_k, to_v) = (dq.view_mut(), dk.view_mut(), dv.view_mut());
+    b.attention_backward(shape, &plan, q, k, v, out.view(), lse.view(), dout.view(), to_q, to_k, to_v)?;
+    Ok([stage.read(&out)?, stage.read(&lse)?, stage.read(&dq)?, stage.read(&dk)?, stage.read(&dv)?])
+}
+
+/// Forward and backward of `q`, `dout`, `k` and `v`, against the reference.
 fn both_ways<B: Attention>(
     stage: &Stage<'_, B>,
     record: &mut Record,
     shape: &AttentionShape,
     layout: &Layout,
     name: &str,
-    [q, dout, k, v]: [Vec<f32>; 4],
+    tensors: &[Vec<f32>; 4],
 ) -> Result<()> {
-    let b = stage.backend;
-    let t = layout.queries();
-    let (wide_len, narrow_len) = (q.len(), k.len());
-    let (wide_q, wide_k, wide_v) = (wide(&q), wide(&k), wide(&v));
-    let reference = Wide { q: &wide_q, k: &wide_k, v: &wide_v };
-    let [q, k, v, dout_staged] = [&q, &k, &v, &dout].map(|x| stage.activations(x));
-    let (q, k, v, dout_staged) = (q?, k?, v?, dout_staged?);
-    let (mut out, mut lse) = (stage.activation_output(wide_len)?, stage.output(t * shape.heads)?);
     let s = layout.borrow();
-    let plan = b.plan_attention(s)?;
-    b.attention_forward(shape, &plan, q.view(), k.view(), v.view(), out.view_mut(), Some(lse.view_mut()))?;
+    let [q, dout, k, v] = tensors.each_ref().map(|x| wide(x));
+    let reference = Wide { q: &q, k: &k, v: &v };
+    let [out, lse, dq, dk, dv] = results(stage, shape, layout, tensors)?;
     let (want_out, want_lse) = reference::forward(shape, s, reference);
-    record.compare(format!("attention_forward {name} out"), &stage.read(&out)?, &want_out, stage.tolerance(5e-6, 8e-3));
-    record.compare(format!("attention_forward {name} lse"), &stage.read(&lse)?, &want_lse, 5e-6);
-    let [dq, dk, dv] = [wide_len, narrow_len, narrow_len].map(|len| stage.activation_output(len));
-    let (mut dq, mut dk, mut dv) = (dq?, dk?, dv?);
-    b.attention_backward(
-        shape,
-        &plan,
-        q.view(),
-        k.view(),
-        v.view(),
-        out.view(),
-        lse.view(),
-        dout_staged.view(),
-        dq.view_mut(),
-        dk.view_mut(),
-        dv.view_mut(),
-    )?;
-    let [want_dq, want_dk, want_dv] = reference::backward(shape, s, reference, &wide(&dout));
-    let outputs = [
-        ("dq", &*stage.read(&dq)?, &*want_dq),
-        ("dk", &*stage.read(&dk)?, &*want_dk),
-        ("dv", &*stage.read(&dv)?, &*want_dv),
-    ];
+    record.compare(format!("attention_forward {name} out"), &out, &want_out, stage.tolerance(5e-6, 8e-3));
+    record.compare(format!("attention_forward {name} lse"), &lse, &want_lse, 5e-6);
+    let [want_dq, want_dk, want_dv] = reference::backward(shape, s, reference, &dout);
+    let outputs = [("dq", &*dq, &*want_dq), ("dk", &*dk, &*want_dk), ("dv", &*dv, &*want_dv)];
     record.compare_all(&format!("attention_backward {name}"), &outputs, stage.tolerance(2e-5, 1e-2));
     Ok(())
 }
@@ -235,34 +231,24 @@ fn apart<B: Attention>(
     shape: &AttentionShape,
 ) -> Result<()> {
     let layout = Layout::new(&LENGTHS, 0, 0);
-    let (b, t, row, kv_row) =
-        (stage.backend, layout.queries(), shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
+    let (row, kv_row) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
     let rows = [row, row, kv_row, kv_row];
-    let mut tensors = rows.map(|row| inputs.finite(t * row));
-    let both = |tensors: &[Vec<f32>; 4]| -> Result<[Vec<f32>; 4]> {
-        let [q, dout, k, v] = tensors.each_ref().map(|x| stage.activations(x));
-        let (q, dout, k, v) = (q?, dout?, k?, v?);
-        let (mut out, mut lse) = (stage.activation_output(t * row)?, stage.output(t * shape.heads)?);
-        let [dq, dk, dv] = [row, kv_row, kv_row].map(|row| stage.activation_output(t * row));
-        let (mut dq, mut dk, mut dv) = (dq?, dk?, dv?);
-        let plan = b.plan_attention(layout.borrow())?;
-        let (q, k, v) = (q.view(), k.view(), v.view());
-        b.attention_forward(shape, &plan, q, k, v, out.view_mut(), Some(lse.view_mut()))?;
-        let gradients = (dq.view_mut(), dk.view_mut(), dv.view_mut());
-        let (out_view, lse, dout) = (out.view(), lse.view(), dout.view());
-        b.attention_backward(shape, &plan, q, k, v, out_view, lse, dout, gradients.0, gradients.1, gradients.2)?;
-        Ok([stage.read(&out)?, stage.read(&dq)?, stage.read(&dk)?, stage.read(&dv)?])
-    };
-    let want = both(&tensors)?;
+    let mut tensors = rows.map(|row| inputs.finite(layout.queries() * row));
+    let [want_out, _, want_dq, want_dk, want_dv] = results(stage, shape, &layout, &tensors)?;
     let sequences: Vec<_> = layout.query_starts.windows(2).map(|w| w[0]..w[1]).collect();
     for range in sequences.iter().skip(1).step_by(2) {
         for (x, row) in tensors.iter_mut().zip(rows) {
             x[range.start * row..range.end * row].fill(f32::NAN);
         }
     }
-    let got = both(&tensors)?;
+    let [out, _, dq, dk, dv] = results(stage, shape, &layout, &tensors)?;
     for range in sequences.iter().step_by(2) {
-        for (((got, want), row), what) in got.iter().zip(&want).zip(rows).zip(["out", "dq", "dk", "dv"]) {
+        for (what, row, got, want) in [
+            ("out", row, &out, &want_out),
+            ("dq", row, &dq, &want_dq),
+            ("dk", kv_row, &dk, &want_dk),
+            ("dv", kv_row, &dv, &want_dv),
+        ] {
             let place = range.start * row..range.end * row;
             record.same(format!("attention {what} rows {range:?} beside NaN"), &got[place.clone()], &want[place]);
         }
