@@ -50,19 +50,25 @@ async function kernels(): Promise<Record<string, unknown>> {
 }
 
 const numbers = (list: string) => list.split(",").map(Number);
+function dtypes(list: string): Spec["dtype"][] {
+  return list.split(",").map((dtype) => {
+    if (dtype === "float32" || dtype === "bfloat16") return dtype;
+    throw new Error(`[bench] expected --dtype float32, bfloat16 or both with a comma, got ${JSON.stringify(dtype)}`);
+  });
+}
 const benchmarks: Readonly<Record<string, () => Promise<Record<string, unknown>>>> = {
   "cpu-sft": () =>
     cpuSft({
       steps: Number(values.steps),
       batches: numbers(values.batch),
-      dtypes: values.dtype.split(",") as Spec["dtype"][],
+      dtypes: dtypes(values.dtype),
     }),
   "cpu-qlora": () =>
     cpuQlora({
       task: values.task,
       steps: Number(values.steps),
       batches: numbers(values.batch),
-      dtypes: values.dtype.split(",") as Spec["dtype"][],
+      dtypes: dtypes(values.dtype),
     }),
   formats,
   kernels,

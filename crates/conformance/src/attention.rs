@@ -1,5 +1,7 @@
 //! Suite of `attention`.
 
+use std::ops::Range;
+
 use tunesmith_ops::attention::reference::{self, Inputs as Wide};
 use tunesmith_ops::{Attention, AttentionShape, Result, Sequences};
 
@@ -76,7 +78,6 @@ pub fn suite<B: Attention>(stage: &Stage<'_, B>, seed: u64, record: &mut Record)
         decoding_after(stage, &mut inputs, record, &AttentionShape { window: Some(300), ..shape }, 520)?;
     }
     alone(stage, &mut inputs, record, &shape)?;
-    apart(stage, &mut inputs, record, &shape)?;
     refusals(stage, record, &shape)
 }
 
@@ -194,37 +195,8 @@ fn decoding_after<B: Attention>(
     Ok(())
 }
 
-/// A sequence has the same bits packed with others and alone.
+/// A sequence has the same bits packed with others, alone, and beside others that are not finite, forward and backward.
 fn alone<B: Attention>(
-    stage: &Stage<'_, B>,
-    inputs: &mut Inputs,
-    record: &mut Record,
-    shape: &AttentionShape,
-) -> Result<()> {
-    let layout = Layout::new(&LENGTHS, 0, 0);
-    let (row, kv_row) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
-    let t = layout.queries();
-    let (q, k, v) = (inputs.finite(t * row), inputs.finite(t * kv_row), inputs.finite(t * kv_row));
-    let forward = |rows: std::ops::Range<usize>, layout: &Layout| -> Result<Vec<f32>> {
-        let q = stage.activations(&q[rows.start * row..rows.end * row])?;
-        let k = stage.activations(&k[rows.start * kv_row..rows.end * kv_row])?;
-        let v = stage.activations(&v[rows.start * kv_row..rows.end * kv_row])?;
-        let mut out = stage.activation_output(rows.len() * row)?;
-        let plan = stage.backend.plan_attention(layout.borrow())?;
-        stage.backend.attention_forward(shape, &plan, q.view(), k.view(), v.view(), out.view_mut(), None)?;
-        stage.read(&out)
-    };
-    let packed = forward(0..t, &layout)?;
-    for range in layout.query_starts.windows(2).map(|w| w[0]..w[1]) {
-        let got = forward(range.clone(), &Layout::new(&[range.len()], 0, 0))?;
-        let want = &packed[range.start * row..range.end * row];
-        record.same(format!("attention_forward rows {range:?} alone"), &got, want);
-    }
-    Ok(())
-}
-
-/// A sequence has the same bits beside others that are not finite, forward and backward.
-fn apart<B: Attention>(
     stage: &Stage<'_, B>,
     inputs: &mut Inputs,
     record: &mut Record,
@@ -234,24 +206,36 @@ fn apart<B: Attention>(
     let (row, kv_row) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
     let rows = [row, row, kv_row, kv_row];
     let mut tensors = rows.map(|row| inputs.finite(layout.queries() * row));
-    let [want_out, _, want_dq, want_dk, want_dv] = results(stage, shape, &layout, &tensors)?;
+    let [out, _, dq, dk, dv] = results(stage, shape, &layout, &tensors)?;
+    // What was got, in a buffer that begins with row `first` of the packed one.
+    let mut compare = |range: &Range<usize>, first: usize, how: &str, got: &[Vec<f32>; 5]| {
+        let [got_out, _, got_dq, got_dk, got_dv] = got;
+        for (what, row, got, want) in [
+            ("out", row, got_out, &out),
+            ("dq", row, got_dq, &dq),
+            ("dk", kv_row, got_dk, &dk),
+            ("dv", kv_row, got_dv, &dv),
+        ] {
+            let place = (range.start - first) * row..(range.end - first) * row;
+            let name = format!("attention {what} rows {range:?} {how}");
+            record.same(name, &got[place], &want[range.start * row..range.end * row]);
+        }
+    };
     let sequences: Vec<_> = layout.query_starts.windows(2).map(|w| w[0]..w[1]).collect();
+    for range in &sequences {
+        let mut part = rows.into_iter().zip(&tensors).map(|(row, x)| x[range.start * row..range.end * row].to_vec());
+        let part = std::array::from_fn(|_| part.next().unwrap_or_default());
+        let got = results(stage, shape, &Layout::new(&[range.len()], 0, 0), &part)?;
+        compare(range, range.start, "alone", &got);
+    }
     for range in sequences.iter().skip(1).step_by(2) {
         for (x, row) in tensors.iter_mut().zip(rows) {
             x[range.start * row..range.end * row].fill(f32::NAN);
         }
     }
-    let [out, _, dq, dk, dv] = results(stage, shape, &layout, &tensors)?;
+    let got = results(stage, shape, &layout, &tensors)?;
     for range in sequences.iter().step_by(2) {
-        for (what, row, got, want) in [
-            ("out", row, &out, &want_out),
-            ("dq", row, &dq, &want_dq),
-            ("dk", kv_row, &dk, &want_dk),
-            ("dv", kv_row, &dv, &want_dv),
-        ] {
-            let place = range.start * row..range.end * row;
-            record.same(format!("attention {what} rows {range:?} beside NaN"), &got[place.clone()], &want[place]);
-        }
+        compare(range, 0, "beside NaN", &got);
     }
     Ok(())
 }

@@ -73,6 +73,7 @@ pub fn suite<B: Nf4 + LoraMatmul + Embedding>(stage: &Stage<'_, B>, seed: u64, r
         }
     }
     lora(stage, &mut inputs, record)?;
+    rounding(stage, &mut inputs, record)?;
     alone(stage, &mut inputs, record)?;
     refusals(stage, record);
     Ok(())
@@ -192,6 +193,30 @@ fn lora<B: Nf4 + LoraMatmul + Embedding>(stage: &Stage<'_, B>, inputs: &mut Inpu
             &want.dx,
             stage.tolerance(tolerance(n + r), 1e-2),
         );
+    }
+    Ok(())
+}
+
+/// A weight has its value in the activations' dtype, whichever way a product goes: differences of two of them are exact.
+fn rounding<B: Nf4 + LoraMatmul + Embedding>(
+    stage: &Stage<'_, B>,
+    inputs: &mut Inputs,
+    record: &mut Record,
+) -> Result<()> {
+    let (b, n, k) = (stage.backend, 40, 64);
+    let quantized = Quantized::new(&inputs.finite(n * k), Nf4Options { block_size: 64, double_quant: true });
+    let (weight, values) = (b.nf4_prepare(n, k, quantized.matrix())?, stage.round(quantized.dequantized(n * k)));
+    for m in [1, 2, FEW_ROWS + 1] {
+        let mut x = vec![0.0; m * k];
+        let mut want = Vec::new();
+        for (i, row) in x.chunks_exact_mut(k).enumerate() {
+            let (plus, minus) = (i % k, (i + 7) % k);
+            (row[plus], row[minus]) = (1.0, -1.0);
+            want.extend(values.chunks_exact(k).map(|w| w[plus] - w[minus]));
+        }
+        let (x, mut y) = (stage.activations(&x)?, stage.activation_output(m * n)?);
+        b.matmul_forward(MatmulShape { m, n, k }, x.view(), Matrix::Frozen(&weight), None, y.view_mut())?;
+        record.same(format!("matmul_forward nf4 differences, {m} rows"), &stage.read(&y)?, &stage.round(want));
     }
     Ok(())
 }

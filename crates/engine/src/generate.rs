@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use tunesmith_ops::nf4::FEW_ROWS;
 use tunesmith_ops::{Backend, Error, Result};
 
 use crate::batch::Pass;
@@ -11,7 +12,7 @@ use crate::parameters::Parameters;
 use crate::sampling::Sampling;
 
 /// Prompts decoded together at most; more are taken in waves.
-const TOGETHER: usize = 32;
+const TOGETHER: usize = FEW_ROWS;
 /// Prompt tokens in one prefill pass at most (one prompt may exceed it).
 const PREFILL_TOKENS: usize = 2048;
 
