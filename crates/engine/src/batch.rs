@@ -1,6 +1,6 @@
 //! A packed batch as the engine takes it, checked once.
 
-use tunesmith_ops::{Attention, Error, Host, IGNORE_INDEX, Memory, Result, Sequences, View};
+use tunesmith_ops::{Attention, Backend, Error, Host, IGNORE_INDEX, Matrix, Memory, Result, Sequences, View, ViewMut};
 
 /// Token rows end to end, without padding. Borrowed from the caller.
 #[derive(Debug, Clone, Copy)]
@@ -144,6 +144,20 @@ impl<B: Memory> Clone for Rows<'_, B> {
 }
 impl<B: Memory> Copy for Rows<'_, B> {}
 
+impl<B: Memory> Rows<'_, B> {
+    /// `count` of them from `first` on.
+    ///
+    /// # Errors
+    /// `Internal` when there are fewer.
+    pub fn part(&self, first: usize, count: usize) -> Result<Self> {
+        let places = self.places.map(|places| {
+            let [row_ids, positions] = [places.row_ids.part(first, count)?, places.positions.part(first, count)?];
+            Ok(Places { row_ids, positions, ..places })
+        });
+        Ok(Self { count, places: places.transpose()? })
+    }
+}
+
 /// What the random numbers of tokens are keyed by: never their place in the batch.
 pub struct Places<'a, B: Memory> {
     /// Seed and step.
@@ -161,12 +175,72 @@ impl<B: Memory> Clone for Places<'_, B> {
 }
 impl<B: Memory> Copy for Places<'_, B> {}
 
-/// Random numbers of a training pass.
-pub struct Draws<B: Memory> {
-    /// Seed and step.
-    pub key: StepKey,
-    /// Row of the data set of each token `[T]`.
-    pub row_ids: B::Buffer,
+/// Random numbers of some tokens of a training pass.
+struct Draws<B: Memory> {
+    key: StepKey,
+    row_ids: B::Buffer,
+    positions: B::Buffer,
+}
+
+impl<B: Memory> Draws<B> {
+    fn new(backend: &B, key: StepKey, row_ids: &[i32], positions: &[i32]) -> Result<Self> {
+        let (row_ids, positions) = (backend.upload(Host::I32(row_ids))?, backend.upload(Host::I32(positions))?);
+        Ok(Self { key, row_ids, positions })
+    }
+
+    fn rows(draws: Option<&Self>, count: usize) -> Rows<'_, B> {
+        let places = draws.map(|draws| Places {
+            key: draws.key,
+            row_ids: View::new(&draws.row_ids, 0, count),
+            positions: View::new(&draws.positions, 0, count),
+        });
+        Rows { count, places }
+    }
+}
+
+/// The tokens of a pass that are asked for something, a loss or the next token, on the device. Behind the last attention no
+/// other token has an effect, so that nothing else is computed there.
+pub struct Wanted<B: Memory> {
+    host: Vec<i32>,
+    tokens: B::Buffer,
+    draws: Option<Draws<B>>,
+}
+
+impl<B: Memory> Wanted<B> {
+    /// Number of tokens `m`.
+    pub fn count(&self) -> usize {
+        self.host.len()
+    }
+
+    /// As layers take them.
+    pub fn rows(&self) -> Rows<'_, B> {
+        Draws::rows(self.draws.as_ref(), self.count())
+    }
+
+    fn tokens(&self) -> View<'_, B::Buffer> {
+        View::new(&self.tokens, 0, self.count())
+    }
+}
+
+impl<B: Backend> Wanted<B> {
+    /// Writes their rows `chosen[m, d]` out of `all[t, d]`.
+    ///
+    /// # Errors
+    /// Whatever the backend fails with.
+    pub fn gather(&self, backend: &B, all: View<'_, B::Buffer>, chosen: ViewMut<'_, B::Buffer>) -> Result<()> {
+        let d = chosen.len / self.count();
+        backend.embedding_forward(all.len / d, d, Matrix::Trained(all), self.tokens(), chosen)
+    }
+
+    /// The other way round: writes `all[t, d]`, which is zero but for their rows.
+    ///
+    /// # Errors
+    /// Whatever the backend fails with.
+    pub fn scatter(&self, backend: &B, chosen: View<'_, B::Buffer>, mut all: ViewMut<'_, B::Buffer>) -> Result<()> {
+        let d = chosen.len / self.count();
+        backend.clear(all.reborrow())?;
+        backend.embedding_backward(all.len / d, d, chosen, self.tokens(), all)
+    }
 }
 
 /// The integers of a pass on the device.
@@ -181,16 +255,17 @@ pub struct Pass<B: Attention> {
     pub ends: Vec<usize>,
     /// The same as the backend's attention takes it.
     pub attention: B::Plan,
-    /// Set in training where an adapter drops.
-    pub draws: Option<Draws<B>>,
+    /// The tokens that are asked for something.
+    pub wanted: Wanted<B>,
+    draws: Option<Draws<B>>,
 }
 
 impl<B: Attention> Pass<B> {
-    /// Uploads ids and positions and plans the attention, once for all layers.
+    /// Uploads ids and positions and plans the attention, once for all layers. `wanted` are places in the pass, ascending.
     ///
     /// # Errors
     /// `OutOfMemory`, `ArgumentInvalid` when the layout contradicts itself.
-    pub fn new(backend: &B, ids: &[i32], positions: &[i32], layout: Layout) -> Result<Self> {
+    pub fn new(backend: &B, ids: &[i32], positions: &[i32], layout: Layout, wanted: Vec<i32>) -> Result<Self> {
         let ends = layout.query_starts.windows(2).map(|range| {
             let largest = positions[range[0]..range[1]].iter().max();
             largest.map_or(0, |position| *position as usize + 1)
@@ -201,8 +276,21 @@ impl<B: Attention> Pass<B> {
             positions: backend.upload(Host::I32(positions))?,
             attention: backend.plan_attention(layout.sequences())?,
             layout,
+            wanted: Wanted { tokens: backend.upload(Host::I32(&wanted))?, host: wanted, draws: None },
             draws: None,
         })
+    }
+
+    /// Lets adapters drop. `token_rows` is the row of the data set of each token `[T]`.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn draw(&mut self, backend: &B, key: StepKey, token_rows: &[i32], positions: &[i32]) -> Result<()> {
+        let of_wanted =
+            |source: &[i32]| self.wanted.host.iter().map(|token| source[*token as usize]).collect::<Vec<_>>();
+        self.wanted.draws = Some(Draws::new(backend, key, &of_wanted(token_rows), &of_wanted(positions))?);
+        self.draws = Some(Draws::new(backend, key, token_rows, positions)?);
+        Ok(())
     }
 
     /// Tokens in the pass.
@@ -212,12 +300,6 @@ impl<B: Attention> Pass<B> {
 
     /// All tokens of the pass, as layers take them.
     pub fn rows(&self) -> Rows<'_, B> {
-        let count = self.tokens();
-        let places = self.draws.as_ref().map(|draws| Places {
-            key: draws.key,
-            row_ids: View::new(&draws.row_ids, 0, count),
-            positions: View::new(&self.positions, 0, count),
-        });
-        Rows { count, places }
+        Draws::rows(self.draws.as_ref(), self.tokens())
     }
 }

@@ -2,7 +2,7 @@
 
 use tunesmith_ops::{Backend, Memory, Result, View, ViewMut};
 
-use crate::batch::Pass;
+use crate::batch::{Pass, Wanted};
 use crate::config::ModelConfig;
 use crate::kv_cache::KvCache;
 use crate::layer::{Layer, Rotary, Saved, Scratch, Site};
@@ -50,7 +50,7 @@ impl<B: Memory> Activations<B> {
 }
 
 impl<B: Backend> Decoder<B> {
-    /// Runs all layers. The hidden states lie in the activations afterwards.
+    /// Runs all layers. The hidden states of the wanted tokens lie in the activations afterwards.
     ///
     /// # Errors
     /// Whatever the backend fails with.
@@ -74,7 +74,7 @@ impl<B: Backend> Decoder<B> {
         if let Some(factor) = self.config.embedding_scale {
             backend.scale(factor, activations.inputs[0].view_mut(t * d)?)?;
         }
-        let site = Site { backend, parameters, rotations: &self.rotations, pass };
+        let site = Site { backend, parameters, rotations: &self.rotations, pass, rows: pass.rows() };
         self.enter(&site, keep, 0, activations)?;
         for index in 0..self.layers.len() {
             let cache = cache.as_deref_mut().map(|cache| (cache, index));
@@ -99,15 +99,26 @@ impl<B: Backend> Decoder<B> {
         activations: &mut Activations<B>,
         next: Option<&Layer<B>>,
     ) -> Result<()> {
-        let len = site.pass.tokens() * self.config.hidden;
+        let (len, wanted) = (site.pass.tokens() * self.config.hidden, self.wanted_after(site.pass, index));
+        let out = wanted.map_or(len, |wanted| wanted.count() * self.config.hidden);
         let places = [keep.input_of(index), keep.input_of(index + 1)];
         let [x, y] = activations
             .inputs
             .get_disjoint_mut(places)
             .map_err(|_| crate::internal("decoder", "two different slabs for a layer"))?;
         let saved = &mut activations.saved[keep.saved_of(index)];
-        let y = y.write(site.backend, len)?;
-        self.layers[index].forward(site, cache, x.view(len)?, saved, &mut activations.scratch, y, next)
+        let y = y.write(site.backend, out)?;
+        self.layers[index].forward(site, cache, x.view(len)?, saved, &mut activations.scratch, y, next, wanted)
+    }
+
+    /// The tokens that are left behind a layer's attention, where those are not all.
+    fn wanted_after<'a>(&self, pass: &'a Pass<B>, index: usize) -> Option<&'a Wanted<B>> {
+        (index + 1 == self.layers.len()).then_some(&pass.wanted)
+    }
+
+    /// The hidden states `[m, d]` of the wanted tokens, after the layers have run.
+    fn hidden<'a>(&self, inputs: &'a [Slab<B>], pass: &Pass<B>, keep: Keep) -> Result<View<'a, B::Buffer>> {
+        inputs[keep.input_of(self.layers.len())].view(pass.wanted.count() * self.config.hidden)
     }
 
     /// Loss sums without a gradient.
@@ -124,12 +135,11 @@ impl<B: Backend> Decoder<B> {
     ) -> Result<Vec<SequenceSums>> {
         let keep = Keep::Nothing;
         self.forward(backend, parameters, pass, None, keep, activations)?;
-        let hidden = &activations.inputs[keep.input_of(self.layers.len())];
-        let hidden = hidden.view(pass.tokens() * self.config.hidden)?;
-        self.head.loss(backend, parameters, hidden, supervised, &mut activations.head, None)
+        let hidden = self.hidden(&activations.inputs, pass, keep)?;
+        self.head.loss(backend, parameters, pass.wanted.rows(), hidden, supervised, &mut activations.head, None)
     }
 
-    /// Logits on the host of the given rows of a pass, appending to a cache where one is given.
+    /// Logits on the host of the wanted tokens of a pass, appending to a cache where one is given.
     ///
     /// # Errors
     /// Whatever the backend fails with.
@@ -139,14 +149,12 @@ impl<B: Backend> Decoder<B> {
         parameters: &Parameters<B>,
         pass: &Pass<B>,
         cache: Option<&mut KvCache<B>>,
-        rows: &[i32],
         activations: &mut Activations<B>,
     ) -> Result<Vec<f32>> {
         let keep = Keep::Nothing;
         self.forward(backend, parameters, pass, cache, keep, activations)?;
-        let hidden = &activations.inputs[keep.input_of(self.layers.len())];
-        let hidden = hidden.view(pass.tokens() * self.config.hidden)?;
-        self.head.logits(backend, parameters, hidden, rows, &mut activations.head)
+        let hidden = self.hidden(&activations.inputs, pass, keep)?;
+        self.head.logits(backend, parameters, hidden, &mut activations.head)
     }
 
     /// Loss sums, and the gradient of their weighted loss added for every trained tensor.
@@ -164,16 +172,12 @@ impl<B: Backend> Decoder<B> {
     ) -> Result<Vec<SequenceSums>> {
         let parameters = grads.parameters;
         self.forward(backend, parameters, pass, None, keep, activations)?;
-        let len = pass.tokens() * self.config.hidden;
-        activations.d_hidden.reserve(backend, len)?;
-        let sums = self.head.loss(
-            backend,
-            parameters,
-            activations.inputs[keep.input_of(self.layers.len())].view(len)?,
-            supervised,
-            &mut activations.head,
-            Some(HiddenGradient { pass: grads, d_hidden: activations.d_hidden.view_mut(len)? }),
-        )?;
+        activations.d_hidden.reserve(backend, pass.tokens() * self.config.hidden)?;
+        let hidden = self.hidden(&activations.inputs, pass, keep)?;
+        let d_hidden = activations.d_hidden.view_mut(hidden.len)?;
+        let gradient = Some(HiddenGradient { pass: grads, d_hidden });
+        let rows = pass.wanted.rows();
+        let sums = self.head.loss(backend, parameters, rows, hidden, supervised, &mut activations.head, gradient)?;
         self.layers_backward(backend, grads, pass, keep, activations)?;
         Ok(sums)
     }
@@ -195,7 +199,8 @@ impl<B: Backend> Decoder<B> {
             trained.unwrap_or(self.layers.len())
         };
         for index in (lowest..self.layers.len()).rev() {
-            let site = Site { backend, parameters: grads.parameters, rotations: &self.rotations, pass };
+            let (parameters, rotations) = (grads.parameters, &self.rotations[..]);
+            let site = Site { backend, parameters, rotations, pass, rows: pass.rows() };
             if keep == Keep::Inputs {
                 self.enter(&site, keep, index, activations)?;
                 self.layer_forward(&site, None, keep, index, activations, None)?;
@@ -208,6 +213,7 @@ impl<B: Backend> Decoder<B> {
                 &mut activations.scratch,
                 activations.d_hidden.view_mut(t * d)?,
                 index > lowest || embedding_trained,
+                self.wanted_after(pass, index),
             )?;
         }
         if let Weight::Trained(id) = &self.embedding {

@@ -214,15 +214,9 @@ impl<B: Backend> Wave<'_, B> {
             last_rows.push(ids.len() as i32 - 1);
         }
         let layout = self.cache.layout(slots, &counts);
-        let pass = Pass::new(self.backend, &ids, &positions, layout)?;
-        let logits = self.decoder.logits(
-            self.backend,
-            self.parameters,
-            &pass,
-            Some(&mut self.cache),
-            &last_rows,
-            self.activations,
-        )?;
+        let pass = Pass::new(self.backend, &ids, &positions, layout, last_rows)?;
+        let cache = Some(&mut self.cache);
+        let logits = self.decoder.logits(self.backend, self.parameters, &pass, cache, self.activations)?;
         self.cache.advance(slots, &counts);
         Ok(logits)
     }

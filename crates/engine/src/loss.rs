@@ -1,12 +1,12 @@
-//! Final norm, head and cross-entropy over the supervised rows only, in chunks: logits never exist whole.
+//! Final norm, head and cross-entropy over the tokens that are asked for a label, in chunks: logits never exist whole.
 //!
-//! `-Σ log P(y_t | y_<t)` with the shift done here: the hidden row at position t − 1 predicts the label at t. Rows whose
-//! label is ignored are not gathered, so they cost nothing and their gradient is exactly zero.
+//! `-Σ log P(y_t | y_<t)` with the shift done here: the hidden row at position t − 1 predicts the label at t. Tokens whose
+//! label is ignored are not among the hidden rows, so they cost nothing and their gradient is exactly zero.
 
-use tunesmith_ops::{Backend, DType, Host, IGNORE_INDEX, LogitTransform, Matrix, Memory, Result, View, ViewMut};
+use tunesmith_ops::{Backend, DType, Host, IGNORE_INDEX, LogitTransform, Memory, Result, View, ViewMut};
 
 use crate::adapted::{AdapterScratch, Kept};
-use crate::batch::{Batch, Places, Rows, StepKey};
+use crate::batch::{Batch, Rows};
 use crate::linear::{Backward, Linear};
 use crate::norm::Norm;
 use crate::parameters::Parameters;
@@ -27,53 +27,42 @@ pub struct SequenceSums {
     pub correct: u32,
 }
 
-/// The rows of a batch that carry a loss.
+/// The labels of a batch that carry a loss.
 #[derive(Debug, Default)]
 pub struct Supervised {
-    rows: Vec<i32>,
     labels: Vec<i32>,
     weights: Vec<f32>,
     sequences: Vec<usize>,
     sequence_count: usize,
-    draws: Option<HeadDraws>,
-}
-
-/// What the random numbers of the supervised rows are keyed by.
-#[derive(Debug)]
-struct HeadDraws {
-    key: StepKey,
-    row_ids: Vec<i32>,
-    positions: Vec<i32>,
 }
 
 impl Supervised {
-    /// Picks them out of a checked batch. The first token of a sequence has nothing before it and never counts.
-    pub fn of(batch: &Batch<'_>) -> Self {
+    /// Picks them out of a checked batch, and with them the tokens that predict them. The first token of a sequence has nothing
+    /// before it and never counts.
+    pub fn of(batch: &Batch<'_>) -> (Self, Vec<i32>) {
         let mut picked = Self { sequence_count: batch.sequence_starts.len() - 1, ..Self::default() };
+        let mut wanted = Vec::new();
         for (sequence, bounds) in batch.sequence_starts.windows(2).enumerate() {
             for t in bounds[0] + 1..bounds[1] {
                 let label = batch.labels[t as usize];
                 if label != IGNORE_INDEX {
-                    picked.rows.push(t - 1);
+                    wanted.push(t - 1);
                     picked.labels.push(label);
                     picked.weights.push(batch.weights.map_or(1.0, |w| w[t as usize]));
                     picked.sequences.push(sequence);
                 }
             }
         }
-        picked
+        (picked, wanted)
     }
 
-    /// The same rows, for a pass that drops. `token_rows` is the row of the data set of each token of the batch.
-    #[must_use]
-    pub fn with_draws(mut self, key: StepKey, token_rows: &[i32], positions: &[i32]) -> Self {
-        let of = |source: &[i32]| self.rows.iter().map(|row| source[*row as usize]).collect();
-        self.draws = Some(HeadDraws { key, row_ids: of(token_rows), positions: of(positions) });
-        self
+    /// The sums where nothing carries a loss.
+    pub fn no_sums(&self) -> Vec<SequenceSums> {
+        vec![SequenceSums::default(); self.sequence_count]
     }
 
     fn sums(&self, per_row: &RowValues) -> Vec<SequenceSums> {
-        let mut sums = vec![SequenceSums::default(); self.sequence_count];
+        let mut sums = self.no_sums();
         for (i, sequence) in self.sequences.iter().enumerate() {
             let sum = &mut sums[*sequence];
             let weight = f64::from(self.weights[i]);
@@ -105,14 +94,12 @@ pub struct Head<B: Backend> {
 
 /// Buffers of the head, reused between steps.
 pub struct HeadScratch<B: Memory> {
-    gathered: Slab<B>,
     normed: Slab<B>,
     rstd: Slab<B>,
     logits: Slab<B>,
     kept: Kept<B>,
     adapter: AdapterScratch<B>,
     d_normed: Slab<B>,
-    d_gathered: Slab<B>,
     nll: Slab<B>,
     entropy: Slab<B>,
     correct: Slab<B>,
@@ -124,14 +111,12 @@ impl<B: Memory> HeadScratch<B> {
         let slab = || Slab::new(backend);
         let f32_slab = || Slab::of(DType::F32);
         Self {
-            gathered: slab(),
             normed: slab(),
             rstd: f32_slab(),
             logits: slab(),
             kept: Kept::new(backend),
             adapter: AdapterScratch::new(backend),
             d_normed: slab(),
-            d_gathered: slab(),
             nll: f32_slab(),
             entropy: f32_slab(),
             correct: f32_slab(),
@@ -143,12 +128,12 @@ impl<B: Memory> HeadScratch<B> {
 pub struct HiddenGradient<'a, 'b, B: Memory> {
     /// Trained tensors and their gradients.
     pub pass: &'a mut Backward<'b, B>,
-    /// `[t, d]`, written.
+    /// `[m, d]`, written.
     pub d_hidden: ViewMut<'a, B::Buffer>,
 }
 
 impl<B: Backend> Head<B> {
-    /// Loss sums per sequence, and with `gradient` everything backward of the head.
+    /// Loss sums per sequence from `hidden[m, d]` of the tokens `rows`, and with `gradient` everything backward of the head.
     ///
     /// # Errors
     /// Whatever the backend fails with.
@@ -156,27 +141,17 @@ impl<B: Backend> Head<B> {
         &self,
         backend: &B,
         parameters: &Parameters<B>,
+        rows: Rows<'_, B>,
         hidden: View<'_, B::Buffer>,
         supervised: &Supervised,
         scratch: &mut HeadScratch<B>,
         mut gradient: Option<HiddenGradient<'_, '_, B>>,
     ) -> Result<Vec<SequenceSums>> {
-        let (d, v, m) = (self.norm.d, self.linear.n, supervised.rows.len());
-        if let Some(gradient) = &mut gradient {
-            backend.clear(gradient.d_hidden.reborrow())?;
-        }
-        if m == 0 {
-            return Ok(vec![SequenceSums::default(); supervised.sequence_count]);
-        }
-        let rows = backend.upload(Host::I32(&supervised.rows))?;
+        let (d, v, m) = (self.norm.d, self.linear.n, rows.count);
         let labels = backend.upload(Host::I32(&supervised.labels))?;
         let weights = backend.upload(Host::F32(&supervised.weights))?;
-        let rows = View::new(&rows, 0, m);
-        let draws = supervised.draws.as_ref().map(|draws| {
-            Ok((draws.key, backend.upload(Host::I32(&draws.row_ids))?, backend.upload(Host::I32(&draws.positions))?))
-        });
-        let draws = draws.transpose()?;
-        self.gather_and_norm(backend, parameters, hidden, rows, m, scratch)?;
+        let normed = scratch.normed.write(backend, m * d)?;
+        self.norm.forward(backend, parameters, m, hidden, &mut scratch.rstd, normed)?;
         for slab in [&mut scratch.nll, &mut scratch.entropy, &mut scratch.correct] {
             slab.reserve(backend, m)?;
         }
@@ -189,12 +164,7 @@ impl<B: Backend> Head<B> {
         let chunk = (backend.logit_bytes() / row / 64 * 64).clamp(64, 4096);
         for first in (0..m).step_by(chunk) {
             let count = chunk.min(m - first);
-            let places = draws.as_ref().map(|(key, row_ids, positions)| Places {
-                key: *key,
-                row_ids: View::new(row_ids, first, count),
-                positions: View::new(positions, first, count),
-            });
-            let tokens = Rows { count, places };
+            let tokens = rows.part(first, count)?;
             let x = scratch.normed.view(m * d)?.part(first * d, count * d)?;
             let logits = scratch.logits.write(backend, count * v)?;
             let (kept, adapter) = (&mut scratch.kept, &mut scratch.adapter);
@@ -224,13 +194,14 @@ impl<B: Backend> Head<B> {
                 )?;
             }
         }
-        if let Some(gradient) = gradient {
-            self.scatter_back(backend, gradient, rows, m, scratch)?;
+        if let Some(HiddenGradient { pass, d_hidden }) = gradient {
+            let d_normed = scratch.d_normed.view(m * d)?;
+            self.norm.backward(backend, pass, m, d_normed, hidden, &scratch.rstd, d_hidden, false)?;
         }
         Ok(supervised.sums(&read_rows(backend, scratch, m)?))
     }
 
-    /// Logits `[m, vocabulary]` of the given hidden rows, on the host: for choosing the next token.
+    /// Logits `[m, vocabulary]` of `hidden[m, d]`, on the host: for choosing the next token.
     ///
     /// # Errors
     /// Whatever the backend fails with.
@@ -239,13 +210,12 @@ impl<B: Backend> Head<B> {
         backend: &B,
         parameters: &Parameters<B>,
         hidden: View<'_, B::Buffer>,
-        rows: &[i32],
         scratch: &mut HeadScratch<B>,
     ) -> Result<Vec<f32>> {
-        let (d, v, m) = (self.norm.d, self.linear.n, rows.len());
-        let rows = backend.upload(Host::I32(rows))?;
-        let rows = View::new(&rows, 0, m);
-        self.gather_and_norm(backend, parameters, hidden, rows, m, scratch)?;
+        let (d, v) = (self.norm.d, self.linear.n);
+        let m = hidden.len / d;
+        let normed = scratch.normed.write(backend, m * d)?;
+        self.norm.forward(backend, parameters, m, hidden, &mut scratch.rstd, normed)?;
         let logits = scratch.logits.write(backend, m * v)?;
         let x = scratch.normed.view(m * d)?;
         let (tokens, kept, adapter) = (Rows { count: m, places: None }, &mut scratch.kept, &mut scratch.adapter);
@@ -258,56 +228,6 @@ impl<B: Backend> Head<B> {
             }
         }
         Ok(host)
-    }
-
-    fn gather_and_norm(
-        &self,
-        backend: &B,
-        parameters: &Parameters<B>,
-        hidden: View<'_, B::Buffer>,
-        rows: View<'_, B::Buffer>,
-        m: usize,
-        scratch: &mut HeadScratch<B>,
-    ) -> Result<()> {
-        let d = self.norm.d;
-        backend.embedding_forward(
-            hidden.len / d,
-            d,
-            Matrix::Trained(hidden),
-            rows,
-            scratch.gathered.write(backend, m * d)?,
-        )?;
-        self.norm.forward(
-            backend,
-            parameters,
-            m,
-            scratch.gathered.view(m * d)?,
-            &mut scratch.rstd,
-            scratch.normed.write(backend, m * d)?,
-        )
-    }
-
-    fn scatter_back(
-        &self,
-        backend: &B,
-        gradient: HiddenGradient<'_, '_, B>,
-        rows: View<'_, B::Buffer>,
-        m: usize,
-        scratch: &mut HeadScratch<B>,
-    ) -> Result<()> {
-        let d = self.norm.d;
-        self.norm.backward(
-            backend,
-            gradient.pass,
-            m,
-            scratch.d_normed.view(m * d)?,
-            scratch.gathered.view(m * d)?,
-            &scratch.rstd,
-            scratch.d_gathered.write(backend, m * d)?,
-            false,
-        )?;
-        let t = gradient.d_hidden.len / d;
-        backend.embedding_backward(t, d, scratch.d_gathered.view(m * d)?, rows, gradient.d_hidden)
     }
 }
 

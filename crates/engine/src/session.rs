@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tunesmith_formats::{ModelConfig as HfConfig, TensorSource, write_atomic};
-use tunesmith_ops::{Backend, Code, Error, Host, MemoryStats, Result};
+use tunesmith_ops::{Backend, Code, Error, MemoryStats, Result};
 
 use crate::adapter::Adapter;
 use crate::adapters::Adapters;
-use crate::batch::{Batch, Draws, Layout, Pass, StepKey};
+use crate::batch::{Batch, Layout, Pass, StepKey};
 use crate::checkpoint;
 use crate::config::ModelConfig;
 use crate::decoder::{Activations, Decoder};
@@ -261,17 +261,22 @@ impl<B: Backend> Session<B> {
     /// # Errors
     /// `ArgumentInvalid` for a batch that breaks its contract or a session that does not train.
     pub fn accumulate(&mut self, batch: &Batch<'_>, key: StepKey) -> Result<Vec<SequenceSums>> {
-        let (mut pass, mut supervised) = self.prepare(batch)?;
+        batch.check(self.decoder.config.vocab)?;
         let training = self.training.as_mut().ok_or_else(not_training)?;
         if !self.adapters.trains_the_active() {
             let active = self.adapters.active().map_or("none".to_owned(), |name| format!("{name:?}"));
             let got = format!("{active}; set it with setAdapter");
             return Err(Error::argument("accumulate", "the trained adapter to be the active one", got));
         }
-        if self.adapters.trained().is_some_and(|adapter| adapter.config.lora_dropout > 0.0) {
-            let rows = batch.token_rows()?;
-            pass.draws = Some(Draws { key, row_ids: self.backend.upload(Host::I32(&rows))? });
-            supervised = supervised.with_draws(key, &rows, batch.positions);
+        let drops = self.adapters.trained().is_some_and(|adapter| adapter.config.lora_dropout > 0.0);
+        let token_rows = drops.then(|| batch.token_rows()).transpose()?;
+        let (supervised, wanted) = Supervised::of(batch);
+        if wanted.is_empty() {
+            return Ok(supervised.no_sums());
+        }
+        let mut pass = packed_pass(&*self.backend, batch, wanted)?;
+        if let Some(token_rows) = token_rows {
+            pass.draw(&*self.backend, key, &token_rows, batch.positions)?;
         }
         let mut grads = Backward { parameters: &self.parameters, gradients: &mut training.gradients };
         self.decoder.accumulate(&*self.backend, &mut grads, &pass, &supervised, self.keep, &mut self.activations)
@@ -282,7 +287,12 @@ impl<B: Backend> Session<B> {
     /// # Errors
     /// `ArgumentInvalid` for a batch that breaks its contract.
     pub fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Vec<SequenceSums>> {
-        let (pass, supervised) = self.prepare(batch)?;
+        batch.check(self.decoder.config.vocab)?;
+        let (supervised, wanted) = Supervised::of(batch);
+        if wanted.is_empty() {
+            return Ok(supervised.no_sums());
+        }
+        let pass = packed_pass(&*self.backend, batch, wanted)?;
         self.decoder.evaluate(&*self.backend, &self.parameters, &pass, &supervised, &mut self.activations)
     }
 
@@ -291,16 +301,9 @@ impl<B: Backend> Session<B> {
     /// # Errors
     /// `ArgumentInvalid` for a batch that breaks its contract.
     pub fn logits(&mut self, batch: &Batch<'_>) -> Result<Vec<f32>> {
-        let (pass, _) = self.prepare(batch)?;
-        let rows: Vec<i32> = (0..pass.tokens() as i32).collect();
-        self.decoder.logits(&*self.backend, &self.parameters, &pass, None, &rows, &mut self.activations)
-    }
-
-    fn prepare(&self, batch: &Batch<'_>) -> Result<(Pass<B>, Supervised)> {
         batch.check(self.decoder.config.vocab)?;
-        let layout = Layout::packed(batch.sequence_starts);
-        let pass = Pass::new(&*self.backend, batch.input_ids, batch.positions, layout)?;
-        Ok((pass, Supervised::of(batch)))
+        let pass = packed_pass(&*self.backend, batch, (0..batch.input_ids.len() as i32).collect())?;
+        self.decoder.logits(&*self.backend, &self.parameters, &pass, None, &mut self.activations)
     }
 
     /// Divides, clips, steps, clears.
@@ -393,6 +396,10 @@ impl<B: Backend> Session<B> {
             .map_err(|error| Error::new(Code::Internal, "config.json", error.to_string()))?;
         write_atomic(&dir.join("config.json"), &json)
     }
+}
+
+fn packed_pass<B: Backend>(backend: &B, batch: &Batch<'_>, wanted: Vec<i32>) -> Result<Pass<B>> {
+    Pass::new(backend, batch.input_ids, batch.positions, Layout::packed(batch.sequence_starts), wanted)
 }
 
 fn not_training() -> Error {

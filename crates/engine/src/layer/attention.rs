@@ -121,7 +121,7 @@ impl<B: Backend> AttentionBlock<B> {
     ) -> Result<()> {
         self.queries_keys_values(site, x, saved, linears)?;
         self.attend(site, cache, saved)?;
-        let rows = site.pass.rows();
+        let rows = site.rows;
         let (attended, kept) = (saved.attended.view(rows.count * self.o.k)?, &mut saved.o_kept);
         self.o.forward(site.backend, site.parameters, rows, attended, kept, &mut linears.adapter, y)
     }
@@ -192,7 +192,7 @@ impl<B: Backend> AttentionBlock<B> {
         let d_attended = scratch.attended.write(backend, wide)?;
         let (attended, kept) = (saved.attended.view(wide)?, &saved.o_kept);
         let adapter = &mut linears.adapter;
-        self.o.backward(backend, grads, pass.rows(), dy, attended, kept, adapter, Some(d_attended), false)?;
+        self.o.backward(backend, grads, site.rows, dy, attended, kept, adapter, Some(d_attended), false)?;
         backend.attention_backward(
             &self.shape,
             &pass.attention,

@@ -65,14 +65,14 @@ impl<B: Backend> Dense<B> {
         linears: &mut fan::Scratch<B>,
         y: ViewMut<'_, B::Buffer>,
     ) -> Result<()> {
-        let (backend, t) = (site.backend, site.pass.tokens());
+        let (backend, t) = (site.backend, site.rows.count);
         let len = t * self.down.k;
         let Saved { gate, up, gate_up, down_kept } = saved;
         self.gate_up.forward(site, x, gate_up, linears, [&mut *gate, &mut *up])?;
         let activated = scratch.activated.write(backend, len)?;
         backend.swiglu_forward(self.activation, gate.view(len)?, up.view(len)?, activated)?;
         let activated = scratch.activated.view(len)?;
-        self.down.forward(backend, site.parameters, site.pass.rows(), activated, down_kept, &mut linears.adapter, y)
+        self.down.forward(backend, site.parameters, site.rows, activated, down_kept, &mut linears.adapter, y)
     }
 
     /// Adds the gradients of what is trained, and writes `dx[t, d]` where it is asked for.
@@ -87,7 +87,7 @@ impl<B: Backend> Dense<B> {
         linears: &mut fan::Scratch<B>,
         dx: Option<ViewMut<'_, B::Buffer>>,
     ) -> Result<()> {
-        let (backend, t) = (site.backend, site.pass.tokens());
+        let (backend, t) = (site.backend, site.rows.count);
         let len = t * self.down.k;
         let Saved { gate, up, gate_up, down_kept } = saved;
         // Cheaper to compute again than to keep.
@@ -95,7 +95,7 @@ impl<B: Backend> Dense<B> {
         backend.swiglu_forward(self.activation, gate.view(len)?, up.view(len)?, activated)?;
         let activated = scratch.activated.view(len)?;
         let d_activated = scratch.d_activated.write(backend, len)?;
-        let (rows, adapter) = (site.pass.rows(), &mut linears.adapter);
+        let (rows, adapter) = (site.rows, &mut linears.adapter);
         self.down.backward(backend, grads, rows, dy, activated, down_kept, adapter, Some(d_activated), false)?;
         let d_activated = scratch.d_activated.view(len)?;
         backend.swiglu_backward(self.activation, d_activated, gate.view_mut(len)?, up.view_mut(len)?)?;

@@ -83,7 +83,7 @@ impl<B: Backend, const N: usize> Fan<B, N> {
         scratch: &mut Scratch<B>,
         outputs: [&mut Slab<B>; N],
     ) -> Result<()> {
-        let (backend, t, rows) = (site.backend, site.pass.tokens(), site.pass.rows());
+        let (backend, t, rows) = (site.backend, site.rows.count, site.rows);
         let Scratch { fused, adapter } = scratch;
         match self {
             Self::Separate(linears) => {
@@ -116,7 +116,7 @@ impl<B: Backend, const N: usize> Fan<B, N> {
         scratch: &mut Scratch<B>,
         mut dx: Option<ViewMut<'_, B::Buffer>>,
     ) -> Result<()> {
-        let (backend, t, rows) = (site.backend, site.pass.tokens(), site.pass.rows());
+        let (backend, t, rows) = (site.backend, site.rows.count, site.rows);
         let Scratch { fused, adapter } = scratch;
         match self {
             Self::Separate(linears) => {

@@ -149,7 +149,7 @@ impl<B: Backend> Mixture<B> {
         scratch: &mut Scratch<B>,
         y: ViewMut<'_, B::Buffer>,
     ) -> Result<()> {
-        let (backend, parameters, t) = (site.backend, site.parameters, site.pass.tokens());
+        let (backend, parameters, t) = (site.backend, site.parameters, site.rows.count);
         let slots = t * self.top_k;
         self.choose(site, x, saved, scratch)?;
         let starts = saved.starts.view(self.experts + 1)?;
@@ -184,7 +184,7 @@ impl<B: Backend> Mixture<B> {
         saved: &mut Saved<B>,
         scratch: &mut Scratch<B>,
     ) -> Result<()> {
-        let (backend, t) = (site.backend, site.pass.tokens());
+        let (backend, t) = (site.backend, site.rows.count);
         let (wide, slots) = (t * self.experts, t * self.top_k);
         let logits = scratch.logits.write(backend, wide)?;
         backend.matmul_forward(self.router_shape(t), x, self.router.matrix(site.parameters), None, logits)?;
@@ -211,7 +211,7 @@ impl<B: Backend> Mixture<B> {
         tokens: &Slab<B>,
         gathered: &mut Slab<B>,
     ) -> Result<()> {
-        let (t, slots) = (site.pass.tokens(), site.pass.tokens() * self.top_k);
+        let (t, slots) = (site.rows.count, site.rows.count * self.top_k);
         let out = gathered.write(site.backend, slots * self.d)?;
         site.backend.embedding_forward(t, self.d, Matrix::Trained(x), tokens.view(slots)?, out)
     }
@@ -241,7 +241,7 @@ impl<B: Backend> Mixture<B> {
         scratch: &mut Scratch<B>,
         dx: Option<ViewMut<'_, B::Buffer>>,
     ) -> Result<()> {
-        let (backend, t) = (site.backend, site.pass.tokens());
+        let (backend, t) = (site.backend, site.rows.count);
         let slots = t * self.top_k;
         backend.combine_backward(
             self.route(t),
@@ -283,7 +283,7 @@ impl<B: Backend> Mixture<B> {
         scratch: &mut Scratch<B>,
     ) -> Result<()> {
         let backend = site.backend;
-        let slots = site.pass.tokens() * self.top_k;
+        let slots = site.rows.count * self.top_k;
         let (len, starts) = (slots * self.f, saved.starts.view(self.experts + 1)?);
         let d_output = scratch.d_output.view(slots * self.d)?;
         let shape = self.down_shape(slots);

@@ -19,7 +19,7 @@ mod rotary;
 
 use tunesmith_ops::{Backend, Memory, Result, View, ViewMut};
 
-use crate::batch::Pass;
+use crate::batch::{Pass, Rows, Wanted};
 use crate::kv_cache::KvCache;
 use crate::linear::{Backward, Linear};
 use crate::norm::Norm;
@@ -56,6 +56,15 @@ pub struct Site<'a, B: Backend> {
     pub rotations: &'a [Rotary<B>],
     /// The tokens.
     pub pass: &'a Pass<B>,
+    /// Those of them that linear layers work on.
+    pub rows: Rows<'a, B>,
+}
+
+impl<'a, B: Backend> Site<'a, B> {
+    /// The same for the wanted tokens alone, where they are given.
+    fn only(&self, wanted: Option<&'a Wanted<B>>) -> Self {
+        Self { rows: wanted.map_or(self.rows, Wanted::rows), ..*self }
+    }
 }
 
 /// What forward keeps for backward, beside the layer's input.
@@ -82,6 +91,8 @@ impl<B: Memory> Saved<B> {
 
 /// Buffers all layers share; nothing in them outlives a layer.
 pub struct Scratch<B: Memory> {
+    /// `[t, d]`, where only wanted tokens go on: all of them, in forward; the wanted ones' gradient, in backward.
+    around: Slab<B>,
     residual: residual::Scratch<B>,
     attention: attention::Scratch<B>,
     feed_forward: feed_forward::Scratch<B>,
@@ -92,6 +103,7 @@ impl<B: Memory> Scratch<B> {
     /// Empty.
     pub fn new(backend: &B) -> Self {
         Self {
+            around: Slab::new(backend),
             residual: residual::Scratch::new(backend),
             attention: attention::Scratch::new(backend),
             feed_forward: feed_forward::Scratch::new(backend),
@@ -134,7 +146,8 @@ impl<B: Backend> Layer<B> {
         self.attention_residual.enter(site, x, &mut scratch.residual)
     }
 
-    /// Writes `y[t, d]` from `x[t, d]`, for the layer `next` where one follows at once. With a cache, the pass's keys and values are appended to it and attention reads it.
+    /// Writes `y[t, d]` from `x[t, d]`, for the layer `next` where one follows at once. With a cache, the pass's keys and values
+    /// are appended to it and attention reads it. Where only `wanted` tokens are left behind the attention, `y` is `[m, d]`.
     ///
     /// # Errors
     /// Whatever the backend fails with.
@@ -147,21 +160,30 @@ impl<B: Backend> Layer<B> {
         scratch: &mut Scratch<B>,
         y: ViewMut<'_, B::Buffer>,
         next: Option<&Self>,
+        wanted: Option<&Wanted<B>>,
     ) -> Result<()> {
         let Saved { attention, attention_residual, middle, feed_forward, mlp_residual } = saved;
-        let middle_out = middle.write(site.backend, x.len)?;
-        let (residual, second) = (&mut scratch.residual, Some(&self.mlp_residual));
-        self.attention_residual.forward(site, x, attention_residual, residual, middle_out, second, |x, y| {
+        let all = if wanted.is_some() { &mut scratch.around } else { &mut *middle };
+        let second = wanted.is_none().then_some(&self.mlp_residual);
+        let (residual, out) = (&mut scratch.residual, all.write(site.backend, x.len)?);
+        self.attention_residual.forward(site, x, attention_residual, residual, out, second, |x, y| {
             self.attention.forward(site, cache, x, attention, &mut scratch.linears, y)
         })?;
-        let (middle, next) = (middle.view(x.len)?, next.map(|layer| &layer.attention_residual));
+        let site = &site.only(wanted);
+        if let Some(wanted) = wanted {
+            let (all, chosen) = (scratch.around.view(x.len)?, middle.write(site.backend, y.len)?);
+            wanted.gather(site.backend, all, chosen)?;
+            self.mlp_residual.enter(site, middle.view(y.len)?, &mut scratch.residual)?;
+        }
+        let (middle, next) = (middle.view(y.len)?, next.map(|layer| &layer.attention_residual));
         self.mlp_residual.forward(site, middle, mlp_residual, &mut scratch.residual, y, next, |x, y| {
             self.feed_forward.forward(site, x, feed_forward, &mut scratch.feed_forward, &mut scratch.linears, y)
         })
     }
 
     /// Turns `dy[t, d]` into `dx[t, d]` in place and adds the gradients of what is trained. Uses up `saved`.
-    /// With `need_input` false nothing below is trained: `dx` is left unfinished.
+    /// With `need_input` false nothing below is trained: `dx` is left unfinished. Where only `wanted` tokens were left behind the
+    /// attention, `dy` begins with theirs, `[m, d]`.
     ///
     /// # Errors
     /// Whatever the backend fails with.
@@ -174,13 +196,15 @@ impl<B: Backend> Layer<B> {
         scratch: &mut Scratch<B>,
         mut dy: ViewMut<'_, B::Buffer>,
         need_input: bool,
+        wanted: Option<&Wanted<B>>,
     ) -> Result<()> {
         let Saved { attention, attention_residual, middle, feed_forward, mlp_residual } = saved;
-        let middle = middle.view(x.len)?;
-        let (residual, flow) = (&mut scratch.residual, dy.reborrow());
-        self.mlp_residual.backward(site, grads, middle, mlp_residual, residual, flow, true, |grads, dy, x, dx| {
+        let behind = &site.only(wanted);
+        let middle = middle.view(x.len / site.rows.count * behind.rows.count)?;
+        let (residual, flow) = (&mut scratch.residual, dy.reborrow().part(0, middle.len)?);
+        self.mlp_residual.backward(behind, grads, middle, mlp_residual, residual, flow, true, |grads, dy, x, dx| {
             self.feed_forward.backward(
-                site,
+                behind,
                 grads,
                 dy,
                 x,
@@ -190,6 +214,11 @@ impl<B: Backend> Layer<B> {
                 dx,
             )
         })?;
+        if let Some(wanted) = wanted {
+            let chosen = scratch.around.write(site.backend, middle.len)?;
+            site.backend.copy(dy.as_view().part(0, middle.len)?, chosen)?;
+            wanted.scatter(site.backend, scratch.around.view(middle.len)?, dy.reborrow())?;
+        }
         let residual = &mut scratch.residual;
         self.attention_residual.backward(
             site,
