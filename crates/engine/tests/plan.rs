@@ -134,6 +134,20 @@ fn the_parts_are_those_of_the_session() {
 }
 
 #[test]
+fn tokens_without_a_label_hold_nothing_behind_the_last_attention() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = write_model(dir.path(), None);
+    let config = ModelConfig::from_json(Path::new("config.json"), config()).unwrap();
+    let activations = |supervised| {
+        let shape = PassShape { tokens: 65, longest: 65, supervised };
+        plan(Layout::CPU, &config, &source, &options(lora(ModuleNames::AllLinear)), shape).unwrap().activations
+    };
+    // Of each token: gate and up, logits, and the stream before and after the block and the final norm.
+    let (d, f, v) = (24, 40, 40);
+    assert!(activations(64) - activations(16) >= 48 * 4 * (2 * f + v + 4 * d));
+}
+
+#[test]
 fn impossible_shapes_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let source = write_model(dir.path(), None);

@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use common::{OPTIMIZER, Rows, VOCAB, config, lora, options, session, write_model};
 use tunesmith_cpu::Cpu;
-use tunesmith_engine::{AdapterSource, Batch, Request, Sampling, Session, SessionOptions, StepKey, Update};
+use tunesmith_engine::{
+    AdapterSource, Batch, Request, Sampling, SequenceSums, Session, SessionOptions, StepKey, Update,
+};
 use tunesmith_formats::{F32Tensor, ModelConfig, ModuleNames, SafetensorsFile, TensorSource, write_safetensors};
 use tunesmith_ops::Code;
 
@@ -37,6 +39,17 @@ fn packing_changes_no_bit_of_a_rows_loss() {
         assert_eq!(alone[0], *expected);
     }
     assert_eq!(packed[2].tokens, 0, "a single token has nothing to predict");
+}
+
+#[test]
+fn a_batch_without_labels_sums_to_nothing() {
+    let mut rows = Rows::new(&[7, 3], 1);
+    rows.labels.fill(-100);
+    let mut model = session(1, &options(lora(ModuleNames::AllLinear))).unwrap();
+    let nothing = vec![SequenceSums::default(); 2];
+    assert_eq!(model.evaluate(&rows.batch()).unwrap(), nothing);
+    assert_eq!(model.accumulate(&rows.batch(), KEY).unwrap(), nothing);
+    assert!(model.gradients().unwrap().iter().all(|(_, values)| values.iter().all(|&value| value == 0.0)));
 }
 
 #[test]
