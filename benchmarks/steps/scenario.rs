@@ -199,7 +199,7 @@ pub struct Amount {
     /// Labels that are predicted.
     pub supervised: usize,
     /// Floating-point operations without recomputation: forward and the gradient of the input for frozen weights, all three
-    /// for the adapter, the head at supervised places only, attention over the lower triangle.
+    /// for the adapter, the head and the last feed-forward block at supervised places only, attention over the lower triangle.
     pub flops: usize,
 }
 
@@ -214,9 +214,10 @@ pub fn amount(model: &Model, step: &Step) -> Amount {
         // Two products forward and five backward, two operations each.
         amount.flops += layers * 7 * heads * length * (length + 1);
     }
-    let head = model.size("hidden_size") * model.size("vocab_size");
-    amount.flops += amount.tokens * (4 * model.linear_weights() + 6 * model.adapter_weights());
-    amount.flops += amount.supervised * 4 * head;
+    let (d, f) = (model.size("hidden_size"), model.size("intermediate_size"));
+    let (head, last) = (4 * d * model.size("vocab_size"), 12 * d * f + 18 * RANK * (d + f));
+    amount.flops += amount.tokens * (4 * model.linear_weights() + 6 * model.adapter_weights() - last);
+    amount.flops += amount.supervised * (head + last);
     amount
 }
 

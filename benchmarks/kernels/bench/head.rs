@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tunesmith_engine::Batch;
+use tunesmith_engine::batch::{Batch, Rows};
 use tunesmith_engine::linear::{Backward, Linear, Vector, Weight};
 use tunesmith_engine::loss::{Head, HeadScratch, HiddenGradient, Supervised};
 use tunesmith_engine::norm::Norm;
@@ -26,7 +26,8 @@ impl<B: Backend> Bench<'_, B> {
             linear: Linear { module: "lm_head".to_owned(), n: v, k: d, weight, bias: None, lora: None },
             transform: LogitTransform::default(),
         };
-        let (hidden, mut d_hidden) = (self.activations(t * d, 1.0)?, self.output(t * d)?);
+        let m = t.saturating_sub(1);
+        let (hidden, mut d_hidden) = (self.activations(m * d, 1.0)?, self.output(m * d)?);
         let labels = self.inputs.integers(t, v);
         let positions: Vec<i32> = (0..t as i32).collect();
         let batch = Batch {
@@ -37,12 +38,13 @@ impl<B: Backend> Bench<'_, B> {
             weights: None,
             row_ids: None,
         };
-        let (supervised, parameters) = (Supervised::of(&batch), Parameters::default());
+        let ((supervised, _), parameters) = (Supervised::of(&batch), Parameters::default());
         let (mut gradients, mut scratch) = (Gradients::new(backend, &parameters)?, HeadScratch::new(backend));
-        self.time(case, Work::Flops(4 * t.saturating_sub(1) * v * d), || {
+        self.time(case, Work::Flops(4 * m * v * d), || {
             let mut pass = Backward { parameters: &parameters, gradients: &mut gradients };
             let gradient = HiddenGradient { pass: &mut pass, d_hidden: d_hidden.view_mut() };
-            head.loss(backend, &parameters, hidden.view(), &supervised, &mut scratch, Some(gradient)).map(drop)
+            let (rows, hidden) = (Rows { count: m, places: None }, hidden.view());
+            head.loss(backend, &parameters, rows, hidden, &supervised, &mut scratch, Some(gradient)).map(drop)
         })
     }
 }

@@ -15,8 +15,8 @@ use crate::simd::{Kernel, Simd};
 use crate::transpose::Transpose;
 use crate::{Cpu, check, scratch};
 
-/// Queries of one block: two register tiles.
-pub(crate) const QUERIES: usize = 28;
+/// Queries of one block: two register tiles of AVX-512, four of AVX2.
+pub(crate) const QUERIES: usize = 24;
 
 /// Keys that any of the queries `block` sees.
 pub(crate) fn reach_of_block(sequence: Sequence, block: &Range<usize>, window: Option<usize>) -> Range<usize> {
@@ -39,7 +39,7 @@ pub(crate) fn rows(op: &str, name: &str, len: usize, row: usize) -> Result<usize
 
 /// Columns in which the scores over `keys` keys are computed: whole register tiles, the last of them of no use.
 pub(crate) fn score_width(keys: usize) -> usize {
-    keys.next_multiple_of(32)
+    keys.next_multiple_of(16)
 }
 
 /// Elements of a row of scores over `keys` keys: room for the width from any first key on, and never a power of two, whose

@@ -16,11 +16,14 @@ pub(crate) const ROWS: usize = 256;
 
 /// Steps of the reduced axis that make one chain; the chains of an element are added in index order. One chain along a
 /// vocabulary would lose every term below its last bit; short ones keep the sum as exact as pairwise summation. A panel
-/// of 64 KiB.
-const STEPS: usize = 512;
+/// of 96 KiB.
+const STEPS: usize = 768;
 
 /// The same where the weight must be turned first: 32 KiB of scratch, which stay in the nearest cache.
 const TURNED_STEPS: usize = 256;
+
+/// Elements of a piece of four-bit codes that is decoded at a time: 216 KiB, half of the second cache.
+const DECODED: usize = 54 * 1024;
 
 /// Rows of one piece of a weight that is read back.
 const READ_ROWS: usize = 16;
@@ -40,6 +43,12 @@ pub(crate) const CHUNK: usize = 256;
 pub(crate) fn block(total: usize, size: usize, index: usize) -> Range<usize> {
     let count = total.div_ceil(size);
     index * total / count..(index + 1) * total / count
+}
+
+/// Steps of each of the nearly equal pieces that an axis is cut into: about `most` or fewer, a multiple of 32. A short last piece
+/// would cost as many loads and stores of the target as a long one.
+fn even(total: usize, most: usize) -> usize {
+    total.div_ceil(total.div_ceil(most).max(1)).next_multiple_of(PANEL).max(PANEL)
 }
 
 /// A low-rank product that continues the chains of a larger one: `left[m, r] · right`, where `pack` writes the columns
@@ -89,9 +98,10 @@ impl Cpu {
                     target.row(i, width).copy_from_slice(&bias[p * PANEL..p * PANEL + width]);
                 }
             }
-            let mut scratch = scratch::take(STEPS.min(k) * PANEL);
-            for first in (0..k.max(1)).step_by(STEPS) {
-                let end = (first + STEPS).min(k);
+            let steps = even(k, STEPS);
+            let mut scratch = scratch::take(steps * PANEL);
+            for first in (0..k.max(1)).step_by(steps) {
+                let end = (first + steps).min(k);
                 self.isa.run(Product {
                     ahead: &[],
                     m: rows.len(),
@@ -137,12 +147,14 @@ impl Cpu {
             // SAFETY: every task has its own rows and columns of `dx`.
             let mut target = unsafe { dx.tile(rows.start, groups.start * PANEL) };
             let mut mode = if accumulate { Mode::Add } else { Mode::Write };
-            let mut scratch = scratch::take(TURNED_STEPS.min(n.next_multiple_of(PANEL)) * groups.len() * PANEL);
-            for first in (0..n.max(1)).step_by(TURNED_STEPS) {
-                let end = (first + TURNED_STEPS).min(n);
+            let stride = w.columns_stride(groups.len());
+            let steps = even(n, if let Source::Nf4(_) = w.source { DECODED / stride } else { TURNED_STEPS });
+            let mut scratch = scratch::take(steps * stride);
+            for first in (0..n.max(1)).step_by(steps) {
+                let end = (first + steps).min(n);
                 let right = w.columns(self.isa, &groups, first, end, &mut scratch);
                 self.isa.run(Product {
-                    ahead: &w.blocks(&groups, end..(end + TURNED_STEPS).min(n)),
+                    ahead: &w.blocks(&groups, end..(end + steps).min(n)),
                     m: rows.len(),
                     n: width,
                     k: end - first,

@@ -8,9 +8,9 @@ use std::thread::JoinHandle;
 
 use tunesmith_ops::{Code, Error, Result};
 
-/// Turns a waiting thread spins before it sleeps: about 30 µs, longer than the gap between two ops of a layer and
-/// shorter than anything a neighbour on the same cores would notice.
-const SPINS: u32 = 1500;
+/// Turns a waiting thread spins before it sleeps: about 0.2 ms, longer than the gap between two ops of a layer and than the last
+/// tasks of an op end apart, and shorter than anything a neighbour on the same cores would notice.
+const SPINS: u32 = 10_000;
 
 /// One parallel loop, living on the caller's stack for as long as `State::job` names it or `inside` is not zero.
 struct Job<'a> {

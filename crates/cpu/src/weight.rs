@@ -211,9 +211,10 @@ impl<'a> Operand<'a> {
         end: usize,
         scratch: &'s mut [f32],
     ) -> Right<'s> {
-        let stride = groups.len() * PANEL;
+        let stride = self.columns_stride(groups.len());
         if let Source::Nf4(matrix) = self.source {
-            let (from, live) = (first * self.k + groups.start * PANEL, stride.min(self.k - groups.start * PANEL));
+            let column = groups.start * PANEL;
+            let (from, live) = (first * self.k + column, (groups.len() * PANEL).min(self.k - column));
             let target = &mut scratch[..(end - first) * stride];
             isa.run(Decode::part(matrix, from, self.k, live, (target, stride)));
             return Right::new(scratch, stride);
@@ -245,6 +246,13 @@ impl<'a> Operand<'a> {
             }
         }
         Right::new(scratch, stride)
+    }
+
+    /// Elements between the rows that [`Operand::columns`] gives of so many groups. Rows of decoded codes that lie 256 bytes or
+    /// a multiple apart would share a few sets of the nearest cache.
+    pub(crate) fn columns_stride(&self, groups: usize) -> usize {
+        let collides = matches!(self.source, Source::Nf4(_)) && groups.is_multiple_of(2);
+        groups * PANEL + if collides { 16 } else { 0 }
     }
 
     /// What [`Operand::columns`] will read for the rows `rows`, in squares of 32: to be asked for ahead of time.
