@@ -227,8 +227,13 @@ impl<B: Backend> Wanted<B> {
     ///
     /// # Errors
     /// Whatever the backend fails with.
-    pub fn gather(&self, backend: &B, all: View<'_, B::Buffer>, chosen: ViewMut<'_, B::Buffer>) -> Result<()> {
-        let d = chosen.len / self.count();
+    pub fn gather(
+        &self,
+        backend: &B,
+        d: usize,
+        all: View<'_, B::Buffer>,
+        chosen: ViewMut<'_, B::Buffer>,
+    ) -> Result<()> {
         backend.embedding_forward(all.len / d, d, Matrix::Trained(all), self.tokens(), chosen)
     }
 
@@ -236,8 +241,13 @@ impl<B: Backend> Wanted<B> {
     ///
     /// # Errors
     /// Whatever the backend fails with.
-    pub fn scatter(&self, backend: &B, chosen: View<'_, B::Buffer>, mut all: ViewMut<'_, B::Buffer>) -> Result<()> {
-        let d = chosen.len / self.count();
+    pub fn scatter(
+        &self,
+        backend: &B,
+        d: usize,
+        chosen: View<'_, B::Buffer>,
+        mut all: ViewMut<'_, B::Buffer>,
+    ) -> Result<()> {
         backend.clear(all.reborrow())?;
         backend.embedding_backward(all.len / d, d, chosen, self.tokens(), all)
     }

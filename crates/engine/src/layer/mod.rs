@@ -138,6 +138,11 @@ impl<B: Backend> Layer<B> {
         (linears, norms)
     }
 
+    /// Width `d` of the stream.
+    fn width(&self) -> usize {
+        self.attention.o.n
+    }
+
     /// Makes what the layer's first block is given from an `x[t, d]` that no layer wrote, or that one wrote for no layer.
     ///
     /// # Errors
@@ -172,7 +177,7 @@ impl<B: Backend> Layer<B> {
         let site = &site.only(wanted);
         if let Some(wanted) = wanted {
             let (all, chosen) = (scratch.around.view(x.len)?, middle.write(site.backend, y.len)?);
-            wanted.gather(site.backend, all, chosen)?;
+            wanted.gather(site.backend, self.width(), all, chosen)?;
             self.mlp_residual.enter(site, middle.view(y.len)?, &mut scratch.residual)?;
         }
         let (middle, next) = (middle.view(y.len)?, next.map(|layer| &layer.attention_residual));
@@ -200,7 +205,7 @@ impl<B: Backend> Layer<B> {
     ) -> Result<()> {
         let Saved { attention, attention_residual, middle, feed_forward, mlp_residual } = saved;
         let behind = &site.only(wanted);
-        let middle = middle.view(x.len / site.rows.count * behind.rows.count)?;
+        let middle = middle.view(behind.rows.count * self.width())?;
         let (residual, flow) = (&mut scratch.residual, dy.reborrow().part(0, middle.len)?);
         self.mlp_residual.backward(behind, grads, middle, mlp_residual, residual, flow, true, |grads, dy, x, dx| {
             self.feed_forward.backward(
@@ -217,7 +222,7 @@ impl<B: Backend> Layer<B> {
         if let Some(wanted) = wanted {
             let chosen = scratch.around.write(site.backend, middle.len)?;
             site.backend.copy(dy.as_view().part(0, middle.len)?, chosen)?;
-            wanted.scatter(site.backend, scratch.around.view(middle.len)?, dy.reborrow())?;
+            wanted.scatter(site.backend, self.width(), scratch.around.view(middle.len)?, dy.reborrow())?;
         }
         let residual = &mut scratch.residual;
         self.attention_residual.backward(
