@@ -4,13 +4,14 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import type { Batch, LanguageModel, TrainSession } from "@tunesmith/core";
+import type { LanguageModel, TrainSession } from "@tunesmith/core";
 import { exportGguf, loadModel, mergeModel } from "@tunesmith/native";
 import { readRunConfig } from "@tunesmith/trainer";
 import { machine } from "../../benchmarks/machine.ts";
 import { quickstartRows, systemMessage } from "../../examples/quickstart/data-files.ts";
 import { isExact } from "../../examples/quickstart/exact-match.ts";
 import { generateTickets, type TicketRow } from "../../examples/quickstart/tickets.ts";
+import { gapOf } from "./support/gap.ts";
 import { installLlama, llamaAnswers, llamaInstalled } from "./support/llama.ts";
 import { runProcess } from "./support/process.ts";
 
@@ -64,20 +65,6 @@ async function ourAnswers(session: TrainSession, prompts: readonly Prompt[], end
   return answers;
 }
 
-/** Loss of one token after a text: its logit less the logarithm of all, which cancels in a difference. */
-async function lossOf(session: TrainSession, text: readonly number[], token: number): Promise<number> {
-  const ids = Int32Array.from([...text, token]);
-  const batch: Batch = {
-    inputIds: ids,
-    labels: ids.map((id, place) => (place === ids.length - 1 ? id : -100)),
-    positions: ids.map((_, place) => place),
-    sequenceStarts: Int32Array.of(0, ids.length),
-    microBatch: Int32Array.of(0),
-    rowIds: Int32Array.of(0),
-  };
-  return (await session.evaluate(batch)).lossSum[0] as number;
-}
-
 async function differences(
   session: TrainSession,
   model: LanguageModel,
@@ -94,7 +81,7 @@ async function differences(
     const place = position === -1 ? a.length : position;
     const before = [...ids, ...a.slice(0, place)];
     const [own, other] = [a[place] ?? end, b[place] ?? end];
-    const logitGap = (await lossOf(session, before, other)) - (await lossOf(session, before, own));
+    const logitGap = await gapOf(session, before, own, other);
     const text = (token: number) => model.tokenizer.decode(Int32Array.of(token), { skipSpecialTokens: false });
     found.push({ row, position: place, ours: text(own), llamaCpp: text(other), logitGap });
   }

@@ -207,15 +207,24 @@ fn scaled_rotations_come_back() {
     let pairs = files.config.size("head_dim").unwrap() / 2;
     let divisors = |step: f64| (0..pairs).map(|place| 1.0 + step * place as f64).collect::<Vec<f64>>();
     let dir = tempfile::tempdir().unwrap();
-    for scaling in [
-        json!({ "rope_type": "linear", "factor": 3.0 }),
-        json!({ "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 8 }),
-        json!({ "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 8, "attention_factor": 1.5,
-                "beta_fast": 16.0, "beta_slow": 2.0 }),
-        json!({ "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 8, "mscale": 0.7,
-                "mscale_all_dim": 0.3 }),
-        json!({ "rope_type": "longrope", "factor": 4.0, "original_max_position_embeddings": 8,
-                "long_factor": divisors(0.7), "short_factor": divisors(0.1) }),
+    for (scaling, note) in [
+        (json!({ "rope_type": "linear", "factor": 3.0 }), None),
+        (json!({ "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 8 }), None),
+        (
+            json!({ "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 8, "attention_factor": 1.5,
+                    "beta_fast": 16.0, "beta_slow": 2.0 }),
+            Some("not this model's 16 and 2"),
+        ),
+        (
+            json!({ "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 8, "mscale": 0.7,
+                    "mscale_all_dim": 0.3 }),
+            None,
+        ),
+        (
+            json!({ "rope_type": "longrope", "factor": 4.0, "original_max_position_embeddings": 8,
+                    "long_factor": divisors(0.7), "short_factor": divisors(0.1) }),
+            Some("larger than 8 tokens"),
+        ),
     ] {
         let mut map = files.config.as_map().clone();
         let mut rope = scaling.clone();
@@ -226,7 +235,10 @@ fn scaled_rotations_come_back() {
         let weights = AsStored(&*files.source);
         let mut go_on = |_, _| ControlFlow::Continue(());
         let rows = config.size("vocab_size").unwrap();
-        write_gguf(&path, "x", &config, &vocabulary(rows), &weights, Quantization::F32, &mut go_on).unwrap();
+        let (vocabulary, quantization) = (vocabulary(rows), Quantization::F32);
+        let notes = write_gguf(&path, "x", &config, &vocabulary, &weights, quantization, &mut go_on).unwrap();
+        assert_eq!(notes.len(), usize::from(note.is_some()), "{notes:?}");
+        assert!(note.is_none_or(|note| notes[0].contains(note)), "{notes:?}");
         let written = ModelFiles::open(&path).unwrap();
         let expected = logits(&config, &*files.source).unwrap();
         assert!(relative_error(&logits(&files.config, &*files.source).unwrap(), &expected) > 1e-3, "{scaling} matters");

@@ -16,13 +16,16 @@ export function llamaInstalled(): boolean {
 export async function installLlama(): Promise<void> {
   await new Promise<void>((done, fail) => {
     const npm = process.platform === "win32" ? "npm.cmd" : "npm";
-    const child = spawn(npm, ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], {
+    // Not `npm ci`: it refuses a lock without those binaries of other platforms that the registry may lack.
+    const child = spawn(npm, ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"], {
       cwd: llamaFolder,
       stdio: ["ignore", "ignore", "inherit"],
     });
     child.on("error", fail);
     child.on("close", (code) =>
-      code === 0 ? done() : fail(new Error(`[npm ci] expected node-llama-cpp to install, got exit ${code}; see above`)),
+      code === 0
+        ? done()
+        : fail(new Error(`[npm install] expected node-llama-cpp to install, got exit ${code}; see above`)),
     );
   });
 }

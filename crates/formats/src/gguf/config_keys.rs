@@ -8,7 +8,7 @@ use super::architectures::{ARCHITECTURES, Absent, Architecture, Head, Key, Windo
 use super::rope_keys::{self, RopeTensors};
 use super::writer::KeyWriter;
 use crate::config::ModelConfig;
-use crate::rope::RopeScaling;
+use crate::rope::{RopeScaling, YarnScaling};
 
 /// transformers' value where a configuration of Gemma names none.
 const DEFAULT_SCALE_NUMBER: f64 = 256.0;
@@ -224,6 +224,14 @@ impl<'a> ExportConfig<'a> {
                 "llama.cpp takes the long rope factors when its context is larger than {} tokens, not when a text is",
                 scaling.original_max_position_embeddings
             ));
+        }
+        if let RopeScaling::Yarn(YarnScaling { beta_fast, beta_slow, .. }) = ropes.full.scaling {
+            // Both are written, but only architectures that are none of ours have them read.
+            if (beta_fast, beta_slow) != (32.0, 1.0) {
+                self.notes.push(format!(
+                    "llama.cpp takes 32 and 1 for YaRN's beta_fast and beta_slow, not this model's {beta_fast} and {beta_slow}"
+                ));
+            }
         }
         let rotated = (ropes.full.partial * self.head_dim as f64) as usize;
         let written = rope_keys::write(keys, self.architecture.name, &ropes, rotated);
