@@ -46,7 +46,12 @@ export async function cpuQlora(options: {
     );
     tasks.push(...(await smollm2Tasks(options, python, work)));
     const cases: (Comparison & { task: string })[] = [];
-    for (const task of tasks.filter(({ name }) => name.includes(options.task))) {
+    const chosen = tasks.filter(({ name }) => name.includes(options.task));
+    if (chosen.length === 0) {
+      const names = tasks.map(({ name }) => name).join("; ");
+      throw new Error(`[bench] expected --task to be part of a task's name (${names}), got ${options.task}`);
+    }
+    for (const task of chosen) {
       const adapter = await startingAdapter(task.model, join(work, `adapter-${cases.length}`));
       for (const dtype of options.dtypes) {
         console.log(task.name);
