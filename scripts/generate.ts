@@ -1,7 +1,6 @@
 // npm run generate: writes what is derived from the sources; test/architecture holds the files to it.
-import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { join, posix } from "node:path";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { loraConfigSchema, modelConfigSchema, sftConfigSchema } from "@tunesmith/trainer";
 import { z } from "zod";
@@ -13,63 +12,6 @@ const root = join(import.meta.dirname, "..");
 export interface Generated {
   path: string;
   text: string;
-}
-
-const isSource = (path: string) =>
-  /^(?:crates|kernels|packages|examples|benchmarks|scripts|test)\/.*\.(?:rs|ts|mjs|py|cu|cuh|cpp|h)$/.test(path) &&
-  !/\.test\.ts$/.test(path);
-
-// By code unit: the same order in every locale.
-const compare = (a: string, b: string) => Number(a > b) - Number(a < b);
-
-/** Paths of the sources, tests apart, folder by folder. */
-function sources(): string[] {
-  const listed = execFileSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], { cwd: root });
-  return listed
-    .toString()
-    .split("\0")
-    .filter((path) => isSource(path) && existsSync(join(root, path)))
-    .map((path) => ({ path, folder: posix.dirname(path) }))
-    .sort((a, b) => compare(a.folder, b.folder) || compare(a.path, b.path))
-    .map(({ path }) => path);
-}
-
-const headers: Record<string, RegExp> = {
-  ".rs": /^\/\/! ?(.*(?:\n\/\/! ?.+)*)/,
-  ".py": /^(?:#.*\n)*"""([\s\S]*?)"""/,
-};
-const scriptHeader = /^(?:#!.*\n)?\/\/ (.*(?:\n\/\/ .+)*)/;
-
-/** The first sentence a source says about itself; undefined when it says nothing. */
-export function firstSentence(path: string, text: string): string | undefined {
-  const flat = (headers[posix.extname(path)] ?? scriptHeader)
-    .exec(text)?.[1]
-    ?.replaceAll(/^\s*\/\/!?/gm, " ")
-    .replaceAll(/\s+/g, " ")
-    .trim();
-  return flat?.split(/(?<=[.?])\s+(?=[A-Z`"'(])/)[0]?.replace(/(?<![.?])$/, ".");
-}
-
-function fileList(): string {
-  const lines: string[] = [];
-  let folder = "";
-  for (const path of sources()) {
-    const parent = posix.dirname(path);
-    if (parent !== folder) lines.push("", `\`${parent}/\``);
-    folder = parent;
-    const sentence = firstSentence(path, readFileSync(join(root, path), "utf8")) ?? "";
-    lines.push(`- \`${posix.basename(path)}\` ${sentence}`.trimEnd());
-  }
-  return lines.join("\n").trim();
-}
-
-/** The text with what stands between the two marks replaced. */
-function between(text: string, mark: string, content: string): string {
-  const [open, close] = [`<!-- ${mark} -->`, `<!-- /${mark} -->`];
-  const [start, end] = [text.indexOf(open), text.indexOf(close)];
-  if (start < 0 || end < start)
-    throw new Error(`[generate] expected ${open} … ${close}; put them where the list belongs`);
-  return `${text.slice(0, start + open.length)}\n${content}\n${text.slice(end)}`;
 }
 
 interface JsonSchema {
@@ -117,9 +59,7 @@ function optionPage(): string {
 
 /** Every generated file, as it should be. */
 export function generated(): Generated[] {
-  const architecture = readFileSync(join(root, "ARCHITECTURE.md"), "utf8");
   return [
-    { path: "ARCHITECTURE.md", text: between(architecture, "files", fileList()) },
     { path: "docs/options.md", text: optionPage() },
     { path: "benchmarks/reliability.md", text: reliabilityPage(readResults(join(root, "benchmarks/reliability"))) },
   ];

@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { answerOf } from "./data-files.ts";
 import { exactShare, isExact } from "./exact-match.ts";
 import { generateTickets } from "./tickets.ts";
@@ -6,7 +6,7 @@ import { generateTickets } from "./tickets.ts";
 const rows = generateTickets({ train: 0, heldOut: 4, seed: 1 }).heldOut;
 const [row] = rows as [(typeof rows)[0]];
 
-it("counts an answer only when every key and value is right and nothing else is said", () => {
+test("counts an answer only when every key and value is right and nothing else is said", () => {
   const right = answerOf(row.ticket);
   expect(isExact(right, row.ticket)).toBe(true);
   expect(isExact(right.replaceAll(":", ": "), row.ticket)).toBe(true);
@@ -24,7 +24,7 @@ it("counts an answer only when every key and value is right and nothing else is 
   }
 });
 
-it("gives the share of right answers", () => {
+test("gives the share of right answers", () => {
   const answers = rows.map(({ ticket }, index) => (index < 3 ? answerOf(ticket) : "no"));
   expect(exactShare(answers, rows)).toBe(0.75);
 });

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify, stripVTControlCharacters } from "node:util";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -17,7 +17,7 @@ async function quickstart(cache: string, ...options: string[]) {
   return stripVTControlCharacters(stdout);
 }
 
-it("goes from data to a counted result and says how to go on, with a model that is too small for the job", async () => {
+test("goes from data to a counted result and says how to go on, with a model that is too small for the job", async () => {
   const folder = await mkdtemp(join(tmpdir(), "tunesmith-quickstart-"));
   onTestFinished(() => rm(folder, { recursive: true }));
   const run = join(folder, "run");

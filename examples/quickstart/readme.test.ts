@@ -4,11 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-it("the fifteen lines of the README train a model and talk to it", async () => {
+test("the fifteen lines of the README train a model and talk to it", async () => {
   const readme = await readFile(join(root, "README.md"), "utf8");
   const program = /```ts\n(.*?)```/su.exec(readme)?.[1] ?? "";
   expect(program.trimEnd().split("\n")).toHaveLength(15);

@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { answerOf, conversationOf, quickstartRows, writeDataFiles } from "./data-files.ts";
 import { problems, products, unseenProducts } from "./phrases.ts";
 import { generateTickets, type TicketRow } from "./tickets.ts";
@@ -13,17 +13,17 @@ const all = [...data.train, ...data.heldOut];
 const share = (rows: readonly TicketRow[], test: (row: TicketRow) => boolean) => rows.filter(test).length / rows.length;
 
 describe("generateTickets", () => {
-  it("writes the same rows for the same seed and others for another", () => {
+  test("writes the same rows for the same seed and others for another", () => {
     expect(generateTickets(quickstartRows)).toEqual(data);
     expect(generateTickets({ ...quickstartRows, seed: 1 }).train[0]).not.toEqual(data.train[0]);
   });
 
-  it("writes enough rows", () => {
+  test("writes enough rows", () => {
     expect(data.train.length).toBeGreaterThanOrEqual(240);
     expect(data.heldOut.length).toBeGreaterThanOrEqual(60);
   });
 
-  it("keeps the splits apart: no message, order number or wording-with-product is in both", () => {
+  test("keeps the splits apart: no message, order number or wording-with-product is in both", () => {
     for (const of of [
       (row: TicketRow) => row.message.toLowerCase(),
       (row: TicketRow) => row.ticket.order_id,
@@ -38,7 +38,7 @@ describe("generateTickets", () => {
     expect(share(data.train, (row) => (products as readonly string[]).includes(row.ticket.product))).toBe(1);
   });
 
-  it("puts every copied fact into the message", () => {
+  test("puts every copied fact into the message", () => {
     for (const { message, ticket } of all) {
       expect(message).toContain(ticket.product);
       expect(message).toContain(ticket.order_id);
@@ -46,7 +46,7 @@ describe("generateTickets", () => {
     }
   });
 
-  it("repeats no message and covers every value of every field", () => {
+  test("repeats no message and covers every value of every field", () => {
     expect(new Set(all.map((row) => row.message)).size).toBe(all.length);
     for (const category of Object.keys(problems))
       expect(share(data.train, (row) => row.ticket.category === category)).toBeGreaterThan(0.1);
@@ -56,7 +56,7 @@ describe("generateTickets", () => {
     expect(share(data.train, (row) => row.ticket.refund)).toBeLessThan(0.65);
   });
 
-  it("varies wording, openings and answers so that no template can be memorised", () => {
+  test("varies wording, openings and answers so that no template can be memorised", () => {
     // First two words, whole answers and pairings of wording and product.
     expect(new Set(data.train.map((row) => row.message.split(" ").slice(0, 2).join(" "))).size).toBeGreaterThan(100);
     expect(new Set(data.train.map((row) => answerOf(row.ticket))).size).toBe(data.train.length);
@@ -71,7 +71,7 @@ describe("writeDataFiles", () => {
   });
   afterEach(() => rm(folder, { recursive: true }));
 
-  it("writes one conversation per line, with the record as the answer", async () => {
+  test("writes one conversation per line, with the record as the answer", async () => {
     const paths = await writeDataFiles(join(folder, "data"), { train: 5, heldOut: 4, seed: 1 });
     const lines = (await readFile(paths.heldOut, "utf8")).trimEnd().split("\n");
     expect(lines.map((line) => JSON.parse(line))).toEqual(paths.heldOutRows.map(conversationOf));

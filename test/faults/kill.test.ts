@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { philox } from "@tunesmith/curriculum";
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { smallModel, temporaryFolder } from "../support/runs.ts";
 
 const program = resolve(import.meta.dirname, "training-process.ts");
@@ -26,7 +26,7 @@ async function life(folder: string, events: number, delay: number): Promise<numb
   return ended;
 }
 
-it("a run that is killed again and again ends as one that never was", async () => {
+test("a run that is killed again and again ends as one that never was", async () => {
   const straight = join(temporaryFolder(), "run");
   expect(await life(straight, Number.POSITIVE_INFINITY, 0)).toBe(0);
   const folder = join(temporaryFolder(), "run");

@@ -1,5 +1,5 @@
 import { join, resolve } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Outcome } from "./outcome.ts";
 import { findSmollm2 } from "./smollm2-path.ts";
 import { typescriptCases } from "./typescript-cases.ts";
@@ -17,6 +17,6 @@ async function check(root: string): Promise<void> {
 }
 
 describe("goldens", { timeout: 600_000 }, () => {
-  it("of the project's own set", () => check(own));
-  it.runIf(large)("of TUNESMITH_FIXTURES", () => check(join(large as string)));
+  test("of the project's own set", () => check(own));
+  test.runIf(large)("of TUNESMITH_FIXTURES", () => check(join(large as string)));
 });

@@ -1,6 +1,6 @@
 // Invariants of runs whose adapter drops, and of learning rates by group.
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { smallModel, temporaryFolder, trainOnce } from "../support/runs.ts";
 import { tensorError } from "../support/safetensors.ts";
 
@@ -13,7 +13,7 @@ describe.each([
   const train = (args: Record<string, unknown>, resume: boolean | string = false) =>
     trainOnce(model, args, { peftConfig, resume });
 
-  it("one micro-batch of 8 equals eight micro-batches of 1", async () => {
+  test("one micro-batch of 8 equals eight micro-batches of 1", async () => {
     const wide = await train({ maxSteps: 6, perDeviceTrainBatchSize: 8, gradientAccumulationSteps: 1 });
     const deep = await train({ maxSteps: 6, perDeviceTrainBatchSize: 1, gradientAccumulationSteps: 8 });
     for (const [index, { loss, gradNorm }] of wide.logs.entries()) {
@@ -23,7 +23,7 @@ describe.each([
     expect(tensorError(deep.tensors, wide.tensors)).toBeLessThan(1e-3);
   });
 
-  it("how rows are packed into passes changes no bit of the first loss", async () => {
+  test("how rows are packed into passes changes no bit of the first loss", async () => {
     const runs = [];
     for (const tokenBudget of [1, 60, 100_000]) runs.push(await train({ maxSteps: 2, tokenBudget }));
     const [first] = runs.map(({ logs }) => logs[0]);
@@ -35,13 +35,13 @@ describe.each([
     expect(without.logs[1]?.loss).not.toBe(runs[0]?.logs[1]?.loss);
   });
 
-  it("recomputation gives the same adapter to the bit", async () => {
+  test("recomputation gives the same adapter to the bit", async () => {
     const kept = await train({ maxSteps: 4 });
     const recomputed = await train({ maxSteps: 4, gradientCheckpointing: true });
     expect(recomputed.adapter.equals(kept.adapter)).toBe(true);
   });
 
-  it("a resumed run equals one that was never interrupted, to the byte", async () => {
+  test("a resumed run equals one that was never interrupted, to the byte", async () => {
     const outputDir = join(temporaryFolder(), "run");
     const straight = await train({ maxSteps: 8, saveSteps: 4, outputDir });
     const resumed = await train({ maxSteps: 8, saveSteps: 4 }, join(outputDir, "checkpoint-4"));
@@ -58,7 +58,7 @@ describe("learning rates by group", () => {
   const only = (tensors: Map<string, Float32Array>, part: string) =>
     new Map([...tensors].filter(([name]) => name.includes(part)));
 
-  it("an embedding learning rate of 0 leaves the embedding where it was, and nothing else", async () => {
+  test("an embedding learning rate of 0 leaves the embedding where it was, and nothing else", async () => {
     const still = await start({ embeddingLearningRate: 0 });
     const moved = await start({});
     const frozen = await start({ embeddingLearningRate: 0, maxSteps: 1, learningRate: 0 });
@@ -68,7 +68,7 @@ describe("learning rates by group", () => {
     expect(tensorError(only(still.tensors, "lora_B"), only(frozen.tensors, "lora_B"))).toBeGreaterThan(0);
   });
 
-  it("LoRA+ moves B further by its ratio in the first step, and A as before", async () => {
+  test("LoRA+ moves B further by its ratio in the first step, and A as before", async () => {
     const first = { maxSteps: 1, lrSchedulerType: "constant" };
     const plain = await start(first);
     const faster = await start({ ...first, loraplusLrRatio: 4 });

@@ -1,12 +1,12 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { smallModel, temporaryFolder, trainOnce } from "../support/runs.ts";
 
 describe("determinism", () => {
   const model = smallModel("llama");
 
-  it("1, 2 and 4 threads give the same adapter to the bit", async () => {
+  test("1, 2 and 4 threads give the same adapter to the bit", async () => {
     const [one, two, four] = [
       await trainOnce(model, { maxSteps: 8 }, { threads: 1 }),
       await trainOnce(model, { maxSteps: 8 }, { threads: 2 }),
@@ -18,18 +18,18 @@ describe("determinism", () => {
     expect(four.adapter.equals(one.adapter)).toBe(true);
   });
 
-  it("gradient checkpointing gives the same adapter to the bit", async () => {
+  test("gradient checkpointing gives the same adapter to the bit", async () => {
     const kept = await trainOnce(model, { maxSteps: 4 });
     const recomputed = await trainOnce(model, { maxSteps: 4, gradientCheckpointing: true });
     expect(recomputed.adapter.equals(kept.adapter)).toBe(true);
   });
 
-  it("another seed gives another adapter", async () => {
+  test("another seed gives another adapter", async () => {
     const [a, b] = [await trainOnce(model, { maxSteps: 2, seed: 1 }), await trainOnce(model, { maxSteps: 2, seed: 2 })];
     expect(a.adapter.equals(b.adapter)).toBe(false);
   });
 
-  it.each(["sequential", "random", "staged"])(
+  test.each(["sequential", "random", "staged"])(
     "10 steps, resume, 10 steps equal 20 steps to the byte (%s)",
     async (trainSamplingStrategy) => {
       const args = {

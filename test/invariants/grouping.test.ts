@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { smallModel, trainOnce } from "../support/runs.ts";
 import { tensorError } from "../support/safetensors.ts";
 
@@ -6,7 +6,7 @@ import { tensorError } from "../support/safetensors.ts";
 describe.each(["llama", "qwen3"])("grouping of rows (%s)", (family) => {
   const model = smallModel(family);
 
-  it("one micro-batch of 8 equals eight micro-batches of 1", async () => {
+  test("one micro-batch of 8 equals eight micro-batches of 1", async () => {
     const wide = await trainOnce(model, { maxSteps: 6, perDeviceTrainBatchSize: 8, gradientAccumulationSteps: 1 });
     const deep = await trainOnce(model, { maxSteps: 6, perDeviceTrainBatchSize: 1, gradientAccumulationSteps: 8 });
     expect(deep.logs.map(({ numTokens }) => numTokens)).toEqual(wide.logs.map(({ numTokens }) => numTokens));
@@ -17,7 +17,7 @@ describe.each(["llama", "qwen3"])("grouping of rows (%s)", (family) => {
     expect(tensorError(deep.tensors, wide.tensors)).toBeLessThan(1e-3);
   });
 
-  it("how rows are packed into passes changes no bit of the first loss", async () => {
+  test("how rows are packed into passes changes no bit of the first loss", async () => {
     const runs = [];
     for (const tokenBudget of [1, 60, 100_000]) runs.push(await trainOnce(model, { maxSteps: 3, tokenBudget }));
     const [first] = runs.map(({ logs }) => logs[0]);

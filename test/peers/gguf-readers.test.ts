@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { GGMLQuantizationType, gguf } from "@huggingface/gguf";
 import { exportGguf, exportGgufLora, ggufQuantizations } from "@tunesmith/native";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { fixtures, temporaryFolder } from "../support/runs.ts";
 import { readSafetensors } from "../support/safetensors.ts";
 import { runProcess } from "./support/process.ts";
@@ -20,7 +20,7 @@ async function exported(quantization: (typeof ggufQuantizations)[number]): Promi
 }
 
 describe("@huggingface/gguf", () => {
-  it.each(ggufQuantizations)("reads configuration, tokenizer and tensors of %s", async (quantization) => {
+  test.each(ggufQuantizations)("reads configuration, tokenizer and tensors of %s", async (quantization) => {
     const { metadata, tensorInfos } = await gguf(await exported(quantization), { allowLocalFile: true });
     const keys = metadata as unknown as Record<string, unknown>;
     expect(keys).toMatchObject({
@@ -43,7 +43,7 @@ describe("@huggingface/gguf", () => {
     expect(tensorInfos).toHaveLength(9 * config.num_hidden_layers + 4);
   });
 
-  it("reads an adapter", async () => {
+  test("reads an adapter", async () => {
     const output = join(temporaryFolder(), "lora.gguf");
     const model = join(fixtures, "models/llama");
     await exportGgufLora({ model, adapter: join(fixtures, "goldens/llama/lora/adapter_end"), output });
@@ -71,7 +71,7 @@ describe.skipIf(python === null || !existsSync(python))("PyPI gguf (skipped with
   const read = async (file: string): Promise<PythonFile> =>
     JSON.parse(await runProcess(python as string, [join(import.meta.dirname, "read_gguf.py"), file])) as PythonFile;
 
-  it("finds the keys of its own file in ours, and the same values in every tensor", async () => {
+  test("finds the keys of its own file in ours, and the same values in every tensor", async () => {
     // The package's other files of this model were made of weights already rounded; blocks are compared in the Rust tests.
     for (const quantization of ["f32", "f16"] as const) {
       const [ours, theirs] = [
@@ -89,7 +89,7 @@ describe.skipIf(python === null || !existsSync(python))("PyPI gguf (skipped with
     }
   });
 
-  it("dequantises what went in", async () => {
+  test("dequantises what went in", async () => {
     const { tensors } = await read(await exported("f32"));
     const original = readSafetensors(join(folder, "model.safetensors")).get("model.layers.0.mlp.up_proj.weight");
     const hash = createHash("sha256")

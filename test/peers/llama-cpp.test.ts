@@ -2,7 +2,7 @@
 import { cpSync, existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { exportGguf, exportGgufLora, loadModel } from "@tunesmith/native";
-import { describe, expect, it, type TestContext } from "vitest";
+import { describe, expect, type TestContext, test } from "vitest";
 import { fixtures, temporaryFolder } from "../support/runs.ts";
 import { gapOf } from "./support/gap.ts";
 import { llamaAnswers, llamaInstalled } from "./support/llama.ts";
@@ -86,13 +86,13 @@ describe.skipIf(!llamaInstalled())("llama.cpp (skipped unless installed by npm r
       }
     };
 
-    it(`continues ${where} ${name} as the engine does`, (context) =>
+    test(`continues ${where} ${name} as the engine does`, (context) =>
       unlessUnsupported(context, async () => {
         const output = await exported(folder, (note) => context.skip(note));
         await expectOurs(folder, null, (await llamaAnswers(output, request)).answers);
       }));
 
-    it.skipIf(adapter === null)(`takes the adapter of ${where} ${name}`, (context) =>
+    test.skipIf(adapter === null)(`takes the adapter of ${where} ${name}`, (context) =>
       unlessUnsupported(context, async () => {
         const lora = join(temporaryFolder(), "lora.gguf");
         const output = await exported(folder, (note) => context.skip(note));
@@ -102,7 +102,7 @@ describe.skipIf(!llamaInstalled())("llama.cpp (skipped unless installed by npm r
     );
   }
 
-  it("continues YaRN between the ends that it knows", async () => {
+  test("continues YaRN between the ends that it knows", async () => {
     const folder = join(temporaryFolder(), "tiny");
     cpSync(join(fixtures, "models/qwen3-yarn"), folder, { recursive: true });
     const config = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
@@ -112,7 +112,7 @@ describe.skipIf(!llamaInstalled())("llama.cpp (skipped unless installed by npm r
     await expectOurs(folder, null, (await llamaAnswers(output, request)).answers);
   });
 
-  it("splits text as our tokenizer does", async () => {
+  test("splits text as our tokenizer does", async () => {
     const folder = join(fixtures, "models/llama");
     const output = join(temporaryFolder(), "model.gguf");
     await exportGguf({ model: folder, output, quantization: "f16" });
@@ -125,7 +125,7 @@ describe.skipIf(!llamaInstalled())("llama.cpp (skipped unless installed by npm r
   });
 });
 
-it("names the lock's version", () => {
+test("names the lock's version", () => {
   const lock = JSON.parse(readFileSync(join(import.meta.dirname, "llama-cpp/package-lock.json"), "utf8"));
   expect(lock.packages["node_modules/node-llama-cpp"].version).toBe("3.22.1");
 });

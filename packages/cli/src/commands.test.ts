@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { stripVTControlCharacters } from "node:util";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { reportFailure } from "./failure.ts";
 import { normaliseFlags } from "./flags.ts";
@@ -68,7 +68,7 @@ describe("commands", () => {
 
   const adapter = join(root, "test/fixtures/goldens/llama/lora/adapter_end");
 
-  it("merges an adapter, checks the logits, and refuses to write over what is there", async () => {
+  test("merges an adapter, checks the logits, and refuses to write over what is there", async () => {
     const output = join(folder, "merged");
     const argv = [
       "merge",
@@ -100,7 +100,7 @@ describe("commands", () => {
     expect((await tunesmith(["merge", model])).err).toContain("--output");
   });
 
-  it("exports GGUF files and adapters", async () => {
+  test("exports GGUF files and adapters", async () => {
     const [output, lora] = [join(folder, "model.gguf"), join(folder, "lora.gguf")];
     const argv = ["export", "gguf", model, "--adapter", adapter];
     const exported = await tunesmith([...argv, "--output", output, "--quantization", "f16"]);
@@ -120,7 +120,7 @@ describe("commands", () => {
     expect(window.out).toContain("sliding window");
   });
 
-  it("trains, and talks to the result", async () => {
+  test("trains, and talks to the result", async () => {
     const { code, out } = await train("--eval-data", data, "--eval_on_start");
     expect(code).toBe(0);
     expect(out).toMatch(/^tunesmith \d.*cpu/u);
@@ -146,7 +146,7 @@ describe("commands", () => {
     expect(talk.out.split("\n").slice(1).join("\n")).toBe(once.out.repeat(2));
   });
 
-  it("writes one event per line with --json, and nothing else on standard output", async () => {
+  test("writes one event per line with --json, and nothing else on standard output", async () => {
     const { out, err } = await train("--json", "--max-length", "64");
     const events = out
       .trimEnd()
@@ -156,7 +156,7 @@ describe("commands", () => {
     expect(err).toContain("tunesmith");
   });
 
-  it("takes options from a file, flags first", async () => {
+  test("takes options from a file, flags first", async () => {
     const config = join(folder, "train.yaml");
     await writeFile(
       config,
@@ -171,7 +171,7 @@ describe("commands", () => {
     });
   });
 
-  it("checks everything and makes nothing with --dry-run", async () => {
+  test("checks everything and makes nothing with --dry-run", async () => {
     const { code, out } = await train("--dry-run", "--r", "4");
     expect(code).toBe(0);
     const shown = parse(out.split("\n").slice(1).join("\n"));
@@ -183,7 +183,7 @@ describe("commands", () => {
     expect(await readdir(folder)).toEqual(["rows.jsonl"]);
   });
 
-  it.each([
+  test.each([
     [["train"], 2, /--model/u],
     [["train", "--model", "m", "--data", "d", "--device", "gpu"], 2, /--device/u],
     [["train", "--model", "m", "--data", "d", "--threads", "0"], 2, /--threads/u],
@@ -200,7 +200,7 @@ describe("commands", () => {
     expect([result.code, result.err]).toEqual([code, expect.stringMatching(message)]);
   });
 
-  it("tells the memory of a run without reading weights, and refuses what does not fit", {
+  test("tells the memory of a run without reading weights, and refuses what does not fit", {
     timeout: 120_000,
   }, async () => {
     const { code, out } = await tunesmith(["estimate", model, "--max-length", "64", "--r", "4"]);
@@ -213,26 +213,26 @@ describe("commands", () => {
     expect(refused).toMatchObject({ code: 1, out: expect.stringContaining("does not fit: expected ") });
   });
 
-  it("exits with 3 for data that cannot be trained on, and makes no run folder", async () => {
+  test("exits with 3 for data that cannot be trained on, and makes no run folder", async () => {
     await writeFile(data, '{"messages":[{"role":"user","content":"alone"}]}\n');
     const { code, err } = await train();
     expect([code, err]).toEqual([3, expect.stringContaining("rows.jsonl:1")]);
     expect(await readdir(folder)).toEqual(["rows.jsonl"]);
   });
 
-  it("exits with 2 for an adapter on no layer, and leaves no run folder", async () => {
+  test("exits with 2 for an adapter on no layer, and leaves no run folder", async () => {
     const { code, err } = await train("--target-modules", "p_proj");
     expect([code, err]).toEqual([2, expect.stringMatching(/^OptionError: .*q_proj.*got "p_proj"/u)]);
     expect(await readdir(folder)).toEqual(["rows.jsonl"]);
   });
 
-  it("says how to go on when a run has no result yet", async () => {
+  test("says how to go on when a run has no result yet", async () => {
     await train();
     await rm(join(folder, "run", "adapter"), { recursive: true });
     expect((await tunesmith(["chat", join(folder, "run"), "--prompt", "x"])).err).toContain("tunesmith resume");
   });
 
-  it("saves at a signal, says how to go on, and goes on from there", { timeout: 120_000 }, async () => {
+  test("saves at a signal, says how to go on, and goes on from there", { timeout: 120_000 }, async () => {
     const run = join(folder, "run");
     const argv = ["train", "--model", model, "--data", data, "--output-dir", run, "--max-steps", "100000", "--json"];
     const first = await interrupted(argv, "SIGINT");

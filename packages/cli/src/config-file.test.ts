@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { readConfigFile } from "./config-file.ts";
 
 describe("readConfigFile", () => {
@@ -17,7 +17,7 @@ describe("readConfigFile", () => {
     return readConfigFile(path);
   };
 
-  it("reads YAML and JSON with keys in any spelling", async () => {
+  test("reads YAML and JSON with keys in any spelling", async () => {
     const expected = {
       model: "org/name",
       evalData: "b.jsonl",
@@ -33,7 +33,7 @@ describe("readConfigFile", () => {
     expect(await read(JSON.stringify(expected))).toEqual(expected);
   });
 
-  it.each([
+  test.each([
     ["lerning_rate: 1", /did you mean "learningRate"/u],
     ["learning_rate: 1\nlearningRate: 2", /twice/u],
     ["a: [1", /line 1|YAML/u],
@@ -43,7 +43,7 @@ describe("readConfigFile", () => {
     await expect(read(text)).rejects.toMatchObject({ code: "OPTION_INVALID", message: expect.stringMatching(message) });
   });
 
-  it("names a file that cannot be read", async () => {
+  test("names a file that cannot be read", async () => {
     await expect(readConfigFile(join(folder, "none.yaml"))).rejects.toMatchObject({
       code: "IO",
       message: expect.stringContaining("none.yaml"),

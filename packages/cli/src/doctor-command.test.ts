@@ -2,10 +2,10 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { cuda, disk, hub, node, token } from "./doctor-command.ts";
 
-it("wants Node 20.19 or newer", () => {
+test("wants Node 20.19 or newer", () => {
   expect(["20.19.0", "22.1.0", "20.18.3", "18.20.0"].map((version) => node(version).state)).toEqual([
     "ok",
     "ok",
@@ -14,13 +14,13 @@ it("wants Node 20.19 or newer", () => {
   ]);
 });
 
-it("measures the disk of a folder and says when it cannot be made", async () => {
+test("measures the disk of a folder and says when it cannot be made", async () => {
   expect((await disk("folder", tmpdir())).found).toContain("free in");
   const inFile = `${fileURLToPath(import.meta.url)}/sub`;
   expect(await disk("cache", inFile)).toMatchObject({ state: "bad", fix: expect.stringContaining("HF_HOME") });
 });
 
-it("knows whether the hub answers", async () => {
+test("knows whether the hub answers", async () => {
   const server = createServer((_, response) => void response.end());
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -34,12 +34,12 @@ it("knows whether the hub answers", async () => {
   });
 });
 
-it("never shows the token", () => {
+test("never shows the token", () => {
   expect(JSON.stringify(token({ token: "hf_secret" }))).not.toContain("hf_secret");
   expect(token({ token: null }).found).toContain("HF_TOKEN");
 });
 
-it("names the CUDA device, or what is missing", () => {
+test("names the CUDA device, or what is missing", () => {
   expect(cuda({ cudaDevice: "NVIDIA H100", cudaMissing: null })).toEqual({
     name: "cuda",
     state: "ok",

@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from "node:util";
 import type { SystemInfo } from "@tunesmith/sdk";
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { environmentLine } from "./environment-line.ts";
 
 const machine: SystemInfo = {
@@ -18,14 +18,14 @@ const machine: SystemInfo = {
 const line = (device: "cuda" | "cpu" | "auto", info: SystemInfo, threads?: number): string =>
   stripVTControlCharacters(environmentLine({ device, threads }, info));
 
-it("says where auto runs, and why it is the CPU", () => {
+test("says where auto runs, and why it is the CPU", () => {
   expect(line("auto", machine)).toBe(
     "tunesmith 1.2.3, cpu (avx2), 8 threads ([cuda] expected the NVIDIA driver, got none)",
   );
   expect(line("cpu", machine, 2)).toBe("tunesmith 1.2.3, cpu (avx2), 2 threads");
 });
 
-it("names the CUDA device", () => {
+test("names the CUDA device", () => {
   const withDevice = { ...machine, backends: ["cuda", "cpu"], cudaDevice: "NVIDIA H100", cudaMissing: null };
   expect(line("auto", withDevice)).toBe("tunesmith 1.2.3, cuda (NVIDIA H100)");
   expect(line("cpu", withDevice)).toBe("tunesmith 1.2.3, cpu (avx2), 8 threads");

@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from "node:util";
 import { AbortError, ArgumentError, DataError, OptionError, OutOfMemoryError } from "@tunesmith/sdk";
 import { CommanderError } from "commander";
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { reportFailure } from "./failure.ts";
 
 function report(error: unknown, env: NodeJS.ProcessEnv = {}) {
@@ -10,7 +10,7 @@ function report(error: unknown, env: NodeJS.ProcessEnv = {}) {
   return { code, text: stripVTControlCharacters(written.join("")) };
 }
 
-it("gives each kind of error its exit code", () => {
+test("gives each kind of error its exit code", () => {
   const errors = [
     new OptionError("o"),
     new ArgumentError("p"),
@@ -25,7 +25,7 @@ it("gives each kind of error its exit code", () => {
   expect(report(new CommanderError(0, "commander.help", "")).code).toBe(0);
 });
 
-it("says it in one line with a hint, and shows the stack only when asked", () => {
+test("says it in one line with a hint, and shows the stack only when asked", () => {
   const error = new DataError("[a.jsonl:3] expected JSON", { hint: "look at line 3", cause: new SyntaxError("bad") });
   expect(report(error).text).toBe("DataError: [a.jsonl:3] expected JSON\nhint: look at line 3\n");
   const long = report(error, { TUNESMITH_DEBUG: "1" }).text;

@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { addSchemaFlags, flagValues, kebab, normaliseFlags, optionNames } from "./flags.ts";
 
 function parse(...argv: string[]): Record<string, unknown> {
@@ -10,14 +10,14 @@ function parse(...argv: string[]): Record<string, unknown> {
 }
 
 describe("flags of the schemas", () => {
-  it("has one flag per option, described", () => {
+  test("has one flag per option, described", () => {
     const command = new Command();
     addSchemaFlags(command);
     expect(command.options.map(({ long }) => long)).toEqual(optionNames.map((name) => `--${kebab(name)}`));
     expect(command.options.filter(({ description }) => description === "")).toEqual([]);
   });
 
-  it("reads every kind of value", () => {
+  test("reads every kind of value", () => {
     expect(
       parse("--learning-rate", "1e-3", "--max-steps", "-1", "--output-dir", "runs/7", "--gradient-checkpointing"),
     ).toEqual({
@@ -33,7 +33,7 @@ describe("flags of the schemas", () => {
     });
   });
 
-  it("reads lists: names apart by commas, texts as they are", () => {
+  test("reads lists: names apart by commas, texts as they are", () => {
     expect(parse("--target-modules", "q_proj,v_proj", "k_proj")).toEqual({
       targetModules: ["q_proj", "v_proj", "k_proj"],
     });
@@ -41,7 +41,7 @@ describe("flags of the schemas", () => {
     expect(parse("--sample-prompts", "Hello, you", "and you")).toEqual({ samplePrompts: ["Hello, you", "and you"] });
   });
 
-  it("reads what adapters take: expressions, layers, values by name", () => {
+  test("reads what adapters take: expressions, layers, values by name", () => {
     expect(parse("--target-modules", ".*(q|v)_proj", "--exclude-modules", "lm_head", "--lora-dropout", "0.1")).toEqual({
       targetModules: ".*(q|v)_proj",
       excludeModules: ["lm_head"],
@@ -69,7 +69,7 @@ describe("flags of the schemas", () => {
     }
   });
 
-  it("takes snake_case and TRL's other names", () => {
+  test("takes snake_case and TRL's other names", () => {
     expect(parse("--learning_rate=2e-5", "--warmup_ratio", "0.1", "--max-seq-length", "64")).toEqual({
       learningRate: 2e-5,
       warmupSteps: 0.1,
@@ -77,7 +77,7 @@ describe("flags of the schemas", () => {
     });
   });
 
-  it("writes digits inside a name as the words they are", () => {
+  test("writes digits inside a name as the words they are", () => {
     expect(kebab("loadIn4bit")).toBe("load-in-4bit");
     expect(kebab("adamBeta1")).toBe("adam-beta1");
     const wanted = { loadIn4bit: true, bnb4bitQuantType: "nf4", bnb4bitUseDoubleQuant: false };
@@ -87,7 +87,7 @@ describe("flags of the schemas", () => {
     expect(parse("--load_in_4bit", "--bnb_4bit_quant_type=nf4", "--bnb_4bit_use_double_quant=false")).toEqual(wanted);
   });
 
-  it("refuses values of another type and names the nearest flag of an unknown one", () => {
+  test("refuses values of another type and names the nearest flag of an unknown one", () => {
     expect(() => parse("--learning-rate", "fast")).toThrow(expect.objectContaining({ code: "OPTION_INVALID" }));
     expect(() => parse("--gradient-checkpointing", "maybe")).toThrow(
       expect.objectContaining({ code: "OPTION_INVALID" }),
@@ -97,7 +97,7 @@ describe("flags of the schemas", () => {
   });
 });
 
-it("leaves texts behind -- and unknown flags as they were written", () => {
+test("leaves texts behind -- and unknown flags as they were written", () => {
   expect(normaliseFlags(["--no_such", "--", "--max_steps"], ["--max-steps"])).toEqual([
     "--no_such",
     "--",

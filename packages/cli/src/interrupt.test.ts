@@ -1,5 +1,5 @@
 import { EventEmitter } from "node:events";
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { Interrupt } from "./interrupt.ts";
 
 class FakeProcess extends EventEmitter {
@@ -9,7 +9,7 @@ class FakeProcess extends EventEmitter {
   }
 }
 
-it.each([
+test.each([
   ["SIGINT", 130],
   ["SIGTERM", 143],
 ] as const)("asks at the first %s and ends at the second", (signal, code) => {

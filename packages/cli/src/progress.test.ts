@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from "node:util";
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { Progress } from "./progress.ts";
 
 const step = (n: number, loss: number) =>
@@ -15,7 +15,7 @@ const step = (n: number, loss: number) =>
     seconds: 0.9,
   }) as const;
 
-it("shows smoothed loss, speed and remaining time of wall-clock steps", () => {
+test("shows smoothed loss, speed and remaining time of wall-clock steps", () => {
   const progress = new Progress();
   progress.add(step(1, 4), 0);
   expect(stripVTControlCharacters(progress.line(step(1, 4)))).toBe(
@@ -28,7 +28,7 @@ it("shows smoothed loss, speed and remaining time of wall-clock steps", () => {
   );
 });
 
-it("leaves losses that are not finite out of the mean", () => {
+test("leaves losses that are not finite out of the mean", () => {
   const progress = new Progress();
   progress.add(step(1, Number.NaN), 0);
   expect(progress.line(step(1, Number.NaN))).toContain("NaN");

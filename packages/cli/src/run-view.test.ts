@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import type { LanguageModel, TrainEvent } from "@tunesmith/sdk";
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { RunView } from "./run-view.ts";
 
 const model = { info: { path: "models/smol.gguf", modelType: "llama" } } as LanguageModel;
@@ -84,7 +84,7 @@ const events: TrainEvent[] = [
   },
 ];
 
-it("tells the story of a run", () => {
+test("tells the story of a run", () => {
   const written: string[] = [];
   const view = new RunView({ write: (text) => written.push(text) }, model);
   for (const event of events) view.show(event);

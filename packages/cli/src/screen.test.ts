@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { clip, Screen } from "./screen.ts";
 
 function recorder(terminal: { isTTY?: boolean; columns?: number } = {}) {
@@ -6,7 +6,7 @@ function recorder(terminal: { isTTY?: boolean; columns?: number } = {}) {
   return { ...terminal, written, write: (text: string) => written.push(text) };
 }
 
-it("redraws the status below the lines that stay on a terminal", () => {
+test("redraws the status below the lines that stay on a terminal", () => {
   const out = recorder({ isTTY: true, columns: 6 });
   const screen = new Screen(out);
   screen.status("abcdefgh");
@@ -15,7 +15,7 @@ it("redraws the status below the lines that stay on a terminal", () => {
   expect(out.written.join("")).toBe("abcde\r\u001b[2Kline\nabcde\n");
 });
 
-it("writes the status every five seconds elsewhere, and the last one always", () => {
+test("writes the status every five seconds elsewhere, and the last one always", () => {
   let now = 0;
   const out = recorder();
   const screen = new Screen(out, () => now);
@@ -27,7 +27,7 @@ it("writes the status every five seconds elsewhere, and the last one always", ()
   expect(out.written).toEqual(["at 0\n", "at 5000\n", "end\n"]);
 });
 
-it("counts no colour codes when it clips a line", () => {
+test("counts no colour codes when it clips a line", () => {
   expect(clip("\u001b[1mabcd\u001b[22m", 2)).toBe("\u001b[1mab\u001b[22m");
   expect(clip("a→c", 2)).toBe("a→");
 });

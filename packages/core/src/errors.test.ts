@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import {
   AbortError,
   DeviceUnavailableError,
@@ -10,7 +10,7 @@ import {
 } from "./index.ts";
 
 describe("errorFromCode", () => {
-  it("gives the class of a known code, with its cause", () => {
+  test("gives the class of a known code, with its cause", () => {
     const cause = new Error("native");
     const error = errorFromCode("OUT_OF_MEMORY", "[cpu] expected 8 bytes", { cause });
     expect(error).toBeInstanceOf(OutOfMemoryError);
@@ -21,7 +21,7 @@ describe("errorFromCode", () => {
     expect(errorFromCode("DEVICE_UNAVAILABLE", "x")).toBeInstanceOf(DeviceUnavailableError);
   });
 
-  it("takes an unknown code for a defect", () => {
+  test("takes an unknown code for a defect", () => {
     const error = errorFromCode("NO_SUCH_CODE", "text");
     expect(error).toBeInstanceOf(InternalError);
     expect(error.code).toBe("INTERNAL");
@@ -29,7 +29,7 @@ describe("errorFromCode", () => {
 });
 
 describe("isInstance", () => {
-  it("recognises an error made by another copy of the package", () => {
+  test("recognises an error made by another copy of the package", () => {
     const foreign = Object.assign(new Error("x"), { [Symbol.for("tunesmith.error")]: true, code: "IO" });
     expect(TunesmithError.isInstance(foreign)).toBe(true);
     expect(TunesmithError.isInstance(new Error("x"))).toBe(false);

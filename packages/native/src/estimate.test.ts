@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import type { SessionOptions } from "@tunesmith/core";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { loadModel } from "./model.ts";
 
 const folder = fileURLToPath(new URL("../../../test/fixtures/models/llama", import.meta.url));
@@ -12,7 +12,7 @@ const options: SessionOptions = {
 };
 
 describe("estimateMemory", () => {
-  it.each([
+  test.each([
     ["an adapter", options, {}],
     ["an adapter on four bits", options, { loadIn4bit: true }],
     ["everything, checkpointing", { ...options, adapter: null, gradientCheckpointing: true }, {}],
@@ -40,7 +40,7 @@ describe("estimateMemory", () => {
     expect(plan.totalParameters).toBe(session.info.totalParameters);
   });
 
-  it("refuses passes that cannot be", async () => {
+  test("refuses passes that cannot be", async () => {
     const model = await loadModel(folder);
     for (const pass of [
       { tokens: 0, longest: 1 },

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { readRunConfig } from "@tunesmith/trainer";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { FastLanguageModel } from "./fast-language-model.ts";
 import { SFTTrainer } from "./sft-trainer.ts";
 import { echoModel, type Watched } from "./testing/echo-model.ts";
@@ -21,7 +21,7 @@ const pieces = async (texts: AsyncIterable<string>) => {
   return found;
 };
 
-it("gives the adapter of getPeftModel to the trainer", async () => {
+test("gives the adapter of getPeftModel to the trainer", async () => {
   const outputDir = await mkdtemp(join(tmpdir(), "tunesmith-sdk-"));
   onTestFinished(() => rm(outputDir, { recursive: true }));
   const watched: Watched = { sessions: [], disposed: 0 };
@@ -31,7 +31,7 @@ it("gives the adapter of getPeftModel to the trainer", async () => {
   expect(watched.sessions.map((session) => session.adapter)).toMatchObject([adapter]);
 });
 
-it("switches adapters of the session that answers", async () => {
+test("switches adapters of the session that answers", async () => {
   const model = new FastLanguageModel(echoModel());
   await model.loadAdapter("some/folder", "a");
   await model.loadAdapter("another", "b");
@@ -42,14 +42,14 @@ it("switches adapters of the session that answers", async () => {
   expect(await model.adapters()).toEqual({ names: ["b"], active: null });
 });
 
-it("refuses adapter options given twice", () => {
+test("refuses adapter options given twice", () => {
   const model = new FastLanguageModel(echoModel()).getPeftModel({ r: 4 });
   expect(() => new SFTTrainer({ model, trainDataset: rows, peftConfig: { r: 8 } })).toThrow(
     expect.objectContaining({ name: "OptionError" }),
   );
 });
 
-it("streams the answer to a string or to messages, with one session for all calls", async () => {
+test("streams the answer to a string or to messages, with one session for all calls", async () => {
   const watched: Watched = { sessions: [], disposed: 0 };
   const model = new FastLanguageModel(echoModel(watched), "an/adapter");
   expect(await pieces(model.generate("né→"))).toEqual(["n", "é", "→"]);
@@ -65,7 +65,7 @@ it("streams the answer to a string or to messages, with one session for all call
   expect(watched.disposed).toBe(1);
 });
 
-it("takes a string as plain text and refuses messages where the model has no chat template", async () => {
+test("takes a string as plain text and refuses messages where the model has no chat template", async () => {
   const model = new FastLanguageModel(echoModel(undefined, null));
   expect((await pieces(model.generate("text"))).join("")).toBe("text");
   await expect(pieces(model.generate([{ role: "user", content: "x" }]))).rejects.toMatchObject({
@@ -74,12 +74,12 @@ it("takes a string as plain text and refuses messages where the model has no cha
   await expect(pieces(model.generate(""))).rejects.toMatchObject({ name: "ArgumentError" });
 });
 
-it("stops on request", async () => {
+test("stops on request", async () => {
   const model = new FastLanguageModel(echoModel());
   await expect(pieces(model.generate("x", { signal: AbortSignal.abort() }))).rejects.toThrow();
 });
 
-it("holds a character back until all its tokens are there", () => {
+test("holds a character back until all its tokens are there", () => {
   const stream = new TextStream(echoModel().tokenizer);
   const ids = [...new TextEncoder().encode("aé→b")];
   expect(ids.map((id) => stream.push(id))).toEqual(["a", "", "é", "", "", "→", "b"]);
@@ -89,7 +89,7 @@ it("holds a character back until all its tokens are there", () => {
 
 const tinyModel = resolve(import.meta.dirname, "../../../test/fixtures/models/llama");
 
-it("holds the layers in four bits, keeps them in the model cache, and trains and resumes so", async () => {
+test("holds the layers in four bits, keeps them in the model cache, and trains and resumes so", async () => {
   const folder = await mkdtemp(join(tmpdir(), "tunesmith-sdk-"));
   onTestFinished(() => rm(folder, { recursive: true }));
   const [cacheDir, outputDir] = [join(folder, "hub"), join(folder, "run")];
@@ -112,7 +112,7 @@ it("holds the layers in four bits, keeps them in the model cache, and trains and
   await expect(again.train({ resumeFromCheckpoint: true })).rejects.toThrow(/loadIn4bit/u);
 });
 
-it("refuses options of the weights that are not known", async () => {
+test("refuses options of the weights that are not known", async () => {
   const open = (options: object) => FastLanguageModel.fromPretrained(tinyModel, options);
   await expect(open({ loadIn4bit: true, bnb4bitQuantType: "fp4" })).rejects.toMatchObject({ name: "OptionError" });
   await expect(open({ bnb4bitBlocksize: 100 })).rejects.toMatchObject({ name: "OptionError" });

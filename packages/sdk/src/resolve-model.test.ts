@@ -1,13 +1,13 @@
 import { fileURLToPath } from "node:url";
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { resolveModel } from "./resolve-model.ts";
 
-it("takes a path that exists as it is", async () => {
+test("takes a path that exists as it is", async () => {
   const here = fileURLToPath(import.meta.url);
   expect(await resolveModel(here)).toBe(here);
 });
 
-it.each(["missing.gguf", "./missing/model", "/missing", "org/model.gguf"])(
+test.each(["missing.gguf", "./missing/model", "/missing", "org/model.gguf"])(
   "says that %s is neither a path nor a model of the hub",
   async (name) => {
     await expect(resolveModel(name)).rejects.toMatchObject({
@@ -18,7 +18,7 @@ it.each(["missing.gguf", "./missing/model", "/missing", "org/model.gguf"])(
   },
 );
 
-it("looks for ORG/NAME in the hub's cache when offline", async () => {
+test("looks for ORG/NAME in the hub's cache when offline", async () => {
   await expect(resolveModel("org/name", { localFilesOnly: true, cacheDir: "/nowhere" })).rejects.toMatchObject({
     name: "DownloadError",
   });

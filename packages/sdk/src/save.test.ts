@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { FastLanguageModel } from "./fast-language-model.ts";
 import { quantizationOf } from "./save.ts";
 import { SFTTrainer } from "./sft-trainer.ts";
@@ -31,7 +31,7 @@ const greedy = async (model: FastLanguageModel) => {
   return text;
 };
 
-it("writes what a model with an adapter says, merged and as GGUF", async () => {
+test("writes what a model with an adapter says, merged and as GGUF", async () => {
   const folder = temporaryFolder();
   const model = await FastLanguageModel.fromPretrained(modelFolder, { adapter });
   await model.savePretrainedMerged(join(folder, "merged"), { saveMethod: "merged_32bit", maxShardSize: "60KB" });
@@ -47,7 +47,7 @@ it("writes what a model with an adapter says, merged and as GGUF", async () => {
   expect(JSON.parse(readFileSync(join(folder, "half/config.json"), "utf8")).dtype).toBe("bfloat16");
 });
 
-it("saves what a trainer has trained", { timeout: 60_000 }, async () => {
+test("saves what a trainer has trained", { timeout: 60_000 }, async () => {
   const folder = temporaryFolder();
   const model = (await FastLanguageModel.fromPretrained(modelFolder)).getPeftModel({ r: 2 });
   await expect(model.savePretrainedMerged(join(folder, "x"), { saveMethod: "lora" })).rejects.toMatchObject({
@@ -68,14 +68,14 @@ it("saves what a trainer has trained", { timeout: 60_000 }, async () => {
   expect(existsSync(join(folder, "merged/model.safetensors"))).toBe(true);
 });
 
-it("saves a whole model where there is no adapter", async () => {
+test("saves a whole model where there is no adapter", async () => {
   const folder = temporaryFolder();
   const model = await FastLanguageModel.fromPretrained(modelFolder);
   await model.savePretrained(join(folder, "model"));
   expect(await greedy(await FastLanguageModel.fromPretrained(join(folder, "model")))).toBe(await greedy(model));
 });
 
-it("understands the names of types and sizes, and refuses others with the nearest", () => {
+test("understands the names of types and sizes, and refuses others with the nearest", () => {
   expect(["fast_quantized", "not_quantized", "Q8_0", "bf16"].map(quantizationOf)).toEqual([
     "q8_0",
     "f16",
@@ -97,7 +97,7 @@ it("understands the names of types and sizes, and refuses others with the neares
     expect(() => parseSize("maxShardSize", wrong)).toThrow(expect.objectContaining({ name: "OptionError" }));
 });
 
-it("stops on request and leaves nothing", async () => {
+test("stops on request and leaves nothing", async () => {
   const folder = temporaryFolder();
   const model = await FastLanguageModel.fromPretrained(modelFolder, { adapter });
   const stopped = model.savePretrainedMerged(join(folder, "merged"), { signal: AbortSignal.abort() });

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterEach, expect, it } from "vitest";
+import { afterEach, expect, test } from "vitest";
 import { freeMemory } from "./free-memory.ts";
 
 const roots: string[] = [];
@@ -23,7 +23,7 @@ afterEach(() => {
 
 const meminfo = "MemTotal:       16000000 kB\nMemFree:          100000 kB\nMemAvailable:    8000000 kB\n";
 
-it("is what the machine has available where no group limits it", () => {
+test("is what the machine has available where no group limits it", () => {
   expect(freeMemory(machine({ "proc/meminfo": meminfo }))).toBe(8_000_000 * 1024);
   const unlimited = { "sys/fs/cgroup/a/memory.max": "max\n", "sys/fs/cgroup/a/memory.current": "500\n" };
   expect(freeMemory(machine({ "proc/meminfo": meminfo, "proc/self/cgroup": "0::/a\n", ...unlimited }))).toBe(
@@ -31,7 +31,7 @@ it("is what the machine has available where no group limits it", () => {
   );
 });
 
-it("is what the tightest group of either version leaves, cached files not counted as used", () => {
+test("is what the tightest group of either version leaves, cached files not counted as used", () => {
   const two = {
     "proc/meminfo": meminfo,
     "proc/self/cgroup": "0::/a/b\n",
@@ -53,7 +53,7 @@ it("is what the tightest group of either version leaves, cached files not counte
   expect(freeMemory(machine(one))).toBe(0);
 });
 
-it("is something wherever there is no such file", () => {
+test("is something wherever there is no such file", () => {
   expect(freeMemory(machine({}))).toBeGreaterThan(0);
   expect(freeMemory()).toBeGreaterThan(0);
 });

@@ -1,5 +1,5 @@
 import { type MemoryPlan, OutOfMemoryError } from "@tunesmith/core";
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { checkMemory, decideCheckpointing, estimateMemory, largestPass, memoryShortage } from "./memory-check.ts";
 import { parseConfig, parseLoraConfig } from "./parse-config.ts";
 import { sessionOptions } from "./session-options.ts";
@@ -23,7 +23,7 @@ const options = (args = {}, peft = {}) => sessionOptions(parseConfig(args), pars
 const check = (memoryCheck: "refuse" | "warn" | "off", free: number, args = {}, peft = {}) =>
   checkMemory(fakeModel({ plan }), options(args, peft), { tokens: 1024, longest: 512 }, memoryCheck, free);
 
-it("lets a run pass that fits, and refuses one that does not with numbers and advice", async () => {
+test("lets a run pass that fits, and refuses one that does not with numbers and advice", async () => {
   expect(await check("refuse", 6 * gib)).toBeNull();
   const refused = check("refuse", 4 * gib);
   await expect(refused).rejects.toBeInstanceOf(OutOfMemoryError);
@@ -36,13 +36,13 @@ it("lets a run pass that fits, and refuses one that does not with numbers and ad
   );
 });
 
-it("can be told to warn only, or not to look", async () => {
+test("can be told to warn only, or not to look", async () => {
   expect(await check("warn", 4 * gib)).toMatch(/^memory: expected 5\.02 GiB/u);
   expect(await check("warn", 6 * gib)).toBeNull();
   expect(await check("off", 0)).toBeNull();
 });
 
-it("compares a session on a GPU with what its driver calls free, not with the host's memory", async () => {
+test("compares a session on a GPU with what its driver calls free, not with the host's memory", async () => {
   const onGpu = (free: number) => fakeModel({ plan: { ...plan, device: "cuda", free } });
   const pass = { tokens: 1024, longest: 512 };
   expect(await checkMemory(onGpu(6 * gib), options(), pass, "refuse", 0)).toBeNull();
@@ -51,7 +51,7 @@ it("compares a session on a GPU with what its driver calls free, not with the ho
   );
 });
 
-it("recomputes layers under auto only where the run would not fit without", async () => {
+test("recomputes layers under auto only where the run would not fit without", async () => {
   const model = fakeModel({ plan, checkpointedPlan: { ...plan, activations: gib / 4, peak: 4.25 * gib } });
   const decide = (gradientCheckpointing: boolean | "auto", free: number) =>
     decideCheckpointing(
@@ -66,7 +66,7 @@ it("recomputes layers under auto only where the run would not fit without", asyn
   expect([await decide(true, 6 * gib), await decide(false, 0)]).toEqual([true, false]);
 });
 
-it("finds the largest pass of the steps to come", () => {
+test("finds the largest pass of the steps to come", () => {
   const examples = [10, 40, 5, 60, 20].map((length, rowId) => {
     const ids = new Int32Array(length);
     return { ids, labels: ids, turns: 1, length, rowId, truncated: false };
@@ -83,7 +83,7 @@ it("finds the largest pass of the steps to come", () => {
   expect(largestPass([step([3, 4])], examples, 30)).toEqual({ tokens: 60, longest: 60 });
 });
 
-it("estimates without rows, as if each were as long as it may be", async () => {
+test("estimates without rows, as if each were as long as it may be", async () => {
   const pass = async (args: Record<string, unknown>) => (await estimateMemory(fakeModel(), { args })).pass;
   expect(await pass({ maxLength: 100, perDeviceTrainBatchSize: 2, gradientAccumulationSteps: 1 })).toEqual({
     tokens: 200,

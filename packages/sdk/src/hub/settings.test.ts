@@ -1,10 +1,10 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { hubSettings } from "./settings.ts";
 
-it("follows huggingface_hub's environment variables", () => {
+test("follows huggingface_hub's environment variables", () => {
   expect(hubSettings({ HF_TOKEN_PATH: "/nowhere" })).toEqual({
     endpoint: "https://huggingface.co",
     cacheDir: join(homedir(), ".cache/huggingface/hub"),
@@ -23,7 +23,7 @@ it("follows huggingface_hub's environment variables", () => {
   expect(hubSettings({ XDG_CACHE_HOME: "/cache" }).cacheDir).toBe(join("/cache", "huggingface", "hub"));
 });
 
-it("finds the saved token", async () => {
+test("finds the saved token", async () => {
   const home = await mkdtemp(join(tmpdir(), "tunesmith-home-"));
   await writeFile(join(home, "token"), "hf_saved\n");
   expect(hubSettings({ HF_HOME: home }).token).toBe("hf_saved");

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type DownloadOptions, type DownloadProgress, downloadModel } from "./snapshot.ts";
 
 const commit = "0123456789abcdef0123456789abcdef01234567";
@@ -111,7 +111,7 @@ describe("downloadModel", () => {
   const expectWeights = async (snapshot: string) =>
     expect((await readFile(join(snapshot, "model.safetensors"))).equals(weights)).toBe(true);
 
-  it("lays the cache out as huggingface_hub does and reports progress up to the total", async () => {
+  test("lays the cache out as huggingface_hub does and reports progress up to the total", async () => {
     const seen: DownloadProgress[] = [];
     const snapshot = await download({ onProgress: (progress) => seen.push(progress) });
     const folder = join(cacheDir, "models--org--name");
@@ -125,7 +125,7 @@ describe("downloadModel", () => {
     expect(seen.at(-1)).toMatchObject({ loadedBytes: total, totalBytes: total });
   });
 
-  it("downloads nothing twice and works offline afterwards", async () => {
+  test("downloads nothing twice and works offline afterwards", async () => {
     const snapshot = await download();
     await download();
     expect(hub.weightRequests()).toHaveLength(1);
@@ -134,7 +134,7 @@ describe("downloadModel", () => {
     expect(await download()).toBe(snapshot);
   });
 
-  it("goes on where a broken connection stopped", async () => {
+  test("goes on where a broken connection stopped", async () => {
     hub.weightsHandlers = [breakAfter(80_000), serveRange];
     await expectWeights(await download());
     const [first, second] = hub.weightRequests();
@@ -142,7 +142,7 @@ describe("downloadModel", () => {
     expect(Number(/^bytes=(\d+)-$/u.exec(second?.range ?? "")?.[1])).toBeGreaterThan(0);
   });
 
-  it("goes on where an earlier process stopped", async () => {
+  test("goes on where an earlier process stopped", async () => {
     const blobs = join(cacheDir, "models--org--name", "blobs");
     await mkdir(blobs, { recursive: true });
     await writeFile(join(blobs, `${sha256}.tunesmith-partial`), weights.subarray(0, 1000));
@@ -151,27 +151,27 @@ describe("downloadModel", () => {
     expect(hub.weightRequests().map(({ range }) => range)).toEqual(["bytes=1000-"]);
   });
 
-  it("starts anew when the server ignores Range", async () => {
+  test("starts anew when the server ignores Range", async () => {
     const ignoresRange: Handler = (_, response) => void response.end(weights);
     hub.weightsHandlers = [breakAfter(50_000), ignoresRange];
     await expectWeights(await download());
   });
 
-  it("survives a stall, a reset before the first byte and a busy server", async () => {
+  test("survives a stall, a reset before the first byte and a busy server", async () => {
     const stall: Handler = (_, response) => void response.write(weights.subarray(0, 10_000));
     const reset: Handler = (request) => void request.socket.destroy();
     hub.weightsHandlers = [stall, reset, status(503), status(429), serveRange];
     await expectWeights(await download());
   });
 
-  it("starts anew when the range is refused or another one comes", async () => {
+  test("starts anew when the range is refused or another one comes", async () => {
     const otherRange: Handler = (_, response) =>
       void response.writeHead(206, { "content-range": `bytes 5-9/${weights.length}` }).end("other");
     hub.weightsHandlers = [breakAfter(50_000), status(416), breakAfter(50_000), otherRange, serveRange];
     await expectWeights(await download());
   });
 
-  it("refuses wrong bytes of the right size, and keeps none of them", async () => {
+  test("refuses wrong bytes of the right size, and keeps none of them", async () => {
     hub.weightsHandlers = [(_, response) => void response.end(Buffer.alloc(weights.length))];
     await expect(download()).rejects.toMatchObject({
       code: "DOWNLOAD_FAILED",
@@ -182,7 +182,7 @@ describe("downloadModel", () => {
     await expect(stat(join(cacheDir, "models--org--name", "snapshots"))).rejects.toThrow();
   });
 
-  it("refuses more bytes than promised and gives up on a server that never completes", async () => {
+  test("refuses more bytes than promised and gives up on a server that never completes", async () => {
     hub.weightsHandlers = [(_, response) => void response.end(Buffer.concat([weights, weights]))];
     await expect(download()).rejects.toMatchObject({
       code: "DOWNLOAD_FAILED",
@@ -195,7 +195,7 @@ describe("downloadModel", () => {
     });
   });
 
-  it("sends the token to the hub and to no host that it redirects to", async () => {
+  test("sends the token to the hub and to no host that it redirects to", async () => {
     const store = new FakeHub();
     await store.listen();
     hub.weightsHandlers = [
@@ -207,12 +207,12 @@ describe("downloadModel", () => {
     expect(store.requests.map(({ authorization }) => authorization)).toEqual([undefined]);
   });
 
-  it("stops on endless redirects", async () => {
+  test("stops on endless redirects", async () => {
     hub.weightsHandlers = [(request, response) => void response.writeHead(302, { location: request.url }).end()];
     await expect(download()).rejects.toMatchObject({ message: expect.stringContaining("redirects") });
   });
 
-  it.each(["../../evil.safetensors", "/etc/passwd", "a\\..\\b", "C:evil", "a//b", "./config.json"])(
+  test.each(["../../evil.safetensors", "/etc/passwd", "a\\..\\b", "C:evil", "a//b", "./config.json"])(
     "refuses a listing with the path %s",
     async (rfilename) => {
       hub.listing = { sha: commit, siblings: [{ rfilename, size: 1, blobId: "c".repeat(40) }] };
@@ -225,7 +225,7 @@ describe("downloadModel", () => {
   );
 
   // CVE-2026-7020: a digest becomes a file name of the cache.
-  it.each(["../../evil", "sha256:../../evil", "/etc/passwd", "c".repeat(39), "C".repeat(40), ""])(
+  test.each(["../../evil", "sha256:../../evil", "/etc/passwd", "c".repeat(39), "C".repeat(40), ""])(
     "refuses a listing with the digest %j",
     async (digest) => {
       const sibling = { rfilename: "model.safetensors", size: 1 };
@@ -240,7 +240,7 @@ describe("downloadModel", () => {
     },
   );
 
-  it("says what to do about a gated model, an unknown one and one without weights", async () => {
+  test("says what to do about a gated model, an unknown one and one without weights", async () => {
     hub.listingStatus = 401;
     await expect(download()).rejects.toMatchObject({ message: expect.stringContaining("HF_TOKEN") });
     hub.listingStatus = 404;
@@ -252,7 +252,7 @@ describe("downloadModel", () => {
     await expect(download({ revision: "../../x" })).rejects.toMatchObject({ code: "DOWNLOAD_FAILED" });
   });
 
-  it("gives up on a silent hub after the connect timeout", async () => {
+  test("gives up on a silent hub after the connect timeout", async () => {
     const silent = createServer(() => {});
     await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
     const endpoint = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
@@ -265,14 +265,14 @@ describe("downloadModel", () => {
     silent.close();
   });
 
-  it("names what is missing when offline", async () => {
+  test("names what is missing when offline", async () => {
     await expect(download({ localFilesOnly: true })).rejects.toMatchObject({
       message: expect.stringContaining("config.json, model.safetensors"),
     });
     expect(hub.requests).toEqual([]);
   });
 
-  it("keeps what has arrived when it is aborted", async () => {
+  test("keeps what has arrived when it is aborted", async () => {
     hub.weightsHandlers = [(_, response) => void response.write(weights.subarray(0, 5_000))];
     const controller = new AbortController();
     const onProgress = ({ file }: DownloadProgress) => file === "model.safetensors" && controller.abort();
@@ -283,7 +283,7 @@ describe("downloadModel", () => {
     expect((await stat(join(cacheDir, "models--org--name", "blobs", `${sha256}.tunesmith-partial`))).size).toBe(5_000);
   });
 
-  it("shares one transfer between two downloads at once", async () => {
+  test("shares one transfer between two downloads at once", async () => {
     const [first, second] = await Promise.all([download(), download()]);
     expect(second).toBe(first);
     expect(hub.weightRequests()).toHaveLength(1);
