@@ -1,7 +1,8 @@
 // Runs a command line and gives its exit code.
-import { reportFailure } from "./failure.ts";
+
 import { normaliseFlags } from "./flags.ts";
 import { buildProgram, knownFlags } from "./program.ts";
+import { reportFailure } from "./view/failure.ts";
 
 /** Runs the command line and sets the process's exit code. */
 export async function main(argv: readonly string[]): Promise<void> {

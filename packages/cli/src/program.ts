@@ -1,14 +1,14 @@
 // The commands and their flags.
 import { createRequire } from "node:module";
 import { Command, InvalidArgumentError } from "commander";
-import { chat, type Input } from "./chat-command.ts";
-import { doctor } from "./doctor-command.ts";
-import { estimate } from "./estimate-command.ts";
-import { exportToGguf } from "./export-command.ts";
+import { chat, type Input } from "./commands/chat.ts";
+import { doctor } from "./commands/doctor.ts";
+import { estimate } from "./commands/estimate.ts";
+import { exportToGguf } from "./commands/export.ts";
+import { merge } from "./commands/merge.ts";
+import { resume } from "./commands/resume.ts";
+import { type Streams, train } from "./commands/train.ts";
 import { addModelFlags, addSchemaFlags, flagValues } from "./flags.ts";
-import { merge } from "./merge-command.ts";
-import { resume } from "./resume-command.ts";
-import { type Streams, train } from "./train-command.ts";
 
 const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
 

@@ -1,8 +1,8 @@
 import { DataError, OptionError, TemplateError } from "@tunesmith/core";
 import { expect, test } from "vitest";
-import { IGNORE_INDEX } from "./mask.ts";
+import { IGNORE_INDEX } from "./encode/mask.ts";
 import { type PrepareOptions, prepare } from "./prepare.ts";
-import type { DatasetSource } from "./rows.ts";
+import type { DatasetSource } from "./sources/rows.ts";
 import { letterTokenizer } from "./testing/tokenizer.ts";
 
 const defaults: PrepareOptions = {

@@ -1,14 +1,14 @@
 // From a source of rows to examples and a report.
 import { createHash, type Hash } from "node:crypto";
 import { DataError, type Tokenizer } from "@tunesmith/core";
-import { type EncodedItem, encodeItems, type LossOptions } from "./encode.ts";
+import { type EncodedItem, encodeItems, type LossOptions } from "./encode/encode.ts";
+import { countTrained } from "./encode/mask.ts";
 import type { Example } from "./example.ts";
 import { type Format, type FormatName, type Item, RowError } from "./formats/format.ts";
 import { detectFormat } from "./formats/index.ts";
-import { countTrained } from "./mask.ts";
-import { type DataReport, tokenStatistics } from "./report.ts";
-import { RowErrors } from "./row-errors.ts";
-import { type DatasetSource, excerpt, type Row, readRows } from "./rows.ts";
+import { type DataReport, tokenStatistics } from "./quality/report.ts";
+import { RowErrors } from "./sources/row-errors.ts";
+import { type DatasetSource, excerpt, type Row, readRows } from "./sources/rows.ts";
 
 /** How rows become examples. */
 export interface PrepareOptions extends LossOptions {

@@ -1,6 +1,6 @@
 // What a data format is, and how it refuses a row.
 import type { Conversation } from "@tunesmith/core";
-import type { Row } from "../rows.ts";
+import type { Row } from "../sources/rows.ts";
 
 /** A row as its format understands it: what goes through door A, and which part of it may be trained. */
 export type Item =

@@ -1,6 +1,6 @@
 // Rows of conversations: a column `messages`.
 import type { Conversation, Message } from "@tunesmith/core";
-import type { Row } from "../rows.ts";
+import type { Row } from "../sources/rows.ts";
 import { describe, type Format, RowError, wellFormed } from "./format.ts";
 
 /**

@@ -1,6 +1,6 @@
 // Prompts of held-out rows, to be answered during training.
 import type { Tokenizer } from "@tunesmith/core";
-import type { Item } from "./formats/format.ts";
+import type { Item } from "../formats/format.ts";
 
 /** A prompt whose continuation is watched during training. */
 export interface SamplePrompt {

@@ -8,10 +8,10 @@ import {
   parseSize,
   sixteenBit,
 } from "@tunesmith/sdk";
-import { percent, significant } from "./format.ts";
-import { display } from "./run-view.ts";
-import type { Streams } from "./train-command.ts";
-import { choice, required, runWrite, sourceOf } from "./write-command.ts";
+import { percent, significant } from "../view/format.ts";
+import { display } from "../view/run-view.ts";
+import type { Streams } from "./train.ts";
+import { choice, required, runWrite, sourceOf } from "./write.ts";
 
 /** The prompt of the check where none is given: any text would do. */
 const defaultPrompt = "Write a short letter to a friend who has moved to another town.";

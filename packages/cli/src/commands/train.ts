@@ -12,11 +12,11 @@ import {
   sftConfigSchema,
 } from "@tunesmith/sdk";
 import { stringify } from "yaml";
-import { readConfigFile } from "./config-file.ts";
-import { environmentLine } from "./environment-line.ts";
+import { readConfigFile } from "../config-file.ts";
+import { environmentLine } from "../view/environment-line.ts";
+import type { Output } from "../view/screen.ts";
 import { openModel } from "./load-model.ts";
 import { runTraining } from "./run-session.ts";
-import type { Output } from "./screen.ts";
 
 /** Streams of a command. */
 export interface Streams {

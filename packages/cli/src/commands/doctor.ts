@@ -5,8 +5,8 @@ import { arch, cpus, freemem, platform, release, totalmem } from "node:os";
 import { dirname } from "node:path";
 import { type HubSettings, hubSettings, type SystemInfo, systemInfo } from "@tunesmith/sdk";
 import pc from "picocolors";
-import { bytes } from "./format.ts";
-import type { Streams } from "./train-command.ts";
+import { bytes } from "../view/format.ts";
+import type { Streams } from "./train.ts";
 
 /** What one check has found. */
 export interface Finding {

@@ -7,10 +7,10 @@ import {
   parseModelConfig,
   sftConfigSchema,
 } from "@tunesmith/sdk";
-import { readConfigFile } from "./config-file.ts";
-import { bytes, count } from "./format.ts";
+import { readConfigFile } from "../config-file.ts";
+import { bytes, count } from "../view/format.ts";
 import { openModel } from "./load-model.ts";
-import { parseDevice, parseThreads, type Streams } from "./train-command.ts";
+import { parseDevice, parseThreads, type Streams } from "./train.ts";
 
 /** The options that a schema knows. */
 function of(schema: { shape: object }, options: Record<string, unknown>): Record<string, unknown> {

@@ -1,6 +1,6 @@
 // Examples laid end to end as one batch, never padded.
 import type { Batch } from "@tunesmith/core";
-import type { Example } from "./example.ts";
+import type { Example } from "../example.ts";
 
 /** A sequence of a packed batch and the micro-batch of the step it is counted with. */
 export interface Placed {

@@ -2,10 +2,10 @@
 import { createInterface } from "node:readline/promises";
 import { type FastLanguageModel, type Message, modelConfigSchema, type TextGenerationOptions } from "@tunesmith/sdk";
 import pc from "picocolors";
-import { environmentLine } from "./environment-line.ts";
+import { environmentLine } from "../view/environment-line.ts";
 import { openModel } from "./load-model.ts";
 import { modelOf } from "./run-target.ts";
-import { parseDevice, parseThreads, type Streams } from "./train-command.ts";
+import { parseDevice, parseThreads, type Streams } from "./train.ts";
 
 /** A stream of typed lines: standard input, but for tests. */
 export type Input = NodeJS.ReadableStream & { isTTY?: boolean };

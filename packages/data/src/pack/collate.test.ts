@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import type { Example } from "../example.ts";
 import { collate } from "./collate.ts";
-import type { Example } from "./example.ts";
 
 function example(rowId: number, ids: number[]): Example {
   return {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import { codes, letterTokenizer } from "../testing/tokenizer.ts";
 import { promptsOfItems, promptsOfTexts } from "./held-out.ts";
-import { codes, letterTokenizer } from "./testing/tokenizer.ts";
 
 test("a held-out row gives its prompt up to the last answer, and that answer", async () => {
   const messages = [

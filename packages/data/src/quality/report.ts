@@ -1,5 +1,5 @@
 // What became of a data set's rows.
-import type { FormatName } from "./formats/format.ts";
+import type { FormatName } from "../formats/format.ts";
 
 /** What became of a data set's rows. Nothing is dropped or cut without being counted here. */
 export interface DataReport {

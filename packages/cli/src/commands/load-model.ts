@@ -1,7 +1,7 @@
 // Opens a model, with one line of progress where it has to be downloaded.
 import { type DownloadProgress, FastLanguageModel, type PretrainedOptions } from "@tunesmith/sdk";
-import { bytes, percent } from "./format.ts";
-import { type Output, Screen } from "./screen.ts";
+import { bytes, percent } from "../view/format.ts";
+import { type Output, Screen } from "../view/screen.ts";
 
 /** Opens a model by path or name, with one line of progress where it has to be downloaded. */
 export async function openModel(name: string, err: Output, options: PretrainedOptions): Promise<FastLanguageModel> {

@@ -1,7 +1,7 @@
 // Sends items through door A and labels what comes back.
 import type { EncodedPair, Tokenizer } from "@tunesmith/core";
 import { OptionError } from "@tunesmith/core";
-import type { Item } from "./formats/format.ts";
+import type { Item } from "../formats/format.ts";
 import { labelAll, labelAssistant, labelCompletion } from "./mask.ts";
 
 /** Which tokens are trained (names of TRL's SFTConfig). */

@@ -1,9 +1,9 @@
 // `tunesmith resume`: goes on from the newest whole checkpoint of a run folder.
 import { DataError, parseModelConfig, readRunConfig, SFTTrainer } from "@tunesmith/sdk";
-import { environmentLine } from "./environment-line.ts";
+import { environmentLine } from "../view/environment-line.ts";
 import { openModel } from "./load-model.ts";
 import { runTraining } from "./run-session.ts";
-import { parseDevice, parseThreads, type Streams } from "./train-command.ts";
+import { parseDevice, parseThreads, type Streams } from "./train.ts";
 
 /** `tunesmith resume RUN_DIR`: goes on from the newest whole checkpoint with the options of the run. Gives the exit code. */
 export async function resume(runDir: string, flags: Record<string, unknown>, { out, err }: Streams): Promise<number> {

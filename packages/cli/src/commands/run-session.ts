@@ -1,9 +1,9 @@
 // Runs a trainer to its end with progress and signals.
 import { AbortError, type LanguageModel, type SFTTrainer, type TrainOptions } from "@tunesmith/sdk";
 import pc from "picocolors";
+import { RunView } from "../view/run-view.ts";
+import type { Output } from "../view/screen.ts";
 import { Interrupt } from "./interrupt.ts";
-import { RunView } from "./run-view.ts";
-import type { Output } from "./screen.ts";
 
 /** Runs a trainer to its end with progress and signals. Gives the exit code of a run that was interrupted, else 0. */
 export async function runTraining(

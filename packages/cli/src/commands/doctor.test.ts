@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { cuda, disk, hub, node, token } from "./doctor-command.ts";
+import { cuda, disk, hub, node, token } from "./doctor.ts";
 
 test("wants Node 20.19 or newer", () => {
   expect(["20.19.0", "22.1.0", "20.18.3", "18.20.0"].map((version) => node(version).state)).toEqual([

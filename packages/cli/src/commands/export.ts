@@ -1,10 +1,10 @@
 // `tunesmith export gguf`: a model, or an adapter alone, as a file for llama.cpp.
 import { stat } from "node:fs/promises";
 import { exportGguf, exportGgufLora, ggufQuantizations, OptionError } from "@tunesmith/sdk";
-import { bytes } from "./format.ts";
-import { display } from "./run-view.ts";
-import type { Streams } from "./train-command.ts";
-import { choice, required, runWrite, sourceOf } from "./write-command.ts";
+import { bytes } from "../view/format.ts";
+import { display } from "../view/run-view.ts";
+import type { Streams } from "./train.ts";
+import { choice, required, runWrite, sourceOf } from "./write.ts";
 
 /** `tunesmith export gguf`. Gives the exit code. */
 export async function exportToGguf(target: string, flags: Record<string, unknown>, streams: Streams): Promise<number> {

@@ -8,9 +8,9 @@ import { fileURLToPath } from "node:url";
 import { stripVTControlCharacters } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { reportFailure } from "./failure.ts";
 import { normaliseFlags } from "./flags.ts";
 import { buildProgram, knownFlags } from "./program.ts";
+import { reportFailure } from "./view/failure.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 const model = join(root, "test/fixtures/models/llama");

@@ -1,11 +1,11 @@
 // What the commands that write models share: finding the model, progress, Ctrl-C.
 import { AbortError, type ExportControl, type MergeSource, OptionError, resolveModel } from "@tunesmith/sdk";
 import pc from "picocolors";
-import { percent } from "./format.ts";
+import { percent } from "../view/format.ts";
+import { Screen } from "../view/screen.ts";
 import { Interrupt } from "./interrupt.ts";
 import { modelOf } from "./run-target.ts";
-import { Screen } from "./screen.ts";
-import type { Streams } from "./train-command.ts";
+import type { Streams } from "./train.ts";
 
 /** The local model behind a command's argument, its adapter, and what that is merged into. */
 export async function sourceOf(target: string, flags: Record<string, unknown>): Promise<Required<MergeSource>> {
