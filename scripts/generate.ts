@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { loraConfigSchema, modelConfigSchema, sftConfigSchema } from "@tunesmith/trainer";
+import { loraConfigSchema, modelConfigSchema, sftConfigSchema } from "@tunesmith/core";
 import { z } from "zod";
 import { readResults, reliabilityPage } from "./reliability.ts";
 
@@ -46,7 +46,7 @@ function optionTable(schema: z.ZodType): string {
 function optionPage(): string {
   return [
     "# Options",
-    "Made from the schemas in `packages/trainer/src/config.ts` and `model-config.ts` by `npm run generate`.",
+    "Made from the schemas in `packages/core/src/options/` by `npm run generate`.",
     "Configuration files may spell the names in camelCase or snake_case.",
     "## SFTConfig",
     optionTable(sftConfigSchema),

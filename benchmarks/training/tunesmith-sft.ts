@@ -4,8 +4,8 @@ import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { collate, type Example } from "@tunesmith/data";
 import { loadModel } from "@tunesmith/native";
+import { sftConfigSchema } from "../../packages/core/src/options/sft.ts";
 import { coalesce } from "../../packages/trainer/src/coalesce.ts";
-import { sftConfigSchema } from "../../packages/trainer/src/config.ts";
 import type { Spec } from "./spec.ts";
 
 const started = performance.now();

@@ -1,5 +1,5 @@
 // Every public option says what it does and what its default is.
-import { loraConfigSchema, modelConfigSchema, sftConfigSchema } from "@tunesmith/trainer";
+import { loraConfigSchema, modelConfigSchema, sftConfigSchema } from "@tunesmith/core";
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { holds, type Rule } from "./tree.ts";

@@ -1,6 +1,6 @@
 // Reads the options of a `--config` file.
 import { readFile } from "node:fs/promises";
-import { canonicalName, FileSystemError, OptionError, unknownOption } from "@tunesmith/sdk";
+import { canonicalKeys, FileSystemError, OptionError } from "@tunesmith/sdk";
 import { parseDocument } from "yaml";
 import { optionNames } from "./flags.ts";
 
@@ -31,14 +31,5 @@ export async function readConfigFile(path: string): Promise<Record<string, unkno
       `[${path}] expected keys and values, got ${Array.isArray(value) ? "a list" : String(value)}; see tunesmith train --help`,
     );
   }
-  const known = [...ownNames, ...optionNames];
-  const options: Record<string, unknown> = {};
-  for (const [given, entry] of Object.entries(value)) {
-    const name = canonicalName(given);
-    if (!known.includes(name)) throw unknownOption(given, known, path);
-    if (Object.hasOwn(options, name))
-      throw new OptionError(`[${path}] expected "${name}" once, got it twice; remove "${given}"`);
-    options[name] = entry;
-  }
-  return options;
+  return canonicalKeys(value, [...ownNames, ...optionNames], path);
 }

@@ -1,6 +1,7 @@
+import { kebabCase } from "@tunesmith/sdk";
 import { Command } from "commander";
 import { describe, expect, test } from "vitest";
-import { addSchemaFlags, flagValues, kebab, normaliseFlags, optionNames } from "./flags.ts";
+import { addSchemaFlags, flagValues, normaliseFlags, optionNames } from "./flags.ts";
 
 function parse(...argv: string[]): Record<string, unknown> {
   const command = new Command().exitOverride().configureOutput({ writeErr: () => {} });
@@ -13,7 +14,7 @@ describe("flags of the schemas", () => {
   test("has one flag per option, described", () => {
     const command = new Command();
     addSchemaFlags(command);
-    expect(command.options.map(({ long }) => long)).toEqual(optionNames.map((name) => `--${kebab(name)}`));
+    expect(command.options.map(({ long }) => long)).toEqual(optionNames.map((name) => `--${kebabCase(name)}`));
     expect(command.options.filter(({ description }) => description === "")).toEqual([]);
   });
 
@@ -78,8 +79,8 @@ describe("flags of the schemas", () => {
   });
 
   test("writes digits inside a name as the words they are", () => {
-    expect(kebab("loadIn4bit")).toBe("load-in-4bit");
-    expect(kebab("adamBeta1")).toBe("adam-beta1");
+    expect(kebabCase("loadIn4bit")).toBe("load-in-4bit");
+    expect(kebabCase("adamBeta1")).toBe("adam-beta1");
     const wanted = { loadIn4bit: true, bnb4bitQuantType: "nf4", bnb4bitUseDoubleQuant: false };
     expect(parse("--load-in-4bit", "--bnb-4bit-quant-type", "nf4", "--bnb-4bit-use-double-quant", "false")).toEqual(
       wanted,

@@ -1,5 +1,13 @@
 // Command line flags made from the schemas of the options.
-import { canonicalName, loraConfigSchema, modelConfigSchema, OptionError, sftConfigSchema } from "@tunesmith/sdk";
+import {
+  canonicalName,
+  kebabCase,
+  loraConfigSchema,
+  modelConfigSchema,
+  namesOf,
+  OptionError,
+  sftConfigSchema,
+} from "@tunesmith/sdk";
 import { type Command, Option } from "commander";
 import { z } from "zod";
 
@@ -29,23 +37,19 @@ interface JsonSchema {
 /** What a parser gives for "none"; commander itself would turn null into an empty text. */
 const nothing = Symbol("none");
 
-/** Options of the run, of the adapter and of the model's weights, by camelCase name. */
-const properties: Readonly<Record<string, JsonSchema>> = {
-  ...propertiesOf(sftConfigSchema),
-  ...propertiesOf(loraConfigSchema),
-  ...propertiesOf(modelConfigSchema),
-};
+/** The schemas whose options a training run takes, by what they are handed on as. */
+export const trainingSchemas = { args: sftConfigSchema, peftConfig: loraConfigSchema, modelConfig: modelConfigSchema };
+
+/** Names of every option that a schema defines. */
+export const optionNames: readonly string[] = namesOf(trainingSchemas);
 
 function propertiesOf(schema: z.ZodObject): Record<string, JsonSchema> {
   return z.toJSONSchema(schema, { io: "input" }).properties as Record<string, JsonSchema>;
 }
 
-/** Names of every option that a schema defines. */
-export const optionNames: readonly string[] = Object.keys(properties);
-
 /** Adds one flag per option of the schemas, named in kebab-case. */
 export function addSchemaFlags(command: Command): void {
-  addFlags(command, properties);
+  for (const schema of Object.values(trainingSchemas)) addFlags(command, propertiesOf(schema));
 }
 
 /** The same for the options of the model's weights alone. */
@@ -56,7 +60,7 @@ export function addModelFlags(command: Command): void {
 function addFlags(command: Command, properties: Readonly<Record<string, JsonSchema>>): void {
   for (const [name, schema] of Object.entries(properties)) {
     const kind = kindOf(schema);
-    const flag = `--${kebab(name)}`;
+    const flag = `--${kebabCase(name)}`;
     const value =
       kind.list !== null
         ? " <values...>"
@@ -77,7 +81,7 @@ export function normaliseFlags(argv: readonly string[], known: readonly string[]
   return argv.map((argument, index) => {
     if (!argument.startsWith("--") || argument === "--" || (end !== -1 && index > end)) return argument;
     const [name = "", ...value] = argument.slice(2).split("=");
-    const flag = kebab(canonicalName(name));
+    const flag = kebabCase(canonicalName(name));
     return known.includes(`--${flag}`) ? [`--${flag}`, ...value].join("=") : argument;
   });
 }
@@ -86,11 +90,6 @@ export function normaliseFlags(argv: readonly string[], known: readonly string[]
 export function flagValues(command: Command): Record<string, unknown> {
   const values: Record<string, unknown> = command.opts();
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value === nothing ? null : value]));
-}
-
-/** learningRate → learning-rate, loadIn4bit → load-in-4bit */
-export function kebab(name: string): string {
-  return name.replaceAll(/(?<=[a-z])(?=\d[a-z])/gu, "-").replaceAll(/[A-Z]/gu, (letter) => `-${letter.toLowerCase()}`);
 }
 
 /** The alternatives of a schema, however deep they are nested. */

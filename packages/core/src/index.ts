@@ -3,5 +3,6 @@ export * from "./batch.ts";
 export * from "./conversation.ts";
 export * from "./errors.ts";
 export * from "./generate.ts";
+export * from "./options/index.ts";
 export * from "./session.ts";
 export * from "./tokenizer.ts";

@@ -5,10 +5,15 @@ import {
   type AdapterState,
   ArgumentError,
   type LanguageModel,
+  type LoraConfig,
   type MemoryPlan,
   type Message,
+  type ModelConfig,
   type ModelInfo,
+  modelConfigSchema,
+  type ParsedModelConfig,
   type PassShape,
+  parseOptions,
   type SamplingOptions,
   type SessionOptions,
   type Tokenizer,
@@ -16,13 +21,6 @@ import {
   type WeightOptions,
 } from "@tunesmith/core";
 import { type ExportControl, loadModel } from "@tunesmith/native";
-import {
-  type LoraConfig,
-  type ModelConfig,
-  modelConfigSchema,
-  type ParsedModelConfig,
-  parseModelConfig,
-} from "@tunesmith/trainer";
 import { hubSettings } from "./hub/settings.ts";
 import type { DownloadOptions } from "./hub/snapshot.ts";
 import { resolveModel } from "./resolve-model.ts";
@@ -66,7 +64,7 @@ function split(options: DownloadOptions & ModelConfig): { weights: ParsedModelCo
   const isWeight = ([name]: [string, unknown]) => Object.hasOwn(modelConfigSchema.shape, name);
   const entries: [string, unknown][] = Object.entries(options);
   return {
-    weights: parseModelConfig(Object.fromEntries(entries.filter(isWeight))),
+    weights: parseOptions(modelConfigSchema, Object.fromEntries(entries.filter(isWeight))),
     download: Object.fromEntries(entries.filter((entry) => !isWeight(entry))),
   };
 }

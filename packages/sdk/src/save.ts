@@ -1,7 +1,7 @@
 // Saving a model and its adapter: as they are, merged, or as GGUF, under Unsloth's names.
 import { copyFile, mkdtemp, readFile, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { ArgumentError, OptionError } from "@tunesmith/core";
+import { ArgumentError, nearestName, OptionError } from "@tunesmith/core";
 import {
   type ExportControl,
   exportGguf,
@@ -12,7 +12,7 @@ import {
   type MergeSource,
   mergeModel,
 } from "@tunesmith/native";
-import { makeFolders, nearestName } from "@tunesmith/trainer";
+import { makeFolders } from "@tunesmith/trainer";
 import { parseSize } from "./size.ts";
 
 /** A model's path, and the adapter that belongs to it. */

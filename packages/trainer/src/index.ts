@@ -1,13 +1,4 @@
-// What the package offers: the trainer, its options, its events.
-export {
-  type LoraConfig,
-  loraConfigSchema,
-  type ParsedLoraConfig,
-  type ParsedSFTConfig,
-  type ResolvedConfig,
-  type SFTConfig,
-  sftConfigSchema,
-} from "./config.ts";
+// What the package offers: the trainer and its events.
 export type { EvalMetrics } from "./evaluate.ts";
 export type {
   CheckpointEvent,
@@ -23,9 +14,6 @@ export type {
 export { freeMemory } from "./free-memory.ts";
 export { makeFolders } from "./make-folders.ts";
 export { type EstimateOptions, estimateMemory, type MemoryEstimate, memoryShortage } from "./memory-check.ts";
-export { type ModelConfig, modelConfigSchema, type ParsedModelConfig } from "./model-config.ts";
-export { nearestName } from "./nearest-name.ts";
-export { canonicalName, parseConfig, parseLoraConfig, parseModelConfig, unknownOption } from "./parse-config.ts";
 export type { StopReason, TrainMetrics, TrainResult } from "./result.ts";
 export { type RunState, TrainRun } from "./run.ts";
 export { type RunConfig, readRunConfig } from "./run-folder.ts";

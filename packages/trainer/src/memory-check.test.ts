@@ -1,7 +1,6 @@
-import { type MemoryPlan, OutOfMemoryError } from "@tunesmith/core";
+import { loraConfigSchema, type MemoryPlan, OutOfMemoryError, parseOptions, sftConfigSchema } from "@tunesmith/core";
 import { expect, test } from "vitest";
 import { checkMemory, decideCheckpointing, estimateMemory, largestPass, memoryShortage } from "./memory-check.ts";
-import { parseConfig, parseLoraConfig } from "./parse-config.ts";
 import { sessionOptions } from "./session-options.ts";
 import { fakeModel } from "./testing/fake-session.ts";
 
@@ -19,7 +18,8 @@ const plan: MemoryPlan = {
   device: "cpu",
   free: null,
 };
-const options = (args = {}, peft = {}) => sessionOptions(parseConfig(args), parseLoraConfig(peft));
+const options = (args = {}, peft = {}) =>
+  sessionOptions(parseOptions(sftConfigSchema, args), parseOptions(loraConfigSchema, peft));
 const check = (memoryCheck: "refuse" | "warn" | "off", free: number, args = {}, peft = {}) =>
   checkMemory(fakeModel({ plan }), options(args, peft), { tokens: 1024, longest: 512 }, memoryCheck, free);
 
@@ -56,8 +56,8 @@ test("recomputes layers under auto only where the run would not fit without", as
   const decide = (gradientCheckpointing: boolean | "auto", free: number) =>
     decideCheckpointing(
       model,
-      parseConfig({ gradientCheckpointing }),
-      parseLoraConfig({}),
+      parseOptions(sftConfigSchema, { gradientCheckpointing }),
+      parseOptions(loraConfigSchema, {}),
       { tokens: 1024, longest: 512 },
       free,
     );

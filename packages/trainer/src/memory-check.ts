@@ -1,16 +1,22 @@
 // Whether a run fits the memory that is free, before its weights are read.
 import {
+  type GivenOptions,
   type LanguageModel,
+  type LoraConfig,
+  loraConfigSchema,
   type MemoryPlan,
   OutOfMemoryError,
+  type ParsedLoraConfig,
+  type ParsedSFTConfig,
   type PassShape,
+  parseOptions,
   type SessionOptions,
+  type SFTConfig,
+  sftConfigSchema,
 } from "@tunesmith/core";
 import type { Example } from "@tunesmith/data";
 import { coalesce } from "./coalesce.ts";
-import type { LoraConfig, ParsedLoraConfig, ParsedSFTConfig, SFTConfig } from "./config.ts";
 import { freeMemory } from "./free-memory.ts";
-import { parseConfig, parseLoraConfig } from "./parse-config.ts";
 import type { StepPlan } from "./plan.ts";
 import { sessionOptions } from "./session-options.ts";
 
@@ -38,9 +44,9 @@ export interface MemoryEstimate {
 /** What {@link estimateMemory} is asked about; the options are those of a run. */
 export interface EstimateOptions {
   /** Options of the run. Default: those of `SFTConfig`. */
-  args?: SFTConfig | Readonly<Record<string, unknown>>;
+  args?: SFTConfig | GivenOptions;
   /** Options of the adapter. Default: those of `LoraConfig`. */
-  peftConfig?: LoraConfig | Readonly<Record<string, unknown>>;
+  peftConfig?: LoraConfig | GivenOptions;
   /** The largest pass. Default: as many tokens as `tokenBudget` and the batch of a step allow, in sequences of `maxLength`. */
   pass?: PassShape;
 }
@@ -50,8 +56,8 @@ export interface EstimateOptions {
  * there are none, every row is taken to be as long as `maxLength` allows, so that no run of these options takes more.
  */
 export async function estimateMemory(model: LanguageModel, options: EstimateOptions = {}): Promise<MemoryEstimate> {
-  const args = parseConfig(options.args ?? {});
-  const peft = parseLoraConfig(options.peftConfig ?? {});
+  const args = parseOptions(sftConfigSchema, options.args ?? {});
+  const peft = parseOptions(loraConfigSchema, options.peftConfig ?? {});
   const pass = options.pass ?? fullPass(args, model.info.maxPositionEmbeddings);
   const gradientCheckpointing = await decideCheckpointing(model, args, peft, pass);
   return planMemory(model, sessionOptions({ ...args, gradientCheckpointing }, peft), pass);
@@ -86,8 +92,8 @@ export function memoryShortage(
   options: EstimateOptions = {},
 ): string | null {
   const { gradientCheckpointing } = estimate;
-  const args = { ...parseConfig(options.args ?? {}), gradientCheckpointing };
-  const session = sessionOptions(args, parseLoraConfig(options.peftConfig ?? {}));
+  const args = { ...parseOptions(sftConfigSchema, options.args ?? {}), gradientCheckpointing };
+  const session = sessionOptions(args, parseOptions(loraConfigSchema, options.peftConfig ?? {}));
   return shortage(estimate, session, model.weightOptions.loadIn4bit);
 }
 

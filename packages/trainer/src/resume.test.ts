@@ -245,7 +245,7 @@ test("options that decide the steps may not change, others may", async () => {
   await trainer(outputDir).train();
   const resume = (more: object) => trainer(outputDir, more).train({ resumeFromCheckpoint: true });
   await expect(resume({ learningRate: 1, seed: 1 })).rejects.toThrow(
-    /learningRate \(was 0\.0002, is 1\), seed \(was 3407, is 1\)/,
+    /seed \(was 3407, is 1\), learningRate \(was 0\.0002, is 1\)/,
   );
   await expect(resume({ learningRate: 1 })).rejects.toThrow(CheckpointError);
   await expect(resume({ maxSteps: 30 })).rejects.toThrow(/maxSteps/);

@@ -1,13 +1,22 @@
 // The files of a run, and the configuration it can be repeated from.
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { FileSystemError, OptionError, type WeightOptions } from "@tunesmith/core";
+import {
+  FileSystemError,
+  loraConfigSchema,
+  modelConfigSchema,
+  OptionError,
+  type ParsedLoraConfig,
+  type ParsedModelConfig,
+  type ParsedSFTConfig,
+  type ResolvedConfig,
+  sftConfigSchema,
+  sortOptions,
+  type WeightOptions,
+} from "@tunesmith/core";
 import { parse, stringify } from "yaml";
 import { removeLeftovers } from "./checkpoint.ts";
-import { loraConfigSchema, type ParsedLoraConfig, type ResolvedConfig, sftConfigSchema } from "./config.ts";
 import { LineFile, list, makeFolder, replaceText } from "./file-ops.ts";
-import { modelConfigSchema } from "./model-config.ts";
-import { unknownOption } from "./parse-config.ts";
 
 const configName = "config.resolved.yaml";
 
@@ -18,9 +27,9 @@ export interface RunConfig {
   /** Paths of the data sets; null for data that was given in memory. */
   data: string | null;
   evalData: string | null;
-  args: Record<string, unknown>;
-  peftConfig: Record<string, unknown>;
-  modelConfig: Record<string, unknown>;
+  args: ParsedSFTConfig;
+  peftConfig: ParsedLoraConfig;
+  modelConfig: ParsedModelConfig;
 }
 
 /** The files of a run, open for writing. */
@@ -121,20 +130,8 @@ export async function readRunConfig(runDir: string): Promise<RunConfig> {
     );
   }
   const { model, data, evalData, ...options } = values;
-  const args: Record<string, unknown> = {};
-  const peftConfig: Record<string, unknown> = {};
-  const modelConfig: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(options)) {
-    if (Object.hasOwn(sftConfigSchema.shape, key)) args[key] = value;
-    else if (Object.hasOwn(loraConfigSchema.shape, key)) peftConfig[key] = value;
-    else if (Object.hasOwn(modelConfigSchema.shape, key)) modelConfig[key] = value;
-    else
-      throw unknownOption(
-        key,
-        [sftConfigSchema, loraConfigSchema, modelConfigSchema].flatMap(({ shape }) => Object.keys(shape)),
-        path,
-      );
-  }
+  const schemas = { args: sftConfigSchema, peftConfig: loraConfigSchema, modelConfig: modelConfigSchema };
+  const { args, peftConfig, modelConfig } = sortOptions(schemas, options, path);
   return {
     model: model as string,
     data: data as string | null,

@@ -1,6 +1,5 @@
 // The learning rate of each step.
-import { OptionError } from "@tunesmith/core";
-import type { ParsedSFTConfig } from "./config.ts";
+import { OptionError, type ParsedSFTConfig } from "@tunesmith/core";
 
 /** Shape of the learning rate over the run. */
 export interface Schedule {

@@ -1,6 +1,5 @@
 // The session that options ask for.
-import type { LoraOptions, SessionOptions } from "@tunesmith/core";
-import type { ParsedLoraConfig, ParsedSFTConfig } from "./config.ts";
+import type { LoraOptions, ParsedLoraConfig, ParsedSFTConfig, SessionOptions } from "@tunesmith/core";
 
 /** The session that options ask for. `gradientCheckpointing: "auto"` that is not decided yet counts as no. */
 export function sessionOptions(args: ParsedSFTConfig, peft: ParsedLoraConfig): SessionOptions {

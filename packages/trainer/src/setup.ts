@@ -4,7 +4,10 @@ import {
   CheckpointError,
   type LanguageModel,
   OptionError,
+  type ParsedLoraConfig,
+  type ParsedSFTConfig,
   type PassShape,
+  type ResolvedConfig,
   type TrainSession,
   TunesmithError,
 } from "@tunesmith/core";
@@ -18,7 +21,6 @@ import {
   type SamplePrompt,
 } from "@tunesmith/data";
 import { type Checkpoint, newestCheckpoint, readCheckpoint } from "./checkpoint.ts";
-import type { ParsedLoraConfig, ParsedSFTConfig, ResolvedConfig } from "./config.ts";
 import { describeEnvironment, digestModel } from "./environment.ts";
 import { remove } from "./file-ops.ts";
 import { checkMemory, decideCheckpointing, largestPass } from "./memory-check.ts";

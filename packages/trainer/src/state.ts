@@ -1,6 +1,5 @@
 // What a checkpoint remembers of trainer and data.
-import { defaultWeightOptions, type WeightOptions } from "@tunesmith/core";
-import type { ParsedLoraConfig, ResolvedConfig } from "./config.ts";
+import { defaultWeightOptions, type ParsedLoraConfig, type ResolvedConfig, type WeightOptions } from "@tunesmith/core";
 import type { BestState } from "./early-stopping.ts";
 import { emptyBest } from "./early-stopping.ts";
 import type { EvalMetrics } from "./evaluate.ts";

@@ -1,8 +1,17 @@
 // Supervised fine-tuning, from its inputs to a run.
-import { AbortError, type LanguageModel, OptionError, TunesmithError } from "@tunesmith/core";
+import {
+  AbortError,
+  type GivenOptions,
+  type LanguageModel,
+  type LoraConfig,
+  loraConfigSchema,
+  OptionError,
+  parseOptions,
+  type SFTConfig,
+  sftConfigSchema,
+  TunesmithError,
+} from "@tunesmith/core";
 import type { DatasetSource } from "@tunesmith/data";
-import type { LoraConfig, SFTConfig } from "./config.ts";
-import { parseConfig, parseLoraConfig } from "./parse-config.ts";
 import { TrainRun } from "./run.ts";
 import { setUp, type TrainingInputs } from "./setup.ts";
 import { type TrainCallback, Training } from "./training.ts";
@@ -15,9 +24,9 @@ export interface SFTTrainerOptions {
   /** Held-out rows, in the same forms. */
   evalDataset?: DatasetSource | null;
   /** Options of the run. Default: none set. */
-  args?: SFTConfig | Readonly<Record<string, unknown>>;
+  args?: SFTConfig | GivenOptions;
   /** The adapter. Default: a new one of rank 16 on every linear layer. */
-  peftConfig?: LoraConfig | Readonly<Record<string, unknown>>;
+  peftConfig?: LoraConfig | GivenOptions;
   /** Called with every event, in order, and awaited. */
   callbacks?: readonly TrainCallback[];
 }
@@ -43,11 +52,11 @@ export class SFTTrainer {
     peftConfig = {},
     callbacks = [],
   }: SFTTrainerOptions) {
-    const peft = parseLoraConfig(peftConfig);
+    const peft = parseOptions(loraConfigSchema, peftConfig);
     if (peft.fullFinetuning && peft.adapterPath !== null) {
       throw new OptionError("[adapterPath] expected no adapter with fullFinetuning, got both; leave one of them out");
     }
-    this.#inputs = { model, trainDataset, evalDataset, args: parseConfig(args), peft };
+    this.#inputs = { model, trainDataset, evalDataset, args: parseOptions(sftConfigSchema, args), peft };
     this.#callbacks = callbacks;
   }
 

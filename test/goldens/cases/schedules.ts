@@ -1,7 +1,7 @@
 // `misc/schedules.json`: the learning rate of every step.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { sftConfigSchema } from "@tunesmith/trainer";
+import { sftConfigSchema } from "@tunesmith/core";
 import { learningRateAt, type Schedule } from "../../../packages/trainer/src/schedule.ts";
 import { measured, type Outcome, relative, unsupported } from "../outcome.ts";
 

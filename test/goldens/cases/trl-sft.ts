@@ -2,9 +2,10 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parseOptions, sftConfigSchema } from "@tunesmith/core";
 import { type Example, prepare } from "@tunesmith/data";
 import { loadModel } from "@tunesmith/native";
-import { type EvalEvent, type LogEvent, parseConfig, SFTTrainer } from "@tunesmith/trainer";
+import { type EvalEvent, type LogEvent, SFTTrainer } from "@tunesmith/trainer";
 import { readSafetensors, tensorError } from "../../support/safetensors.ts";
 import { attempt, measured, type Outcome, relative, unsupported } from "../outcome.ts";
 
@@ -61,7 +62,7 @@ async function oneRun(root: string, name: string): Promise<Outcome[]> {
       evalStrategy: "steps",
       evalSteps: run.history.length,
     };
-    const { maxLength, assistantOnlyLoss } = parseConfig(args);
+    const { maxLength, assistantOnlyLoss } = parseOptions(sftConfigSchema, args);
     const options = {
       name,
       datasetFormat: "auto",

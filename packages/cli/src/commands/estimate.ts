@@ -1,31 +1,20 @@
 // `tunesmith estimate`: what a run would take, before any weight is read.
-import {
-  estimateMemory,
-  loraConfigSchema,
-  memoryShortage,
-  modelConfigSchema,
-  parseModelConfig,
-  sftConfigSchema,
-} from "@tunesmith/sdk";
+import { estimateMemory, memoryShortage, sortOptions } from "@tunesmith/sdk";
 import { readConfigFile } from "../config-file.ts";
+import { trainingSchemas } from "../flags.ts";
 import { bytes, count } from "../view/format.ts";
 import { openModel } from "./load-model.ts";
 import { parseDevice, parseThreads, type Streams } from "./train.ts";
-
-/** The options that a schema knows. */
-function of(schema: { shape: object }, options: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(options).filter(([name]) => Object.hasOwn(schema.shape, name)));
-}
 
 /** `tunesmith estimate`. Exit code 1 when the run does not fit the memory that is free. */
 export async function estimate(name: string, flags: Record<string, unknown>, { out, err }: Streams): Promise<number> {
   const { config, json = false, device = "auto", threads, ...given } = flags;
   const file = config === undefined ? {} : await readConfigFile(config as string);
-  const options = { ...file, ...given };
-  const settings = { args: of(sftConfigSchema, options), peftConfig: of(loraConfigSchema, options) };
+  const { model: _, data: _data, evalData: _evalData, ...options } = { ...file, ...given };
+  const { modelConfig, ...settings } = sortOptions(trainingSchemas, options, "SFTConfig");
   const wanted = parseThreads(threads);
   const place = { device: parseDevice(device), ...(wanted === undefined ? {} : { threads: wanted }) };
-  const model = await openModel(name, err, { ...place, ...parseModelConfig(of(modelConfigSchema, options)) });
+  const model = await openModel(name, err, { ...place, ...modelConfig });
   const found = await estimateMemory(model, settings);
   const shortage = memoryShortage(model, found, settings);
   if (json === true) {

@@ -1,5 +1,5 @@
 // `tunesmith resume`: goes on from the newest whole checkpoint of a run folder.
-import { DataError, parseModelConfig, readRunConfig, SFTTrainer } from "@tunesmith/sdk";
+import { DataError, readRunConfig, SFTTrainer } from "@tunesmith/sdk";
 import { environmentLine } from "../view/environment-line.ts";
 import { openModel } from "./load-model.ts";
 import { runTraining } from "./run-session.ts";
@@ -18,7 +18,7 @@ export async function resume(runDir: string, flags: Record<string, unknown>, { o
   }
   (json ? err : out).write(`${environmentLine({ device, threads })}\n`);
   const place = { device, ...(threads === undefined ? {} : { threads }) };
-  const model = await openModel(path, err, { ...place, ...parseModelConfig(modelConfig) });
+  const model = await openModel(path, err, { ...place, ...modelConfig });
   const trainer = new SFTTrainer({ model, trainDataset: data, evalDataset: evalData, args, peftConfig });
   return runTraining(trainer, model, { json, out, err, options: { resumeFromCheckpoint: true } });
 }

@@ -1,7 +1,7 @@
 // What a command works on: a run folder stands for its model and what was trained on it.
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { ModelFileError, type ParsedModelConfig, parseModelConfig, readRunConfig } from "@tunesmith/sdk";
+import { ModelFileError, modelConfigSchema, type ParsedModelConfig, parseOptions, readRunConfig } from "@tunesmith/sdk";
 
 /** A run folder stands for its model, how that was held, and what was trained on it; anything else is a model. */
 export async function modelOf(
@@ -11,7 +11,7 @@ export async function modelOf(
 ): Promise<{ model: string; adapter: string | null; weights: ParsedModelConfig }> {
   const exists = async (path: string) => (await stat(path).catch(() => null)) !== null;
   if (!(await exists(join(target, "config.resolved.yaml"))))
-    return { model: target, adapter: adapter ?? null, weights: parseModelConfig(weights) };
+    return { model: target, adapter: adapter ?? null, weights: parseOptions(modelConfigSchema, weights) };
   const trained = adapter ?? join(target, "adapter");
   if (!(await exists(trained))) {
     throw new ModelFileError(
@@ -20,9 +20,9 @@ export async function modelOf(
     );
   }
   const { model, peftConfig, modelConfig } = await readRunConfig(target);
-  const held = parseModelConfig({ ...modelConfig, ...weights });
+  const held = parseOptions(modelConfigSchema, { ...modelConfig, ...weights });
   // After full fine-tuning the folder holds a whole model.
-  return peftConfig.fullFinetuning === true
+  return peftConfig.fullFinetuning
     ? { model: trained, adapter: null, weights: held }
     : { model, adapter: trained, weights: held };
 }

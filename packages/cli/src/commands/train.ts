@@ -1,18 +1,17 @@
 // `tunesmith train`: trains with the options of flags and file.
 import {
-  loraConfigSchema,
-  modelConfigSchema,
   nearestName,
   OptionError,
-  parseConfig,
-  parseLoraConfig,
-  parseModelConfig,
+  type ParsedLoraConfig,
+  type ParsedModelConfig,
+  type ParsedSFTConfig,
   prepare,
   SFTTrainer,
-  sftConfigSchema,
+  sortOptions,
 } from "@tunesmith/sdk";
 import { stringify } from "yaml";
 import { readConfigFile } from "../config-file.ts";
+import { trainingSchemas } from "../flags.ts";
 import { environmentLine } from "../view/environment-line.ts";
 import type { Output } from "../view/screen.ts";
 import { openModel } from "./load-model.ts";
@@ -31,9 +30,9 @@ interface TrainRequest {
   evalData: string | null;
   device: "cuda" | "cpu" | "auto";
   threads: number | undefined;
-  args: Record<string, unknown>;
-  peftConfig: Record<string, unknown>;
-  modelConfig: Record<string, unknown>;
+  args: ParsedSFTConfig;
+  peftConfig: ParsedLoraConfig;
+  modelConfig: ParsedModelConfig;
 }
 
 /** `tunesmith train`. Gives the exit code. */
@@ -44,13 +43,12 @@ export async function train(flags: Record<string, unknown>, { out, err }: Stream
   const { model: name, data, evalData, device, threads, args, peftConfig, modelConfig } = request;
   (json === true ? err : out).write(`${environmentLine({ device, threads })}\n`);
   const place = { device, ...(threads === undefined ? {} : { threads }) };
-  const model = await openModel(name, err, { ...place, ...parseModelConfig(modelConfig) });
+  const model = await openModel(name, err, { ...place, ...modelConfig });
   if (dryRun === true) {
-    const { maxLength, datasetFormat, datasetTextField, assistantOnlyLoss, completionOnlyLoss } = parseConfig(args);
+    const { maxLength, datasetFormat, datasetTextField, assistantOnlyLoss, completionOnlyLoss } = args;
     const options = { datasetFormat, datasetTextField, maxLength, assistantOnlyLoss, completionOnlyLoss };
     const { report } = await prepare(data, model.tokenizer, { name: "data", keepItems: 0, ...options });
-    const checked = { ...parseModelConfig(modelConfig), ...parseConfig(args), ...parseLoraConfig(peftConfig) };
-    const resolved = { model: model.info.path, data, evalData, ...checked };
+    const resolved = { model: model.info.path, data, evalData, ...modelConfig, ...args, ...peftConfig };
     out.write(stringify({ options: resolved, model: model.info, data: report }));
     return 0;
   }
@@ -67,27 +65,15 @@ function readRequest({
   threads,
   ...options
 }: Record<string, unknown>): TrainRequest {
-  const args: Record<string, unknown> = {};
-  const peftConfig: Record<string, unknown> = {};
-  const modelConfig: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(options)) {
-    if (Object.hasOwn(sftConfigSchema.shape, name)) args[name] = value;
-    else if (Object.hasOwn(loraConfigSchema.shape, name)) peftConfig[name] = value;
-    else if (Object.hasOwn(modelConfigSchema.shape, name)) modelConfig[name] = value;
-  }
   // Wrong values are reported before a model is looked for.
-  parseConfig(args);
-  parseLoraConfig(peftConfig);
-  parseModelConfig(modelConfig);
+  const sorted = sortOptions(trainingSchemas, options, "tunesmith train");
   return {
     model: text("--model", model, "a model's path or ORG/NAME"),
     data: text("--data", data, "a JSONL or JSON file"),
     evalData: evalData === null ? null : text("--eval-data", evalData, "a JSONL or JSON file"),
     device: parseDevice(device),
     threads: parseThreads(threads),
-    args,
-    peftConfig,
-    modelConfig,
+    ...sorted,
   };
 }
 

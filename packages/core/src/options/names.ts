@@ -1,4 +1,26 @@
-// The name that a misspelt one was meant to be.
+// Names of options: their spellings, and the name that a misspelt one was meant to be.
+
+/** Other names that options are known by. */
+const aliases = new Map([
+  ["warmupRatio", "warmupSteps"],
+  ["maxSeqLength", "maxLength"],
+]);
+
+/** The name of an option given in any accepted spelling: camelCase, snake_case, kebab-case, or an older name. */
+export function canonicalName(name: string): string {
+  const camel = name.replaceAll(/[_-]+([a-z0-9])/giu, (_, letter: string) => letter.toUpperCase());
+  return aliases.get(camel) ?? camel;
+}
+
+/** learningRate → learning-rate, loadIn4bit → load-in-4bit */
+export function kebabCase(name: string): string {
+  return name.replaceAll(/(?<=[a-z])(?=\d[a-z])/gu, "-").replaceAll(/[A-Z]/gu, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** learningRate → learning_rate, loadIn4bit → load_in_4bit */
+export function snakeCase(name: string): string {
+  return kebabCase(name).replaceAll("-", "_");
+}
 
 /** The known name with the fewest edits, if that is less than half of its letters. */
 export function nearestName(name: string, known: readonly string[]): string | null {

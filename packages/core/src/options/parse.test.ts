@@ -1,9 +1,13 @@
-import { OptionError } from "@tunesmith/core";
 import { expect, test } from "vitest";
 import { z } from "zod";
-import { loraConfigSchema, sftConfigSchema } from "./config.ts";
-import { nearestName } from "./nearest-name.ts";
-import { parseConfig, parseLoraConfig } from "./parse-config.ts";
+import { OptionError } from "../errors.ts";
+import { loraConfigSchema } from "./lora.ts";
+import { nearestName } from "./names.ts";
+import { parseOptions } from "./parse.ts";
+import { sftConfigSchema } from "./sft.ts";
+
+const parseConfig = (options: object) => parseOptions(sftConfigSchema, options);
+const parseLoraConfig = (options: object) => parseOptions(loraConfigSchema, options);
 
 test("the defaults are those of the libraries the names come from", () => {
   expect(parseConfig({})).toMatchObject({

@@ -1,6 +1,6 @@
 // What a value of an option may be, in the words of an error message.
 import { z } from "zod";
-import { nearestName } from "./nearest-name.ts";
+import { nearestName } from "./names.ts";
 
 /** The part of a JSON Schema that options use. */
 interface JsonSchema {

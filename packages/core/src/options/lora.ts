@@ -1,0 +1,104 @@
+// Options of the adapter.
+import { z } from "zod";
+import { count, grouped } from "./declare.ts";
+import { nearestName } from "./names.ts";
+
+/** A regular expression of module names; what is nearly "all-linear" was meant to be that. */
+const expression = z
+  .string()
+  .min(1)
+  .refine((text) => nearestName(text, ["all-linear"]) === null);
+const names = z.array(z.string().min(1)).min(1);
+
+/** The adapter (names of PEFT's LoraConfig; `fullFinetuning` is Unsloth's full_finetuning). */
+export const loraConfigSchema = z
+  .strictObject(
+    grouped("adapter", {
+      r: count.default(16).describe("Rank of the adapter. Default 16 (Unsloth)."),
+      loraAlpha: z
+        .number()
+        .positive()
+        .default(16)
+        .describe("Scale numerator: the adapter is scaled by loraAlpha / r. Default 16 (Unsloth)."),
+      targetModules: z
+        .union([z.literal("all-linear"), expression, names])
+        .default("all-linear")
+        .describe(
+          'Layers with an adapter: "all-linear" (all but the head), names or their endings such as q_proj, or a regular expression of whole names. Default all-linear (QLoRA, arXiv:2305.14314).',
+        ),
+      excludeModules: z
+        .union([z.string().min(1), names])
+        .nullable()
+        .default(null)
+        .describe(
+          "Layers without an adapter though targeted: names, endings or a regular expression. Default null (PEFT).",
+        ),
+      loraDropout: z
+        .number()
+        .min(0)
+        .lt(1)
+        .default(0)
+        .describe(
+          "Share of an adapted layer's input that the adapter does not see in training. Default 0 (PEFT, Unsloth).",
+        ),
+      bias: z
+        .enum(["none"])
+        .default("none")
+        .describe('Biases that are trained: only "none" is implemented. Default none (PEFT).'),
+      useRslora: z
+        .boolean()
+        .default(false)
+        .describe("Scale by loraAlpha / √r (arXiv:2312.03732). Default false (PEFT)."),
+      useDora: z
+        .boolean()
+        .default(false)
+        .describe("Train the lengths of the weight's rows as well (DoRA, arXiv:2402.09353). Default false (PEFT)."),
+      modulesToSave: z
+        .union([z.string().min(1), names])
+        .nullable()
+        .default(null)
+        .describe(
+          "Modules trained whole and saved with the adapter, such as embed_tokens, lm_head. Default null (PEFT).",
+        ),
+      rankPattern: z
+        .record(z.string(), count)
+        .default({})
+        .describe("Other ranks, by regular expressions on the ends of names, such as up_proj. Default: none (PEFT)."),
+      alphaPattern: z
+        .record(z.string(), z.number().positive())
+        .default({})
+        .describe("Other values of loraAlpha, by regular expressions on the ends of names. Default: none (PEFT)."),
+      layersToTransform: z
+        .union([z.int().nonnegative(), z.array(z.int().nonnegative()).min(1)])
+        .nullable()
+        .default(null)
+        .describe("Layers with an adapter, counted from 0; null is all. Default null (PEFT)."),
+      layersPattern: z
+        .union([z.string().min(1), names])
+        .nullable()
+        .default(null)
+        .describe("Names of the lists that layersToTransform counts in. Default null: the first list (PEFT)."),
+      initLoraWeights: z
+        .union([z.boolean(), z.enum(["gaussian"])])
+        .default(true)
+        .describe(
+          "First values: true (A uniform, B zero), gaussian (A normal, B zero) or false (both uniform). Default true (PEFT).",
+        ),
+      fullFinetuning: z
+        .boolean()
+        .default(false)
+        .describe("Train every weight, without an adapter. Default false (Unsloth)."),
+      adapterPath: z
+        .string()
+        .min(1)
+        .nullable()
+        .default(null)
+        .describe("Continue this PEFT adapter folder in place of a new adapter. Default null."),
+    }),
+  )
+  .meta({ title: "LoraConfig" });
+
+/** Adapter options as given: everything is optional. */
+export type LoraConfig = z.input<typeof loraConfigSchema>;
+/** Adapter options with their defaults. */
+export type ParsedLoraConfig = z.output<typeof loraConfigSchema>;

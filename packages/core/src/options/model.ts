@@ -1,0 +1,46 @@
+// Schema of the options by which a model's weights are held.
+import { z } from "zod";
+import { grouped } from "./declare.ts";
+
+/** Block sizes of NF4 (those of bitsandbytes from 64 on). */
+const blockSizes = [64, 128, 256, 512, 1024, 2048, 4096] as const;
+
+/**
+ * How a model's frozen weights are held (names of transformers' `from_pretrained` and `BitsAndBytesConfig`, as TRL's ModelConfig
+ * has them). A checkpoint that is already quantised is loaded as it is, whatever these say.
+ */
+export const modelConfigSchema = z
+  .strictObject(
+    grouped("memory", {
+      dtype: z
+        .enum(["auto", "float32", "bfloat16"])
+        .default("auto")
+        .describe(
+          "Storage of the frozen matrices that are not quantised; on a GPU also what is computed in, while the CPU computes in float32 whatever it is. Default auto: bfloat16 on a GPU and beside 4-bit layers, else float32.",
+        ),
+      loadIn4bit: z
+        .boolean()
+        .default(false)
+        .describe(
+          "Hold the linear layers in four bits (QLoRA, arXiv:2305.14314): an eighth of the memory, and only an adapter can be trained. Default false (transformers).",
+        ),
+      bnb4bitQuantType: z
+        .enum(["nf4"])
+        .default("nf4")
+        .describe("Four-bit type: NormalFloat 4. Default nf4 (QLoRA; BitsAndBytesConfig has fp4)."),
+      bnb4bitUseDoubleQuant: z
+        .boolean()
+        .default(true)
+        .describe("Hold the scales of the blocks in eight bits. Default true (QLoRA; BitsAndBytesConfig has false)."),
+      bnb4bitBlocksize: z
+        .union(blockSizes.map((size) => z.literal(size)))
+        .default(64)
+        .describe("Weights that share a scale: 64, 128, 256, 512, 1024, 2048 or 4096. Default 64 (bitsandbytes)."),
+    }),
+  )
+  .meta({ title: "ModelConfig" });
+
+/** Options as given: everything is optional. */
+export type ModelConfig = z.input<typeof modelConfigSchema>;
+/** Options with their defaults. */
+export type ParsedModelConfig = z.output<typeof modelConfigSchema>;

@@ -1,0 +1,47 @@
+// Checks options, given in any accepted spelling.
+import type { z } from "zod";
+import { OptionError } from "../errors.ts";
+import { refusedValue } from "./expectation.ts";
+import { canonicalName, nearestName } from "./names.ts";
+
+/** Options as a caller gives them: from a program, a file or flags. */
+export type GivenOptions = Readonly<Record<string, unknown>>;
+
+/**
+ * Checks options against their schema and fills in the plain defaults. Names may be camelCase or snake_case. An unknown name is an
+ * `OptionError` that gives the nearest known one, and so is a value out of its range.
+ */
+export function parseOptions<S extends z.ZodObject>(schema: S, given: object): z.output<S> {
+  const values = canonicalKeys(given, Object.keys(schema.shape), schema.meta()?.title ?? "options");
+  const result = schema.safeParse(values);
+  if (result.success) return result.data;
+  const wrong = new Set(result.error.issues.map((issue) => String(issue.path[0])));
+  const problems = [...wrong].map((key) => refusedValue(key, schema.shape[key] as z.ZodType, values[key]));
+  throw new OptionError(problems.join("; "));
+}
+
+/**
+ * The same options under their own names. A name that is not known is an `OptionError` that gives the nearest one; so is a name that is
+ * given in two spellings. What is undefined is left out.
+ *
+ * @param place where the options stand, for the message
+ */
+export function canonicalKeys(given: object, known: readonly string[], place: string): Record<string, unknown> {
+  const values: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(given)) {
+    if (value === undefined) continue;
+    const key = canonicalName(name);
+    if (!known.includes(key)) throw unknownOption(name, known, place);
+    if (Object.hasOwn(values, key))
+      throw new OptionError(`[${place}] expected "${key}" once, got it twice; remove "${name}"`);
+    values[key] = value;
+  }
+  return values;
+}
+
+/** An error for an option that does not exist, with the known name that is nearest to it. */
+function unknownOption(given: string, known: readonly string[], place: string): OptionError {
+  const nearest = nearestName(canonicalName(given), known);
+  const hint = nearest === null ? "tunesmith train --help lists them" : `did you mean "${nearest}"?`;
+  return new OptionError(`[${place}] expected a known option, got "${given}"; ${hint}`);
+}

@@ -1,0 +1,54 @@
+// Options of supervised fine-tuning.
+import { z } from "zod";
+import { count, grouped } from "./declare.ts";
+import { trainingArgumentsSchema } from "./training-arguments.ts";
+
+/** Options of supervised fine-tuning (names of TRL's SFTConfig): those of every run, and how rows become supervised tokens. */
+export const sftConfigSchema = trainingArgumentsSchema
+  .extend({
+    ...grouped("data", {
+      maxLength: count
+        .nullable()
+        .default(1024)
+        .describe("Tokens kept of a row, from its start; null keeps all. Default 1024 (TRL)."),
+      datasetFormat: z
+        .enum(["auto", "messages", "prompt-completion", "text"])
+        .default("auto")
+        .describe("Format of the rows. Default auto: by the columns of the first row."),
+      datasetTextField: z.string().min(1).default("text").describe("Column of plain text rows. Default text (TRL)."),
+      assistantOnlyLoss: z
+        .boolean()
+        .default(true)
+        .describe(
+          "Conversations: train on the assistant's turns only. Default true; TRL's is false, but training on the user's words is rarely meant.",
+        ),
+      completionOnlyLoss: z
+        .boolean()
+        .nullable()
+        .default(null)
+        .describe("Prompt-completion rows: train on the completion only. Default: true for such rows (TRL)."),
+    }),
+    ...grouped("evaluation", {
+      metricForBestModel: z
+        .enum(["eval_loss", "eval_mean_token_accuracy"])
+        .default("eval_loss")
+        .describe(
+          "Metric that decides which evaluation is best. Default eval_loss (TrainingArguments uses the loss too).",
+        ),
+    }),
+  })
+  .meta({ title: "SFTConfig" });
+
+/** Options as given: everything is optional. */
+export type SFTConfig = z.input<typeof sftConfigSchema>;
+/** Options with their plain defaults. */
+export type ParsedSFTConfig = z.output<typeof sftConfigSchema>;
+
+/** Options of a run after every default that depends on another option or on the data has been settled. */
+export interface ResolvedConfig extends ParsedSFTConfig {
+  outputDir: string;
+  learningRate: number;
+  evalStrategy: "no" | "steps" | "epoch";
+  evalSteps: number;
+  gradientCheckpointing: boolean;
+}

@@ -1,0 +1,208 @@
+// Options that all trainers share.
+import { z } from "zod";
+import { count, grouped } from "./declare.ts";
+
+/**
+ * Options of any training run (names of Hugging Face's TrainingArguments in camelCase; defaults are theirs unless the description says
+ * otherwise). A trainer's own schema extends this one.
+ */
+export const trainingArgumentsSchema = z
+  .strictObject({
+    ...grouped("run", {
+      outputDir: z
+        .string()
+        .min(1)
+        .nullable()
+        .default(null)
+        .describe("Run folder, exactly as given. Default: runs/NAME-yyyymmdd-hhmmss."),
+      runName: z
+        .string()
+        .min(1)
+        .nullable()
+        .default(null)
+        .describe("Name of the run in the default run folder. Default: the model's name."),
+      seed: z
+        .int()
+        .nonnegative()
+        .default(3407)
+        .describe("Seed of the order of rows, the adapter's start and every random number. Default 3407 (Unsloth)."),
+      loggingSteps: count
+        .default(1)
+        .describe("Steps between two log lines. Default 1 (Unsloth; TrainingArguments has 500)."),
+    }),
+    ...grouped("data", {
+      perDeviceTrainBatchSize: count.default(8).describe("Rows of a micro-batch. Default 8 (TrainingArguments)."),
+      gradientAccumulationSteps: count
+        .default(1)
+        .describe("Micro-batches of an optimizer step. Default 1 (TrainingArguments)."),
+      numTrainEpochs: z
+        .number()
+        .positive()
+        .default(3)
+        .describe("Passes over the data; 0.5 is half a pass. Default 3 (TrainingArguments)."),
+      maxSteps: z
+        .int()
+        .min(-1)
+        .default(-1)
+        .describe("Optimizer steps; wins over numTrainEpochs when positive. Default -1 (TrainingArguments)."),
+      trainSamplingStrategy: z
+        .enum(["random", "sequential", "staged"])
+        .default("random")
+        .describe(
+          "Order of the rows; staged takes the short ones first, then everything. Default random (TrainingArguments).",
+        ),
+      simpleMaxLength: count
+        .default(256)
+        .describe(
+          "staged: rows of at most this many tokens make the first epoch. Default 256 (a filter length common in curriculum recipes).",
+        ),
+    }),
+    ...grouped("optimizer", {
+      learningRate: z
+        .number()
+        .nonnegative()
+        .nullable()
+        .default(null)
+        .describe(
+          "Peak learning rate. Default 2e-4 for an adapter (Unsloth, QLoRA paper), 2e-5 for full fine-tuning (TRL).",
+        ),
+      loraplusLrRatio: z
+        .number()
+        .positive()
+        .nullable()
+        .default(null)
+        .describe(
+          "LoRA+ (arXiv:2402.12354): B and one-dimensional tensors of the adapter learn this many times faster. Default null: off; the paper suggests 16.",
+        ),
+      embeddingLearningRate: z
+        .number()
+        .nonnegative()
+        .nullable()
+        .default(null)
+        .describe(
+          "Peak learning rate of embed_tokens and lm_head in modulesToSave. Default null: learningRate (Unsloth's embedding_learning_rate).",
+        ),
+      lrSchedulerType: z
+        .enum(["linear", "cosine", "constant", "constant_with_warmup"])
+        .default("linear")
+        .describe("Shape of the learning rate over the run. Default linear (TrainingArguments)."),
+      warmupSteps: z
+        .number()
+        .nonnegative()
+        .default(0)
+        .describe(
+          "Steps in which the learning rate rises from 0; below 1 it is a share of all steps. Default 0 (TrainingArguments).",
+        ),
+      weightDecay: z
+        .number()
+        .nonnegative()
+        .default(0)
+        .describe("Decoupled weight decay of AdamW; norms and biases are exempt. Default 0 (TrainingArguments)."),
+      adamBeta1: z
+        .number()
+        .min(0)
+        .lt(1)
+        .default(0.9)
+        .describe("AdamW's decay of the first moment. Default 0.9 (TrainingArguments)."),
+      adamBeta2: z
+        .number()
+        .min(0)
+        .lt(1)
+        .default(0.999)
+        .describe("AdamW's decay of the second moment. Default 0.999 (TrainingArguments)."),
+      adamEpsilon: z.number().positive().default(1e-8).describe("AdamW's epsilon. Default 1e-8 (TrainingArguments)."),
+      maxGradNorm: z
+        .number()
+        .nonnegative()
+        .nullable()
+        .default(1)
+        .describe("Gradients are clipped to this global norm; 0 or null is off. Default 1 (TrainingArguments)."),
+    }),
+    ...grouped("evaluation", {
+      perDeviceEvalBatchSize: count.default(8).describe("Rows of an evaluation batch. Default 8 (TrainingArguments)."),
+      evalStrategy: z
+        .enum(["no", "steps", "epoch"])
+        .nullable()
+        .default(null)
+        .describe(
+          "When to evaluate. Default: no without an evaluation set, steps where evalSteps is given, else epoch (TrainingArguments has no).",
+        ),
+      evalSteps: count
+        .nullable()
+        .default(null)
+        .describe("Steps between two evaluations. Default for evalStrategy steps: loggingSteps (TrainingArguments)."),
+      evalOnStart: z
+        .boolean()
+        .default(false)
+        .describe("Evaluate before the first step as well. Default false (TrainingArguments)."),
+      metricForBestModel: z
+        .enum(["eval_loss", "eval_mean_token_accuracy"])
+        .default("eval_loss")
+        .describe(
+          "Metric that decides which evaluation is best. Default eval_loss (TrainingArguments uses the loss too).",
+        ),
+      earlyStoppingPatience: count
+        .nullable()
+        .default(null)
+        .describe(
+          "Stop after this many evaluations in a row without an improvement; null is off. Default null (EarlyStoppingCallback is opt-in).",
+        ),
+      earlyStoppingThreshold: z
+        .number()
+        .nonnegative()
+        .default(0)
+        .describe("An improvement must be larger than this. Default 0 (EarlyStoppingCallback)."),
+    }),
+    ...grouped("samples", {
+      samplePrompts: z
+        .array(z.string().min(1))
+        .nullable()
+        .default(null)
+        .describe("Prompts to answer during training. Default: the first three rows of the evaluation set."),
+      sampleEverySteps: count
+        .nullable()
+        .default(null)
+        .describe("Steps between two rounds of samples; null is off. Default null."),
+      sampleMaxNewTokens: count.default(64).describe("Tokens of a sample at most. Default 64."),
+    }),
+    ...grouped("saving", {
+      saveStrategy: z
+        .enum(["steps", "epoch", "end", "no"])
+        .default("steps")
+        .describe("When to write checkpoints; all but no write one at the end. Default steps (TrainingArguments)."),
+      saveSteps: count.default(500).describe("Steps between two checkpoints. Default 500 (TrainingArguments)."),
+      saveTotalLimit: count
+        .nullable()
+        .default(null)
+        .describe("Checkpoints kept, the best one in addition; null keeps all. Default null (TrainingArguments)."),
+      loadBestModelAtEnd: z
+        .boolean()
+        .default(false)
+        .describe(
+          "Keep the best evaluated weights as a checkpoint and end with them. Default false (TrainingArguments).",
+        ),
+    }),
+    ...grouped("memory", {
+      gradientCheckpointing: z
+        .union([z.boolean(), z.enum(["auto"])])
+        .default(false)
+        .describe(
+          "Recompute layers in backward to save memory; auto: only where the run would not fit the free memory without, decided once and kept when it is resumed. Default false (TrainingArguments).",
+        ),
+      memoryCheck: z
+        .enum(["refuse", "warn", "off"])
+        .default("refuse")
+        .describe(
+          "What to do before a run that takes more memory than is free: refuse it with numbers and advice, warn, or do not look. Default refuse.",
+        ),
+      tokenBudget: count
+        .default(1024)
+        .describe(
+          "Tokens of one packed pass: the micro-batches of a step are joined up to it. Changes speed and memory, never a metric. Default 1024: on two cores longer passes are no faster, and take about 0.7 MB a token for a model of 135M.",
+        ),
+    }),
+  })
+  .meta({ title: "TrainingArguments" });
+
+/** Options with their plain defaults. */
+export type ParsedTrainingArguments = z.output<typeof trainingArgumentsSchema>;
