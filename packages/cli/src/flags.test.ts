@@ -56,6 +56,8 @@ describe("flags of the schemas", () => {
       rankPattern: { q_proj: 4, up_proj: 2 },
       alphaPattern: { "layers.[0-9]=?": 3 },
     });
+    expect(parse("--optim-args", "momentum=0.9,nesterov=true")).toEqual({ optimArgs: "momentum=0.9,nesterov=true" });
+    expect(parse("--optim-args", '{"momentum": 0.9}')).toEqual({ optimArgs: { momentum: 0.9 } });
     expect(parse("--init-lora-weights", "gaussian", "--modules-to-save", "none")).toEqual({
       initLoraWeights: "gaussian",
       modulesToSave: null,

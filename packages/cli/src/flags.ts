@@ -130,7 +130,8 @@ function parseValue(flag: string, kind: ValueKind, text: string, before: unknown
     const values = kind.list === "numbers" ? items.map((item) => numberOf(flag, item)) : items;
     return [...(Array.isArray(before) ? before : []), ...values];
   }
-  if (kind.record) return recordOf(flag, text);
+  // Where a text is an option's value too, its schema reads NAME=VALUE itself.
+  if (kind.record && !(kind.string && !text.trimStart().startsWith("{"))) return recordOf(flag, text);
   if (kind.null && (text === "none" || text === "null")) return nothing;
   if (kind.boolean && (text === "true" || text === "false")) return text === "true";
   if (kind.number && text.trim() !== "" && Number.isFinite(Number(text))) return Number(text);

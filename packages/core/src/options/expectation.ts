@@ -8,8 +8,10 @@ interface JsonSchema {
   enum?: string[];
   const?: string;
   anyOf?: JsonSchema[];
+  oneOf?: JsonSchema[];
   items?: JsonSchema;
-  additionalProperties?: JsonSchema;
+  properties?: Record<string, JsonSchema>;
+  additionalProperties?: JsonSchema | boolean;
   minimum?: number;
   exclusiveMinimum?: number;
   maximum?: number;
@@ -20,25 +22,72 @@ interface JsonSchema {
  * `[place] expected …, got …; what to do` for a value that an option refuses. Where the option has choices, the advice is the one
  * nearest to the value.
  */
-export function refusedValue(place: string, option: z.ZodType, value: unknown): string {
+export function refusedValue(
+  place: string,
+  option: z.ZodType,
+  value: unknown,
+  advice = "correct it, or leave it out for the default",
+): string {
   const schema = z.toJSONSchema(option, { io: "input" }) as JsonSchema;
   const nearest = typeof value === "string" ? nearestName(value, choicesOf(schema)) : null;
-  const advice =
-    nearest === null ? "correct it, or leave it out for the default" : `did you mean ${JSON.stringify(nearest)}?`;
-  return `[${place}] expected ${inWords(schema)}, got ${shown(value)}; ${advice}`;
+  const hint = nearest === null ? advice : `did you mean ${JSON.stringify(nearest)}?`;
+  return `[${place}] expected ${inWords(schema)}, got ${shown(value)}; ${hint}`;
 }
 
-function choicesOf({ anyOf, enum: choices, const: only }: JsonSchema): string[] {
-  if (anyOf !== undefined) return anyOf.flatMap(choicesOf);
-  return choices ?? (only === undefined ? [] : [only]);
+/** The same for the first issue of a value with values inside, at the place inside it. */
+export function refusedInside(place: string, option: z.ZodType, value: unknown, issue: z.core.$ZodIssue): string {
+  let [at, schema, inner]: [string, JsonSchema, unknown] = [
+    place,
+    z.toJSONSchema(option, { io: "input" }) as JsonSchema,
+    value,
+  ];
+  for (const step of issue.path) {
+    schema = partOf(schema, step, inner);
+    at += typeof step === "number" ? `[${step}]` : `.${String(step)}`;
+    inner = (inner as Record<PropertyKey, unknown> | undefined)?.[step];
+  }
+  if (issue.code === "unrecognized_keys") {
+    const known = meantFor(schema, inner).flatMap(({ properties = {} }) => Object.keys(properties));
+    return `[${at}] expected only ${known.join(", ")}, got ${issue.keys.map((key) => JSON.stringify(key)).join(", ")}; remove it`;
+  }
+  return `[${at}] expected ${inWords(schema)}, got ${shown(inner)}; correct this argument`;
+}
+
+/** The schema of an entry. */
+function partOf(schema: JsonSchema, step: PropertyKey, value: unknown): JsonSchema {
+  const parts = meantFor(schema, value).flatMap(({ properties, items, additionalProperties }) => {
+    if (typeof step === "number") return items ?? [];
+    return properties?.[String(step)] ?? (typeof additionalProperties === "object" ? additionalProperties : []);
+  });
+  return parts.length === 1 ? (parts[0] as JsonSchema) : { anyOf: parts };
+}
+
+/** The alternatives of a schema that a value may have been meant for: by its `type`, else by its kind. */
+function meantFor(schema: JsonSchema, value: unknown): JsonSchema[] {
+  const forms = formsOf(schema);
+  const type = (value as { type?: unknown } | null | undefined)?.type;
+  const named = forms.filter(({ properties }) => type !== undefined && properties?.type?.const === type);
+  return named.length > 0 ? named : forms.filter((form) => form.type === (Array.isArray(value) ? "array" : "object"));
+}
+
+/** The alternatives of a schema, however deep they are nested. */
+function formsOf(schema: JsonSchema): JsonSchema[] {
+  return (schema.anyOf ?? schema.oneOf)?.flatMap(formsOf) ?? [schema];
+}
+
+function choicesOf(schema: JsonSchema): string[] {
+  return formsOf(schema).flatMap(({ enum: choices, const: only }) => choices ?? (only === undefined ? [] : [only]));
 }
 
 function inWords(schema: JsonSchema): string {
-  const { type, anyOf, items } = schema;
-  if (anyOf !== undefined) return anyOf.map(inWords).join(" or ");
+  const { type, items, properties, additionalProperties } = schema;
+  const forms = formsOf(schema);
+  if (forms.length > 1) return forms.map(inWords).join(" or ");
   const choices = choicesOf(schema).map((choice) => JSON.stringify(choice));
   if (choices.length > 0) return choices.length === 1 ? String(choices[0]) : `one of ${choices.join(", ")}`;
-  if (type === "object") return `values by name, each ${inWords(schema.additionalProperties ?? {})}`;
+  if (properties !== undefined) return `an object with ${Object.keys(properties).join(", ")}`;
+  if (type === "object")
+    return `values by name, each ${inWords(typeof additionalProperties === "object" ? additionalProperties : {})}`;
   if (type === "array") return `a list that is not empty, each entry ${inWords(items ?? {})}`;
   if (type === "boolean") return "true or false";
   if (type === "string") return "a text that is not empty";

@@ -1,7 +1,7 @@
 // Checks options, given in any accepted spelling.
 import type { z } from "zod";
-import { OptionError } from "../errors.ts";
-import { refusedValue } from "./expectation.ts";
+import { ArgumentError, OptionError } from "../errors.ts";
+import { refusedInside, refusedValue } from "./expectation.ts";
 import { canonicalName, nearestName } from "./names.ts";
 
 /** Options as a caller gives them: from a program, a file or flags. */
@@ -18,6 +18,17 @@ export function parseOptions<S extends z.ZodObject>(schema: S, given: object): z
   const wrong = new Set(result.error.issues.map((issue) => String(issue.path[0])));
   const problems = [...wrong].map((key) => refusedValue(key, schema.shape[key] as z.ZodType, values[key]));
   throw new OptionError(problems.join("; "));
+}
+
+/**
+ * Checks an argument of a function against its schema, entries inside it too, and fills in the defaults. What breaks the schema is an
+ * `ArgumentError` that names the first place.
+ */
+export function parseArgument<S extends z.ZodType>(schema: S, given: unknown, place: string): z.output<S> {
+  const result = schema.safeParse(given);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  throw new ArgumentError(refusedInside(place, schema, given, issue as z.core.$ZodIssue));
 }
 
 /**

@@ -93,11 +93,26 @@ export const trainingArgumentsSchema = z
         .describe(
           "Steps in which the learning rate rises from 0; below 1 it is a share of all steps. Default 0 (TrainingArguments).",
         ),
+      optim: z
+        .enum(["adamw_torch", "sgd"])
+        .default("adamw_torch")
+        .describe(
+          "Optimizer: AdamW, or stochastic gradient descent as in torch.optim.SGD. Default adamw_torch (TrainingArguments).",
+        ),
+      optimArgs: z
+        .union([z.string().min(1), z.record(z.string(), z.union([z.number(), z.boolean()]))])
+        .nullable()
+        .default(null)
+        .describe(
+          'Constants of the optimizer, as "name=value,..." or by name; sgd has momentum, dampening and nesterov. Default null: torch\'s own, all of them off (TrainingArguments).',
+        ),
       weightDecay: z
         .number()
         .nonnegative()
         .default(0)
-        .describe("Decoupled weight decay of AdamW; norms and biases are exempt. Default 0 (TrainingArguments)."),
+        .describe(
+          "Weight decay, decoupled for AdamW and added to the gradient for sgd; norms and biases are exempt. Default 0 (TrainingArguments).",
+        ),
       adamBeta1: z
         .number()
         .min(0)

@@ -1,0 +1,90 @@
+// Optimizers: what the engine is told of them, and how the options of a run become that.
+import { z } from "zod";
+import { OptionError } from "../errors.ts";
+import { refusedValue } from "./expectation.ts";
+import { canonicalKeys } from "./parse.ts";
+import type { ParsedTrainingArguments } from "./training-arguments.ts";
+
+const decayRate = z.number().min(0).lt(1);
+
+/** AdamW (arXiv:1711.05101): decay rates of its two moments, and what is added to the root of the second. */
+export const adamwSchema = z.strictObject({
+  type: z.literal("adamw"),
+  beta1: decayRate,
+  beta2: decayRate,
+  epsilon: z.number().nonnegative(),
+});
+
+/** Stochastic gradient descent as torch.optim.SGD computes it. */
+export const sgdSchema = z.strictObject({
+  type: z.literal("sgd"),
+  /** Share of the momentum buffer that is kept; 0 keeps no buffer. */
+  momentum: z.number().nonnegative().default(0),
+  /** Share of the gradient that does not enter the momentum buffer. */
+  dampening: z.number().default(0),
+  /** Nesterov momentum: the step looks ahead along the buffer. */
+  nesterov: z.boolean().default(false),
+});
+
+/** An optimizer with its constants. */
+export const optimizerSchema = z.discriminatedUnion("type", [adamwSchema, sgdSchema]);
+
+/** An optimizer with its constants. */
+export type OptimizerOptions = z.output<typeof optimizerSchema>;
+
+/** The optimizer that `optim`, `optimArgs` and AdamW's own options ask for; defaults of sgd are torch's. */
+export function optimizerOptions(
+  args: Pick<ParsedTrainingArguments, "optim" | "optimArgs" | "adamBeta1" | "adamBeta2" | "adamEpsilon">,
+): OptimizerOptions {
+  const given = typeof args.optimArgs === "string" ? entriesOf(args.optimArgs) : (args.optimArgs ?? {});
+  switch (args.optim) {
+    case "adamw_torch": {
+      const [name] = Object.keys(given);
+      if (name !== undefined)
+        throw new OptionError(
+          `[optimArgs] expected nothing for adamw_torch, got "${name}"; adamBeta1, adamBeta2 and adamEpsilon are its options`,
+        );
+      return { type: "adamw", beta1: args.adamBeta1, beta2: args.adamBeta2, epsilon: args.adamEpsilon };
+    }
+    case "sgd":
+      return sgdOptions(given);
+  }
+}
+
+function sgdOptions(given: object): OptimizerOptions {
+  const { type: _, ...constants } = sgdSchema.shape;
+  const values = canonicalKeys(given, Object.keys(constants), "optimArgs");
+  const result = sgdSchema.safeParse({ type: "sgd", ...values });
+  if (!result.success) {
+    const wrong = String(result.error.issues[0]?.path[0]) as keyof typeof constants;
+    throw new OptionError(refusedValue(`optimArgs.${wrong}`, constants[wrong], values[wrong]));
+  }
+  const { momentum, dampening, nesterov } = result.data;
+  if (nesterov && (momentum === 0 || dampening !== 0))
+    throw new OptionError(
+      `[optimArgs.nesterov] expected a momentum above 0 and no dampening with it, got momentum ${momentum} and dampening ${dampening}; correct them, or leave nesterov out`,
+    );
+  return result.data;
+}
+
+/** The entries of `NAME=VALUE,NAME=VALUE` (transformers' optim_args). */
+function entriesOf(text: string): Record<string, unknown> {
+  return Object.fromEntries(
+    text
+      .replaceAll(" ", "")
+      .split(",")
+      .filter((entry) => entry !== "")
+      .map((entry) => {
+        const [, name, value] = /^([^=]+)=([^=]+)$/u.exec(entry) ?? [];
+        if (name === undefined || value === undefined)
+          throw new OptionError(`[optimArgs] expected NAME=VALUE, got "${entry}"; correct it`);
+        return [name, constantOf(value)];
+      }),
+  );
+}
+
+/** A number or a truth value, in Python's spelling too; another text is for the optimizer to refuse. */
+function constantOf(text: string): unknown {
+  if (/^(?:true|false)$/iu.test(text)) return text.toLowerCase() === "true";
+  return Number.isFinite(Number(text)) ? Number(text) : text;
+}
