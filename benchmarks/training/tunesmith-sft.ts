@@ -2,10 +2,10 @@
 // standard input and writes JSON lines.
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { collate, type Example } from "@tunesmith/data";
+import { coalesce, collate, type Example } from "@tunesmith/data";
 import { loadModel } from "@tunesmith/native";
 import { sftConfigSchema } from "../../packages/core/src/options/sft.ts";
-import { coalesce } from "../../packages/trainer/src/coalesce.ts";
+
 import type { Spec } from "./spec.ts";
 
 const started = performance.now();

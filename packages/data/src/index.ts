@@ -5,6 +5,7 @@ export { promptsOfItems, promptsOfTexts, type SamplePrompt } from "./encode/held
 export { countTrained, IGNORE_INDEX } from "./encode/mask.ts";
 export type { Example } from "./example.ts";
 export type { FormatName, Item } from "./formats/format.ts";
+export { coalesce } from "./pack/coalesce.ts";
 export { collate, type Placed } from "./pack/collate.ts";
 export { type PreparedData, type PrepareOptions, prepare } from "./prepare.ts";
 export type { DataReport } from "./quality/report.ts";

@@ -1,5 +1,5 @@
 // What the package offers: the trainer and its events.
-export type { EvalMetrics } from "./evaluate.ts";
+
 export type {
   CheckpointEvent,
   DoneEvent,
@@ -10,12 +10,13 @@ export type {
   StepEvent,
   TrainEvent,
   WarningEvent,
-} from "./events.ts";
-export { freeMemory } from "./free-memory.ts";
+} from "./loop/events.ts";
+export type { StopReason, TrainMetrics, TrainResult } from "./loop/result.ts";
+export { type RunState, TrainRun } from "./loop/run.ts";
+export { type RunConfig, readRunConfig } from "./loop/run-folder.ts";
+export type { CallbackContext, TrainCallback } from "./loop/training.ts";
 export { makeFolders } from "./make-folders.ts";
-export { type EstimateOptions, estimateMemory, type MemoryEstimate, memoryShortage } from "./memory-check.ts";
-export type { StopReason, TrainMetrics, TrainResult } from "./result.ts";
-export { type RunState, TrainRun } from "./run.ts";
-export { type RunConfig, readRunConfig } from "./run-folder.ts";
-export { SFTTrainer, type SFTTrainerOptions, type TrainOptions } from "./trainer.ts";
-export type { CallbackContext, TrainCallback } from "./training.ts";
+export { freeMemory } from "./memory/free-memory.ts";
+export { type EstimateOptions, estimateMemory, type MemoryEstimate, memoryShortage } from "./memory/memory-check.ts";
+export type { EvalMetrics } from "./sft/evaluate.ts";
+export { SFTTrainer, type SFTTrainerOptions, type TrainOptions } from "./sft/sft-trainer.ts";

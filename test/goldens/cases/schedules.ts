@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { sftConfigSchema } from "@tunesmith/core";
-import { learningRateAt, type Schedule } from "../../../packages/trainer/src/schedule.ts";
+import { learningRateAt, type Schedule } from "../../../packages/trainer/src/loop/schedule.ts";
 import { measured, type Outcome, relative, unsupported } from "../outcome.ts";
 
 interface Case {

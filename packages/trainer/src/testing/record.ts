@@ -1,6 +1,6 @@
 // Collects the events of a run.
-import type { TrainEvent } from "../events.ts";
-import type { TrainRun } from "../run.ts";
+import type { TrainEvent } from "../loop/events.ts";
+import type { TrainRun } from "../loop/run.ts";
 
 /** All events of a run, and the error it ended with, if any. */
 export async function record(run: TrainRun): Promise<{ events: TrainEvent[]; error: Error | null }> {

@@ -1,7 +1,7 @@
 // Events of a run.
 import type { SessionInfo } from "@tunesmith/core";
 import type { DataReport } from "@tunesmith/data";
-import type { EvalMetrics } from "./evaluate.ts";
+import type { EvalMetrics } from "../sft/evaluate.ts";
 import type { TrainResult } from "./result.ts";
 
 /** Data and model are ready, nothing has been trained. The first event of every run that gets this far. */

@@ -12,9 +12,9 @@ import {
   TunesmithError,
 } from "@tunesmith/core";
 import type { DatasetSource } from "@tunesmith/data";
-import { TrainRun } from "./run.ts";
+import { TrainRun } from "../loop/run.ts";
+import { type TrainCallback, Training } from "../loop/training.ts";
 import { setUp, type TrainingInputs } from "./setup.ts";
-import { type TrainCallback, Training } from "./training.ts";
 
 /** What an {@link SFTTrainer} is made of. */
 export interface SFTTrainerOptions {

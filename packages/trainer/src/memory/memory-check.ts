@@ -14,11 +14,10 @@ import {
   type SFTConfig,
   sftConfigSchema,
 } from "@tunesmith/core";
-import type { Example } from "@tunesmith/data";
-import { coalesce } from "./coalesce.ts";
+import { coalesce, type Example } from "@tunesmith/data";
+import type { StepPlan } from "../loop/plan.ts";
+import { sessionOptions } from "../options/session-options.ts";
 import { freeMemory } from "./free-memory.ts";
-import type { StepPlan } from "./plan.ts";
-import { sessionOptions } from "./session-options.ts";
 
 /** What a run takes beside the engine's own accounts: threads' working memory, the batches, the loop. `npm run bench -- memory` found 4 to 8 MiB in five settings. */
 const besides = 16 * 2 ** 20;

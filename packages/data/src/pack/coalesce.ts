@@ -1,5 +1,6 @@
 // Joins the sequences of several micro-batches into as few packed passes as the budget allows.
-import type { Example, Placed } from "@tunesmith/data";
+import type { Example } from "../example.ts";
+import type { Placed } from "./collate.ts";
 
 /**
  * Joins the sequences of several micro-batches into as few packed passes as the budget allows, in order. A sequence is never

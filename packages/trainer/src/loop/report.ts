@@ -1,6 +1,7 @@
 // The result of a finished run, and its longer form `report.json`.
+
+import type { Setup } from "../sft/setup.ts";
 import type { StopReason, TrainResult } from "./result.ts";
-import type { Setup } from "./setup.ts";
 
 /** Result of a finished run, and the longer form of it that is kept as `report.json`. */
 export function describeRun(

@@ -10,11 +10,13 @@ import {
   type TrainSession,
 } from "@tunesmith/core";
 import type { Example } from "@tunesmith/data";
+import { isDiskFull, makeFolder, move, remove, syncFolder, syncPath, temporaryPrefix } from "../file-ops.ts";
+import { evaluate } from "../sft/evaluate.ts";
+import type { Setup } from "../sft/setup.ts";
+import { runStep, type StepOutput } from "../sft/steps.ts";
 import { checkpointName, listCheckpoints, rotateCheckpoints, writeCheckpoint } from "./checkpoint.ts";
 import { observe } from "./early-stopping.ts";
-import { evaluate } from "./evaluate.ts";
 import type { TrainEvent } from "./events.ts";
-import { isDiskFull, makeFolder, move, remove, syncFolder, syncPath, temporaryPrefix } from "./file-ops.ts";
 import { addToLog, emptyLogSums, meansOf, total } from "./metrics.ts";
 import { watchOverfitting } from "./overfitting.ts";
 import type { StepPlan } from "./plan.ts";
@@ -23,8 +25,6 @@ import type { StopReason, TrainResult } from "./result.ts";
 import type { RunControl } from "./run.ts";
 import { complete } from "./samples.ts";
 import { countWarmupSteps, learningRateAt, type Schedule } from "./schedule.ts";
-import type { Setup } from "./setup.ts";
-import { runStep, type StepOutput } from "./steps.ts";
 
 /** What a callback may use beside the event. */
 export interface CallbackContext {

@@ -4,7 +4,7 @@ import { readFile, stat } from "node:fs/promises";
 import { arch, cpus, platform, release, totalmem } from "node:os";
 import { basename, join } from "node:path";
 import type { ModelInfo, SessionInfo } from "@tunesmith/core";
-import { digestFile, list } from "./file-ops.ts";
+import { digestFile, list } from "../file-ops.ts";
 
 /**
  * SHA-256 of a model's weights, configuration and tokenizer: of the file itself, or over the names and digests of a folder's
@@ -29,7 +29,7 @@ export async function describeEnvironment(
   session: SessionInfo,
   data: { train: string; eval: string | null },
 ): Promise<object> {
-  const { version } = JSON.parse(await readFile(new URL("../package.json", import.meta.url), "utf8")) as {
+  const { version } = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8")) as {
     version: string;
   };
   return {

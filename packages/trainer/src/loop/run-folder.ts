@@ -15,8 +15,8 @@ import {
   type WeightOptions,
 } from "@tunesmith/core";
 import { parse, stringify } from "yaml";
+import { LineFile, list, makeFolder, replaceText } from "../file-ops.ts";
 import { removeLeftovers } from "./checkpoint.ts";
-import { LineFile, list, makeFolder, replaceText } from "./file-ops.ts";
 
 const configName = "config.resolved.yaml";
 

@@ -1,9 +1,8 @@
 // Carries out one optimizer step.
 import type { TrainSession } from "@tunesmith/core";
-import { collate, type Example } from "@tunesmith/data";
-import { coalesce } from "./coalesce.ts";
-import { type GroupRates, groupRates } from "./group-rates.ts";
-import { type MicroBatchSums, ratio, sumsPerMicroBatch, total } from "./metrics.ts";
+import { coalesce, collate, type Example } from "@tunesmith/data";
+import { type MicroBatchSums, ratio, sumsPerMicroBatch, total } from "../loop/metrics.ts";
+import { type GroupRates, groupRates } from "../options/group-rates.ts";
 
 /** One optimizer step. */
 export interface StepInput {

@@ -1,8 +1,8 @@
 import { loraConfigSchema, type MemoryPlan, OutOfMemoryError, parseOptions, sftConfigSchema } from "@tunesmith/core";
 import { expect, test } from "vitest";
+import { sessionOptions } from "../options/session-options.ts";
+import { fakeModel } from "../testing/fake-session.ts";
 import { checkMemory, decideCheckpointing, estimateMemory, largestPass, memoryShortage } from "./memory-check.ts";
-import { sessionOptions } from "./session-options.ts";
-import { fakeModel } from "./testing/fake-session.ts";
 
 const gib = 2 ** 30;
 const plan: MemoryPlan = {

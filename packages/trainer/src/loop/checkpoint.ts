@@ -12,7 +12,7 @@ import {
   syncPath,
   temporaryPrefix,
   writeText,
-} from "./file-ops.ts";
+} from "../file-ops.ts";
 import type { DataState, TrainerState } from "./state.ts";
 
 const manifestName = "MANIFEST.json";

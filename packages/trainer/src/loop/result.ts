@@ -1,5 +1,5 @@
 // The result of a run, as types.
-import type { EvalMetrics } from "./evaluate.ts";
+import type { EvalMetrics } from "../sft/evaluate.ts";
 
 /** Why a run ended. */
 export type StopReason = "epochs" | "max_steps" | "early_stopping";

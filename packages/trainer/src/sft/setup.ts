@@ -20,14 +20,14 @@ import {
   promptsOfTexts,
   type SamplePrompt,
 } from "@tunesmith/data";
-import { type Checkpoint, newestCheckpoint, readCheckpoint } from "./checkpoint.ts";
-import { describeEnvironment, digestModel } from "./environment.ts";
-import { remove } from "./file-ops.ts";
-import { checkMemory, decideCheckpointing, largestPass } from "./memory-check.ts";
-import { TrainingPlan } from "./plan.ts";
-import { defaultOutputDir, RunFolder } from "./run-folder.ts";
-import { sessionOptions } from "./session-options.ts";
-import { decisiveConfig, emptyState, type TrainerState } from "./state.ts";
+import { remove } from "../file-ops.ts";
+import { type Checkpoint, newestCheckpoint, readCheckpoint } from "../loop/checkpoint.ts";
+import { describeEnvironment, digestModel } from "../loop/environment.ts";
+import { TrainingPlan } from "../loop/plan.ts";
+import { defaultOutputDir, RunFolder } from "../loop/run-folder.ts";
+import { decisiveConfig, emptyState, type TrainerState } from "../loop/state.ts";
+import { checkMemory, decideCheckpointing, largestPass } from "../memory/memory-check.ts";
+import { sessionOptions } from "../options/session-options.ts";
 
 /** What a trainer was given, checked. */
 export interface TrainingInputs {

@@ -10,11 +10,11 @@ import {
   type TrainSession,
 } from "@tunesmith/core";
 import { expect, onTestFinished, test } from "vitest";
-import { digestFile } from "./file-ops.ts";
-import { readRunConfig, SFTTrainer, type SFTTrainerOptions } from "./index.ts";
-import { type FakeOptions, fakeModel } from "./testing/fake-session.ts";
-import { ofType, record } from "./testing/record.ts";
-import { conversations, scratchFolder } from "./testing/scratch.ts";
+import { digestFile } from "../file-ops.ts";
+import { readRunConfig, SFTTrainer, type SFTTrainerOptions } from "../index.ts";
+import { type FakeOptions, fakeModel } from "../testing/fake-session.ts";
+import { ofType, record } from "../testing/record.ts";
+import { conversations, scratchFolder } from "../testing/scratch.ts";
 
 /** A trainer of six steps with a run folder of its own. */
 async function trainer(args: object = {}, fake: FakeOptions = {}, more: Partial<SFTTrainerOptions> = {}) {

@@ -1,8 +1,7 @@
 // Evaluates a session on held-out examples.
 import type { TrainSession } from "@tunesmith/core";
-import { collate, type Example } from "@tunesmith/data";
-import { coalesce } from "./coalesce.ts";
-import { ratio, sumsPerMicroBatch, total } from "./metrics.ts";
+import { coalesce, collate, type Example } from "@tunesmith/data";
+import { ratio, sumsPerMicroBatch, total } from "../loop/metrics.ts";
 
 /** Result of one evaluation. */
 export interface EvalMetrics {

@@ -1,5 +1,5 @@
-import type { Example } from "@tunesmith/data";
 import { expect, test } from "vitest";
+import type { Example } from "../example.ts";
 import { coalesce } from "./coalesce.ts";
 
 const example = (length: number): Example => ({

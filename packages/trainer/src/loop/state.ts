@@ -1,8 +1,8 @@
 // What a checkpoint remembers of trainer and data.
 import { defaultWeightOptions, type ParsedLoraConfig, type ResolvedConfig, type WeightOptions } from "@tunesmith/core";
+import type { EvalMetrics } from "../sft/evaluate.ts";
 import type { BestState } from "./early-stopping.ts";
 import { emptyBest } from "./early-stopping.ts";
-import type { EvalMetrics } from "./evaluate.ts";
 import { emptyLogSums, type LogSums } from "./metrics.ts";
 
 /** What comes next behind a step, in this order; null when nothing is left. A stop in between is resumed at that place. */

@@ -2,11 +2,11 @@ import { appendFile, cp, readdir, readFile, rename, rm, truncate, writeFile } fr
 import { join } from "node:path";
 import { AbortError, CheckpointError, OptionError, type SessionOptions } from "@tunesmith/core";
 import { afterEach, expect, onTestFinished, test, vi } from "vitest";
-import { digestFile, fileOperations } from "./file-ops.ts";
-import { SFTTrainer, type TrainEvent } from "./index.ts";
-import { fakeModel } from "./testing/fake-session.ts";
-import { ofType, record } from "./testing/record.ts";
-import { conversations, scratchFolder } from "./testing/scratch.ts";
+import { digestFile, fileOperations } from "../file-ops.ts";
+import { SFTTrainer, type TrainEvent } from "../index.ts";
+import { fakeModel } from "../testing/fake-session.ts";
+import { ofType, record } from "../testing/record.ts";
+import { conversations, scratchFolder } from "../testing/scratch.ts";
 
 // Whole runs with all their syncing; a busy disk takes its time.
 vi.setConfig({ testTimeout: 120_000 });
