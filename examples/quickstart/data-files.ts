@@ -1,7 +1,6 @@
 // The quickstart's data: tickets as conversations, written as JSONL files.
-import { writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { makeFolders } from "tunesmith";
 import { generateTickets, type Ticket, type TicketRow } from "./tickets.ts";
 
 /** Short, since every row carries it; with none at all the model's template would add a longer one. */
@@ -33,7 +32,7 @@ export async function writeDataFiles(
 ): Promise<{ train: string; heldOut: string; heldOutRows: TicketRow[] }> {
   const data = generateTickets(rows);
   const paths = { train: join(folder, "train.jsonl"), heldOut: join(folder, "held-out.jsonl") };
-  await makeFolders(folder);
+  await mkdir(folder, { recursive: true });
   await writeFile(paths.train, jsonLines(data.train));
   await writeFile(paths.heldOut, jsonLines(data.heldOut));
   return { ...paths, heldOutRows: data.heldOut };

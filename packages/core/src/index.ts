@@ -1,7 +1,8 @@
-// What every other package shares: the two doors' interfaces, and the errors.
+// What every other package shares: the two doors' interfaces, the errors, and how files are written.
 export * from "./batch.ts";
 export * from "./conversation.ts";
 export * from "./errors.ts";
+export * from "./files/index.ts";
 export * from "./generate.ts";
 export * from "./options/index.ts";
 export * from "./session.ts";

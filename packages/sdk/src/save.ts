@@ -1,7 +1,7 @@
 // Saving a model and its adapter: as they are, merged, or as GGUF, under Unsloth's names.
-import { copyFile, mkdtemp, readFile, rename, rm, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
-import { ArgumentError, nearestName, OptionError } from "@tunesmith/core";
+import { copyFile, readFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { ArgumentError, exists, fileOperation, nearestName, OptionError, replaceFolder } from "@tunesmith/core";
 import {
   type ExportControl,
   exportGguf,
@@ -12,7 +12,6 @@ import {
   type MergeSource,
   mergeModel,
 } from "@tunesmith/native";
-import { makeFolders } from "@tunesmith/trainer";
 import { parseSize } from "./size.ts";
 
 /** A model's path, and the adapter that belongs to it. */
@@ -136,21 +135,16 @@ async function storedDtype(model: string): Promise<MergeDtype | null> {
   return found === "float16" || found === "bfloat16" || found === "float32" ? found : null;
 }
 
-/** Copies a PEFT folder under a temporary name and renames it into place. */
+/** Copies a PEFT folder, whole or not at all. */
 async function copyAdapter(from: string, to: string, overwrite: boolean): Promise<void> {
-  const exists = (await stat(to).catch(() => null)) !== null;
-  if (exists && !overwrite)
+  if (!overwrite && (await exists(to)))
     throw new ArgumentError(`[${to}] expected a new path, got one where something lies already; set overwrite`);
-  await makeFolders(dirname(to));
-  const staged = await mkdtemp(join(dirname(to), ".tmp-adapter-"));
-  try {
-    for (const name of adapterFiles) await copyFile(join(from, name), join(staged, name));
-    if (exists) await rm(to, { recursive: true });
-    await rename(staged, to);
-  } catch (error) {
-    await rm(staged, { recursive: true, force: true });
-    throw error;
-  }
+  await replaceFolder(to, async (folder) => {
+    for (const name of adapterFiles) {
+      const source = join(from, name);
+      await fileOperation("copy", source, () => copyFile(source, join(folder, name)));
+    }
+  });
 }
 
 function noAdapter(place: string): ArgumentError {

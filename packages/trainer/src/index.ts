@@ -15,7 +15,6 @@ export type { StopReason, TrainMetrics, TrainResult } from "./loop/result.ts";
 export { type RunState, TrainRun } from "./loop/run.ts";
 export { type RunConfig, readRunConfig } from "./loop/run-folder.ts";
 export type { CallbackContext, TrainCallback } from "./loop/training.ts";
-export { makeFolders } from "./make-folders.ts";
 export { freeMemory } from "./memory/free-memory.ts";
 export { type EstimateOptions, estimateMemory, type MemoryEstimate, memoryShortage } from "./memory/memory-check.ts";
 export type { EvalMetrics } from "./sft/evaluate.ts";

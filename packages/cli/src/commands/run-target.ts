@@ -1,6 +1,7 @@
 // What a command works on: a run folder stands for its model and what was trained on it.
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
+import { recoverFolder } from "@tunesmith/core";
 import { ModelFileError, modelConfigSchema, type ParsedModelConfig, parseOptions, readRunConfig } from "@tunesmith/sdk";
 
 /** A run folder stands for its model, how that was held, and what was trained on it; anything else is a model. */
@@ -13,6 +14,7 @@ export async function modelOf(
   if (!(await exists(join(target, "config.resolved.yaml"))))
     return { model: target, adapter: adapter ?? null, weights: parseOptions(modelConfigSchema, weights) };
   const trained = adapter ?? join(target, "adapter");
+  await recoverFolder(trained);
   if (!(await exists(trained))) {
     throw new ModelFileError(
       "FILE_MISSING",

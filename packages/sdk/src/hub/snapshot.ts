@@ -1,8 +1,7 @@
 // Downloads a model of the hub into Hugging Face's cache layout.
-import { copyFile, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { copyFile, readFile, stat, symlink } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
-import { AbortError, DownloadError, FileSystemError } from "@tunesmith/core";
-import { makeFolders } from "@tunesmith/trainer";
+import { AbortError, DownloadError, FileSystemError, makeFolders, replaceFile } from "@tunesmith/core";
 import { isInnerPath, type Listing, listModel, type RemoteFile } from "./listing.ts";
 import { withLock } from "./lock.ts";
 import { HubUnreachableError } from "./request.ts";
@@ -158,15 +157,13 @@ async function linkSnapshot(
     const link = join(snapshot, path);
     const blob = join(folder, "blobs", digest);
     await makeFolder(dirname(link));
-    await rm(link, { force: true });
     // Windows allows links to administrators only.
-    await symlink(relative(dirname(link), blob), link).catch(() => copyFile(blob, link));
+    await replaceFile(link, (name) => symlink(relative(dirname(link), blob), name).catch(() => copyFile(blob, name)));
   }
   if (revision !== commit) {
     const ref = join(folder, "refs", revision);
     await makeFolder(dirname(ref));
-    await writeFile(`${ref}.${process.pid}`, commit);
-    await rename(`${ref}.${process.pid}`, ref);
+    await replaceFile(ref, commit);
   }
   return snapshot;
 }

@@ -1,9 +1,9 @@
 // Downloads one file: resumed where it broke off, checked against its checksum.
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { open, rename, rm, stat } from "node:fs/promises";
+import { open, rm, stat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import { AbortError, DownloadError, FileSystemError } from "@tunesmith/core";
+import { AbortError, DownloadError, FileSystemError, placeFile } from "@tunesmith/core";
 import type { RemoteFile } from "./listing.ts";
 import { get, HubUnreachableError } from "./request.ts";
 
@@ -53,7 +53,7 @@ export async function transfer(job: Transfer): Promise<void> {
     try {
       await fetchRest(job, partial, await sizeOf(partial));
       await verify(job.file, partial);
-      await rename(partial, job.target);
+      await placeFile(partial, job.target);
       return;
     } catch (error) {
       if (job.signal?.aborted)

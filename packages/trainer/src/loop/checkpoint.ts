@@ -1,18 +1,15 @@
 // Checkpoints: written whole or not at all, checked against their manifest when read.
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { CheckpointError } from "@tunesmith/core";
 import {
+  CheckpointError,
   digestFile,
   list,
-  makeFolder,
-  move,
-  remove,
-  syncFolder,
-  syncPath,
-  temporaryPrefix,
+  removeFolder,
+  removeLeftovers,
+  replaceFolder,
   writeText,
-} from "../file-ops.ts";
+} from "@tunesmith/core";
 import type { DataState, TrainerState } from "./state.ts";
 
 const manifestName = "MANIFEST.json";
@@ -43,8 +40,7 @@ export async function listCheckpoints(runDir: string): Promise<number[]> {
 }
 
 /**
- * Writes a checkpoint so that it is either there and whole or not there: into a temporary folder, every file synced, then
- * renamed, then the parent synced.
+ * Writes a checkpoint so that it is either there and whole or not there.
  *
  * @param writeWeights writes model or adapter and optimizer state into an existing folder
  */
@@ -54,43 +50,24 @@ export async function writeCheckpoint(
   data: DataState,
   writeWeights: (dir: string) => Promise<void>,
 ): Promise<string> {
-  const name = checkpointName(trainer.global_step);
-  const temporary = join(runDir, `${temporaryPrefix}${name}`);
-  const final = join(runDir, name);
-  await remove(temporary);
-  await makeFolder(temporary);
-  await writeWeights(temporary);
-  await writeText(join(temporary, "trainer_state.json"), json(trainer));
-  await writeText(join(temporary, "data_state.json"), json(data));
-  const manifest: Manifest = { files: {} };
-  for (const file of await list(temporary)) manifest.files[file] = await digestFile(join(temporary, file));
-  await writeText(join(temporary, manifestName), json(manifest));
-  await syncFolder(temporary);
-  await discard(runDir, name);
-  await move(temporary, final);
-  await syncPath(runDir);
-  return final;
-}
-
-/** Takes a folder of the run out of sight in one step, then deletes it: a crash in between leaves no half checkpoint. */
-async function discard(runDir: string, name: string): Promise<void> {
-  if (!(await list(runDir)).includes(name)) return;
-  const temporary = join(runDir, `${temporaryPrefix}old-${name}`);
-  await remove(temporary);
-  await move(join(runDir, name), temporary);
-  await remove(temporary);
+  const path = join(runDir, checkpointName(trainer.global_step));
+  await replaceFolder(path, async (folder) => {
+    await writeWeights(folder);
+    await writeText(join(folder, "trainer_state.json"), json(trainer));
+    await writeText(join(folder, "data_state.json"), json(data));
+    const manifest: Manifest = { files: {} };
+    for (const file of await list(folder)) manifest.files[file] = await digestFile(join(folder, file));
+    await writeText(join(folder, manifestName), json(manifest));
+  });
+  return path;
 }
 
 /** Deletes the oldest checkpoints beyond the limit, never the one of `best` or the newest. */
 export async function rotateCheckpoints(runDir: string, limit: number | null, best: number | null): Promise<void> {
   if (limit === null) return;
   const steps = (await listCheckpoints(runDir)).filter((step) => step !== best);
-  for (const step of steps.slice(0, Math.max(0, steps.length - limit))) await discard(runDir, checkpointName(step));
-}
-
-/** Removes what an interrupted run left unfinished. */
-export async function removeLeftovers(runDir: string): Promise<void> {
-  for (const name of await list(runDir)) if (name.startsWith(temporaryPrefix)) await remove(join(runDir, name));
+  for (const step of steps.slice(0, Math.max(0, steps.length - limit)))
+    await removeFolder(join(runDir, checkpointName(step)));
 }
 
 /** Reads a checkpoint after checking every file against the manifest. */
@@ -114,11 +91,12 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
 }
 
 /**
- * The newest whole checkpoint of a run folder.
+ * The newest whole checkpoint of a run folder, once what a killed run left there has been looked after.
  *
  * @param warn is told about each newer one that is damaged
  */
 export async function newestCheckpoint(runDir: string, warn: (message: string) => void): Promise<Checkpoint> {
+  await removeLeftovers(runDir);
   for (const step of (await listCheckpoints(runDir)).reverse()) {
     try {
       return await readCheckpoint(join(runDir, checkpointName(step)));

@@ -3,8 +3,7 @@ import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { arch, cpus, platform, release, totalmem } from "node:os";
 import { basename, join } from "node:path";
-import type { ModelInfo, SessionInfo } from "@tunesmith/core";
-import { digestFile, list } from "../file-ops.ts";
+import { digestFile, list, type ModelInfo, type SessionInfo } from "@tunesmith/core";
 
 /**
  * SHA-256 of a model's weights, configuration and tokenizer: of the file itself, or over the names and digests of a folder's

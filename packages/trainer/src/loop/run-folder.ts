@@ -3,20 +3,23 @@ import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import {
   FileSystemError,
+  LineFile,
+  list,
   loraConfigSchema,
+  makeFolder,
   modelConfigSchema,
   OptionError,
   type ParsedLoraConfig,
   type ParsedModelConfig,
   type ParsedSFTConfig,
   type ResolvedConfig,
+  removeLeftovers,
+  replaceFile,
   sftConfigSchema,
   sortOptions,
   type WeightOptions,
 } from "@tunesmith/core";
 import { parse, stringify } from "yaml";
-import { LineFile, list, makeFolder, replaceText } from "../file-ops.ts";
-import { removeLeftovers } from "./checkpoint.ts";
 
 const configName = "config.resolved.yaml";
 
@@ -80,12 +83,12 @@ export class RunFolder {
     weights: WeightOptions,
   ): Promise<void> {
     const config = { model, data, evalData, ...weights, ...args, ...peft };
-    await replaceText(join(this.path, configName), stringify(config));
+    await replaceFile(join(this.path, configName), stringify(config));
   }
 
   /** Writes one of the small JSON files of the run. */
   async writeJson(name: "env.json" | "report.json", value: object): Promise<void> {
-    await replaceText(join(this.path, name), `${JSON.stringify(value, null, 2)}\n`);
+    await replaceFile(join(this.path, name), `${JSON.stringify(value, null, 2)}\n`);
   }
 
   async close(): Promise<void> {

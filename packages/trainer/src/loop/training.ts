@@ -5,12 +5,13 @@ import {
   AbortError,
   CallbackError,
   FileSystemError,
+  isDiskFull,
   type LanguageModel,
   NonFiniteError,
+  replaceFolder,
   type TrainSession,
 } from "@tunesmith/core";
 import type { Example } from "@tunesmith/data";
-import { isDiskFull, makeFolder, move, remove, syncFolder, syncPath, temporaryPrefix } from "../file-ops.ts";
 import { evaluate } from "../sft/evaluate.ts";
 import type { Setup } from "../sft/setup.ts";
 import { runStep, type StepOutput } from "../sft/steps.ts";
@@ -343,13 +344,7 @@ export class Training {
     if (args.loadBestModelAtEnd && state.best.bestStep !== null && state.best.bestStep !== state.global_step) {
       await session.loadCheckpoint(join(folder.path, checkpointName(state.best.bestStep)));
     }
-    const temporary = join(folder.path, `${temporaryPrefix}adapter`);
-    await makeFolder(temporary);
-    await session.saveAdapter(temporary);
-    await syncFolder(temporary);
-    await remove(folder.adapterDir);
-    await move(temporary, folder.adapterDir);
-    await syncPath(folder.path);
+    await replaceFolder(folder.adapterDir, (dir) => session.saveAdapter(dir));
     const byLength: StopReason = args.maxSteps > 0 ? "max_steps" : "epochs";
     state.seconds = this.#seconds();
     const { result, report } = describeRun(this.#setup, this.#stopsEarly() ? "early_stopping" : byLength);

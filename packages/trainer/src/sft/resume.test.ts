@@ -1,8 +1,14 @@
 import { appendFile, cp, readdir, readFile, rename, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { AbortError, CheckpointError, OptionError, type SessionOptions } from "@tunesmith/core";
+import {
+  AbortError,
+  CheckpointError,
+  digestFile,
+  fileOperations,
+  OptionError,
+  type SessionOptions,
+} from "@tunesmith/core";
 import { afterEach, expect, onTestFinished, test, vi } from "vitest";
-import { digestFile, fileOperations } from "../file-ops.ts";
 import { SFTTrainer, type TrainEvent } from "../index.ts";
 import { fakeModel } from "../testing/fake-session.ts";
 import { ofType, record } from "../testing/record.ts";

@@ -8,6 +8,7 @@ import {
   type ParsedSFTConfig,
   type PassShape,
   type ResolvedConfig,
+  remove,
   type TrainSession,
   TunesmithError,
 } from "@tunesmith/core";
@@ -20,7 +21,6 @@ import {
   promptsOfTexts,
   type SamplePrompt,
 } from "@tunesmith/data";
-import { remove } from "../file-ops.ts";
 import { type Checkpoint, newestCheckpoint, readCheckpoint } from "../loop/checkpoint.ts";
 import { describeEnvironment, digestModel } from "../loop/environment.ts";
 import { TrainingPlan } from "../loop/plan.ts";

@@ -4,13 +4,13 @@ import {
   ArgumentError,
   CallbackError,
   DataError,
+  digestFile,
   FileSystemError,
   NonFiniteError,
   OptionError,
   type TrainSession,
 } from "@tunesmith/core";
 import { expect, onTestFinished, test } from "vitest";
-import { digestFile } from "../file-ops.ts";
 import { readRunConfig, SFTTrainer, type SFTTrainerOptions } from "../index.ts";
 import { type FakeOptions, fakeModel } from "../testing/fake-session.ts";
 import { ofType, record } from "../testing/record.ts";

@@ -1,10 +1,10 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { FileSystemError } from "@tunesmith/core";
 import { expect, onTestFinished, test } from "vitest";
-import { makeFolder } from "./file-ops.ts";
+import { FileSystemError } from "../errors.ts";
+import { scratchFolder } from "../testing/scratch.ts";
 import { makeFolders } from "./make-folders.ts";
-import { scratchFolder } from "./testing/scratch.ts";
+import { makeFolder } from "./operations.ts";
 
 test("parents are made, and a folder that is there is no error", async () => {
   const root = await scratchFolder(onTestFinished);

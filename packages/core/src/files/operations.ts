@@ -1,15 +1,12 @@
-// File operations of a run, each with its typed error.
+// File operations, each with its typed error.
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { type FileHandle, open, readdir, rename, rm, writeFile } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
-import { FileSystemError } from "@tunesmith/core";
+import { lstat, open, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { FileSystemError } from "../errors.ts";
 import { makeFolders } from "./make-folders.ts";
 
-/** Prefix of everything in a run folder that is not finished; removed when the run is opened again. */
-export const temporaryPrefix = "tmp-";
-
-/** Called before every file operation of a run; a test that throws here sees what a crash at that point leaves behind. */
+/** Called before every file operation; a test that throws here sees what a crash at that point leaves behind. */
 export const fileOperations: { before: ((operation: string, path: string) => void) | null } = { before: null };
 
 /** Runs one file operation; what the system refuses becomes a `FileSystemError` with the path and the advice given. */
@@ -25,7 +22,7 @@ export async function fileOperation<T>(operation: string, path: string, run: () 
   }
 }
 
-/** Whether a file operation, of this package or of the engine, failed for want of space. */
+/** Whether a file operation, of a package or of the engine, failed for want of space. */
 export function isDiskFull(error: unknown): error is FileSystemError {
   // The engine's errors carry the system's words only: ENOSPC on Unix, error 112 on Windows.
   return (
@@ -38,17 +35,9 @@ export async function makeFolder(path: string): Promise<boolean> {
   return fileOperation("make the folder", path, () => makeFolders(path));
 }
 
-/** Writes a small file whole. */
+/** Writes a small file. A crash may leave half of it: for use inside a folder that is itself replaced whole. */
 export async function writeText(path: string, text: string): Promise<void> {
   await fileOperation("write", path, () => writeFile(path, text));
-}
-
-/** Replaces a small file in one step: readers see the old or the new one. */
-export async function replaceText(path: string, text: string): Promise<void> {
-  const temporary = join(dirname(path), `${temporaryPrefix}${basename(path)}`);
-  await writeText(temporary, text);
-  await syncPath(temporary);
-  await move(temporary, path);
 }
 
 /** Renames a file or folder. */
@@ -61,6 +50,11 @@ export async function remove(path: string): Promise<void> {
   await fileOperation("delete", path, () => rm(path, { recursive: true, force: true }));
 }
 
+/** Whether there is a file, folder or link of that name. */
+export async function exists(path: string): Promise<boolean> {
+  return (await lstat(path).catch(() => null)) !== null;
+}
+
 /** Entries of a folder, sorted; empty when there is no folder. */
 export async function list(path: string): Promise<string[]> {
   try {
@@ -69,14 +63,12 @@ export async function list(path: string): Promise<string[]> {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
     throw new FileSystemError(
       `[${path}] could not list the folder: ${(error as Error).message}; check the path and its rights`,
-      {
-        cause: error,
-      },
+      { cause: error },
     );
   }
 }
 
-/** Forces a file or folder to the disk. */
+/** Forces a file, or a folder's list of names, to the disk. */
 export async function syncPath(path: string): Promise<void> {
   await fileOperation("sync", path, async () => {
     const handle = await open(path, "r");
@@ -103,52 +95,4 @@ export async function digestFile(path: string): Promise<{ size: number; sha256: 
     size += chunk.length;
   }
   return { size, sha256: hash.digest("hex") };
-}
-
-/** A file of JSON lines that grows, and that a resumed run cuts back to where its checkpoint left it. */
-export class LineFile {
-  readonly path: string;
-  readonly #handle: FileHandle;
-  /** Bytes written. */
-  #size: number;
-
-  private constructor(path: string, handle: FileHandle, size: number) {
-    this.path = path;
-    this.#handle = handle;
-    this.#size = size;
-  }
-
-  /**
-   * Opens or makes the file.
-   *
-   * @param keep bytes to keep; what lies behind them was written after the checkpoint and will be written again
-   */
-  static async open(path: string, keep: number): Promise<LineFile> {
-    return fileOperation("open", path, async () => {
-      const handle = await open(path, "a");
-      const kept = Math.min(keep, (await handle.stat()).size);
-      await handle.truncate(kept);
-      return new LineFile(path, handle, kept);
-    });
-  }
-
-  get size(): number {
-    return this.#size;
-  }
-
-  /** Appends one object. Numbers that are not finite become null. */
-  async append(value: object): Promise<void> {
-    const line = Buffer.from(`${JSON.stringify(value)}\n`);
-    await fileOperation("append to", this.path, () => this.#handle.appendFile(line));
-    this.#size += line.length;
-  }
-
-  /** Forces what was appended to the disk. */
-  async sync(): Promise<void> {
-    await fileOperation("sync", this.path, () => this.#handle.sync());
-  }
-
-  async close(): Promise<void> {
-    await this.#handle.close();
-  }
 }

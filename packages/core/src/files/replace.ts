@@ -1,0 +1,103 @@
+// Files and folders that appear whole or not at all: written beside their place, synced, renamed.
+import { randomBytes } from "node:crypto";
+import { writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { exists, fileOperation, list, makeFolder, move, remove, syncFolder, syncPath } from "./operations.ts";
+
+/** Prefix of what is being written; nothing that is read has it. */
+const newPrefix = ".tmp-new-";
+/** Prefix of what was moved aside to make room, followed by the name it had. */
+const oldPrefix = ".tmp-old-";
+
+/**
+ * Replaces a folder in one piece, or makes it: a failure leaves the old folder in place. The new one is written under a temporary
+ * name beside its place and forced to the disk; only then is the old one moved aside, the new one renamed, and the old one
+ * removed. A process killed between those two renames leaves both folders, and {@link recoverFolder} puts the old one back.
+ *
+ * @param target the folder's place; its parents are made where absent, and whatever lies there is replaced
+ * @param fill writes the files into the empty folder it is given (no folders within)
+ */
+export async function replaceFolder(target: string, fill: (folder: string) => Promise<void>): Promise<void> {
+  await recoverFolder(target);
+  const staged = temporaryName(target);
+  const aside = asideName(target);
+  await makeFolder(staged);
+  try {
+    await fill(staged);
+    await syncFolder(staged);
+    const hadOld = await exists(target);
+    if (hadOld) await move(target, aside);
+    try {
+      await move(staged, target);
+    } catch (error) {
+      if (hadOld) await move(aside, target);
+      throw error;
+    }
+  } catch (error) {
+    // The first failure is the one to tell; what cannot be removed now is a leftover.
+    await remove(staged).catch(() => {});
+    throw error;
+  }
+  await syncPath(dirname(target));
+  await remove(aside);
+}
+
+/** Puts a folder back that a killed {@link replaceFolder} had moved aside, or removes it where the new one is in place. */
+export async function recoverFolder(target: string): Promise<void> {
+  const aside = asideName(target);
+  if (!(await exists(aside))) return;
+  if (await exists(target)) return remove(aside);
+  await move(aside, target);
+  await syncPath(dirname(target));
+}
+
+/**
+ * Replaces a file in one piece, or makes it: readers, and a crash at any time, see the old or the new one.
+ *
+ * @param content the new text, or what writes a file (or makes a link) under the temporary name it is given
+ */
+export async function replaceFile(
+  path: string,
+  content: string | ((temporary: string) => Promise<void>),
+): Promise<void> {
+  const temporary = temporaryName(path);
+  const write = typeof content === "string" ? () => writeFile(temporary, content) : () => content(temporary);
+  try {
+    await fileOperation("write", temporary, write);
+    await placeFile(temporary, path);
+  } catch (error) {
+    await remove(temporary).catch(() => {});
+    throw error;
+  }
+}
+
+/** Gives a finished file its name, over whatever file has it: forced to the disk, renamed, and the folder forced to the disk. */
+export async function placeFile(temporary: string, path: string): Promise<void> {
+  await syncPath(temporary);
+  await move(temporary, path);
+  await syncPath(dirname(path));
+}
+
+/** Removes a folder so that a crash leaves it whole or gone: taken out of sight by one rename, then deleted. */
+export async function removeFolder(path: string): Promise<void> {
+  if (!(await exists(path))) return;
+  const temporary = temporaryName(path);
+  await move(path, temporary);
+  await remove(temporary);
+}
+
+/** Cleans a folder after a process that was killed: what it had moved aside is put back, what it had not finished is removed. */
+export async function removeLeftovers(folder: string): Promise<void> {
+  for (const name of await list(folder)) {
+    if (name.startsWith(newPrefix)) await remove(join(folder, name));
+    else if (name.startsWith(oldPrefix)) await recoverFolder(join(folder, name.slice(oldPrefix.length)));
+  }
+}
+
+function temporaryName(target: string): string {
+  return join(dirname(target), `${newPrefix}${basename(target)}-${randomBytes(4).toString("hex")}`);
+}
+
+function asideName(target: string): string {
+  return join(dirname(target), `${oldPrefix}${basename(target)}`);
+}
