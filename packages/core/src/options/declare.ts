@@ -11,6 +11,7 @@ export const optionGroups = [
   "samples",
   "saving",
   "memory",
+  "generation",
 ] as const;
 
 /** What an option is about. */

@@ -1,22 +1,7 @@
 // What a value of an option may be, in the words of an error message.
-import { z } from "zod";
+import type { z } from "zod";
+import { formsOf, type JsonForm, type JsonSchema, jsonSchemaOf } from "./json-schema.ts";
 import { nearestName } from "./names.ts";
-
-/** The part of a JSON Schema that options use. */
-interface JsonSchema {
-  type?: string;
-  enum?: string[];
-  const?: string;
-  anyOf?: JsonSchema[];
-  oneOf?: JsonSchema[];
-  items?: JsonSchema;
-  properties?: Record<string, JsonSchema>;
-  additionalProperties?: JsonSchema | boolean;
-  minimum?: number;
-  exclusiveMinimum?: number;
-  maximum?: number;
-  exclusiveMaximum?: number;
-}
 
 /**
  * `[place] expected …, got …; what to do` for a value that an option refuses. Where the option has choices, the advice is the one
@@ -28,7 +13,7 @@ export function refusedValue(
   value: unknown,
   advice = "correct it, or leave it out for the default",
 ): string {
-  const schema = z.toJSONSchema(option, { io: "input" }) as JsonSchema;
+  const schema = jsonSchemaOf(option);
   const nearest = typeof value === "string" ? nearestName(value, choicesOf(schema)) : null;
   const hint = nearest === null ? advice : `did you mean ${JSON.stringify(nearest)}?`;
   return `[${place}] expected ${inWords(schema)}, got ${shown(value)}; ${hint}`;
@@ -36,11 +21,7 @@ export function refusedValue(
 
 /** The same for the first issue of a value with values inside, at the place inside it. */
 export function refusedInside(place: string, option: z.ZodType, value: unknown, issue: z.core.$ZodIssue): string {
-  let [at, schema, inner]: [string, JsonSchema, unknown] = [
-    place,
-    z.toJSONSchema(option, { io: "input" }) as JsonSchema,
-    value,
-  ];
+  let [at, schema, inner]: [string, JsonSchema, unknown] = [place, jsonSchemaOf(option), value];
   for (const step of issue.path) {
     schema = partOf(schema, step, inner);
     at += typeof step === "number" ? `[${step}]` : `.${String(step)}`;
@@ -70,28 +51,29 @@ function meantFor(schema: JsonSchema, value: unknown): JsonSchema[] {
   return named.length > 0 ? named : forms.filter((form) => form.type === (Array.isArray(value) ? "array" : "object"));
 }
 
-/** The alternatives of a schema, however deep they are nested. */
-function formsOf(schema: JsonSchema): JsonSchema[] {
-  return (schema.anyOf ?? schema.oneOf)?.flatMap(formsOf) ?? [schema];
-}
-
 function choicesOf(schema: JsonSchema): string[] {
-  return formsOf(schema).flatMap(({ enum: choices, const: only }) => choices ?? (only === undefined ? [] : [only]));
+  const choices = formsOf(schema).flatMap(
+    ({ enum: several, const: only }) => several ?? (only === undefined ? [] : [only]),
+  );
+  return choices.map(String);
 }
 
 function inWords(schema: JsonSchema): string {
-  const { type, items, properties, additionalProperties } = schema;
-  const forms = formsOf(schema);
-  if (forms.length > 1) return forms.map(inWords).join(" or ");
-  const choices = choicesOf(schema).map((choice) => JSON.stringify(choice));
+  return formsOf(schema).map(formInWords).join(" or ");
+}
+
+function formInWords(form: JsonForm): string {
+  const { type, items, properties, additionalProperties, minItems, minLength } = form;
+  const choices = choicesOf(form).map((choice) => JSON.stringify(choice));
   if (choices.length > 0) return choices.length === 1 ? String(choices[0]) : `one of ${choices.join(", ")}`;
   if (properties !== undefined) return `an object with ${Object.keys(properties).join(", ")}`;
   if (type === "object")
     return `values by name, each ${inWords(typeof additionalProperties === "object" ? additionalProperties : {})}`;
-  if (type === "array") return `a list that is not empty, each entry ${inWords(items ?? {})}`;
+  if (type === "array")
+    return `a list${minItems === 1 ? " that is not empty" : ""}, each entry ${inWords(items ?? {})}`;
   if (type === "boolean") return "true or false";
-  if (type === "string") return "a text that is not empty";
-  if (type === "integer" || type === "number") return numberInWords(schema);
+  if (type === "string") return minLength === 1 ? "a text that is not empty" : "a text";
+  if (type === "integer" || type === "number") return numberInWords(form);
   return String(type);
 }
 

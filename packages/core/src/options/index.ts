@@ -1,7 +1,18 @@
 // Options: their schemas, and how given ones are checked, named and sorted.
 export { count, grouped, type OptionGroup, optionGroups } from "./declare.ts";
-export { type LoraConfig, loraConfigSchema, type ParsedLoraConfig } from "./lora.ts";
-export { type ModelConfig, modelConfigSchema, type ParsedModelConfig } from "./model.ts";
+export { deviceOptionsSchema, type ParsedDeviceOptions } from "./device.ts";
+export { generationConfigSchema, type ParsedGenerationConfig } from "./generation.ts";
+export { type ParsedRunInputs, runInputsSchema } from "./inputs.ts";
+export {
+  type DeclaredOption,
+  formsOf,
+  type JsonForm,
+  type JsonSchema,
+  jsonSchemaOf,
+  optionsOf,
+} from "./json-schema.ts";
+export { loraConfigSchema, type ParsedLoraConfig } from "./lora.ts";
+export { modelConfigSchema, type ParsedModelConfig } from "./model.ts";
 export { canonicalName, kebabCase, nearestName, snakeCase } from "./names.ts";
 export { adamwSchema, optimizerOptions, optimizerSchema, sgdSchema } from "./optimizer.ts";
 export { canonicalKeys, type GivenOptions, parseArgument, parseOptions } from "./parse.ts";
@@ -18,6 +29,7 @@ export {
   sessionOptionsSchema,
   weightsSchema,
 } from "./session.ts";
-export { type ParsedSFTConfig, type ResolvedConfig, type SFTConfig, sftConfigSchema } from "./sft.ts";
+export { type ParsedSFTConfig, type ResolvedConfig, sftConfigSchema } from "./sft.ts";
 export { namesOf, type Schemas, sortOptions } from "./sort.ts";
 export { type ParsedTrainingArguments, trainingArgumentsSchema } from "./training-arguments.ts";
+export type * from "./types.ts";

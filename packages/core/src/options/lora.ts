@@ -96,9 +96,10 @@ export const loraConfigSchema = z
         .describe("Continue this PEFT adapter folder in place of a new adapter. Default null."),
     }),
   )
-  .meta({ title: "LoraConfig" });
+  .meta({
+    title: "LoraConfig",
+    description: "The adapter (names of PEFT's LoraConfig; `fullFinetuning` is Unsloth's full_finetuning).",
+  });
 
-/** Adapter options as given: everything is optional. */
-export type LoraConfig = z.input<typeof loraConfigSchema>;
 /** Adapter options with their defaults. */
 export type ParsedLoraConfig = z.output<typeof loraConfigSchema>;

@@ -38,9 +38,11 @@ export const modelConfigSchema = z
         .describe("Weights that share a scale: 64, 128, 256, 512, 1024, 2048 or 4096. Default 64 (bitsandbytes)."),
     }),
   )
-  .meta({ title: "ModelConfig" });
+  .meta({
+    title: "ModelConfig",
+    description:
+      "How a model's frozen weights are held (names of transformers' from_pretrained and BitsAndBytesConfig). A checkpoint that is already quantised is loaded as it is, whatever these say.",
+  });
 
-/** Options as given: everything is optional. */
-export type ModelConfig = z.input<typeof modelConfigSchema>;
 /** Options with their defaults. */
 export type ParsedModelConfig = z.output<typeof modelConfigSchema>;

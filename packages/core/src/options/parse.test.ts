@@ -87,7 +87,7 @@ test("values out of range are named with what was expected and what was given", 
     /\[adamBeta1\] expected a number of at least 0 and below 1, got 1/,
   );
   expect(() => parseConfig({ samplePrompts: ["a", ""] })).toThrow(
-    /^\[samplePrompts\] expected a list that is not empty, each entry a text that is not empty or null, got \["a",""\];/,
+    /^\[samplePrompts\] expected a list, each entry a text that is not empty or null, got \["a",""\];/,
   );
   expect(() => parseLoraConfig({ targetModules: "all-liner" })).toThrow(/did you mean "all-linear"\?$/);
   expect(() => parseLoraConfig({ bias: "all" })).toThrow(/^\[bias\] expected "none", got "all"/);

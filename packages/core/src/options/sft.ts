@@ -37,10 +37,11 @@ export const sftConfigSchema = trainingArgumentsSchema
         ),
     }),
   })
-  .meta({ title: "SFTConfig" });
+  .meta({
+    title: "SFTConfig",
+    description: "Options of supervised fine-tuning (names of TRL's SFTConfig in camelCase).",
+  });
 
-/** Options as given: everything is optional. */
-export type SFTConfig = z.input<typeof sftConfigSchema>;
 /** Options with their plain defaults. */
 export type ParsedSFTConfig = z.output<typeof sftConfigSchema>;
 

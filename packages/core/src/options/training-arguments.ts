@@ -151,7 +151,8 @@ export const trainingArgumentsSchema = z
         .default(false)
         .describe("Evaluate before the first step as well. Default false (TrainingArguments)."),
       metricForBestModel: z
-        .enum(["eval_loss", "eval_mean_token_accuracy"])
+        .string()
+        .min(1)
         .default("eval_loss")
         .describe(
           "Metric that decides which evaluation is best. Default eval_loss (TrainingArguments uses the loss too).",
@@ -217,7 +218,10 @@ export const trainingArgumentsSchema = z
         ),
     }),
   })
-  .meta({ title: "TrainingArguments" });
+  .meta({
+    title: "TrainingArguments",
+    description: "Options of any training run (names of Hugging Face's TrainingArguments in camelCase).",
+  });
 
 /** Options with their plain defaults. */
 export type ParsedTrainingArguments = z.output<typeof trainingArgumentsSchema>;

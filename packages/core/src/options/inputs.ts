@@ -1,0 +1,25 @@
+// What a run reads: the model and the data sets, as a configuration file or the command line names them.
+import { z } from "zod";
+import { grouped } from "./declare.ts";
+
+const path = z.string().min(1).nullable().default(null);
+
+/** What a run reads. */
+export const runInputsSchema = z
+  .strictObject({
+    ...grouped("run", {
+      model: path.describe(
+        "Model folder, GGUF file, or ORG/NAME of the Hugging Face Hub. Default: none; it has to be given.",
+      ),
+    }),
+    ...grouped("data", {
+      data: path.describe(
+        "Training rows: JSONL or a JSON array of messages, prompt/completion or text. Default: none; they have to be given.",
+      ),
+      evalData: path.describe("Held-out rows, in the same formats. Default: none."),
+    }),
+  })
+  .meta({ title: "RunInputs", description: "What a run reads." });
+
+/** Inputs with their defaults. */
+export type ParsedRunInputs = z.output<typeof runInputsSchema>;

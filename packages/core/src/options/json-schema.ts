@@ -1,0 +1,63 @@
+// Options as JSON Schema: what messages, flags, types and documents are made from.
+import { z } from "zod";
+import type { OptionGroup } from "./declare.ts";
+
+/** The part of JSON Schema that options use. */
+export interface JsonSchema {
+  title?: string;
+  description?: string;
+  type?: string | string[] | undefined;
+  enum?: unknown[];
+  const?: unknown;
+  default?: unknown;
+  anyOf?: JsonSchema[];
+  oneOf?: JsonSchema[];
+  items?: JsonSchema;
+  properties?: Record<string, JsonSchema>;
+  additionalProperties?: JsonSchema | boolean;
+  minItems?: number;
+  minLength?: number;
+  minimum?: number;
+  exclusiveMinimum?: number;
+  maximum?: number;
+  exclusiveMaximum?: number;
+  /** What the option is about; of ours. */
+  group?: OptionGroup;
+}
+
+/** An option as its schema declares it. */
+export interface DeclaredOption {
+  /** In camelCase. */
+  name: string;
+  group: OptionGroup;
+  /** Meaning, default, and where that comes from. */
+  description: string;
+  schema: JsonSchema;
+}
+
+/** What a schema takes, as JSON Schema. */
+export function jsonSchemaOf(schema: z.ZodType): JsonSchema {
+  return z.toJSONSchema(schema, { io: "input", target: "draft-7" }) as JsonSchema;
+}
+
+/** The options of a schema, in its order. */
+export function optionsOf(schema: z.ZodObject): DeclaredOption[] {
+  return Object.entries(jsonSchemaOf(schema).properties ?? {}).map(([name, option]) => ({
+    name,
+    group: option.group ?? "run",
+    description: option.description ?? "",
+    schema: option,
+  }));
+}
+
+/** A schema without alternatives. */
+export interface JsonForm extends JsonSchema {
+  type?: string | undefined;
+}
+
+/** The alternatives of a schema, however deep they are nested. */
+export function formsOf(schema: JsonSchema): JsonForm[] {
+  const { type, anyOf, oneOf } = schema;
+  if (Array.isArray(type)) return type.map((one) => ({ ...schema, type: one }));
+  return (anyOf ?? oneOf)?.flatMap(formsOf) ?? [{ ...schema, type }];
+}

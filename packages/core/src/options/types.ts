@@ -1,0 +1,231 @@
+// The options of every schema as types; written by `npm run generate`.
+
+/** Options of any training run (names of Hugging Face's TrainingArguments in camelCase). */
+export interface TrainingArguments {
+  /** Run folder, exactly as given. Default: runs/NAME-yyyymmdd-hhmmss. */
+  outputDir?: string | null | undefined;
+  /** Name of the run in the default run folder. Default: the model's name. */
+  runName?: string | null | undefined;
+  /** Seed of the order of rows, the adapter's start and every random number. Default 3407 (Unsloth). */
+  seed?: number | undefined;
+  /** Steps between two log lines. Default 1 (Unsloth; TrainingArguments has 500). */
+  loggingSteps?: number | undefined;
+  /** Rows of a micro-batch. Default 8 (TrainingArguments). */
+  perDeviceTrainBatchSize?: number | undefined;
+  /** Micro-batches of an optimizer step. Default 1 (TrainingArguments). */
+  gradientAccumulationSteps?: number | undefined;
+  /** Passes over the data; 0.5 is half a pass. Default 3 (TrainingArguments). */
+  numTrainEpochs?: number | undefined;
+  /** Optimizer steps; wins over numTrainEpochs when positive. Default -1 (TrainingArguments). */
+  maxSteps?: number | undefined;
+  /** Order of the rows; staged takes the short ones first, then everything. Default random (TrainingArguments). */
+  trainSamplingStrategy?: "random" | "sequential" | "staged" | undefined;
+  /**
+   * staged: rows of at most this many tokens make the first epoch. Default 256 (a filter length common in curriculum
+   * recipes).
+   */
+  simpleMaxLength?: number | undefined;
+  /** Peak learning rate. Default 2e-4 for an adapter (Unsloth, QLoRA paper), 2e-5 for full fine-tuning (TRL). */
+  learningRate?: number | null | undefined;
+  /**
+   * LoRA+ (arXiv:2402.12354): B and one-dimensional tensors of the adapter learn this many times faster. Default null:
+   * off; the paper suggests 16.
+   */
+  loraplusLrRatio?: number | null | undefined;
+  /**
+   * Peak learning rate of embed_tokens and lm_head in modulesToSave. Default null: learningRate (Unsloth's
+   * embedding_learning_rate).
+   */
+  embeddingLearningRate?: number | null | undefined;
+  /** Shape of the learning rate over the run. Default linear (TrainingArguments). */
+  lrSchedulerType?: "linear" | "cosine" | "constant" | "constant_with_warmup" | undefined;
+  /**
+   * Steps in which the learning rate rises from 0; below 1 it is a share of all steps. Default 0 (TrainingArguments).
+   */
+  warmupSteps?: number | undefined;
+  /**
+   * Optimizer: AdamW, or stochastic gradient descent as in torch.optim.SGD. Default adamw_torch (TrainingArguments).
+   */
+  optim?: "adamw_torch" | "sgd" | undefined;
+  /**
+   * Constants of the optimizer, as "name=value,..." or by name; sgd has momentum, dampening and nesterov. Default null:
+   * torch's own, all of them off (TrainingArguments).
+   */
+  optimArgs?: string | Record<string, number | boolean> | null | undefined;
+  /**
+   * Weight decay, decoupled for AdamW and added to the gradient for sgd; norms and biases are exempt. Default 0
+   * (TrainingArguments).
+   */
+  weightDecay?: number | undefined;
+  /** AdamW's decay of the first moment. Default 0.9 (TrainingArguments). */
+  adamBeta1?: number | undefined;
+  /** AdamW's decay of the second moment. Default 0.999 (TrainingArguments). */
+  adamBeta2?: number | undefined;
+  /** AdamW's epsilon. Default 1e-8 (TrainingArguments). */
+  adamEpsilon?: number | undefined;
+  /** Gradients are clipped to this global norm; 0 or null is off. Default 1 (TrainingArguments). */
+  maxGradNorm?: number | null | undefined;
+  /** Rows of an evaluation batch. Default 8 (TrainingArguments). */
+  perDeviceEvalBatchSize?: number | undefined;
+  /**
+   * When to evaluate. Default: no without an evaluation set, steps where evalSteps is given, else epoch
+   * (TrainingArguments has no).
+   */
+  evalStrategy?: "no" | "steps" | "epoch" | null | undefined;
+  /** Steps between two evaluations. Default for evalStrategy steps: loggingSteps (TrainingArguments). */
+  evalSteps?: number | null | undefined;
+  /** Evaluate before the first step as well. Default false (TrainingArguments). */
+  evalOnStart?: boolean | undefined;
+  /** Metric that decides which evaluation is best. Default eval_loss (TrainingArguments uses the loss too). */
+  metricForBestModel?: string | undefined;
+  /**
+   * Stop after this many evaluations in a row without an improvement; null is off. Default null (EarlyStoppingCallback
+   * is opt-in).
+   */
+  earlyStoppingPatience?: number | null | undefined;
+  /** An improvement must be larger than this. Default 0 (EarlyStoppingCallback). */
+  earlyStoppingThreshold?: number | undefined;
+  /** Prompts to answer during training. Default: the first three rows of the evaluation set. */
+  samplePrompts?: string[] | null | undefined;
+  /** Steps between two rounds of samples; null is off. Default null. */
+  sampleEverySteps?: number | null | undefined;
+  /** Tokens of a sample at most. Default 64. */
+  sampleMaxNewTokens?: number | undefined;
+  /** When to write checkpoints; all but no write one at the end. Default steps (TrainingArguments). */
+  saveStrategy?: "steps" | "epoch" | "end" | "no" | undefined;
+  /** Steps between two checkpoints. Default 500 (TrainingArguments). */
+  saveSteps?: number | undefined;
+  /** Checkpoints kept, the best one in addition; null keeps all. Default null (TrainingArguments). */
+  saveTotalLimit?: number | null | undefined;
+  /** Keep the best evaluated weights as a checkpoint and end with them. Default false (TrainingArguments). */
+  loadBestModelAtEnd?: boolean | undefined;
+  /**
+   * Recompute layers in backward to save memory; auto: only where the run would not fit the free memory without,
+   * decided once and kept when it is resumed. Default false (TrainingArguments).
+   */
+  gradientCheckpointing?: boolean | "auto" | undefined;
+  /**
+   * What to do before a run that takes more memory than is free: refuse it with numbers and advice, warn, or do not
+   * look. Default refuse.
+   */
+  memoryCheck?: "refuse" | "warn" | "off" | undefined;
+  /**
+   * Tokens of one packed pass: the micro-batches of a step are joined up to it. Changes speed and memory, never a
+   * metric. Default 1024: on two cores longer passes are no faster, and take about 0.7 MB a token for a model of 135M.
+   */
+  tokenBudget?: number | undefined;
+}
+
+/** Options of supervised fine-tuning (names of TRL's SFTConfig in camelCase). */
+export interface SFTConfig extends TrainingArguments {
+  /** Metric that decides which evaluation is best. Default eval_loss (TrainingArguments uses the loss too). */
+  metricForBestModel?: "eval_loss" | "eval_mean_token_accuracy" | undefined;
+  /** Tokens kept of a row, from its start; null keeps all. Default 1024 (TRL). */
+  maxLength?: number | null | undefined;
+  /** Format of the rows. Default auto: by the columns of the first row. */
+  datasetFormat?: "auto" | "messages" | "prompt-completion" | "text" | undefined;
+  /** Column of plain text rows. Default text (TRL). */
+  datasetTextField?: string | undefined;
+  /**
+   * Conversations: train on the assistant's turns only. Default true; TRL's is false, but training on the user's words
+   * is rarely meant.
+   */
+  assistantOnlyLoss?: boolean | undefined;
+  /** Prompt-completion rows: train on the completion only. Default: true for such rows (TRL). */
+  completionOnlyLoss?: boolean | null | undefined;
+}
+
+/** The adapter (names of PEFT's LoraConfig; `fullFinetuning` is Unsloth's full_finetuning). */
+export interface LoraConfig {
+  /** Rank of the adapter. Default 16 (Unsloth). */
+  r?: number | undefined;
+  /** Scale numerator: the adapter is scaled by loraAlpha / r. Default 16 (Unsloth). */
+  loraAlpha?: number | undefined;
+  /**
+   * Layers with an adapter: "all-linear" (all but the head), names or their endings such as q_proj, or a regular
+   * expression of whole names. Default all-linear (QLoRA, arXiv:2305.14314).
+   */
+  targetModules?: "all-linear" | (string & {}) | string[] | undefined;
+  /** Layers without an adapter though targeted: names, endings or a regular expression. Default null (PEFT). */
+  excludeModules?: string | string[] | null | undefined;
+  /** Share of an adapted layer's input that the adapter does not see in training. Default 0 (PEFT, Unsloth). */
+  loraDropout?: number | undefined;
+  /** Biases that are trained: only "none" is implemented. Default none (PEFT). */
+  bias?: "none" | undefined;
+  /** Scale by loraAlpha / √r (arXiv:2312.03732). Default false (PEFT). */
+  useRslora?: boolean | undefined;
+  /** Train the lengths of the weight's rows as well (DoRA, arXiv:2402.09353). Default false (PEFT). */
+  useDora?: boolean | undefined;
+  /** Modules trained whole and saved with the adapter, such as embed_tokens, lm_head. Default null (PEFT). */
+  modulesToSave?: string | string[] | null | undefined;
+  /** Other ranks, by regular expressions on the ends of names, such as up_proj. Default: none (PEFT). */
+  rankPattern?: Record<string, number> | undefined;
+  /** Other values of loraAlpha, by regular expressions on the ends of names. Default: none (PEFT). */
+  alphaPattern?: Record<string, number> | undefined;
+  /** Layers with an adapter, counted from 0; null is all. Default null (PEFT). */
+  layersToTransform?: number | number[] | null | undefined;
+  /** Names of the lists that layersToTransform counts in. Default null: the first list (PEFT). */
+  layersPattern?: string | string[] | null | undefined;
+  /**
+   * First values: true (A uniform, B zero), gaussian (A normal, B zero) or false (both uniform). Default true (PEFT).
+   */
+  initLoraWeights?: boolean | "gaussian" | undefined;
+  /** Train every weight, without an adapter. Default false (Unsloth). */
+  fullFinetuning?: boolean | undefined;
+  /** Continue this PEFT adapter folder in place of a new adapter. Default null. */
+  adapterPath?: string | null | undefined;
+}
+
+/**
+ * How a model's frozen weights are held (names of transformers' from_pretrained and BitsAndBytesConfig). A checkpoint
+ * that is already quantised is loaded as it is, whatever these say.
+ */
+export interface ModelConfig {
+  /**
+   * Storage of the frozen matrices that are not quantised; on a GPU also what is computed in, while the CPU computes in
+   * float32 whatever it is. Default auto: bfloat16 on a GPU and beside 4-bit layers, else float32.
+   */
+  dtype?: "auto" | "float32" | "bfloat16" | undefined;
+  /**
+   * Hold the linear layers in four bits (QLoRA, arXiv:2305.14314): an eighth of the memory, and only an adapter can be
+   * trained. Default false (transformers).
+   */
+  loadIn4bit?: boolean | undefined;
+  /** Four-bit type: NormalFloat 4. Default nf4 (QLoRA; BitsAndBytesConfig has fp4). */
+  bnb4bitQuantType?: "nf4" | undefined;
+  /** Hold the scales of the blocks in eight bits. Default true (QLoRA; BitsAndBytesConfig has false). */
+  bnb4bitUseDoubleQuant?: boolean | undefined;
+  /** Weights that share a scale: 64, 128, 256, 512, 1024, 2048 or 4096. Default 64 (bitsandbytes). */
+  bnb4bitBlocksize?: 64 | 128 | 256 | 512 | 1024 | 2048 | 4096 | undefined;
+}
+
+/** Where a model computes. */
+export interface DeviceOptions {
+  /** Where to compute. Default auto: the best there is. */
+  device?: "auto" | "cuda" | "cpu" | undefined;
+  /** CPU threads; results do not depend on it. Default: the physical cores. */
+  threads?: number | null | undefined;
+}
+
+/** How text is written (names and order of application of Hugging Face's GenerationConfig). */
+export interface GenerationConfig {
+  /** Tokens to write at most. Default 256. */
+  maxNewTokens?: number | undefined;
+  /** 0 is greedy: the likeliest token, the lowest id on a tie. Default 0. */
+  temperature?: number | undefined;
+  /** Sample from the k likeliest tokens; 0 is all of them. Default 0. */
+  topK?: number | undefined;
+  /** Sample from the likeliest tokens of this total probability. Default 1 (GenerationConfig). */
+  topP?: number | undefined;
+  /** Drop tokens less likely than this times the likeliest. Default 0. */
+  minP?: number | undefined;
+  /**
+   * Divides positive and multiplies negative logits of tokens that are there already; above 1 avoids them. Default 1
+   * (GenerationConfig).
+   */
+  repetitionPenalty?: number | undefined;
+  /** Seed of sampling: same seed, same prompts, same text, whatever the batch. Default 0. */
+  seed?: number | undefined;
+  /** Tokens that end the text. Default: the model's (eos_token_id). */
+  stopTokenIds?: number[] | null | undefined;
+}

@@ -1,0 +1,77 @@
+// docs/options.md: every option with its flag, type and meaning, by group.
+import {
+  type DeclaredOption,
+  deviceOptionsSchema,
+  formsOf,
+  generationConfigSchema,
+  type JsonForm,
+  type JsonSchema,
+  kebabCase,
+  loraConfigSchema,
+  modelConfigSchema,
+  optionGroups,
+  optionsOf,
+  runInputsSchema,
+  sftConfigSchema,
+} from "@tunesmith/core";
+import type { z } from "zod";
+import { titleOf } from "./all.ts";
+
+/** Schemas in the order of the page. */
+const shown: readonly z.ZodObject[] = [
+  sftConfigSchema,
+  loraConfigSchema,
+  modelConfigSchema,
+  runInputsSchema,
+  deviceOptionsSchema,
+  generationConfigSchema,
+];
+
+const introduction = `# Options
+
+Made from the schemas in \`packages/core/src/options/\` by \`npm run generate\`.
+
+In TypeScript the names are camelCase. In plain JavaScript, in configuration files and as flags, the snake_case of a name is the same
+option; an option given in both spellings is an error, and so is a name that does not exist.
+
+A configuration file (\`tunesmith train --config run.yaml\`) holds the options of \`SFTConfig\`, \`LoraConfig\`, \`ModelConfig\`,
+\`RunInputs\` and \`DeviceOptions\` on one level. Editors with a YAML language server complete and check it when it begins with
+
+\`\`\`yaml
+# yaml-language-server: $schema=https://raw.githubusercontent.com/tunesmith/tunesmith/main/docs/tunesmith.schema.json
+model: Qwen/Qwen3-0.6B
+data: rows.jsonl
+\`\`\``;
+
+/** `docs/options.md`. */
+export function optionPage(): string {
+  return `${[introduction, ...shown.map(section)].join("\n\n")}\n`;
+}
+
+function section(schema: z.ZodObject): string {
+  const options = optionsOf(schema);
+  const groups = optionGroups.filter((group) => options.some((option) => option.group === group));
+  const tables = groups.map((group) => {
+    const rows = options.filter((option) => option.group === group).map(row);
+    const heading = groups.length > 1 ? [`### ${titleOf(schema)}: ${group}`, ""] : [];
+    return [...heading, "| option | flag | type | meaning |", "| --- | --- | --- | --- |", ...rows].join("\n");
+  });
+  return [`## ${titleOf(schema)}`, schema.meta()?.description ?? "", ...tables].join("\n\n");
+}
+
+function row({ name, schema, description }: DeclaredOption): string {
+  const cell = (text: string) => text.replaceAll("|", "\\|");
+  return `| \`${name}\` | \`--${kebabCase(name)}\` | ${cell(typeName(schema))} | ${cell(description)} |`;
+}
+
+function typeName(schema: JsonSchema): string {
+  return formsOf(schema).map(formName).join(" or ");
+}
+
+function formName({ type, enum: values, const: value, items, additionalProperties }: JsonForm): string {
+  if (values !== undefined) return values.map(String).join(", ");
+  if (value !== undefined) return String(value);
+  if (type === "array") return `list of ${typeName(items ?? {})}`;
+  if (type === "object" && typeof additionalProperties === "object") return `${typeName(additionalProperties)} by name`;
+  return String(type);
+}

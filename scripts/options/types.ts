@@ -1,0 +1,62 @@
+// The public types of options: one interface per schema, its members described as the schema describes them.
+import { type DeclaredOption, formsOf, type JsonForm, type JsonSchema, optionsOf } from "@tunesmith/core";
+import type { z } from "zod";
+import { publicSchemas, titleOf } from "./all.ts";
+
+/** Columns of a line at most, as the formatter has them. */
+const width = 120;
+
+/** `packages/core/src/options/types.ts`. */
+export function optionTypes(): string {
+  const head = "// The options of every schema as types; written by `npm run generate`.\n";
+  return [head, ...publicSchemas.map(({ schema, extends: base }) => interfaceOf(schema, base))].join("\n");
+}
+
+/** One interface; of an option that the base has as well, only what differs is written again. */
+export function interfaceOf(schema: z.ZodObject, base?: z.ZodObject): string {
+  const inherited = new Map(base === undefined ? [] : optionsOf(base).map((option) => [option.name, memberOf(option)]));
+  const members = optionsOf(schema)
+    .filter((option) => inherited.get(option.name) !== memberOf(option))
+    .map(memberOf);
+  const parent = base === undefined ? "" : ` extends ${titleOf(base)}`;
+  return `${comment(schema.meta()?.description ?? "", "")}export interface ${titleOf(schema)}${parent} {\n${members.join("")}}\n`;
+}
+
+function memberOf({ name, description, schema }: DeclaredOption): string {
+  return `${comment(description, "  ")}  ${name}?: ${[...typesOf(schema), "undefined"].join(" | ")};\n`;
+}
+
+function typesOf(schema: JsonSchema): string[] {
+  const types = [...new Set(formsOf(schema).flatMap(typesOfForm))];
+  // A literal beside any text would be forgotten, and with it its completion.
+  return types.some((type) => type.startsWith('"'))
+    ? types.map((type) => (type === "string" ? "(string & {})" : type))
+    : types;
+}
+
+function typesOfForm({ type, enum: choices, const: only, items, additionalProperties }: JsonForm): string[] {
+  if (choices !== undefined) return choices.map((choice) => JSON.stringify(choice));
+  if (only !== undefined) return [JSON.stringify(only)];
+  if (type === "integer") return ["number"];
+  if (type === "array") {
+    const inner = typesOf(items ?? {});
+    return [inner.length > 1 ? `(${inner.join(" | ")})[]` : `${inner[0]}[]`];
+  }
+  if (type === "object" && typeof additionalProperties === "object")
+    return [`Record<string, ${typesOf(additionalProperties).join(" | ")}>`];
+  return [String(type)];
+}
+
+/** A doc comment, on one line where it fits. */
+function comment(text: string, indent: string): string {
+  const short = `${indent}/** ${text} */\n`;
+  if (short.length <= width + 1) return short;
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const line = lines.at(-1);
+    if (line !== undefined && indent.length + 3 + line.length + 1 + word.length <= width)
+      lines[lines.length - 1] = `${line} ${word}`;
+    else lines.push(word);
+  }
+  return `${indent}/**\n${lines.map((line) => `${indent} * ${line}\n`).join("")}${indent} */\n`;
+}
