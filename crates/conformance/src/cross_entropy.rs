@@ -1,9 +1,12 @@
 //! Suite of `cross_entropy`.
 
 use tunesmith_ops::cross_entropy::reference;
-use tunesmith_ops::{CrossEntropy, IGNORE_INDEX, LogitTransform, Result};
+use tunesmith_ops::{
+    Coefficients, CrossEntropy, IGNORE_INDEX, LocalObjective, LogitTransform, Result, RowGradient, RowValues,
+};
 
 use crate::inputs::wide;
+use crate::stage::Staged;
 use crate::{Record, Stage};
 
 /// Runs the suite.
@@ -17,28 +20,29 @@ pub fn suite<B: CrossEntropy>(stage: &Stage<'_, B>, seed: u64, record: &mut Reco
         let mut logits = stage.round(inputs.finite(m * v).iter().map(|z| 4.0 * z).collect());
         let mut labels = inputs.integers(m, v);
         labels[1] = IGNORE_INDEX;
-        // The last row's label is its largest logit, with an equal one behind it.
+        // The last row's label is its largest logit, with an equal one after it.
         let last = &mut logits[(m - 1) * v..];
         last[v / 2..].fill(90.0);
         labels[m - 1] = (v / 2) as i32;
-        let weights = inputs.uniform(m, 2.0);
-        let rows = Rows { v, logits: &logits, labels: &labels, weights: &weights };
+        let rows = Rows { v, logits, labels, factors: [(); 5].map(|()| inputs.uniform(m, 2.0)) };
+        let asked = if v > 512 { LONG } else { ALL };
         for transform in TRANSFORMS {
-            case(stage, record, &format!("v {v}"), transform, rows)?;
+            rows.cases(stage, record, &format!("v {v}"), transform, asked)?;
         }
     }
     let mut extreme = inputs.uniform(2 * 33, 1e4);
     (extreme[3], extreme[4]) = (1e4, -1e4);
-    let extreme = stage.round(extreme);
-    let rows = Rows { v: 33, logits: &extreme, labels: &[4, 3], weights: &[1.0, 0.5] };
+    let rows = Rows { v: 33, logits: stage.round(extreme), labels: vec![4, 3], factors: factors(&[1.0, 0.5]) };
     for transform in [LogitTransform::default(), LogitTransform { factor: 0.125, soft_cap: Some(3000.0) }] {
-        case(stage, record, "logits ±1e4", transform, rows)?;
+        rows.cases(stage, record, "logits ±1e4", transform, ALL)?;
     }
-    let mut broken = stage.round(inputs.finite(2 * 40));
-    broken[17] = f32::NAN;
-    let rows = Rows { v: 40, logits: &broken, labels: &[2, 3], weights: &[1.0, 1.0] };
-    for transform in TRANSFORMS {
-        case(stage, record, "a NaN", transform, rows)?;
+    for (name, spoiled, value) in [("a NaN", 17, f32::NAN), ("masked logits", 2, f32::NEG_INFINITY)] {
+        let mut logits = stage.round(inputs.finite(2 * 40));
+        logits[spoiled..20].fill(value);
+        let rows = Rows { v: 40, logits, labels: vec![0, 3], factors: factors(&[1.0, 1.0]) };
+        for transform in TRANSFORMS {
+            rows.cases(stage, record, name, transform, ALL)?;
+        }
     }
     refusals(stage, record)
 }
@@ -51,84 +55,217 @@ const TRANSFORMS: [LogitTransform; 4] = [
     LogitTransform { factor: -0.5, soft_cap: Some(12.0) },
 ];
 
+/// What takes the place of the logits.
+#[derive(Debug, Clone, Copy)]
+enum Asked {
+    Nothing,
+    Local(LocalObjective),
+    /// The values with a coefficient: log-probability, entropy, log-sum-exp, mean log-probability.
+    Coefficients([bool; 4]),
+}
+
+/// What takes the place of the logits, and how many of the four optional values are asked for, from the first on.
+type Ask = (Asked, usize);
+
+const SMOOTHED: LocalObjective = LocalObjective::Nll { label_smoothing: 0.1, z_loss: 0.0 };
+const WITH_Z_LOSS: LocalObjective = LocalObjective::Nll { label_smoothing: 0.0, z_loss: 0.02 };
+const WITH_BOTH: LocalObjective = LocalObjective::Nll { label_smoothing: 0.25, z_loss: 0.01 };
+
+const ALL: &[Ask] = &[
+    (Asked::Nothing, 0),
+    (Asked::Nothing, 4),
+    (Asked::Local(LocalObjective::NLL), 0),
+    (Asked::Local(LocalObjective::NLL), 4),
+    (Asked::Local(SMOOTHED), 2),
+    (Asked::Local(WITH_Z_LOSS), 1),
+    (Asked::Local(WITH_BOTH), 0),
+    (Asked::Local(LocalObjective::Dft), 3),
+    (Asked::Coefficients([false; 4]), 0),
+    (Asked::Coefficients([true, false, false, false]), 0),
+    (Asked::Coefficients([false, true, false, false]), 0),
+    (Asked::Coefficients([false, false, true, false]), 0),
+    (Asked::Coefficients([false, false, false, true]), 0),
+    (Asked::Coefficients([true; 4]), 4),
+];
+
+/// Those of the long rows.
+const LONG: &[Ask] =
+    &[(Asked::Nothing, 0), (Asked::Local(LocalObjective::NLL), 0), (Asked::Coefficients([true; 4]), 4)];
+
 /// A chunk of rows.
-#[derive(Clone, Copy)]
-struct Rows<'a> {
+struct Rows {
     v: usize,
-    logits: &'a [f32],
-    labels: &'a [i32],
-    weights: &'a [f32],
+    logits: Vec<f32>,
+    labels: Vec<i32>,
+    /// Weights, and the coefficients of the four values.
+    factors: [Vec<f32>; 5],
+}
+
+/// Weights and coefficients of different sizes and signs.
+fn factors(weights: &[f32]) -> [Vec<f32>; 5] {
+    [1.0, -1.0, 0.5, 0.75, -0.25].map(|by| weights.iter().map(|weight| by * weight).collect())
+}
+
+/// The values of one call that were asked for, and what took the place of the logits.
+struct Outcome {
+    values: Vec<Vec<f32>>,
+    gradient: Vec<f32>,
+}
+
+/// The reference's values in the order of `RowValues::named`.
+fn named(values: &reference::Values) -> [(&'static str, &[f64]); 7] {
+    [
+        ("log_prob", &values.log_prob),
+        ("entropy", &values.entropy),
+        ("hit", &values.hit),
+        ("log_sum_exp", &values.log_sum_exp),
+        ("mean_log_prob", &values.mean_log_prob),
+        ("log_sum_squares", &values.log_sum_squares),
+        ("mean_logit", &values.mean_logit),
+    ]
+}
+
+impl Rows {
+    fn cases<B: CrossEntropy>(
+        &self,
+        stage: &Stage<'_, B>,
+        record: &mut Record,
+        name: &str,
+        transform: LogitTransform,
+        asked: &[Ask],
+    ) -> Result<()> {
+        let LogitTransform { factor, soft_cap } = transform;
+        let name = format!("cross_entropy {name} factor {factor} cap {soft_cap:?}");
+        let logits = wide(&self.logits);
+        let want = reference::values(self.v, transform, &logits, &self.labels);
+        for &ask in asked {
+            let (asked, optional) = ask;
+            let name = format!("{name} {asked:?} {optional} more");
+            let got = self.call(stage, transform, ask, &self.factors)?;
+            let values = |first: usize, last: usize| {
+                let all = named(&want).into_iter().zip(&got.values);
+                let part = all.take(last).skip(first);
+                part.map(|((name, want), got)| (name, got.as_slice(), want)).collect::<Vec<_>>()
+            };
+            record.compare_all(&name, &values(0, 2), 2e-6);
+            record.compare_all(&name, &values(2, 3), 0.0);
+            record.compare_all(&name, &values(3, 3 + optional), 2e-6);
+            if !matches!(asked, Asked::Nothing) {
+                let coefficients = self.coefficients(asked, &want);
+                let want = reference::gradient(self.v, transform, &logits, &self.labels, &coefficients);
+                record.compare(format!("{name} gradient"), &got.gradient, &want, stage.tolerance(2e-6, 4e-3));
+            }
+        }
+        self.equal_bits(stage, record, &name, transform)
+    }
+
+    /// A plain objective has the bits of its coefficient, and a value those it has without the others.
+    fn equal_bits<B: CrossEntropy>(
+        &self,
+        stage: &Stage<'_, B>,
+        record: &mut Record,
+        name: &str,
+        transform: LogitTransform,
+    ) -> Result<()> {
+        let local = self.call(stage, transform, (Asked::Local(LocalObjective::NLL), 0), &self.factors)?;
+        let mut factors = self.factors.clone();
+        factors[1] = factors[0].iter().map(|weight| -weight).collect();
+        let asked = Asked::Coefficients([true, false, false, false]);
+        let handed_in = self.call(stage, transform, (asked, 4), &factors)?;
+        record.same(format!("{name}: local or handed in"), &handed_in.gradient, &local.gradient);
+        for (value, (one, other)) in handed_in.values.iter().zip(&local.values).take(3).enumerate() {
+            record.same(format!("{name}: value {value} with and without others"), one, other);
+        }
+        Ok(())
+    }
+
+    /// The reference's coefficients.
+    fn coefficients(&self, asked: Asked, values: &reference::Values) -> Coefficients<Vec<f64>> {
+        match asked {
+            Asked::Nothing => Coefficients::default(),
+            Asked::Local(objective) => reference::coefficients(objective, &wide(&self.factors[0]), values),
+            Asked::Coefficients([log_prob, entropy, log_sum_exp, mean_log_prob]) => Coefficients {
+                log_prob: log_prob.then(|| wide(&self.factors[1])),
+                entropy: entropy.then(|| wide(&self.factors[2])),
+                log_sum_exp: log_sum_exp.then(|| wide(&self.factors[3])),
+                mean_log_prob: mean_log_prob.then(|| wide(&self.factors[4])),
+            },
+        }
+    }
+
+    fn call<B: CrossEntropy>(
+        &self,
+        stage: &Stage<'_, B>,
+        transform: LogitTransform,
+        (asked, optional): Ask,
+        factors: &[Vec<f32>; 5],
+    ) -> Result<Outcome> {
+        let m = self.labels.len();
+        let labels = stage.integers(&self.labels)?;
+        let mut staged = Vec::new();
+        for factor in factors {
+            staged.push(stage.floats(factor)?);
+        }
+        let mut logits = stage.activations(&self.logits)?;
+        let mut outputs = Vec::new();
+        for _ in 0..3 + optional {
+            outputs.push(stage.output(m)?);
+        }
+        let at = |wanted: bool, place: usize| wanted.then(|| staged[place].view());
+        let gradient = match asked {
+            Asked::Nothing => RowGradient::None,
+            Asked::Local(objective) => RowGradient::Local { objective, weights: staged[0].view() },
+            Asked::Coefficients([log_prob, entropy, log_sum_exp, mean_log_prob]) => {
+                RowGradient::Coefficients(Coefficients {
+                    log_prob: at(log_prob, 1),
+                    entropy: at(entropy, 2),
+                    log_sum_exp: at(log_sum_exp, 3),
+                    mean_log_prob: at(mean_log_prob, 4),
+                })
+            }
+        };
+        let values = row_values(&mut outputs);
+        stage.backend.cross_entropy(m, self.v, transform, logits.view_mut(), labels.view(), gradient, values)?;
+        let values = outputs.iter().map(|output| stage.read(output)).collect::<Result<_>>()?;
+        Ok(Outcome { values, gradient: stage.read(&logits)? })
+    }
+}
+
+/// The first three outputs and as many of the optional ones as there are.
+fn row_values<T>(outputs: &mut [Staged<T>]) -> RowValues<'_, T> {
+    let mut views = outputs.iter_mut().map(Staged::view_mut);
+    let mut next = || views.next();
+    let needed = [(); 3].map(|()| next().expect("three outputs at least"));
+    let [log_prob, entropy, hit] = needed;
+    let [log_sum_exp, mean_log_prob, log_sum_squares, mean_logit] = [(); 4].map(|()| next());
+    RowValues { log_prob, entropy, hit, log_sum_exp, mean_log_prob, log_sum_squares, mean_logit }
 }
 
 fn refusals<B: CrossEntropy>(stage: &Stage<'_, B>, record: &mut Record) -> Result<()> {
-    let (mut logits, mut outputs) = (stage.activations(&[0.0; 4])?, Outputs::new(stage, 1)?);
-    for (label, soft_cap) in [(4, None), (-1, None), (0, Some(0.0)), (0, Some(f32::NAN))] {
-        let labels = stage.integers(&[label])?;
-        let [nll, entropy, correct] = &mut outputs.0;
-        let outcome = stage.backend.cross_entropy(
-            1,
-            4,
-            LogitTransform { factor: 1.0, soft_cap },
-            logits.view_mut(),
-            labels.view(),
-            None,
-            nll.view_mut(),
-            entropy.view_mut(),
-            correct.view_mut(),
-        );
-        let name = format!("cross_entropy of label {label} in 4, cap {soft_cap:?}");
+    let call = |label: i32, soft_cap: Option<f32>, objective: LocalObjective| {
+        let (mut logits, labels, weights) =
+            (stage.activations(&[0.0; 4])?, stage.integers(&[label])?, stage.floats(&[1.0])?);
+        let mut outputs = [stage.output(1)?, stage.output(1)?, stage.output(1)?];
+        let (gradient, transform) =
+            (RowGradient::Local { objective, weights: weights.view() }, LogitTransform { factor: 1.0, soft_cap });
+        let values = row_values(&mut outputs);
+        stage.backend.cross_entropy(1, 4, transform, logits.view_mut(), labels.view(), gradient, values)?;
+        stage.read(&outputs[0])
+    };
+    for label in [4, -1] {
+        let name = format!("cross_entropy of label {label} in 4");
         // A device may answer a label that is none with NaN.
-        match outcome {
-            Ok(()) if soft_cap.is_none() => record.compare(name, &stage.read(nll)?, &[f64::NAN], 0.0),
-            outcome => record.refused(name, &outcome),
+        match call(label, None, LocalObjective::NLL) {
+            Ok(log_prob) => record.compare(name, &log_prob, &[f64::NAN], 0.0),
+            refused => record.refused(name, &refused),
         }
     }
-    Ok(())
-}
-
-/// The three outputs per row.
-struct Outputs<T>([crate::stage::Staged<T>; 3]);
-
-impl<T> Outputs<T> {
-    fn new<B: CrossEntropy<Buffer = T>>(stage: &Stage<'_, B>, m: usize) -> Result<Self> {
-        Ok(Self([stage.output(m)?, stage.output(m)?, stage.output(m)?]))
+    for cap in [0.0, f32::NAN] {
+        record.refused(format!("cross_entropy with a cap of {cap}"), &call(0, Some(cap), LocalObjective::NLL));
     }
-}
-
-fn case<B: CrossEntropy>(
-    stage: &Stage<'_, B>,
-    record: &mut Record,
-    name: &str,
-    transform: LogitTransform,
-    rows: Rows<'_>,
-) -> Result<()> {
-    let Rows { v, logits, labels, weights } = rows;
-    let m = labels.len();
-    let want = reference::cross_entropy(v, transform, &wide(logits), labels, Some(&wide(weights)));
-    let (staged_labels, staged_weights) = (stage.integers(labels)?, stage.floats(weights)?);
-    for weighted in [true, false] {
-        let (mut staged, mut outputs) = (stage.activations(logits)?, Outputs::new(stage, m)?);
-        let [nll, entropy, correct] = &mut outputs.0;
-        stage.backend.cross_entropy(
-            m,
-            v,
-            transform,
-            staged.view_mut(),
-            staged_labels.view(),
-            weighted.then(|| staged_weights.view()),
-            nll.view_mut(),
-            entropy.view_mut(),
-            correct.view_mut(),
-        )?;
-        let LogitTransform { factor, soft_cap } = transform;
-        let name = format!("cross_entropy {name} factor {factor} cap {soft_cap:?} weighted {weighted}");
-        let outputs = [("nll", &*stage.read(nll)?, &*want.nll), ("entropy", &*stage.read(entropy)?, &*want.entropy)];
-        record.compare_all(&name, &outputs, 2e-6);
-        record.compare(format!("{name} correct"), &stage.read(correct)?, &want.correct, 0.0);
-        if weighted {
-            let got = stage.read(&staged)?;
-            record.compare(format!("{name} gradient"), &got, &want.gradient, stage.tolerance(2e-6, 4e-3));
-        }
+    for (label_smoothing, z_loss) in [(-0.1, 0.0), (1.5, 0.0), (f32::NAN, 0.0), (0.0, -1.0), (0.0, f32::INFINITY)] {
+        let objective = LocalObjective::Nll { label_smoothing, z_loss };
+        record.refused(format!("cross_entropy of {objective:?}"), &call(0, None, objective));
     }
     Ok(())
 }

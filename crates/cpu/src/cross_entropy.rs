@@ -1,150 +1,55 @@
-//! `cross_entropy`: three passes over a row of logits while it lies in the cache, four where the family changes them.
+//! `cross_entropy`: rows handed out to the threads, their values collected.
 
-use tunesmith_ops::{CrossEntropy, Error, IGNORE_INDEX, LogitTransform, Result, View, ViewMut};
+mod row;
+
+use tunesmith_ops::{
+    Coefficients, CrossEntropy, Error, IGNORE_INDEX, LocalObjective, LogitTransform, Result, RowGradient, RowValues,
+    View, ViewMut,
+};
 
 use crate::memory::Buffer;
-use crate::simd::{Kernel, Simd};
 use crate::{Cpu, check};
+use row::{Outcome, Row};
 
-/// Elements whose sum is made in binary32 before it is added in binary64.
-const BLOCK: usize = 2048;
-
-/// What a row gives.
-struct Outcome {
-    nll: f32,
-    entropy: f32,
-    correct: f32,
+/// What takes the place of the logits, checked.
+enum Asked<'a> {
+    Nothing,
+    Local { objective: LocalObjective, weights: &'a [f32] },
+    Coefficients(Coefficients<&'a [f32]>),
 }
 
-/// One supervised row; replaces the logits by their gradient where a weight is given.
-struct Row<'a> {
-    transform: LogitTransform,
-    logits: &'a mut [f32],
-    label: usize,
-    weight: Option<f32>,
-}
-
-impl Kernel for Row<'_> {
-    type Output = Outcome;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> Outcome {
-        let Self { transform, logits, label, weight } = self;
-        transformed(s, logits, transform);
-        let largest = largest(s, logits);
-        let own = logits[label];
-        let correct = own >= largest && !logits[..label].contains(&largest);
-        // The slope of a capped logit needs its value, so the exponentials may not take its place.
-        let (sum, weighted) = exponentials(s, logits, largest, transform.soft_cap.is_none());
-        let log_sum = sum.ln();
-        if let Some(weight) = weight {
-            let weight = weight * transform.factor;
-            let factor = (f64::from(weight) / sum) as f32;
-            logits[label] = match transform.soft_cap {
-                None => {
-                    multiply(s, logits, factor);
-                    logits[label] - weight
-                }
-                Some(cap) => {
-                    capped_gradient(s, logits, largest, factor, cap);
-                    let ratio = own / cap;
-                    logits[label] - weight * (1.0 - ratio * ratio)
-                }
-            };
-        }
-        Outcome {
-            nll: (log_sum - (f64::from(own) - f64::from(largest))) as f32,
-            entropy: (log_sum - weighted / sum) as f32,
-            correct: f32::from(u8::from(correct)),
-        }
+impl<'a> Asked<'a> {
+    fn checked(op: &str, gradient: RowGradient<'a, Buffer>, m: usize) -> Result<Self> {
+        Ok(match gradient {
+            RowGradient::None => Self::Nothing,
+            RowGradient::Local { objective, weights } => {
+                objective.check(op)?;
+                Self::Local { objective, weights: check::floats(op, "weights", weights, m)? }
+            }
+            RowGradient::Coefficients(coefficients) => {
+                Self::Coefficients(coefficients.try_map(|name, view| check::floats(op, name, view, m))?)
+            }
+        })
     }
-}
 
-#[inline(always)]
-fn multiply<S: Simd>(s: S, x: &mut [f32], factor: f32) {
-    for i in (0..x.len()).step_by(S::LANES) {
-        let v = s.mul(s.load(&x[i..]), s.splat(factor));
-        s.store(&mut x[i..], v);
-    }
-}
-
-/// Replaces capped logits by `factor · exp(z − largest) · (1 − (z / cap)²)`.
-#[inline(always)]
-fn capped_gradient<S: Simd>(s: S, logits: &mut [f32], largest: f32, factor: f32, cap: f32) {
-    for i in (0..logits.len()).step_by(S::LANES) {
-        let z = s.load(&logits[i..]);
-        let ratio = s.mul(z, s.splat(1.0 / cap));
-        let slope = s.sub(s.splat(1.0), s.mul(ratio, ratio));
-        let e = s.exp(s.sub(z, s.splat(largest)));
-        s.store(&mut logits[i..], s.mul(s.mul(e, s.splat(factor)), slope));
-    }
-}
-
-/// Replaces what the head gave by the logits the softmax is taken of.
-#[inline(always)]
-fn transformed<S: Simd>(s: S, logits: &mut [f32], transform: LogitTransform) {
-    let LogitTransform { factor, soft_cap } = transform;
-    if transform == LogitTransform::default() {
-        return;
-    }
-    multiply(s, logits, soft_cap.map_or(factor, |cap| factor / cap));
-    let Some(cap) = soft_cap else { return };
-    for i in (0..logits.len()).step_by(S::LANES) {
-        let v = s.tanh(s.load(&logits[i..]));
-        s.store(&mut logits[i..], s.mul(v, s.splat(cap)));
-    }
-}
-
-/// The largest logit; NaN logits are skipped.
-#[inline(always)]
-fn largest<S: Simd>(s: S, logits: &[f32]) -> f32 {
-    let lowest = s.splat(f32::NEG_INFINITY);
-    let mut best = [lowest; 4];
-    let mut groups = logits.chunks_exact(4 * S::LANES);
-    for group in &mut groups {
-        for (v, best) in best.iter_mut().enumerate() {
-            *best = s.max(s.load(&group[v * S::LANES..]), *best);
-        }
-    }
-    let vector = s.max(s.max(best[0], best[1]), s.max(best[2], best[3]));
-    groups.remainder().iter().fold(s.largest(vector), |a, &b| a.max(b))
-}
-
-/// Gives `Σ e` and `Σ e · (z − largest)` with `e = exp(z − largest)`, by which it replaces the logits where `replace`.
-///
-/// Where `z` is −∞ (a masked token) it counts as the most negative number there, so that `0 · z` is 0.
-#[inline(always)]
-fn exponentials<S: Simd>(s: S, logits: &mut [f32], largest: f32, replace: bool) -> (f64, f64) {
-    let shift = s.splat(largest);
-    let (mut sum, mut weighted) = (0.0, 0.0);
-    for block in logits.chunks_mut(BLOCK) {
-        let (mut e_sum, mut z_sum) = (s.splat(0.0), s.splat(0.0));
-        let whole = block.len() - block.len() % S::LANES;
-        for i in (0..whole).step_by(S::LANES) {
-            let z = s.sub(s.load(&block[i..]), shift);
-            let e = s.exp(z);
-            e_sum = s.add(e_sum, e);
-            z_sum = s.fma(e, s.max(z, s.splat(f32::MIN)), z_sum);
-            if replace {
-                s.store(&mut block[i..], e);
+    /// What is asked of row `i`.
+    fn of_row(&self, i: usize) -> row::Asked {
+        match self {
+            Self::Nothing => row::Asked::Nothing,
+            Self::Local { objective, weights } => {
+                row::Asked::Local { objective: *objective, weight: f64::from(weights[i]) }
+            }
+            Self::Coefficients(of) => {
+                let at = |values: Option<&[f32]>| values.map(|values| f64::from(values[i]));
+                row::Asked::Coefficients(Coefficients {
+                    log_prob: at(of.log_prob),
+                    entropy: at(of.entropy),
+                    log_sum_exp: at(of.log_sum_exp),
+                    mean_log_prob: at(of.mean_log_prob),
+                })
             }
         }
-        if whole < block.len() {
-            // The lanes beyond the end must not count.
-            let mut tail = [f32::NEG_INFINITY; 16];
-            tail[..block.len() - whole].copy_from_slice(&block[whole..]);
-            let z = s.sub(s.load(&tail), shift);
-            let e = s.exp(z);
-            e_sum = s.add(e_sum, e);
-            z_sum = s.fma(e, s.max(z, s.splat(f32::MIN)), z_sum);
-            if replace {
-                s.store(&mut block[whole..], e);
-            }
-        }
-        sum += f64::from(s.sum(e_sum));
-        weighted += f64::from(s.sum(z_sum));
     }
-    (sum, weighted)
 }
 
 impl CrossEntropy for Cpu {
@@ -155,10 +60,8 @@ impl CrossEntropy for Cpu {
         transform: LogitTransform,
         logits: ViewMut<'_, Buffer>,
         labels: View<'_, Buffer>,
-        weights: Option<View<'_, Buffer>>,
-        nll: ViewMut<'_, Buffer>,
-        entropy: ViewMut<'_, Buffer>,
-        correct: ViewMut<'_, Buffer>,
+        gradient: RowGradient<'_, Buffer>,
+        values: RowValues<'_, Buffer>,
     ) -> Result<()> {
         let op = "cross_entropy";
         if v == 0 {
@@ -167,26 +70,36 @@ impl CrossEntropy for Cpu {
         transform.check(op)?;
         let logits = check::floats_mut(op, "logits", logits, m * v)?;
         let labels = check::integers(op, "labels", labels, m)?;
-        let weights = weights.map(|w| check::floats(op, "weights", w, m)).transpose()?;
-        let nll = check::floats_mut(op, "nll", nll, m)?;
-        let entropy = check::floats_mut(op, "entropy", entropy, m)?;
-        let correct = check::floats_mut(op, "correct", correct, m)?;
+        let asked = Asked::checked(op, gradient, m)?;
+        let more = values.asks_for_more();
+        let mut targets = Vec::new();
+        for (value, (name, view)) in values.named().into_iter().enumerate() {
+            if let Some(view) = view {
+                targets.push((value, check::floats_mut(op, name, view, m)?));
+            }
+        }
         let known = |label: i32| label == IGNORE_INDEX || usize::try_from(label).is_ok_and(|l| l < v);
         if let Some(label) = labels.iter().find(|&&label| !known(label)) {
             return Err(Error::argument(op, format!("labels in 0 .. {v} or {IGNORE_INDEX}"), label));
         }
-        let sums = nll.iter_mut().zip(entropy).zip(correct);
-        self.pool.each(logits.chunks_exact_mut(v).zip(sums), |i, (logits, ((nll, entropy), correct))| {
-            let weight = weights.map(|w| w[i]);
-            let Ok(label) = usize::try_from(labels[i]) else {
-                (*nll, *entropy, *correct) = (0.0, 0.0, 0.0);
-                if weight.is_some() {
-                    logits.fill(0.0);
-                }
-                return;
-            };
-            let outcome = self.isa.run(Row { transform, logits, label, weight });
-            (*nll, *entropy, *correct) = (outcome.nll, outcome.entropy, outcome.correct);
-        })
+        let mut outcomes: Vec<Outcome> = vec![[0.0; 7]; m];
+        self.pool.each(logits.chunks_exact_mut(v).zip(&mut outcomes), |i, (logits, outcome)| {
+            let asked = asked.of_row(i);
+            if let Ok(label) = usize::try_from(labels[i]) {
+                *outcome = if more {
+                    self.isa.run(Row::<true> { transform, logits, label, asked })
+                } else {
+                    self.isa.run(Row::<false> { transform, logits, label, asked })
+                };
+            } else if !matches!(asked, row::Asked::Nothing) {
+                logits.fill(0.0);
+            }
+        })?;
+        for (value, target) in targets {
+            for (to, outcome) in target.iter_mut().zip(&outcomes) {
+                *to = outcome[value];
+            }
+        }
+        Ok(())
     }
 }

@@ -1,14 +1,69 @@
-//! `cross_entropy`: the launch of `kernels/cross_entropy.cu`.
+//! `cross_entropy`: the launches of `kernels/cross_entropy.cu`.
 
-use tunesmith_ops::{CrossEntropy, DType, Error, LogitTransform, Result, View, ViewMut};
+use tunesmith_ops::{
+    CrossEntropy, DType, Error, LocalObjective, LogitTransform, Result, RowGradient, RowValues, View, ViewMut,
+};
 
+use crate::driver::Address;
 use crate::memory::Buffer;
+use crate::structure::Structure;
 use crate::{Cuda, check};
 
 const THREADS: u32 = 1024;
 
-/// Shared memory for what the warps of a block tell each other: four words each.
-const PARTS: usize = THREADS as usize / 32 * 16;
+/// Shared memory for what the warps of a block tell each other: six words each.
+const PARTS: usize = THREADS as usize / 32 * 24;
+
+fn address(view: View<'_, Buffer>) -> Address {
+    view.buffer.address_of(view.start)
+}
+
+/// The structure `Gradient` of the kernels.
+#[derive(Debug, Default)]
+struct Gradient {
+    asked: usize,
+    weights: Address,
+    /// Of log-probability, entropy, log-sum-exp and mean log-probability.
+    coefficients: [Address; 4],
+    label_smoothing: f32,
+    z_loss: f32,
+}
+
+impl Gradient {
+    fn checked(op: &str, gradient: RowGradient<'_, Buffer>, m: usize) -> Result<Self> {
+        let checked = |name, view| check::read(op, name, view, DType::F32, m).map(|()| address(view));
+        Ok(match gradient {
+            RowGradient::None => Self::default(),
+            RowGradient::Coefficients(coefficients) => {
+                let c = coefficients.try_map(checked)?;
+                let all = [c.log_prob, c.entropy, c.log_sum_exp, c.mean_log_prob];
+                Self { asked: 1, coefficients: all.map(Option::unwrap_or_default), ..Self::default() }
+            }
+            RowGradient::Local { objective, weights } => {
+                objective.check(op)?;
+                let weights = checked("weights", weights)?;
+                match objective {
+                    LocalObjective::Nll { label_smoothing, z_loss } => {
+                        Self { asked: 2, weights, label_smoothing, z_loss, ..Self::default() }
+                    }
+                    LocalObjective::Dft => Self { asked: 3, weights, ..Self::default() },
+                }
+            }
+        })
+    }
+
+    /// True when it has a part that costs something at every logit.
+    fn is_full(&self) -> bool {
+        let [_, entropy, _, mean_log_prob] = self.coefficients;
+        entropy != 0 || mean_log_prob != 0 || self.label_smoothing != 0.0
+    }
+
+    fn words(&self) -> Result<Vec<u64>> {
+        let pointers =
+            self.coefficients.iter().fold(Structure::default().pointer(self.weights), |s, &at| s.pointer(at));
+        pointers.float(self.label_smoothing).float(self.z_loss).int(self.asked).finish()
+    }
+}
 
 impl CrossEntropy for Cuda {
     fn cross_entropy(
@@ -18,10 +73,8 @@ impl CrossEntropy for Cuda {
         transform: LogitTransform,
         logits: ViewMut<'_, Buffer>,
         labels: View<'_, Buffer>,
-        weights: Option<View<'_, Buffer>>,
-        nll: ViewMut<'_, Buffer>,
-        entropy: ViewMut<'_, Buffer>,
-        correct: ViewMut<'_, Buffer>,
+        gradient: RowGradient<'_, Buffer>,
+        values: RowValues<'_, Buffer>,
     ) -> Result<()> {
         let op = "cross_entropy";
         if v == 0 {
@@ -30,19 +83,28 @@ impl CrossEntropy for Cuda {
         transform.check(op)?;
         check::write(op, "logits", &logits, self.dtype, m * v)?;
         check::read(op, "labels", labels, DType::I32, m)?;
-        if let Some(weights) = weights {
-            check::read(op, "weights", weights, DType::F32, m)?;
-        }
-        for (name, output) in [("nll", &nll), ("entropy", &entropy), ("correct", &correct)] {
-            check::write(op, name, output, DType::F32, m)?;
+        let gradient = Gradient::checked(op, gradient, m)?;
+        let full = values.asks_for_more() || gradient.is_full();
+        let mut pointers = Structure::default();
+        for (name, value) in values.named() {
+            let Some(value) = value else {
+                pointers = pointers.pointer(0);
+                continue;
+            };
+            check::write(op, name, &value, DType::F32, m)?;
+            pointers = pointers.pointer(address(value.as_view()));
         }
         // As much of a row as fits stays in shared memory between the sum and the gradient.
         let pieces = v.div_ceil(16 / self.dtype.size());
         let kept = pieces.min((self.attributes().shared_memory - PARTS) / 16);
-        let kept = if weights.is_some() { kept } else { 0 };
-        let launch = self.launch_activations("cross_entropy_f32", "cross_entropy_bf16").blocks(m, THREADS);
-        let launch = launch.shared(PARTS + 16 * kept).write(&logits).read(labels).read_some(weights);
-        let launch = launch.write(&nll).write(&entropy).write(&correct).int(v);
+        let kept = if gradient.asked == 0 { 0 } else { kept };
+        let launch = if full {
+            self.launch_activations("cross_entropy_full_f32", "cross_entropy_full_bf16")
+        } else {
+            self.launch_activations("cross_entropy_f32", "cross_entropy_bf16")
+        };
+        let launch = launch.blocks(m, THREADS).shared(PARTS + 16 * kept).write(&logits).read(labels);
+        let launch = launch.structure(&gradient.words()?).structure(&pointers.finish()?).int(v);
         launch.float(transform.factor).float(transform.soft_cap.unwrap_or(0.0)).int(kept).run()
     }
 }

@@ -3,7 +3,10 @@
 //! `-Σ log P(y_t | y_<t)` with the shift done here: the hidden row at position t − 1 predicts the label at t. Tokens whose
 //! label is ignored are not among the hidden rows, so they cost nothing and their gradient is exactly zero.
 
-use tunesmith_ops::{Backend, DType, Host, IGNORE_INDEX, LogitTransform, Memory, Result, View, ViewMut};
+use tunesmith_ops::{
+    Backend, DType, Host, IGNORE_INDEX, LocalObjective, LogitTransform, Memory, Result, RowGradient, RowValues, View,
+    ViewMut,
+};
 
 use crate::adapted::{AdapterScratch, Kept};
 use crate::batch::{Batch, Rows};
@@ -61,25 +64,25 @@ impl Supervised {
         vec![SequenceSums::default(); self.sequence_count]
     }
 
-    fn sums(&self, per_row: &RowValues) -> Vec<SequenceSums> {
+    fn sums(&self, per_row: &HostValues) -> Vec<SequenceSums> {
         let mut sums = self.no_sums();
         for (i, sequence) in self.sequences.iter().enumerate() {
             let sum = &mut sums[*sequence];
             let weight = f64::from(self.weights[i]);
-            sum.loss += weight * f64::from(per_row.nll[i]);
+            sum.loss -= weight * f64::from(per_row.log_prob[i]);
             sum.weight += weight;
             sum.entropy += f64::from(per_row.entropy[i]);
             sum.tokens += 1;
-            sum.correct += u32::from(per_row.correct[i] > 0.5);
+            sum.correct += u32::from(per_row.hit[i] > 0.5);
         }
         sums
     }
 }
 
-struct RowValues {
-    nll: Vec<f32>,
+struct HostValues {
+    log_prob: Vec<f32>,
     entropy: Vec<f32>,
-    correct: Vec<f32>,
+    hit: Vec<f32>,
 }
 
 /// The end of the decoder.
@@ -100,9 +103,9 @@ pub struct HeadScratch<B: Memory> {
     kept: Kept<B>,
     adapter: AdapterScratch<B>,
     d_normed: Slab<B>,
-    nll: Slab<B>,
+    log_prob: Slab<B>,
     entropy: Slab<B>,
-    correct: Slab<B>,
+    hit: Slab<B>,
 }
 
 impl<B: Memory> HeadScratch<B> {
@@ -117,9 +120,9 @@ impl<B: Memory> HeadScratch<B> {
             kept: Kept::new(backend),
             adapter: AdapterScratch::new(backend),
             d_normed: slab(),
-            nll: f32_slab(),
+            log_prob: f32_slab(),
             entropy: f32_slab(),
-            correct: f32_slab(),
+            hit: f32_slab(),
         }
     }
 }
@@ -152,7 +155,7 @@ impl<B: Backend> Head<B> {
         let weights = backend.upload(Host::F32(&supervised.weights))?;
         let normed = scratch.normed.write(backend, m * d)?;
         self.norm.forward(backend, parameters, m, hidden, &mut scratch.rstd, normed)?;
-        for slab in [&mut scratch.nll, &mut scratch.entropy, &mut scratch.correct] {
+        for slab in [&mut scratch.log_prob, &mut scratch.entropy, &mut scratch.hit] {
             slab.reserve(backend, m)?;
         }
         if gradient.is_some() {
@@ -175,10 +178,18 @@ impl<B: Backend> Head<B> {
                 self.transform,
                 scratch.logits.view_mut(count * v)?,
                 View::new(&labels, first, count),
-                gradient.is_some().then(|| View::new(&weights, first, count)),
-                scratch.nll.view_mut(m)?.part(first, count)?,
-                scratch.entropy.view_mut(m)?.part(first, count)?,
-                scratch.correct.view_mut(m)?.part(first, count)?,
+                match gradient {
+                    None => RowGradient::None,
+                    Some(_) => RowGradient::Local {
+                        objective: LocalObjective::NLL,
+                        weights: View::new(&weights, first, count),
+                    },
+                },
+                RowValues::new(
+                    scratch.log_prob.view_mut(m)?.part(first, count)?,
+                    scratch.entropy.view_mut(m)?.part(first, count)?,
+                    scratch.hit.view_mut(m)?.part(first, count)?,
+                ),
             )?;
             if let Some(gradient) = &mut gradient {
                 self.linear.backward(
@@ -231,11 +242,11 @@ impl<B: Backend> Head<B> {
     }
 }
 
-fn read_rows<B: Backend>(backend: &B, scratch: &HeadScratch<B>, m: usize) -> Result<RowValues> {
+fn read_rows<B: Backend>(backend: &B, scratch: &HeadScratch<B>, m: usize) -> Result<HostValues> {
     let read = |slab: &Slab<B>| {
         let mut host = vec![0.0; m];
         backend.read(slab.view(m)?, &mut host)?;
         Ok(host)
     };
-    Ok(RowValues { nll: read(&scratch.nll)?, entropy: read(&scratch.entropy)?, correct: read(&scratch.correct)? })
+    Ok(HostValues { log_prob: read(&scratch.log_prob)?, entropy: read(&scratch.entropy)?, hit: read(&scratch.hit)? })
 }

@@ -1,7 +1,9 @@
-//! `cross_entropy`: loss of rows of logits, and their gradient in place.
+//! `cross_entropy`: what rows of logits say of their labels, and a gradient in place of the logits.
 
 use crate::error::{Error, Result};
 use crate::memory::{Memory, View, ViewMut};
+
+pub mod reference;
 
 /// The label that takes a row out of the loss (PyTorch's `ignore_index`).
 pub const IGNORE_INDEX: i32 = -100;
@@ -42,22 +44,154 @@ impl LogitTransform {
     }
 }
 
+/// Where the values of the rows go: `[m]` float32 each, written. What is absent is not computed.
+#[derive(Debug)]
+pub struct RowValues<'a, T> {
+    /// Log-probability of the label, `z[label] − log Σ exp z`.
+    pub log_prob: ViewMut<'a, T>,
+    /// Entropy of the distribution, `−Σ p log p` in nats.
+    pub entropy: ViewMut<'a, T>,
+    /// 1 where the label is the largest logit (the lowest index wins a tie), else 0.
+    pub hit: ViewMut<'a, T>,
+    /// `log Σ exp z`.
+    pub log_sum_exp: Option<ViewMut<'a, T>>,
+    /// Mean of `log p` over the vocabulary.
+    pub mean_log_prob: Option<ViewMut<'a, T>>,
+    /// `log Σ p²`.
+    pub log_sum_squares: Option<ViewMut<'a, T>>,
+    /// Mean of `z` over the vocabulary.
+    pub mean_logit: Option<ViewMut<'a, T>>,
+}
+
+impl<'a, T> RowValues<'a, T> {
+    /// The first three alone.
+    pub fn new(log_prob: ViewMut<'a, T>, entropy: ViewMut<'a, T>, hit: ViewMut<'a, T>) -> Self {
+        let (log_sum_exp, mean_log_prob, log_sum_squares, mean_logit) = (None, None, None, None);
+        Self { log_prob, entropy, hit, log_sum_exp, mean_log_prob, log_sum_squares, mean_logit }
+    }
+
+    /// All of them by name, in the order of their declaration.
+    pub fn named(self) -> [(&'static str, Option<ViewMut<'a, T>>); 7] {
+        [
+            ("log_prob", Some(self.log_prob)),
+            ("entropy", Some(self.entropy)),
+            ("hit", Some(self.hit)),
+            ("log_sum_exp", self.log_sum_exp),
+            ("mean_log_prob", self.mean_log_prob),
+            ("log_sum_squares", self.log_sum_squares),
+            ("mean_logit", self.mean_logit),
+        ]
+    }
+
+    /// True when a value is asked for that the loss and its gradient do not need.
+    pub fn asks_for_more(&self) -> bool {
+        self.mean_log_prob.is_some() || self.log_sum_squares.is_some() || self.mean_logit.is_some()
+    }
+}
+
+/// What each value of a row counts in the number whose gradient is taken: `∂ loss / ∂ value`. Absent is 0.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Coefficients<V> {
+    /// Of the label's log-probability; its derivative with respect to `z[j]` is `[j = label] − p[j]`.
+    pub log_prob: Option<V>,
+    /// Of the entropy `H`: `−p[j] · (log p[j] + H)`.
+    pub entropy: Option<V>,
+    /// Of `log Σ exp z`: `p[j]`.
+    pub log_sum_exp: Option<V>,
+    /// Of the mean log-probability: `1 / v − p[j]`.
+    pub mean_log_prob: Option<V>,
+}
+
+impl<V> Default for Coefficients<V> {
+    /// All absent.
+    fn default() -> Self {
+        Self { log_prob: None, entropy: None, log_sum_exp: None, mean_log_prob: None }
+    }
+}
+
+impl<V> Coefficients<V> {
+    /// Another form of the coefficients that are there; `change` is told their names.
+    ///
+    /// # Errors
+    /// The first error of `change`.
+    pub fn try_map<W>(self, change: impl Fn(&'static str, V) -> Result<W>) -> Result<Coefficients<W>> {
+        let changed = |name, value: Option<V>| value.map(|value| change(name, value)).transpose();
+        Ok(Coefficients {
+            log_prob: changed("coefficients of log_prob", self.log_prob)?,
+            entropy: changed("coefficients of entropy", self.entropy)?,
+            log_sum_exp: changed("coefficients of log_sum_exp", self.log_sum_exp)?,
+            mean_log_prob: changed("coefficients of mean_log_prob", self.mean_log_prob)?,
+        })
+    }
+}
+
+/// A loss whose coefficients follow from the values of the row itself, so that they need not be handed in.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum LocalObjective {
+    /// `(1 − ε) · nll − ε · mean log p + ζ · (log Σ exp z)²`, with `nll = −log p(label)`.
+    Nll {
+        /// `ε`, 0 to 1 (Szegedy et al. 2015, arXiv:1512.00567; torch's `label_smoothing`).
+        label_smoothing: f32,
+        /// `ζ`, at least 0 (Chowdhery et al. 2022, arXiv:2204.02311).
+        z_loss: f32,
+    },
+    /// `p(label) · nll` with `p(label)` taken as a constant (dynamic fine-tuning, Wu et al. 2025, arXiv:2508.05629).
+    Dft,
+}
+
+impl LocalObjective {
+    /// Negative log-likelihood and nothing else.
+    pub const NLL: Self = Self::Nll { label_smoothing: 0.0, z_loss: 0.0 };
+
+    /// Checks the parameters.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when one lies outside its range.
+    pub fn check(&self, op: &str) -> Result<()> {
+        match *self {
+            Self::Nll { label_smoothing, .. } if !(0.0..=1.0).contains(&label_smoothing) => {
+                Err(Error::argument(op, "label smoothing from 0 to 1", label_smoothing))
+            }
+            Self::Nll { z_loss, .. } if !(0.0..f32::INFINITY).contains(&z_loss) => {
+                Err(Error::argument(op, "a finite factor of the z-loss, at least 0", z_loss))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What takes the place of the logits.
+#[derive(Debug)]
+pub enum RowGradient<'a, T> {
+    /// Nothing: the logits are left undefined.
+    None,
+    /// The gradient of `Σ weights[i] · objective(i)`.
+    Local {
+        /// What is minimised.
+        objective: LocalObjective,
+        /// `[m]` float32.
+        weights: View<'a, T>,
+    },
+    /// The gradient of `Σ coefficient · value` over rows and values, `[m]` float32 each.
+    Coefficients(Coefficients<View<'a, T>>),
+}
+
 /// Next-token cross-entropy. The caller has already shifted: row `i` of the logits predicts `labels[i]`.
 ///
-/// Letters: `m` rows, `v` vocabulary, `x` what the head gives, `z` the logits the transform makes of it. Per row: `nll = logsumexp(z) − z[label]`, `entropy = logsumexp(z) − Σ p z` in nats,
-/// `correct` = 1 where the label is the largest logit (the lowest index wins a tie), else 0. A row labelled
-/// [`IGNORE_INDEX`] gives nll, entropy and correct 0 and a gradient of exactly 0.
-/// Tolerance f32: 2e-6 relative to the largest output; bf16: the same, and 4e-3 for the gradient. Edge sizes: v in 1, 15, 16, 17, 512, 49152; logits at ±1e4; NaN;
-/// each of them with a factor, with a cap, and with both.
+/// Letters: `m` rows, `v` vocabulary, `x` what the head gives, `z` the logits the transform makes of it, `p = softmax(z)`.
+/// A row labelled [`IGNORE_INDEX`] has 0 for every value and a gradient of exactly 0.
+/// A plain [`LocalObjective::NLL`] gives the bits of the coefficient `−weights[i]` of the log-probability, and no value
+/// changes its bits with what else is asked for.
+/// Tolerance f32: 2e-6 relative to the largest output; bf16: the same, and 4e-3 for the gradient. Edge sizes: v in 1, 15, 16,
+/// 17, 512, 49152; logits at ±1e4; NaN; masked logits (−∞); each of them with a factor, with a cap, and with both.
 pub trait CrossEntropy: Memory {
-    /// Writes `nll[m]`, `entropy[m]`, `correct[m]` (all f32). `logits[m, v]` holds `x`; where `weights[m]` is given, it is
-    /// replaced by the gradient with respect to `x`, `weights[i] · (softmax(z) − onehot(label)) · dz/dx` with
-    /// `dz/dx = factor · (1 − (z / cap)²)`; without weights the logits are left undefined.
+    /// Writes the values of `labels[m]`. `logits[m, v]` holds `x`, in whose place comes the gradient with respect to `x`: that
+    /// with respect to `z` times `dz/dx = factor · (1 − (z / cap)²)`.
     ///
     /// # Errors
     /// `ArgumentInvalid` when a label is neither in `0 .. v` nor [`IGNORE_INDEX`] (a device that cannot look at labels without
-    /// waiting gives such a row a nll of NaN instead), a cap is not above 0, or a window does
-    /// not fit.
+    /// waiting gives such a row NaN instead), a cap is not above 0, a parameter of the objective lies outside its range, or
+    /// a view does not fit.
     fn cross_entropy(
         &self,
         m: usize,
@@ -65,65 +199,7 @@ pub trait CrossEntropy: Memory {
         transform: LogitTransform,
         logits: ViewMut<'_, Self::Buffer>,
         labels: View<'_, Self::Buffer>,
-        weights: Option<View<'_, Self::Buffer>>,
-        nll: ViewMut<'_, Self::Buffer>,
-        entropy: ViewMut<'_, Self::Buffer>,
-        correct: ViewMut<'_, Self::Buffer>,
+        gradient: RowGradient<'_, Self::Buffer>,
+        values: RowValues<'_, Self::Buffer>,
     ) -> Result<()>;
-}
-
-/// The same in binary64, written for reading.
-pub mod reference {
-    use super::{IGNORE_INDEX, LogitTransform};
-
-    /// What all rows give.
-    #[derive(Debug, Clone, Default)]
-    pub struct Rows {
-        /// Negative log-likelihood of the label.
-        pub nll: Vec<f64>,
-        /// Entropy of the distribution.
-        pub entropy: Vec<f64>,
-        /// 1 where the label is the largest logit.
-        pub correct: Vec<f64>,
-        /// `softmax − onehot`, times the weight of the row and the slope of the transform.
-        pub gradient: Vec<f64>,
-    }
-
-    /// One row after another; `weights` default to 1.
-    pub fn cross_entropy(
-        v: usize,
-        transform: LogitTransform,
-        logits: &[f64],
-        labels: &[i32],
-        weights: Option<&[f64]>,
-    ) -> Rows {
-        let factor = f64::from(transform.factor);
-        let cap = transform.soft_cap.map(f64::from);
-        let transformed = |x: f64| cap.map_or(factor * x, |cap| cap * (factor * x / cap).tanh());
-        let slope = |z: f64| cap.map_or(factor, |cap| factor * (1.0 - (z / cap).powi(2)));
-        let mut rows = Rows::default();
-        for (i, (x, &label)) in logits.chunks(v).zip(labels).enumerate() {
-            let z: Vec<f64> = x.iter().map(|&x| transformed(x)).collect();
-            if label == IGNORE_INDEX {
-                rows.nll.push(0.0);
-                rows.entropy.push(0.0);
-                rows.correct.push(0.0);
-                rows.gradient.extend(vec![0.0; v]);
-                continue;
-            }
-            let label = label as usize;
-            let weight = weights.map_or(1.0, |w| w[i]);
-            let largest = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let log_sum = largest + z.iter().map(|x| (x - largest).exp()).sum::<f64>().ln();
-            let p: Vec<_> = z.iter().map(|x| (x - log_sum).exp()).collect();
-            let mean: f64 = p.iter().zip(&z).map(|(p, z)| p * z).sum();
-            let first = z.iter().position(|&x| x.total_cmp(&largest).is_eq());
-            rows.nll.push(log_sum - z[label]);
-            rows.entropy.push(log_sum - mean);
-            rows.correct.push(f64::from(u8::from(first == Some(label))));
-            let onehot = |j: usize| f64::from(u8::from(j == label));
-            rows.gradient.extend((0..v).map(|j| weight * (p[j] - onehot(j)) * slope(z[j])));
-        }
-        rows
-    }
 }

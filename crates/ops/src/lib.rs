@@ -24,7 +24,9 @@ pub mod swiglu;
 
 pub use adamw::{AdamW, AdamWStep, AdamWTensor};
 pub use attention::{Attention, AttentionShape, CheckedSequences, Sequence, Sequences};
-pub use cross_entropy::{CrossEntropy, IGNORE_INDEX, LogitTransform};
+pub use cross_entropy::{
+    Coefficients, CrossEntropy, IGNORE_INDEX, LocalObjective, LogitTransform, RowGradient, RowValues,
+};
 pub use dora::Dora;
 pub use dropout::{Dropout, DropoutMask};
 pub use dtype::DType;

@@ -8,7 +8,8 @@ use tunesmith_ops::{
     Activation, AdamW, AdamWStep, AdamWTensor, Attention, AttentionShape, Backend, Clip, Columns, CrossEntropy, DType,
     Dora, Dropout, DropoutMask, Elementwise, Embedding, GradNorm, GroupedMatmul, GroupedShape, Host, LogitTransform,
     Lora, LoraMatmul, Matmul, MatmulShape, Matrix, Memory, MemoryStats, Nf4, Nf4Matrix, Nf4Options, NormShape, Result,
-    RmsNorm, Rope, RopeShape, Rotation, Router, RouterShape, Sequences, Stack, Storage, Swiglu, View, ViewMut,
+    RmsNorm, Rope, RopeShape, Rotation, Router, RouterShape, RowGradient, RowValues, Sequences, Stack, Storage, Swiglu,
+    View, ViewMut,
 };
 
 /// How a backend lays out what it is given.
@@ -233,7 +234,7 @@ impl Swiglu for Ledger {
 
 impl CrossEntropy for Ledger {
     free! {
-        cross_entropy(usize, usize, LogitTransform, Out<'_>, In<'_>, Option<In<'_>>, Out<'_>, Out<'_>, Out<'_>);
+        cross_entropy(usize, usize, LogitTransform, Out<'_>, In<'_>, RowGradient<'_, Held>, RowValues<'_, Held>);
     }
 }
 
