@@ -4,10 +4,9 @@
 use std::sync::Arc;
 
 use tunesmith_engine::batch::{Batch, Rows};
-use tunesmith_engine::linear::{Backward, Linear, Vector, Weight};
-use tunesmith_engine::loss::{Head, HeadScratch, HiddenGradient, Supervised};
-use tunesmith_engine::norm::Norm;
-use tunesmith_engine::parameters::{Gradients, Parameters};
+use tunesmith_engine::layer::{Backward, Linear, Norm, Vector, Weight};
+use tunesmith_engine::objective::{Head, HeadScratch, HiddenGradient, Supervised};
+use tunesmith_engine::optimizer::{Gradients, Parameters};
 use tunesmith_ops::{Backend, Host, LogitTransform, Result};
 
 use super::{Bench, Work};

@@ -4,11 +4,9 @@ use tunesmith_ops::{Backend, Memory, Result, View, ViewMut};
 
 use crate::batch::{Pass, Wanted};
 use crate::config::ModelConfig;
-use crate::kv_cache::KvCache;
-use crate::layer::{Layer, Rotary, Saved, Scratch, Site};
-use crate::linear::{Backward, Weight};
-use crate::loss::{Head, HeadScratch, HiddenGradient, SequenceSums, Supervised};
-use crate::parameters::Parameters;
+use crate::layer::{Backward, KvCache, Layer, Rotary, Saved, Scratch, Site, Weight};
+use crate::objective::{Head, HeadScratch, HiddenGradient, SequenceSums, Supervised};
+use crate::optimizer::Parameters;
 use crate::recompute::Keep;
 use crate::workspace::Slab;
 
@@ -105,7 +103,7 @@ impl<B: Backend> Decoder<B> {
         let [x, y] = activations
             .inputs
             .get_disjoint_mut(places)
-            .map_err(|_| crate::internal("decoder", "two different slabs for a layer"))?;
+            .map_err(|_| crate::internal::internal("decoder", "two different slabs for a layer"))?;
         let saved = &mut activations.saved[keep.saved_of(index)];
         let y = y.write(site.backend, out)?;
         self.layers[index].forward(site, cache, x.view(len)?, saved, &mut activations.scratch, y, next, wanted)

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use common::{Rows, adapter, options, session};
 use tunesmith_cpu::Cpu;
-use tunesmith_engine::adapters::DEFAULT_ADAPTER;
+use tunesmith_engine::adapter::DEFAULT_ADAPTER;
 use tunesmith_engine::{AdapterSource, Session, SessionOptions, StepKey, Update};
 use tunesmith_formats::{AdapterConfig, F32Tensor, ModuleNames, SafetensorsFile, TensorSource, write_safetensors};
 use tunesmith_ops::Code;

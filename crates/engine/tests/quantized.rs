@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use common::{config, lora, options, write_model};
 use tunesmith_cpu::Cpu;
-use tunesmith_engine::linear::Weight;
-use tunesmith_engine::modules::linears;
+use tunesmith_engine::adapter::linears;
+use tunesmith_engine::layer::Weight;
 use tunesmith_engine::{AdapterSource, BaseOptions, QuantizeOptions, Session, SessionOptions};
 use tunesmith_formats::{ModelConfig, ModuleNames, TensorSource};
 use tunesmith_ops::nf4::{code_book, double_quantize, reference};

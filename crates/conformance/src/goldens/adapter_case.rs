@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tunesmith_engine::parameters::Group;
+use tunesmith_engine::optimizer::Group;
 use tunesmith_engine::{
     AdapterSource, BaseOptions, MergeBase, MergedWeights, OptimizerOptions, QuantizeOptions, Session, StepKey, Update,
 };

@@ -4,7 +4,7 @@ use serde_json::Value;
 use tunesmith_formats::ModelConfig as HfConfig;
 use tunesmith_ops::{Code, Result};
 
-use super::unsupported;
+use super::refusal::unsupported;
 use crate::families::MixtureRules;
 
 /// The mixtures of a model.

@@ -3,7 +3,7 @@
 use tunesmith_formats::ModelConfig as HfConfig;
 use tunesmith_ops::{Code, Result};
 
-use super::unsupported;
+use super::refusal::unsupported;
 use crate::families::{Family, Rotated, Windowed, Windows};
 
 /// Window and rotation of each layer.

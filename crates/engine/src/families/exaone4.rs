@@ -1,6 +1,6 @@
 //! EXAONE 4.0: OLMo 2's norms, QK-norm over heads, RoPE in windowed layers only (arXiv:2507.11407).
 
-use super::{Family, PLAIN, POST_NORMS, QkNorm, Rotated, Windowed, Windows};
+use super::family::{Family, PLAIN, POST_NORMS, QkNorm, Rotated, Windowed, Windows};
 
 pub(super) const FAMILY: Family = Family {
     model_type: "exaone4",

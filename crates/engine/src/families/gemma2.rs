@@ -1,6 +1,6 @@
 //! Gemma 2: four norms, soft caps, every other layer windowed, GeGLU (arXiv:2408.00118).
 
-use super::{Bias, EmbeddingScale, FOUR_NORMS, Family, Number, PLAIN, ScoreScale, Windowed, Windows};
+use super::family::{Bias, EmbeddingScale, FOUR_NORMS, Family, Number, PLAIN, ScoreScale, Windowed, Windows};
 
 pub(super) const FAMILY: Family = Family {
     model_type: "gemma2",

@@ -2,7 +2,7 @@
 
 use tunesmith_formats::WindowedRope;
 
-use super::{Bias, EmbeddingScale, FOUR_NORMS, Family, Number, PLAIN, QkNorm, ScoreScale, Windowed, Windows};
+use super::family::{Bias, EmbeddingScale, FOUR_NORMS, Family, Number, PLAIN, QkNorm, ScoreScale, Windowed, Windows};
 
 pub(super) const FAMILY: Family = Family {
     model_type: "gemma3_text",

@@ -1,6 +1,6 @@
 //! Granite 3: multipliers of embeddings, scores, residuals and logits (µP, arXiv:2203.03466).
 
-use super::{Bias, EmbeddingScale, Family, Number, PLAIN, ScoreScale};
+use super::family::{Bias, EmbeddingScale, Family, Number, PLAIN, ScoreScale};
 
 const fn one(key: &'static str) -> Number {
     Number { key, absent: Some(1.0) }

@@ -1,6 +1,6 @@
 //! Llama 2 and 3, `SmolLM2`, TinyLlama and everything else saved as `llama`.
 
-use super::{Bias, Family, PLAIN};
+use super::family::{Bias, Family, PLAIN};
 
 pub(super) const FAMILY: Family = Family {
     model_type: "llama",

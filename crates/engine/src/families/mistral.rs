@@ -1,6 +1,6 @@
 //! Mistral: a sliding window over every layer (arXiv:2310.06825).
 
-use super::{Family, PLAIN, Windowed, Windows};
+use super::family::{Family, PLAIN, Windowed, Windows};
 
 pub(super) const FAMILY: Family = Family {
     model_type: "mistral",

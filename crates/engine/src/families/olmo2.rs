@@ -1,6 +1,6 @@
 //! OLMo 2: norms behind the blocks only, QK-norm over whole projections (arXiv:2501.00656).
 
-use super::{Bias, Family, PLAIN, POST_NORMS, QkNorm};
+use super::family::{Bias, Family, PLAIN, POST_NORMS, QkNorm};
 
 pub(super) const FAMILY: Family = Family {
     model_type: "olmo2",

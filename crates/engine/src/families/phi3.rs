@@ -1,6 +1,6 @@
 //! Phi-3 and Phi-4-mini: fused projections, LongRoPE, a part of the head rotated (arXiv:2404.14219).
 
-use super::{Family, PLAIN, Projections, Side, Windowed, Windows};
+use super::family::{Family, PLAIN, Projections, Side, Windowed, Windows};
 
 pub(super) const FAMILY: Family = Family {
     model_type: "phi3",

@@ -1,6 +1,6 @@
 //! Qwen2 and Qwen2.5: biases on queries, keys and values (arXiv:2407.10671).
 
-use super::{Bias, Family, PLAIN, Windowed, Windows};
+use super::family::{Bias, Family, PLAIN, Windowed, Windows};
 
 pub(super) const FAMILY: Family = Family {
     model_type: "qwen2",

@@ -1,6 +1,6 @@
 //! Qwen3: QK-norm instead of biases (arXiv:2505.09388).
 
-use super::{Bias, Family, PLAIN, QkNorm, Windowed, Windows};
+use super::family::{Bias, Family, PLAIN, QkNorm, Windowed, Windows};
 
 pub(super) const FAMILY: Family = Family {
     model_type: "qwen3",

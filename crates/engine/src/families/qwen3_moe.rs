@@ -1,6 +1,6 @@
 //! Qwen3's mixtures of experts (arXiv:2505.09388).
 
-use super::{Bias, Family, MixtureRules, PLAIN, QkNorm, Windowed, Windows};
+use super::family::{Bias, Family, MixtureRules, PLAIN, QkNorm, Windowed, Windows};
 
 pub(super) const FAMILY: Family = Family {
     model_type: "qwen3_moe",

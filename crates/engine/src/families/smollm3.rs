@@ -1,6 +1,6 @@
 //! `SmolLM3`: every fourth layer without RoPE (arXiv:2501.18795).
 
-use super::{Bias, Family, PLAIN, Rotated, Windowed, Windows};
+use super::family::{Bias, Family, PLAIN, Rotated, Windowed, Windows};
 
 pub(super) const FAMILY: Family = Family {
     model_type: "smollm3",

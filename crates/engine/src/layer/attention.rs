@@ -7,10 +7,11 @@
 use tunesmith_ops::{AttentionShape, Backend, DType, Memory, Result, Rotation, View, ViewMut};
 
 use super::fan::{self, Fan};
-use super::{CacheAt, Site};
-use crate::adapted::Kept;
-use crate::linear::{Backward, Linear};
-use crate::norm::Norm;
+use super::linear::Linear;
+use super::lora::Kept;
+use super::norm::Norm;
+use super::site::{CacheAt, Site};
+use super::weight::Backward;
 use crate::workspace::Slab;
 
 /// RMSNorm of queries and keys, over rows of the norms' own length: each head, or the whole projection.

@@ -2,10 +2,11 @@
 
 use tunesmith_ops::{Activation, Backend, Memory, Result, View, ViewMut};
 
-use super::Site;
 use super::fan::{self, Fan};
-use crate::adapted::Kept;
-use crate::linear::{Backward, Linear};
+use super::linear::Linear;
+use super::lora::Kept;
+use super::site::Site;
+use super::weight::Backward;
 use crate::workspace::Slab;
 
 /// The block of one layer.

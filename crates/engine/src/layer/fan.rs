@@ -3,9 +3,10 @@
 
 use tunesmith_ops::{Backend, Columns, Memory, Result, View, ViewMut};
 
-use super::Site;
-use crate::adapted::{AdapterScratch, Kept};
-use crate::linear::{Backward, Linear};
+use super::linear::Linear;
+use super::lora::{AdapterScratch, Kept};
+use super::site::Site;
+use super::weight::Backward;
 use crate::workspace::Slab;
 
 /// `N` outputs of one input.

@@ -2,11 +2,12 @@
 
 use tunesmith_ops::{Backend, Memory, Result, View, ViewMut};
 
-use super::Site;
 use super::dense::{self, Dense};
 use super::fan;
+use super::linear::Linear;
 use super::mixture::{self, Mixture};
-use crate::linear::{Backward, Linear};
+use super::site::Site;
+use super::weight::Backward;
 
 /// One layer's feed-forward block.
 pub enum FeedForward<B: Backend> {

@@ -11,9 +11,9 @@ use tunesmith_ops::{
     ViewMut,
 };
 
-use super::Site;
-use crate::linear::{Backward, Weight};
-use crate::parameters::{ParameterId, Parameters};
+use super::site::Site;
+use super::weight::{Backward, Weight};
+use crate::optimizer::{ParameterId, Parameters};
 use crate::workspace::Slab;
 
 /// A matrix `[n, k]` of each expert.

@@ -3,9 +3,9 @@
 
 use tunesmith_ops::{Backend, DType, Memory, Result, View, ViewMut};
 
-use super::Site;
-use crate::linear::Backward;
-use crate::norm::Norm;
+use super::norm::Norm;
+use super::site::Site;
+use super::weight::Backward;
 use crate::workspace::Slab;
 
 /// What lies between a block and the residual stream.

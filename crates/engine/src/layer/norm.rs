@@ -2,8 +2,8 @@
 
 use tunesmith_ops::{Backend, NormShape, Result, View, ViewMut};
 
-use crate::linear::{Backward, Vector};
-use crate::parameters::Parameters;
+use super::weight::{Backward, Vector};
+use crate::optimizer::Parameters;
 use crate::workspace::Slab;
 
 /// Normalises rows of `d`.

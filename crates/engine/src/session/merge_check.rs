@@ -5,8 +5,9 @@ use std::sync::Arc;
 use tunesmith_formats::ModelFiles;
 use tunesmith_ops::{Backend, Error, Result};
 
+use super::options::SessionOptions;
+use super::state::Session;
 use crate::batch::Batch;
-use crate::session::{Session, SessionOptions};
 
 /// What a comparison found.
 #[derive(Debug, Clone, Copy, PartialEq)]

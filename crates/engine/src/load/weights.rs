@@ -1,44 +1,27 @@
-//! From a model file to a decoder: tensor by tensor, checked for shape and for numbers that are none.
+//! Tensors of a model file as the decoder holds them: frozen, quantized, or trained.
 
 use std::sync::Arc;
 
-use tunesmith_formats::{StoredTensor, TensorSource};
-use tunesmith_ops::{Backend, Code, DType, Error, Host, Result};
+use tunesmith_formats::TensorSource;
+use tunesmith_ops::{Backend, DType, Host, Result};
 
+use super::checked::{FINITE, check_finite, shaped};
+use super::options::BaseOptions;
+use super::quantize::Quantizer;
 use crate::config::ModelConfig;
-use crate::decoder::Decoder;
-use crate::families::names;
-use crate::layer::{Experts, Layer, Rotary};
-use crate::linear::{Linear, Vector, Weight};
-use crate::loss::Head;
-use crate::norm::Norm;
-use crate::parameters::{Group, ParameterSpec, Parameters};
-use crate::quantize::{BaseOptions, QuantizationInfo, Quantizer};
+use crate::layer::{Experts, Linear, Norm, Vector, Weight};
+use crate::optimizer::{Group, ParameterId, ParameterSpec, Parameters};
 
 /// Reads tensors into frozen weights, or into parameters when everything is trained.
 pub struct Loader<'a, B: Backend> {
     backend: &'a B,
     source: &'a dyn TensorSource,
     train_all: bool,
-    parameters: Parameters<B>,
+    pub(super) parameters: Parameters<B>,
     host: Vec<f32>,
-    count: usize,
+    pub(super) count: usize,
     base: &'a BaseOptions,
-    quantizer: Quantizer<'a>,
-}
-
-/// A loaded model.
-pub struct Loaded<B: Backend> {
-    /// The decoder.
-    pub decoder: Decoder<B>,
-    /// Trained tensors: every weight when everything is trained, else none yet.
-    pub parameters: Parameters<B>,
-    /// Numbers in the model.
-    pub total_parameters: usize,
-    /// How the linear layers are quantised.
-    pub quantization: Option<QuantizationInfo>,
-    /// What the user should know.
-    pub warnings: Vec<String>,
+    pub(super) quantizer: Quantizer<'a>,
 }
 
 impl<'a, B: Backend> Loader<'a, B> {
@@ -48,35 +31,10 @@ impl<'a, B: Backend> Loader<'a, B> {
         Self { backend, source, train_all, parameters, host, count: 0, base, quantizer }
     }
 
-    /// Loads the whole model.
-    ///
-    /// # Errors
-    /// `FileInvalid` for a missing tensor or a wrong shape, `NonFinite` for NaN or infinity, `OutOfMemory`.
-    pub fn load(mut self, config: ModelConfig) -> Result<Loaded<B>> {
-        let (v, d) = (config.vocab, config.hidden);
-        let embedding = self.matrix(names::EMBEDDING, v, d)?;
-        let layers =
-            (0..config.layers).map(|index| Layer::load(&mut self, &config, index)).collect::<Result<Vec<_>>>()?;
-        let norm = self.norm(names::FINAL_NORM, d, &config)?;
-        let head_name = format!("{}.weight", names::HEAD);
-        let weight = if config.tied { embedding.clone() } else { self.matrix(&head_name, v, d)? };
-        let linear = Linear { module: names::HEAD.to_owned(), n: v, k: d, weight, bias: None, lora: None };
-        let rotations = config.rotations.iter();
-        let rotations = rotations.map(|rotation| Rotary::new(self.backend, rotation)).collect::<Result<_>>()?;
-        let head = Head { norm, linear, transform: config.logits };
-        Ok(Loaded {
-            decoder: Decoder { config, embedding, layers, head, rotations },
-            parameters: self.parameters,
-            total_parameters: self.count,
-            quantization: self.quantizer.info(),
-            warnings: self.quantizer.into_warnings(),
-        })
-    }
-
     /// The linear layer `[n, k]` of that name.
     ///
     /// # Errors
-    /// As [`Self::load`].
+    /// `FileInvalid` for a missing tensor or a wrong shape, `NonFinite` for NaN or infinity, `OutOfMemory`.
     pub fn linear(&mut self, module: &str, n: usize, k: usize, bias: bool) -> Result<Linear<B>> {
         Ok(Linear {
             module: module.to_owned(),
@@ -91,7 +49,7 @@ impl<'a, B: Backend> Loader<'a, B> {
     /// The norm over rows of `d` of that name.
     ///
     /// # Errors
-    /// As [`Self::load`].
+    /// `FileInvalid` for a missing tensor or a wrong shape, `NonFinite` for NaN or infinity, `OutOfMemory`.
     pub fn norm(&mut self, name: &str, d: usize, config: &ModelConfig) -> Result<Norm<B>> {
         let module = name.strip_suffix(".weight").unwrap_or(name).to_owned();
         let scale = self.vector(name, d)?;
@@ -112,7 +70,7 @@ impl<'a, B: Backend> Loader<'a, B> {
     /// The matrix `[n, k]` of that name.
     ///
     /// # Errors
-    /// As [`Self::load`].
+    /// `FileInvalid` for a missing tensor or a wrong shape, `NonFinite` for NaN or infinity, `OutOfMemory`.
     pub fn matrix(&mut self, name: &str, n: usize, k: usize) -> Result<Weight<B>> {
         if self.train_all {
             self.read(name, &[n, k])?;
@@ -144,7 +102,7 @@ impl<'a, B: Backend> Loader<'a, B> {
     /// `[count, n, k]`, or, where the file has none, from `base.N.PART.weight` for every expert and part.
     ///
     /// # Errors
-    /// As [`Self::load`].
+    /// `FileInvalid` for a missing tensor or a wrong shape, `NonFinite` for NaN or infinity, `OutOfMemory`.
     pub fn experts(
         &mut self,
         base: &str,
@@ -201,7 +159,7 @@ impl<'a, B: Backend> Loader<'a, B> {
         Ok(Vector::Frozen(vector, len))
     }
 
-    fn parameter(&mut self, name: &str, shape: &[usize], group: Group) -> Result<crate::parameters::ParameterId> {
+    fn parameter(&mut self, name: &str, shape: &[usize], group: Group) -> Result<ParameterId> {
         let spec = ParameterSpec { name: name.to_owned(), shape: shape.to_vec(), group };
         self.parameters.add(self.backend, spec, &self.host)
     }
@@ -219,43 +177,4 @@ impl<'a, B: Backend> Loader<'a, B> {
         self.count += self.host.len();
         Ok(())
     }
-}
-
-/// Elements that are checked at a time.
-const FINITE: usize = 1 << 18;
-
-/// The tensor of that name, whose shape the configuration gives.
-///
-/// # Errors
-/// `FileInvalid` where it is absent or has another shape.
-pub(crate) fn shaped<'a>(source: &'a dyn TensorSource, name: &str, shape: &[usize]) -> Result<StoredTensor<'a>> {
-    let tensor = source.get(name)?;
-    if tensor.shape == shape {
-        return Ok(tensor);
-    }
-    Err(Error::new(
-        Code::FileInvalid,
-        name,
-        format!(
-            "expected shape {shape:?} by the configuration, got {:?}; config.json and weights do not belong together",
-            tensor.shape
-        ),
-    ))
-}
-
-/// Refuses NaN and infinity in `values`, which begin at element `first` of the tensor.
-///
-/// # Errors
-/// `NonFinite` names the first such element.
-pub(crate) fn check_finite(name: &str, first: usize, values: &[f32]) -> Result<()> {
-    let Some(place) = values.iter().position(|value| !value.is_finite()) else { return Ok(()) };
-    Err(Error::new(
-        Code::NonFinite,
-        name,
-        format!(
-            "expected finite weights, got {} at element {}; the file is damaged or was saved from a diverged run",
-            values[place],
-            first + place
-        ),
-    ))
 }

@@ -2,7 +2,7 @@
 
 use tunesmith_ops::{AdamWStep, AdamWTensor, Backend, Clip, DType, Memory, Result, View, ViewMut};
 
-use crate::parameters::{Gradients, Group, Parameters};
+use super::parameters::{Gradients, Group, Parameters};
 
 /// AdamW's constants, by the names of Hugging Face's `TrainingArguments`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -113,14 +113,14 @@ impl<B: Backend> Optimizer<B> {
             .zip(moments)
             .map(|(((spec, parameter), gradient), (first, second))| {
                 let group = spec.group as usize;
-                window(parameter, gradient, first, second, update.learning_rates[group], decays[group])
+                tensor(parameter, gradient, first, second, update.learning_rates[group], decays[group])
             })
             .collect();
         backend.adamw(&step, norm, &mut tensors)
     }
 }
 
-fn window<'a, T>(
+fn tensor<'a, T>(
     parameter: ViewMut<'a, T>,
     gradient: View<'a, T>,
     first: &'a mut T,

@@ -1,6 +1,6 @@
 //! The tensors that are trained: value, gradient, group. Everything else in the model is frozen.
 
-use tunesmith_ops::{DType, Host, Memory, Result, View, ViewMut};
+use tunesmith_ops::{Code, DType, Error, Host, Memory, Result, View, ViewMut};
 
 /// Index of a trained tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,6 +114,26 @@ impl<B: Memory> Parameters<B> {
         Ok(host)
     }
 
+    /// Copies every tensor to the host.
+    ///
+    /// # Errors
+    /// `NonFinite`: a file with NaN or infinity is never written.
+    pub fn read_all(&self, backend: &B) -> Result<Vec<Vec<f32>>> {
+        let each = self.ids().zip(&self.specs);
+        each.map(|(id, spec)| {
+            let host = self.read(backend, id)?;
+            match host.iter().position(|value| !value.is_finite()) {
+                None => Ok(host),
+                Some(place) => Err(Error::new(
+                    Code::NonFinite,
+                    &spec.name,
+                    format!("expected finite values to save, got {} at {place}; nothing was written", host[place]),
+                )),
+            }
+        })
+        .collect()
+    }
+
     /// Replaces the values of a tensor.
     ///
     /// # Errors
@@ -160,7 +180,7 @@ impl<B: Memory> Gradients<B> {
         if a < b { (low_view, high_view) } else { (high_view, low_view) }
     }
 
-    /// Read-only windows on all gradients.
+    /// Read-only views of all gradients.
     pub fn views(&self) -> Vec<View<'_, B::Buffer>> {
         self.buffers.iter().zip(&self.lengths).map(|(buffer, len)| View::new(buffer, 0, *len)).collect()
     }

@@ -7,8 +7,7 @@ use std::path::Path;
 use tunesmith_formats::{F32Tensor, SafetensorsFile, TensorSource, write_safetensors};
 use tunesmith_ops::{Backend, Code, Error, Host, Memory, Result, View, ViewMut};
 
-use crate::optimizer::Optimizer;
-use crate::parameters::{ParameterSpec, Parameters};
+use crate::optimizer::{Optimizer, ParameterSpec, Parameters};
 
 /// File of the moments.
 pub const OPTIMIZER_FILE: &str = "optimizer.safetensors";
@@ -19,34 +18,12 @@ pub const ADAPTER_FILE: &str = "adapter_model.safetensors";
 
 const STEP: &str = "step";
 
-/// Copies every parameter to the host.
-///
-/// # Errors
-/// `NonFinite`: a file with NaN or infinity is never written.
-pub fn read_parameters<B: Backend>(backend: &B, parameters: &Parameters<B>) -> Result<Vec<Vec<f32>>> {
-    parameters
-        .ids()
-        .zip(parameters.specs())
-        .map(|(id, spec)| {
-            let host = parameters.read(backend, id)?;
-            match host.iter().position(|value| !value.is_finite()) {
-                None => Ok(host),
-                Some(place) => Err(Error::new(
-                    Code::NonFinite,
-                    &spec.name,
-                    format!("expected finite values to save, got {} at {place}; nothing was written", host[place]),
-                )),
-            }
-        })
-        .collect()
-}
-
 /// Writes all parameters to one file under their own names.
 ///
 /// # Errors
 /// `NonFinite`, `Io`.
 pub fn save_parameters<B: Backend>(backend: &B, parameters: &Parameters<B>, path: &Path) -> Result<()> {
-    let host = read_parameters(backend, parameters)?;
+    let host = parameters.read_all(backend)?;
     let tensors: Vec<F32Tensor<'_>> =
         parameters.specs().iter().zip(&host).map(|(spec, data)| tensor(spec.name.clone(), spec, data)).collect();
     write_safetensors(path, &tensors)

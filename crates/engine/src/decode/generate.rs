@@ -5,11 +5,11 @@ use std::ops::ControlFlow;
 use tunesmith_ops::nf4::FEW_ROWS;
 use tunesmith_ops::{Backend, Error, Result};
 
+use super::sampling::Sampling;
 use crate::batch::Pass;
 use crate::decoder::{Activations, Decoder};
-use crate::kv_cache::KvCache;
-use crate::parameters::Parameters;
-use crate::sampling::Sampling;
+use crate::layer::KvCache;
+use crate::optimizer::Parameters;
 
 /// Prompts decoded together at most; more are taken in waves.
 const TOGETHER: usize = FEW_ROWS;

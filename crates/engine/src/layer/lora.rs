@@ -10,9 +10,9 @@
 
 use tunesmith_ops::{Backend, DType, DropoutMask, Lora, MatmulShape, Matrix, Memory, Result, View, ViewMut};
 
+use super::weight::{Backward, Vector, Weight};
 use crate::batch::Rows;
-use crate::linear::{Backward, Linear};
-use crate::parameters::{ParameterId, Parameters};
+use crate::optimizer::{ParameterId, Parameters};
 use crate::rng::{Philox, Purpose};
 use crate::workspace::Slab;
 
@@ -98,17 +98,15 @@ impl<'a, B: Backend> Drop<'a, B> {
 
 /// An adapted layer in the middle of a pass.
 pub(crate) struct Adapted<'a, B: Backend> {
-    pub linear: &'a Linear<B>,
+    pub shape: MatmulShape,
+    pub weight: &'a Weight<B>,
+    pub bias: Option<&'a Vector<B>>,
     pub slot: &'a LoraSlot,
     pub backend: &'a B,
     pub rows: Rows<'a, B>,
 }
 
 impl<B: Backend> Adapted<'_, B> {
-    fn shape(&self) -> MatmulShape {
-        MatmulShape { m: self.rows.count, n: self.linear.n, k: self.linear.k }
-    }
-
     fn lora<'p>(&self, parameters: &'p Parameters<B>) -> Lora<'p, B::Buffer> {
         let slot = self.slot;
         Lora { r: slot.r, a: parameters.value(slot.a), b: parameters.value(slot.b), scale: slot.scale }
@@ -122,9 +120,9 @@ impl<B: Backend> Adapted<'_, B> {
         scratch: &mut AdapterScratch<B>,
         y: ViewMut<'_, B::Buffer>,
     ) -> Result<()> {
-        let (backend, shape) = (self.backend, self.shape());
-        let weight = self.linear.weight.matrix(parameters);
-        let bias = self.linear.bias.as_ref().map(|bias| bias.view(parameters));
+        let (backend, shape) = (self.backend, self.shape);
+        let weight = self.weight.matrix(parameters);
+        let bias = self.bias.map(|bias| bias.view(parameters));
         let drop = Drop::of(self.slot, self.rows);
         if let Some(drop) = &drop {
             drop.apply(backend, 1.0, x, scratch.dropped.write(backend, x.len)?, false)?;
@@ -160,7 +158,7 @@ impl<B: Backend> Adapted<'_, B> {
         dx: Option<ViewMut<'_, B::Buffer>>,
         accumulate: bool,
     ) -> Result<()> {
-        let (backend, MatmulShape { m, n, .. }) = (self.backend, self.shape());
+        let (backend, MatmulShape { m, n, .. }) = (self.backend, self.shape);
         let drop = Drop::of(self.slot, self.rows);
         if let Some(drop) = &drop {
             drop.apply(backend, 1.0, x, scratch.dropped.write(backend, x.len)?, false)?;
@@ -187,10 +185,10 @@ impl<B: Backend> Adapted<'_, B> {
                 let AdapterScratch { dyb, dropped, back, .. } = scratch;
                 self.low_rank(pass, dy, dropped.view(x.len)?, kept, dyb, None, false)?;
                 let Some(mut dx) = dx else { return Ok(()) };
-                let weight = self.linear.weight.matrix(pass.parameters);
-                backend.matmul_backward_input(self.shape(), dy, weight, dx.reborrow(), accumulate)?;
+                let weight = self.weight.matrix(pass.parameters);
+                backend.matmul_backward_input(self.shape, dy, weight, dx.reborrow(), accumulate)?;
                 let r = self.slot.r;
-                let down = MatmulShape { n: r, ..self.shape() };
+                let down = MatmulShape { n: r, ..self.shape };
                 let a = Matrix::Trained(pass.parameters.value(self.slot.a));
                 backend.matmul_backward_input(down, dyb.view(m * r)?, a, back.write(backend, x.len)?, false)?;
                 drop.apply(backend, 1.0, back.view(x.len)?, dx, true)
@@ -210,7 +208,7 @@ impl<B: Backend> Adapted<'_, B> {
         dx: Option<ViewMut<'_, B::Buffer>>,
         accumulate: bool,
     ) -> Result<()> {
-        let (backend, shape) = (self.backend, self.shape());
+        let (backend, shape) = (self.backend, self.shape);
         let len = shape.m * shape.k;
         let AdapterScratch { dyb, dropped, rest, du, back } = scratch;
         let (du, z) = (du.view(shape.m * shape.n)?, dropped.view(len)?);
@@ -218,7 +216,7 @@ impl<B: Backend> Adapted<'_, B> {
             return self.low_rank(pass, du, z, kept, dyb, None, false);
         };
         self.low_rank(pass, du, z, kept, dyb, Some(back.write(backend, len)?), false)?;
-        let weight = self.linear.weight.matrix(pass.parameters);
+        let weight = self.weight.matrix(pass.parameters);
         backend.matmul_backward_input(shape, dy, weight, rest.write(backend, len)?, false)?;
         if accumulate {
             backend.add(rest.view(len)?, dx.reborrow())?;
@@ -242,11 +240,11 @@ impl<B: Backend> Adapted<'_, B> {
         let len = self.rows.count * self.slot.r;
         let (da, db) = pass.gradients.pair(self.slot.a, self.slot.b);
         self.backend.lora_backward(
-            self.shape(),
+            self.shape,
             dy,
             z,
             kept.xa.view(len)?,
-            self.linear.weight.matrix(pass.parameters),
+            self.weight.matrix(pass.parameters),
             self.lora(pass.parameters),
             dyb.write(self.backend, len)?,
             da,

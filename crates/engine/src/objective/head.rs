@@ -8,11 +8,9 @@ use tunesmith_ops::{
     ViewMut,
 };
 
-use crate::adapted::{AdapterScratch, Kept};
 use crate::batch::{Batch, Rows};
-use crate::linear::{Backward, Linear};
-use crate::norm::Norm;
-use crate::parameters::Parameters;
+use crate::layer::{AdapterScratch, Backward, Kept, Linear, Norm};
+use crate::optimizer::Parameters;
 use crate::workspace::Slab;
 
 /// Sums of one sequence; means are the caller's.

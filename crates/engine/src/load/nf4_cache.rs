@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use tunesmith_formats::{Nf4File, Nf4Tensor, TensorSource, file_digest, text_digest, write_atomic, write_nf4};
 use tunesmith_ops::{Code, Result};
 
-use crate::quantize::QuantizeOptions;
+use super::options::QuantizeOptions;
 
 /// Goes into every name: another number when the content of the files changes its meaning.
 const VERSION: u32 = 1;

@@ -10,13 +10,12 @@ use tunesmith_formats::{
 };
 use tunesmith_ops::{Backend, Code, DType, Error, Lora, Matrix, Result, View, ViewMut};
 
-use crate::adapted::LoraSlot;
+use super::modules::{Module, modules};
+use super::targets::{Candidate, LoraOptions, initial};
 use crate::decoder::Decoder;
 use crate::families::names;
-use crate::linear::{Linear, Vector, Weight};
-use crate::lora::{Candidate, LoraOptions, initial};
-use crate::modules::{Module, modules};
-use crate::parameters::{Group, ParameterId, ParameterSpec, Parameters};
+use crate::layer::{Linear, LoraSlot, Vector, Weight};
+use crate::optimizer::{Group, ParameterId, ParameterSpec, Parameters};
 
 /// What changes places with a module's own tensors.
 enum Patch<B: Backend> {
@@ -163,7 +162,7 @@ impl<B: Backend> Adapter<B> {
         let id = self.parameters.add(backend, magnitude, values)?;
         match self.patches.last_mut() {
             Some((_, Patch::Lora(Some(slot)))) => slot.magnitude = Some(id),
-            _ => return Err(crate::internal("adapter", "factors before their magnitudes")),
+            _ => return Err(crate::internal::internal("adapter", "factors before their magnitudes")),
         }
         Ok(())
     }
@@ -172,10 +171,10 @@ impl<B: Backend> Adapter<B> {
     fn measure_magnitude(&mut self, backend: &B, linear: &Linear<B>) -> Result<()> {
         let (Some((_, Patch::Lora(Some(slot)))), Some(name)) = (self.patches.last(), self.modules.last().cloned())
         else {
-            return Err(crate::internal("adapter", "factors before their magnitudes"));
+            return Err(crate::internal::internal("adapter", "factors before their magnitudes"));
         };
         let Weight::Frozen(weight) = &linear.weight else {
-            return Err(crate::internal("adapter", "a frozen weight under an adapter"));
+            return Err(crate::internal::internal("adapter", "a frozen weight under an adapter"));
         };
         let (a, b) = (self.parameters.value(slot.a), self.parameters.value(slot.b));
         let lora = Lora { r: slot.r, a, b, scale: slot.scale };
@@ -252,7 +251,7 @@ impl<B: Backend> Adapter<B> {
                 }
                 (Patch::Norm(scale), Some(Module::Norm(norm))) => std::mem::swap(scale, &mut norm.scale),
                 (Patch::Embedding(table), Some(Module::Embedding(own, ..))) => std::mem::swap(table, *own),
-                _ => return Err(crate::internal("adapter", "the modules that the adapter was made for")),
+                _ => return Err(crate::internal::internal("adapter", "the modules that the adapter was made for")),
             }
         }
         std::mem::swap(&mut self.parameters, parameters);
@@ -264,7 +263,7 @@ impl<B: Backend> Adapter<B> {
     /// # Errors
     /// `NonFinite` when a value is not finite, `Io`.
     pub fn save(&self, backend: &B, parameters: &Parameters<B>, dir: &Path) -> Result<()> {
-        let host = crate::checkpoint::read_parameters(backend, parameters)?;
+        let host = parameters.read_all(backend)?;
         let tensors: Vec<F32Tensor<'_>> = parameters
             .specs()
             .iter()
@@ -286,7 +285,7 @@ fn copy_vector<B: Backend>(
     name: String,
 ) -> Result<ParameterId> {
     let Vector::Frozen(buffer, len) = vector else {
-        return Err(crate::internal("adapter", "a frozen vector to copy"));
+        return Err(crate::internal::internal("adapter", "a frozen vector to copy"));
     };
     let mut host = vec![0.0; *len];
     backend.read(View::new(buffer, 0, *len), &mut host)?;
@@ -295,7 +294,7 @@ fn copy_vector<B: Backend>(
 
 fn matrix_values<B: Backend>(backend: &B, weight: &Weight<B>, n: usize, k: usize) -> Result<Vec<f32>> {
     let Weight::Frozen(weight) = weight else {
-        return Err(crate::internal("adapter", "a frozen weight to copy"));
+        return Err(crate::internal::internal("adapter", "a frozen weight to copy"));
     };
     let mut host = vec![0.0; n * k];
     backend.read_weight(weight, 0, n, &mut host)?;

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use tunesmith_ops::{Backend, Code, Error, Result};
 
-use crate::adapter::Adapter;
+use super::peft::Adapter;
 use crate::decoder::Decoder;
-use crate::parameters::Parameters;
+use crate::optimizer::Parameters;
 
 /// Name of the adapter that a session is made with (PEFT's).
 pub const DEFAULT_ADAPTER: &str = "default";
@@ -181,7 +181,7 @@ impl<B: Backend> Adapters<B> {
     fn toggle(&mut self, name: &str, decoder: &mut Decoder<B>, parameters: &mut Parameters<B>) -> Result<()> {
         match self.list.iter_mut().find(|(loaded, _)| loaded == name) {
             Some((_, adapter)) => adapter.toggle(decoder, parameters),
-            None => Err(crate::internal("adapters", "an adapter of this session")),
+            None => Err(crate::internal::internal("adapters", "an adapter of this session")),
         }
     }
 }

@@ -2,38 +2,35 @@
 
 use tunesmith_ops::{Backend, Result};
 
-use super::{AttentionBlock, Dense, Fan, FeedForward, Layer, Mixture, QkNorm, Residual};
+use super::weights::Loader;
 use crate::config::{MixtureConfig, ModelConfig};
 use crate::families::{self, Side, names};
-use crate::linear::Linear;
-use crate::weights::Loader;
+use crate::layer::{AttentionBlock, Dense, Fan, FeedForward, Layer, Linear, Mixture, QkNorm, Residual};
 
-impl<B: Backend> Layer<B> {
-    /// Reads the tensors of layer `index`.
-    ///
-    /// # Errors
-    /// `FileInvalid` for a missing tensor or a wrong shape, `NonFinite` for NaN or infinity, `OutOfMemory`.
-    pub fn load(loader: &mut Loader<'_, B>, config: &ModelConfig, index: usize) -> Result<Self> {
-        let prefix = names::layer(index);
-        let norms = config.family.norms;
-        let mut norm = |name: Option<&str>| {
-            name.map(|name| loader.norm(&format!("{prefix}{name}"), config.hidden, config)).transpose()
-        };
-        let mut residual = |before, after| {
-            Ok(Residual { before: norm(before)?, after: norm(after)?, multiplier: config.residual_multiplier })
-        };
-        Ok(Self {
-            attention_residual: residual(norms.before_attention, norms.after_attention)?,
-            mlp_residual: residual(norms.before_mlp, norms.after_mlp)?,
-            attention: attention(loader, config, index, &prefix)?,
-            feed_forward: match &config.mixture {
-                Some(mixture) if mixture.layers[index] => {
-                    FeedForward::Mixture(Box::new(experts(loader, config, mixture, &prefix)?))
-                }
-                _ => FeedForward::Dense(Box::new(dense(loader, config, &prefix)?)),
-            },
-        })
-    }
+/// Reads the tensors of layer `index`.
+///
+/// # Errors
+/// `FileInvalid` for a missing tensor or a wrong shape, `NonFinite` for NaN or infinity, `OutOfMemory`.
+pub(super) fn layer<B: Backend>(loader: &mut Loader<'_, B>, config: &ModelConfig, index: usize) -> Result<Layer<B>> {
+    let prefix = names::layer(index);
+    let norms = config.family.norms;
+    let mut norm = |name: Option<&str>| {
+        name.map(|name| loader.norm(&format!("{prefix}{name}"), config.hidden, config)).transpose()
+    };
+    let mut residual = |before, after| {
+        Ok(Residual { before: norm(before)?, after: norm(after)?, multiplier: config.residual_multiplier })
+    };
+    Ok(Layer {
+        attention_residual: residual(norms.before_attention, norms.after_attention)?,
+        mlp_residual: residual(norms.before_mlp, norms.after_mlp)?,
+        attention: attention(loader, config, index, &prefix)?,
+        feed_forward: match &config.mixture {
+            Some(mixture) if mixture.layers[index] => {
+                FeedForward::Mixture(Box::new(experts(loader, config, mixture, &prefix)?))
+            }
+            _ => FeedForward::Dense(Box::new(dense(loader, config, &prefix)?)),
+        },
+    })
 }
 
 fn attention<B: Backend>(
@@ -114,7 +111,9 @@ fn fan<B: Backend, const N: usize>(
             let each = names.iter().zip(widths);
             let linears: Vec<Linear<B>> =
                 each.map(|(name, n)| loader.linear(&format!("{prefix}{name}"), n, k, bias)).collect::<Result<_>>()?;
-            Ok(Fan::Separate(linears.try_into().map_err(|_| crate::internal("weights", "a matrix for each name"))?))
+            Ok(Fan::Separate(
+                linears.try_into().map_err(|_| crate::internal::internal("weights", "a matrix for each name"))?,
+            ))
         }
     }
 }

@@ -7,48 +7,18 @@ use std::sync::Arc;
 use tunesmith_formats::{ModelConfig as HfConfig, TensorSource, write_atomic};
 use tunesmith_ops::{Backend, Code, Error, MemoryStats, Result};
 
-use crate::adapter::Adapter;
-use crate::adapters::Adapters;
+use super::checkpoint;
+use super::options::{AdapterSource, SessionOptions};
+use crate::adapter::{Adapter, Adapters};
 use crate::batch::{Batch, Layout, Pass, StepKey};
-use crate::checkpoint;
 use crate::config::ModelConfig;
+use crate::decode::{Request, TokenEvent, generate};
 use crate::decoder::{Activations, Decoder};
-use crate::generate::{Request, TokenEvent, generate};
-use crate::linear::Backward;
-use crate::lora::LoraOptions;
-use crate::loss::{SequenceSums, Supervised};
-use crate::optimizer::{Optimizer, OptimizerOptions, Update, Updated};
-use crate::parameters::{Gradients, Group, ParameterSpec, Parameters};
-use crate::quantize::{BaseOptions, QuantizationInfo};
+use crate::layer::Backward;
+use crate::load::{QuantizationInfo, load};
+use crate::objective::{SequenceSums, Supervised};
+use crate::optimizer::{Gradients, Group, Optimizer, ParameterSpec, Parameters, Update, Updated};
 use crate::recompute::Keep;
-use crate::weights::Loader;
-
-/// Which tensors are adapted.
-#[derive(Debug, Clone)]
-#[allow(clippy::large_enum_variant, reason = "one a session, and never in a collection")]
-pub enum AdapterSource {
-    /// None: the base model alone, or full fine-tuning.
-    None,
-    /// A new LoRA adapter.
-    New(LoraOptions),
-    /// A PEFT folder.
-    Saved(std::path::PathBuf),
-}
-
-/// What a session is made of.
-#[derive(Debug, Clone)]
-pub struct SessionOptions {
-    /// How the weights of the model are held.
-    pub base: BaseOptions,
-    /// Adapter.
-    pub adapter: AdapterSource,
-    /// None: nothing is trained.
-    pub optimizer: Option<OptimizerOptions>,
-    /// Keep layer inputs only, and compute the rest again.
-    pub gradient_checkpointing: bool,
-    /// Seeds the adapter's first values.
-    pub seed: u64,
-}
 
 struct Training<B: Backend> {
     gradients: Gradients<B>,
@@ -95,7 +65,7 @@ impl<B: Backend> Session<B> {
     ) -> Result<Self> {
         let config = ModelConfig::new(&hf_config)?;
         let train_all = options.optimizer.is_some() && matches!(options.adapter, AdapterSource::None);
-        let loaded = Loader::new(&*backend, source, train_all, &options.base).load(config)?;
+        let loaded = load(&*backend, source, train_all, &options.base, config)?;
         let (mut decoder, mut parameters) = (loaded.decoder, loaded.parameters);
         let adapter = match &options.adapter {
             AdapterSource::None => None,

@@ -4,8 +4,7 @@ use tunesmith_ops::Backend;
 
 use crate::decoder::Decoder;
 use crate::families::names;
-use crate::linear::{Linear, Weight};
-use crate::norm::Norm;
+use crate::layer::{Linear, Norm, Weight};
 
 /// The tensors of one module.
 pub enum Module<'a, B: Backend> {

@@ -1,0 +1,13 @@
+//! Adapters: which modules they are put on, PEFT folders, the adapters of a session by name, and merging.
+
+mod merge;
+mod modules;
+mod peft;
+mod registry;
+mod targets;
+
+pub use merge::{MergeBase, MergedWeights};
+pub use modules::{Module, linears, modules};
+pub use peft::Adapter;
+pub use registry::{Adapters, DEFAULT_ADAPTER};
+pub use targets::{Candidate, InitLoraWeights, LoraOptions, Targets};

@@ -1,0 +1,204 @@
+//! One decoder layer, forward and backward by hand.
+//!
+//! Letters: `t` tokens, `d` hidden size, `f` feed-forward size, `hq` = heads · h, `hk` = kv_heads · h, `m` the residual
+//! multiplier; each norm is there or not, as the family has it.
+//!
+//! ```text
+//! x' = x  + m · norm(attention(norm(x)))
+//! y  = x' + m · norm(feed_forward(norm(x')))
+//! ```
+
+use tunesmith_ops::{Backend, Memory, Result, View, ViewMut};
+
+use super::attention::{self, AttentionBlock};
+use super::fan;
+use super::feed_forward::{self, FeedForward};
+use super::linear::Linear;
+use super::norm::Norm;
+use super::residual::{self, Residual};
+use super::site::{CacheAt, Site};
+use super::weight::Backward;
+use crate::batch::Wanted;
+use crate::workspace::Slab;
+
+/// One layer's tensors.
+pub struct Layer<B: Backend> {
+    /// Attention.
+    pub attention: AttentionBlock<B>,
+    /// The norms beside it.
+    pub attention_residual: Residual<B>,
+    /// The feed-forward block.
+    pub feed_forward: FeedForward<B>,
+    /// The norms beside it.
+    pub mlp_residual: Residual<B>,
+}
+
+/// What forward keeps for backward, beside the layer's input.
+pub struct Saved<B: Memory> {
+    attention: attention::Saved<B>,
+    attention_residual: residual::Saved<B>,
+    middle: Slab<B>,
+    feed_forward: feed_forward::Saved<B>,
+    mlp_residual: residual::Saved<B>,
+}
+
+impl<B: Memory> Saved<B> {
+    /// Empty.
+    pub fn new(backend: &B) -> Self {
+        Self {
+            attention: attention::Saved::new(backend),
+            attention_residual: residual::Saved::new(backend),
+            middle: Slab::new(backend),
+            feed_forward: feed_forward::Saved::new(backend),
+            mlp_residual: residual::Saved::new(backend),
+        }
+    }
+}
+
+/// Buffers all layers share; nothing in them outlives a layer.
+pub struct Scratch<B: Memory> {
+    /// `[t, d]`, where only wanted tokens go on: all of them, in forward; the wanted ones' gradient, in backward.
+    around: Slab<B>,
+    residual: residual::Scratch<B>,
+    attention: attention::Scratch<B>,
+    feed_forward: feed_forward::Scratch<B>,
+    linears: fan::Scratch<B>,
+}
+
+impl<B: Memory> Scratch<B> {
+    /// Empty.
+    pub fn new(backend: &B) -> Self {
+        Self {
+            around: Slab::new(backend),
+            residual: residual::Scratch::new(backend),
+            attention: attention::Scratch::new(backend),
+            feed_forward: feed_forward::Scratch::new(backend),
+            linears: fan::Scratch::new(backend),
+        }
+    }
+}
+
+impl<B: Backend> Layer<B> {
+    /// True when any tensor of the layer is trained.
+    pub fn is_trained(&self) -> bool {
+        self.linears().into_iter().any(Linear::is_trained)
+            || self.attention.trains_norms()
+            || self.feed_forward.is_trained()
+            || self.attention_residual.is_trained()
+            || self.mlp_residual.is_trained()
+    }
+
+    /// The linear layers, in the order of the model.
+    pub fn linears(&self) -> Vec<&Linear<B>> {
+        self.attention.linears().into_iter().chain(self.feed_forward.linears()).collect()
+    }
+
+    /// The linear layers, in the order of the model, and the norms.
+    pub fn tensors_mut(&mut self) -> (Vec<&mut Linear<B>>, Vec<&mut Norm<B>>) {
+        let (mut linears, mut norms) = self.attention.tensors_mut();
+        linears.extend(self.feed_forward.linears_mut());
+        norms.extend(self.attention_residual.norms_mut().chain(self.mlp_residual.norms_mut()));
+        (linears, norms)
+    }
+
+    /// Width `d` of the stream.
+    fn width(&self) -> usize {
+        self.attention.o.n
+    }
+
+    /// Makes what the layer's first block is given from an `x[t, d]` that no layer wrote, or that one wrote for no layer.
+    ///
+    /// # Errors
+    /// Whatever the backend fails with.
+    pub fn enter(&self, site: &Site<'_, B>, x: View<'_, B::Buffer>, scratch: &mut Scratch<B>) -> Result<()> {
+        self.attention_residual.enter(site, x, &mut scratch.residual)
+    }
+
+    /// Writes `y[t, d]` from `x[t, d]`, for the layer `next` where one follows at once. With a cache, the pass's keys and values
+    /// are appended to it and attention reads it. Where only `wanted` tokens are left behind the attention, `y` is `[m, d]`.
+    ///
+    /// # Errors
+    /// Whatever the backend fails with.
+    pub fn forward(
+        &self,
+        site: &Site<'_, B>,
+        cache: CacheAt<'_, B>,
+        x: View<'_, B::Buffer>,
+        saved: &mut Saved<B>,
+        scratch: &mut Scratch<B>,
+        y: ViewMut<'_, B::Buffer>,
+        next: Option<&Self>,
+        wanted: Option<&Wanted<B>>,
+    ) -> Result<()> {
+        let Saved { attention, attention_residual, middle, feed_forward, mlp_residual } = saved;
+        let all = if wanted.is_some() { &mut scratch.around } else { &mut *middle };
+        let second = wanted.is_none().then_some(&self.mlp_residual);
+        let (residual, out) = (&mut scratch.residual, all.write(site.backend, x.len)?);
+        self.attention_residual.forward(site, x, attention_residual, residual, out, second, |x, y| {
+            self.attention.forward(site, cache, x, attention, &mut scratch.linears, y)
+        })?;
+        let site = &site.only(wanted);
+        if let Some(wanted) = wanted {
+            let (all, chosen) = (scratch.around.view(x.len)?, middle.write(site.backend, y.len)?);
+            wanted.gather(site.backend, self.width(), all, chosen)?;
+            self.mlp_residual.enter(site, middle.view(y.len)?, &mut scratch.residual)?;
+        }
+        let (middle, next) = (middle.view(y.len)?, next.map(|layer| &layer.attention_residual));
+        self.mlp_residual.forward(site, middle, mlp_residual, &mut scratch.residual, y, next, |x, y| {
+            self.feed_forward.forward(site, x, feed_forward, &mut scratch.feed_forward, &mut scratch.linears, y)
+        })
+    }
+
+    /// Turns `dy[t, d]` into `dx[t, d]` in place and adds the gradients of what is trained. Uses up `saved`.
+    /// With `need_input` false nothing below is trained: `dx` is left unfinished. Where only `wanted` tokens were left behind the
+    /// attention, `dy` begins with theirs, `[m, d]`.
+    ///
+    /// # Errors
+    /// Whatever the backend fails with.
+    pub fn backward(
+        &self,
+        site: &Site<'_, B>,
+        grads: &mut Backward<'_, B>,
+        x: View<'_, B::Buffer>,
+        saved: &mut Saved<B>,
+        scratch: &mut Scratch<B>,
+        mut dy: ViewMut<'_, B::Buffer>,
+        need_input: bool,
+        wanted: Option<&Wanted<B>>,
+    ) -> Result<()> {
+        let Saved { attention, attention_residual, middle, feed_forward, mlp_residual } = saved;
+        let behind = &site.only(wanted);
+        let middle = middle.view(behind.rows.count * self.width())?;
+        let (residual, flow) = (&mut scratch.residual, dy.reborrow().part(0, middle.len)?);
+        self.mlp_residual.backward(behind, grads, middle, mlp_residual, residual, flow, true, |grads, dy, x, dx| {
+            self.feed_forward.backward(
+                behind,
+                grads,
+                dy,
+                x,
+                feed_forward,
+                &mut scratch.feed_forward,
+                &mut scratch.linears,
+                dx,
+            )
+        })?;
+        if let Some(wanted) = wanted {
+            let chosen = scratch.around.write(site.backend, middle.len)?;
+            site.backend.copy(dy.as_view().part(0, middle.len)?, chosen)?;
+            wanted.scatter(site.backend, self.width(), scratch.around.view(middle.len)?, dy.reborrow())?;
+        }
+        let residual = &mut scratch.residual;
+        self.attention_residual.backward(
+            site,
+            grads,
+            x,
+            attention_residual,
+            residual,
+            dy,
+            need_input,
+            |grads, dy, x, dx| {
+                self.attention.backward(site, grads, dy, x, attention, &mut scratch.attention, &mut scratch.linears, dx)
+            },
+        )
+    }
+}

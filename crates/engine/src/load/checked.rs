@@ -1,0 +1,43 @@
+//! Tensors of a model file, checked for shape and for NaN and infinity.
+
+use tunesmith_formats::{StoredTensor, TensorSource};
+use tunesmith_ops::{Code, Error, Result};
+
+/// Elements that are checked at a time.
+pub(super) const FINITE: usize = 1 << 18;
+
+/// The tensor of that name, whose shape the configuration gives.
+///
+/// # Errors
+/// `FileInvalid` where it is absent or has another shape.
+pub(super) fn shaped<'a>(source: &'a dyn TensorSource, name: &str, shape: &[usize]) -> Result<StoredTensor<'a>> {
+    let tensor = source.get(name)?;
+    if tensor.shape == shape {
+        return Ok(tensor);
+    }
+    Err(Error::new(
+        Code::FileInvalid,
+        name,
+        format!(
+            "expected shape {shape:?} by the configuration, got {:?}; config.json and weights do not belong together",
+            tensor.shape
+        ),
+    ))
+}
+
+/// Refuses NaN and infinity in `values`, which begin at element `first` of the tensor.
+///
+/// # Errors
+/// `NonFinite` names the first such element.
+pub(super) fn check_finite(name: &str, first: usize, values: &[f32]) -> Result<()> {
+    let Some(place) = values.iter().position(|value| !value.is_finite()) else { return Ok(()) };
+    Err(Error::new(
+        Code::NonFinite,
+        name,
+        format!(
+            "expected finite weights, got {} at element {}; the file is damaged or was saved from a diverged run",
+            values[place],
+            first + place
+        ),
+    ))
+}

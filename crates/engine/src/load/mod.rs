@@ -1,0 +1,13 @@
+//! A model's weights from its files into the decoder: frozen, quantized, or trained.
+
+mod checked;
+mod layer;
+mod model;
+mod nf4_cache;
+mod options;
+mod quantize;
+mod weights;
+
+pub use model::{Loaded, load};
+pub use options::{BaseOptions, QuantizeOptions};
+pub use quantize::QuantizationInfo;

@@ -1,0 +1,60 @@
+//! From a model file to a decoder.
+
+use tunesmith_formats::TensorSource;
+use tunesmith_ops::{Backend, Result};
+
+use super::layer::layer;
+use super::options::BaseOptions;
+use super::quantize::QuantizationInfo;
+use super::weights::Loader;
+use crate::config::ModelConfig;
+use crate::decoder::Decoder;
+use crate::families::names;
+use crate::layer::{Linear, Rotary};
+use crate::objective::Head;
+use crate::optimizer::Parameters;
+
+/// A loaded model.
+pub struct Loaded<B: Backend> {
+    /// The decoder.
+    pub decoder: Decoder<B>,
+    /// Trained tensors: every weight when everything is trained, else none yet.
+    pub parameters: Parameters<B>,
+    /// Numbers in the model.
+    pub total_parameters: usize,
+    /// How the linear layers are quantised.
+    pub quantization: Option<QuantizationInfo>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// Loads a whole model from an opened file. With `train_all` every tensor becomes a parameter.
+///
+/// # Errors
+/// `FileInvalid` for a missing tensor or a wrong shape, `NonFinite` for NaN or infinity, `OutOfMemory`.
+pub fn load<B: Backend>(
+    backend: &B,
+    source: &dyn TensorSource,
+    train_all: bool,
+    base: &BaseOptions,
+    config: ModelConfig,
+) -> Result<Loaded<B>> {
+    let mut loader = Loader::new(backend, source, train_all, base);
+    let (v, d) = (config.vocab, config.hidden);
+    let embedding = loader.matrix(names::EMBEDDING, v, d)?;
+    let layers = (0..config.layers).map(|index| layer(&mut loader, &config, index)).collect::<Result<Vec<_>>>()?;
+    let norm = loader.norm(names::FINAL_NORM, d, &config)?;
+    let head_name = format!("{}.weight", names::HEAD);
+    let weight = if config.tied { embedding.clone() } else { loader.matrix(&head_name, v, d)? };
+    let linear = Linear { module: names::HEAD.to_owned(), n: v, k: d, weight, bias: None, lora: None };
+    let rotations = config.rotations.iter();
+    let rotations = rotations.map(|rotation| Rotary::new(backend, rotation)).collect::<Result<_>>()?;
+    let head = Head { norm, linear, transform: config.logits };
+    Ok(Loaded {
+        decoder: Decoder { config, embedding, layers, head, rotations },
+        parameters: loader.parameters,
+        total_parameters: loader.count,
+        quantization: loader.quantizer.info(),
+        warnings: loader.quantizer.into_warnings(),
+    })
+}

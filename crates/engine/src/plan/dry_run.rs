@@ -1,0 +1,146 @@
+//! The memory plan: what a session will hold, before a weight is read. The session itself runs once on a backend that
+//! computes nothing ([`Ledger`], or a GPU's own in [`plan_on`]), so that the plan cannot say anything else than what the session does.
+
+use std::sync::Arc;
+
+use tunesmith_formats::{ModelConfig as HfConfig, TensorSource};
+use tunesmith_ops::{Backend, Error, IGNORE_INDEX, Result};
+
+use super::ledger::{Layout, Ledger};
+use crate::batch::{Batch, StepKey};
+use crate::optimizer::{Group, ParameterSpec, Update};
+use crate::session::{Session, SessionOptions};
+
+/// The largest pass of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PassShape {
+    /// Tokens of the pass, all of its sequences together.
+    pub tokens: usize,
+    /// Tokens of its longest sequence.
+    pub longest: usize,
+    /// Labels. That of a sequence's first token predicts nothing, so that it is given last.
+    pub supervised: usize,
+}
+
+/// What a session holds, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MemoryPlan {
+    /// Frozen weights.
+    pub weights: usize,
+    /// Values of the trained tensors: the adapter, or the whole model.
+    pub trained: usize,
+    /// Their gradients.
+    pub gradients: usize,
+    /// The optimizer's two moments.
+    pub optimizer: usize,
+    /// What a pass works in: activations, their gradients, logits.
+    pub activations: usize,
+    /// The most that is held at once.
+    pub peak: usize,
+    /// The most that is held at once while weights are read: on the CPU a tensor's binary32 copy beside those read so far.
+    pub loading: usize,
+    /// Numbers in the model, adapter not counted.
+    pub total_parameters: usize,
+    /// Numbers that are trained.
+    pub trainable_parameters: usize,
+}
+
+/// Plans a session of the CPU backend with these options that takes passes of this shape. Weights are not read; an adapter that
+/// is continued is, since its own files give its sizes.
+///
+/// # Errors
+/// `ArgumentInvalid` for a shape without tokens; otherwise those of [`Session::new`].
+pub fn plan(
+    layout: Layout,
+    hf_config: &HfConfig,
+    source: &dyn TensorSource,
+    options: &SessionOptions,
+    shape: PassShape,
+) -> Result<MemoryPlan> {
+    let ledger = Arc::new(Ledger::new(layout));
+    let planned = plan_on(&ledger, |bytes| ledger.rounded(bytes), hf_config, source, options, shape)?;
+    // What is read from the file lies in the same memory.
+    Ok(MemoryPlan { loading: planned.loading + widest(source)?, ..planned })
+}
+
+/// Plans as [`plan`], on a backend that has held nothing yet and keeps no values. `rounded` gives the bytes that it takes for an
+/// allocation. Copies that loading makes in the host's memory are not counted.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_on<B: Backend>(
+    backend: &Arc<B>,
+    rounded: impl Fn(usize) -> usize,
+    hf_config: &HfConfig,
+    source: &dyn TensorSource,
+    options: &SessionOptions,
+    shape: PassShape,
+) -> Result<MemoryPlan> {
+    let mut session = Session::new(Arc::clone(backend), hf_config.clone(), source, "plan", options)?;
+    let standing = backend.memory_stats().in_use;
+    run(&mut session, shape)?;
+    let peak = backend.memory_stats().peak;
+    let sizes = || session.parameters().specs().iter().map(ParameterSpec::len);
+    let trains = options.optimizer.is_some();
+    let trained: usize = sizes().map(|len| rounded(4 * len)).sum();
+    let [gradients, optimizer] = if trains { [trained, 2 * trained] } else { [0, 0] };
+    Ok(MemoryPlan {
+        weights: standing.saturating_sub(trained + gradients + optimizer),
+        trained,
+        gradients,
+        optimizer,
+        activations: peak.saturating_sub(standing),
+        peak,
+        loading: standing.saturating_sub(gradients + optimizer),
+        total_parameters: session.total_parameters(),
+        trainable_parameters: if trains { sizes().sum() } else { 0 },
+    })
+}
+
+/// Two passes, each with an update where there is training.
+fn run<B: Backend>(session: &mut Session<B>, shape: PassShape) -> Result<()> {
+    let PassShape { tokens, longest, supervised } = shape;
+    if tokens == 0 || longest == 0 || longest > tokens || supervised > tokens {
+        return Err(Error::argument("plan", "tokens, and no sequence or labels beyond them", format!("{shape:?}")));
+    }
+    let place = |token: usize| (token % longest) as i32;
+    let positions: Vec<i32> = (0..tokens).map(place).collect();
+    let starts: Vec<i32> = (0..tokens).step_by(longest).chain([tokens]).map(|start| start as i32).collect();
+    let rows: Vec<i32> = (0..starts.len() as i32 - 1).collect();
+    let ids = vec![0; tokens];
+    let mut labels = vec![IGNORE_INDEX; tokens];
+    let inner = (0..tokens).filter(|&token| place(token) > 0);
+    let firsts = (0..tokens).filter(|&token| place(token) == 0);
+    inner.chain(firsts).take(supervised).for_each(|token| labels[token] = 0);
+    let batch = Batch {
+        input_ids: &ids,
+        labels: &labels,
+        positions: &positions,
+        sequence_starts: &starts,
+        weights: None,
+        row_ids: Some(&rows),
+    };
+    // The second pass holds more than the first: what backward works in is there from the beginning.
+    for step in 1..=2 {
+        if session.trains() {
+            session.accumulate(&batch, StepKey { seed: 0, step })?;
+            let rates = vec![0.0; Group::ALL.len()];
+            session.update(&Update { learning_rates: &rates, max_grad_norm: Some(1.0), denominator: 1.0 })?;
+        } else {
+            session.evaluate(&batch)?;
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of the largest binary32 copy that loading makes of a tensor: of those that cannot be taken as they lie.
+fn widest(source: &dyn TensorSource) -> Result<usize> {
+    let mut widest = 0;
+    for name in source.names() {
+        let tensor = source.get(&name)?;
+        if tensor.host().is_none() {
+            widest = widest.max(4 * tensor.elements());
+        }
+    }
+    Ok(widest)
+}
