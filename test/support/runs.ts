@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { loadModel } from "@tunesmith/native";
-import { type LogEvent, SFTTrainer, type TrainResult } from "@tunesmith/trainer";
+import { type LogEvent, type SFTMetrics, SFTTrainer, type TrainResult } from "@tunesmith/trainer";
 import { onTestFinished } from "vitest";
 import { conversations } from "./rows.ts";
 import { readSafetensors } from "./safetensors.ts";
@@ -30,7 +30,7 @@ export function temporaryFolder(): string {
 
 /** What a run left behind. */
 export interface Finished {
-  logs: LogEvent[];
+  logs: LogEvent<SFTMetrics>[];
   result: TrainResult;
   adapter: Buffer;
   tensors: Map<string, Float32Array>;
@@ -56,7 +56,7 @@ export async function trainOnce(
   const language = await loadModel(model, threads === 0 ? {} : { threads });
   const options = { learningRate: 5e-3, trainSamplingStrategy: "sequential", ...args, outputDir };
   const trainer = new SFTTrainer({ model: language, trainDataset: rows as never, args: options, peftConfig });
-  const logs: LogEvent[] = [];
+  const logs: LogEvent<SFTMetrics>[] = [];
   const run = trainer.train({ resumeFromCheckpoint: resume });
   for await (const event of run) if (event.type === "log") logs.push(event);
   const result = await run;

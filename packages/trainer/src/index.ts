@@ -1,5 +1,6 @@
-// What the package offers: the trainer and its events.
+// What the package offers: trainers, their events, and what they find out before they start.
 
+export type { CallbackContext, TrainCallback } from "./loop/emitter.ts";
 export type {
   CheckpointEvent,
   DoneEvent,
@@ -11,11 +12,14 @@ export type {
   TrainEvent,
   WarningEvent,
 } from "./loop/events.ts";
+export type { Metrics } from "./loop/metrics.ts";
 export type { StopReason, TrainMetrics, TrainResult } from "./loop/result.ts";
 export { type RunState, TrainRun } from "./loop/run.ts";
-export { type RunConfig, readRunConfig } from "./loop/run-folder.ts";
-export type { CallbackContext, TrainCallback } from "./loop/training.ts";
+export type { RunConfig } from "./loop/run-config.ts";
+export type { DryRun, TrainOptions } from "./loop/trainer.ts";
+export type { MemoryEstimate } from "./memory/estimate.ts";
 export { freeMemory } from "./memory/free-memory.ts";
-export { type EstimateOptions, estimateMemory, type MemoryEstimate, memoryShortage } from "./memory/memory-check.ts";
-export type { EvalMetrics } from "./sft/evaluate.ts";
-export { SFTTrainer, type SFTTrainerOptions, type TrainOptions } from "./sft/sft-trainer.ts";
+export { type EstimateOptions, estimateMemory, memoryShortage } from "./sft/estimate-memory.ts";
+export type { EvalMetrics, SFTMetrics } from "./sft/metrics.ts";
+export { readRunConfig } from "./sft/run-config.ts";
+export { SFTTrainer, type SFTTrainerOptions } from "./sft/sft-trainer.ts";

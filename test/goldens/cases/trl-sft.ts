@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { parseOptions, sftConfigSchema } from "@tunesmith/core";
 import { type Example, prepare } from "@tunesmith/data";
 import { loadModel } from "@tunesmith/native";
-import { type EvalEvent, type LogEvent, SFTTrainer } from "@tunesmith/trainer";
+import { type EvalEvent, type LogEvent, type SFTMetrics, SFTTrainer } from "@tunesmith/trainer";
 import { readSafetensors, tensorError } from "../../support/safetensors.ts";
 import { attempt, measured, type Outcome, relative, unsupported } from "../outcome.ts";
 
@@ -74,8 +74,8 @@ async function oneRun(root: string, name: string): Promise<Outcome[]> {
     const { examples } = await prepare(run.train, model.tokenizer, options);
     const adapter = join(folder, "adapter_start");
     const peftConfig = existsSync(adapter) ? { adapterPath: adapter } : { fullFinetuning: true };
-    const logs: LogEvent[] = [];
-    const evals: EvalEvent[] = [];
+    const logs: LogEvent<SFTMetrics>[] = [];
+    const evals: EvalEvent<SFTMetrics>[] = [];
     const trainer = new SFTTrainer({ model, trainDataset: run.train, evalDataset: run.eval, args, peftConfig });
     const training = trainer.train();
     for await (const event of training) {
@@ -129,10 +129,15 @@ function tokenised(name: string, run: Run, examples: readonly Example[]): Outcom
   return [measured(`${name}/tokenized`, rows.length, 0), measured(`${name}/collated`, collated.length, 0)];
 }
 
-function history(name: string, run: Run, logs: readonly LogEvent[], examples: readonly Example[]): Outcome[] {
-  const worst = (error: (log: LogEvent, expected: Run["history"][number], index: number) => number) =>
+function history(
+  name: string,
+  run: Run,
+  logs: readonly LogEvent<SFTMetrics>[],
+  examples: readonly Example[],
+): Outcome[] {
+  const worst = (error: (log: LogEvent<SFTMetrics>, expected: Run["history"][number], index: number) => number) =>
     logs.length === run.history.length
-      ? Math.max(...run.history.map((expected, index) => error(logs[index] as LogEvent, expected, index)))
+      ? Math.max(...run.history.map((expected, index) => error(logs[index] as LogEvent<SFTMetrics>, expected, index)))
       : Number.POSITIVE_INFINITY;
   return [
     measured(
@@ -187,7 +192,7 @@ function oneToken(run: Run, examples: readonly Example[]): number {
   return 1 / fewest;
 }
 
-function evaluations(name: string, run: Run, evals: readonly EvalEvent[]): Outcome[] {
+function evaluations(name: string, run: Run, evals: readonly EvalEvent<SFTMetrics>[]): Outcome[] {
   const pairs = [
     ["eval_before", evals[0], run.eval_before],
     ["eval_after", evals.at(-1), run.eval_after],

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
-import type { LanguageModel, TrainEvent } from "@tunesmith/sdk";
+import type { LanguageModel, SFTMetrics, TrainEvent } from "@tunesmith/sdk";
 import { expect, test } from "vitest";
 import { RunView } from "./run-view.ts";
 
@@ -23,7 +23,7 @@ const data = {
 const evaluation = { type: "eval", evalEntropy: 0.1, best: false } as const;
 const runDir = join(process.cwd(), "runs", "a");
 
-const events: TrainEvent[] = [
+const events: TrainEvent<SFTMetrics>[] = [
   {
     type: "prepared",
     runDir,

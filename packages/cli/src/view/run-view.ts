@@ -5,6 +5,7 @@ import type {
   EvalEvent,
   LanguageModel,
   PreparedEvent,
+  SFTMetrics,
   StepEvent,
   TrainEvent,
   TrainResult,
@@ -28,7 +29,7 @@ export class RunView {
     this.#model = model;
   }
 
-  show(event: TrainEvent): void {
+  show(event: TrainEvent<SFTMetrics>): void {
     switch (event.type) {
       case "prepared":
         this.#prepared(event);
@@ -88,7 +89,7 @@ export class RunView {
     this.#screen.status(this.#progress.line(event), { last: event.step === event.totalSteps });
   }
 
-  #eval(event: EvalEvent): void {
+  #eval(event: EvalEvent<SFTMetrics>): void {
     const best = event.best ? pc.green("  best so far") : "";
     const accuracy = percent(event.evalMeanTokenAccuracy);
     this.#screen.print(
@@ -96,7 +97,7 @@ export class RunView {
     );
   }
 
-  #done(result: TrainResult): void {
+  #done(result: TrainResult<SFTMetrics>): void {
     const { metrics, globalStep, trainingLoss, evalBefore, evalAfter, runDir, adapterDir, stoppedBy, lossHash } =
       result;
     this.#screen.settle();

@@ -14,15 +14,24 @@ import type { DataState, TrainerState } from "./state.ts";
 
 const manifestName = "MANIFEST.json";
 
+/** Files of a checkpoint beside weights and optimizer; the last one only where a recipe has state of its own. */
+const files = { trainer: "trainer_state.json", data: "data_state.json", recipe: "recipe_state.json" } as const;
+
 interface Manifest {
   files: Record<string, { size: number; sha256: string }>;
 }
 
-/** A checkpoint that was read and found whole. */
-export interface Checkpoint {
-  path: string;
+/** What a checkpoint holds beside weights and optimizer. */
+export interface CheckpointState {
   trainer: TrainerState;
   data: DataState;
+  /** State of the recipe, a JSON value; undefined where it has none. */
+  recipe: unknown;
+}
+
+/** A checkpoint that was read and found whole. */
+export interface Checkpoint extends CheckpointState {
+  path: string;
 }
 
 /** Name of the checkpoint folder of a step (Hugging Face's). */
@@ -46,15 +55,14 @@ export async function listCheckpoints(runDir: string): Promise<number[]> {
  */
 export async function writeCheckpoint(
   runDir: string,
-  trainer: TrainerState,
-  data: DataState,
+  state: CheckpointState,
   writeWeights: (dir: string) => Promise<void>,
 ): Promise<string> {
-  const path = join(runDir, checkpointName(trainer.global_step));
+  const path = join(runDir, checkpointName(state.trainer.global_step));
   await replaceFolder(path, async (folder) => {
     await writeWeights(folder);
-    await writeText(join(folder, "trainer_state.json"), json(trainer));
-    await writeText(join(folder, "data_state.json"), json(data));
+    for (const part of ["trainer", "data", "recipe"] as const)
+      if (state[part] !== undefined) await writeText(join(folder, files[part]), json(state[part]));
     const manifest: Manifest = { files: {} };
     for (const file of await list(folder)) manifest.files[file] = await digestFile(join(folder, file));
     await writeText(join(folder, manifestName), json(manifest));
@@ -82,12 +90,13 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
     if (actual.size !== expected.size) throw damaged(path, `${expected.size} bytes in ${file}`, String(actual.size));
     if (actual.sha256 !== expected.sha256) throw damaged(path, `SHA-256 ${expected.sha256} for ${file}`, actual.sha256);
   }
-  for (const file of ["trainer_state.json", "data_state.json"]) {
+  for (const file of [files.trainer, files.data]) {
     if (manifest.files?.[file] === undefined) throw damaged(path, `${file} in ${manifestName}`, "nothing");
   }
-  const trainer = await readJson<TrainerState>(path, "trainer_state.json");
-  const data = await readJson<DataState>(path, "data_state.json");
-  return { path, trainer, data };
+  const trainer = await readJson<TrainerState>(path, files.trainer);
+  const data = await readJson<DataState>(path, files.data);
+  const recipe = manifest.files[files.recipe] === undefined ? undefined : await readJson<unknown>(path, files.recipe);
+  return { path, trainer, data, recipe };
 }
 
 /**

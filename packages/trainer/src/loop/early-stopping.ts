@@ -34,3 +34,8 @@ export function observe(
   state.bestStep = step;
   return true;
 }
+
+/** Whether the evaluations so far end the run. */
+export function stopsEarly(state: BestState, earlyStoppingPatience: number | null): boolean {
+  return earlyStoppingPatience !== null && state.withoutImprovement >= earlyStoppingPatience;
+}

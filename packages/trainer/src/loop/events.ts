@@ -1,7 +1,7 @@
 // Events of a run.
 import type { SessionInfo } from "@tunesmith/core";
 import type { DataReport } from "@tunesmith/data";
-import type { EvalMetrics } from "../sft/evaluate.ts";
+import type { Metrics } from "./metrics.ts";
 import type { TrainResult } from "./result.ts";
 
 /** Data and model are ready, nothing has been trained. The first event of every run that gets this far. */
@@ -22,7 +22,7 @@ export interface StepEvent {
   step: number;
   totalSteps: number;
   epoch: number;
-  /** Mean over the step's trained tokens, in nats. */
+  /** Of the recipe's objective; for language modelling the mean over the step's supervised tokens, in nats. */
   loss: number;
   learningRate: number;
   /** Global L2 norm before clipping. */
@@ -32,23 +32,24 @@ export interface StepEvent {
   seconds: number;
 }
 
-/** Means since the last log line; what `metrics.jsonl` holds. */
-export interface LogEvent {
+/** The numbers of a recipe since the last log line; what `metrics.jsonl` holds. */
+export type LogEvent<M extends Metrics = Metrics> = LogFields & M["log"];
+
+interface LogFields {
   type: "log";
   step: number;
   epoch: number;
-  loss: number;
   /** Rate and norm of the last step. */
   learningRate: number;
   gradNorm: number;
-  meanTokenAccuracy: number;
-  entropy: number;
   /** Tokens since the start of the run, prompts included. */
   numTokens: number;
 }
 
 /** One evaluation. */
-export interface EvalEvent extends EvalMetrics {
+export type EvalEvent<M extends Metrics = Metrics> = EvalFields & M["eval"];
+
+interface EvalFields {
   type: "eval";
   step: number;
   epoch: number;
@@ -80,18 +81,18 @@ export interface WarningEvent {
 }
 
 /** The run has ended well. The last event. */
-export interface DoneEvent {
+export interface DoneEvent<M extends Metrics = Metrics> {
   type: "done";
-  result: TrainResult;
+  result: TrainResult<M>;
 }
 
-/** What happens in a run, in order. */
-export type TrainEvent =
+/** What happens in a run, in order. `M` names the metrics of its recipe; a listener for any recipe leaves it out. */
+export type TrainEvent<M extends Metrics = Metrics> =
   | PreparedEvent
   | StepEvent
-  | LogEvent
-  | EvalEvent
+  | LogEvent<M>
+  | EvalEvent<M>
   | SampleEvent
   | CheckpointEvent
   | WarningEvent
-  | DoneEvent;
+  | DoneEvent<M>;

@@ -1,46 +1,46 @@
-// From sums per sequence to the numbers of a log line.
-import type { RowSums } from "@tunesmith/core";
-import type { Placed } from "@tunesmith/data";
+// Metrics: how a recipe declares them, and how sums of micro-batches become the numbers of a line.
+import { snakeCase } from "@tunesmith/core";
 
-/** Sums over the sequences of one micro-batch. */
-export interface MicroBatchSums {
-  rows: number;
-  /** Tokens, prompts included. */
-  tokens: number;
-  lossSum: number;
-  weightSum: number;
-  trained: number;
-  correct: number;
-  entropySum: number;
-}
-
-function emptySums(): MicroBatchSums {
-  return { rows: 0, tokens: 0, lossSum: 0, weightSum: 0, trained: 0, correct: 0, entropySum: 0 };
+/** What a trainer reports by name: numbers of a log line, and of an evaluation. A recipe adds its own to both. */
+export interface Metrics {
+  log: {
+    /** What is minimised. */
+    loss: number;
+  };
+  eval: {
+    /** The same on held-out rows. */
+    evalLoss: number;
+  };
 }
 
 /**
- * Sums per micro-batch out of the sums per sequence. Sequences are added in order, so that the grouping into passes changes no
- * bit of a metric.
+ * How the values of several micro-batches become one: `ratio` is Σ sum / Σ weight, `mean` the unweighted mean over micro-batches of
+ * each one's sum / weight (TRL), `last` the newest.
  */
-export function sumsPerMicroBatch(passes: readonly { placed: readonly Placed[]; sums: RowSums }[]): MicroBatchSums[] {
-  const result: MicroBatchSums[] = [];
-  for (const { placed, sums } of passes) {
-    for (const [n, { example, microBatch }] of placed.entries()) {
-      const entry = result[microBatch] ?? emptySums();
-      result[microBatch] = entry;
-      entry.rows += 1;
-      entry.tokens += example.length;
-      entry.lossSum += sums.lossSum[n] as number;
-      entry.weightSum += sums.weightSum[n] as number;
-      entry.trained += sums.tokens[n] as number;
-      entry.correct += sums.correct[n] as number;
-      entry.entropySum += sums.entropySum[n] as number;
-    }
-  }
-  return result;
+export type Aggregation = "ratio" | "mean" | "last";
+
+/** Which values of a metric are better; null: it does not say which of two models is better. */
+export type Better = "lower" | "higher" | null;
+
+/** The metrics of a recipe, by name in camelCase; `metrics.jsonl` and `metricForBestModel` have them in snake_case. */
+export interface DeclaredMetrics<M extends Metrics = Metrics> {
+  log: Readonly<Record<keyof M["log"], Aggregation>>;
+  eval: Readonly<Record<keyof M["eval"], Better>>;
 }
 
-/** a / b, where nothing over nothing is 0: a micro-batch without a trained token has loss 0. */
+/** Numerator and denominator of a metric. Plain numbers: they are part of a checkpoint. */
+export interface MetricSums {
+  sum: number;
+  weight: number;
+}
+
+/** Sums by name of metric. */
+export type SumsByName = Record<string, MetricSums>;
+
+/** Values by name of metric. */
+export type Values = Readonly<Record<string, number>>;
+
+/** a / b, where nothing over nothing is 0: a micro-batch without a supervised token has loss 0. */
 export function ratio(a: number, b: number): number {
   return b === 0 ? 0 : a / b;
 }
@@ -50,37 +50,32 @@ export function total<T>(list: readonly T[], pick: (entry: T) => number): number
   return list.reduce((sum, entry) => sum + pick(entry), 0);
 }
 
-/** What is remembered between two log lines. Plain numbers: it is part of a checkpoint. */
-export interface LogSums {
-  lossSum: number;
-  weightSum: number;
-  /** Σ over micro-batches of their mean accuracy and mean entropy. */
-  accuracy: number;
-  entropy: number;
-  microBatches: number;
-}
-
-/** Sums before the first step of a log line. */
-export function emptyLogSums(): LogSums {
-  return { lossSum: 0, weightSum: 0, accuracy: 0, entropy: 0, microBatches: 0 };
-}
-
-/** Adds the micro-batches of one step. */
-export function addToLog(log: LogSums, microBatches: readonly MicroBatchSums[]): void {
-  for (const entry of microBatches) {
-    log.lossSum += entry.lossSum;
-    log.weightSum += entry.weightSum;
-    log.accuracy += ratio(entry.correct, entry.trained);
-    log.entropy += ratio(entry.entropySum, entry.trained);
-    log.microBatches += 1;
+/** Adds one micro-batch to what was collected since the last log line. */
+export function collect(log: SumsByName, declared: DeclaredMetrics["log"], given: Readonly<SumsByName>): void {
+  for (const [name, aggregation] of Object.entries(declared)) {
+    const before = log[name] ?? { sum: 0, weight: 0 };
+    log[name] = aggregate(aggregation, before, given[name] ?? { sum: 0, weight: 0 });
   }
 }
 
-/** Means of a log line: the loss per trained token, accuracy and entropy as the unweighted mean over micro-batches (TRL). */
-export function meansOf(log: LogSums): { loss: number; meanTokenAccuracy: number; entropy: number } {
-  return {
-    loss: ratio(log.lossSum, log.weightSum),
-    meanTokenAccuracy: ratio(log.accuracy, log.microBatches),
-    entropy: ratio(log.entropy, log.microBatches),
-  };
+function aggregate(aggregation: Aggregation, before: MetricSums, { sum, weight }: MetricSums): MetricSums {
+  switch (aggregation) {
+    case "ratio":
+      return { sum: before.sum + sum, weight: before.weight + weight };
+    case "mean":
+      return { sum: before.sum + ratio(sum, weight), weight: before.weight + 1 };
+    case "last":
+      return { sum: ratio(sum, weight), weight: 1 };
+  }
+}
+
+/** The values of a log line, every declared one: 0 where nothing was collected. */
+export function valuesOf(log: Readonly<SumsByName>, declared: DeclaredMetrics["log"]): Metrics["log"] & Values {
+  const value = (name: string) => ratio(log[name]?.sum ?? 0, log[name]?.weight ?? 0);
+  return { loss: value("loss"), ...Object.fromEntries(Object.keys(declared).map((name) => [name, value(name)])) };
+}
+
+/** Values under their names in `metrics.jsonl`. */
+export function lineOf(values: Values): Record<string, number> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [snakeCase(name), value]));
 }

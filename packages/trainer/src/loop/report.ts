@@ -1,11 +1,11 @@
 // The result of a finished run, and its longer form `report.json`.
 
-import type { Setup } from "../sft/setup.ts";
+import type { OpenRun } from "./open-run.ts";
 import type { StopReason, TrainResult } from "./result.ts";
 
 /** Result of a finished run, and the longer form of it that is kept as `report.json`. */
 export function describeRun(
-  { args, train, evaluation, folder, session, state }: Setup,
+  { args, prepared, folder, session, state }: OpenRun,
   stoppedBy: StopReason,
 ): { result: TrainResult; report: object } {
   const { seconds, step_seconds: stepSeconds, best } = state;
@@ -55,8 +55,8 @@ export function describeRun(
     enginePeakBytes: session.memory().peak,
     adapterDir: folder.adapterDir,
     lossHash: state.loss_hash,
-    data: train.report,
-    evalData: evaluation?.report ?? null,
+    data: prepared.train.report,
+    evalData: prepared.evaluation?.report ?? null,
   };
   return { result, report };
 }

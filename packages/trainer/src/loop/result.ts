@@ -1,5 +1,5 @@
 // The result of a run, as types.
-import type { EvalMetrics } from "../sft/evaluate.ts";
+import type { Metrics } from "./metrics.ts";
 
 /** Why a run ended. */
 export type StopReason = "epochs" | "max_steps" | "early_stopping";
@@ -23,14 +23,14 @@ export interface TrainMetrics {
 }
 
 /** What `await trainer.train()` gives. */
-export interface TrainResult {
+export interface TrainResult<M extends Metrics = Metrics> {
   globalStep: number;
   /** Mean of the steps' losses. */
   trainingLoss: number;
   metrics: TrainMetrics;
   /** Evaluation before the first step (`evalOnStart`), and that of the final weights. */
-  evalBefore: EvalMetrics | null;
-  evalAfter: EvalMetrics | null;
+  evalBefore: M["eval"] | null;
+  evalAfter: M["eval"] | null;
   runDir: string;
   adapterDir: string;
   stoppedBy: StopReason;

@@ -1,39 +1,9 @@
-// The files of a run, and the configuration it can be repeated from.
+// The files of a run, open for writing.
 import { readFile } from "node:fs/promises";
-import { basename, join } from "node:path";
-import {
-  FileSystemError,
-  LineFile,
-  list,
-  loraConfigSchema,
-  makeFolder,
-  modelConfigSchema,
-  OptionError,
-  type ParsedLoraConfig,
-  type ParsedModelConfig,
-  type ParsedSFTConfig,
-  type ResolvedConfig,
-  removeLeftovers,
-  replaceFile,
-  sftConfigSchema,
-  sortOptions,
-  type WeightOptions,
-} from "@tunesmith/core";
-import { parse, stringify } from "yaml";
-
-const configName = "config.resolved.yaml";
-
-/** What a run was started with; running it again gives the same run. */
-export interface RunConfig {
-  /** Path of the model. */
-  model: string;
-  /** Paths of the data sets; null for data that was given in memory. */
-  data: string | null;
-  evalData: string | null;
-  args: ParsedSFTConfig;
-  peftConfig: ParsedLoraConfig;
-  modelConfig: ParsedModelConfig;
-}
+import { join } from "node:path";
+import { LineFile, list, makeFolder, OptionError, removeLeftovers, replaceFile } from "@tunesmith/core";
+import { stringify } from "yaml";
+import { configName } from "./run-config.ts";
 
 /** The files of a run, open for writing. */
 export class RunFolder {
@@ -73,16 +43,8 @@ export class RunFolder {
     return join(this.path, "adapter");
   }
 
-  /** Writes `config.resolved.yaml`: model and data paths, then every option under its own name. */
-  async writeConfig(
-    model: string,
-    data: string | null,
-    evalData: string | null,
-    args: ResolvedConfig,
-    peft: ParsedLoraConfig,
-    weights: WeightOptions,
-  ): Promise<void> {
-    const config = { model, data, evalData, ...weights, ...args, ...peft };
+  /** Writes `config.resolved.yaml`. */
+  async writeConfig(config: object): Promise<void> {
     await replaceFile(join(this.path, configName), stringify(config));
   }
 
@@ -109,38 +71,4 @@ async function refuseOtherRun(path: string): Promise<void> {
   throw new OptionError(
     `[outputDir] expected a folder without another run, got ${path}, which holds ${taken}; choose another folder or continue it with: tunesmith resume ${path}`,
   );
-}
-
-/** Default run folder: runs/NAME-yyyymmdd-hhmmss. */
-export function defaultOutputDir(runName: string | null, modelPath: string, now: Date): string {
-  const pad = (value: number) => String(value).padStart(2, "0");
-  const date = `${now.getFullYear()}${pad(now.getMonth() + 1)}${pad(now.getDate())}`;
-  const time = `${pad(now.getHours())}${pad(now.getMinutes())}${pad(now.getSeconds())}`;
-  const name = (runName ?? basename(modelPath)).replaceAll(/[^\w.-]+/gu, "-");
-  return join("runs", `${name}-${date}-${time}`);
-}
-
-/** Reads the `config.resolved.yaml` of a run folder. Its `outputDir` is the folder itself, wherever that has been moved. */
-export async function readRunConfig(runDir: string): Promise<RunConfig> {
-  const path = join(runDir, configName);
-  let values: Record<string, unknown>;
-  try {
-    values = parse(await readFile(path, "utf8")) as Record<string, unknown>;
-  } catch (cause) {
-    throw new FileSystemError(
-      `[${path}] expected the configuration of a run, got ${(cause as Error).message}; is ${runDir} a run folder?`,
-      { cause },
-    );
-  }
-  const { model, data, evalData, ...options } = values;
-  const schemas = { args: sftConfigSchema, peftConfig: loraConfigSchema, modelConfig: modelConfigSchema };
-  const { args, peftConfig, modelConfig } = sortOptions(schemas, options, path);
-  return {
-    model: model as string,
-    data: data as string | null,
-    evalData: evalData as string | null,
-    args: { ...args, outputDir: runDir },
-    peftConfig,
-    modelConfig,
-  };
 }

@@ -1,21 +1,22 @@
 // A run in progress: awaited, iterated, paused, stopped.
 import type { TrainEvent } from "./events.ts";
+import type { Metrics } from "./metrics.ts";
 import type { TrainResult } from "./result.ts";
 
 /** What a run is doing. */
 export type RunState = "preparing" | "running" | "paused" | "done" | "aborted" | "failed";
 
 /** An event and those after it. */
-interface Link {
-  event: TrainEvent | null;
-  next: Link | null;
+interface Link<M extends Metrics> {
+  event: TrainEvent<M> | null;
+  next: Link<M> | null;
 }
 
 /** The side of a run that the training loop sees. */
-export interface RunControl {
+export interface RunControl<M extends Metrics = Metrics> {
   /** Fires when the run shall stop at the next safe place. */
   readonly signal: AbortSignal;
-  emit(event: TrainEvent): void;
+  emit(event: TrainEvent<M>): void;
   setState(state: RunState): void;
   /** Between two steps: holds while the run is paused. */
   rest(): Promise<void>;
@@ -26,8 +27,10 @@ export interface RunControl {
  * event that none before it has read, so none is lost, however late it comes; the run forgets what has been read. When the run
  * fails, both the promise and the iterators throw its error.
  */
-export class TrainRun implements AsyncIterable<TrainEvent>, PromiseLike<TrainResult> {
-  readonly #result: Promise<TrainResult>;
+export class TrainRun<M extends Metrics = Metrics>
+  implements AsyncIterable<TrainEvent<M>>, PromiseLike<TrainResult<M>>
+{
+  readonly #result: Promise<TrainResult<M>>;
   readonly #abort = new AbortController();
   #state: RunState = "preparing";
   #wantsPause = false;
@@ -35,13 +38,13 @@ export class TrainRun implements AsyncIterable<TrainEvent>, PromiseLike<TrainRes
   #wake: (() => void) | null = null;
   #paused: (() => void)[] = [];
   /** The link before the first unread event, and the last link. */
-  #head: Link = { event: null, next: null };
-  #tail: Link = this.#head;
+  #head: Link<M> = { event: null, next: null };
+  #tail: Link<M> = this.#head;
   #waiting: (() => void)[] = [];
 
   /** @internal Made by a trainer. */
-  constructor(work: (control: RunControl) => Promise<TrainResult>, signal?: AbortSignal) {
-    const control: RunControl = {
+  constructor(work: (control: RunControl<M>) => Promise<TrainResult<M>>, signal?: AbortSignal) {
+    const control: RunControl<M> = {
       signal: this.#abort.signal,
       emit: (event) => this.#emit(event),
       setState: (state) => {
@@ -94,14 +97,14 @@ export class TrainRun implements AsyncIterable<TrainEvent>, PromiseLike<TrainRes
   }
 
   // biome-ignore lint/suspicious/noThenProperty: a run is a promise of its result by design.
-  then<A = TrainResult, B = never>(
-    onResult?: ((result: TrainResult) => A | PromiseLike<A>) | null,
+  then<A = TrainResult<M>, B = never>(
+    onResult?: ((result: TrainResult<M>) => A | PromiseLike<A>) | null,
     onError?: ((error: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
     return this.#result.then(onResult, onError);
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<TrainEvent, void, undefined> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<TrainEvent<M>, void, undefined> {
     // Whoever iterates sees the error there; the promise need not be awaited as well.
     this.#result.catch(() => {});
     let link = this.#head;
@@ -116,7 +119,7 @@ export class TrainRun implements AsyncIterable<TrainEvent>, PromiseLike<TrainRes
       }
       if (link === this.#head) this.#head = link.next;
       link = link.next;
-      yield link.event as TrainEvent;
+      yield link.event as TrainEvent<M>;
     }
   }
 
@@ -124,7 +127,7 @@ export class TrainRun implements AsyncIterable<TrainEvent>, PromiseLike<TrainRes
     return this.#state === "done" || this.#state === "aborted" || this.#state === "failed";
   }
 
-  #emit(event: TrainEvent): void {
+  #emit(event: TrainEvent<M>): void {
     const link = { event, next: null };
     this.#tail.next = link;
     this.#tail = link;

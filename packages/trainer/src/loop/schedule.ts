@@ -1,9 +1,12 @@
 // The learning rate of each step.
-import { OptionError, type ParsedSFTConfig } from "@tunesmith/core";
+import { OptionError, type ParsedTrainingArguments } from "@tunesmith/core";
+import type { Settled } from "../options/resolved.ts";
+
+type SchedulerType = ParsedTrainingArguments["lrSchedulerType"];
 
 /** Shape of the learning rate over the run. */
 export interface Schedule {
-  type: ParsedSFTConfig["lrSchedulerType"];
+  type: SchedulerType;
   /** Peak. */
   learningRate: number;
   /** Steps of warm-up, already counted. */
@@ -30,6 +33,20 @@ export function learningRateAt(step: number, { type, learningRate, warmupSteps, 
   }
 }
 
+/** Whether the length of a run decides the learning rates of its steps, so that a run cannot be made longer when it is resumed. */
+export function dependsOnLength(type: SchedulerType, warmupSteps: number): boolean {
+  // A share of all steps.
+  if (warmupSteps > 0 && warmupSteps < 1) return true;
+  switch (type) {
+    case "linear":
+    case "cosine":
+      return true;
+    case "constant":
+    case "constant_with_warmup":
+      return false;
+  }
+}
+
 /** Steps of warm-up: a value below 1 is a share of all steps, rounded up (transformers). */
 export function countWarmupSteps(warmupSteps: number, totalSteps: number): number {
   if (warmupSteps < 1) return Math.ceil(totalSteps * warmupSteps);
@@ -38,4 +55,10 @@ export function countWarmupSteps(warmupSteps: number, totalSteps: number): numbe
       `[warmupSteps] expected a whole number of steps or a share below 1, got ${warmupSteps}; round it`,
     );
   return warmupSteps;
+}
+
+/** The schedule that options ask for. */
+export function scheduleOf(args: Settled, totalSteps: number): Schedule {
+  const { lrSchedulerType: type, learningRate } = args;
+  return { type, learningRate, warmupSteps: countWarmupSteps(args.warmupSteps, totalSteps), totalSteps };
 }

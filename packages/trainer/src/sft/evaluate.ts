@@ -1,17 +1,8 @@
 // Evaluates a session on held-out examples.
 import type { TrainSession } from "@tunesmith/core";
 import { coalesce, collate, type Example } from "@tunesmith/data";
-import { ratio, sumsPerMicroBatch, total } from "../loop/metrics.ts";
-
-/** Result of one evaluation. */
-export interface EvalMetrics {
-  /** Row-weighted mean of the batches' means per trained token, in nats (Hugging Face's Trainer). */
-  evalLoss: number;
-  /** Unweighted mean over batches. */
-  evalMeanTokenAccuracy: number;
-  /** Unweighted mean over batches, in nats. */
-  evalEntropy: number;
-}
+import { ratio, total } from "../loop/metrics.ts";
+import { type EvalMetrics, type PassSums, sumsPerMicroBatch } from "./metrics.ts";
 
 /** Loss, accuracy and entropy of a data set. Throws the signal's reason between two passes. */
 export async function evaluate(
@@ -22,15 +13,17 @@ export async function evaluate(
   const batches: Example[][] = [];
   for (let start = 0; start < examples.length; start += batchSize)
     batches.push(examples.slice(start, start + batchSize));
-  const passes = [];
+  const passes: PassSums[] = [];
   for (const placed of coalesce(batches, tokenBudget)) {
     signal?.throwIfAborted();
     passes.push({ placed, sums: await session.evaluate(collate(placed)) });
   }
   const sums = sumsPerMicroBatch(passes);
+  const mean = (name: "loss" | "meanTokenAccuracy" | "entropy") => (batch: (typeof sums)[number]) =>
+    ratio(batch.metrics[name].sum, batch.metrics[name].weight);
   return {
-    evalLoss: total(sums, (batch) => ratio(batch.lossSum, batch.weightSum) * batch.rows) / examples.length,
-    evalMeanTokenAccuracy: total(sums, (batch) => ratio(batch.correct, batch.trained)) / sums.length,
-    evalEntropy: total(sums, (batch) => ratio(batch.entropySum, batch.trained)) / sums.length,
+    evalLoss: total(sums, (batch) => mean("loss")(batch) * batch.rowIds.length) / examples.length,
+    evalMeanTokenAccuracy: total(sums, mean("meanTokenAccuracy")) / sums.length,
+    evalEntropy: total(sums, mean("entropy")) / sums.length,
   };
 }

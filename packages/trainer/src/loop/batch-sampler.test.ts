@@ -1,18 +1,18 @@
 import { createSampler } from "@tunesmith/curriculum";
 import { expect, test } from "vitest";
-import { type PlanOptions, TrainingPlan } from "./plan.ts";
+import { EpochBatchSampler, type EpochOptions } from "./batch-sampler.ts";
 
-function plan(rows: number, options: Partial<PlanOptions> = {}): TrainingPlan {
+function batches(rows: number, options: Partial<EpochOptions> = {}): EpochBatchSampler {
   const sampler = createSampler({
     strategy: "sequential",
     lengths: new Array<number>(rows).fill(5),
     seed: 0,
     simpleMaxLength: 256,
   });
-  return new TrainingPlan({ sampler, batchSize: 2, accumulation: 4, numTrainEpochs: 3, maxSteps: -1, ...options });
+  return new EpochBatchSampler({ sampler, batchSize: 2, accumulation: 4, numTrainEpochs: 3, maxSteps: -1, ...options });
 }
 
-const shape = (steps: TrainingPlan, from = 0) =>
+const shape = (steps: EpochBatchSampler, from = 0) =>
   [...steps.steps(from)].map(({ step, microBatches, epochDone, endsEpoch }) => [
     step,
     microBatches.map((m) => m.length).join(),
@@ -21,7 +21,7 @@ const shape = (steps: TrainingPlan, from = 0) =>
   ]);
 
 test("the last micro-batch and the last step of an epoch may be smaller", () => {
-  expect(shape(plan(13, { numTrainEpochs: 2 }))).toEqual([
+  expect(shape(batches(13, { numTrainEpochs: 2 }))).toEqual([
     [1, "2,2,2,2", 4 / 7, false],
     [2, "2,2,1", 1, true],
     [3, "2,2,2,2", 1 + 4 / 7, false],
@@ -30,20 +30,20 @@ test("the last micro-batch and the last step of an epoch may be smaller", () => 
 });
 
 test("a fraction of an epoch is rounded up to whole steps, without rounding errors", () => {
-  expect(plan(80, { numTrainEpochs: 0.5 }).totalSteps).toBe(5);
-  expect(plan(80, { numTrainEpochs: 0.01 }).totalSteps).toBe(1);
-  expect(plan(80, { numTrainEpochs: 2.1 }).totalSteps).toBe(21);
-  expect(plan(80, { numTrainEpochs: 2.11 }).totalSteps).toBe(22);
+  expect(batches(80, { numTrainEpochs: 0.5 }).totalSteps).toBe(5);
+  expect(batches(80, { numTrainEpochs: 0.01 }).totalSteps).toBe(1);
+  expect(batches(80, { numTrainEpochs: 2.1 }).totalSteps).toBe(21);
+  expect(batches(80, { numTrainEpochs: 2.11 }).totalSteps).toBe(22);
 });
 
 test("maxSteps wins, and goes over as many epochs as it takes", () => {
-  const steps = plan(8, { maxSteps: 3 });
+  const steps = batches(8, { maxSteps: 3 });
   expect(steps.totalSteps).toBe(3);
   expect(shape(steps).map(([, , epoch]) => epoch)).toEqual([1, 2, 3]);
 });
 
-test("a plan goes on from any step as if it had never stopped", () => {
-  const steps = plan(29, { numTrainEpochs: 2.5 });
+test("a sampler goes on from any step as if it had never stopped", () => {
+  const steps = batches(29, { numTrainEpochs: 2.5 });
   const whole = [...steps.steps(0)];
   for (let done = 0; done <= whole.length; done += 1) expect([...steps.steps(done)]).toEqual(whole.slice(done));
   for (const step of whole) expect(steps.at(step.step)).toEqual(step);
@@ -57,7 +57,7 @@ test("epochs of different size are counted each by their own", () => {
     seed: 0,
     simpleMaxLength: 256,
   });
-  const steps = new TrainingPlan({ sampler, batchSize: 2, accumulation: 1, numTrainEpochs: 2, maxSteps: -1 });
+  const steps = new EpochBatchSampler({ sampler, batchSize: 2, accumulation: 1, numTrainEpochs: 2, maxSteps: -1 });
   expect(shape(steps).map(([, sizes, epoch]) => [sizes, epoch])).toEqual([
     ["2", 1 / 2],
     ["1", 1],

@@ -1,0 +1,47 @@
+// A run in progress, as the parts of the loop share it.
+import { Emitter, type TrainCallback } from "./emitter.ts";
+import type { OpenRun } from "./open-run.ts";
+import type { RunControl } from "./run.ts";
+
+/** A run in progress, as the parts of the loop share it. */
+export interface ActiveRun extends OpenRun {
+  readonly control: RunControl;
+  readonly events: Emitter;
+  readonly clock: Clock;
+  /** Step of the newest checkpoint written or read; null before the first. */
+  savedStep: number | null;
+  /** Rate and norm of the last step. */
+  last: { learningRate: number; gradNorm: number };
+}
+
+/** Makes an open run ready for its first step. */
+export function activate(run: OpenRun, control: RunControl, callbacks: readonly TrainCallback[]): ActiveRun {
+  const { checkpoint, inputs, session, state } = run;
+  return {
+    ...run,
+    control,
+    events: new Emitter(control, callbacks, { model: inputs.model, session }),
+    clock: new Clock(state.seconds),
+    savedStep: checkpoint === null ? null : state.global_step,
+    last: { learningRate: 0, gradNorm: 0 },
+  };
+}
+
+/** Seconds of a run, those before it was resumed included. */
+class Clock {
+  readonly #before: number;
+  #begun = performance.now();
+
+  constructor(before: number) {
+    this.#before = before;
+  }
+
+  /** Counts from now: called after the first event, whose callbacks may take their time. */
+  start(): void {
+    this.#begun = performance.now();
+  }
+
+  seconds(): number {
+    return this.#before + (performance.now() - this.#begun) / 1000;
+  }
+}

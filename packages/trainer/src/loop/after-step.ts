@@ -1,0 +1,86 @@
+// What follows a step: log line, evaluation, samples, checkpoint.
+import type { ActiveRun } from "./active-run.ts";
+import type { StepBatches } from "./batch-sampler.ts";
+import { observe } from "./early-stopping.ts";
+import { lineOf, type Values, valuesOf } from "./metrics.ts";
+import { watchOverfitting } from "./overfitting.ts";
+import { complete } from "./samples.ts";
+import { save, shouldSave } from "./saving.ts";
+
+/** Does what is due after a step. The state's `pending` says where to go on after a stop in between. */
+export async function afterStep(run: ActiveRun, batches: StepBatches): Promise<void> {
+  const { state } = run;
+  let isBest = false;
+  if (state.pending === "log") await log(run, batches);
+  if (state.pending === "evaluate") isBest = await evaluate(run, batches);
+  if (state.pending === "sample") await sample(run, batches);
+  if (shouldSave(run, batches, isBest)) await save(run);
+}
+
+async function log({ args, events, folder, last, recipe, state }: ActiveRun, { step }: StepBatches): Promise<void> {
+  const due = step % args.loggingSteps === 0 || step === state.max_steps;
+  const values = valuesOf(state.log, recipe.metrics.log);
+  const { epoch, num_tokens: numTokens } = state;
+  if (due) {
+    const { loss, ...others } = values;
+    await folder.metrics.append({ step, epoch, ...lineOf({ loss, ...last, numTokens, ...others }) });
+    state.log = {};
+  }
+  state.pending = "evaluate";
+  if (due) await events.emit({ type: "log", step, epoch, ...values, ...last, numTokens });
+}
+
+/** True when the evaluation is the best of the run. */
+async function evaluate(run: ActiveRun, batches: StepBatches): Promise<boolean> {
+  const { args, best, control, events, folder, prepared, session, state } = run;
+  if (!shouldEvaluate(run, batches)) {
+    state.pending = "sample";
+    return false;
+  }
+  const metrics = await prepared.evaluate({ session, signal: control.signal });
+  const { step } = batches;
+  const { epoch } = state;
+  await folder.metrics.append({ step, epoch, ...lineOf({ ...metrics }) });
+  const value = ({ ...metrics } as Values)[best.name] ?? Number.NaN;
+  const { greaterIsBetter } = best;
+  // The untouched model is what training is compared with; it is no candidate for the best.
+  const isBest =
+    step > 0 && observe(state.best, value, step, { greaterIsBetter, threshold: args.earlyStoppingThreshold });
+  const warning = step > 0 ? watchOverfitting(state, metrics.evalLoss) : null;
+  if (step === 0) state.eval_before = metrics;
+  state.eval_last = metrics;
+  if (isBest) state.eval_best = metrics;
+  state.pending = "sample";
+  await events.emit({ type: "eval", step, epoch, ...metrics, best: isBest });
+  if (warning !== null) await events.warn(step, warning);
+  return isBest;
+}
+
+function shouldEvaluate({ args, prepared, state }: ActiveRun, { step, endsEpoch }: StepBatches): boolean {
+  if (prepared.evaluation === null) return false;
+  if (step === 0) return args.evalOnStart;
+  if (args.evalStrategy === "no") return false;
+  return step === state.max_steps || (args.evalStrategy === "epoch" ? endsEpoch : step % args.evalSteps === 0);
+}
+
+async function sample(run: ActiveRun, { step }: StepBatches): Promise<void> {
+  const { args, control, events, folder, inputs, prompts, session, state } = run;
+  const every = args.sampleEverySteps;
+  const due = every !== null && prompts.length > 0 && step > 0 && (step % every === 0 || step === state.max_steps);
+  if (!due) {
+    state.pending = null;
+    return;
+  }
+  const { info, tokenizer } = inputs.model;
+  const completions = await complete(session, prompts, {
+    maxNewTokens: args.sampleMaxNewTokens,
+    stopTokenIds: info.eosTokenIds,
+    signal: control.signal,
+  });
+  const samples = prompts.map(({ prompt, reference }, n) => {
+    return { step, prompt, completion: tokenizer.decode(completions[n] ?? new Int32Array()), reference };
+  });
+  for (const entry of samples) await folder.samples.append(entry);
+  state.pending = null;
+  for (const entry of samples) await events.emit({ type: "sample", ...entry });
+}

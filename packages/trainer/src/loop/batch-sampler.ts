@@ -1,0 +1,114 @@
+// Which rows each step sees.
+import type { ParsedTrainingArguments } from "@tunesmith/core";
+import { createSampler, type Sampler } from "@tunesmith/curriculum";
+
+/** The rows of one optimizer step. */
+export interface StepBatches {
+  /** From 1. */
+  step: number;
+  /** Indices of examples, per micro-batch. */
+  microBatches: Int32Array[];
+  /** Passes over the data done once this step is: micro-batches done / micro-batches per epoch. */
+  epochDone: number;
+  /** Whether this step ends an epoch. */
+  endsEpoch: boolean;
+}
+
+/** Which rows each step sees: a pure function of the step, so that a run can go on from any of them. */
+export interface BatchSampler {
+  /** Optimizer steps of the whole run. */
+  readonly totalSteps: number;
+  /** The rows of one step; step 0 is the start of the run and has none. */
+  at(step: number): StepBatches;
+  /** Steps after `done` others, to the end of the run. */
+  steps(done: number): Iterable<StepBatches>;
+}
+
+/** What an {@link EpochBatchSampler} is made of. */
+export interface EpochOptions {
+  sampler: Sampler;
+  /** Rows of a micro-batch. */
+  batchSize: number;
+  /** Micro-batches of a step. */
+  accumulation: number;
+  /** Passes; a fraction is allowed. */
+  numTrainEpochs: number;
+  /** Wins when positive. */
+  maxSteps: number;
+}
+
+/** The batches that the options of a run ask for, and what the user should know of their order. `lengths`: tokens of each example. */
+export function epochBatches(
+  args: ParsedTrainingArguments,
+  lengths: readonly number[],
+): { batches: BatchSampler; warnings: readonly string[] } {
+  const { trainSamplingStrategy: strategy, seed, simpleMaxLength, numTrainEpochs, maxSteps } = args;
+  const sampler = createSampler({ strategy, lengths, seed, simpleMaxLength });
+  const batches = new EpochBatchSampler({
+    sampler,
+    batchSize: args.perDeviceTrainBatchSize,
+    accumulation: args.gradientAccumulationSteps,
+    numTrainEpochs,
+    maxSteps,
+  });
+  return { batches, warnings: sampler.warnings };
+}
+
+/**
+ * Passes over the data set: rows are cut into micro-batches, micro-batches into steps; the last of either may be smaller, and no step
+ * crosses an epoch (transformers).
+ */
+export class EpochBatchSampler implements BatchSampler {
+  readonly totalSteps: number;
+  readonly #options: EpochOptions;
+
+  constructor(options: EpochOptions) {
+    this.#options = options;
+    this.totalSteps = options.maxSteps > 0 ? options.maxSteps : this.#stepsOf(options.numTrainEpochs);
+  }
+
+  at(step: number): StepBatches {
+    const start: StepBatches = { step: 0, microBatches: [], epochDone: 0, endsEpoch: false };
+    return step === 0 ? start : (this.steps(step - 1).next().value ?? start);
+  }
+
+  *steps(done: number): Generator<StepBatches, undefined> {
+    let firstOfEpoch = 1;
+    for (let epoch = 0; firstOfEpoch <= this.totalSteps; epoch += 1) {
+      const size = this.#epochSteps(epoch);
+      const firstWanted = Math.max(done + 1, firstOfEpoch);
+      const last = Math.min(this.totalSteps, firstOfEpoch + size - 1);
+      // The order of an epoch is only made when one of its steps is wanted.
+      const order = firstWanted <= last ? this.#options.sampler.epoch(epoch) : new Int32Array();
+      for (let step = firstWanted; step <= last; step += 1)
+        yield { step, ...this.#batches(order, epoch, step - firstOfEpoch) };
+      firstOfEpoch += size;
+    }
+  }
+
+  /** Micro-batches of a step, counted within its epoch. */
+  #batches(order: Int32Array, epoch: number, index: number): Omit<StepBatches, "step"> {
+    const { batchSize, accumulation } = this.#options;
+    const microBatches: Int32Array[] = [];
+    const first = index * accumulation;
+    for (let m = first; m < first + accumulation && m * batchSize < order.length; m += 1) {
+      microBatches.push(order.subarray(m * batchSize, (m + 1) * batchSize));
+    }
+    const done = first + microBatches.length;
+    const perEpoch = Math.ceil(order.length / batchSize);
+    return { microBatches, epochDone: epoch + done / perEpoch, endsEpoch: done === perEpoch };
+  }
+
+  #epochSteps(epoch: number): number {
+    const { sampler, batchSize, accumulation } = this.#options;
+    return Math.ceil(Math.ceil(sampler.size(epoch) / batchSize) / accumulation);
+  }
+
+  /** Steps of a number of passes; the steps of a fraction are rounded up (transformers), but not over a rounding error. */
+  #stepsOf(epochs: number): number {
+    const whole = Math.floor(epochs);
+    let steps = 0;
+    for (let epoch = 0; epoch < whole; epoch += 1) steps += this.#epochSteps(epoch);
+    return steps + Math.ceil((epochs - whole) * this.#epochSteps(whole) - 1e-9);
+  }
+}

@@ -1,0 +1,101 @@
+// Brings a run to where its folder is made: options, rows, the checkpoint to go on from, memory. A dry run ends here.
+import type { PassShape } from "@tunesmith/core";
+import { promptsOfItems, promptsOfTexts, type SamplePrompt } from "@tunesmith/data";
+import { decideCheckpointing, type MemoryEstimate } from "../memory/estimate.ts";
+import { checkMemory } from "../memory/shortage.ts";
+import type { Resolved, Settled } from "../options/resolved.ts";
+import { asOptionError, sessionOptions } from "../options/session-options.ts";
+import { type Checkpoint, newestCheckpoint, readCheckpoint } from "./checkpoint.ts";
+import type { PreparedRun, Recipe, RunInputs } from "./recipe.ts";
+import { type Schedule, scheduleOf } from "./schedule.ts";
+import { type BestMetric, bestMetric, settle } from "./settle.ts";
+
+/** All that is known of a run before its folder is made and a weight is read. */
+export interface ReadyRun {
+  recipe: Recipe;
+  inputs: RunInputs;
+  prepared: PreparedRun;
+  args: Resolved;
+  /** What decides which evaluation is best. */
+  best: BestMetric;
+  schedule: Schedule;
+  /** Prompts to answer during training. */
+  prompts: SamplePrompt[];
+  /** The checkpoint it goes on from; null for a new run. */
+  checkpoint: Checkpoint | null;
+  /** Null where `memoryCheck` is off. */
+  memory: MemoryEstimate | null;
+  /** What the user should know, found on the way. */
+  warnings: string[];
+}
+
+/**
+ * Everything before the run folder, the cheap parts first.
+ *
+ * @param resume as given to `train`
+ */
+export async function prepareRun(
+  recipe: Recipe,
+  inputs: RunInputs,
+  resume: boolean | string,
+  signal: AbortSignal,
+): Promise<ReadyRun> {
+  const { model, peft } = inputs;
+  const best = bestMetric(inputs.args.metricForBestModel, recipe.metrics.eval);
+  const prepared = await recipe.prepare({ ...inputs, args: settle(inputs, resume) }, signal);
+  const warnings = [...prepared.warnings];
+  const prompts = await samplePrompts(prepared, inputs, warnings);
+  const checkpoint = await findCheckpoint(resume, prepared.args.outputDir, warnings);
+  const pass = prepared.largestPass(checkpoint?.trainer.global_step ?? 0);
+  const gradientCheckpointing = await recomputation(inputs, prepared.args, pass, checkpoint).catch(asOptionError);
+  if (prepared.args.gradientCheckpointing === "auto" && gradientCheckpointing)
+    warnings.push(
+      "gradientCheckpointing auto: layers are computed again in backward, since the run would not fit without",
+    );
+  const args = { ...prepared.args, gradientCheckpointing };
+  const schedule = scheduleOf(args, prepared.batches.totalSteps);
+  signal.throwIfAborted();
+  const check = await checkMemory(model, sessionOptions(args, peft), pass, args.memoryCheck).catch(asOptionError);
+  if (check !== null && check.warning !== null) warnings.push(check.warning);
+  const memory = check?.estimate ?? null;
+  return { recipe, inputs, prepared, args, best, schedule, prompts, checkpoint, memory, warnings };
+}
+
+async function samplePrompts(
+  { args, heldOut }: PreparedRun,
+  { model }: RunInputs,
+  warnings: string[],
+): Promise<SamplePrompt[]> {
+  if (args.sampleEverySteps === null) return [];
+  const prompts =
+    args.samplePrompts === null
+      ? await promptsOfItems(heldOut, model.tokenizer)
+      : await promptsOfTexts(args.samplePrompts, model.tokenizer);
+  if (prompts.length === 0)
+    warnings.push(
+      "sampleEverySteps is set, but there is no prompt: give samplePrompts, or an evaluation set of conversations or prompts",
+    );
+  return prompts;
+}
+
+async function findCheckpoint(
+  resume: boolean | string,
+  outputDir: string,
+  warnings: string[],
+): Promise<Checkpoint | null> {
+  if (resume === false) return null;
+  if (typeof resume === "string") return readCheckpoint(resume);
+  return newestCheckpoint(outputDir, (message) => warnings.push(message));
+}
+
+/** What the options say, or `"auto"` comes to: decided once per run, so a checkpoint's answer stands. */
+async function recomputation(
+  { model, peft }: RunInputs,
+  args: Settled,
+  pass: PassShape,
+  checkpoint: Checkpoint | null,
+): Promise<boolean> {
+  const decided = checkpoint?.trainer.config.gradientCheckpointing;
+  if (args.gradientCheckpointing === "auto" && typeof decided === "boolean") return decided;
+  return decideCheckpointing(model, args, peft, pass);
+}

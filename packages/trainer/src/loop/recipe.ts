@@ -1,0 +1,109 @@
+// What the loop asks of a trainer, and all it asks: how rows become examples, what a step does, how it is evaluated, what it logs.
+import type {
+  LanguageModel,
+  ParsedLoraConfig,
+  ParsedTrainingArguments,
+  PassShape,
+  TrainSession,
+} from "@tunesmith/core";
+import type { DataReport, DatasetSource, Item } from "@tunesmith/data";
+import type { Influence } from "../options/influence.ts";
+import type { Settled } from "../options/resolved.ts";
+import type { BatchSampler, StepBatches } from "./batch-sampler.ts";
+import type { DeclaredMetrics, MetricSums, Metrics } from "./metrics.ts";
+
+/** What a trainer was given, checked. */
+export interface RunInputs<Args extends ParsedTrainingArguments = ParsedTrainingArguments> {
+  model: LanguageModel;
+  trainDataset: DatasetSource;
+  evalDataset: DatasetSource | null;
+  args: Args;
+  peft: ParsedLoraConfig;
+}
+
+/** A data set as checkpoints, events and reports know it. */
+export interface DataSummary {
+  report: DataReport;
+  /** SHA-256 of what is trained on: equal fingerprints mean equal data. */
+  fingerprint: string;
+}
+
+/**
+ * A kind of training. The loop around it has steps, learning rates, log lines, evaluations, samples, early stopping, checkpoints and
+ * resume, and knows of the recipe what is declared here.
+ */
+export interface Recipe<Args extends ParsedTrainingArguments = ParsedTrainingArguments, M extends Metrics = Metrics> {
+  /** The numbers that it reports. */
+  readonly metrics: DeclaredMetrics<M>;
+  /** What its options beyond `TrainingArguments` have to do with the numbers of a run. */
+  readonly influence: Readonly<Record<Exclude<keyof Args, keyof ParsedTrainingArguments>, Influence>>;
+  /**
+   * Everything before a run folder is made and a weight is read: rows, their order, what the user should know. A dry run ends here.
+   * Rejects with what a run would end with, such as `DataError`.
+   */
+  prepare(inputs: RunInputs<Settled<Args>>, signal: AbortSignal): Promise<PreparedRun<Args, M>>;
+}
+
+/** A recipe with its rows. */
+export interface PreparedRun<
+  Args extends ParsedTrainingArguments = ParsedTrainingArguments,
+  M extends Metrics = Metrics,
+> {
+  /** The options, with what model and data have decided. */
+  args: Settled<Args>;
+  train: DataSummary;
+  /** Null without an evaluation set. */
+  evaluation: DataSummary | null;
+  /** Which rows each step sees; {@link epochBatches} makes the usual one. */
+  batches: BatchSampler;
+  /** Held-out rows whose prompts are watched where `samplePrompts` names none. */
+  heldOut: readonly Item[];
+  warnings: readonly string[];
+  /** The largest pass of the steps after the first `done`, for the memory check. */
+  largestPass(done: number): PassShape;
+  /** `source:line` of a row. */
+  locate(rowId: number): string;
+  /** Leaves the summed gradient of one step in the session; the loop updates the weights with it. */
+  step(context: StepContext): Promise<StepOutcome<M>>;
+  /** Measures the weights as they are on the evaluation set. Throws the signal's reason between two passes. */
+  evaluate(context: EvaluationContext): Promise<M["eval"]>;
+  /** What it must remember beyond its options and the number of the step, such as rollouts that further steps use. */
+  state?: RecipeState;
+}
+
+/** State of a recipe in a checkpoint, as a JSON value. */
+export interface RecipeState {
+  save(): unknown;
+  /** Called before the first step of a resumed run with what `save` gave. */
+  load(state: unknown): void;
+}
+
+/** What a step works with. */
+export interface StepContext {
+  session: TrainSession;
+  batches: StepBatches;
+}
+
+/** What an evaluation works with. */
+export interface EvaluationContext {
+  session: TrainSession;
+  signal: AbortSignal;
+}
+
+/** What one micro-batch of a step gives. */
+export interface MicroBatchOutcome<M extends Metrics = Metrics> {
+  rowIds: readonly number[];
+  /** Tokens, prompts included. */
+  tokens: number;
+  /** Numerator and denominator of every metric. The step's loss is Σ sum / Σ weight of `loss`. */
+  metrics: Readonly<Record<keyof M["log"], MetricSums>>;
+}
+
+/** What one step gives. */
+export interface StepOutcome<M extends Metrics = Metrics> {
+  microBatches: readonly MicroBatchOutcome<M>[];
+  /** What the summed gradient is divided by; not 0. */
+  denominator: number;
+  /** Rows whose loss is not finite. */
+  badRows: readonly number[];
+}

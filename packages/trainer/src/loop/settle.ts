@@ -1,0 +1,72 @@
+// Defaults that depend on other options, and options that contradict each other: decided before any row is read.
+import { basename, dirname, join } from "node:path";
+import { OptionError, type ParsedTrainingArguments, snakeCase } from "@tunesmith/core";
+import type { Settled } from "../options/resolved.ts";
+import type { DeclaredMetrics } from "./metrics.ts";
+import type { RunInputs } from "./recipe.ts";
+
+/**
+ * Options with the defaults that depend on other options.
+ *
+ * @param resume as given to `train`
+ */
+export function settle<Args extends ParsedTrainingArguments>(
+  { args, evalDataset, model, peft }: RunInputs<Args>,
+  resume: boolean | string,
+): Settled<Args> {
+  const hasEvaluation = evalDataset !== null;
+  refuseMissingEvaluation(args, hasEvaluation);
+  const automatic = args.evalSteps === null ? "epoch" : "steps";
+  const resumedDir = typeof resume === "string" ? dirname(resume) : null;
+  if (resume === true && args.outputDir === null)
+    throw new OptionError("[outputDir] expected the run folder to continue, got none; give outputDir");
+  return {
+    ...args,
+    outputDir: args.outputDir ?? resumedDir ?? defaultOutputDir(args.runName, model.info.path, new Date()),
+    learningRate: args.learningRate ?? (peft.fullFinetuning ? 2e-5 : 2e-4),
+    maxGradNorm: args.maxGradNorm === 0 ? null : args.maxGradNorm,
+    evalStrategy: hasEvaluation ? (args.evalStrategy ?? automatic) : "no",
+    evalSteps: args.evalSteps ?? args.loggingSteps,
+  };
+}
+
+function refuseMissingEvaluation(args: ParsedTrainingArguments, hasEvaluation: boolean): void {
+  const { evalStrategy, loadBestModelAtEnd, earlyStoppingPatience } = args;
+  if (evalStrategy !== null && evalStrategy !== "no" && !hasEvaluation) {
+    throw new OptionError(
+      `[evalStrategy] expected an evaluation set for "${evalStrategy}", got none; give evalDataset or leave the option out`,
+    );
+  }
+  if ((loadBestModelAtEnd || earlyStoppingPatience !== null) && (!hasEvaluation || evalStrategy === "no")) {
+    const option = loadBestModelAtEnd ? "loadBestModelAtEnd" : "earlyStoppingPatience";
+    throw new OptionError(
+      `[${option}] expected evaluations to compare, got none; give evalDataset and an evalStrategy other than "no"`,
+    );
+  }
+}
+
+/** The metric that decides which evaluation is best: its name in events, and whether more of it is better. */
+export interface BestMetric {
+  name: string;
+  greaterIsBetter: boolean;
+}
+
+/** The declared metric that `metricForBestModel` names. */
+export function bestMetric(metricForBestModel: string, declared: DeclaredMetrics["eval"]): BestMetric {
+  const comparable = Object.entries(declared).filter(([, better]) => better !== null);
+  for (const [name, better] of comparable)
+    if (snakeCase(name) === metricForBestModel) return { name, greaterIsBetter: better === "higher" };
+  const names = comparable.map(([name]) => snakeCase(name)).join(", ");
+  throw new OptionError(
+    `[metricForBestModel] expected one of ${names}, got "${metricForBestModel}"; correct it, or leave it out for the default`,
+  );
+}
+
+/** Default run folder: runs/NAME-yyyymmdd-hhmmss. */
+function defaultOutputDir(runName: string | null, modelPath: string, now: Date): string {
+  const pad = (value: number) => String(value).padStart(2, "0");
+  const date = `${now.getFullYear()}${pad(now.getMonth() + 1)}${pad(now.getDate())}`;
+  const time = `${pad(now.getHours())}${pad(now.getMinutes())}${pad(now.getSeconds())}`;
+  const name = (runName ?? basename(modelPath)).replaceAll(/[^\w.-]+/gu, "-");
+  return join("runs", `${name}-${date}-${time}`);
+}

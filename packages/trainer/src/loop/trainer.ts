@@ -1,0 +1,84 @@
+// What every trainer is: a recipe, its inputs, and the ways to start them.
+import { AbortError, type ParsedTrainingArguments, TunesmithError } from "@tunesmith/core";
+import type { DataReport } from "@tunesmith/data";
+import type { MemoryEstimate } from "../memory/estimate.ts";
+import type { Resolved } from "../options/resolved.ts";
+import type { TrainCallback } from "./emitter.ts";
+import { digestModel } from "./environment.ts";
+import type { Metrics } from "./metrics.ts";
+import { openRun } from "./open-run.ts";
+import { prepareRun } from "./ready-run.ts";
+import type { Recipe, RunInputs } from "./recipe.ts";
+import type { TrainResult } from "./result.ts";
+import { type RunControl, TrainRun } from "./run.ts";
+import { runTraining } from "./training.ts";
+
+/** How a run is started. */
+export interface TrainOptions {
+  /** True: from the newest whole checkpoint of `outputDir`. A path: from that checkpoint. Default false. */
+  resumeFromCheckpoint?: boolean | string;
+  /** Ends the run as {@link TrainRun.abort} does. */
+  signal?: AbortSignal;
+}
+
+/** What a run would begin with. */
+export interface DryRun<Args extends ParsedTrainingArguments = ParsedTrainingArguments> {
+  /** Every option, with what model and data have decided. */
+  args: Resolved<Args>;
+  totalSteps: number;
+  data: DataReport;
+  evalData: DataReport | null;
+  /** What the run would take; null where `memoryCheck` is off. */
+  memory: MemoryEstimate | null;
+  warnings: readonly string[];
+}
+
+/** What every trainer is. Options are checked when it is made, data and files when a run starts. */
+export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
+  readonly #recipe: Recipe<Args, M>;
+  readonly #inputs: RunInputs<Args>;
+  readonly #callbacks: readonly TrainCallback<M>[];
+
+  constructor(recipe: Recipe<Args, M>, inputs: RunInputs<Args>, callbacks: readonly TrainCallback<M>[]) {
+    this.#recipe = recipe;
+    this.#inputs = inputs;
+    this.#callbacks = callbacks;
+  }
+
+  /** Starts training at once. Await the run for its result, or iterate it for its events. */
+  train({ resumeFromCheckpoint = false, signal }: TrainOptions = {}): TrainRun<M> {
+    return new TrainRun<M>(async (control) => {
+      try {
+        return await this.#run(control, resumeFromCheckpoint);
+      } catch (error) {
+        if (!control.signal.aborted || TunesmithError.isInstance(error)) throw error;
+        throw new AbortError("[train] stopped as asked before the first step; nothing has been trained", {
+          cause: error,
+        });
+      }
+    }, signal);
+  }
+
+  /** Everything that a run does before it makes its folder and reads a weight; rejects with what that run would end with. */
+  async dryRun({ signal = new AbortController().signal }: { signal?: AbortSignal } = {}): Promise<DryRun<Args>> {
+    const { args, prepared, memory, warnings } = await prepareRun(this.#recipe, this.#inputs, false, signal);
+    const { batches, train, evaluation } = prepared;
+    const reports = { data: train.report, evalData: evaluation?.report ?? null };
+    return { args: args as Resolved<Args>, totalSteps: batches.totalSteps, ...reports, memory, warnings };
+  }
+
+  async #run(control: RunControl<M>, resume: boolean | string): Promise<TrainResult<M>> {
+    // Takes seconds for a large model, so it goes on beside the tokenising. Awaited below, where an error is thrown.
+    const digest = digestModel(this.#inputs.model.info.path);
+    digest.catch(() => {});
+    const ready = await prepareRun(this.#recipe, this.#inputs, resume, control.signal);
+    const open = await openRun(ready, await digest, control.signal);
+    // The loop knows metrics as a record with declared names; here they get the names of the recipe back.
+    const result = await runTraining(
+      open,
+      control as unknown as RunControl,
+      this.#callbacks as readonly TrainCallback[],
+    );
+    return result as TrainResult<M>;
+  }
+}

@@ -1,0 +1,18 @@
+import { expect, test } from "vitest";
+import { fakeModel } from "../testing/fake-session.ts";
+import { gib, plan } from "../testing/memory-plan.ts";
+import { estimateMemory, memoryShortage } from "./estimate-memory.ts";
+
+test("estimates without rows, as if each were as long as it may be", async () => {
+  const pass = async (args: Record<string, unknown>) => (await estimateMemory(fakeModel(), { args })).pass;
+  expect(await pass({ maxLength: 100, perDeviceTrainBatchSize: 2, gradientAccumulationSteps: 1 })).toEqual({
+    tokens: 200,
+    longest: 100,
+  });
+  expect(await pass({ maxLength: 100, perDeviceTrainBatchSize: 64 })).toEqual({ tokens: 1024, longest: 100 });
+  expect(await pass({ maxLength: 100_000, tokenBudget: 10 })).toEqual({ tokens: 512, longest: 512 });
+  const model = fakeModel({ plan });
+  const estimate = { ...(await estimateMemory(model)), free: gib };
+  expect(memoryShortage(model, estimate)).toContain("GiB");
+  expect(memoryShortage(model, { ...estimate, free: 6 * gib })).toBeNull();
+});

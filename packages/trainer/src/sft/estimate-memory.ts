@@ -1,0 +1,55 @@
+// What a run of supervised fine-tuning would take, before any row or weight is read.
+import {
+  type GivenOptions,
+  type LanguageModel,
+  type LoraConfig,
+  loraConfigSchema,
+  type ParsedSFTConfig,
+  type PassShape,
+  parseOptions,
+  type SFTConfig,
+  sftConfigSchema,
+} from "@tunesmith/core";
+import { decideCheckpointing, estimateSession, type MemoryEstimate } from "../memory/estimate.ts";
+import { shortage } from "../memory/shortage.ts";
+import { sessionOptions } from "../options/session-options.ts";
+
+/** What {@link estimateMemory} is asked about; the options are those of a run. */
+export interface EstimateOptions {
+  /** Options of the run. Default: those of `SFTConfig`. */
+  args?: SFTConfig | GivenOptions;
+  /** Options of the adapter. Default: those of `LoraConfig`. */
+  peftConfig?: LoraConfig | GivenOptions;
+  /** The largest pass. Default: as many tokens as `tokenBudget` and the batch of a step allow, in sequences of `maxLength`. */
+  pass?: PassShape;
+}
+
+/**
+ * What a run with these options will take, and what is free, before any weight is read. A run plans with its own rows; here, where
+ * there are none, every row is taken to be as long as `maxLength` allows, so that no run of these options takes more.
+ */
+export async function estimateMemory(model: LanguageModel, options: EstimateOptions = {}): Promise<MemoryEstimate> {
+  const args = parseOptions(sftConfigSchema, options.args ?? {});
+  const peft = parseOptions(loraConfigSchema, options.peftConfig ?? {});
+  const pass = options.pass ?? fullPass(args, model.info.maxPositionEmbeddings);
+  const gradientCheckpointing = await decideCheckpointing(model, args, peft, pass);
+  return estimateSession(model, sessionOptions({ ...args, gradientCheckpointing }, peft), pass);
+}
+
+function fullPass(args: ParsedSFTConfig, context: number): PassShape {
+  const longest = Math.min(args.maxLength ?? context, context);
+  const step = args.perDeviceTrainBatchSize * args.gradientAccumulationSteps * longest;
+  return { tokens: Math.max(longest, Math.min(args.tokenBudget, step)), longest };
+}
+
+/** What to say of options that do not fit; null where they do. */
+export function memoryShortage(
+  model: LanguageModel,
+  estimate: MemoryEstimate,
+  options: EstimateOptions = {},
+): string | null {
+  const { gradientCheckpointing } = estimate;
+  const args = { ...parseOptions(sftConfigSchema, options.args ?? {}), gradientCheckpointing };
+  const session = sessionOptions(args, parseOptions(loraConfigSchema, options.peftConfig ?? {}));
+  return shortage(estimate, session, model.weightOptions.loadIn4bit);
+}

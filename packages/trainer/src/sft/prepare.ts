@@ -1,0 +1,74 @@
+// From rows to examples of supervised fine-tuning, and what the user should know of them.
+import type { LanguageModel, ParsedSFTConfig } from "@tunesmith/core";
+import { recommendEpochs } from "@tunesmith/curriculum";
+import { type DatasetSource, type PreparedData, prepare } from "@tunesmith/data";
+
+/** Rows longer than the model's context would leave the positions it was trained on. Adds a warning where that cuts `maxLength`. */
+export function withinContext<Args extends ParsedSFTConfig>(
+  args: Args,
+  { info }: LanguageModel,
+  warnings: string[],
+): Args {
+  const context = info.maxPositionEmbeddings;
+  if (args.maxLength !== null && args.maxLength <= context) return args;
+  if (args.maxLength !== null)
+    warnings.push(`maxLength ${args.maxLength} is beyond the model's context of ${context} tokens; ${context} is used`);
+  return { ...args, maxLength: context };
+}
+
+/** Where rows come from, and what is kept of them. */
+export interface RowsRequest {
+  source: DatasetSource;
+  /** How an in-memory source is called in errors. */
+  name: string;
+  /** How many of the first rows are kept as text. */
+  keepItems: number;
+}
+
+/** Reads, checks, tokenises, labels and truncates rows as the options say. */
+export async function prepareRows(
+  { source, name, keepItems }: RowsRequest,
+  model: LanguageModel,
+  args: ParsedSFTConfig,
+  signal: AbortSignal,
+): Promise<PreparedData> {
+  const { datasetFormat, datasetTextField, maxLength, assistantOnlyLoss, completionOnlyLoss } = args;
+  const options = { datasetFormat, datasetTextField, maxLength, assistantOnlyLoss, completionOnlyLoss };
+  return prepare(source, model.tokenizer, { name, keepItems, signal, ...options });
+}
+
+/** What rows lost on their way, in words. */
+export function dataWarnings({ report }: PreparedData): string[] {
+  const warnings: string[] = [];
+  const { source, rows, dropped, truncated, truncatedReplies, prefixMismatches, duplicates } = report;
+  if (dropped.length > 0) {
+    const lines = dropped
+      .slice(0, 10)
+      .map(({ line }) => line)
+      .join(", ");
+    warnings.push(
+      `${source}: ${dropped.length} of ${rows} rows are left out (lines ${lines}${dropped.length > 10 ? ", …" : ""}): ${dropped[0]?.reason}`,
+    );
+  }
+  if (truncated > 0)
+    warnings.push(
+      `${source}: ${truncated} of ${rows} rows are longer than maxLength and were cut; ${truncatedReplies} of them lost trained tokens`,
+    );
+  if (prefixMismatches > 0)
+    warnings.push(
+      `${source}: in ${prefixMismatches} rows one token spans the end of the prompt; end prompts where a word ends`,
+    );
+  if (duplicates > 0) warnings.push(`${source}: exact duplicates of earlier rows: ${duplicates} of ${rows}`);
+  return warnings;
+}
+
+/** Far more passes than a data set of this size needs teach its rows by heart. */
+export function epochWarnings({ numTrainEpochs: epochs, maxSteps }: ParsedSFTConfig, rows: number): string[] {
+  const { min, max } = recommendEpochs(rows);
+  if (maxSteps > 0 || epochs <= 2 * max) return [];
+  const usual = min === max ? `${max}` : `${min}–${max}`;
+  return [
+    `numTrainEpochs ${epochs} is far above the ${usual} that ${rows} rows usually take ` +
+      "(rows: epochs; 100–1K: 3–5, 1K–10K: 1–3, 10K–100K: 1, 100K+: 0.5–1); watch for overfitting with an evaluation set, or lower it",
+  ];
+}

@@ -1,0 +1,37 @@
+// The gradient of one step of supervised fine-tuning.
+import type { TrainSession } from "@tunesmith/core";
+import { coalesce, collate, type Example } from "@tunesmith/data";
+import { total } from "../loop/metrics.ts";
+import type { StepOutcome } from "../loop/recipe.ts";
+import { type PassSums, type SFTMetrics, sumsPerMicroBatch } from "./metrics.ts";
+
+/** One optimizer step. */
+export interface StepInput {
+  /** From 1. */
+  step: number;
+  microBatches: readonly (readonly Example[])[];
+  tokenBudget: number;
+  seed: number;
+}
+
+/**
+ * Accumulates the micro-batches of a step. The gradient is the sum over all supervised tokens divided by their number, however they
+ * are grouped.
+ */
+export async function accumulateStep(
+  session: TrainSession,
+  { step, microBatches, tokenBudget, seed }: StepInput,
+): Promise<StepOutcome<SFTMetrics>> {
+  const passes: PassSums[] = [];
+  for (const placed of coalesce(microBatches, tokenBudget)) {
+    const sums = await session.accumulate(collate(placed), { objective: { type: "nll" }, step, seed });
+    passes.push({ placed, sums });
+  }
+  const outcomes = sumsPerMicroBatch(passes);
+  const weight = total(outcomes, ({ metrics }) => metrics.loss.weight);
+  const badRows = passes.flatMap(({ placed, sums: { lossSum } }) =>
+    placed.flatMap(({ example }, n) => (Number.isFinite(lossSum[n]) ? [] : [example.rowId])),
+  );
+  // Without a supervised token the gradient is zero: any denominator but 0 keeps it so.
+  return { microBatches: outcomes, denominator: weight === 0 ? 1 : weight, badRows };
+}
