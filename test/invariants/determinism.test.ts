@@ -29,7 +29,7 @@ describe("determinism", () => {
     expect(a.adapter.equals(b.adapter)).toBe(false);
   });
 
-  test.each(["sequential", "random", "staged"])(
+  test.each(["sequential", "random", "staged"] as const)(
     "10 steps, resume, 10 steps equal 20 steps to the byte (%s)",
     async (trainSamplingStrategy) => {
       const args = {

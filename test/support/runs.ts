@@ -2,6 +2,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import type { LoraConfig, SFTConfig } from "@tunesmith/core";
 import { loadModel } from "@tunesmith/native";
 import { type LogEvent, type SFTMetrics, SFTTrainer, type TrainResult } from "@tunesmith/trainer";
 import { onTestFinished } from "vitest";
@@ -39,7 +40,7 @@ export interface Finished {
 /** Trains and collects. */
 export async function trainOnce(
   model: string,
-  args: Record<string, unknown>,
+  args: SFTConfig,
   {
     threads = 0,
     rows = conversations(24),
@@ -49,12 +50,12 @@ export async function trainOnce(
     threads?: number;
     rows?: readonly Record<string, unknown>[];
     resume?: boolean | string;
-    peftConfig?: Record<string, unknown>;
+    peftConfig?: LoraConfig;
   } = {},
 ): Promise<Finished> {
-  const outputDir = (args.outputDir as string | undefined) ?? join(temporaryFolder(), "run");
+  const outputDir = args.outputDir ?? join(temporaryFolder(), "run");
   const language = await loadModel(model, threads === 0 ? {} : { threads });
-  const options = { learningRate: 5e-3, trainSamplingStrategy: "sequential", ...args, outputDir };
+  const options: SFTConfig = { learningRate: 5e-3, trainSamplingStrategy: "sequential", ...args, outputDir };
   const trainer = new SFTTrainer({ model: language, trainDataset: rows as never, args: options, peftConfig });
   const logs: LogEvent<SFTMetrics>[] = [];
   const run = trainer.train({ resumeFromCheckpoint: resume });

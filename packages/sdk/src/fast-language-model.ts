@@ -4,25 +4,30 @@ import { emitWarning } from "node:process";
 import {
   type AdapterState,
   ArgumentError,
+  type DeviceOptions,
+  deviceOptionsSchema,
+  type GenerationConfig,
+  generationConfigSchema,
   type LanguageModel,
   type LoraConfig,
+  loraConfigSchema,
   type MemoryPlan,
   type Message,
   type ModelConfig,
   type ModelInfo,
   modelConfigSchema,
-  type ParsedModelConfig,
+  type OptionKeys,
   type PassShape,
   parseOptions,
-  type SamplingOptions,
   type SessionOptions,
+  sortOptionsBeside,
   type Tokenizer,
   type TrainSession,
   type WeightOptions,
 } from "@tunesmith/core";
 import { type ExportControl, loadModel } from "@tunesmith/native";
 import { hubSettings } from "./hub/settings.ts";
-import type { DownloadOptions } from "./hub/snapshot.ts";
+import { type DownloadOptions, downloadKeys } from "./hub/snapshot.ts";
 import { resolveModel } from "./resolve-model.ts";
 import {
   type GgufFile,
@@ -36,38 +41,30 @@ import {
 import { TextStream } from "./text-stream.ts";
 
 /** Options of {@link FastLanguageModel.fromPretrained}; those of a download count for models of the hub only. */
-export interface PretrainedOptions extends DownloadOptions, ModelConfig {
-  /** Where to compute. Default `auto`: the best there is. */
-  device?: "cuda" | "cpu" | "auto";
-  /** CPU threads. Default: the physical cores. Results do not depend on it. */
-  threads?: number;
+export interface PretrainedOptions extends DownloadOptions, DeviceOptions, ModelConfig {
   /** PEFT adapter folder that `generate` uses on top of the model. Default: none. */
-  adapter?: string;
+  adapter?: string | undefined;
   /** With `loadIn4bit`: keep the quantised matrices in the folder `tunesmith-nf4` of the model cache for the next load. Default true. */
-  quantizedCache?: boolean;
+  quantizedCache?: boolean | undefined;
   /** Told what the user should know of loading for `generate`. Default: `process.emitWarning`. */
-  onWarning?: (message: string) => void;
+  onWarning?: ((message: string) => void) | undefined;
 }
 
+/** What no schema declares of them. */
+const pretrainedKeys: OptionKeys<Omit<PretrainedOptions, keyof DeviceOptions | keyof ModelConfig>> = {
+  ...downloadKeys,
+  adapter: "optional",
+  quantizedCache: "optional",
+  onWarning: "optional",
+};
+
 /** Options of {@link FastLanguageModel.generate}. */
-export interface TextGenerationOptions extends Partial<SamplingOptions> {
-  /** Tokens to write at most. Default 256. */
-  maxNewTokens?: number;
+export interface TextGenerationOptions extends GenerationConfig {
   /** Ends the text after the token in hand; the iterator then throws `AbortError`. */
   signal?: AbortSignal;
 }
 
-const defaultMaxNewTokens = 256;
-
-/** The options of the weights, checked, and those of the download. */
-function split(options: DownloadOptions & ModelConfig): { weights: ParsedModelConfig; download: DownloadOptions } {
-  const isWeight = ([name]: [string, unknown]) => Object.hasOwn(modelConfigSchema.shape, name);
-  const entries: [string, unknown][] = Object.entries(options);
-  return {
-    weights: parseOptions(modelConfigSchema, Object.fromEntries(entries.filter(isWeight))),
-    download: Object.fromEntries(entries.filter((entry) => !isWeight(entry))),
-  };
-}
+const generationKeys: OptionKeys<Omit<TextGenerationOptions, keyof GenerationConfig>> = { signal: "optional" };
 
 /** A pretrained model: to train with an `SFTTrainer`, or to talk to. Weights are read when they are first needed. */
 export class FastLanguageModel implements LanguageModel {
@@ -90,15 +87,16 @@ export class FastLanguageModel implements LanguageModel {
    * and verified when it is not yet cached.
    */
   static async fromPretrained(modelNameOrPath: string, options: PretrainedOptions = {}): Promise<FastLanguageModel> {
-    const { device, threads, adapter = null, quantizedCache = true, onWarning, ...rest } = options;
-    const { weights, download } = split(rest);
+    const schemas = { place: deviceOptionsSchema, weights: modelConfigSchema };
+    const [{ place, weights }, others] = sortOptionsBeside(schemas, pretrainedKeys, options, "fromPretrained");
+    const { adapter = null, quantizedCache = true, onWarning, ...download } = others;
     const path = await resolveModel(modelNameOrPath, download);
     const quantizedCacheDir = quantizedCache
       ? join(download.cacheDir ?? hubSettings().cacheDir, "tunesmith-nf4")
       : null;
-    const place = { ...(device === undefined ? {} : { device }), ...(threads === undefined ? {} : { threads }) };
+    const { device, threads } = place;
     return new FastLanguageModel(
-      await loadModel(path, { ...place, ...weights, quantizedCacheDir }),
+      await loadModel(path, { device, ...(threads === null ? {} : { threads }), ...weights, quantizedCacheDir }),
       adapter,
       onWarning,
     );
@@ -137,11 +135,15 @@ export class FastLanguageModel implements LanguageModel {
     prompt: string | readonly Message[],
     options: TextGenerationOptions = {},
   ): AsyncGenerator<string, void, undefined> {
+    const schemas = { config: generationConfigSchema };
+    const [{ config }, control] = sortOptionsBeside(schemas, generationKeys, options, "generate");
+    const { stopTokenIds, ...sampling } = config;
+    const stops = stopTokenIds === null ? {} : { stopTokenIds };
     const ids = await this.#encode(prompt);
     const session = await this.#generationSession();
     const text = new TextStream(this.tokenizer);
-    const { maxNewTokens = defaultMaxNewTokens, ...sampling } = options;
-    for await (const { tokenId, finishReason } of session.generate({ ...sampling, maxNewTokens, prompts: [ids] })) {
+    const tokens = session.generate({ ...sampling, ...stops, ...control, prompts: [ids] });
+    for await (const { tokenId, finishReason } of tokens) {
       // The token that ends a turn is no text, whatever the tokenizer thinks of it.
       const piece = finishReason === "stop" ? "" : text.push(tokenId);
       if (piece !== "") yield piece;
@@ -266,6 +268,7 @@ export class PeftModel extends FastLanguageModel {
 
   constructor(model: LanguageModel, peftConfig: LoraConfig) {
     super(model);
+    parseOptions(loraConfigSchema, peftConfig);
     this.peftConfig = peftConfig;
   }
 }

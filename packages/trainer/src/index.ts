@@ -22,4 +22,4 @@ export { freeMemory } from "./memory/free-memory.ts";
 export { type EstimateOptions, estimateMemory, memoryShortage } from "./sft/estimate-memory.ts";
 export type { EvalMetrics, SFTMetrics } from "./sft/metrics.ts";
 export { readRunConfig } from "./sft/run-config.ts";
-export { SFTTrainer, type SFTTrainerOptions } from "./sft/sft-trainer.ts";
+export { SFTTrainer, type SFTTrainerOptions, sftTrainerKeys } from "./sft/sft-trainer.ts";

@@ -2,7 +2,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { LanguageModel, Message, TrainSession } from "@tunesmith/core";
+import type { LanguageModel, Message, SFTConfig, TrainSession } from "@tunesmith/core";
 import { collate, type Example, IGNORE_INDEX, prepare } from "@tunesmith/data";
 import { loadModel } from "@tunesmith/native";
 import { type LogEvent, SFTTrainer } from "@tunesmith/trainer";
@@ -25,7 +25,7 @@ interface Run {
   batch: number;
   steps: number;
   learning_rate: number;
-  lr_scheduler_type: string;
+  lr_scheduler_type: Required<SFTConfig>["lrSchedulerType"];
   warmup_steps: number;
   weight_decay: number;
   max_grad_norm: number;
@@ -115,7 +115,7 @@ async function training(model: LanguageModel, dir: string): Promise<Outcome[]> {
   );
   const outputDir = mkdtempSync(join(tmpdir(), "tunesmith-smollm2-"));
   try {
-    const args = {
+    const args: SFTConfig = {
       outputDir,
       perDeviceTrainBatchSize: run.batch,
       maxSteps: run.steps,

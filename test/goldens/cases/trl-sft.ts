@@ -61,7 +61,7 @@ async function oneRun(root: string, name: string): Promise<Outcome[]> {
       evalOnStart: true,
       evalStrategy: "steps",
       evalSteps: run.history.length,
-    };
+    } as const;
     const { maxLength, assistantOnlyLoss } = parseOptions(sftConfigSchema, args);
     const options = {
       name,

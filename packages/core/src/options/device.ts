@@ -11,6 +11,7 @@ export const deviceOptionsSchema = z
         .default("auto")
         .describe("Where to compute. Default auto: the best there is."),
       threads: count
+        .max(1024)
         .nullable()
         .default(null)
         .describe("CPU threads; results do not depend on it. Default: the physical cores."),

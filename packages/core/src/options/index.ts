@@ -15,7 +15,7 @@ export { loraConfigSchema, type ParsedLoraConfig } from "./lora.ts";
 export { modelConfigSchema, type ParsedModelConfig } from "./model.ts";
 export { canonicalName, kebabCase, nearestName, snakeCase } from "./names.ts";
 export { adamwSchema, optimizerOptions, optimizerSchema, sgdSchema } from "./optimizer.ts";
-export { canonicalKeys, type GivenOptions, parseArgument, parseOptions } from "./parse.ts";
+export { canonicalKeys, type OptionKeys, parseArgument, parseKeys, parseOptions } from "./parse.ts";
 export {
   type AdapterOptions,
   adapterOptions,
@@ -30,6 +30,6 @@ export {
   weightsSchema,
 } from "./session.ts";
 export { type ParsedSFTConfig, type ResolvedConfig, sftConfigSchema } from "./sft.ts";
-export { namesOf, type Schemas, sortOptions } from "./sort.ts";
+export { namesOf, type Schemas, type Sorted, sortOptions, sortOptionsBeside } from "./sort.ts";
 export { type ParsedTrainingArguments, trainingArgumentsSchema } from "./training-arguments.ts";
 export type * from "./types.ts";

@@ -2,9 +2,11 @@ import { expect, test } from "vitest";
 import { z } from "zod";
 import { OptionError } from "../errors.ts";
 import { loraConfigSchema } from "./lora.ts";
+import { modelConfigSchema } from "./model.ts";
 import { nearestName } from "./names.ts";
-import { parseOptions } from "./parse.ts";
+import { parseKeys, parseOptions } from "./parse.ts";
 import { sftConfigSchema } from "./sft.ts";
+import { sortOptions, sortOptionsBeside } from "./sort.ts";
 
 const parseConfig = (options: object) => parseOptions(sftConfigSchema, options);
 const parseLoraConfig = (options: object) => parseOptions(loraConfigSchema, options);
@@ -125,4 +127,30 @@ test("the schemas give a JSON Schema with a description and a default for every 
       expect(property, name).toHaveProperty("default");
     }
   }
+});
+
+test("options given together are sorted by schema, and those beside them come apart", () => {
+  const schemas = { args: sftConfigSchema, weights: modelConfigSchema };
+  const sorted = sortOptions(schemas, { load_in_4bit: true, "max-steps": 3 }, "run.yaml");
+  expect(sorted.weights).toMatchObject({ loadIn4bit: true, bnb4bitBlocksize: 64 });
+  expect(sorted.args).toMatchObject({ maxSteps: 3, seed: 3407 });
+  expect(() => sortOptions(schemas, { loadIn4Bit: true }, "run.yaml")).toThrow(
+    /^\[run\.yaml\] expected a known option, got "loadIn4Bit"; did you mean "loadIn4bit"\?$/u,
+  );
+  const own = { onWarning: "optional" } as const;
+  const given = { on_warning: 1, maxSteps: 3 };
+  const [{ args }, others] = sortOptionsBeside<typeof schemas, { onWarning?: number }>(schemas, own, given, "call");
+  expect([args.maxSteps, others]).toEqual([3, { onWarning: 1 }]);
+  const twice = { on_warning: 1, onWarning: 2 };
+  expect(() => sortOptionsBeside<typeof schemas, { onWarning?: number }>(schemas, own, twice, "call")).toThrow(
+    /^\[call\] expected "onWarning" once/u,
+  );
+});
+
+test("what has to be given is asked for", () => {
+  const keys = { model: "required", seed: "optional" } as const;
+  const parse = (given: object) =>
+    parseKeys<{ model: string; seed?: number }>(keys, given as { model: string }, "call");
+  expect(parse({ model: "m" })).toEqual({ model: "m" });
+  expect(() => parse({ seed: 1 })).toThrow("[call] expected model, got nothing; give it");
 });

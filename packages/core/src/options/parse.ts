@@ -4,9 +4,6 @@ import { ArgumentError, OptionError } from "../errors.ts";
 import { refusedInside, refusedValue } from "./expectation.ts";
 import { canonicalName, nearestName } from "./names.ts";
 
-/** Options as a caller gives them: from a program, a file or flags. */
-export type GivenOptions = Readonly<Record<string, unknown>>;
-
 /**
  * Checks options against their schema and fills in the plain defaults. Names may be camelCase or snake_case. An unknown name is an
  * `OptionError` that gives the nearest known one, and so is a value out of its range.
@@ -50,9 +47,34 @@ export function canonicalKeys(given: object, known: readonly string[], place: st
   return values;
 }
 
+/** Every option of a type, and whether it has to be given. */
+export type OptionKeys<Options> = {
+  readonly [Name in keyof Options]-?: Record<never, never> extends Pick<Options, Name> ? "optional" : "required";
+};
+
+/**
+ * The options of a function that takes more than a schema can declare, under their own names: the rules of {@link canonicalKeys}, and an
+ * `OptionError` for one that has to be given and is not.
+ */
+export function parseKeys<Options extends object>(keys: OptionKeys<Options>, given: Options, place: string): Options {
+  const names = Object.entries<"optional" | "required">(keys);
+  const values = canonicalKeys(
+    given,
+    names.map(([name]) => name),
+    place,
+  );
+  const missing = names.find(([name, need]) => need === "required" && values[name] === undefined);
+  if (missing !== undefined) throw new OptionError(`[${place}] expected ${missing[0]}, got nothing; give it`);
+  return values as Options;
+}
+
+/** What can be listed in an error without hiding the error. */
+const few = 12;
+
 /** An error for an option that does not exist, with the known name that is nearest to it. */
 function unknownOption(given: string, known: readonly string[], place: string): OptionError {
   const nearest = nearestName(canonicalName(given), known);
-  const hint = nearest === null ? "tunesmith train --help lists them" : `did you mean "${nearest}"?`;
+  const all = known.length > few ? "tunesmith train --help lists them" : `its options are ${known.join(", ")}`;
+  const hint = nearest === null ? all : `did you mean "${nearest}"?`;
   return new OptionError(`[${place}] expected a known option, got "${given}"; ${hint}`);
 }

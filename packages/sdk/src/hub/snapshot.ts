@@ -1,7 +1,7 @@
 // Downloads a model of the hub into Hugging Face's cache layout.
 import { copyFile, readFile, stat, symlink } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
-import { AbortError, DownloadError, FileSystemError, makeFolders, replaceFile } from "@tunesmith/core";
+import { AbortError, DownloadError, FileSystemError, makeFolders, type OptionKeys, replaceFile } from "@tunesmith/core";
 import { isInnerPath, type Listing, listModel, type RemoteFile } from "./listing.ts";
 import { withLock } from "./lock.ts";
 import { HubUnreachableError } from "./request.ts";
@@ -37,6 +37,19 @@ export interface DownloadOptions {
   /** Default: 20 s without a byte, 0.5 s before the second attempt. */
   patience?: Patience;
 }
+
+/** Their names. */
+export const downloadKeys: OptionKeys<DownloadOptions> = {
+  revision: "optional",
+  cacheDir: "optional",
+  localFilesOnly: "optional",
+  token: "optional",
+  endpoint: "optional",
+  signal: "optional",
+  onProgress: "optional",
+  connectTimeout: "optional",
+  patience: "optional",
+};
 
 /** Files of the root folder that a model consists of. Weights in other formats and copies of them stay where they are. */
 const wanted = [

@@ -1,5 +1,5 @@
 // What every trainer is: a recipe, its inputs, and the ways to start them.
-import { AbortError, type ParsedTrainingArguments, TunesmithError } from "@tunesmith/core";
+import { AbortError, type OptionKeys, type ParsedTrainingArguments, parseKeys, TunesmithError } from "@tunesmith/core";
 import type { DataReport } from "@tunesmith/data";
 import type { MemoryEstimate } from "../memory/estimate.ts";
 import type { Resolved } from "../options/resolved.ts";
@@ -20,6 +20,8 @@ export interface TrainOptions {
   /** Ends the run as {@link TrainRun.abort} does. */
   signal?: AbortSignal;
 }
+
+const trainKeys: OptionKeys<TrainOptions> = { resumeFromCheckpoint: "optional", signal: "optional" };
 
 /** What a run would begin with. */
 export interface DryRun<Args extends ParsedTrainingArguments = ParsedTrainingArguments> {
@@ -46,7 +48,8 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
   }
 
   /** Starts training at once. Await the run for its result, or iterate it for its events. */
-  train({ resumeFromCheckpoint = false, signal }: TrainOptions = {}): TrainRun<M> {
+  train(options: TrainOptions = {}): TrainRun<M> {
+    const { resumeFromCheckpoint = false, signal } = parseKeys(trainKeys, options, "train");
     return new TrainRun<M>(async (control) => {
       try {
         return await this.#run(control, resumeFromCheckpoint);

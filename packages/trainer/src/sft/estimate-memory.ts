@@ -1,11 +1,12 @@
 // What a run of supervised fine-tuning would take, before any row or weight is read.
 import {
-  type GivenOptions,
   type LanguageModel,
   type LoraConfig,
   loraConfigSchema,
+  type OptionKeys,
   type ParsedSFTConfig,
   type PassShape,
+  parseKeys,
   parseOptions,
   type SFTConfig,
   sftConfigSchema,
@@ -17,21 +18,24 @@ import { sessionOptions } from "../options/session-options.ts";
 /** What {@link estimateMemory} is asked about; the options are those of a run. */
 export interface EstimateOptions {
   /** Options of the run. Default: those of `SFTConfig`. */
-  args?: SFTConfig | GivenOptions;
+  args?: SFTConfig;
   /** Options of the adapter. Default: those of `LoraConfig`. */
-  peftConfig?: LoraConfig | GivenOptions;
+  peftConfig?: LoraConfig;
   /** The largest pass. Default: as many tokens as `tokenBudget` and the batch of a step allow, in sequences of `maxLength`. */
   pass?: PassShape;
 }
+
+const estimateKeys: OptionKeys<EstimateOptions> = { args: "optional", peftConfig: "optional", pass: "optional" };
 
 /**
  * What a run with these options will take, and what is free, before any weight is read. A run plans with its own rows; here, where
  * there are none, every row is taken to be as long as `maxLength` allows, so that no run of these options takes more.
  */
 export async function estimateMemory(model: LanguageModel, options: EstimateOptions = {}): Promise<MemoryEstimate> {
-  const args = parseOptions(sftConfigSchema, options.args ?? {});
-  const peft = parseOptions(loraConfigSchema, options.peftConfig ?? {});
-  const pass = options.pass ?? fullPass(args, model.info.maxPositionEmbeddings);
+  const given = parseKeys(estimateKeys, options, "estimateMemory");
+  const args = parseOptions(sftConfigSchema, given.args ?? {});
+  const peft = parseOptions(loraConfigSchema, given.peftConfig ?? {});
+  const pass = given.pass ?? fullPass(args, model.info.maxPositionEmbeddings);
   const gradientCheckpointing = await decideCheckpointing(model, args, peft, pass);
   return estimateSession(model, sessionOptions({ ...args, gradientCheckpointing }, peft), pass);
 }
@@ -49,7 +53,8 @@ export function memoryShortage(
   options: EstimateOptions = {},
 ): string | null {
   const { gradientCheckpointing } = estimate;
-  const args = { ...parseOptions(sftConfigSchema, options.args ?? {}), gradientCheckpointing };
-  const session = sessionOptions(args, parseOptions(loraConfigSchema, options.peftConfig ?? {}));
+  const given = parseKeys(estimateKeys, options, "memoryShortage");
+  const args = { ...parseOptions(sftConfigSchema, given.args ?? {}), gradientCheckpointing };
+  const session = sessionOptions(args, parseOptions(loraConfigSchema, given.peftConfig ?? {}));
   return shortage(estimate, session, model.weightOptions.loadIn4bit);
 }

@@ -7,6 +7,7 @@ import {
   fileOperations,
   OptionError,
   type SessionOptions,
+  type SFTConfig,
 } from "@tunesmith/core";
 import { afterEach, expect, onTestFinished, test, vi } from "vitest";
 import { SFTTrainer, type TrainEvent } from "../index.ts";
@@ -22,7 +23,7 @@ afterEach(() => {
 });
 
 /** Options under which everything that must survive a stop takes part: epochs of 4 steps, logs, evaluations and samples out of step. */
-const args = {
+const args: SFTConfig = {
   maxLength: 512,
   maxSteps: 12,
   perDeviceTrainBatchSize: 2,
@@ -230,7 +231,7 @@ test("recomputation under auto is decided once: what a checkpoint says stands, w
         return model.createSession(options);
       },
     };
-    const more = { maxSteps: 2, gradientCheckpointing: "auto", outputDir };
+    const more = { maxSteps: 2, gradientCheckpointing: "auto", outputDir } as const;
     const run = new SFTTrainer({ model: watched, trainDataset: conversations(14), args: more });
     return record(run.train({ resumeFromCheckpoint })).then(({ events, error }) => ({ events, error, sessions }));
   };

@@ -423,7 +423,7 @@ test("a callback that throws ends the run with its error, and a checkpoint is le
 });
 
 test("full fine-tuning writes a model and takes the smaller rate", async () => {
-  const { trainer: made, outputDir } = await trainer({ maxSteps: 1 }, {}, { peftConfig: { full_finetuning: true } });
+  const { trainer: made, outputDir } = await trainer({ maxSteps: 1 }, {}, { peftConfig: { fullFinetuning: true } });
   const { events } = await record(made.train());
   expect(ofType(events, "step")[0]?.learningRate).toBe(2e-5);
   expect(await readdir(join(outputDir, "adapter"))).toEqual(["model.safetensors"]);

@@ -1,9 +1,10 @@
 // Supervised fine-tuning, from what a user gives to a trainer.
 import {
-  type GivenOptions,
   type LanguageModel,
   type LoraConfig,
+  type OptionKeys,
   type ParsedSFTConfig,
+  parseKeys,
   parseOptions,
   type SFTConfig,
   sftConfigSchema,
@@ -23,17 +24,28 @@ export interface SFTTrainerOptions {
   /** Held-out rows, in the same forms. */
   evalDataset?: DatasetSource | null;
   /** Options of the run. Default: none set. */
-  args?: SFTConfig | GivenOptions;
+  args?: SFTConfig;
   /** The adapter. Default: a new one of rank 16 on every linear layer. */
-  peftConfig?: LoraConfig | GivenOptions;
+  peftConfig?: LoraConfig;
   /** Called with every event, in order, and awaited. */
   callbacks?: readonly TrainCallback<SFTMetrics>[];
 }
 
+/** Its names; a type cannot tell them at run time. */
+export const sftTrainerKeys: OptionKeys<SFTTrainerOptions> = {
+  model: "required",
+  trainDataset: "required",
+  evalDataset: "optional",
+  args: "optional",
+  peftConfig: "optional",
+  callbacks: "optional",
+};
+
 /** Supervised fine-tuning (TRL's SFTTrainer). Options are checked here, data and files when the run starts. */
 export class SFTTrainer extends Trainer<ParsedSFTConfig, SFTMetrics> {
   constructor(options: SFTTrainerOptions) {
-    const { model, trainDataset, evalDataset = null, args = {}, peftConfig = {}, callbacks = [] } = options;
+    const given = parseKeys(sftTrainerKeys, options, "SFTTrainer");
+    const { model, trainDataset, evalDataset = null, args = {}, peftConfig = {}, callbacks = [] } = given;
     const peft = parsePeftConfig(peftConfig);
     const inputs = { model, trainDataset, evalDataset, args: parseOptions(sftConfigSchema, args), peft };
     super(sftRecipe, inputs, callbacks);
