@@ -2,6 +2,7 @@
 import { build } from "./lib/build.mjs";
 import { setup } from "./lib/setup.mjs";
 import { bin, green, hostTriple, red, run, runNode, seconds } from "./lib/shell.mjs";
+import { note, timed } from "./lib/times.mjs";
 
 /** @typedef {[name: string, start: () => Promise<{ code: number, output: string }>]} Check */
 
@@ -25,11 +26,12 @@ const checks = [
 ];
 
 async function main() {
-  if (!(await setup({ quiet: true }))) return false;
+  if (!(await timed("check", "setup", () => setup({ quiet: true })))) return false;
   let passed = true;
   for (const [name, start] of checks) {
     const begun = Date.now();
     const { code, output } = await start();
+    note("check", name, Date.now() - begun);
     console.log(`${name.padEnd(14)}${code === 0 ? green("ok") : red("failed")}  ${seconds(Date.now() - begun)}`);
     if (code !== 0) console.log(output.trimEnd());
     passed &&= code === 0;

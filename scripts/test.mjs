@@ -5,6 +5,7 @@ import { build } from "./lib/build.mjs";
 import { rustTests } from "./lib/rust-tests.mjs";
 import { setup } from "./lib/setup.mjs";
 import { bold, seconds } from "./lib/shell.mjs";
+import { printTimes, timed } from "./lib/times.mjs";
 import { typescriptTests } from "./lib/typescript-tests.mjs";
 
 /** @typedef {import("./lib/rust-tests.mjs").Counts} Counts */
@@ -27,13 +28,15 @@ async function main() {
   }
   const rows = [];
   const total = { passed: 0, failed: 0, skipped: 0 };
-  const ready = (await setup({ quiet: true })) && (await build({ quiet: true })) === 0;
+  const ready =
+    (await timed("test", "setup", () => setup({ quiet: true }))) &&
+    (await timed("test", "build", () => build({ quiet: true }))) === 0;
   if (!ready) total.failed = 1;
   for (const [flag, name, suite] of ready ? suites : []) {
     if (only.length > 0 && !only.includes(flag)) continue;
     console.log(`\n${bold(name)}`);
     const begun = Date.now();
-    const counts = await suite(filters);
+    const counts = await timed("test", name, () => suite(filters));
     rows.push({ name, counts, time: seconds(Date.now() - begun) });
     for (const key of /** @type {(keyof Counts)[]} */ (Object.keys(total))) total[key] += counts[key];
   }
@@ -42,6 +45,7 @@ async function main() {
     const cells = [counts.passed, counts.failed, counts.skipped, time];
     console.log(`${name.padEnd(28)}${cells.map((cell) => String(cell).padStart(9)).join("")}`);
   }
+  printTimes();
   if (total.skipped > 0) console.log(`${total.skipped} skipped`);
   console.log(`${total.passed} passed, ${total.failed} failed`);
   return total.failed > 0 || total.passed === 0 ? 1 : 0;

@@ -2,6 +2,7 @@
 import { compileDevice, compiled, environment, sanitizer } from "./emulated.mjs";
 import { rustTests } from "./rust-tests.mjs";
 import { hostTriple, red, yellow } from "./shell.mjs";
+import { timed } from "./times.mjs";
 
 /** @typedef {import("./rust-tests.mjs").Counts} Counts */
 
@@ -19,7 +20,8 @@ export async function asanTests(filters = []) {
     );
     return { passed: 0, failed: 0, skipped: 1 };
   }
-  const library = await compileDevice({ out: compiled("emulated-asan"), watched: true }).catch((error) => {
+  const compile = () => compileDevice({ out: compiled("emulated-asan"), watched: true });
+  const library = await timed("ASan", "compile the device", compile).catch((error) => {
     console.log(`${red("✗")} ${error.message}`);
     return null;
   });
@@ -30,5 +32,6 @@ export async function asanTests(filters = []) {
   const all = filters.length === 0;
   return rustTests(all ? ["meets_its_contract", "faults::"] : filters, {
     args: ["--config", runner, "--test", "cuda", ...(all ? ["--lib"] : [])],
+    suite: "ASan",
   });
 }

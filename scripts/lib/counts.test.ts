@@ -1,12 +1,17 @@
 import { expect, test } from "vitest";
 import { CargoReader } from "./rust-tests.mjs";
+import { tableOf } from "./times.mjs";
 import { countReport } from "./typescript-tests.mjs";
 
 function read(output: string) {
   const printed: string[] = [];
-  const reader = new CargoReader((line) => printed.push(line));
+  const timed: string[] = [];
+  const reader = new CargoReader(
+    (line) => printed.push(line),
+    (part) => timed.push(part),
+  );
   for (const line of output.split("\n")) reader.line(line);
-  return { counts: reader.counts, printed: printed.join("\n"), pending: reader.pending };
+  return { counts: reader.counts, printed: printed.join("\n"), timed, pending: reader.pending };
 }
 
 const passing = `     Running unittests src/lib.rs (/t/release/deps/tunesmith_ops-0123456789abcdef)
@@ -41,12 +46,30 @@ test("a passing binary is one line, a failing one is printed whole", () => {
   expect(read(failing).printed).toContain("thread 'matmul' panicked");
 });
 
+test("compiling is timed, and every binary", () => {
+  const parts = ["compile", "tunesmith_ops src/lib.rs", "cpu tests/cpu.rs", "tunesmith_ops doc"];
+  expect(read(passing + failing).timed).toEqual(parts);
+});
+
+test("the table of times has the long parts first and the short ones in one line", () => {
+  const part = (suite: string, name: string, seconds: number) => ({ suite, part: name, milliseconds: seconds * 1000 });
+  const times = [part("Rust", "a", 1), part("Rust", "b", 60), part("Rust", "c", 2.5), part("check", "biome", 0.4)];
+  expect(tableOf(times)).toEqual([
+    "Rust          b            60 s",
+    "Rust          2 others    3.5 s",
+    "check         biome       0.4 s",
+  ]);
+});
+
 test("a build that ends before any test leaves its log", () => {
   expect(read("error[E0425]: cannot find value").pending).toEqual(["error[E0425]: cannot find value"]);
 });
 
 test("a test file that does not load counts as a failure", () => {
   const file = (status: string, ...tests: string[]) => ({
+    name: "a.test.ts",
+    startTime: 0,
+    endTime: 0,
     status,
     assertionResults: tests.map((s) => ({ status: s })),
   });

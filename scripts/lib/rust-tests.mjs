@@ -1,5 +1,6 @@
 // Runs the Rust tests and counts them. A crate whose tests pass is one line; a failing one is printed in full.
 import { dim, green, hostTriple, red, run } from "./shell.mjs";
+import { note } from "./times.mjs";
 
 /** @typedef {{ passed: number, failed: number, skipped: number }} Counts */
 
@@ -11,9 +12,15 @@ export class CargoReader {
   /** @type {string[]} */
   #lines = [];
   #skipped = 0;
+  #begun = Date.now();
 
-  constructor(/** @type {(line: string) => void} */ print) {
+  /**
+   * @param {(line: string) => void} print
+   * @param {(part: string, milliseconds: number) => void} [time] told how long compiling and each binary took
+   */
+  constructor(print, time = () => {}) {
     this.print = print;
+    this.time = time;
   }
 
   /** Lines of the binary in hand, or of a build that has not come to a binary. */
@@ -37,12 +44,15 @@ export class CargoReader {
   }
 
   #begin(/** @type {string} */ name) {
+    if (this.#name === "") this.time("compile", Date.now() - this.#begun);
+    this.#begun = Date.now();
     this.#name = name;
     this.#lines = [];
     this.#skipped = 0;
   }
 
   #end(/** @type {number} */ passed, /** @type {number} */ failed, /** @type {number} */ ignored) {
+    this.time(this.#name, Date.now() - this.#begun);
     const skipped = Math.min(this.#skipped, passed);
     this.counts.passed += passed - skipped;
     this.counts.failed += failed;
@@ -63,11 +73,14 @@ export class CargoReader {
  * Runs `cargo test` for the workspace, in the build's own target folder.
  *
  * @param {string[]} filters test name filters
- * @param {{ args?: string[] }} [options] `args`: more arguments for cargo
+ * @param {{ args?: string[], suite?: string }} [options] `args`: more arguments for cargo; `suite`: its name in the table of times
  * @returns {Promise<Counts>}
  */
-export async function rustTests(filters = [], { args = [] } = {}) {
-  const reader = new CargoReader((line) => console.log(line));
+export async function rustTests(filters = [], { args = [], suite = "Rust" } = {}) {
+  const reader = new CargoReader(
+    (line) => console.log(line),
+    (part, milliseconds) => note(suite, part, milliseconds),
+  );
   // One pipe for both streams: cargo names a binary on one and the binary reports on the other, and their order matters.
   const cargo = `cargo test --workspace --release --locked --no-fail-fast --target ${hostTriple()}`;
   const more = args.map((arg) => `'${arg}'`).join(" ");

@@ -1,12 +1,13 @@
 // Runs vitest and counts its tests.
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { bin, red, runNode } from "./shell.mjs";
+import { join, relative } from "node:path";
+import { bin, red, root, runNode } from "./shell.mjs";
+import { note } from "./times.mjs";
 
 /** @typedef {import("./rust-tests.mjs").Counts} Counts */
 /** @typedef {{ numPassedTests: number, numFailedTests: number, numPendingTests: number, numTodoTests: number,
- *   testResults: { status: string, assertionResults: { status: string }[] }[] }} Report */
+ *   testResults: { name: string, startTime: number, endTime: number, status: string, assertionResults: { status: string }[] }[] }} Report */
 
 /** Sums vitest's JSON report. A file that fails to load holds no failed test, and counts as one. */
 export function countReport(/** @type {Report} */ report) {
@@ -34,7 +35,13 @@ export async function typescriptTests(filters = []) {
       console.log(`${red("✗")} vitest did not run to its end`);
       return { passed: 0, failed: 1, skipped: 0 };
     }
-    const counts = countReport(JSON.parse(readFileSync(reportFile, "utf8")));
+    /** @type {Report} */
+    const report = JSON.parse(readFileSync(reportFile, "utf8"));
+    // Files of packages/ run side by side: their times add up to more than the suite takes.
+    for (const { name, startTime, endTime } of report.testResults) {
+      note("TypeScript", relative(root, name), endTime - startTime);
+    }
+    const counts = countReport(report);
     // An error outside any test (an unhandled rejection) fails vitest without failing a test.
     return code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
   } finally {
