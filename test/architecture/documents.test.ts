@@ -2,7 +2,7 @@
 import { posix } from "node:path";
 import { holds, type Rule, type Tree } from "./tree.ts";
 
-const documents = (tree: Tree) => tree.matching(/^(?:[^/]+|benchmarks\/[^/]+|test\/[^/]+\/[^/]+)\.md$/);
+const documents = (tree: Tree) => tree.matching(/^(?:(?:docs\/|benchmarks\/|kernels\/|test\/[^/]+\/)?[^/]+)\.md$/);
 
 /** Rows of the PAPERS.md table: method, citation, file, test. */
 const papersPointToFiles: Rule = (tree) => {
@@ -49,6 +49,27 @@ const linksLead: Rule = (tree) =>
       .map((target) => `${path}: links to ${target}, which does not exist`),
   );
 
+const readmeLimit = 6 * 1024;
+
+/** A page that is read to its end; measurements, guides and tables have pages of their own in docs/. */
+const readmeIsShort: Rule = (tree) => {
+  const bytes = Buffer.byteLength(tree.text("README.md"));
+  return bytes > readmeLimit
+    ? [`README.md: ${bytes} bytes, the limit is ${readmeLimit}; give the detail to docs/`]
+    : [];
+};
+
+/** Every page of docs/ is found from the README or from a page that it links to. */
+const pagesAreFound: Rule = (tree) => {
+  const linked = documents(tree).flatMap((path) =>
+    [...tree.text(path).matchAll(/\]\(([^)#\s]+)/g)].map((match) => posix.join(posix.dirname(path), match[1] ?? "")),
+  );
+  return tree
+    .matching(/^docs\/[^/]+\.md$/)
+    .filter((page) => !linked.includes(page))
+    .map((page) => `${page}: no document links to it`);
+};
+
 const files = { "package.json": '{ "scripts": { "build": "x" } }', "PAPERS.md": "" };
 
 holds(
@@ -74,4 +95,15 @@ holds(
   linksLead,
   { ...files, "README.md": "[a](PAPERS.md#x) [b](https://example.org) [c](docs/none.md)" },
   [/links to docs\/none\.md/],
+);
+
+holds(`the README has at most ${readmeLimit} bytes`, readmeIsShort, { "README.md": "é".repeat(readmeLimit / 2 + 1) }, [
+  /6146 bytes/,
+]);
+
+holds(
+  "every page of docs/ is linked to",
+  pagesAreFound,
+  { "README.md": "[a](docs/a.md#x)", "docs/a.md": "[b](b.md)", "docs/b.md": "", "docs/c.md": "" },
+  [/docs\/c\.md/],
 );
