@@ -37,6 +37,14 @@ const nothingUnfinished: Rule = (tree) =>
       ),
     );
 
+/** Tests are written with `test`, so that one word finds them all. */
+const testsAreTests: Rule = (tree) =>
+  tree
+    .matching(/\.test\.m?ts$/)
+    .flatMap((path) =>
+      places(path, tree.code(path), /^\s*it(?:\.\w+)*\(/).map((place) => `${place}: expected test(…)`),
+    );
+
 const ofOneMachine = /(?:^|[\s"'`(=])\/(?:home|Users|root)\/\w/;
 
 const noPathOfOneMachine: Rule = (tree) =>
@@ -73,6 +81,13 @@ holds(
     "packages/data/src/a.test.ts": `test.${"sk"}ip("x", f);\ntest.skipIf(missing)("y", f);\n// ${"TO"}DO: later\n`,
   },
   [/a\.rs:1: a stub/, /a\.rs:2: a test switched off/, /a\.test\.ts:1: a test/, /a\.test\.ts:3: a note/],
+);
+
+holds(
+  "tests are written with `test`",
+  testsAreTests,
+  { "packages/data/src/a.test.ts": 'test("a", f);\nit("b", f);\n  it.each(rows)("c", f);\n// it("d")\nemit(x);\n' },
+  [/a\.test\.ts:2/, /a\.test\.ts:3/],
 );
 
 holds("no file names a path of one machine", noPathOfOneMachine, { "README.md": `see ${"/ho"}me/ada/model\n` }, [
