@@ -136,7 +136,7 @@ export interface Goal {
 const memoryBound =
   /^(?:rms_norm|swiglu|rope|add$|scale$|copy_columns|cross_entropy|adamw|dropout|embedding_forward|combine)/;
 
-function judge(goal: string, values: { name: string; value: number }[], least: number, unit: string): Goal {
+function judge(goal: string, values: readonly Value[], least: number, unit: string): Goal {
   if (values.length === 0) return { goal, verdict: "not measured", detail: "–" };
   const worst = values.reduce((a, b) => (b.value < a.value ? b : a));
   const missed = values.filter(({ value }) => !(value >= least)).length;
@@ -144,19 +144,37 @@ function judge(goal: string, values: { name: string; value: number }[], least: n
   return { goal, verdict: missed === 0 ? "met" : "missed", detail };
 }
 
-/** Goals of the issue that named them, from this run's own ceilings and peers. */
+/** A number that a goal is about, and the case it belongs to. */
+type Value = { name: string; value: number };
+
+const nameOf = (entry: Case) => `${entry.case}, ${entry.model}`;
+const milliseconds = ({ ours }: Case) => ours?.median_ms as number;
+
+/** The time of the fastest of some peers over ours; nothing where none was measured. */
+function besidePeers(entry: Case, isPeer: (side: string) => boolean): Value[] {
+  const times = entry.peers
+    .filter((line) => measured(line) && isPeer(line.side ?? ""))
+    .map((line) => line.median_ms as number);
+  return times.length === 0 ? [] : [{ name: nameOf(entry), value: Math.min(...times) / milliseconds(entry) }];
+}
+
+/** The rate of the cases whose names begin with `prefix`, in 10¹² of `unit` a second. */
+const rates = (cases: readonly Case[], prefix: string, unit: "flops" | "bytes"): Value[] =>
+  cases
+    .filter((entry) => entry.case.startsWith(prefix))
+    .map((entry) => ({ name: nameOf(entry), value: (entry.ours?.[unit] ?? 0) / (milliseconds(entry) * 1e9) }));
+
+/** The time of the bare product over that of the product with LoRA. */
+function besideBare(entry: Case, cases: readonly Case[]): Value[] {
+  const bareName = entry.case.replace("lora", "matmul");
+  const bare = cases.find(({ case: other, model }) => other === bareName && model === entry.model);
+  return bare === undefined ? [] : [{ name: nameOf(entry), value: milliseconds(bare) / milliseconds(entry) }];
+}
+
+/** Whether this run, by its own ceilings and peers, meets the goals of the project. */
 export function goals(lines: readonly Line[]): Goal[] {
   const limits = ceilings(lines);
   const cases = kernelCases(lines).filter(({ ours }) => measured(ours));
-  const name = (entry: Case) => `${entry.case}, ${entry.model}`;
-  const beside = (entry: Case, peer: (side: string) => boolean) => {
-    const times = entry.peers
-      .filter((line) => measured(line) && peer(line.side ?? ""))
-      .map((line) => line.median_ms as number);
-    return times.length === 0
-      ? []
-      : [{ name: name(entry), value: Math.min(...times) / (entry.ours?.median_ms as number) }];
-  };
   const shares = cases
     .filter(
       (entry) =>
@@ -164,51 +182,40 @@ export function goals(lines: readonly Line[]): Goal[] {
     )
     .flatMap((entry) => {
       const value = share(entry.ours as Line, limits);
-      return value === undefined ? [] : [{ name: name(entry), value }];
+      return value === undefined ? [] : [{ name: nameOf(entry), value }];
     });
-  const teraflops = cases
-    .filter((entry) => entry.case.startsWith("linear_cross_entropy"))
-    .map((entry) => ({
-      name: name(entry),
-      value: (entry.ours?.flops ?? 0) / ((entry.ours?.median_ms as number) * 1e9),
-    }));
-  const dequantised = cases
-    .filter((entry) => entry.case.startsWith("nf4_to_"))
-    .map((entry) => ({
-      name: name(entry),
-      value: (entry.ours?.bytes ?? 0) / ((entry.ours?.median_ms as number) * 1e9),
-    }));
   const attention = cases.filter((entry) => entry.case.startsWith("attention"));
-  const lora = cases
-    .filter((entry) => entry.case.startsWith("lora_forward"))
-    .flatMap((entry) => {
-      const bare = cases.find(
-        ({ case: other, model }) => other === entry.case.replace("lora", "matmul") && model === entry.model,
-      );
-      return bare === undefined
-        ? []
-        : [{ name: name(entry), value: (bare.ours?.median_ms as number) / (entry.ours?.median_ms as number) }];
-    });
+  const lora = cases.filter((entry) => entry.case.startsWith("lora_forward"));
   return [
     judge("memory-bound kernels reach 85 % of the copy ceiling", shares, 0.85, ""),
-    judge("fused linear + cross-entropy reaches 600 TFLOP/s", teraflops, 600, " TFLOP/s"),
+    judge(
+      "fused linear + cross-entropy reaches 600 TFLOP/s",
+      rates(cases, "linear_cross_entropy", "flops"),
+      600,
+      " TFLOP/s",
+    ),
     judge(
       "attention is as fast as FlashAttention-2",
       attention.flatMap((entry) =>
-        beside(entry, (side) => side.includes("FlashAttention-2") || side === "flash-attention"),
+        besidePeers(entry, (side) => side.includes("FlashAttention-2") || side === "flash-attention"),
       ),
       1,
       "×",
     ),
-    judge("NF4 dequantisation reaches 2.5 TB/s", dequantised, 2.5, " TB/s"),
-    judge("a product with LoRA takes at most 1.05 times the bare one", lora, 1 / 1.05, "×"),
+    judge("NF4 dequantisation reaches 2.5 TB/s", rates(cases, "nf4_to_", "bytes"), 2.5, " TB/s"),
+    judge(
+      "a product with LoRA takes at most 1.05 times the bare one",
+      lora.flatMap((entry) => besideBare(entry, cases)),
+      1 / 1.05,
+      "×",
+    ),
     judge("8B QLoRA packed has 1.5 times Unsloth's tokens/s", packedRatios(lines, "unsloth"), 1.5, "×"),
     judge("8B QLoRA packed has 1.5 times the best installed peer's tokens/s", packedRatios(lines), 1.5, "×"),
   ];
 }
 
 /** Our tokens per second over the best peer's (or the named one's), workload by workload. */
-function packedRatios(lines: readonly Line[], only?: string): { name: string; value: number }[] {
+function packedRatios(lines: readonly Line[], only?: string): Value[] {
   const training = lines.filter((line) => line.part === "training" && line.scenario?.includes("8b-qlora") === true);
   return training
     .filter((line) => line.side === "tunesmith" && line.workload?.startsWith("packed") === true)

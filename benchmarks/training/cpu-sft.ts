@@ -34,27 +34,19 @@ export async function cpuSft(options: {
     const largest = Math.max(...options.batches) * (options.steps + 1);
     const rows = await gsm8k(fixtures, largest, tokenizer);
     const comparisons: Comparison[] = [];
-    for (const batch of options.batches) {
-      for (const dtype of options.dtypes) {
-        for (const attention of ["sdpa", "eager"] as const) {
-          const spec: Spec = {
-            model,
-            adapter,
-            rows: rows.slice(0, batch * (options.steps + 1)),
-            learning_rates: Array.from({ length: options.steps + 1 }, () => 2e-4),
-            batch_size: batch,
-            gradient_accumulation_steps: 1,
-            max_grad_norm: 1,
-            dtype,
-            attention,
-            threads: 0,
-          };
-          comparisons.push(await compare(spec, options.steps, python, work));
-          show(comparisons.at(-1) as Comparison);
-          if (python === null) break;
-        }
-        if (python === null) break;
-      }
+    for (const settings of sides(options, python !== null)) {
+      const spec: Spec = {
+        model,
+        adapter,
+        rows: rows.slice(0, settings.batch_size * (options.steps + 1)),
+        learning_rates: Array.from({ length: options.steps + 1 }, () => 2e-4),
+        gradient_accumulation_steps: 1,
+        max_grad_norm: 1,
+        threads: 0,
+        ...settings,
+      };
+      comparisons.push(await compare(spec, options.steps, python, work));
+      show(comparisons.at(-1) as Comparison);
     }
     const ratio = leastRatio(comparisons, "float32");
     const ratioBfloat16 = leastRatio(comparisons, "bfloat16");
@@ -73,6 +65,15 @@ export async function cpuSft(options: {
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
+}
+
+/** What is measured one after the other; types and kinds of attention are the peer's, so one of each is enough without it. */
+function sides({ batches, dtypes }: { batches: number[]; dtypes: Spec["dtype"][] }, peer: boolean) {
+  const attentions = ["sdpa", "eager"] as const;
+  const settings = dtypes.flatMap((dtype) => attentions.map((attention) => ({ dtype, attention })));
+  return batches.flatMap((batch_size) =>
+    settings.slice(0, peer ? settings.length : 1).map((setting) => ({ batch_size, ...setting })),
+  );
 }
 
 /** Against the peer's fastest setting of a precision; null where it was not measured. */

@@ -73,64 +73,66 @@ function xorshift(seed: number): () => number {
   };
 }
 
+/** The configuration, as transformers writes it. */
+const configOf = (shape: Shape) => ({
+  architectures: ["LlamaForCausalLM"],
+  model_type: "llama",
+  dtype: "bfloat16",
+  hidden_size: shape.hidden,
+  intermediate_size: shape.intermediate,
+  num_hidden_layers: shape.layers,
+  num_attention_heads: shape.heads,
+  num_key_value_heads: shape.kvHeads,
+  vocab_size: shape.vocabulary,
+  max_position_embeddings: 2048,
+  rms_norm_eps: 1e-5,
+  rope_parameters: { rope_type: "default", rope_theta: 10_000 },
+  hidden_act: "silu",
+  tie_word_embeddings: false,
+  attention_bias: false,
+  mlp_bias: false,
+  bos_token_id: 1,
+  eos_token_id: 2,
+  pad_token_id: 0,
+});
+
+const count = (sizes: readonly number[]) => sizes.reduce((a, b) => a * b, 1);
+
+/** The header of a safetensors file of bfloat16 tensors that lie end to end, with its length in front. */
+function headerOf(list: readonly [string, number[]][]): Buffer {
+  let offset = 0;
+  const header: Record<string, unknown> = {};
+  for (const [name, sizes] of list) {
+    const end = offset + 2 * count(sizes);
+    header[name] = { dtype: "BF16", shape: sizes, data_offsets: [offset, end] };
+    offset = end;
+  }
+  const text = JSON.stringify(header);
+  const padded = text.padEnd(Math.ceil(text.length / 64) * 64 + 56, " ");
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(padded.length));
+  return Buffer.concat([length, Buffer.from(padded)]);
+}
+
 /** Writes the model as a Hugging Face folder: norms are one, everything else is normal. Weights are drawn two at a time. */
 export function writeRandomModel(folder: string, shape: Shape, seed = 1): void {
   mkdirSync(folder, { recursive: true });
-  const config = {
-    architectures: ["LlamaForCausalLM"],
-    model_type: "llama",
-    dtype: "bfloat16",
-    hidden_size: shape.hidden,
-    intermediate_size: shape.intermediate,
-    num_hidden_layers: shape.layers,
-    num_attention_heads: shape.heads,
-    num_key_value_heads: shape.kvHeads,
-    vocab_size: shape.vocabulary,
-    max_position_embeddings: 2048,
-    rms_norm_eps: 1e-5,
-    rope_parameters: { rope_type: "default", rope_theta: 10_000 },
-    hidden_act: "silu",
-    tie_word_embeddings: false,
-    attention_bias: false,
-    mlp_bias: false,
-    bos_token_id: 1,
-    eos_token_id: 2,
-    pad_token_id: 0,
-  };
-  writeFileSync(join(folder, "config.json"), `${JSON.stringify(config, null, 1)}\n`);
+  writeFileSync(join(folder, "config.json"), `${JSON.stringify(configOf(shape), null, 1)}\n`);
   for (const name of ["tokenizer.json", "tokenizer_config.json"])
     copyFileSync(join(tokenizerFiles, name), join(folder, name));
 
   const list = tensors(shape);
-  let offset = 0;
-  const header: Record<string, unknown> = {};
-  for (const [name, sizes] of list) {
-    const end = offset + 2 * sizes.reduce((a, b) => a * b, 1);
-    header[name] = { dtype: "BF16", shape: sizes, data_offsets: [offset, end] };
-    offset = end;
-  }
-  let text = JSON.stringify(header);
-  text = text.padEnd(Math.ceil(text.length / 64) * 64 + 56, " ");
   const file = openSync(join(folder, "model.safetensors"), "w");
   try {
-    const length = Buffer.alloc(8);
-    length.writeBigUInt64LE(BigInt(text.length));
-    writeSync(file, length);
-    writeSync(file, text);
+    writeSync(file, headerOf(list));
     const next = xorshift(seed);
     const table = draws(next);
     const chunk = new Uint16Array(1 << 20);
     for (const [, sizes] of list) {
-      const count = sizes.reduce((a, b) => a * b, 1);
-      for (let done = 0; done < count; done += chunk.length) {
-        const part = chunk.subarray(0, Math.min(chunk.length, count - done));
+      for (let left = count(sizes); left > 0; left -= chunk.length) {
+        const part = chunk.subarray(0, Math.min(chunk.length, left));
         if (sizes.length === 1) part.fill(0x3f80);
-        else
-          for (let i = 0; i < part.length; i += 2) {
-            const bits = next();
-            part[i] = table[bits >>> 16] as number;
-            part[i + 1] = table[bits & 0xffff] as number;
-          }
+        else fill(part, next, table);
         writeSync(file, part);
       }
     }
@@ -139,15 +141,24 @@ export function writeRandomModel(folder: string, shape: Shape, seed = 1): void {
   }
 }
 
-/** Rows of random ids; every token is trained, or those behind the first `prompt` of each row. */
+/** Two weights of `table` with every number that `next` gives. */
+function fill(part: Uint16Array, next: () => number, table: Uint16Array): void {
+  for (let i = 0; i < part.length; i += 2) {
+    const bits = next();
+    part[i] = table[bits >>> 16] as number;
+    part[i + 1] = table[bits & 0xffff] as number;
+  }
+}
+
+/** Rows of random ids; every token is trained, or those after the first `prompt` of each row. */
 export function randomRows(
-  count: number,
+  rows: number,
   length: number,
   vocabulary: number,
   prompt = 0,
 ): { input_ids: number[]; labels: number[] }[] {
   const next = xorshift(7);
-  return Array.from({ length: count }, () => {
+  return Array.from({ length: rows }, () => {
     const ids = Array.from({ length }, () => next() % vocabulary);
     return { input_ids: ids, labels: ids.map((id, place) => (place < prompt ? -100 : id)) };
   });

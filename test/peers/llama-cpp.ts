@@ -98,6 +98,44 @@ async function runFolder(given: string | undefined, model: string | undefined, s
   return output;
 }
 
+/** What both sides are asked, and what we answered. */
+interface Asked {
+  model: LanguageModel;
+  session: TrainSession;
+  rows: readonly TicketRow[];
+  prompts: readonly Prompt[];
+  ours: readonly number[][];
+}
+
+/** How many answers are exactly the ticket. */
+const exact = ({ model, rows }: Asked, answers: readonly number[][]) =>
+  rows.filter(({ ticket }, row) => isExact(model.tokenizer.decode(Int32Array.from(answers[row] ?? [])), ticket)).length;
+
+/** Asks llama.cpp, which reads `file`, and prints where its answers part from ours. */
+async function compared(file: string, quantization: keyof typeof wanted, asked: Asked) {
+  const { model, session, rows, prompts, ours } = asked;
+  const questions = prompts.map(({ ids, text }) => ({ ids: [...ids], text }));
+  const { answers, tokenized } = await llamaAnswers(file, { maxNewTokens, prompts: questions, stopAtEnd: true });
+  const parted = await differences(session, model, prompts, ours, answers);
+  const equal = rows.length - parted.length;
+  say(
+    `${quantization.padEnd(9)} ${equal} of ${rows.length} answers equal (at least ${wanted[quantization]} asked for)`,
+  );
+  for (const { row, position, ours: own, llamaCpp, logitGap } of parted)
+    say(
+      `          row ${row}, token ${position}: ours ${JSON.stringify(own)}, llama.cpp ${JSON.stringify(llamaCpp)}, our logits ${logitGap.toFixed(4)} apart`,
+    );
+  return {
+    bytes: statSync(file).size,
+    equalAnswers: equal,
+    wanted: wanted[quantization],
+    promptsTokenizedAlike: tokenized.filter((ids, row) => String(ids) === String([...(prompts[row]?.ids ?? [])]))
+      .length,
+    exactByLlamaCpp: exact(asked, answers),
+    differences: parted,
+  };
+}
+
 async function main(): Promise<number> {
   const options = { run: { type: "string" }, model: { type: "string" }, json: { type: "string" } } as const;
   const { values } = parseArgs({ options });
@@ -116,14 +154,10 @@ async function main(): Promise<number> {
     const session = await model.createSession(options);
     say(`answer    ${rows.length} held-out rows with the adapter on, in float32`);
     const ours = await ourAnswers(session, prompts, model.info.eosTokenIds);
-    const exact = (answers: readonly number[][]) =>
-      rows.filter(({ ticket }, row) => isExact(model.tokenizer.decode(Int32Array.from(answers[row] ?? [])), ticket))
-        .length;
+    const asked = { model, session, rows, prompts, ours };
     const merged = join(scratch, "merged");
     await mergeModel({ model: base, adapter, output: merged, dtype: "float16" });
-    const asked = prompts.map(({ ids, text }) => ({ ids: [...ids], text }));
-    const results: Record<string, unknown> = {};
-    let enough = true;
+    const results: Record<string, Awaited<ReturnType<typeof compared>>> = {};
     for (const quantization of ["f16", "q8_0"] as const) {
       const output = join(scratch, `model.${quantization}.gguf`);
       await exportGguf({
@@ -132,38 +166,19 @@ async function main(): Promise<number> {
         output,
         quantization,
       });
-      const { answers, tokenized } = await llamaAnswers(output, { maxNewTokens, prompts: asked, stopAtEnd: true });
-      const parted = await differences(session, model, prompts, ours, answers);
-      const sameTokens = tokenized.filter((ids, row) => String(ids) === String([...(prompts[row]?.ids ?? [])])).length;
-      const equal = rows.length - parted.length;
-      enough &&= equal >= wanted[quantization];
-      say(
-        `${quantization.padEnd(9)} ${equal} of ${rows.length} answers equal (at least ${wanted[quantization]} asked for)`,
-      );
-      for (const { row, position, ours: own, llamaCpp, logitGap } of parted)
-        say(
-          `          row ${row}, token ${position}: ours ${JSON.stringify(own)}, llama.cpp ${JSON.stringify(llamaCpp)}, our logits ${logitGap.toFixed(4)} apart`,
-        );
-      results[quantization] = {
-        bytes: statSync(output).size,
-        equalAnswers: equal,
-        wanted: wanted[quantization],
-        promptsTokenizedAlike: sameTokens,
-        exactByLlamaCpp: exact(answers),
-        differences: parted,
-      };
+      results[quantization] = await compared(output, quantization, asked);
     }
     const result = {
       benchmark: "llama-cpp",
       machine: machine(),
       peer: "node-llama-cpp 3.22.1, CPU, one thread, greedy",
       rows: rows.length,
-      exactByTunesmith: exact(ours),
+      exactByTunesmith: exact(asked, ours),
       results,
     };
     session.dispose();
     if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(result, null, 1)}\n`);
-    return enough ? 0 : 1;
+    return Object.values(results).every(({ equalAnswers, wanted: least }) => equalAnswers >= least) ? 0 : 1;
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }

@@ -115,57 +115,69 @@ async function training(model: LanguageModel, dir: string): Promise<Outcome[]> {
   );
   const outputDir = mkdtempSync(join(tmpdir(), "tunesmith-smollm2-"));
   try {
-    const args: SFTConfig = {
-      outputDir,
-      perDeviceTrainBatchSize: run.batch,
-      maxSteps: run.steps,
-      learningRate: run.learning_rate,
-      lrSchedulerType: run.lr_scheduler_type,
-      warmupSteps: run.warmup_steps,
-      weightDecay: run.weight_decay,
-      maxGradNorm: run.max_grad_norm,
-      maxLength: null,
-      saveStrategy: "no",
-      trainSamplingStrategy: "sequential",
-    };
-    const logs: LogEvent[] = [];
-    const trainer = new SFTTrainer({
-      model,
-      trainDataset: rows,
-      args,
-      peftConfig: { adapterPath: join(dir, "adapter_start") },
-    });
-    const training = trainer.train();
-    for await (const event of training) if (event.type === "log") logs.push(event);
-    const { adapterDir } = await training;
-    const file = "adapter_model.safetensors";
-    const worst = (error: (log: LogEvent | undefined, expected: Run["history"][number]) => number) =>
-      Math.max(...run.history.map((expected, index) => error(logs[index], expected)));
-    const { steps_loss_rel: loss, steps_grad_norm_rel: norm, adapter_end: end } = run.tolerance;
+    const { logs, adapterDir } = await train(model, dir, outputDir, run);
     return [
       measured(`${name}/run/labels`, wrong.length, 0),
-      measured(
-        `${name}/run/loss`,
-        worst((log, expected) => relative(log?.loss ?? Number.NaN, expected.loss)),
-        loss,
-      ),
-      measured(
-        `${name}/run/grad_norm`,
-        worst((log, expected) => relative(log?.gradNorm ?? Number.NaN, expected.grad_norm)),
-        norm,
-      ),
-      measured(
-        `${name}/run/learning_rate`,
-        worst((log, expected) => relative(log?.learningRate ?? Number.NaN, expected.learning_rate)),
-        1e-9,
-      ),
-      measured(
-        `${name}/run/adapter_end`,
-        tensorError(readSafetensors(join(adapterDir, file)), readSafetensors(join(dir, "adapter_end", file))),
-        end,
-      ),
+      ...outcomes(run, logs, join(dir, "adapter_end"), adapterDir),
     ];
   } finally {
     rmSync(outputDir, { recursive: true, force: true });
   }
+}
+
+/** Trains as the reference did, and gives what was logged and where the adapter lies. */
+async function train(model: LanguageModel, dir: string, outputDir: string, run: Run) {
+  const args: SFTConfig = {
+    outputDir,
+    perDeviceTrainBatchSize: run.batch,
+    maxSteps: run.steps,
+    learningRate: run.learning_rate,
+    lrSchedulerType: run.lr_scheduler_type,
+    warmupSteps: run.warmup_steps,
+    weightDecay: run.weight_decay,
+    maxGradNorm: run.max_grad_norm,
+    maxLength: null,
+    saveStrategy: "no",
+    trainSamplingStrategy: "sequential",
+  };
+  const logs: LogEvent[] = [];
+  const trainer = new SFTTrainer({
+    model,
+    trainDataset: run.rows.map(({ messages }) => ({ messages })),
+    args,
+    peftConfig: { adapterPath: join(dir, "adapter_start") },
+  });
+  const training = trainer.train();
+  for await (const event of training) if (event.type === "log") logs.push(event);
+  return { logs, adapterDir: (await training).adapterDir };
+}
+
+/** What was logged, and the adapter of the end, beside the reference's. */
+function outcomes(run: Run, logs: readonly LogEvent[], expectedDir: string, adapterDir: string): Outcome[] {
+  const file = "adapter_model.safetensors";
+  const worst = (error: (log: LogEvent | undefined, expected: Run["history"][number]) => number) =>
+    Math.max(...run.history.map((expected, index) => error(logs[index], expected)));
+  const { steps_loss_rel: loss, steps_grad_norm_rel: norm, adapter_end: end } = run.tolerance;
+  return [
+    measured(
+      `${name}/run/loss`,
+      worst((log, expected) => relative(log?.loss ?? Number.NaN, expected.loss)),
+      loss,
+    ),
+    measured(
+      `${name}/run/grad_norm`,
+      worst((log, expected) => relative(log?.gradNorm ?? Number.NaN, expected.grad_norm)),
+      norm,
+    ),
+    measured(
+      `${name}/run/learning_rate`,
+      worst((log, expected) => relative(log?.learningRate ?? Number.NaN, expected.learning_rate)),
+      1e-9,
+    ),
+    measured(
+      `${name}/run/adapter_end`,
+      tensorError(readSafetensors(join(adapterDir, file)), readSafetensors(join(expectedDir, file))),
+      end,
+    ),
+  ];
 }
