@@ -49,6 +49,12 @@ pub fn suite<B: Embedding>(stage: &Stage<'_, B>, seed: u64, record: &mut Record)
             record.compare(format!("embedding_backward {v}×{d} {n} {kind}"), &stage.read(&dtable)?, &want, tolerance);
         }
     }
+    ids_out_of_range(stage, record)
+}
+
+/// Ids beyond the table: refused, or, by a device that does not see them, marked in the output and left out of the gradient.
+fn ids_out_of_range<B: Embedding>(stage: &Stage<'_, B>, record: &mut Record) -> Result<()> {
+    let b = stage.backend;
     let (table, mut y) = (stage.floats(&[0.0; 8])?, stage.activation_output(4)?);
     for id in [-1, 2] {
         let ids = stage.integers(&[id])?;

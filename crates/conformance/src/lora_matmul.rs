@@ -5,6 +5,7 @@ use tunesmith_ops::{Host, Lora, LoraMatmul, MatmulShape, Matrix, Result, Storage
 
 use crate::inputs::wide;
 use crate::matmul::{plus, rounded, shapes, tolerance};
+use crate::stage::Staged;
 use crate::{Inputs, Record, Stage};
 
 /// Ranks of the contract.
@@ -32,6 +33,42 @@ fn twice_rounded<B: LoraMatmul>(stage: &Stage<'_, B>, reduced: usize) -> f64 {
     stage.tolerance(tolerance(reduced), 8e-3)
 }
 
+/// The numbers of one case, on the host.
+struct Case {
+    shape: MatmulShape,
+    r: usize,
+    x: Vec<f32>,
+    w: Vec<f32>,
+    dy: Vec<f32>,
+    bias: Vec<f32>,
+    lora_a: Vec<f32>,
+    lora_b: Vec<f32>,
+    old_da: Vec<f32>,
+    old_db: Vec<f32>,
+    old_dx: Vec<f32>,
+    dropped_x: Vec<f32>,
+}
+
+/// In 16 bits `A` and `s B` are rounded: with this scale they are exact, so that what is left is the rounding of the outputs.
+const SCALE: f32 = 0.5;
+
+impl Case {
+    fn draw<B: LoraMatmul>(stage: &Stage<'_, B>, inputs: &mut Inputs, shape: MatmulShape, r: usize) -> Self {
+        let MatmulShape { m, n, k } = shape;
+        let [x, w, dy] = [m * k, n * k, m * n].map(|len| stage.round(inputs.normal(len)));
+        let bias = inputs.normal(n);
+        let (lora_a, lora_b) = (stage.round(inputs.normal(r * k)), stage.round(inputs.normal(n * r)));
+        let (old_da, old_db, old_dx) = (inputs.normal(r * k), inputs.normal(n * r), stage.round(inputs.normal(m * k)));
+        let dropped_x = stage.round(inputs.normal(m * k));
+        Self { shape, r, x, w, dy, bias, lora_a, lora_b, old_da, old_db, old_dx, dropped_x }
+    }
+
+    fn name(&self) -> String {
+        let MatmulShape { m, n, k } = self.shape;
+        format!("{m}×{n}×{k} r {}", self.r)
+    }
+}
+
 fn case<B: LoraMatmul>(
     stage: &Stage<'_, B>,
     inputs: &mut Inputs,
@@ -39,62 +76,78 @@ fn case<B: LoraMatmul>(
     shape: MatmulShape,
     r: usize,
 ) -> Result<()> {
-    // In 16 bits `A` and `s B` are rounded: here they are exact, so that what is left is the rounding of the outputs.
-    let (b, MatmulShape { m, n, k }, scale) = (stage.backend, shape, 0.5);
-    let [x, w, dy] = [m * k, n * k, m * n].map(|len| stage.round(inputs.normal(len)));
-    let bias = inputs.normal(n);
-    let (lora_a, lora_b) = (stage.round(inputs.normal(r * k)), stage.round(inputs.normal(n * r)));
-    let (old_da, old_db, old_dx) = (inputs.normal(r * k), inputs.normal(n * r), stage.round(inputs.normal(m * k)));
-    let (wide_x, wide_w, wide_a, wide_b) = (wide(&x), wide(&w), wide(&lora_a), wide(&lora_b));
-    let adapter = Adapter { r, a: &wide_a, b: &wide_b, scale: f64::from(scale) };
-    let [a, lb] = [stage.floats(&lora_a)?, stage.floats(&lora_b)?];
-    let lora = Lora { r, a: a.view(), b: lb.view(), scale };
-    let (x, staged_bias, staged_dy) = (stage.activations(&x)?, stage.floats(&bias)?, stage.activations(&dy)?);
-    let weight = b.prepare_weight(n, k, Host::F32(&w), Storage::F32)?;
+    let case = Case::draw(stage, inputs, shape, r);
+    let xa = forward(stage, record, &case)?;
+    backward(stage, record, &case, &xa)
+}
+
+/// With and without bias and dropout; gives `xa` of the plain one, which backward takes.
+fn forward<B: LoraMatmul>(stage: &Stage<'_, B>, record: &mut Record, case: &Case) -> Result<Staged<B::Buffer>> {
+    let (b, r, MatmulShape { m, n, k }) = (stage.backend, case.r, case.shape);
+    let (wide_x, wide_w, wide_a, wide_b) = (wide(&case.x), wide(&case.w), wide(&case.lora_a), wide(&case.lora_b));
+    let adapter = Adapter { r, a: &wide_a, b: &wide_b, scale: f64::from(SCALE) };
+    let [a, lb, staged_bias] = [stage.floats(&case.lora_a)?, stage.floats(&case.lora_b)?, stage.floats(&case.bias)?];
+    let lora = Lora { r, a: a.view(), b: lb.view(), scale: SCALE };
+    let (x, staged_other) = (stage.activations(&case.x)?, stage.activations(&case.dropped_x)?);
+    let weight = b.prepare_weight(n, k, Host::F32(&case.w), Storage::F32)?;
     let matrix = Matrix::Frozen(&weight);
-    let name = format!("{m}×{n}×{k} r {r}");
     let (mut xa, mut y) = (stage.activation_output(m * r)?, stage.activation_output(m * n)?);
-    let other_x = stage.round(inputs.normal(m * k));
-    let staged_other = stage.activations(&other_x)?;
-    // The last of them is the plain one: backward takes what it saves.
     for (with_bias, dropped) in [(false, true), (true, false), (false, false)] {
         let view = with_bias.then(|| staged_bias.view());
         let other = dropped.then(|| staged_other.view());
-        b.lora_forward(shape, x.view(), other, matrix, view, lora, xa.view_mut(), y.view_mut())?;
-        let (bias, other) = (with_bias.then(|| wide(&bias)), dropped.then(|| wide(&other_x)));
-        let (want_xa, _) = reference::forward(shape, &wide_x, other.as_deref(), &wide_w, bias.as_deref(), adapter);
+        b.lora_forward(case.shape, x.view(), other, matrix, view, lora, xa.view_mut(), y.view_mut())?;
+        let (bias, other) = (with_bias.then(|| wide(&case.bias)), dropped.then(|| wide(&case.dropped_x)));
+        let (want_xa, _) = reference::forward(case.shape, &wide_x, other.as_deref(), &wide_w, bias.as_deref(), adapter);
         let got_xa = stage.read(&xa)?;
-        let want_y = reference::output(shape, &wide_x, &wide(&got_xa), &wide_w, bias.as_deref(), adapter);
-        let name = format!("lora_forward {name} bias {with_bias} dropped {dropped}");
+        let want_y = reference::output(case.shape, &wide_x, &wide(&got_xa), &wide_w, bias.as_deref(), adapter);
+        let name = format!("lora_forward {} bias {with_bias} dropped {dropped}", case.name());
         record.compare(format!("{name} xa"), &got_xa, &want_xa, rounded(stage, k));
         record.compare(format!("{name} y"), &stage.read(&y)?, &want_y, twice_rounded(stage, k + r));
     }
-    let saved = wide(&stage.read(&xa)?);
-    let want = reference::backward(shape, &wide(&dy), &wide_x, &saved, &wide_w, adapter);
+    Ok(xa)
+}
+
+/// Without a gradient of the input, with one that is written, and with one that is added to.
+fn backward<B: LoraMatmul>(
+    stage: &Stage<'_, B>,
+    record: &mut Record,
+    case: &Case,
+    xa: &Staged<B::Buffer>,
+) -> Result<()> {
+    let (b, r, shape, MatmulShape { m, n, k }) = (stage.backend, case.r, case.shape, case.shape);
+    let (wide_x, wide_w, wide_a, wide_b) = (wide(&case.x), wide(&case.w), wide(&case.lora_a), wide(&case.lora_b));
+    let adapter = Adapter { r, a: &wide_a, b: &wide_b, scale: f64::from(SCALE) };
+    let [a, lb] = [stage.floats(&case.lora_a)?, stage.floats(&case.lora_b)?];
+    let lora = Lora { r, a: a.view(), b: lb.view(), scale: SCALE };
+    let [x, staged_dy] = [stage.activations(&case.x)?, stage.activations(&case.dy)?];
+    let weight = b.prepare_weight(n, k, Host::F32(&case.w), Storage::F32)?;
+    let (saved, dy) = (wide(&stage.read(xa)?), wide(&case.dy));
+    let want = reference::backward(shape, &dy, &wide_x, &saved, &wide_w, adapter);
     for mode in [None, Some(false), Some(true)] {
-        let (mut dyb, mut da, mut db) =
-            (stage.activation_output(m * r)?, stage.floats(&old_da)?, stage.floats(&old_db)?);
-        let mut dx = if mode == Some(true) { stage.activations(&old_dx)? } else { stage.activation_output(m * k)? };
+        let added = mode == Some(true);
+        let mut dyb = stage.activation_output(m * r)?;
+        let [mut da, mut db] = [stage.floats(&case.old_da)?, stage.floats(&case.old_db)?];
+        let mut dx = if added { stage.activations(&case.old_dx)? } else { stage.activation_output(m * k)? };
         b.lora_backward(
             shape,
             staged_dy.view(),
             x.view(),
             xa.view(),
-            matrix,
+            Matrix::Frozen(&weight),
             lora,
             dyb.view_mut(),
             da.view_mut(),
             db.view_mut(),
             mode.map(|_| dx.view_mut()),
-            mode == Some(true),
+            added,
         )?;
-        let (name, got_dyb) = (format!("lora_backward {name} accumulate {mode:?}"), stage.read(&dyb)?);
+        let (name, got_dyb) = (format!("lora_backward {} accumulate {mode:?}", case.name()), stage.read(&dyb)?);
         record.compare(format!("{name} dyb"), &got_dyb, &want.dyb, rounded(stage, n));
-        let want = reference::gradients(shape, &wide(&dy), &wide_x, &saved, wide(&got_dyb), &wide_w, adapter);
-        record.compare(format!("{name} da"), &stage.read(&da)?, &plus(&want.da, &old_da), tolerance(m));
-        record.compare(format!("{name} db"), &stage.read(&db)?, &plus(&want.db, &old_db), tolerance(m));
-        if let Some(accumulate) = mode {
-            let want = if accumulate { plus(&want.dx, &old_dx) } else { want.dx.clone() };
+        let want = reference::gradients(shape, &dy, &wide_x, &saved, wide(&got_dyb), &wide_w, adapter);
+        record.compare(format!("{name} da"), &stage.read(&da)?, &plus(&want.da, &case.old_da), tolerance(m));
+        record.compare(format!("{name} db"), &stage.read(&db)?, &plus(&want.db, &case.old_db), tolerance(m));
+        if mode.is_some() {
+            let want = if added { plus(&want.dx, &case.old_dx) } else { want.dx.clone() };
             record.compare(format!("{name} dx"), &stage.read(&dx)?, &want, twice_rounded(stage, n + r));
         }
     }

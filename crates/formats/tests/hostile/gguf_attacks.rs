@@ -190,19 +190,23 @@ fn tensors() -> Vec<Attack> {
     ]
 }
 
+fn without_item(key: &str) -> GgufWriter {
+    let mut writer = small();
+    writer.items.retain(|(name, _)| name != key);
+    writer
+}
+
+fn without_tensor(name: &str) -> GgufWriter {
+    let mut writer = small();
+    writer.tensors.retain(|tensor| tensor.name != name);
+    writer
+}
+
 /// Sound files that do not describe a model.
 fn models() -> Vec<Attack> {
     use Code::{ConfigInvalid as Config, FileInvalid as Invalid, ModelUnsupported as Unsupported};
-    let number = |key: &str, number: u32| {
-        let mut writer = small();
-        writer.items.retain(|(name, _)| name != key);
-        writer.item(key, Item::U32(number)).bytes()
-    };
-    let without = |key: &str| {
-        let mut writer = small();
-        writer.items.retain(|(name, _)| name != key);
-        writer.bytes()
-    };
+    let number = |key: &str, number: u32| without_item(key).item(key, Item::U32(number)).bytes();
+    let without = |key: &str| without_item(key).bytes();
     vec![
         attack("model-of-no-architecture.gguf", without("general.architecture"), Unsupported),
         attack("model-of-0-heads.gguf", number("llama.attention.head_count", 0), Config),
@@ -211,40 +215,20 @@ fn models() -> Vec<Attack> {
         attack("model-without-layers.gguf", without("llama.block_count"), Config),
         attack("model-with-experts.gguf", number("llama.expert_count", 8), Unsupported),
         attack("model-with-a-half-rotation.gguf", number("llama.rope.dimension_count", 8), Unsupported),
-        attack(
-            "model-without-embedding.gguf",
-            {
-                let mut writer = small();
-                writer.tensors.retain(|tensor| tensor.name != "token_embd.weight");
-                writer.bytes()
-            },
-            Invalid,
-        ),
+        attack("model-without-embedding.gguf", without_tensor("token_embd.weight").bytes(), Invalid),
         attack(
             "model-embedding-a-vector.gguf",
-            {
-                let mut writer = small();
-                writer.tensors.retain(|tensor| tensor.name != "token_embd.weight");
-                writer.ramp("token_embd.weight", &[32], 0.0).bytes()
-            },
+            without_tensor("token_embd.weight").ramp("token_embd.weight", &[32], 0.0).bytes(),
             Invalid,
         ),
         attack(
             "heads-in-a-text.gguf",
-            {
-                let mut writer = small();
-                writer.items.retain(|(name, _)| name != "llama.attention.head_count");
-                writer.item("llama.attention.head_count", Item::Text("2")).bytes()
-            },
+            without_item("llama.attention.head_count").item("llama.attention.head_count", Item::Text("2")).bytes(),
             Invalid,
         ),
         attack(
             "rotary-base-not-a-number.gguf",
-            {
-                let mut writer = small();
-                writer.items.retain(|(name, _)| name != "llama.rope.freq_base");
-                writer.item("llama.rope.freq_base", Item::F32(f32::NAN)).bytes()
-            },
+            without_item("llama.rope.freq_base").item("llama.rope.freq_base", Item::F32(f32::NAN)).bytes(),
             Invalid,
         ),
         attack(
