@@ -1,0 +1,73 @@
+// The programs in the documents run, each page's in one process, on a small model.
+import { execFile } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { expect, onTestFinished, test } from "vitest";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** The TypeScript blocks of a page, in order. */
+async function programsOf(page: string): Promise<string[]> {
+  const text = await readFile(join(root, page), "utf8");
+  return [...text.matchAll(/^```ts\n(.*?)^```/gmsu)].map(([, program = ""]) => program);
+}
+
+/** Runs programs one after the other beside a small model and the data they name; gives their folder and what they printed. */
+async function run(programs: readonly string[]): Promise<{ folder: string; stdout: string }> {
+  const folder = await mkdtemp(join(tmpdir(), "tunesmith-documents-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const model = join(root, "test/fixtures/models/llama");
+  const names = programs.map((_, index) => `program-${index}.mts`);
+  for (const [index, name] of names.entries())
+    await writeFile(join(folder, name), programs[index]?.replace("HuggingFaceTB/SmolLM2-135M-Instruct", model) ?? "");
+  await writeFile(join(folder, "all.mts"), names.map((name) => `await import("./${name}");\n`).join(""));
+  const row = {
+    messages: [
+      { role: "user", content: "hello" },
+      { role: "assistant", content: "well done" },
+    ],
+  };
+  const rows = `${JSON.stringify(row)}\n`.repeat(8);
+  await writeFile(join(folder, "train.jsonl"), rows);
+  await writeFile(join(folder, "held-out.jsonl"), rows);
+  const { stdout } = await promisify(execFile)(process.execPath, ["--import", import.meta.resolve("tsx"), "all.mts"], {
+    cwd: folder,
+    env: { ...process.env, TSX_TSCONFIG_PATH: join(root, "tsconfig.json") },
+  });
+  return { folder, stdout };
+}
+
+test("the fifteen lines of the README train a model and talk to it", async () => {
+  const [program = "", ...others] = await programsOf("README.md");
+  expect(program.trimEnd().split("\n")).toHaveLength(15);
+  expect(others).toEqual([]);
+  const { folder, stdout } = await run([program]);
+  expect(stdout).toMatch(/^eval loss \S+\nstep 1: loss \S+\nstep 2: loss \S+\neval loss \S+\n/u);
+  expect(await readdir(join(folder, "runs/tickets/adapter"))).toContain("adapter_model.safetensors");
+});
+
+test("the programs of docs/training.md train, keep the best weights, stop and resume", async () => {
+  const { folder, stdout } = await run(await programsOf("docs/training.md"));
+  const lines = [
+    /^runs\/cities\/adapter: mean loss [\d.]+ over 2 epochs$/u,
+    /^stopped by (?:max_steps|early_stopping) with eval loss [\d.]+$/u,
+    /^AbortError$/u,
+    /^step 6$/u,
+  ];
+  const printed = stdout.trimEnd().split("\n");
+  expect(printed).toHaveLength(lines.length);
+  for (const [index, line] of lines.entries()) expect(printed[index]).toMatch(line);
+  // As the page says of a run folder.
+  const files = ["adapter", "checkpoint-6", "config.resolved.yaml", "env.json", "metrics.jsonl", "report.json"];
+  expect(await readdir(join(folder, "runs/interrupted"))).toEqual(expect.arrayContaining([...files, "samples.jsonl"]));
+});
+
+test("the programs of docs/callbacks.md watch a run and steer it", async () => {
+  const { stdout } = await run(await programsOf("docs/callbacks.md"));
+  expect(stdout).toMatch(
+    /^\d+ trainable parameters\n(?:step \d of 3: loss [\d.]+\n){3}runs\/watched\nstep 2: ".*"\nstep 4: ".*"\nAbortError in state aborted\n$/u,
+  );
+});
