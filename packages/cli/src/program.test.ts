@@ -178,8 +178,22 @@ describe("commands", () => {
     expect(shown).toMatchObject({
       options: { r: 4, maxSteps: 2 },
       model: { modelType: "llama" },
+      totalSteps: 2,
       data: { rows: 12, kept: 12 },
+      memory: { plan: { peak: expect.any(Number) } },
     });
+    expect(await readdir(folder)).toEqual(["rows.jsonl"]);
+  });
+
+  test("says with --dry-run what the run itself says of rows beyond the model's context", async () => {
+    const messages = [
+      { role: "user", content: "word ".repeat(2500) },
+      { role: "assistant", content: "yes" },
+    ];
+    await writeFile(data, `${JSON.stringify({ messages })}\n`.repeat(3));
+    const [dry, real] = [await train("--dry-run", "--max-length", "100000"), await train("--max-length", "100000")];
+    expect([dry.code, dry.err]).toEqual([3, expect.stringContaining("within maxLength 256")]);
+    expect([real.code, real.err]).toEqual([dry.code, dry.err]);
     expect(await readdir(folder)).toEqual(["rows.jsonl"]);
   });
 

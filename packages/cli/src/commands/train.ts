@@ -5,7 +5,6 @@ import {
   type ParsedLoraConfig,
   type ParsedModelConfig,
   type ParsedSFTConfig,
-  prepare,
   SFTTrainer,
   sortOptions,
 } from "@tunesmith/sdk";
@@ -44,16 +43,12 @@ export async function train(flags: Record<string, unknown>, { out, err }: Stream
   (json === true ? err : out).write(`${environmentLine({ device, threads })}\n`);
   const place = { device, ...(threads === undefined ? {} : { threads }) };
   const model = await openModel(name, err, { ...place, ...modelConfig });
-  if (dryRun === true) {
-    const { maxLength, datasetFormat, datasetTextField, assistantOnlyLoss, completionOnlyLoss } = args;
-    const options = { datasetFormat, datasetTextField, maxLength, assistantOnlyLoss, completionOnlyLoss };
-    const { report } = await prepare(data, model.tokenizer, { name: "data", keepItems: 0, ...options });
-    const resolved = { model: model.info.path, data, evalData, ...modelConfig, ...args, ...peftConfig };
-    out.write(stringify({ options: resolved, model: model.info, data: report }));
-    return 0;
-  }
   const trainer = new SFTTrainer({ model, trainDataset: data, evalDataset: evalData, args, peftConfig });
-  return runTraining(trainer, model, { json: json === true, out, err });
+  if (dryRun !== true) return runTraining(trainer, model, { json: json === true, out, err });
+  const { args: decided, totalSteps, warnings, ...found } = await trainer.dryRun();
+  const options = { model: model.info.path, data, evalData, ...modelConfig, ...decided, ...peftConfig };
+  out.write(stringify({ options, model: model.info, totalSteps, ...found, warnings }));
+  return 0;
 }
 
 /** Sorts options by whom they concern, and checks those that no schema knows. */

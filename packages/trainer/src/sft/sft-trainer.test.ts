@@ -9,10 +9,12 @@ import {
   NonFiniteError,
   OptionError,
   type TrainSession,
+  TunesmithError,
 } from "@tunesmith/core";
 import { expect, onTestFinished, test } from "vitest";
 import { readRunConfig, SFTTrainer, type SFTTrainerOptions } from "../index.ts";
 import { type FakeOptions, fakeModel } from "../testing/fake-session.ts";
+import { plan } from "../testing/memory-plan.ts";
 import { ofType, record } from "../testing/record.ts";
 import { conversations, scratchFolder } from "../testing/scratch.ts";
 
@@ -35,6 +37,13 @@ async function trainer(args: object = {}, fake: FakeOptions = {}, more: Partial<
   });
   return { trainer: made, outputDir };
 }
+
+/** The error that something ends with. */
+const failure = (work: PromiseLike<unknown>) =>
+  Promise.resolve(work).then(
+    () => null,
+    (error: unknown) => error,
+  );
 
 const lines = async (path: string) =>
   (await readFile(path, "utf8"))
@@ -213,6 +222,43 @@ test("data is checked before the folder is made, and the folder before weights a
   const unwritable = await trainer({ outputDir: join(file, "run") }, fake);
   await expect(unwritable.trainer.train()).rejects.toThrow(FileSystemError);
   expect(calls).toEqual([]);
+});
+
+test("a dry run goes as far as a run does before it makes its folder, and says the same", async () => {
+  const calls: string[] = [];
+  const fake = { onCall: (name: string) => calls.push(name) };
+  const parent = await scratchFolder(onTestFinished);
+  const outputDir = join(parent, "run");
+  const args = { outputDir, maxLength: 9999, sampleEverySteps: 1 };
+  const fine = await trainer(args, fake);
+  const { events } = await record(fine.trainer.train());
+  expect(calls).toContain("createSession");
+  calls.length = 0;
+  const { totalSteps, data, evalData, warnings, memory, args: decided } = await fine.trainer.dryRun();
+  expect({ totalSteps, data, evalData }).toEqual({
+    totalSteps: ofType(events, "prepared")[0]?.totalSteps,
+    data: ofType(events, "prepared")[0]?.data,
+    evalData: ofType(events, "prepared")[0]?.evalData,
+  });
+  expect(warnings).toEqual(ofType(events, "warning").map(({ message }) => message));
+  expect(warnings[0]).toContain("beyond the model's context");
+  expect(decided).toMatchObject({ outputDir, maxLength: 512, learningRate: 2e-4, gradientCheckpointing: false });
+  expect(memory?.pass.longest).toBeGreaterThan(10);
+
+  const bad = [
+    // The answer begins beyond the model's context: nothing is left to train on.
+    { rows: [{ prompt: "a".repeat(600), completion: "b" }], args, fake: {} },
+    { rows: conversations(3), args: { ...args, warmupSteps: 1.5 }, fake: {} },
+    { rows: conversations(3), args, fake: { plan: { ...plan, peak: 2 ** 60 } } },
+  ];
+  for (const { rows, args: given, fake: model } of bad) {
+    const made = await trainer({ ...given, outputDir: join(parent, "other") }, model, { trainDataset: rows });
+    const [dry, real] = [await failure(made.trainer.dryRun()), await failure(made.trainer.train())];
+    expect(dry).toBeInstanceOf(TunesmithError);
+    expect(dry).toEqual(real);
+  }
+  expect(calls).toEqual([]);
+  expect(await readdir(parent)).toEqual(["run"]);
 });
 
 test("options are checked when the trainer is made", async () => {
