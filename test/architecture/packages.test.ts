@@ -57,6 +57,25 @@ const staysInside: Rule = (tree) =>
       .map((target) => `${path}: must not import ${target}, which is outside its package`);
   });
 
+/** Folders of the trainer → the folders they may import; what is no room of the loop is a recipe, which may see them all. */
+const trainerRooms: Record<string, readonly string[]> = {
+  options: [],
+  memory: ["options"],
+  loop: ["options", "memory"],
+};
+
+const loopKnowsNoRecipe: Rule = (tree) =>
+  sources(tree).flatMap((path) => {
+    const room = /^packages\/trainer\/src\/([^/]+)\//.exec(path)?.[1] ?? "";
+    const allowed = trainerRooms[room];
+    if (allowed === undefined || isTest(path)) return [];
+    return imports(tree.code(path))
+      .filter((name) => name.startsWith("."))
+      .map((name) => posix.relative("packages/trainer/src", posix.join(posix.dirname(path), name)))
+      .filter((target) => ![room, ...allowed].includes(target.split("/", 1)[0] ?? ""))
+      .map((target) => `${path}: ${room} must not import ${target}`);
+  });
+
 const declaresWhatItImports: Rule = (tree) =>
   manifestPaths(tree).flatMap((path) => {
     const { dependencies = {} } = manifest(tree, path);
@@ -107,6 +126,25 @@ holds(
     "packages/sdk/src/e.ts": 'import { fake } from "../../trainer/src/testing/fake.ts";\n',
   },
   [/data\/src\/mask\.ts/, /native\/binding/, /e\.ts: must not import packages\/trainer\/src\/testing/],
+);
+
+holds(
+  "the training loop imports no recipe, and its rooms form no circle",
+  loopKnowsNoRecipe,
+  {
+    "packages/trainer/src/loop/a.ts":
+      'import { x } from "../sft/recipe.ts";\nimport { y } from "../memory/estimate.ts";\nimport { z } from "./b.ts";\n',
+    "packages/trainer/src/loop/c.ts": 'const dpo = await import("../dpo/step.ts");\nexport * from "../index.ts";\n',
+    "packages/trainer/src/memory/d.ts": 'import type { Recipe } from "../loop/recipe.ts";\n',
+    "packages/trainer/src/sft/e.ts": 'import { Trainer } from "../loop/trainer.ts";\n',
+    "packages/trainer/src/loop/f.test.ts": 'import { fakeModel } from "../testing/fake-session.ts";\n',
+  },
+  [
+    /loop\/a\.ts: loop must not import sft\/recipe/,
+    /loop\/c\.ts: loop must not import dpo\/step/,
+    /loop\/c\.ts: loop must not import index/,
+    /memory\/d\.ts: memory must not import loop\/recipe/,
+  ],
 );
 
 holds(

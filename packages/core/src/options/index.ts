@@ -29,7 +29,7 @@ export {
   sessionOptionsSchema,
   weightsSchema,
 } from "./session.ts";
-export { type ParsedSFTConfig, type ResolvedConfig, sftConfigSchema } from "./sft.ts";
+export { type ParsedSFTConfig, sftConfigSchema } from "./sft.ts";
 export { namesOf, type Schemas, type Sorted, sortOptions, sortOptionsBeside } from "./sort.ts";
 export { type ParsedTrainingArguments, trainingArgumentsSchema } from "./training-arguments.ts";
 export type * from "./types.ts";

@@ -44,12 +44,3 @@ export const sftConfigSchema = trainingArgumentsSchema
 
 /** Options with their plain defaults. */
 export type ParsedSFTConfig = z.output<typeof sftConfigSchema>;
-
-/** Options of a run after every default that depends on another option or on the data has been settled. */
-export interface ResolvedConfig extends ParsedSFTConfig {
-  outputDir: string;
-  learningRate: number;
-  evalStrategy: "no" | "steps" | "epoch";
-  evalSteps: number;
-  gradientCheckpointing: boolean;
-}
