@@ -47,7 +47,7 @@ const entryPoints = (tree: Tree) =>
   );
 
 const launchers = (tree: Tree) =>
-  tree.matching(/^crates\/cuda\/src\/[^/]+\.rs$/).filter((path) => stemOf(path) !== "faults");
+  tree.matching(/^crates\/cuda\/src\/.+\.rs$/).filter((path) => stemOf(path) !== "faults");
 
 const entryPointsAreLaunched: Rule = (tree) => {
   const literals = new Set(

@@ -8,11 +8,8 @@ use std::ops::Range;
 use tunesmith_ops::{Attention, AttentionShape, CheckedSequences, Error, Result, Sequence, Sequences, View, ViewMut};
 
 use crate::memory::Buffer;
-use crate::operand::{Left, Right};
-use crate::product::{Mode, Product};
-use crate::shared::SharedMatrix;
+use crate::product::{Left, Mode, Product, Right, SharedMatrix, Transpose};
 use crate::simd::{Kernel, Simd};
-use crate::transpose::Transpose;
 use crate::{Cpu, check, scratch};
 
 /// Queries of one block: two register tiles of AVX-512, four of AVX2.
@@ -129,7 +126,7 @@ impl Forward<'_> {
                 k: h,
                 left: Left::rows(&self.q[(first * heads + head) * h..], heads * h),
                 right: Right::new(packed, stride),
-                target: crate::shared::Target::new(scores, stride),
+                target: crate::product::Target::new(scores, stride),
                 mode: Mode::Write,
             });
             // SAFETY: every task has its own rows and heads of `out`.

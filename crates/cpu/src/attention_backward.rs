@@ -6,11 +6,8 @@ use std::ops::Range;
 use tunesmith_ops::{AttentionShape, Result, Sequence};
 
 use crate::attention::{QUERIES, blocks, cap_scores, reach_of_block, score_stride, score_width};
-use crate::operand::{Left, Right};
-use crate::product::{Mode, Product};
-use crate::shared::{SharedMatrix, Target};
+use crate::product::{Left, Mode, Product, Right, SharedMatrix, Target, Transpose};
 use crate::simd::{Kernel, Simd};
-use crate::transpose::Transpose;
 use crate::{Cpu, scratch};
 
 /// Checked arguments of a call.

@@ -6,11 +6,8 @@ use crate::elementwise::COLUMNS;
 use crate::lora_matmul::{Adapter, scale_by};
 use crate::matmul::CHUNK;
 use crate::memory::Buffer;
-use crate::operand::{Left, Right};
-use crate::product::{Mode, Product};
-use crate::shared::Target;
+use crate::product::{Left, Mode, Product, Right, Target, Transpose};
 use crate::simd::{Kernel, Simd};
-use crate::transpose::Transpose;
 use crate::weight::{Operand, PANEL, Weight};
 use crate::{Cpu, check, scratch};
 

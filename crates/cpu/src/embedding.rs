@@ -3,7 +3,7 @@
 use tunesmith_ops::{Embedding, Error, Matrix, Result, View, ViewMut};
 
 use crate::memory::Buffer;
-use crate::shared::SharedMatrix;
+use crate::product::SharedMatrix;
 use crate::weight::{Operand, Weight};
 use crate::{Cpu, check};
 

@@ -21,17 +21,14 @@ mod lora_matmul;
 mod matmul;
 mod memory;
 mod nf4;
-mod operand;
 mod pool;
 mod product;
 mod rms_norm;
 mod rope;
 mod router;
 mod scratch;
-mod shared;
 pub mod simd;
 mod swiglu;
-mod transpose;
 mod weight;
 
 use std::sync::Arc;

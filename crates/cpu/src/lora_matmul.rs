@@ -4,10 +4,7 @@ use tunesmith_ops::{Lora, LoraMatmul, MatmulShape, Matrix, Result, View, ViewMut
 
 use crate::matmul::{CHUNK, Tail, block};
 use crate::memory::Buffer;
-use crate::operand::{Left, Right};
-use crate::product::{Mode, Product};
-use crate::shared::{SharedMatrix, Target};
-use crate::transpose::Transpose;
+use crate::product::{Left, Mode, Product, Right, SharedMatrix, Target, Transpose};
 use crate::weight::{Operand, PANEL, Weight};
 use crate::{Cpu, check, scratch};
 

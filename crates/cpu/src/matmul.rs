@@ -5,9 +5,7 @@ use std::ops::Range;
 use tunesmith_ops::{Error, Host, Matmul, MatmulShape, Matrix, Result, Storage, View, ViewMut};
 
 use crate::memory::Buffer;
-use crate::operand::{Left, Right};
-use crate::product::{COLLIDING, Mode, Product};
-use crate::shared::SharedMatrix;
+use crate::product::{COLLIDING, Left, Mode, Product, Right, SharedMatrix};
 use crate::weight::{Operand, PANEL, Source, Weight};
 use crate::{Cpu, check, scratch};
 
@@ -179,7 +177,7 @@ impl Cpu {
         rows: Range<usize>,
         width: usize,
         p: usize,
-        target: &mut crate::shared::Target<'_>,
+        target: &mut crate::product::Target<'_>,
     ) {
         let mut packed = scratch::take(tail.r * PANEL);
         (tail.pack)(p, &mut packed);

@@ -2,8 +2,8 @@
 
 use tunesmith_ops::{AdamW, AdamWStep, AdamWTensor, DType, Result};
 
+use crate::device::Buffer;
 use crate::grad_norm::Norm;
-use crate::memory::Buffer;
 use crate::tensors::{Tensor, TensorTable};
 use crate::{Cuda, check};
 

@@ -3,9 +3,7 @@
 use tunesmith_ops::{Attention, AttentionShape, DType, Error, Result, Sequences, View, ViewMut};
 
 use crate::attention_plan::{AttentionPlan, BLOCKS, CHUNK, List};
-use crate::driver::Address;
-use crate::memory::Buffer;
-use crate::structure::Structure;
+use crate::device::{Address, Buffer, Structure};
 use crate::{Cuda, check};
 
 /// The largest head size that the kernels hold.

@@ -3,8 +3,7 @@
 use tunesmith_ops::{CheckedSequences, Host, Memory, Result, Sequence, Sequences};
 
 use crate::Cuda;
-use crate::driver::Address;
-use crate::memory::Buffer;
+use crate::device::{Address, Buffer};
 
 /// Keys of one item of a sequence whose keys are split.
 pub(crate) const CHUNK: usize = 256;

@@ -4,9 +4,7 @@ use tunesmith_ops::{
     CrossEntropy, DType, Error, LocalObjective, LogitTransform, Result, RowGradient, RowValues, View, ViewMut,
 };
 
-use crate::driver::Address;
-use crate::memory::Buffer;
-use crate::structure::Structure;
+use crate::device::{Address, Buffer, Structure};
 use crate::{Cuda, check};
 
 const THREADS: u32 = 1024;

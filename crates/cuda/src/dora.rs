@@ -2,8 +2,7 @@
 
 use tunesmith_ops::{DType, Dora, Lora, Matrix, Result, View, ViewMut};
 
-use crate::driver::Address;
-use crate::memory::Buffer;
+use crate::device::{Address, Buffer};
 use crate::weight::{Data, Weight};
 use crate::{Cuda, check};
 

@@ -2,7 +2,7 @@
 
 use tunesmith_ops::{DType, Dropout, DropoutMask, Error, Result, View, ViewMut};
 
-use crate::memory::Buffer;
+use crate::device::Buffer;
 use crate::{Cuda, check};
 
 impl Dropout for Cuda {

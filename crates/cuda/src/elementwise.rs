@@ -2,8 +2,7 @@
 
 use tunesmith_ops::{Columns, DType, Elementwise, Error, Result, View, ViewMut};
 
-use crate::launch::Launch;
-use crate::memory::Buffer;
+use crate::device::{Buffer, Launch};
 use crate::{Cuda, check};
 
 const THREADS: u32 = 256;

@@ -2,7 +2,7 @@
 
 use tunesmith_ops::{DType, Embedding, Error, Matrix, Result, View, ViewMut};
 
-use crate::memory::Buffer;
+use crate::device::Buffer;
 use crate::weight::{Data, Weight};
 use crate::{Cuda, check};
 

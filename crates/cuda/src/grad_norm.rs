@@ -2,7 +2,7 @@
 
 use tunesmith_ops::{Clip, DType, GradNorm, Result, View};
 
-use crate::memory::Buffer;
+use crate::device::Buffer;
 use crate::tensors::{Tensor, TensorTable};
 use crate::{Cuda, check};
 

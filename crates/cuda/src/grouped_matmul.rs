@@ -4,11 +4,9 @@ use std::ops::Range;
 
 use tunesmith_ops::{DType, Error, GroupedMatmul, GroupedShape, Memory, Result, Stack, View, ViewMut};
 
-use crate::driver::Address;
-use crate::memory::Buffer;
+use crate::device::{Address, Buffer, Structure};
 use crate::nf4::Nf4Weight;
 use crate::product::{Factors, Kernel, Mode, Side};
-use crate::structure::Structure;
 use crate::weight::{Data, Weight};
 use crate::{Cuda, check};
 

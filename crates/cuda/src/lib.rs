@@ -3,40 +3,27 @@
 //! Activations are bfloat16 or binary32; sums, statistics and angles are binary32. Every kernel is deterministic. The driver
 //! is loaded when a device is opened, and every failure to do so names the missing piece.
 
-mod accounts;
 mod adamw;
 mod attention;
 mod attention_plan;
 mod check;
 mod cross_entropy;
+mod device;
 mod dora;
-mod driver;
 mod dropout;
 mod elementwise;
 mod embedding;
-#[cfg(feature = "emulated")]
-mod emulated;
-#[cfg(all(test, feature = "emulated"))]
-mod faults;
 mod grad_norm;
 mod grouped_matmul;
-mod launch;
 mod lora_matmul;
 mod matmul;
-mod memory;
-mod module;
 mod nf4;
 mod product;
-#[cfg(test)]
-mod ptxas;
-mod real;
 mod rms_norm;
 mod rope;
 mod router;
-mod structure;
 mod swiglu;
 mod tensors;
-mod vendor;
 mod weight;
 
 use std::collections::HashMap;
@@ -47,18 +34,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tunesmith_ops::{Backend, DType, Error, Result};
 
 pub use attention_plan::AttentionPlan;
-pub use driver::{Attributes, Work};
+pub use device::{Attributes, Buffer, Work, has_kernels, image_bytes, kernels};
 #[cfg(feature = "emulated")]
-pub use emulated::{EmulatedOptions, Schedule};
+pub use device::{EmulatedOptions, Schedule};
 pub use grad_norm::Norm;
 pub use grouped_matmul::Stacked;
-pub use memory::Buffer;
-pub use module::{has_kernels, image_bytes, kernels};
 pub use weight::Weight;
 
-use driver::{Dimensions, Driver, Function};
-use launch::Launch;
-use memory::Pool;
+use device::{Accounts, Address, Dimensions, Driver, Function, Launch, Pool, Real};
 
 /// One CUDA device as a backend of the engine.
 #[derive(Debug)]
@@ -86,7 +69,7 @@ pub struct Probe {
 /// # Errors
 /// `DeviceUnavailable` naming the missing piece.
 pub fn probe() -> Result<Probe> {
-    let (driver_version, devices) = real::probe()?;
+    let (driver_version, devices) = device::probe()?;
     Ok(Probe { driver_version, devices })
 }
 
@@ -96,7 +79,7 @@ impl Cuda {
     /// # Errors
     /// `DeviceUnavailable` naming the missing piece, `ArgumentInvalid` for another dtype.
     pub fn new(ordinal: usize, dtype: DType) -> Result<Self> {
-        Self::on(Arc::new(real::Real::open(ordinal)?), dtype)
+        Self::on(Arc::new(Real::open(ordinal)?), dtype)
     }
 
     /// The emulated device.
@@ -105,7 +88,7 @@ impl Cuda {
     /// `DeviceUnavailable` when the library of its kernels cannot be opened, `ArgumentInvalid` for another dtype.
     #[cfg(feature = "emulated")]
     pub fn emulated(options: &EmulatedOptions, dtype: DType) -> Result<Self> {
-        Self::on(Arc::new(emulated::Emulated::open(options)?), dtype)
+        Self::on(Arc::new(device::Emulated::open(options)?), dtype)
     }
 
     /// A backend that holds what this one would hold and computes nothing, for the plan of a session on this device.
@@ -113,7 +96,7 @@ impl Cuda {
     /// # Errors
     /// None that this one was not refused with.
     pub fn accounts(&self) -> Result<Self> {
-        Self::on(Arc::new(accounts::Accounts::of(Arc::clone(&self.driver))), self.dtype)
+        Self::on(Arc::new(Accounts::of(Arc::clone(&self.driver))), self.dtype)
     }
 
     fn on(driver: Arc<dyn Driver>, dtype: DType) -> Result<Self> {
@@ -193,7 +176,7 @@ impl Cuda {
     }
 
     /// Copies from the device, waiting for everything in flight.
-    pub(crate) fn download_bytes(&self, source: driver::Address, bytes: &mut [u8]) -> Result<()> {
+    pub(crate) fn download_bytes(&self, source: Address, bytes: &mut [u8]) -> Result<()> {
         self.waits.fetch_add(1, Ordering::Relaxed);
         self.driver.download(source, bytes)
     }

@@ -2,7 +2,7 @@
 
 use tunesmith_ops::{DType, Host, Matmul, MatmulShape, Matrix, Result, Storage, View, ViewMut};
 
-use crate::memory::Buffer;
+use crate::device::Buffer;
 use crate::product::{Factors, Mode, Product, Side};
 use crate::weight::Weight;
 use crate::{Cuda, check};

@@ -5,10 +5,8 @@ use std::ops::Range;
 use tunesmith_ops::{DType, Host, MatmulShape, Memory, Nf4, Nf4Matrix, Nf4Scales, Result, ViewMut};
 
 use crate::Cuda;
-use crate::driver::Address;
-use crate::memory::Buffer;
+use crate::device::{Address, Buffer, Structure};
 use crate::product::{Factors, Side};
-use crate::structure::Structure;
 use crate::weight::{Data, Weight};
 
 /// Elements that one block of threads expands.

@@ -2,8 +2,7 @@
 
 use tunesmith_ops::{DType, NormShape, Result, RmsNorm, View, ViewMut};
 
-use crate::launch::Launch;
-use crate::memory::Buffer;
+use crate::device::{Buffer, Launch};
 use crate::{Cuda, check};
 
 /// Threads of a block whose rows belong to lanes or warps, and the most of a block that has one row.

@@ -2,7 +2,7 @@
 
 use tunesmith_ops::{DType, Result, Router, RouterShape, View, ViewMut};
 
-use crate::memory::Buffer;
+use crate::device::Buffer;
 use crate::{Cuda, check};
 
 const THREADS: u32 = 256;

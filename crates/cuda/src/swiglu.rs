@@ -2,8 +2,8 @@
 
 use tunesmith_ops::{Activation, Result, Swiglu, View, ViewMut};
 
+use crate::device::Buffer;
 use crate::elementwise::pack_blocks;
-use crate::memory::Buffer;
 use crate::{Cuda, check};
 
 const THREADS: u32 = 256;

@@ -3,8 +3,7 @@
 use tunesmith_ops::{Host, Memory as _, Result};
 
 use crate::Cuda;
-use crate::driver::Address;
-use crate::memory::Buffer;
+use crate::device::{Address, Buffer};
 
 /// Elements of one piece, which is one block's work.
 const PIECE: usize = 4096;

@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use libloading::{Library, Symbol};
 use tunesmith_ops::{Code, Error, Result};
 
-use crate::driver::{Address, Attributes, DenseProduct, Dimensions, Driver, Function, Mode, Work};
+use super::driver::{Address, Attributes, DenseProduct, Dimensions, Driver, Function, Mode, Work};
 
 /// The order in which the fibers of a block run between barriers. A kernel that misses a barrier gives other results in
 /// another order.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::module::{ARCHS, MODULES, REPORTS, has_kernels, image_bytes};
+use super::module::{ARCHS, MODULES, REPORTS, has_kernels, image_bytes};
 
 /// Architectures that the snapshot holds: those of a build in passing.
 const SNAPSHOT_ARCHS: &str = "80,90a";

@@ -11,7 +11,7 @@ use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use half::{bf16, f16};
 use tunesmith_ops::{Code, DType, Error, Host, Memory, MemoryStats, Result, View, ViewMut};
 
-use crate::driver::{Address, Driver};
+use super::driver::{Address, Driver};
 use crate::{Cuda, check};
 
 /// Up to here sizes are rounded up to powers of two, so that batches of nearly equal lengths share their blocks.

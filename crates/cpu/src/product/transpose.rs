@@ -1,6 +1,6 @@
 //! Transposition of a part of a row-major matrix.
 
-use crate::operand::Right;
+use super::operand::Right;
 use crate::simd::{Kernel, Simd};
 
 /// `target[c · stride + r] = source[r · source.stride + c]` for `r < rows`, `c < columns`; the elements `rows .. width` of

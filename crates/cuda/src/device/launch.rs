@@ -4,9 +4,9 @@ use std::ffi::c_void;
 
 use tunesmith_ops::{Error, Result, View, ViewMut};
 
+use super::driver::{Address, Dimensions};
+use super::memory::Buffer;
 use crate::Cuda;
-use crate::driver::{Address, Dimensions};
-use crate::memory::Buffer;
 
 /// Blocks that one axis of a grid can count besides the first.
 const MOST_BLOCKS: usize = 65_535;
@@ -120,7 +120,7 @@ impl<'a> Launch<'a> {
         self.push("p", &[address])
     }
 
-    /// A structure by value, as [`crate::structure::Structure`] lays it out.
+    /// A structure by value, as [`super::structure::Structure`] lays it out.
     pub(crate) fn structure(self, words: &[u64]) -> Self {
         self.push(&format!("s{}", 8 * words.len()), words)
     }

@@ -2,7 +2,7 @@
 
 use tunesmith_ops::{Error, Result};
 
-use crate::driver::Address;
+use super::driver::Address;
 
 /// A structure in the making. Its fields are added in the order of their declaration; 8-byte fields begin on 8 bytes.
 #[derive(Debug, Default)]

@@ -5,9 +5,9 @@
 
 use std::ops::Range;
 
-use crate::operand::{Left, Right};
+use super::operand::{Left, Right};
+use super::target::Target;
 use crate::scratch::{self, Scratch};
-use crate::shared::Target;
 use crate::simd::{Kernel, Simd};
 
 /// Steps between a prefetch and the use of the line: more cycles than the main memory needs.

@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use cudarc::cublaslt::{result, sys};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LAZY};
 
-use crate::driver::{Address, DenseProduct, Mode};
+use super::driver::{Address, DenseProduct, Mode};
 
 /// Bytes of workspace that an algorithm may use.
 pub(crate) const WORKSPACE: usize = 32 << 20;

@@ -8,9 +8,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use cudarc::driver::{DriverError, result, sys};
 use tunesmith_ops::{Code, Error, Result};
 
-use crate::driver::{Address, Attributes, DenseProduct, Dimensions, Driver, Function};
-use crate::module;
-use crate::vendor::{Vendor, WORKSPACE};
+use super::driver::{Address, Attributes, DenseProduct, Dimensions, Driver, Function};
+use super::module;
+use super::vendor::{Vendor, WORKSPACE};
 
 /// Multiply-adds from which on a product goes to the vendor's library: below, a launch of our own is no slower.
 const VENDOR_WORK: usize = 1 << 27;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tunesmith_ops::Result;
 
-use crate::driver::{Address, Attributes, DenseProduct, Dimensions, Driver, Function};
+use super::driver::{Address, Attributes, DenseProduct, Dimensions, Driver, Function};
 
 /// Alignment of allocations, as cuMemAlloc gives it.
 const ALIGNMENT: u64 = 256;

@@ -3,7 +3,7 @@
 use half::{bf16, f16};
 use tunesmith_ops::{DType, Error, Host, Matrix, Memory, Result, Storage, View, ViewMut};
 
-use crate::memory::Buffer;
+use crate::device::Buffer;
 use crate::nf4::Nf4Weight;
 use crate::product::Side;
 use crate::{Cuda, check};

@@ -9,9 +9,8 @@ use tunesmith_ops::{Error, Host, Matrix, Nf4Matrix, Result, Storage};
 use crate::matmul::ROWS;
 use crate::memory::{Block, Buffer};
 use crate::nf4::{self, Decode, Held};
-use crate::operand::Right;
+use crate::product::{Right, Transpose};
 use crate::simd::{Isa, Kernel, Simd};
-use crate::transpose::Transpose;
 use crate::{Cpu, check, scratch};
 
 /// Out features of a panel: two AVX-512 vectors.

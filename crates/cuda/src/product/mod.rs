@@ -7,10 +7,8 @@ use tunesmith_ops::nf4::FEW_ROWS;
 use tunesmith_ops::{DType, MatmulShape, Result, View, ViewMut};
 
 use crate::Cuda;
-pub(crate) use crate::driver::Mode;
-use crate::driver::{Address, DenseProduct};
-use crate::memory::Buffer;
-use crate::structure::Structure;
+pub(crate) use crate::device::Mode;
+use crate::device::{Address, Buffer, DenseProduct, Structure};
 use crate::weight::Operand;
 
 /// Steps of the reduced axis that a part of a split product has at least.

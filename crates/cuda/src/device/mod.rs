@@ -1,0 +1,31 @@
+//! Devices: what the backend asks of one, the three there are, their memory, and how a kernel is launched on them.
+
+mod accounts;
+mod driver;
+#[cfg(feature = "emulated")]
+mod emulated;
+#[cfg(all(test, feature = "emulated"))]
+mod faults;
+mod launch;
+mod memory;
+mod module;
+#[cfg(test)]
+mod ptxas;
+mod real;
+mod structure;
+mod vendor;
+
+pub use driver::{Attributes, Work};
+#[cfg(feature = "emulated")]
+pub use emulated::{EmulatedOptions, Schedule};
+pub use memory::Buffer;
+pub use module::{has_kernels, image_bytes, kernels};
+
+pub(crate) use accounts::Accounts;
+pub(crate) use driver::{Address, DenseProduct, Dimensions, Driver, Function, Mode};
+#[cfg(feature = "emulated")]
+pub(crate) use emulated::Emulated;
+pub(crate) use launch::Launch;
+pub(crate) use memory::Pool;
+pub(crate) use real::{Real, probe};
+pub(crate) use structure::Structure;
