@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { OptionError } from "@tunesmith/core";
 import { describe, expect, test } from "vitest";
-import { countWarmupSteps, learningRateAt, type Schedule } from "./schedule.ts";
+import { countWarmupSteps, dependsOnLength, learningRateAt, type Schedule } from "./schedule.ts";
 
 const rates = (schedule: Omit<Schedule, "learningRate">) =>
   Array.from({ length: schedule.totalSteps }, (_, index) =>
@@ -29,6 +29,20 @@ test("a warm-up below 1 is a share of all steps, rounded up", () => {
   expect(countWarmupSteps(0, 25)).toBe(0);
   expect(countWarmupSteps(7, 25)).toBe(7);
   expect(() => countWarmupSteps(1.5, 25)).toThrow(OptionError);
+});
+
+test("the length of a run matters exactly where another length gives other rates", () => {
+  const types: Record<Schedule["type"], null> = {
+    linear: null,
+    cosine: null,
+    constant: null,
+    constant_with_warmup: null,
+  };
+  for (const type of Object.keys(types) as Schedule["type"][]) {
+    const [short, long] = [10, 20].map((totalSteps) => rates({ type, warmupSteps: 2, totalSteps }).slice(0, 10));
+    expect([type, dependsOnLength(type, 2)]).toEqual([type, JSON.stringify(short) !== JSON.stringify(long)]);
+    expect(dependsOnLength(type, 0.5)).toBe(true);
+  }
 });
 
 interface Case {

@@ -1,0 +1,42 @@
+import { loraConfigSchema, modelConfigSchema, parseOptions, trainingArgumentsSchema } from "@tunesmith/core";
+import { expect, test } from "vitest";
+import { loraInfluence, trainingInfluence } from "../options/influence.ts";
+import type { Resolved } from "../options/resolved.ts";
+import { decisiveOptions } from "./drift.ts";
+
+const weights = parseOptions(modelConfigSchema, {});
+
+/** Names of the options that decide. */
+function names(args: object, recipe = {}): string[] {
+  const parsed = { ...parseOptions(trainingArgumentsSchema, args), ...recipe } as Resolved;
+  const model = { modelType: "fake", sha256: "00", weights };
+  const influence = { maxLength: "numbers", logRewards: "nothing" } as const;
+  return Object.keys(decisiveOptions(parsed, parseOptions(loraConfigSchema, {}), model, influence));
+}
+
+test("every option is classified", () => {
+  expect(Object.keys(trainingInfluence).sort()).toEqual(Object.keys(trainingArgumentsSchema.shape).sort());
+  expect(Object.keys(loraInfluence).sort()).toEqual(Object.keys(loraConfigSchema.shape).sort());
+});
+
+test("what decides the numbers of a step is remembered, a recipe's own options as it says; the rest may change", () => {
+  const found = names({}, { maxLength: 5, logRewards: true });
+  expect(found).toEqual(expect.arrayContaining(["seed", "learningRate", "r", "maxLength", "modelType", "modelSha256"]));
+  for (const free of ["outputDir", "saveSteps", "adapterPath", "logRewards"]) expect(found).not.toContain(free);
+});
+
+test("the length of a run decides only where the learning rates depend on it", () => {
+  const length = (args: object) => names(args).filter((name) => name === "maxSteps" || name === "numTrainEpochs");
+  const constant = { lrSchedulerType: "constant_with_warmup", warmupSteps: 3 };
+  expect(length({ lrSchedulerType: "cosine" })).toEqual(["numTrainEpochs", "maxSteps"]);
+  expect(length(constant)).toEqual([]);
+  expect(length({ ...constant, warmupSteps: 0.1 })).toEqual(["numTrainEpochs", "maxSteps"]);
+});
+
+test("how the weights are held is remembered where it differs from the default", () => {
+  const model = { modelType: "fake", sha256: null, weights: { ...weights, loadIn4bit: true } };
+  const args = parseOptions(trainingArgumentsSchema, {}) as Resolved;
+  const options = decisiveOptions(args, parseOptions(loraConfigSchema, {}), model, {});
+  expect(options).toMatchObject({ loadIn4bit: true });
+  expect(options).not.toHaveProperty("dtype");
+});
