@@ -74,7 +74,7 @@ test("with kernels it has a page, a launcher and a suite that runs on the emulat
   expect(read("crates/conformance/tests/cuda.rs")).toMatch(/, log_prob,?\s*\};[\s\S]*check\(log_prob::suite\)/);
 });
 
-test("a name that is taken or is none is refused, and nothing is written", () => {
+test("a name that is taken or invalid is refused, and nothing is written", () => {
   newOp(root, "gelu");
   const before = registers.map(read);
   expect(() => newOp(root, "gelu")).toThrow(/expected a new name, got gelu/);

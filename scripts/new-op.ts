@@ -25,7 +25,7 @@ pub trait ${pascal(stem)}: Memory {
 ${cuda ? required(stem) : refusing(stem)}
 }
 
-/// The same in binary64, written for reading.
+/// The same in float64, written for reading.
 pub mod reference {
     /// \`y\`.
     pub fn forward(x: &[f64]) -> Vec<f64> {
@@ -217,7 +217,7 @@ export function newOp(root: string, stem: string, { cuda = false } = {}): string
   const texts = new Map<string, string>();
   for (const [file, place, replacement] of [...edits, ...(cuda ? withKernels : withoutKernels)]) {
     const before = texts.get(file) ?? readFileSync(join(root, file), "utf8");
-    if (!place.test(before)) throw new Error(`[new:op] expected ${place} in ${file}; mend scripts/new-op.ts`);
+    if (!place.test(before)) throw new Error(`[new:op] expected ${place} in ${file}; fix scripts/new-op.ts`);
     texts.set(file, before.replace(place, replacement(stem)));
   }
   for (const [path, text] of [...texts, ...Object.entries(files)]) writeFileSync(join(root, path), text);

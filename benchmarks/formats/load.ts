@@ -1,4 +1,4 @@
-// The load part of `npm run bench -- formats`: model files into float32 in memory, beside Python safetensors and gguf, one load of each in turn.
+// The load part of `npm run bench -- formats`: model files into float32 in memory, compared with Python's safetensors and gguf, one load of each in turn.
 import { type ChildProcessByStdio, execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";

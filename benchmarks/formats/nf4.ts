@@ -1,4 +1,4 @@
-// NF4 in gigabytes a second on one thread: quantising and dequantising beside a plain copy, and beside bitsandbytes on the same
+// NF4 in gigabytes a second on one thread: quantising and dequantising, compared with a plain copy and with bitsandbytes on the same
 // shapes.
 import { spawnSync } from "node:child_process";
 import { resolve } from "node:path";
@@ -6,7 +6,7 @@ import { peerPython } from "../training/comparison.ts";
 
 const repository = resolve(import.meta.dirname, "../..");
 
-/** Bytes of the binary32 matrix, and of the codes and scales, over the fastest run. */
+/** Bytes of the float32 matrix, and of the codes and scales, over the fastest run. */
 interface Rate {
   case: string;
   rate: number;
@@ -51,7 +51,7 @@ export async function nf4(model = "tinyllama-1.1b"): Promise<Record<string, unkn
     model,
     threads: 1,
     memory_copy: memory,
-    unit: "GB/s: bytes read and written, binary32 and NF4 together; quantising: bytes read",
+    unit: "GB/s: bytes read and written, float32 and NF4 together; quantising: bytes read",
     results,
   };
 }

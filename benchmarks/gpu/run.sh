@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything a GPU has to show, in one go: probe, conformance, goldens, sanitizer, kernels, training. Needs an NVIDIA driver
-# and nothing else; what Python, PyTorch and other peers it finds it measures beside ours. Each part has its own time and
+# and nothing else; what Python, PyTorch and other peers it finds it measures as well. Each part has its own time and
 # survives the failure of another. Lines of JSON go to $OUT/results.jsonl, everything else to $OUT/log.txt.
 #
 #   OUT=results             where the two files go
@@ -34,7 +34,7 @@ if [[ -z "$PYTHON" ]] || ! command -v "$PYTHON" >/dev/null; then PYTHON=""; fi
 export PYTHONPATH="$here/peers:$here/site${PYTHONPATH:+:$PYTHONPATH}"
 export PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 TOKENIZERS_PARALLELISM=false
 
-# NVIDIA's libraries as Python's packages have them: our programs look through these folders beside the system's.
+# NVIDIA's libraries as Python's packages have them: our programs look through these folders as well as the system's.
 if [[ -n "$PYTHON" && -z "${TUNESMITH_CUDA_LIB_DIR:-}" ]]; then
   folders="$("$PYTHON" -c 'import glob, sysconfig; print(":".join(sorted(glob.glob(sysconfig.get_paths()["purelib"] + "/nvidia/*/lib"))))' 2>>"$log")"
   [[ -z "$folders" ]] || export TUNESMITH_CUDA_LIB_DIR="$folders"
@@ -150,7 +150,7 @@ training() {
     if [[ "$device" == cuda ]] && "$PYTHON" -c 'import liger_kernel' 2>>"$log"; then
       peers+=(--peer "transformers+peft+liger=$PYTHON $here/peers/training.py --device $device --liger")
     fi
-    # Unsloth starts from a checkpoint on the disk only, which nobody here has.
+    # Unsloth starts from a checkpoint on the disk only, which is not part of the pack.
     note "{\"part\":\"training\",\"scenario\":\"llama-3.1-8b-qlora\",\"side\":\"unsloth\",\"error\":$("$PYTHON" -c 'import unsloth' 2>>"$log" && echo '"installed, but it trains checkpoints on the disk only"' || echo '"not installed"')}"
   fi
   for scenario in ${SCENARIOS:-llama-3.1-8b-qlora qwen2.5-0.5b-lora}; do

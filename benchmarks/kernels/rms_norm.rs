@@ -4,7 +4,7 @@ use tunesmith_ops::{Backend, NormShape, Result};
 
 use crate::bench::{Bench, Work};
 
-/// Times forward, alone and behind the addition to the residual stream, and backward: into a gradient of its own, added to that
+/// Times forward, alone and after the addition to the residual stream, and backward: into a gradient of its own, added to that
 /// of the residual stream, and with a trained scale.
 pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
     let (m, d, backend, width) = (bench.tokens, bench.model.hidden, bench.backend, bench.width());

@@ -71,7 +71,7 @@ impl Stream {
         })
     }
 
-    /// Scales of the second level of NF4, between a quarter and three quarters of `typical`: little-endian binary32.
+    /// Scales of the second level of NF4, between a quarter and three quarters of `typical`: little-endian float32.
     pub fn nested_scales(self, len: usize, typical: f32) -> Vec<u8> {
         (0..len).flat_map(|index| ((self.unit(index) * 0.5 + 0.25) * typical).to_le_bytes()).collect()
     }

@@ -1,4 +1,4 @@
-//! Whole training steps of models with random weights, ours beside other programs in one run:
+//! Whole training steps of models with random weights, ours and other programs in one run:
 //! `tunesmith-steps [SCENARIO …] [--peer NAME=COMMAND] …`, one JSON line a program and workload.
 
 mod generator;

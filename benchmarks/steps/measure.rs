@@ -136,7 +136,7 @@ fn report(
         if let Some(last) = track.steps.last() {
             line["last_loss"] = json!(last.loss);
         }
-        // A speed beside another loss means nothing, and is not printed.
+        // A speed with another loss means nothing, and is not printed.
         if let Some(error) = track.error.take().or(differs) {
             line["error"] = json!(error);
             whole = false;
@@ -171,7 +171,7 @@ fn speed(line: &mut Value, scenario: &Scenario, work: &Workload, track: &mut Tra
     line["driver_bytes"] = json!(track.driver_bytes);
     let facts = track.side.facts();
     let [process, generate] = ["process_seconds", "generate_seconds"].map(|key| facts[key].as_f64());
-    // Making random weights is work that nobody has who loads a model; loading from a disk is what nobody does here.
+    // Making random weights is no part of loading a model, and nothing is loaded from a disk here.
     if let (Some(process), Some(generate), Some(first)) = (process, generate, track.first) {
         line["seconds_to_first_step"] = json!(process - generate + first.seconds);
     }

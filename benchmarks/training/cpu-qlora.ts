@@ -1,4 +1,4 @@
-// `npm run bench -- cpu-qlora [--steps N] [--batch N,N] [--dtype float32,bfloat16] [--task TEXT]`: LoRA over NF4 weights, Tunesmith beside PyTorch +
+// `npm run bench -- cpu-qlora [--steps N] [--batch N,N] [--dtype float32,bfloat16] [--task TEXT]`: LoRA over NF4 weights, Tunesmith and PyTorch +
 // bitsandbytes + PEFT, one step of each in turn: two layers of the 1.1-billion shape at 128 and 512 tokens, each with
 // all tokens trained and with the second half alone, as an answer to a prompt; and SmolLM2-135M on rows of GSM8K.
 import { mkdtempSync, rmSync } from "node:fs";

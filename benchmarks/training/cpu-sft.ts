@@ -1,5 +1,5 @@
 // `npm run bench -- cpu-sft [--json FILE] [--steps N] [--batch N,N] [--dtype float32,bfloat16]`: LoRA on SmolLM2-135M, rows of
-// GSM8K, Tunesmith beside PyTorch + PEFT, one step of each in turn.
+// GSM8K, Tunesmith and PyTorch + PEFT, one step of each in turn.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

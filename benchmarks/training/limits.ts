@@ -1,5 +1,5 @@
 // `npm run bench -- limits`: the time from starting `tunesmith doctor` to its first line, and the longest pause of the event loop
-// while a small model trains in the same process; each beside its limit.
+// while a small model trains in the same process; each with its limit.
 import { spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,4 @@
-// `npm run bench -- memory [--json FILE] [--model MODEL]`: what the memory plan says beside what a process really held (VmHWM, mapped pages included), each case in a process of its own.
+// `npm run bench -- memory [--json FILE] [--model MODEL]`: what the memory plan predicts and what a process really held (VmHWM, mapped pages included), each case in a process of its own.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,5 +1,5 @@
 // `npm run bench -- qlora-memory [--model FOLDER]`: the peak memory of QLoRA on a model of 1.1 billion weights, batch 1 × 512 with
-// checkpointing, beside its limit; once quantising, once from the cache.
+// checkpointing, and its limit; once quantising, once from the cache.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -98,7 +98,7 @@ const configOf = (shape: Shape) => ({
 
 const count = (sizes: readonly number[]) => sizes.reduce((a, b) => a * b, 1);
 
-/** The header of a safetensors file of bfloat16 tensors that lie end to end, with its length in front. */
+/** The header of a safetensors file of bfloat16 tensors that are stored end to end, with its length in front. */
 function headerOf(list: readonly [string, number[]][]): Buffer {
   let offset = 0;
   const header: Record<string, unknown> = {};

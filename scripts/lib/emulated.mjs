@@ -10,7 +10,7 @@ const host = join(root, "kernels/host");
 /** An access beyond memory is reported and noted as the launch's error; the process goes on. */
 const watch = ["-g", "-fsanitize=address", "-fsanitize-recover=address", "-fno-omit-frame-pointer"];
 
-/** A folder for what is compiled here, beside cargo's. */
+/** A folder for what is compiled here, next to cargo's. */
 export const compiled = (/** @type {string} */ name) =>
   join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), name);
 

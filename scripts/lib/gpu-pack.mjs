@@ -51,7 +51,7 @@ async function unpack(/** @type {string} */ wheels, /** @type {string} */ site) 
   prune(site, needless);
 }
 
-/** Builds the programs; resolves to the folder they lie in, or null when they do not compile. */
+/** Builds the programs; resolves to the folder they are in, or null when they do not compile. */
 async function compile(/** @type {boolean} */ emulated) {
   const target = hostTriple();
   const args = ["build", "--release", "--locked", "--target", target, ...crates.flatMap((name) => ["-p", name])];
@@ -68,7 +68,7 @@ async function compile(/** @type {boolean} */ emulated) {
 }
 
 /**
- * Makes the pack anew. Resolves to the exit code.
+ * Makes the pack from scratch. Resolves to the exit code.
  *
  * @param {{ out?: string, wheels?: string | undefined, fixtures?: string | undefined, emulated?: boolean }} [options]
  */

@@ -15,7 +15,7 @@ async function programsOf(page: string): Promise<string[]> {
   return [...text.matchAll(/^```ts\n(.*?)^```/gmsu)].map(([, program = ""]) => program);
 }
 
-/** Runs programs one after the other beside a small model and the data they name; gives their folder and what they printed. */
+/** Runs programs one after the other, with a small model and the data they name; gives their folder and what they printed. */
 async function run(programs: readonly string[]): Promise<{ folder: string; stdout: string }> {
   const folder = await mkdtemp(join(tmpdir(), "tunesmith-documents-"));
   onTestFinished(() => rm(folder, { recursive: true }));

@@ -13,7 +13,7 @@ const kills = Number(process.env.KILLS ?? 20);
 const steps = 2 * kills;
 const seed = 3407;
 
-/** One life of the process: killed some milliseconds behind its `events`th checkpoint, or left to end. Gives the exit code. */
+/** One life of the process: killed some milliseconds after its `events`th checkpoint, or left to end. Gives the exit code. */
 async function life(folder: string, events: number, delay: number): Promise<number | null> {
   const argv = ["--import", "tsx", program, smallModel("llama"), folder, String(steps)];
   const child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "inherit"] });

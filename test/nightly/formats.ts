@@ -13,7 +13,7 @@ interface Line {
   seconds: number;
 }
 
-/** The result a campaign writes at its end, behind the name of its test where nothing was written between; undefined for any other line. */
+/** The result a campaign writes at its end, after the name of its test where nothing was written between; undefined for any other line. */
 export function reached(line: string): Reached | undefined {
   const begin = line.indexOf('{"campaign":');
   if (begin < 0) return undefined;

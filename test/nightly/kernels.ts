@@ -8,7 +8,7 @@ import { type Mutant, mutate } from "./mutants.ts";
 import type { Part, Reached } from "./part.ts";
 import { survivorOf, survivors } from "./survivors.ts";
 
-/** Chooses one mutant when the library is loaded; -1 is none. */
+/** Chooses one mutant when the library is loaded; -1 chooses none. */
 const header = `#include <cstdlib>
 namespace host {
 inline const int mutant = [] { const char* text = std::getenv("TUNESMITH_MUTANT"); return text == nullptr ? -1 : std::atoi(text); }();
@@ -16,7 +16,7 @@ inline const int mutant = [] { const char* text = std::getenv("TUNESMITH_MUTANT"
 #define MUTANT(n) (__builtin_expect(::host::mutant == (n), 0))
 `;
 
-/** Pages whose work shows in other suites too: what is clipped, and by how much, in the step that follows; an adapter's product behind the large one. */
+/** Pages whose work shows in other suites too: what is clipped, and by how much, in the step that follows; an adapter's product after the large one. */
 const alsoIn: Readonly<Record<string, string>> = { grad_norm: "adamw", matmul: "lora_matmul" };
 
 /** A page or header of kernels/ with what is done to it. */
@@ -166,7 +166,7 @@ export const kernels: Part = {
       const out = join(folder, name);
       const library = await compileDevice({ out, kernels: join(folder, "kernels"), watched, flags });
       const env = environment(library, watched ? asan : null);
-      // A kernel goes on after an access beyond its memory, and may make thousands: nobody reads where they are.
+      // A kernel goes on after an access beyond its memory, and may make thousands: where they are is not read.
       devices.push({ name, env: watched ? { ...env, ASAN_OPTIONS: `${env.ASAN_OPTIONS}:symbolize=0` } : env });
     }
     if (asan === null) console.log("without AddressSanitizer: a fault that nothing else shows goes through");

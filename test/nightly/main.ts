@@ -46,14 +46,14 @@ if (part === undefined || !(minutes > 0) || !Number.isInteger(threads) || thread
   process.exitCode = failures > 0 ? 1 : 0;
 }
 
-/** The rows of an earlier result, in their order, with those in their places that were reached anew. */
+/** The rows of an earlier result, in their order, with those in their places that were reached again. */
 function merged(file: string, rows: readonly Reached[]): Reached[] {
   const earlier = existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as { rows: Reached[] }).rows : [];
-  const anew = new Map(rows.map((row) => [row.id, row]));
+  const fresh = new Map(rows.map((row) => [row.id, row]));
   const kept = earlier.map((row) => {
-    const now = anew.get(row.id) ?? row;
-    anew.delete(row.id);
+    const now = fresh.get(row.id) ?? row;
+    fresh.delete(row.id);
     return now;
   });
-  return [...kept, ...anew.values()];
+  return [...kept, ...fresh.values()];
 }

@@ -17,14 +17,14 @@ export interface Mutant {
   change: string;
 }
 
-/** A mutant as what is put before and behind a part of the code; `on` stands for its switch. */
+/** A mutant as what is put before and after a part of the code; `on` stands for its switch. */
 interface Edit {
   start: number;
   end: number;
   kind: Mutant["kind"];
   change: string;
   before?: (on: string) => string;
-  behind?: (on: string) => string;
+  after?: (on: string) => string;
 }
 
 interface Token {
@@ -35,7 +35,7 @@ interface Token {
 
 const blank = (text: string) => text.replaceAll(/[^\n]/g, " ");
 
-/** The page's own code: comments, preprocessor lines, and what lies between `#if` and `#endif` (the two worlds' wrappers) are blanked. */
+/** The page's own code: comments, preprocessor lines, and what is between `#if` and `#endif` (the two worlds' wrappers) are blanked. */
 function ownCode(text: string): string {
   return text
     .replaceAll(/\/\/[^\n]*/g, blank)
@@ -95,7 +95,7 @@ function* limits(code: string, all: readonly Token[]): Generator<Edit> {
         kind: "bound",
         change,
         before: (on) => `(${on} ? (${kept}) : `,
-        behind: () => ")",
+        after: () => ")",
       };
     }
   }
@@ -106,9 +106,9 @@ const edges: ReadonlySet<string> = new Set("&& || ? : ; , return = += -= *= /= %
 
 /** Comparisons that decide what is done: true or false, whichever lets through what the page keeps out. */
 function* comparisons(code: string, all: readonly Token[]): Generator<Edit> {
-  for (const [i, { text: operator, start: at, end: behind }] of all.entries()) {
-    const spaced = code[at - 1] === " " && code[behind] === " ";
-    const equal = operator === "==" && /^ (?:-100\b|id\b)/.test(code.slice(behind));
+  for (const [i, { text: operator, start: at, end: after }] of all.entries()) {
+    const spaced = code[at - 1] === " " && code[after] === " ";
+    const equal = operator === "==" && /^ (?:-100\b|id\b)/.test(code.slice(after));
     if (!(equal || (spaced && /^[<>]=?$/.test(operator)))) continue;
     const [left, right] = [edge(all, i, -1, edges), edge(all, i, 1, edges)];
     const [previous, first] = [all[left] as Token, all[left + 1] as Token];
@@ -120,16 +120,16 @@ function* comparisons(code: string, all: readonly Token[]): Generator<Edit> {
     if (/\bwhile \($/.test(head)) continue;
     if (/\bfor \([^{}]*;\s*$/.test(head) && next.text === ";") {
       // A loop over what the data says goes one step too far; one over a number of the page is no test of a bound.
-      const limit = code.slice(behind, place.end);
+      const limit = code.slice(after, place.end);
       if (operator.startsWith("<") && /\b[a-z]/.test(limit))
-        yield { ...place, change: "one step more", behind: (on) => ` + ${on}` };
+        yield { ...place, change: "one step more", after: (on) => ` + ${on}` };
       continue;
     }
     const leaves = /\bif \($/.test(head) && /^\)\s*(?:\{\s*)?(?:return|continue|break)\b/.test(code.slice(next.start));
     const out = joined.includes("||") || ((leaves || equal) && !joined.includes("&&"));
     const answer = out ? "false" : "true";
     const [not, or] = answer === "true" ? ["", "||"] : ["!", "&&"];
-    yield { ...place, change: `${text} → ${answer}`, before: (on) => `(${not}${on} ${or} (`, behind: () => "))" };
+    yield { ...place, change: `${text} → ${answer}`, before: (on) => `(${not}${on} ${or} (`, after: () => "))" };
   }
 }
 
@@ -145,10 +145,10 @@ export function mutate(file: string, text: string, first: number): { text: strin
     const line = text.slice(0, start).split("\n").length;
     return { id: first + i, file, line, kind, text: lines[line - 1]?.trim() ?? "", change };
   });
-  const insertions = edits.flatMap(({ start, end, before, behind }, i) => {
+  const insertions = edits.flatMap(({ start, end, before, after }, i) => {
     const on = `MUTANT(${first + i})`;
     return [
-      { at: end, order: -1 - i, text: behind?.(on) ?? "" },
+      { at: end, order: -1 - i, text: after?.(on) ?? "" },
       { at: start, order: i, text: before?.(on) ?? "" },
     ];
   });

@@ -29,7 +29,7 @@ export function temporaryFolder(): string {
   return folder;
 }
 
-/** What a run left behind. */
+/** What a run has left in its folder. */
 export interface Finished {
   logs: LogEvent<SFTMetrics>[];
   result: TrainResult;

@@ -374,7 +374,7 @@ BUILDERS: dict[str, Callable[[str, Sizes], Runs]] = {
 
 
 def peers(case: str, model: dict[str, int], tokens: int, device: str, compiling: bool) -> Runs:
-    """Every peer of a case by name; empty where nobody else has the op."""
+    """Every peer of a case by name; empty where no peer has the op."""
     if "capped" in case:
         return {}
     # Compiling takes seconds a case; variants of one kernel say nothing new.

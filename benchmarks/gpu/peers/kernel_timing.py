@@ -1,4 +1,4 @@
-"""Kernel benchmarks beside their peers: `kernel_timing.py --ours PROGRAM --model NAME --tokens N STEM …`.
+"""Kernel benchmarks and their peers: `kernel_timing.py --ours PROGRAM --model NAME --tokens N STEM …`.
 
 PROGRAM is tunesmith-kernels. It makes a case ready, this script makes the peers of the same case ready, and then they are
 sampled in turn, so that what the card does meanwhile (clocks, heat) happens to all. One JSON line a side and case. A peer

@@ -37,7 +37,7 @@ impl<B: Backend> Bench<'_, B> {
         self.random(self.backend.activation_dtype(), len, limit)
     }
 
-    /// Random binary32 numbers in `-limit .. limit`: what is trained, its gradient, its moments.
+    /// Random float32 numbers in `-limit .. limit`: what is trained, its gradient, its moments.
     pub fn floats(&mut self, len: usize, limit: f32) -> Result<Held<B::Buffer>> {
         self.random(DType::F32, len, limit)
     }
@@ -47,17 +47,17 @@ impl<B: Backend> Bench<'_, B> {
         Ok(Held { buffer: self.backend.zeros(self.backend.activation_dtype(), len)?, len })
     }
 
-    /// Room for binary32 numbers that an op is to write or to add to.
+    /// Room for float32 numbers that an op is to write or to add to.
     pub fn output_floats(&self, len: usize) -> Result<Held<B::Buffer>> {
         Ok(Held { buffer: self.backend.zeros(DType::F32, len)?, len })
     }
 
-    /// One binary32 value over and over.
+    /// One float32 value over and over.
     pub fn constant(&self, value: f32, len: usize) -> Result<Held<B::Buffer>> {
         self.numbers(&vec![value; len])
     }
 
-    /// Given binary32 numbers.
+    /// Given float32 numbers.
     pub fn numbers(&self, x: &[f32]) -> Result<Held<B::Buffer>> {
         Ok(Held { buffer: self.backend.upload(Host::F32(x))?, len: x.len() })
     }

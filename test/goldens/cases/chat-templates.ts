@@ -23,7 +23,7 @@ interface RenderedFile {
   rendered: Record<string, Record<string, { text?: string; error?: string }>>;
 }
 
-/** Variables that the references were rendered with, beside the conversation's own. */
+/** Variables that the references were rendered with, besides the conversation's own. */
 const variables = { date_string: "26 Jul 2024", current_date: "2026-01-01", todays_date: "01 January 2026" };
 
 /** `trl/chat-templates`: the text of every template and conversation; a template that refuses must refuse. */

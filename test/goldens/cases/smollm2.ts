@@ -125,7 +125,7 @@ async function training(model: LanguageModel, dir: string): Promise<Outcome[]> {
   }
 }
 
-/** Trains as the reference did, and gives what was logged and where the adapter lies. */
+/** Trains as the reference did, and gives the log and the folder of the adapter. */
 async function train(model: LanguageModel, dir: string, outputDir: string, run: Run) {
   const args: SFTConfig = {
     outputDir,
@@ -152,7 +152,7 @@ async function train(model: LanguageModel, dir: string, outputDir: string, run: 
   return { logs, adapterDir: (await training).adapterDir };
 }
 
-/** What was logged, and the adapter of the end, beside the reference's. */
+/** How far the log and the final adapter are from the reference's. */
 function outcomes(run: Run, logs: readonly LogEvent[], expectedDir: string, adapterDir: string): Outcome[] {
   const file = "adapter_model.safetensors";
   const worst = (error: (log: LogEvent | undefined, expected: Run["history"][number]) => number) =>
