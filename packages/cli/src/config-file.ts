@@ -1,11 +1,8 @@
 // Reads the options of a `--config` file.
 import { readFile } from "node:fs/promises";
-import { canonicalKeys, FileSystemError, OptionError } from "@tunesmith/sdk";
+import { canonicalKeys, FileSystemError, OptionError } from "@tunesmith/core";
 import { parseDocument } from "yaml";
 import { optionNames } from "./flags.ts";
-
-/** Names that a configuration file may hold beside the options of the schemas. */
-const ownNames = ["model", "data", "evalData", "device", "threads"];
 
 /**
  * Reads options from a YAML or JSON file, for example the `config.resolved.yaml` of another run. Keys are the flags' names in
@@ -31,5 +28,5 @@ export async function readConfigFile(path: string): Promise<Record<string, unkno
       `[${path}] expected keys and values, got ${Array.isArray(value) ? "a list" : String(value)}; see tunesmith train --help`,
     );
   }
-  return canonicalKeys(value, [...ownNames, ...optionNames], path);
+  return canonicalKeys(value, optionNames, path);
 }

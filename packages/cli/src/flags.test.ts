@@ -1,11 +1,11 @@
-import { kebabCase } from "@tunesmith/sdk";
+import { kebabCase } from "@tunesmith/core";
 import { Command } from "commander";
 import { describe, expect, test } from "vitest";
-import { addSchemaFlags, flagValues, normaliseFlags, optionNames } from "./flags.ts";
+import { addSchemaFlags, flagValues, normaliseFlags, optionNames, trainingSchemas } from "./flags.ts";
 
 function parse(...argv: string[]): Record<string, unknown> {
   const command = new Command().exitOverride().configureOutput({ writeErr: () => {} });
-  addSchemaFlags(command);
+  addSchemaFlags(command, trainingSchemas);
   const known = command.options.flatMap(({ long }) => (long ? [long] : []));
   return flagValues(command.parse(normaliseFlags(argv, known), { from: "user" }));
 }
@@ -13,8 +13,10 @@ function parse(...argv: string[]): Record<string, unknown> {
 describe("flags of the schemas", () => {
   test("has one flag per option, described", () => {
     const command = new Command();
-    addSchemaFlags(command);
-    expect(command.options.map(({ long }) => long)).toEqual(optionNames.map((name) => `--${kebabCase(name)}`));
+    addSchemaFlags(command, trainingSchemas);
+    expect(command.options.map(({ long }) => long).sort()).toEqual(
+      optionNames.map((name) => `--${kebabCase(name)}`).sort(),
+    );
     expect(command.options.filter(({ description }) => description === "")).toEqual([]);
   });
 
@@ -96,6 +98,10 @@ describe("flags of the schemas", () => {
       expect.objectContaining({ code: "OPTION_INVALID" }),
     );
     expect(parse("--gradient-checkpointing", "auto")).toEqual({ gradientCheckpointing: "auto" });
+    expect(() => parse("--max-steps", "-2")).toThrow(
+      "[--max-steps] expected a whole number of at least -1, got -2; correct it, or leave it out for the default",
+    );
+    expect(() => parse("--bias", "all")).toThrow(/^\[--bias\] expected "none", got "all"/u);
     expect(() => parse("--lerning-rate", "1")).toThrow(/Did you mean --learning-rate/u);
   });
 });

@@ -207,11 +207,39 @@ describe("commands", () => {
     [["train", "--model", model, "--data", "./missing.jsonl"], 1, /missing\.jsonl/u],
     [["resume", "./missing"], 1, /run folder/u],
     [["chat", model, "--temperature", "hot"], 2, /temperature/u],
-    [["chat", model, "--prompt", "x", "--top-p", "7"], 2, /topP\] expected a number in \(0, 1\], got 7; correct/u],
-    [["train", "--model", "m", "--data", "d", "--device", "cudaa"], 2, /got "cudaa"; did you mean cuda/u],
+    [
+      ["chat", model, "--prompt", "x", "--top-p", "7"],
+      2,
+      /\[--top-p\] expected a number above 0 and of at most 1, got 7; correct/u,
+    ],
+    [
+      ["train", "--model", "m", "--data", "d", "--device", "cudaa"],
+      2,
+      /\[--device\] expected one of "auto", "cuda", "cpu", got "cudaa"; did you mean "cuda"/u,
+    ],
   ])("refuses %j", async (argv, code, message) => {
     const result = await tunesmith(argv);
     expect([result.code, result.err]).toEqual([code, expect.stringMatching(message)]);
+  });
+
+  test("shows flags by group, each with its meaning and default", async () => {
+    const { code, out } = await tunesmith(["train", "--help"]);
+    expect(code).toBe(0);
+    const groups = out.split("\n").filter((line) => /^\w+ options:$/u.test(line));
+    expect(groups).toEqual(
+      ["Run", "Data", "Optimizer", "Adapter", "Evaluation", "Samples", "Saving", "Memory"].map(
+        (group) => `${group} options:`,
+      ),
+    );
+    const of = (group: string) =>
+      out
+        .slice(out.indexOf(`${group} options:`))
+        .split("\n\n")[0]
+        ?.replaceAll(/\s+/gu, " ");
+    expect(of("Run")).toMatch(/--config <file> .* --device <auto\|cuda\|cpu> Where to compute\. Default auto/u);
+    expect(of("Data")).toContain("--max-length <number> Tokens kept of a row, from its start");
+    expect(of("Optimizer")).toContain("--optim <adamw_torch|sgd> ");
+    expect(of("Memory")).toContain("--load-in-4bit [boolean] ");
   });
 
   test("tells the memory of a run without reading weights, and refuses what does not fit", {

@@ -1,14 +1,25 @@
 // `tunesmith chat`: answers one prompt, or talks until the input ends.
 import { createInterface } from "node:readline/promises";
-import { type FastLanguageModel, type Message, modelConfigSchema, type TextGenerationOptions } from "@tunesmith/sdk";
+import { type OptionKeys, type ParsedGenerationConfig, sortOptionsBeside } from "@tunesmith/core";
+import type { FastLanguageModel, Message } from "@tunesmith/sdk";
 import pc from "picocolors";
+import { chatSchemas } from "../flags.ts";
 import { environmentLine } from "../view/environment-line.ts";
 import { openModel } from "./load-model.ts";
 import { modelOf } from "./run-target.ts";
-import { parseDevice, parseThreads, type Streams } from "./train.ts";
+import type { Streams } from "./train.ts";
 
 /** A stream of typed lines: standard input, but for tests. */
 export type Input = NodeJS.ReadableStream & { isTTY?: boolean };
+
+/** Flags besides those of the schemas. */
+interface ChatFlags {
+  adapter?: string;
+  prompt?: string;
+  system?: string;
+}
+
+const chatKeys: OptionKeys<ChatFlags> = { adapter: "optional", prompt: "optional", system: "optional" };
 
 /** `tunesmith chat`: answers one prompt, or talks until the input ends. Gives the exit code. */
 export async function chat(
@@ -17,25 +28,18 @@ export async function chat(
   { out, err }: Streams,
   input: Input,
 ): Promise<number> {
-  const { prompt, system, json: _, device: place, threads, adapter, ...rest } = flags;
-  const device = parseDevice(place ?? "auto");
-  const isWeight = ([name]: [string, unknown]) => Object.hasOwn(modelConfigSchema.shape, name);
-  const weights = Object.fromEntries(Object.entries(rest).filter(isWeight));
-  const sampling = Object.fromEntries(Object.entries(rest).filter((entry) => !isWeight(entry)));
-  const cores = parseThreads(threads);
-  const found = await modelOf(target, adapter as string | undefined, weights);
-  if (prompt === undefined) out.write(`${environmentLine({ device, threads: cores })}\n`);
-  const model = await openModel(found.model, err, {
-    device,
-    ...(cores === undefined ? {} : { threads: cores }),
-    ...(found.adapter === null ? {} : { adapter: found.adapter }),
-    ...found.weights,
-  });
-  const opening: Message[] = system === undefined ? [] : [{ role: "system", content: system as string }];
-  const options = sampling as TextGenerationOptions;
+  const found = await modelOf(target, flags.adapter as string | undefined);
+  // Flags beat how the run held its weights.
+  const given = { ...found.weights, ...flags };
+  const [sorted, { prompt, system }] = sortOptionsBeside(chatSchemas, chatKeys, given, "tunesmith chat");
+  const { sampling: options, place, modelConfig } = sorted;
+  if (prompt === undefined) out.write(`${environmentLine(place)}\n`);
+  const adapter = found.adapter === null ? {} : { adapter: found.adapter };
+  const model = await openModel(found.model, err, { ...place, ...adapter, ...modelConfig });
+  const opening: Message[] = system === undefined ? [] : [{ role: "system", content: system }];
   try {
     if (prompt !== undefined) {
-      await answer(model, opening.concat({ role: "user", content: prompt as string }), options, out);
+      await answer(model, opening.concat({ role: "user", content: prompt }), options, out);
       return 0;
     }
     await converse(model, opening, options, out, input);
@@ -49,7 +53,7 @@ export async function chat(
 async function answer(
   model: FastLanguageModel,
   messages: readonly Message[],
-  options: TextGenerationOptions,
+  options: ParsedGenerationConfig & { signal?: AbortSignal },
   out: Streams["out"],
 ): Promise<string> {
   // A base model has no turns: it continues the text.
@@ -66,7 +70,7 @@ async function answer(
 async function converse(
   model: FastLanguageModel,
   opening: readonly Message[],
-  options: TextGenerationOptions,
+  options: ParsedGenerationConfig,
   out: Streams["out"],
   input: Input,
 ): Promise<void> {

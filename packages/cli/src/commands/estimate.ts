@@ -1,19 +1,19 @@
 // `tunesmith estimate`: what a run would take, before any weight is read.
-import { estimateMemory, memoryShortage, sortOptions } from "@tunesmith/sdk";
+import { sortOptions } from "@tunesmith/core";
+import { estimateMemory, memoryShortage } from "@tunesmith/sdk";
 import { readConfigFile } from "../config-file.ts";
 import { trainingSchemas } from "../flags.ts";
 import { bytes, count } from "../view/format.ts";
 import { openModel } from "./load-model.ts";
-import { parseDevice, parseThreads, type Streams } from "./train.ts";
+import type { Streams } from "./train.ts";
 
 /** `tunesmith estimate`. Exit code 1 when the run does not fit the memory that is free. */
 export async function estimate(name: string, flags: Record<string, unknown>, { out, err }: Streams): Promise<number> {
-  const { config, json = false, device = "auto", threads, ...given } = flags;
+  const { config, json = false, ...given } = flags;
   const file = config === undefined ? {} : await readConfigFile(config as string);
-  const { model: _, data: _data, evalData: _evalData, ...options } = { ...file, ...given };
-  const { modelConfig, ...settings } = sortOptions(trainingSchemas, options, "SFTConfig");
-  const wanted = parseThreads(threads);
-  const place = { device: parseDevice(device), ...(wanted === undefined ? {} : { threads: wanted }) };
+  const sorted = sortOptions(trainingSchemas, { ...file, ...given }, "tunesmith estimate");
+  const { place, modelConfig, args, peftConfig } = sorted;
+  const settings = { args, peftConfig };
   const model = await openModel(name, err, { ...place, ...modelConfig });
   const found = await estimateMemory(model, settings);
   const shortage = memoryShortage(model, found, settings);

@@ -1,23 +1,23 @@
 // `tunesmith resume`: goes on from the newest whole checkpoint of a run folder.
+import { deviceOptionsSchema, parseOptions } from "@tunesmith/core";
 import { DataError, readRunConfig, SFTTrainer } from "@tunesmith/sdk";
 import { environmentLine } from "../view/environment-line.ts";
 import { openModel } from "./load-model.ts";
 import { runTraining } from "./run-session.ts";
-import { parseDevice, parseThreads, type Streams } from "./train.ts";
+import type { Streams } from "./train.ts";
 
 /** `tunesmith resume RUN_DIR`: goes on from the newest whole checkpoint with the options of the run. Gives the exit code. */
 export async function resume(runDir: string, flags: Record<string, unknown>, { out, err }: Streams): Promise<number> {
-  const json = flags.json === true;
-  const threads = parseThreads(flags.threads);
-  const device = parseDevice(flags.device ?? "auto");
+  const { json: asked, ...given } = flags;
+  const json = asked === true;
+  const place = parseOptions(deviceOptionsSchema, given);
   const { model: path, data, evalData, args, peftConfig, modelConfig } = await readRunConfig(runDir);
   if (data === null) {
     throw new DataError(
       `[${runDir}] expected a run on data files, got one whose rows came from a program; resume it there with train({ resumeFromCheckpoint: true })`,
     );
   }
-  (json ? err : out).write(`${environmentLine({ device, threads })}\n`);
-  const place = { device, ...(threads === undefined ? {} : { threads }) };
+  (json ? err : out).write(`${environmentLine(place)}\n`);
   const model = await openModel(path, err, { ...place, ...modelConfig });
   const trainer = new SFTTrainer({ model, trainDataset: data, evalDataset: evalData, args, peftConfig });
   return runTraining(trainer, model, { json, out, err, options: { resumeFromCheckpoint: true } });

@@ -1,18 +1,23 @@
 // What a command works on: a run folder stands for its model and what was trained on it.
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { recoverFolder } from "@tunesmith/core";
-import { ModelFileError, modelConfigSchema, type ParsedModelConfig, parseOptions, readRunConfig } from "@tunesmith/sdk";
+import {
+  ModelFileError,
+  modelConfigSchema,
+  type ParsedModelConfig,
+  parseOptions,
+  recoverFolder,
+} from "@tunesmith/core";
+import { readRunConfig } from "@tunesmith/sdk";
 
 /** A run folder stands for its model, how that was held, and what was trained on it; anything else is a model. */
 export async function modelOf(
   target: string,
   adapter: string | undefined,
-  weights: Record<string, unknown>,
 ): Promise<{ model: string; adapter: string | null; weights: ParsedModelConfig }> {
   const exists = async (path: string) => (await stat(path).catch(() => null)) !== null;
   if (!(await exists(join(target, "config.resolved.yaml"))))
-    return { model: target, adapter: adapter ?? null, weights: parseOptions(modelConfigSchema, weights) };
+    return { model: target, adapter: adapter ?? null, weights: parseOptions(modelConfigSchema, {}) };
   const trained = adapter ?? join(target, "adapter");
   await recoverFolder(trained);
   if (!(await exists(trained))) {
@@ -22,9 +27,8 @@ export async function modelOf(
     );
   }
   const { model, peftConfig, modelConfig } = await readRunConfig(target);
-  const held = parseOptions(modelConfigSchema, { ...modelConfig, ...weights });
   // After full fine-tuning the folder holds a whole model.
   return peftConfig.fullFinetuning
-    ? { model: trained, adapter: null, weights: held }
-    : { model, adapter: trained, weights: held };
+    ? { model: trained, adapter: null, weights: modelConfig }
+    : { model, adapter: trained, weights: modelConfig };
 }

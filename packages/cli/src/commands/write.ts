@@ -9,7 +9,7 @@ import type { Streams } from "./train.ts";
 
 /** The local model behind a command's argument, its adapter, and what that is merged into. */
 export async function sourceOf(target: string, flags: Record<string, unknown>): Promise<Required<MergeSource>> {
-  const { model, adapter, weights } = await modelOf(target, flags.adapter as string | undefined, {});
+  const { model, adapter, weights } = await modelOf(target, flags.adapter as string | undefined);
   const { loadIn4bit, bnb4bitBlocksize, bnb4bitUseDoubleQuant } = weights;
   if (loadIn4bit && adapter !== null && flags.base === undefined && flags.lora !== true) {
     throw new OptionError(

@@ -15,7 +15,7 @@ const machine: SystemInfo = {
   totalMemory: 1,
   availableMemory: 1,
 };
-const line = (device: "cuda" | "cpu" | "auto", info: SystemInfo, threads?: number): string =>
+const line = (device: "cuda" | "cpu" | "auto", info: SystemInfo, threads: number | null = null): string =>
   stripVTControlCharacters(environmentLine({ device, threads }, info));
 
 test("says where auto runs, and why it is the CPU", () => {

@@ -1,15 +1,10 @@
 // The first line of every command: what runs here.
+import type { DeviceOptions } from "@tunesmith/core";
 import { type SystemInfo, systemInfo } from "@tunesmith/sdk";
 import pc from "picocolors";
 
-/** What the user asked for. */
-interface Wanted {
-  device: "cuda" | "cpu" | "auto";
-  threads: number | undefined;
-}
-
 /** The first line of every command: what runs here, and where `auto` falls back to the CPU, why. */
-export function environmentLine({ device, threads }: Wanted, info: SystemInfo = systemInfo()): string {
+export function environmentLine({ device = "auto", threads }: DeviceOptions, info: SystemInfo = systemInfo()): string {
   const { version, cudaDevice, cudaMissing, instructionSet, threads: cores } = info;
   const cpu = `cpu (${instructionSet}), ${threads ?? cores} threads`;
   const onCpu = device === "cpu" || (device === "auto" && cudaDevice === null);

@@ -1,0 +1,93 @@
+// Values of flags: the text of a command line as the type that its option has.
+import { formsOf, type JsonSchema, OptionError, refusedValue } from "@tunesmith/core";
+import type { z } from "zod";
+
+/** What a flag's value may be, read off the JSON Schema of its option. */
+export interface ValueKind {
+  boolean: boolean;
+  number: boolean;
+  string: boolean;
+  null: boolean;
+  /** A list: of names, which commas separate, of texts, which may hold commas, or of numbers. */
+  list: "names" | "texts" | "numbers" | null;
+  /** Values by name: `NAME=VALUE,…`, or JSON. */
+  record: boolean;
+  choices: string[];
+}
+
+/** What a parser gives for "none"; commander itself would turn null into an empty text. */
+export const nothing = Symbol("none");
+
+/** The kind of an option. */
+export function kindOf(schema: JsonSchema): ValueKind {
+  const forms = formsOf(schema);
+  const has = (type: string) => forms.some((form) => form.type === type);
+  const items = forms.find((form) => form.type === "array")?.items;
+  const named = has("string") ? "names" : "texts";
+  const list = items === undefined ? null : items.type === "integer" ? "numbers" : named;
+  return {
+    boolean: has("boolean"),
+    number: has("number") || has("integer"),
+    string: has("string"),
+    null: has("null"),
+    list,
+    record: has("object"),
+    choices: forms.flatMap((form) => (form.enum ?? []).map(String)),
+  };
+}
+
+/** How the help shows a flag's value. */
+export function placeholder(kind: ValueKind): string {
+  if (kind.list !== null) return " <values...>";
+  if (kind.boolean && !kind.number) return ` [${["boolean", ...kind.choices].join("|")}]`;
+  if (kind.choices.length > 0) return ` <${kind.choices.join("|")}>`;
+  if (kind.record) return " <name=value,...>";
+  return kind.number ? " <number>" : " <text>";
+}
+
+/** The value of a flag, or an `OptionError` that names the flag. */
+export function parseValue(flag: string, kind: ValueKind, option: z.ZodType, text: string, before: unknown): unknown {
+  const value = readValue(flag, kind, text, before);
+  const plain = value === nothing ? null : value;
+  if (!option.safeParse(plain).success) throw new OptionError(refusedValue(flag, option, plain));
+  return value;
+}
+
+/** A flag's text as the type that its option has; what is of no such type stays a text. */
+function readValue(flag: string, kind: ValueKind, text: string, before: unknown): unknown {
+  const isNothing = kind.null && (text === "none" || text === "null");
+  if (kind.list !== null) {
+    if (kind.list !== "texts" && isNothing) return nothing;
+    // No module's name holds a character of regular expressions.
+    if (kind.list === "names" && (text === "all-linear" || /[*+?()[\]{}|\\^$]/u.test(text))) return text;
+    const items = kind.list === "texts" ? [text] : text.split(",");
+    const values = kind.list === "numbers" ? items.map((item) => numberOf(flag, item)) : items;
+    return [...(Array.isArray(before) ? before : []), ...values];
+  }
+  if (isNothing) return nothing;
+  // Where a text is an option's value too, its schema reads NAME=VALUE itself.
+  if (kind.record && !(kind.string && !text.trimStart().startsWith("{"))) return recordOf(flag, text);
+  if (kind.boolean && (text === "true" || text === "false")) return text === "true";
+  return kind.number && text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : text;
+}
+
+function numberOf(flag: string, text: string): number {
+  if (text.trim() !== "" && Number.isFinite(Number(text))) return Number(text);
+  throw new OptionError(`[${flag}] expected numbers, got "${text}"; correct it, or leave it out for the default`);
+}
+
+/** `NAME=VALUE,NAME=VALUE`, or a JSON object where names hold commas or equals signs. */
+function recordOf(flag: string, text: string): Record<string, unknown> {
+  try {
+    if (text.trimStart().startsWith("{")) return JSON.parse(text) as Record<string, unknown>;
+  } catch (error) {
+    throw new OptionError(`[${flag}] expected JSON, got "${text}" (${String(error)}); correct it`, { cause: error });
+  }
+  return Object.fromEntries(
+    text.split(",").map((entry) => {
+      const at = entry.lastIndexOf("=");
+      if (at <= 0) throw new OptionError(`[${flag}] expected NAME=VALUE, got "${entry}"; correct it`);
+      return [entry.slice(0, at), numberOf(flag, entry.slice(at + 1))];
+    }),
+  );
+}
