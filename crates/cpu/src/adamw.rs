@@ -2,8 +2,8 @@
 
 use tunesmith_ops::{AdamW, AdamWStep, AdamWTensor, Result};
 
+use crate::buffer::Buffer;
 use crate::grad_norm::Norm;
-use crate::memory::Buffer;
 use crate::simd::{Kernel, Simd};
 use crate::{Cpu, check};
 

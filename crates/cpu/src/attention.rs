@@ -5,54 +5,14 @@
 
 use std::ops::Range;
 
-use tunesmith_ops::{Attention, AttentionShape, CheckedSequences, Error, Result, Sequence, Sequences, View, ViewMut};
+use tunesmith_ops::{Attention, AttentionShape, CheckedSequences, Result, Sequence, Sequences, View, ViewMut};
 
-use crate::memory::Buffer;
-use crate::product::{Left, Mode, Product, Right, SharedMatrix, Transpose};
+use crate::attention_backward::Input;
+use crate::attention_scores::{QUERIES, blocks, cap_scores, reach_of_block, rows, score_stride, score_width};
+use crate::buffer::Buffer;
+use crate::product::{Left, Mode, Product, Right, SharedMatrix, Target, Transpose};
 use crate::simd::{Kernel, Simd};
 use crate::{Cpu, check, scratch};
-
-/// Queries of one block: two register tiles of AVX-512, four of AVX2.
-pub(crate) const QUERIES: usize = 24;
-
-/// Keys that any of the queries `block` sees.
-pub(crate) fn reach_of_block(sequence: Sequence, block: &Range<usize>, window: Option<usize>) -> Range<usize> {
-    sequence.reach(block.start, window).start..sequence.reach(block.end - 1, window).end
-}
-
-/// The blocks of queries of a sequence.
-pub(crate) fn blocks(sequence: Sequence) -> impl Iterator<Item = Range<usize>> {
-    (0..sequence.queries).step_by(QUERIES).map(move |first| first..(first + QUERIES).min(sequence.queries))
-}
-
-/// Rows of a window of `row` elements each.
-pub(crate) fn rows(op: &str, name: &str, len: usize, row: usize) -> Result<usize> {
-    if row != 0 && len.is_multiple_of(row) {
-        Ok(len / row)
-    } else {
-        Err(Error::argument(op, format!("{name} in rows of {row}"), format!("{len} elements")))
-    }
-}
-
-/// Columns in which the scores over `keys` keys are computed: whole register tiles, the last of them of no use.
-pub(crate) fn score_width(keys: usize) -> usize {
-    keys.next_multiple_of(16)
-}
-
-/// Elements of a row of scores over `keys` keys: room for the width from any first key on, and never a power of two, whose
-/// rows would all fall into the same few sets of the cache.
-pub(crate) fn score_stride(keys: usize) -> usize {
-    score_width(keys) + 48
-}
-
-/// Replaces products of queries and keys by `cap · tanh(scale · s / cap)`.
-#[inline(always)]
-pub(crate) fn cap_scores<S: Simd>(s: S, scores: &mut [f32], scale: f32, cap: f32) {
-    for i in (0..scores.len()).step_by(S::LANES) {
-        let v = s.tanh(s.mul(s.load(&scores[i..]), s.splat(scale / cap)));
-        s.store(&mut scores[i..], s.mul(v, s.splat(cap)));
-    }
-}
 
 /// Scores of one query turned into unnormalised probabilities: `e^(scale·s − max)` in reach, zero elsewhere.
 struct Softmax<'a> {
@@ -126,7 +86,7 @@ impl Forward<'_> {
                 k: h,
                 left: Left::rows(&self.q[(first * heads + head) * h..], heads * h),
                 right: Right::new(packed, stride),
-                target: crate::product::Target::new(scores, stride),
+                target: Target::new(scores, stride),
                 mode: Mode::Write,
             });
             // SAFETY: every task has its own rows and heads of `out`.
@@ -222,7 +182,7 @@ impl Attention for Cpu {
         plan.check_rows(op, t, t)?;
         plan.check_training(op)?;
         let (wide, narrow) = (t * heads * h, t * kv_heads * h);
-        let input = crate::attention_backward::Input {
+        let input = Input {
             shape,
             sequences: &plan.list,
             q: check::floats(op, "q", q, wide)?,

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use tunesmith_ops::{AttentionShape, Result, Sequence};
 
-use crate::attention::{QUERIES, blocks, cap_scores, reach_of_block, score_stride, score_width};
+use crate::attention_scores::{QUERIES, blocks, cap_scores, reach_of_block, score_stride, score_width};
 use crate::product::{Left, Mode, Product, Right, SharedMatrix, Target, Transpose};
 use crate::simd::{Kernel, Simd};
 use crate::{Cpu, scratch};
@@ -71,6 +71,22 @@ impl Kernel for ScoreGradient<'_> {
     }
 }
 
+/// One query head of one sequence: where it lies, and its gradients.
+struct Head<'a> {
+    index: usize,
+    /// Elements from one query to the next.
+    wide: usize,
+    /// Elements from one key to the next.
+    narrow: usize,
+    /// Elements from one row of scores to the next.
+    stride: usize,
+    key_place: usize,
+    query_place: usize,
+    dq: Target<'a>,
+    dk: Target<'a>,
+    dv: Target<'a>,
+}
+
 impl Input<'_> {
     /// Writes `dq`, `dk`, `dv`.
     pub(crate) fn run(&self, cpu: &Cpu, dq: &mut [f32], dk: &mut [f32], dv: &mut [f32]) -> Result<()> {
@@ -100,7 +116,7 @@ impl Input<'_> {
     }
 
     /// One query head of one sequence.
-    fn task(&self, cpu: &Cpu, sequence: Sequence, head: usize, [mut dq, mut dk, mut dv]: [Target<'_>; 3]) {
+    fn task(&self, cpu: &Cpu, sequence: Sequence, head: usize, [dq, mut dk, mut dv]: [Target<'_>; 3]) {
         let AttentionShape { heads, kv_heads, head_dim: h, window, .. } = *self.shape;
         let (wide, narrow) = (heads * h, kv_heads * h);
         let length = sequence.keys;
@@ -119,57 +135,84 @@ impl Input<'_> {
             let source = Right::new(&source[key_place..], narrow);
             cpu.isa.run(Transpose { source, rows: length, columns: h, target: packed, stride, width: stride });
         }
+        let mut head = Head { wide, narrow, stride, key_place, query_place, index: head, dq, dk, dv };
         for block in blocks(sequence) {
             let keys = reach_of_block(sequence, &block, window);
-            let place = query_place + block.start * wide;
-            let (q, dout) = (&self.q[place..], &self.dout[place..]);
-            for (left, packed, target) in [(q, &*k_packed, &mut *p), (dout, &*v_packed, &mut *ds)] {
-                cpu.isa.run(Product {
-                    ahead: &[],
-                    m: block.len(),
-                    n: score_width(keys.len()),
-                    k: h,
-                    left: Left::rows(left, wide),
-                    right: Right::new(&packed[keys.start..], stride),
-                    target: Target::new(target, stride),
-                    mode: Mode::Write,
-                });
-            }
+            self.scores(cpu, &head, (&block, &keys), [(&*k_packed, &mut *p), (&*v_packed, &mut *ds)]);
             for (i, query) in block.clone().enumerate() {
                 let reach = sequence.reach(query, window);
+                let place = query_place + (block.start + i) * wide;
                 cpu.isa.run(ScoreGradient {
                     p: &mut p[i * stride..][..keys.len()],
                     ds: &mut ds[i * stride..][..keys.len()],
                     reach: reach.start - keys.start..reach.end - keys.start,
                     scale: self.shape.scale,
                     soft_cap: self.shape.soft_cap,
-                    lse: self.lse[(sequence.query + query) * heads + head],
-                    out: &self.out[place + i * wide..][..h],
-                    dout: &dout[i * wide..][..h],
+                    lse: self.lse[(sequence.query + query) * heads + head.index],
+                    out: &self.out[place..][..h],
+                    dout: &self.dout[place..][..h],
                 });
             }
+            self.gradients(cpu, &mut head, (&block, &keys), p, ds);
+        }
+    }
+
+    /// Products of the queries and output gradients of `block` with the keys and values `keys`, each into its target.
+    fn scores(
+        &self,
+        cpu: &Cpu,
+        head: &Head<'_>,
+        (block, keys): (&Range<usize>, &Range<usize>),
+        [(k_packed, p), (v_packed, ds)]: [(&[f32], &mut [f32]); 2],
+    ) {
+        let place = head.query_place + block.start * head.wide;
+        let products = [(&self.q[place..], k_packed, p), (&self.dout[place..], v_packed, ds)];
+        for (left, packed, target) in products {
             cpu.isa.run(Product {
                 ahead: &[],
                 m: block.len(),
-                n: h,
-                k: keys.len(),
-                left: Left::rows(ds, stride),
-                right: Right::new(&self.k[key_place + keys.start * narrow..], narrow),
-                target: dq.part(block.start, 0),
+                n: score_width(keys.len()),
+                k: self.shape.head_dim,
+                left: Left::rows(left, head.wide),
+                right: Right::new(&packed[keys.start..], head.stride),
+                target: Target::new(target, head.stride),
                 mode: Mode::Write,
             });
-            for (left, right, target) in [(&*p, dout, &mut dv), (&*ds, q, &mut dk)] {
-                cpu.isa.run(Product {
-                    ahead: &[],
-                    m: keys.len(),
-                    n: h,
-                    k: block.len(),
-                    left: Left::transposed(left, stride),
-                    right: Right::new(right, wide),
-                    target: target.part(keys.start, 0),
-                    mode: Mode::Chain,
-                });
-            }
+        }
+    }
+
+    /// Writes the queries' gradient of `block`; adds to those of the keys and values `keys`.
+    fn gradients(
+        &self,
+        cpu: &Cpu,
+        head: &mut Head<'_>,
+        (block, keys): (&Range<usize>, &Range<usize>),
+        p: &[f32],
+        ds: &[f32],
+    ) {
+        let Head { wide, narrow, stride, key_place, query_place, .. } = *head;
+        let (h, place) = (self.shape.head_dim, query_place + block.start * wide);
+        cpu.isa.run(Product {
+            ahead: &[],
+            m: block.len(),
+            n: h,
+            k: keys.len(),
+            left: Left::rows(ds, stride),
+            right: Right::new(&self.k[key_place + keys.start * narrow..], narrow),
+            target: head.dq.part(block.start, 0),
+            mode: Mode::Write,
+        });
+        for (left, right, target) in [(p, &self.dout[place..], &mut head.dv), (ds, &self.q[place..], &mut head.dk)] {
+            cpu.isa.run(Product {
+                ahead: &[],
+                m: keys.len(),
+                n: h,
+                k: block.len(),
+                left: Left::transposed(left, stride),
+                right: Right::new(right, wide),
+                target: target.part(keys.start, 0),
+                mode: Mode::Chain,
+            });
         }
     }
 }

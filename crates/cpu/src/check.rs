@@ -2,7 +2,7 @@
 
 use tunesmith_ops::{DType, Error, Result, View, ViewMut};
 
-use crate::memory::{Buffer, Elements};
+use crate::buffer::{Buffer, Elements};
 
 /// Checks that a window has `len` elements of `dtype` (where given) and lies in its buffer.
 pub(crate) fn window(op: &str, name: &str, view: View<'_, Buffer>, dtype: Option<DType>, len: usize) -> Result<()> {

@@ -7,7 +7,7 @@ use tunesmith_ops::{
     View, ViewMut,
 };
 
-use crate::memory::Buffer;
+use crate::buffer::Buffer;
 use crate::{Cpu, check};
 use row::{Outcome, Row};
 

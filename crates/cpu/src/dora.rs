@@ -2,13 +2,12 @@
 
 use tunesmith_ops::{Dora, Lora, Matrix, Result, View, ViewMut};
 
+use crate::buffer::Buffer;
 use crate::elementwise::COLUMNS;
 use crate::lora_matmul::{Adapter, scale_by};
-use crate::matmul::CHUNK;
-use crate::memory::Buffer;
-use crate::product::{Left, Mode, Product, Right, Target, Transpose};
+use crate::product::{CHUNK, Left, Mode, Operand, PANEL, Product, Right, Target, Transpose};
 use crate::simd::{Kernel, Simd};
-use crate::weight::{Operand, PANEL, Weight};
+use crate::weight::{Weight, operand};
 use crate::{Cpu, check, scratch};
 
 /// Elements of one piece of work.
@@ -134,7 +133,7 @@ impl Dora for Cpu {
         norms: ViewMut<'_, Buffer>,
     ) -> Result<()> {
         let op = "dora_norms";
-        let w = Operand::of(op, n, k, w)?;
+        let w = operand(op, n, k, w)?;
         let adapter = Adapter::of(op, n, k, lora)?;
         let norms = check::floats_mut(op, "norms", norms, n)?;
         self.pool.each(norms.chunks_mut(PANEL), |p, norms| self.panel_norms(w, &adapter, p, norms))

@@ -2,7 +2,7 @@
 
 use tunesmith_ops::{Dropout, DropoutMask, Error, Result, View, ViewMut, philox};
 
-use crate::memory::Buffer;
+use crate::buffer::Buffer;
 use crate::{Cpu, check};
 
 /// Elements of one piece of work: the generator costs far more than the memory.

@@ -2,8 +2,8 @@
 
 use tunesmith_ops::{Columns, Elementwise, Error, Result, View, ViewMut};
 
-use crate::matmul::CHUNK;
-use crate::memory::Buffer;
+use crate::buffer::Buffer;
+use crate::product::CHUNK;
 use crate::simd::{Kernel, Simd};
 use crate::{Cpu, check};
 

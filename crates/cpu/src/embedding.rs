@@ -2,9 +2,9 @@
 
 use tunesmith_ops::{Embedding, Error, Matrix, Result, View, ViewMut};
 
-use crate::memory::Buffer;
+use crate::buffer::Buffer;
 use crate::product::SharedMatrix;
-use crate::weight::{Operand, Weight};
+use crate::weight::{Weight, operand};
 use crate::{Cpu, check};
 
 /// Rows of one piece of the gather.
@@ -32,7 +32,7 @@ impl Embedding for Cpu {
         y: ViewMut<'_, Buffer>,
     ) -> Result<()> {
         let op = "embedding_forward";
-        let table = Operand::of(op, v, d, table)?;
+        let table = operand(op, v, d, table)?;
         let ids = indices(op, v, ids)?;
         let y = check::floats_mut(op, "y", y, ids.len() * d)?;
         let pieces = y.chunks_mut((ROWS * d).max(1)).zip(ids.chunks(ROWS));

@@ -2,7 +2,7 @@
 
 use tunesmith_ops::{Clip, GradNorm, Result, View};
 
-use crate::memory::Buffer;
+use crate::buffer::Buffer;
 use crate::simd::{Kernel, Simd};
 use crate::{Cpu, check};
 

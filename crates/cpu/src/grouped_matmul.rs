@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use tunesmith_ops::{Error, GroupedMatmul, GroupedShape, MatmulShape, Matrix, Result, Stack, View, ViewMut};
 
-use crate::memory::Buffer;
-use crate::weight::{Operand, Weight};
+use crate::buffer::Buffer;
+use crate::product::Operand;
+use crate::weight::{Weight, operand};
 use crate::{Cpu, check};
 
 /// The rows of each group, checked.
@@ -27,7 +28,7 @@ fn matrix<'a>(op: &str, shape: GroupedShape, w: Stack<'a, Vec<Weight>, Buffer>, 
         Stack::Trained(view) => return Err(Error::argument(op, format!("{groups} matrices of {n} × {k}"), view.len)),
         Stack::Frozen(weights) => return Err(Error::argument(op, format!("{groups} matrices"), weights.len())),
     };
-    Operand::of(op, n, k, matrix)
+    operand(op, n, k, matrix)
 }
 
 impl GroupedMatmul for Cpu {
@@ -35,7 +36,7 @@ impl GroupedMatmul for Cpu {
 
     fn stack_weights(&self, n: usize, k: usize, weights: Vec<Weight>) -> Result<Vec<Weight>> {
         for weight in &weights {
-            Operand::of("stack_weights", n, k, Matrix::Frozen(weight))?;
+            operand("stack_weights", n, k, Matrix::Frozen(weight))?;
         }
         Ok(weights)
     }

@@ -9,6 +9,8 @@
 mod adamw;
 mod attention;
 mod attention_backward;
+mod attention_scores;
+mod buffer;
 mod check;
 mod cross_entropy;
 mod dora;
@@ -35,11 +37,11 @@ use std::sync::Arc;
 
 use tunesmith_ops::{Backend, Result};
 
+pub use buffer::Buffer;
 pub use grad_norm::Norm;
-pub use memory::Buffer;
 pub use weight::Weight;
 
-use memory::Tracker;
+use buffer::Tracker;
 use pool::Pool;
 use simd::Isa;
 

@@ -2,10 +2,9 @@
 
 use tunesmith_ops::{Lora, LoraMatmul, MatmulShape, Matrix, Result, View, ViewMut};
 
-use crate::matmul::{CHUNK, Tail, block};
-use crate::memory::Buffer;
-use crate::product::{Left, Mode, Product, Right, SharedMatrix, Target, Transpose};
-use crate::weight::{Operand, PANEL, Weight};
+use crate::buffer::Buffer;
+use crate::product::{CHUNK, Left, Mode, PANEL, Product, Right, SharedMatrix, Tail, Target, Transpose, block};
+use crate::weight::{Weight, operand};
 use crate::{Cpu, check, scratch};
 
 /// Tokens of one piece of a product with the rank as its width.
@@ -133,7 +132,7 @@ impl LoraMatmul for Cpu {
         let (op, MatmulShape { m, n, k }) = ("lora_forward", shape);
         let x = check::floats(op, "x", x, m * k)?;
         let dropped = dropped.map(|z| check::floats(op, "dropped", z, m * k)).transpose()?;
-        let w = Operand::of(op, n, k, w)?;
+        let w = operand(op, n, k, w)?;
         let bias = bias.map(|b| check::floats(op, "bias", b, n)).transpose()?;
         let Adapter { r, a, b, scale } = Adapter::of(op, n, k, lora)?;
         let xa = check::floats_mut(op, "xa", xa, m * r)?;
@@ -178,7 +177,7 @@ impl LoraMatmul for Cpu {
         let (op, MatmulShape { m, n, k }) = ("lora_backward", shape);
         let dy = check::floats(op, "dy", dy, m * n)?;
         let x = check::floats(op, "x", x, m * k)?;
-        let w = Operand::of(op, n, k, w)?;
+        let w = operand(op, n, k, w)?;
         let Adapter { r, a, b, scale } = Adapter::of(op, n, k, lora)?;
         let xa = check::floats(op, "xa", xa, m * r)?;
         let dyb = check::floats_mut(op, "dyb", dyb, m * r)?;

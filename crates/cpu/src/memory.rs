@@ -1,126 +1,11 @@
-//! Buffers: typed storage on cache-line boundaries, counted.
+//! Allocation and copies: the CPU as [`Memory`].
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use bytemuck::{Pod, Zeroable};
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use half::{bf16, f16};
-use tunesmith_ops::{Code, DType, Error, Host, Memory, MemoryStats, Result, View, ViewMut};
+use tunesmith_ops::{DType, Error, Host, Memory, MemoryStats, Result, View, ViewMut};
 
+use crate::buffer::{Block, Buffer, Elements};
 use crate::{Cpu, check};
-
-/// One cache line, the unit of allocation.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C, align(64))]
-pub(crate) struct Line([u8; 64]);
-
-/// Bytes held by all buffers and weights of one backend.
-#[derive(Debug, Default)]
-pub(crate) struct Tracker {
-    in_use: AtomicUsize,
-    peak: AtomicUsize,
-}
-
-impl Tracker {
-    fn stats(&self) -> MemoryStats {
-        MemoryStats { in_use: self.in_use.load(Ordering::Relaxed), peak: self.peak.load(Ordering::Relaxed) }
-    }
-}
-
-/// Zeroed bytes on a cache-line boundary that are counted while they live.
-pub(crate) struct Block {
-    lines: Vec<Line>,
-    tracker: Arc<Tracker>,
-}
-
-impl Block {
-    pub(crate) fn zeroed(tracker: &Arc<Tracker>, bytes: usize) -> Result<Self> {
-        let count = bytes.div_ceil(size_of::<Line>());
-        let lines = bytemuck::allocation::try_zeroed_vec(count).map_err(|()| {
-            let in_use = tracker.stats().in_use;
-            let text = format!("expected {bytes} bytes, got none beside {in_use} in use; free memory or ask for less");
-            Error::new(Code::OutOfMemory, "cpu", text)
-        })?;
-        let held = count * size_of::<Line>();
-        let in_use = tracker.in_use.fetch_add(held, Ordering::Relaxed) + held;
-        tracker.peak.fetch_max(in_use, Ordering::Relaxed);
-        Ok(Self { lines, tracker: Arc::clone(tracker) })
-    }
-
-    pub(crate) fn as_slice<T: Pod>(&self, len: usize) -> &[T] {
-        &bytemuck::cast_slice(&self.lines)[..len]
-    }
-
-    pub(crate) fn as_mut_slice<T: Pod>(&mut self, len: usize) -> &mut [T] {
-        &mut bytemuck::cast_slice_mut(&mut self.lines)[..len]
-    }
-}
-
-impl Drop for Block {
-    fn drop(&mut self) {
-        let held = self.lines.len() * size_of::<Line>();
-        self.tracker.in_use.fetch_sub(held, Ordering::Relaxed);
-    }
-}
-
-/// An allocation of the CPU backend: elements of one dtype.
-pub struct Buffer {
-    dtype: DType,
-    len: usize,
-    block: Block,
-}
-
-impl std::fmt::Debug for Buffer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Buffer({} × {})", self.len, self.dtype)
-    }
-}
-
-/// The elements of a buffer.
-pub(crate) enum Elements<'a> {
-    F32(&'a [f32]),
-    F16(&'a [u16]),
-    Bf16(&'a [u16]),
-    I32(&'a [i32]),
-}
-
-impl Buffer {
-    pub(crate) fn dtype(&self) -> DType {
-        self.dtype
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    pub(crate) fn elements(&self) -> Elements<'_> {
-        match self.dtype {
-            DType::F32 => Elements::F32(self.block.as_slice(self.len)),
-            DType::F16 => Elements::F16(self.block.as_slice(self.len)),
-            DType::Bf16 => Elements::Bf16(self.block.as_slice(self.len)),
-            DType::I32 => Elements::I32(self.block.as_slice(self.len)),
-        }
-    }
-
-    /// The elements, when they are binary32.
-    pub(crate) fn floats_mut(&mut self) -> Option<&mut [f32]> {
-        (self.dtype == DType::F32).then(|| self.block.as_mut_slice(self.len))
-    }
-
-    /// The integers, to write; None for another dtype.
-    pub(crate) fn integers_mut(&mut self) -> Option<&mut [i32]> {
-        (self.dtype == DType::I32).then(|| self.block.as_mut_slice(self.len))
-    }
-
-    fn bytes(&self) -> &[u8] {
-        self.block.as_slice(self.len * self.dtype.size())
-    }
-
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        self.block.as_mut_slice(self.len * self.dtype.size())
-    }
-}
 
 fn host_bytes(host: Host<'_>) -> &[u8] {
     match host {
@@ -149,7 +34,7 @@ impl Memory for Cpu {
         let bytes = len
             .checked_mul(dtype.size())
             .ok_or_else(|| Error::argument("zeros", "a size in bytes below 2^64", format!("{len} elements")))?;
-        Ok(Buffer { dtype, len, block: Block::zeroed(&self.tracker, bytes)? })
+        Ok(Buffer::new(dtype, len, Block::zeroed(&self.tracker, bytes)?))
     }
 
     fn upload(&self, host: Host<'_>) -> Result<Buffer> {
@@ -175,7 +60,7 @@ impl Memory for Cpu {
     }
 
     fn copy(&self, source: View<'_, Buffer>, target: ViewMut<'_, Buffer>) -> Result<()> {
-        let dtype = source.buffer.dtype;
+        let dtype = source.buffer.dtype();
         check::window("copy", "source", source, None, source.len)?;
         let (start, size) = (source.start * dtype.size(), source.len * dtype.size());
         let bytes = &source.buffer.bytes()[start..start + size];
@@ -184,13 +69,13 @@ impl Memory for Cpu {
 
     fn clear(&self, target: ViewMut<'_, Buffer>) -> Result<()> {
         check::window("clear", "target", target.as_view(), None, target.len)?;
-        let size = target.buffer.dtype.size();
+        let size = target.buffer.dtype().size();
         target.buffer.bytes_mut()[target.start * size..(target.start + target.len) * size].fill(0);
         Ok(())
     }
 
     fn len(&self, buffer: &Buffer) -> usize {
-        buffer.len
+        buffer.len()
     }
 
     fn memory_stats(&self) -> MemoryStats {
@@ -200,6 +85,8 @@ impl Memory for Cpu {
 
 #[cfg(test)]
 mod tests {
+    use tunesmith_ops::Code;
+
     use super::*;
 
     #[test]

@@ -2,9 +2,9 @@
 
 use tunesmith_ops::{NormShape, Result, RmsNorm, View, ViewMut};
 
+use crate::buffer::Buffer;
 use crate::elementwise::COLUMNS;
-use crate::matmul::CHUNK;
-use crate::memory::Buffer;
+use crate::product::CHUNK;
 use crate::simd::{Kernel, Simd};
 use crate::{Cpu, check};
 

@@ -2,7 +2,7 @@
 
 use tunesmith_ops::{Error, Result, Rope, RopeShape, Rotation, View, ViewMut};
 
-use crate::memory::Buffer;
+use crate::buffer::Buffer;
 use crate::simd::{Kernel, Simd};
 use crate::{Cpu, check, scratch};
 

@@ -4,10 +4,9 @@ use std::ops::Range;
 
 use tunesmith_ops::{DType, Error, GroupedMatmul, GroupedShape, Memory, Result, Stack, View, ViewMut};
 
-use crate::device::{Address, Buffer, Structure};
-use crate::nf4::Nf4Weight;
-use crate::product::{Factors, Kernel, Mode, Side};
-use crate::weight::{Data, Weight};
+use crate::device::{Address, Buffer, Mode, Structure};
+use crate::product::{Factors, Kernel, Side};
+use crate::weight::{Data, Nf4Weight, Weight};
 use crate::{Cuda, check};
 
 /// Threads of a multiprocessor, all blocks that the launch bounds put on it together.
@@ -111,8 +110,7 @@ impl Cuda {
         launch.structure(&arguments).run()
     }
 
-    /// `c = a · w` of each group, in the mode `Forward` or `Input`. Matrices in four bits are expanded as `times_weight` does
-    /// it, several together where they are small.
+    /// `c = a · w` of each group, in the mode `Forward` or `Input`.
     fn times_stack(
         &self,
         mode: Mode,
@@ -124,7 +122,6 @@ impl Cuda {
     ) -> Result<()> {
         let GroupedShape { m, groups, n, k } = shape;
         let (width, reduced) = if mode == Mode::Forward { (n, k) } else { (k, n) };
-        let size = self.dtype.size();
         check_starts(op, shape, starts)?;
         let [from, to] = if mode == Mode::Forward { ["x", "y"] } else { ["dy", "dx"] };
         check::read(op, from, a, self.dtype, m * reduced)?;
@@ -136,18 +133,18 @@ impl Cuda {
                 n: columns.len(),
                 main: Factors { a: Side::of(a, reduced), b, reduced },
                 stride,
-                c: c.buffer.address_of(c.start) + (columns.start * size) as Address,
+                c: c.buffer.address_of(c.start) + (columns.start * self.dtype.size()) as Address,
                 c_stride: width,
                 starts,
                 groups,
             })
         };
         let whole = |view: View<'_, Buffer>| launch(Side::of(view, k), n * k, 0..groups, 0..width);
-        let weights = match w {
+        match w {
             Stack::Trained(view) => {
                 check::read(op, "w", view, DType::F32, groups * n * k)?;
                 let rounded = self.as_activations(view)?;
-                return whole(rounded.as_ref().map_or(view, Buffer::view));
+                whole(rounded.as_ref().map_or(view, Buffer::view))
             }
             Stack::Frozen(stacked) => {
                 if (stacked.groups, stacked.n, stacked.k) != (groups, n, k) {
@@ -155,12 +152,24 @@ impl Cuda {
                     return Err(Error::argument(op, format!("{groups} matrices of {n} × {k}"), got));
                 }
                 match &stacked.data {
-                    Matrices::Dense(buffer) => return whole(buffer.view()),
-                    Matrices::Nf4(weights) => weights,
+                    Matrices::Dense(buffer) => whole(buffer.view()),
+                    Matrices::Nf4(weights) => self.expand_stack(mode, shape, weights, launch),
                 }
             }
-        };
-        let together = self.attributes().l2_cache / 2 / (n * k * size).max(1);
+        }
+    }
+
+    /// Calls `launch(matrices, elements from one to the next, groups, columns of the result)` with four-bit matrices expanded part
+    /// by part, as `times_weight` does it; several together where they are small.
+    fn expand_stack(
+        &self,
+        mode: Mode,
+        GroupedShape { groups, n, k, .. }: GroupedShape,
+        weights: &[Nf4Weight],
+        launch: impl Fn(Side, usize, Range<usize>, Range<usize>) -> Result<()>,
+    ) -> Result<()> {
+        let (width, reduced) = if mode == Mode::Forward { (n, k) } else { (k, n) };
+        let together = self.attributes().l2_cache / 2 / (n * k * self.dtype.size()).max(1);
         let step = if together > 0 { width } else { self.part_size(reduced) };
         for first in (0..groups).step_by(together.max(1)) {
             let range = first..groups.min(first + together.max(1));

@@ -41,7 +41,7 @@ pub use grad_norm::Norm;
 pub use grouped_matmul::Stacked;
 pub use weight::Weight;
 
-use device::{Accounts, Address, Dimensions, Driver, Function, Launch, Pool, Real};
+use device::{Accounts, Address, Dimensions, Driver, Function, Pool, Real};
 
 /// One CUDA device as a backend of the engine.
 #[derive(Debug)]
@@ -165,16 +165,6 @@ impl Cuda {
         self.driver.work(kernel)
     }
 
-    /// A launch of one kernel.
-    pub(crate) fn launch(&self, kernel: &'static str) -> Launch<'_> {
-        Launch::new(self, kernel)
-    }
-
-    /// A launch of the kernel for this backend's activations.
-    pub(crate) fn launch_activations(&self, f32: &'static str, bf16: &'static str) -> Launch<'_> {
-        Launch::new(self, if self.dtype == DType::Bf16 { bf16 } else { f32 })
-    }
-
     /// Copies from the device, waiting for everything in flight.
     pub(crate) fn download_bytes(&self, source: Address, bytes: &mut [u8]) -> Result<()> {
         self.waits.fetch_add(1, Ordering::Relaxed);
@@ -191,7 +181,7 @@ impl Cuda {
     }
 
     /// Starts a kernel, as `launch.rs` packed it.
-    fn start(
+    pub(crate) fn start(
         &self,
         kernel: &'static str,
         at: Dimensions,

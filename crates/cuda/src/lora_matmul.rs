@@ -2,8 +2,8 @@
 
 use tunesmith_ops::{DType, Lora, LoraMatmul, MatmulShape, Matrix, Result, View, ViewMut};
 
-use crate::device::Buffer;
-use crate::product::{Factors, Mode, Product, Side};
+use crate::device::{Buffer, Mode};
+use crate::product::{Factors, Product, Side};
 use crate::weight::Weight;
 use crate::{Cuda, check};
 

@@ -2,8 +2,8 @@
 
 use tunesmith_ops::{DType, Host, Matmul, MatmulShape, Matrix, Result, Storage, View, ViewMut};
 
-use crate::device::Buffer;
-use crate::product::{Factors, Mode, Product, Side};
+use crate::device::{Buffer, Mode};
+use crate::product::{Factors, Product, Side};
 use crate::weight::Weight;
 use crate::{Cuda, check};
 

@@ -13,7 +13,7 @@ use std::arch::x86_64::{
 
 use tunesmith_ops::nf4::NF4;
 
-use super::{Kernel, NF4_MIDPOINTS, Simd};
+use super::vector::{Kernel, NF4_MIDPOINTS, Simd};
 
 /// Proof that AVX-512F is there.
 #[derive(Debug, Clone, Copy)]

@@ -2,7 +2,7 @@
 
 use tunesmith_ops::nf4::NF4;
 
-use super::{NF4_MIDPOINTS, NF4_RUN, Simd};
+use super::vector::{NF4_MIDPOINTS, NF4_RUN, Simd};
 
 /// No instruction set beyond what the compiler may assume.
 #[derive(Debug, Clone, Copy)]

@@ -2,8 +2,8 @@
 
 use tunesmith_ops::{Code, DType, Host, Memory, Result, View};
 
+use super::buffer::Buffer;
 use super::launch::Launch;
-use super::memory::Buffer;
 use crate::{Cuda, EmulatedOptions, Schedule};
 
 fn device(schedule: Schedule) -> Cuda {

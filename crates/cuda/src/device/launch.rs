@@ -2,10 +2,10 @@
 
 use std::ffi::c_void;
 
-use tunesmith_ops::{Error, Result, View, ViewMut};
+use tunesmith_ops::{DType, Error, Result, View, ViewMut};
 
+use super::buffer::Buffer;
 use super::driver::{Address, Dimensions};
-use super::memory::Buffer;
 use crate::Cuda;
 
 /// Blocks that one axis of a grid can count besides the first.
@@ -24,8 +24,20 @@ pub(crate) struct Launch<'a> {
     error: Option<Error>,
 }
 
+impl Cuda {
+    /// A launch of one kernel.
+    pub(crate) fn launch(&self, kernel: &'static str) -> Launch<'_> {
+        Launch::new(self, kernel)
+    }
+
+    /// A launch of the kernel for this backend's activations.
+    pub(crate) fn launch_activations(&self, f32: &'static str, bf16: &'static str) -> Launch<'_> {
+        Launch::new(self, if self.dtype == DType::Bf16 { bf16 } else { f32 })
+    }
+}
+
 impl<'a> Launch<'a> {
-    pub(crate) fn new(cuda: &'a Cuda, kernel: &'static str) -> Self {
+    fn new(cuda: &'a Cuda, kernel: &'static str) -> Self {
         let at = Dimensions { grid: [1; 3], block: [1; 3], shared: 0 };
         let (words, starts) = (Vec::with_capacity(16), Vec::with_capacity(16));
         Self { cuda, kernel, at, words, starts, signature: String::with_capacity(32), error: None }

@@ -1,6 +1,7 @@
 //! Devices: what the backend asks of one, the three there are, their memory, and how a kernel is launched on them.
 
 mod accounts;
+mod buffer;
 mod driver;
 #[cfg(feature = "emulated")]
 mod emulated;
@@ -9,16 +10,17 @@ mod faults;
 mod launch;
 mod memory;
 mod module;
+mod pool;
 #[cfg(test)]
 mod ptxas;
 mod real;
 mod structure;
 mod vendor;
 
+pub use buffer::Buffer;
 pub use driver::{Attributes, Work};
 #[cfg(feature = "emulated")]
 pub use emulated::{EmulatedOptions, Schedule};
-pub use memory::Buffer;
 pub use module::{has_kernels, image_bytes, kernels};
 
 pub(crate) use accounts::Accounts;
@@ -26,6 +28,6 @@ pub(crate) use driver::{Address, DenseProduct, Dimensions, Driver, Function, Mod
 #[cfg(feature = "emulated")]
 pub(crate) use emulated::Emulated;
 pub(crate) use launch::Launch;
-pub(crate) use memory::Pool;
+pub(crate) use pool::Pool;
 pub(crate) use real::{Real, probe};
 pub(crate) use structure::Structure;

@@ -1,0 +1,124 @@
+//! Buffers: typed storage on cache-line boundaries, counted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytemuck::{Pod, Zeroable};
+use tunesmith_ops::{Code, DType, Error, MemoryStats, Result};
+
+/// One cache line, the unit of allocation.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+pub(crate) struct Line([u8; 64]);
+
+/// Bytes held by all buffers and weights of one backend.
+#[derive(Debug, Default)]
+pub(crate) struct Tracker {
+    in_use: AtomicUsize,
+    peak: AtomicUsize,
+}
+
+impl Tracker {
+    pub(crate) fn stats(&self) -> MemoryStats {
+        MemoryStats { in_use: self.in_use.load(Ordering::Relaxed), peak: self.peak.load(Ordering::Relaxed) }
+    }
+}
+
+/// Zeroed bytes on a cache-line boundary that are counted while they live.
+pub(crate) struct Block {
+    lines: Vec<Line>,
+    tracker: Arc<Tracker>,
+}
+
+impl Block {
+    pub(crate) fn zeroed(tracker: &Arc<Tracker>, bytes: usize) -> Result<Self> {
+        let count = bytes.div_ceil(size_of::<Line>());
+        let lines = bytemuck::allocation::try_zeroed_vec(count).map_err(|()| {
+            let in_use = tracker.stats().in_use;
+            let text = format!("expected {bytes} bytes, got none beside {in_use} in use; free memory or ask for less");
+            Error::new(Code::OutOfMemory, "cpu", text)
+        })?;
+        let held = count * size_of::<Line>();
+        let in_use = tracker.in_use.fetch_add(held, Ordering::Relaxed) + held;
+        tracker.peak.fetch_max(in_use, Ordering::Relaxed);
+        Ok(Self { lines, tracker: Arc::clone(tracker) })
+    }
+
+    pub(crate) fn as_slice<T: Pod>(&self, len: usize) -> &[T] {
+        &bytemuck::cast_slice(&self.lines)[..len]
+    }
+
+    pub(crate) fn as_mut_slice<T: Pod>(&mut self, len: usize) -> &mut [T] {
+        &mut bytemuck::cast_slice_mut(&mut self.lines)[..len]
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        let held = self.lines.len() * size_of::<Line>();
+        self.tracker.in_use.fetch_sub(held, Ordering::Relaxed);
+    }
+}
+
+/// An allocation of the CPU backend: elements of one dtype.
+pub struct Buffer {
+    dtype: DType,
+    len: usize,
+    block: Block,
+}
+
+impl std::fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Buffer({} × {})", self.len, self.dtype)
+    }
+}
+
+/// The elements of a buffer.
+pub(crate) enum Elements<'a> {
+    F32(&'a [f32]),
+    F16(&'a [u16]),
+    Bf16(&'a [u16]),
+    I32(&'a [i32]),
+}
+
+impl Buffer {
+    /// `len` elements of `dtype` in a block that has room for them.
+    pub(crate) fn new(dtype: DType, len: usize, block: Block) -> Self {
+        Self { dtype, len, block }
+    }
+
+    pub(crate) fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn elements(&self) -> Elements<'_> {
+        match self.dtype {
+            DType::F32 => Elements::F32(self.block.as_slice(self.len)),
+            DType::F16 => Elements::F16(self.block.as_slice(self.len)),
+            DType::Bf16 => Elements::Bf16(self.block.as_slice(self.len)),
+            DType::I32 => Elements::I32(self.block.as_slice(self.len)),
+        }
+    }
+
+    /// The elements, when they are binary32.
+    pub(crate) fn floats_mut(&mut self) -> Option<&mut [f32]> {
+        (self.dtype == DType::F32).then(|| self.block.as_mut_slice(self.len))
+    }
+
+    /// The integers, to write; None for another dtype.
+    pub(crate) fn integers_mut(&mut self) -> Option<&mut [i32]> {
+        (self.dtype == DType::I32).then(|| self.block.as_mut_slice(self.len))
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.block.as_slice(self.len * self.dtype.size())
+    }
+
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        self.block.as_mut_slice(self.len * self.dtype.size())
+    }
+}
