@@ -2,6 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { parameterKinds } from "@tunesmith/core";
 import { loadModel } from "@tunesmith/native";
 import { Side } from "./side.ts";
 import type { Spec, StepLine } from "./spec.ts";
@@ -60,9 +61,13 @@ export function convert(python: string, gguf: string, work: string): string {
 export async function startingAdapter(model: string, folder: string): Promise<string> {
   mkdirSync(folder);
   const language = await loadModel(model);
-  const optimizer = { adamBeta1: 0.9, adamBeta2: 0.999, adamEpsilon: 1e-8, weightDecay: 0 };
-  const adapter = { r: rank, loraAlpha: rank, targetModules: "all-linear", useRslora: false } as const;
-  const session = await language.createSession({ adapter, optimizer, gradientCheckpointing: false, seed: 3407 });
+  const session = await language.createSession({
+    adapter: { type: "lora", r: rank, loraAlpha: rank },
+    optimizer: { type: "adamw", beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+    parameterGroups: [{ name: "all", parameters: [...parameterKinds], rate: 0, decay: 0 }],
+    gradientCheckpointing: false,
+    seed: 3407,
+  });
   await session.saveAdapter(folder);
   session.dispose();
   return folder;

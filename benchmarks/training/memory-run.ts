@@ -1,5 +1,6 @@
 // One case of the memory benchmark, in a process of its own: `memory-run.ts CASE.json` trains three steps and writes what was planned and what the process held at most, as a line of JSON.
 import { readFileSync } from "node:fs";
+import { parameterKinds } from "@tunesmith/core";
 import { collate, type Example } from "@tunesmith/data";
 import { loadModel } from "@tunesmith/native";
 import { estimateMemory } from "@tunesmith/trainer";
@@ -42,12 +43,14 @@ const examples = lengths.map(
     truncated: false,
   }),
 );
-const pass = { tokens: lengths.reduce((sum, length) => sum + length, 0), longest: Math.max(...lengths) };
+const tokens = lengths.reduce((sum, length) => sum + length, 0);
+const pass = { tokens, longest: Math.max(...lengths), supervised: tokens };
 const { plan, needed } = await estimateMemory(model, { args: { gradientCheckpointing }, peftConfig: { r }, pass });
 const before = status("VmRSS");
 const session = await model.createSession({
-  adapter: { r, loraAlpha: 16, targetModules: "all-linear", useRslora: false },
-  optimizer: { adamBeta1: 0.9, adamBeta2: 0.999, adamEpsilon: 1e-8, weightDecay: 0 },
+  adapter: { type: "lora", r, loraAlpha: 16 },
+  optimizer: { type: "adamw", beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+  parameterGroups: [{ name: "all", parameters: [...parameterKinds], rate: 1e-5, decay: 0 }],
   gradientCheckpointing,
   seed: 3407,
 });

@@ -2,6 +2,7 @@
 // standard input and writes JSON lines.
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
+import { parameterKinds } from "@tunesmith/core";
 import { coalesce, collate, type Example } from "@tunesmith/data";
 import { loadModel } from "@tunesmith/native";
 import { sftConfigSchema } from "../../packages/core/src/options/sft.ts";
@@ -20,20 +21,20 @@ const examples: Example[] = spec.rows.map(({ input_ids: ids, labels }, rowId) =>
   rowId,
   truncated: false,
 }));
-const optimizer = { adamBeta1: 0.9, adamBeta2: 0.999, adamEpsilon: 1e-8, weightDecay: 0 };
 const fourBit = spec.load_in_4bit === true;
 const model = await loadModel(spec.model, {
   ...(spec.threads > 0 ? { threads: spec.threads } : {}),
   // What is not quantised is held as the peer holds it; a benchmark without four bits compares with float32 weights.
-  ...(fourBit ? { loadIn4bit: true, dtype: spec.dtype, quantizedCacheDir: spec.quantized_cache ?? null } : {}),
+  ...(fourBit ? { loadIn4bit: true, dtype: spec.dtype, cacheDir: spec.quantized_cache ?? null } : {}),
 });
 const adapter =
   typeof spec.adapter === "string"
-    ? { path: spec.adapter }
-    : ({ r: spec.adapter.r, loraAlpha: spec.adapter.r, targetModules: "all-linear", useRslora: false } as const);
+    ? ({ type: "saved", path: spec.adapter } as const)
+    : ({ type: "lora", r: spec.adapter.r, loraAlpha: spec.adapter.r } as const);
 const session = await model.createSession({
   adapter,
-  optimizer,
+  optimizer: { type: "adamw", beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+  parameterGroups: [{ name: "all", parameters: [...parameterKinds], rate: 0, decay: 0 }],
   gradientCheckpointing: spec.gradient_checkpointing ?? false,
   seed: 0,
 });

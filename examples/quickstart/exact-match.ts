@@ -1,6 +1,6 @@
 // Answers the quickstart's messages and counts the exactly right ones.
 import { isDeepStrictEqual } from "node:util";
-import type { Tokenizer, TrainSession } from "tunesmith";
+import type { Generator, Tokenizer } from "tunesmith";
 import { systemMessage } from "./data-files.ts";
 import type { Ticket, TicketRow } from "./tickets.ts";
 
@@ -13,7 +13,7 @@ const maxNewTokens = 48;
 export async function answerAll(
   rows: readonly TicketRow[],
   tokenizer: Tokenizer,
-  session: TrainSession,
+  generator: Generator,
 ): Promise<string[]> {
   const conversations = rows.map(({ message }) => ({
     messages: [
@@ -25,7 +25,7 @@ export async function answerAll(
   const answers: number[][] = rows.map(() => []);
   for (let first = 0; first < rows.length; first += batchSize) {
     const prompts = encoded.slice(first, first + batchSize).map(({ ids }) => ids);
-    for await (const { index, tokenId } of session.generate({ prompts, maxNewTokens }))
+    for await (const { index, tokenId } of generator.generate({ prompts, maxNewTokens }))
       answers[first + index]?.push(tokenId);
   }
   return answers.map((ids) => tokenizer.decode(Int32Array.from(ids)));

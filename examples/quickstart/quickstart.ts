@@ -28,16 +28,13 @@ async function answersWith(
   model: LanguageModel,
   rows: readonly TicketRow[],
 ): Promise<string[]> {
-  const session = await model.createSession({
-    adapter: adapter === null ? null : { path: adapter },
-    optimizer: null,
-    gradientCheckpointing: false,
-    seed: 0,
+  const generator = await model.createGenerator({
+    adapter: adapter === null ? null : { type: "saved", path: adapter },
   });
   try {
-    return await answerAll(rows, model.tokenizer, session);
+    return await answerAll(rows, model.tokenizer, generator);
   } finally {
-    session.dispose();
+    generator.dispose();
   }
 }
 

@@ -30,12 +30,7 @@ const tie = 1e-3;
 /** Our engine's greedy continuations, which the end of a text does not stop, are those given, each up to a tie. */
 async function expectOurs(folder: string, adapter: string | null, theirs: readonly number[][]): Promise<void> {
   const model = await loadModel(folder);
-  const session = await model.createSession({
-    adapter: adapter === null ? null : { path: adapter },
-    optimizer: null,
-    gradientCheckpointing: false,
-    seed: 0,
-  });
+  const session = await model.createGenerator({ adapter: adapter === null ? null : { type: "saved", path: adapter } });
   try {
     const answers: number[][] = prompts.map(() => []);
     const request = { prompts: prompts.map((ids) => Int32Array.from(ids)), maxNewTokens, stopTokenIds: [] };

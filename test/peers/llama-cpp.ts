@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import type { LanguageModel, TrainSession } from "@tunesmith/core";
+import type { Generator, LanguageModel } from "@tunesmith/core";
 import { exportGguf, loadModel, mergeModel } from "@tunesmith/native";
 import { readRunConfig } from "@tunesmith/trainer";
 import { machine } from "../../benchmarks/machine.ts";
@@ -54,7 +54,7 @@ async function promptsOf(model: LanguageModel, rows: readonly TicketRow[]): Prom
   }));
 }
 
-async function ourAnswers(session: TrainSession, prompts: readonly Prompt[], ends: readonly number[]) {
+async function ourAnswers(session: Generator, prompts: readonly Prompt[], ends: readonly number[]) {
   const answers: number[][] = prompts.map(() => []);
   const size = 32;
   for (let first = 0; first < prompts.length; first += size) {
@@ -66,7 +66,7 @@ async function ourAnswers(session: TrainSession, prompts: readonly Prompt[], end
 }
 
 async function differences(
-  session: TrainSession,
+  session: Generator,
   model: LanguageModel,
   prompts: readonly Prompt[],
   ours: readonly number[][],
@@ -101,7 +101,7 @@ async function runFolder(given: string | undefined, model: string | undefined, s
 /** What both sides are asked, and what we answered. */
 interface Asked {
   model: LanguageModel;
-  session: TrainSession;
+  session: Generator;
   rows: readonly TicketRow[];
   prompts: readonly Prompt[];
   ours: readonly number[][];
@@ -150,8 +150,7 @@ async function main(): Promise<number> {
     const model = await loadModel(base);
     const rows = generateTickets(quickstartRows).heldOut;
     const prompts = await promptsOf(model, rows);
-    const options = { adapter: { path: adapter }, optimizer: null, gradientCheckpointing: false, seed: 0 } as const;
-    const session = await model.createSession(options);
+    const session = await model.createGenerator({ adapter: { type: "saved", path: adapter } });
     say(`answer    ${rows.length} held-out rows with the adapter on, in float32`);
     const ours = await ourAnswers(session, prompts, model.info.eosTokenIds);
     const asked = { model, session, rows, prompts, ours };

@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { LoraOptions, TrainSession } from "@tunesmith/core";
+import { type LoraOptions, parameterKinds, type TrainSession } from "@tunesmith/core";
 import { IGNORE_INDEX } from "@tunesmith/data";
 import { loadModel } from "@tunesmith/native";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -11,7 +11,7 @@ import { smallModel, temporaryFolder } from "../support/runs.ts";
 const peers = process.env.TUNESMITH_PEER_ENV;
 const ids = Array.from({ length: 24 }, (_, place) => 5 + ((place * 37) % 300));
 
-const plain = { r: 4, loraAlpha: 6, targetModules: "all-linear", useRslora: false } as const;
+const plain = { type: "lora", r: 4, loraAlpha: 6 } as const;
 const adapters: [name: string, family: string, options: LoraOptions][] = [
   ["all-linear with dropout", "llama", { ...plain, loraDropout: 0.2 }],
   ["rank-stabilised on an expression", "llama", { ...plain, useRslora: true, targetModules: ".*(q|v|down)_proj" }],
@@ -43,8 +43,13 @@ describe.skipIf(peers === undefined)("PEFT and an adapter of ours", () => {
     const folder = temporaryFolder();
     const path = smallModel(family);
     const model = await loadModel(path, { device: "cpu" });
-    const optimizer = { adamBeta1: 0.9, adamBeta2: 0.999, adamEpsilon: 1e-8, weightDecay: 0 };
-    const session = await model.createSession({ adapter, optimizer, gradientCheckpointing: false, seed: 7 });
+    const session = await model.createSession({
+      adapter,
+      optimizer: { type: "adamw", beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+      parameterGroups: [{ name: "all", parameters: [...parameterKinds], rate: 0.01, decay: 0 }],
+      gradientCheckpointing: false,
+      seed: 7,
+    });
     onTestFinished(() => session.dispose());
     for (let step = 1; step <= 4; step += 1) {
       await session.accumulate(batch(ids, ids), { objective: { type: "nll" }, step, seed: 7 });

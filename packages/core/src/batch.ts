@@ -1,4 +1,4 @@
-// What goes through door B and what comes back: packed sequences, and sums for each of them.
+// What goes through door B and what comes back: packed sequences, sums for each of them, values of each supervised token.
 
 /** The label of a token that is not trained on is decided by `@tunesmith/data`; here it only travels. */
 export interface Batch {
@@ -19,15 +19,54 @@ export interface Batch {
 }
 
 /** Sums and counts per sequence: `[n]` each. Means are made in TypeScript, so every grouping gives the same metric. */
-export interface RowSums {
-  /** Σ weight · negative log-likelihood, in nats. */
+export interface SequenceSums {
+  /** Σ weight · loss of the objective over supervised tokens, in nats. */
   lossSum: Float64Array;
-  /** Σ weight over trained tokens: the count when no weights were given. */
+  /** Σ weight over supervised tokens: the count when no weights were given. */
   weightSum: Float64Array;
-  /** Trained tokens (label not ignored, position 0 never counting). */
+  /** Supervised tokens (label not ignored, position 0 never counting). */
   tokens: Int32Array;
-  /** Trained tokens whose label is the largest logit. */
+  /** Supervised tokens whose label is the largest logit. */
   correct: Int32Array;
-  /** Σ entropy of the predicted distribution over trained tokens, in nats. */
+  /** Σ entropy of the predicted distribution over supervised tokens, in nats. */
   entropySum: Float64Array;
+}
+
+/** Values of a token that are computed only where they are asked for. */
+export type TokenValueName = "logSumSquares" | "meanLogit";
+
+/**
+ * What a model says about each supervised token, `[T]` each and aligned with the batch's labels: entry t is about the label at t, and 0
+ * where there is none. z are the logits that predict it, p their softmax, in nats; the batch's weights play no part.
+ */
+export interface TokenValues {
+  /** log p of the label. */
+  logProb: Float32Array;
+  /** −Σ p · log p. */
+  entropy: Float32Array;
+  /** log Σ exp z. */
+  logSumExp: Float32Array;
+  /** Mean of log p over the vocabulary. */
+  meanLogProb: Float32Array;
+  /** 1 where the label is the largest logit. */
+  hit: Uint8Array;
+  /** log Σ p²: on demand. */
+  logSumSquares?: Float32Array;
+  /** Mean of z over the vocabulary: on demand. */
+  meanLogit?: Float32Array;
+}
+
+/**
+ * The derivative of a loss with respect to each of a token's values: `[T]` each, aligned with the labels. Absent is 0, and entries
+ * without a label count for nothing.
+ */
+export interface Coefficients {
+  /** ∂loss / ∂logProb. */
+  logProb?: Float32Array;
+  /** ∂loss / ∂entropy. */
+  entropy?: Float32Array;
+  /** ∂loss / ∂logSumExp. */
+  logSumExp?: Float32Array;
+  /** ∂loss / ∂meanLogProb. */
+  meanLogProb?: Float32Array;
 }

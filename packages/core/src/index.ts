@@ -1,9 +1,12 @@
-// What every other package shares: the two doors' interfaces, the errors, and how files are written.
+// What every other package shares: the two doors' interfaces, their options, the errors, and how files are written.
 export * from "./batch.ts";
 export * from "./conversation.ts";
 export * from "./errors.ts";
 export * from "./files/index.ts";
 export * from "./generate.ts";
+export * from "./generator.ts";
+export * from "./model.ts";
+export * from "./objective.ts";
 export * from "./options/index.ts";
 export * from "./session.ts";
 export * from "./tokenizer.ts";

@@ -16,7 +16,7 @@ export interface TokenizerInfo {
   /** The Jinja chat template, or null for a base model without one. */
   chatTemplate: string | null;
   /** SHA-256 of the template, hexadecimal: equal hashes in training and serving mean equal prompts. */
-  chatTemplateHash: string | null;
+  chatTemplateSha256: string | null;
   /** True when the template marks assistant text with `{% generation %}` tags. */
   hasGenerationTags: boolean;
 }
@@ -30,7 +30,7 @@ export interface EncodedConversation {
   turns: Int32Array;
 }
 
-/** A prompt and its completion, tokenised jointly, with the end-of-sequence token behind the completion. */
+/** A prompt and its completion, tokenised jointly, with the end-of-sequence token after the completion. */
 export interface EncodedPair {
   ids: Int32Array;
   /** Ids that belong to the prompt and are not trained on. */

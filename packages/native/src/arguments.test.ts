@@ -40,7 +40,7 @@ async function refused(
     if (fine(value)) continue;
     const outcome = Promise.resolve().then(() => call(value as never));
     await expect(outcome, `with ${Object.prototype.toString.call(value)} ${String(value)}`).rejects.toMatchObject({
-      code: expect.stringMatching(/^(ARGUMENT_INVALID|DATA_INVALID|FILE_MISSING|TEMPLATE_INVALID|OUT_OF_MEMORY)$/),
+      code: expect.stringMatching(/^(ARGUMENT_INVALID|DATA_INVALID|FILE_MISSING|TEMPLATE_INVALID|OUT_OF_MEMORY|IO)$/),
     });
   }
 }
@@ -60,7 +60,7 @@ describe("wrong arguments are typed errors", () => {
     await refused((value) => loadModel(tinyModel, { device: value }));
     await refused(
       (value) => loadModel(tinyModel, { threads: value }),
-      (value) => value === 7,
+      (value) => value === 7 || value === null,
     );
   });
 
@@ -99,41 +99,52 @@ describe("wrong arguments are typed errors", () => {
   });
 
   test("createSession", async () => {
-    const adapter = { r: 4, loraAlpha: 8, targetModules: "all-linear", useRslora: false };
     const create = (change: object) => model.createSession({ ...loraSession, ...change } as SessionOptions);
+    const only = (allowed: unknown) => (value: unknown) => value === allowed;
     await refused(model.createSession.bind(model));
-    await refused(
-      (value) => create({ adapter: value }),
-      (value) => value === null,
-    );
-    await refused((value) => create({ adapter: { path: value } }));
-    for (const key of Object.keys(adapter)) {
-      const fine = (value: unknown) =>
-        key === "useRslora"
-          ? value === true
-          : typeof value === "number" && Number.isFinite(value) && key === "loraAlpha";
+    await refused((value) => create({ adapter: value }), only(null));
+    await refused((value) => create({ adapter: { type: value } }));
+    await refused((value) => create({ adapter: { type: "saved", path: value } }));
+    const fine: Record<string, unknown[]> = {
+      r: [7],
+      loraAlpha: [7, 1e300],
+      targetModules: [],
+      useRslora: [true],
+      useDora: [true],
+      initLoraWeights: [true],
+      rankPattern: [],
+    };
+    for (const [key, values] of Object.entries(fine)) {
       await refused(
-        (value) => create({ adapter: { ...adapter, [key]: value } }),
-        (value) => fine(value) || (key === "r" && value === 7),
+        (value) => create({ adapter: { ...loraSession.adapter, [key]: value } }),
+        (value) => values.includes(value) || (key === "rankPattern" && isObject(value)),
       );
     }
-    await refused((value) => create({ adapter: { ...adapter, targetModules: [value] } }));
+    await refused((value) => create({ adapter: { ...loraSession.adapter, targetModules: [value] } }));
+    await refused((value) => create({ optimizer: value }));
+    await refused((value) => create({ optimizer: { type: value } }));
+    await refused((value) => create({ optimizer: { ...loraSession.optimizer, beta1: value } }));
     await refused(
-      (value) => create({ optimizer: value }),
-      (value) => value === null,
-    );
-    await refused((value) => create({ optimizer: { ...loraSession.optimizer, adamBeta1: value } }));
-    await refused(
-      (value) => create({ optimizer: { ...loraSession.optimizer, adamEpsilon: value } }),
+      (value) => create({ optimizer: { ...loraSession.optimizer, epsilon: value } }),
       (value) => value === 7 || value === 1e300,
     );
+    await refused((value) => create({ parameterGroups: value }));
+    await refused((value) => create({ parameterGroups: [value] }));
+    await refused((value) => create({ gradientCheckpointing: value }), only(true));
+    await refused((value) => create({ seed: value }), only(7));
+    await expect(create({ learningRate: 1 })).rejects.toMatchObject({
+      message: expect.stringContaining("learningRate"),
+    });
+  });
+
+  test("createGenerator", async () => {
     await refused(
-      (value) => create({ gradientCheckpointing: value }),
-      (value) => value === true,
+      (value) => model.createGenerator(value),
+      (value) => isObject(value) && Object.keys(value as object).length === 0,
     );
     await refused(
-      (value) => create({ seed: value }),
-      (value) => value === 7,
+      (value) => model.createGenerator({ adapter: value }),
+      (value) => value === null,
     );
   });
 

@@ -1,24 +1,15 @@
-import { fileURLToPath } from "node:url";
-import type { SessionOptions } from "@tunesmith/core";
 import { describe, expect, test } from "vitest";
+import { fullSession, loraSession, tinyModel } from "../test/fixture.ts";
 import { loadModel } from "./model.ts";
-
-const folder = fileURLToPath(new URL("../../../test/fixtures/models/llama", import.meta.url));
-const options: SessionOptions = {
-  adapter: { r: 4, loraAlpha: 8, targetModules: "all-linear", useRslora: false },
-  optimizer: { adamBeta1: 0.9, adamBeta2: 0.999, adamEpsilon: 1e-8, weightDecay: 0 },
-  gradientCheckpointing: false,
-  seed: 1,
-};
 
 describe("estimateMemory", () => {
   test.each([
-    ["an adapter", options, {}],
-    ["an adapter on four bits", options, { loadIn4bit: true }],
-    ["everything, checkpointing", { ...options, adapter: null, gradientCheckpointing: true }, {}],
+    ["an adapter", loraSession, {}],
+    ["an adapter on four bits", loraSession, { loadIn4bit: true }],
+    ["everything, checkpointing", { ...fullSession, gradientCheckpointing: true }, {}],
   ])("is what the session holds: %s", async (_, wanted, weights) => {
-    const model = await loadModel(folder, weights);
-    const plan = await model.estimateMemory(wanted, { tokens: 48, longest: 24 });
+    const model = await loadModel(tinyModel, weights);
+    const plan = await model.estimateMemory(wanted, { tokens: 48, longest: 24, supervised: 46 });
     const session = await model.createSession(wanted);
     const ids = Int32Array.from({ length: 48 }, (_, i) => i + 3);
     const batch = {
@@ -41,13 +32,14 @@ describe("estimateMemory", () => {
   });
 
   test("refuses passes that cannot be", async () => {
-    const model = await loadModel(folder);
+    const model = await loadModel(tinyModel);
     for (const pass of [
-      { tokens: 0, longest: 1 },
-      { tokens: 8, longest: 9 },
-      { tokens: 2 ** 40, longest: 1 },
-      { tokens: 1.5, longest: 1 },
+      { tokens: 0, longest: 1, supervised: 1 },
+      { tokens: 8, longest: 9, supervised: 8 },
+      { tokens: 8, longest: 8, supervised: 9 },
+      { tokens: 2 ** 40, longest: 1, supervised: 1 },
+      { tokens: 1.5, longest: 1, supervised: 1 },
     ])
-      await expect(model.estimateMemory(options, pass)).rejects.toMatchObject({ code: "ARGUMENT_INVALID" });
+      await expect(model.estimateMemory(loraSession, pass)).rejects.toMatchObject({ code: "ARGUMENT_INVALID" });
   });
 });

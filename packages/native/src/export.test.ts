@@ -1,7 +1,7 @@
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { baseSession, batchOf, fixtures, temporaryFolder, tinyModel } from "../test/fixture.ts";
+import { batchOf, fixtures, loraSession, temporaryFolder, tinyModel } from "../test/fixture.ts";
 import { compareMerged, exportGguf, exportGgufLora, loadModel, mergeModel } from "./index.ts";
 
 const adapter = join(fixtures, "goldens/llama/lora/adapter_end");
@@ -17,9 +17,8 @@ const variants = readdirSync(join(fixtures, "goldens")).flatMap((name) =>
 /** Loss of a few tokens by a model, with an adapter or without. */
 async function lossOf(path: string, adapterPath: string | null = null): Promise<number> {
   const model = await loadModel(path);
-  const session = await model.createSession({
-    ...baseSession,
-    adapter: adapterPath === null ? null : { path: adapterPath },
+  const session = await model.createGenerator({
+    adapter: adapterPath === null ? null : { type: "saved", path: adapterPath },
   });
   const loss = (await session.evaluate(batchOf([...ids]))).lossSum[0] as number;
   session.dispose();
@@ -115,9 +114,8 @@ describe("mergeModel", () => {
     const on = temporaryFolder();
     const model = await loadModel(tied);
     const session = await model.createSession({
-      ...baseSession,
-      adapter: { r: 2, loraAlpha: 64, targetModules: ["lm_head", "q_proj"], useRslora: true },
-      optimizer: { adamBeta1: 0.9, adamBeta2: 0.999, adamEpsilon: 1e-8, weightDecay: 0 },
+      ...loraSession,
+      adapter: { type: "lora", r: 2, loraAlpha: 64, targetModules: ["lm_head", "q_proj"], useRslora: true },
     });
     await session.accumulate(batchOf([3, 8, 20, 33, 4]), { objective: { type: "nll" }, step: 1, seed: 0 });
     await session.update({
@@ -142,7 +140,7 @@ describe("mergeModel", () => {
     const good = { model: tinyModel, adapter, output, dtype: "float16" } as const;
     for (const wrong of [{ dtype: "int8" }, { base: "nf3" }, { maxShardBytes: 0 }, { output: "" }, { signal: 3 }])
       await expect(mergeModel({ ...good, ...wrong } as never)).rejects.toMatchObject({ name: "ArgumentError" });
-    await expect(mergeModel({ ...good, base: "nf4", nf4BlockSize: 100 })).rejects.toMatchObject({
+    await expect(mergeModel({ ...good, base: "nf4", bnb4bitBlocksize: 100 })).rejects.toMatchObject({
       name: "ArgumentError",
     });
     const other = join(fixtures, "goldens/qwen3/lora/adapter_end");

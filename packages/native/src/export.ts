@@ -21,9 +21,9 @@ export interface MergeSource {
    */
   base?: "original" | "nf4";
   /** NF4: elements that share a scale. Default 64 (bitsandbytes). */
-  nf4BlockSize?: number;
+  bnb4bitBlocksize?: number;
   /** NF4: the scales in eight bits. Default true (QLoRA). */
-  nf4DoubleQuant?: boolean;
+  bnb4bitUseDoubleQuant?: boolean;
 }
 
 /** How a long write is watched and stopped. */
@@ -126,13 +126,13 @@ export async function compareMerged(
 }
 
 function mergeSource(place: string, options: MergeSource): Native.MergeSource {
-  const { model, adapter = null, base = "original", nf4BlockSize = 64, nf4DoubleQuant = true } = options;
+  const { model, adapter = null, base = "original", bnb4bitBlocksize = 64, bnb4bitUseDoubleQuant = true } = options;
   return {
     model: path(`${place}.model`, model),
     ...(adapter === null ? {} : { adapter: path(`${place}.adapter`, adapter) }),
     base: oneOf(`${place}.base`, base, ["original", "nf4"]),
-    blockSize: integer(`${place}.nf4BlockSize`, nf4BlockSize, 64, 4096),
-    doubleQuant: boolean(`${place}.nf4DoubleQuant`, nf4DoubleQuant),
+    blockSize: integer(`${place}.bnb4bitBlocksize`, bnb4bitBlocksize, 64, 4096),
+    doubleQuant: boolean(`${place}.bnb4bitUseDoubleQuant`, bnb4bitUseDoubleQuant),
   };
 }
 

@@ -1,18 +1,18 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { GenerateOptions, TokenEvent, TrainSession } from "@tunesmith/core";
+import type { GenerateOptions, Generator, TokenEvent } from "@tunesmith/core";
 import { afterAll, describe, expect, test } from "vitest";
-import { baseSession, batchOf, fixtures, tinyModel } from "../test/fixture.ts";
+import { batchOf, fixtures, tinyModel } from "../test/fixture.ts";
 import { loadModel } from "./index.ts";
 
 const model = await loadModel(tinyModel);
-const session = await model.createSession(baseSession);
+const session = await model.createGenerator();
 afterAll(() => session.dispose());
 
 const prompts = [Int32Array.of(5, 9, 40, 7), Int32Array.of(17), Int32Array.of(8, 8, 8, 8, 9, 30)];
 const endless = { maxNewTokens: 2_000, stopTokenIds: [] };
 
-async function all(options: GenerateOptions, from: TrainSession = session): Promise<TokenEvent[]> {
+async function all(options: GenerateOptions, from: Generator = session): Promise<TokenEvent[]> {
   const events: TokenEvent[] = [];
   for await (const event of from.generate(options)) events.push(event);
   return events;
@@ -115,7 +115,7 @@ describe("stopping", () => {
   });
 
   test("dispose ends a generation with DISPOSED", async () => {
-    const own = await model.createSession(baseSession);
+    const own = await model.createGenerator();
     const run = async () => {
       for await (const _ of own.generate({ prompts, ...endless })) own.dispose();
     };

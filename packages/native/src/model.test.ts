@@ -1,7 +1,7 @@
 import { cpSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { baseSession, batchOf, fixtures, loraSession, temporaryFolder, tinyModel } from "../test/fixture.ts";
+import { batchOf, fixtures, loraSession, temporaryFolder, tinyModel } from "../test/fixture.ts";
 import { loadModel, systemInfo } from "./index.ts";
 
 describe("loadModel", () => {
@@ -24,7 +24,7 @@ describe("loadModel", () => {
     const folder = join(fixtures, "models-extra/gguf-llama");
     const losses = [];
     for (const path of [folder, join(folder, "f32.gguf")]) {
-      const session = await (await loadModel(path)).createSession(baseSession);
+      const session = await (await loadModel(path)).createGenerator();
       losses.push((await session.evaluate(batchOf([3, 8, 20, 33, 4]))).lossSum[0]);
       session.dispose();
     }
@@ -67,7 +67,7 @@ describe("loadModel", () => {
       name: "ArgumentError",
       message: expect.stringContaining("p_proj"),
     });
-    await expect(model.createSession({ ...baseSession, adapter: { path: tinyModel } })).rejects.toMatchObject({
+    await expect(model.createGenerator({ adapter: { type: "saved", path: tinyModel } })).rejects.toMatchObject({
       code: "FILE_MISSING",
     });
     const session = await model.createSession(loraSession);

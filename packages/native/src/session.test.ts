@@ -1,16 +1,8 @@
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { RowSums, TrainSession } from "@tunesmith/core";
+import type { Generator, GeneratorOptions, SequenceSums, TrainSession } from "@tunesmith/core";
 import { describe, expect, onTestFinished, test } from "vitest";
-import {
-  baseSession,
-  batchOf,
-  firstStep,
-  fullSession,
-  loraSession,
-  temporaryFolder,
-  tinyModel,
-} from "../test/fixture.ts";
+import { batchOf, firstStep, fullSession, loraSession, temporaryFolder, tinyModel } from "../test/fixture.ts";
 import { loadModel } from "./index.ts";
 
 const rows = batchOf([5, 9, 40, 7, 7, 100, 3], [17, 4, 260], [8, 8, 8, 8, 9]);
@@ -22,8 +14,14 @@ async function open(options = loraSession): Promise<TrainSession> {
   return session;
 }
 
-const total = (sums: RowSums) => sums.lossSum.reduce((sum, loss) => sum + loss, 0);
-const count = (sums: RowSums) => sums.weightSum.reduce((sum, weight) => sum + weight, 0);
+async function openGenerator(options: GeneratorOptions = {}): Promise<Generator> {
+  const generator = await model.createGenerator(options);
+  onTestFinished(() => generator.dispose());
+  return generator;
+}
+
+const total = (sums: SequenceSums) => sums.lossSum.reduce((sum, loss) => sum + loss, 0);
+const count = (sums: SequenceSums) => sums.weightSum.reduce((sum, weight) => sum + weight, 0);
 
 async function step(session: TrainSession, learningRate: number): Promise<number> {
   const sums = await session.accumulate(rows, firstStep);
@@ -51,7 +49,7 @@ describe("a training session", () => {
   });
 
   test("weights scale the loss of a token", async () => {
-    const session = await open(baseSession);
+    const session = await openGenerator();
     const plain = await session.evaluate(rows);
     const doubled = await session.evaluate({ ...rows, weights: new Float32Array(rows.labels.length).fill(2) });
     expect(total(doubled)).toBeCloseTo(2 * total(plain), 9);
@@ -78,16 +76,15 @@ describe("a training session", () => {
     expect(info.parameterGroups.map(({ name }) => name)).toEqual(["decay", "no_decay", "embedding", "lora_b"]);
     expect(info.trainableParameters).toBe(info.parameterGroups.reduce((sum, group) => sum + group.parameters, 0));
     expect(info.totalParameters * 4).toBe(model.info.weightBytes);
-    const base = await open(baseSession);
+    const base = await openGenerator();
     expect(base.info).toMatchObject({ trainableParameters: 0, adapterModules: null });
   });
 
   test("several sessions work at once and do not meet", async () => {
-    const sessions = await Promise.all([open(), open(), open(baseSession)]);
-    const losses = await Promise.all(sessions.map((session) => session.evaluate(rows)));
+    const [first, second, base] = await Promise.all([open(), open(), openGenerator()]);
+    const losses = await Promise.all([first, second, base].map((session) => session.evaluate(rows)));
     expect(losses[1]).toEqual(losses[0]);
     expect(losses[2]).toEqual(losses[0]);
-    const [first, second] = sessions as [TrainSession, TrainSession, TrainSession];
     const trained = await Promise.all([step(first, 0.01), step(second, 0.01)]);
     expect(trained[0]).toBe(trained[1]);
     expect(total(await first.evaluate(rows))).toBe(total(await second.evaluate(rows)));
@@ -112,7 +109,7 @@ describe("files of a session", () => {
     for (let n = 0; n < 3; n++) await step(session, 0.01);
     await session.saveAdapter(folder);
     expect(readdirSync(folder).sort()).toEqual(["adapter_config.json", "adapter_model.safetensors"]);
-    const loaded = await open({ ...baseSession, adapter: { path: folder } });
+    const loaded = await openGenerator({ adapter: { type: "saved", path: folder } });
     expect(await loaded.evaluate(rows)).toEqual(await session.evaluate(rows));
   });
 
@@ -126,7 +123,7 @@ describe("files of a session", () => {
     }
     const again = await loadModel(folder);
     expect(again.tokenizer.info).toEqual(model.tokenizer.info);
-    const loaded = await again.createSession(baseSession);
+    const loaded = await again.createGenerator();
     expect(await loaded.evaluate(rows)).toEqual(await session.evaluate(rows));
     loaded.dispose();
   });
@@ -142,7 +139,7 @@ describe("files of a session", () => {
     const folder = temporaryFolder();
     const small = await open({
       ...loraSession,
-      adapter: { r: 2, loraAlpha: 8, targetModules: ["q_proj"], useRslora: true },
+      adapter: { type: "lora", r: 2, loraAlpha: 8, targetModules: ["q_proj"], useRslora: true },
     });
     await small.saveCheckpoint(folder);
     const session = await open();
@@ -192,7 +189,7 @@ test("a model with NaN in its weights is refused", async () => {
   bytes.writeFloatLE(Number.NaN, bytes.length - 4);
   writeFileSync(path, bytes);
   const damaged = await loadModel(folder);
-  await expect(damaged.createSession(baseSession)).rejects.toMatchObject({
+  await expect(damaged.createGenerator()).rejects.toMatchObject({
     name: "NonFiniteError",
     code: "NON_FINITE",
   });

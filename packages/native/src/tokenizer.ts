@@ -26,7 +26,8 @@ export class NativeTokenizer implements Tokenizer {
 
   constructor(inner: Native.Tokenizer) {
     this.#inner = inner;
-    this.info = native(() => inner.info);
+    const { chatTemplateHash: chatTemplateSha256, ...info } = native(() => inner.info);
+    this.info = { ...info, chatTemplateSha256 };
   }
 
   async encodeConversations(

@@ -1,17 +1,8 @@
 import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ArgumentError, UnsupportedModelError, type WeightOptions } from "@tunesmith/core";
+import { ArgumentError, type ModelConfig, UnsupportedModelError } from "@tunesmith/core";
 import { describe, expect, test } from "vitest";
-import {
-  baseSession,
-  batchOf,
-  firstStep,
-  fixtures,
-  fullSession,
-  loraSession,
-  temporaryFolder,
-  tinyModel,
-} from "../test/fixture.ts";
+import { batchOf, firstStep, fixtures, fullSession, loraSession, temporaryFolder, tinyModel } from "../test/fixture.ts";
 import { loadModel } from "./model.ts";
 
 const rows = batchOf([1, 2, 3, 4, 5, 6], [7, 8, 9]);
@@ -23,9 +14,9 @@ describe("four-bit layers", () => {
     expect(model.weightOptions).toMatchObject({ loadIn4bit: true, bnb4bitUseDoubleQuant: true, dtype: "auto" });
     const session = await model.createSession(loraSession);
     expect(session.info.quantization).toEqual({
-      quantType: "nf4",
-      blockSize: 128,
-      doubleQuant: true,
+      bnb4bitQuantType: "nf4",
+      bnb4bitBlocksize: 128,
+      bnb4bitUseDoubleQuant: true,
       matrices: 7 * model.info.numHiddenLayers,
       fromCheckpoint: 0,
       fromCache: 0,
@@ -36,7 +27,7 @@ describe("four-bit layers", () => {
     await session.update({ learningRates, maxGradNorm: 1, denominator: 7 });
     const after = await session.evaluate(rows);
     expect(after.lossSum[0]).toBeLessThan(before.lossSum[0] as number);
-    const plain = await (await loadModel(tinyModel)).createSession(baseSession);
+    const plain = await (await loadModel(tinyModel)).createGenerator();
     expect(plain.info.quantization).toBeNull();
     expect(session.memory().inUse).toBeGreaterThan(0);
     expect((await plain.evaluate(rows)).lossSum[0]).not.toBe(before.lossSum[0]);
@@ -45,11 +36,9 @@ describe("four-bit layers", () => {
   });
 
   test("are kept for the next load, and a damaged file is made anew with a warning", async () => {
-    const quantizedCacheDir = temporaryFolder();
+    const cacheDir = temporaryFolder();
     const open = async () => {
-      const session = await (await loadModel(tinyModel, { loadIn4bit: true, quantizedCacheDir })).createSession(
-        baseSession,
-      );
+      const session = await (await loadModel(tinyModel, { loadIn4bit: true, cacheDir })).createGenerator();
       const { quantization, warnings } = session.info;
       const loss = (await session.evaluate(rows)).lossSum[0];
       session.dispose();
@@ -71,7 +60,11 @@ describe("four-bit layers", () => {
 
   test("come from a bitsandbytes checkpoint as they are", async () => {
     const session = await (await loadModel(bnb)).createSession(loraSession);
-    expect(session.info.quantization).toMatchObject({ blockSize: 64, doubleQuant: true, fromCheckpoint: 14 });
+    expect(session.info.quantization).toMatchObject({
+      bnb4bitBlocksize: 64,
+      bnb4bitUseDoubleQuant: true,
+      fromCheckpoint: 14,
+    });
     const { lossSum } = await session.accumulate(rows, firstStep);
     expect(Number.isFinite(lossSum[0])).toBe(true);
     session.dispose();
@@ -96,8 +89,8 @@ describe("four-bit layers", () => {
 });
 
 test("bfloat16 halves the frozen weights and is no other model", async () => {
-  const open = async (dtype: WeightOptions["dtype"]) =>
-    (await loadModel(tinyModel, { dtype, threads: 1 })).createSession(baseSession);
+  const open = async (dtype: ModelConfig["dtype"]) =>
+    (await loadModel(tinyModel, { dtype, threads: 1 })).createGenerator();
   const [wide, narrow] = [await open("float32"), await open("bfloat16")];
   expect(narrow.memory().inUse).toBeLessThan(0.6 * wide.memory().inUse);
   const [a, b] = [(await wide.evaluate(rows)).lossSum[0] as number, (await narrow.evaluate(rows)).lossSum[0] as number];
@@ -115,7 +108,7 @@ test("weight options out of range are refused", async () => {
     { loadIn4bit: "yes" },
     { bnb4bitUseDoubleQuant: 1 },
     { loadIn8bit: true },
-    { quantizedCacheDir: 7 },
+    { cacheDir: 7 },
   ]) {
     await expect(loadModel(tinyModel, options as object), JSON.stringify(options)).rejects.toThrow(ArgumentError);
   }

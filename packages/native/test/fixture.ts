@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import type { Batch, SessionOptions } from "@tunesmith/core";
+import { type Batch, parameterKinds, type SessionOptions } from "@tunesmith/core";
 import { onTestFinished } from "vitest";
 
 /** The project's fixtures. */
@@ -13,14 +13,12 @@ export const tinyModel = join(fixtures, "models/llama");
 
 /** A LoRA session of rank 4 on every linear layer. */
 export const loraSession: SessionOptions = {
-  adapter: { r: 4, loraAlpha: 8, targetModules: "all-linear", useRslora: false },
-  optimizer: { adamBeta1: 0.9, adamBeta2: 0.999, adamEpsilon: 1e-8, weightDecay: 0 },
+  adapter: { type: "lora", r: 4, loraAlpha: 8 },
+  optimizer: { type: "adamw", beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+  parameterGroups: parameterKinds.map((kind) => ({ name: kind, parameters: [kind], rate: 1e-3, decay: 0 })),
   gradientCheckpointing: false,
   seed: 1,
 };
-
-/** The base model alone. */
-export const baseSession: SessionOptions = { ...loraSession, adapter: null, optimizer: null };
 
 /** Every weight trained. */
 export const fullSession: SessionOptions = { ...loraSession, adapter: null };

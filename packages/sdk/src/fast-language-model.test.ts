@@ -24,7 +24,7 @@ const pieces = async (texts: AsyncIterable<string>) => {
 test("gives the adapter of getPeftModel to the trainer", async () => {
   const outputDir = await mkdtemp(join(tmpdir(), "tunesmith-sdk-"));
   onTestFinished(() => rm(outputDir, { recursive: true }));
-  const watched: Watched = { sessions: [], disposed: 0 };
+  const watched: Watched = { generators: [], sessions: [], disposed: 0 };
   const adapter = { r: 4, loraAlpha: 8, targetModules: ["q_proj"], useRslora: true };
   const model = new FastLanguageModel(echoModel(watched)).getPeftModel(adapter);
   await new SFTTrainer({ model, trainDataset: rows, args: { outputDir, maxSteps: 1, saveStrategy: "no" } }).train();
@@ -49,8 +49,8 @@ test("refuses adapter options given twice", () => {
   );
 });
 
-test("streams the answer to a string or to messages, with one session for all calls", async () => {
-  const watched: Watched = { sessions: [], disposed: 0 };
+test("streams the answer to a string or to messages, with one generator for all calls", async () => {
+  const watched: Watched = { generators: [], sessions: [], disposed: 0 };
   const model = new FastLanguageModel(echoModel(watched), "an/adapter");
   expect(await pieces(model.generate("né→"))).toEqual(["n", "é", "→"]);
   const messages = [
@@ -58,9 +58,7 @@ test("streams the answer to a string or to messages, with one session for all ca
     { role: "assistant", content: "c" },
   ];
   expect((await pieces(model.generate(messages, { maxNewTokens: 2 }))).join("")).toBe("ab");
-  expect(watched.sessions).toEqual([
-    { adapter: { path: "an/adapter" }, optimizer: null, gradientCheckpointing: false, seed: 0 },
-  ]);
+  expect(watched.generators).toEqual([{ adapter: { type: "saved", path: "an/adapter" } }]);
   await model.dispose();
   expect(watched.disposed).toBe(1);
 });

@@ -7,6 +7,8 @@ import {
   type DeviceOptions,
   deviceOptionsSchema,
   type GenerationConfig,
+  type Generator,
+  type GeneratorOptions,
   generationConfigSchema,
   type LanguageModel,
   type LoraConfig,
@@ -17,13 +19,13 @@ import {
   type ModelInfo,
   modelConfigSchema,
   type OptionKeys,
+  type ParsedModelConfig,
   type PassShape,
   parseOptions,
   type SessionOptions,
   sortOptionsBeside,
   type Tokenizer,
   type TrainSession,
-  type WeightOptions,
 } from "@tunesmith/core";
 import { type ExportControl, loadModel } from "@tunesmith/native";
 import { hubSettings } from "./hub/settings.ts";
@@ -71,7 +73,7 @@ export class FastLanguageModel implements LanguageModel {
   readonly #model: LanguageModel;
   readonly #adapter: string | null;
   readonly #onWarning: (message: string) => void;
-  #session: Promise<TrainSession> | null = null;
+  #generator: Promise<Generator> | null = null;
   /** What the save methods write: set by a trainer that has trained this model. */
   #trained: Saved | null = null;
 
@@ -94,9 +96,8 @@ export class FastLanguageModel implements LanguageModel {
     const quantizedCacheDir = quantizedCache
       ? join(download.cacheDir ?? hubSettings().cacheDir, "tunesmith-nf4")
       : null;
-    const { device, threads } = place;
     return new FastLanguageModel(
-      await loadModel(path, { device, ...(threads === null ? {} : { threads }), ...weights, quantizedCacheDir }),
+      await loadModel(path, { ...place, ...weights, cacheDir: quantizedCacheDir }),
       adapter,
       onWarning,
     );
@@ -110,12 +111,16 @@ export class FastLanguageModel implements LanguageModel {
     return this.#model.tokenizer;
   }
 
-  get weightOptions(): Readonly<WeightOptions> {
+  get weightOptions(): Readonly<ParsedModelConfig> {
     return this.#model.weightOptions;
   }
 
   estimateMemory(options: SessionOptions, pass: PassShape): Promise<MemoryPlan> {
     return this.#model.estimateMemory(options, pass);
+  }
+
+  createGenerator(options?: GeneratorOptions): Promise<Generator> {
+    return this.#model.createGenerator(options);
   }
 
   createSession(options: SessionOptions): Promise<TrainSession> {
@@ -140,9 +145,9 @@ export class FastLanguageModel implements LanguageModel {
     const { stopTokenIds, ...sampling } = config;
     const stops = stopTokenIds === null ? {} : { stopTokenIds };
     const ids = await this.#encode(prompt);
-    const session = await this.#generationSession();
+    const generator = await this.#opened();
     const text = new TextStream(this.tokenizer);
-    const tokens = session.generate({ ...sampling, ...stops, ...control, prompts: [ids] });
+    const tokens = generator.generate({ ...sampling, ...stops, ...control, prompts: [ids] });
     for await (const { tokenId, finishReason } of tokens) {
       // The token that ends a turn is no text, whatever the tokenizer thinks of it.
       const piece = finishReason === "stop" ? "" : text.push(tokenId);
@@ -191,39 +196,44 @@ export class FastLanguageModel implements LanguageModel {
    * `UnsupportedModelError` as the folder gives.
    */
   async loadAdapter(path: string, name: string): Promise<AdapterState> {
-    return (await this.#generationSession()).loadAdapter(path, name);
+    return (await this.#opened()).loadAdapter(path, name);
   }
 
   /** Makes a loaded adapter the one that `generate` uses; nothing is read again. The adapter of `fromPretrained` is named `default`. */
   async setAdapter(name: string): Promise<AdapterState> {
-    return (await this.#generationSession()).setAdapter(name);
+    return (await this.#opened()).setAdapter(name);
   }
 
   /** Lets `generate` use the base model alone: its answers are those of a model without adapters, to the bit. */
   async disableAdapter(): Promise<AdapterState> {
-    return (await this.#generationSession()).disableAdapter();
+    return (await this.#opened()).disableAdapter();
   }
 
   /** Puts back the adapter that was set last. */
   async enableAdapter(): Promise<AdapterState> {
-    return (await this.#generationSession()).enableAdapter();
+    return (await this.#opened()).enableAdapter();
   }
 
   /** Frees a loaded adapter. */
   async deleteAdapter(name: string): Promise<AdapterState> {
-    return (await this.#generationSession()).deleteAdapter(name);
+    return (await this.#opened()).deleteAdapter(name);
   }
 
   /** Names of the loaded adapters, and which one is active. */
   async adapters(): Promise<AdapterState> {
-    return (await this.#generationSession()).adapters();
+    return (await this.#opened()).adapters();
   }
 
   /** Frees the weights that `generate` has loaded, and the adapters loaded beside them. They are loaded again when it is called again. */
   async dispose(): Promise<void> {
-    const session = this.#session;
-    this.#session = null;
-    if (session !== null) (await session).dispose();
+    const generator = this.#generator;
+    this.#generator = null;
+    if (generator !== null) await (await generator)[Symbol.asyncDispose]();
+  }
+
+  /** As {@link FastLanguageModel.dispose}: for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
   }
 
   async #encode(prompt: string | readonly Message[]): Promise<Int32Array> {
@@ -244,21 +254,21 @@ export class FastLanguageModel implements LanguageModel {
     return ids;
   }
 
-  #generationSession(): Promise<TrainSession> {
-    if (this.#session === null) {
-      const adapter = this.#adapter === null ? null : { path: this.#adapter };
-      this.#session = this.#model.createSession({ adapter, optimizer: null, gradientCheckpointing: false, seed: 0 });
+  #opened(): Promise<Generator> {
+    if (this.#generator === null) {
+      const adapter = this.#adapter === null ? null : ({ type: "saved", path: this.#adapter } as const);
+      this.#generator = this.#model.createGenerator({ adapter });
       // A failed load is reported to this caller and tried again by the next.
-      this.#session.then(
+      this.#generator.then(
         ({ info }) => {
           for (const warning of info.warnings) this.#onWarning(warning);
         },
         () => {
-          this.#session = null;
+          this.#generator = null;
         },
       );
     }
-    return this.#session;
+    return this.#generator;
   }
 }
 

@@ -20,7 +20,7 @@ export interface Saved {
   adapter: string | null;
 }
 
-type Base = Pick<MergeSource, "base" | "nf4BlockSize" | "nf4DoubleQuant">;
+type Base = Pick<MergeSource, "base" | "bnb4bitBlocksize" | "bnb4bitUseDoubleQuant">;
 
 /** Options of `savePretrainedMerged`. */
 export interface MergedOptions extends Base, ExportControl {

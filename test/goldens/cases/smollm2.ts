@@ -2,7 +2,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { LanguageModel, Message, SFTConfig, TrainSession } from "@tunesmith/core";
+import type { Generator, LanguageModel, Message, SFTConfig } from "@tunesmith/core";
 import { collate, type Example, IGNORE_INDEX, prepare } from "@tunesmith/data";
 import { loadModel } from "@tunesmith/native";
 import { type LogEvent, SFTTrainer } from "@tunesmith/trainer";
@@ -55,8 +55,7 @@ async function inference(model: LanguageModel, goldens: Goldens): Promise<Outcom
   const wrongTexts = goldens.tokenization.filter(({ ids }, index) => texts[index]?.join() !== ids.join());
   const conversations = await model.tokenizer.encodeConversations(goldens.rows.map(({ messages }) => ({ messages })));
   const wrongRows = goldens.rows.filter(({ input_ids: ids }, index) => conversations[index]?.ids.join() !== ids.join());
-  const optimizer = null;
-  const session = await model.createSession({ adapter: null, optimizer, gradientCheckpointing: false, seed: 0 });
+  const session = await model.createGenerator();
   try {
     return [
       measured(`${name}/tokenization`, wrongTexts.length, 0),
@@ -71,7 +70,7 @@ async function inference(model: LanguageModel, goldens: Goldens): Promise<Outcom
 }
 
 async function lossError(
-  session: TrainSession,
+  session: Generator,
   goldens: Goldens,
   field: "loss_all" | "loss_response_only",
 ): Promise<number> {
@@ -87,7 +86,7 @@ async function lossError(
   return worst;
 }
 
-async function differingAnswers(session: TrainSession, { generations }: Goldens): Promise<number> {
+async function differingAnswers(session: Generator, { generations }: Goldens): Promise<number> {
   const prompts = generations.map(({ prompt_ids: ids }) => Int32Array.from(ids));
   const maxNewTokens = Math.max(...generations.map(({ output_ids: ids }) => ids.length));
   const written: number[][] = prompts.map(() => []);

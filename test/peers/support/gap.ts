@@ -1,8 +1,8 @@
 // How near two tokens are for the engine: where another program chooses otherwise, rounding had to bridge as much.
-import type { Batch, TrainSession } from "@tunesmith/core";
+import type { Batch, Generator } from "@tunesmith/core";
 
 /** Loss of one token after a text: its logit less the logarithm of all, which cancels in a difference. */
-async function lossOf(session: TrainSession, text: readonly number[], token: number): Promise<number> {
+async function lossOf(session: Generator, text: readonly number[], token: number): Promise<number> {
   const ids = Int32Array.from([...text, token]);
   const batch: Batch = {
     inputIds: ids,
@@ -16,6 +16,6 @@ async function lossOf(session: TrainSession, text: readonly number[], token: num
 }
 
 /** The logit of one token after a text, less that of another. */
-export async function gapOf(session: TrainSession, text: readonly number[], one: number, other: number) {
+export async function gapOf(session: Generator, text: readonly number[], one: number, other: number) {
   return (await lossOf(session, text, other)) - (await lossOf(session, text, one));
 }

@@ -21,8 +21,8 @@ export async function sourceOf(target: string, flags: Record<string, unknown>): 
     model: await resolveModel(model),
     adapter,
     base: choice("--base", flags.base ?? "original", ["original", "nf4"]),
-    nf4BlockSize: bnb4bitBlocksize,
-    nf4DoubleQuant: bnb4bitUseDoubleQuant,
+    bnb4bitBlocksize,
+    bnb4bitUseDoubleQuant,
   };
 }
 

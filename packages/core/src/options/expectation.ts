@@ -88,7 +88,13 @@ function numberInWords({ type, minimum, exclusiveMinimum, maximum, exclusiveMaxi
   return [type === "integer" ? "a whole number" : "a number", bounds.join(" and ")].filter(Boolean).join(" ");
 }
 
-/** NaN and infinities have no JSON form. */
+/** NaN and infinities have no JSON form, and from JavaScript anything may come. */
 function shown(value: unknown): string {
-  return typeof value === "number" ? String(value) : (JSON.stringify(value) ?? String(value));
+  if (typeof value === "number") return String(value);
+  if (typeof value === "bigint") return `${value}n`;
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return Object.prototype.toString.call(value);
+  }
 }

@@ -15,17 +15,22 @@ export {
 export { loraConfigSchema, type ParsedLoraConfig } from "./lora.ts";
 export { modelConfigSchema, type ParsedModelConfig } from "./model.ts";
 export { canonicalName, kebabCase, nearestName, snakeCase } from "./names.ts";
-export { adamwSchema, optimizerOptions, optimizerSchema, sgdSchema } from "./optimizer.ts";
+export { adamwSchema, type OptimizerOptions, optimizerOptions, optimizerSchema, sgdSchema } from "./optimizer.ts";
 export { canonicalKeys, type OptionKeys, parseArgument, parseKeys, parseOptions } from "./parse.ts";
 export {
   type AdapterOptions,
   adapterOptions,
+  type EngineOptions,
   engineOptionsSchema,
-  newAdapterSchema,
+  type GeneratorOptions,
+  generatorOptionsSchema,
+  type LoraOptions,
+  loraOptionsSchema,
   type ParameterGroupOptions,
   type ParameterKind,
   parameterGroupSchema,
   parameterKinds,
+  type SessionOptions,
   savedAdapterSchema,
   sessionOptionsSchema,
   weightsSchema,

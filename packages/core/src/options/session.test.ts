@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { ArgumentError } from "../errors.ts";
 import { loraConfigSchema } from "./lora.ts";
 import { parseArgument, parseOptions } from "./parse.ts";
-import { adapterOptions, engineOptionsSchema, newAdapterSchema } from "./session.ts";
+import { adapterOptions, engineOptionsSchema, loraOptionsSchema } from "./session.ts";
 
 const adapter = (options: object) => adapterOptions(parseOptions(loraConfigSchema, options));
 
@@ -36,7 +36,7 @@ test("options of an adapter become a new one, a saved one, or none", () => {
     layersToTransform: [3],
     layersPattern: null,
   });
-  expect(Object.keys(adapter({}) ?? {}).sort()).toEqual(Object.keys(newAdapterSchema.shape).sort());
+  expect(Object.keys(adapter({}) ?? {}).sort()).toEqual(Object.keys(loraOptionsSchema.shape).sort());
 });
 
 test("the engine's options are filled in", () => {

@@ -10,14 +10,14 @@ export const parameterKinds = ["decay", "no_decay", "embedding", "lora_b"] as co
 /** One of the engine's own groups of trained tensors. */
 export type ParameterKind = (typeof parameterKinds)[number];
 
-const oneOrMany = <T extends z.ZodType>(item: T) => z.array(item).min(1).nullable();
+const listOrNull = <T extends z.ZodType>(item: T) => z.array(item).min(1).nullable().default(null);
 
 /** A new LoRA adapter: the options of {@link loraConfigSchema} that describe it. */
-export const newAdapterSchema = loraConfigSchema.omit({ fullFinetuning: true, adapterPath: true, bias: true }).extend({
+export const loraOptionsSchema = loraConfigSchema.omit({ fullFinetuning: true, adapterPath: true, bias: true }).extend({
   type: z.literal("lora"),
-  modulesToSave: oneOrMany(z.string().min(1)),
-  layersToTransform: oneOrMany(z.int().nonnegative()),
-  layersPattern: oneOrMany(z.string().min(1)),
+  modulesToSave: listOrNull(z.string().min(1)),
+  layersToTransform: listOrNull(z.int().nonnegative()),
+  layersPattern: listOrNull(z.string().min(1)),
 });
 
 /** A PEFT adapter folder to continue. */
@@ -37,33 +37,52 @@ export const parameterGroupSchema = z.strictObject({
 
 /** How the frozen weights are held: the options of {@link modelConfigSchema}, and where quantised matrices are kept. */
 export const weightsSchema = modelConfigSchema.extend({
-  /** Folder in which quantised matrices are kept for the next load. */
+  /** Folder in which quantised matrices are kept for the next load; made where absent. Default null: nothing is kept. */
   cacheDir: z.string().min(1).nullable().default(null),
 });
 
-/** What a session is made of. */
+/** What a training session is made of. */
 export const sessionOptionsSchema = z.strictObject({
-  /** A new LoRA adapter, a PEFT adapter folder to continue, or null: full fine-tuning, or with `optimizer: null` the base model alone. */
-  adapter: z.discriminatedUnion("type", [newAdapterSchema, savedAdapterSchema]).nullable(),
-  /** Null: nothing is trained; the session evaluates and generates. */
-  optimizer: optimizerSchema.nullable(),
-  /** Groups of the run; each trained tensor belongs to exactly one of them. Empty with `optimizer: null`. */
-  parameterGroups: z.array(parameterGroupSchema),
+  /** A new LoRA adapter, a PEFT adapter folder to continue, or null: full fine-tuning. */
+  adapter: z.discriminatedUnion("type", [loraOptionsSchema, savedAdapterSchema]).nullable(),
+  /** What makes a step of a gradient. */
+  optimizer: optimizerSchema,
+  /** Groups of the run; each trained tensor belongs to exactly one of them. */
+  parameterGroups: z.array(parameterGroupSchema).min(1),
   /** Recompute layers in backward instead of keeping their activations. */
   gradientCheckpointing: z.boolean(),
   /** Seeds the adapter's first values. */
   seed: z.int().nonnegative(),
 });
 
-/** The whole of it: how the weights are held, and what is trained on them. */
-export const engineOptionsSchema = z.strictObject({ weights: weightsSchema, ...sessionOptionsSchema.shape });
+/** What a generator is made of. */
+export const generatorOptionsSchema = z.strictObject({
+  /** A PEFT adapter folder to compute with. Default null: the base model alone. */
+  adapter: savedAdapterSchema.nullable().default(null),
+});
 
-/** What a session is made of. */
-export type SessionOptions = z.output<typeof sessionOptionsSchema>;
+/** What the engine is told: how the weights are held, and what is trained on them. */
+export const engineOptionsSchema = z.strictObject({
+  weights: weightsSchema,
+  ...sessionOptionsSchema.shape,
+  /** Null: nothing is trained; `adapter: null` is then the base model alone. */
+  optimizer: optimizerSchema.nullable(),
+  /** Groups of the run; none without an optimizer. */
+  parameterGroups: z.array(parameterGroupSchema),
+});
+
+/** A new LoRA adapter (names and meaning of PEFT's LoraConfig). */
+export type LoraOptions = z.input<typeof loraOptionsSchema>;
+/** What a training session is made of. */
+export type SessionOptions = z.input<typeof sessionOptionsSchema>;
+/** What a generator is made of. */
+export type GeneratorOptions = z.input<typeof generatorOptionsSchema>;
+/** What the engine is told of a session. */
+export type EngineOptions = z.output<typeof engineOptionsSchema>;
 /** A group of a run. */
 export type ParameterGroupOptions = z.output<typeof parameterGroupSchema>;
 /** A new adapter, a saved one, or none. */
-export type AdapterOptions = SessionOptions["adapter"];
+export type AdapterOptions = z.output<typeof sessionOptionsSchema>["adapter"];
 
 /** The adapter that options ask for: null for full fine-tuning. */
 export function adapterOptions({ fullFinetuning, adapterPath, bias: _, ...config }: ParsedLoraConfig): AdapterOptions {

@@ -21,7 +21,7 @@ export const letterTokenizer: Tokenizer = {
     eosToken: { id: end, content: "<end>" },
     padToken: null,
     chatTemplate: "letters",
-    chatTemplateHash: "00",
+    chatTemplateSha256: "00",
     hasGenerationTags: true,
   },
   encodeConversations: async (conversations, { addGenerationPrompt = false } = {}) =>

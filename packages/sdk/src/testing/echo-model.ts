@@ -1,8 +1,9 @@
 // A model that says what it was told, for tests without a binary.
 import {
-  defaultWeightOptions,
+  type GeneratorOptions,
   type LanguageModel,
-  type RowSums,
+  modelConfigSchema,
+  type SequenceSums,
   type SessionOptions,
   type Tokenizer,
   type TrainSession,
@@ -18,7 +19,7 @@ const tokenizer: Tokenizer = {
     eosToken: { id: end, content: "<end>" },
     padToken: null,
     chatTemplate: "echo",
-    chatTemplateHash: "00",
+    chatTemplateSha256: "00",
     hasGenerationTags: true,
   },
   encodeConversations: async (conversations) =>
@@ -40,13 +41,14 @@ function bytes(text: string): number[] {
 
 /** What a test sees of an echo model. */
 export interface Watched {
+  generators: GeneratorOptions[];
   sessions: SessionOptions[];
   disposed: number;
 }
 
 /** A model that says what it was told, learns nothing, and needs no binary. */
 export function echoModel(
-  watched: Watched = { sessions: [], disposed: 0 },
+  watched: Watched = { generators: [], sessions: [], disposed: 0 },
   chatTemplate: string | null = "echo",
 ): LanguageModel {
   return {
@@ -61,7 +63,7 @@ export function echoModel(
       weightBytes: 0,
     },
     tokenizer: { ...tokenizer, info: { ...tokenizer.info, chatTemplate } },
-    weightOptions: defaultWeightOptions,
+    weightOptions: modelConfigSchema.parse({}),
     estimateMemory: async () => ({
       weights: 0,
       trained: 0,
@@ -75,6 +77,10 @@ export function echoModel(
       device: "cpu",
       free: null,
     }),
+    createGenerator: async (options = {}) => {
+      watched.generators.push(options);
+      return echoSession(watched);
+    },
     createSession: async (options) => {
       watched.sessions.push(options);
       return echoSession(watched);
@@ -119,13 +125,16 @@ function echoAdapters(): Pick<
 }
 
 function echoSession(watched: Watched): TrainSession {
-  const sums = (rows: number): RowSums => ({
+  const sums = (rows: number): SequenceSums => ({
     lossSum: new Float64Array(rows).fill(1),
     weightSum: new Float64Array(rows).fill(1),
     tokens: new Int32Array(rows).fill(1),
     correct: new Int32Array(rows),
     entropySum: new Float64Array(rows),
   });
+  const dispose = () => {
+    watched.disposed += 1;
+  };
   return {
     info: {
       backend: "echo",
@@ -133,7 +142,7 @@ function echoSession(watched: Watched): TrainSession {
       threads: 1,
       totalParameters: 1,
       trainableParameters: 1,
-      parameterGroups: [{ name: "all", weightDecay: 0, parameters: 1 }],
+      parameterGroups: [{ name: "all", parameters: 1, rate: 1e-3, decay: 0 }],
       adapterModules: [],
       quantization: null,
       warnings: [],
@@ -155,8 +164,8 @@ function echoSession(watched: Watched): TrainSession {
     saveAdapter: async () => {},
     ...echoAdapters(),
     memory: () => ({ inUse: 0, peak: 0 }),
-    dispose: () => {
-      watched.disposed += 1;
-    },
+    dispose,
+    [Symbol.dispose]: dispose,
+    [Symbol.asyncDispose]: async () => dispose(),
   };
 }

@@ -1,10 +1,10 @@
 // What a resumed run must share with the run that wrote its checkpoint.
 import {
   CheckpointError,
-  defaultWeightOptions,
+  modelConfigSchema,
   type ParsedLoraConfig,
+  type ParsedModelConfig,
   type ParsedTrainingArguments,
-  type WeightOptions,
 } from "@tunesmith/core";
 import { type Influence, loraInfluence, trainingInfluence } from "../options/influence.ts";
 import type { Resolved } from "../options/resolved.ts";
@@ -16,7 +16,7 @@ import { dependsOnLength } from "./schedule.ts";
 export interface ModelIdentity {
   modelType: string;
   sha256: string | null;
-  weights: Readonly<WeightOptions>;
+  weights: Readonly<ParsedModelConfig>;
 }
 
 /**
@@ -47,8 +47,8 @@ function decides(influence: Influence, { lrSchedulerType, warmupSteps }: ParsedT
 }
 
 /** What differs from the defaults: a checkpoint from before an option was there goes on without it. */
-function changed(weights: Readonly<WeightOptions>): Partial<WeightOptions> {
-  const defaults: Readonly<Record<string, unknown>> = { ...defaultWeightOptions };
+function changed(weights: Readonly<ParsedModelConfig>): Partial<ParsedModelConfig> {
+  const defaults: Readonly<Record<string, unknown>> = modelConfigSchema.parse({});
   return Object.fromEntries(Object.entries(weights).filter(([name, value]) => value !== defaults[name]));
 }
 

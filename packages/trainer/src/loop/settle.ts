@@ -2,6 +2,7 @@
 import { basename, dirname, join } from "node:path";
 import { OptionError, type ParsedTrainingArguments, snakeCase } from "@tunesmith/core";
 import type { Settled } from "../options/resolved.ts";
+import { peakLearningRate } from "../options/session-options.ts";
 import type { DeclaredMetrics } from "./metrics.ts";
 import type { RunInputs } from "./recipe.ts";
 
@@ -23,7 +24,7 @@ export function settle<Args extends ParsedTrainingArguments>(
   return {
     ...args,
     outputDir: args.outputDir ?? resumedDir ?? defaultOutputDir(args.runName, model.info.path, new Date()),
-    learningRate: args.learningRate ?? (peft.fullFinetuning ? 2e-5 : 2e-4),
+    learningRate: peakLearningRate(args, peft),
     maxGradNorm: args.maxGradNorm === 0 ? null : args.maxGradNorm,
     evalStrategy: hasEvaluation ? (args.evalStrategy ?? automatic) : "no",
     evalSteps: args.evalSteps ?? args.loggingSteps,

@@ -11,7 +11,7 @@ test("recomputes layers under auto only where the run would not fit without", as
       model,
       parseOptions(sftConfigSchema, { gradientCheckpointing }),
       parseOptions(loraConfigSchema, {}),
-      { tokens: 1024, longest: 512 },
+      { tokens: 1024, longest: 512, supervised: 1024 },
       free,
     );
   expect(await decide("auto", 6 * gib)).toBe(false);

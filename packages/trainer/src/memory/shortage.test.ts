@@ -8,7 +8,13 @@ import { checkMemory } from "./shortage.ts";
 const options = (args = {}, peft = {}) =>
   sessionOptions(parseOptions(sftConfigSchema, args), parseOptions(loraConfigSchema, peft));
 const check = (memoryCheck: "refuse" | "warn" | "off", free: number, args = {}, peft = {}) =>
-  checkMemory(fakeModel({ plan }), options(args, peft), { tokens: 1024, longest: 512 }, memoryCheck, free);
+  checkMemory(
+    fakeModel({ plan }),
+    options(args, peft),
+    { tokens: 1024, longest: 512, supervised: 1024 },
+    memoryCheck,
+    free,
+  );
 
 test("lets a run pass that fits, and refuses one that does not with numbers and advice", async () => {
   expect(await check("refuse", 6 * gib)).toMatchObject({ warning: null, estimate: { free: 6 * gib } });
@@ -31,7 +37,7 @@ test("can be told to warn only, or not to look", async () => {
 
 test("compares a session on a GPU with what its driver calls free, not with the host's memory", async () => {
   const onGpu = (free: number) => fakeModel({ plan: { ...plan, device: "cuda", free } });
-  const pass = { tokens: 1024, longest: 512 };
+  const pass = { tokens: 1024, longest: 512, supervised: 1024 };
   expect((await checkMemory(onGpu(6 * gib), options(), pass, "refuse", 0))?.warning).toBeNull();
   await expect(checkMemory(onGpu(5 * gib), options(), pass, "refuse", 64 * gib)).rejects.toThrow(
     /expected 5\.25 GiB of free memory on the cuda device, got 5\.00 GiB \(weights 3\.00 GiB, .*set loadIn4bit/u,

@@ -1,5 +1,5 @@
 // The learning rate of each group of trained tensors.
-import type { SessionInfo } from "@tunesmith/core";
+import type { ParameterGroup } from "@tunesmith/core";
 
 /** What groups of parameters learn at beside the run's learning rate. */
 export interface GroupRates {
@@ -14,7 +14,10 @@ export interface GroupRates {
  * trainer for the embedding. Every rate follows the run's schedule.
  */
 export function groupRates(
-  { parameterGroups, adapterModules }: Pick<SessionInfo, "parameterGroups" | "adapterModules">,
+  {
+    parameterGroups,
+    adapterModules,
+  }: { parameterGroups: readonly Pick<ParameterGroup, "name">[]; adapterModules: readonly string[] | null },
   learningRate: number,
   { loraplusLrRatio, embeddingLearningRate }: GroupRates,
 ): Float64Array {

@@ -8,9 +8,14 @@ test("estimates without rows, as if each were as long as it may be", async () =>
   expect(await pass({ maxLength: 100, perDeviceTrainBatchSize: 2, gradientAccumulationSteps: 1 })).toEqual({
     tokens: 200,
     longest: 100,
+    supervised: 200,
   });
-  expect(await pass({ maxLength: 100, perDeviceTrainBatchSize: 64 })).toEqual({ tokens: 1024, longest: 100 });
-  expect(await pass({ maxLength: 100_000, tokenBudget: 10 })).toEqual({ tokens: 512, longest: 512 });
+  expect(await pass({ maxLength: 100, perDeviceTrainBatchSize: 64 })).toEqual({
+    tokens: 1024,
+    longest: 100,
+    supervised: 1024,
+  });
+  expect(await pass({ maxLength: 100_000, tokenBudget: 10 })).toEqual({ tokens: 512, longest: 512, supervised: 512 });
   const model = fakeModel({ plan });
   const estimate = { ...(await estimateMemory(model)), free: gib };
   expect(memoryShortage(model, estimate)).toContain("GiB");

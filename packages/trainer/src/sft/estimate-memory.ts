@@ -43,7 +43,8 @@ export async function estimateMemory(model: LanguageModel, options: EstimateOpti
 function fullPass(args: ParsedSFTConfig, context: number): PassShape {
   const longest = Math.min(args.maxLength ?? context, context);
   const step = args.perDeviceTrainBatchSize * args.gradientAccumulationSteps * longest;
-  return { tokens: Math.max(longest, Math.min(args.tokenBudget, step)), longest };
+  const tokens = Math.max(longest, Math.min(args.tokenBudget, step));
+  return { tokens, longest, supervised: tokens };
 }
 
 /** What to say of options that do not fit; null where they do. */

@@ -1,5 +1,5 @@
 // The numbers that supervised fine-tuning reports.
-import type { RowSums } from "@tunesmith/core";
+import type { SequenceSums } from "@tunesmith/core";
 import type { Placed } from "@tunesmith/data";
 import type { DeclaredMetrics, Metrics } from "../loop/metrics.ts";
 import type { MicroBatchOutcome } from "../loop/recipe.ts";
@@ -36,7 +36,7 @@ export const sftMetrics: DeclaredMetrics<SFTMetrics> = {
 /** The sums of one packed pass, by sequence. */
 export interface PassSums {
   placed: readonly Placed[];
-  sums: RowSums;
+  sums: SequenceSums;
 }
 
 /**

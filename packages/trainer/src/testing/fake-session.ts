@@ -3,77 +3,28 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   type AdapterState,
+  ArgumentError,
   type Batch,
-  type Conversation,
-  DataError,
+  type Coefficients,
   DisposedError,
-  defaultWeightOptions,
-  type EncodedConversation,
   type GenerateOptions,
   type LanguageModel,
   type MemoryPlan,
-  type RowSums,
+  modelConfigSchema,
+  type SequenceSums,
+  type SessionInfo,
   type SessionOptions,
+  type StepKey,
   type TokenEvent,
-  type Tokenizer,
+  type TokenValueName,
+  type TokenValues,
   type TrainSession,
+  type TwoPhases,
+  type UpdateOptions,
+  type UpdateResult,
 } from "@tunesmith/core";
-
-/** Ids are ASCII codes; four more mark turns and ends. */
-const vocab = 132;
-const header: Readonly<Record<string, number>> = { system: 128, user: 129, assistant: 130 };
-const end = 131;
-
-const codes = (text: string) => Array.from(text, (letter) => Math.min(letter.charCodeAt(0), 127));
-
-/** A tokenizer of one id per letter and a template of `ROLE text END` per turn, for tests without a binary. */
-export const fakeTokenizer: Tokenizer = {
-  info: {
-    vocabSize: vocab,
-    bosToken: null,
-    eosToken: { id: end, content: "<end>" },
-    padToken: null,
-    chatTemplate: "fake",
-    chatTemplateHash: "00",
-    hasGenerationTags: true,
-  },
-  encodeConversations: async (conversations, { addGenerationPrompt = false } = {}) =>
-    conversations.map((conversation, index) => encodeConversation(conversation, index, addGenerationPrompt)),
-  encodePairs: async (pairs) =>
-    pairs.map(({ prompt, completion }) => {
-      const ids = Int32Array.from([...codes(prompt), ...codes(completion), end]);
-      // As if a space and the letter before it were one token.
-      return { ids, promptLength: prompt.length, prefixMismatch: prompt.endsWith(" ") };
-    }),
-  encodeTexts: async (texts, { appendEos = false } = {}) =>
-    texts.map((text) => Int32Array.from([...codes(text), ...(appendEos ? [end] : [])])),
-  decode: (ids, { skipSpecialTokens = true } = {}) =>
-    Array.from(ids, (id) => (id < 128 ? String.fromCharCode(id) : skipSpecialTokens ? "" : `<${id}>`)).join(""),
-  render: (conversation) => conversation.messages.map(({ role, content }) => `<${role}>${content ?? ""}<end>`).join(""),
-};
-
-function encodeConversation(
-  { messages }: Conversation,
-  index: number,
-  addGenerationPrompt: boolean,
-): EncodedConversation {
-  const ids: number[] = [];
-  const spans: number[] = [];
-  const turns: number[] = [];
-  for (const [turn, { role, content }] of messages.entries()) {
-    const id = header[role];
-    if (id === undefined)
-      throw new DataError(`[conversation ${index}] expected a role the template knows, got "${role}"`);
-    ids.push(id);
-    const start = ids.length;
-    ids.push(...codes(content ?? ""), end);
-    if (role !== "assistant") continue;
-    spans.push(start, ids.length);
-    turns.push(turn);
-  }
-  if (addGenerationPrompt) ids.push(130);
-  return { ids: Int32Array.from(ids), spans: Int32Array.from(spans), turns: Int32Array.from(turns) };
-}
+import { addCoefficients, sequenceSums, tokenValues } from "./bigram.ts";
+import { end, fakeTokenizer, vocab } from "./fake-tokenizer.ts";
 
 /** What a test may change about the fake, and see of it. */
 export interface FakeOptions {
@@ -105,8 +56,13 @@ const smallPlan: MemoryPlan = {
   free: null,
 };
 
+/** A model whose sessions offer both phases of an objective. */
+export interface FakeModel extends LanguageModel {
+  createSession(options: SessionOptions): Promise<TrainSession & TwoPhases>;
+}
+
 /** A language model whose sessions are bigram tables: small, deterministic, with real losses and gradients. */
-export function fakeModel(options: FakeOptions = {}): LanguageModel {
+export function fakeModel(options: FakeOptions = {}): FakeModel {
   return {
     info: {
       path: options.path ?? "fake-model",
@@ -119,10 +75,14 @@ export function fakeModel(options: FakeOptions = {}): LanguageModel {
       weightBytes: vocab * vocab * 8,
     },
     tokenizer: fakeTokenizer,
-    weightOptions: defaultWeightOptions,
+    weightOptions: modelConfigSchema.parse({}),
     estimateMemory: async ({ gradientCheckpointing }, { tokens }) =>
       (gradientCheckpointing ? options.checkpointedPlan : undefined) ??
       options.plan ?? { ...smallPlan, activations: tokens, peak: tokens },
+    createGenerator: async () => {
+      options.onCall?.("createGenerator");
+      return new FakeSession(options, { adapter: null, parameterGroups: [], seed: 0 });
+    },
     createSession: async (sessionOptions) => {
       options.onCall?.("createSession");
       return new FakeSession(options, sessionOptions);
@@ -131,17 +91,22 @@ export function fakeModel(options: FakeOptions = {}): LanguageModel {
 }
 
 /** Logits of the next id by the id before it, trained by gradient descent with momentum. */
-class FakeSession implements TrainSession {
-  readonly info: TrainSession["info"];
+class FakeSession implements TrainSession, TwoPhases {
+  readonly info: SessionInfo;
   readonly #options: FakeOptions;
   readonly #full: boolean;
   #weights = new Float64Array(vocab * vocab);
   #momentum = new Float64Array(vocab * vocab);
   #gradient = new Float64Array(vocab * vocab);
   #evaluations = 0;
+  /** What the last `forward` was given, until its `backward`. */
+  #waiting: { batch: Batch; step: number } | null = null;
   #disposed = false;
 
-  constructor(options: FakeOptions, { adapter, seed }: SessionOptions) {
+  constructor(
+    options: FakeOptions,
+    { adapter, parameterGroups, seed }: Pick<SessionOptions, "adapter" | "parameterGroups" | "seed">,
+  ) {
     this.#options = options;
     this.#full = adapter === null;
     const size = vocab * vocab;
@@ -152,16 +117,22 @@ class FakeSession implements TrainSession {
       threads: 1,
       totalParameters: size,
       trainableParameters: size,
-      parameterGroups: [{ name: "all", weightDecay: 0, parameters: size }],
+      // The table is a matrix.
+      parameterGroups: parameterGroups.map(({ name, parameters, rate, decay }) => ({
+        name,
+        parameters: parameters.includes("decay") ? size : 0,
+        rate,
+        decay,
+      })),
       adapterModules: this.#full ? null : ["table"],
       quantization: null,
       warnings: [],
     };
   }
 
-  async accumulate(batch: Batch, { step }: { step: number }): Promise<RowSums> {
+  async accumulate(batch: Batch, { step }: StepKey): Promise<SequenceSums> {
     this.#call("accumulate");
-    const sums = this.#forward(batch, this.#gradient);
+    const sums = sequenceSums(this.#weights, batch, this.#gradient);
     if (this.#options.nonFiniteSteps?.includes(step)) {
       this.#gradient[0] = Number.NaN;
       sums.lossSum[0] = Number.NaN;
@@ -169,11 +140,26 @@ class FakeSession implements TrainSession {
     return sums;
   }
 
-  async update({
-    learningRates,
-    maxGradNorm,
-    denominator,
-  }: Parameters<TrainSession["update"]>[0]): Promise<{ gradNorm: number; applied: boolean }> {
+  async forward(
+    batch: Batch,
+    { step, values = [] }: StepKey & { values?: readonly TokenValueName[] },
+  ): Promise<TokenValues> {
+    this.#call("forward");
+    this.#waiting = { batch, step };
+    return tokenValues(this.#weights, batch, values);
+  }
+
+  async backward(coefficients: Coefficients): Promise<void> {
+    this.#call("backward");
+    if (this.#waiting === null)
+      throw new ArgumentError("[backward] expected a forward to go back from, got none; call forward first");
+    const { batch, step } = this.#waiting;
+    this.#waiting = null;
+    addCoefficients(this.#weights, batch, coefficients, this.#gradient);
+    if (this.#options.nonFiniteSteps?.includes(step)) this.#gradient[0] = Number.NaN;
+  }
+
+  async update({ learningRates, maxGradNorm, denominator }: UpdateOptions): Promise<UpdateResult> {
     this.#call("update");
     const gradient = this.#gradient.map((value) => value / denominator);
     this.#gradient.fill(0);
@@ -192,9 +178,9 @@ class FakeSession implements TrainSession {
     return { gradNorm, applied: true };
   }
 
-  async evaluate(batch: Batch): Promise<RowSums> {
+  async evaluate(batch: Batch): Promise<SequenceSums> {
     this.#call("evaluate");
-    const sums = this.#forward(batch, null);
+    const sums = sequenceSums(this.#weights, batch, null);
     const given = this.#options.evalLosses?.[this.#evaluations];
     this.#evaluations += 1;
     if (given !== undefined) for (const [n, weight] of sums.weightSum.entries()) sums.lossSum[n] = given * weight;
@@ -268,6 +254,14 @@ class FakeSession implements TrainSession {
     this.#options.onCall?.("dispose");
   }
 
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.dispose();
+  }
+
   get #weightFile(): string {
     return this.#full ? "model.safetensors" : "adapter_model.safetensors";
   }
@@ -275,43 +269,5 @@ class FakeSession implements TrainSession {
   #call(name: string): void {
     if (this.#disposed) throw new DisposedError(`[session] expected a session in use, got ${name} after dispose()`);
     this.#options.onCall?.(name);
-  }
-
-  /** Sums per sequence; adds the gradient of the summed loss where one is given. A label that is no id is not trained. */
-  #forward(batch: Batch, gradient: Float64Array | null): RowSums {
-    const n = batch.sequenceStarts.length - 1;
-    const sums: RowSums = {
-      lossSum: new Float64Array(n),
-      weightSum: new Float64Array(n),
-      tokens: new Int32Array(n),
-      correct: new Int32Array(n),
-      entropySum: new Float64Array(n),
-    };
-    const add = (values: Float64Array | Int32Array, row: number, value: number) => {
-      values[row] = (values[row] as number) + value;
-    };
-    for (let row = 0; row < n; row += 1) {
-      const last = batch.sequenceStarts[row + 1] as number;
-      for (let t = (batch.sequenceStarts[row] as number) + 1; t < last; t += 1) {
-        const label = batch.labels[t] as number;
-        if (label < 0) continue;
-        const from = (batch.inputIds[t - 1] as number) * vocab;
-        const logits = this.#weights.subarray(from, from + vocab);
-        let largest = Number.NEGATIVE_INFINITY;
-        for (let k = 0; k < vocab; k += 1) largest = Math.max(largest, logits[k] as number);
-        let sum = 0;
-        for (let k = 0; k < vocab; k += 1) sum += Math.exp((logits[k] as number) - largest);
-        add(sums.lossSum, row, Math.log(sum) + largest - (logits[label] as number));
-        add(sums.weightSum, row, 1);
-        add(sums.tokens, row, 1);
-        add(sums.correct, row, logits[label] === largest ? 1 : 0);
-        for (let k = 0; k < vocab; k += 1) {
-          const p = Math.exp((logits[k] as number) - largest) / sum;
-          add(sums.entropySum, row, -p * Math.log(p));
-          if (gradient !== null) add(gradient, from + k, p - (k === label ? 1 : 0));
-        }
-      }
-    }
-    return sums;
   }
 }
