@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use tunesmith_engine::{
-    AdapterSource, BaseOptions, Batch, LoraOptions, OptimizerOptions, Session, SessionOptions, StepKey, Update,
+    AdamWOptions, AdapterOptions, Batch, Engine, Objective, OptimizerOptions, ParameterGroup, Session, SessionOptions,
+    StepKey, Update, WeightOptions,
 };
 use tunesmith_formats::{AdapterConfig, ModelConfig};
 use tunesmith_ops::{Backend, Result};
@@ -38,17 +39,12 @@ impl<'a, B: Backend> Ours<'a, B> {
         let begun = Instant::now();
         let weights = Weights::new(&scenario.model, SEED);
         let config = ModelConfig::from_json(Path::new("config.json"), scenario.model.config.clone())?;
-        let config_of_adapter = AdapterConfig { r: RANK, lora_alpha: RANK as f64, ..AdapterConfig::default() };
-        let lora = LoraOptions { config: config_of_adapter, ..LoraOptions::default() };
+        let lora = AdapterConfig { r: RANK, lora_alpha: RANK as f64, ..AdapterConfig::default() };
         let options = SessionOptions {
-            base: BaseOptions::default(),
-            adapter: AdapterSource::New(lora),
-            optimizer: Some(OptimizerOptions {
-                adam_beta1: 0.9,
-                adam_beta2: 0.999,
-                adam_epsilon: 1e-8,
-                weight_decay: 0.0,
-            }),
+            weights: WeightOptions::default(),
+            adapter: Some(AdapterOptions::Lora(lora)),
+            optimizer: Some(OptimizerOptions::AdamW(AdamWOptions::default())),
+            parameter_groups: ParameterGroup::of_each_kind(LEARNING_RATE, 0.0),
             gradient_checkpointing: scenario.workloads[0].gradient_checkpointing,
             seed: u64::from(SEED),
         };
@@ -79,7 +75,7 @@ impl<'a, B: Backend> Ours<'a, B> {
             weights: None,
             row_ids: None,
         };
-        let sums = self.session.accumulate(&batch, StepKey::default())?;
+        let sums = self.session.accumulate(&batch, &Objective::default(), StepKey::default())?;
         let (loss, weight) = sums.iter().fold((0.0, 0.0), |(loss, weight), sum| (loss + sum.loss, weight + sum.weight));
         let rates = vec![LEARNING_RATE; self.session.groups().len()];
         let update =

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tunesmith_engine::batch::{Batch, Rows};
 use tunesmith_engine::layer::{Backward, Linear, Norm, Vector, Weight};
-use tunesmith_engine::objective::{Head, HeadScratch, HiddenGradient, Supervised};
+use tunesmith_engine::objective::{Head, HeadInput, HeadScratch, HiddenGradient, Objective, Supervised};
 use tunesmith_engine::optimizer::{Gradients, Parameters};
 use tunesmith_ops::{Backend, Host, LogitTransform, Result};
 
@@ -42,8 +42,9 @@ impl<B: Backend> Bench<'_, B> {
         self.time(case, Work::Flops(4 * m * v * d), || {
             let mut pass = Backward { parameters: &parameters, gradients: &mut gradients };
             let gradient = HiddenGradient { pass: &mut pass, d_hidden: d_hidden.view_mut() };
-            let (rows, hidden) = (Rows { count: m, places: None }, hidden.view());
-            head.loss(backend, &parameters, rows, hidden, &supervised, &mut scratch, Some(gradient)).map(drop)
+            let rows = Rows { count: m, places: None };
+            let input = HeadInput { parameters: &parameters, rows, hidden: hidden.view(), supervised: &supervised };
+            head.loss(backend, &input, &Objective::default(), &mut scratch, Some(gradient)).map(drop)
         })
     }
 }

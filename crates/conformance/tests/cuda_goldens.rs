@@ -9,7 +9,8 @@ use tunesmith_conformance::goldens::{Outcome, Verdict, run};
 use tunesmith_cpu::Cpu;
 use tunesmith_cuda::{Cuda, EmulatedOptions};
 use tunesmith_engine::{
-    AdapterSource, BaseOptions, Batch, LoraOptions, OptimizerOptions, Session, SessionOptions, StepKey, Update,
+    AdamWOptions, AdapterOptions, Batch, Engine, Objective, OptimizerOptions, ParameterGroup, Session, SessionOptions,
+    StepKey, Update, WeightOptions,
 };
 use tunesmith_formats::{AdapterConfig, ModelFiles};
 use tunesmith_ops::{Backend, DType, Result};
@@ -57,17 +58,10 @@ fn goldens_in_bfloat16() -> Result<()> {
 fn session<B: Backend>(backend: &Arc<B>, model: &str, gradient_checkpointing: bool) -> Result<Session<B>> {
     let files = ModelFiles::open(&own_fixtures().join("models").join(model))?;
     let options = SessionOptions {
-        base: BaseOptions::default(),
-        adapter: AdapterSource::New(LoraOptions {
-            config: AdapterConfig { r: 8, lora_alpha: 16.0, ..AdapterConfig::default() },
-            ..LoraOptions::default()
-        }),
-        optimizer: Some(OptimizerOptions {
-            adam_beta1: 0.9,
-            adam_beta2: 0.999,
-            adam_epsilon: 1e-8,
-            weight_decay: 0.01,
-        }),
+        weights: WeightOptions::default(),
+        adapter: Some(AdapterOptions::Lora(AdapterConfig { r: 8, lora_alpha: 16.0, ..AdapterConfig::default() })),
+        optimizer: Some(OptimizerOptions::AdamW(AdamWOptions::default())),
+        parameter_groups: ParameterGroup::of_each_kind(1e-2, 0.01),
         gradient_checkpointing,
         seed: 3,
     };
@@ -87,7 +81,7 @@ fn step<B: Backend>(session: &mut Session<B>, number: u64) -> Result<(f64, f64)>
         weights: None,
         row_ids: None,
     };
-    let sums = session.accumulate(&batch, StepKey::default())?;
+    let sums = session.accumulate(&batch, &Objective::default(), StepKey::default())?;
     let tokens: u32 = sums.iter().map(|sum| sum.tokens).sum();
     let update = Update { learning_rates: &[1e-2; 4], max_grad_norm: Some(1.0), denominator: f64::from(tokens) };
     Ok((sums.iter().map(|sum| sum.loss).sum(), session.update(&update)?.grad_norm))

@@ -7,11 +7,11 @@ use tunesmith_conformance::Inputs;
 use tunesmith_cuda::{Cuda, EmulatedOptions};
 use tunesmith_engine::plan::plan_on;
 use tunesmith_engine::{
-    AdapterSource, BaseOptions, Batch, LoraOptions, OptimizerOptions, PassShape, QuantizeOptions, Session,
-    SessionOptions, StepKey, Update,
+    AdamWOptions, AdapterOptions, Batch, Engine, Objective, OptimizerOptions, ParameterGroup, PassShape, Session,
+    SessionOptions, StepKey, Update, WeightOptions,
 };
 use tunesmith_formats::{AdapterConfig, ModelFiles};
-use tunesmith_ops::{Code, DType, IGNORE_INDEX, Memory, Nf4Options, Result, Storage};
+use tunesmith_ops::{Code, DType, IGNORE_INDEX, Memory, Nf4Options, Result};
 
 fn files(model: &str) -> Result<ModelFiles> {
     ModelFiles::open(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../test/fixtures/models").join(model))
@@ -20,14 +20,10 @@ fn files(model: &str) -> Result<ModelFiles> {
 fn lora(config: AdapterConfig) -> SessionOptions {
     let config = AdapterConfig { r: 8, lora_alpha: 16.0, ..config };
     SessionOptions {
-        base: BaseOptions::default(),
-        adapter: AdapterSource::New(LoraOptions { config, ..LoraOptions::default() }),
-        optimizer: Some(OptimizerOptions {
-            adam_beta1: 0.9,
-            adam_beta2: 0.999,
-            adam_epsilon: 1e-8,
-            weight_decay: 0.01,
-        }),
+        weights: WeightOptions::default(),
+        adapter: Some(AdapterOptions::Lora(config)),
+        optimizer: Some(OptimizerOptions::AdamW(AdamWOptions::default())),
+        parameter_groups: ParameterGroup::of_each_kind(1e-2, 0.01),
         gradient_checkpointing: false,
         seed: 3,
     }
@@ -37,22 +33,19 @@ fn lora(config: AdapterConfig) -> SessionOptions {
 fn sessions() -> Vec<(&'static str, SessionOptions)> {
     let plain = || lora(AdapterConfig::default());
     let dora = || lora(AdapterConfig { use_dora: true, lora_dropout: 0.1, ..AdapterConfig::default() });
-    let nf4 = |block_size, double_quant| {
-        let quantization = Some(QuantizeOptions { nf4: Nf4Options { block_size, double_quant }, cache: None });
-        BaseOptions { storage: Storage::Bf16, quantization }
-    };
-    let everything = || SessionOptions { adapter: AdapterSource::None, ..plain() };
+    let nf4 = |block_size, double_quant| WeightOptions::nf4(Nf4Options { block_size, double_quant });
+    let everything = || SessionOptions { adapter: None, ..plain() };
     let saved = AdapterConfig { modules_to_save: vec!["lm_head".to_owned()], ..AdapterConfig::default() };
     vec![
         ("lora", plain()),
         ("lora, checkpointing", SessionOptions { gradient_checkpointing: true, ..plain() }),
         ("lora and a whole head", lora(saved)),
-        ("qlora", SessionOptions { base: nf4(64, true), ..plain() }),
-        ("qlora of plain scales", SessionOptions { base: nf4(128, false), ..plain() }),
+        ("qlora", SessionOptions { weights: nf4(64, true), ..plain() }),
+        ("qlora of plain scales", SessionOptions { weights: nf4(128, false), ..plain() }),
         ("dora", dora()),
         (
             "dora over nf4, checkpointing",
-            SessionOptions { base: nf4(64, true), gradient_checkpointing: true, ..dora() },
+            SessionOptions { weights: nf4(64, true), gradient_checkpointing: true, ..dora() },
         ),
         ("everything", everything()),
         ("evaluation", SessionOptions { optimizer: None, ..everything() }),
@@ -81,10 +74,10 @@ fn two_steps(session: &mut Session<Cuda>, lengths: &[usize]) -> Result<()> {
     };
     for step in 1..=2 {
         if session.trains() {
-            session.accumulate(&batch, StepKey { seed: 1, step })?;
+            session.accumulate(&batch, &Objective::default(), StepKey { seed: 1, step })?;
             session.update(&Update { learning_rates: &[1e-3; 4], max_grad_norm: Some(1.0), denominator: 1.0 })?;
         } else {
-            session.evaluate(&batch)?;
+            session.evaluate(&batch, &Objective::default())?;
         }
     }
     Ok(())

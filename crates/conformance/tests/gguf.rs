@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tunesmith_cpu::Cpu;
-use tunesmith_engine::{AdapterSource, BaseOptions, Batch, SessionOptions};
+use tunesmith_engine::{Batch, SessionOptions};
 use tunesmith_formats::{
     AsStored, GgufTokenizer, ModelConfig, ModelFiles, Quantization, StoredTensor, StoredType, TensorSource, dequantize,
     quantize, write_gguf,
@@ -66,13 +66,7 @@ fn expressible(config: &ModelConfig) -> ModelConfig {
 
 fn logits(config: &ModelConfig, source: &dyn TensorSource) -> Result<Vec<f32>> {
     let backend = Arc::new(Cpu::new(1)?);
-    let options = SessionOptions {
-        base: BaseOptions::default(),
-        adapter: AdapterSource::None,
-        optimizer: None,
-        gradient_checkpointing: false,
-        seed: 0,
-    };
+    let options = SessionOptions::inference();
     let mut session = tunesmith_engine::Session::new(backend, config.clone(), source, "", &options)?;
     let positions: Vec<i32> = (0..IDS.len() as i32).collect();
     session.logits(&Batch {

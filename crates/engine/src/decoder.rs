@@ -5,7 +5,10 @@ use tunesmith_ops::{Backend, Memory, Result, View, ViewMut};
 use crate::batch::{Pass, Wanted};
 use crate::config::ModelConfig;
 use crate::layer::{Backward, KvCache, Layer, Rotary, Saved, Scratch, Site, Weight};
-use crate::objective::{Head, HeadScratch, HiddenGradient, SequenceSums, Supervised};
+use crate::objective::{
+    Asked, Head, HeadInput, HeadScratch, HiddenGradient, Objective, SequenceSums, Supervised, TokenCoefficients,
+    TokenValues,
+};
 use crate::optimizer::Parameters;
 use crate::recompute::Keep;
 use crate::workspace::Slab;
@@ -127,14 +130,57 @@ impl<B: Backend> Decoder<B> {
         &self,
         backend: &B,
         parameters: &Parameters<B>,
-        pass: &Pass<B>,
-        supervised: &Supervised,
+        (pass, supervised): (&Pass<B>, &Supervised),
+        objective: &Objective,
         activations: &mut Activations<B>,
     ) -> Result<Vec<SequenceSums>> {
         let keep = Keep::Nothing;
         self.forward(backend, parameters, pass, None, keep, activations)?;
         let hidden = self.hidden(&activations.inputs, pass, keep)?;
-        self.head.loss(backend, parameters, pass.wanted.rows(), hidden, supervised, &mut activations.head, None)
+        let input = HeadInput { parameters, rows: pass.wanted.rows(), hidden, supervised };
+        self.head.loss(backend, &input, objective, &mut activations.head, None)
+    }
+
+    /// What the model says of each label. Under a policy that keeps activations this is the first phase of a step, whose second
+    /// is [`Self::backward`] with the same activations.
+    ///
+    /// # Errors
+    /// Whatever the backend fails with.
+    pub fn values(
+        &self,
+        backend: &B,
+        parameters: &Parameters<B>,
+        (pass, supervised): (&Pass<B>, &Supervised),
+        asked: Asked,
+        keep: Keep,
+        activations: &mut Activations<B>,
+    ) -> Result<TokenValues> {
+        self.forward(backend, parameters, pass, None, keep, activations)?;
+        let hidden = self.hidden(&activations.inputs, pass, keep)?;
+        let input = HeadInput { parameters, rows: pass.wanted.rows(), hidden, supervised };
+        self.head.values(backend, &input, asked, &mut activations.head)
+    }
+
+    /// The second phase: adds the gradient of every trained tensor for the derivative of a loss by each value.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` for coefficients of another length; whatever the backend fails with.
+    pub fn backward(
+        &self,
+        backend: &B,
+        grads: &mut Backward<'_, B>,
+        (pass, supervised): (&Pass<B>, &Supervised),
+        coefficients: &TokenCoefficients<'_>,
+        keep: Keep,
+        activations: &mut Activations<B>,
+    ) -> Result<()> {
+        let parameters = grads.parameters;
+        activations.d_hidden.reserve(backend, pass.tokens() * self.config.hidden)?;
+        let hidden = self.hidden(&activations.inputs, pass, keep)?;
+        let input = HeadInput { parameters, rows: pass.wanted.rows(), hidden, supervised };
+        let gradient = HiddenGradient { pass: grads, d_hidden: activations.d_hidden.view_mut(hidden.len)? };
+        self.head.backward(backend, &input, coefficients, &mut activations.head, gradient)?;
+        self.layers_backward(backend, grads, pass, keep, activations)
     }
 
     /// Logits on the host of the wanted tokens of a pass, appending to a cache where one is given.
@@ -163,8 +209,8 @@ impl<B: Backend> Decoder<B> {
         &self,
         backend: &B,
         grads: &mut Backward<'_, B>,
-        pass: &Pass<B>,
-        supervised: &Supervised,
+        (pass, supervised): (&Pass<B>, &Supervised),
+        objective: &Objective,
         keep: Keep,
         activations: &mut Activations<B>,
     ) -> Result<Vec<SequenceSums>> {
@@ -172,10 +218,9 @@ impl<B: Backend> Decoder<B> {
         self.forward(backend, parameters, pass, None, keep, activations)?;
         activations.d_hidden.reserve(backend, pass.tokens() * self.config.hidden)?;
         let hidden = self.hidden(&activations.inputs, pass, keep)?;
-        let d_hidden = activations.d_hidden.view_mut(hidden.len)?;
-        let gradient = Some(HiddenGradient { pass: grads, d_hidden });
-        let rows = pass.wanted.rows();
-        let sums = self.head.loss(backend, parameters, rows, hidden, supervised, &mut activations.head, gradient)?;
+        let input = HeadInput { parameters, rows: pass.wanted.rows(), hidden, supervised };
+        let gradient = Some(HiddenGradient { pass: grads, d_hidden: activations.d_hidden.view_mut(hidden.len)? });
+        let sums = self.head.loss(backend, &input, objective, &mut activations.head, gradient)?;
         self.layers_backward(backend, grads, pass, keep, activations)?;
         Ok(sums)
     }

@@ -20,11 +20,11 @@ pub mod rng;
 pub mod session;
 pub mod workspace;
 
-pub use adapter::{InitLoraWeights, LoraOptions, MergeBase, MergedWeights};
+pub use adapter::{MergeBase, MergedWeights};
 pub use batch::{Batch, StepKey};
 pub use decode::{Finish, Request, Sampling, TokenEvent};
-pub use load::{BaseOptions, QuantizationInfo, QuantizeOptions};
-pub use objective::SequenceSums;
-pub use optimizer::{OptimizerOptions, Update, Updated};
+pub use load::{QuantType, QuantizationInfo, WeightDtype, WeightOptions};
+pub use objective::{Asked, Objective, SequenceSums, TokenCoefficients, TokenValues};
+pub use optimizer::{AdamWOptions, GroupInfo, OptimizerOptions, ParameterGroup, ParameterKind, Update, Updated};
 pub use plan::{MemoryPlan, PassShape};
-pub use session::{AdapterSource, GroupInfo, LogitCheck, Session, SessionOptions, compare_logits};
+pub use session::{AdapterOptions, AdapterState, Engine, LogitCheck, Session, SessionOptions, compare_logits};

@@ -11,7 +11,7 @@ use std::path::Path;
 use common::{Rows, adapter, options, session};
 use tunesmith_cpu::Cpu;
 use tunesmith_engine::adapter::DEFAULT_ADAPTER;
-use tunesmith_engine::{AdapterSource, Session, SessionOptions, StepKey, Update};
+use tunesmith_engine::{AdapterOptions, Engine, Objective, Session, SessionOptions, StepKey, Update};
 use tunesmith_formats::{AdapterConfig, F32Tensor, ModuleNames, SafetensorsFile, TensorSource, write_safetensors};
 use tunesmith_ops::Code;
 
@@ -44,7 +44,7 @@ fn dora(config: AdapterConfig) -> AdapterConfig {
 }
 
 fn step(model: &mut Session<Cpu>, rows: &Rows, key: StepKey) -> f64 {
-    let loss = model.accumulate(&rows.batch(), key).unwrap().iter().map(|sum| sum.loss).sum();
+    let loss = model.accumulate(&rows.batch(), &Objective::default(), key).unwrap().iter().map(|sum| sum.loss).sum();
     let update = Update { learning_rates: &[1e-2; 4], max_grad_norm: Some(1.0), denominator: 20.0 };
     assert!(model.update(&update).unwrap().applied);
     loss
@@ -68,11 +68,11 @@ fn a_row_has_one_mask_whatever_it_is_packed_with() {
     let rows = Rows::new(&[12, 5, 30], 2);
     for config in [dropping(), dora(dropping())] {
         let mut model = trained(config);
-        let packed = model.accumulate(&rows.batch(), KEY).unwrap();
+        let packed = model.accumulate(&rows.batch(), &Objective::default(), KEY).unwrap();
         let together = model.gradients().unwrap();
         model.clear_gradients().unwrap();
         for (row, expected) in packed.iter().enumerate() {
-            let alone = model.accumulate(&rows.row(row).batch(), KEY).unwrap();
+            let alone = model.accumulate(&rows.row(row).batch(), &Objective::default(), KEY).unwrap();
             assert_eq!(alone[0], *expected, "row {row}");
         }
         for ((name, a), (_, b)) in together.iter().zip(model.gradients().unwrap()) {
@@ -80,7 +80,7 @@ fn a_row_has_one_mask_whatever_it_is_packed_with() {
             let error = a.iter().zip(&b).fold(0.0f32, |most, (a, b)| most.max((a - b).abs()));
             assert!(error <= 3e-6 * largest, "{name}: {error} of {largest}");
         }
-        let other = |key| model.accumulate(&rows.batch(), key).unwrap();
+        let other = |key| model.accumulate(&rows.batch(), &Objective::default(), key).unwrap();
         let mut other = other;
         let losses =
             [KEY, StepKey { step: 2, ..KEY }, StepKey { seed: 4, ..KEY }].map(|key| other(key)[0].loss.to_bits());
@@ -88,8 +88,16 @@ fn a_row_has_one_mask_whatever_it_is_packed_with() {
         assert!(losses[0] != losses[1] && losses[0] != losses[2], "step and seed choose the mask");
         let mut moved = Rows::new(&[12, 5, 30], 2);
         moved.row_ids[0] += 1;
-        assert_ne!(other(KEY)[0].loss, model.accumulate(&moved.batch(), KEY).unwrap()[0].loss, "and so does the row");
-        assert_ne!(packed[0].loss, model.evaluate(&rows.batch()).unwrap()[0].loss, "evaluation drops nothing");
+        assert_ne!(
+            other(KEY)[0].loss,
+            model.accumulate(&moved.batch(), &Objective::default(), KEY).unwrap()[0].loss,
+            "and so does the row"
+        );
+        assert_ne!(
+            packed[0].loss,
+            model.evaluate(&rows.batch(), &Objective::default()).unwrap()[0].loss,
+            "evaluation drops nothing"
+        );
     }
 }
 
@@ -97,7 +105,9 @@ fn a_row_has_one_mask_whatever_it_is_packed_with() {
 fn dropout_needs_to_know_the_rows() {
     let rows = Rows::new(&[9], 1);
     let mut model = session(1, &options(adapter(dropping()))).unwrap();
-    let error = model.accumulate(&tunesmith_engine::Batch { row_ids: None, ..rows.batch() }, KEY).unwrap_err();
+    let error = model
+        .accumulate(&tunesmith_engine::Batch { row_ids: None, ..rows.batch() }, &Objective::default(), KEY)
+        .unwrap_err();
     assert!(error.code == Code::ArgumentInvalid && error.place.ends_with("rowIds"), "{error}");
 }
 
@@ -111,7 +121,7 @@ fn recomputation_and_threads_change_no_bit_of_any_adapter() {
             for number in 1..4 {
                 step(&mut model, &rows, StepKey { step: number, ..KEY });
             }
-            model.accumulate(&rows.batch(), KEY).unwrap();
+            model.accumulate(&rows.batch(), &Objective::default(), KEY).unwrap();
             model.gradients().unwrap().iter().map(|(name, values)| (name.clone(), bits(values))).collect::<Vec<_>>()
         };
         let expected = run(1, false);
@@ -159,7 +169,7 @@ fn tensors(path: &Path) -> Tensors {
 /// The slope of the loss along the gradient of the tensors that `chosen` picks, over the squared norm of that gradient.
 fn slope(model: &mut Session<Cpu>, rows: &Rows, chosen: impl Fn(&str) -> bool) -> f64 {
     model.clear_gradients().unwrap();
-    model.accumulate(&rows.batch(), KEY).unwrap();
+    model.accumulate(&rows.batch(), &Objective::default(), KEY).unwrap();
     let gradients = model.gradients().unwrap();
     let picked = gradients.iter().filter(|(name, _)| chosen(name));
     let squared: f64 = picked.flat_map(|(_, g)| g).map(|g| f64::from(*g).powi(2)).sum();
@@ -183,7 +193,7 @@ fn slope(model: &mut Session<Cpu>, rows: &Rows, chosen: impl Fn(&str) -> bool) -
             .collect();
         write_safetensors(&path, &views).unwrap();
         model.load_checkpoint(dir.path()).unwrap();
-        model.accumulate(&rows.batch(), KEY).unwrap().iter().map(|sum| sum.loss).sum::<f64>()
+        model.accumulate(&rows.batch(), &Objective::default(), KEY).unwrap().iter().map(|sum| sum.loss).sum::<f64>()
     });
     (moved[0] - moved[1]) / (2.0 * distance) / squared
 }
@@ -215,7 +225,7 @@ fn dropout_of_nothing_is_no_dropout() {
             let config = AdapterConfig { lora_dropout, ..config.clone() };
             let mut model = session(1, &options(adapter(config))).unwrap();
             model.load_checkpoint(dir.path()).unwrap();
-            model.accumulate(&rows.batch(), KEY).unwrap();
+            model.accumulate(&rows.batch(), &Objective::default(), KEY).unwrap();
             model.gradients().unwrap()
         };
         for ((name, a), (_, b)) in gradients(0.0).iter().zip(gradients(1e-12)) {
@@ -230,22 +240,22 @@ fn dropout_of_nothing_is_no_dropout() {
 fn switching_leaves_no_trace() {
     let rows = Rows::new(&[21, 8], 8);
     let inference = |adapter| SessionOptions { optimizer: None, ..options(adapter) };
-    let base = bits(&session(1, &inference(AdapterSource::None)).unwrap().logits(&rows.batch()).unwrap());
+    let base = bits(&session(1, &inference(None)).unwrap().logits(&rows.batch()).unwrap());
     let dirs = [dora(saving()), dropping()].map(|config| {
         let dir = tempfile::tempdir().unwrap();
         trained(config).save_adapter(dir.path()).unwrap();
         dir
     });
     let alone = dirs.each_ref().map(|dir| {
-        let mut model = session(1, &inference(AdapterSource::Saved(dir.path().to_owned()))).unwrap();
+        let mut model = session(1, &inference(Some(AdapterOptions::Saved { path: dir.path().to_owned() }))).unwrap();
         bits(&model.logits(&rows.batch()).unwrap())
     });
     assert!(alone[0] != base && alone[1] != base && alone[0] != alone[1]);
     let mut model = trained(lora_config());
     let own = bits(&model.logits(&rows.batch()).unwrap());
-    model.load_adapter("first", dirs[0].path()).unwrap();
-    model.load_adapter("second", dirs[1].path()).unwrap();
-    assert_eq!(model.adapters().active(), Some(DEFAULT_ADAPTER), "loading activates nothing");
+    model.load_adapter(dirs[0].path(), "first").unwrap();
+    model.load_adapter(dirs[1].path(), "second").unwrap();
+    assert_eq!(model.adapters().active.as_deref(), Some(DEFAULT_ADAPTER), "loading activates nothing");
     let mut now = |change: &mut dyn FnMut(&mut Session<Cpu>)| {
         change(&mut model);
         bits(&model.logits(&rows.batch()).unwrap())
@@ -264,7 +274,7 @@ fn switching_leaves_no_trace() {
         now(&mut |model| model.delete_adapter("second").unwrap()) == base,
         "deleting the active one switches it off"
     );
-    assert_eq!(model.adapters().names(), [DEFAULT_ADAPTER]);
+    assert_eq!(model.adapters().names, [DEFAULT_ADAPTER]);
 }
 
 fn lora_config() -> AdapterConfig {
@@ -277,12 +287,12 @@ fn a_look_at_other_adapters_changes_no_training() {
     let dir = tempfile::tempdir().unwrap();
     trained(saving()).save_adapter(dir.path()).unwrap();
     let (mut straight, mut looking) = (trained(lora_config()), trained(lora_config()));
-    looking.load_adapter("other", dir.path()).unwrap();
+    looking.load_adapter(dir.path(), "other").unwrap();
     for number in 4..7 {
         let key = StepKey { step: number, ..KEY };
         looking.set_adapter("other").unwrap();
-        looking.evaluate(&rows.batch()).unwrap();
-        let refused = looking.accumulate(&rows.batch(), key).unwrap_err();
+        looking.evaluate(&rows.batch(), &Objective::default()).unwrap();
+        let refused = looking.accumulate(&rows.batch(), &Objective::default(), key).unwrap_err();
         assert!(refused.message.contains("other") && refused.message.contains("setAdapter"), "{refused}");
         let checkpoint = tempfile::tempdir().unwrap();
         looking.save_checkpoint(checkpoint.path()).unwrap();
@@ -298,25 +308,25 @@ fn adapters_are_asked_for_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let mut model = trained(lora_config());
     model.save_adapter(dir.path()).unwrap();
-    let taken = model.load_adapter(DEFAULT_ADAPTER, dir.path()).unwrap_err();
+    let taken = model.load_adapter(dir.path(), DEFAULT_ADAPTER).unwrap_err();
     assert!(taken.code == Code::ArgumentInvalid && taken.message.contains(DEFAULT_ADAPTER), "{taken}");
     let unknown = model.set_adapter("other").unwrap_err();
     assert!(unknown.message.contains(DEFAULT_ADAPTER) && unknown.message.contains("other"), "{unknown}");
     assert_eq!(model.delete_adapter(DEFAULT_ADAPTER).unwrap_err().code, Code::ArgumentInvalid, "it is trained");
-    let inference = SessionOptions { optimizer: None, ..options(AdapterSource::None) };
+    let inference = SessionOptions { optimizer: None, ..options(None) };
     let mut base = session(1, &inference).unwrap();
     assert_eq!(base.enable_adapter().unwrap_err().code, Code::ArgumentInvalid, "none was ever set");
-    base.load_adapter("a", dir.path()).unwrap();
+    base.load_adapter(dir.path(), "a").unwrap();
     base.set_adapter("a").unwrap();
-    let mut full = session(1, &options(AdapterSource::None)).unwrap();
-    let refused = full.load_adapter("a", dir.path()).unwrap_err();
+    let mut full = session(1, &options(None)).unwrap();
+    let refused = full.load_adapter(dir.path(), "a").unwrap_err();
     assert!(refused.message.contains("full fine-tuning"), "{refused}");
 }
 
 #[test]
 fn a_new_dora_computes_what_the_base_does() {
     let rows = Rows::new(&[21, 8], 8);
-    let inference = SessionOptions { optimizer: None, ..options(AdapterSource::None) };
+    let inference = SessionOptions { optimizer: None, ..options(None) };
     let base = session(1, &inference).unwrap().logits(&rows.batch()).unwrap();
     let adapted = session(1, &options(adapter(dora(lora_config())))).unwrap().logits(&rows.batch()).unwrap();
     let largest = base.iter().fold(0.0f32, |most, value| most.max(value.abs()));
@@ -341,7 +351,7 @@ fn an_adapter_of_another_model_is_refused_by_module() {
             .map(|(name, shape, data)| F32Tensor { name: name.clone(), shape: shape.clone(), data })
             .collect();
         write_safetensors(&path, &views).unwrap();
-        let error = session(1, &options(AdapterSource::Saved(dir.path().to_owned()))).err().unwrap();
+        let error = session(1, &options(Some(AdapterOptions::Saved { path: dir.path().to_owned() }))).err().unwrap();
         assert!(error.code == Code::ConfigInvalid && error.place.contains(expected), "{error}");
     }
 }

@@ -11,10 +11,10 @@ use common::{OPTIMIZER, Rows, adapter, config, lora, options, write_model};
 use tunesmith_cpu::Cpu;
 use tunesmith_engine::plan::{Layout, plan};
 use tunesmith_engine::{
-    AdapterSource, BaseOptions, MemoryPlan, PassShape, QuantizeOptions, Session, SessionOptions, StepKey, Update,
+    Engine, MemoryPlan, Objective, PassShape, Session, SessionOptions, StepKey, Update, WeightDtype, WeightOptions,
 };
 use tunesmith_formats::{AdapterConfig, ModelConfig, ModelFiles, ModuleNames, TensorSource};
-use tunesmith_ops::{Code, MemoryStats, Nf4Options, Storage};
+use tunesmith_ops::{Code, MemoryStats, Nf4Options};
 
 /// Plans a session of the tiny model and runs it: what was planned, what stood before the first pass, what was held at most.
 fn planned_and_held(options: &SessionOptions, lengths: &[usize]) -> (MemoryPlan, MemoryStats, MemoryStats) {
@@ -39,11 +39,11 @@ fn planned_and_held_of(
     let standing = session.memory();
     for step in 1..=2 {
         if options.optimizer.is_some() {
-            session.accumulate(&rows.batch(), StepKey { seed: 1, step }).unwrap();
+            session.accumulate(&rows.batch(), &Objective::default(), StepKey { seed: 1, step }).unwrap();
             let update = Update { learning_rates: &[1e-3; 4], max_grad_norm: Some(1.0), denominator: 1.0 };
             session.update(&update).unwrap();
         } else {
-            session.evaluate(&rows.batch()).unwrap();
+            session.evaluate(&rows.batch(), &Objective::default()).unwrap();
         }
     }
     let held = session.memory();
@@ -53,34 +53,31 @@ fn planned_and_held_of(
 
 /// All ways to hold the weights and to train.
 fn sessions() -> Vec<(&'static str, SessionOptions)> {
-    let nf4 = |block_size, double_quant| {
-        let quantization = Some(QuantizeOptions { nf4: Nf4Options { block_size, double_quant }, cache: None });
-        BaseOptions { storage: Storage::Bf16, quantization }
-    };
-    let with = |base: BaseOptions, gradient_checkpointing| SessionOptions {
-        base,
+    let nf4 = |block_size, double_quant| WeightOptions::nf4(Nf4Options { block_size, double_quant });
+    let with = |weights: WeightOptions, gradient_checkpointing| SessionOptions {
+        weights,
         gradient_checkpointing,
         ..options(lora(ModuleNames::AllLinear))
     };
-    let bf16 = BaseOptions { storage: Storage::Bf16, quantization: None };
-    let dora = |base| {
+    let bf16 = WeightOptions { dtype: WeightDtype::Bfloat16, ..WeightOptions::default() };
+    let dora = |weights| {
         let config = AdapterConfig { use_dora: true, lora_dropout: 0.1, ..AdapterConfig::default() };
-        SessionOptions { base, ..options(adapter(config)) }
+        SessionOptions { weights, ..options(adapter(config)) }
     };
     let attention = ModuleNames::Endings(vec!["q_proj".to_owned(), "v_proj".to_owned()]);
     vec![
         ("lora", options(lora(ModuleNames::AllLinear))),
         ("lora on attention", options(lora(attention))),
-        ("lora, checkpointing", with(BaseOptions::default(), true)),
+        ("lora, checkpointing", with(WeightOptions::default(), true)),
         ("lora on bf16", with(bf16, false)),
         ("qlora", with(nf4(64, true), false)),
         ("qlora of plain scales, checkpointing", with(nf4(128, false), true)),
-        ("dora", dora(BaseOptions::default())),
+        ("dora", dora(WeightOptions::default())),
         ("dora over nf4", dora(nf4(64, true))),
         ("dora over nf4 of plain scales", dora(nf4(64, false))),
-        ("everything", options(AdapterSource::None)),
-        ("everything, checkpointing", SessionOptions { gradient_checkpointing: true, ..options(AdapterSource::None) }),
-        ("evaluation", SessionOptions { optimizer: None, ..options(AdapterSource::None) }),
+        ("everything", options(None)),
+        ("everything, checkpointing", SessionOptions { gradient_checkpointing: true, ..options(None) }),
+        ("evaluation", SessionOptions { optimizer: None, ..options(None) }),
     ]
 }
 
@@ -98,7 +95,7 @@ fn the_plan_is_what_is_held_to_the_byte() {
 #[test]
 fn the_plan_of_a_mixture_is_what_is_held_to_the_byte() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../test/fixtures/models/qwen3-moe");
-    let everything = options(AdapterSource::None);
+    let everything = options(None);
     for (name, options) in [
         ("lora", options(lora(ModuleNames::AllLinear))),
         (
@@ -122,15 +119,15 @@ fn the_parts_are_those_of_the_session() {
     let (planned, ..) = planned_and_held(&options(lora(ModuleNames::AllLinear)), &[32]);
     assert_eq!((planned.gradients, planned.optimizer), (planned.trained, 2 * planned.trained));
     assert!(planned.weights > 4 * planned.total_parameters && planned.trainable_parameters > 0);
-    let everything = planned_and_held(&options(AdapterSource::None), &[32]).0;
+    let everything = planned_and_held(&options(None), &[32]).0;
     assert_eq!(everything.trainable_parameters, everything.total_parameters);
     assert!(everything.weights < 1024, "only the rotation's frequencies are frozen: {everything:?}");
     let checkpointing = SessionOptions { gradient_checkpointing: true, ..options(lora(ModuleNames::AllLinear)) };
     assert!(planned_and_held(&checkpointing, &[32]).0.activations < planned.activations);
-    let none = SessionOptions { optimizer: None, ..options(AdapterSource::None) };
+    let none = SessionOptions { optimizer: None, ..options(None) };
     let (evaluation, ..) = planned_and_held(&none, &[32]);
     assert_eq!((evaluation.trained, evaluation.gradients, evaluation.trainable_parameters), (0, 0, 0));
-    assert_eq!(OPTIMIZER, options(AdapterSource::None).optimizer.unwrap());
+    assert_eq!(OPTIMIZER, options(None).optimizer.unwrap());
 }
 
 #[test]
@@ -154,7 +151,7 @@ fn impossible_shapes_are_refused() {
     let config = ModelConfig::from_json(Path::new("config.json"), config()).unwrap();
     for (tokens, longest, supervised) in [(0, 0, 0), (8, 0, 8), (8, 9, 8), (8, 8, 9)] {
         let shape = PassShape { tokens, longest, supervised };
-        let error = plan(Layout::CPU, &config, &source, &options(AdapterSource::None), shape).unwrap_err();
+        let error = plan(Layout::CPU, &config, &source, &options(None), shape).unwrap_err();
         assert_eq!(error.code, Code::ArgumentInvalid);
     }
 }

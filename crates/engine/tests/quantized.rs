@@ -13,20 +13,20 @@ use common::{config, lora, options, write_model};
 use tunesmith_cpu::Cpu;
 use tunesmith_engine::adapter::linears;
 use tunesmith_engine::layer::Weight;
-use tunesmith_engine::{AdapterSource, BaseOptions, QuantizeOptions, Session, SessionOptions};
+use tunesmith_engine::{AdapterOptions, Engine, Session, SessionOptions, WeightOptions};
 use tunesmith_formats::{ModelConfig, ModuleNames, TensorSource};
 use tunesmith_ops::nf4::{code_book, double_quantize, reference};
-use tunesmith_ops::{Code, Matmul, Nf4Matrix, Nf4Options, Nf4Scales, Result, Storage};
+use tunesmith_ops::{Code, Matmul, Nf4Matrix, Nf4Options, Nf4Scales, Result};
 
 const NF4: Nf4Options = Nf4Options { block_size: 64, double_quant: true };
 
-fn base(nf4: Nf4Options, cache: Option<PathBuf>) -> BaseOptions {
-    BaseOptions { storage: Storage::Bf16, quantization: Some(QuantizeOptions { nf4, cache }) }
+fn weights_of(options: Nf4Options, cache_dir: Option<PathBuf>) -> WeightOptions {
+    WeightOptions { cache_dir, ..WeightOptions::nf4(options) }
 }
 
-fn open(source: &dyn TensorSource, base: BaseOptions, adapter: AdapterSource) -> Result<Session<Cpu>> {
+fn open(source: &dyn TensorSource, weights: WeightOptions, adapter: Option<AdapterOptions>) -> Result<Session<Cpu>> {
     let config = ModelConfig::from_json(Path::new("config.json"), config())?;
-    let options = SessionOptions { base, ..options(adapter) };
+    let options = SessionOptions { weights, ..options(adapter) };
     Session::new(Arc::new(Cpu::new(2)?), config, source, "tiny", &options)
 }
 
@@ -69,7 +69,7 @@ fn layers_are_quantised_as_the_contract_says_and_the_rest_is_not() -> Result<()>
     let source = write_model(dir.path(), None);
     for (block_size, double_quant) in [(64, true), (64, false), (256, true), (4096, true)] {
         let nf4 = Nf4Options { block_size, double_quant };
-        let mut session = open(&source, base(nf4, None), lora(ModuleNames::AllLinear))?;
+        let mut session = open(&source, weights_of(nf4, None), lora(ModuleNames::AllLinear))?;
         for (name, got) in weights(&mut session)? {
             assert_eq!(got, expected(&source, &name, nf4)?, "{name} in blocks of {block_size}");
         }
@@ -77,7 +77,8 @@ fn layers_are_quantised_as_the_contract_says_and_the_rest_is_not() -> Result<()>
         assert_eq!((info.nf4, info.matrices, info.from_cache, info.from_checkpoint), (nf4, 14, 0, 0));
         assert!(session.warnings().is_empty() && info.cache.is_none());
     }
-    let error = open(&source, base(Nf4Options { block_size: 96, ..NF4 }, None), lora(ModuleNames::AllLinear)).err();
+    let error =
+        open(&source, weights_of(Nf4Options { block_size: 96, ..NF4 }, None), lora(ModuleNames::AllLinear)).err();
     assert_eq!(error.expect("a refusal").code, Code::ArgumentInvalid);
     Ok(())
 }
@@ -90,7 +91,8 @@ fn the_cache_gives_the_same_weights_and_a_damaged_file_is_made_anew() -> Result<
     let (dir, cache) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let source = write_model(dir.path(), None);
     let load = |source: &dyn TensorSource| -> Result<Loaded> {
-        let mut session = open(source, base(NF4, Some(cache.path().to_path_buf())), lora(ModuleNames::AllLinear))?;
+        let mut session =
+            open(source, weights_of(NF4, Some(cache.path().to_path_buf())), lora(ModuleNames::AllLinear))?;
         let info = session.quantization().cloned().expect("quantised layers");
         let folder = info.cache.expect("a cache");
         Ok((weights(&mut session)?, info.from_cache, session.warnings().to_vec(), folder))
@@ -130,7 +132,7 @@ fn a_cache_that_cannot_be_written_is_told_and_costs_nothing_else() -> Result<()>
     let source = write_model(dir.path(), None);
     let file = dir.path().join("no-folder");
     std::fs::write(&file, "a file").expect("a file");
-    let session = open(&source, base(NF4, Some(file.clone())), lora(ModuleNames::AllLinear))?;
+    let session = open(&source, weights_of(NF4, Some(file.clone())), lora(ModuleNames::AllLinear))?;
     assert_eq!(session.quantization().expect("quantised layers").matrices, 14);
     assert!(matches!(session.warnings(), [one] if one.contains("no-folder")), "{:?}", session.warnings());
     Ok(())
@@ -140,11 +142,11 @@ fn a_cache_that_cannot_be_written_is_told_and_costs_nothing_else() -> Result<()>
 fn full_fine_tuning_in_four_bits_and_weights_that_are_no_numbers_are_refused() {
     let dir = tempfile::tempdir().expect("a folder");
     let source = write_model(dir.path(), None);
-    let error = open(&source, base(NF4, None), AdapterSource::None).err().expect("a refusal");
+    let error = open(&source, weights_of(NF4, None), None).err().expect("a refusal");
     assert!(error.code == Code::ArgumentInvalid && error.message.contains("adapter"), "{error}");
     for name in ["model.layers.1.mlp.down_proj.weight", "model.embed_tokens.weight"] {
         let poisoned = write_model(dir.path(), Some(name));
-        let error = open(&poisoned, base(NF4, None), lora(ModuleNames::AllLinear)).err().expect("a refusal");
+        let error = open(&poisoned, weights_of(NF4, None), lora(ModuleNames::AllLinear)).err().expect("a refusal");
         assert!(
             error.code == Code::NonFinite && error.place == name && error.message.contains("element 1;"),
             "{error}"

@@ -10,10 +10,10 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use common::{OPTIMIZER, Rows, VOCAB, config, lora, options, session, write_model};
+use common::{Rows, VOCAB, config, lora, options, session, write_model};
 use tunesmith_cpu::Cpu;
 use tunesmith_engine::{
-    AdapterSource, Batch, Request, Sampling, SequenceSums, Session, SessionOptions, StepKey, Update,
+    Batch, Engine, Objective, Request, Sampling, SequenceSums, Session, SessionOptions, StepKey, Update,
 };
 use tunesmith_formats::{F32Tensor, ModelConfig, ModuleNames, SafetensorsFile, TensorSource, write_safetensors};
 use tunesmith_ops::Code;
@@ -32,9 +32,9 @@ fn update(session: &mut Session<Cpu>, denominator: f64) -> f64 {
 fn packing_changes_no_bit_of_a_rows_loss() {
     let rows = Rows::new(&[7, 19, 1, 33], 1);
     let mut model = session(2, &options(lora(ModuleNames::AllLinear))).unwrap();
-    let packed = model.evaluate(&rows.batch()).unwrap();
+    let packed = model.evaluate(&rows.batch(), &Objective::default()).unwrap();
     for (index, expected) in packed.iter().enumerate() {
-        let alone = model.evaluate(&rows.row(index).batch()).unwrap();
+        let alone = model.evaluate(&rows.row(index).batch(), &Objective::default()).unwrap();
         assert_eq!(alone[0].loss.to_bits(), expected.loss.to_bits(), "row {index}");
         assert_eq!(alone[0], *expected);
     }
@@ -47,23 +47,23 @@ fn a_batch_without_labels_sums_to_nothing() {
     rows.labels.fill(-100);
     let mut model = session(1, &options(lora(ModuleNames::AllLinear))).unwrap();
     let nothing = vec![SequenceSums::default(); 2];
-    assert_eq!(model.evaluate(&rows.batch()).unwrap(), nothing);
-    assert_eq!(model.accumulate(&rows.batch(), KEY).unwrap(), nothing);
+    assert_eq!(model.evaluate(&rows.batch(), &Objective::default()).unwrap(), nothing);
+    assert_eq!(model.accumulate(&rows.batch(), &Objective::default(), KEY).unwrap(), nothing);
     assert!(model.gradients().unwrap().iter().all(|(_, values)| values.iter().all(|&value| value == 0.0)));
 }
 
 #[test]
 fn accumulating_row_by_row_gives_the_packed_gradient() {
     let rows = Rows::new(&[12, 5, 30], 2);
-    for adapter in [lora(ModuleNames::AllLinear), AdapterSource::None] {
+    for adapter in [lora(ModuleNames::AllLinear), None] {
         let mut model = session(1, &options(adapter)).unwrap();
-        let sums = model.accumulate(&rows.batch(), KEY).unwrap();
-        let evaluated = model.evaluate(&rows.batch()).unwrap();
+        let sums = model.accumulate(&rows.batch(), &Objective::default(), KEY).unwrap();
+        let evaluated = model.evaluate(&rows.batch(), &Objective::default()).unwrap();
         assert_eq!(sums, evaluated, "a gradient changes no loss");
         let together = model.gradients().unwrap();
         model.clear_gradients().unwrap();
         for row in 0..3 {
-            model.accumulate(&rows.row(row).batch(), KEY).unwrap();
+            model.accumulate(&rows.row(row).batch(), &Objective::default(), KEY).unwrap();
         }
         for ((name, a), (_, b)) in together.iter().zip(model.gradients().unwrap()) {
             let largest = a.iter().fold(0.0f32, |most, value| most.max(value.abs()));
@@ -77,13 +77,13 @@ fn accumulating_row_by_row_gives_the_packed_gradient() {
 fn recomputation_and_threads_change_no_bit() {
     let rows = Rows::new(&[25, 40], 3);
     let run = |threads: usize, gradient_checkpointing: bool| {
-        let options = SessionOptions { gradient_checkpointing, ..options(AdapterSource::None) };
+        let options = SessionOptions { gradient_checkpointing, ..options(None) };
         let mut model = session(threads, &options).unwrap();
         for _ in 0..3 {
-            model.accumulate(&rows.batch(), KEY).unwrap();
+            model.accumulate(&rows.batch(), &Objective::default(), KEY).unwrap();
             update(&mut model, 40.0);
         }
-        model.accumulate(&rows.batch(), KEY).unwrap();
+        model.accumulate(&rows.batch(), &Objective::default(), KEY).unwrap();
         let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
         model.gradients().unwrap().into_iter().map(|(name, values)| (name, bits(values))).collect::<Vec<_>>()
     };
@@ -123,10 +123,11 @@ fn write_moved(path: &Path, start: &Tensors, gradients: &[(String, Vec<f32>)], d
 #[test]
 fn full_fine_tuning_gradient_agrees_with_finite_differences() {
     let rows = Rows::new(&[9, 6], 4);
-    let mut model = session(1, &options(AdapterSource::None)).unwrap();
-    let loss =
-        |model: &mut Session<Cpu>| model.evaluate(&rows.batch()).unwrap().iter().map(|sum| sum.loss).sum::<f64>();
-    model.accumulate(&rows.batch(), KEY).unwrap();
+    let mut model = session(1, &options(None)).unwrap();
+    let loss = |model: &mut Session<Cpu>| {
+        model.evaluate(&rows.batch(), &Objective::default()).unwrap().iter().map(|sum| sum.loss).sum::<f64>()
+    };
+    model.accumulate(&rows.batch(), &Objective::default(), KEY).unwrap();
     let gradients = model.gradients().unwrap();
     // A step along the gradient with plain numbers: two losses a distance apart give its squared norm.
     let squared: f64 = gradients.iter().flat_map(|(_, g)| g).map(|g| f64::from(*g).powi(2)).sum();
@@ -148,7 +149,7 @@ fn a_checkpoint_continues_to_the_bit() {
     let rows = Rows::new(&[20, 11], 6);
     let dir = tempfile::tempdir().unwrap();
     let step = |model: &mut Session<Cpu>| {
-        model.accumulate(&rows.batch(), KEY).unwrap();
+        model.accumulate(&rows.batch(), &Objective::default(), KEY).unwrap();
         update(model, 20.0)
     };
     let mut straight = session(2, &options(lora(ModuleNames::AllLinear))).unwrap();
@@ -175,23 +176,23 @@ fn a_checkpoint_of_another_adapter_is_refused_and_changes_nothing() {
     session(1, &options(lora(ModuleNames::AllLinear))).unwrap().save_checkpoint(dir.path()).unwrap();
     let targets = ModuleNames::Endings(vec!["q_proj".into(), "lm_head".into()]);
     let mut other = session(1, &options(lora(targets))).unwrap();
-    let before = other.evaluate(&rows.batch()).unwrap();
+    let before = other.evaluate(&rows.batch(), &Objective::default()).unwrap();
     let error = other.load_checkpoint(dir.path()).unwrap_err();
     assert_eq!(error.code, Code::CheckpointInvalid);
-    assert_eq!(other.evaluate(&rows.batch()).unwrap(), before);
+    assert_eq!(other.evaluate(&rows.batch(), &Objective::default()).unwrap(), before);
 }
 
 #[test]
 fn a_gradient_that_is_not_finite_changes_nothing() {
     let rows = Rows::new(&[15], 7);
     let mut model = session(1, &options(lora(ModuleNames::AllLinear))).unwrap();
-    let before = model.evaluate(&rows.batch()).unwrap();
+    let before = model.evaluate(&rows.batch(), &Objective::default()).unwrap();
     let weights = vec![f32::INFINITY; rows.ids.len()];
-    model.accumulate(&Batch { weights: Some(&weights), ..rows.batch() }, KEY).unwrap();
+    model.accumulate(&Batch { weights: Some(&weights), ..rows.batch() }, &Objective::default(), KEY).unwrap();
     let step = Update { learning_rates: &RATES, max_grad_norm: None, denominator: 1.0 };
     assert!(!model.update(&step).unwrap().applied);
-    assert_eq!(model.evaluate(&rows.batch()).unwrap(), before);
-    model.accumulate(&rows.batch(), KEY).unwrap();
+    assert_eq!(model.evaluate(&rows.batch(), &Objective::default()).unwrap(), before);
+    model.accumulate(&rows.batch(), &Objective::default(), KEY).unwrap();
     assert!(update(&mut model, 10.0) > 0.0, "the bad gradient was cleared");
 }
 
@@ -258,7 +259,7 @@ fn cached_generation_equals_the_full_forward_pass() {
 #[test]
 fn a_new_adapter_equals_the_base_bit_for_bit() {
     let rows = Rows::new(&[21, 8], 8);
-    let inference = SessionOptions { optimizer: None, ..options(AdapterSource::None) };
+    let inference = SessionOptions { optimizer: None, ..options(None) };
     let base = session(1, &inference).unwrap().logits(&rows.batch()).unwrap();
     let adapted = session(1, &options(lora(ModuleNames::AllLinear))).unwrap().logits(&rows.batch()).unwrap();
     assert!(base.iter().zip(&adapted).all(|(a, b)| a.to_bits() == b.to_bits()));
@@ -283,7 +284,7 @@ fn broken_batches_name_the_field() {
         ("rowIds", Batch { row_ids: Some(&[1]), ..rows.batch() }),
     ];
     for (field, batch) in cases {
-        let error = model.accumulate(&batch, KEY).unwrap_err();
+        let error = model.accumulate(&batch, &Objective::default(), KEY).unwrap_err();
         assert_eq!(error.code, Code::ArgumentInvalid);
         assert!(error.place.ends_with(field), "{error}");
     }
@@ -296,7 +297,7 @@ fn not_a_number_in_the_weights_names_the_tensor() {
     let source = write_model(dir.path(), Some(name));
     let config = ModelConfig::from_json(Path::new("config.json"), config()).unwrap();
     let cpu = Arc::new(Cpu::new(1).unwrap());
-    let error = Session::new(cpu, config, &source, "tiny", &options(AdapterSource::None)).err().unwrap();
+    let error = Session::new(cpu, config, &source, "tiny", &options(None)).err().unwrap();
     assert_eq!((error.code, error.place.as_str()), (Code::NonFinite, name));
 }
 
@@ -324,9 +325,12 @@ fn unknown_families_and_features_are_named() {
 fn a_session_without_an_optimizer_does_not_train() {
     let inference = SessionOptions { optimizer: None, ..options(lora(ModuleNames::AllLinear)) };
     let mut model = session(1, &inference).unwrap();
-    assert_eq!(model.accumulate(&Rows::new(&[5], 1).batch(), KEY).unwrap_err().code, Code::ArgumentInvalid);
+    assert_eq!(
+        model.accumulate(&Rows::new(&[5], 1).batch(), &Objective::default(), KEY).unwrap_err().code,
+        Code::ArgumentInvalid
+    );
     assert!(model.groups().iter().all(|group| group.parameters == 0));
-    let trained = session(1, &options(AdapterSource::None)).unwrap();
+    let trained = session(1, &options(None)).unwrap();
     assert_eq!(trained.groups().iter().map(|group| group.parameters).sum::<usize>(), trained.total_parameters());
-    assert!((trained.groups()[0].weight_decay - OPTIMIZER.weight_decay).abs() < 1e-12);
+    assert!((trained.groups()[0].decay - 0.01).abs() < 1e-12);
 }

@@ -30,8 +30,8 @@ pub use gguf::{GgufFile, GgufTokenizer, Quantization, write_gguf, write_gguf_lor
 pub use model_files::{ModelFiles, TokenizerSource};
 pub use nf4::{Nf4File, Nf4Tensor, Nf4TensorScales, read_nf4, write_nf4};
 pub use peft::{
-    AdapterConfig, AdapterFiles, AdapterTensor, Choice, LoraPair, Matcher, ModuleNames, ModuleTensors, read_adapter,
-    write_adapter,
+    AdapterConfig, AdapterFiles, AdapterTensor, Choice, InitLoraWeights, LoraPair, Matcher, ModuleNames, ModuleTensors,
+    read_adapter, write_adapter,
 };
 pub use quantize::{Refusal, quantize};
 pub use rope::{LongRopeScaling, RopeConfig, RopeRules, RopeScaling, Ropes, WindowedRope, YarnScaling};

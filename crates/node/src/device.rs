@@ -1,16 +1,12 @@
 //! The one place where a device is chosen, and the engine on it.
 
-use std::ops::ControlFlow;
-use std::path::Path;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use tunesmith_cpu::Cpu;
 use tunesmith_cuda::Cuda;
 use tunesmith_engine::plan::{self, Layout};
-use tunesmith_engine::{
-    Batch, GroupInfo, MemoryPlan, PassShape, QuantizationInfo, Request, SequenceSums, Session, SessionOptions, StepKey,
-    TokenEvent, Update, Updated,
-};
+use tunesmith_engine::{MemoryPlan, PassShape, Session, SessionOptions};
 use tunesmith_formats::ModelFiles;
 use tunesmith_ops::{Backend, DType, Error, Memory, MemoryStats, Result};
 
@@ -131,25 +127,9 @@ impl Device {
     }
 }
 
-/// A session on whatever device it was opened on.
-enum On {
-    Cpu(Box<Session<Cpu>>),
-    Cuda(Box<Session<Cuda>>),
-}
-
-/// Does the same with either session.
-macro_rules! on {
-    ($engine:expr, $session:ident => $body:expr) => {
-        match $engine {
-            On::Cpu($session) => $body,
-            On::Cuda($session) => $body,
-        }
-    };
-}
-
-/// The engine of a session.
+/// The engine of a session, and the device it was opened on.
 pub struct Engine {
-    session: On,
+    session: Box<dyn tunesmith_engine::Engine>,
     opened: Opened,
 }
 
@@ -166,11 +146,9 @@ impl Engine {
     ) -> Result<Self> {
         let opened = open(device, threads, dtype)?;
         let (config, source) = (files.config.clone(), &*files.source);
-        let session = match &opened.device {
-            Device::Cpu(cpu) => On::Cpu(Box::new(Session::new(Arc::clone(cpu), config, source, base_model, options)?)),
-            Device::Cuda(cuda) => {
-                On::Cuda(Box::new(Session::new(Arc::clone(cuda), config, source, base_model, options)?))
-            }
+        let session: Box<dyn tunesmith_engine::Engine> = match &opened.device {
+            Device::Cpu(cpu) => Box::new(Session::new(Arc::clone(cpu), config, source, base_model, options)?),
+            Device::Cuda(cuda) => Box::new(Session::new(Arc::clone(cuda), config, source, base_model, options)?),
         };
         Ok(Self { session, opened })
     }
@@ -179,139 +157,28 @@ impl Engine {
     pub fn opened(&self) -> &Opened {
         &self.opened
     }
+}
 
-    /// The groups in the order of an update's learning rates.
-    pub fn groups(&self) -> Vec<GroupInfo> {
-        on!(&self.session, session => session.groups())
+impl Deref for Engine {
+    type Target = dyn tunesmith_engine::Engine;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.session
     }
+}
 
-    /// Adapted modules, or none.
-    pub fn adapter_modules(&self) -> Option<&[String]> {
-        on!(&self.session, session => session.adapter_modules())
-    }
-
-    /// Numbers in the model, adapter not counted.
-    pub fn total_parameters(&self) -> usize {
-        on!(&self.session, session => session.total_parameters())
-    }
-
-    /// How the frozen weights were quantised, where they were.
-    pub fn quantization(&self) -> Option<&QuantizationInfo> {
-        on!(&self.session, session => session.quantization())
-    }
-
-    /// What the user should know of this session.
-    pub fn warnings(&self) -> &[String] {
-        on!(&self.session, session => session.warnings())
-    }
-
-    /// Names of the loaded adapters, and which one is active.
-    pub fn adapters(&self) -> (Vec<String>, Option<String>) {
-        on!(&self.session, session => {
-            let adapters = session.adapters();
-            (adapters.names().into_iter().map(str::to_owned).collect(), adapters.active().map(str::to_owned))
-        })
-    }
-
-    /// Loads a PEFT folder under a name, without activating it.
-    ///
-    /// # Errors
-    /// As the session's.
-    pub fn load_adapter(&mut self, name: &str, dir: &Path) -> Result<()> {
-        on!(&mut self.session, session => session.load_adapter(name, dir))
-    }
-
-    /// Makes an adapter the active one.
-    ///
-    /// # Errors
-    /// As the session's.
-    pub fn set_adapter(&mut self, name: &str) -> Result<()> {
-        on!(&mut self.session, session => session.set_adapter(name))
-    }
-
-    /// Leaves the base model alone.
-    ///
-    /// # Errors
-    /// As the session's.
-    pub fn disable_adapter(&mut self) -> Result<()> {
-        on!(&mut self.session, session => session.disable_adapter())
-    }
-
-    /// Puts back the adapter that was disabled.
-    ///
-    /// # Errors
-    /// As the session's.
-    pub fn enable_adapter(&mut self) -> Result<()> {
-        on!(&mut self.session, session => session.enable_adapter())
-    }
-
-    /// Frees an adapter that is not trained.
-    ///
-    /// # Errors
-    /// As the session's.
-    pub fn delete_adapter(&mut self, name: &str) -> Result<()> {
-        on!(&mut self.session, session => session.delete_adapter(name))
-    }
-
-    /// Forward and backward of one packed batch.
-    ///
-    /// # Errors
-    /// As the session's.
-    pub fn accumulate(&mut self, batch: &Batch<'_>, key: StepKey) -> Result<Vec<SequenceSums>> {
-        on!(&mut self.session, session => session.accumulate(batch, key))
-    }
-
-    /// Loss sums of one packed batch.
-    ///
-    /// # Errors
-    /// As the session's.
-    pub fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Vec<SequenceSums>> {
-        on!(&mut self.session, session => session.evaluate(batch))
-    }
-
-    /// One optimizer step.
-    ///
-    /// # Errors
-    /// As the session's.
-    pub fn update(&mut self, update: &Update<'_>) -> Result<Updated> {
-        on!(&mut self.session, session => session.update(update))
-    }
-
-    /// Continues prompts.
-    ///
-    /// # Errors
-    /// As the session's.
-    pub fn generate(&mut self, request: &Request, emit: &mut dyn FnMut(TokenEvent) -> ControlFlow<()>) -> Result<()> {
-        on!(&mut self.session, session => session.generate(request, emit))
-    }
-
-    /// Writes adapter or model, and optimizer state.
-    ///
-    /// # Errors
-    /// As the session's.
-    pub fn save_checkpoint(&self, dir: &Path) -> Result<()> {
-        on!(&self.session, session => session.save_checkpoint(dir))
-    }
-
-    /// Reads what [`Self::save_checkpoint`] wrote.
-    ///
-    /// # Errors
-    /// As the session's.
-    pub fn load_checkpoint(&mut self, dir: &Path) -> Result<()> {
-        on!(&mut self.session, session => session.load_checkpoint(dir))
-    }
-
-    /// Writes a PEFT folder, or the model after full fine-tuning.
-    ///
-    /// # Errors
-    /// As the session's.
-    pub fn save_adapter(&self, dir: &Path) -> Result<()> {
-        on!(&self.session, session => session.save_adapter(dir))
+impl DerefMut for Engine {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut *self.session
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use tunesmith_engine::{Batch, Objective, StepKey, Update};
+
     use super::*;
     use crate::session_options::{AdamW, SessionOptions as Given};
 
@@ -340,7 +207,7 @@ mod tests {
     /// An engine after two steps, and the loss of the first.
     fn trained(given: Given) -> (Engine, f64) {
         let (device, dtype) = (given.device.clone(), given.cuda_dtype());
-        let mut engine = Engine::open((&device, 1, dtype), &files(), "llama", &given.into_engine(false)).unwrap();
+        let mut engine = Engine::open((&device, 1, dtype), &files(), "llama", &given.into_engine()).unwrap();
         let batch = Batch {
             input_ids: &TOKENS,
             labels: &TOKENS,
@@ -350,7 +217,7 @@ mod tests {
             row_ids: None,
         };
         let mut losses = (1..=2).map(|step| {
-            let sums = engine.accumulate(&batch, StepKey { seed: 0, step }).unwrap();
+            let sums = engine.accumulate(&batch, &Objective::default(), StepKey { seed: 0, step }).unwrap();
             let update = Update { learning_rates: &[1e-3; 4], max_grad_norm: Some(1.0), denominator: 7.0 };
             engine.update(&update).unwrap();
             sums[0].loss
@@ -382,7 +249,7 @@ mod tests {
         let shape = PassShape { tokens: 8, longest: 8, supervised: 7 };
         for (device, dtype) in [("cuda", "auto"), ("cuda", "float32"), ("auto", "auto"), ("cpu", "auto")] {
             let options = given(device, dtype);
-            let planned = plan(device, options.cuda_dtype(), &files(), &options.into_engine(false), shape).unwrap();
+            let planned = plan(device, options.cuda_dtype(), &files(), &options.into_engine(), shape).unwrap();
             let (engine, _) = trained(given(device, dtype));
             assert_eq!(planned.plan.peak, engine.opened().device.memory().peak, "{device}, {dtype}");
             assert_eq!(planned.device, engine.opened().device.name());

@@ -11,7 +11,7 @@ use napi_derive::napi;
 use serde_json::Value;
 use tunesmith_cpu::Cpu;
 use tunesmith_engine::{
-    AdapterSource, BaseOptions, MergeBase, MergedWeights, QuantizeOptions, SessionOptions, compare_logits,
+    AdapterOptions, MergeBase, MergedWeights, SessionOptions, WeightDtype, WeightOptions, compare_logits,
 };
 use tunesmith_formats::{
     ModelConfig, ModelFiles, Quantization, StagedFolder, read_adapter, refuse_existing, write_atomic, write_gguf,
@@ -182,18 +182,15 @@ pub fn compare_merged<'env>(
     let ids = ids.to_vec();
     let work = move || {
         let backend = Arc::new(Cpu::new(threads as usize)?);
-        let adapter =
-            source.adapter.as_ref().map_or(AdapterSource::None, |dir| AdapterSource::Saved(PathBuf::from(dir)));
-        let quantization = match source.base()? {
-            MergeBase::Original => None,
-            MergeBase::Nf4(nf4) => Some(QuantizeOptions { nf4, cache: None }),
+        let adapter = source.adapter.as_ref().map(|dir| AdapterOptions::Saved { path: PathBuf::from(dir) });
+        let weights = match source.base()? {
+            MergeBase::Original => WeightOptions::default(),
+            MergeBase::Nf4(nf4) => WeightOptions { dtype: WeightDtype::Float32, ..WeightOptions::nf4(nf4) },
         };
-        let options =
-            |base, adapter| SessionOptions { base, adapter, optimizer: None, gradient_checkpointing: false, seed: 0 };
         let expected = ModelFiles::open(Path::new(&source.model))?;
         let got = ModelFiles::open(Path::new(&merged))?;
-        let on = options(BaseOptions { quantization, ..BaseOptions::default() }, adapter);
-        let off = options(BaseOptions::default(), AdapterSource::None);
+        let on = SessionOptions { weights, adapter, ..SessionOptions::inference() };
+        let off = SessionOptions::inference();
         Ok(compare_logits(&backend, (&expected, &on), (&got, &off), &ids)?)
     };
     in_background(env, "compareLogits", work, |_, check| {

@@ -149,7 +149,7 @@ impl Model {
     ) -> napi::Result<Object<'env>> {
         let files = Arc::clone(&self.files);
         let (wanted, dtype) = (options.device.clone(), options.cuda_dtype());
-        let options = options.into_engine(session::is_quantized(&files));
+        let options = options.into_engine();
         let shape = PassShape { tokens: tokens as usize, longest: longest as usize, supervised: tokens as usize };
         let work = move || Ok(device::plan(&wanted, dtype, &files, &options, shape)?);
         in_background(env, "estimateMemory", work, |_, device::Planned { plan, device, free }| {

@@ -8,7 +8,7 @@ use napi::bindgen_prelude::{
     Float32ArraySlice, Float64ArraySlice, Int32ArraySlice, Object, ObjectFinalize, ToNapiValue,
 };
 use napi_derive::napi;
-use tunesmith_engine::{SequenceSums, StepKey, Update};
+use tunesmith_engine::{Objective, SequenceSums, StepKey, Update};
 use tunesmith_formats::ModelFiles;
 
 use crate::batch::{OwnedBatch, RowSums};
@@ -128,7 +128,7 @@ pub fn create(
     let (deferred, promise) = Deferred::<Session>::new(env)?;
     let opened = Arc::clone(&files);
     let (device, threads, dtype) = (options.device.clone(), options.threads as usize, options.cuda_dtype());
-    let options = options.into_engine(is_quantized(&files));
+    let options = options.into_engine();
     // On the engine's thread: starting a CUDA device takes too long for the event loop.
     let open = move || Ok(Engine::open((&device, threads, dtype), &opened, &base_model, &options)?);
     let settled = deferred.clone();
@@ -150,11 +150,6 @@ pub fn create(
     Ok(promise)
 }
 
-/// Whether the model's own file holds quantised matrices.
-pub fn is_quantized(files: &ModelFiles) -> bool {
-    files.config.value("quantization_config").is_some()
-}
-
 fn info_of(engine: &Engine) -> SessionInfo {
     let groups = engine.groups();
     let modules = engine.adapter_modules().map(|modules| {
@@ -171,8 +166,8 @@ fn info_of(engine: &Engine) -> SessionInfo {
         parameter_groups: groups
             .into_iter()
             .map(|group| ParameterGroup {
-                name: group.name.to_owned(),
-                weight_decay: group.weight_decay,
+                name: group.name,
+                weight_decay: group.decay,
                 parameters: group.parameters as f64,
             })
             .collect(),
@@ -214,7 +209,9 @@ impl Session {
     ) -> napi::Result<Object<'env>> {
         let batch = OwnedBatch::copy(&input_ids, &labels, &positions, &sequence_starts, weights.as_deref(), &row_ids);
         let key = StepKey { seed: seed as u64, step: step as u64 };
-        let work = move |engine: &mut Engine, _: &Disposal| Ok(engine.accumulate(&batch.borrow(), key)?);
+        let work = move |engine: &mut Engine, _: &Disposal| {
+            Ok(engine.accumulate(&batch.borrow(), &Objective::default(), key)?)
+        };
         self.call(env, "accumulate", work, |_, sums: Vec<SequenceSums>| Ok(RowSums::new(&sums)))
     }
 
@@ -231,7 +228,8 @@ impl Session {
         row_ids: Int32ArraySlice<'_>,
     ) -> napi::Result<Object<'env>> {
         let batch = OwnedBatch::copy(&input_ids, &labels, &positions, &sequence_starts, weights.as_deref(), &row_ids);
-        let work = move |engine: &mut Engine, _: &Disposal| Ok(engine.evaluate(&batch.borrow())?);
+        let work =
+            move |engine: &mut Engine, _: &Disposal| Ok(engine.evaluate(&batch.borrow(), &Objective::default())?);
         self.call(env, "evaluate", work, |_, sums: Vec<SequenceSums>| Ok(RowSums::new(&sums)))
     }
 
@@ -285,7 +283,7 @@ impl Session {
     /// Loads a PEFT folder under a name, without activating it.
     #[napi(catch_unwind, ts_return_type = "Promise<AdapterState>")]
     pub fn load_adapter<'env>(&self, env: &'env Env, name: String, dir: String) -> napi::Result<Object<'env>> {
-        let work = move |engine: &mut Engine| engine.load_adapter(&name, &PathBuf::from(dir));
+        let work = move |engine: &mut Engine| engine.load_adapter(&PathBuf::from(dir), &name);
         self.change_adapter(env, "loadAdapter", work)
     }
 
@@ -298,13 +296,13 @@ impl Session {
     /// Leaves the base model alone.
     #[napi(catch_unwind, ts_return_type = "Promise<AdapterState>")]
     pub fn disable_adapter<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
-        self.change_adapter(env, "disableAdapter", Engine::disable_adapter)
+        self.change_adapter(env, "disableAdapter", |engine| engine.disable_adapter())
     }
 
     /// Puts back the adapter that was disabled.
     #[napi(catch_unwind, ts_return_type = "Promise<AdapterState>")]
     pub fn enable_adapter<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
-        self.change_adapter(env, "enableAdapter", Engine::enable_adapter)
+        self.change_adapter(env, "enableAdapter", |engine| engine.enable_adapter())
     }
 
     /// Frees an adapter that is not trained.
@@ -359,7 +357,7 @@ impl Session {
     ) -> napi::Result<Object<'env>> {
         let work = move |engine: &mut Engine, _: &Disposal| {
             change(engine)?;
-            let (names, active) = engine.adapters();
+            let tunesmith_engine::AdapterState { names, active } = engine.adapters();
             Ok(AdapterState { names, active })
         };
         self.call(env, place, work, |_, state| Ok(state))

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use napi_derive::napi;
-use tunesmith_engine::{AdapterSource, BaseOptions, InitLoraWeights, LoraOptions, OptimizerOptions, QuantizeOptions};
-use tunesmith_formats::{AdapterConfig, ModuleNames};
-use tunesmith_ops::{DType, Nf4Options, Storage};
+use tunesmith_engine::{AdamWOptions, AdapterOptions, OptimizerOptions, ParameterGroup, WeightDtype, WeightOptions};
+use tunesmith_formats::{AdapterConfig, InitLoraWeights, ModuleNames};
+use tunesmith_ops::{DType, Nf4Options};
 
 /// A value for the modules whose names end as a regular expression says.
 #[napi(object)]
@@ -54,34 +54,32 @@ pub struct Lora {
 }
 
 impl Lora {
-    fn into_engine(self) -> LoraOptions {
+    fn into_engine(self) -> AdapterConfig {
         let names = |endings: Option<Vec<String>>, pattern: Option<String>| {
             pattern.map(ModuleNames::Pattern).or(endings.map(ModuleNames::Endings))
         };
         let ranks = self.rank_pattern.into_iter().map(|entry| (entry.pattern, entry.value as usize));
         let alphas = self.alpha_pattern.into_iter().map(|entry| (entry.pattern, entry.value));
         let layers = self.layers_to_transform.map(|layers| layers.into_iter().map(|layer| layer as usize).collect());
-        LoraOptions {
-            config: AdapterConfig {
-                r: self.r as usize,
-                lora_alpha: self.lora_alpha,
-                lora_dropout: self.lora_dropout,
-                use_rslora: self.use_rslora,
-                use_dora: self.use_dora,
-                target_modules: names(self.target_modules, self.target_pattern).unwrap_or(ModuleNames::AllLinear),
-                exclude_modules: names(self.exclude_modules, self.exclude_pattern),
-                modules_to_save: self.modules_to_save,
-                rank_pattern: ranks.collect(),
-                alpha_pattern: alphas.collect(),
-                layers_to_transform: layers,
-                layers_pattern: self.layers_pattern,
-                ..AdapterConfig::default()
-            },
+        AdapterConfig {
+            r: self.r as usize,
+            lora_alpha: self.lora_alpha,
+            lora_dropout: self.lora_dropout,
+            use_rslora: self.use_rslora,
+            use_dora: self.use_dora,
+            target_modules: names(self.target_modules, self.target_pattern).unwrap_or(ModuleNames::AllLinear),
+            exclude_modules: names(self.exclude_modules, self.exclude_pattern),
+            modules_to_save: self.modules_to_save,
+            rank_pattern: ranks.collect(),
+            alpha_pattern: alphas.collect(),
+            layers_to_transform: layers,
+            layers_pattern: self.layers_pattern,
             init_lora_weights: match self.init_lora_weights.as_str() {
                 "gaussian" => InitLoraWeights::Gaussian,
                 "false" => InitLoraWeights::Random,
                 _ => InitLoraWeights::Kaiming,
             },
+            ..AdapterConfig::default()
         }
     }
 }
@@ -140,33 +138,38 @@ impl SessionOptions {
         if self.dtype == DType::F32.name() { DType::F32 } else { DType::Bf16 }
     }
 
-    /// In the engine's terms; `quantized` says that the model's own file holds quantised matrices.
-    pub fn into_engine(self, quantized: bool) -> tunesmith_engine::SessionOptions {
-        let small = match self.dtype.as_str() {
-            "auto" => quantized || self.quantization.is_some(),
-            name => name == DType::Bf16.name(),
+    /// In the engine's terms.
+    pub fn into_engine(self) -> tunesmith_engine::SessionOptions {
+        let dtype = match self.dtype.as_str() {
+            "auto" => WeightDtype::Auto,
+            name if name == DType::Bf16.name() => WeightDtype::Bfloat16,
+            _ => WeightDtype::Float32,
         };
-        let base = BaseOptions {
-            storage: if small { Storage::Bf16 } else { Storage::F32 },
-            quantization: self.quantization.map(|options| QuantizeOptions {
-                nf4: Nf4Options { block_size: options.block_size as usize, double_quant: options.double_quant },
-                cache: options.cache_dir.map(PathBuf::from),
-            }),
+        let weights = match self.quantization {
+            None => WeightOptions { dtype, ..WeightOptions::default() },
+            Some(Quantization { block_size, double_quant, cache_dir }) => WeightOptions {
+                dtype,
+                cache_dir: cache_dir.map(PathBuf::from),
+                ..WeightOptions::nf4(Nf4Options { block_size: block_size as usize, double_quant })
+            },
         };
         let adapter = match (self.lora, self.adapter_path) {
-            (Some(lora), _) => AdapterSource::New(lora.into_engine()),
-            (None, Some(path)) => AdapterSource::Saved(PathBuf::from(path)),
-            (None, None) => AdapterSource::None,
+            (Some(lora), _) => Some(AdapterOptions::Lora(lora.into_engine())),
+            (None, Some(path)) => Some(AdapterOptions::Saved { path: PathBuf::from(path) }),
+            (None, None) => None,
         };
+        let decay = self.optimizer.as_ref().map_or(0.0, |adamw| adamw.weight_decay);
         tunesmith_engine::SessionOptions {
-            base,
+            weights,
             adapter,
-            optimizer: self.optimizer.map(|adamw| OptimizerOptions {
-                adam_beta1: adamw.adam_beta1,
-                adam_beta2: adamw.adam_beta2,
-                adam_epsilon: adamw.adam_epsilon,
-                weight_decay: adamw.weight_decay,
+            optimizer: self.optimizer.map(|adamw| {
+                OptimizerOptions::AdamW(AdamWOptions {
+                    beta1: adamw.adam_beta1,
+                    beta2: adamw.adam_beta2,
+                    epsilon: adamw.adam_epsilon,
+                })
             }),
+            parameter_groups: ParameterGroup::of_each_kind(0.0, decay),
             gradient_checkpointing: self.gradient_checkpointing,
             seed: self.seed as u64,
         }

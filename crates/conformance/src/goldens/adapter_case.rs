@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tunesmith_engine::optimizer::Group;
+use tunesmith_engine::ParameterKind;
 use tunesmith_engine::{
-    AdapterSource, BaseOptions, MergeBase, MergedWeights, OptimizerOptions, QuantizeOptions, Session, StepKey, Update,
+    AdamWOptions, AdapterOptions, Engine, MergeBase, MergedWeights, Objective, OptimizerOptions, ParameterGroup,
+    Session, StepKey, Update, WeightDtype, WeightOptions,
 };
 use tunesmith_formats::{ModelFiles, SafetensorsFile, TensorSource as _, Weights};
 use tunesmith_ops::{Backend, Nf4Options, Result};
@@ -24,21 +25,21 @@ pub fn run<B: Backend>(
 ) -> Result<()> {
     let files = case.open_model()?;
     let run = read_json(&case.dir.join("adamw.json"))?;
-    let optimizer = OptimizerOptions {
-        adam_beta1: number(&run, "adam_beta1")?,
-        adam_beta2: number(&run, "adam_beta2")?,
-        adam_epsilon: number(&run, "adam_epsilon")?,
-        weight_decay: number(&run, "weight_decay")?,
-    };
-    let start = AdapterSource::Saved(case.dir.join("adapter_start"));
-    let mut model = session_on(backend, &files, base(case), start, Some(optimizer))?;
+    let optimizer = OptimizerOptions::AdamW(AdamWOptions {
+        beta1: number(&run, "adam_beta1")?,
+        beta2: number(&run, "adam_beta2")?,
+        epsilon: number(&run, "adam_epsilon")?,
+    });
+    let groups = ParameterGroup::of_each_kind(0.0, number(&run, "weight_decay")?);
+    let start = Some(AdapterOptions::Saved { path: case.dir.join("adapter_start") });
+    let mut model = session_on(backend, &files, weights(case), start, Some((optimizer, groups)))?;
     let tolerances = Tolerances::read(&model, model_goldens)?;
 
     let rows = Rows::read(&SafetensorsFile::open(&model_goldens.join("forward.safetensors"))?)?;
     let forward = SafetensorsFile::open(&case.dir.join("forward.safetensors"))?;
     compare_forward(&mut model, &forward, &rows, case.id, &tolerances, report)?;
 
-    model.accumulate(&rows.batch(), StepKey::default())?;
+    model.accumulate(&rows.batch(), &Objective::default(), StepKey::default())?;
     let expected = SafetensorsFile::open(&case.dir.join("grads.safetensors"))?;
     let error = gradient_error(&model, &expected, rows.num_items, tolerances.bf16)?;
     report(Outcome::measured(&format!("{}/grads", case.id), error, tolerances.of("grads")?));
@@ -58,10 +59,10 @@ pub fn run<B: Backend>(
 }
 
 /// How the base is held. The layout says so by the folder's name: that of `qlora` is NF4, block 64, double quantised.
-fn base(case: &Case<'_>) -> BaseOptions {
+fn weights(case: &Case<'_>) -> WeightOptions {
     let nf4 = Nf4Options { block_size: 64, double_quant: true };
     let quantized = file_name(case.dir).starts_with("qlora");
-    BaseOptions { quantization: quantized.then_some(QuantizeOptions { nf4, cache: None }), ..BaseOptions::default() }
+    WeightOptions { load_in_4bit: quantized, dtype: WeightDtype::Float32, ..WeightOptions::nf4(nf4) }
 }
 
 fn steps<B: Backend>(
@@ -76,11 +77,11 @@ fn steps<B: Backend>(
     let history = run["history"].as_array().map(Vec::as_slice).unwrap_or_default();
     let (mut loss_error, mut norm_error) = (if history.is_empty() { f64::INFINITY } else { 0.0f64 }, 0.0f64);
     for expected in history {
-        let sums = model.accumulate(&rows.batch(), StepKey::default())?;
+        let sums = model.accumulate(&rows.batch(), &Objective::default(), StepKey::default())?;
         let loss = sums.iter().map(|sum| sum.loss).sum::<f64>() / rows.num_items;
         let rate = number(expected, "learning_rate")?;
         let updated = model.update(&Update {
-            learning_rates: &[rate; Group::ALL.len()],
+            learning_rates: &[rate; ParameterKind::ALL.len()],
             max_grad_norm: Some(max_grad_norm),
             denominator: rows.num_items,
         })?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tunesmith_engine::{AdapterSource, BaseOptions, Batch, SessionOptions};
+use tunesmith_engine::{Batch, SessionOptions};
 use tunesmith_formats::{ModelConfig, ModelFiles, SafetensorsFile, TensorSource};
 use tunesmith_ops::{Backend, Result};
 
@@ -73,13 +73,7 @@ fn logits<B: Backend>(
     source: &dyn TensorSource,
     ids: &[i32],
 ) -> Result<Vec<f32>> {
-    let options = SessionOptions {
-        base: BaseOptions::default(),
-        adapter: AdapterSource::None,
-        optimizer: None,
-        gradient_checkpointing: false,
-        seed: 0,
-    };
+    let options = SessionOptions::inference();
     let mut session = tunesmith_engine::Session::new(backend.clone(), config, source, "golden", &options)?;
     let positions: Vec<i32> = (0..ids.len() as i32).collect();
     let starts = [0, ids.len() as i32];

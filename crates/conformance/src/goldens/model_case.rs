@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use tunesmith_engine::{AdapterSource, Batch, OptimizerOptions, Request, Sampling, Session, StepKey};
+use tunesmith_engine::{
+    AdamWOptions, Batch, Engine, Objective, OptimizerOptions, ParameterGroup, Request, Sampling, Session, StepKey,
+};
 use tunesmith_formats::{SafetensorsFile, TensorSource};
 use tunesmith_ops::{Backend, Result};
 
@@ -13,7 +15,7 @@ use super::{Case, Outcome, read_json};
 
 pub fn run<B: Backend>(backend: &Arc<B>, case: &Case<'_>, report: &mut dyn FnMut(Outcome)) -> Result<()> {
     let files = case.open_model()?;
-    let mut model = session(backend, &files, AdapterSource::None, None)?;
+    let mut model = session(backend, &files, None, None)?;
     let tolerances = Tolerances::read(&model, case.dir)?;
     let forward = SafetensorsFile::open(&case.dir.join("forward.safetensors"))?;
     let rows = Rows::read(&forward)?;
@@ -27,9 +29,10 @@ pub fn run<B: Backend>(backend: &Arc<B>, case: &Case<'_>, report: &mut dyn FnMut
     drop(model);
 
     // Constants do not matter: no step is taken.
-    let optimizer = OptimizerOptions { adam_beta1: 0.9, adam_beta2: 0.999, adam_epsilon: 1e-8, weight_decay: 0.0 };
-    let mut trained = session(backend, &files, AdapterSource::None, Some(optimizer))?;
-    trained.accumulate(&rows.batch(), StepKey::default())?;
+    let optimizer = OptimizerOptions::AdamW(AdamWOptions::default());
+    let groups = ParameterGroup::of_each_kind(0.0, 0.0);
+    let mut trained = session(backend, &files, None, Some((optimizer, groups)))?;
+    trained.accumulate(&rows.batch(), &Objective::default(), StepKey::default())?;
     let expected = SafetensorsFile::open(&case.dir.join("grads_full.safetensors"))?;
     let error = gradient_error(&trained, &expected, rows.num_items, tolerances.bf16)?;
     report(Outcome::measured(&format!("{}/grads_full", case.id), error, tolerances.of("grads")?));
@@ -55,7 +58,7 @@ pub fn compare_forward<B: Backend>(
         tolerances.over_rows(&logits, &expected, vocab),
         tolerances.of("logits")?,
     ));
-    let sums = model.evaluate(&rows.batch())?;
+    let sums = model.evaluate(&rows.batch(), &Objective::default())?;
     let loss = sums.iter().map(|sum| sum.loss).sum::<f64>() / rows.num_items;
     let expected = f64::from(floats(forward, "loss")?[0]);
     report(Outcome::measured(&format!("{id}/loss"), relative(loss, expected), tolerances.of("loss_rel")?));
@@ -78,7 +81,7 @@ fn token_losses<B: Backend>(
         let labels: Vec<i32> = (0..rows.labels.len())
             .map(|t| if keep(t) { rows.labels[t] } else { tunesmith_ops::IGNORE_INDEX })
             .collect();
-        let sums = model.evaluate(&Batch { labels: &labels, ..rows.batch() })?;
+        let sums = model.evaluate(&Batch { labels: &labels, ..rows.batch() }, &Objective::default())?;
         for (row, sum) in sums.iter().enumerate() {
             let reference = f64::from(expected[row * (rows.width - 1) + position - 1]);
             let error = (sum.loss - reference).abs();
@@ -116,7 +119,7 @@ fn packed<B: Backend>(
     let vocab = model.config().vocab;
     let error = tolerances.over_rows(&model.logits(&batch)?, &floats(&file, "logits")?, vocab);
     report(Outcome::measured(&format!("{}/packed", case.id), error, tolerances.of("logits")?));
-    let sums = model.evaluate(&batch)?;
+    let sums = model.evaluate(&batch, &Objective::default())?;
     let tokens: u32 = sums.iter().map(|sum| sum.tokens).sum();
     let loss = sums.iter().map(|sum| sum.loss).sum::<f64>() / f64::from(tokens);
     let error = relative(loss, f64::from(floats(&file, "loss")?[0]));

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use serde_json::Value;
-use tunesmith_engine::{AdapterSource, BaseOptions, Batch, OptimizerOptions, Session, SessionOptions};
+use tunesmith_engine::{
+    AdapterOptions, Batch, OptimizerOptions, ParameterGroup, Session, SessionOptions, WeightOptions,
+};
 use tunesmith_formats::{ModelFiles, SafetensorsFile, TensorSource};
 use tunesmith_ops::{Backend, Code, DType, Error, Result};
 
@@ -204,20 +206,27 @@ pub fn number(object: &Value, key: &str) -> Result<f64> {
 pub fn session<B: Backend>(
     backend: &std::sync::Arc<B>,
     files: &ModelFiles,
-    adapter: AdapterSource,
-    optimizer: Option<OptimizerOptions>,
+    adapter: Option<AdapterOptions>,
+    training: Option<(OptimizerOptions, Vec<ParameterGroup>)>,
 ) -> Result<Session<B>> {
-    session_on(backend, files, BaseOptions::default(), adapter, optimizer)
+    session_on(backend, files, WeightOptions::default(), adapter, training)
 }
 
-/// A session whose model is held as `base` says.
+/// A session whose model is held as `weights` says, trained where an optimizer is given.
 pub fn session_on<B: Backend>(
     backend: &std::sync::Arc<B>,
     files: &ModelFiles,
-    base: BaseOptions,
-    adapter: AdapterSource,
-    optimizer: Option<OptimizerOptions>,
+    weights: WeightOptions,
+    adapter: Option<AdapterOptions>,
+    training: Option<(OptimizerOptions, Vec<ParameterGroup>)>,
 ) -> Result<Session<B>> {
-    let options = SessionOptions { base, adapter, optimizer, gradient_checkpointing: false, seed: 0 };
+    let (optimizer, parameter_groups) = training.unzip();
+    let options = SessionOptions {
+        weights,
+        adapter,
+        optimizer,
+        parameter_groups: parameter_groups.unwrap_or_default(),
+        ..SessionOptions::inference()
+    };
     Session::new(backend.clone(), files.config.clone(), &*files.source, "golden", &options)
 }

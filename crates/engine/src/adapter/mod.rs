@@ -10,4 +10,4 @@ pub use merge::{MergeBase, MergedWeights};
 pub use modules::{Module, linears, modules};
 pub use peft::Adapter;
 pub use registry::{Adapters, DEFAULT_ADAPTER};
-pub use targets::{Candidate, InitLoraWeights, LoraOptions, Targets};
+pub use targets::{Candidate, Targets};

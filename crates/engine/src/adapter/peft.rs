@@ -11,11 +11,11 @@ use tunesmith_formats::{
 use tunesmith_ops::{Backend, Code, DType, Error, Lora, Matrix, Result, View, ViewMut};
 
 use super::modules::{Module, modules};
-use super::targets::{Candidate, LoraOptions, initial};
+use super::targets::{Candidate, initial, targets};
 use crate::decoder::Decoder;
 use crate::families::names;
 use crate::layer::{Linear, LoraSlot, Vector, Weight};
-use crate::optimizer::{Group, ParameterId, ParameterSpec, Parameters};
+use crate::optimizer::{ParameterId, ParameterKind, ParameterSpec, Parameters};
 
 /// What changes places with a module's own tensors.
 enum Patch<B: Backend> {
@@ -45,11 +45,11 @@ impl<B: Backend> Adapter<B> {
     pub fn new(
         backend: &B,
         decoder: &mut Decoder<B>,
-        options: &LoraOptions,
+        options: &AdapterConfig,
         base_model: &str,
         seed: u64,
     ) -> Result<Self> {
-        let mut config = options.config.clone();
+        let mut config = options.clone();
         config.base_model_name_or_path = Some(base_model.to_owned());
         let all = modules(decoder);
         let candidates: Vec<Candidate> = all
@@ -60,8 +60,8 @@ impl<B: Backend> Adapter<B> {
                 head: module.name() == names::HEAD,
             })
             .collect();
-        let targets = options.resolve(&candidates)?;
-        let matcher = Matcher::new(&options.config)?;
+        let targets = targets(options, &candidates)?;
+        let matcher = Matcher::new(options)?;
         let mut this = Self { config, modules: Vec::new(), patches: Vec::new(), parameters: Parameters::default() };
         for (number, index) in targets.adapted.iter().enumerate() {
             let Module::Linear(linear) = &all[*index] else { continue };
@@ -139,8 +139,8 @@ impl<B: Backend> Adapter<B> {
         b: &[f32],
     ) -> Result<()> {
         let name = &linear.module;
-        let a_spec = spec(LoraPair::a_name(name), &[r, linear.k], Group::Decay);
-        let b_spec = spec(LoraPair::b_name(name), &[linear.n, r], Group::LoraB);
+        let a_spec = spec(LoraPair::a_name(name), &[r, linear.k], ParameterKind::Decay);
+        let b_spec = spec(LoraPair::b_name(name), &[linear.n, r], ParameterKind::LoraB);
         let slot = LoraSlot {
             a: self.parameters.add(backend, a_spec, a)?,
             b: self.parameters.add(backend, b_spec, b)?,
@@ -158,7 +158,7 @@ impl<B: Backend> Adapter<B> {
 
     /// Gives the last factors the magnitudes of a DoRA.
     fn add_magnitude(&mut self, backend: &B, name: &str, values: &[f32]) -> Result<()> {
-        let magnitude = spec(LoraPair::magnitude_name(name), &[values.len()], Group::LoraB);
+        let magnitude = spec(LoraPair::magnitude_name(name), &[values.len()], ParameterKind::LoraB);
         let id = self.parameters.add(backend, magnitude, values)?;
         match self.patches.last_mut() {
             Some((_, Patch::Lora(Some(slot)))) => slot.magnitude = Some(id),
@@ -192,9 +192,9 @@ impl<B: Backend> Adapter<B> {
         let parameters = &mut self.parameters;
         let patch = match module {
             Module::Linear(linear) => {
-                let group = if name == names::HEAD { Group::Embedding } else { Group::Decay };
+                let kind = if name == names::HEAD { ParameterKind::Embedding } else { ParameterKind::Decay };
                 let values = matrix_values(backend, &linear.weight, linear.n, linear.k)?;
-                let id = parameters.add(backend, spec(place("weight"), &[linear.n, linear.k], group), &values)?;
+                let id = parameters.add(backend, spec(place("weight"), &[linear.n, linear.k], kind), &values)?;
                 let bias = linear.bias.as_ref().map(|bias| copy_vector(backend, parameters, bias, place("bias")));
                 Patch::Linear(Weight::Trained(id), bias.transpose()?.map(Vector::Trained))
             }
@@ -203,7 +203,7 @@ impl<B: Backend> Adapter<B> {
             }
             Module::Embedding(table, rows, columns) => {
                 let values = matrix_values(backend, table, *rows, *columns)?;
-                let table = spec(place("weight"), &[*rows, *columns], Group::Embedding);
+                let table = spec(place("weight"), &[*rows, *columns], ParameterKind::Embedding);
                 Patch::Embedding(Weight::Trained(parameters.add(backend, table, &values)?))
             }
         };
@@ -274,8 +274,8 @@ impl<B: Backend> Adapter<B> {
     }
 }
 
-fn spec(name: String, shape: &[usize], group: Group) -> ParameterSpec {
-    ParameterSpec { name, shape: shape.to_vec(), group }
+fn spec(name: String, shape: &[usize], kind: ParameterKind) -> ParameterSpec {
+    ParameterSpec { name, shape: shape.to_vec(), kind }
 }
 
 fn copy_vector<B: Backend>(
@@ -289,7 +289,7 @@ fn copy_vector<B: Backend>(
     };
     let mut host = vec![0.0; *len];
     backend.read(View::new(buffer, 0, *len), &mut host)?;
-    parameters.add(backend, spec(name, &[*len], Group::NoDecay), &host)
+    parameters.add(backend, spec(name, &[*len], ParameterKind::NoDecay), &host)
 }
 
 fn matrix_values<B: Backend>(backend: &B, weight: &Weight<B>, n: usize, k: usize) -> Result<Vec<f32>> {

@@ -69,7 +69,7 @@ impl<B: Backend> Adapters<B> {
     ///
     /// # Errors
     /// `ArgumentInvalid` for a name that is taken or empty; those of [`Adapter::read`].
-    pub fn load(&mut self, backend: &B, decoder: &mut Decoder<B>, name: &str, dir: &Path) -> Result<()> {
+    pub fn load(&mut self, backend: &B, decoder: &mut Decoder<B>, dir: &Path, name: &str) -> Result<()> {
         if name.is_empty() || self.find(name).is_some() {
             let got = if name.is_empty() { "an empty one".to_owned() } else { format!("{name:?}") };
             return Err(Error::argument("loadAdapter.name", "a name of its own", got + "; choose another name"));

@@ -1,30 +1,9 @@
 //! A new adapter: its options, the modules it is put on, and its first values.
 
-use tunesmith_formats::{AdapterConfig, Choice, Matcher, ModuleNames};
+use tunesmith_formats::{AdapterConfig, Choice, InitLoraWeights, Matcher, ModuleNames};
 use tunesmith_ops::{Code, Error, Result};
 
 use crate::rng::{Philox, Purpose};
-
-/// How the factors of a new adapter begin (PEFT's `init_lora_weights`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum InitLoraWeights {
-    /// A uniform in ±1/√k (Kaiming with a = √5), B zero: `true`.
-    #[default]
-    Kaiming,
-    /// A normal with deviation 1/r, B zero: `"gaussian"`.
-    Gaussian,
-    /// A as with `true`, B uniform in ±1/√r: `false`. The adapter does not begin at the base model.
-    Random,
-}
-
-/// A new adapter.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct LoraOptions {
-    /// What its `adapter_config.json` will say.
-    pub config: AdapterConfig,
-    /// How it begins.
-    pub init_lora_weights: InitLoraWeights,
-}
 
 /// A module as a choice of targets sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,80 +25,76 @@ pub struct Targets {
     pub saved: Vec<usize>,
 }
 
-impl LoraOptions {
-    /// Checks the numbers and applies the choice of modules.
-    ///
-    /// # Errors
-    /// `ArgumentInvalid` when a number is out of range or a name matches nothing; `ConfigInvalid` for a regular expression
-    /// that is none; `ModelUnsupported` for a target that is no linear layer.
-    pub fn resolve(&self, all: &[Candidate]) -> Result<Targets> {
-        self.check()?;
-        let config = &self.config;
-        if let ModuleNames::Endings(endings) = &config.target_modules {
-            let known = |ending: &&String| {
-                let alone = AdapterConfig {
-                    target_modules: ModuleNames::Endings(vec![(*ending).clone()]),
-                    ..AdapterConfig::default()
-                };
-                let matcher = Matcher::new(&alone)?;
-                let mut any = false;
-                for module in all {
-                    any = any || matcher.choice(&module.name, false)? == Choice::Adapted;
-                }
-                Ok::<_, Error>(any)
+/// Checks the numbers of a new adapter and applies its choice of modules.
+///
+/// # Errors
+/// `ArgumentInvalid` when a number is out of range or a name matches nothing; `ConfigInvalid` for a regular expression
+/// that is none; `ModelUnsupported` for a target that is no linear layer.
+pub fn targets(config: &AdapterConfig, all: &[Candidate]) -> Result<Targets> {
+    check(config)?;
+    if let ModuleNames::Endings(endings) = &config.target_modules {
+        let known = |ending: &&String| {
+            let alone = AdapterConfig {
+                target_modules: ModuleNames::Endings(vec![(*ending).clone()]),
+                ..AdapterConfig::default()
             };
-            for ending in endings {
-                if !known(&ending)? {
-                    return Err(no_match("lora.targetModules", ending, all));
-                }
+            let matcher = Matcher::new(&alone)?;
+            let mut any = false;
+            for module in all {
+                any = any || matcher.choice(&module.name, false)? == Choice::Adapted;
+            }
+            Ok::<_, Error>(any)
+        };
+        for ending in endings {
+            if !known(&ending)? {
+                return Err(no_match("lora.targetModules", ending, all));
             }
         }
-        let matcher = Matcher::new(config)?;
-        let saved: Vec<usize> = (0..all.len()).filter(|index| matcher.is_saved(&all[*index].name)).collect();
-        for ending in &config.modules_to_save {
-            let alone = AdapterConfig { modules_to_save: vec![ending.clone()], ..AdapterConfig::default() };
-            let alone = Matcher::new(&alone)?;
-            if !all.iter().any(|module| alone.is_saved(&module.name)) {
-                return Err(no_match("lora.modulesToSave", ending, all));
-            }
-        }
-        let (mut adapted, mut excluded) = (Vec::new(), false);
-        for (index, module) in all.iter().enumerate() {
-            match matcher.choice(&module.name, module.linear && !module.head)? {
-                Choice::Adapted if !module.linear => return Err(no_linear(&module.name)),
-                Choice::Adapted => adapted.push(index),
-                Choice::Excluded => excluded = true,
-                Choice::Untouched => {}
-            }
-        }
-        if adapted.is_empty() {
-            return Err(match &config.target_modules {
-                _ if excluded => none_left("excludeModules and modulesToSave leave", "exclude fewer modules"),
-                _ if config.layers_to_transform.is_some() => {
-                    none_left("layersToTransform leaves", "layers are counted from 0")
-                }
-                ModuleNames::Pattern(pattern) => no_match("lora.targetModules", pattern, all),
-                _ => no_match("lora.targetModules", "", all),
-            });
-        }
-        Ok(Targets { adapted, saved })
     }
+    let matcher = Matcher::new(config)?;
+    let saved: Vec<usize> = (0..all.len()).filter(|index| matcher.is_saved(&all[*index].name)).collect();
+    for ending in &config.modules_to_save {
+        let alone = AdapterConfig { modules_to_save: vec![ending.clone()], ..AdapterConfig::default() };
+        let alone = Matcher::new(&alone)?;
+        if !all.iter().any(|module| alone.is_saved(&module.name)) {
+            return Err(no_match("lora.modulesToSave", ending, all));
+        }
+    }
+    let (mut adapted, mut excluded) = (Vec::new(), false);
+    for (index, module) in all.iter().enumerate() {
+        match matcher.choice(&module.name, module.linear && !module.head)? {
+            Choice::Adapted if !module.linear => return Err(no_linear(&module.name)),
+            Choice::Adapted => adapted.push(index),
+            Choice::Excluded => excluded = true,
+            Choice::Untouched => {}
+        }
+    }
+    if adapted.is_empty() {
+        return Err(match &config.target_modules {
+            _ if excluded => none_left("excludeModules and modulesToSave leave", "exclude fewer modules"),
+            _ if config.layers_to_transform.is_some() => {
+                none_left("layersToTransform leaves", "layers are counted from 0")
+            }
+            ModuleNames::Pattern(pattern) => no_match("lora.targetModules", pattern, all),
+            _ => no_match("lora.targetModules", "", all),
+        });
+    }
+    Ok(Targets { adapted, saved })
+}
 
-    fn check(&self) -> Result<()> {
-        let config = &self.config;
-        let ranks = config.rank_pattern.iter().map(|(_, r)| *r);
-        if let Some(r) = ranks.chain([config.r]).find(|r| *r == 0) {
-            return Err(Error::argument("lora.r", "a rank of at least 1", r));
-        }
-        let alphas = config.alpha_pattern.iter().map(|(_, alpha)| *alpha);
-        if let Some(alpha) = alphas.chain([config.lora_alpha]).find(|alpha| !alpha.is_finite()) {
-            return Err(Error::argument("lora.loraAlpha", "a finite number", alpha));
-        }
-        if !(0.0..1.0).contains(&config.lora_dropout) {
-            return Err(Error::argument("lora.loraDropout", "a number from 0 to below 1", config.lora_dropout));
-        }
-        Ok(())
+fn check(config: &AdapterConfig) -> Result<()> {
+    let ranks = config.rank_pattern.iter().map(|(_, r)| *r);
+    if let Some(r) = ranks.chain([config.r]).find(|r| *r == 0) {
+        return Err(Error::argument("lora.r", "a rank of at least 1", r));
     }
+    let alphas = config.alpha_pattern.iter().map(|(_, alpha)| *alpha);
+    if let Some(alpha) = alphas.chain([config.lora_alpha]).find(|alpha| !alpha.is_finite()) {
+        return Err(Error::argument("lora.loraAlpha", "a finite number", alpha));
+    }
+    if !(0.0..1.0).contains(&config.lora_dropout) {
+        return Err(Error::argument("lora.loraDropout", "a number from 0 to below 1", config.lora_dropout));
+    }
+    Ok(())
 }
 
 fn none_left(what: &str, advice: &str) -> Error {
@@ -200,7 +175,7 @@ mod tests {
     }
 
     fn resolve(config: AdapterConfig) -> Result<Targets> {
-        LoraOptions { config, ..LoraOptions::default() }.resolve(&all())
+        super::targets(&config, &all())
     }
 
     fn targets(target_modules: ModuleNames) -> Result<Vec<usize>> {

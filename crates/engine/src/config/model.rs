@@ -35,6 +35,8 @@ pub struct ModelConfig {
     pub eps: f32,
     /// Head and embedding are one matrix.
     pub tied: bool,
+    /// The model's own file holds quantized matrices.
+    pub quantized: bool,
     /// Longest sequence the model was made for.
     pub max_positions: usize,
     /// Bias of q, k, v; of o; of the feed-forward projections.
@@ -99,6 +101,7 @@ impl ModelConfig {
             ffn: config.size("intermediate_size")?,
             eps: config.optional_positive("rms_norm_eps")?.unwrap_or(family.eps) as f32,
             tied: config.flag("tie_word_embeddings", family.tied)?,
+            quantized: config.value("quantization_config").is_some(),
             max_positions: config.optional_size("max_position_embeddings")?.unwrap_or(2048),
             biases: [bias(family.qkv_bias)?, bias(family.o_bias)?, bias(family.mlp_bias)?],
             activation: activation(config, &family)?,

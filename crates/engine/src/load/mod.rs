@@ -9,5 +9,5 @@ mod quantize;
 mod weights;
 
 pub use model::{Loaded, load};
-pub use options::{BaseOptions, QuantizeOptions};
+pub use options::{QuantType, WeightDtype, WeightOptions};
 pub use quantize::QuantizationInfo;

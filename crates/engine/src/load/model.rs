@@ -4,7 +4,7 @@ use tunesmith_formats::TensorSource;
 use tunesmith_ops::{Backend, Result};
 
 use super::layer::layer;
-use super::options::BaseOptions;
+use super::options::WeightOptions;
 use super::quantize::QuantizationInfo;
 use super::weights::Loader;
 use crate::config::ModelConfig;
@@ -20,7 +20,7 @@ pub struct Loaded<B: Backend> {
     pub decoder: Decoder<B>,
     /// Trained tensors: every weight when everything is trained, else none yet.
     pub parameters: Parameters<B>,
-    /// Numbers in the model.
+    /// Parameters of the base model.
     pub total_parameters: usize,
     /// How the linear layers are quantised.
     pub quantization: Option<QuantizationInfo>,
@@ -36,10 +36,10 @@ pub fn load<B: Backend>(
     backend: &B,
     source: &dyn TensorSource,
     train_all: bool,
-    base: &BaseOptions,
+    weights: &WeightOptions,
     config: ModelConfig,
 ) -> Result<Loaded<B>> {
-    let mut loader = Loader::new(backend, source, train_all, base);
+    let mut loader = Loader::new(backend, source, train_all, weights, config.quantized);
     let (v, d) = (config.vocab, config.hidden);
     let embedding = loader.matrix(names::EMBEDDING, v, d)?;
     let layers = (0..config.layers).map(|index| layer(&mut loader, &config, index)).collect::<Result<Vec<_>>>()?;

@@ -8,9 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tunesmith_formats::{Nf4File, Nf4Tensor, TensorSource, file_digest, text_digest, write_atomic, write_nf4};
-use tunesmith_ops::{Code, Result};
-
-use super::options::QuantizeOptions;
+use tunesmith_ops::{Code, Nf4Options, Result};
 
 /// Goes into every name: another number when the content of the files changes its meaning.
 const VERSION: u32 = 1;
@@ -26,13 +24,12 @@ pub(crate) struct Nf4Cache {
 }
 
 impl Nf4Cache {
-    /// The cache's part for the files of `source`; None where no folder is given or the tensors lie in no files.
+    /// The part below `root` for the files of `source`; None where the tensors lie in no files.
     ///
     /// # Errors
     /// Those of reading the model's files.
-    pub(crate) fn open(source: &dyn TensorSource, options: &QuantizeOptions) -> Result<Option<Self>> {
-        let Some(root) = &options.cache else { return Ok(None) };
-        let mut content = format!("nf4 {VERSION} {} {}", options.nf4.block_size, options.nf4.double_quant);
+    pub(crate) fn open(source: &dyn TensorSource, root: &Path, nf4: Nf4Options) -> Result<Option<Self>> {
+        let mut content = format!("nf4 {VERSION} {} {}", nf4.block_size, nf4.double_quant);
         let mut failure = None;
         let files = source.files();
         if files.is_empty() {

@@ -2,7 +2,7 @@
 //! while they are read, a few rows at a time.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tunesmith_formats::{Nf4Tensor, Nf4TensorScales, TensorSource, read_nf4};
 use tunesmith_ops::nf4::{code_book, double_quantize};
@@ -10,7 +10,7 @@ use tunesmith_ops::{Backend, Code, Error, Nf4Options, Result};
 
 use super::checked::{check_finite, shaped};
 use super::nf4_cache::Nf4Cache;
-use super::options::{BaseOptions, QuantizeOptions};
+use super::options::WeightOptions;
 
 /// Where quantised matrices came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,9 @@ const PIECE: usize = 1 << 20;
 /// Makes quantised weights of a source's matrices, one after the other.
 pub(crate) struct Quantizer<'a> {
     source: &'a dyn TensorSource,
-    options: Option<&'a QuantizeOptions>,
+    /// Block size and kind of the scales; None: matrices are held as the file has them.
+    nf4: Option<Nf4Options>,
+    cache_dir: Option<&'a Path>,
     /// Opened with the first matrix.
     cache: Option<Nf4Cache>,
     host: Vec<f32>,
@@ -41,9 +43,9 @@ pub(crate) struct Quantizer<'a> {
 }
 
 impl<'a> Quantizer<'a> {
-    pub(crate) fn new(source: &'a dyn TensorSource, base: &'a BaseOptions) -> Self {
-        let options = base.quantization.as_ref();
-        Self { source, options, cache: None, host: Vec::new(), info: None }
+    pub(crate) fn new(source: &'a dyn TensorSource, weights: &'a WeightOptions) -> Self {
+        let cache_dir = weights.cache_dir.as_deref();
+        Self { source, nf4: weights.quantization(), cache_dir, cache: None, host: Vec::new(), info: None }
     }
 
     /// What was done so far; None where nothing was quantised.
@@ -68,7 +70,7 @@ impl<'a> Quantizer<'a> {
         train: bool,
     ) -> Result<Option<B::Weight>> {
         let stored = read_nf4(self.source, name, [n, k])?;
-        if train && (stored.is_some() || self.options.is_some()) {
+        if train && (stored.is_some() || self.nf4.is_some()) {
             return Err(Error::new(
                 Code::ArgumentInvalid,
                 "loadIn4bit",
@@ -82,22 +84,22 @@ impl<'a> Quantizer<'a> {
             self.source.release(name);
             return Ok(Some(weight));
         }
-        let Some(options) = self.options else { return Ok(None) };
-        options.nf4.check()?;
-        if self.info.is_none() && options.cache.is_some() && backend.keeps_values() {
-            self.cache = Nf4Cache::open(self.source, options)?;
+        let Some(nf4) = self.nf4 else { return Ok(None) };
+        nf4.check()?;
+        if let (None, Some(root), true) = (&self.info, self.cache_dir, backend.keeps_values()) {
+            self.cache = Nf4Cache::open(self.source, root, nf4)?;
         }
         let cached = self.cache.as_mut().and_then(|cache| cache.read(name, [n, k]));
         let weight = if let Some(file) = &cached {
             let weight = backend.nf4_prepare(n, k, file.tensor([n, k])?.matrix())?;
-            self.count(options.nf4).from_cache += 1;
+            self.count(nf4).from_cache += 1;
             weight
         } else {
-            let tensor = self.quantize(backend, name, [n, k], options.nf4)?;
+            let tensor = self.quantize(backend, name, [n, k], nf4)?;
             if let Some(cache) = &mut self.cache {
                 cache.write(name, &tensor, [n, k]);
             }
-            self.count(options.nf4);
+            self.count(nf4);
             backend.nf4_prepare(n, k, tensor.matrix())?
         };
         self.source.release(name);
@@ -167,10 +169,10 @@ mod tests {
         let (n, k) = (1100, 1001);
         let data: Vec<f32> = (0..n * k).map(|i| ((i * 7919 % 10_007) as f32 - 5003.0) / 5003.0).collect();
         write_safetensors(&path, &[F32Tensor { name: "w".to_owned(), shape: vec![n, k], data: &data }])?;
-        let (source, base) = (SafetensorsFile::open(&path)?, BaseOptions::default());
+        let (source, weights) = (SafetensorsFile::open(&path)?, WeightOptions::default());
         for block_size in [64, 4096] {
             let options = Nf4Options { block_size, double_quant: false };
-            let tensor = Quantizer::new(&source, &base).quantize(&Cpu::new(1)?, "w", [n, k], options)?;
+            let tensor = Quantizer::new(&source, &weights).quantize(&Cpu::new(1)?, "w", [n, k], options)?;
             let (mut codes, mut absmax) = (vec![0; (n * k).div_ceil(2)], vec![0.0; options.blocks(n * k)]);
             reference::quantize(&data, block_size, &mut codes, &mut absmax);
             assert!(tensor.codes == codes);

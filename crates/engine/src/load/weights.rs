@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use tunesmith_formats::TensorSource;
-use tunesmith_ops::{Backend, DType, Host, Result};
+use tunesmith_ops::{Backend, DType, Host, Result, Storage};
 
 use super::checked::{FINITE, check_finite, shaped};
-use super::options::BaseOptions;
+use super::options::WeightOptions;
 use super::quantize::Quantizer;
 use crate::config::ModelConfig;
 use crate::layer::{Experts, Linear, Norm, Vector, Weight};
-use crate::optimizer::{Group, ParameterId, ParameterSpec, Parameters};
+use crate::optimizer::{ParameterId, ParameterKind, ParameterSpec, Parameters};
 
 /// Reads tensors into frozen weights, or into parameters when everything is trained.
 pub struct Loader<'a, B: Backend> {
@@ -20,15 +20,31 @@ pub struct Loader<'a, B: Backend> {
     pub(super) parameters: Parameters<B>,
     host: Vec<f32>,
     pub(super) count: usize,
-    base: &'a BaseOptions,
+    storage: Storage,
     pub(super) quantizer: Quantizer<'a>,
 }
 
 impl<'a, B: Backend> Loader<'a, B> {
-    /// A loader from an opened model file. With `train_all` every tensor becomes a parameter.
-    pub fn new(backend: &'a B, source: &'a dyn TensorSource, train_all: bool, base: &'a BaseOptions) -> Self {
-        let (parameters, host, quantizer) = (Parameters::default(), Vec::new(), Quantizer::new(source, base));
-        Self { backend, source, train_all, parameters, host, count: 0, base, quantizer }
+    /// A loader from an opened model file. With `train_all` every tensor becomes a parameter; `quantized` says that the file
+    /// holds quantized matrices.
+    pub fn new(
+        backend: &'a B,
+        source: &'a dyn TensorSource,
+        train_all: bool,
+        weights: &'a WeightOptions,
+        quantized: bool,
+    ) -> Self {
+        let (storage, quantizer) = (weights.storage(quantized), Quantizer::new(source, weights));
+        Self {
+            backend,
+            source,
+            train_all,
+            parameters: Parameters::default(),
+            host: Vec::new(),
+            count: 0,
+            storage,
+            quantizer,
+        }
     }
 
     /// The linear layer `[n, k]` of that name.
@@ -74,13 +90,13 @@ impl<'a, B: Backend> Loader<'a, B> {
     pub fn matrix(&mut self, name: &str, n: usize, k: usize) -> Result<Weight<B>> {
         if self.train_all {
             self.read(name, &[n, k])?;
-            return Ok(Weight::Trained(self.parameter(name, &[n, k], Group::Decay)?));
+            return Ok(Weight::Trained(self.parameter(name, &[n, k], ParameterKind::Decay)?));
         }
         let source = self.source;
         let tensor = shaped(source, name, &[n, k])?;
         let weight = if !self.backend.keeps_values() {
             self.count += n * k;
-            self.backend.prepare_weight(n, k, Host::F32(&[]), self.base.storage)?
+            self.backend.prepare_weight(n, k, Host::F32(&[]), self.storage)?
         } else if let Some(host) = tensor.host() {
             // Taken where it lies: only a few rows at a time are looked at as binary32.
             let step = (FINITE / k.max(1)).max(1);
@@ -89,10 +105,10 @@ impl<'a, B: Backend> Loader<'a, B> {
                 check_finite(name, first * k, &self.host)?;
             }
             self.count += n * k;
-            self.backend.prepare_weight(n, k, host, self.base.storage)?
+            self.backend.prepare_weight(n, k, host, self.storage)?
         } else {
             self.read(name, &[n, k])?;
-            self.backend.prepare_weight(n, k, Host::F32(&self.host), self.base.storage)?
+            self.backend.prepare_weight(n, k, Host::F32(&self.host), self.storage)?
         };
         source.release(name);
         Ok(Weight::Frozen(Arc::new(weight)))
@@ -136,20 +152,20 @@ impl<'a, B: Backend> Loader<'a, B> {
             if self.train_all {
                 all.append(&mut matrix);
             } else {
-                frozen.push(self.backend.prepare_weight(n, k, Host::F32(&matrix), self.base.storage)?);
+                frozen.push(self.backend.prepare_weight(n, k, Host::F32(&matrix), self.storage)?);
             }
         }
         if !self.train_all {
             return Ok(Experts::Frozen(self.backend.stack_weights(n, k, frozen)?));
         }
         self.host = all;
-        Ok(Experts::Trained(self.parameter(&fused, &[count, n, k], Group::Decay)?))
+        Ok(Experts::Trained(self.parameter(&fused, &[count, n, k], ParameterKind::Decay)?))
     }
 
     fn vector(&mut self, name: &str, len: usize) -> Result<Vector<B>> {
         self.read(name, &[len])?;
         if self.train_all {
-            return Ok(Vector::Trained(self.parameter(name, &[len], Group::NoDecay)?));
+            return Ok(Vector::Trained(self.parameter(name, &[len], ParameterKind::NoDecay)?));
         }
         let vector = if self.backend.keeps_values() {
             self.backend.upload(Host::F32(&self.host))?
@@ -159,8 +175,8 @@ impl<'a, B: Backend> Loader<'a, B> {
         Ok(Vector::Frozen(vector, len))
     }
 
-    fn parameter(&mut self, name: &str, shape: &[usize], group: Group) -> Result<ParameterId> {
-        let spec = ParameterSpec { name: name.to_owned(), shape: shape.to_vec(), group };
+    fn parameter(&mut self, name: &str, shape: &[usize], kind: ParameterKind) -> Result<ParameterId> {
+        let spec = ParameterSpec { name: name.to_owned(), shape: shape.to_vec(), kind };
         self.parameters.add(self.backend, spec, &self.host)
     }
 

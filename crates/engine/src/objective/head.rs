@@ -1,87 +1,17 @@
-//! Final norm, head and cross-entropy over the tokens that are asked for a label, in chunks: logits never exist whole.
+//! Final norm, head and cross-entropy over the supervised tokens, in chunks: logits never exist whole.
 //!
 //! `-Σ log P(y_t | y_<t)` with the shift done here: the hidden row at position t − 1 predicts the label at t. Tokens whose
 //! label is ignored are not among the hidden rows, so they cost nothing and their gradient is exactly zero.
 
-use tunesmith_ops::{
-    Backend, DType, Host, IGNORE_INDEX, LocalObjective, LogitTransform, Memory, Result, RowGradient, RowValues, View,
-    ViewMut,
-};
+use tunesmith_ops::{Backend, Coefficients, Host, LogitTransform, Memory, Result, RowGradient, View, ViewMut};
 
-use crate::batch::{Batch, Rows};
+use super::columns::{Asked, Columns};
+use super::objective::Objective;
+use super::supervised::{SequenceSums, Supervised, TokenCoefficients, TokenValues};
+use crate::batch::Rows;
 use crate::layer::{AdapterScratch, Backward, Kept, Linear, Norm};
 use crate::optimizer::Parameters;
 use crate::workspace::Slab;
-
-/// Sums of one sequence; means are the caller's.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct SequenceSums {
-    /// Σ weight · nll, nats.
-    pub loss: f64,
-    /// Σ weight.
-    pub weight: f64,
-    /// Σ entropy, nats.
-    pub entropy: f64,
-    /// Supervised tokens.
-    pub tokens: u32,
-    /// Supervised tokens predicted first.
-    pub correct: u32,
-}
-
-/// The labels of a batch that carry a loss.
-#[derive(Debug, Default)]
-pub struct Supervised {
-    labels: Vec<i32>,
-    weights: Vec<f32>,
-    sequences: Vec<usize>,
-    sequence_count: usize,
-}
-
-impl Supervised {
-    /// Picks them out of a checked batch, and with them the tokens that predict them. The first token of a sequence has nothing
-    /// before it and never counts.
-    pub fn of(batch: &Batch<'_>) -> (Self, Vec<i32>) {
-        let mut picked = Self { sequence_count: batch.sequence_starts.len() - 1, ..Self::default() };
-        let mut wanted = Vec::new();
-        for (sequence, bounds) in batch.sequence_starts.windows(2).enumerate() {
-            for t in bounds[0] + 1..bounds[1] {
-                let label = batch.labels[t as usize];
-                if label != IGNORE_INDEX {
-                    wanted.push(t - 1);
-                    picked.labels.push(label);
-                    picked.weights.push(batch.weights.map_or(1.0, |w| w[t as usize]));
-                    picked.sequences.push(sequence);
-                }
-            }
-        }
-        (picked, wanted)
-    }
-
-    /// The sums where nothing carries a loss.
-    pub fn no_sums(&self) -> Vec<SequenceSums> {
-        vec![SequenceSums::default(); self.sequence_count]
-    }
-
-    fn sums(&self, per_row: &HostValues) -> Vec<SequenceSums> {
-        let mut sums = self.no_sums();
-        for (i, sequence) in self.sequences.iter().enumerate() {
-            let sum = &mut sums[*sequence];
-            let weight = f64::from(self.weights[i]);
-            sum.loss -= weight * f64::from(per_row.log_prob[i]);
-            sum.weight += weight;
-            sum.entropy += f64::from(per_row.entropy[i]);
-            sum.tokens += 1;
-            sum.correct += u32::from(per_row.hit[i] > 0.5);
-        }
-        sums
-    }
-}
-
-struct HostValues {
-    log_prob: Vec<f32>,
-    entropy: Vec<f32>,
-    hit: Vec<f32>,
-}
 
 /// The end of the decoder.
 pub struct Head<B: Backend> {
@@ -101,28 +31,34 @@ pub struct HeadScratch<B: Memory> {
     kept: Kept<B>,
     adapter: AdapterScratch<B>,
     d_normed: Slab<B>,
-    log_prob: Slab<B>,
-    entropy: Slab<B>,
-    hit: Slab<B>,
+    columns: Columns<B>,
 }
 
 impl<B: Memory> HeadScratch<B> {
     /// Empty.
     pub fn new(backend: &B) -> Self {
-        let slab = || Slab::new(backend);
-        let f32_slab = || Slab::of(DType::F32);
         Self {
-            normed: slab(),
-            rstd: f32_slab(),
-            logits: slab(),
+            normed: Slab::new(backend),
+            rstd: Slab::of(tunesmith_ops::DType::F32),
+            logits: Slab::new(backend),
             kept: Kept::new(backend),
             adapter: AdapterScratch::new(backend),
-            d_normed: slab(),
-            log_prob: f32_slab(),
-            entropy: f32_slab(),
-            hit: f32_slab(),
+            d_normed: Slab::new(backend),
+            columns: Columns::new(),
         }
     }
+}
+
+/// What the head works on: the hidden states of the tokens that predict a label, in order.
+pub struct HeadInput<'a, B: Backend> {
+    /// Values of the trained tensors.
+    pub parameters: &'a Parameters<B>,
+    /// The tokens.
+    pub rows: Rows<'a, B>,
+    /// Their hidden states `[m, d]`.
+    pub hidden: View<'a, B::Buffer>,
+    /// Their labels.
+    pub supervised: &'a Supervised,
 }
 
 /// Where the gradient of the hidden states goes.
@@ -133,81 +69,178 @@ pub struct HiddenGradient<'a, 'b, B: Memory> {
     pub d_hidden: ViewMut<'a, B::Buffer>,
 }
 
+/// What the gradient of each row is made of, on the device: `[m]` each.
+enum Slope<B: Memory> {
+    Local(Objective, B::Buffer),
+    Given(Coefficients<B::Buffer>),
+}
+
+impl<B: Memory> Slope<B> {
+    /// Of `count` rows from `first` on.
+    fn part(&self, first: usize, count: usize) -> RowGradient<'_, B::Buffer> {
+        match self {
+            Self::Local(objective, weights) => {
+                RowGradient::Local { objective: objective.local(), weights: View::new(weights, first, count) }
+            }
+            Self::Given(coefficients) => RowGradient::Coefficients(Coefficients {
+                log_prob: coefficients.log_prob.as_ref().map(|buffer| View::new(buffer, first, count)),
+                entropy: coefficients.entropy.as_ref().map(|buffer| View::new(buffer, first, count)),
+                log_sum_exp: coefficients.log_sum_exp.as_ref().map(|buffer| View::new(buffer, first, count)),
+                mean_log_prob: coefficients.mean_log_prob.as_ref().map(|buffer| View::new(buffer, first, count)),
+            }),
+        }
+    }
+}
+
 impl<B: Backend> Head<B> {
-    /// Loss sums per sequence from `hidden[m, d]` of the tokens `rows`, and with `gradient` everything backward of the head.
+    /// Loss sums per sequence of an objective that is local to a token, and with `gradient` everything backward of the head, in
+    /// one pass over the chunks.
     ///
     /// # Errors
     /// Whatever the backend fails with.
     pub fn loss(
         &self,
         backend: &B,
-        parameters: &Parameters<B>,
-        rows: Rows<'_, B>,
-        hidden: View<'_, B::Buffer>,
-        supervised: &Supervised,
+        input: &HeadInput<'_, B>,
+        objective: &Objective,
         scratch: &mut HeadScratch<B>,
-        mut gradient: Option<HiddenGradient<'_, '_, B>>,
+        gradient: Option<HiddenGradient<'_, '_, B>>,
     ) -> Result<Vec<SequenceSums>> {
-        let (d, v, m) = (self.norm.d, self.linear.n, rows.count);
-        let labels = backend.upload(Host::I32(&supervised.labels))?;
-        let weights = backend.upload(Host::F32(&supervised.weights))?;
-        let normed = scratch.normed.write(backend, m * d)?;
-        self.norm.forward(backend, parameters, m, hidden, &mut scratch.rstd, normed)?;
-        for slab in [&mut scratch.log_prob, &mut scratch.entropy, &mut scratch.hit] {
-            slab.reserve(backend, m)?;
+        let more = objective.reads_more();
+        let asked = Asked { log_sum_exp: more, mean_log_prob: more, ..Asked::default() };
+        let supervised = input.supervised;
+        match gradient {
+            None => self.run(backend, input, asked, scratch, None)?,
+            Some(gradient) => {
+                let weights = backend.upload(Host::F32(&supervised.weights))?;
+                self.run(backend, input, asked, scratch, Some((&Slope::Local(*objective, weights), gradient)))?;
+            }
         }
+        Ok(supervised.sums(objective, &scratch.columns.read(backend, input.rows.count, asked)?))
+    }
+
+    /// What the model says of each label: the first of two phases.
+    ///
+    /// # Errors
+    /// Whatever the backend fails with.
+    pub fn values(
+        &self,
+        backend: &B,
+        input: &HeadInput<'_, B>,
+        asked: Asked,
+        scratch: &mut HeadScratch<B>,
+    ) -> Result<TokenValues> {
+        self.run(backend, input, asked, scratch, None)?;
+        Ok(input.supervised.values(scratch.columns.read(backend, input.rows.count, asked)?, asked))
+    }
+
+    /// Everything backward of the head for the derivative of a loss by each value: the second of two phases. The logits are
+    /// computed again, which costs one product with the vocabulary more than an objective of one pass.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` for coefficients of another length; whatever the backend fails with.
+    pub fn backward(
+        &self,
+        backend: &B,
+        input: &HeadInput<'_, B>,
+        coefficients: &TokenCoefficients<'_>,
+        scratch: &mut HeadScratch<B>,
+        gradient: HiddenGradient<'_, '_, B>,
+    ) -> Result<()> {
+        let upload = |name: &str, values: Option<&[f32]>| {
+            let at_labels = values.map(|values| input.supervised.at_labels(name, values)).transpose()?;
+            at_labels.map(|values| backend.upload(Host::F32(&values))).transpose()
+        };
+        let slope = Slope::Given(Coefficients {
+            log_prob: upload("logProb", coefficients.log_prob)?,
+            entropy: upload("entropy", coefficients.entropy)?,
+            log_sum_exp: upload("logSumExp", coefficients.log_sum_exp)?,
+            mean_log_prob: upload("meanLogProb", coefficients.mean_log_prob)?,
+        });
+        self.run(backend, input, Asked::default(), scratch, Some((&slope, gradient)))
+    }
+
+    /// Norm, and chunk by chunk logits, values and, where there is a slope, the gradient.
+    fn run(
+        &self,
+        backend: &B,
+        input: &HeadInput<'_, B>,
+        asked: Asked,
+        scratch: &mut HeadScratch<B>,
+        mut gradient: Option<(&Slope<B>, HiddenGradient<'_, '_, B>)>,
+    ) -> Result<()> {
+        let (d, m) = (self.norm.d, input.rows.count);
+        let labels = backend.upload(Host::I32(&input.supervised.labels))?;
+        let normed = scratch.normed.write(backend, m * d)?;
+        self.norm.forward(backend, input.parameters, m, input.hidden, &mut scratch.rstd, normed)?;
+        scratch.columns.reserve(backend, m, asked)?;
         if gradient.is_some() {
             scratch.d_normed.reserve(backend, m * d)?;
         }
-
-        // A multiple of 64 rows, from the sizes alone, so that the chunks are the same on every machine.
-        let row = backend.activation_dtype().size() * v;
-        let chunk = (backend.logit_bytes() / row / 64 * 64).clamp(64, 4096);
+        let chunk = self.chunk(backend);
         for first in (0..m).step_by(chunk) {
-            let count = chunk.min(m - first);
-            let tokens = rows.part(first, count)?;
-            let x = scratch.normed.view(m * d)?.part(first * d, count * d)?;
-            let logits = scratch.logits.write(backend, count * v)?;
-            let (kept, adapter) = (&mut scratch.kept, &mut scratch.adapter);
-            self.linear.forward(backend, parameters, tokens, x, kept, adapter, logits)?;
-            backend.cross_entropy(
-                count,
-                v,
-                self.transform,
-                scratch.logits.view_mut(count * v)?,
-                View::new(&labels, first, count),
-                match gradient {
-                    None => RowGradient::None,
-                    Some(_) => RowGradient::Local {
-                        objective: LocalObjective::NLL,
-                        weights: View::new(&weights, first, count),
-                    },
-                },
-                RowValues::new(
-                    scratch.log_prob.view_mut(m)?.part(first, count)?,
-                    scratch.entropy.view_mut(m)?.part(first, count)?,
-                    scratch.hit.view_mut(m)?.part(first, count)?,
-                ),
-            )?;
-            if let Some(gradient) = &mut gradient {
-                self.linear.backward(
-                    backend,
-                    gradient.pass,
-                    tokens,
-                    scratch.logits.view(count * v)?,
-                    x,
-                    &scratch.kept,
-                    &mut scratch.adapter,
-                    Some(scratch.d_normed.view_mut(m * d)?.part(first * d, count * d)?),
-                    false,
-                )?;
+            let part = Chunk { first, count: chunk.min(m - first), labels: &labels, asked };
+            let slope = gradient.as_ref().map(|(slope, _)| *slope);
+            self.chunk_forward(backend, input, &part, scratch, slope)?;
+            if let Some((_, gradient)) = &mut gradient {
+                self.chunk_backward(backend, input, &part, scratch, gradient)?;
             }
         }
-        if let Some(HiddenGradient { pass, d_hidden }) = gradient {
-            let d_normed = scratch.d_normed.view(m * d)?;
-            self.norm.backward(backend, pass, m, d_normed, hidden, &scratch.rstd, d_hidden, false)?;
-        }
-        Ok(supervised.sums(&read_rows(backend, scratch, m)?))
+        let Some((_, HiddenGradient { pass, d_hidden })) = gradient else { return Ok(()) };
+        let d_normed = scratch.d_normed.view(m * d)?;
+        self.norm.backward(backend, pass, m, d_normed, input.hidden, &scratch.rstd, d_hidden, false)
+    }
+
+    /// Rows of a chunk: a multiple of 64, from the sizes alone, so that the chunks are the same on every machine.
+    fn chunk(&self, backend: &B) -> usize {
+        let row = backend.activation_dtype().size() * self.linear.n;
+        (backend.logit_bytes() / row / 64 * 64).clamp(64, 4096)
+    }
+
+    fn chunk_forward(
+        &self,
+        backend: &B,
+        input: &HeadInput<'_, B>,
+        &Chunk { first, count, labels, asked }: &Chunk<'_, B>,
+        scratch: &mut HeadScratch<B>,
+        slope: Option<&Slope<B>>,
+    ) -> Result<()> {
+        let (d, v, m) = (self.norm.d, self.linear.n, input.rows.count);
+        let x = scratch.normed.view(m * d)?.part(first * d, count * d)?;
+        let logits = scratch.logits.write(backend, count * v)?;
+        let (kept, adapter) = (&mut scratch.kept, &mut scratch.adapter);
+        self.linear.forward(backend, input.parameters, input.rows.part(first, count)?, x, kept, adapter, logits)?;
+        backend.cross_entropy(
+            count,
+            v,
+            self.transform,
+            scratch.logits.view_mut(count * v)?,
+            View::new(labels, first, count),
+            slope.map_or(RowGradient::None, |slope| slope.part(first, count)),
+            scratch.columns.rows(m, first, count, asked)?,
+        )
+    }
+
+    fn chunk_backward(
+        &self,
+        backend: &B,
+        input: &HeadInput<'_, B>,
+        &Chunk { first, count, .. }: &Chunk<'_, B>,
+        scratch: &mut HeadScratch<B>,
+        gradient: &mut HiddenGradient<'_, '_, B>,
+    ) -> Result<()> {
+        let (d, v, m) = (self.norm.d, self.linear.n, input.rows.count);
+        self.linear.backward(
+            backend,
+            gradient.pass,
+            input.rows.part(first, count)?,
+            scratch.logits.view(count * v)?,
+            scratch.normed.view(m * d)?.part(first * d, count * d)?,
+            &scratch.kept,
+            &mut scratch.adapter,
+            Some(scratch.d_normed.view_mut(m * d)?.part(first * d, count * d)?),
+            false,
+        )
     }
 
     /// Logits `[m, vocabulary]` of `hidden[m, d]`, on the host: for choosing the next token.
@@ -240,11 +273,10 @@ impl<B: Backend> Head<B> {
     }
 }
 
-fn read_rows<B: Backend>(backend: &B, scratch: &HeadScratch<B>, m: usize) -> Result<HostValues> {
-    let read = |slab: &Slab<B>| {
-        let mut host = vec![0.0; m];
-        backend.read(slab.view(m)?, &mut host)?;
-        Ok(host)
-    };
-    Ok(HostValues { log_prob: read(&scratch.log_prob)?, entropy: read(&scratch.entropy)?, hit: read(&scratch.hit)? })
+/// Rows `first .. first + count` of a head's input.
+struct Chunk<'a, B: Memory> {
+    first: usize,
+    count: usize,
+    labels: &'a B::Buffer,
+    asked: Asked,
 }

@@ -1,7 +1,16 @@
-//! What is trained and how a step changes it: parameters, their gradients, and the optimizer.
+//! What is trained and how a step changes it: parameters, their gradients and groups, and the optimizer.
 
+mod adamw;
+mod groups;
+mod options;
 mod parameters;
+mod slot;
+mod trained;
 mod update;
 
-pub use parameters::{Gradients, Group, ParameterId, ParameterSpec, Parameters};
-pub use update::{Optimizer, OptimizerOptions, Update, Updated};
+pub use adamw::AdamWOptions;
+pub use groups::{GroupInfo, ParameterGroup};
+pub use options::OptimizerOptions;
+pub use parameters::{Gradients, ParameterId, ParameterKind, ParameterSpec, Parameters};
+pub use slot::{Slot, SlotShape, State};
+pub use update::{Optimizer, Update, Updated};

@@ -1,29 +1,31 @@
-//! The tensors that are trained: value, gradient, group. Everything else in the model is frozen.
+//! The tensors that are trained: value, gradient, kind. Everything else in the model is frozen.
 
+use serde::Deserialize;
 use tunesmith_ops::{Code, DType, Error, Host, Memory, Result, View, ViewMut};
 
 /// Index of a trained tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ParameterId(pub(crate) usize);
 
-/// Learning rate and weight decay are chosen per group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Group {
-    /// Matrices: decayed.
+/// What a trained tensor is: a run's groups are made of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ParameterKind {
+    /// Matrices: of a whole model, and A of an adapter.
     Decay,
-    /// Norm scales and biases: not decayed (Hugging Face Trainer's rule).
+    /// Norm scales and biases, which Hugging Face's Trainer does not decay.
     NoDecay,
-    /// Copies of the embedding and the head that an adapter trains: decayed.
+    /// Copies of the embedding and the head that an adapter trains.
     Embedding,
-    /// B and the magnitudes of an adapter, which LoRA+ moves faster (Hayou et al. 2024, arXiv:2402.12354): decayed.
+    /// B and the magnitudes of an adapter, which LoRA+ moves faster (Hayou et al. 2024, arXiv:2402.12354).
     LoraB,
 }
 
-impl Group {
-    /// All groups, in the order of the learning rates given to an update.
+impl ParameterKind {
+    /// Every kind.
     pub const ALL: [Self; 4] = [Self::Decay, Self::NoDecay, Self::Embedding, Self::LoraB];
 
-    /// Name shown to the user.
+    /// Name in options, as TypeScript has it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Decay => "decay",
@@ -41,8 +43,8 @@ pub struct ParameterSpec {
     pub name: String,
     /// Shape, row-major.
     pub shape: Vec<usize>,
-    /// Its group.
-    pub group: Group,
+    /// What it is.
+    pub kind: ParameterKind,
 }
 
 impl ParameterSpec {
@@ -57,7 +59,7 @@ impl ParameterSpec {
     }
 }
 
-/// Values of the trained tensors, binary32.
+/// Values of the trained tensors, float32.
 pub struct Parameters<B: Memory> {
     specs: Vec<ParameterSpec>,
     values: Vec<B::Buffer>,

@@ -1,26 +1,18 @@
-//! One optimizer step: divide, clip by global norm, AdamW, clear.
+//! One optimizer step: divide, clip by global norm, step, clear.
 
-use tunesmith_ops::{AdamWStep, AdamWTensor, Backend, Clip, DType, Memory, Result, View, ViewMut};
+use tunesmith_ops::{Backend, Clip, Error, Memory, Result};
 
-use super::parameters::{Gradients, Group, Parameters};
-
-/// AdamW's constants, by the names of Hugging Face's `TrainingArguments`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct OptimizerOptions {
-    /// Decay of the first moment.
-    pub adam_beta1: f64,
-    /// Decay of the second moment.
-    pub adam_beta2: f64,
-    /// Added to the root of the second moment.
-    pub adam_epsilon: f64,
-    /// Decoupled decay of every group but [`Group::NoDecay`].
-    pub weight_decay: f64,
-}
+use super::groups::{GroupInfo, Groups, ParameterGroup};
+use super::options::OptimizerOptions;
+use super::parameters::{Gradients, Parameters};
+use super::slot::State;
+use super::trained::Trained;
+use crate::internal::internal;
 
 /// What one update is asked to do.
 #[derive(Debug, Clone)]
 pub struct Update<'a> {
-    /// One learning rate per group, in the order of [`Group::ALL`].
+    /// One learning rate for each group of the run, in their order.
     pub learning_rates: &'a [f64],
     /// Clip the global norm to this; none: no clipping.
     pub max_grad_norm: Option<f64>,
@@ -37,35 +29,34 @@ pub struct Updated {
     pub applied: bool,
 }
 
-/// Moments of every trained tensor and the number of steps taken.
+/// What an optimizer keeps of the trained tensors, their groups, and the number of steps taken.
 pub struct Optimizer<B: Memory> {
-    /// Constants.
-    pub options: OptimizerOptions,
+    options: OptimizerOptions,
+    groups: Groups,
     /// Steps applied so far.
     pub step: u64,
-    pub(crate) first_moments: Vec<B::Buffer>,
-    pub(crate) second_moments: Vec<B::Buffer>,
+    /// State of every trained tensor.
+    pub state: State<B>,
 }
 
 impl<B: Backend> Optimizer<B> {
-    /// Zero moments.
+    /// An optimizer before its first step: all state zero.
     ///
     /// # Errors
-    /// `OutOfMemory`.
-    pub fn new(backend: &B, parameters: &Parameters<B>, options: OptimizerOptions) -> Result<Self> {
-        let zeros = || {
-            let specs = parameters.specs().iter();
-            specs.map(|spec| backend.zeros(DType::F32, spec.len())).collect::<Result<Vec<_>>>()
-        };
-        Ok(Self { options, step: 0, first_moments: zeros()?, second_moments: zeros()? })
+    /// `ArgumentInvalid` for groups that do not hold every trained tensor exactly once; `OutOfMemory`.
+    pub fn new(
+        backend: &B,
+        parameters: &Parameters<B>,
+        options: OptimizerOptions,
+        groups: &[ParameterGroup],
+    ) -> Result<Self> {
+        let groups = Groups::new(groups, parameters)?;
+        Ok(Self { options, groups, step: 0, state: State::new(backend, parameters, &options.slots())? })
     }
 
-    /// Weight decay of a group.
-    pub fn weight_decay(&self, group: Group) -> f64 {
-        match group {
-            Group::NoDecay => 0.0,
-            _ => self.options.weight_decay,
-        }
+    /// The groups of the run as they were resolved.
+    pub fn groups(&self, parameters: &Parameters<B>) -> Vec<GroupInfo> {
+        self.groups.info(parameters)
     }
 
     /// Takes one step and clears the gradient.
@@ -79,7 +70,7 @@ impl<B: Backend> Optimizer<B> {
         gradients: &mut Gradients<B>,
         update: &Update<'_>,
     ) -> Result<Updated> {
-        check(update)?;
+        self.check(update)?;
         let clip = Clip { denominator: update.denominator, max_grad_norm: update.max_grad_norm };
         let norm = backend.grad_norm(&clip, &gradients.views())?;
         self.apply(backend, parameters, gradients, update, &norm)?;
@@ -99,56 +90,31 @@ impl<B: Backend> Optimizer<B> {
         update: &Update<'_>,
         norm: &B::Norm,
     ) -> Result<()> {
-        let step = AdamWStep {
-            step: self.step + 1,
-            beta1: self.options.adam_beta1,
-            beta2: self.options.adam_beta2,
-            epsilon: self.options.adam_epsilon,
-        };
-        let decays = Group::ALL.map(|group| self.weight_decay(group));
-        let moments = self.first_moments.iter_mut().zip(&mut self.second_moments);
-        let mut tensors: Vec<AdamWTensor<'_, B::Buffer>> = parameters
+        let states = self.state.by_parameter(parameters.specs());
+        let groups = &self.groups;
+        let tensors = parameters
             .iter_mut()
             .zip(gradients.views())
-            .zip(moments)
-            .map(|(((spec, parameter), gradient), (first, second))| {
-                let group = spec.group as usize;
-                tensor(parameter, gradient, first, second, update.learning_rates[group], decays[group])
+            .zip(states)
+            .map(|(((spec, parameter), gradient), slots)| {
+                let Some((group, decay)) = groups.of(spec) else {
+                    return Err(internal("update", "a group for every trained tensor"));
+                };
+                Ok(Trained { parameter, gradient, slots, rate: update.learning_rates[group], decay })
             })
-            .collect();
-        backend.adamw(&step, norm, &mut tensors)
+            .collect::<Result<Vec<_>>>()?;
+        self.options.step(backend, self.step + 1, norm, tensors)
     }
-}
 
-fn tensor<'a, T>(
-    parameter: ViewMut<'a, T>,
-    gradient: View<'a, T>,
-    first: &'a mut T,
-    second: &'a mut T,
-    learning_rate: f64,
-    weight_decay: f64,
-) -> AdamWTensor<'a, T> {
-    let len = parameter.len;
-    AdamWTensor {
-        parameter,
-        gradient,
-        first_moment: ViewMut::new(first, 0, len),
-        second_moment: ViewMut::new(second, 0, len),
-        learning_rate,
-        weight_decay,
+    fn check(&self, update: &Update<'_>) -> Result<()> {
+        let (expected, got) = (self.groups.count(), update.learning_rates.len());
+        if got != expected {
+            let expected = format!("{expected} learning rates, one per parameter group");
+            return Err(Error::argument("update", expected, got));
+        }
+        if !(update.denominator.is_finite() && update.denominator > 0.0) {
+            return Err(Error::argument("update", "a positive denominator", update.denominator));
+        }
+        Ok(())
     }
-}
-
-fn check(update: &Update<'_>) -> Result<()> {
-    if update.learning_rates.len() != Group::ALL.len() {
-        return Err(tunesmith_ops::Error::argument(
-            "update",
-            format!("{} learning rates, one per parameter group", Group::ALL.len()),
-            update.learning_rates.len(),
-        ));
-    }
-    if !(update.denominator.is_finite() && update.denominator > 0.0) {
-        return Err(tunesmith_ops::Error::argument("update", "a positive denominator", update.denominator));
-    }
-    Ok(())
 }

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use tunesmith_formats::{ModelConfig as HfConfig, TensorSource};
-use tunesmith_ops::{Backend, Error, IGNORE_INDEX, Result};
+use tunesmith_ops::{Backend, DType, Error, IGNORE_INDEX, Result};
 
 use super::ledger::{Layout, Ledger};
 use crate::batch::{Batch, StepKey};
-use crate::optimizer::{Group, ParameterSpec, Update};
-use crate::session::{Session, SessionOptions};
+use crate::objective::Objective;
+use crate::optimizer::{OptimizerOptions, ParameterSpec, Slot, Update};
+use crate::session::{Engine, Session, SessionOptions};
 
 /// The largest pass of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,10 +81,12 @@ pub fn plan_on<B: Backend>(
     let standing = backend.memory_stats().in_use;
     run(&mut session, shape)?;
     let peak = backend.memory_stats().peak;
-    let sizes = || session.parameters().specs().iter().map(ParameterSpec::len);
-    let trains = options.optimizer.is_some();
-    let trained: usize = sizes().map(|len| rounded(4 * len)).sum();
-    let [gradients, optimizer] = if trains { [trained, 2 * trained] } else { [0, 0] };
+    let specs = session.parameters().specs();
+    let trained: usize = specs.iter().map(|spec| rounded(DType::F32.size() * spec.len())).sum();
+    let slots = options.optimizer.as_ref().map(OptimizerOptions::slots);
+    let gradients = if slots.is_some() { trained } else { 0 };
+    let state_of = |slot: &Slot| specs.iter().map(|spec| rounded(slot.bytes_of(spec))).sum::<usize>();
+    let optimizer = slots.iter().flatten().map(state_of).sum();
     Ok(MemoryPlan {
         weights: standing.saturating_sub(trained + gradients + optimizer),
         trained,
@@ -93,7 +96,7 @@ pub fn plan_on<B: Backend>(
         peak,
         loading: standing.saturating_sub(gradients + optimizer),
         total_parameters: session.total_parameters(),
-        trainable_parameters: if trains { sizes().sum() } else { 0 },
+        trainable_parameters: slots.map_or(0, |_| specs.iter().map(ParameterSpec::len).sum()),
     })
 }
 
@@ -123,11 +126,11 @@ fn run<B: Backend>(session: &mut Session<B>, shape: PassShape) -> Result<()> {
     // The second pass holds more than the first: what backward works in is there from the beginning.
     for step in 1..=2 {
         if session.trains() {
-            session.accumulate(&batch, StepKey { seed: 0, step })?;
-            let rates = vec![0.0; Group::ALL.len()];
+            session.accumulate(&batch, &Objective::default(), StepKey { seed: 0, step })?;
+            let rates = vec![0.0; session.groups().len()];
             session.update(&Update { learning_rates: &rates, max_grad_norm: Some(1.0), denominator: 1.0 })?;
         } else {
-            session.evaluate(&batch)?;
+            session.evaluate(&batch, &Objective::default())?;
         }
     }
     Ok(())

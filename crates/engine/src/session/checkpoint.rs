@@ -7,9 +7,9 @@ use std::path::Path;
 use tunesmith_formats::{F32Tensor, SafetensorsFile, TensorSource, write_safetensors};
 use tunesmith_ops::{Backend, Code, Error, Host, Memory, Result, View, ViewMut};
 
-use crate::optimizer::{Optimizer, ParameterSpec, Parameters};
+use crate::optimizer::{Optimizer, ParameterSpec, Parameters, Slot};
 
-/// File of the moments.
+/// File of the optimizer's state.
 pub const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 /// File of the weights after full fine-tuning.
 pub const MODEL_FILE: &str = "model.safetensors";
@@ -29,7 +29,7 @@ pub fn save_parameters<B: Backend>(backend: &B, parameters: &Parameters<B>, path
     write_safetensors(path, &tensors)
 }
 
-/// Writes the moments (`exp_avg.NAME`, `exp_avg_sq.NAME`, PyTorch's names) and the number of steps.
+/// Writes the optimizer's state (`SLOT.NAME`, PyTorch's names of the slots) and the number of steps.
 ///
 /// # Errors
 /// `Io`.
@@ -40,20 +40,22 @@ pub fn save_optimizer<B: Backend>(
     path: &Path,
 ) -> Result<()> {
     let step = [optimizer.step as f32];
-    let mut moments = Vec::new();
-    for ((spec, first), second) in
-        parameters.specs().iter().zip(&optimizer.first_moments).zip(&optimizer.second_moments)
-    {
-        for (part, buffer) in [("exp_avg", first), ("exp_avg_sq", second)] {
-            let mut host = vec![0.0; spec.len()];
-            backend.read(View::new(buffer, 0, spec.len()), &mut host)?;
-            moments.push((format!("{part}.{}", spec.name), spec, host));
+    let mut state = Vec::new();
+    for (number, spec) in parameters.specs().iter().enumerate() {
+        for (slot, buffers) in optimizer.state.slots() {
+            let mut host = vec![0.0; slot.len_of(spec)];
+            backend.read(View::new(&buffers[number], 0, host.len()), &mut host)?;
+            state.push((state_name(slot, spec), slot.shape_of(spec), host));
         }
     }
     let mut tensors: Vec<F32Tensor<'_>> =
-        moments.iter().map(|(name, spec, host)| tensor(name.clone(), spec, host)).collect();
+        state.iter().map(|(name, shape, data)| F32Tensor { name: name.clone(), shape: shape.clone(), data }).collect();
     tensors.push(F32Tensor { name: STEP.to_owned(), shape: vec![1], data: &step });
     write_safetensors(path, &tensors)
+}
+
+fn state_name(slot: &Slot, spec: &ParameterSpec) -> String {
+    format!("{}.{}", slot.name, spec.name)
 }
 
 fn tensor<'a>(name: String, spec: &ParameterSpec, data: &'a [f32]) -> F32Tensor<'a> {
@@ -74,22 +76,21 @@ pub fn load<B: Backend>(
     let saved = SafetensorsFile::open(parameter_file)?;
     let state = SafetensorsFile::open(optimizer_file)?;
     let specs = parameters.specs().to_vec();
-    let expect = |source: &SafetensorsFile, prefix: &str| {
-        specs
-            .iter()
-            .map(|spec| read(source, &format!("{prefix}{}", spec.name), &spec.shape))
-            .collect::<Result<Vec<_>>>()
+    let values = specs.iter().map(|spec| read(&saved, &spec.name, &spec.shape)).collect::<Result<Vec<_>>>()?;
+    let slots: Vec<Slot> = optimizer.state.slots().map(|(slot, _)| *slot).collect();
+    let of_slot = |slot: &Slot| {
+        let state_of = |spec: &ParameterSpec| read(&state, &state_name(slot, spec), &slot.shape_of(spec));
+        specs.iter().map(state_of).collect::<Result<Vec<_>>>()
     };
-    let values = expect(&saved, "")?;
-    let first = expect(&state, "exp_avg.")?;
-    let second = expect(&state, "exp_avg_sq.")?;
+    let states = slots.iter().map(of_slot).collect::<Result<Vec<_>>>()?;
     let step = read(&state, STEP, &[1])?[0] as u64;
 
     for (id, host) in parameters.ids().zip(&values) {
         parameters.write(backend, id, host)?;
     }
-    restore(backend, &mut optimizer.first_moments, &first)?;
-    restore(backend, &mut optimizer.second_moments, &second)?;
+    for ((_, buffers), hosts) in optimizer.state.slots_mut().zip(&states) {
+        restore(backend, buffers, hosts)?;
+    }
     optimizer.step = step;
     Ok(())
 }
@@ -108,7 +109,7 @@ fn read(source: &SafetensorsFile, name: &str, shape: &[usize]) -> Result<Vec<f32
 }
 
 fn mismatch(name: &str, message: String) -> Error {
-    Error::new(Code::CheckpointInvalid, name, message + "; the checkpoint is of another model or adapter")
+    Error::new(Code::CheckpointInvalid, name, message + "; the checkpoint is of another model, adapter or optimizer")
 }
 
 fn restore<B: Memory>(backend: &B, buffers: &mut [B::Buffer], hosts: &[Vec<f32>]) -> Result<()> {

@@ -1,10 +1,13 @@
-//! A model in memory with everything that trains it: what the binding talks to.
+//! A model in memory with everything that trains it, and the calls it takes.
 
+mod calls;
 mod checkpoint;
+mod engine;
 mod merge_check;
 mod options;
 mod state;
 
+pub use engine::{AdapterState, Engine};
 pub use merge_check::{LogitCheck, compare_logits};
-pub use options::{AdapterSource, SessionOptions};
-pub use state::{GroupInfo, Session};
+pub use options::{AdapterOptions, SessionOptions};
+pub use state::Session;

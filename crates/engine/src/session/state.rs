@@ -1,54 +1,47 @@
 //! A model in memory with everything that trains it: what the binding talks to.
 
-use std::ops::ControlFlow;
-use std::path::Path;
 use std::sync::Arc;
 
-use tunesmith_formats::{ModelConfig as HfConfig, TensorSource, write_atomic};
-use tunesmith_ops::{Backend, Code, Error, MemoryStats, Result};
+use tunesmith_formats::{ModelConfig as HfConfig, TensorSource};
+use tunesmith_ops::{Backend, Error, Result};
 
-use super::checkpoint;
-use super::options::{AdapterSource, SessionOptions};
+use super::options::{AdapterOptions, SessionOptions};
 use crate::adapter::{Adapter, Adapters};
 use crate::batch::{Batch, Layout, Pass, StepKey};
 use crate::config::ModelConfig;
-use crate::decode::{Request, TokenEvent, generate};
 use crate::decoder::{Activations, Decoder};
-use crate::layer::Backward;
 use crate::load::{QuantizationInfo, load};
-use crate::objective::{SequenceSums, Supervised};
-use crate::optimizer::{Gradients, Group, Optimizer, ParameterSpec, Parameters, Update, Updated};
+use crate::objective::Supervised;
+use crate::optimizer::{Gradients, Optimizer, Parameters};
 use crate::recompute::Keep;
 
-struct Training<B: Backend> {
-    gradients: Gradients<B>,
-    optimizer: Optimizer<B>,
+pub(super) struct Training<B: Backend> {
+    pub(super) gradients: Gradients<B>,
+    pub(super) optimizer: Optimizer<B>,
+}
+
+/// A forward whose backward is still to come.
+pub(super) struct Pending<B: Backend> {
+    /// None where no token carries a loss.
+    pub(super) pass: Option<Pass<B>>,
+    pub(super) supervised: Supervised,
 }
 
 /// One model, its adapter, its training state.
 pub struct Session<B: Backend> {
-    backend: Arc<B>,
-    decoder: Decoder<B>,
-    parameters: Parameters<B>,
-    training: Option<Training<B>>,
-    adapters: Adapters<B>,
-    activations: Activations<B>,
-    keep: Keep,
-    hf_config: HfConfig,
-    total_parameters: usize,
-    quantization: Option<QuantizationInfo>,
-    warnings: Vec<String>,
-}
-
-/// One parameter group as shown to the user.
-#[derive(Debug, Clone, PartialEq)]
-pub struct GroupInfo {
-    /// Name.
-    pub name: &'static str,
-    /// Decoupled decay.
-    pub weight_decay: f64,
-    /// Trained numbers in it.
-    pub parameters: usize,
+    pub(super) backend: Arc<B>,
+    pub(super) decoder: Decoder<B>,
+    pub(super) parameters: Parameters<B>,
+    pub(super) training: Option<Training<B>>,
+    pub(super) adapters: Adapters<B>,
+    pub(super) activations: Activations<B>,
+    pub(super) keep: Keep,
+    /// Set between the two phases of a step; any other call discards it.
+    pub(super) pending: Option<Pending<B>>,
+    pub(super) hf_config: HfConfig,
+    pub(super) total_parameters: usize,
+    pub(super) quantization: Option<QuantizationInfo>,
+    pub(super) warnings: Vec<String>,
 }
 
 impl<B: Backend> Session<B> {
@@ -64,13 +57,15 @@ impl<B: Backend> Session<B> {
         options: &SessionOptions,
     ) -> Result<Self> {
         let config = ModelConfig::new(&hf_config)?;
-        let train_all = options.optimizer.is_some() && matches!(options.adapter, AdapterSource::None);
-        let loaded = load(&*backend, source, train_all, &options.base, config)?;
+        let train_all = options.optimizer.is_some() && options.adapter.is_none();
+        let loaded = load(&*backend, source, train_all, &options.weights, config)?;
         let (mut decoder, mut parameters) = (loaded.decoder, loaded.parameters);
         let adapter = match &options.adapter {
-            AdapterSource::None => None,
-            AdapterSource::New(lora) => Some(Adapter::new(&*backend, &mut decoder, lora, base_model, options.seed)?),
-            AdapterSource::Saved(dir) => Some(Adapter::read(&*backend, &mut decoder, dir)?),
+            None => None,
+            Some(AdapterOptions::Lora(lora)) => {
+                Some(Adapter::new(&*backend, &mut decoder, lora, base_model, options.seed)?)
+            }
+            Some(AdapterOptions::Saved { path }) => Some(Adapter::read(&*backend, &mut decoder, path)?),
         };
         let mut adapters = Adapters::default();
         if let Some(adapter) = adapter {
@@ -78,9 +73,9 @@ impl<B: Backend> Session<B> {
         }
         let training = match options.optimizer {
             None => None,
-            Some(constants) => Some(Training {
+            Some(optimizer) => Some(Training {
                 gradients: Gradients::new(&*backend, &parameters)?,
-                optimizer: Optimizer::new(&*backend, &parameters, constants)?,
+                optimizer: Optimizer::new(&*backend, &parameters, optimizer, &options.parameter_groups)?,
             }),
         };
         let keep = match (&training, options.gradient_checkpointing) {
@@ -96,6 +91,7 @@ impl<B: Backend> Session<B> {
             training,
             adapters,
             keep,
+            pending: None,
             hf_config,
             total_parameters: loaded.total_parameters,
             quantization: loaded.quantization,
@@ -123,147 +119,13 @@ impl<B: Backend> Session<B> {
         self.adapters.trained_parameters(&self.parameters)
     }
 
-    /// Whether the session was made with an optimizer.
-    pub fn trains(&self) -> bool {
-        self.training.is_some()
-    }
-
-    /// Numbers in the model, adapter not counted.
-    pub fn total_parameters(&self) -> usize {
-        self.total_parameters
-    }
-
-    /// How the linear layers are quantised, or None where they are not.
-    pub fn quantization(&self) -> Option<&QuantizationInfo> {
-        self.quantization.as_ref()
-    }
-
-    /// What the user should know of loading the model.
-    pub fn warnings(&self) -> &[String] {
-        &self.warnings
-    }
-
-    /// Modules of the adapter that would be saved, or none.
-    pub fn adapter_modules(&self) -> Option<&[String]> {
-        self.adapters.to_save(&self.parameters).map(|(adapter, _)| adapter.modules.as_slice())
-    }
-
-    /// Loaded adapters, and which one is active.
-    pub fn adapters(&self) -> &Adapters<B> {
-        &self.adapters
-    }
-
-    /// Loads a PEFT folder under a name, without activating it.
-    ///
-    /// # Errors
-    /// `ArgumentInvalid` for a name that is taken or a session that trains the model itself; those of reading the folder.
-    pub fn load_adapter(&mut self, name: &str, dir: &Path) -> Result<()> {
-        if self.training.is_some() && self.adapters.trained().is_none() {
-            let got = "full fine-tuning; load it into a session of its own";
-            return Err(Error::argument("loadAdapter", "a session whose base model is frozen", got));
-        }
-        self.adapters.load(&self.backend, &mut self.decoder, name, dir)
-    }
-
-    /// Makes an adapter the active one.
-    ///
-    /// # Errors
-    /// `ArgumentInvalid` for a name that is not loaded.
-    pub fn set_adapter(&mut self, name: &str) -> Result<()> {
-        self.adapters.set(name, &mut self.decoder, &mut self.parameters)
-    }
-
-    /// Leaves the base model alone, to the bit.
-    ///
-    /// # Errors
-    /// `Internal` only.
-    pub fn disable_adapter(&mut self) -> Result<()> {
-        self.adapters.disable(&mut self.decoder, &mut self.parameters)
-    }
-
-    /// Puts back the adapter that was disabled.
-    ///
-    /// # Errors
-    /// `ArgumentInvalid` when none was ever set.
-    pub fn enable_adapter(&mut self) -> Result<()> {
-        self.adapters.enable(&mut self.decoder, &mut self.parameters)
-    }
-
-    /// Frees an adapter that is not trained.
-    ///
-    /// # Errors
-    /// `ArgumentInvalid` for a name that is not loaded, or the trained adapter.
-    pub fn delete_adapter(&mut self, name: &str) -> Result<()> {
-        self.adapters.delete(name, &mut self.decoder, &mut self.parameters)
-    }
-
-    /// The groups in the order of an update's learning rates; all empty when nothing is trained.
-    pub fn groups(&self) -> Vec<GroupInfo> {
-        Group::ALL
-            .iter()
-            .map(|group| {
-                let training = self.training.as_ref();
-                let members = self.parameters().specs().iter().filter(|spec| spec.group == *group);
-                GroupInfo {
-                    name: group.name(),
-                    weight_decay: training.map_or(0.0, |t| t.optimizer.weight_decay(*group)),
-                    parameters: training.map_or(0, |_| members.map(ParameterSpec::len).sum()),
-                }
-            })
-            .collect()
-    }
-
     /// Chooses anew what forward keeps for backward, and gives back what it has kept so far. Nothing to do without training.
     pub fn set_gradient_checkpointing(&mut self, gradient_checkpointing: bool) {
         if self.training.is_some() {
+            self.pending = None;
             self.keep = if gradient_checkpointing { Keep::Inputs } else { Keep::All };
             self.activations = Activations::new(&*self.backend, self.decoder.config.layers, self.keep);
         }
-    }
-
-    /// Bytes in use and at peak.
-    pub fn memory(&self) -> MemoryStats {
-        self.backend.memory_stats()
-    }
-
-    /// Forward and backward of one packed batch; gradients are added as sums. `key` keys the dropout of an adapter.
-    ///
-    /// # Errors
-    /// `ArgumentInvalid` for a batch that breaks its contract or a session that does not train.
-    pub fn accumulate(&mut self, batch: &Batch<'_>, key: StepKey) -> Result<Vec<SequenceSums>> {
-        batch.check(self.decoder.config.vocab)?;
-        let training = self.training.as_mut().ok_or_else(not_training)?;
-        if !self.adapters.trains_the_active() {
-            let active = self.adapters.active().map_or("none".to_owned(), |name| format!("{name:?}"));
-            let got = format!("{active}; set it with setAdapter");
-            return Err(Error::argument("accumulate", "the trained adapter to be the active one", got));
-        }
-        let drops = self.adapters.trained().is_some_and(|adapter| adapter.config.lora_dropout > 0.0);
-        let token_rows = drops.then(|| batch.token_rows()).transpose()?;
-        let (supervised, wanted) = Supervised::of(batch);
-        if wanted.is_empty() {
-            return Ok(supervised.no_sums());
-        }
-        let mut pass = packed_pass(&*self.backend, batch, wanted)?;
-        if let Some(token_rows) = token_rows {
-            pass.draw(&*self.backend, key, &token_rows, batch.positions)?;
-        }
-        let mut grads = Backward { parameters: &self.parameters, gradients: &mut training.gradients };
-        self.decoder.accumulate(&*self.backend, &mut grads, &pass, &supervised, self.keep, &mut self.activations)
-    }
-
-    /// Loss sums of one packed batch, without a gradient.
-    ///
-    /// # Errors
-    /// `ArgumentInvalid` for a batch that breaks its contract.
-    pub fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Vec<SequenceSums>> {
-        batch.check(self.decoder.config.vocab)?;
-        let (supervised, wanted) = Supervised::of(batch);
-        if wanted.is_empty() {
-            return Ok(supervised.no_sums());
-        }
-        let pass = packed_pass(&*self.backend, batch, wanted)?;
-        self.decoder.evaluate(&*self.backend, &self.parameters, &pass, &supervised, &mut self.activations)
     }
 
     /// Logits `[T, vocabulary]` of a packed batch, on the host: for tests and inspection of small inputs.
@@ -272,19 +134,9 @@ impl<B: Backend> Session<B> {
     /// `ArgumentInvalid` for a batch that breaks its contract.
     pub fn logits(&mut self, batch: &Batch<'_>) -> Result<Vec<f32>> {
         batch.check(self.decoder.config.vocab)?;
+        self.pending = None;
         let pass = packed_pass(&*self.backend, batch, (0..batch.input_ids.len() as i32).collect())?;
         self.decoder.logits(&*self.backend, &self.parameters, &pass, None, &mut self.activations)
-    }
-
-    /// Divides, clips, steps, clears.
-    ///
-    /// # Errors
-    /// `ArgumentInvalid` for a wrong request or a session that does not train.
-    pub fn update(&mut self, update: &Update<'_>) -> Result<Updated> {
-        let training = self.training.as_mut().ok_or_else(not_training)?;
-        let (optimizer, gradients) = (&mut training.optimizer, &mut training.gradients);
-        let parameters = self.adapters.trained_parameters_mut(&mut self.parameters);
-        optimizer.update(&*self.backend, parameters, gradients, update)
     }
 
     /// Summed gradient of every trained tensor by name, on the host: for tests and inspection.
@@ -313,65 +165,56 @@ impl<B: Backend> Session<B> {
         training.gradients.clear(&*self.backend)
     }
 
-    /// Continues prompts; see [`generate`].
+    /// Replaces the values of the trained tensors, in their order: for tests and inspection.
     ///
     /// # Errors
-    /// `ArgumentInvalid` for a wrong request, `NonFinite` for logits that are NaN.
-    pub fn generate(&mut self, request: &Request, emit: &mut dyn FnMut(TokenEvent) -> ControlFlow<()>) -> Result<()> {
-        let (backend, activations) = (&*self.backend, &mut self.activations);
-        generate(backend, &self.decoder, &self.parameters, activations, request, emit)
+    /// `ArgumentInvalid` for values of another length.
+    pub fn write_parameters(&mut self, values: &[Vec<f32>]) -> Result<()> {
+        self.pending = None;
+        let parameters = self.adapters.trained_parameters_mut(&mut self.parameters);
+        let ids: Vec<_> = parameters.ids().collect();
+        ids.into_iter().zip(values).try_for_each(|(id, values)| parameters.write(&*self.backend, id, values))
     }
 
-    /// Writes the adapter, or the whole model after full fine-tuning, and the optimizer's state into an existing folder.
-    ///
-    /// # Errors
-    /// `NonFinite`, `Io`, `ArgumentInvalid` for a session that does not train.
-    pub fn save_checkpoint(&self, dir: &Path) -> Result<()> {
-        let training = self.training.as_ref().ok_or_else(not_training)?;
-        self.save_adapter(dir)?;
-        let path = dir.join(checkpoint::OPTIMIZER_FILE);
-        checkpoint::save_optimizer(&*self.backend, self.parameters(), &training.optimizer, &path)
+    /// The supervised tokens of a batch and its pass, without random numbers; no pass where nothing carries a loss.
+    pub(super) fn plain_pass(&mut self, batch: &Batch<'_>) -> Result<(Supervised, Option<Pass<B>>)> {
+        batch.check(self.decoder.config.vocab)?;
+        self.pending = None;
+        let (supervised, predicting) = Supervised::of(batch);
+        let pass = (!predicting.is_empty()).then(|| packed_pass(&*self.backend, batch, predicting));
+        Ok((supervised, pass.transpose()?))
     }
 
-    /// Reads what [`Self::save_checkpoint`] wrote; a mismatch leaves the session as it was.
-    ///
-    /// # Errors
-    /// `CheckpointInvalid`, and those of reading files.
-    pub fn load_checkpoint(&mut self, dir: &Path) -> Result<()> {
-        let training = self.training.as_mut().ok_or_else(not_training)?;
-        let weights = if self.adapters.trained().is_some() { checkpoint::ADAPTER_FILE } else { checkpoint::MODEL_FILE };
-        checkpoint::load(
-            &*self.backend,
-            self.adapters.trained_parameters_mut(&mut self.parameters),
-            &mut training.optimizer,
-            &dir.join(weights),
-            &dir.join(checkpoint::OPTIMIZER_FILE),
-        )?;
-        training.gradients.clear(&*self.backend)
-    }
-
-    /// Writes the trained adapter (or else the active one) as a PEFT folder, or model.safetensors with config.json after full fine-tuning.
-    ///
-    /// # Errors
-    /// `NonFinite`, `Io`, `ArgumentInvalid` when there is neither an adapter nor a trained model.
-    pub fn save_adapter(&self, dir: &Path) -> Result<()> {
-        if let Some((adapter, parameters)) = self.adapters.to_save(&self.parameters) {
-            return adapter.save(&*self.backend, parameters, dir);
-        }
+    /// The same for a step of training: the adapter that is trained must be the active one, and drops by `key`.
+    pub(super) fn training_pass(
+        &mut self,
+        place: &str,
+        batch: &Batch<'_>,
+        key: StepKey,
+    ) -> Result<(Supervised, Option<Pass<B>>)> {
+        batch.check(self.decoder.config.vocab)?;
         if self.training.is_none() {
             return Err(not_training());
         }
-        checkpoint::save_parameters(&*self.backend, &self.parameters, &dir.join(checkpoint::MODEL_FILE))?;
-        let json = serde_json::to_vec_pretty(self.hf_config.as_map())
-            .map_err(|error| Error::new(Code::Internal, "config.json", error.to_string()))?;
-        write_atomic(&dir.join("config.json"), &json)
+        if !self.adapters.trains_the_active() {
+            let active = self.adapters.active().map_or("none".to_owned(), |name| format!("{name:?}"));
+            let got = format!("{active}; set it with setAdapter");
+            return Err(Error::argument(place, "the trained adapter to be the active one", got));
+        }
+        let drops = self.adapters.trained().is_some_and(|adapter| adapter.config.lora_dropout > 0.0);
+        let token_rows = drops.then(|| batch.token_rows()).transpose()?;
+        let (supervised, mut pass) = self.plain_pass(batch)?;
+        if let (Some(pass), Some(token_rows)) = (&mut pass, token_rows) {
+            pass.draw(&*self.backend, key, &token_rows, batch.positions)?;
+        }
+        Ok((supervised, pass))
     }
 }
 
-fn packed_pass<B: Backend>(backend: &B, batch: &Batch<'_>, wanted: Vec<i32>) -> Result<Pass<B>> {
-    Pass::new(backend, batch.input_ids, batch.positions, Layout::packed(batch.sequence_starts), wanted)
+fn packed_pass<B: Backend>(backend: &B, batch: &Batch<'_>, predicting: Vec<i32>) -> Result<Pass<B>> {
+    Pass::new(backend, batch.input_ids, batch.positions, Layout::packed(batch.sequence_starts), predicting)
 }
 
-fn not_training() -> Error {
+pub(super) fn not_training() -> Error {
     Error::argument("session", "a session created with an optimizer", "one that only evaluates and generates")
 }

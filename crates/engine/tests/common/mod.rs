@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use tunesmith_cpu::Cpu;
 use tunesmith_engine::rng::{Philox, Purpose};
 use tunesmith_engine::{
-    AdapterSource, BaseOptions, Batch, LoraOptions, OptimizerOptions, Session, SessionOptions, families::names,
+    AdamWOptions, AdapterOptions, Batch, OptimizerOptions, ParameterGroup, Session, SessionOptions, WeightOptions,
+    families::names,
 };
 use tunesmith_formats::{AdapterConfig, F32Tensor, ModelConfig, ModuleNames, SafetensorsFile, write_safetensors};
 use tunesmith_ops::Result;
@@ -78,24 +79,25 @@ pub fn write_model(dir: &std::path::Path, poison: Option<&str>) -> SafetensorsFi
     SafetensorsFile::open(&path).unwrap()
 }
 
-pub fn lora(targets: ModuleNames) -> AdapterSource {
+pub fn lora(targets: ModuleNames) -> Option<AdapterOptions> {
     adapter(AdapterConfig { target_modules: targets, ..AdapterConfig::default() })
 }
 
 /// A new adapter of rank 4 and scale 2, otherwise as given.
-pub fn adapter(config: AdapterConfig) -> AdapterSource {
+pub fn adapter(config: AdapterConfig) -> Option<AdapterOptions> {
     let config = AdapterConfig { r: 4, lora_alpha: 8.0, ..config };
-    AdapterSource::New(LoraOptions { config, ..LoraOptions::default() })
+    Some(AdapterOptions::Lora(config))
 }
 
 pub const OPTIMIZER: OptimizerOptions =
-    OptimizerOptions { adam_beta1: 0.9, adam_beta2: 0.999, adam_epsilon: 1e-8, weight_decay: 0.01 };
+    OptimizerOptions::AdamW(AdamWOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
 
-pub fn options(adapter: AdapterSource) -> SessionOptions {
+pub fn options(adapter: Option<AdapterOptions>) -> SessionOptions {
     SessionOptions {
-        base: BaseOptions::default(),
+        weights: WeightOptions::default(),
         adapter,
         optimizer: Some(OPTIMIZER),
+        parameter_groups: ParameterGroup::of_each_kind(0.1, 0.01),
         gradient_checkpointing: false,
         seed: 3,
     }

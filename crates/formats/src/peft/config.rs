@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tunesmith_ops::{Code, Result};
 
+use super::options::{InitLoraWeights, ModuleNames, list, names_or_pattern, optional_names, pairs};
 use crate::config::{ModelConfig, shown};
 
 /// Keys of PEFT 0.21 that change nothing once an adapter is trained, whatever their value, or only together with a key that
@@ -37,23 +39,16 @@ const KNOWN: [&str; 14] = [
     "use_rslora",
 ];
 
-/// A choice of modules by their names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ModuleNames {
-    /// Every linear layer but the output head (PEFT's `all-linear`).
-    AllLinear,
-    /// Full names, or endings behind a dot: `q_proj`, `self_attn.q_proj`.
-    Endings(Vec<String>),
-    /// A regular expression that the whole name must match.
-    Pattern(String),
-}
-
-/// A LoRA adapter's configuration, by the names of PEFT's `LoraConfig`.
-#[derive(Debug, Clone, PartialEq)]
+/// A LoRA adapter's configuration, by the names of PEFT's `LoraConfig`: as a file holds it, or in camelCase as the options of a
+/// new adapter.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AdapterConfig {
     /// Where the base model came from.
+    #[serde(skip)]
     pub base_model_name_or_path: Option<String>,
     /// Revision of the base model.
+    #[serde(skip)]
     pub revision: Option<String>,
     /// Rank.
     pub r: usize,
@@ -66,19 +61,27 @@ pub struct AdapterConfig {
     /// The adapted weight's rows have trained lengths (DoRA, Liu et al. 2024).
     pub use_dora: bool,
     /// The adapted modules.
+    #[serde(deserialize_with = "names_or_pattern")]
     pub target_modules: ModuleNames,
     /// Modules that are not adapted even where `target_modules` names them.
+    #[serde(deserialize_with = "optional_names")]
     pub exclude_modules: Option<ModuleNames>,
     /// Modules trained as a whole and saved with the adapter: every name that ends in one of these.
+    #[serde(deserialize_with = "list")]
     pub modules_to_save: Vec<String>,
     /// Other ranks, by regular expressions on the ends of names; the first that matches counts.
+    #[serde(deserialize_with = "pairs")]
     pub rank_pattern: Vec<(String, usize)>,
     /// Other values of `lora_alpha`, likewise.
+    #[serde(deserialize_with = "pairs")]
     pub alpha_pattern: Vec<(String, f64)>,
     /// Indices of the layers that are adapted; none: all.
     pub layers_to_transform: Option<Vec<usize>>,
     /// Names of the lists whose indices those are; empty: the first list in a name.
+    #[serde(deserialize_with = "list")]
     pub layers_pattern: Vec<String>,
+    /// How the factors of a new adapter begin; a saved one is past it.
+    pub init_lora_weights: InitLoraWeights,
 }
 
 impl Default for AdapterConfig {
@@ -99,6 +102,7 @@ impl Default for AdapterConfig {
             alpha_pattern: Vec::new(),
             layers_to_transform: None,
             layers_pattern: Vec::new(),
+            init_lora_weights: InitLoraWeights::default(),
         }
     }
 }
@@ -175,6 +179,7 @@ impl AdapterConfig {
             })?
             .filter(|layers| !layers.is_empty()),
             layers_pattern: strings(&config, "layers_pattern")?,
+            init_lora_weights: InitLoraWeights::default(),
         };
         this.contradiction().map_or(Ok(()), |message| Err(config.refuse(Code::ConfigInvalid, message)))?;
         Ok(this)

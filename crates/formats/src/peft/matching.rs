@@ -4,7 +4,8 @@
 use fancy_regex::Regex;
 use tunesmith_ops::{Code, Error, Result};
 
-use super::config::{AdapterConfig, ModuleNames};
+use super::config::AdapterConfig;
+use super::options::ModuleNames;
 
 /// What an adapter does to a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

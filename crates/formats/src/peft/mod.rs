@@ -3,14 +3,16 @@
 
 mod config;
 mod matching;
+mod options;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use tunesmith_ops::{Code, Error, Result};
 
-pub use config::{AdapterConfig, ModuleNames};
+pub use config::AdapterConfig;
 pub use matching::{Choice, Matcher};
+pub use options::{InitLoraWeights, ModuleNames};
 
 use crate::atomic_file::{create_dir, write_atomic};
 use crate::input::missing;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tunesmith_cpu::Cpu;
-use tunesmith_engine::BaseOptions;
+use tunesmith_engine::WeightOptions;
 use tunesmith_engine::config::ModelConfig as EngineConfig;
 use tunesmith_engine::load::load as load_weights;
 use tunesmith_formats::{ModelConfig, ModelFiles};
@@ -174,7 +174,7 @@ fn sizes_beyond_the_weights() {
         let open = || {
             let files = ModelFiles::open(dir.path())?;
             let config = EngineConfig::new(&files.config)?;
-            load_weights(&backend, &*files.source, false, &BaseOptions::default(), config).map(drop)
+            load_weights(&backend, &*files.source, false, &WeightOptions::default(), config).map(drop)
         };
         super::campaign::checked(&[], open).unwrap().err()
     };

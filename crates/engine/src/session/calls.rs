@@ -1,0 +1,181 @@
+//! The calls of a session.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use tunesmith_formats::write_atomic;
+use tunesmith_ops::{Backend, Code, Error, MemoryStats, Result};
+
+use super::checkpoint;
+use super::engine::{AdapterState, Engine};
+use super::state::{Pending, Session, not_training};
+use crate::batch::{Batch, StepKey};
+use crate::decode::{Request, TokenEvent, generate};
+use crate::layer::Backward;
+use crate::load::QuantizationInfo;
+use crate::objective::{Asked, Objective, SequenceSums, TokenCoefficients, TokenValues};
+use crate::optimizer::{GroupInfo, Update, Updated};
+use crate::recompute::Keep;
+
+impl<B: Backend + Send + Sync> Engine for Session<B> {
+    fn trains(&self) -> bool {
+        self.training.is_some()
+    }
+
+    fn total_parameters(&self) -> usize {
+        self.total_parameters
+    }
+
+    fn quantization(&self) -> Option<&QuantizationInfo> {
+        self.quantization.as_ref()
+    }
+
+    fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    fn adapter_modules(&self) -> Option<&[String]> {
+        self.adapters.to_save(&self.parameters).map(|(adapter, _)| adapter.modules.as_slice())
+    }
+
+    fn groups(&self) -> Vec<GroupInfo> {
+        self.training.as_ref().map(|training| training.optimizer.groups(self.parameters())).unwrap_or_default()
+    }
+
+    fn memory(&self) -> MemoryStats {
+        self.backend.memory_stats()
+    }
+
+    fn accumulate(&mut self, batch: &Batch<'_>, objective: &Objective, key: StepKey) -> Result<Vec<SequenceSums>> {
+        let (supervised, pass) = self.training_pass("accumulate", batch, key)?;
+        let Some(pass) = pass else { return Ok(supervised.no_sums()) };
+        let training = self.training.as_mut().ok_or_else(not_training)?;
+        let mut grads = Backward { parameters: &self.parameters, gradients: &mut training.gradients };
+        let (keep, activations) = (self.keep, &mut self.activations);
+        self.decoder.accumulate(&*self.backend, &mut grads, (&pass, &supervised), objective, keep, activations)
+    }
+
+    fn evaluate(&mut self, batch: &Batch<'_>, objective: &Objective) -> Result<Vec<SequenceSums>> {
+        let (supervised, pass) = self.plain_pass(batch)?;
+        let Some(pass) = pass else { return Ok(supervised.no_sums()) };
+        let (backend, activations) = (&*self.backend, &mut self.activations);
+        self.decoder.evaluate(backend, &self.parameters, (&pass, &supervised), objective, activations)
+    }
+
+    fn log_probs(&mut self, batch: &Batch<'_>, asked: Asked) -> Result<TokenValues> {
+        let (supervised, pass) = self.plain_pass(batch)?;
+        let Some(pass) = pass else { return Ok(supervised.no_values(asked)) };
+        let (backend, activations) = (&*self.backend, &mut self.activations);
+        self.decoder.values(backend, &self.parameters, (&pass, &supervised), asked, Keep::Nothing, activations)
+    }
+
+    fn forward(&mut self, batch: &Batch<'_>, key: StepKey, asked: Asked) -> Result<TokenValues> {
+        let (supervised, pass) = self.training_pass("forward", batch, key)?;
+        let Some(pass) = pass else {
+            let values = supervised.no_values(asked);
+            self.pending = Some(Pending { pass: None, supervised });
+            return Ok(values);
+        };
+        let (backend, activations) = (&*self.backend, &mut self.activations);
+        let values =
+            self.decoder.values(backend, &self.parameters, (&pass, &supervised), asked, self.keep, activations)?;
+        self.pending = Some(Pending { pass: Some(pass), supervised });
+        Ok(values)
+    }
+
+    fn backward(&mut self, coefficients: &TokenCoefficients<'_>) -> Result<()> {
+        let training = self.training.as_mut().ok_or_else(not_training)?;
+        let Some(Pending { pass, supervised }) = self.pending.take() else {
+            let got = "none, or another call in between; call forward, then backward";
+            return Err(Error::argument("backward", "a forward just before it", got));
+        };
+        let Some(pass) = pass else { return Ok(()) };
+        let mut grads = Backward { parameters: &self.parameters, gradients: &mut training.gradients };
+        let (keep, activations) = (self.keep, &mut self.activations);
+        self.decoder.backward(&*self.backend, &mut grads, (&pass, &supervised), coefficients, keep, activations)
+    }
+
+    fn update(&mut self, update: &Update<'_>) -> Result<Updated> {
+        self.pending = None;
+        let training = self.training.as_mut().ok_or_else(not_training)?;
+        let (optimizer, gradients) = (&mut training.optimizer, &mut training.gradients);
+        let parameters = self.adapters.trained_parameters_mut(&mut self.parameters);
+        optimizer.update(&*self.backend, parameters, gradients, update)
+    }
+
+    fn generate(&mut self, request: &Request, emit: &mut dyn FnMut(TokenEvent) -> ControlFlow<()>) -> Result<()> {
+        self.pending = None;
+        let (backend, activations) = (&*self.backend, &mut self.activations);
+        generate(backend, &self.decoder, &self.parameters, activations, request, emit)
+    }
+
+    fn save_checkpoint(&self, dir: &Path) -> Result<()> {
+        let training = self.training.as_ref().ok_or_else(not_training)?;
+        self.save_adapter(dir)?;
+        let path = dir.join(checkpoint::OPTIMIZER_FILE);
+        checkpoint::save_optimizer(&*self.backend, self.parameters(), &training.optimizer, &path)
+    }
+
+    fn load_checkpoint(&mut self, dir: &Path) -> Result<()> {
+        self.pending = None;
+        let training = self.training.as_mut().ok_or_else(not_training)?;
+        let weights = if self.adapters.trained().is_some() { checkpoint::ADAPTER_FILE } else { checkpoint::MODEL_FILE };
+        checkpoint::load(
+            &*self.backend,
+            self.adapters.trained_parameters_mut(&mut self.parameters),
+            &mut training.optimizer,
+            &dir.join(weights),
+            &dir.join(checkpoint::OPTIMIZER_FILE),
+        )?;
+        training.gradients.clear(&*self.backend)
+    }
+
+    fn save_adapter(&self, dir: &Path) -> Result<()> {
+        if let Some((adapter, parameters)) = self.adapters.to_save(&self.parameters) {
+            return adapter.save(&*self.backend, parameters, dir);
+        }
+        if self.training.is_none() {
+            return Err(not_training());
+        }
+        checkpoint::save_parameters(&*self.backend, &self.parameters, &dir.join(checkpoint::MODEL_FILE))?;
+        let json = serde_json::to_vec_pretty(self.hf_config.as_map())
+            .map_err(|error| Error::new(Code::Internal, "config.json", error.to_string()))?;
+        write_atomic(&dir.join("config.json"), &json)
+    }
+
+    fn load_adapter(&mut self, dir: &Path, name: &str) -> Result<()> {
+        self.pending = None;
+        if self.training.is_some() && self.adapters.trained().is_none() {
+            let got = "full fine-tuning; load it into a session of its own";
+            return Err(Error::argument("loadAdapter", "a session whose base model is frozen", got));
+        }
+        self.adapters.load(&self.backend, &mut self.decoder, dir, name)
+    }
+
+    fn set_adapter(&mut self, name: &str) -> Result<()> {
+        self.pending = None;
+        self.adapters.set(name, &mut self.decoder, &mut self.parameters)
+    }
+
+    fn disable_adapter(&mut self) -> Result<()> {
+        self.pending = None;
+        self.adapters.disable(&mut self.decoder, &mut self.parameters)
+    }
+
+    fn enable_adapter(&mut self) -> Result<()> {
+        self.pending = None;
+        self.adapters.enable(&mut self.decoder, &mut self.parameters)
+    }
+
+    fn delete_adapter(&mut self, name: &str) -> Result<()> {
+        self.pending = None;
+        self.adapters.delete(name, &mut self.decoder, &mut self.parameters)
+    }
+
+    fn adapters(&self) -> AdapterState {
+        AdapterState {
+            names: self.adapters.names().into_iter().map(str::to_owned).collect(),
+            active: self.adapters.active().map(str::to_owned),
+        }
+    }
+}
