@@ -123,7 +123,7 @@ mod tests {
             ("session.weights.dtypes", &["weights", "dtypes"], json!("auto"), "dtypes"),
             ("session.adapter", &["adapter", "useDoraa"], json!(true), "useDoraa"),
             ("session.adapter", &["adapter", "initLoraWeights"], json!("pissa"), "pissa"),
-            ("session.optimizer", &["optimizer", "type"], json!("adam"), "adamw"),
+            ("session.optimizer.type", &["optimizer", "type"], json!("adam"), "adamw"),
             ("session.optimizer", &["optimizer", "weightDecay"], json!(0.1), "weightDecay"),
             (
                 "session.parameterGroups[0].parameters[0]",
