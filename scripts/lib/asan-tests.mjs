@@ -9,10 +9,11 @@ import { timed } from "./times.mjs";
 /**
  * Runs what `npm test` has built once more, on the watched device: every suite, and the tests of the device itself.
  *
- * @param {string[]} filters test name filters
+ * @param {string[]} filters test name filters; without any, each dtype is run at one alignment, the other way round in the other
+ * @param {{ everyCase?: boolean }} [options] `everyCase`: both alignments and no case left out, which takes an hour
  * @returns {Promise<Counts>}
  */
-export async function asanTests(filters = []) {
+export async function asanTests(filters = [], { everyCase = false } = {}) {
   const asan = sanitizer();
   if (asan === null) {
     console.log(
@@ -27,9 +28,11 @@ export async function asanTests(filters = []) {
   });
   if (library === null) return { passed: 0, failed: 1, skipped: 0 };
   // cargo itself runs as ever; `env` gives the tests their surroundings.
-  const pairs = Object.entries(environment(library, asan)).map(([name, value]) => `${name}=${value}`);
-  const runner = `target.${hostTriple()}.runner=${JSON.stringify(["env", ...pairs])}`;
   const all = filters.length === 0;
+  const watch = everyCase ? "all" : all ? "brief" : "";
+  const surroundings = { ...environment(library, asan), TUNESMITH_WATCH: watch };
+  const pairs = Object.entries(surroundings).map(([name, value]) => `${name}=${value}`);
+  const runner = `target.${hostTriple()}.runner=${JSON.stringify(["env", ...pairs])}`;
   return rustTests(all ? ["meets_its_contract", "faults::"] : filters, {
     args: ["--config", runner, "--test", "cuda", ...(all ? ["--lib"] : [])],
     suite: "ASan",

@@ -7,10 +7,11 @@ import { machine } from "../../benchmarks/machine.ts";
 import { bin, root } from "../../scripts/lib/shell.mjs";
 import { formats } from "./formats.ts";
 import { kernels } from "./kernels.ts";
+import { memory } from "./memory.ts";
 import type { Part, Reached } from "./part.ts";
 
 /** Every part, by the name it is run by. */
-const parts: Readonly<Record<string, Part>> = { formats, kernels };
+const parts: Readonly<Record<string, Part>> = { formats, kernels, memory };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

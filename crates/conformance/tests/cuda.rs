@@ -74,11 +74,24 @@ fn check_strange(dtype: DType, suite: impl Fn(&Stage<'_, Cuda>, u64, &mut Record
     assert_eq!(record.failures(), Vec::<String>::new(), "{dtype}, NaN and infinities");
 }
 
-/// Runs a suite in windows that end with their buffers, aligned to 16 bytes and not: the first element beyond is found.
+/// How much of a suite a watched run takes, by `TUNESMITH_WATCH`: `brief` is one alignment for each dtype, `all` every case of
+/// the long lists at both, and anything else one case in [`SPARSE`] at both.
+fn watched(dtype: DType) -> (&'static [usize], usize) {
+    match (std::env::var("TUNESMITH_WATCH").as_deref(), dtype) {
+        // Single elements in one dtype, vectors in the other: the same template, and each of its ways once.
+        (Ok("brief"), DType::F32) => (&[MARGIN], SPARSE),
+        (Ok("brief"), _) => (&[0], SPARSE),
+        (Ok("all"), _) => (&[MARGIN, 0], 1),
+        _ => (&[MARGIN, 0], SPARSE),
+    }
+}
+
+/// Runs a suite in views that end with their buffers, aligned to 16 bytes and not: the first element beyond is found.
 fn check_watched(dtype: DType, suite: impl Fn(&Stage<'_, Cuda>, u64, &mut Record) -> Result<()>) {
-    for margin in [MARGIN, 0] {
+    let (margins, step) = watched(dtype);
+    for &margin in margins {
         let (cuda, mut record) = (device(Schedule::Forward, dtype), record());
-        suite(&Stage::to_the_end(&cuda, margin).sparse(SPARSE), SEED, &mut record).expect("every op to run");
+        suite(&Stage::to_the_end(&cuda, margin).sparse(step), SEED, &mut record).expect("every op to run");
         assert_eq!(record.failures(), Vec::<String>::new(), "{dtype}, margin {margin}, watched");
     }
 }
