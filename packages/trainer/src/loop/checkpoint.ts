@@ -14,14 +14,14 @@ import type { DataState, TrainerState } from "./state.ts";
 
 const manifestName = "MANIFEST.json";
 
-/** Files of a checkpoint beside weights and optimizer; the last one only where a recipe has state of its own. */
+/** Files of a checkpoint next to weights and optimizer state; the last one only where a recipe has state of its own. */
 const files = { trainer: "trainer_state.json", data: "data_state.json", recipe: "recipe_state.json" } as const;
 
 interface Manifest {
   files: Record<string, { size: number; sha256: string }>;
 }
 
-/** What a checkpoint holds beside weights and optimizer. */
+/** What a checkpoint holds next to weights and optimizer state. */
 export interface CheckpointState {
   trainer: TrainerState;
   data: DataState;

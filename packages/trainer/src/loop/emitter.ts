@@ -4,7 +4,7 @@ import type { TrainEvent } from "./events.ts";
 import type { Metrics } from "./metrics.ts";
 import type { RunControl } from "./run.ts";
 
-/** What a callback may use beside the event. */
+/** What a callback is given with each event. */
 export interface CallbackContext {
   model: LanguageModel;
   /** Evaluates and generates with the weights as they are now. Not to be kept: it is disposed when the run ends. */

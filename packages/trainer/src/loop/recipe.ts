@@ -33,7 +33,7 @@ export interface DataSummary {
  * resume, and knows of the recipe what is declared here.
  */
 export interface Recipe<Args extends ParsedTrainingArguments = ParsedTrainingArguments, M extends Metrics = Metrics> {
-  /** The numbers that it reports. */
+  /** The metrics that it reports. */
   readonly metrics: DeclaredMetrics<M>;
   /** What its options beyond `TrainingArguments` have to do with the numbers of a run. */
   readonly influence: Readonly<Record<Exclude<keyof Args, keyof ParsedTrainingArguments>, Influence>>;

@@ -53,7 +53,7 @@ test("iterators that begin together see everything; one that follows goes on whe
   expect(await steps(other)).toEqual([3, 4, 5]);
 });
 
-test("a failure reaches the promise and the iterator, behind all events", async () => {
+test("a failure reaches the promise and the iterator, after all events", async () => {
   const made = new TrainRun(async (control) => {
     control.emit(event(1));
     await soon();

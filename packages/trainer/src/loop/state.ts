@@ -6,7 +6,7 @@ import type { Metrics, SumsByName } from "./metrics.ts";
 export type Pending = "log" | "evaluate" | "sample" | null;
 
 /**
- * Everything of the trainer that a resumed run needs, beside weights and the optimizer's state: `trainer_state.json`. Names of Hugging Face's
+ * Everything that a resumed run needs besides weights and optimizer state: `trainer_state.json`. Names of Hugging Face's
  * TrainerState where it has them.
  */
 export interface TrainerState {

@@ -71,7 +71,7 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
   }
 
   async #run(control: RunControl<M>, resume: boolean | string): Promise<TrainResult<M>> {
-    // Takes seconds for a large model, so it goes on beside the tokenising. Awaited below, where an error is thrown.
+    // Takes seconds for a large model, so it runs during tokenising. Awaited below, where an error is thrown.
     const digest = digestModel(this.#inputs.model.info.path);
     digest.catch(() => {});
     const ready = await prepareRun(this.#recipe, this.#inputs, resume, control.signal);

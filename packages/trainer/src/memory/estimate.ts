@@ -1,4 +1,4 @@
-// What a session will hold beside what is free, before its weights are read.
+// Memory of a session against what is free, before its weights are read.
 import type {
   LanguageModel,
   MemoryPlan,
@@ -10,12 +10,12 @@ import type {
 import { sessionOptions } from "../options/session-options.ts";
 import { freeMemory } from "./free-memory.ts";
 
-/** What a run takes beside the engine's own accounts: threads' working memory, the batches, the loop. `npm run bench -- memory` found 4 to 8 MiB in five settings. */
-const besides = 16 * 2 ** 20;
+/** Memory that the engine does not account for: thread stacks and workspaces, batches, the loop. `npm run bench -- memory` found 4 to 8 MiB in five settings. */
+const overhead = 16 * 2 ** 20;
 /** The same on a GPU: code of the kernels, and the vendor's library with its workspace of 32 MiB. An allowance, not a measurement. */
-const besidesOnGpu = 256 * 2 ** 20;
+const gpuOverhead = 256 * 2 ** 20;
 
-/** A plan beside what is free, in bytes. */
+/** A memory plan against what is free, in bytes. */
 export interface MemoryEstimate {
   /** Where the memory goes. */
   plan: MemoryPlan;
@@ -41,7 +41,7 @@ export async function estimateSession(
   hostFree = freeMemory(),
 ): Promise<MemoryEstimate> {
   const plan = await model.estimateMemory(options, pass);
-  const needed = Math.max(plan.peak, plan.loading) + (plan.free === null ? besides : besidesOnGpu);
+  const needed = Math.max(plan.peak, plan.loading) + (plan.free === null ? overhead : gpuOverhead);
   return { plan, pass, needed, free: plan.free ?? hostFree, gradientCheckpointing: options.gradientCheckpointing };
 }
 

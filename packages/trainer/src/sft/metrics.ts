@@ -1,10 +1,10 @@
-// The numbers that supervised fine-tuning reports.
+// The metrics of supervised fine-tuning.
 import type { SequenceSums } from "@tunesmith/core";
 import type { Placed } from "@tunesmith/data";
 import type { DeclaredMetrics, Metrics } from "../loop/metrics.ts";
 import type { MicroBatchOutcome } from "../loop/recipe.ts";
 
-/** The numbers that supervised fine-tuning reports (names of TRL's SFTTrainer in camelCase). */
+/** The metrics of supervised fine-tuning (names of TRL's SFTTrainer in camelCase). */
 export interface SFTMetrics extends Metrics {
   log: {
     /** Mean over the supervised tokens since the last log line, in nats. */

@@ -187,7 +187,7 @@ test("accumulation, packing and coalescing change no metric", async () => {
   }
 });
 
-test("a log line covers the steps since the last one, per trained token; the rest is logged at the end", async () => {
+test("a log line covers the steps since the last one, per supervised token; the rest is logged at the end", async () => {
   const each = await trainer({ maxSteps: 5 });
   const { events } = await record(each.trainer.train());
   const some = await trainer({ maxSteps: 5, loggingSteps: 2 });

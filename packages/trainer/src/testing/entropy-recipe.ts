@@ -1,0 +1,119 @@
+// A second recipe, for tests: it trains the tokens the model is least sure of, and holds its entropy at a target.
+import type { Batch, TokenValues, TrainSession, TwoPhases } from "@tunesmith/core";
+import { count, grouped, parseOptions, trainingArgumentsSchema } from "@tunesmith/core";
+import { collate, type DatasetSource, type Example, type Placed, prepare } from "@tunesmith/data";
+import { z } from "zod";
+import { epochBatches, type StepBatches } from "../loop/batch-sampler.ts";
+import type { TrainCallback } from "../loop/emitter.ts";
+import { type Metrics, ratio, total } from "../loop/metrics.ts";
+import type { MicroBatchOutcome, PreparedRun, Recipe, RunInputs, StepContext } from "../loop/recipe.ts";
+import { Trainer } from "../loop/trainer.ts";
+import { largestPass } from "../memory/largest-pass.ts";
+import { parsePeftConfig } from "../options/peft-config.ts";
+import type { Settled } from "../options/resolved.ts";
+
+const schema = trainingArgumentsSchema.extend({
+  ...grouped("data", { maxLength: count.default(64) }),
+  ...grouped("optimizer", {
+    topEntropyQuantile: z.number().positive().max(1).default(0.5),
+    targetEntropy: z.number().nonnegative().default(4),
+  }),
+});
+type Args = z.output<typeof schema>;
+
+/** The metrics of this recipe. */
+export interface EntropyMetrics extends Metrics {
+  log: { loss: number; entropy: number; entropyCoef: number };
+  eval: { evalLoss: number; evalAccuracy: number };
+}
+
+/**
+ * Minimises −Σ log p − c · Σ entropy over the share of each micro-batch's tokens whose entropy is highest (arXiv:2506.01939). c rises
+ * while the mean entropy is below its target and falls while it is above (arXiv:2505.22312).
+ */
+const recipe: Recipe<Args, EntropyMetrics> = {
+  metrics: {
+    log: { loss: "ratio", entropy: "mean", entropyCoef: "last" },
+    eval: { evalLoss: "lower", evalAccuracy: "higher" },
+  },
+  influence: { maxLength: "numbers", topEntropyQuantile: "numbers", targetEntropy: "numbers" },
+  prepare: prepareRows,
+};
+
+async function prepareRows(
+  { model, trainDataset, evalDataset, args }: RunInputs<Settled<Args>>,
+  signal: AbortSignal,
+): Promise<PreparedRun<Args, EntropyMetrics>> {
+  const format = { datasetFormat: "auto", datasetTextField: "text", maxLength: args.maxLength, keepItems: 2 } as const;
+  const options = { ...format, assistantOnlyLoss: true, completionOnlyLoss: null, signal };
+  const read = (source: DatasetSource, name: string) => prepare(source, model.tokenizer, { ...options, name });
+  const train = await read(trainDataset, "trainDataset");
+  const evaluation = evalDataset === null ? null : await read(evalDataset, "evalDataset");
+  const lengths = train.examples.map(({ length }) => length);
+  const { batches, warnings } = epochBatches(args, lengths);
+  const examplesOf = ({ microBatches }: StepBatches) =>
+    microBatches.map((rows) => Array.from(rows, (row) => train.examples[row] as Example));
+  const own = { coef: 0 };
+  return {
+    ...{ args, train, evaluation, batches, warnings, locate: train.locate, heldOut: evaluation?.items ?? [] },
+    largestPass: (done) => largestPass([...batches.steps(done)].map(examplesOf), Number.POSITIVE_INFINITY),
+    step: async (context) => {
+      const microBatches = [];
+      for (const examples of examplesOf(context.batches))
+        microBatches.push(await pass(context, examples, own.coef, args));
+      const tokens = total(microBatches, ({ metrics }) => metrics.entropy.weight);
+      const entropy = total(microBatches, ({ metrics }) => metrics.entropy.sum) / tokens;
+      own.coef += Math.sign(args.targetEntropy - entropy) / 8;
+      return { microBatches, denominator: tokens, badRows: [] };
+    },
+    evaluate: async ({ session }) => {
+      const sums = await session.evaluate(collate((evaluation?.examples ?? []).map(place)));
+      const [loss = 0, tokens = 0, hits = 0] = [sums.lossSum, sums.tokens, sums.correct].map((list) =>
+        total([...list], Number),
+      );
+      return { evalLoss: ratio(loss, tokens), evalAccuracy: ratio(hits, tokens) };
+    },
+    state: { save: () => own, load: (state) => Object.assign(own, state) },
+  };
+}
+
+const place = (example: Example): Placed => ({ example, microBatch: 0 });
+
+/** Both phases of one micro-batch: the tokens' values, then the derivative of the loss by each of them. */
+async function pass(
+  { session, batches: { step } }: StepContext,
+  examples: readonly Example[],
+  coef: number,
+  { seed, topEntropyQuantile }: Args,
+): Promise<MicroBatchOutcome<EntropyMetrics>> {
+  const twoPhases = session as TrainSession & TwoPhases;
+  const batch = collate(examples.map(place));
+  const values = await twoPhases.forward(batch, { step, seed });
+  const chosen = leastCertain(batch, values, topEntropyQuantile);
+  const logProb = new Float32Array(batch.labels.length);
+  const entropy = new Float32Array(batch.labels.length);
+  for (const t of chosen) [logProb[t], entropy[t]] = [-1, -coef];
+  await twoPhases.backward({ logProb, entropy });
+  const weight = chosen.length;
+  const entropySum = total(chosen, (t) => values.entropy[t] ?? 0);
+  const lossSum = total(chosen, (t) => -(values.logProb[t] ?? 0)) - coef * entropySum;
+  const loss = { sum: lossSum, weight };
+  const metrics = { loss, entropy: { sum: entropySum, weight }, entropyCoef: { sum: coef, weight: 1 } };
+  return { rowIds: examples.map(({ rowId }) => rowId), tokens: batch.inputIds.length, metrics };
+}
+
+/** The supervised tokens with the highest entropy. */
+function leastCertain({ labels }: Batch, { entropy }: TokenValues, quantile: number): number[] {
+  const tokens = [...labels.keys()].filter((t) => (entropy[t] ?? 0) > 0);
+  tokens.sort((a, b) => (entropy[b] ?? 0) - (entropy[a] ?? 0));
+  return tokens.slice(0, Math.ceil(quantile * tokens.length));
+}
+
+/** A trainer of this recipe. */
+export function entropyTrainer(
+  inputs: Omit<RunInputs, "args" | "peft"> & { args: object },
+  callbacks: readonly TrainCallback<EntropyMetrics>[] = [],
+): Trainer<Args, EntropyMetrics> {
+  const options = { args: parseOptions(schema, inputs.args), peft: parsePeftConfig({}) };
+  return new Trainer(recipe, { ...inputs, ...options }, callbacks);
+}
