@@ -16,6 +16,7 @@ mod nf4;
 mod rms_norm;
 mod rope;
 mod router;
+mod sgd;
 mod swiglu;
 
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ type Entry<B> = (&'static str, fn(&mut Bench<'_, B>) -> tunesmith_ops::Result<()
 fn stems<B: Backend>() -> Vec<Entry<B>> {
     vec![
         ("adamw", adamw::run),
+        ("sgd", sgd::run),
         ("attention", attention::run),
         ("cross_entropy", cross_entropy::run),
         ("dora", dora::run),

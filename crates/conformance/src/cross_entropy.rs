@@ -25,9 +25,9 @@ pub fn suite<B: CrossEntropy>(stage: &Stage<'_, B>, seed: u64, record: &mut Reco
         last[v / 2..].fill(90.0);
         labels[m - 1] = (v / 2) as i32;
         let rows = Rows { v, logits, labels, factors: [(); 5].map(|()| inputs.uniform(m, 2.0)) };
-        let asked = if v > 512 { LONG } else { ALL };
+        let asked = if v > 512 { LONG.to_vec() } else { [ALL, &[BY_ENTROPY, BY_NOTHING]].concat() };
         for transform in TRANSFORMS {
-            rows.cases(stage, record, &format!("v {v}"), transform, asked)?;
+            rows.cases(stage, record, &format!("v {v}"), transform, &asked)?;
         }
     }
     let mut extreme = inputs.uniform(2 * 33, 1e4);
@@ -80,13 +80,17 @@ const ALL: &[Ask] = &[
     (Asked::Local(WITH_Z_LOSS), 1),
     (Asked::Local(WITH_BOTH), 0),
     (Asked::Local(LocalObjective::Dft), 3),
-    (Asked::Coefficients([false; 4]), 0),
     (Asked::Coefficients([true, false, false, false]), 0),
-    (Asked::Coefficients([false, true, false, false]), 0),
     (Asked::Coefficients([false, false, true, false]), 0),
     (Asked::Coefficients([false, false, false, true]), 0),
     (Asked::Coefficients([true; 4]), 4),
 ];
+
+/// Not where one token has all the probability: this gradient alone is below what float32 holds there.
+const BY_ENTROPY: Ask = (Asked::Coefficients([false, true, false, false]), 0);
+
+/// No coefficient at all: a gradient of zeros, but beside a NaN.
+const BY_NOTHING: Ask = (Asked::Coefficients([false; 4]), 0);
 
 /// Those of the long rows.
 const LONG: &[Ask] =
@@ -153,7 +157,8 @@ impl Rows {
             if !matches!(asked, Asked::Nothing) {
                 let coefficients = self.coefficients(asked, &want);
                 let want = reference::gradient(self.v, transform, &logits, &self.labels, &coefficients);
-                record.compare(format!("{name} gradient"), &got.gradient, &want, stage.tolerance(2e-6, 4e-3));
+                let f32 = if let Asked::Local(LocalObjective::Dft) = asked { 1e-5 } else { 2e-6 };
+                record.compare(format!("{name} gradient"), &got.gradient, &want, stage.tolerance(f32, 4e-3));
             }
         }
         self.equal_bits(stage, record, &name, transform)

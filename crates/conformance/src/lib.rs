@@ -20,6 +20,7 @@ pub mod record;
 pub mod rms_norm;
 pub mod rope;
 pub mod router;
+pub mod sgd;
 pub mod stage;
 pub mod suites;
 pub mod swiglu;

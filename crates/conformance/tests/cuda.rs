@@ -2,7 +2,7 @@
 
 use tunesmith_conformance::{
     Record, Stage, adamw, attention, cross_entropy, dora, dropout, elementwise, embedding, grad_norm, grouped_matmul,
-    lora_matmul, matmul, nf4, rms_norm, rope, router, swiglu,
+    lora_matmul, matmul, nf4, rms_norm, rope, router, sgd, swiglu,
 };
 use tunesmith_cuda::{Cuda, EmulatedOptions, Schedule};
 use tunesmith_ops::{DType, Result};
@@ -159,6 +159,11 @@ fn dropout_meets_its_contract() {
 #[test]
 fn embedding_meets_its_contract() {
     check(embedding::suite);
+}
+
+#[test]
+fn sgd_meets_its_contract() {
+    check(sgd::suite);
 }
 
 #[test]

@@ -29,6 +29,7 @@ mod rms_norm;
 mod rope;
 mod router;
 mod scratch;
+mod sgd;
 pub mod simd;
 mod swiglu;
 mod weight;

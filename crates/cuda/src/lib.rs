@@ -22,6 +22,7 @@ mod product;
 mod rms_norm;
 mod rope;
 mod router;
+mod sgd;
 mod swiglu;
 mod tensors;
 mod weight;

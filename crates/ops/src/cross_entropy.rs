@@ -182,8 +182,9 @@ pub enum RowGradient<'a, T> {
 /// A row labelled [`IGNORE_INDEX`] has 0 for every value and a gradient of exactly 0.
 /// A plain [`LocalObjective::NLL`] gives the bits of the coefficient `−weights[i]` of the log-probability, and no value
 /// changes its bits with what else is asked for.
-/// Tolerance f32: 2e-6 relative to the largest output; bf16: the same, and 4e-3 for the gradient. Edge sizes: v in 1, 15, 16,
-/// 17, 512, 49152; logits at ±1e4; NaN; masked logits (−∞); each of them with a factor, with a cap, and with both.
+/// Tolerance f32: 2e-6 relative to the largest output, 1e-5 for the gradient of dft, whose factor `p(label)` carries the rounding
+/// of `z`; bf16: the same, and 4e-3 for the gradient. Edge sizes: v in 1, 15, 16, 17, 512, 49152; logits at ±1e4; NaN; masked
+/// logits (−∞); each of them with a factor, with a cap, and with both.
 pub trait CrossEntropy: Memory {
     /// Writes the values of `labels[m]`. `logits[m, v]` holds `x`, in whose place comes the gradient with respect to `x`: that
     /// with respect to `z` times `dz/dx = factor · (1 − (z / cap)²)`.

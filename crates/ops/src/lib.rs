@@ -20,6 +20,7 @@ pub mod philox;
 pub mod rms_norm;
 pub mod rope;
 pub mod router;
+pub mod sgd;
 pub mod swiglu;
 
 pub use adamw::{AdamW, AdamWStep, AdamWTensor};
@@ -43,6 +44,7 @@ pub use philox::philox;
 pub use rms_norm::{NormShape, RmsNorm};
 pub use rope::{Rope, RopeShape, Rotation};
 pub use router::{Router, RouterShape};
+pub use sgd::{Sgd, SgdStep, SgdTensor};
 pub use swiglu::{Activation, Swiglu};
 
 /// Everything the engine asks of a device: the sum of the ops.
@@ -62,6 +64,7 @@ pub trait Backend:
     + Dora
     + Router
     + GroupedMatmul
+    + Sgd
 {
     /// Short name for logs and results: `cpu`, `cuda`.
     fn name(&self) -> &'static str;

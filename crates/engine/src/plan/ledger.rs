@@ -8,8 +8,8 @@ use tunesmith_ops::{
     Activation, AdamW, AdamWStep, AdamWTensor, Attention, AttentionShape, Backend, Clip, Columns, CrossEntropy, DType,
     Dora, Dropout, DropoutMask, Elementwise, Embedding, GradNorm, GroupedMatmul, GroupedShape, Host, LogitTransform,
     Lora, LoraMatmul, Matmul, MatmulShape, Matrix, Memory, MemoryStats, Nf4, Nf4Matrix, Nf4Options, NormShape, Result,
-    RmsNorm, Rope, RopeShape, Rotation, Router, RouterShape, RowGradient, RowValues, Sequences, Stack, Storage, Swiglu,
-    View, ViewMut,
+    RmsNorm, Rope, RopeShape, Rotation, Router, RouterShape, RowGradient, RowValues, Sequences, Sgd, SgdStep,
+    SgdTensor, Stack, Storage, Swiglu, View, ViewMut,
 };
 
 /// How a backend lays out what it is given.
@@ -291,6 +291,12 @@ impl GroupedMatmul for Ledger {
         grouped_forward(GroupedShape, In<'_>, Stack<'_, Vec<Held>, Held>, In<'_>, Out<'_>);
         grouped_backward_input(GroupedShape, In<'_>, Stack<'_, Vec<Held>, Held>, In<'_>, Out<'_>);
         grouped_backward_weight(GroupedShape, In<'_>, In<'_>, In<'_>, Out<'_>);
+    }
+}
+
+impl Sgd for Ledger {
+    free! {
+        sgd(&SgdStep, &(), &mut [SgdTensor<'_, Held>]);
     }
 }
 
