@@ -198,7 +198,7 @@ impl<B: Memory> Draws<B> {
     }
 }
 
-/// The tokens of a pass that are asked for something, a loss or the next token, on the device. Behind the last attention no
+/// The tokens of a pass that are asked for something, a loss or the next token, on the device. After the last attention no
 /// other token has an effect, so that nothing else is computed there.
 pub struct Wanted<B: Memory> {
     host: Vec<i32>,
@@ -259,7 +259,7 @@ pub struct Pass<B: Attention> {
     pub ids: B::Buffer,
     /// Positions `[T]`.
     pub positions: B::Buffer,
-    /// Where the sequences lie.
+    /// Where the sequences are.
     pub layout: Layout,
     /// Largest position of each sequence, plus one: its length as RoPE sees it.
     pub ends: Vec<usize>,

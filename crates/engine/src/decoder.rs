@@ -51,7 +51,7 @@ impl<B: Memory> Activations<B> {
 }
 
 impl<B: Backend> Decoder<B> {
-    /// Runs all layers. The hidden states of the wanted tokens lie in the activations afterwards.
+    /// Runs all layers. The hidden states of the wanted tokens are in the activations afterwards.
     ///
     /// # Errors
     /// Whatever the backend fails with.
@@ -112,7 +112,7 @@ impl<B: Backend> Decoder<B> {
         self.layers[index].forward(site, cache, x.view(len)?, saved, &mut activations.scratch, y, next, wanted)
     }
 
-    /// The tokens that are left behind a layer's attention, where those are not all.
+    /// The tokens that are left after a layer's attention, where those are not all.
     fn wanted_after<'a>(&self, pass: &'a Pass<B>, index: usize) -> Option<&'a Wanted<B>> {
         (index + 1 == self.layers.len()).then_some(&pass.wanted)
     }

@@ -30,7 +30,7 @@ fn dropping() -> AdapterConfig {
     }
 }
 
-/// Whole modules of every kind beside the factors.
+/// Fully trained modules of every kind with the factors.
 fn saving() -> AdapterConfig {
     AdapterConfig {
         target_modules: ModuleNames::Endings(names(&["q_proj", "o_proj", "up_proj"])),

@@ -43,7 +43,7 @@ fn two_phases_give_the_bits_of_one_pass() {
         assert!(bits(model.gradients().unwrap()) == expected, "{options:?}");
         let loss: f64 = values.log_prob.iter().zip(&weights).map(|(log_prob, w)| -f64::from(log_prob * w)).sum();
         let total: f64 = sums.iter().map(|sum| sum.loss).sum();
-        assert!((loss / total - 1.0).abs() < 1e-6, "{loss} beside {total}");
+        assert!((loss / total - 1.0).abs() < 1e-6, "{loss}, expected {total}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The memory plan beside what the CPU backend really held, for every kind of session.
+//! The memory plan and what the CPU backend really held, for every kind of session.
 
 #![allow(clippy::unwrap_used)]
 

@@ -35,7 +35,7 @@ describe("four-bit layers", () => {
     session.dispose();
   });
 
-  test("are kept for the next load, and a damaged file is made anew with a warning", async () => {
+  test("are kept for the next load, and a damaged file is quantised again with a warning", async () => {
     const cacheDir = temporaryFolder();
     const open = async () => {
       const session = await (await loadModel(tinyModel, { loadIn4bit: true, cacheDir })).createGenerator();
@@ -54,7 +54,7 @@ describe("four-bit layers", () => {
     writeFileSync(file, bytes);
     const third = await open();
     expect(third).toMatchObject({ fromCache: matrices.length - 1, loss: first.loss });
-    expect(third.warnings).toEqual([expect.stringContaining("made anew")]);
+    expect(third.warnings).toEqual([expect.stringContaining("quantised again")]);
     expect(await open()).toEqual({ ...first, fromCache: matrices.length });
   });
 

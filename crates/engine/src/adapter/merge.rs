@@ -99,7 +99,7 @@ impl<'a, B: Nf4> MergedWeights<'a, B> {
         Err(Error::new(Code::ConfigInvalid, name, message))
     }
 
-    /// The tensor of the files behind a name.
+    /// The tensor of the files that a name stands for.
     fn stored<'b>(&self, name: &'b str) -> &'b str {
         if self.splits_head && name == head_weight() { names::EMBEDDING } else { name }
     }

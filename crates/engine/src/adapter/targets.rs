@@ -28,8 +28,8 @@ pub struct Targets {
 /// Checks the numbers of a new adapter and applies its choice of modules.
 ///
 /// # Errors
-/// `ArgumentInvalid` when a number is out of range or a name matches nothing; `ConfigInvalid` for a regular expression
-/// that is none; `ModelUnsupported` for a target that is no linear layer.
+/// `ArgumentInvalid` when a number is out of range or a name matches nothing; `ConfigInvalid` for an invalid
+/// regular expression; `ModelUnsupported` for a target that is not a linear layer.
 pub fn targets(config: &AdapterConfig, all: &[Candidate]) -> Result<Targets> {
     check(config)?;
     if let ModuleNames::Endings(endings) = &config.target_modules {

@@ -12,7 +12,7 @@ use crate::frequencies::Frequencies;
 /// Most layers, and elements of a head: beyond any published model, and small enough for tables with a row for each.
 const MOST: [(&str, usize); 2] = [("num_hidden_layers", 1 << 14), ("head_dim", 1 << 14)];
 
-/// Everything the decoder needs to know beside the weights.
+/// Everything the decoder needs to know besides the weights.
 #[derive(Debug, Clone)]
 pub struct ModelConfig {
     /// Family.

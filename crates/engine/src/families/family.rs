@@ -118,7 +118,7 @@ pub struct Norms {
     pub after_mlp: Option<&'static str>,
 }
 
-/// Linear layers on one input: a matrix each, or one whose rows lie one behind the other.
+/// Linear layers on one input: a matrix each, or one whose rows are the rows of all of them, one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side<const N: usize> {
     /// Names of the matrices.
@@ -244,7 +244,7 @@ pub(super) const PRE_NORMS: Norms = Norms {
     after_mlp: None,
 };
 
-/// A norm behind each block (arXiv:2501.00656).
+/// Post-norm: a norm after each block (arXiv:2501.00656).
 pub(super) const POST_NORMS: Norms = Norms {
     before_attention: None,
     after_attention: Some("post_attention_layernorm.weight"),
@@ -252,7 +252,7 @@ pub(super) const POST_NORMS: Norms = Norms {
     after_mlp: Some("post_feedforward_layernorm.weight"),
 };
 
-/// A norm before and behind each block (arXiv:2408.00118).
+/// Pre-norm and post-norm: a norm before and after each block (arXiv:2408.00118).
 pub(super) const FOUR_NORMS: Norms = Norms {
     before_attention: Some("input_layernorm.weight"),
     after_attention: Some("post_attention_layernorm.weight"),

@@ -1,4 +1,4 @@
-//! OLMo 2: norms behind the blocks only, QK-norm over whole projections (arXiv:2501.00656).
+//! OLMo 2: post-norm only, QK-norm over whole projections (arXiv:2501.00656).
 
 use super::family::{Bias, Family, PLAIN, POST_NORMS, QkNorm};
 

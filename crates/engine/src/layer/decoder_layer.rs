@@ -25,15 +25,15 @@ use crate::workspace::Slab;
 pub struct Layer<B: Backend> {
     /// Attention.
     pub attention: AttentionBlock<B>,
-    /// The norms beside it.
+    /// The norms around it.
     pub attention_residual: Residual<B>,
     /// The feed-forward block.
     pub feed_forward: FeedForward<B>,
-    /// The norms beside it.
+    /// The norms around it.
     pub mlp_residual: Residual<B>,
 }
 
-/// What forward keeps for backward, beside the layer's input.
+/// What forward keeps for backward besides the layer's input.
 pub struct Saved<B: Memory> {
     attention: attention::Saved<B>,
     attention_residual: residual::Saved<B>,
@@ -115,7 +115,7 @@ impl<B: Backend> Layer<B> {
     }
 
     /// Writes `y[t, d]` from `x[t, d]`, for the layer `next` where one follows at once. With a cache, the pass's keys and values
-    /// are appended to it and attention reads it. Where only `wanted` tokens are left behind the attention, `y` is `[m, d]`.
+    /// are appended to it and attention reads it. Where only `wanted` tokens are left after the attention, `y` is `[m, d]`.
     ///
     /// # Errors
     /// Whatever the backend fails with.
@@ -150,7 +150,7 @@ impl<B: Backend> Layer<B> {
     }
 
     /// Turns `dy[t, d]` into `dx[t, d]` in place and adds the gradients of what is trained. Uses up `saved`.
-    /// With `need_input` false nothing below is trained: `dx` is left unfinished. Where only `wanted` tokens were left behind the
+    /// With `need_input` false nothing below is trained: `dx` is left unfinished. Where only `wanted` tokens were left after the
     /// attention, `dy` begins with theirs, `[m, d]`.
     ///
     /// # Errors
@@ -167,12 +167,12 @@ impl<B: Backend> Layer<B> {
         wanted: Option<&Wanted<B>>,
     ) -> Result<()> {
         let Saved { attention, attention_residual, middle, feed_forward, mlp_residual } = saved;
-        let behind = &site.only(wanted);
-        let middle = middle.view(behind.rows.count * self.width())?;
+        let after = &site.only(wanted);
+        let middle = middle.view(after.rows.count * self.width())?;
         let (residual, flow) = (&mut scratch.residual, dy.reborrow().part(0, middle.len)?);
-        self.mlp_residual.backward(behind, grads, middle, mlp_residual, residual, flow, true, |grads, dy, x, dx| {
+        self.mlp_residual.backward(after, grads, middle, mlp_residual, residual, flow, true, |grads, dy, x, dx| {
             self.feed_forward.backward(
-                behind,
+                after,
                 grads,
                 dy,
                 x,

@@ -1,5 +1,5 @@
-//! Linear layers side by side on one input: queries, keys and values; gate and up. A matrix each, or one whose rows lie one
-//! behind the other, as some checkpoints have it.
+//! Linear layers that share an input (queries, keys and values; gate and up), stored separately or fused row-wise, as some
+//! checkpoints have them.
 
 use tunesmith_ops::{Backend, Columns, Memory, Result, View, ViewMut};
 

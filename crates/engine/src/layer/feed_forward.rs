@@ -42,7 +42,7 @@ impl<B: Memory> Scratch<B> {
 }
 
 impl<B: Backend> FeedForward<B> {
-    /// Linear layers an adapter may sit on. Experts are none, as in PEFT, where they are tensors and not modules.
+    /// Linear layers that may carry an adapter. Experts may not, as in PEFT, where they are tensors and not modules.
     pub(super) fn linears(&self) -> Vec<&Linear<B>> {
         match self {
             Self::Dense(dense) => dense.linears(),

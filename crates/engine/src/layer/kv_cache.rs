@@ -55,7 +55,7 @@ impl<B: Backend> KvCache<B> {
         }
     }
 
-    /// Copies a pass's new keys and values of one layer behind those already there.
+    /// Copies a pass's new keys and values of one layer after those already there.
     ///
     /// # Errors
     /// `ArgumentInvalid` when a region overflows.
@@ -86,7 +86,7 @@ impl<B: Backend> KvCache<B> {
         (View::new(keys, 0, len), View::new(values, 0, len))
     }
 
-    /// Empties the region of a sequence, whose keys are to be made anew.
+    /// Empties the region of a sequence, whose keys are to be made again.
     pub fn forget(&mut self, sequence: usize) {
         self.lengths[sequence] = 0;
     }

@@ -176,7 +176,7 @@ impl<B: Backend> Mixture<B> {
         )
     }
 
-    /// Which experts each token goes to, and in which order their slots lie.
+    /// Which experts each token goes to, and the order of their slots.
     fn choose(
         &self,
         site: &Site<'_, B>,

@@ -8,7 +8,7 @@ use super::site::Site;
 use super::weight::Backward;
 use crate::workspace::Slab;
 
-/// What lies between a block and the residual stream.
+/// What is between a block and the residual stream.
 pub struct Residual<B: Backend> {
     /// On what the block is given.
     pub before: Option<Norm<B>>,

@@ -24,7 +24,7 @@ pub(crate) struct Nf4Cache {
 }
 
 impl Nf4Cache {
-    /// The part below `root` for the files of `source`; None where the tensors lie in no files.
+    /// The part below `root` for the files of `source`; None where the tensors are in no files.
     ///
     /// # Errors
     /// Those of reading the model's files.
@@ -43,7 +43,7 @@ impl Nf4Cache {
         Ok(Some(Self { folder, failure, damaged: 0, first_damage: String::new() }))
     }
 
-    /// Where the matrices lie.
+    /// Where the matrices are.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -85,7 +85,7 @@ impl Nf4Cache {
         let Self { folder, failure, damaged, first_damage } = self;
         let folder = folder.display();
         let made_anew = format!(
-            "{folder}: damaged matrices in the cache of quantised weights: {damaged}; they were made anew ({first_damage})"
+            "{folder}: damaged matrices in the cache of quantised weights: {damaged}; they were quantised again ({first_damage})"
         );
         let not_kept = |failure| format!("{folder}: quantised weights were not kept for the next load ({failure})");
         (damaged > 0).then_some(made_anew).into_iter().chain(failure.map(not_kept)).collect()

@@ -27,7 +27,7 @@ pub struct WeightOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WeightDtype {
-    /// bfloat16 beside quantized matrices, else float32.
+    /// bfloat16 with quantised matrices, else float32.
     Auto,
     /// Four bytes a weight.
     Float32,

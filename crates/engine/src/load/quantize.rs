@@ -74,7 +74,7 @@ impl<'a> Quantizer<'a> {
             return Err(Error::new(
                 Code::ArgumentInvalid,
                 "loadIn4bit",
-                "expected an adapter to train beside weights of four bits, got full fine-tuning, which cannot train them; \
+                "expected an adapter to train on weights of four bits, got full fine-tuning, which cannot train them; \
                  train an adapter, or load the original model without loadIn4bit",
             ));
         }

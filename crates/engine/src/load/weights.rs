@@ -98,7 +98,7 @@ impl<'a, B: Backend> Loader<'a, B> {
             self.count += n * k;
             self.backend.prepare_weight(n, k, Host::F32(&[]), self.storage)?
         } else if let Some(host) = tensor.host() {
-            // Taken where it lies: only a few rows at a time are looked at as binary32.
+            // Taken where it is: only a few rows at a time are looked at as float32.
             let step = (FINITE / k.max(1)).max(1);
             for first in (0..n).step_by(step) {
                 tensor.rows_to_f32(first, step.min(n - first), &mut self.host)?;

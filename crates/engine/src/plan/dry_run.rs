@@ -38,11 +38,11 @@ pub struct MemoryPlan {
     pub activations: usize,
     /// The most that is held at once.
     pub peak: usize,
-    /// The most that is held at once while weights are read: on the CPU a tensor's binary32 copy beside those read so far.
+    /// The most that is held at once while weights are read: on the CPU a tensor's float32 copy and those read so far.
     pub loading: usize,
-    /// Numbers in the model, adapter not counted.
+    /// Parameters of the base model, adapter excluded.
     pub total_parameters: usize,
-    /// Numbers that are trained.
+    /// Trainable parameters.
     pub trainable_parameters: usize,
 }
 
@@ -60,7 +60,7 @@ pub fn plan(
 ) -> Result<MemoryPlan> {
     let ledger = Arc::new(Ledger::new(layout));
     let planned = plan_on(&ledger, |bytes| ledger.rounded(bytes), hf_config, source, options, shape)?;
-    // What is read from the file lies in the same memory.
+    // What is read from the file is in the same memory.
     Ok(MemoryPlan { loading: planned.loading + widest(source)?, ..planned })
 }
 
@@ -136,7 +136,7 @@ fn run<B: Backend>(session: &mut Session<B>, shape: PassShape) -> Result<()> {
     Ok(())
 }
 
-/// Bytes of the largest binary32 copy that loading makes of a tensor: of those that cannot be taken as they lie.
+/// Bytes of the largest float32 copy that loading makes of a tensor: of those that cannot be taken as they are.
 fn widest(source: &dyn TensorSource) -> Result<usize> {
     let mut widest = 0;
     for name in source.names() {

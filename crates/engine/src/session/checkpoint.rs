@@ -1,4 +1,4 @@
-//! What a step leaves behind: parameters and optimizer state, as safetensors.
+//! What a checkpoint holds: parameters and optimizer state, as safetensors.
 //!
 //! The random numbers are counters and the rest of the state belongs to the trainer, so this is all the engine has to save.
 

@@ -119,7 +119,7 @@ impl<B: Backend> Session<B> {
         self.adapters.trained_parameters(&self.parameters)
     }
 
-    /// Chooses anew what forward keeps for backward, and gives back what it has kept so far. Nothing to do without training.
+    /// Chooses again what forward keeps for backward, and gives back what it has kept so far. Nothing to do without training.
     pub fn set_gradient_checkpointing(&mut self, gradient_checkpointing: bool) {
         if self.training.is_some() {
             self.pending = None;
