@@ -38,7 +38,7 @@ function section({ part, what, minutes, threads, machine, rows }: NightlyResult)
 export function reliabilityPage(results: readonly NightlyResult[]): string {
   const sections = results.length === 0 ? ["Nothing has been run yet."] : results.map(section);
   return `${[
-    "# How far the long tests came",
+    "# How far the long tests have come",
     "Made from `benchmarks/reliability/` by `npm run generate`. `npm run test:nightly -- PART [--minutes N]` runs a part and keeps its result.",
     ...sections,
   ].join("\n\n")}\n`;

@@ -106,7 +106,7 @@ describe("flags of the schemas", () => {
   });
 });
 
-test("leaves texts behind -- and unknown flags as they were written", () => {
+test("leaves texts after -- and unknown flags as they were written", () => {
   expect(normaliseFlags(["--no_such", "--", "--max_steps"], ["--max-steps"])).toEqual([
     "--no_such",
     "--",

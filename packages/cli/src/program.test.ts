@@ -142,7 +142,7 @@ describe("commands", () => {
       ["chat", same[1] as string, "--adapter", same[3] as string, "--max-new-tokens", "4"],
       "row 1\n/reset\nrow 1\n",
     );
-    // The first line says what runs; then the same answer twice, since the conversation began anew.
+    // The first line says what runs; then the same answer twice, since the conversation began again.
     expect(talk.out.split("\n").slice(1).join("\n")).toBe(once.out.repeat(2));
   });
 

@@ -128,7 +128,7 @@ function addWriting(command: Command): void {
     .option("--output <path>", "what to write; required")
     .option("--adapter <dir>", "PEFT adapter folder to merge; default: the run's")
     .option("--base <name>", "merge into the original weights, or into their nf4 values (default: original)")
-    .option("--overwrite", "replace what lies at --output");
+    .option("--overwrite", "replace what is at --output");
 }
 
 /** Every long flag of every command. */

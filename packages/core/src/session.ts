@@ -3,7 +3,7 @@ import type { Batch, Coefficients, SequenceSums, TokenValueName, TokenValues } f
 import type { Generator } from "./generator.ts";
 import type { Objective } from "./objective.ts";
 
-/** What keys the dropout of an adapter beside the batch's `rowIds`, so that no mask depends on how rows are packed into batches. */
+/** What keys the dropout of an adapter besides the batch's `rowIds`, so that no mask depends on how rows are packed into batches. */
 export interface StepKey {
   /** Optimizer step, from 1. */
   step: number;

@@ -7,7 +7,7 @@ import { compareMerged, exportGguf, exportGgufLora, loadModel, mergeModel } from
 const adapter = join(fixtures, "goldens/llama/lora/adapter_end");
 const ids = Int32Array.of(3, 8, 20, 33, 4, 11);
 
-/** Goldens of adapters beside plain LoRA: magnitudes, modules trained whole, ranks and scales of their own. */
+/** Goldens of adapters other than plain LoRA: magnitudes, fully trained modules, ranks and scales of their own. */
 const variants = readdirSync(join(fixtures, "goldens")).flatMap((name) =>
   readdirSync(join(fixtures, "goldens", name))
     .filter((variant) => variant !== "lora" && existsSync(join(fixtures, "goldens", name, variant, "adapter_end")))

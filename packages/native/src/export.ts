@@ -28,7 +28,7 @@ export interface MergeSource {
 
 /** How a long write is watched and stopped. */
 export interface ExportControl {
-  /** Replace what lies at the output. Default false: refused. */
+  /** Replace what is at the output. Default false: refused. */
   overwrite?: boolean;
   /** Stops the write; the promise rejects with `AbortError` and nothing is left behind. */
   signal?: AbortSignal;

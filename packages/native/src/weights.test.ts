@@ -9,7 +9,7 @@ const rows = batchOf([1, 2, 3, 4, 5, 6], [7, 8, 9]);
 const bnb = join(fixtures, "models-extra/qwen3-bnb-double");
 
 describe("four-bit layers", () => {
-  test("are quantised at load, told of, and trained beside", async () => {
+  test("are quantised at load, reported, and trained with an adapter", async () => {
     const model = await loadModel(tinyModel, { loadIn4bit: true, bnb4bitBlocksize: 128, threads: 1 });
     expect(model.weightOptions).toMatchObject({ loadIn4bit: true, bnb4bitUseDoubleQuant: true, dtype: "auto" });
     const session = await model.createSession(loraSession);

@@ -37,7 +37,7 @@ export function batchOf(...rows: number[][]): Batch {
   };
 }
 
-/** What `accumulate` is told beside the batch. */
+/** What `accumulate` is told besides the batch. */
 export const firstStep = { objective: { type: "nll" }, step: 0, seed: 0 } as const;
 
 /** A folder that goes away with the test. */

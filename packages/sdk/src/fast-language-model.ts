@@ -167,7 +167,7 @@ export class FastLanguageModel implements LanguageModel {
 
   /**
    * Writes the model with its adapter merged in (Unsloth's save_pretrained_merged): sharded safetensors with everything that
-   * belongs beside them, tensor by tensor, off the event loop.
+   * belongs with them, tensor by tensor, off the event loop.
    */
   async savePretrainedMerged(folder: string, options: MergedOptions = {}): Promise<void> {
     await saveMerged(this.#saved(), folder, options);
@@ -181,7 +181,7 @@ export class FastLanguageModel implements LanguageModel {
     return saveGguf(this.#saved(), path, options);
   }
 
-  /** @internal A trainer says where its result lies. */
+  /** @internal A trainer says where its result is. */
   adopt(trained: Saved): void {
     this.#trained = trained;
   }
@@ -191,7 +191,7 @@ export class FastLanguageModel implements LanguageModel {
   }
 
   /**
-   * Loads a PEFT adapter folder under a name of its own, beside the adapters that are there; {@link FastLanguageModel.setAdapter} makes
+   * Loads a PEFT adapter folder under a name of its own, in addition to the adapters that are there; {@link FastLanguageModel.setAdapter} makes
    * it the one that `generate` uses. Rejects with `ArgumentError` when the name is taken, and with `ConfigError`, `ModelFileError` or
    * `UnsupportedModelError` as the folder gives.
    */
@@ -224,7 +224,7 @@ export class FastLanguageModel implements LanguageModel {
     return (await this.#opened()).adapters();
   }
 
-  /** Frees the weights that `generate` has loaded, and the adapters loaded beside them. They are loaded again when it is called again. */
+  /** Frees the weights that `generate` has loaded, and the adapters loaded with them. They are loaded again when it is called again. */
   async dispose(): Promise<void> {
     const generator = this.#generator;
     this.#generator = null;

@@ -112,7 +112,7 @@ export async function saveGguf(saved: Saved, path: string, options: GgufOptions)
   return files;
 }
 
-/** The type behind a name. */
+/** The type that a name stands for. */
 export function quantizationOf(name: string): GgufQuantization {
   if (Object.hasOwn(aliases, name)) return aliases[name as keyof typeof aliases];
   const found = ggufQuantizations.find((known) => known === name.toLowerCase());
@@ -138,7 +138,7 @@ async function storedDtype(model: string): Promise<MergeDtype | null> {
 /** Copies a PEFT folder, whole or not at all. */
 async function copyAdapter(from: string, to: string, overwrite: boolean): Promise<void> {
   if (!overwrite && (await exists(to)))
-    throw new ArgumentError(`[${to}] expected a new path, got one where something lies already; set overwrite`);
+    throw new ArgumentError(`[${to}] expected a new path, got one where something is already; set overwrite`);
   await replaceFolder(to, async (folder) => {
     for (const name of adapterFiles) {
       const source = join(from, name);

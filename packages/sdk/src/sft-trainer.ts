@@ -28,7 +28,7 @@ export class SFTTrainer extends BaseTrainer {
   }
 }
 
-/** Tells the model where its result lies, so that its save methods write that. */
+/** Tells the model where its result is, so that its save methods write that. */
 function adoption(model: SFTTrainerOptions["model"]): TrainCallback {
   return (event) => {
     if (event.type !== "done" || !(model instanceof FastLanguageModel)) return;

@@ -21,7 +21,7 @@ pub struct Candidate {
 pub struct Targets {
     /// Indices of the adapted modules.
     pub adapted: Vec<usize>,
-    /// Indices of the modules that are trained whole.
+    /// Indices of the modules that are fully trained.
     pub saved: Vec<usize>,
 }
 

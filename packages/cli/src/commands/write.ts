@@ -7,7 +7,7 @@ import { Interrupt } from "./interrupt.ts";
 import { modelOf } from "./run-target.ts";
 import type { Streams } from "./train.ts";
 
-/** The local model behind a command's argument, its adapter, and what that is merged into. */
+/** The local model that a command's argument names, its adapter, and what that is merged into. */
 export async function sourceOf(target: string, flags: Record<string, unknown>): Promise<Required<MergeSource>> {
   const { model, adapter, weights } = await modelOf(target, flags.adapter as string | undefined);
   const { loadIn4bit, bnb4bitBlocksize, bnb4bitUseDoubleQuant } = weights;

@@ -1,4 +1,4 @@
-// Tells of an error in one line, and gives the exit code.
+// Reports an error in one line, and gives the exit code.
 import { type ErrorCode, TunesmithError } from "@tunesmith/sdk";
 import { CommanderError } from "commander";
 import pc from "picocolors";

@@ -1,4 +1,4 @@
-// Files and folders that appear whole or not at all: written beside their place, synced, renamed.
+// Files and folders that appear whole or not at all: written next to their place, synced, renamed.
 import { randomBytes } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -11,10 +11,10 @@ const oldPrefix = ".tmp-old-";
 
 /**
  * Replaces a folder in one piece, or makes it: a failure leaves the old folder in place. The new one is written under a temporary
- * name beside its place and forced to the disk; only then is the old one moved aside, the new one renamed, and the old one
+ * name next to its place and forced to the disk; only then is the old one moved aside, the new one renamed, and the old one
  * removed. A process killed between those two renames leaves both folders, and {@link recoverFolder} puts the old one back.
  *
- * @param target the folder's place; its parents are made where absent, and whatever lies there is replaced
+ * @param target the folder's place; its parents are made where absent, and whatever is there is replaced
  * @param fill writes the files into the empty folder it is given (no folders within)
  */
 export async function replaceFolder(target: string, fill: (folder: string) => Promise<void>): Promise<void> {

@@ -38,9 +38,7 @@ export const loraConfigSchema = z
         .min(0)
         .lt(1)
         .default(0)
-        .describe(
-          "Share of an adapted layer's input that the adapter does not see in training. Default 0 (PEFT, Unsloth).",
-        ),
+        .describe("Dropout probability on the adapter's input. Default 0 (PEFT, Unsloth)."),
       bias: z
         .enum(["none"])
         .default("none")
@@ -58,7 +56,7 @@ export const loraConfigSchema = z
         .nullable()
         .default(null)
         .describe(
-          "Modules trained whole and saved with the adapter, such as embed_tokens, lm_head. Default null (PEFT).",
+          "Modules that are fully trained and saved with the adapter, such as embed_tokens, lm_head. Default null (PEFT).",
         ),
       rankPattern: z
         .record(z.string(), count)

@@ -16,7 +16,7 @@ export const modelConfigSchema = z
         .enum(["auto", "float32", "bfloat16"])
         .default("auto")
         .describe(
-          "Storage of the frozen matrices that are not quantised; on a GPU also what is computed in, while the CPU computes in float32 whatever it is. Default auto: bfloat16 on a GPU and beside 4-bit layers, else float32.",
+          "Storage of the frozen matrices that are not quantised; on a GPU also what is computed in, while the CPU computes in float32 whatever it is. Default auto: bfloat16 on a GPU and with 4-bit layers, else float32.",
         ),
       loadIn4bit: z
         .boolean()

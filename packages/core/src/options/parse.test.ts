@@ -129,7 +129,7 @@ test("the schemas give a JSON Schema with a description and a default for every 
   }
 });
 
-test("options given together are sorted by schema, and those beside them come apart", () => {
+test("options given together are sorted by schema, and all others come apart", () => {
   const schemas = { args: sftConfigSchema, weights: modelConfigSchema };
   const sorted = sortOptions(schemas, { load_in_4bit: true, "max-steps": 3 }, "run.yaml");
   expect(sorted.weights).toMatchObject({ loadIn4bit: true, bnb4bitBlocksize: 64 });

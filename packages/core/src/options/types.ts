@@ -148,7 +148,7 @@ export interface LoraConfig {
   targetModules?: "all-linear" | (string & {}) | string[] | undefined;
   /** Layers without an adapter though targeted: names, endings or a regular expression. Default null (PEFT). */
   excludeModules?: string | string[] | null | undefined;
-  /** Share of an adapted layer's input that the adapter does not see in training. Default 0 (PEFT, Unsloth). */
+  /** Dropout probability on the adapter's input. Default 0 (PEFT, Unsloth). */
   loraDropout?: number | undefined;
   /** Biases that are trained: only "none" is implemented. Default none (PEFT). */
   bias?: "none" | undefined;
@@ -156,7 +156,7 @@ export interface LoraConfig {
   useRslora?: boolean | undefined;
   /** Train the lengths of the weight's rows as well (DoRA, arXiv:2402.09353). Default false (PEFT). */
   useDora?: boolean | undefined;
-  /** Modules trained whole and saved with the adapter, such as embed_tokens, lm_head. Default null (PEFT). */
+  /** Modules that are fully trained and saved with the adapter, such as embed_tokens, lm_head. Default null (PEFT). */
   modulesToSave?: string | string[] | null | undefined;
   /** Other ranks, by regular expressions on the ends of names, such as up_proj. Default: none (PEFT). */
   rankPattern?: Record<string, number> | undefined;
@@ -183,7 +183,7 @@ export interface LoraConfig {
 export interface ModelConfig {
   /**
    * Storage of the frozen matrices that are not quantised; on a GPU also what is computed in, while the CPU computes in
-   * float32 whatever it is. Default auto: bfloat16 on a GPU and beside 4-bit layers, else float32.
+   * float32 whatever it is. Default auto: bfloat16 on a GPU and with 4-bit layers, else float32.
    */
   dtype?: "auto" | "float32" | "bfloat16" | undefined;
   /**

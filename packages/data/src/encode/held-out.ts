@@ -8,7 +8,7 @@ export interface SamplePrompt {
   prompt: string;
   /** The prompt as ids, ready for generation. */
   ids: Int32Array;
-  /** What the row says the answer is; null when nobody knows. */
+  /** What the row says the answer is; null when the row does not say. */
   reference: string | null;
 }
 

@@ -1,7 +1,7 @@
 // Rows of one column of plain text.
 import { type Format, stringField } from "./format.ts";
 
-/** One column of plain text, every token of which is trained, with the end-of-sequence token behind it (TRL). */
+/** One column of plain text, every token of which is trained, with the end-of-sequence token after it (TRL). */
 export const text: Format = {
   name: "text",
   columns: ["text"],

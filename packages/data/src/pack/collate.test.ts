@@ -13,7 +13,7 @@ function example(rowId: number, ids: number[]): Example {
   };
 }
 
-test("sequences lie end to end, with positions of their own and no padding", () => {
+test("sequences are packed end to end, with positions of their own and no padding", () => {
   const batch = collate([
     { example: example(4, [1, 2, 3]), microBatch: 0 },
     { example: example(9, [5]), microBatch: 0 },

@@ -1,7 +1,7 @@
-// What became of a data set's rows.
+// What happened to a data set's rows.
 import type { FormatName } from "../formats/format.ts";
 
-/** What became of a data set's rows. Nothing is dropped or cut without being counted here. */
+/** What happened to a data set's rows. Nothing is dropped or cut without being counted here. */
 export interface DataReport {
   /** File, or name of the in-memory source. */
   source: string;

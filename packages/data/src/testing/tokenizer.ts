@@ -30,7 +30,7 @@ export const letterTokenizer: Tokenizer = {
     pairs.map(({ prompt, completion }) => ({
       ids: Int32Array.from([...codes(prompt), ...codes(completion), end]),
       promptLength: prompt.length,
-      // As if a space and the letter behind it were one token.
+      // As if a space and the letter after it were one token.
       prefixMismatch: prompt.endsWith(" "),
     })),
   encodeTexts: async (texts, { appendEos = false } = {}) =>

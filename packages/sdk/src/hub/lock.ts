@@ -3,7 +3,7 @@ import { readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** A holder refreshes its lock this often, in milliseconds; a lock untouched for six times as long is nobody's. */
+/** A holder refreshes its lock this often, in milliseconds; a lock untouched for six times as long has no holder. */
 const heartbeat = 5_000;
 
 /** Runs `work` while this process alone holds the lock file. Locks of processes that have ended are taken over. */

@@ -151,7 +151,7 @@ describe("downloadModel", () => {
     expect(hub.weightRequests().map(({ range }) => range)).toEqual(["bytes=1000-"]);
   });
 
-  test("starts anew when the server ignores Range", async () => {
+  test("starts from scratch when the server ignores Range", async () => {
     const ignoresRange: Handler = (_, response) => void response.end(weights);
     hub.weightsHandlers = [breakAfter(50_000), ignoresRange];
     await expectWeights(await download());
@@ -164,7 +164,7 @@ describe("downloadModel", () => {
     await expectWeights(await download());
   });
 
-  test("starts anew when the range is refused or another one comes", async () => {
+  test("starts from scratch when the range is refused or another one comes", async () => {
     const otherRange: Handler = (_, response) =>
       void response.writeHead(206, { "content-range": `bytes 5-9/${weights.length}` }).end("other");
     hub.weightsHandlers = [breakAfter(50_000), status(416), breakAfter(50_000), otherRange, serveRange];

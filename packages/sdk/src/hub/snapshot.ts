@@ -30,7 +30,7 @@ export interface DownloadOptions {
   endpoint?: string;
   /** Stops the download; what has arrived is kept for the next time. */
   signal?: AbortSignal;
-  /** Told about every piece that arrives. Default: nobody. */
+  /** Called with every piece that arrives. Default: none. */
   onProgress?: (progress: DownloadProgress) => void;
   /** Milliseconds to wait for the hub's first answer. Default 3000. */
   connectTimeout?: number;

@@ -74,7 +74,7 @@ export async function transfer(job: Transfer): Promise<void> {
   }
 }
 
-/** Appends what is missing. A server that ignores Range sends everything, so the file then starts anew. */
+/** Appends what is missing. A server that ignores Range sends everything, so the file then starts from scratch. */
 async function fetchRest(
   { url, file, token, patience, signal, onBytes }: Transfer,
   partial: string,

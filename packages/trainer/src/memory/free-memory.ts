@@ -42,7 +42,7 @@ function ancestors(base: string, group: string): string[] {
  * Bytes that this process may still take: the least of what Linux calls available and of what every control group around the
  * process leaves, in both versions. Elsewhere what the operating system calls free.
  *
- * @param root where `/proc` and `/sys` lie, for tests
+ * @param root where `/proc` and `/sys` are, for tests
  */
 export function freeMemory(root = "/"): number {
   const available = line(read(join(root, "proc/meminfo")), "MemAvailable");

@@ -1,7 +1,7 @@
 // The learning rate of each group of trained tensors.
 import type { ParameterGroup } from "@tunesmith/core";
 
-/** What groups of parameters learn at beside the run's learning rate. */
+/** What groups of parameters learn at besides the run's learning rate. */
 export interface GroupRates {
   /** Times the learning rate, for B and one-dimensional tensors of an adapter (LoRA+, arXiv:2402.12354); null is 1. */
   loraplusLrRatio: number | null;

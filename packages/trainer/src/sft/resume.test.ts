@@ -92,7 +92,7 @@ test("a stop in the middle of an evaluation or of samples is resumed right there
     const controller = new AbortController();
     let evaluations = 0;
     const onCall = (call: string) => {
-      // With a budget of one token per pass an evaluation is several calls: the seventh lies within the second one.
+      // With a budget of one token per pass an evaluation is several calls: the seventh is within the second one.
       if (call === name && (name === "generate" || ++evaluations === 7)) controller.abort();
     };
     const stopped = new SFTTrainer({

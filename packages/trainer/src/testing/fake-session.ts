@@ -38,7 +38,7 @@ export interface FakeOptions {
   plan?: MemoryPlan;
   /** What it is said to hold when layers are computed again, where that is less. */
   checkpointedPlan?: MemoryPlan;
-  /** Where a model folder would lie. */
+  /** Where a model folder would be. */
   path?: string;
 }
 
