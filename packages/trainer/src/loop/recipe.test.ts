@@ -5,6 +5,7 @@ import { CallbackError, CheckpointError, DataError, digestFile, OptionError } fr
 import { expect, onTestFinished, test } from "vitest";
 import { type EntropyMetrics, entropyTrainer } from "../testing/entropy-recipe.ts";
 import { type FakeOptions, fakeModel } from "../testing/fake-session.ts";
+import { lines } from "../testing/lines.ts";
 import { ofType, record } from "../testing/record.ts";
 import { conversations, scratchFolder } from "../testing/scratch.ts";
 import type { TrainCallback } from "./emitter.ts";
@@ -30,12 +31,6 @@ function trainer(
   const rows = { trainDataset: conversations(14), evalDataset: conversations(5) };
   return entropyTrainer({ model: fakeModel(fake), ...rows, args: { ...usual, ...args, outputDir } }, callbacks);
 }
-
-const lines = async (path: string): Promise<Record<string, number>[]> =>
-  (await readFile(path, "utf8"))
-    .trimEnd()
-    .split("\n")
-    .map((line) => JSON.parse(line));
 
 /** What two equal runs have in common, byte for byte. */
 async function outcome(runDir: string) {

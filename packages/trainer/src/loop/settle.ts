@@ -1,8 +1,8 @@
 // Defaults that depend on other options, and options that contradict each other: decided before any row is read.
 import { basename, dirname, join } from "node:path";
 import { OptionError, type ParsedTrainingArguments, snakeCase } from "@tunesmith/core";
+import { peakLearningRate } from "../options/parameter-groups.ts";
 import type { Settled } from "../options/resolved.ts";
-import { peakLearningRate } from "../options/session-options.ts";
 import type { DeclaredMetrics } from "./metrics.ts";
 import type { RunInputs } from "./recipe.ts";
 

@@ -2,7 +2,6 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { NonFiniteError } from "@tunesmith/core";
-import { groupRates } from "../options/group-rates.ts";
 import type { ActiveRun } from "./active-run.ts";
 import type { StepBatches } from "./batch-sampler.ts";
 import { checkpointName, listCheckpoints } from "./checkpoint.ts";
@@ -46,16 +45,11 @@ export async function takeStep(run: ActiveRun, batches: StepBatches): Promise<vo
   if (!finite) await warnNonFinite(run, outcome, `loss ${loss}, gradient norm ${gradNorm}`);
 }
 
-/** One per parameter group, in the session's order. */
-function learningRates({ args, schedule, session }: ActiveRun, step: number): Float64Array {
-  const { loraplusLrRatio, embeddingLearningRate } = args;
-  return groupRates(session.info, learningRateAt(step, schedule), {
-    loraplusLrRatio,
-    embeddingLearningRate:
-      embeddingLearningRate === null
-        ? null
-        : learningRateAt(step, { ...schedule, learningRate: embeddingLearningRate }),
-  });
+/** One per parameter group, in the session's order: each follows the schedule to its own peak. */
+function learningRates({ schedule, session }: ActiveRun, step: number): Float64Array {
+  return Float64Array.from(session.info.parameterGroups, ({ rate }) =>
+    learningRateAt(step, { ...schedule, learningRate: rate }),
+  );
 }
 
 function count(

@@ -1,0 +1,90 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { CallbackError, FileSystemError, NonFiniteError, type TrainSession } from "@tunesmith/core";
+import { expect, test } from "vitest";
+import { ofType, record } from "../testing/record.ts";
+import { trainer } from "../testing/sft-trainer.ts";
+
+test("a full disk says how to go on", async () => {
+  for (const words of ["No space left on device (os error 28)", "ENOSPC: no space left on device, write"]) {
+    let saved = 0;
+    const fake = {
+      onCall: (name: string) => {
+        if (name !== "saveCheckpoint") return;
+        if (saved === 1) throw new FileSystemError(`[model.safetensors] expected to write, got: ${words}`);
+        saved += 1;
+      },
+    };
+    const { trainer: made, outputDir } = await trainer({ saveSteps: 2 }, fake);
+    await expect(made.train()).rejects.toThrow(`free some space, then: tunesmith resume ${outputDir}`);
+    const { trainer: first } = await trainer({ saveSteps: 2 }, fake);
+    await expect(first.train()).rejects.toThrow(/got a full disk .*no checkpoint has been written yet/);
+  }
+});
+
+test("a step that is not finite is skipped and named with its row; three in a row end the run", async () => {
+  const { trainer: made } = await trainer(
+    { trainSamplingStrategy: "sequential", saveSteps: 1 },
+    { nonFiniteSteps: [2] },
+  );
+  const { events, error } = await record(made.train());
+  expect(error).toBeNull();
+  expect(ofType(events, "warning").map(({ step, message }) => [step, message])).toEqual([
+    [2, expect.stringMatching(/step 2: loss NaN, gradient norm NaN; rows: trainDataset:9; not finite/)],
+  ]);
+  expect(ofType(events, "done")[0]?.result.trainingLoss).toBeGreaterThan(0);
+
+  const hopeless = await trainer({ saveSteps: 1 }, { nonFiniteSteps: [3, 4, 5] });
+  const end = await record(hopeless.trainer.train());
+  expect(end.error).toBeInstanceOf(NonFiniteError);
+  expect(end.error?.message).toContain(join(hopeless.outputDir, "checkpoint-4"));
+  expect(ofType(end.events, "step")).toHaveLength(5);
+
+  const apart = await trainer({}, { nonFiniteSteps: [1, 2, 4, 5] });
+  expect((await record(apart.trainer.train())).error).toBeNull();
+});
+
+test("callbacks see every event in order, are awaited, and may use the session", async () => {
+  const seen: string[] = [];
+  let tokens = 0;
+  const { trainer: made } = await trainer(
+    {},
+    {},
+    {
+      callbacks: [
+        async (event, { session }) => {
+          await new Promise((resolve) => setTimeout(resolve, 1));
+          seen.push(event.type);
+          if (event.type !== "done") return;
+          for await (const _ of session.generate({ prompts: [Int32Array.of(130)], maxNewTokens: 3 })) tokens += 1;
+        },
+      ],
+    },
+  );
+  const { events } = await record(made.train());
+  expect(seen).toEqual(events.map((event) => event.type));
+  expect(tokens).toBeGreaterThan(0);
+});
+
+test("a callback that throws ends the run with its error, and a checkpoint is left", async () => {
+  const cause = new Error("out of coffee");
+  let session: TrainSession | null = null;
+  const { trainer: made, outputDir } = await trainer(
+    {},
+    {},
+    {
+      callbacks: [
+        (event, context) => {
+          session = context.session;
+          if (event.type === "log" && event.step === 2) throw cause;
+        },
+      ],
+    },
+  );
+  const { error, events } = await record(made.train());
+  expect(error).toBeInstanceOf(CallbackError);
+  expect(error).toMatchObject({ cause, message: expect.stringContaining("out of coffee") });
+  expect(events.at(-1)).toMatchObject({ type: "checkpoint", step: 2 });
+  expect(await readdir(join(outputDir, "checkpoint-2"))).toContain("MANIFEST.json");
+  await expect((session as unknown as TrainSession).evaluate({} as never)).rejects.toThrow(/after dispose/);
+});
