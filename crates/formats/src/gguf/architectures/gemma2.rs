@@ -1,25 +1,21 @@
 //! `gemma2`: capped logits, four norms that count from one, every second layer with a window.
 
-use super::{Absent, Architecture, Head, Key, PLAIN_ROPE, Part, Windows, biased, matrix, norm};
+use super::{Absent, Architecture, Head, Key, PLAIN, Part, Windows, biased, matrix, norm};
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "gemma2",
     model_types: &["gemma2"],
     parts: PARTS,
-    interleaved: false,
     norm_offset: 1.0,
     head: Head::Tied,
     activation: ("hidden_activation", "gelu_pytorch_tanh"),
     windows: Windows::Pattern { period: 2 },
-    rope: PLAIN_ROPE,
-    long_rope: false,
     keys: &[
         Key { gguf: "attn_logit_softcapping", hugging_face: "attn_logit_softcapping", absent: Absent::Refused },
         Key { gguf: "final_logit_softcapping", hugging_face: "final_logit_softcapping", absent: Absent::Refused },
     ],
     wide_scale_at: Some(46),
-    no_rope_step: None,
-    square: false,
+    ..PLAIN
 };
 
 const PARTS: &[Part] = &[

@@ -2,15 +2,13 @@
 
 use crate::rope::{RopeRules, WindowedRope};
 
-use super::{Absent, Architecture, Head, Key, Part, Windows, biased, matrix, norm};
+use super::{Absent, Architecture, Key, PLAIN, Part, Windows, biased, matrix, norm};
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "gemma3",
     model_types: &["gemma3_text"],
     parts: PARTS,
-    interleaved: false,
     norm_offset: 1.0,
-    head: Head::Either,
     activation: ("hidden_activation", "gelu_pytorch_tanh"),
     windows: Windows::Pattern { period: 6 },
     rope: RopeRules {
@@ -18,11 +16,9 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
         partial: false,
         windowed: Some(WindowedRope { theta_key: "rope_local_base_freq", theta: 10_000.0 }),
     },
-    long_rope: false,
     keys: &[Key { gguf: "final_logit_softcapping", hugging_face: "final_logit_softcapping", absent: Absent::Off }],
     wide_scale_at: Some(62),
-    no_rope_step: None,
-    square: false,
+    ..PLAIN
 };
 
 const PARTS: &[Part] = &[

@@ -1,6 +1,6 @@
 //! `llama`: Llama 2 and 3, SmolLM2, TinyLlama, and Mistral, whose window the file tells but llama.cpp does not use.
 
-use super::{Architecture, Head, PLAIN_ROPE, Part, Windows, biased, norm};
+use super::{Architecture, PLAIN, Part, Windows, biased, norm};
 
 pub(super) const PARTS: &[Part] = &[
     norm("attn_norm", "input_layernorm"),
@@ -19,14 +19,7 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
     model_types: &["llama", "mistral"],
     parts: PARTS,
     interleaved: true,
-    norm_offset: 0.0,
-    head: Head::Either,
-    activation: ("hidden_act", "silu"),
     windows: Windows::Unused { model_type: "mistral" },
-    rope: PLAIN_ROPE,
     long_rope: true,
-    keys: &[],
-    wide_scale_at: None,
-    no_rope_step: None,
-    square: false,
+    ..PLAIN
 };

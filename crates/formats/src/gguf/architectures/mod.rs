@@ -1,4 +1,4 @@
-//! How each decoder lies in a GGUF file, as data: one row per architecture of llama.cpp, used for reading and for writing.
+//! How each decoder is stored in a GGUF file, as data: one row per architecture of llama.cpp, for reading and for writing.
 //! Names, keys and what an architecture cannot express are those of llama.cpp's converter and loaders
 //! (`conversion/`, `src/models/`).
 
@@ -205,6 +205,35 @@ impl Part {
         ending == "weight" || (ending == "bias" && self.kind == PartKind::Biased)
     }
 }
+
+/// A pre-norm decoder with SwiGLU whose projections of queries, keys and values may have a bias, without windows: what the
+/// architectures are described by their differences from.
+const PLAIN: Architecture = Architecture {
+    name: "",
+    model_types: &[],
+    parts: &[
+        norm("attn_norm", "input_layernorm"),
+        biased("attn_q", "self_attn.q_proj"),
+        biased("attn_k", "self_attn.k_proj"),
+        biased("attn_v", "self_attn.v_proj"),
+        matrix("attn_output", "self_attn.o_proj"),
+        norm("ffn_norm", "post_attention_layernorm"),
+        matrix("ffn_gate", "mlp.gate_proj"),
+        matrix("ffn_up", "mlp.up_proj"),
+        matrix("ffn_down", "mlp.down_proj"),
+    ],
+    interleaved: false,
+    norm_offset: 0.0,
+    head: Head::Either,
+    activation: ("hidden_act", "silu"),
+    windows: Windows::Never,
+    rope: PLAIN_ROPE,
+    long_rope: false,
+    keys: &[],
+    wide_scale_at: None,
+    no_rope_step: None,
+    square: false,
+};
 
 /// One rotation of whole heads.
 const PLAIN_ROPE: RopeRules = RopeRules { theta: 10_000.0, partial: false, windowed: None };

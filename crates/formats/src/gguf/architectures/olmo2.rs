@@ -1,6 +1,6 @@
 //! `olmo2`: norms after attention and feed-forward block, and over the whole of queries and keys.
 
-use super::{Architecture, Head, PLAIN_ROPE, Windows, biased, matrix, norm};
+use super::{Architecture, Head, PLAIN, biased, matrix, norm};
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "olmo2",
@@ -18,15 +18,7 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
         matrix("ffn_down", "mlp.down_proj"),
         norm("post_ffw_norm", "post_feedforward_layernorm"),
     ],
-    interleaved: false,
-    norm_offset: 0.0,
     head: Head::Own,
-    activation: ("hidden_act", "silu"),
-    windows: Windows::Never,
-    rope: PLAIN_ROPE,
-    long_rope: false,
-    keys: &[],
-    wide_scale_at: None,
-    no_rope_step: None,
     square: true,
+    ..PLAIN
 };

@@ -2,7 +2,7 @@
 
 use crate::rope::RopeRules;
 
-use super::{Architecture, Head, PLAIN_ROPE, Windows, biased, matrix, norm};
+use super::{Architecture, PLAIN, PLAIN_ROPE, Windows, biased, matrix, norm};
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "phi3",
@@ -15,15 +15,9 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
         matrix("ffn_up", "mlp.gate_up_proj"),
         matrix("ffn_down", "mlp.down_proj"),
     ],
-    interleaved: false,
-    norm_offset: 0.0,
-    head: Head::Either,
-    activation: ("hidden_act", "silu"),
     windows: Windows::Unused { model_type: "phi3" },
     rope: RopeRules { partial: true, ..PLAIN_ROPE },
     long_rope: true,
-    keys: &[],
-    wide_scale_at: None,
-    no_rope_step: None,
     square: true,
+    ..PLAIN
 };

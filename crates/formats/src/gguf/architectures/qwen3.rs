@@ -1,6 +1,6 @@
 //! `qwen3`: dense Qwen3.
 
-use super::{Architecture, Head, PLAIN_ROPE, Windows, biased, matrix, norm};
+use super::{Architecture, PLAIN, biased, matrix, norm};
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "qwen3",
@@ -18,15 +18,5 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
         matrix("ffn_up", "mlp.up_proj"),
         matrix("ffn_down", "mlp.down_proj"),
     ],
-    interleaved: false,
-    norm_offset: 0.0,
-    head: Head::Either,
-    activation: ("hidden_act", "silu"),
-    windows: Windows::Never,
-    rope: PLAIN_ROPE,
-    long_rope: false,
-    keys: &[],
-    wide_scale_at: None,
-    no_rope_step: None,
-    square: false,
+    ..PLAIN
 };

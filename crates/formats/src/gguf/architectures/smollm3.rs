@@ -2,31 +2,13 @@
 
 use crate::rope::RopeRules;
 
-use super::{Architecture, Head, PLAIN_ROPE, Windows, biased, matrix, norm};
+use super::{Architecture, PLAIN, PLAIN_ROPE};
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "smollm3",
     model_types: &["smollm3"],
-    parts: &[
-        norm("attn_norm", "input_layernorm"),
-        biased("attn_q", "self_attn.q_proj"),
-        biased("attn_k", "self_attn.k_proj"),
-        biased("attn_v", "self_attn.v_proj"),
-        matrix("attn_output", "self_attn.o_proj"),
-        norm("ffn_norm", "post_attention_layernorm"),
-        matrix("ffn_gate", "mlp.gate_proj"),
-        matrix("ffn_up", "mlp.up_proj"),
-        matrix("ffn_down", "mlp.down_proj"),
-    ],
     interleaved: true,
-    norm_offset: 0.0,
-    head: Head::Either,
-    activation: ("hidden_act", "silu"),
-    windows: Windows::Never,
     rope: RopeRules { theta: 2e6, ..PLAIN_ROPE },
-    long_rope: false,
-    keys: &[],
-    wide_scale_at: None,
     no_rope_step: Some(4),
-    square: false,
+    ..PLAIN
 };
