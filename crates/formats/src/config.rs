@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 use tunesmith_ops::{Code, DType, Error, Result};
 
 use crate::input::{MAX_JSON_BYTES, read_limited};
-use crate::rope::{RopeRules, Ropes, read_rope};
 
 /// A model's configuration. A key whose value is `null` counts as absent, as in transformers.
 #[derive(Debug, Clone, PartialEq)]
@@ -147,15 +146,6 @@ impl ModelConfig {
             )
         };
         known.map(Some).ok_or_else(refuse)
-    }
-
-    /// Rotary embedding from either spelling, under the family's rules.
-    ///
-    /// # Errors
-    /// `ModelUnsupported` names a key or type that is not implemented; `ConfigInvalid` a number out of range or two
-    /// spellings that contradict each other.
-    pub fn rope(&self, rules: RopeRules) -> Result<Ropes> {
-        read_rope(self, rules)
     }
 
     /// `eos_token_id`: one id, a list of ids, or none.

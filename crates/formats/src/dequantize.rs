@@ -4,7 +4,7 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 
 use crate::k_quants;
-use crate::stored_tensor::StoredType;
+use crate::stored_type::StoredType;
 
 /// Appends the float32 values of whole blocks to `out`.
 ///

@@ -20,6 +20,7 @@ pub mod rope;
 pub mod safetensors;
 mod staged_folder;
 pub mod stored_tensor;
+mod stored_type;
 pub mod weights;
 
 pub use atomic_file::{AtomicFile, sync_dir, write_atomic};
@@ -40,5 +41,6 @@ pub use safetensors::{
     write_safetensors,
 };
 pub use staged_folder::{StagedFolder, refuse_existing};
-pub use stored_tensor::{StoredTensor, StoredType, TensorSource};
+pub use stored_tensor::{StoredTensor, TensorSource};
+pub use stored_type::StoredType;
 pub use weights::{AsStored, OnProgress, Weights};

@@ -15,7 +15,8 @@ use tunesmith_ops::{Code, Error, Nf4Matrix, Nf4Scales, Result};
 use crate::config::ModelConfig;
 use crate::input::invalid;
 use crate::safetensors::{SafetensorsFile, SafetensorsWriter, TensorSpec};
-use crate::stored_tensor::{StoredType, TensorSource};
+use crate::stored_tensor::TensorSource;
+use crate::stored_type::StoredType;
 
 const ABSMAX: &str = ".absmax";
 const QUANT_MAP: &str = ".quant_map";

@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use crate::stored_tensor::StoredType;
+use crate::stored_type::StoredType;
 
 /// Why elements cannot be stored.
 #[derive(Debug, PartialEq, Eq)]

@@ -11,7 +11,8 @@ use super::writer::{GgufWriter, KeyWriter};
 use crate::config::ModelConfig;
 use crate::quantize::{Refusal, quantize};
 use crate::safetensors::TensorSpec;
-use crate::stored_tensor::{RowOrder, StoredType};
+use crate::stored_tensor::RowOrder;
+use crate::stored_type::StoredType;
 use crate::weights::{OnProgress, Progress, Weights};
 
 const EMBEDDING: &str = "model.embed_tokens.weight";

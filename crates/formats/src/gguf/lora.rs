@@ -10,7 +10,8 @@ use super::writer::{GgufWriter, KeyWriter};
 use crate::config::ModelConfig;
 use crate::peft::{AdapterConfig, LoraPair};
 use crate::safetensors::TensorSpec;
-use crate::stored_tensor::{RowOrder, StoredType};
+use crate::stored_tensor::RowOrder;
+use crate::stored_type::StoredType;
 
 /// Writes the adapter of a model with this configuration. llama.cpp scales by alpha / rank, so the alpha of the file is the one
 /// that gives this adapter's scale: for rank-stabilised LoRA that is not the alpha of its configuration.

@@ -9,7 +9,7 @@ use tunesmith_ops::{Error, Result};
 
 use super::cursor::Cursor;
 use crate::input::{invalid, unsupported};
-use crate::stored_tensor::StoredType;
+use crate::stored_type::StoredType;
 
 /// Smallest table row in bytes, and the most rows; models of thousands of layers would stay below.
 pub const COUNT_LIMITS: (usize, usize) = (24, 1 << 17);

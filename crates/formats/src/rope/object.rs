@@ -3,7 +3,11 @@
 use serde_json::{Map, Value};
 use tunesmith_ops::{Code, Error, Result};
 
-use super::{LongRopeScaling, ModelConfig, PARTIAL, POSITIVE, RopeScaling, YarnScaling, as_positive, shown};
+use super::parameters::{LongRopeScaling, RopeScaling, YarnScaling};
+use crate::config::{ModelConfig, POSITIVE, as_positive, shown};
+
+/// Key of the part of every head that is rotated.
+pub(super) const PARTIAL: &str = "partial_rotary_factor";
 
 /// The object, with getters that name it in their errors.
 pub(super) struct RopeObject<'a> {

@@ -1,8 +1,12 @@
 //! Tests of reading rotary parameters.
 
-use super::*;
-use serde_json::json;
 use std::path::Path;
+
+use serde_json::{Value, json};
+use tunesmith_ops::{Code, Result};
+
+use super::*;
+use crate::config::ModelConfig;
 
 fn ropes(value: Value, rules: RopeRules) -> Result<Ropes> {
     ModelConfig::from_json(Path::new("config.json"), value).unwrap().rope(rules)

@@ -12,7 +12,7 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use tunesmith_ops::Result;
 
 use crate::input::{invalid, unsupported};
-use crate::stored_tensor::StoredType;
+use crate::stored_type::StoredType;
 
 /// Longest header in bytes that is read; the format's own limit is 100 MB. The largest published single files need about a
 /// tenth of this.

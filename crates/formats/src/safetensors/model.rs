@@ -8,7 +8,7 @@ use tunesmith_ops::{Code, DType, Error, Result};
 use super::writer::{SafetensorsWriter, TensorSpec};
 use crate::atomic_file::write_atomic;
 use crate::quantize::{Refusal, quantize};
-use crate::stored_tensor::StoredType;
+use crate::stored_type::StoredType;
 use crate::weights::{OnProgress, Progress, Weights};
 
 /// Bytes of a shard where none are given: Hugging Face's 5GB.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use tunesmith_ops::{Code, Error, Result};
 
 use crate::atomic_file::AtomicFile;
-use crate::stored_tensor::StoredType;
+use crate::stored_type::StoredType;
 
 /// What the header says about one tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
