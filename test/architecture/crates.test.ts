@@ -7,7 +7,7 @@ const edges: Record<string, readonly string[]> = {
   cpu: ["ops"],
   cuda: ["ops"],
   formats: ["ops"],
-  text: [],
+  text: ["formats"],
   engine: ["ops", "formats"],
   conformance: ["ops", "cpu", "cuda", "formats", "engine"],
   node: ["ops", "cpu", "cuda", "formats", "text", "engine"],

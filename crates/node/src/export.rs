@@ -140,7 +140,7 @@ pub fn export_gguf<'env>(
         source.open(|files, weights| {
             let tokenizer = tokenizer::read(&files.tokenizer)?;
             let end_ids = model::eos_token_ids(files, &tokenizer);
-            let vocabulary = tokenizer::to_gguf(&tokenizer, &end_ids)?;
+            let vocabulary = tokenizer.to_gguf(&end_ids)?;
             let map = weights.config(files.config.as_map(), DType::F32);
             let config = ModelConfig::from_json(Path::new(&source.model), Value::Object(map))?;
             let name = name_of(&source.model);

@@ -7,7 +7,7 @@ use napi::Env;
 use napi::bindgen_prelude::{Int32Array, Int32ArraySlice, Object};
 use napi_derive::napi;
 use serde_json::Value;
-use tunesmith_formats::{GgufTokenizer, ModelFiles, TokenizerSource};
+use tunesmith_formats::{ModelFiles, TokenizerSource};
 use tunesmith_text::{self as text, Encoded, PairEncoded};
 
 use crate::deferred::in_background;
@@ -98,47 +98,7 @@ pub fn open_tokenizer(env: &Env, path: String) -> napi::Result<Object<'_>> {
 pub fn read(source: &TokenizerSource) -> Outcome<text::Tokenizer> {
     Ok(match source {
         TokenizerSource::Folder(dir) => text::Tokenizer::from_dir(dir)?,
-        TokenizerSource::Gguf(metadata) => text::Tokenizer::from_gguf(of_gguf(metadata))?,
-    })
-}
-
-fn of_gguf(metadata: &GgufTokenizer) -> text::GgufTokenizer {
-    text::GgufTokenizer {
-        model: metadata.model.clone(),
-        pre: metadata.pre.clone(),
-        tokens: metadata.tokens.clone(),
-        token_types: metadata.token_types.clone(),
-        scores: metadata.scores.clone(),
-        merges: metadata.merges.clone(),
-        bos_token_id: metadata.bos_token_id,
-        eos_token_id: metadata.eos_token_id,
-        eot_token_id: metadata.eot_token_id,
-        unk_token_id: metadata.unk_token_id,
-        pad_token_id: metadata.pad_token_id,
-        add_bos: metadata.add_bos_token,
-        add_space_prefix: metadata.add_space_prefix,
-        chat_template: metadata.chat_template.clone(),
-    }
-}
-
-/// A tokenizer as a GGUF file holds it; `end_ids` end a generation.
-pub fn to_gguf(tokenizer: &text::Tokenizer, end_ids: &[u32]) -> Outcome<GgufTokenizer> {
-    let gguf = tokenizer.to_gguf(end_ids)?;
-    Ok(GgufTokenizer {
-        model: gguf.model,
-        pre: gguf.pre,
-        tokens: gguf.tokens,
-        token_types: gguf.token_types,
-        scores: gguf.scores,
-        merges: gguf.merges,
-        bos_token_id: gguf.bos_token_id,
-        eos_token_id: gguf.eos_token_id,
-        eot_token_id: gguf.eot_token_id,
-        unk_token_id: gguf.unk_token_id,
-        pad_token_id: gguf.pad_token_id,
-        add_bos_token: gguf.add_bos,
-        add_space_prefix: gguf.add_space_prefix,
-        chat_template: gguf.chat_template,
+        TokenizerSource::Gguf(metadata) => text::Tokenizer::from_gguf((**metadata).clone())?,
     })
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value as Json, json};
+use tunesmith_formats::GgufTokenizer;
 
 use crate::error::{Result, TextError};
 use crate::special_tokens::Settings;
@@ -22,118 +23,82 @@ const LONGEST_PIECE: usize = 1024;
 /// The splitting pattern of GPT-4 style tokenizers, with the number of digits that stay together left open.
 const LLAMA3_DIGITS: &str = "{1,3}";
 
-/// The `tokenizer.*` metadata of a GGUF file.
-#[derive(Debug, Clone, Default)]
-pub struct GgufTokenizer {
-    /// `tokenizer.ggml.model`. Supported: `gpt2` (byte-level BPE) and `llama` (SentencePiece BPE).
-    pub model: String,
-    /// `tokenizer.ggml.pre`, which names the splitting pattern. Absent means `default`.
-    pub pre: Option<String>,
-    /// `tokenizer.ggml.tokens`, by id.
-    pub tokens: Vec<String>,
-    /// `tokenizer.ggml.token_type`, by id; empty means all normal.
-    pub token_types: Vec<i32>,
-    /// `tokenizer.ggml.scores`, by id: `llama` only, where the higher score is merged first.
-    pub scores: Vec<f32>,
-    /// `tokenizer.ggml.merges`: two tokens with a space between; `gpt2` only.
-    pub merges: Vec<String>,
-    /// `tokenizer.ggml.bos_token_id`.
-    pub bos_token_id: Option<u32>,
-    /// `tokenizer.ggml.eos_token_id`.
-    pub eos_token_id: Option<u32>,
-    /// `tokenizer.ggml.eot_token_id`: end of turn, where it differs.
-    pub eot_token_id: Option<u32>,
-    /// `tokenizer.ggml.unknown_token_id`.
-    pub unk_token_id: Option<u32>,
-    /// `tokenizer.ggml.padding_token_id`.
-    pub pad_token_id: Option<u32>,
-    /// `tokenizer.ggml.add_bos_token`. Absent means what llama.cpp assumes: true for `llama-bpe`, else false.
-    pub add_bos: Option<bool>,
-    /// `tokenizer.ggml.add_space_prefix`: `llama` only. Absent means true.
-    pub add_space_prefix: Option<bool>,
-    /// `tokenizer.chat_template`.
-    pub chat_template: Option<String>,
+/// A GGUF file's tokenizer as `tokenizer.json` and the settings beside it.
+///
+/// # Errors
+/// `TOKENIZER_INVALID` for a model or pattern that is not supported, or an id outside the vocabulary.
+pub(crate) fn convert(gguf: GgufTokenizer) -> Result<(Json, Settings)> {
+    let settings = Settings { named: named(&gguf)?, model_max_length: None, chat_template: gguf.chat_template.clone() };
+    let scheme = match gguf.model.as_str() {
+        "gpt2" => Scheme::of(gguf.pre.as_deref().unwrap_or("default"))?,
+        "llama" => Scheme::sentence_piece(gguf.add_space_prefix.unwrap_or(true)),
+        other => {
+            let known = "tokenizer.ggml.model to be gpt2 (byte-level BPE) or llama (SentencePiece BPE)";
+            return Err(unsupported(known, other));
+        }
+    };
+    let add_bos = gguf.add_bos_token.unwrap_or(scheme.adds_bos);
+    let post_processor = match (add_bos, gguf.bos_token_id, settings.named.get("bos_token")) {
+        (true, Some(id), Some(token)) => bos_processor(id, token),
+        _ => Json::Null,
+    };
+    let added_tokens = added_tokens(&gguf);
+    let mut model = json!({"type": "BPE", "ignore_merges": scheme.ignore_merges});
+    if gguf.model == "llama" {
+        model["merges"] = merges_of_scores(&gguf.tokens, &gguf.scores).into();
+        model["byte_fallback"] = true.into();
+        model["fuse_unk"] = true.into();
+        model["unk_token"] = settings.named.get("unk_token").cloned().into();
+    } else {
+        model["merges"] = gguf.merges.into();
+    }
+    let vocab: Map<String, Json> =
+        gguf.tokens.into_iter().enumerate().map(|(id, token)| (token, Json::from(id))).collect();
+    model["vocab"] = vocab.into();
+    let file = json!({
+        "version": "1.0",
+        "added_tokens": added_tokens,
+        "normalizer": scheme.normalizer,
+        "pre_tokenizer": scheme.pre_tokenizer,
+        "post_processor": post_processor,
+        "decoder": scheme.decoder,
+        "model": model,
+    });
+    Ok((file, settings))
 }
 
-impl GgufTokenizer {
-    /// The same tokenizer as `tokenizer.json` and the settings beside it.
-    ///
-    /// # Errors
-    /// `TOKENIZER_INVALID` for a model or pattern that is not supported, or an id outside the vocabulary.
-    pub(crate) fn convert(self) -> Result<(Json, Settings)> {
-        let settings =
-            Settings { named: self.named()?, model_max_length: None, chat_template: self.chat_template.clone() };
-        let scheme = match self.model.as_str() {
-            "gpt2" => Scheme::of(self.pre.as_deref().unwrap_or("default"))?,
-            "llama" => Scheme::sentence_piece(self.add_space_prefix.unwrap_or(true)),
-            other => {
-                let known = "tokenizer.ggml.model to be gpt2 (byte-level BPE) or llama (SentencePiece BPE)";
-                return Err(unsupported(known, other));
-            }
-        };
-        let add_bos = self.add_bos.unwrap_or(scheme.adds_bos);
-        let post_processor = match (add_bos, self.bos_token_id, settings.named.get("bos_token")) {
-            (true, Some(id), Some(token)) => bos_processor(id, token),
-            _ => Json::Null,
-        };
-        let added_tokens = self.added_tokens();
-        let mut model = json!({"type": "BPE", "ignore_merges": scheme.ignore_merges});
-        if self.model == "llama" {
-            model["merges"] = merges_of_scores(&self.tokens, &self.scores).into();
-            model["byte_fallback"] = true.into();
-            model["fuse_unk"] = true.into();
-            model["unk_token"] = settings.named.get("unk_token").cloned().into();
-        } else {
-            model["merges"] = self.merges.into();
-        }
-        let vocab: Map<String, Json> =
-            self.tokens.into_iter().enumerate().map(|(id, token)| (token, Json::from(id))).collect();
-        model["vocab"] = vocab.into();
-        let file = json!({
-            "version": "1.0",
-            "added_tokens": added_tokens,
-            "normalizer": scheme.normalizer,
-            "pre_tokenizer": scheme.pre_tokenizer,
-            "post_processor": post_processor,
-            "decoder": scheme.decoder,
-            "model": model,
-        });
-        Ok((file, settings))
-    }
-
-    fn added_tokens(&self) -> Vec<Json> {
-        let typed = self.tokens.iter().zip(&self.token_types).enumerate();
-        typed
-            .filter(|(_, (_, kind))| matches!(**kind, CONTROL | USER_DEFINED))
-            .map(|(id, (content, kind))| {
-                json!({
-                    "id": id, "content": content, "special": *kind == CONTROL,
-                    "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
-                })
+fn added_tokens(gguf: &GgufTokenizer) -> Vec<Json> {
+    let typed = gguf.tokens.iter().zip(&gguf.token_types).enumerate();
+    typed
+        .filter(|(_, (_, kind))| matches!(**kind, CONTROL | USER_DEFINED))
+        .map(|(id, (content, kind))| {
+            json!({
+                "id": id, "content": content, "special": *kind == CONTROL,
+                "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
             })
-            .collect()
-    }
+        })
+        .collect()
+}
 
-    fn named(&self) -> Result<BTreeMap<String, String>> {
-        let ids = [
-            ("bos_token", self.bos_token_id),
-            ("eos_token", self.eos_token_id),
-            ("unk_token", self.unk_token_id),
-            ("pad_token", self.pad_token_id),
-        ];
-        let mut named = BTreeMap::new();
-        for (name, id) in ids {
-            let Some(id) = id else { continue };
-            let token = self.tokens.get(id as usize).ok_or_else(|| {
-                TextError::tokenizer(
-                    PLACE,
-                    &format!("expected {name} below {} tokens, got {id}; fetch the file again", self.tokens.len()),
-                )
-            })?;
-            named.insert(name.to_owned(), token.clone());
-        }
-        Ok(named)
+fn named(gguf: &GgufTokenizer) -> Result<BTreeMap<String, String>> {
+    let ids = [
+        ("bos_token", gguf.bos_token_id),
+        ("eos_token", gguf.eos_token_id),
+        ("unk_token", gguf.unk_token_id),
+        ("pad_token", gguf.pad_token_id),
+    ];
+    let mut named = BTreeMap::new();
+    for (name, id) in ids {
+        let Some(id) = id else { continue };
+        let token = gguf.tokens.get(id as usize).ok_or_else(|| {
+            TextError::tokenizer(
+                PLACE,
+                &format!("expected {name} below {} tokens, got {id}; fetch the file again", gguf.tokens.len()),
+            )
+        })?;
+        named.insert(name.to_owned(), token.clone());
     }
+    Ok(named)
 }
 
 fn unsupported(expected: &str, got: &str) -> TextError {

@@ -4,10 +4,11 @@
 use std::collections::HashMap;
 
 use serde_json::{Value as Json, json};
+use tunesmith_formats::GgufTokenizer;
 
 use crate::error::{Result, TextError};
 use crate::generation_tags::without_tags;
-use crate::gguf::{GgufTokenizer, SPACE, Scheme};
+use crate::gguf::{SPACE, Scheme};
 use crate::tokenizer::Tokenizer;
 
 const PLACE: &str = "GGUF tokenizer";
@@ -45,7 +46,7 @@ impl Tokenizer {
             eot_token_id: end_ids.iter().copied().find(|&end| eos.is_some_and(|eos| eos != end)),
             unk_token_id: unk,
             pad_token_id: id(&info.pad),
-            add_bos: Some(info.add_bos),
+            add_bos_token: Some(info.add_bos),
             chat_template: info.chat_template.as_deref().map(without_tags),
             ..GgufTokenizer::default()
         };

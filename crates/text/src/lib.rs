@@ -25,6 +25,5 @@ mod validate;
 pub use decode_stream::DecodeStream;
 pub use encode::{Encoded, PairEncoded};
 pub use error::{Result, TextError};
-pub use gguf::GgufTokenizer;
 pub use template::Rendered;
 pub use tokenizer::{EncodedText, SpecialToken, Tokenizer, TokenizerInfo};

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 use tokenizers::{AddedToken, Encoding};
+use tunesmith_formats::GgufTokenizer;
 
 use crate::error::{Result, TextError};
 use crate::generation_tags::without_comments;
-use crate::gguf::GgufTokenizer;
+use crate::gguf;
 use crate::guard::guarded;
 use crate::spans::SpecialTokens;
 use crate::special_tokens::{Settings, read_text};
@@ -95,7 +96,7 @@ impl Tokenizer {
     /// `TOKENIZER_INVALID` for a kind that is not byte-level BPE or a splitting pattern that is not known,
     /// `TEMPLATE_INVALID`.
     pub fn from_gguf(metadata: GgufTokenizer) -> Result<Self> {
-        let (file, settings) = metadata.convert()?;
+        let (file, settings) = gguf::convert(metadata)?;
         Self::build(file, settings)
     }
 

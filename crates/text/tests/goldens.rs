@@ -7,9 +7,9 @@ mod common;
 use std::path::Path;
 use std::{env, fs};
 
-use common::gguf::read_tokenizer;
 use common::{fixtures, read_json};
 use serde_json::{Value as Json, json};
+use tunesmith_formats::GgufFile;
 use tunesmith_text::Tokenizer;
 
 fn ids(value: &Json) -> Vec<i32> {
@@ -75,7 +75,7 @@ fn smollm2() -> Option<Tokenizer> {
         eprintln!("skipped: TUNESMITH_SMOLLM2 does not name the GGUF file");
         return None;
     };
-    Some(Tokenizer::from_gguf(read_tokenizer(Path::new(&path))).unwrap())
+    Some(Tokenizer::from_gguf(GgufFile::open(Path::new(&path)).unwrap().tokenizer().unwrap()).unwrap())
 }
 
 #[test]

@@ -9,7 +9,8 @@ use std::fs;
 use common::{CHATML, folder, small, tokenizer_json};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
-use tunesmith_text::{DecodeStream, GgufTokenizer, TextError, Tokenizer};
+use tunesmith_formats::GgufTokenizer;
+use tunesmith_text::{DecodeStream, TextError, Tokenizer};
 
 /// A tokenizer whose post-processor writes a beginning of sequence.
 fn with_bos(template: &str) -> Tokenizer {
@@ -205,7 +206,7 @@ fn gguf_metadata_gives_the_same_tokenizer() {
     let llama = Tokenizer::from_gguf(gguf("llama-bpe")).unwrap();
     assert_eq!(llama.encode("hello", true).unwrap()[0], 1);
     assert_eq!(
-        Tokenizer::from_gguf(GgufTokenizer { add_bos: Some(false), ..gguf("llama-bpe") })
+        Tokenizer::from_gguf(GgufTokenizer { add_bos_token: Some(false), ..gguf("llama-bpe") })
             .unwrap()
             .encode("hello", true)
             .unwrap()

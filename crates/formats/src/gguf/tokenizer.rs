@@ -9,36 +9,38 @@ use super::writer::KeyWriter;
 /// `tokenizer.ggml.token_type` of ids without a token.
 const UNUSED: i32 = 5;
 
-/// What the `tokenizer.*` keys say, unchanged.
+/// The `tokenizer.*` keys of a GGUF file, unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct GgufTokenizer {
-    /// Kind: `gpt2` is byte-level BPE, `llama` is SentencePiece.
+    /// `tokenizer.ggml.model`: `gpt2` is byte-level BPE, `llama` is SentencePiece.
     pub model: String,
-    /// Name of the pre-tokenizer, such as `smollm` or `llama-bpe`.
+    /// `tokenizer.ggml.pre`: name of the splitting pattern, such as `smollm` or `llama-bpe`. Absent means `default`.
     pub pre: Option<String>,
-    /// Vocabulary; the place is the id.
+    /// `tokenizer.ggml.tokens`: the vocabulary, by id.
     pub tokens: Vec<String>,
-    /// Per token: 1 normal, 2 unknown, 3 control, 4 user defined, 5 unused, 6 byte.
+    /// `tokenizer.ggml.token_type`, by id: 1 normal, 2 unknown, 3 control, 4 user defined, 5 unused, 6 byte. Empty means all
+    /// normal.
     pub token_types: Vec<i32>,
-    /// Per token, SentencePiece only.
+    /// `tokenizer.ggml.scores`, by id: `llama` only, where the higher score is merged first.
     pub scores: Vec<f32>,
-    /// BPE merges in order of rank, the two parts divided by a space.
+    /// `tokenizer.ggml.merges`, in order of rank: two tokens with a space between; `gpt2` only.
     pub merges: Vec<String>,
-    /// Beginning of text.
+    /// `tokenizer.ggml.bos_token_id`: beginning of text.
     pub bos_token_id: Option<u32>,
-    /// End of text.
+    /// `tokenizer.ggml.eos_token_id`: end of text.
     pub eos_token_id: Option<u32>,
-    /// End of turn, where it differs from the end of text.
+    /// `tokenizer.ggml.eot_token_id`: end of turn, where it differs from the end of text.
     pub eot_token_id: Option<u32>,
-    /// Unknown token.
+    /// `tokenizer.ggml.unknown_token_id`.
     pub unk_token_id: Option<u32>,
-    /// Padding.
+    /// `tokenizer.ggml.padding_token_id`.
     pub pad_token_id: Option<u32>,
-    /// Whether a text begins with the beginning-of-text token.
+    /// `tokenizer.ggml.add_bos_token`: a text begins with the beginning-of-text token. Absent means what llama.cpp assumes: true
+    /// for `llama-bpe`, else false.
     pub add_bos_token: Option<bool>,
-    /// Whether a space is put before a text, SentencePiece only.
+    /// `tokenizer.ggml.add_space_prefix`: a space is put before a text; `llama` only. Absent means true.
     pub add_space_prefix: Option<bool>,
-    /// Jinja template of conversations.
+    /// `tokenizer.chat_template`: Jinja template of conversations.
     pub chat_template: Option<String>,
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use tunesmith_engine::config::ModelConfig as EngineConfig;
-use tunesmith_formats::GgufFile;
+use tunesmith_formats::{GgufFile, GgufTokenizer};
 use tunesmith_ops::Code;
 use tunesmith_text::Tokenizer;
 
@@ -118,23 +118,8 @@ fn read(path: &Path) -> Result<(), Code> {
     if let Ok(tokenizer) = model.tokenizer()
         && tokenizer.tokens.len() < 1000
     {
-        let converted = tunesmith_text::GgufTokenizer {
-            model: tokenizer.model,
-            pre: tokenizer.pre,
-            tokens: tokenizer.tokens,
-            token_types: tokenizer.token_types,
-            scores: tokenizer.scores,
-            merges: tokenizer.merges,
-            bos_token_id: tokenizer.bos_token_id,
-            eos_token_id: tokenizer.eos_token_id,
-            eot_token_id: tokenizer.eot_token_id,
-            unk_token_id: tokenizer.unk_token_id,
-            pad_token_id: tokenizer.pad_token_id,
-            add_bos: tokenizer.add_bos_token,
-            add_space_prefix: tokenizer.add_space_prefix,
-            chat_template: None,
-        };
-        let _ = Tokenizer::from_gguf(converted).and_then(|tokenizer| tokenizer.encode("ab é", true));
+        let _ = Tokenizer::from_gguf(GgufTokenizer { chat_template: None, ..tokenizer })
+            .and_then(|tokenizer| tokenizer.encode("ab é", true));
     }
     Ok(())
 }

@@ -1,8 +1,6 @@
 //! What the integration tests share: the fixtures' root, and a small tokenizer folder written on the spot.
 #![allow(dead_code)] // each test binary uses a part
 
-pub mod gguf;
-
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
