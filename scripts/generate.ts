@@ -1,7 +1,9 @@
 // npm run generate: writes what is derived from the sources; test/architecture holds the files to it.
-import { writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { datasetFormatNames } from "./options/dataset-formats.ts";
 import { fileSchema } from "./options/file-schema.ts";
 import { optionPage } from "./options/page.ts";
 import { optionTypes } from "./options/types.ts";
@@ -18,6 +20,7 @@ export interface Generated {
 /** Every generated file, as it should be. */
 export function generated(): Generated[] {
   return [
+    formatNames(),
     { path: "packages/core/src/options/types.ts", text: optionTypes() },
     { path: "docs/options.md", text: optionPage() },
     { path: "docs/tunesmith.schema.json", text: fileSchema() },
@@ -25,6 +28,17 @@ export function generated(): Generated[] {
   ];
 }
 
+function formatNames(): Generated {
+  return { path: "packages/core/src/options/dataset-formats.ts", text: datasetFormatNames() };
+}
+
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
+  const { path, text } = formatNames();
+  if (readFileSync(join(root, path), "utf8") !== text) {
+    writeFileSync(join(root, path), text);
+    // The schemas that the rest is made of were read with the old names: another process reads the new ones.
+    const { status } = spawnSync("npm", ["run", "-s", "generate"], { cwd: root, stdio: "inherit" });
+    process.exit(status ?? 1);
+  }
   for (const { path, text } of generated()) writeFileSync(join(root, path), text);
 }

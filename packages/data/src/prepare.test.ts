@@ -1,5 +1,7 @@
 import { DataError, OptionError, TemplateError } from "@tunesmith/core";
 import { expect, test } from "vitest";
+import type { ConversationItem } from "./encode/conversation.ts";
+import type { Item } from "./encode/item.ts";
 import { IGNORE_INDEX } from "./encode/mask.ts";
 import { type PrepareOptions, prepare } from "./prepare.ts";
 import type { DatasetSource } from "./sources/rows.ts";
@@ -79,7 +81,7 @@ test("tools are taken as a list and as JSON", async () => {
     ],
     { keepItems: 2 },
   );
-  expect(items.map((item) => (item.kind === "conversation" ? item.conversation.tools : null))).toEqual([tools, tools]);
+  expect(items.map((item) => (item as Item<ConversationItem>).value.conversation.tools)).toEqual([tools, tools]);
   await expect(run([{ messages, tools: "{" }])).rejects.toThrow(
     /rows:1: expected a JSON array in column "tools".*; correct or remove/,
   );

@@ -1,11 +1,13 @@
 // From a source of rows to examples and a report.
 import { createHash, type Hash } from "node:crypto";
 import { DataError, type Tokenizer } from "@tunesmith/core";
-import { type EncodedItem, encodeItems, type LossOptions } from "./encode/encode.ts";
+import { encodeItems } from "./encode/encode.ts";
+import type { EncodedItem, Item, LossOptions } from "./encode/item.ts";
 import { countTrained } from "./encode/mask.ts";
 import type { Example } from "./example.ts";
-import { type Format, type FormatName, type Item, RowError } from "./formats/format.ts";
-import { detectFormat } from "./formats/index.ts";
+import { detectFormat } from "./formats/detect.ts";
+import { type Format, RowError } from "./formats/format.ts";
+import { formats } from "./formats/index.ts";
 import { type DataReport, tokenStatistics } from "./quality/report.ts";
 import { RowErrors } from "./sources/row-errors.ts";
 import { type DatasetSource, excerpt, type Row, readRows } from "./sources/rows.ts";
@@ -14,8 +16,10 @@ import { type DatasetSource, excerpt, type Row, readRows } from "./sources/rows.
 export interface PrepareOptions extends LossOptions {
   /** How an in-memory source is called in errors. */
   name: string;
-  /** Format of the rows; `auto` chooses by the columns of the first row. */
-  datasetFormat: FormatName | "auto";
+  /** Name of the rows' format; `auto` chooses by the columns of the first row. */
+  datasetFormat: string;
+  /** Formats that rows may have; the first whose columns are there is taken. Default: all of this package. */
+  formats?: readonly Format[];
   /** Column of plain text rows. */
   datasetTextField: string;
   /** Tokens kept of a row, from its start (TRL's `keep_start`); null keeps all. */
@@ -103,11 +107,12 @@ class Preparation {
   }
 
   #read(row: Row): Item | null {
-    const { datasetFormat, datasetTextField } = this.#options;
+    const { datasetFormat, datasetTextField, formats: known = formats } = this.#options;
     try {
       if (this.#format === null) {
-        this.#format = detectFormat(row.fields, datasetFormat, { datasetTextField });
-        const used = [...this.#format.columns, datasetTextField, "tools", "chat_template_kwargs"];
+        this.#format = detectFormat(known, row.fields, datasetFormat, { datasetTextField });
+        const needed = this.#format.columns({ datasetTextField });
+        const used = [...needed, ...this.#format.optionalColumns, datasetTextField];
         this.#ignoredColumns = Object.keys(row.fields).filter((column) => !used.includes(column));
       }
       return this.#format.read(row, { datasetTextField });

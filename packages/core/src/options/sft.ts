@@ -1,5 +1,6 @@
 // Options of supervised fine-tuning.
 import { z } from "zod";
+import { datasetFormats } from "./dataset-formats.ts";
 import { count, grouped } from "./declare.ts";
 import { trainingArgumentsSchema } from "./training-arguments.ts";
 
@@ -12,7 +13,7 @@ export const sftConfigSchema = trainingArgumentsSchema
         .default(1024)
         .describe("Tokens kept of a row, from its start; null keeps all. Default 1024 (TRL)."),
       datasetFormat: z
-        .enum(["auto", "messages", "prompt-completion", "text"])
+        .enum(["auto", ...datasetFormats])
         .default("auto")
         .describe("Format of the rows. Default auto: by the columns of the first row."),
       datasetTextField: z.string().min(1).default("text").describe("Column of plain text rows. Default text (TRL)."),

@@ -1,6 +1,9 @@
 import { expect, test } from "vitest";
 import { codes, letterTokenizer } from "../testing/tokenizer.ts";
+import { conversationKind } from "./conversation.ts";
 import { promptsOfItems, promptsOfTexts } from "./held-out.ts";
+import { pairKind } from "./pair.ts";
+import { textKind } from "./text.ts";
 
 test("a held-out row gives its prompt up to the last answer, and that answer", async () => {
   const messages = [
@@ -11,9 +14,9 @@ test("a held-out row gives its prompt up to the last answer, and that answer", a
   ];
   const prompts = await promptsOfItems(
     [
-      { kind: "conversation", conversation: { messages }, completionStart: 0 },
-      { kind: "pair", prompt: "pp", completion: "q" },
-      { kind: "text", text: "none" },
+      { kind: conversationKind, value: { conversation: { messages }, completionStart: 0 } },
+      { kind: pairKind, value: { prompt: "pp", completion: "q" } },
+      { kind: textKind, value: "none" },
     ],
     letterTokenizer,
   );

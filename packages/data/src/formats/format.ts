@@ -1,29 +1,18 @@
 // What a data format is, and how it refuses a row.
-import type { Conversation } from "@tunesmith/core";
+import type { Item } from "../encode/item.ts";
 import type { Row } from "../sources/rows.ts";
-
-/** A row as its format understands it: what goes through door A, and which part of it may be trained. */
-export type Item =
-  | {
-      kind: "conversation";
-      conversation: Conversation;
-      /** First message of the completion where the row names one (conversational prompt-completion), else 0. */
-      completionStart: number;
-    }
-  | { kind: "pair"; prompt: string; completion: string }
-  | { kind: "text"; text: string };
 
 /** How rows are understood. Column names are those of TRL's dataset formats. */
 export interface Format {
-  name: FormatName;
-  /** Columns it needs. */
-  columns: readonly string[];
+  /** What the option `datasetFormat` calls it. */
+  name: string;
+  /** Columns it needs; a row that has them is recognised by them. */
+  columns(options: FormatOptions): readonly string[];
+  /** Columns it reads where a row has them. */
+  optionalColumns: readonly string[];
   /** Reads one row. Throws {@link RowError} for a row that is not of this format. */
   read(row: Row, options: FormatOptions): Item;
 }
-
-/** Names accepted by the `datasetFormat` option. */
-export type FormatName = "messages" | "prompt-completion" | "text";
 
 /** What a format may need to know. */
 export interface FormatOptions {

@@ -1,5 +1,7 @@
 // Rows of conversations: a column `messages`.
 import type { Conversation, Message } from "@tunesmith/core";
+import { type ConversationItem, conversationKind } from "../encode/conversation.ts";
+import type { Item } from "../encode/item.ts";
 import type { Row } from "../sources/rows.ts";
 import { describe, type Format, RowError, wellFormed } from "./format.ts";
 
@@ -9,13 +11,23 @@ import { describe, type Format, RowError, wellFormed } from "./format.ts";
  */
 export const messages: Format = {
   name: "messages",
-  columns: ["messages"],
+  columns: () => ["messages"],
+  optionalColumns: ["tools", "chat_template_kwargs"],
   read(row) {
     const turns = readMessages(row.fields.messages, "messages");
     requireAssistant(turns);
-    return { kind: "conversation", conversation: withExtras(turns, row), completionStart: 0 };
+    return conversationItem(turns, row, 0);
   },
 };
+
+/**
+ * A row's conversation, with its columns `tools` and `chat_template_kwargs`.
+ *
+ * @param completionStart first message that belongs to the completion; 0 where a row names none
+ */
+export function conversationItem(turns: Message[], row: Row, completionStart: number): Item<ConversationItem> {
+  return { kind: conversationKind, value: { conversation: withExtras(turns, row), completionStart } };
+}
 
 /** Roles of the chat formats. Most templates pass over any other role without a word, and its text would be lost. */
 const roles: readonly unknown[] = ["system", "developer", "user", "assistant", "tool", "function", "ipython"];
@@ -32,7 +44,7 @@ export function readMessages(value: unknown, column: string): Message[] {
 
 function readMessage(value: unknown, place: string): Message {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new RowError(`expected { role, content } in ${place}, got ${describe(value)}; mend or remove it`);
+    throw new RowError(`expected { role, content } in ${place}, got ${describe(value)}; correct or remove it`);
   }
   const fields = value as Record<string, unknown>;
   const { role, content = null, weight, train } = fields;
@@ -65,8 +77,7 @@ export function requireAssistant(turns: readonly Message[]): void {
   );
 }
 
-/** Adds the row's `tools` and `chat_template_kwargs` columns. */
-export function withExtras(turns: Message[], row: Row): Conversation {
+function withExtras(turns: Message[], row: Row): Conversation {
   const conversation: Conversation = { messages: turns };
   const tools = row.fields.tools ?? null;
   if (tools !== null) conversation.tools = readTools(tools);

@@ -1,6 +1,7 @@
 // Rows of columns `prompt` and `completion`.
+import { pairKind } from "../encode/pair.ts";
 import { describe, type Format, RowError, stringField } from "./format.ts";
-import { readMessages, requireAssistant, withExtras } from "./messages.ts";
+import { conversationItem, messages, readMessages, requireAssistant } from "./messages.ts";
 
 /**
  * Columns `prompt` and `completion` (TRL). Two strings are tokenised jointly; two lists of messages are one conversation of
@@ -8,7 +9,8 @@ import { readMessages, requireAssistant, withExtras } from "./messages.ts";
  */
 export const promptCompletion: Format = {
   name: "prompt-completion",
-  columns: ["prompt", "completion"],
+  columns: () => ["prompt", "completion"],
+  optionalColumns: messages.optionalColumns,
   read(row) {
     const { prompt, completion } = row.fields;
     if (Array.isArray(prompt) !== Array.isArray(completion)) {
@@ -17,19 +19,12 @@ export const promptCompletion: Format = {
       );
     }
     if (!Array.isArray(prompt)) {
-      return {
-        kind: "pair",
-        prompt: stringField(row.fields, "prompt"),
-        completion: stringField(row.fields, "completion"),
-      };
+      const value = { prompt: stringField(row.fields, "prompt"), completion: stringField(row.fields, "completion") };
+      return { kind: pairKind, value };
     }
     const context = readMessages(prompt, "prompt");
     const answer = readMessages(completion, "completion");
     requireAssistant(answer);
-    return {
-      kind: "conversation",
-      conversation: withExtras([...context, ...answer], row),
-      completionStart: context.length,
-    };
+    return conversationItem([...context, ...answer], row, context.length);
   },
 };

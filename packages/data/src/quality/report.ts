@@ -1,12 +1,11 @@
 // What happened to a data set's rows.
-import type { FormatName } from "../formats/format.ts";
 
 /** What happened to a data set's rows. Nothing is dropped or cut without being counted here. */
 export interface DataReport {
   /** File, or name of the in-memory source. */
   source: string;
-  /** Format the rows were read as. */
-  format: FormatName;
+  /** Name of the format the rows were read as. */
+  format: string;
   /** Columns that were neither needed nor understood; the chat template may still use fields inside messages. */
   ignoredColumns: string[];
   /** Rows read. */

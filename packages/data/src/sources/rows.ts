@@ -61,7 +61,7 @@ function* parseLine(text: string, path: string, line: number, complete: boolean,
     errors.add(
       path,
       line,
-      `expected one JSON object per line, got ${excerpt(text)}: ${(cause as Error).message}${cut}; mend or remove the line`,
+      `expected one JSON object per line, got ${excerpt(text)}: ${(cause as Error).message}${cut}; fix or remove the line`,
     );
     return;
   }
@@ -75,7 +75,7 @@ function* parseArray(text: string, path: string, errors: RowErrors): Generator<R
     values = JSON.parse(text);
   } catch (cause) {
     throw new DataError(
-      `[${path}] expected a JSON array of rows, or JSONL with one object per line, got ${(cause as Error).message}; mend the file`,
+      `[${path}] expected a JSON array of rows, or JSONL with one object per line, got ${(cause as Error).message}; fix the file`,
       { cause },
     );
   }

@@ -1,0 +1,4 @@
+// The names of all data formats; written by `npm run generate` from packages/data/src/formats.
+
+/** Names of all data formats, in the order in which a row is compared with them. */
+export const datasetFormats = ["messages", "prompt-completion", "text"] as const;

@@ -1,0 +1,55 @@
+// What a row becomes before it is tokenised, and what is done with each kind of it.
+import { OptionError, type Tokenizer } from "@tunesmith/core";
+
+/** A row as its format understands it: what goes through door A, and which part of it may be trained. */
+export interface Item<T = unknown> {
+  kind: ItemKind<T>;
+  value: T;
+}
+
+/** What is done with items of one kind. A format of a new kind brings its own. */
+export interface ItemKind<T> {
+  /** Sends items through door A, all at once, and labels what comes back; results in the order of the items. */
+  encode(values: readonly T[], tokenizer: Tokenizer, options: LossOptions): Promise<EncodedItem[]>;
+  /** The prompt that is in an item, ready for generation; null where there is none. */
+  prompt(value: T, tokenizer: Tokenizer): Promise<SamplePrompt | null>;
+}
+
+/** Which tokens are trained (names of TRL's SFTConfig). */
+export interface LossOptions {
+  /**
+   * Conversations: only the assistant's turns are trained. Default true. TRL's default is false; training on the user's words
+   * as well is rarely meant, and the response-only form is what is recommended for chat data.
+   */
+  assistantOnlyLoss: boolean;
+  /** Prompt-completion rows: only the completion is trained. Default null: true for such rows. Other rows have no completion. */
+  completionOnlyLoss: boolean | null;
+}
+
+/** An item as ids and labels, not yet truncated. */
+export interface EncodedItem {
+  ids: Int32Array;
+  labels: Int32Array;
+  /** Messages; 2 for a pair, 1 for a text. */
+  turns: number;
+  /** True when a prompt's own ids are not a prefix of the joint ids. */
+  prefixMismatch: boolean;
+}
+
+/** A prompt whose continuation is watched during training. */
+export interface SamplePrompt {
+  /** The prompt as text. */
+  prompt: string;
+  /** The prompt as ids, ready for generation. */
+  ids: Int32Array;
+  /** What the row says the answer is; null when the row does not say. */
+  reference: string | null;
+}
+
+/** Refuses `completionOnlyLoss: true` for items without a completion. */
+export function refuseCompletionOnly({ completionOnlyLoss }: LossOptions, kind: string): void {
+  if (completionOnlyLoss !== true) return;
+  throw new OptionError(
+    `[completionOnlyLoss] expected rows with "prompt" and "completion", got ${kind}; leave the option out`,
+  );
+}

@@ -1,0 +1,25 @@
+// Items that are a prompt and its completion, both plain text.
+import type { EncodedPair } from "@tunesmith/core";
+import type { ItemKind } from "./item.ts";
+import { labelAll, labelCompletion } from "./mask.ts";
+import { encodeText } from "./text.ts";
+
+/** A prompt and its completion. */
+export interface PairItem {
+  prompt: string;
+  completion: string;
+}
+
+/** Prompts and completions, tokenised jointly. */
+export const pairKind: ItemKind<PairItem> = {
+  async encode(items, tokenizer, { completionOnlyLoss }) {
+    const encoded: EncodedPair[] = await tokenizer.encodePairs(items);
+    return encoded.map(({ ids, promptLength, prefixMismatch }) => {
+      const labels = completionOnlyLoss === false ? labelAll(ids) : labelCompletion(ids, promptLength);
+      return { ids, labels, turns: 2, prefixMismatch };
+    });
+  },
+  async prompt({ prompt, completion }, tokenizer) {
+    return { prompt, ids: await encodeText(prompt, tokenizer), reference: completion };
+  },
+};

@@ -1,0 +1,22 @@
+// Items that are plain text.
+import type { Tokenizer } from "@tunesmith/core";
+import { type ItemKind, refuseCompletionOnly } from "./item.ts";
+import { labelAll } from "./mask.ts";
+
+/** Plain texts: every token is trained, with the end-of-sequence token after it. There is no prompt in them. */
+export const textKind: ItemKind<string> = {
+  async encode(texts, tokenizer, options) {
+    const encoded = await tokenizer.encodeTexts(texts, { appendEos: true });
+    refuseCompletionOnly(options, "plain text");
+    return encoded.map((ids) => ({ ids, labels: labelAll(ids), turns: 1, prefixMismatch: false }));
+  },
+  async prompt() {
+    return null;
+  },
+};
+
+/** Ids of a text to be continued. */
+export async function encodeText(text: string, tokenizer: Tokenizer): Promise<Int32Array> {
+  const [ids] = await tokenizer.encodeTexts([text]);
+  return ids ?? new Int32Array();
+}

@@ -1,0 +1,54 @@
+import { OptionError } from "@tunesmith/core";
+import { expect, test } from "vitest";
+import type { ItemKind } from "../encode/item.ts";
+import { IGNORE_INDEX } from "../encode/mask.ts";
+import { prepare } from "../prepare.ts";
+import { letterTokenizer } from "../testing/tokenizer.ts";
+import { type Format, RowError } from "./format.ts";
+import { formats } from "./index.ts";
+
+const options = { name: "rows", datasetTextField: "text", maxLength: null, assistantOnlyLoss: true } as const;
+
+/** A format with a kind of item of its own: rows that hold ids, of which the even ones are trained. */
+const evenKind: ItemKind<number[]> = {
+  encode: async (values) =>
+    values.map((value) => {
+      const ids = Int32Array.from(value);
+      return { ids, labels: ids.map((id) => (id % 2 === 0 ? id : IGNORE_INDEX)), turns: 1, prefixMismatch: false };
+    }),
+  prompt: async () => null,
+};
+const even: Format = {
+  name: "even",
+  columns: () => ["ids"],
+  optionalColumns: [],
+  read({ fields }) {
+    if (!Array.isArray(fields.ids)) throw new RowError('expected ids in column "ids", got others; give a list');
+    return { kind: evenKind, value: fields.ids };
+  },
+};
+
+test("a format with a kind of its own needs nothing but itself", async () => {
+  const rows = [{ ids: [1, 2, 3, 4], note: "" }, { ids: [8, 6] }];
+  const known = [even, ...formats];
+  const settings = { ...options, completionOnlyLoss: null, datasetFormat: "auto", formats: known };
+  const { examples, report } = await prepare(rows, letterTokenizer, settings);
+  expect(examples.map(({ labels }) => [...labels])).toEqual([
+    [IGNORE_INDEX, 2, IGNORE_INDEX, 4],
+    [8, 6],
+  ]);
+  expect(report).toMatchObject({ format: "even", ignoredColumns: ["note"] });
+  await expect(prepare([{ ids: 1 }], letterTokenizer, settings)).rejects.toThrow(
+    /rows:1: expected ids in column "ids"/u,
+  );
+  await expect(prepare([{ id: 1 }], letterTokenizer, settings)).rejects.toThrow(
+    /expected the columns "ids", or "messages"/u,
+  );
+});
+
+test("a format that is asked for by name must be one", async () => {
+  const settings = { ...options, completionOnlyLoss: null, datasetFormat: "txt" };
+  const run = prepare([{ text: "a" }], letterTokenizer, settings);
+  await expect(run).rejects.toThrow(OptionError);
+  await expect(run).rejects.toThrow(/\[datasetFormat\] expected one of "auto", "messages".*did you mean "text"\?/u);
+});
