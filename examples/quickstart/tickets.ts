@@ -1,5 +1,5 @@
 // A seeded grammar of customers' messages and the tickets a careful reader makes of them.
-import { philox } from "tunesmith";
+import { philox } from "@tunesmith/curriculum";
 import {
   asides,
   closings,

@@ -18,7 +18,7 @@ export interface PrepareOptions extends LossOptions {
   name: string;
   /** Name of the rows' format; `auto` chooses by the columns of the first row. */
   datasetFormat: string;
-  /** Formats that rows may have; the first whose columns are there is taken. Default: all of this package. */
+  /** @internal Formats that rows may have; the first whose columns are there is taken. Default: all of this package. */
   formats?: readonly Format[];
   /** Column of plain text rows. */
   datasetTextField: string;
@@ -37,7 +37,7 @@ export interface PreparedData {
   report: DataReport;
   /** SHA-256 over ids and labels of all examples: equal fingerprints mean equal training data. */
   fingerprint: string;
-  /** The first rows as text: `keepItems` of them at most. */
+  /** @internal The first rows as text: `keepItems` of them at most. */
   items: Item[];
   /** `source:line` of a row. */
   locate(rowId: number): string;

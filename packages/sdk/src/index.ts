@@ -1,7 +1,74 @@
-// What the SDK offers: every package by one name, models of the hub, and the trainer.
-export * from "@tunesmith/core";
-export * from "@tunesmith/curriculum";
-export * from "@tunesmith/data";
+// The public names of the SDK; test/architecture/public-names.txt lists them, and a test names what came or went.
+export {
+  AbortError,
+  type AdapterState,
+  ArgumentError,
+  type Batch,
+  BinaryMissingError,
+  CallbackError,
+  CheckpointError,
+  ConfigError,
+  type Conversation,
+  DataError,
+  type DeviceOptions,
+  DeviceUnavailableError,
+  DisposedError,
+  DownloadError,
+  type EncodedConversation,
+  type EncodedPair,
+  type ErrorCode,
+  FileSystemError,
+  type GenerateOptions,
+  type GenerationConfig,
+  InternalError,
+  type LanguageModel,
+  type LoraConfig,
+  type LoraOptions,
+  type MemoryPlan,
+  type MemoryUsage,
+  type Message,
+  type ModelConfig,
+  ModelFileError,
+  type ModelInfo,
+  NonFiniteError,
+  type Objective,
+  type OptimizerOptions,
+  OptionError,
+  OutOfMemoryError,
+  type ParameterGroup,
+  type ParsedTrainingArguments,
+  type PassShape,
+  type QuantizationInfo,
+  type RowSums,
+  type SamplingOptions,
+  type SessionInfo,
+  type SessionOptions,
+  type SFTConfig,
+  type SpecialToken,
+  TemplateError,
+  type TokenEvent,
+  type Tokenizer,
+  TokenizerError,
+  type TokenizerInfo,
+  type TrainingArguments,
+  type TrainSession,
+  TunesmithError,
+  UnsupportedModelError,
+  type WeightOptions,
+} from "@tunesmith/core";
+export {
+  collate,
+  type DataReport,
+  type DatasetSource,
+  type Example,
+  IGNORE_INDEX,
+  type LossOptions,
+  type Placed,
+  type PreparedData,
+  type PrepareOptions,
+  prepare,
+  type Row,
+} from "@tunesmith/data";
 export {
   compareMerged,
   type ExportControl,
@@ -10,6 +77,7 @@ export {
   exportGgufLora,
   type GgufQuantization,
   ggufQuantizations,
+  type LoadModelOptions,
   type LogitCheck,
   loadModel,
   type MergeDtype,
@@ -19,7 +87,35 @@ export {
   type SystemInfo,
   systemInfo,
 } from "@tunesmith/native";
-export * from "@tunesmith/trainer";
+export {
+  type CallbackContext,
+  type CheckpointEvent,
+  type DoneEvent,
+  type DryRun,
+  type EstimateOptions,
+  type EvalEvent,
+  type EvalMetrics,
+  estimateMemory,
+  type LogEvent,
+  type MemoryEstimate,
+  type Metrics,
+  type PreparedEvent,
+  type Resolved,
+  type RunState,
+  type SampleEvent,
+  type Settled,
+  type SFTMetrics,
+  type SFTTrainerOptions,
+  type StepEvent,
+  type StopReason,
+  type TrainCallback,
+  type TrainEvent,
+  type TrainMetrics,
+  type TrainOptions,
+  type TrainResult,
+  type TrainRun,
+  type WarningEvent,
+} from "@tunesmith/trainer";
 export {
   FastLanguageModel,
   PeftModel,
@@ -29,7 +125,7 @@ export {
 export { HubUnreachableError } from "./hub/request.ts";
 export { type HubSettings, hubSettings } from "./hub/settings.ts";
 export { type DownloadOptions, type DownloadProgress, downloadModel } from "./hub/snapshot.ts";
+export type { Patience } from "./hub/transfer.ts";
 export { resolveModel } from "./resolve-model.ts";
-export { type GgufFile, type GgufOptions, type MergedOptions, type QuantizationMethod, sixteenBit } from "./save.ts";
+export type { GgufFile, GgufOptions, MergedOptions, QuantizationMethod } from "./save.ts";
 export { SFTTrainer } from "./sft-trainer.ts";
-export { parseSize } from "./size.ts";

@@ -1,11 +1,11 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { parseSize } from "@tunesmith/core";
 import { expect, onTestFinished, test } from "vitest";
 import { FastLanguageModel } from "./fast-language-model.ts";
 import { quantizationOf } from "./save.ts";
 import { SFTTrainer } from "./sft-trainer.ts";
-import { parseSize } from "./size.ts";
 
 const fixtures = resolve(import.meta.dirname, "../../../test/fixtures");
 const modelFolder = join(fixtures, "models/llama");

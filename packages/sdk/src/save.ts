@@ -1,7 +1,15 @@
 // Saving a model and its adapter: as they are, merged, or as GGUF, under Unsloth's names.
-import { copyFile, readFile } from "node:fs/promises";
+import { copyFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { ArgumentError, exists, fileOperation, nearestName, OptionError, replaceFolder } from "@tunesmith/core";
+import {
+  ArgumentError,
+  exists,
+  fileOperation,
+  nearestName,
+  OptionError,
+  parseSize,
+  replaceFolder,
+} from "@tunesmith/core";
 import {
   type ExportControl,
   exportGguf,
@@ -11,8 +19,9 @@ import {
   type MergeDtype,
   type MergeSource,
   mergeModel,
+  sixteenBitDtype,
+  storedDtype,
 } from "@tunesmith/native";
-import { parseSize } from "./size.ts";
 
 /** A model's path, and the adapter that belongs to it. */
 export interface Saved {
@@ -78,7 +87,7 @@ export async function saveMerged(saved: Saved, folder: string, options: MergedOp
     ...rest,
     ...saved,
     output: folder,
-    dtype: dtype ?? (saveMethod === "merged_32bit" ? "float32" : await sixteenBit(saved.model)),
+    dtype: dtype ?? (saveMethod === "merged_32bit" ? "float32" : await sixteenBitDtype(saved.model)),
     ...(maxShardSize === undefined ? {} : { maxShardBytes: parseSize("maxShardSize", maxShardSize) }),
   });
 }
@@ -118,21 +127,6 @@ export function quantizationOf(name: string): GgufQuantization {
   const found = ggufQuantizations.find((known) => known === name.toLowerCase());
   if (found === undefined) throw unknown("quantizationMethod", name, [...ggufQuantizations, ...Object.keys(aliases)]);
   return found;
-}
-
-/** The model's own 16-bit type; bfloat16 where it has another. A GGUF file's values are finer than bfloat16. */
-export async function sixteenBit(model: string): Promise<MergeDtype> {
-  const stored = await storedDtype(model);
-  return stored === "float16" || (stored === null && model.endsWith(".gguf")) ? "float16" : "bfloat16";
-}
-
-/** The type that a Hugging Face folder says its weights are in. */
-async function storedDtype(model: string): Promise<MergeDtype | null> {
-  const text = await readFile(join(model, "config.json"), "utf8").catch(() => null);
-  if (text === null) return null;
-  const { dtype, torch_dtype } = JSON.parse(text) as { dtype?: string; torch_dtype?: string };
-  const found = dtype ?? torch_dtype;
-  return found === "float16" || found === "bfloat16" || found === "float32" ? found : null;
 }
 
 /** Copies a PEFT folder, whole or not at all. */

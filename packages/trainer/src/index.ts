@@ -19,6 +19,7 @@ export type { RunConfig } from "./loop/run-config.ts";
 export type { DryRun, TrainOptions } from "./loop/trainer.ts";
 export type { MemoryEstimate } from "./memory/estimate.ts";
 export { freeMemory } from "./memory/free-memory.ts";
+export type { Resolved, Settled } from "./options/resolved.ts";
 export { type EstimateOptions, estimateMemory, memoryShortage } from "./sft/estimate-memory.ts";
 export type { EvalMetrics, SFTMetrics } from "./sft/metrics.ts";
 export { readRunConfig } from "./sft/run-config.ts";

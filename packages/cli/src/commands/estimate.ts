@@ -1,6 +1,6 @@
 // `tunesmith estimate`: what a run would take, before any weight is read.
 import { sortOptions } from "@tunesmith/core";
-import { estimateMemory, memoryShortage } from "@tunesmith/sdk";
+import { estimateMemory, memoryShortage } from "@tunesmith/trainer";
 import { readConfigFile } from "../config-file.ts";
 import { trainingSchemas } from "../flags.ts";
 import { bytes, count } from "../view/format.ts";

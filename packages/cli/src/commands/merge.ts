@@ -1,13 +1,13 @@
 // `tunesmith merge`: a model with its adapter merged in, as a Hugging Face folder.
+import { parseSize } from "@tunesmith/core";
 import {
   compareMerged,
   loadModel,
   type MergeSource,
   mergeDtypes,
   mergeModel,
-  parseSize,
-  sixteenBit,
-} from "@tunesmith/sdk";
+  sixteenBitDtype,
+} from "@tunesmith/native";
 import { percent, significant } from "../view/format.ts";
 import { display } from "../view/run-view.ts";
 import type { Streams } from "./train.ts";
@@ -22,7 +22,7 @@ export async function merge(target: string, flags: Record<string, unknown>, stre
   const output = required("--output", flags.output, "the folder to write");
   const source = await sourceOf(target, flags);
   const dtype =
-    flags.dtype === undefined ? await sixteenBit(source.model) : choice("--dtype", flags.dtype, mergeDtypes);
+    flags.dtype === undefined ? await sixteenBitDtype(source.model) : choice("--dtype", flags.dtype, mergeDtypes);
   const maxShardBytes = parseSize("--max-shard-size", (flags.maxShardSize as string | undefined) ?? "5GB");
   const options = { ...source, output, dtype, maxShardBytes, overwrite: flags.overwrite === true };
   const code = await runWrite("merge", streams, (control) => mergeModel({ ...options, ...control }));

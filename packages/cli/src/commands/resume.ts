@@ -1,6 +1,7 @@
 // `tunesmith resume`: goes on from the newest whole checkpoint of a run folder.
-import { deviceOptionsSchema, parseOptions } from "@tunesmith/core";
-import { DataError, readRunConfig, SFTTrainer } from "@tunesmith/sdk";
+import { DataError, deviceOptionsSchema, parseOptions } from "@tunesmith/core";
+import { SFTTrainer } from "@tunesmith/sdk";
+import { readRunConfig } from "@tunesmith/trainer";
 import { environmentLine } from "../view/environment-line.ts";
 import { openModel } from "./load-model.ts";
 import { runTraining } from "./run-session.ts";

@@ -8,7 +8,7 @@ import {
   parseOptions,
   recoverFolder,
 } from "@tunesmith/core";
-import { readRunConfig } from "@tunesmith/sdk";
+import { readRunConfig } from "@tunesmith/trainer";
 
 /** A run folder stands for its model, how that was held, and what was trained on it; anything else is a model. */
 export async function modelOf(

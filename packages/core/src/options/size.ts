@@ -1,5 +1,5 @@
 // Sizes of files as people write them.
-import { OptionError } from "@tunesmith/core";
+import { OptionError } from "../errors.ts";
 
 const units: Record<string, number> = {
   "": 1,
