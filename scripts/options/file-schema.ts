@@ -19,9 +19,9 @@ export function fileSchema(): string {
   return `${JSON.stringify(schema, null, 2)}\n`;
 }
 
-/** Without the ends of what JavaScript tells apart, which go without saying. */
+/** Without what is no JSON Schema, and without the ends of what JavaScript tells apart, which go without saying. */
 function tidy(schema: JsonSchema): JsonSchema {
-  const { minimum, maximum, anyOf, items, additionalProperties, ...rest } = schema;
+  const { minimum, maximum, anyOf, items, additionalProperties, group: _, influence: _influence, ...rest } = schema;
   return {
     ...rest,
     ...(minimum === undefined || minimum === Number.MIN_SAFE_INTEGER ? {} : { minimum }),

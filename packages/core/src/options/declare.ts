@@ -17,10 +17,33 @@ export const optionGroups = [
 /** What an option is about. */
 export type OptionGroup = (typeof optionGroups)[number];
 
+/**
+ * What an option decides: `numbers`, what a step computes; `length`, how long a run is, which matters where learning rates depend on it;
+ * `nothing` of either: where results go, what is reported and when. A resumed run must share what decides its numbers.
+ */
+export type Influence = "numbers" | "length" | "nothing";
+
+/** What the options of a group decide, unless one says otherwise of itself with `meta({ influence })`. */
+const influenceOf: Readonly<Record<OptionGroup, Influence>> = {
+  run: "nothing",
+  data: "numbers",
+  optimizer: "numbers",
+  adapter: "numbers",
+  evaluation: "nothing",
+  samples: "nothing",
+  saving: "nothing",
+  memory: "numbers",
+  generation: "nothing",
+};
+
 /** A whole number above 0. */
 export const count = z.int().positive();
 
-/** Options of one group. */
+/** Options of one group, in help and documents below one title. */
 export function grouped<Shape extends Readonly<Record<string, z.ZodType>>>(group: OptionGroup, shape: Shape): Shape {
-  return Object.fromEntries(Object.entries(shape).map(([name, option]) => [name, option.meta({ group })])) as Shape;
+  const declared = Object.entries(shape).map(([name, option]) => {
+    const influence = option.meta()?.influence ?? influenceOf[group];
+    return [name, option.meta({ group, influence })];
+  });
+  return Object.fromEntries(declared) as Shape;
 }

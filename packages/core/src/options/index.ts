@@ -1,5 +1,5 @@
 // Options: their schemas, and how given ones are checked, named and sorted.
-export { count, grouped, type OptionGroup, optionGroups } from "./declare.ts";
+export { count, grouped, type Influence, type OptionGroup, optionGroups } from "./declare.ts";
 export { deviceOptionsSchema, type ParsedDeviceOptions } from "./device.ts";
 export { refusedValue } from "./expectation.ts";
 export { generationConfigSchema, type ParsedGenerationConfig } from "./generation.ts";

@@ -1,6 +1,6 @@
 // Options as JSON Schema: what messages, flags, types and documents are made from.
 import { z } from "zod";
-import type { OptionGroup } from "./declare.ts";
+import type { Influence, OptionGroup } from "./declare.ts";
 
 /** The part of JSON Schema that options use. */
 export interface JsonSchema {
@@ -23,6 +23,8 @@ export interface JsonSchema {
   exclusiveMaximum?: number;
   /** What the option is about; of ours. */
   group?: OptionGroup;
+  /** What it decides; of ours. */
+  influence?: Influence;
 }
 
 /** An option as its schema declares it. */
@@ -30,6 +32,8 @@ export interface DeclaredOption {
   /** In camelCase. */
   name: string;
   group: OptionGroup;
+  /** What it decides. */
+  influence: Influence;
   /** Meaning, default, and where that comes from. */
   description: string;
   schema: JsonSchema;
@@ -45,6 +49,7 @@ export function optionsOf(schema: z.ZodObject): DeclaredOption[] {
   return Object.entries(jsonSchemaOf(schema).properties ?? {}).map(([name, option]) => ({
     name,
     group: option.group ?? "run",
+    influence: option.influence ?? "numbers",
     description: option.description ?? "",
     schema: option,
   }));

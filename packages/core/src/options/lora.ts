@@ -86,12 +86,14 @@ export const loraConfigSchema = z
         .boolean()
         .default(false)
         .describe("Train every weight, without an adapter. Default false (Unsloth)."),
+      // A checkpoint holds the weights of the adapter; where they began no longer matters.
       adapterPath: z
         .string()
         .min(1)
         .nullable()
         .default(null)
-        .describe("Continue this PEFT adapter folder in place of a new adapter. Default null."),
+        .describe("Continue this PEFT adapter folder in place of a new adapter. Default null.")
+        .meta({ influence: "nothing" }),
     }),
   )
   .meta({

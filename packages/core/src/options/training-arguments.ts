@@ -25,7 +25,8 @@ export const trainingArgumentsSchema = z
         .int()
         .nonnegative()
         .default(3407)
-        .describe("Seed of the order of rows, the adapter's start and every random number. Default 3407 (Unsloth)."),
+        .describe("Seed of the order of rows, the adapter's start and every random number. Default 3407 (Unsloth).")
+        .meta({ influence: "numbers" }),
       loggingSteps: count
         .default(1)
         .describe("Steps between two log lines. Default 1 (Unsloth; TrainingArguments has 500)."),
@@ -39,12 +40,14 @@ export const trainingArgumentsSchema = z
         .number()
         .positive()
         .default(3)
-        .describe("Passes over the data; 0.5 is half a pass. Default 3 (TrainingArguments)."),
+        .describe("Passes over the data; 0.5 is half a pass. Default 3 (TrainingArguments).")
+        .meta({ influence: "length" }),
       maxSteps: z
         .int()
         .min(-1)
         .default(-1)
-        .describe("Optimizer steps; wins over numTrainEpochs when positive. Default -1 (TrainingArguments)."),
+        .describe("Optimizer steps; wins over numTrainEpochs when positive. Default -1 (TrainingArguments).")
+        .meta({ influence: "length" }),
       trainSamplingStrategy: z
         .enum(["random", "sequential", "staged"])
         .default("random")
@@ -210,7 +213,9 @@ export const trainingArgumentsSchema = z
         .default("refuse")
         .describe(
           "What to do before a run that takes more memory than is free: refuse it with numbers and advice, warn, or do not look. Default refuse.",
-        ),
+        )
+        .meta({ influence: "nothing" }),
+      // Sums of float32 depend on how rows are joined into passes, in their last bits: it decides numbers.
       tokenBudget: count
         .default(1024)
         .describe(

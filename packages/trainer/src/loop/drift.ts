@@ -1,15 +1,17 @@
 // What a resumed run must share with the run that wrote its checkpoint.
 import {
   CheckpointError,
+  type Influence,
+  loraConfigSchema,
   modelConfigSchema,
+  optionsOf,
   type ParsedLoraConfig,
   type ParsedModelConfig,
   type ParsedTrainingArguments,
+  type Schemas,
 } from "@tunesmith/core";
-import { type Influence, loraInfluence, trainingInfluence } from "../options/influence.ts";
 import type { Resolved } from "../options/resolved.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import type { Recipe } from "./recipe.ts";
 import { dependsOnLength } from "./schedule.ts";
 
 /** The model of a run, as a checkpoint remembers it. */
@@ -22,17 +24,19 @@ export interface ModelIdentity {
 /**
  * The options that decide what the steps compute, by name. How long the run is belongs to them where the learning rates depend on it.
  *
- * @param recipe what the recipe's own options decide
+ * @param schema of the trainer's arguments, which says of each option what it decides
  */
 export function decisiveOptions(
   args: Resolved,
   lora: ParsedLoraConfig,
   { modelType, sha256: modelSha256, weights }: ModelIdentity,
-  recipe: Recipe["influence"],
+  schema: Schemas[string],
 ): Record<string, unknown> {
-  const influence: Readonly<Record<string, Influence>> = { ...trainingInfluence, ...loraInfluence, ...recipe };
+  const influence = new Map(
+    [schema, loraConfigSchema].flatMap(optionsOf).map((option) => [option.name, option.influence]),
+  );
   const entries = Object.entries({ ...args, ...lora, modelType, modelSha256, ...changed(weights) });
-  return Object.fromEntries(entries.filter(([name]) => decides(influence[name] ?? "numbers", args)));
+  return Object.fromEntries(entries.filter(([name]) => decides(influence.get(name) ?? "numbers", args)));
 }
 
 function decides(influence: Influence, { lrSchedulerType, warmupSteps }: ParsedTrainingArguments): boolean {

@@ -26,7 +26,7 @@ export async function openRun(ready: ReadyRun, modelSha256: string | null, signa
   const { recipe, inputs, prepared, args, checkpoint } = ready;
   const { model, peft } = inputs;
   const identity = { modelType: model.info.modelType, sha256: modelSha256, weights: model.weightOptions };
-  const config = decisiveOptions(args, peft, identity, recipe.influence);
+  const config = decisiveOptions(args, peft, identity, recipe.schema);
   const { totalSteps } = prepared.batches;
   if (checkpoint !== null) refuseDrift(checkpoint, config, prepared.train.fingerprint);
   const state =

@@ -4,10 +4,10 @@ import type {
   ParsedLoraConfig,
   ParsedTrainingArguments,
   PassShape,
+  Schemas,
   TrainSession,
 } from "@tunesmith/core";
 import type { DataReport, DatasetSource, Item } from "@tunesmith/data";
-import type { Influence } from "../options/influence.ts";
 import type { Settled } from "../options/resolved.ts";
 import type { BatchSampler, StepBatches } from "./batch-sampler.ts";
 import type { DeclaredMetrics, MetricSums, Metrics } from "./metrics.ts";
@@ -35,8 +35,8 @@ export interface DataSummary {
 export interface Recipe<Args extends ParsedTrainingArguments = ParsedTrainingArguments, M extends Metrics = Metrics> {
   /** The metrics that it reports. */
   readonly metrics: DeclaredMetrics<M>;
-  /** What its options beyond `TrainingArguments` have to do with the numbers of a run. */
-  readonly influence: Readonly<Record<Exclude<keyof Args, keyof ParsedTrainingArguments>, Influence>>;
+  /** Its options, those of `TrainingArguments` and its own; it says of each what it decides. */
+  readonly schema: Schemas[string];
   /**
    * Everything before a run folder is made and a weight is read: rows, their order, what the user should know. A dry run ends here.
    * Rejects with what a run would end with, such as `DataError`.

@@ -1,5 +1,5 @@
 // Supervised fine-tuning as a recipe of the loop.
-import type { ParsedSFTConfig } from "@tunesmith/core";
+import { type ParsedSFTConfig, sftConfigSchema } from "@tunesmith/core";
 import type { Example } from "@tunesmith/data";
 import { epochBatches, type StepBatches } from "../loop/batch-sampler.ts";
 import type { PreparedRun, Recipe, RunInputs } from "../loop/recipe.ts";
@@ -16,13 +16,7 @@ const defaultSamples = 3;
 /** Supervised fine-tuning: the mean negative log-likelihood of the supervised tokens is minimised. */
 export const sftRecipe: Recipe<ParsedSFTConfig, SFTMetrics> = {
   metrics: sftMetrics,
-  influence: {
-    maxLength: "numbers",
-    datasetFormat: "numbers",
-    datasetTextField: "numbers",
-    assistantOnlyLoss: "numbers",
-    completionOnlyLoss: "numbers",
-  },
+  schema: sftConfigSchema,
   prepare: prepareSFT,
 };
 

@@ -36,7 +36,7 @@ const recipe: Recipe<Args, EntropyMetrics> = {
     log: { loss: "ratio", entropy: "mean", entropyCoef: "last" },
     eval: { evalLoss: "lower", evalAccuracy: "higher" },
   },
-  influence: { maxLength: "numbers", topEntropyQuantile: "numbers", targetEntropy: "numbers" },
+  schema,
   prepare: prepareRows,
 };
 
