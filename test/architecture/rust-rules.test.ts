@@ -39,7 +39,7 @@ const exportsCatchPanics: Rule = (tree) =>
         .map((match) => `${path}: ${match[3]} must be #[napi(catch_unwind)]; a panic would end Node`),
     );
 
-const familyFile = /^crates\/engine\/src\/families\/(?!mod\.rs)([^/]+)\.rs$/;
+const familyFile = /^crates\/engine\/src\/families\/(?!(?:mod|family|names)\.rs)([^/]+)\.rs$/;
 
 /** No behaviour is read from a model's name: a family's name stands in its own file of data and nowhere else. */
 const familiesAreData: Rule = (tree) => {

@@ -62,6 +62,11 @@ export function withoutComments(text: string): string {
   );
 }
 
+/** Rust with its comments, strings and characters blanked: the brackets that are left pair up. */
+export function withoutLiterals(text: string): string {
+  return text.replaceAll(commentOrLiteral, (match) => match.replaceAll(/[^\n]/g, " "));
+}
+
 /** Rust without the tests at the end of a file. */
 export function withoutTests(text: string): string {
   return text.replace(/#\[cfg\(test\)\]\s*mod [\s\S]*$/, "");
