@@ -1,5 +1,5 @@
 // Tells everyone who listens to a run what happens in it.
-import { CallbackError, type LanguageModel, type TrainSession } from "@tunesmith/core";
+import { CallbackError, type Generator, type LanguageModel } from "@tunesmith/core";
 import type { TrainEvent } from "./events.ts";
 import type { Metrics } from "./metrics.ts";
 import type { RunControl } from "./run.ts";
@@ -8,7 +8,7 @@ import type { RunControl } from "./run.ts";
 export interface CallbackContext {
   model: LanguageModel;
   /** Evaluates and generates with the weights as they are now. Not to be kept: it is disposed when the run ends. */
-  session: TrainSession;
+  session: Generator;
 }
 
 /**

@@ -1,5 +1,6 @@
 // What the loop asks of a trainer, and all it asks: how rows become examples, what a step does, how it is evaluated, what it logs.
 import type {
+  Generator,
   LanguageModel,
   ParsedLoraConfig,
   ParsedTrainingArguments,
@@ -54,7 +55,7 @@ export interface PreparedRun<
   train: DataSummary;
   /** Null without an evaluation set. */
   evaluation: DataSummary | null;
-  /** Which rows each step sees; {@link epochBatches} makes the usual one. */
+  /** Which rows each step sees; `epochBatches` makes the usual one. */
   batches: BatchSampler;
   /** Held-out rows whose prompts are watched where `samplePrompts` names none. */
   heldOut: readonly Item[];
@@ -86,7 +87,7 @@ export interface StepContext {
 
 /** What an evaluation works with. */
 export interface EvaluationContext {
-  session: TrainSession;
+  session: Generator;
   signal: AbortSignal;
 }
 

@@ -1,10 +1,10 @@
 // Answers prompts during training.
-import type { TrainSession } from "@tunesmith/core";
+import type { Generator } from "@tunesmith/core";
 import type { SamplePrompt } from "@tunesmith/data";
 
 /** Ids that continue each prompt: greedy, all prompts together, stop tokens left out. */
 export async function complete(
-  session: TrainSession,
+  session: Generator,
   prompts: readonly SamplePrompt[],
   {
     maxNewTokens,

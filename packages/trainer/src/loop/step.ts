@@ -71,7 +71,11 @@ async function warnNonFinite(
   values: string,
 ): Promise<void> {
   const rows = badRows.length > 0 ? badRows : microBatches.flatMap(({ rowIds }) => rowIds);
-  const named = rows.slice(0, 8).map(prepared.locate).join(", ") + (rows.length > 8 ? ", …" : "");
+  const named =
+    rows
+      .slice(0, 8)
+      .map((row) => prepared.locate(row))
+      .join(", ") + (rows.length > 8 ? ", …" : "");
   const step = state.global_step;
   const what = `step ${step}: ${values}; rows: ${named}`;
   await events.warn(step, `${what}; not finite, so the step was skipped and no weight has changed`);

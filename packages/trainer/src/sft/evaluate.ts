@@ -1,12 +1,12 @@
 // Evaluates a session on held-out examples.
-import type { TrainSession } from "@tunesmith/core";
+import type { Generator } from "@tunesmith/core";
 import { coalesce, collate, type Example } from "@tunesmith/data";
 import { ratio, total } from "../loop/metrics.ts";
 import { type EvalMetrics, type PassSums, sumsPerMicroBatch } from "./metrics.ts";
 
 /** Loss, accuracy and entropy of a data set. Throws the signal's reason between two passes. */
 export async function evaluate(
-  session: TrainSession,
+  session: Generator,
   examples: readonly Example[],
   { batchSize, tokenBudget, signal }: { batchSize: number; tokenBudget: number; signal?: AbortSignal },
 ): Promise<EvalMetrics> {

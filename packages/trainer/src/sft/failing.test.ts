@@ -1,6 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { CallbackError, FileSystemError, NonFiniteError, type TrainSession } from "@tunesmith/core";
+import { CallbackError, FileSystemError, type Generator, NonFiniteError } from "@tunesmith/core";
 import { expect, test } from "vitest";
 import { ofType, record } from "../testing/record.ts";
 import { trainer } from "../testing/sft-trainer.ts";
@@ -68,7 +68,7 @@ test("callbacks see every event in order, are awaited, and may use the session",
 
 test("a callback that throws ends the run with its error, and a checkpoint is left", async () => {
   const cause = new Error("out of coffee");
-  let session: TrainSession | null = null;
+  let session: Generator | null = null;
   const { trainer: made, outputDir } = await trainer(
     {},
     {},
@@ -86,5 +86,5 @@ test("a callback that throws ends the run with its error, and a checkpoint is le
   expect(error).toMatchObject({ cause, message: expect.stringContaining("out of coffee") });
   expect(events.at(-1)).toMatchObject({ type: "checkpoint", step: 2 });
   expect(await readdir(join(outputDir, "checkpoint-2"))).toContain("MANIFEST.json");
-  await expect((session as unknown as TrainSession).evaluate({} as never)).rejects.toThrow(/after dispose/);
+  await expect((session as unknown as Generator).evaluate({} as never)).rejects.toThrow(/after dispose/);
 });
