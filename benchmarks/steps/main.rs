@@ -116,7 +116,7 @@ fn compare<B: Backend>(backend: &Arc<B>, scenario: &Scenario, arguments: &Argume
     match Ours::start(Arc::clone(backend), scenario, &adapter) {
         Ok(ours) => sides.push(Box::new(ours)),
         Err(error) => {
-            // Nobody has an adapter to start from.
+            // There is no adapter to start from.
             absent("tunesmith", error.to_string());
             return Ok(false);
         }

@@ -88,7 +88,7 @@ fn progress(on_progress: &OnProgress<'_>, cancellation: &Cancellation) -> napi::
         .build_callback(|context| Ok(FnArgs::from(context.value)))?;
     let cancelled = cancellation.flag();
     Ok(Box::new(move |done, total| {
-        // JavaScript may be gone; then nobody misses the numbers.
+        // JavaScript may be gone, and needs no numbers then.
         let _ = tell.call((done as f64, total as f64), ThreadsafeFunctionCallMode::NonBlocking);
         if cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }))

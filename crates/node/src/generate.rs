@@ -113,7 +113,7 @@ impl Session {
         let work = move |engine: &mut Engine, disposal: &Disposal| {
             let mut emit = |event| {
                 if queue.push(event) {
-                    // JavaScript may be gone; then nobody misses the tokens.
+                    // JavaScript may be gone, and needs no tokens then.
                     let _ = wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
                 }
                 if disposal.requested() || cancelled.load(Ordering::Relaxed) {
