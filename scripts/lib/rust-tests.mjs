@@ -73,10 +73,11 @@ export class CargoReader {
  * Runs `cargo test` for the workspace, in the build's own target folder.
  *
  * @param {string[]} filters test name filters
- * @param {{ args?: string[], suite?: string }} [options] `args`: more arguments for cargo; `suite`: its name in the table of times
+ * @param {{ args?: string[], suite?: string }} [options] `args`: which targets, by default all but examples in documentation, of
+ *   which there are none (`test/architecture`); `suite`: its name in the table of times
  * @returns {Promise<Counts>}
  */
-export async function rustTests(filters = [], { args = [], suite = "Rust" } = {}) {
+export async function rustTests(filters = [], { args = ["--tests"], suite = "Rust" } = {}) {
   const reader = new CargoReader(
     (line) => console.log(line),
     (part, milliseconds) => note(suite, part, milliseconds),

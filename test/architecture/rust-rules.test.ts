@@ -57,6 +57,16 @@ const familiesAreData: Rule = (tree) => {
     );
 };
 
+/** A block of code in a doc comment would be a test of its own that `npm test` does not run: what is shown is text. */
+const documentationHoldsNoTests: Rule = (tree) =>
+  tree.matching(/^(?:crates|benchmarks)\/.*\.rs$/).flatMap((path) => {
+    const fences = tree.text(path).matchAll(/^[ \t]*\/\/[/!] ```(\w*)/gm);
+    // Every other fence closes a block.
+    return [...fences]
+      .filter(([, language], index) => index % 2 === 0 && language !== "text")
+      .map(() => `${path}: expected \`\`\`text in a doc comment; tests stand next to the code`);
+  });
+
 holds(
   "unsafe code stays in the rooms that need it",
   unsafeOnlyInItsRooms,
@@ -97,4 +107,14 @@ holds(
     "packages/trainer/src/a.ts": 'const name = "Qwen2";\n',
   },
   [/decoder\.rs:2/, /a\.ts:1/],
+);
+
+holds(
+  "documentation holds no tests",
+  documentationHoldsNoTests,
+  {
+    "crates/ops/src/a.rs": "/// ```text\n/// y = x\n/// ```\npub fn a() {}\n",
+    "crates/ops/src/b.rs": "/// ```text\n/// y\n/// ```\n///\n/// ```\n/// b();\n/// ```\npub fn b() {}\n",
+  },
+  [/b\.rs: expected/],
 );
