@@ -1,4 +1,4 @@
-//! The error of a state that our own code should have made impossible.
+//! The error of a state that only a bug of ours can reach.
 
 use tunesmith_ops::{Code, Error};
 

@@ -1,4 +1,4 @@
-//! What a family may differ in, and the plain decoder that families are described by their differences from.
+//! What families may differ in, and the plain decoder from which each is described by its differences.
 
 use tunesmith_formats::WindowedRope;
 
