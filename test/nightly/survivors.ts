@@ -117,6 +117,7 @@ export const survivors: readonly Survivor[] = [
     change: "one step more",
     why: "slots after the last belong to no expert, and none of them is visited: the step does nothing",
   },
+  { file: "kernels/sgd.cu", text: "if (i >= t.len) return;", change: "i >= t.len → false", why: masked },
   { file: "kernels/swiglu.cu", text: "if (i >= n) return;", change: "i >= n → false", why: masked },
   {
     file: "kernels/common/columns.cuh",
