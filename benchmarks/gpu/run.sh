@@ -101,7 +101,7 @@ sanitizer() {
     note "{\"part\":\"sanitizer\",\"error\":\"compute-sanitizer is not here\"}"
     return 0
   fi
-  for stem in ${STEMS:-attention cross_entropy matmul nf4 lora_matmul rms_norm embedding grad_norm swiglu rope adamw elementwise router grouped_matmul}; do
+  for stem in ${STEMS:-attention cross_entropy matmul nf4 lora_matmul rms_norm embedding grad_norm swiglu rope adamw sgd elementwise router grouped_matmul}; do
     for check in memcheck racecheck; do
       ((SECONDS < deadline)) || return "$worst"
       local left=$((deadline - SECONDS))
@@ -122,7 +122,7 @@ sanitizer() {
 
 # Stems in the order of what a step spends on them.
 kernels() {
-  local stems="${STEMS:-nf4 attention lora_matmul matmul cross_entropy rms_norm swiglu rope adamw embedding grad_norm elementwise dropout dora grouped_matmul router}"
+  local stems="${STEMS:-nf4 attention lora_matmul matmul cross_entropy rms_norm swiglu rope adamw sgd embedding grad_norm elementwise dropout dora grouped_matmul router}"
   local ours="$here/bin/kernels --backend $BACKEND --dtype $half" pair model tokens stem worst=0
   local models="${KERNEL_MODELS:-llama-3.1-8b:8192 qwen2.5-0.5b:32768}"
   [[ "$TOY" == 0 ]] || models=toy:64

@@ -134,7 +134,7 @@ export interface Goal {
 }
 
 const memoryBound =
-  /^(?:rms_norm|swiglu|rope|add$|scale$|copy_columns|cross_entropy|adamw|dropout|embedding_forward|combine)/;
+  /^(?:rms_norm|swiglu|rope|add$|scale$|copy_columns|cross_entropy|adamw|sgd|dropout|embedding_forward|combine)/;
 
 function judge(goal: string, values: readonly Value[], least: number, unit: string): Goal {
   if (values.length === 0) return { goal, verdict: "not measured", detail: "–" };
