@@ -18,7 +18,7 @@ pub struct AtomicFile {
 }
 
 impl AtomicFile {
-    /// Begins a file that will lie at `path`; its folder must exist.
+    /// Begins a file that will be `path`; its folder must exist.
     ///
     /// # Errors
     /// `FileMissing` where the folder is absent, `Io`.

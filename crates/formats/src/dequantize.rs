@@ -73,7 +73,7 @@ fn q4_1(block: &[u8; 20], out: &mut Vec<f32>) {
     out.extend(block[4..].iter().map(|&byte| f32::from(byte >> 4) * scale + minimum));
 }
 
-/// w = d·(q − 16); bit `i` of the 32 high bits belongs to element `i`, the low bits lie as in `q4_0`.
+/// w = d·(q − 16); bit `i` of the 32 high bits belongs to element `i`, the low bits are ordered as in `q4_0`.
 fn q5_0(block: &[u8; 22], out: &mut Vec<f32>) {
     let scale = f16::from_le_bytes([block[0], block[1]]).to_f32();
     let high = u32::from_le_bytes([block[2], block[3], block[4], block[5]]);

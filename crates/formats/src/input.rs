@@ -97,7 +97,7 @@ impl MappedFile {
         &self.map
     }
 
-    /// Takes bytes that lie in the file out of this process's memory; the next look at them brings them back.
+    /// Takes bytes of the file out of this process's memory; the next look at them brings them back.
     pub fn release(&self, bytes: &[u8]) {
         #[cfg(unix)]
         {

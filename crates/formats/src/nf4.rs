@@ -1,6 +1,6 @@
 //! Matrices that are already NF4: as bitsandbytes saves them in safetensors files, read without being dequantised, and written.
 //!
-//! A matrix `X` of `[n, k]` is the tensor `X` (the codes, `⌈n·k / 2⌉` bytes) with companions: `X.absmax` (its scales: binary32,
+//! A matrix `X` of `[n, k]` is the tensor `X` (the codes, `⌈n·k / 2⌉` bytes) with companions: `X.absmax` (its scales: float32,
 //! or one byte each where they are quantised too), `X.quant_map` (the sixteen values), `X.nested_absmax` and
 //! `X.nested_quant_map` (the second level) and `X.quant_state.bitsandbytes__nf4` (JSON: shape, block sizes, offset).
 
@@ -29,7 +29,7 @@ const NF4_STATE: &str = ".quant_state.bitsandbytes__nf4";
 const WEIGHT: &str = "weight";
 const CHECKSUM: &str = "~sha256";
 
-/// A quantised matrix: codes as they lie in a file, or of its own.
+/// A quantised matrix: codes of a file in place, or its own.
 #[derive(Debug, Clone)]
 pub struct Nf4Tensor<'a> {
     /// Elements of a block.
@@ -43,7 +43,7 @@ pub struct Nf4Tensor<'a> {
 /// Scales of an [`Nf4Tensor`].
 #[derive(Debug, Clone)]
 pub enum Nf4TensorScales<'a> {
-    /// binary32.
+    /// float32.
     Plain(Vec<f32>),
     /// Quantised themselves.
     Double {

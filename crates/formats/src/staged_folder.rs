@@ -18,10 +18,10 @@ pub struct StagedFolder {
 }
 
 impl StagedFolder {
-    /// Begins a folder that will lie at `target`; its parents are made where absent.
+    /// Begins a folder that will be `target`; its parents are made where absent.
     ///
     /// # Errors
-    /// `ArgumentInvalid` where something lies there already that is not an empty folder, unless `overwrite`; `Io`.
+    /// `ArgumentInvalid` where there is something already that is not an empty folder, unless `overwrite`; `Io`.
     pub fn create(target: &Path, overwrite: bool) -> Result<Self> {
         refuse_existing(target, overwrite)?;
         let name = target.file_name().and_then(|name| name.to_str());
@@ -52,7 +52,7 @@ impl StagedFolder {
     /// where the renaming fails.
     ///
     /// # Errors
-    /// `ArgumentInvalid` where something came to lie there meanwhile; `Io`.
+    /// `ArgumentInvalid` where something appeared there meanwhile; `Io`.
     pub fn finish(self) -> Result<()> {
         let Self { target, staged, overwrite } = self;
         refuse_existing(&target, overwrite)?;
@@ -77,7 +77,7 @@ impl StagedFolder {
     }
 }
 
-/// Refuses to write where something lies already.
+/// Refuses to write where there is something already.
 ///
 /// # Errors
 /// `ArgumentInvalid`.
@@ -87,7 +87,7 @@ pub fn refuse_existing(target: &Path, overwrite: bool) -> Result<()> {
         return Ok(());
     }
     let place = target.display().to_string();
-    let message = "expected a new path, got one where something lies already; choose another, or ask to overwrite it";
+    let message = "expected a new path, got one that exists; choose another, or ask to overwrite it";
     Err(Error::new(Code::ArgumentInvalid, place, message))
 }
 

@@ -1,4 +1,4 @@
-//! The one noun the engine loads from: a tensor as it lies in a file, whatever the format of the file.
+//! A tensor as its file stores it, whatever the format of the file: what the engine loads from.
 
 use std::path::Path;
 
@@ -58,7 +58,7 @@ impl<'a> StoredTensor<'a> {
         Self { offset, ..self }
     }
 
-    /// A tensor that lies in memory in the order of its shape.
+    /// A tensor in memory, in the order of its shape.
     ///
     /// # Errors
     /// `ArgumentInvalid` when the bytes are not as many as the shape asks for.
@@ -86,7 +86,7 @@ impl<'a> StoredTensor<'a> {
         self.shape.iter().skip(1).product()
     }
 
-    /// The stored little-endian bytes, where they lie in the order of `shape` and mean what they say; None where the file
+    /// The stored little-endian bytes, where they are in the order of `shape` and are the values themselves; None where the file
     /// orders rows otherwise or holds shifted values.
     pub fn bytes(&self) -> Option<&'a [u8]> {
         (self.rows == RowOrder::Natural && self.offset == 0.0).then_some(self.bytes)
@@ -196,7 +196,7 @@ pub trait TensorSource: Send + Sync {
     /// Whether the tensor exists.
     fn contains(&self, name: &str) -> bool;
 
-    /// The files the tensors lie in, in a fixed order: what they hold decides every tensor. Empty where there are none.
+    /// The files of the tensors, in a fixed order: what they hold decides every tensor. Empty where there are none.
     fn files(&self) -> Vec<&Path> {
         Vec::new()
     }

@@ -124,7 +124,7 @@ impl Tokenizer {
             eos_token: special(&info.eos),
             pad_token: special(&info.pad),
             chat_template: info.chat_template.clone(),
-            chat_template_hash: info.template_sha256.clone(),
+            chat_template_hash: info.chat_template_sha256.clone(),
             has_generation_tags: info.has_generation_tags,
         }
     }

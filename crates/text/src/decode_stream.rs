@@ -10,17 +10,17 @@ pub struct DecodeStream {
     skip_special_tokens: bool,
     /// Ids that made the last piece, then those held back: the text of an id depends on what stands before it (leading
     /// spaces).
-    window: Vec<i32>,
-    /// How many ids of the window made the last piece.
+    recent: Vec<i32>,
+    /// How many of the recent ids made the last piece.
     settled: usize,
-    /// Length in bytes of the window's text that has been given out.
+    /// Length in bytes of their text that has been given out.
     given: usize,
 }
 
 impl DecodeStream {
     /// An empty stream.
     pub fn new(skip_special_tokens: bool) -> Self {
-        Self { skip_special_tokens, window: Vec::new(), settled: 0, given: 0 }
+        Self { skip_special_tokens, recent: Vec::new(), settled: 0, given: 0 }
     }
 
     /// Takes one id and gives the text it completes, which may be none.
@@ -28,17 +28,17 @@ impl DecodeStream {
     /// # Errors
     /// As [`Tokenizer::decode`].
     pub fn push(&mut self, tokenizer: &Tokenizer, id: i32) -> Result<String> {
-        self.window.push(id);
-        let text = tokenizer.decode(&self.window, self.skip_special_tokens)?;
+        self.recent.push(id);
+        let text = tokenizer.decode(&self.recent, self.skip_special_tokens)?;
         if text.ends_with(char::REPLACEMENT_CHARACTER) {
             return Ok(String::new());
         }
         let Some(piece) = text.get(self.given..).filter(|piece| !piece.is_empty()).map(str::to_owned) else {
             return Ok(String::new());
         };
-        self.window.drain(..self.settled);
-        self.settled = self.window.len();
-        self.given = tokenizer.decode(&self.window, self.skip_special_tokens)?.len();
+        self.recent.drain(..self.settled);
+        self.settled = self.recent.len();
+        self.given = tokenizer.decode(&self.recent, self.skip_special_tokens)?.len();
         Ok(piece)
     }
 
@@ -47,7 +47,7 @@ impl DecodeStream {
     /// # Errors
     /// As [`Tokenizer::decode`].
     pub fn finish(&mut self, tokenizer: &Tokenizer) -> Result<String> {
-        let text = tokenizer.decode(&std::mem::take(&mut self.window), self.skip_special_tokens)?;
+        let text = tokenizer.decode(&std::mem::take(&mut self.recent), self.skip_special_tokens)?;
         let given = std::mem::take(&mut self.given);
         self.settled = 0;
         Ok(text.get(given..).unwrap_or_default().to_owned())

@@ -36,7 +36,7 @@ pub struct PairEncoded {
 
 impl Tokenizer {
     /// Ids of a plain text with the special tokens the tokenizer adds. `append_eos` puts the end-of-sequence token
-    /// behind it, unless the text already ends with it (TRL's language-modelling format).
+    /// after it, unless the text already ends with it (TRL's language-modelling format).
     ///
     /// # Errors
     /// `TOKENIZER_INVALID` when the tokenizer fails or has no end of sequence.

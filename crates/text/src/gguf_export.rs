@@ -183,7 +183,7 @@ fn canonical(pre_tokenizer: &Json) -> Vec<Json> {
     steps(pre_tokenizer, "pretokenizers").map(step).collect()
 }
 
-/// The steps of a sequence, or the one step that is none.
+/// The steps of a sequence, or the single step where there is no sequence.
 fn steps<'a>(value: &'a Json, key: &str) -> Box<dyn Iterator<Item = &'a Json> + 'a> {
     match &value[key] {
         Json::Array(steps) => Box::new(steps.iter()),

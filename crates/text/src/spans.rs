@@ -1,8 +1,8 @@
 //! Which part of a rendered conversation the assistant wrote, for templates without `{% generation %}` tags.
 //!
 //! The conversation up to each assistant turn is rendered with a generation prompt, which is exactly what the model
-//! sees before it answers. Where the whole rendering begins with that text, the answer begins behind it. It ends with
-//! the special token that closes the turn; whitespace behind that token is the template's, not the model's.
+//! sees before it answers. Where the whole rendering begins with that text, the answer begins after it. It ends with
+//! the special token that closes the turn; whitespace after that token is the template's, not the model's.
 
 use crate::conversation::{AssistantTurn, Conversation};
 use crate::error::{Result, TextError};
@@ -17,7 +17,7 @@ pub(crate) struct TurnSpan {
     pub message: usize,
     /// Byte offset of its first character.
     pub start: usize,
-    /// Byte offset behind its last character.
+    /// Byte offset after its last character.
     pub end: usize,
 }
 
@@ -80,7 +80,7 @@ fn turn_start(
         .ok_or_else(|| not_found(message, "a generation prompt that differs from how the template writes the turn"))
 }
 
-/// Where the answer that begins at `start` ends: behind the special tokens that close the turn.
+/// Where the answer that begins at `start` ends: after the special tokens that close the turn.
 fn turn_end(
     template: &ChatTemplate,
     conversation: &Conversation,
@@ -104,7 +104,7 @@ fn turn_end(
         .ok_or_else(|| not_found(turn.message, "a turn that the template rewrites once more turns follow"))
 }
 
-/// What of an assistant's content templates keep in past turns: the text behind the reasoning.
+/// What of an assistant's content templates keep in past turns: the text after the reasoning.
 fn visible_content(content: &str) -> &str {
     content.rsplit_once("</think>").map_or(content, |(_, answer)| answer).trim()
 }
@@ -114,7 +114,7 @@ fn common_prefix(a: &str, b: &str) -> usize {
     a.chars().zip(b.chars()).take_while(|(x, y)| x == y).map(|(x, _)| x.len_utf8()).sum()
 }
 
-/// How a turn ends: offset behind the closing tokens, and how many there are.
+/// How a turn ends: offset after the closing tokens, and how many there are.
 #[derive(Debug, PartialEq, Eq)]
 struct Closing {
     end: usize,
@@ -144,7 +144,7 @@ impl SpecialTokens {
         run
     }
 
-    /// How the last turn of `text` is closed: by the first special token behind its content and those that touch it. A
+    /// How the last turn of `text` is closed: by the first special token after its content and those that touch it. A
     /// turn without closing token ends with its last character that is not whitespace.
     fn closing(&self, text: &str, content: &str) -> Closing {
         let run = self.trailing_run(text);
@@ -156,7 +156,7 @@ impl SpecialTokens {
         Closing { end, count }
     }
 
-    /// The end of `count` touching special tokens, the first of which is the next at or behind `from`.
+    /// The end of `count` touching special tokens, the first of which is the next at or after `from`.
     fn run_from(&self, text: &str, from: usize, count: usize) -> Option<usize> {
         if count == 0 {
             return Some(from);

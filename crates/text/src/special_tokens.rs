@@ -14,7 +14,7 @@ const MAX_BYTES: u64 = 128 << 20;
 
 const NAMES: [&str; 7] = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
-/// The settings that lie beside a `tokenizer.json`.
+/// The settings beside a `tokenizer.json`.
 #[derive(Default)]
 pub(crate) struct Settings {
     /// Named tokens that exist: `bos_token` → its text. Chat templates see them under these names.

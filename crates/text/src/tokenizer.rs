@@ -48,7 +48,7 @@ pub struct TokenizerInfo {
     /// True when the template marks assistant text with `{% generation %}` tags.
     pub has_generation_tags: bool,
     /// SHA-256 of the template, hexadecimal.
-    pub template_sha256: Option<String>,
+    pub chat_template_sha256: Option<String>,
 }
 
 /// Text to ids and back, with the chat template of the model. Immutable, shared between threads by reference.
@@ -136,7 +136,7 @@ impl Tokenizer {
             add_bos: false,
             chat_template: None,
             has_generation_tags: false,
-            template_sha256: None,
+            chat_template_sha256: None,
         };
         let added = inner.get_added_tokens_decoder().into_values();
         let mut specials: Vec<String> = added.filter(|token| token.special).map(|token| token.content).collect();
@@ -153,7 +153,7 @@ impl Tokenizer {
         let Some(source) = &self.settings.chat_template else { return Ok(()) };
         let template = ChatTemplate::compile(source, &self.settings.named)?;
         self.info.has_generation_tags = template.has_generation_tags();
-        self.info.template_sha256 = Some(template.sha256().to_owned());
+        self.info.chat_template_sha256 = Some(template.sha256().to_owned());
         self.info.chat_template = Some(source.clone());
         self.template = Some(template);
         Ok(())

@@ -42,7 +42,7 @@ fn the_folder_says_what_the_tokenizer_is() {
         (Some(0), None, None, false)
     );
     assert_eq!(info.chat_template.as_deref(), Some(CHATML));
-    assert_eq!(info.template_sha256.map(|hash| hash.len()), Some(64));
+    assert_eq!(info.chat_template_sha256.map(|hash| hash.len()), Some(64));
     let info = with_bos("x").info().clone();
     assert_eq!((info.model_max_length, info.add_bos, info.chat_template.as_deref()), (Some(77), true, Some("x")));
 }

@@ -1,11 +1,11 @@
 import { DataError, OptionError, TemplateError } from "@tunesmith/core";
 import { expect, test } from "vitest";
+import { letterTokenizer } from "../../core/src/testing/letter-tokenizer.ts";
 import type { ConversationItem } from "./encode/conversation.ts";
 import type { Item } from "./encode/item.ts";
 import { IGNORE_INDEX } from "./encode/mask.ts";
 import { type PrepareOptions, prepare } from "./prepare.ts";
 import type { DatasetSource } from "./sources/rows.ts";
-import { letterTokenizer } from "./testing/tokenizer.ts";
 
 const defaults: PrepareOptions = {
   name: "rows",

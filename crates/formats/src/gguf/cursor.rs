@@ -1,4 +1,4 @@
-//! Reading forward through bytes that nobody has promised to be well formed.
+//! Reads forward through untrusted bytes.
 
 #![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 

@@ -72,7 +72,7 @@ impl GgufFile {
         &self.config
     }
 
-    /// The tokenizer, decoded anew by every call.
+    /// The tokenizer, decoded again by every call.
     ///
     /// # Errors
     /// `FileInvalid` names a key of an unexpected type.

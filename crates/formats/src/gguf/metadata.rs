@@ -1,5 +1,5 @@
 //! The key-value section of a GGUF file. Scalars and strings are kept; arrays, which hold the vocabulary, are checked and
-//! left where they lie until somebody asks for their elements.
+//! left in place until their elements are asked for.
 
 #![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
@@ -36,7 +36,7 @@ pub enum Value {
 pub struct Array {
     element: u32,
     count: usize,
-    /// Where the first element lies.
+    /// Where the first element is.
     offset: usize,
 }
 

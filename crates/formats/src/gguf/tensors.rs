@@ -32,7 +32,7 @@ pub struct GgufTensor {
     pub len: usize,
 }
 
-/// Reads `count` rows and places their data behind them, at the given alignment.
+/// Reads `count` rows and places their data after them, at the given alignment.
 pub fn read_table(path: &Path, cursor: &mut Cursor<'_>, count: usize, alignment: usize) -> Result<Vec<GgufTensor>> {
     let mut tensors = Vec::new();
     let mut names = BTreeSet::new();

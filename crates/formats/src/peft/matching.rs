@@ -34,7 +34,7 @@ impl<'a> Matcher<'a> {
     /// Compiles what a configuration holds.
     ///
     /// # Errors
-    /// `ConfigInvalid` names a regular expression that is none, and options that contradict each other.
+    /// `ConfigInvalid` names an invalid regular expression, and options that contradict each other.
     pub fn new(config: &'a AdapterConfig) -> Result<Self> {
         if let Some(message) = config.contradiction() {
             return Err(Error::new(Code::ConfigInvalid, "adapter", message));
@@ -46,7 +46,7 @@ impl<'a> Matcher<'a> {
         let ending = |key: &str, pattern: &str| compile(key, pattern, &format!(r"\A(?:.*\.)?(?:{pattern})\z"));
         let saved = |name: &String| compile("modules_to_save", name, &format!(r"\A(?:|.*\.){name}(?:\z|\.)"));
         let layers = if config.layers_pattern.is_empty() {
-            // The first number behind a name that has something before it.
+            // The first number after a name that has something before it.
             vec![compile("layers_pattern", "", r"\A.*?\.[^.]*\.(\d+)\.")?]
         } else {
             let list = |name: &String| compile("layers_pattern", name, &format!(r"\A(?:|.*?\.){name}\.(\d+)\."));
@@ -129,7 +129,7 @@ impl<'a> Matcher<'a> {
     }
 }
 
-/// Whether `name` is `ending`, or ends in it behind a dot.
+/// Whether `name` is `ending`, or ends in it after a dot.
 pub(crate) fn ends_with(name: &str, ending: &str) -> bool {
     name.strip_suffix(ending).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
@@ -242,6 +242,6 @@ mod tests {
         assert_eq!(matcher.rank_and_scale("model.layers.2.self_attn.q_proj").unwrap(), (4, 1.5));
         assert_eq!(matcher.rank_and_scale("model.layers.2.self_attn.k_proj").unwrap(), (8, 0.75));
         assert_eq!(matcher.rank_and_scale("model.layers.2.mlp.up_proj").unwrap(), (8, 2.0));
-        assert_eq!(matcher.rank_and_scale("model.layers.2.mlp.xq_proj").unwrap(), (8, 2.0), "behind a dot only");
+        assert_eq!(matcher.rank_and_scale("model.layers.2.mlp.xq_proj").unwrap(), (8, 2.0), "after a dot only");
     }
 }

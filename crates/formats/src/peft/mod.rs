@@ -26,7 +26,7 @@ const CONFIG_FILE: &str = "adapter_config.json";
 const TENSORS_FILE: &str = "adapter_model.safetensors";
 /// What PEFT puts before a module's path.
 const PREFIX: &str = "base_model.model.";
-/// What PEFT puts behind it for the two factors.
+/// What PEFT appends to it for the two factors.
 const A_SUFFIX: &str = ".lora_A.weight";
 const B_SUFFIX: &str = ".lora_B.weight";
 /// And for the lengths of the rows of a DoRA.

@@ -1,4 +1,4 @@
-//! The header: which tensors lie where. It is read entry by entry into its table, so that a hostile header cannot make the
+//! The header: where each tensor is. It is read entry by entry into its table, so that a hostile header cannot make the
 //! reader hold more than a small multiple of its own length.
 
 #![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
@@ -24,7 +24,7 @@ const MAX_TENSORS: usize = 1 << 17;
 /// Most dimensions of a tensor.
 const MAX_DIMENSIONS: usize = 8;
 
-/// Where one tensor lies: `offset..offset + len` in the file.
+/// Where one tensor is: `offset..offset + len` in the file.
 #[derive(Debug, Clone)]
 pub struct Entry {
     pub stored: StoredType,

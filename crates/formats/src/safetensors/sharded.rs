@@ -29,8 +29,8 @@ pub struct ShardedSafetensors {
 }
 
 impl ShardedSafetensors {
-    /// Opens the index and every shard it names, all of which must lie in the folder of the index, and checks that each
-    /// tensor lies in its shard and in no other.
+    /// Opens the index and every shard it names, all of which must be in the folder of the index, and checks that each
+    /// tensor is in its shard and in no other.
     ///
     /// # Errors
     /// `FileMissing` names a shard that is absent, `FileInvalid` a damaged shard or index; those of

@@ -30,7 +30,7 @@ pub struct F32Tensor<'a> {
     pub data: &'a [f32],
 }
 
-/// Writes a file tensor by tensor in the order of their names, so that a model never has to lie in memory whole. The file
+/// Writes a file tensor by tensor in the order of their names, so that a model is never in memory whole. The file
 /// appears under its name only after [`SafetensorsWriter::finish`].
 #[derive(Debug)]
 pub struct SafetensorsWriter {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { FileSystemError } from "../errors.ts";
 import { makeFolders } from "./make-folders.ts";
 
-/** Called before every file operation; a test that throws here sees what a crash at that point leaves behind. */
+/** Called before every file operation; a test that throws here sees what a crash at that point leaves. */
 export const fileOperations: { before: ((operation: string, path: string) => void) | null } = { before: null };
 
 /** Runs one file operation; what the system refuses becomes a `FileSystemError` with the path and the advice given. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { codes, letterTokenizer } from "../testing/tokenizer.ts";
+import { codes, letterTokenizer } from "../../../core/src/testing/letter-tokenizer.ts";
 import { conversationKind } from "./conversation.ts";
 import { promptsOfItems, promptsOfTexts } from "./held-out.ts";
 import { pairKind } from "./pair.ts";

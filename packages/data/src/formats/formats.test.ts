@@ -1,9 +1,9 @@
 import { OptionError } from "@tunesmith/core";
 import { expect, test } from "vitest";
+import { letterTokenizer } from "../../../core/src/testing/letter-tokenizer.ts";
 import type { ItemKind } from "../encode/item.ts";
 import { IGNORE_INDEX } from "../encode/mask.ts";
 import { prepare } from "../prepare.ts";
-import { letterTokenizer } from "../testing/tokenizer.ts";
 import { type Format, RowError } from "./format.ts";
 import { formats } from "./index.ts";
 

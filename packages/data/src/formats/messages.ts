@@ -99,7 +99,7 @@ function readTools(value: unknown): unknown[] {
       parsed = JSON.parse(value);
     } catch (cause) {
       throw new RowError(
-        `expected a JSON array in column "tools", got text that is none: ${(cause as Error).message}; correct or remove the column`,
+        `expected a JSON array in column "tools", got text that is not JSON: ${(cause as Error).message}; correct or remove the column`,
       );
     }
   }

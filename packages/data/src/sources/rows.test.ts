@@ -104,4 +104,4 @@ test("mutated files give rows or a DataError, never anything else", async () => 
     });
   }
   expect(refused).toBeGreaterThan(cases / 2);
-});
+}, 60_000);

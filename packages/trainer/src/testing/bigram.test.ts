@@ -1,7 +1,7 @@
 import type { Batch, Coefficients } from "@tunesmith/core";
 import { expect, test } from "vitest";
+import { letterVocab as vocab } from "../../../core/src/testing/letter-tokenizer.ts";
 import { addCoefficients, sequenceSums, tokenValues } from "./bigram.ts";
-import { vocab } from "./fake-tokenizer.ts";
 
 const batch: Batch = {
   inputIds: Int32Array.of(3, 5, 3, 9, 5, 3),

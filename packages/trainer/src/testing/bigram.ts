@@ -1,6 +1,6 @@
 // Logits of the next id by the id before it: what each token's values are, and their gradient.
 import type { Batch, Coefficients, SequenceSums, TokenValueName, TokenValues } from "@tunesmith/core";
-import { vocab } from "./fake-tokenizer.ts";
+import { letterVocab as vocab } from "../../../core/src/testing/letter-tokenizer.ts";
 
 /** What each of a token's values is, in float64. */
 interface Row {

@@ -23,8 +23,8 @@ import {
   type UpdateOptions,
   type UpdateResult,
 } from "@tunesmith/core";
+import { endOfTurn as end, letterTokenizer, letterVocab as vocab } from "../../../core/src/testing/letter-tokenizer.ts";
 import { addCoefficients, sequenceSums, tokenValues } from "./bigram.ts";
-import { end, fakeTokenizer, vocab } from "./fake-tokenizer.ts";
 
 /** What a test may change about the fake, and see of it. */
 export interface FakeOptions {
@@ -74,7 +74,7 @@ export function fakeModel(options: FakeOptions = {}): FakeModel {
       eosTokenIds: [end],
       weightBytes: vocab * vocab * 8,
     },
-    tokenizer: fakeTokenizer,
+    tokenizer: letterTokenizer,
     weightOptions: modelConfigSchema.parse({}),
     estimateMemory: async ({ gradientCheckpointing }, { tokens }) =>
       (gradientCheckpointing ? options.checkpointedPlan : undefined) ??

@@ -1,7 +1,12 @@
 // A tokenizer of one id per letter, for tests without a binary.
-import { type Conversation, DataError, type EncodedConversation, TemplateError, type Tokenizer } from "@tunesmith/core";
+import type { Conversation } from "../conversation.ts";
+import { DataError, TemplateError } from "../errors.ts";
+import type { EncodedConversation, Tokenizer } from "../tokenizer.ts";
 
-const end = 131;
+/** Ids are ASCII codes; four more mark turns and ends. */
+export const letterVocab = 132;
+/** Ends a turn. */
+export const endOfTurn = 131;
 const header = new Map([
   ["system", 128],
   ["user", 129],
@@ -16,9 +21,9 @@ export function codes(text: string): number[] {
 /** A tokenizer of one id per letter whose template writes `ROLE text END` per turn; it refuses the role `tool` and a text "broken". */
 export const letterTokenizer: Tokenizer = {
   info: {
-    vocabSize: 132,
+    vocabSize: letterVocab,
     bosToken: null,
-    eosToken: { id: end, content: "<end>" },
+    eosToken: { id: endOfTurn, content: "<end>" },
     padToken: null,
     chatTemplate: "letters",
     chatTemplateSha256: "00",
@@ -28,13 +33,13 @@ export const letterTokenizer: Tokenizer = {
     conversations.map((conversation, index) => encode(conversation, index, addGenerationPrompt)),
   encodePairs: async (pairs) =>
     pairs.map(({ prompt, completion }) => ({
-      ids: Int32Array.from([...codes(prompt), ...codes(completion), end]),
+      ids: Int32Array.from([...codes(prompt), ...codes(completion), endOfTurn]),
       promptLength: prompt.length,
       // As if a space and the letter after it were one token.
       prefixMismatch: prompt.endsWith(" "),
     })),
   encodeTexts: async (texts, { appendEos = false } = {}) =>
-    texts.map((text) => Int32Array.from([...codes(text), ...(appendEos ? [end] : [])])),
+    texts.map((text) => Int32Array.from([...codes(text), ...(appendEos ? [endOfTurn] : [])])),
   decode: (ids, { skipSpecialTokens = true } = {}) =>
     Array.from(ids, (id) => (id < 128 ? String.fromCharCode(id) : skipSpecialTokens ? "" : `<${id}>`)).join(""),
   render: ({ messages }) => messages.map(({ role, content }) => `<${role}>${content ?? ""}<end>`).join(""),
@@ -50,7 +55,7 @@ function encode({ messages }: Conversation, index: number, addGenerationPrompt: 
     if (content === "broken") throw new DataError(`[conversation ${index}] expected another text, got "broken"`);
     ids.push(id);
     const start = ids.length;
-    ids.push(...codes(content ?? ""), end);
+    ids.push(...codes(content ?? ""), endOfTurn);
     if (role !== "assistant") continue;
     spans.push(start, ids.length);
     turns.push(turn);
