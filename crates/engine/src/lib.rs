@@ -25,6 +25,8 @@ pub use batch::{Batch, StepKey};
 pub use decode::{Finish, Request, Sampling, TokenEvent};
 pub use load::{QuantType, QuantizationInfo, WeightDtype, WeightOptions};
 pub use objective::{Asked, Objective, SequenceSums, TokenCoefficients, TokenValues};
-pub use optimizer::{AdamWOptions, GroupInfo, OptimizerOptions, ParameterGroup, ParameterKind, Update, Updated};
+pub use optimizer::{
+    AdamWOptions, GroupInfo, OptimizerOptions, ParameterGroup, ParameterKind, SgdOptions, Update, Updated,
+};
 pub use plan::{MemoryPlan, PassShape};
 pub use session::{AdapterOptions, AdapterState, Engine, LogitCheck, Session, SessionOptions, compare_logits};

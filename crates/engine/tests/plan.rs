@@ -11,7 +11,8 @@ use common::{OPTIMIZER, Rows, adapter, config, lora, options, write_model};
 use tunesmith_cpu::Cpu;
 use tunesmith_engine::plan::{Layout, plan};
 use tunesmith_engine::{
-    Engine, MemoryPlan, Objective, PassShape, Session, SessionOptions, StepKey, Update, WeightDtype, WeightOptions,
+    Asked, Engine, MemoryPlan, Objective, PassShape, Session, SessionOptions, StepKey, TokenCoefficients, Update,
+    WeightDtype, WeightOptions,
 };
 use tunesmith_formats::{AdapterConfig, ModelConfig, ModelFiles, ModuleNames, TensorSource};
 use tunesmith_ops::{Code, MemoryStats, Nf4Options};
@@ -21,25 +22,34 @@ fn planned_and_held(options: &SessionOptions, lengths: &[usize]) -> (MemoryPlan,
     let dir = tempfile::tempdir().unwrap();
     let source = write_model(dir.path(), None);
     let config = ModelConfig::from_json(Path::new("config.json"), config()).unwrap();
-    planned_and_held_of(config, &source, options, lengths)
+    planned_and_held_of(config, &source, options, (lengths, false))
 }
 
 fn planned_and_held_of(
     config: ModelConfig,
     source: &dyn TensorSource,
     options: &SessionOptions,
-    lengths: &[usize],
+    (lengths, two_phases): (&[usize], bool),
 ) -> (MemoryPlan, MemoryStats, MemoryStats) {
     let rows = Rows::new(lengths, 1);
     let supervised = rows.labels.iter().filter(|&&label| label >= 0).count();
-    let shape = PassShape { tokens: lengths.iter().sum(), longest: lengths[0], supervised };
+    let shape = PassShape { tokens: lengths.iter().sum(), longest: lengths[0], supervised, two_phases };
     let planned = plan(Layout::CPU, &config, source, options, shape).unwrap();
     let cpu = Arc::new(Cpu::new(2).unwrap());
     let mut session = Session::new(cpu, config, source, "tiny", options).unwrap();
     let standing = session.memory();
     for step in 1..=2 {
         if options.optimizer.is_some() {
-            session.accumulate(&rows.batch(), &Objective::default(), StepKey { seed: 1, step }).unwrap();
+            let key = StepKey { seed: 1, step };
+            if two_phases {
+                let zeros = vec![0.0; rows.ids.len()];
+                let all = Some(&zeros[..]);
+                session.forward(&rows.batch(), key, Asked::DIFFERENTIABLE).unwrap();
+                let [log_prob, entropy, log_sum_exp, mean_log_prob] = [all; 4];
+                session.backward(&TokenCoefficients { log_prob, entropy, log_sum_exp, mean_log_prob }).unwrap();
+            } else {
+                session.accumulate(&rows.batch(), &Objective::default(), key).unwrap();
+            }
             let update = Update { learning_rates: &[1e-3; 4], max_grad_norm: Some(1.0), denominator: 1.0 };
             session.update(&update).unwrap();
         } else {
@@ -64,6 +74,7 @@ fn sessions() -> Vec<(&'static str, SessionOptions)> {
         let config = AdapterConfig { use_dora: true, lora_dropout: 0.1, ..AdapterConfig::default() };
         SessionOptions { weights, ..options(adapter(config)) }
     };
+    let [_, momentum, sgd] = common::optimizers();
     let attention = ModuleNames::Endings(vec!["q_proj".to_owned(), "v_proj".to_owned()]);
     vec![
         ("lora", options(lora(ModuleNames::AllLinear))),
@@ -75,6 +86,8 @@ fn sessions() -> Vec<(&'static str, SessionOptions)> {
         ("dora", dora(WeightOptions::default())),
         ("dora over nf4", dora(nf4(64, true))),
         ("dora over nf4 of plain scales", dora(nf4(64, false))),
+        ("sgd", SessionOptions { optimizer: Some(momentum), ..options(lora(ModuleNames::AllLinear)) }),
+        ("sgd without momentum", SessionOptions { optimizer: Some(sgd), ..options(None) }),
         ("everything", options(None)),
         ("everything, checkpointing", SessionOptions { gradient_checkpointing: true, ..options(None) }),
         ("evaluation", SessionOptions { optimizer: None, ..options(None) }),
@@ -88,6 +101,19 @@ fn the_plan_is_what_is_held_to_the_byte() {
             let (planned, standing, held) = planned_and_held(&options, lengths);
             assert_eq!(planned.peak, held.peak, "{name}, {lengths:?}: {planned:?}");
             assert_eq!(planned.peak - planned.activations, standing.in_use, "{name}, {lengths:?}: {planned:?}");
+        }
+    }
+}
+
+#[test]
+fn the_plan_of_two_phases_is_what_they_hold_to_the_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = write_model(dir.path(), None);
+    for (name, options) in sessions().into_iter().filter(|(_, options)| options.optimizer.is_some()) {
+        for lengths in [&[32, 32, 32][..], &[200]] {
+            let config = ModelConfig::from_json(Path::new("config.json"), config()).unwrap();
+            let (planned, _, held) = planned_and_held_of(config, &source, &options, (lengths, true));
+            assert_eq!(planned.peak, held.peak, "{name}, {lengths:?}: {planned:?}");
         }
     }
 }
@@ -107,7 +133,8 @@ fn the_plan_of_a_mixture_is_what_is_held_to_the_byte() {
     ] {
         for lengths in [&[1][..], &[32, 32], &[7, 7]] {
             let files = ModelFiles::open(&folder).unwrap();
-            let (planned, standing, held) = planned_and_held_of(files.config, &*files.source, &options, lengths);
+            let (planned, standing, held) =
+                planned_and_held_of(files.config, &*files.source, &options, (lengths, false));
             assert_eq!(planned.peak, held.peak, "{name}, {lengths:?}: {planned:?}");
             assert_eq!(planned.peak - planned.activations, standing.in_use, "{name}, {lengths:?}: {planned:?}");
         }
@@ -136,7 +163,7 @@ fn tokens_without_a_label_hold_nothing_behind_the_last_attention() {
     let source = write_model(dir.path(), None);
     let config = ModelConfig::from_json(Path::new("config.json"), config()).unwrap();
     let activations = |supervised| {
-        let shape = PassShape { tokens: 65, longest: 65, supervised };
+        let shape = PassShape { tokens: 65, longest: 65, supervised, two_phases: false };
         plan(Layout::CPU, &config, &source, &options(lora(ModuleNames::AllLinear)), shape).unwrap().activations
     };
     // Of each token: gate and up, logits, and the stream before and after the block and the final norm.
@@ -150,7 +177,7 @@ fn impossible_shapes_are_refused() {
     let source = write_model(dir.path(), None);
     let config = ModelConfig::from_json(Path::new("config.json"), config()).unwrap();
     for (tokens, longest, supervised) in [(0, 0, 0), (8, 0, 8), (8, 9, 8), (8, 8, 9)] {
-        let shape = PassShape { tokens, longest, supervised };
+        let shape = PassShape { tokens, longest, supervised, two_phases: false };
         let error = plan(Layout::CPU, &config, &source, &options(None), shape).unwrap_err();
         assert_eq!(error.code, Code::ArgumentInvalid);
     }

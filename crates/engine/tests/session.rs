@@ -10,12 +10,13 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use common::{Rows, VOCAB, config, lora, options, session, write_model};
+use common::{Rows, VOCAB, config, lora, options, session, tensors, write_model, write_moved};
 use tunesmith_cpu::Cpu;
 use tunesmith_engine::{
-    Batch, Engine, Objective, Request, Sampling, SequenceSums, Session, SessionOptions, StepKey, Update,
+    Batch, Engine, Objective, ParameterGroup, ParameterKind, Request, Sampling, SequenceSums, Session, SessionOptions,
+    StepKey, Update,
 };
-use tunesmith_formats::{F32Tensor, ModelConfig, ModuleNames, SafetensorsFile, TensorSource, write_safetensors};
+use tunesmith_formats::{ModelConfig, ModuleNames};
 use tunesmith_ops::Code;
 
 const RATES: [f64; 4] = [1e-2; 4];
@@ -93,33 +94,6 @@ fn recomputation_and_threads_change_no_bit() {
     }
 }
 
-type Tensors = Vec<(String, Vec<usize>, Vec<f32>)>;
-
-fn tensors(path: &Path) -> Tensors {
-    let file = SafetensorsFile::open(path).unwrap();
-    let read = |name: String| {
-        let tensor = file.get(&name).unwrap();
-        let mut data = Vec::new();
-        tensor.to_f32(&mut data).unwrap();
-        (name.clone(), tensor.shape, data)
-    };
-    file.names().into_iter().map(read).collect()
-}
-
-/// The tensors of a file, each moved by `distance` along its gradient.
-fn write_moved(path: &Path, start: &Tensors, gradients: &[(String, Vec<f32>)], distance: f64) {
-    let mut moved = start.clone();
-    for (name, _, data) in &mut moved {
-        let (_, gradient) = gradients.iter().find(|(of, _)| of == name).unwrap();
-        for (value, g) in data.iter_mut().zip(gradient) {
-            *value = (f64::from(*value) + distance * f64::from(*g)) as f32;
-        }
-    }
-    let views: Vec<F32Tensor<'_>> =
-        moved.iter().map(|(name, shape, data)| F32Tensor { name: name.clone(), shape: shape.clone(), data }).collect();
-    write_safetensors(path, &views).unwrap();
-}
-
 #[test]
 fn full_fine_tuning_gradient_agrees_with_finite_differences() {
     let rows = Rows::new(&[9, 6], 4);
@@ -145,15 +119,22 @@ fn full_fine_tuning_gradient_agrees_with_finite_differences() {
 }
 
 #[test]
-fn a_checkpoint_continues_to_the_bit() {
+fn a_checkpoint_continues_to_the_bit_under_every_optimizer() {
+    for optimizer in common::optimizers() {
+        let options = SessionOptions { optimizer: Some(optimizer), ..options(lora(ModuleNames::AllLinear)) };
+        continues_to_the_bit(&options);
+    }
+}
+
+fn continues_to_the_bit(options: &SessionOptions) {
     let rows = Rows::new(&[20, 11], 6);
     let dir = tempfile::tempdir().unwrap();
     let step = |model: &mut Session<Cpu>| {
         model.accumulate(&rows.batch(), &Objective::default(), KEY).unwrap();
         update(model, 20.0)
     };
-    let mut straight = session(2, &options(lora(ModuleNames::AllLinear))).unwrap();
-    let mut resumed = session(1, &options(lora(ModuleNames::AllLinear))).unwrap();
+    let mut straight = session(2, options).unwrap();
+    let mut resumed = session(1, options).unwrap();
     for _ in 0..3 {
         step(&mut straight);
     }
@@ -180,6 +161,45 @@ fn a_checkpoint_of_another_adapter_is_refused_and_changes_nothing() {
     let error = other.load_checkpoint(dir.path()).unwrap_err();
     assert_eq!(error.code, Code::CheckpointInvalid);
     assert_eq!(other.evaluate(&rows.batch(), &Objective::default()).unwrap(), before);
+}
+
+#[test]
+fn a_checkpoint_of_another_optimizer_is_refused_by_what_it_lacks() {
+    let with = |optimizer| SessionOptions { optimizer: Some(optimizer), ..options(lora(ModuleNames::AllLinear)) };
+    let [adamw, momentum, _] = common::optimizers();
+    let dir = tempfile::tempdir().unwrap();
+    session(1, &with(momentum)).unwrap().save_checkpoint(dir.path()).unwrap();
+    let error = session(1, &with(adamw)).unwrap().load_checkpoint(dir.path()).unwrap_err();
+    assert!(error.code == Code::CheckpointInvalid && error.to_string().contains("exp_avg"), "{error}");
+}
+
+#[test]
+fn every_trained_tensor_belongs_to_one_group() {
+    let with = |parameter_groups| SessionOptions { parameter_groups, ..options(lora(ModuleNames::AllLinear)) };
+    let group = |name: &str, parameters: &[ParameterKind], rate| ParameterGroup {
+        name: name.to_owned(),
+        parameters: parameters.to_vec(),
+        rate,
+        decay: 0.0,
+    };
+    let [decay, lora_b] = [ParameterKind::Decay, ParameterKind::LoraB];
+    let groups = [group("b", &[lora_b], 0.3), group("rest", &[decay, ParameterKind::Embedding], 0.1)];
+    let mut model = session(1, &with(groups.to_vec())).unwrap();
+    let info = model.groups();
+    assert_eq!((info[0].name.as_str(), info[0].rate, info[1].rate), ("b", 0.3, 0.1));
+    let trained: usize = model.parameters().specs().iter().map(|spec| spec.len()).sum();
+    assert!(info[0].parameters > 0 && info[0].parameters + info[1].parameters == trained);
+    assert!(model.update(&Update { learning_rates: &RATES, max_grad_norm: None, denominator: 1.0 }).is_err());
+
+    for (groups, named) in [
+        (vec![group("a", &[decay], 0.1)], "lora_b"),
+        (vec![group("a", &[decay, lora_b], 0.1), group("b", &[decay], 0.1)], "decay"),
+        (vec![group("a", &[decay], 0.1), group("a", &[lora_b], 0.1)], "a name of its own"),
+        (vec![group("a", &[decay, lora_b], f64::NAN)], "rate"),
+    ] {
+        let error = session(1, &with(groups)).err().unwrap();
+        assert!(error.code == Code::ArgumentInvalid && error.to_string().contains(named), "{error}");
+    }
 }
 
 #[test]

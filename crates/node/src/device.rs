@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_plan_is_that_of_the_device_and_tells_what_its_driver_calls_free() {
-        let shape = PassShape { tokens: 8, longest: 8, supervised: 7 };
+        let shape = PassShape { tokens: 8, longest: 8, supervised: 7, two_phases: false };
         for (device, dtype) in [("cuda", "auto"), ("cuda", "float32"), ("auto", "auto"), ("cpu", "auto")] {
             let options = given(device, dtype);
             let planned = plan(device, options.cuda_dtype(), &files(), &options.into_engine(), shape).unwrap();

@@ -150,7 +150,12 @@ impl Model {
         let files = Arc::clone(&self.files);
         let (wanted, dtype) = (options.device.clone(), options.cuda_dtype());
         let options = options.into_engine();
-        let shape = PassShape { tokens: tokens as usize, longest: longest as usize, supervised: tokens as usize };
+        let shape = PassShape {
+            tokens: tokens as usize,
+            longest: longest as usize,
+            supervised: tokens as usize,
+            two_phases: false,
+        };
         let work = move || Ok(device::plan(&wanted, dtype, &files, &options, shape)?);
         in_background(env, "estimateMemory", work, |_, device::Planned { plan, device, free }| {
             Ok(MemoryPlan {

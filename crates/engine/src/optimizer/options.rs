@@ -4,6 +4,7 @@ use serde::Deserialize;
 use tunesmith_ops::{Backend, Result};
 
 use super::adamw::AdamWOptions;
+use super::sgd::SgdOptions;
 use super::slot::Slot;
 use super::trained::Trained;
 
@@ -13,6 +14,8 @@ use super::trained::Trained;
 pub enum OptimizerOptions {
     /// AdamW.
     AdamW(AdamWOptions),
+    /// Stochastic gradient descent with momentum.
+    Sgd(SgdOptions),
 }
 
 impl OptimizerOptions {
@@ -20,6 +23,7 @@ impl OptimizerOptions {
     pub fn slots(&self) -> Vec<Slot> {
         match self {
             Self::AdamW(_) => AdamWOptions::SLOTS.to_vec(),
+            Self::Sgd(options) => options.slots(),
         }
     }
 
@@ -36,6 +40,7 @@ impl OptimizerOptions {
     ) -> Result<()> {
         match self {
             Self::AdamW(options) => options.step(backend, step, norm, tensors),
+            Self::Sgd(options) => options.step(backend, step, norm, tensors),
         }
     }
 }

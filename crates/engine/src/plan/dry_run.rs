@@ -8,7 +8,7 @@ use tunesmith_ops::{Backend, DType, Error, IGNORE_INDEX, Result};
 
 use super::ledger::{Layout, Ledger};
 use crate::batch::{Batch, StepKey};
-use crate::objective::Objective;
+use crate::objective::{Asked, Objective, TokenCoefficients};
 use crate::optimizer::{OptimizerOptions, ParameterSpec, Slot, Update};
 use crate::session::{Engine, Session, SessionOptions};
 
@@ -21,6 +21,8 @@ pub struct PassShape {
     pub longest: usize,
     /// Labels. That of a sequence's first token predicts nothing, so that it is given last.
     pub supervised: usize,
+    /// Steps are of two phases, values and then coefficients, in place of one pass.
+    pub two_phases: bool,
 }
 
 /// What a session holds, in bytes.
@@ -102,7 +104,7 @@ pub fn plan_on<B: Backend>(
 
 /// Two passes, each with an update where there is training.
 fn run<B: Backend>(session: &mut Session<B>, shape: PassShape) -> Result<()> {
-    let PassShape { tokens, longest, supervised } = shape;
+    let PassShape { tokens, longest, supervised, .. } = shape;
     if tokens == 0 || longest == 0 || longest > tokens || supervised > tokens {
         return Err(Error::argument("plan", "tokens, and no sequence or labels beyond them", format!("{shape:?}")));
     }
@@ -126,7 +128,15 @@ fn run<B: Backend>(session: &mut Session<B>, shape: PassShape) -> Result<()> {
     // The second pass holds more than the first: what backward works in is there from the beginning.
     for step in 1..=2 {
         if session.trains() {
-            session.accumulate(&batch, &Objective::default(), StepKey { seed: 0, step })?;
+            let key = StepKey { seed: 0, step };
+            if shape.two_phases {
+                let zeros = vec![0.0; tokens];
+                session.forward(&batch, key, Asked::DIFFERENTIABLE)?;
+                let [log_prob, entropy, log_sum_exp, mean_log_prob] = [Some(&zeros[..]); 4];
+                session.backward(&TokenCoefficients { log_prob, entropy, log_sum_exp, mean_log_prob })?;
+            } else {
+                session.accumulate(&batch, &Objective::default(), key)?;
+            }
             let rates = vec![0.0; session.groups().len()];
             session.update(&Update { learning_rates: &rates, max_grad_norm: Some(1.0), denominator: 1.0 })?;
         } else {

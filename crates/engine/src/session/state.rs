@@ -165,17 +165,6 @@ impl<B: Backend> Session<B> {
         training.gradients.clear(&*self.backend)
     }
 
-    /// Replaces the values of the trained tensors, in their order: for tests and inspection.
-    ///
-    /// # Errors
-    /// `ArgumentInvalid` for values of another length.
-    pub fn write_parameters(&mut self, values: &[Vec<f32>]) -> Result<()> {
-        self.pending = None;
-        let parameters = self.adapters.trained_parameters_mut(&mut self.parameters);
-        let ids: Vec<_> = parameters.ids().collect();
-        ids.into_iter().zip(values).try_for_each(|(id, values)| parameters.write(&*self.backend, id, values))
-    }
-
     /// The supervised tokens of a batch and its pass, without random numbers; no pass where nothing carries a loss.
     pub(super) fn plain_pass(&mut self, batch: &Batch<'_>) -> Result<(Supervised, Option<Pass<B>>)> {
         batch.check(self.decoder.config.vocab)?;

@@ -2,16 +2,19 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tunesmith_cpu::Cpu;
 use tunesmith_engine::rng::{Philox, Purpose};
 use tunesmith_engine::{
-    AdamWOptions, AdapterOptions, Batch, OptimizerOptions, ParameterGroup, Session, SessionOptions, WeightOptions,
-    families::names,
+    AdamWOptions, AdapterOptions, Batch, OptimizerOptions, ParameterGroup, Session, SessionOptions, SgdOptions,
+    WeightOptions, families::names,
 };
-use tunesmith_formats::{AdapterConfig, F32Tensor, ModelConfig, ModuleNames, SafetensorsFile, write_safetensors};
+use tunesmith_formats::{
+    AdapterConfig, F32Tensor, ModelConfig, ModuleNames, SafetensorsFile, TensorSource, write_safetensors,
+};
 use tunesmith_ops::Result;
 
 pub const VOCAB: usize = 40;
@@ -53,7 +56,7 @@ fn shapes() -> Vec<(String, Vec<usize>)> {
 }
 
 /// Writes the model with seeded weights; `poison` puts a NaN into the tensor of that name.
-pub fn write_model(dir: &std::path::Path, poison: Option<&str>) -> SafetensorsFile {
+pub fn write_model(dir: &Path, poison: Option<&str>) -> SafetensorsFile {
     let rng = Philox::new(5);
     let tensors: Vec<(String, Vec<usize>, Vec<f32>)> = shapes()
         .into_iter()
@@ -92,6 +95,12 @@ pub fn adapter(config: AdapterConfig) -> Option<AdapterOptions> {
 pub const OPTIMIZER: OptimizerOptions =
     OptimizerOptions::AdamW(AdamWOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
 
+/// Every optimizer, and SGD without a buffer.
+pub fn optimizers() -> [OptimizerOptions; 3] {
+    let momentum = SgdOptions { momentum: 0.9, dampening: 0.0, nesterov: true };
+    [OPTIMIZER, OptimizerOptions::Sgd(momentum), OptimizerOptions::Sgd(SgdOptions::default())]
+}
+
 pub fn options(adapter: Option<AdapterOptions>) -> SessionOptions {
     SessionOptions {
         weights: WeightOptions::default(),
@@ -106,7 +115,7 @@ pub fn options(adapter: Option<AdapterOptions>) -> SessionOptions {
 pub fn session(threads: usize, options: &SessionOptions) -> Result<Session<Cpu>> {
     let dir = tempfile::tempdir().unwrap();
     let source = write_model(dir.path(), None);
-    let config = ModelConfig::from_json(std::path::Path::new("config.json"), config())?;
+    let config = ModelConfig::from_json(Path::new("config.json"), config())?;
     Session::new(Arc::new(Cpu::new(threads)?), config, &source, "tiny", options)
 }
 
@@ -164,4 +173,31 @@ impl Rows {
             row_ids: vec![self.row_ids[index]],
         }
     }
+}
+
+pub type Tensors = Vec<(String, Vec<usize>, Vec<f32>)>;
+
+pub fn tensors(path: &Path) -> Tensors {
+    let file = SafetensorsFile::open(path).unwrap();
+    let read = |name: String| {
+        let tensor = file.get(&name).unwrap();
+        let mut data = Vec::new();
+        tensor.to_f32(&mut data).unwrap();
+        (name.clone(), tensor.shape, data)
+    };
+    file.names().into_iter().map(read).collect()
+}
+
+/// The tensors of a file, each moved by `distance` along its gradient.
+pub fn write_moved(path: &Path, start: &Tensors, gradients: &[(String, Vec<f32>)], distance: f64) {
+    let mut moved = start.clone();
+    for (name, _, data) in &mut moved {
+        let (_, gradient) = gradients.iter().find(|(of, _)| of == name).unwrap();
+        for (value, g) in data.iter_mut().zip(gradient) {
+            *value = (f64::from(*value) + distance * f64::from(*g)) as f32;
+        }
+    }
+    let views: Vec<F32Tensor<'_>> =
+        moved.iter().map(|(name, shape, data)| F32Tensor { name: name.clone(), shape: shape.clone(), data }).collect();
+    write_safetensors(path, &views).unwrap();
 }
