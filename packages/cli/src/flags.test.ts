@@ -82,6 +82,13 @@ describe("flags of the schemas", () => {
     });
   });
 
+  test("refuses a flag in two spellings", () => {
+    expect(() => parse("--learning-rate", "1", "--learning_rate=2")).toThrow(
+      '[command line] expected "--learning-rate" once, got it twice; remove "--learning_rate"',
+    );
+    expect(parse("--learning_rate", "1", "--learning_rate", "2")).toEqual({ learningRate: 2 });
+  });
+
   test("writes digits inside a name as the words they are", () => {
     expect(kebabCase("loadIn4bit")).toBe("load-in-4bit");
     expect(kebabCase("adamBeta1")).toBe("adam-beta1");

@@ -7,6 +7,7 @@ import {
   loraConfigSchema,
   modelConfigSchema,
   namesOf,
+  OptionError,
   type OptionGroup,
   optionGroups,
   optionsOf,
@@ -61,14 +62,22 @@ export function addSchemaFlags(command: Command, schemas: Schemas): void {
   }
 }
 
-/** Writes flags as commander knows them: `--learning_rate` and TRL's other names become `--learning-rate`. Texts after `--` stay. */
+/**
+ * Writes flags as commander knows them: `--learning_rate` and TRL's other names become `--learning-rate`. Texts after `--` stay. A flag
+ * in two spellings is an `OptionError`.
+ */
 export function normaliseFlags(argv: readonly string[], known: readonly string[]): string[] {
   const end = argv.indexOf("--");
+  const spellings = new Map<string, string>();
   return argv.map((argument, index) => {
     if (!argument.startsWith("--") || argument === "--" || (end !== -1 && index > end)) return argument;
-    const [name = "", ...value] = argument.slice(2).split("=");
-    const flag = kebabCase(canonicalName(name));
-    return known.includes(`--${flag}`) ? [`--${flag}`, ...value].join("=") : argument;
+    const [given = "", ...value] = argument.split("=");
+    const flag = `--${kebabCase(canonicalName(given.slice(2)))}`;
+    if (!known.includes(flag)) return argument;
+    if ((spellings.get(flag) ?? given) !== given)
+      throw new OptionError(`[command line] expected "${flag}" once, got it twice; remove "${given}"`);
+    spellings.set(flag, given);
+    return [flag, ...value].join("=");
   });
 }
 
