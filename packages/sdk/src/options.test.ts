@@ -64,6 +64,10 @@ test("a trainer refuses what it does not know, and asks for what it needs", () =
   );
   // @ts-expect-error trainDataset is missing
   expect(refusal(() => new SFTTrainer({ model }))).toBe("[SFTTrainer] expected trainDataset, got nothing; give it");
+  const args = { optim: "sgd", optimArgs: "momentun=0.9" } as const;
+  expect(refusal(() => new SFTTrainer({ model, trainDataset, args }))).toMatch(
+    /^\[optimArgs\] .*did you mean "momentum"\?$/u,
+  );
   const trainer = new SFTTrainer({ model, trainDataset });
   // @ts-expect-error resume is no option
   expect(refusal(() => trainer.train({ resume: true }))).toMatch(/^\[train\] expected a known option, got "resume"/u);

@@ -1,5 +1,12 @@
 // What every trainer is: a recipe, its inputs, and the ways to start them.
-import { AbortError, type OptionKeys, type ParsedTrainingArguments, parseKeys, TunesmithError } from "@tunesmith/core";
+import {
+  AbortError,
+  type OptionKeys,
+  optimizerOptions,
+  type ParsedTrainingArguments,
+  parseKeys,
+  TunesmithError,
+} from "@tunesmith/core";
 import type { DataReport } from "@tunesmith/data";
 import type { MemoryEstimate } from "../memory/estimate.ts";
 import type { Resolved } from "../options/resolved.ts";
@@ -42,6 +49,8 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
   readonly #callbacks: readonly TrainCallback<M>[];
 
   constructor(recipe: Recipe<Args, M>, inputs: RunInputs<Args>, callbacks: readonly TrainCallback<M>[]) {
+    // What the optimizer does not take is refused like any other option: now, and not when a run starts.
+    optimizerOptions(inputs.args);
     this.#recipe = recipe;
     this.#inputs = inputs;
     this.#callbacks = callbacks;
