@@ -28,9 +28,10 @@ test("a file's first sentence is its header's", () => {
 
 test("the map lists every source below a folder with its sentence", () => {
   const map = fileList("test/architecture/");
-  expect(map.split("\n").slice(0, 2)).toEqual([
-    "`test/architecture/`",
+  const [folder, ...files] = map.split("\n");
+  expect(folder).toBe("`test/architecture/`");
+  expect(files).toContain(
     "- `tree.ts` The files a rule looks at, and the two tests every rule gets: it holds here, and it notices when it is broken.",
-  ]);
+  );
   expect(fileList("test/no-such-folder/")).toBe("");
 });
