@@ -74,9 +74,9 @@ impl<const MORE: bool> Kernel for Row<'_, MORE> {
             let gradient = Gradient::new(coefficients, &sums, transform, logits.len());
             let slope = transform.soft_cap.map_or(1.0, |cap| 1.0 - (own / cap) * (own / cap));
             if keep {
-                gradient.from_logits(s, logits, largest);
+                gradient.replace_logits(s, logits, largest);
             } else {
-                gradient.from_exponentials(s, logits);
+                gradient.replace_exponentials(s, logits);
             }
             logits[label] += gradient.own * slope;
         }
@@ -122,7 +122,7 @@ impl Gradient {
 
     /// Puts the gradient in the place of the exponentials, where there is neither a cap nor a part of the entropy.
     #[inline(always)]
-    fn from_exponentials<S: Simd>(&self, s: S, e: &mut [f32]) {
+    fn replace_exponentials<S: Simd>(&self, s: S, e: &mut [f32]) {
         multiply(s, e, self.every);
         let Some(shift) = self.shift else { return };
         for i in (0..e.len()).step_by(S::LANES) {
@@ -133,7 +133,7 @@ impl Gradient {
 
     /// Puts the gradient in the place of the logits, whose exponentials are taken again.
     #[inline(always)]
-    fn from_logits<S: Simd>(&self, s: S, logits: &mut [f32], largest: f32) {
+    fn replace_logits<S: Simd>(&self, s: S, logits: &mut [f32], largest: f32) {
         for i in (0..logits.len()).step_by(S::LANES) {
             let z = s.load(&logits[i..]);
             let difference = s.sub(z, s.splat(largest));
