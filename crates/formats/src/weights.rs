@@ -72,9 +72,7 @@ impl<'a, 'b> Progress<'a, 'b> {
         self.done = self.done.saturating_add(elements as u64);
         match (self.tell)(self.done, self.total) {
             ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => {
-                Err(Error::new(Code::Aborted, place, "expected to finish, got an abort; nothing was written"))
-            }
+            ControlFlow::Break(()) => Err(Error::new(Code::Aborted, place, "aborted; nothing was written")),
         }
     }
 }

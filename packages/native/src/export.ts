@@ -150,8 +150,7 @@ async function watched<T>(
     refuse(`${place}.signal`, "an AbortSignal", signal);
   if (onProgress !== undefined && typeof onProgress !== "function")
     refuse(`${place}.onProgress`, "a function", onProgress);
-  const aborted = () =>
-    new AbortError(`[${place}] expected to finish, got an abort; nothing was written`, { cause: signal?.reason });
+  const aborted = () => new AbortError(`[${place}] aborted; nothing was written`, { cause: signal?.reason });
   if (signal?.aborted) throw aborted();
   const cancellation = native((library) => new library.Cancellation());
   const abort = () => cancellation.cancel();

@@ -47,7 +47,7 @@ export async function* generate(
 }
 
 function aborted(signal: AbortSignal | undefined): AbortError {
-  return new AbortError("[generate] expected to finish, got an abort", { cause: signal?.reason });
+  return new AbortError("[generate] aborted", { cause: signal?.reason });
 }
 
 function* events(tokens: Int32Array): Generator<TokenEvent> {
