@@ -3,14 +3,10 @@
 // A helper that fails fails its test.
 #![allow(clippy::unwrap_used)]
 
-// Not every part of the common model is needed here.
-mod common;
-
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use common::{Rows, VOCAB, config, lora, options, session, tensors, write_model, write_moved};
 use tunesmith_cpu::Cpu;
 use tunesmith_engine::{
     Batch, Engine, Objective, ParameterGroup, ParameterKind, Request, Sampling, SequenceSums, Session, SessionOptions,
@@ -18,6 +14,8 @@ use tunesmith_engine::{
 };
 use tunesmith_formats::{ModelConfig, ModuleNames};
 use tunesmith_ops::Code;
+
+use super::common::{Rows, VOCAB, config, lora, optimizers, options, session, tensors, write_model, write_moved};
 
 const RATES: [f64; 4] = [1e-2; 4];
 const KEY: StepKey = StepKey { seed: 3, step: 1 };
@@ -120,7 +118,7 @@ fn full_fine_tuning_gradient_agrees_with_finite_differences() {
 
 #[test]
 fn a_checkpoint_continues_to_the_bit_under_every_optimizer() {
-    for optimizer in common::optimizers() {
+    for optimizer in optimizers() {
         let options = SessionOptions { optimizer: Some(optimizer), ..options(lora(ModuleNames::AllLinear)) };
         continues_to_the_bit(&options);
     }
@@ -166,7 +164,7 @@ fn a_checkpoint_of_another_adapter_is_refused_and_changes_nothing() {
 #[test]
 fn a_checkpoint_of_another_optimizer_is_refused_by_what_it_lacks() {
     let with = |optimizer| SessionOptions { optimizer: Some(optimizer), ..options(lora(ModuleNames::AllLinear)) };
-    let [adamw, momentum, _] = common::optimizers();
+    let [adamw, momentum, _] = optimizers();
     let dir = tempfile::tempdir().unwrap();
     session(1, &with(momentum)).unwrap().save_checkpoint(dir.path()).unwrap();
     let error = session(1, &with(adamw)).unwrap().load_checkpoint(dir.path()).unwrap_err();

@@ -3,17 +3,15 @@
 // A helper that fails fails its test.
 #![allow(clippy::unwrap_used)]
 
-// Not every part of the common model is needed here.
-mod common;
-
 use std::path::Path;
 
-use common::{Rows, adapter, options, session};
 use tunesmith_cpu::Cpu;
 use tunesmith_engine::adapter::DEFAULT_ADAPTER;
 use tunesmith_engine::{AdapterOptions, Engine, Objective, Session, SessionOptions, StepKey, Update};
 use tunesmith_formats::{AdapterConfig, F32Tensor, ModuleNames, SafetensorsFile, TensorSource, write_safetensors};
 use tunesmith_ops::Code;
+
+use super::common::{Rows, adapter, options, session};
 
 const KEY: StepKey = StepKey { seed: 3, step: 1 };
 

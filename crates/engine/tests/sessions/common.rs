@@ -1,7 +1,5 @@
 //! A random model small enough to write down, on the CPU.
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
-
 use std::path::Path;
 use std::sync::Arc;
 

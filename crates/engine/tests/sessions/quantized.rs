@@ -3,13 +3,9 @@
 // A helper that fails fails its test.
 #![allow(clippy::unwrap_used)]
 
-// Not every part of the common model is needed here.
-mod common;
-
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use common::{config, lora, options, write_model};
 use tunesmith_cpu::Cpu;
 use tunesmith_engine::adapter::linears;
 use tunesmith_engine::layer::Weight;
@@ -17,6 +13,8 @@ use tunesmith_engine::{AdapterOptions, Engine, Session, SessionOptions, WeightOp
 use tunesmith_formats::{ModelConfig, ModuleNames, TensorSource};
 use tunesmith_ops::nf4::{code_book, double_quantize, reference};
 use tunesmith_ops::{Code, Matmul, Nf4Matrix, Nf4Options, Nf4Scales, Result};
+
+use super::common::{config, lora, options, write_model};
 
 const NF4: Nf4Options = Nf4Options { block_size: 64, double_quant: true };
 

@@ -3,13 +3,12 @@
 // A helper that fails fails its test.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{Rows, VOCAB, lora, options, session, tensors, write_moved};
 use tunesmith_cpu::Cpu;
 use tunesmith_engine::{Asked, Engine, Objective, Session, SessionOptions, StepKey, TokenCoefficients, TokenValues};
 use tunesmith_formats::{AdapterConfig, ModuleNames};
 use tunesmith_ops::{Code, IGNORE_INDEX};
+
+use super::common::{Rows, VOCAB, adapter, lora, options, session, tensors, write_moved};
 
 const KEY: StepKey = StepKey { seed: 4, step: 2 };
 const MORE: Asked = Asked { log_sum_squares: true, mean_logit: true, ..Asked::DIFFERENTIABLE };
@@ -20,7 +19,7 @@ fn bits(gradients: Vec<(String, Vec<f32>)>) -> Vec<(String, Vec<u32>)> {
 
 fn sessions() -> Vec<SessionOptions> {
     let dropping = AdapterConfig { lora_dropout: 0.3, ..AdapterConfig::default() };
-    let adapters = [lora(ModuleNames::AllLinear), common::adapter(dropping), None];
+    let adapters = [lora(ModuleNames::AllLinear), adapter(dropping), None];
     let both = |adapter: &Option<_>| {
         [false, true]
             .map(|gradient_checkpointing| SessionOptions { gradient_checkpointing, ..options(adapter.clone()) })

@@ -2,12 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use common::{OPTIMIZER, Rows, adapter, config, lora, options, write_model};
 use tunesmith_cpu::Cpu;
 use tunesmith_engine::plan::{Layout, plan};
 use tunesmith_engine::{
@@ -16,6 +13,8 @@ use tunesmith_engine::{
 };
 use tunesmith_formats::{AdapterConfig, ModelConfig, ModelFiles, ModuleNames, TensorSource};
 use tunesmith_ops::{Code, MemoryStats, Nf4Options};
+
+use super::common::{OPTIMIZER, Rows, adapter, config, lora, optimizers, options, write_model};
 
 /// Plans a session of the tiny model and runs it: what was planned, what stood before the first pass, what was held at most.
 fn planned_and_held(options: &SessionOptions, lengths: &[usize]) -> (MemoryPlan, MemoryStats, MemoryStats) {
@@ -74,7 +73,7 @@ fn sessions() -> Vec<(&'static str, SessionOptions)> {
         let config = AdapterConfig { use_dora: true, lora_dropout: 0.1, ..AdapterConfig::default() };
         SessionOptions { weights, ..options(adapter(config)) }
     };
-    let [_, momentum, sgd] = common::optimizers();
+    let [_, momentum, sgd] = optimizers();
     let attention = ModuleNames::Endings(vec!["q_proj".to_owned(), "v_proj".to_owned()]);
     vec![
         ("lora", options(lora(ModuleNames::AllLinear))),
