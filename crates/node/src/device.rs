@@ -3,17 +3,27 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use napi_derive::napi;
 use tunesmith_cpu::Cpu;
 use tunesmith_cuda::Cuda;
 use tunesmith_engine::plan::{self, Layout};
-use tunesmith_engine::{MemoryPlan, PassShape, Session, SessionOptions};
+use tunesmith_engine::{MemoryPlan, PassShape, Session, SessionOptions, WeightDtype};
 use tunesmith_formats::ModelFiles;
 use tunesmith_ops::{Backend, DType, Error, Memory, MemoryStats, Result};
+
+/// Where a session computes.
+#[napi(object, object_to_js = false)]
+pub struct Place {
+    /// `cuda`, `cpu`, or `auto` for CUDA where it can be used and else the CPU.
+    pub device: String,
+    /// Threads of the CPU; 0: as many as the process may use at once.
+    pub threads: u32,
+}
 
 /// A device that sessions run on.
 #[derive(Clone)]
 pub enum Device {
-    /// The CPU, in binary32.
+    /// The CPU, in float32.
     Cpu(Arc<Cpu>),
     /// The first CUDA device, activations in the dtype it was opened with.
     Cuda(Arc<Cuda>),
@@ -57,14 +67,21 @@ pub fn cuda_name() -> Result<String> {
     Ok(open_cuda(DType::Bf16)?.attributes().name.clone())
 }
 
-/// Opens a device: `cpu`, `cuda`, or `auto` for CUDA where it can be used and else the CPU. `threads` is for the CPU; 0 takes
-/// as many as the process may use at once. `dtype` is that of a CUDA device's activations; the CPU computes in binary32.
+/// Dtype of activations on a CUDA device; the CPU computes in float32.
+fn cuda_dtype(options: &SessionOptions) -> DType {
+    match options.weights.dtype {
+        WeightDtype::Float32 => DType::F32,
+        WeightDtype::Auto | WeightDtype::Bfloat16 => DType::Bf16,
+    }
+}
+
+/// Opens the device of a session.
 ///
 /// # Errors
 /// `ArgumentInvalid` for another name, `DeviceUnavailable` naming what CUDA lacks, `OutOfMemory` when threads cannot start.
-pub fn open(device: &str, threads: usize, dtype: DType) -> Result<Opened> {
-    let cpu = |note| Cpu::new(threads).map(|cpu| Opened { device: Device::Cpu(Arc::new(cpu)), note });
-    match device {
+fn open(place: &Place, dtype: DType) -> Result<Opened> {
+    let cpu = |note| Cpu::new(place.threads as usize).map(|cpu| Opened { device: Device::Cpu(Arc::new(cpu)), note });
+    match place.device.as_str() {
         "cpu" => cpu(None),
         "cuda" => Ok(Opened { device: Device::Cuda(open_cuda(dtype)?), note: None }),
         "auto" => match open_cuda(dtype) {
@@ -75,18 +92,13 @@ pub fn open(device: &str, threads: usize, dtype: DType) -> Result<Opened> {
     }
 }
 
-/// Plans a session on the device that [`open`] would open. No weight is read.
+/// Plans a session on the device that it would be opened on. No weight is read.
 ///
 /// # Errors
-/// Those of [`open`] and of the session's options.
-pub fn plan(
-    device: &str,
-    dtype: DType,
-    files: &ModelFiles,
-    options: &SessionOptions,
-    shape: PassShape,
-) -> Result<Planned> {
-    let cuda = match device {
+/// Those of opening the device and of the session's options.
+pub fn plan(place: &Place, files: &ModelFiles, options: &SessionOptions, shape: PassShape) -> Result<Planned> {
+    let dtype = cuda_dtype(options);
+    let cuda = match place.device.as_str() {
         "cuda" => Some(open_cuda(dtype)?),
         "auto" => open_cuda(dtype).ok(),
         _ => None,
@@ -137,14 +149,10 @@ impl Engine {
     /// Opens the device and loads the model on it. To be called on the thread that will use the engine.
     ///
     /// # Errors
-    /// Those of [`open`] and of [`Session::new`].
-    pub fn open(
-        (device, threads, dtype): (&str, usize, DType),
-        files: &ModelFiles,
-        base_model: &str,
-        options: &SessionOptions,
-    ) -> Result<Self> {
-        let opened = open(device, threads, dtype)?;
+    /// `ArgumentInvalid` for a device that is unknown, `DeviceUnavailable` naming what CUDA lacks, `OutOfMemory` when threads cannot
+    /// start, and those of [`Session::new`].
+    pub fn open(place: &Place, files: &ModelFiles, base_model: &str, options: &SessionOptions) -> Result<Self> {
+        let opened = open(place, cuda_dtype(options))?;
         let (config, source) = (files.config.clone(), &*files.source);
         let session: Box<dyn tunesmith_engine::Engine> = match &opened.device {
             Device::Cpu(cpu) => Box::new(Session::new(Arc::clone(cpu), config, source, base_model, options)?),
@@ -177,25 +185,25 @@ impl DerefMut for Engine {
 mod tests {
     use std::path::Path;
 
-    use tunesmith_engine::{Batch, Objective, StepKey, Update};
+    use tunesmith_engine::{
+        AdamWOptions, Batch, Objective, OptimizerOptions, ParameterGroup, StepKey, Update, WeightOptions,
+    };
 
     use super::*;
-    use crate::session_options::{AdamW, SessionOptions as Given};
 
     const TOKENS: [i32; 8] = [3, 7, 2, 9, 4, 4, 8, 5];
 
-    /// Full fine-tuning, as JavaScript asks for it.
-    fn given(device: &str, dtype: &str) -> Given {
-        Given {
-            device: device.to_owned(),
-            threads: 1,
-            dtype: dtype.to_owned(),
-            quantization: None,
-            lora: None,
-            adapter_path: None,
-            optimizer: Some(AdamW { adam_beta1: 0.9, adam_beta2: 0.999, adam_epsilon: 1e-8, weight_decay: 0.0 }),
-            gradient_checkpointing: false,
-            seed: 0.0,
+    fn place(device: &str) -> Place {
+        Place { device: device.to_owned(), threads: 1 }
+    }
+
+    /// Full fine-tuning.
+    fn options(dtype: WeightDtype) -> SessionOptions {
+        SessionOptions {
+            weights: WeightOptions { dtype, ..WeightOptions::default() },
+            optimizer: Some(OptimizerOptions::AdamW(AdamWOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 })),
+            parameter_groups: ParameterGroup::of_each_kind(1e-3, 0.0),
+            ..SessionOptions::inference()
         }
     }
 
@@ -205,9 +213,8 @@ mod tests {
     }
 
     /// An engine after two steps, and the loss of the first.
-    fn trained(given: Given) -> (Engine, f64) {
-        let (device, dtype) = (given.device.clone(), given.cuda_dtype());
-        let mut engine = Engine::open((&device, 1, dtype), &files(), "llama", &given.into_engine()).unwrap();
+    fn trained(device: &str, dtype: WeightDtype) -> (Engine, f64) {
+        let mut engine = Engine::open(&place(device), &files(), "llama", &options(dtype)).unwrap();
         let batch = Batch {
             input_ids: &TOKENS,
             labels: &TOKENS,
@@ -229,15 +236,17 @@ mod tests {
 
     #[test]
     fn a_gpu_computes_in_bfloat16_unless_float32_is_asked_for() {
-        let (_, want) = trained(given("cpu", "auto"));
+        let (_, want) = trained("cpu", WeightDtype::Auto);
         let mut losses = Vec::new();
-        for (dtype, activations, tolerance) in
-            [("auto", DType::Bf16, 4e-3), ("bfloat16", DType::Bf16, 4e-3), ("float32", DType::F32, 1e-6)]
-        {
-            let (engine, loss) = trained(given("cuda", dtype));
-            let Device::Cuda(cuda) = &engine.opened().device else { panic!("expected a CUDA device for {dtype}") };
-            assert_eq!(cuda.activation_dtype(), activations, "{dtype}");
-            assert!((loss / want - 1.0).abs() < tolerance, "{dtype}: {loss} beside {want}");
+        for (dtype, activations, tolerance) in [
+            (WeightDtype::Auto, DType::Bf16, 4e-3),
+            (WeightDtype::Bfloat16, DType::Bf16, 4e-3),
+            (WeightDtype::Float32, DType::F32, 1e-6),
+        ] {
+            let (engine, loss) = trained("cuda", dtype);
+            let Device::Cuda(cuda) = &engine.opened().device else { panic!("expected a CUDA device for {dtype:?}") };
+            assert_eq!(cuda.activation_dtype(), activations, "{dtype:?}");
+            assert!((loss / want - 1.0).abs() < tolerance, "{dtype:?}: {loss} beside {want}");
             losses.push(loss.to_bits());
         }
         assert_eq!(losses[0], losses[1]);
@@ -247,11 +256,15 @@ mod tests {
     #[test]
     fn a_plan_is_that_of_the_device_and_tells_what_its_driver_calls_free() {
         let shape = PassShape { tokens: 8, longest: 8, supervised: 7, two_phases: false };
-        for (device, dtype) in [("cuda", "auto"), ("cuda", "float32"), ("auto", "auto"), ("cpu", "auto")] {
-            let options = given(device, dtype);
-            let planned = plan(device, options.cuda_dtype(), &files(), &options.into_engine(), shape).unwrap();
-            let (engine, _) = trained(given(device, dtype));
-            assert_eq!(planned.plan.peak, engine.opened().device.memory().peak, "{device}, {dtype}");
+        for (device, dtype) in [
+            ("cuda", WeightDtype::Auto),
+            ("cuda", WeightDtype::Float32),
+            ("auto", WeightDtype::Auto),
+            ("cpu", WeightDtype::Auto),
+        ] {
+            let planned = plan(&place(device), &files(), &options(dtype), shape).unwrap();
+            let (engine, _) = trained(device, dtype);
+            assert_eq!(planned.plan.peak, engine.opened().device.memory().peak, "{device}, {dtype:?}");
             assert_eq!(planned.device, engine.opened().device.name());
             assert_eq!(planned.free, (planned.device == "cuda").then_some(64 << 30));
         }

@@ -36,14 +36,17 @@ pub struct MergeSource {
     /// `original`, or `nf4`: the values of the linear layers after quantising them to four bits.
     pub base: String,
     /// NF4: elements that share a scale.
-    pub block_size: u32,
+    #[napi(js_name = "bnb4bitBlocksize")]
+    pub bnb_4bit_blocksize: u32,
     /// NF4: the scales in eight bits.
-    pub double_quant: bool,
+    #[napi(js_name = "bnb4bitUseDoubleQuant")]
+    pub bnb_4bit_use_double_quant: bool,
 }
 
 impl MergeSource {
     fn base(&self) -> Outcome<MergeBase> {
-        let options = Nf4Options { block_size: self.block_size as usize, double_quant: self.double_quant };
+        let options =
+            Nf4Options { block_size: self.bnb_4bit_blocksize as usize, double_quant: self.bnb_4bit_use_double_quant };
         match self.base.as_str() {
             "original" => Ok(MergeBase::Original),
             "nf4" => Ok(MergeBase::Nf4(options)),

@@ -6,16 +6,15 @@ use std::sync::Arc;
 use napi::Env;
 use napi::bindgen_prelude::Object;
 use napi_derive::napi;
-use tunesmith_engine::PassShape;
 use tunesmith_engine::config::ModelConfig;
+use tunesmith_engine::{self as engine, SessionOptions};
 use tunesmith_formats::{ModelFiles, TokenizerSource};
 use tunesmith_text as text;
 
 use crate::deferred::in_background;
-use crate::device;
+use crate::device::{self, Place};
 use crate::error::Outcome;
 use crate::session;
-use crate::session_options::SessionOptions;
 use crate::tokenizer::{self, Tokenizer};
 
 /// What a model's configuration says.
@@ -40,6 +39,19 @@ pub struct ModelInfo {
     pub weight_bytes: f64,
 }
 
+/// The largest packed pass of a run, in tokens.
+#[napi(object, object_to_js = false)]
+pub struct PassShape {
+    /// All of its sequences together.
+    pub tokens: u32,
+    /// Its longest sequence.
+    pub longest: u32,
+    /// Its supervised tokens.
+    pub supervised: u32,
+    /// Whether forward and backward are two calls.
+    pub two_phases: bool,
+}
+
 /// What a session would hold, in bytes.
 #[napi(object, use_nullable = true)]
 pub struct MemoryPlan {
@@ -49,7 +61,7 @@ pub struct MemoryPlan {
     pub trained: f64,
     /// Their gradients.
     pub gradients: f64,
-    /// The optimizer's moments.
+    /// State of the optimizer.
     pub optimizer: f64,
     /// What a pass works in.
     pub activations: f64,
@@ -57,9 +69,9 @@ pub struct MemoryPlan {
     pub peak: f64,
     /// The most that is held at once while weights are read.
     pub loading: f64,
-    /// Numbers in the model, adapter not counted.
+    /// Parameters of the base model, adapter excluded.
     pub total_parameters: f64,
-    /// Numbers that are trained.
+    /// Trainable parameters.
     pub trainable_parameters: f64,
     /// Where the session would run, and whose memory it is: `cpu` or `cuda`.
     pub device: String,
@@ -138,25 +150,23 @@ impl Model {
         Tokenizer::new(Arc::clone(&self.tokenizer))
     }
 
-    /// What a session would hold that takes passes of so many tokens with a longest sequence of so many; no weight is read.
+    /// What a session would hold when its passes are at most this large; no weight is read. `options` is JSON.
     #[napi(catch_unwind, ts_return_type = "Promise<MemoryPlan>")]
     pub fn estimate_memory<'env>(
         &self,
         env: &'env Env,
-        options: SessionOptions,
-        tokens: u32,
-        longest: u32,
+        place: Place,
+        options: String,
+        pass: PassShape,
     ) -> napi::Result<Object<'env>> {
         let files = Arc::clone(&self.files);
-        let (wanted, dtype) = (options.device.clone(), options.cuda_dtype());
-        let options = options.into_engine();
-        let shape = PassShape {
-            tokens: tokens as usize,
-            longest: longest as usize,
-            supervised: tokens as usize,
-            two_phases: false,
+        let shape = engine::PassShape {
+            tokens: pass.tokens as usize,
+            longest: pass.longest as usize,
+            supervised: pass.supervised as usize,
+            two_phases: pass.two_phases,
         };
-        let work = move || Ok(device::plan(&wanted, dtype, &files, &options, shape)?);
+        let work = move || Ok(device::plan(&place, &files, &SessionOptions::from_json(&options)?, shape)?);
         in_background(env, "estimateMemory", work, |_, device::Planned { plan, device, free }| {
             Ok(MemoryPlan {
                 weights: plan.weights as f64,
@@ -174,9 +184,9 @@ impl Model {
         })
     }
 
-    /// Loads the weights on a thread of their own.
+    /// Loads the weights on a thread of their own. `options` is JSON.
     #[napi(catch_unwind, ts_return_type = "Promise<Session>")]
-    pub fn create_session<'env>(&self, env: &'env Env, options: SessionOptions) -> napi::Result<Object<'env>> {
-        session::create(env, Arc::clone(&self.files), self.info.path.clone(), options)
+    pub fn create_session<'env>(&self, env: &'env Env, place: Place, options: String) -> napi::Result<Object<'env>> {
+        session::create(env, Arc::clone(&self.files), self.info.path.clone(), place, options)
     }
 }

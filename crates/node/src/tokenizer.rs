@@ -8,7 +8,7 @@ use napi::bindgen_prelude::{Int32Array, Int32ArraySlice, Object};
 use napi_derive::napi;
 use serde_json::Value;
 use tunesmith_formats::{ModelFiles, TokenizerSource};
-use tunesmith_text::{self as text, Encoded, PairEncoded};
+use tunesmith_text::{self as text, EncodedConversation, EncodedPair};
 
 use crate::deferred::in_background;
 use crate::error::{Failure, Outcome};
@@ -39,7 +39,7 @@ pub struct TokenizerInfo {
     /// Source of the Jinja template.
     pub chat_template: Option<String>,
     /// SHA-256 of the template, hexadecimal.
-    pub chat_template_hash: Option<String>,
+    pub chat_template_sha256: Option<String>,
     /// Whether the template marks assistant text.
     pub has_generation_tags: bool,
 }
@@ -124,7 +124,7 @@ impl Tokenizer {
             eos_token: special(&info.eos),
             pad_token: special(&info.pad),
             chat_template: info.chat_template.clone(),
-            chat_template_hash: info.chat_template_sha256.clone(),
+            chat_template_sha256: info.chat_template_sha256.clone(),
             has_generation_tags: info.has_generation_tags,
         }
     }
@@ -145,7 +145,9 @@ impl Tokenizer {
                 .collect::<Outcome<Vec<Value>>>()?;
             all(tokenizer.encode_conversations(&parsed, add_generation_prompt, ALL_THREADS), "conversations")
         };
-        in_background(env, "encodeConversations", work, |_, encoded: Vec<Encoded>| Ok(conversations_to_js(&encoded)))
+        in_background(env, "encodeConversations", work, |_, encoded: Vec<EncodedConversation>| {
+            Ok(conversations_to_js(&encoded))
+        })
     }
 
     /// Tokenises prompt + completion + end of sequence jointly; prompts and completions are equally many.
@@ -161,9 +163,9 @@ impl Tokenizer {
             let pairs: Vec<(String, String)> = prompts.into_iter().zip(completions).collect();
             all(tokenizer.encode_pairs(&pairs, ALL_THREADS), "pairs")
         };
-        in_background(env, "encodePairs", work, |_, encoded: Vec<PairEncoded>| {
+        in_background(env, "encodePairs", work, |_, encoded: Vec<EncodedPair>| {
             let numbers =
-                |of: fn(&PairEncoded) -> usize| Int32Array::new(encoded.iter().map(|pair| of(pair) as i32).collect());
+                |of: fn(&EncodedPair) -> usize| Int32Array::new(encoded.iter().map(|pair| of(pair) as i32).collect());
             Ok(EncodedPairs {
                 rows: rows_to_js(encoded.iter().map(|pair| pair.ids.as_slice())),
                 prompt_lengths: numbers(|pair| pair.prompt_len),
@@ -240,7 +242,7 @@ fn rows_to_js<'a>(rows: impl Iterator<Item = &'a [i32]> + Clone) -> EncodedRows 
     }
 }
 
-fn conversations_to_js(encoded: &[Encoded]) -> EncodedConversations {
+fn conversations_to_js(encoded: &[EncodedConversation]) -> EncodedConversations {
     let spans = encoded.iter().flat_map(|row| &row.spans);
     EncodedConversations {
         rows: rows_to_js(encoded.iter().map(|row| row.ids.as_slice())),

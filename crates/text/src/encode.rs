@@ -11,7 +11,7 @@ use crate::tokenizer::{EncodedText, SpecialToken, Tokenizer};
 
 /// A conversation as ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Encoded {
+pub struct EncodedConversation {
     /// Token ids of the whole rendering.
     pub ids: Vec<i32>,
     /// Token ranges the assistant wrote, start inclusive, end exclusive, ascending, one per turn. Never empty, unless
@@ -23,7 +23,7 @@ pub struct Encoded {
 
 /// A prompt and its completion as ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PairEncoded {
+pub struct EncodedPair {
     /// Ids of prompt + completion + end of sequence, tokenised jointly.
     pub ids: Vec<i32>,
     /// How many of the first ids belong to the prompt: those the prompt alone begins with as well. A token that reaches
@@ -62,15 +62,15 @@ impl Tokenizer {
     ///
     /// # Errors
     /// As [`Self::encode_text`].
-    pub fn encode_pair(&self, prompt: &str, completion: &str) -> Result<PairEncoded> {
+    pub fn encode_pair(&self, prompt: &str, completion: &str) -> Result<EncodedPair> {
         let prompt_ids = self.encode(prompt, true)?;
         let ids = self.encode(&format!("{prompt}{}", with_suffix(completion, &self.eos()?.content)), true)?;
         let prompt_len = prompt_ids.iter().zip(&ids).take_while(|(alone, joint)| alone == joint).count();
-        Ok(PairEncoded { prefix_mismatch: prompt_len < prompt_ids.len(), prompt_len, ids })
+        Ok(EncodedPair { prefix_mismatch: prompt_len < prompt_ids.len(), prompt_len, ids })
     }
 
     /// [`Self::encode_pair`] for many pairs on `threads` threads (0: one per processor).
-    pub fn encode_pairs<S: AsRef<str> + Sync>(&self, pairs: &[(S, S)], threads: usize) -> Vec<Result<PairEncoded>> {
+    pub fn encode_pairs<S: AsRef<str> + Sync>(&self, pairs: &[(S, S)], threads: usize) -> Vec<Result<EncodedPair>> {
         parallel::map(pairs, threads, |(prompt, completion)| self.encode_pair(prompt.as_ref(), completion.as_ref()))
     }
 
@@ -113,7 +113,7 @@ impl Tokenizer {
     /// # Errors
     /// As [`Self::render`]; `DATA_INVALID` without an assistant turn; `TEMPLATE_INVALID` when turns cannot be found in
     /// the rendering, or when it begins with two beginning-of-sequence tokens.
-    pub fn encode_conversation(&self, conversation: &Json, add_generation_prompt: bool) -> Result<Encoded> {
+    pub fn encode_conversation(&self, conversation: &Json, add_generation_prompt: bool) -> Result<EncodedConversation> {
         parallel::run(|| self.encode_one(conversation, add_generation_prompt))
     }
 
@@ -123,11 +123,11 @@ impl Tokenizer {
         conversations: &[Json],
         add_generation_prompt: bool,
         threads: usize,
-    ) -> Vec<Result<Encoded>> {
+    ) -> Vec<Result<EncodedConversation>> {
         parallel::map(conversations, threads, |conversation| self.encode_one(conversation, add_generation_prompt))
     }
 
-    fn encode_one(&self, conversation: &Json, add_generation_prompt: bool) -> Result<Encoded> {
+    fn encode_one(&self, conversation: &Json, add_generation_prompt: bool) -> Result<EncodedConversation> {
         let template = self.template()?;
         let conversation = Conversation::read(conversation)?;
         if !add_generation_prompt && conversation.assistant_turns.is_empty() {
@@ -140,7 +140,7 @@ impl Tokenizer {
         let encoded = self.encode_with_offsets(&rendered.text, false)?;
         self.check_bos(&encoded.ids)?;
         if add_generation_prompt {
-            return Ok(Encoded { ids: encoded.ids, spans: Vec::new(), turns: Vec::new() });
+            return Ok(EncodedConversation { ids: encoded.ids, spans: Vec::new(), turns: Vec::new() });
         }
         let text_spans = if template.has_generation_tags() {
             tagged_spans(template, &conversation, &rendered)?
@@ -157,7 +157,7 @@ impl Tokenizer {
                 "expected assistant text in the rendered conversation, got none; check the template's generation tags",
             ));
         }
-        Ok(Encoded { ids: encoded.ids, spans, turns })
+        Ok(EncodedConversation { ids: encoded.ids, spans, turns })
     }
 
     /// Refuses two beginnings of sequence. Where the same token opens every turn (`ChatML` models that have no other),

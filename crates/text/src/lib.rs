@@ -23,7 +23,7 @@ mod tokenizer;
 mod validate;
 
 pub use decode_stream::DecodeStream;
-pub use encode::{Encoded, PairEncoded};
+pub use encode::{EncodedConversation, EncodedPair};
 pub use error::{Result, TextError};
 pub use template::Rendered;
 pub use tokenizer::{EncodedText, SpecialToken, Tokenizer, TokenizerInfo};

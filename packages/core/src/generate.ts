@@ -1,27 +1,8 @@
 // What a generation is asked for and what it yields.
+import type { GenerationConfig } from "./options/types.ts";
 
-/** How tokens are chosen (names and order of application of Hugging Face's GenerationConfig). */
-export interface SamplingOptions {
-  /** Tokens to write at most. */
-  maxNewTokens: number;
-  /** 0 is greedy: the largest logit, the lowest id on a tie. Default 0. */
-  temperature?: number;
-  /** Keep the k largest logits; 0 keeps all. Default 0. */
-  topK?: number;
-  /** Keep the smallest set of tokens whose probability reaches topP. Default 1. */
-  topP?: number;
-  /** Drop tokens less likely than minP times the likeliest. Default 0. */
-  minP?: number;
-  /** Divides positive and multiplies negative logits of tokens already present. Default 1. */
-  repetitionPenalty?: number;
-  /** Same seed, same prompts: same text, whatever the batch. Default 0. */
-  seed?: number;
-  /** Tokens that end a sequence. Default: the model's. */
-  stopTokenIds?: readonly number[];
-}
-
-/** A generation request. */
-export interface GenerateOptions extends SamplingOptions {
+/** A generation request: how text is written, and of what. */
+export interface GenerateOptions extends GenerationConfig {
   /** Token ids of each prompt, not empty. */
   prompts: readonly Int32Array[];
   /** Stops after the token in hand; the iterator then throws `AbortError`. */

@@ -1,6 +1,7 @@
 // A model in memory that evaluates and generates: the part of door B that needs no optimizer.
-import type { Batch, SequenceSums } from "./batch.ts";
+import type { Batch, SequenceSums, TokenValueName, TokenValues } from "./batch.ts";
 import type { GenerateOptions, TokenEvent } from "./generate.ts";
+import type { Objective } from "./objective.ts";
 
 /** A group of a run, as the engine has resolved it. */
 export interface ParameterGroup {
@@ -68,8 +69,10 @@ export interface MemoryUsage {
 /** A model in memory that evaluates and generates. Calls are carried out one after the other, off the event loop. */
 export interface Generator extends Disposable, AsyncDisposable {
   readonly info: SessionInfo;
-  /** Loss sums of one packed batch without a gradient. */
-  evaluate(batch: Batch): Promise<SequenceSums>;
+  /** Loss sums of one packed batch without a gradient. Default objective: the plain negative log-likelihood. */
+  evaluate(batch: Batch, objective?: Objective): Promise<SequenceSums>;
+  /** What the model says of every supervised token of one packed batch, without a gradient. */
+  logProbs(batch: Batch, options?: { values?: readonly TokenValueName[] }): Promise<TokenValues>;
   /** Continues prompts, all of them together, with a key-value cache. Leaves the training state untouched. */
   generate(options: GenerateOptions): AsyncIterable<TokenEvent>;
   /**

@@ -30,6 +30,8 @@ export interface PassShape {
   longest: number;
   /** Its supervised tokens: what goes through the last block's second half and the head. */
   supervised: number;
+  /** Whether it is trained by `forward` and `backward` in place of `accumulate`. Default false. */
+  twoPhases?: boolean;
 }
 
 /** What a session would hold, in bytes. */

@@ -33,6 +33,17 @@ export interface UpdateResult {
 export interface TrainSession extends Generator {
   /** Forward and backward of one packed batch; the gradient is added to what is there, as a sum, never a mean. */
   accumulate(batch: Batch, options: StepKey & { objective: Objective }): Promise<SequenceSums>;
+  /**
+   * Phase one of an objective that is a function in TypeScript: values of every supervised token of one packed batch, with what backward
+   * needs kept in memory. A second `forward` takes the place of the first.
+   */
+  forward(batch: Batch, options: StepKey & { values?: readonly TokenValueName[] }): Promise<TokenValues>;
+  /**
+   * Phase two of the last `forward`: the gradient of the loss whose derivatives are given is added to what is there. The head's logits
+   * are computed again: one product with the vocabulary more than in `accumulate`. Rejects with `ArgumentError` where the call before it
+   * was no `forward`.
+   */
+  backward(coefficients: Coefficients): Promise<void>;
   /** Divides the summed gradient, clips it by its global norm, takes one step of the optimizer and clears the gradient. */
   update(options: UpdateOptions): Promise<UpdateResult>;
   /** Writes adapter or model, and optimizer state, into an existing folder (see `checkpoint` in the trainer). */
@@ -41,15 +52,4 @@ export interface TrainSession extends Generator {
   loadCheckpoint(dir: string): Promise<void>;
   /** Writes a PEFT adapter folder, or `model.safetensors` after full fine-tuning. */
   saveAdapter(dir: string): Promise<void>;
-}
-
-/** An objective that is a function in TypeScript: it sees the values of a whole micro-batch before it says what the gradient is. */
-export interface TwoPhases {
-  /** Phase one: values of every supervised token of one packed batch, with what backward needs kept in memory. */
-  forward(batch: Batch, options: StepKey & { values?: readonly TokenValueName[] }): Promise<TokenValues>;
-  /**
-   * Phase two of the last `forward`: the gradient of the loss whose derivatives are given is added to what is there. The head's logits
-   * are computed again. Rejects with `ArgumentError` where no `forward` waits for it.
-   */
-  backward(coefficients: Coefficients): Promise<void>;
 }

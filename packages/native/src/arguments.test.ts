@@ -98,7 +98,7 @@ describe("wrong arguments are typed errors", () => {
     });
   });
 
-  test("createSession", async () => {
+  test("createSession", { timeout: 60_000 }, async () => {
     const create = (change: object) => model.createSession({ ...loraSession, ...change } as SessionOptions);
     const only = (allowed: unknown) => (value: unknown) => value === allowed;
     await refused(model.createSession.bind(model));
@@ -169,6 +169,11 @@ describe("wrong arguments are typed errors", () => {
       await expect(session.evaluate({ ...batch, ...change })).rejects.toMatchObject({ name: "ArgumentError" });
     }
     await refused((value) => session.accumulate(batch, value));
+    await refused((value) => session.forward(batch, value));
+    await refused((value) => session.forward(batch, { ...firstStep, values: value }), Array.isArray);
+    await refused((value) => session.forward(batch, { ...firstStep, values: [value] }));
+    await refused((value) => session.logProbs(value));
+    await refused((value) => session.backward({ logProb: value }));
     await refused((value) => session.accumulate(batch, { ...firstStep, objective: value }));
     await refused((value) => session.accumulate(batch, { ...firstStep, objective: { type: value } }));
     await refused(

@@ -55,6 +55,19 @@ export function array<T>(place: string, value: readonly T[]): readonly T[] {
   return Array.isArray(value) ? value : refuse(place, "an array", value);
 }
 
+/** Plain data as JSON text: one string crosses the boundary in place of a tree of objects. */
+export function json(place: string, value: object): string {
+  object(place, value);
+  try {
+    return JSON.stringify(value);
+  } catch (cause) {
+    throw new ArgumentError(
+      `[${place}] expected plain data, got something that JSON cannot hold; leave cycles and functions out`,
+      { cause },
+    );
+  }
+}
+
 interface TypedArrays {
   Int32Array: Int32Array;
   Float32Array: Float32Array;

@@ -131,8 +131,8 @@ function mergeSource(place: string, options: MergeSource): Native.MergeSource {
     model: path(`${place}.model`, model),
     ...(adapter === null ? {} : { adapter: path(`${place}.adapter`, adapter) }),
     base: oneOf(`${place}.base`, base, ["original", "nf4"]),
-    blockSize: integer(`${place}.bnb4bitBlocksize`, bnb4bitBlocksize, 64, 4096),
-    doubleQuant: boolean(`${place}.bnb4bitUseDoubleQuant`, bnb4bitUseDoubleQuant),
+    bnb4bitBlocksize: integer(`${place}.bnb4bitBlocksize`, bnb4bitBlocksize, 64, 4096),
+    bnb4bitUseDoubleQuant: boolean(`${place}.bnb4bitUseDoubleQuant`, bnb4bitUseDoubleQuant),
   };
 }
 

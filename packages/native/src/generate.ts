@@ -1,9 +1,14 @@
 // Generation as an async iterable over the binding's callback.
-import { AbortError, type GenerateOptions, type TokenEvent } from "@tunesmith/core";
+import {
+  AbortError,
+  type GenerateOptions,
+  generationConfigSchema,
+  parseArgument,
+  type TokenEvent,
+} from "@tunesmith/core";
 import { type Native, native, nativeAsync } from "./binding.ts";
-import { array, integer, number, object, refuse, seed, typedArray } from "./check.ts";
+import { array, object, refuse, typedArray } from "./check.ts";
 
-const maxInt32 = 2 ** 31 - 1;
 /** As the binding numbers them. */
 const finishReasons = [null, "stop", "length"] as const;
 
@@ -16,9 +21,10 @@ export async function* generate(
   options: GenerateOptions,
   eosTokenIds: readonly number[],
 ): AsyncGenerator<TokenEvent, void, undefined> {
-  const { signal } = object("generate.options", options);
-  const { ids, starts } = joined(options.prompts);
-  const sampling = samplingOptions(options, eosTokenIds);
+  const { signal, prompts, ...given } = object("generate.options", options);
+  const { ids, starts } = joined(prompts);
+  const { stopTokenIds, ...sampling } = parseArgument(generationConfigSchema, given, "generate");
+  const wanted = { ...sampling, stopTokenIds: stopTokenIds ?? [...eosTokenIds] };
   if (signal !== undefined && typeof signal?.addEventListener !== "function")
     refuse("generate.signal", "an AbortSignal", signal);
   if (signal?.aborted) throw aborted(signal);
@@ -30,10 +36,7 @@ export async function* generate(
   };
   signal?.addEventListener("abort", abort, { once: true });
   try {
-    nativeAsync(() => session.generate(ids, starts, sampling, arrived.add, cancellation)).then(
-      arrived.end,
-      arrived.fail,
-    );
+    nativeAsync(() => session.generate(ids, starts, wanted, arrived.add, cancellation)).then(arrived.end, arrived.fail);
     for (let tokens = await arrived.next(); tokens !== null; tokens = await arrived.next()) {
       for (const event of events(tokens)) {
         yield event;
@@ -102,23 +105,4 @@ function joined(prompts: readonly Int32Array[]): { ids: Int32Array; starts: Int3
   const ids = new Int32Array(starts.at(-1) as number);
   for (const [n, prompt] of checked.entries()) ids.set(prompt, starts[n]);
   return { ids, starts };
-}
-
-/** Sampling options with their defaults, checked. */
-function samplingOptions(options: GenerateOptions, eosTokenIds: readonly number[]): Native.GenerateOptions {
-  const { maxNewTokens, temperature = 0, topK = 0, topP = 1, minP = 0, repetitionPenalty = 1 } = options;
-  const stopTokenIds = array("generate.stopTokenIds", options.stopTokenIds ?? eosTokenIds);
-  return {
-    maxNewTokens: integer("generate.maxNewTokens", maxNewTokens, 1, maxInt32),
-    temperature: number("generate.temperature", temperature, 0),
-    topK: integer("generate.topK", topK, 0, maxInt32),
-    topP: number("generate.topP", topP) > 0 && topP <= 1 ? topP : refuse("generate.topP", "a number in (0, 1]", topP),
-    minP: number("generate.minP", minP, 0) <= 1 ? minP : refuse("generate.minP", "a number in [0, 1]", minP),
-    repetitionPenalty:
-      number("generate.repetitionPenalty", repetitionPenalty) > 0
-        ? repetitionPenalty
-        : refuse("generate.repetitionPenalty", "a number above 0", repetitionPenalty),
-    seed: seed("generate.seed", options.seed ?? 0),
-    stopTokenIds: stopTokenIds.map((id, n) => integer(`generate.stopTokenIds[${n}]`, id, 0, maxInt32)),
-  };
 }

@@ -2,19 +2,20 @@
 import type {
   AdapterState,
   Batch,
-  EngineOptions,
   GenerateOptions,
   Generator,
   MemoryUsage,
   ModelInfo,
-  QuantizationInfo,
+  Objective,
   SequenceSums,
   SessionInfo,
   TokenEvent,
+  TokenValueName,
+  TokenValues,
 } from "@tunesmith/core";
-import { nativeBatch } from "./batch.ts";
+import { extraValues, nativeBatch, objectiveJson } from "./batch.ts";
 import { type Native, native, nativeAsync } from "./binding.ts";
-import { path, string } from "./check.ts";
+import { object, path, string } from "./check.ts";
 import { generate } from "./generate.ts";
 
 /** A model in memory that evaluates and generates. */
@@ -23,27 +24,21 @@ export class NativeGenerator implements Generator {
   protected readonly inner: Native.Session;
   readonly #model: ModelInfo;
 
-  constructor(inner: Native.Session, model: ModelInfo, groups: EngineOptions["parameterGroups"] = []) {
+  constructor(inner: Native.Session, model: ModelInfo) {
     this.inner = inner;
     this.#model = model;
-    const { quantization, ...info } = native(() => inner.info);
-    const counted = (kinds: readonly string[]) =>
-      info.parameterGroups.reduce((sum, { name, parameters }) => sum + (kinds.includes(name) ? parameters : 0), 0);
-    this.info = {
-      ...info,
-      parameterGroups: groups.map(({ name, parameters, rate, decay }) => ({
-        name,
-        parameters: counted(parameters),
-        rate,
-        decay,
-      })),
-      quantization: quantization && quantizationInfo(quantization),
-    };
+    this.info = native(() => inner.info);
   }
 
-  async evaluate(batch: Batch): Promise<SequenceSums> {
-    const checked = nativeBatch("evaluate", batch);
-    return nativeAsync(() => this.inner.evaluate(...checked));
+  async evaluate(batch: Batch, objective: Objective = { type: "nll" }): Promise<SequenceSums> {
+    const [checked, json] = [nativeBatch("evaluate", batch), objectiveJson("evaluate", objective)];
+    return nativeAsync(() => this.inner.evaluate(checked, json));
+  }
+
+  async logProbs(batch: Batch, options: { values?: readonly TokenValueName[] } = {}): Promise<TokenValues> {
+    const values = extraValues("logProbs", object("logProbs.options", options).values);
+    const checked = nativeBatch("logProbs", batch);
+    return nativeAsync(() => this.inner.logProbs(checked, values));
   }
 
   generate(options: GenerateOptions): AsyncIterable<TokenEvent> {
@@ -53,7 +48,7 @@ export class NativeGenerator implements Generator {
   async loadAdapter(dir: string, name: string): Promise<AdapterState> {
     path("loadAdapter.dir", dir);
     string("loadAdapter.name", name);
-    return nativeAsync(() => this.inner.loadAdapter(name, dir));
+    return nativeAsync(() => this.inner.loadAdapter(dir, name));
   }
 
   async setAdapter(name: string): Promise<AdapterState> {
@@ -93,9 +88,4 @@ export class NativeGenerator implements Generator {
   async [Symbol.asyncDispose](): Promise<void> {
     this.dispose();
   }
-}
-
-function quantizationInfo(info: Native.QuantizationInfo): QuantizationInfo {
-  const { quantType, blockSize, doubleQuant, ...rest } = info;
-  return { ...rest, bnb4bitQuantType: quantType, bnb4bitBlocksize: blockSize, bnb4bitUseDoubleQuant: doubleQuant };
 }

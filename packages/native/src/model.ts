@@ -20,10 +20,9 @@ import {
   weightsSchema,
 } from "@tunesmith/core";
 import { type Native, native, nativeAsync } from "./binding.ts";
-import { integer, object, path } from "./check.ts";
+import { boolean, integer, object, path } from "./check.ts";
 import { NativeGenerator } from "./generator.ts";
 import { NativeSession } from "./session.ts";
-import { nativeOptions } from "./session-options.ts";
 import { NativeTokenizer } from "./tokenizer.ts";
 
 /** Where a model's sessions run, and how they hold its frozen weights. */
@@ -49,18 +48,15 @@ export async function loadModel(source: string, options: LoadModelOptions = {}):
   return new NativeModel(inner, { device, threads: threads ?? 0 }, weights);
 }
 
-/** Where the sessions of a model compute. */
-type Place = Pick<Native.SessionOptions, "device" | "threads">;
-
 class NativeModel implements LanguageModel {
   readonly info: ModelInfo;
   readonly tokenizer: Tokenizer;
   readonly weightOptions: ParsedModelConfig;
   readonly #inner: Native.Model;
-  readonly #place: Place;
+  readonly #place: Native.Place;
   readonly #weights: EngineOptions["weights"];
 
-  constructor(inner: Native.Model, place: Place, weights: EngineOptions["weights"]) {
+  constructor(inner: Native.Model, place: Native.Place, weights: EngineOptions["weights"]) {
     const { cacheDir: _, ...weightOptions } = weights;
     this.weightOptions = weightOptions;
     this.#inner = inner;
@@ -73,31 +69,30 @@ class NativeModel implements LanguageModel {
   async createGenerator(options: GeneratorOptions = {}): Promise<Generator> {
     const { adapter } = parseArgument(generatorOptionsSchema, options, "createGenerator");
     const untrained = { optimizer: null, parameterGroups: [], gradientCheckpointing: false, seed: 0 };
-    const checked = this.#nativeOptions({ weights: this.#weights, adapter, ...untrained });
-    return new NativeGenerator(await nativeAsync(() => this.#inner.createSession(checked)), this.info);
+    return new NativeGenerator(await this.#open({ weights: this.#weights, adapter, ...untrained }), this.info);
   }
 
   async createSession(options: SessionOptions): Promise<TrainSession> {
-    const checked = this.#engineOptions("createSession", options);
-    const native = this.#nativeOptions(checked);
-    const inner = await nativeAsync(() => this.#inner.createSession(native));
-    return new NativeSession(inner, this.info, checked.parameterGroups);
+    return new NativeSession(await this.#open(this.#engineOptions("createSession", options)), this.info);
   }
 
   async estimateMemory(options: SessionOptions, pass: PassShape): Promise<MemoryPlan> {
-    const checked = this.#nativeOptions(this.#engineOptions("estimateMemory", options));
-    const { tokens, longest, supervised } = object("estimateMemory.pass", pass);
-    integer("estimateMemory.pass.tokens", tokens, 1, maxTokens);
-    integer("estimateMemory.pass.longest", longest, 1, tokens);
-    integer("estimateMemory.pass.supervised", supervised, 1, tokens);
-    return nativeAsync(() => this.#inner.estimateMemory(checked, tokens, longest));
+    const json = JSON.stringify(this.#engineOptions("estimateMemory", options));
+    const { tokens, longest, supervised, twoPhases = false } = object("estimateMemory.pass", pass);
+    const shape = {
+      tokens: integer("estimateMemory.pass.tokens", tokens, 1, maxTokens),
+      longest: integer("estimateMemory.pass.longest", longest, 1, tokens),
+      supervised: integer("estimateMemory.pass.supervised", supervised, 1, tokens),
+      twoPhases: boolean("estimateMemory.pass.twoPhases", twoPhases),
+    };
+    return nativeAsync(() => this.#inner.estimateMemory(this.#place, json, shape));
   }
 
   #engineOptions(place: string, options: SessionOptions): EngineOptions {
     return { weights: this.#weights, ...parseArgument(sessionOptionsSchema, options, place) };
   }
 
-  #nativeOptions(options: EngineOptions): Native.SessionOptions {
-    return { ...this.#place, ...nativeOptions(options) };
+  #open(options: EngineOptions): Promise<Native.Session> {
+    return nativeAsync(() => this.#inner.createSession(this.#place, JSON.stringify(options)));
   }
 }

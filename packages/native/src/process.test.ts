@@ -2,20 +2,25 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { Worker } from "node:worker_threads";
+import { engineOptionsSchema, parseArgument } from "@tunesmith/core";
 import { describe, expect, test } from "vitest";
-import { tinyModel } from "../test/fixture.ts";
+import { fullSession, tinyModel } from "../test/fixture.ts";
 
 const binding = join(import.meta.dirname, "../binding/index.cjs");
+
+const options = parseArgument(engineOptionsSchema, { weights: {}, ...fullSession }, "test");
 
 /** Opens the tiny model and a session as plain JavaScript, for processes and threads that know no TypeScript. */
 const prelude = `
   const native = require(${JSON.stringify(binding)});
   const model = native.openModel(${JSON.stringify(tinyModel)});
-  const open = async () => (await model).createSession({
-    device: "cpu", threads: 1, dtype: "auto", gradientCheckpointing: false, seed: 0, optimizer: { adamBeta1: 0.9, adamBeta2: 0.999, adamEpsilon: 1e-8, weightDecay: 0 },
-  });
+  const options = JSON.stringify(${JSON.stringify(options)});
+  const open = async () => (await model).createSession({ device: "cpu", threads: 1 }, options);
   const row = Int32Array.of(1, 2, 3, 4);
-  const evaluate = (session) => session.evaluate(row, row, Int32Array.of(0, 1, 2, 3), Int32Array.of(0, 4), null, Int32Array.of(0));
+  const batch = {
+    inputIds: row, labels: row, positions: Int32Array.of(0, 1, 2, 3), sequenceStarts: Int32Array.of(0, 4), rowIds: Int32Array.of(0),
+  };
+  const evaluate = (session) => session.evaluate(batch, '{"type":"nll"}');
 `;
 
 const run = (code: string) => promisify(execFile)(process.execPath, ["-e", prelude + code], { timeout: 30_000 });

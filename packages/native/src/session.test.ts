@@ -160,6 +160,9 @@ describe("dispose", () => {
     expect(() => session.memory()).toThrow(expect.objectContaining(disposed));
     await expect(session.evaluate(rows)).rejects.toMatchObject(disposed);
     await expect(session.accumulate(rows, firstStep)).rejects.toMatchObject(disposed);
+    await expect(session.logProbs(rows)).rejects.toMatchObject(disposed);
+    await expect(session.forward(rows, firstStep)).rejects.toMatchObject(disposed);
+    await expect(session.backward({})).rejects.toMatchObject(disposed);
     await expect(step(session, 0)).rejects.toMatchObject(disposed);
     await expect(session.saveAdapter(temporaryFolder())).rejects.toMatchObject(disposed);
     await expect(
@@ -168,6 +171,17 @@ describe("dispose", () => {
         [Symbol.asyncIterator]()
         .next(),
     ).rejects.toMatchObject(disposed);
+  });
+
+  test("comes with the end of a block", async () => {
+    const kept: Generator[] = [];
+    {
+      using one = await model.createGenerator();
+      await using two = await model.createSession(loraSession);
+      kept.push(one, two);
+      expect(one.memory().inUse).toBeGreaterThan(0);
+    }
+    for (const session of kept) await expect(session.adapters()).rejects.toMatchObject({ code: "DISPOSED" });
   });
 
   test("rejects queued calls, while the running one may end", async () => {

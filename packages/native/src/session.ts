@@ -1,42 +1,40 @@
 // The whole of door B over the binding.
-import {
-  type Batch,
-  type EngineOptions,
-  type ModelInfo,
-  type Objective,
-  parameterKinds,
-  type SequenceSums,
-  type StepKey,
-  type TrainSession,
-  type UpdateOptions,
-  type UpdateResult,
+import type {
+  Batch,
+  Coefficients,
+  Objective,
+  SequenceSums,
+  StepKey,
+  TokenValueName,
+  TokenValues,
+  TrainSession,
+  UpdateOptions,
+  UpdateResult,
 } from "@tunesmith/core";
-import { nativeBatch } from "./batch.ts";
+import { extraValues, nativeBatch, nativeCoefficients, objectiveJson } from "./batch.ts";
 import { type Native, nativeAsync } from "./binding.ts";
-import { integer, number, object, path, refuse, seed, typedArray } from "./check.ts";
+import { integer, number, object, path, seed, typedArray } from "./check.ts";
 import { NativeGenerator } from "./generator.ts";
-import { groupOf } from "./session-options.ts";
 
 /** A model in memory that is trained. */
 export class NativeSession extends NativeGenerator implements TrainSession {
-  /** The group of the run that each of the engine's own belongs to. */
-  readonly #groups: number[];
-
-  constructor(inner: Native.Session, model: ModelInfo, groups: EngineOptions["parameterGroups"]) {
-    super(inner, model, groups);
-    this.#groups = parameterKinds.map((kind) => groupOf(groups, kind));
+  async accumulate(batch: Batch, options: StepKey & { objective: Objective }): Promise<SequenceSums> {
+    const key = stepKey("accumulate", options);
+    const json = objectiveJson("accumulate", options.objective);
+    const checked = nativeBatch("accumulate", batch);
+    return nativeAsync(() => this.inner.accumulate(checked, json, key));
   }
 
-  async accumulate(batch: Batch, options: StepKey & { objective: Objective }): Promise<SequenceSums> {
-    const { objective, step, seed: seedValue } = object("accumulate.options", options);
-    if (object("accumulate.objective", objective).type !== "nll")
-      refuse("accumulate.objective.type", '"nll"', objective.type);
-    const key = {
-      step: integer("accumulate.step", step, 0, Number.MAX_SAFE_INTEGER),
-      seed: seed("accumulate.seed", seedValue),
-    };
-    const checked = nativeBatch("accumulate", batch);
-    return nativeAsync(() => this.inner.accumulate(...checked, key.seed, key.step));
+  async forward(batch: Batch, options: StepKey & { values?: readonly TokenValueName[] }): Promise<TokenValues> {
+    const key = stepKey("forward", options);
+    const values = extraValues("forward", options.values);
+    const checked = nativeBatch("forward", batch);
+    return nativeAsync(() => this.inner.forward(checked, key, values));
+  }
+
+  async backward(coefficients: Coefficients): Promise<void> {
+    const checked = nativeCoefficients("backward", coefficients);
+    return nativeAsync(() => this.inner.backward(checked));
   }
 
   async update(options: UpdateOptions): Promise<UpdateResult> {
@@ -45,10 +43,7 @@ export class NativeSession extends NativeGenerator implements TrainSession {
     for (const [group, rate] of learningRates.entries()) number(`update.learningRates[${group}]`, rate);
     if (maxGradNorm !== null) number("update.maxGradNorm", maxGradNorm, 0);
     number("update.denominator", denominator, 0);
-    if (learningRates.length !== this.info.parameterGroups.length)
-      refuse("update.learningRates", `${this.info.parameterGroups.length} rates`, learningRates);
-    const rates = Float64Array.from(this.#groups, (group) => learningRates[group] as number);
-    return nativeAsync(() => this.inner.update(rates, maxGradNorm, denominator));
+    return nativeAsync(() => this.inner.update({ learningRates, maxGradNorm, denominator }));
   }
 
   async saveCheckpoint(dir: string): Promise<void> {
@@ -65,4 +60,12 @@ export class NativeSession extends NativeGenerator implements TrainSession {
     path("saveAdapter.dir", dir);
     return nativeAsync(() => this.inner.saveAdapter(dir));
   }
+}
+
+function stepKey(place: string, options: StepKey): Native.StepKey {
+  const given = object(`${place}.options`, options);
+  return {
+    step: integer(`${place}.step`, given.step, 0, Number.MAX_SAFE_INTEGER),
+    seed: seed(`${place}.seed`, given.seed),
+  };
 }

@@ -1,14 +1,7 @@
 // Door A over the binding.
-import {
-  ArgumentError,
-  type Conversation,
-  type EncodedConversation,
-  type EncodedPair,
-  type Tokenizer,
-  type TokenizerInfo,
-} from "@tunesmith/core";
+import type { Conversation, EncodedConversation, EncodedPair, Tokenizer, TokenizerInfo } from "@tunesmith/core";
 import { type Native, native, nativeAsync } from "./binding.ts";
-import { array, boolean, object, path, string, typedArray } from "./check.ts";
+import { array, boolean, json, object, path, string, typedArray } from "./check.ts";
 
 /**
  * Reads the tokenizer of a Hugging Face folder (`tokenizer.json` and its companions) or of a GGUF file, without the model.
@@ -26,8 +19,7 @@ export class NativeTokenizer implements Tokenizer {
 
   constructor(inner: Native.Tokenizer) {
     this.#inner = inner;
-    const { chatTemplateHash: chatTemplateSha256, ...info } = native(() => inner.info);
-    this.info = { ...info, chatTemplateSha256 };
+    this.info = native(() => inner.info);
   }
 
   async encodeConversations(
@@ -36,7 +28,7 @@ export class NativeTokenizer implements Tokenizer {
   ): Promise<EncodedConversation[]> {
     const place = "encodeConversations";
     const texts = array(`${place}.conversations`, conversations).map((row, n) =>
-      asJson(`${place}.conversations[${n}]`, row),
+      json(`${place}.conversations[${n}]`, row),
     );
     const prompt = boolean(
       `${place}.addGenerationPrompt`,
@@ -80,21 +72,8 @@ export class NativeTokenizer implements Tokenizer {
       "render.addGenerationPrompt",
       object("render.options", options).addGenerationPrompt ?? false,
     );
-    const text = asJson("render.conversation", conversation);
+    const text = json("render.conversation", conversation);
     return native(() => this.#inner.render(text, prompt));
-  }
-}
-
-/** A conversation as JSON text: one string crosses the boundary in place of a tree of objects. */
-function asJson(place: string, conversation: Conversation): string {
-  object(place, conversation);
-  try {
-    return JSON.stringify(conversation);
-  } catch (cause) {
-    throw new ArgumentError(
-      `[${place}] expected plain data, got something that JSON cannot hold; leave cycles and functions out`,
-      { cause },
-    );
   }
 }
 

@@ -142,12 +142,10 @@ export class FastLanguageModel implements LanguageModel {
   ): AsyncGenerator<string, void, undefined> {
     const schemas = { config: generationConfigSchema };
     const [{ config }, control] = sortOptionsBeside(schemas, generationKeys, options, "generate");
-    const { stopTokenIds, ...sampling } = config;
-    const stops = stopTokenIds === null ? {} : { stopTokenIds };
     const ids = await this.#encode(prompt);
     const generator = await this.#opened();
     const text = new TextStream(this.tokenizer);
-    const tokens = generator.generate({ ...sampling, ...stops, ...control, prompts: [ids] });
+    const tokens = generator.generate({ ...config, ...control, prompts: [ids] });
     for await (const { tokenId, finishReason } of tokens) {
       // The token that ends a turn is no text, whatever the tokenizer thinks of it.
       const piece = finishReason === "stop" ? "" : text.push(tokenId);

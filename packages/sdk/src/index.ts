@@ -43,7 +43,6 @@ export {
   type ParsedTrainingArguments,
   type PassShape,
   type QuantizationInfo,
-  type SamplingOptions,
   type SequenceSums,
   type SessionInfo,
   type SessionOptions,

@@ -2,11 +2,14 @@
 import { z } from "zod";
 import { count, grouped } from "./declare.ts";
 
+/** Counts and ids are 32-bit integers. */
+const most = 2 ** 31 - 1;
+
 /** How text is written (names and order of application of Hugging Face's GenerationConfig). */
 export const generationConfigSchema = z
   .strictObject(
     grouped("generation", {
-      maxNewTokens: count.default(256).describe("Tokens to write at most. Default 256."),
+      maxNewTokens: count.max(most).default(256).describe("Tokens to write at most. Default 256."),
       temperature: z
         .number()
         .nonnegative()
@@ -15,6 +18,7 @@ export const generationConfigSchema = z
       topK: z
         .int()
         .nonnegative()
+        .max(most)
         .default(0)
         .describe("Sample from the k likeliest tokens; 0 is all of them. Default 0."),
       topP: z
@@ -42,7 +46,7 @@ export const generationConfigSchema = z
         .default(0)
         .describe("Seed of sampling: same seed, same prompts, same text, whatever the batch. Default 0."),
       stopTokenIds: z
-        .array(z.int().nonnegative())
+        .array(z.int().nonnegative().max(most))
         .nullable()
         .default(null)
         .describe("Tokens that end the text. Default: the model's (eos_token_id)."),

@@ -6,6 +6,7 @@ import {
   type SequenceSums,
   type SessionOptions,
   type Tokenizer,
+  type TokenValues,
   type TrainSession,
 } from "@tunesmith/core";
 
@@ -132,6 +133,13 @@ function echoSession(watched: Watched): TrainSession {
     correct: new Int32Array(rows),
     entropySum: new Float64Array(rows),
   });
+  const values = (tokens: number): TokenValues => ({
+    logProb: new Float32Array(tokens),
+    entropy: new Float32Array(tokens),
+    logSumExp: new Float32Array(tokens),
+    meanLogProb: new Float32Array(tokens),
+    hit: new Uint8Array(tokens),
+  });
   const dispose = () => {
     watched.disposed += 1;
   };
@@ -148,6 +156,9 @@ function echoSession(watched: Watched): TrainSession {
       warnings: [],
     },
     accumulate: async ({ rowIds }) => sums(rowIds.length),
+    forward: async ({ labels }) => values(labels.length),
+    backward: async () => {},
+    logProbs: async ({ labels }) => values(labels.length),
     update: async () => ({ gradNorm: 0, applied: true }),
     evaluate: async ({ rowIds }) => sums(rowIds.length),
     async *generate({ prompts, maxNewTokens, signal }) {

@@ -13,7 +13,7 @@ export async function complete(
   }: { maxNewTokens: number; stopTokenIds: readonly number[]; signal?: AbortSignal },
 ): Promise<Int32Array[]> {
   const ids: number[][] = prompts.map(() => []);
-  const request = { prompts: prompts.map((prompt) => prompt.ids), maxNewTokens, temperature: 0, stopTokenIds };
+  const request = { prompts: prompts.map((prompt) => prompt.ids), maxNewTokens, stopTokenIds: [...stopTokenIds] };
   for await (const event of session.generate(signal === undefined ? request : { ...request, signal })) {
     if (event.finishReason !== "stop") ids[event.index]?.push(event.tokenId);
   }

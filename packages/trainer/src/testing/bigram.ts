@@ -1,5 +1,13 @@
 // Logits of the next id by the id before it: what each token's values are, and their gradient.
-import type { Batch, Coefficients, SequenceSums, TokenValueName, TokenValues } from "@tunesmith/core";
+import {
+  ArgumentError,
+  type Batch,
+  type Coefficients,
+  type Objective,
+  type SequenceSums,
+  type TokenValueName,
+  type TokenValues,
+} from "@tunesmith/core";
 import { letterVocab as vocab } from "../../../core/src/testing/letter-tokenizer.ts";
 
 /** What each of a token's values is, in float64. */
@@ -52,8 +60,8 @@ function rowAt(table: Float64Array, { inputIds, labels }: Batch, t: number): Row
   return { from, label, largest, probabilities, logProb, entropy, logSumExp, meanLogProb: meanLogit - logSumExp, hit };
 }
 
-/** Adds the gradient of Σ coefficient · value with respect to the logits. */
-function addGradient(gradient: Float64Array, row: Row, given: RowCoefficients): void {
+/** Adds the gradient of weight · Σ coefficient · value with respect to the logits. */
+function addGradient(gradient: Float64Array, row: Row, given: RowCoefficients, weight = 1): void {
   const { logProb = 0, entropy = 0, logSumExp = 0, meanLogProb = 0 } = given;
   for (const [k, p] of row.probabilities.entries()) {
     const place = row.from + k;
@@ -61,7 +69,7 @@ function addGradient(gradient: Float64Array, row: Row, given: RowCoefficients): 
     if (entropy !== 0 && p > 0) slope -= entropy * p * (Math.log(p) + row.entropy);
     if (logSumExp !== 0) slope += logSumExp * p;
     if (meanLogProb !== 0) slope += meanLogProb * (1 / vocab - p);
-    gradient[place] = (gradient[place] as number) + slope;
+    gradient[place] = (gradient[place] as number) + weight * slope;
   }
 }
 
@@ -106,8 +114,28 @@ export function addCoefficients(
   }
 }
 
-/** Sums per sequence of the negative log-likelihood; adds its gradient where one is given. */
-export function sequenceSums(table: Float64Array, batch: Batch, gradient: Float64Array | null): SequenceSums {
+/** The loss of one token, and its derivatives with respect to the token's values. */
+function lossOf(objective: Objective, { logProb, logSumExp, meanLogProb }: Row): [number, RowCoefficients] {
+  switch (objective.type) {
+    case "nll": {
+      const { labelSmoothing = 0, zLoss = 0 } = objective;
+      const loss = -((1 - labelSmoothing) * logProb + labelSmoothing * meanLogProb) + zLoss * logSumExp ** 2;
+      return [loss, { logProb: labelSmoothing - 1, meanLogProb: -labelSmoothing, logSumExp: 2 * zLoss * logSumExp }];
+    }
+    case "dft":
+      return [-logProb * Math.exp(logProb), { logProb: -Math.exp(logProb) }];
+    default:
+      throw new ArgumentError(`[objective] expected nll or dft, got ${JSON.stringify(objective)}; choose one of those`);
+  }
+}
+
+/** Sums per sequence of an objective; adds its gradient where one is given. */
+export function sequenceSums(
+  table: Float64Array,
+  batch: Batch,
+  objective: Objective,
+  gradient: Float64Array | null,
+): SequenceSums {
   const n = batch.sequenceStarts.length - 1;
   const sums = {
     lossSum: new Float64Array(n),
@@ -122,12 +150,13 @@ export function sequenceSums(table: Float64Array, batch: Batch, gradient: Float6
     const add = (name: keyof SequenceSums, value: number) => {
       sums[name][sequence] = (sums[name][sequence] as number) + value;
     };
-    add("lossSum", -weight * row.logProb);
+    const [loss, slopes] = lossOf(objective, row);
+    add("lossSum", weight * loss);
     add("weightSum", weight);
     add("tokens", 1);
     add("correct", row.hit ? 1 : 0);
     add("entropySum", row.entropy);
-    if (gradient !== null) addGradient(gradient, row, { logProb: -weight });
+    if (gradient !== null) addGradient(gradient, row, slopes, weight);
   }
   return sums;
 }

@@ -1,5 +1,5 @@
 // A second recipe, for tests: it trains the tokens the model is least sure of, and holds its entropy at a target.
-import type { Batch, TokenValues, TrainSession, TwoPhases } from "@tunesmith/core";
+import type { Batch, TokenValues } from "@tunesmith/core";
 import { count, grouped, parseOptions, trainingArgumentsSchema } from "@tunesmith/core";
 import { collate, type DatasetSource, type Example, type Placed, prepare } from "@tunesmith/data";
 import { z } from "zod";
@@ -86,14 +86,13 @@ async function pass(
   coef: number,
   { seed, topEntropyQuantile }: Args,
 ): Promise<MicroBatchOutcome<EntropyMetrics>> {
-  const twoPhases = session as TrainSession & TwoPhases;
   const batch = collate(examples.map(place));
-  const values = await twoPhases.forward(batch, { step, seed });
+  const values = await session.forward(batch, { step, seed });
   const chosen = leastCertain(batch, values, topEntropyQuantile);
   const logProb = new Float32Array(batch.labels.length);
   const entropy = new Float32Array(batch.labels.length);
   for (const t of chosen) [logProb[t], entropy[t]] = [-1, -coef];
-  await twoPhases.backward({ logProb, entropy });
+  await session.backward({ logProb, entropy });
   const weight = chosen.length;
   const entropySum = total(chosen, (t) => values.entropy[t] ?? 0);
   const lossSum = total(chosen, (t) => -(values.logProb[t] ?? 0)) - coef * entropySum;

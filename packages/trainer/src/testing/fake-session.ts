@@ -11,6 +11,7 @@ import {
   type LanguageModel,
   type MemoryPlan,
   modelConfigSchema,
+  type Objective,
   type SequenceSums,
   type SessionInfo,
   type SessionOptions,
@@ -19,7 +20,6 @@ import {
   type TokenValueName,
   type TokenValues,
   type TrainSession,
-  type TwoPhases,
   type UpdateOptions,
   type UpdateResult,
 } from "@tunesmith/core";
@@ -56,13 +56,8 @@ const smallPlan: MemoryPlan = {
   free: null,
 };
 
-/** A model whose sessions offer both phases of an objective. */
-export interface FakeModel extends LanguageModel {
-  createSession(options: SessionOptions): Promise<TrainSession & TwoPhases>;
-}
-
 /** A language model whose sessions are bigram tables: small, deterministic, with real losses and gradients. */
-export function fakeModel(options: FakeOptions = {}): FakeModel {
+export function fakeModel(options: FakeOptions = {}): LanguageModel {
   return {
     info: {
       path: options.path ?? "fake-model",
@@ -91,7 +86,7 @@ export function fakeModel(options: FakeOptions = {}): FakeModel {
 }
 
 /** Logits of the next id by the id before it, trained by gradient descent with momentum. */
-class FakeSession implements TrainSession, TwoPhases {
+class FakeSession implements TrainSession {
   readonly info: SessionInfo;
   readonly #options: FakeOptions;
   readonly #full: boolean;
@@ -130,14 +125,19 @@ class FakeSession implements TrainSession, TwoPhases {
     };
   }
 
-  async accumulate(batch: Batch, { step }: StepKey): Promise<SequenceSums> {
+  async accumulate(batch: Batch, { objective, step }: StepKey & { objective: Objective }): Promise<SequenceSums> {
     this.#call("accumulate");
-    const sums = sequenceSums(this.#weights, batch, this.#gradient);
+    const sums = sequenceSums(this.#weights, batch, objective, this.#gradient);
     if (this.#options.nonFiniteSteps?.includes(step)) {
       this.#gradient[0] = Number.NaN;
       sums.lossSum[0] = Number.NaN;
     }
     return sums;
+  }
+
+  async logProbs(batch: Batch, { values = [] }: { values?: readonly TokenValueName[] } = {}): Promise<TokenValues> {
+    this.#call("logProbs");
+    return tokenValues(this.#weights, batch, values);
   }
 
   async forward(
@@ -178,24 +178,25 @@ class FakeSession implements TrainSession, TwoPhases {
     return { gradNorm, applied: true };
   }
 
-  async evaluate(batch: Batch): Promise<SequenceSums> {
+  async evaluate(batch: Batch, objective: Objective = { type: "nll" }): Promise<SequenceSums> {
     this.#call("evaluate");
-    const sums = sequenceSums(this.#weights, batch, null);
+    const sums = sequenceSums(this.#weights, batch, objective, null);
     const given = this.#options.evalLosses?.[this.#evaluations];
     this.#evaluations += 1;
     if (given !== undefined) for (const [n, weight] of sums.weightSum.entries()) sums.lossSum[n] = given * weight;
     return sums;
   }
 
-  async *generate({ prompts, maxNewTokens, stopTokenIds = [end], signal }: GenerateOptions): AsyncIterable<TokenEvent> {
+  async *generate({ prompts, maxNewTokens = 256, stopTokenIds, signal }: GenerateOptions): AsyncIterable<TokenEvent> {
     this.#call("generate");
+    const stops = stopTokenIds ?? [end];
     for (const [index, prompt] of prompts.entries()) {
       let token = prompt.at(-1) ?? 0;
       for (let n = 1; n <= maxNewTokens; n += 1) {
         signal?.throwIfAborted();
         const row = this.#weights.subarray(token * vocab, (token + 1) * vocab);
         token = row.indexOf(row.reduce((best, value) => Math.max(best, value)));
-        const finishReason = stopTokenIds.includes(token) ? "stop" : n === maxNewTokens ? "length" : null;
+        const finishReason = stops.includes(token) ? "stop" : n === maxNewTokens ? "length" : null;
         yield { index, tokenId: token, finishReason };
         if (finishReason === "stop") break;
       }
