@@ -11,9 +11,10 @@ use tunesmith_engine::{
 use tunesmith_formats::{ModelFiles, SafetensorsFile, TensorSource as _, Weights};
 use tunesmith_ops::{Backend, Nf4Options, Result};
 
+use super::case::{Case, file_name, read_json};
 use super::model_case::{compare_forward, gradient_error};
+use super::outcome::Outcome;
 use super::reference::{Rows, Tolerances, floats, number, relative, relative_error, session_on};
-use super::{Case, Outcome, file_name, read_json};
 
 const ADAPTER_FILE: &str = "adapter_model.safetensors";
 

@@ -7,8 +7,9 @@ use tunesmith_engine::{Batch, SessionOptions};
 use tunesmith_formats::{ModelConfig, ModelFiles, SafetensorsFile, TensorSource};
 use tunesmith_ops::{Backend, Result};
 
+use super::case::{attempt, file_name, folders};
+use super::outcome::Outcome;
 use super::reference::{bf16_tolerance, floats, ints, is_bf16, relative_error};
-use super::{Outcome, attempt, file_name, folders};
 
 /// Logits of float32 weights against float32, as in the case files of the models.
 const TOLERANCE: f64 = 1e-5;

@@ -10,8 +10,9 @@ use tunesmith_ops::{
     ViewMut,
 };
 
+use super::case::read_json;
+use super::outcome::Outcome;
 use super::reference::number;
-use super::{Outcome, read_json};
 
 /// Relative tolerance of optimizer trajectories, absolute tolerance of probabilities (README of the goldens).
 const OPTIMIZER_TOLERANCE: f64 = 1e-5;

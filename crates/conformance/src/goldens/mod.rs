@@ -4,6 +4,7 @@
 //! so the same code runs on any root of that layout. Nothing here knows a name, a size or a seed.
 
 mod adapter_case;
+mod case;
 mod files_case;
 mod misc_case;
 mod model_case;
@@ -11,11 +12,12 @@ mod nf4_case;
 mod outcome;
 mod reference;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use tunesmith_formats::ModelFiles;
-use tunesmith_ops::{Backend, Code, Error, Result};
+use tunesmith_ops::{Backend, Result};
+
+use case::{Case, attempt, file_name, folders};
 
 pub use outcome::{Outcome, Verdict};
 
@@ -47,46 +49,4 @@ pub fn run<B: Backend>(backend: &Arc<B>, root: &Path, filter: &str, report: &mut
     }
     files_case::run(backend, root, filter, report);
     misc_case::run(backend, &root.join("misc"), filter, report)
-}
-
-/// One folder of goldens and the model it belongs to.
-struct Case<'a> {
-    id: &'a str,
-    dir: &'a Path,
-    model: &'a Path,
-}
-
-impl Case<'_> {
-    fn open_model(&self) -> Result<ModelFiles> {
-        ModelFiles::open(self.model)
-    }
-}
-
-/// An error of a case becomes its outcome: unsupported where the engine says so, failed otherwise.
-fn attempt(id: &str, report: &mut dyn FnMut(Outcome), run: impl FnOnce(&mut dyn FnMut(Outcome)) -> Result<()>) {
-    match run(report) {
-        Ok(()) => {}
-        Err(error) if error.code == Code::ModelUnsupported => report(Outcome::unsupported(id, &error.message)),
-        Err(error) => report(Outcome::broken(id, &error.to_string())),
-    }
-}
-
-fn folders(dir: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(dir) else {
-        return Vec::new();
-    };
-    let mut found: Vec<PathBuf> =
-        entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).filter(|path| path.is_dir()).collect();
-    found.sort();
-    found
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-fn read_json(path: &Path) -> Result<serde_json::Value> {
-    let place = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|error| Error::new(Code::FileMissing, &place, error.to_string()))?;
-    serde_json::from_slice(&bytes).map_err(|error| Error::new(Code::FileInvalid, &place, error.to_string()))
 }

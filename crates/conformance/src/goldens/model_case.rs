@@ -10,8 +10,9 @@ use tunesmith_engine::{
 use tunesmith_formats::{SafetensorsFile, TensorSource};
 use tunesmith_ops::{Backend, Result};
 
+use super::case::{Case, read_json};
+use super::outcome::Outcome;
 use super::reference::{Rows, Tolerances, angle, floats, ints, relative, relative_error, session};
-use super::{Case, Outcome, read_json};
 
 pub fn run<B: Backend>(backend: &Arc<B>, case: &Case<'_>, report: &mut dyn FnMut(Outcome)) -> Result<()> {
     let files = case.open_model()?;

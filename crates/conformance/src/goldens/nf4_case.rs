@@ -7,7 +7,7 @@ use tunesmith_formats::{SafetensorsFile, TensorSource};
 use tunesmith_ops::nf4::{code_book, double_quantize, double_quantize_from};
 use tunesmith_ops::{Backend, Error, Nf4Matrix, Nf4Scales, Result};
 
-use super::Outcome;
+use super::outcome::Outcome;
 use super::reference::{floats, relative};
 
 /// Relative tolerance of the mean of the scales; everything else is equal to the bit.

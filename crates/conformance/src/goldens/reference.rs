@@ -9,6 +9,8 @@ use tunesmith_engine::{
 use tunesmith_formats::{ModelFiles, SafetensorsFile, TensorSource};
 use tunesmith_ops::{Backend, Code, DType, Error, Result};
 
+use super::case::read_json;
+
 /// The batch of `forward.safetensors`, its padding taken out.
 pub struct Rows {
     pub input_ids: Vec<i32>,
@@ -134,7 +136,7 @@ pub struct Tolerances {
 
 impl Tolerances {
     pub fn read<B: Backend>(model: &Session<B>, model_goldens: &Path) -> Result<Self> {
-        let case = super::read_json(&model_goldens.join("case.json"))?;
+        let case = read_json(&model_goldens.join("case.json"))?;
         let (bf16, routed) = (is_bf16(model.backend()), model.config().mixture.is_some());
         Ok(Self { float32: case["tolerance"]["float32"].clone(), bf16, routed: bf16 && routed })
     }
