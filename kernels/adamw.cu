@@ -1,13 +1,17 @@
 // One AdamW step over all trained tensors in one launch.
 //
-// 1. Purpose. Decay, moments, step, in the order of torch.optim.AdamW (Loshchilov and Hutter 2017, arXiv:1711.05101). The gradient is
-//    first multiplied with the factor that grad_norm left; where the norm is not finite nothing is changed.
-// 2. Shapes. Parameter, gradient and both moments binary32, tensors by a table. Learning rate and decay are a tensor's own.
-// 3. Parallelisation. A block per piece of 4096 elements, whatever tensor it belongs to: 448 adapter matrices are one launch. Four
-//    packs of 16 bytes a thread, seven streams.
+// 1. Purpose. Decay, moments, step, in the order of torch.optim.AdamW (Loshchilov and Hutter 2017, arXiv:1711.05101).
+//    The gradient is first multiplied with the factor that grad_norm left; where the norm is not finite nothing is
+//    changed.
+// 2. Shapes. Parameter, gradient and both moments float32, tensors by a table. Learning rate and decay are a tensor's
+//    own.
+// 3. Parallelisation. A block per piece of 4096 elements, whatever tensor it belongs to: 448 adapter matrices are one
+//    launch. Four packs of 16 bytes a thread, seven streams.
 //
-//      41.9M adapter parameters (Llama-3.1-8B, r 16): 1.17 GB, 391 µs at 3.0 TB/s. 494M (Qwen2.5-0.5B in full): 13.8 GB, 4.6 ms.
-//      About 15 FLOP an element.
+//      41.9M adapter parameters (Llama-3.1-8B, r 16): 1.17 GB, 391 µs at 3.0 TB/s. 494M (Qwen2.5-0.5B in full): 13.8
+//      GB, 4.6 ms. About 15 FLOP an element.
+//
+// 4. Launch bounds: 256 threads.
 #include "common/memory.cuh"
 #include "common/tensors.cuh"
 
@@ -20,7 +24,8 @@ struct Constants {
     float one_minus_beta1, beta2, one_minus_beta2, inverse_root, epsilon;
 };
 
-__device__ __forceinline__ void step(const Tensor& t, const Constants& c, float factor, float gradient, float& p, float& m, float& v) {
+__device__ __forceinline__ void step(const Tensor& t, const Constants& c, float factor, float gradient, float& p, float& m,
+                                     float& v) {
     const float g = gradient * factor;
     m = fmaf(g - m, c.one_minus_beta1, m);
     v = fmaf(g * g, c.one_minus_beta2, v * c.beta2);
@@ -43,7 +48,8 @@ KERNEL(adamw, THREADS)
         const index_t i = first + (part * THREADS + threadIdx.x) * 4;
         if (i >= t.len) return;
         const Pack<float> g = load(t.gradient, i, t.len, t.wide);
-        Pack<float> p = load(t.parameter, i, t.len, t.wide), m = load(t.first, i, t.len, t.wide), v = load(t.second, i, t.len, t.wide);
+        Pack<float> p = load(t.parameter, i, t.len, t.wide), m = load(t.first, i, t.len, t.wide),
+                    v = load(t.second, i, t.len, t.wide);
 #pragma unroll
         for (int j = 0; j < 4; ++j) step(t, constants, factor, g.v[j], p.v[j], m.v[j], v.v[j]);
         store(t.parameter, i, t.len, t.wide, p);

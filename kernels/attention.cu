@@ -1,21 +1,21 @@
 // Causal attention over sequences of unequal length, forward, on tensor cores.
 //
-// 1. Purpose and formula. out = softmax(scale · q kᵀ) v per sequence and head, with the mask 0 ≤ position − key < window
-//    and, where there is a soft cap, scores cap · tanh(s / cap). FlashAttention-2 (Dao 2023, arXiv:2307.08691): the softmax
-//    is kept for the largest score so far and rescaled, so that scores never leave the registers. GQA: query head i reads
-//    key head i / (heads / kv_heads).
+// 1. Purpose and formula. out = softmax(scale · q kᵀ) v per sequence and head, with the mask 0 ≤ position − key <
+//    window and, where there is a soft cap, scores cap · tanh(s / cap). FlashAttention-2 (Dao 2023, arXiv:2307.08691):
+//    the softmax is kept for the largest score so far and rescaled, so that scores never leave the registers. GQA:
+//    query head i reads key head i / (heads / kv_heads).
 // 2. Shapes. q, out[tq, heads, h], k, v[tk, kv_heads, h] bf16; saves lse[tq, heads] f32, the logarithm of the sum of
 //    exponentials. Head sizes up to 256 are filled up with zeros in shared memory to 32, 64, 96, 128 or 256.
-// 3. Parallelisation. A list of (sequence, block of queries), made once per batch, the longest first; grid: list × heads. A
-//    warp owns 16 queries, their sums and their softmax; keys and values pass through two stages of shared memory, 64 (or
-//    32) keys each. A warp leaves out blocks of keys that none of its queries sees. Each row's sums run in the order of the
-//    keys from a multiple of the block on, so a sequence has the same bits alone and packed.
+// 3. Parallelisation. A list of (sequence, block of queries), made once per batch, the longest first; grid: list ×
+//    heads. A warp owns 16 queries, their sums and their softmax; keys and values pass through two stages of shared
+//    memory, 64 (or 32) keys each. A warp leaves out blocks of keys that none of its queries sees. Each row's sums run
+//    in the order of the keys from a multiple of the block on, so a sequence has the same bits alone and packed.
 //
-//      FLOPs and floor (H100 at 798 TFLOP/s): 4 · h · heads · pairs. Llama-8B, one sequence of 8192, causal: 550 G, 0.69 ms;
-//      Qwen-0.5B, 8 × 2048: 60 G, 75 µs. Bytes 0.17 GB and 67 MB, 56 and 22 µs at 3.0 TB/s: compute bound.
+//      FLOPs and floor (H100 at 798 TFLOP/s): 4 · h · heads · pairs. Llama-8B, one sequence of 8192, causal: 550 G,
+//      0.69 ms; Qwen-0.5B, 8 × 2048: 60 G, 75 µs. Bytes 0.17 GB and 67 MB, 56 and 22 µs at 3.0 TB/s: compute bound.
 //
-// 5. Launch bounds: 256 threads (h ≤ 128), 128 (h ≤ 256), one block an SM asked for, up to 255 registers; 48 to 96 KB of
-//    shared memory, which sm_86 and sm_89 have too.
+// 4. Launch bounds: 256 threads (h ≤ 128), 128 (h ≤ 256), one block an SM asked for, up to 255 registers; 48 to 96 KB
+//    of shared memory, which sm_86 and sm_89 have too.
 #include "common/attention.cuh"
 
 namespace {

@@ -1,22 +1,22 @@
 // Causal attention, backward, on tensor cores.
 //
-// 1. Purpose and formula. With p = softmax of the logits and delta = Σ out · dout per query and head: ds = p · (dout vᵀ −
-//    delta) · slope; dq = ds k, dk = dsᵀ q, dv = pᵀ dout (Dao 2023, arXiv:2307.08691, algorithm 2). slope = scale, times 1 −
-//    tanh² with a soft cap. Probabilities are computed again from the saved logarithms.
-// 2. Shapes. As forward, with dout[tq, heads, h], dq[tq, heads, h], dk, dv[tk, kv_heads, h] bf16; delta[tq, heads] f32 is
-//    scratch. Keys and queries are the same rows.
-// 3. Parallelisation. Three launches, none with an atomic addition: delta; dk and dv, a block of threads per block of keys
-//    and key head, which goes over the queries of all its query heads in order; dq, a block per block of queries and head.
-//    The scores are computed twice (7 products instead of 5), the price of a fixed order of additions. In the first pass a
-//    warp owns 16 keys: scores are computed turned, so that they are at once the left operand of the next product, and never
-//    leave the registers. Head size 256: dk and dv are made in two halves of columns by two blocks.
+// 1. Purpose and formula. With p = softmax of the logits and delta = Σ out · dout per query and head: ds = p · (dout vᵀ
+//    − delta) · slope; dq = ds k, dk = dsᵀ q, dv = pᵀ dout (Dao 2023, arXiv:2307.08691, algorithm 2). slope = scale,
+//    times 1 − tanh² with a soft cap. Probabilities are computed again from the saved logarithms.
+// 2. Shapes. As forward, with dout[tq, heads, h], dq[tq, heads, h], dk, dv[tk, kv_heads, h] bf16; delta[tq, heads] f32
+//    is scratch. Keys and queries are the same rows.
+// 3. Parallelisation. Three launches, none with an atomic addition: delta; dk and dv, a block of threads per block of
+//    keys and key head, which goes over the queries of all its query heads in order; dq, a block per block of queries
+//    and head. The scores are computed twice (7 products instead of 5), the price of a fixed order of additions. In the
+//    first pass a warp owns 16 keys: scores are computed turned, so that they are at once the left operand of the next
+//    product, and never leave the registers. Head size 256: dk and dv are made in two halves of columns by two blocks.
 //
 //      FLOPs and floor (H100 at 798 TFLOP/s): 14 · h · heads · pairs, of which 10 are the useful ones. Llama-8B, one
-//      sequence of 8192: 1374 G useful, 1.72 ms, 2.41 ms with the scores computed twice; Qwen-0.5B, 8 × 2048: 150 G, 0.19 ms
-//      and 0.26 ms. Bytes, each tensor once: 0.34 GB and 0.13 GB, 112 and 45 µs at 3.0 TB/s: compute bound.
+//      sequence of 8192: 1374 G useful, 1.72 ms, 2.41 ms with the scores computed twice; Qwen-0.5B, 8 × 2048: 150 G,
+//      0.19 ms and 0.26 ms. Bytes, each tensor once: 0.34 GB and 0.13 GB, 112 and 45 µs at 3.0 TB/s: compute bound.
 //
-// 5. Launch bounds: 256 threads (h ≤ 128), 128 (h ≤ 256), one block an SM asked for, up to 255 registers; at most 98 KB of
-//    shared memory.
+// 4. Launch bounds: 256 threads (h ≤ 128), 128 (h ≤ 256), one block an SM asked for, up to 255 registers; at most 98 KB
+//    of shared memory.
 #include "common/attention.cuh"
 #include "common/reduce.cuh"
 

@@ -1,20 +1,21 @@
-// Attention row by row in binary32: the exact kernels for binary32 activations, and decoding over a cache of keys.
+// Attention row by row in float32: the exact kernels for float32 activations, and decoding over a cache of keys.
 //
-// 1. Purpose and formula. Those of attention.cu and attention_backward.cu, every product and sum in binary32. Decoding is
-//    the same forward with few queries and many keys: keys are split into chunks of 256, and what the chunks gave is joined
-//    in their order (Flash-Decoding, Dao et al. 2023).
-// 2. Shapes. As attention.cu, for f32 and (forward) bf16; a chunk leaves out[h] before division, its largest score and its
-//    sum per row in f32 scratch.
-// 3. Parallelisation. A block of 4 warps holds 16 rows of one key head; a row is a query of one of the head's query heads,
-//    so that GQA reads each key once for all of them. Keys and values pass through shared memory 32 at a time: a lane owns a
-//    key for the score, then elements of the head for the sum. Backward: a warp owns a row (a query, or a key), 32 of the
-//    others pass by. No atomic additions.
+// 1. Purpose and formula. Those of attention.cu and attention_backward.cu, every product and sum in float32. Decoding
+//    is the same forward with few queries and many keys: keys are split into chunks of 256, and what the chunks gave is
+//    joined in their order (Flash-Decoding, Dao et al. 2023).
+// 2. Shapes. As attention.cu, for f32 and (forward) bf16; a chunk leaves out[h] before division, its largest score and
+//    its sum per row in f32 scratch.
+// 3. Parallelisation. A block of 4 warps holds 16 rows of one key head; a row is a query of one of the head's query
+//    heads, so that GQA reads each key once for all of them. Keys and values pass through shared memory 32 at a time: a
+//    lane owns a key for the score, then elements of the head for the sum. Backward: a warp owns a row (a query, or a
+//    key), 32 of the others pass by. No atomic additions.
 //
-//      Bytes and floor (H100 at 3.0 TB/s), decoding: the cache once. Llama-8B, 32 sequences of 8192 keys, one layer: 1.07
-//      GB, 0.36 ms; Qwen-0.5B the same: 0.13 GB, 45 µs. 4.3 and 0.9 GFLOP, two a row and element: memory bound up to 16 rows.
-//      Whole sequences in binary32 are bound by arithmetic: of 67 TFLOP/s Llama's 550 G take 8.2 ms, Qwen's 60 G 0.9 ms.
+//      Bytes and floor (H100 at 3.0 TB/s), decoding: the cache once. Llama-8B, 32 sequences of 8192 keys, one layer:
+//      1.07 GB, 0.36 ms; Qwen-0.5B the same: 0.13 GB, 45 µs. 4.3 and 0.9 GFLOP, two a row and element: memory bound up
+//      to 16 rows. Whole sequences in float32 are bound by arithmetic: of 67 TFLOP/s Llama's 550 G take 8.2 ms, Qwen's
+//      60 G 0.9 ms.
 //
-// 5. Launch bounds: 128 threads (forward), 256 (backward); up to 86 KB of shared memory at h = 256.
+// 4. Launch bounds: 128 threads (forward), 256 (backward); up to 86 KB of shared memory at h = 256.
 #include "common/attention.cuh"
 #include "common/reduce.cuh"
 
@@ -191,8 +192,8 @@ struct SplitSequence {
 
 // Joins the parts of a row, one warp a row and head, in the order of the chunks.
 template <class T>
-__device__ void join_parts(const SplitSequence* sequences, const Span* spans, const float* parts, T* out, float* lse, int heads, int h,
-                           int most_queries) {
+__device__ void join_parts(const SplitSequence* sequences, const Span* spans, const float* parts, T* out, float* lse, int heads,
+                           int h, int most_queries) {
     const SplitSequence split = sequences[blockIdx.x];
     const Span s = spans[split.sequence];
     const int head = blockIdx.y, query = blockIdx.z, lane = threadIdx.x;
@@ -343,13 +344,13 @@ KERNEL(attention_rows_f32, 128)(AttentionArguments p, RowResult<float> r) { RowF
 EXPORT_KERNEL(attention_rows_f32, 128)
 KERNEL(attention_rows_bf16, 128)(AttentionArguments p, RowResult<bf16> r) { RowForward<bf16>::run(p, r); }
 EXPORT_KERNEL(attention_rows_bf16, 128)
-KERNEL(attention_join_f32, 32)(const SplitSequence* sequences, const Span* spans, const float* parts, float* out, float* lse, int heads,
-                               int h, int most_queries) {
+KERNEL(attention_join_f32, 32)(const SplitSequence* sequences, const Span* spans, const float* parts, float* out, float* lse,
+                               int heads, int h, int most_queries) {
     join_parts(sequences, spans, parts, out, lse, heads, h, most_queries);
 }
 EXPORT_KERNEL(attention_join_f32, 32)
-KERNEL(attention_join_bf16, 32)(const SplitSequence* sequences, const Span* spans, const float* parts, bf16* out, float* lse, int heads,
-                                int h, int most_queries) {
+KERNEL(attention_join_bf16, 32)(const SplitSequence* sequences, const Span* spans, const float* parts, bf16* out, float* lse,
+                                int heads, int h, int most_queries) {
     join_parts(sequences, spans, parts, out, lse, heads, h, most_queries);
 }
 EXPORT_KERNEL(attention_join_bf16, 32)

@@ -1,24 +1,27 @@
 // Cross-entropy of rows of logits: what they say of their labels, and a gradient in their place.
 //
 // 1. Purpose and formula. Row x[v] with label l: z = factor · x, or cap · tanh(factor · x / cap) with a soft cap
-//    (arXiv:2408.00118); lse = log Σ e^z, p = e^(z − lse); log_prob = z_l − lse; entropy H = lse − Σ p z; hit = 1 where z_l is
-//    the largest, the lowest index winning a tie; on demand lse, mean log p, log Σ p², mean z. Gradient of c1 · log_prob + c2 · H
-//    + c3 · lse + c4 · mean log p: (c1 · (onehot − p) − c2 · p (log p + H) + c3 · p + c4 · (1 / v − p)) · dz/dx, the coefficients
-//    the row's own. Those of nll with label smoothing ε and z-loss ζ, weighted w: c1 = −w (1 − ε), c4 = −w ε, c3 = 2 ζ w lse;
-//    of dft: c1 = −w p_l. The sum of exponentials is kept for the largest logit so far (online softmax, Milakov and Gimelshein
-//    2018, arXiv:1805.02867), all in float32.
-// 2. Shapes. logits[m, v] bf16 or f32, in place; labels[m] i32; weights, coefficients and values [m] f32, null where absent.
-//    Label −100 takes a row out: zeros everywhere. Another one outside 0 .. v: every value but hit NaN. Saves nothing.
-// 3. Parallelisation. One block a row: a row is long (49,152 to 151,936) and there are 2048 and more. A thread takes every
-//    1024th piece of 8 elements. What fits of the row stays in shared memory, so that it is read from memory once; the rest
-//    is read again, mostly from L2: with a block an SM, 132 rows of 250 KB are in flight. Partial sums are merged lane by
-//    lane and warp by warp in a fixed order: the same bits in every run, wherever the row lies. c1 and c3 are numbers of the
-//    row; what costs something at every logit (Σ e², Σ z, c2, c4) is an entry point of its own, `_full`.
+//    (arXiv:2408.00118); lse = log Σ e^z, p = e^(z − lse); log_prob = z_l − lse; entropy H = lse − Σ p z; hit = 1 where
+//    z_l is the largest, the lowest index winning a tie; on demand lse, mean log p, log Σ p², mean z. Gradient of c1 ·
+//    log_prob + c2 · H + c3 · lse + c4 · mean log p: (c1 · (onehot − p) − c2 · p (log p + H) + c3 · p + c4 · (1 / v −
+//    p)) · dz/dx, the coefficients the row's own. Those of nll with label smoothing ε and z-loss ζ, weighted w: c1 = −w
+//    (1 − ε), c4 = −w ε, c3 = 2 ζ w lse; of dft: c1 = −w p_l. The sum of exponentials is kept for the largest logit so
+//    far (online softmax, Milakov and Gimelshein 2018, arXiv:1805.02867), all in float32.
+// 2. Shapes. logits[m, v] bf16 or f32, in place; labels[m] i32; weights, coefficients and values [m] f32, null where
+//    absent. Label −100 takes a row out: zeros everywhere. Another one outside 0 .. v: every value but hit NaN. Saves
+//    nothing.
+// 3. Parallelisation. One block a row: a row is long (49,152 to 151,936) and there are 2048 and more. A thread takes
+//    every 1024th piece of 8 elements. What fits of the row stays in shared memory, so that it is read from memory
+//    once; the rest is read again, mostly from L2: with a block an SM, 132 rows of 250 KB are in flight. Partial sums
+//    are merged lane by lane and warp by warp in a fixed order: the same bits in every run, wherever the row lies. c1
+//    and c3 are numbers of the row; what costs something at every logit (Σ e², Σ z, c2, c4) is an entry point of its
+//    own, `_full`.
 //
-//      Bytes and floor (H100 at 3.0 TB/s): 4 bytes a logit in bf16. Llama-8B, 8192 × 128256: 4.20 GB, 1.40 ms; Qwen-0.5B,
-//      16384 × 151936: 9.96 GB, 3.32 ms. About 20 FLOP and two exponentials a logit, 21 and 50 GFLOP: memory bound.
+//      Bytes and floor (H100 at 3.0 TB/s): 4 bytes a logit in bf16. Llama-8B, 8192 × 128256: 4.20 GB, 1.40 ms;
+//      Qwen-0.5B, 16384 × 151936: 9.96 GB, 3.32 ms. About 20 FLOP and two exponentials a logit, 21 and 50 GFLOP: memory
+//      bound.
 //
-// 5. Launch bounds: 1024 threads, at least 1 block an SM, 64 registers.
+// 4. Launch bounds: 1024 threads, at least 1 block an SM, 64 registers.
 #include "common/memory.cuh"
 #include "common/types.cuh"
 
@@ -204,7 +207,7 @@ __device__ void cross_entropy_row(T* logits, const int* labels, const Gradient& 
         for (int i = threadIdx.x; gradient.asked != NOTHING && i < v; i += THREADS) {
             from_float(x[i], 0.0f);
         }
-        // A label that is none is answered with NaN: rejecting it would need the host to wait for the device.
+        // An out-of-range label gives NaN: rejecting it would need a device sync.
         if (threadIdx.x == 0) write_all(values, row, label == -100 ? 0.0f : NAN);
         return;
     }
@@ -254,11 +257,11 @@ __device__ void cross_entropy_row(T* logits, const int* labels, const Gradient& 
 
 }  // namespace
 
-#define KERNEL_CROSS_ENTROPY(NAME, T, FULL)                                                               \
-    extern "C" __global__ void __launch_bounds__(1024, 1)                                                 \
+#define KERNEL_CROSS_ENTROPY(NAME, T, FULL)                                                                              \
+    extern "C" __global__ void __launch_bounds__(1024, 1)                                                                \
         NAME(T* logits, const int* labels, Gradient gradient, Values values, int v, float factor, float cap, int kept) { \
-        cross_entropy_row<T, FULL>(logits, labels, gradient, values, v, {factor, cap}, kept);             \
-    }                                                                                                     \
+        cross_entropy_row<T, FULL>(logits, labels, gradient, values, v, {factor, cap}, kept);                            \
+    }                                                                                                                    \
     EXPORT_KERNEL(NAME, 1024)
 
 KERNEL_CROSS_ENTROPY(cross_entropy_f32, float, false)

@@ -1,19 +1,20 @@
 // Weight-decomposed adapters: the norms of the adapted rows, and scaling by columns of the activations.
 //
-// 1. Purpose and formula (Liu et al. 2024, arXiv:2402.09353). norms[j] = ‖w[j] + s · (B A)[j]‖₂; y = (magnitude / norms) ∘ u
-//    (+ bias); backward du = (magnitude / norms) ∘ dy, dmagnitude[j] += Σ dy u / norms[j]. A norm of 0 scales by 0.
+// 1. Purpose and formula (Liu et al. 2024, arXiv:2402.09353). norms[j] = ‖w[j] + s · (B A)[j]‖₂; y = (magnitude /
+//    norms) ∘ u (+ bias); backward du = (magnitude / norms) ∘ dy, dmagnitude[j] += Σ dy u / norms[j]. A norm of 0
+//    scales by 0.
 // 2. Shapes. w[n, k] bf16 or f32 (of an NF4 matrix, dequantised rows first .. first + n), A[r, k], B[n, r], magnitude,
 //    norms, bias[n] f32; u, y, dy, du[m, n] bf16 or f32.
-// 3. Parallelisation. Norms: a block of 256 threads takes 16 rows, so that A is read n / 16 times, from L2; a thread keeps
-//    the 16 adapted values of one column in registers. Scaling: a thread an element. dmagnitude: a warp's lanes take 32
-//    columns side by side, the block's warps every eighth row of a chunk of 256; chunks are added in order in a second
-//    launch. No atomic additions.
+// 3. Parallelisation. Norms: a block of 256 threads takes 16 rows, so that A is read n / 16 times, from L2; a thread
+//    keeps the 16 adapted values of one column in registers. Scaling: a thread an element. dmagnitude: a warp's lanes
+//    take 32 columns side by side, the block's warps every eighth row of a chunk of 256; chunks are added in order in a
+//    second launch. No atomic additions.
 //
-//      Bytes, FLOPs and floor (H100 at 3.0 TB/s). Norms of Llama-8B gate [14336, 4096], r 16: 117 MB, 39 µs, 2.0 GFLOP in
-//      binary32, 30 µs of 67 TFLOP/s; Qwen-0.5B gate [4864, 896]: 8.7 MB, 3 µs, 0.15 GFLOP. Scaling, and dmagnitude likewise, of
-//      8192 × 14336: 470 MB, 157 µs; of 16384 × 4864: 319 MB, 106 µs; at most three FLOP an element.
+//      Bytes, FLOPs and floor (H100 at 3.0 TB/s). Norms of Llama-8B gate [14336, 4096], r 16: 117 MB, 39 µs, 2.0 GFLOP
+//      in float32, 30 µs of 67 TFLOP/s; Qwen-0.5B gate [4864, 896]: 8.7 MB, 3 µs, 0.15 GFLOP. Scaling, and dmagnitude
+//      likewise, of 8192 × 14336: 470 MB, 157 µs; of 16384 × 4864: 319 MB, 106 µs; at most three FLOP an element.
 //
-// 5. Launch bounds: 256 threads.
+// 4. Launch bounds: 256 threads.
 #include "common/reduce.cuh"
 
 namespace {

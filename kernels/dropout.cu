@@ -1,16 +1,16 @@
 // Dropout with counted random numbers.
 //
-// 1. Purpose and formula. y[i, j] = factor · x[i, j] where word j mod 4 of philox(key, [⌊j / 4⌋, position, row id, 0]) is at
-//    least the threshold, else 0 (Srivastava et al. 2014; Philox4x32-10, Salmon et al. 2011). The mask belongs to the row of
-//    data and is drawn anew in backward.
+// 1. Purpose and formula. y[i, j] = factor · x[i, j] where word j mod 4 of philox(key, [⌊j / 4⌋, position, row id, 0])
+//    is at least the threshold, else 0 (Srivastava et al. 2014; Philox4x32-10, Salmon et al. 2011). The mask belongs to
+//    the row of data and is drawn again in backward.
 // 2. Shapes. x, y[m, n] bf16 or f32; row_ids, positions[m] i32. Saves nothing.
 // 3. Parallelisation. A thread a group of four columns: one draw serves all four.
 //
 //      Bytes and floor (H100 at 3.0 TB/s): 4 bytes an element in bf16. Llama-8B, 8192 × 4096: 134 MB, 45 µs; Qwen-0.5B,
-//      16384 × 896: 59 MB, 20 µs. One FLOP an element, and ten rounds of two wide products per four: about 15 operations of
-//      integers an element, memory bound.
+//      16384 × 896: 59 MB, 20 µs. One FLOP an element, and ten rounds of two wide products per four: about 15
+//      operations of integers an element, memory bound.
 //
-// 5. Launch bounds: 256 threads.
+// 4. Launch bounds: 256 threads.
 #include "common/types.cuh"
 
 namespace {

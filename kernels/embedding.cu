@@ -1,15 +1,19 @@
 // Rows of a table by index, and their gradient added back without atomics.
 //
 // 1. Purpose. y[i] = table[ids[i]]; backward dtable[ids[i]] += dy[i], rows of one id in the order of their indices.
-// 2. Shapes. table[v, d] binary32 or bf16, ids int32 [n], y and dy [n, d] in activations T, dtable[v, d] binary32 (a trained table)
-//    or T (the hidden states, from which the supervised rows were taken). An id outside 0 .. v gives a row of NaN and no gradient.
-// 3. Parallelisation. Gather: one block a row, packs of 16 bytes. Scatter: equal ids must not meet, so (id, index) pairs are sorted:
-//    runs of 1024 in shared memory (bitonic, Batcher 1968), then merged pairwise, each pair finding its place in the other run by
-//    bisection. Then a block per sorted pair: the first of an id adds all rows of it in order, the others leave.
+// 2. Shapes. table[v, d] float32 or bf16, ids int32 [n], y and dy [n, d] in activations T, dtable[v, d] float32 (a
+//    trained table) or T (the hidden states, from which the supervised rows were taken). An id outside 0 .. v gives a
+//    row of NaN and no gradient.
+// 3. Parallelisation. Gather: one block a row, packs of 16 bytes. Scatter: equal ids must not meet, so (id, index)
+//    pairs are sorted: runs of 1024 in shared memory (bitonic, Batcher 1968), then merged pairwise, each pair finding
+//    its place in the other run by bisection. Then a block per sorted pair: the first of an id adds all rows of it in
+//    order, the others leave.
 //
-//      Gather of 8192 rows of 4096 (Llama-3.1-8B), bf16: 134 MB, 45 µs at 3.0 TB/s; 16384 rows of 896 (Qwen2.5-0.5B): 59 MB, 20 µs.
-//      Scatter of as many into binary32: 336 MB, 112 µs; 147 MB, 49 µs; the sort's 64 kB to 128 kB stay in L2. No FLOP forward, one
-//      an element backward.
+//      Gather of 8192 rows of 4096 (Llama-3.1-8B), bf16: 134 MB, 45 µs at 3.0 TB/s; 16384 rows of 896 (Qwen2.5-0.5B):
+//      59 MB, 20 µs. Scatter of as many into float32: 336 MB, 112 µs; 147 MB, 49 µs; the sort's 64 kB to 128 kB stay
+//      in L2. No FLOP forward, one an element backward.
+//
+// 4. Launch bounds: 256 threads; the sort 1024, 8 KB of shared memory.
 #include "common/memory.cuh"
 
 namespace {
@@ -21,14 +25,14 @@ using Key = unsigned long long;
 /// Behind every real key.
 constexpr Key NONE = ~0ull;
 
-/// `N` elements of a row as binary32, whatever its type.
+/// `N` elements of a row as float32, whatever its type.
 template <int N>
 __device__ __forceinline__ void load_row(const float* p, int i, int end, bool wide, float (&to)[N]) {
     load_floats(p, i, end, wide, to);
 }
 template <int N>
 __device__ __forceinline__ void load_row(const bf16* p, int i, int end, bool wide, float (&to)[N]) {
-    // N is the pack of the activations: 8, or 4 where they are binary32.
+    // N is the pack of the activations: 8, or 4 where they are float32.
     if constexpr (N == PACK<bf16>) {
         const Pack<bf16> part = load(p, i, end, wide);
 #pragma unroll
@@ -139,20 +143,20 @@ KERNEL(embedding_merge, THREADS)(int n, int length, const Key* from, Key* to) {
 }
 EXPORT_KERNEL(embedding_merge, THREADS)
 
-#define KERNEL_GATHER(name, S, T)                                                                                  \
-    KERNEL(name, THREADS)(int v, int d, const S* table, const int* ids, T* y, int wide) {                          \
-        gather<S, T>(v, d, table, ids, y, wide);                                                                   \
-    }                                                                                                              \
+#define KERNEL_GATHER(name, S, T)                                                         \
+    KERNEL(name, THREADS)(int v, int d, const S* table, const int* ids, T* y, int wide) { \
+        gather<S, T>(v, d, table, ids, y, wide);                                          \
+    }                                                                                     \
     EXPORT_KERNEL(name, THREADS)
 KERNEL_GATHER(embedding_gather_f32_f32, float, float)
 KERNEL_GATHER(embedding_gather_f32_bf16, float, bf16)
 KERNEL_GATHER(embedding_gather_bf16_f32, bf16, float)
 KERNEL_GATHER(embedding_gather_bf16_bf16, bf16, bf16)
 
-#define KERNEL_SCATTER(name, T, G)                                                                                 \
-    KERNEL(name, THREADS)(int n, int v, int d, const Key* sorted, const T* dy, G* dtable, int wide) {              \
-        scatter<T, G>(n, v, d, sorted, dy, dtable, wide);                                                          \
-    }                                                                                                              \
+#define KERNEL_SCATTER(name, T, G)                                                                    \
+    KERNEL(name, THREADS)(int n, int v, int d, const Key* sorted, const T* dy, G* dtable, int wide) { \
+        scatter<T, G>(n, v, d, sorted, dy, dtable, wide);                                             \
+    }                                                                                                 \
     EXPORT_KERNEL(name, THREADS)
 KERNEL_SCATTER(embedding_scatter_f32_f32, float, float)
 KERNEL_SCATTER(embedding_scatter_bf16_f32, bf16, float)

@@ -1,24 +1,24 @@
-// Products of groups of rows, each with a weight matrix of its own, on tensor cores in bf16 and exactly in binary32.
+// Products of groups of rows, each with a weight matrix of its own, on tensor cores in bf16 and exactly in float32.
 //
 // 1. Purpose and formula (Gale et al. 2022, arXiv:2211.15841). Of the rows of group g: forward y[m, n] = x[m, k] w[g]ᵀ;
-//    gradient of the input dx[m, k] = dy[m, n] w[g]; gradient of the weight dw[g] += dyᵀ x, in binary32.
-// 2. Shapes. x, y, dy, dx bf16 with w bf16, or f32 with w f32 or bf16; w[groups, n, k] row-major; dw[groups, n, k] f32. The rows
-//    of group g are starts[g] .. starts[g + 1]: int32, on the device, seen by nobody else. Starts that do not ascend from 0 to m
-//    give NaN everywhere.
-// 3. Parallelisation. The tiles of matmul.cu, so that a row has the same bits as there. How many tiles a group has is known on
-//    the device alone: every block counts them (a warp's prefix sum over the starts, a microsecond), finds its own by
-//    bisection, and goes on with the tile that lies a whole grid further. The grid is as large as the card can hold at once,
-//    never larger than the most tiles that any division of the rows gives, Σ ⌈rows / tile⌉ ≤ ⌊(m − e) / tile⌋ + e with
-//    e = min(groups, m): no block waits for the host, none is there in vain, and no bit depends on the grid. An expert's tiles
-//    follow one another, so that its weights are read from memory once and then from L2. Weights in four bits are expanded before, as many
-//    experts at a time as half of the L2 cache holds.
+//    gradient of the input dx[m, k] = dy[m, n] w[g]; gradient of the weight dw[g] += dyᵀ x, in float32.
+// 2. Shapes. x, y, dy, dx bf16 with w bf16, or f32 with w f32 or bf16; w[groups, n, k] row-major; dw[groups, n, k] f32.
+//    The rows of group g are starts[g] .. starts[g + 1]: int32, known to the device alone. Starts that do not
+//    ascend from 0 to m give NaN everywhere.
+// 3. Parallelisation. The tiles of matmul.cu, so that a row has the same bits as there. How many tiles a group has is
+//    known on the device alone: every block counts them (a warp's prefix sum over the starts, a microsecond), finds its
+//    own by bisection, and goes on with the tile that lies a whole grid further. The grid is as large as the card can
+//    hold at once, never larger than the most tiles that any division of the rows gives, Σ ⌈rows / tile⌉ ≤ ⌊(m − e) /
+//    tile⌋ + e with e = min(groups, m): no block waits for the host, none is there in vain, and no bit depends on the
+//    grid. An expert's tiles follow one another, so that its weights are read from memory once and then from L2.
+//    Weights in four bits are expanded before, as many experts at a time as half of the L2 cache holds.
 //
 //      Bytes, FLOPs and floor (H100 at 3.0 TB/s, 798 TFLOP/s). Rows spread evenly over 8 experts of a quarter of the
-//      feed-forward size: Llama-8B, 8192 × 3584 × 4096: 361 MB, 241 G, 0.30 ms; Qwen-0.5B, 16384 × 1216 × 896: 87 MB, 36 G,
-//      45 µs. Gate and up of Qwen3-30B-A3B (8192 tokens to 8 of 128 experts of 1536 × 2048): 1.27 GB, 412 G, 0.52 ms. Compute
-//      bound, at the rate of mma.sync as matmul.cu is; with few rows for each expert bound by its weights.
+//      feed-forward size: Llama-8B, 8192 × 3584 × 4096: 361 MB, 241 G, 0.30 ms; Qwen-0.5B, 16384 × 1216 × 896: 87 MB,
+//      36 G, 45 µs. Gate and up of Qwen3-30B-A3B (8192 tokens to 8 of 128 experts of 1536 × 2048): 1.27 GB, 412 G, 0.52
+//      ms. Compute bound, at the rate of mma.sync as matmul.cu is; with few rows for each expert bound by its weights.
 //
-// 5. Launch bounds: as matmul.cu; shared memory for the counts of tiles beside the product's.
+// 4. Launch bounds: as matmul.cu; and shared memory for the counts of tiles.
 #include "common/gemm.cuh"
 
 namespace {
@@ -48,7 +48,7 @@ __device__ bool count_tiles(const Grouped& p, int m, int height, int* ends) {
             const int from = group < p.of ? p.starts[group] : 0, to = group < p.of ? p.starts[group + 1] : 0;
             const bool here = place >= 0 && place < p.groups;
             ascends = ascends && from <= to;
-            // Where they do not ascend nobody reads the counts.
+            // Where they do not ascend the counts are not read.
             int tiles = here ? (to - from + height - 1) / height : 0;
             for (int by = 1; by < 32; by *= 2) {
                 const int left = __shfl_up_sync(FULL_WARP, tiles, by);
@@ -121,10 +121,8 @@ __device__ void grouped(const Grouped& p) {
         grouped<TensorCoreProduct<BM, BN, WM, WN, TA, TB, C>, WEIGHT>(p);                            \
     }                                                                                                \
     EXPORT_KERNEL(NAME, BM / WM * (BN / WN) * 32)
-#define KERNEL_EXACT(NAME, WEIGHT, TA, TB, B)                                \
-    extern "C" __global__ void __launch_bounds__(256, 2) NAME(Grouped p) {   \
-        grouped<ExactProduct<TA, TB, B>, WEIGHT>(p);                         \
-    }                                                                        \
+#define KERNEL_EXACT(NAME, WEIGHT, TA, TB, B)                                                                             \
+    extern "C" __global__ void __launch_bounds__(256, 2) NAME(Grouped p) { grouped<ExactProduct<TA, TB, B>, WEIGHT>(p); } \
     EXPORT_KERNEL(NAME, 256)
 
 KERNEL_TENSOR_CORE(grouped_forward_large_bf16, 128, 128, 64, 32, 2, false, false, false, bf16)

@@ -1,17 +1,17 @@
-// Products with an adapter beside the weight: its operands.
+// The adapter's operands in products with an adapted weight.
 //
-// 1. Purpose and formula (Hu et al. 2021, arXiv:2106.09685). y = x wᵀ + xa (s B)ᵀ with xa = x Aᵀ; dx = dy w + dyb A with dyb
-//    = dy (s B); dB += s · dyᵀ xa; dA += dybᵀ x. The adapter's product is r more of the reduced axis of the frozen one: its
-//    steps follow in the same kernel (matmul.cu), and y is written once. This file makes the operands A and s B of those
-//    products.
+// 1. Purpose and formula (Hu et al. 2021, arXiv:2106.09685). y = x wᵀ + xa (s B)ᵀ with xa = x Aᵀ; dx = dy w + dyb A
+//    with dyb = dy (s B); dB += s · dyᵀ xa; dA += dybᵀ x. The adapter's product is r more of the reduced axis of the
+//    frozen one: its steps follow in the same kernel (matmul.cu), and y is written once. This file makes the operands A
+//    and s B of those products.
 // 2. Shapes. A[r, k], B[n, r] f32, the trained values; operands bf16, or f32 where activations are. Saves xa[m, r].
 // 3. Parallelisation. One launch for both matrices, a thread an element.
 //
-//      Bytes and floor (H100 at 3.0 TB/s), r 16: 6 bytes an element. Llama-8B gate: 296 k elements, 1.8 MB, 1 µs; Qwen-0.5B
-//      gate: 92 k, 0.6 MB, below a launch; at most one FLOP an element. The adapter's steps: K + 16 instead of K, 0.4 % of the
-//      work; xa reads x once more, 67 MB, 22 µs beside 1.21 ms.
+//      Bytes and floor (H100 at 3.0 TB/s), r 16: 6 bytes an element. Llama-8B gate: 296 k elements, 1.8 MB, 1 µs;
+//      Qwen-0.5B gate: 92 k, 0.6 MB, below a launch; at most one FLOP an element. The adapter's steps: K + 16 instead
+//      of K, 0.4 % of the work; xa reads x once more, 67 MB, 22 µs to the product's 1.21 ms.
 //
-// 5. Launch bounds: 256 threads.
+// 4. Launch bounds: 256 threads.
 #include "common/types.cuh"
 
 template <class T>

@@ -1,23 +1,23 @@
-// Products with a weight matrix, on tensor cores in bf16 and exactly in binary32.
+// Products with a weight matrix, on tensor cores in bf16 and exactly in float32.
 //
-// 1. Purpose and formula. Forward y[m, n] = x[m, k] wᵀ (+ bias); gradient of the input dx[m, k] (+)= dy[m, n] w; gradient of
-//    the weight dw[n, k] += dyᵀ x, in binary32. Each may be followed by the steps of a short second product
+// 1. Purpose and formula. Forward y[m, n] = x[m, k] wᵀ (+ bias); gradient of the input dx[m, k] (+)= dy[m, n] w;
+//    gradient of the weight dw[n, k] += dyᵀ x, in float32. Each may be followed by the steps of a short second product
 //    (K-concatenation, see lora_matmul.cu).
-// 2. Shapes. x, y, dy, dx bf16 with w bf16, or f32 with w f32 or bf16; w[n, k] row-major in all cases; bias[n], dw[n, k]
-//    f32. Any m, n, k; rows of any alignment.
-// 3. Parallelisation. A block of threads per tile of the result, blocks of eight rows of tiles after one another, so that
-//    what they share lies in L2. Tiles of 128 × 128 with 8 warps of 64 × 32, or 64 × 64 with 4 warps of 32 × 32 where the
-//    large ones would leave multiprocessors idle; both take 32 of the reduced axis a step in the same order, so that the
-//    bits of a row do not depend on the choice. Four steps are in flight (cp.async), read by ldmatrix from rows swizzled
-//    against bank conflicts; sums stay in registers. Gradients of weights with few tiles split the tokens into parts, which
-//    are added in order: no atomic additions.
+// 2. Shapes. x, y, dy, dx bf16 with w bf16, or f32 with w f32 or bf16; w[n, k] row-major in all cases; bias[n], dw[n,
+//    k] f32. Any m, n, k; rows of any alignment.
+// 3. Parallelisation. A block of threads per tile of the result, blocks of eight rows of tiles after one another, so
+//    that what they share lies in L2. Tiles of 128 × 128 with 8 warps of 64 × 32, or 64 × 64 with 4 warps of 32 × 32
+//    where the large ones would leave multiprocessors idle; both take 32 of the reduced axis a step in the same order,
+//    so that the bits of a row do not depend on the choice. Four steps are in flight (cp.async), read by ldmatrix from
+//    rows swizzled against bank conflicts; sums stay in registers. Gradients of weights with few tiles split the tokens
+//    into parts, which are added in order: no atomic additions.
 //
-//      Bytes, FLOPs and floor (H100 at 3.0 TB/s, 798 TFLOP/s). Llama-8B gate, 8192 × 14336 × 4096: 0.42 GB, 962 G, 1.21 ms;
-//      Qwen-0.5B gate, 16384 × 4864 × 896: 197 MB, 143 G, 0.18 ms. Compute bound; mma.sync reaches about half of the wgmma
-//      rate on sm_90, so large frozen products go to cuBLASLt where it is there.
+//      Bytes, FLOPs and floor (H100 at 3.0 TB/s, 798 TFLOP/s). Llama-8B gate, 8192 × 14336 × 4096: 0.42 GB, 962 G, 1.21
+//      ms; Qwen-0.5B gate, 16384 × 4864 × 896: 197 MB, 143 G, 0.18 ms. Compute bound; mma.sync reaches about half of
+//      the wgmma rate on sm_90, so large frozen products go to cuBLASLt where it is there.
 //
-// 5. Launch bounds: 256 threads and 2 blocks an SM (64 KB of shared memory each), 128 threads and 4 blocks (32 KB); exact:
-//    256 threads, 2 blocks.
+// 4. Launch bounds: 256 threads and 2 blocks an SM (64 KB of shared memory each), 128 threads and 4 blocks (32 KB);
+//    exact: 256 threads, 2 blocks.
 #include "common/gemm.cuh"
 
 #define KERNEL_TENSOR_CORE(NAME, BM, BN, WM, WN, BLOCKS, TA, TB, C)                               \
@@ -41,7 +41,7 @@ KERNEL_EXACT(matmul_input_f32, false, true, float)
 KERNEL_EXACT(matmul_input_by_bf16_f32, false, true, bf16)
 KERNEL_EXACT(matmul_weight_f32, true, true, float)
 
-// y = x rounded: a weight that is trained, and so held in binary32, as operand of a tensor-core product.
+// y = x rounded: a weight that is trained, and so held in float32, as operand of a tensor-core product.
 KERNEL(matmul_round_bf16, 256)(const float* x, bf16* y, index_t count) {
     const index_t i = static_cast<index_t>(blockIdx.x) * 256 + threadIdx.x;
     if (i < count) {

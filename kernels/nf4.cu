@@ -1,21 +1,22 @@
 // NormalFloat 4: dequantisation of a part of a matrix.
 //
 // 1. Purpose and formula. w = fl(NF4[code] · a), the scale a of a block plain or double quantised, a = fl(fl(book[c] ·
-//    nested) + offset) (QLoRA, Dettmers et al. 2023, arXiv:2305.14314), to the bit as bitsandbytes: products and sums are
-//    not contracted. A bf16 result is rounded once more.
-// 2. Shapes. codes: two a byte over the flat row-major [n, k], the upper half first; one scale per `block` (a power of two)
-//    flat elements, 256 of them per nested scale. The result is the dense part [rows, columns] from (row, column) on: whole
-//    rows for a forward product, columns of all rows for a backward one, so that neither adds into a rounded result. A part
-//    is as large as half of the L2 cache: the product that follows reads it from there.
-// 3. Parallelisation. One launch does both levels. A thread makes four pieces of 8 elements; a warp's pieces lie side by
-//    side, so that it loads 128 bytes of codes and stores 512 bytes at a time. The 16 values lie in 16 banks of shared
-//    memory: no conflicts. A piece whose codes are not aligned (k or column no multiple of 8) is read byte by byte. `result`
-//    is aligned to 16 bytes.
+//    nested) + offset) (QLoRA, Dettmers et al. 2023, arXiv:2305.14314), to the bit as bitsandbytes: products and sums
+//    are not contracted. A bf16 result is rounded once more.
+// 2. Shapes. codes: two a byte over the flat row-major [n, k], the upper half first; one scale per `block` (a power of
+//    two) flat elements, 256 of them per nested scale. The result is the dense part [rows, columns] from (row, column)
+//    on: whole rows for a forward product, columns of all rows for a backward one, so that neither adds into a rounded
+//    result. A part is as large as half of the L2 cache: the product that follows reads it from there.
+// 3. Parallelisation. One launch does both levels. A thread makes four pieces of 8 elements; a warp's pieces lie side
+//    by side, so that it loads 128 bytes of codes and stores 512 bytes at a time. The 16 values lie in 16 banks of
+//    shared memory: no conflicts. A piece whose codes are not aligned (k or column no multiple of 8) is read byte by
+//    byte. `result` is aligned to 16 bytes.
 //
-//      Bytes and floor (H100 at 3.0 TB/s): 0.516 bytes in, 2 bytes out an element. Llama-8B gate [14336, 4096]: 148 MB, 49
-//      µs; Qwen-0.5B gate [4864, 896]: 11 MB, 3.7 µs. One FLOP and about four operations of integers an element: memory bound.
+//      Bytes and floor (H100 at 3.0 TB/s): 0.516 bytes in, 2 bytes out an element. Llama-8B gate [14336, 4096]: 148 MB,
+//      49 µs; Qwen-0.5B gate [4864, 896]: 11 MB, 3.7 µs. One FLOP and about four operations of integers an element:
+//      memory bound.
 //
-// 5. Launch bounds: 256 threads, 1.1 KB of shared memory.
+// 4. Launch bounds: 256 threads, 1.1 KB of shared memory.
 #include "common/memory.cuh"
 #include "common/nf4.cuh"
 

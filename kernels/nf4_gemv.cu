@@ -1,26 +1,26 @@
 // NormalFloat 4: products with few rows, as a step of decoding has them.
 //
-// 1. Purpose and formula. y = x wᵀ (+ xa (s B)ᵀ) (+ bias) for at most 16 rows of x, with the weight of nf4.cu, rounded to the
-//    activations' type as there. Four bits are read once for four rows and never written out: what nf4.cu writes and a product
-//    reads again is eight times as much.
+// 1. Purpose and formula. y = x wᵀ (+ xa (s B)ᵀ) (+ bias) for at most 16 rows of x, with the weight of nf4.cu, rounded
+//    to the activations' type as there. Four bits are read once for four rows and never written out: what nf4.cu writes
+//    and a product reads again is eight times as much.
 // 2. Shapes. x[m, k], xa[m, r] and s B[n, r] as lora_matmul.cu makes them, y[m, n]; bias[n] f32.
-// 3. Parallelisation. A warp makes two features of a row, or of four: its lanes take pieces of 8 steps side by side, 128 bytes
-//    of codes of each feature and 512 bytes of x at a time, which the L1 cache gives to all warps. Each lane has a chain of
-//    fused multiply-adds for each sum, the adapter's steps behind; the lanes are added as a tree. A row's bits depend on its
-//    own numbers alone. Where k is no multiple of 8, or x not aligned, single steps are read.
+// 3. Parallelisation. A warp makes two features of a row, or of four: its lanes take pieces of 8 steps side by side,
+//    128 bytes of codes of each feature and 512 bytes of x at a time, which the L1 cache gives to all warps. Each lane
+//    has a chain of fused multiply-adds for each sum, the adapter's steps last; the lanes are added as a tree. A
+//    row's bits depend on its own numbers alone. Where k is no multiple of 8, or x not aligned, single steps are read.
 //
-//      Bytes and floor (H100 at 3.0 TB/s), one row: 0.516 bytes a weight. Llama-8B gate [14336, 4096]: 30 MB, 10 µs; Qwen-0.5B
-//      gate [4864, 896]: 2.2 MB, 0.7 µs, below a launch. Two FLOPs and about seven other operations a weight: 132
-//      multiprocessors make some 4 T weights a second, 14 µs.
+//      Bytes and floor (H100 at 3.0 TB/s), one row: 0.516 bytes a weight. Llama-8B gate [14336, 4096]: 30 MB, 10 µs;
+//      Qwen-0.5B gate [4864, 896]: 2.2 MB, 0.7 µs, below a launch. Two FLOPs and about seven other operations a weight:
+//      132 multiprocessors make some 4 T weights a second, 14 µs.
 //
-// 5. Launch bounds: 128 threads, 1.1 KB of shared memory.
+// 4. Launch bounds: 128 threads, 1.1 KB of shared memory.
 #include "common/memory.cuh"
 #include "common/nf4.cuh"
 #include "common/reduce.cuh"
 
 namespace {
 
-// The launcher's twin is `crates/cuda/src/nf4.rs`.
+// The launcher's twin is `crates/cuda/src/product/nf4_gemv.rs`.
 template <class T>
 struct Nf4Gemv {
     Nf4Matrix w;
@@ -118,7 +118,7 @@ __device__ void gemv(const Nf4Gemv<T>& g) {
 
 }  // namespace
 
-#define KERNEL_GEMV(name, T, ROWS) \
+#define KERNEL_GEMV(name, T, ROWS)                        \
     KERNEL(name, 128)(Nf4Gemv<T> g) { gemv<T, ROWS>(g); } \
     EXPORT_KERNEL(name, 128)
 KERNEL_GEMV(nf4_gemv_one_bf16, bf16, 1)

@@ -1,29 +1,32 @@
-// RMSNorm, forward and backward, alone or behind the addition to the residual stream.
+// RMSNorm, forward and backward, alone or after the addition to the residual stream.
 //
-// 1. Purpose. y = x · rstd · (offset + scale), rstd = 1 / √(mean x² + eps) (Zhang and Sennrich 2019, arXiv:1910.07467); with an
-//    addition x is sum + x first, written into sum and normed as it was rounded there. Backward: dx = rstd · (s·dy − x · rstd² ·
-//    mean(s·dy·x)), s = offset + scale, written or added to dx, the gradient of the residual stream; dscale += Σ dy · x · rstd.
-// 2. Shapes. x, sum, y, dy, dx [m, d] in activations T; scale, dscale [d] and the saved rstd [m] in binary32. x is not saved twice:
-//    backward reads the layer's own input.
-// 3. Parallelisation. Everything is bound by memory, so what counts is how many bytes are on their way: 3.0 TB/s at a latency near
-//    0.8 µs are about 18 KB on each of 132 multiprocessors. A thread has up to four packs of 16 bytes of a row and asks for all it needs of every tensor before it uses
-//    any; they stay in registers as they came, so that a row is read once and forward needs 16 registers for its row, backward 48
-//    for three (58 and 102 in all, so that 64 KB and more are on their way at d = 4096). A row belongs to eight lanes (32 packs: heads of up to 256 elements of bf16), to a warp (128 packs), both without
-//    a barrier, or to a block of just as many warps as it has packs for, with one barrier. Only rows beyond 512 threads · 4 packs
-//    (16384 elements of bf16) read their rest again, from L2. Rows that are not whole aligned packs go element by element, through
-//    the same code.
-//    The gradient of a trained scale is a kernel of its own over the same rows (common/columns.cuh): partial sums of 256 rows,
-//    added in index order. With LoRA nobody asks for it, and in full fine-tuning its second read of dy and x is 9 GB over the 65
-//    norms of an 8B model, 3 ms of a step of 8192 tokens that takes 0.5 s at the least.
+// 1. Purpose. y = x · rstd · (offset + scale), rstd = 1 / √(mean x² + eps) (Zhang and Sennrich 2019, arXiv:1910.07467);
+//    with an addition x is sum + x first, written into sum and normed as it was rounded there. Backward: dx = rstd ·
+//    (s·dy − x · rstd² · mean(s·dy·x)), s = offset + scale, written or added to dx, the gradient of the residual
+//    stream; dscale += Σ dy · x · rstd.
+// 2. Shapes. x, sum, y, dy, dx [m, d] in activations T; scale, dscale [d] and the saved rstd [m] in float32. x is not
+//    saved twice: backward reads the layer's own input.
+// 3. Parallelisation. Everything is bound by memory, so what counts is how many bytes are on their way: 3.0 TB/s at a
+//    latency near 0.8 µs are about 18 KB on each of 132 multiprocessors. A thread has up to four packs of 16 bytes of a
+//    row and asks for all it needs of every tensor before it uses any; they stay in registers as they came, so that a
+//    row is read once and forward needs 16 registers for its row, backward 48 for three (58 and 102 in all, so that 64
+//    KB and more are on their way at d = 4096). A row belongs to eight lanes (32 packs: heads of up to 256 elements of
+//    bf16), to a warp (128 packs), both without a barrier, or to a block of just as many warps as it has packs for,
+//    with one barrier. Only rows beyond 512 threads · 4 packs (16384 elements of bf16) read their rest again, from L2.
+//    Rows that are not whole aligned packs go element by element, through the same code.
+//    The gradient of a trained scale is a kernel of its own over the same rows (common/columns.cuh): partial sums of
+//    256 rows, added in index order. LoRA does not need it; in full fine-tuning its second read of dy and x is 9 GB
+//    over the 65 norms of an 8B model, 3 ms of a step of 8192 tokens that takes 0.5 s at the least.
 //
-//      m = 8192 tokens, d = 4096 (Llama-3.1-8B), bf16: forward 134 MB, 45 µs at 3.0 TB/s; with the addition 268 MB, 89 µs (as two
-//      launches 336 MB, 112 µs); backward 201 MB, 67 µs; accumulating into dx 268 MB, 89 µs; a trained scale 134 MB, 45 µs more.
+//      m = 8192 tokens, d = 4096 (Llama-3.1-8B), bf16: forward 134 MB, 45 µs at 3.0 TB/s; with the addition 268 MB, 89
+//      µs (as two launches 336 MB, 112 µs); backward 201 MB, 67 µs; accumulating into dx 268 MB, 89 µs; a trained scale
+//      134 MB, 45 µs more.
 //      m = 16384, d = 896 (Qwen2.5-0.5B): forward 59 MB, 20 µs; with the addition 117 MB, 39 µs; backward 88 MB, 29 µs;
 //      accumulating 117 MB, 39 µs; a trained scale 59 MB, 20 µs more.
 //      About 4 FLOP an element forward, 8 backward: 0.1 and 0.3 GFLOP, bound by memory throughout.
 //
-// 5. Launch bounds: 128 threads, or up to 512 that a row is large enough for; 4 bytes of shared memory a warp. Forward 48 to 58
-//    registers, backward 80 to 102, rows of no whole packs up to 127, none spilled (nvcc 13, sm_90a).
+// 4. Launch bounds: 128 threads, or up to 512 that a row is large enough for; 4 bytes of shared memory a warp. Forward
+//    48 to 58 registers, backward 80 to 102, rows of no whole packs up to 127, none spilled (nvcc 13, sm_90a).
 #include "common/columns.cuh"
 #include "common/reduce.cuh"
 
@@ -36,8 +39,8 @@ constexpr int KEPT = 4;
 /// Group of a row that has a block to itself.
 constexpr int BLOCK = 0;
 
-/// One thread's part of a row: of `GROUP` lanes, or of a block. Every thread goes through the sum, so a group behind the last row
-/// has an empty one.
+/// One thread's part of a row: of `GROUP` lanes, or of a block. Every thread goes through the sum, so a group after the
+/// last row has an empty one.
 template <class T, int GROUP>
 struct Row {
     int index, end, first, step;
@@ -145,8 +148,8 @@ __device__ __forceinline__ void forward(int m, int d, float eps, float offset, c
 }
 
 template <class T, int GROUP, bool WIDE>
-__device__ __forceinline__ void backward(int m, int d, float offset, const T* dy, const T* x, const float* scale, const float* rstd,
-                                         T* dx, int accumulate) {
+__device__ __forceinline__ void backward(int m, int d, float offset, const T* dy, const T* x, const float* scale,
+                                         const float* rstd, T* dx, int accumulate) {
     DYN_SHARED(shared);
     const Row<T, GROUP> row(m, d);
     const int first = row.first, step = row.step, end = row.end, rest = first + KEPT * step;
@@ -227,11 +230,11 @@ struct Terms {
 
 }  // namespace
 
-#define KERNEL_FORWARD(name, T, GROUP, WIDE, threads)                                                                      \
-    KERNEL(name, threads)                                                                                                  \
-    (int m, int d, float eps, float offset, const T* x, T* sum, const float* scale, T* y, float* rstd) {                   \
-        forward<T, GROUP, WIDE>(m, d, eps, offset, x, sum, scale, y, rstd);                                                \
-    }                                                                                                                      \
+#define KERNEL_FORWARD(name, T, GROUP, WIDE, threads)                                                    \
+    KERNEL(name, threads)                                                                                \
+    (int m, int d, float eps, float offset, const T* x, T* sum, const float* scale, T* y, float* rstd) { \
+        forward<T, GROUP, WIDE>(m, d, eps, offset, x, sum, scale, y, rstd);                              \
+    }                                                                                                    \
     EXPORT_KERNEL(name, threads)
 KERNEL_FORWARD(rms_norm_forward_lanes_f32, float, 8, true, THREADS)
 KERNEL_FORWARD(rms_norm_forward_lanes_bf16, bf16, 8, true, THREADS)
@@ -242,11 +245,11 @@ KERNEL_FORWARD(rms_norm_forward_block_bf16, bf16, BLOCK, true, ROW_THREADS)
 KERNEL_FORWARD(rms_norm_forward_any_f32, float, BLOCK, false, ROW_THREADS)
 KERNEL_FORWARD(rms_norm_forward_any_bf16, bf16, BLOCK, false, ROW_THREADS)
 
-#define KERNEL_BACKWARD(name, T, GROUP, WIDE, threads)                                                                     \
-    KERNEL(name, threads)                                                                                                  \
-    (int m, int d, float offset, const T* dy, const T* x, const float* scale, const float* rstd, T* dx, int accumulate) {  \
-        backward<T, GROUP, WIDE>(m, d, offset, dy, x, scale, rstd, dx, accumulate);                                        \
-    }                                                                                                                      \
+#define KERNEL_BACKWARD(name, T, GROUP, WIDE, threads)                                                                    \
+    KERNEL(name, threads)                                                                                                 \
+    (int m, int d, float offset, const T* dy, const T* x, const float* scale, const float* rstd, T* dx, int accumulate) { \
+        backward<T, GROUP, WIDE>(m, d, offset, dy, x, scale, rstd, dx, accumulate);                                       \
+    }                                                                                                                     \
     EXPORT_KERNEL(name, threads)
 KERNEL_BACKWARD(rms_norm_backward_lanes_f32, float, 8, true, THREADS)
 KERNEL_BACKWARD(rms_norm_backward_lanes_bf16, bf16, 8, true, THREADS)
@@ -257,11 +260,11 @@ KERNEL_BACKWARD(rms_norm_backward_block_bf16, bf16, BLOCK, true, ROW_THREADS)
 KERNEL_BACKWARD(rms_norm_backward_any_f32, float, BLOCK, false, ROW_THREADS)
 KERNEL_BACKWARD(rms_norm_backward_any_bf16, bf16, BLOCK, false, ROW_THREADS)
 
-#define KERNEL_SCALE(name, T)                                                                                              \
-    KERNEL(name, SUM_THREADS)                                                                                              \
-    (int m, int d, const T* dy, const T* x, const float* rstd, float* partials, int wide) {                                \
-        column_partials<T>(m, d, partials, wide, Terms<T>{dy, x, rstd, d});                                                \
-    }                                                                                                                      \
+#define KERNEL_SCALE(name, T)                                                               \
+    KERNEL(name, SUM_THREADS)                                                               \
+    (int m, int d, const T* dy, const T* x, const float* rstd, float* partials, int wide) { \
+        column_partials<T>(m, d, partials, wide, Terms<T>{dy, x, rstd, d});                 \
+    }                                                                                       \
     EXPORT_KERNEL(name, SUM_THREADS)
 KERNEL_SCALE(rms_norm_scale_f32, float)
 KERNEL_SCALE(rms_norm_scale_bf16, bf16)

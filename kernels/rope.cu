@@ -1,15 +1,18 @@
 // Rotary position embedding, in place; backward is the same rotation with the other sign.
 //
-// 1. Purpose. (a, b) → scaling · (a cos − b sin, b cos + a sin) for element i and i + rotary/2 of a head, angle = position ·
-//    inv_freq[i] in binary32 (Su et al. 2021, arXiv:2104.09864).
-// 2. Shapes. x[t, heads, h] in activations T, positions int32 [t], inv_freq f32 [rotary/2]. The last h − rotary elements of a head
-//    stay. Nothing is saved.
-// 3. Parallelisation. One block per token: it computes the token's angles once into shared memory and turns all heads with them, so
-//    no table of positions exists and none is read. The angle is brought below half a turn in binary64, where it is exact enough,
-//    and its sine and cosine are then those of a small binary32 number.
+// 1. Purpose. (a, b) → scaling · (a cos − b sin, b cos + a sin) for element i and i + rotary/2 of a head, angle =
+//    position · inv_freq[i] in float32 (Su et al. 2021, arXiv:2104.09864).
+// 2. Shapes. x[t, heads, h] in activations T, positions int32 [t], inv_freq f32 [rotary/2]. The last h − rotary
+//    elements of a head stay. Nothing is saved.
+// 3. Parallelisation. One block per token: it computes the token's angles once into shared memory and turns all heads
+//    with them, so no table of positions exists and none is read. The angle is brought below half a turn in float64,
+//    where it is exact enough, and its sine and cosine are then those of a small float32 number.
 //
-//      8192 tokens, 32 + 8 heads of 128 (Llama-3.1-8B), bf16, queries and keys: 168 MB, 56 µs at 3.0 TB/s. 16384 tokens, 14 + 2
-//      heads of 64 (Qwen2.5-0.5B): 67 MB, 22 µs. 6 FLOP a pair and one sine and cosine per pair and token.
+//      8192 tokens, 32 + 8 heads of 128 (Llama-3.1-8B), bf16, queries and keys: 168 MB, 56 µs at 3.0 TB/s. 16384
+//      tokens, 14 + 2 heads of 64 (Qwen2.5-0.5B): 67 MB, 22 µs. 6 FLOP a pair and one sine and cosine per pair and
+//      token.
+//
+// 4. Launch bounds: 128 threads; 8 bytes of shared memory for each angle.
 #include "common/memory.cuh"
 
 namespace {
@@ -17,8 +20,8 @@ namespace {
 constexpr int THREADS = 128;
 
 template <class T>
-__device__ __forceinline__ void rotate(int heads, int h, int rotary, T* x, const int* positions, const float* inv_freq, float scaling,
-                                       float sign, int wide) {
+__device__ __forceinline__ void rotate(int heads, int h, int rotary, T* x, const int* positions, const float* inv_freq,
+                                       float scaling, float sign, int wide) {
     DYN_SHARED(shared);
     float2* turns = reinterpret_cast<float2*>(shared);
     const int half = rotary / 2;
@@ -52,12 +55,11 @@ __device__ __forceinline__ void rotate(int heads, int h, int rotary, T* x, const
 
 }  // namespace
 
-#define KERNEL_ROTATE(name, T)                                                                                             \
-    KERNEL(name, THREADS)                                                                                                  \
-    (int heads, int h, int rotary, T* x, const int* positions, const float* inv_freq, float scaling, float sign,           \
-     int wide) {                                                                                                           \
-        rotate<T>(heads, h, rotary, x, positions, inv_freq, scaling, sign, wide);                                          \
-    }                                                                                                                      \
+#define KERNEL_ROTATE(name, T)                                                                                               \
+    KERNEL(name, THREADS)                                                                                                    \
+    (int heads, int h, int rotary, T* x, const int* positions, const float* inv_freq, float scaling, float sign, int wide) { \
+        rotate<T>(heads, h, rotary, x, positions, inv_freq, scaling, sign, wide);                                            \
+    }                                                                                                                        \
     EXPORT_KERNEL(name, THREADS)
 KERNEL_ROTATE(rope_f32, float)
 KERNEL_ROTATE(rope_bf16, bf16)

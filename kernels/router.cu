@@ -1,26 +1,28 @@
 // Which experts a token goes to, the tokens of each expert side by side, and their outputs back together.
 //
-// 1. Purpose and formula. p = softmax(logits), the k largest logits chosen (Shazeer et al. 2017, arXiv:1701.06538), the lower
-//    index first among equals, weights w = p of those, divided by their sum where asked (Qwen3, arXiv:2505.09388). Backward
-//    dlogits = p · (g − Σ p g) with g of a chosen expert dw, or (dw − Σ w dw) / Σ p where divided, and 0 of the others. Group: the
-//    slots (token, j) in a stable order of their experts. Combine: y = Σ over j of w_j · x[place_j]; dx[place_j] = w_j · dy,
-//    dw_j = dy · x[place_j].
-// 2. Shapes. logits, dlogits[t, e] and x, dx[s, d], y, dy[t, d] in activations T, s = t · k; p[t, e], w and dw[t, k] binary32;
-//    chosen, places[t, k], tokens[s], starts[e + 1] int32. Forward saves p, chosen and w. An expert outside 0 .. e has no place
-//    (−1) and its row no gradient but NaN; a place outside 0 .. s gives NaN.
-// 3. Parallelisation. Routing: a warp a token, for its row is short. A logit and its index are one number of 64 bits that orders
-//    as both together, so a choice is a maximum below the last choice: each lane keeps its largest, and only the one that lost
-//    it looks again. Group: a block an expert, and every block reads all of `chosen` twice, from L2: once to count what is
-//    smaller (where its slots begin) and what is its own, once to place them in order, by ballots and one sum over the warps.
-//    That is e · s comparisons, but one launch, no buffer and no atomics, where a sort by counting takes three launches.
-//    Combine: a pack of 16 bytes a thread; its gradient a warp a slot, whose neighbours read the same row of dy from L1.
+// 1. Purpose and formula. p = softmax(logits), the k largest logits chosen (Shazeer et al. 2017, arXiv:1701.06538), the
+//    lower index first among equals, weights w = p of those, divided by their sum where asked (Qwen3,
+//    arXiv:2505.09388). Backward dlogits = p · (g − Σ p g) with g of a chosen expert dw, or (dw − Σ w dw) / Σ p where
+//    divided, and 0 of the others. Group: the slots (token, j) in a stable order of their experts. Combine: y = Σ over
+//    j of w_j · x[place_j]; dx[place_j] = w_j · dy, dw_j = dy · x[place_j].
+// 2. Shapes. logits, dlogits[t, e] and x, dx[s, d], y, dy[t, d] in activations T, s = t · k; p[t, e], w and dw[t, k]
+//    float32; chosen, places[t, k], tokens[s], starts[e + 1] int32. Forward saves p, chosen and w. An expert outside 0
+//    .. e has no place (−1) and its row no gradient but NaN; a place outside 0 .. s gives NaN.
+// 3. Parallelisation. Routing: a warp a token, for its row is short. A logit and its index are one number of 64 bits
+//    that orders as both together, so a choice is a maximum below the last choice: each lane keeps its largest, and
+//    only the one that lost it looks again. Group: a block an expert, and every block reads all of `chosen` twice, from
+//    L2: once to count what is smaller (where its slots begin) and what is its own, once to place them in order, by
+//    ballots and one sum over the warps. That is e · s comparisons, but one launch, no buffer and no atomics, where a
+//    sort by counting takes three launches. Combine: a pack of 16 bytes a thread; its gradient a warp a slot, whose
+//    neighbours read the same row of dy from L1.
 //
-//      8 of 128 experts for each token, bf16, H100 at 3.0 TB/s. 8192 tokens of d = 4096 (Llama-3.1-8B): forward 6.8 MB, 2.3 µs;
-//      backward 6.8 MB, 2.3 µs; group 0.8 MB and 17 M comparisons in 128 blocks, 5 µs; combine 604 MB, 201 µs, its gradient 1.1 GB,
-//      380 µs. 16384 tokens of d = 896 (Qwen2.5-0.5B): 13.6 MB, 4.5 µs; 13.6 MB, 4.5 µs; 34 M, 9 µs; 264 MB, 88 µs; 499 MB,
-//      166 µs. 2 FLOP an element of a row: bound by memory, but for the grouping, which is bound by its instructions.
+//      8 of 128 experts for each token, bf16, H100 at 3.0 TB/s. 8192 tokens of d = 4096 (Llama-3.1-8B): forward 6.8 MB,
+//      2.3 µs; backward 6.8 MB, 2.3 µs; group 0.8 MB and 17 M comparisons in 128 blocks, 5 µs; combine 604 MB, 201 µs,
+//      its gradient 1.1 GB, 380 µs. 16384 tokens of d = 896 (Qwen2.5-0.5B): 13.6 MB, 4.5 µs; 13.6 MB, 4.5 µs; 34 M, 9
+//      µs; 264 MB, 88 µs; 499 MB, 166 µs. 2 FLOP an element of a row: bound by memory, but for the grouping, which is
+//      bound by its instructions.
 //
-// 5. Launch bounds: 256 threads; grouping 1024.
+// 4. Launch bounds: 256 threads; grouping 1024.
 #include "common/memory.cuh"
 #include "common/reduce.cuh"
 
@@ -62,7 +64,8 @@ __device__ Key largest_below(Key limit, const T* logits, int e) {
 }
 
 template <class T>
-__device__ void forward(int t, int e, int k, int normalize, const T* logits, float* probabilities, int* chosen, float* weights) {
+__device__ void forward(int t, int e, int k, int normalize, const T* logits, float* probabilities, int* chosen,
+                        float* weights) {
     const int token = static_cast<int>(blockIdx.x) * WARPS + warp_id(), lane = lane_id();
     // Whole warps leave.
     if (token >= t) return;
@@ -73,7 +76,7 @@ __device__ void forward(int t, int e, int k, int normalize, const T* logits, flo
     float most = -INFINITY, sum = 0.0f;
     for (int i = lane; i < e; i += 32) most = fmaxf(most, to_float(logits[i]));
     most = warp_max(most);
-    // What a lane reads of the results, it has written itself: nobody waits.
+    // A lane reads only results that it wrote itself: no barrier.
     for (int i = lane; i < e; i += 32) {
         const float p = expf(to_float(logits[i]) - most);
         probabilities[i] = p;
@@ -98,8 +101,8 @@ __device__ void forward(int t, int e, int k, int normalize, const T* logits, flo
 }
 
 template <class T>
-__device__ void backward(int t, int e, int k, int normalize, const float* probabilities, const int* chosen, const float* dweights,
-                         T* dlogits) {
+__device__ void backward(int t, int e, int k, int normalize, const float* probabilities, const int* chosen,
+                         const float* dweights, T* dlogits) {
     const int token = static_cast<int>(blockIdx.x) * WARPS + warp_id();
     if (token >= t) return;
     probabilities += static_cast<index_t>(token) * e;
@@ -177,20 +180,20 @@ __device__ void combine_backward(int s, int k, int d, const T* dy, const T* x, c
 
 }  // namespace
 
-#define KERNEL_FORWARD(name, T)                                                                                             \
-    KERNEL(name, THREADS)                                                                                                   \
-    (int t, int e, int k, int normalize, const T* logits, float* probabilities, int* chosen, float* weights) {              \
-        forward(t, e, k, normalize, logits, probabilities, chosen, weights);                                                \
-    }                                                                                                                       \
+#define KERNEL_FORWARD(name, T)                                                                                \
+    KERNEL(name, THREADS)                                                                                      \
+    (int t, int e, int k, int normalize, const T* logits, float* probabilities, int* chosen, float* weights) { \
+        forward(t, e, k, normalize, logits, probabilities, chosen, weights);                                   \
+    }                                                                                                          \
     EXPORT_KERNEL(name, THREADS)
 KERNEL_FORWARD(router_forward_f32, float)
 KERNEL_FORWARD(router_forward_bf16, bf16)
 
-#define KERNEL_BACKWARD(name, T)                                                                                            \
-    KERNEL(name, THREADS)                                                                                                   \
+#define KERNEL_BACKWARD(name, T)                                                                                             \
+    KERNEL(name, THREADS)                                                                                                    \
     (int t, int e, int k, int normalize, const float* probabilities, const int* chosen, const float* dweights, T* dlogits) { \
-        backward(t, e, k, normalize, probabilities, chosen, dweights, dlogits);                                             \
-    }                                                                                                                       \
+        backward(t, e, k, normalize, probabilities, chosen, dweights, dlogits);                                              \
+    }                                                                                                                        \
     EXPORT_KERNEL(name, THREADS)
 KERNEL_BACKWARD(router_backward_f32, float)
 KERNEL_BACKWARD(router_backward_bf16, bf16)
@@ -204,8 +207,8 @@ KERNEL(router_group, GROUP_THREADS)(int s, int e, int k, const int* chosen, int*
     const int warp = warp_id(), lane = lane_id();
     // Each warp has a run of slots, in whole warps.
     const int share = (s + GROUP_THREADS - 1) / GROUP_THREADS * 32, first = warp * share, last = min(s, first + share);
-    // Does `visit(slot, expert)` with all lanes, 32 slots after 32. As unsigned numbers, experts below 0, like those of slots
-    // that are none, are beyond all others, and so nobody's.
+    // Does `visit(slot, expert)` with all lanes, 32 slots after 32. As unsigned numbers, experts below 0 and those of slots
+    // beyond the last one are larger than all others, and so belong to no block.
     const auto each = [=](auto visit) {
         for (int at = first; at < last; at += 32 * AHEAD) {
             unsigned of[AHEAD];
@@ -254,21 +257,21 @@ KERNEL(router_group, GROUP_THREADS)(int s, int e, int k, const int* chosen, int*
 }
 EXPORT_KERNEL(router_group, GROUP_THREADS)
 
-#define KERNEL_COMBINE(name, T)                                                                                             \
-    KERNEL(name, THREADS)                                                                                                   \
-    (int t, int k, int d, const T* x, const int* places, const float* weights, T* y, int wide) {                            \
-        combine(t, k, d, x, places, weights, y, wide);                                                                      \
-    }                                                                                                                       \
+#define KERNEL_COMBINE(name, T)                                                                  \
+    KERNEL(name, THREADS)                                                                        \
+    (int t, int k, int d, const T* x, const int* places, const float* weights, T* y, int wide) { \
+        combine(t, k, d, x, places, weights, y, wide);                                           \
+    }                                                                                            \
     EXPORT_KERNEL(name, THREADS)
 KERNEL_COMBINE(combine_forward_f32, float)
 KERNEL_COMBINE(combine_forward_bf16, bf16)
 
-#define KERNEL_COMBINE_BACKWARD(name, T)                                                                                    \
-    KERNEL(name, THREADS)                                                                                                   \
-    (int s, int k, int d, const T* dy, const T* x, const int* places, const float* weights, T* dx, float* dweights,         \
-     int wide) {                                                                                                            \
-        combine_backward(s, k, d, dy, x, places, weights, dx, dweights, wide);                                              \
-    }                                                                                                                       \
+#define KERNEL_COMBINE_BACKWARD(name, T)                                                                            \
+    KERNEL(name, THREADS)                                                                                           \
+    (int s, int k, int d, const T* dy, const T* x, const int* places, const float* weights, T* dx, float* dweights, \
+     int wide) {                                                                                                    \
+        combine_backward(s, k, d, dy, x, places, weights, dx, dweights, wide);                                      \
+    }                                                                                                               \
     EXPORT_KERNEL(name, THREADS)
 KERNEL_COMBINE_BACKWARD(combine_backward_f32, float)
 KERNEL_COMBINE_BACKWARD(combine_backward_bf16, bf16)

@@ -20,8 +20,9 @@ __device__ __forceinline__ void add_rows(int first, int last, int j, F values, f
     }
 }
 
-/// `partials[chunk, j] = Σ values(row, j)` over the rows of a chunk, for block (32 packs of columns, chunk). `values.row<WIDE>(i, j)`
-/// gives the pack of row `i` that begins at column `j`, zeros behind the end of the row; `wide`: rows are whole aligned packs.
+/// `partials[chunk, j] = Σ values(row, j)` over the rows of a chunk, for block (32 packs of columns, chunk).
+/// `values.row<WIDE>(i, j)` gives the pack of row `i` that begins at column `j`, zeros after the end of the row;
+/// `wide`: rows are whole aligned packs.
 template <class T, class F>
 __device__ __forceinline__ void column_partials(int m, int n, float* partials, int wide, F values) {
     DYN_SHARED(shared);

@@ -1,4 +1,4 @@
-// The tiled product behind `matmul`, `lora_matmul` and `grouped_matmul`: c = alpha · (a · b + a1 · b1) (+ bias) (+ c), where
+// The tiled product of `matmul`, `lora_matmul` and `grouped_matmul`: c = alpha · (a · b + a1 · b1) (+ bias) (+ c), where
 // a1 · b1 is a second, short product whose steps continue the chains of the first (an adapter by K-concatenation).
 #pragma once
 
@@ -16,7 +16,7 @@ struct Factors {
     int aligned;
 };
 
-// Arguments of a product; the launcher's twin is `crates/cuda/src/product.rs`.
+// Arguments of a product; the launcher's twin is `crates/cuda/src/product/tiled.rs`.
 struct Gemm {
     Factors main;
     Factors tail;
@@ -178,7 +178,8 @@ struct TensorCoreProduct {
 #pragma unroll
                 for (int half = 0; half < 2; ++half) {
                     const int r = row + warp_row + 16 * i + lane / 4 + 8 * half;
-                    store_result(p, c, r, column + warp_column + 8 * j + lane % 4 * 2, sums[i][j][2 * half], sums[i][j][2 * half + 1]);
+                    store_result(p, c, r, column + warp_column + 8 * j + lane % 4 * 2, sums[i][j][2 * half],
+                                 sums[i][j][2 * half + 1]);
                 }
             }
         }
@@ -192,9 +193,9 @@ __device__ void run_product(const Gemm& p) {
     Product::tile(p, blockIdx.x, blockIdx.z * p.steps_per_part, p.steps_per_part, c);
 }
 
-// The exact product in binary32 for binary32 activations: tiles of 64 × 64, 16 of the reduced axis a step, 4 × 4 outputs a
+// The exact product in float32 for float32 activations: tiles of 64 × 64, 16 of the reduced axis a step, 4 × 4 outputs a
 // thread. Chains of 256 fused multiply-adds are added in order, so that a long sum keeps its small terms. `B` is the type
-// of the first product's `b`; that of the second is binary32.
+// of the first product's `b`; that of the second is float32.
 template <bool TA, bool TB, class B>
 struct ExactProduct {
     using Left = float;

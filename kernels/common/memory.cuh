@@ -1,4 +1,4 @@
-// Moving 16 bytes at a time, and copies that run beside the arithmetic.
+// Moving 16 bytes at a time, and copies that overlap with arithmetic.
 #pragma once
 
 #include "common/types.cuh"
@@ -7,7 +7,7 @@
 template <class T>
 constexpr int PACK = 16 / static_cast<int>(sizeof(T));
 
-/// A pack as binary32.
+/// A pack as float32.
 template <class T>
 struct Pack {
     float v[PACK<T>];
@@ -51,14 +51,15 @@ __device__ __forceinline__ void unpack(uint4 word, Pack<float>& to) {
     to.v[3] = __uint_as_float(word.w);
 }
 __device__ __forceinline__ uint4 pack(const Pack<bf16>& x) {
-    return make_uint4(pack_bf16(x.v[0], x.v[1]), pack_bf16(x.v[2], x.v[3]), pack_bf16(x.v[4], x.v[5]), pack_bf16(x.v[6], x.v[7]));
+    return make_uint4(pack_bf16(x.v[0], x.v[1]), pack_bf16(x.v[2], x.v[3]), pack_bf16(x.v[4], x.v[5]),
+                      pack_bf16(x.v[6], x.v[7]));
 }
 __device__ __forceinline__ uint4 pack(const Pack<float>& x) {
     return make_uint4(__float_as_uint(x.v[0]), __float_as_uint(x.v[1]), __float_as_uint(x.v[2]), __float_as_uint(x.v[3]));
 }
 
-/// Elements `i .. i + PACK` of `p`, those from `end` on as 0. `wide`: `p` and `i` are aligned to 16 bytes, so a whole pack is one
-/// access; the same for all threads of a launch.
+/// Elements `i .. i + PACK` of `p`, those from `end` on as 0. `wide`: `p` and `i` are aligned to 16 bytes, so a whole
+/// pack is one access; the same for all threads of a launch.
 template <class T>
 __device__ __forceinline__ Pack<T> load(const T* p, index_t i, index_t end, bool wide) {
     Pack<T> result;
@@ -84,9 +85,9 @@ __device__ __forceinline__ void store(T* p, index_t i, index_t end, bool wide, c
     }
 }
 
-/// A pack as it lies in memory, half the registers of a `Pack<bf16>`: elements `i ..` of `p`, those from `end` on as 0. With `WIDE`
-/// `p + i` is aligned and `end` ends a pack, so a load is one predicated access without a branch and many of them are on their way
-/// at once; without, a pack is put together element by element.
+/// A pack as it lies in memory, half the registers of a `Pack<bf16>`: elements `i ..` of `p`, those from `end` on as 0.
+/// With `WIDE` `p + i` is aligned and `end` ends a pack, so a load is one predicated access without a branch and many
+/// of them are on their way at once; without, a pack is put together element by element.
 template <class T, bool WIDE>
 __device__ __forceinline__ uint4 load_raw(const T* p, index_t i, index_t end) {
     if constexpr (WIDE) {
@@ -111,7 +112,7 @@ __device__ __forceinline__ Pack<T> unpacked(uint4 word) {
     return result;
 }
 
-/// Elements `i .. i + N` of a binary32 vector beside packs of another type, those from `end` on as 0.
+/// Elements `i .. i + N` of a float32 vector, as wide as packs of another type, those from `end` on as 0.
 template <int N>
 __device__ __forceinline__ void load_floats(const float* p, index_t i, index_t end, bool wide, float (&to)[N]) {
     static_assert(N % 4 == 0, "whole accesses");

@@ -20,7 +20,7 @@ const T* host_row(const unsigned char* slots, int lane) {
 // Fragments of mma.m16n8k16, lane = 4 g + t: A rows g and g + 8, columns 2t, 2t + 1 and 2t + 8, 2t + 9; B the same of its
 // columns g; C rows g and g + 8, columns 2t, 2t + 1.
 
-// c[16, 8] += a[16, 16] · b[16, 8], bf16 operands, binary32 sums.
+// c[16, 8] += a[16, 16] · b[16, 8], bf16 operands, float32 sums.
 __device__ inline void mma_bf16(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
 #ifdef __CUDACC__
     asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"

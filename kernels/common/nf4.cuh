@@ -3,7 +3,7 @@
 
 #include "common/types.cuh"
 
-/// A quantised matrix, row-major, nothing in it aligned to rows; the launcher's twin is `crates/cuda/src/nf4.rs`.
+/// A quantised matrix, row-major, nothing in it aligned to rows; the launcher's twin is `crates/cuda/src/weight/nf4.rs`.
 struct Nf4Matrix {
     const unsigned char* codes;
     // Plain scales, or null; a plain matrix has no book.
@@ -35,7 +35,7 @@ __device__ const float NF4_VALUES[16] = {-1.0f,
                                          0.7229568362236023f,
                                          1.0f};
 
-/// The sixteen values in sixteen banks of shared memory, and the code book of the scales behind them: 1088 bytes.
+/// The sixteen values in sixteen banks of shared memory, and then the code book of the scales: 1088 bytes.
 struct Nf4Tables {
     const float* values;
     const float* book;

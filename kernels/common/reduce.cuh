@@ -25,7 +25,8 @@ __device__ __forceinline__ float warp_max(float x) {
     return x;
 }
 
-/// The sum over a block of `THREADS`, the same in every thread; `scratch` is shared memory of `THREADS / 32` elements, used once.
+/// The sum over a block of `THREADS`, the same in every thread; `scratch` is shared memory of `THREADS / 32` elements,
+/// used once.
 template <int THREADS, class T>
 __device__ __forceinline__ T block_sum(T x, T* scratch) {
     x = warp_sum(x);

@@ -17,7 +17,7 @@ __device__ __forceinline__ bf16 bits_bf16(unsigned bits) { return __ushort_as_bf
 /// Makes a kernel known to the emulated device. Stands after every entry point.
 #define EXPORT_KERNEL(name, threads)
 /// The block's dynamic shared memory, as many bytes as the launch asked for.
-#define DYN_SHARED(name) \
+#define DYN_SHARED(name)                                                     \
     extern __shared__ __align__(1024) unsigned char dynamic_shared_memory[]; \
     unsigned char* name = dynamic_shared_memory
 

@@ -3,7 +3,8 @@
 // Blocks are handed out to operating-system threads; within a block each CUDA thread is a fiber with a stack of its own. A
 // barrier and an exchange of a warp are generation counters: who comes last raises the counter and goes on, the others wait
 // for it to change. When no fiber of a block can go on, the launch ends with an error that says who waits where.
-#include "shim.h"
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -15,8 +16,7 @@
 #include <thread>
 #include <vector>
 
-#include <sys/mman.h>
-#include <unistd.h>
+#include "shim.h"
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
@@ -124,8 +124,8 @@ struct Machine {
 #endif
 
     Machine() {
-        void* memory = mmap(nullptr, STACK * MOST_THREADS, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        void* memory =
+            mmap(nullptr, STACK * MOST_THREADS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         stacks = memory == MAP_FAILED ? nullptr : static_cast<unsigned char*>(memory);
         for (unsigned i = 0; stacks != nullptr && i < MOST_THREADS; ++i) {
             // A stack that overflows ends the process here and not in its neighbour.
@@ -265,7 +265,7 @@ void Machine::enter(Fiber& fiber, unsigned index) {
 #endif
 }
 
-/// The order of the next round: as they are, from the last, or shuffled anew each round.
+/// The order of the next round: as they are, from the last, or shuffled again each round.
 void Machine::arrange(std::uint64_t& state) {
     unsigned count = unsigned(order.size());
     for (unsigned i = 0; i < count; ++i) order[i] = launch->schedule == 1 ? count - 1 - i : i;
@@ -277,12 +277,14 @@ void Machine::arrange(std::uint64_t& state) {
 }
 
 std::string Machine::waiting(dim3 block) const {
-    std::string text = "[" + std::string(launch->kernel->name) + "] expected every thread of a block at the same barrier, got block (" +
-                       std::to_string(block.x) + ", " + std::to_string(block.y) + ", " + std::to_string(block.z) + ") with";
+    std::string text = "[" + std::string(launch->kernel->name) +
+                       "] expected every thread of a block at the same barrier, got block (" + std::to_string(block.x) + ", " +
+                       std::to_string(block.y) + ", " + std::to_string(block.z) + ") with";
     std::set<std::string> told;
     for (const Fiber& fiber : fibers) {
         std::string where = fiber.done ? "ended" : std::string(fiber.file) + ":" + std::to_string(fiber.line);
-        if (told.size() < 6 && told.insert(where).second) text += " thread " + std::to_string(fiber.at.thread.x) + " " + (fiber.done ? "" : "at ") + where + ";";
+        if (told.size() < 6 && told.insert(where).second)
+            text += " thread " + std::to_string(fiber.at.thread.x) + " " + (fiber.done ? "" : "at ") + where + ";";
     }
     return text;
 }
@@ -304,7 +306,7 @@ void Machine::run_block(long index, unsigned char* shared) {
     Launch& l = *launch;
     unsigned count = l.block.x * l.block.y * l.block.z;
     dim3 at{unsigned(index % l.grid.x), unsigned(index / l.grid.x % l.grid.y), unsigned(index / l.grid.x / l.grid.y)};
-    if (l.shared > 0) std::memset(shared, 0xff, l.shared);  // 0xffffffff is a NaN: what nobody wrote is found out
+    if (l.shared > 0) std::memset(shared, 0xff, l.shared);  // 0xffffffff is a NaN: what was never written is found out
     fibers.resize(count);
     warps.resize((count + 31) / 32);
     order.resize(count);
@@ -363,13 +365,11 @@ void wait(const unsigned* counter, unsigned value, const char* file, int line) {
     machine->leave();
 }
 
-unsigned linear(const Place& at) {
-    return at.thread.x + at.block_dim.x * (at.thread.y + at.block_dim.y * at.thread.z);
-}
+unsigned linear(const Place& at) { return at.thread.x + at.block_dim.x * (at.thread.y + at.block_dim.y * at.thread.z); }
 
-/// Threads beside the one that launches. One launch has them at a time; another one runs alone.
+/// Threads besides the one that launches. One launch has them at a time; another one runs alone.
 class Helpers {
-  public:
+public:
     static Helpers& all() {
         static Helpers* helpers = new Helpers;  // never destroyed: a thread may outlive main
         return *helpers;
@@ -390,7 +390,7 @@ class Helpers {
         job = nullptr;
     }
 
-  private:
+private:
     std::mutex use, guard;
     std::condition_variable start, finished;
     Launch* job = nullptr;
@@ -426,9 +426,11 @@ std::string unfit(const Kernel& kernel, const char* signature, const Launch& l) 
     unsigned count = l.block.x * l.block.y * l.block.z;
     if (kernel.signature != signature) return "arguments " + kernel.signature + "and got " + signature;
     if (count == 0 || count % 32 != 0 || count > kernel.threads || count > MOST_THREADS) {
-        return "a block of whole warps, at most " + std::to_string(kernel.threads) + " threads, and got " + std::to_string(count);
+        return "a block of whole warps, at most " + std::to_string(kernel.threads) + " threads, and got " +
+               std::to_string(count);
     }
-    if (l.grid.x == 0 || l.grid.y == 0 || l.grid.z == 0 || l.grid.y > 65535 || l.grid.z > 65535) return "a grid of 1 to 65535 blocks in y and z";
+    if (l.grid.x == 0 || l.grid.y == 0 || l.grid.z == 0 || l.grid.y > 65535 || l.grid.z > 65535)
+        return "a grid of 1 to 65535 blocks in y and z";
     if (l.shared > MOST_SHARED) return "at most 227 KiB of shared memory, and got " + std::to_string(l.shared) + " bytes";
     return "";
 }
@@ -468,8 +470,8 @@ namespace {
 /// Marks the launch as failed, and says which thread found what.
 void note(const std::string& message) {
     Launch& launch = *machine->launch;
-    launch.fail("[" + std::string(launch.kernel->name) + "] " + message + " (block " + std::to_string(place->block.x) + ", thread " +
-                std::to_string(place->thread.x) + ")");
+    launch.fail("[" + std::string(launch.kernel->name) + "] " + message + " (block " + std::to_string(place->block.x) +
+                ", thread " + std::to_string(place->thread.x) + ")");
 }
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -544,8 +546,8 @@ extern "C" void tunesmith_device_kernels(void (*visit)(const char* name, void* s
 /// 1 where an access beyond an allocation or beyond shared memory ends the launch: where AddressSanitizer is built in.
 extern "C" int tunesmith_device_watched() { return host::WATCHED; }
 
-/// Runs a kernel to its end. `schedule`: 0 in order, 1 from the last, 2 shuffled by `seed`. Adds to `counts` what its threads did.
-/// Gives 0, or 1 with the reason in `error`.
+/// Runs a kernel to its end. `schedule`: 0 in order, 1 from the last, 2 shuffled by `seed`. Adds to `counts` what its
+/// threads did. Gives 0, or 1 with the reason in `error`.
 extern "C" int tunesmith_device_launch(const void* kernel, const char* signature, void** arguments, const unsigned* grid,
                                        const unsigned* block, std::size_t shared, int schedule, std::uint64_t seed,
                                        std::uint64_t* counts, char* error, std::size_t error_bytes) {

@@ -14,7 +14,7 @@ KERNEL(fault_missing_barrier, THREADS)(int* out) {
 }
 EXPORT_KERNEL(fault_missing_barrier, THREADS)
 
-// A barrier is missing, long after everybody has read: only a warp that is far ahead of another one shows it.
+// A barrier is missing, long after every thread has read: only a warp that is far ahead of another one shows it.
 KERNEL(fault_hasty_warp, THREADS)(int* out) {
     DYN_SHARED(shared);
     int* values = reinterpret_cast<int*>(shared);
@@ -46,7 +46,7 @@ EXPORT_KERNEL(fault_lonely_shuffle, THREADS)
 KERNEL(fault_partial_mask, THREADS)(int* out) { out[threadIdx.x] = __shfl_xor_sync(0xffffu, 1, 1); }
 EXPORT_KERNEL(fault_partial_mask, THREADS)
 
-// Nobody waits for the copy.
+// The copy is not waited for.
 KERNEL(fault_unwaited_copy, THREADS)(const float* x, float* out) {
     DYN_SHARED(shared);
     float* values = reinterpret_cast<float*>(shared);
@@ -61,7 +61,7 @@ EXPORT_KERNEL(fault_unwaited_copy, THREADS)
 KERNEL(fault_misaligned, THREADS)(const float* x, float* out) { out[threadIdx.x] = __uint_as_float(load16(x + 1).x); }
 EXPORT_KERNEL(fault_misaligned, THREADS)
 
-// Shared memory that nobody wrote.
+// Shared memory that was never written.
 KERNEL(fault_unwritten, THREADS)(float* out) {
     DYN_SHARED(shared);
     out[threadIdx.x] = reinterpret_cast<float*>(shared)[threadIdx.x];
@@ -84,7 +84,7 @@ KERNEL(fault_shared_beyond, THREADS)(const float* x, float* out) {
 }
 EXPORT_KERNEL(fault_shared_beyond, THREADS)
 
-// An asynchronous copy of what lies behind a buffer.
+// An asynchronous copy of what lies beyond a buffer.
 KERNEL(fault_copy_beyond, THREADS)(const float* x, float* out) {
     DYN_SHARED(shared);
     if (threadIdx.x == 0) copy_async16(shared, x + THREADS);

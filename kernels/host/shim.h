@@ -25,12 +25,24 @@ struct dim3 {
     unsigned x, y, z;
 };
 
-struct alignas(8) float2 { float x, y; };
-struct alignas(16) float4 { float x, y, z, w; };
-struct alignas(8) uint2 { unsigned x, y; };
-struct alignas(16) uint4 { unsigned x, y, z, w; };
-struct alignas(8) int2 { int x, y; };
-struct alignas(16) int4 { int x, y, z, w; };
+struct alignas(8) float2 {
+    float x, y;
+};
+struct alignas(16) float4 {
+    float x, y, z, w;
+};
+struct alignas(8) uint2 {
+    unsigned x, y;
+};
+struct alignas(16) uint4 {
+    unsigned x, y, z, w;
+};
+struct alignas(8) int2 {
+    int x, y;
+};
+struct alignas(16) int4 {
+    int x, y, z, w;
+};
 
 inline float2 make_float2(float x, float y) { return {x, y}; }
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
@@ -154,20 +166,23 @@ T __shfl_sync(unsigned mask, T value, int source, int = 32, const char* file = _
 }
 
 template <class T>
-T __shfl_xor_sync(unsigned mask, T value, int bits, int = 32, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+T __shfl_xor_sync(unsigned mask, T value, int bits, int = 32, const char* file = __builtin_FILE(),
+                  int line = __builtin_LINE()) {
     host::full(mask);
     return host::from_lane(value, host::lane() ^ unsigned(bits), file, line);
 }
 
 template <class T>
-T __shfl_down_sync(unsigned mask, T value, unsigned by, int = 32, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+T __shfl_down_sync(unsigned mask, T value, unsigned by, int = 32, const char* file = __builtin_FILE(),
+                   int line = __builtin_LINE()) {
     host::full(mask);
     unsigned source = host::lane() + by;
     return host::from_lane(value, source < 32 ? source : host::lane(), file, line);
 }
 
 template <class T>
-T __shfl_up_sync(unsigned mask, T value, unsigned by, int = 32, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+T __shfl_up_sync(unsigned mask, T value, unsigned by, int = 32, const char* file = __builtin_FILE(),
+                 int line = __builtin_LINE()) {
     host::full(mask);
     return host::from_lane(value, host::lane() >= by ? host::lane() - by : host::lane(), file, line);
 }
@@ -190,9 +205,13 @@ inline int __all_sync(unsigned mask, int predicate, const char* file = __builtin
 }
 
 template <class T>
-T min(T a, T b) { return b < a ? b : a; }
+T min(T a, T b) {
+    return b < a ? b : a;
+}
 template <class T>
-T max(T a, T b) { return a < b ? b : a; }
+T max(T a, T b) {
+    return a < b ? b : a;
+}
 
 inline float __expf(float x) { return expf(x); }
 inline float __logf(float x) { return logf(x); }
@@ -215,7 +234,9 @@ inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int __clz(int x) { return x == 0 ? 32 : __builtin_clz(unsigned(x)); }
 inline int __ffs(int x) { return __builtin_ffs(x); }
 template <class T>
-T __ldg(const T* p) { return *p; }
+T __ldg(const T* p) {
+    return *p;
+}
 template <class To, class From>
 To host_bits(From from) {
     static_assert(sizeof(To) == sizeof(From), "bits are bits");

@@ -4,8 +4,10 @@
 // 2. Shapes. x, y of one length in activations T. What forward saves.
 // 3. Parallelisation. Who computes what, and why nothing faster is left.
 //
-//      8192 × 4096 (Llama-3.1-8B), bf16: … MB, … µs at 3.0 TB/s. 16384 × 896 (Qwen2.5-0.5B): … MB, … µs. … FLOP an element: bound
-//      by memory.
+//      8192 × 4096 (Llama-3.1-8B), bf16: … MB, … µs at 3.0 TB/s. 16384 × 896 (Qwen2.5-0.5B): … MB, … µs. … FLOP an
+//      element: bound by memory.
+//
+// 4. Launch bounds: 256 threads.
 #include "common/memory.cuh"
 
 namespace {

@@ -30,6 +30,7 @@ const pageHasItsParts: Rule = (tree) =>
       ["purpose (1.)", /^\/\/ 1\. /m],
       ["shapes (2.)", /^\/\/ 2\. /m],
       ["parallelisation (3.)", /^\/\/ 3\. /m],
+      ["launch bounds (4.)", /^\/\/ 4\. Launch bounds: /m],
       ["bytes", /\d (?:k|M|G)B\b/],
       ["FLOPs", /\b[MGT]?FLOPs?\b(?!\/s)/],
       ["a floor in time", /\d (?:µs|ms)\b/],
@@ -37,8 +38,27 @@ const pageHasItsParts: Rule = (tree) =>
       ["the shape of Llama-3.1-8B", /Llama/],
       ["the shape of Qwen2.5-0.5B", /Qwen/],
     ];
-    return parts.filter(([, pattern]) => !pattern.test(header)).map(([what]) => `${page}: the page lacks ${what}`);
+    const numbers = [...header.matchAll(/^\/\/ (\d)\. /gm)].map(([, number]) => Number(number));
+    const inOrder = numbers.every((number, index) => number === index + 1);
+    return [
+      ...parts.filter(([, pattern]) => !pattern.test(header)).map(([what]) => `${page}: the page lacks ${what}`),
+      ...(inOrder ? [] : [`${page}: expected parts 1, 2, 3, 4, got ${numbers.join(", ")}`]),
+    ];
   });
+
+const columns = 128;
+
+const linesAreNarrow: Rule = (tree) =>
+  tree.matching(/^kernels\/.+\.(?:cu|cuh|cpp|h)$/).flatMap((path) =>
+    tree
+      .text(path)
+      .split("\n")
+      .flatMap((line, index) =>
+        [...line].length > columns
+          ? [`${path}:${index + 1}: ${[...line].length} columns, the limit is ${columns}`]
+          : [],
+      ),
+  );
 
 /** Names of the entry points, as crates/cuda/build.rs reads them. */
 const entryPoints = (tree: Tree) =>
@@ -89,15 +109,18 @@ holds(
   pageHasItsParts,
   {
     "kernels/rope.cu":
-      "// RoPE.\n// 1. Purpose.\n// 2. Shapes.\n// 3. Work: 5 MB, 2 µs at 3.0 TB/s, 1 FLOP an element for Llama and Qwen.\nint x;\n",
-    "kernels/b.cu": "// 1. A.\n// 2. B.\n// 3. Llama, Qwen: 5 MB, 2 µs.\n",
+      "// RoPE.\n// 1. Purpose.\n// 2. Shapes.\n// 3. Work: 5 MB, 2 µs at 3.0 TB/s, 1 FLOP an element for Llama and Qwen.\n//\n// 4. Launch bounds: 32 threads.\nint x;\n",
+    "kernels/b.cu": "// 1. A.\n// 2. B.\n// 3. Llama, Qwen: 5 MB, 2 µs.\n// 5. Launch bounds: none.\n",
     "kernels/a.cu": "// 1. Purpose.\n",
   },
   [
+    /b\.cu: the page lacks launch bounds/,
     /b\.cu: the page lacks FLOPs/,
     /b\.cu: the page lacks the ceiling/,
+    /b\.cu: expected parts 1, 2, 3, 4, got 1, 2, 3, 5/,
     /a\.cu: the page lacks shapes/,
     /a\.cu: the page lacks parallelisation/,
+    /a\.cu: the page lacks launch bounds/,
     /a\.cu: the page lacks bytes/,
     /a\.cu: the page lacks FLOPs/,
     /a\.cu: the page lacks a floor/,
@@ -105,6 +128,13 @@ holds(
     /a\.cu: the page lacks the shape of Llama/,
     /a\.cu: the page lacks the shape of Qwen/,
   ],
+);
+
+holds(
+  `a line of kernels/ has at most ${columns} columns`,
+  linesAreNarrow,
+  { "kernels/common/a.cuh": `// ${"µ".repeat(columns - 3)}\n// ${"µ".repeat(columns - 2)}\n` },
+  [/a\.cuh:2: 129 columns/],
 );
 
 holds(
