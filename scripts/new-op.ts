@@ -11,8 +11,9 @@ const pascal = (stem: string) => stem.replaceAll(/(?:^|_)(\w)/g, (_, letter: str
 /** Without kernels the trait refuses by itself, and a GPU implements it with nothing. */
 const contract = (stem: string, cuda: boolean) => `//! \`${stem}\`: what it does, in one line.
 
+use crate::check::Call;
 use crate::error::${cuda ? "Result" : "{Code, Error, Result}"};
-use crate::memory::{Memory, View, ViewMut};
+use crate::memory::{Memory, TypedBuffer, View, ViewMut};
 
 /// The formula (authors and year, arXiv number): \`y[i] = x[i]\`.
 ///
@@ -23,6 +24,15 @@ pub trait ${pascal(stem)}: Memory {
     /// # Errors
     /// \`ArgumentInvalid\` on unequal lengths.
 ${cuda ? required(stem) : refusing(stem)}
+}
+
+/// Checks the views of [\`${pascal(stem)}::${stem}_forward\`].
+///
+/// # Errors
+/// \`ArgumentInvalid\` naming the view that does not fit.
+pub fn check_forward<T: TypedBuffer>(call: Call, x: View<'_, T>, y: View<'_, T>) -> Result<()> {
+    call.activations("x", x, y.len)?;
+    call.activations("y", y, y.len)
 }
 
 /// The same in float64, written for reading.
@@ -45,13 +55,15 @@ const refusing = (stem: string) =>
 
 const cpu = (stem: string) => `//! \`${stem}\`: how the CPU does it.
 
-use tunesmith_ops::{Code, Error, ${pascal(stem)}, Result, View, ViewMut};
+use tunesmith_ops::{Code, Error, ${pascal(stem)}, Result, View, ViewMut, ${stem}};
 
 use crate::Cpu;
-use crate::memory::Buffer;
+use crate::buffer::Buffer;
+use crate::views::call;
 
 impl ${pascal(stem)} for Cpu {
     fn ${stem}_forward(&self, x: View<'_, Buffer>, y: ViewMut<'_, Buffer>) -> Result<()> {
+        ${stem}::check_forward(call("${stem}_forward"), x, y.as_view())?;
         let got = format!("the template of \`npm run new:op\` for {} and {} elements", x.len, y.len);
         Err(Error::new(Code::Internal, "${stem}", format!("expected an implementation, got {got}")))
     }
@@ -101,19 +113,18 @@ pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
 
 const launcher = (stem: string) => `//! \`${stem}\`: launches of \`kernels/${stem}.cu\`.
 
-use tunesmith_ops::{${pascal(stem)}, Result, View, ViewMut};
+use tunesmith_ops::{${pascal(stem)}, Result, View, ViewMut, ${stem}};
 
+use crate::device::Buffer;
 use crate::elementwise::pack_blocks;
-use crate::memory::Buffer;
 use crate::{Cuda, check};
 
 const THREADS: u32 = 256;
 
 impl ${pascal(stem)} for Cuda {
     fn ${stem}_forward(&self, x: View<'_, Buffer>, y: ViewMut<'_, Buffer>) -> Result<()> {
-        let (op, len, dtype) = ("${stem}_forward", y.len, self.dtype);
-        check::read(op, "x", x, dtype, len)?;
-        check::write(op, "y", &y, dtype, len)?;
+        ${stem}::check_forward(self.call("${stem}_forward"), x, y.as_view())?;
+        let (len, dtype) = (y.len, self.dtype);
         let wide = check::wide(16, &[x, y.as_view()]);
         let launch = self.launch_activations("${stem}_forward_f32", "${stem}_forward_bf16");
         launch.blocks(pack_blocks(len, dtype), THREADS).long(len).read(x).write(&y).flag(wide).run()

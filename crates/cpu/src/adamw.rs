@@ -2,10 +2,11 @@
 
 use tunesmith_ops::{AdamW, AdamWStep, AdamWTensor, Result};
 
+use crate::Cpu;
 use crate::buffer::Buffer;
 use crate::grad_norm::Norm;
 use crate::simd::{Kernel, Simd};
-use crate::{Cpu, check};
+use crate::views::{floats, floats_mut};
 
 /// Elements of one piece of work.
 const PIECE: usize = 8192;
@@ -73,16 +74,15 @@ impl Kernel for Update<'_> {
 
 impl AdamW for Cpu {
     fn adamw(&self, step: &AdamWStep, norm: &Norm, tensors: &mut [AdamWTensor<'_, Buffer>]) -> Result<()> {
-        let op = "adamw";
         let Some(factor) = norm.factor() else { return Ok(()) };
         let mut pieces = Vec::new();
         for tensor in tensors {
-            let len = tensor.parameter.len;
+            tensor.check()?;
             let constants = Constants::new(step, factor, tensor.learning_rate, tensor.weight_decay);
-            let parameter = check::floats_mut(op, "parameter", tensor.parameter.reborrow(), len)?;
-            let gradient = check::floats(op, "gradient", tensor.gradient, len)?;
-            let first = check::floats_mut(op, "first_moment", tensor.first_moment.reborrow(), len)?;
-            let second = check::floats_mut(op, "second_moment", tensor.second_moment.reborrow(), len)?;
+            let parameter = floats_mut(tensor.parameter.reborrow());
+            let gradient = floats(tensor.gradient);
+            let first = floats_mut(tensor.first_moment.reborrow());
+            let second = floats_mut(tensor.second_moment.reborrow());
             let parts = parameter
                 .chunks_mut(PIECE)
                 .zip(gradient.chunks(PIECE))

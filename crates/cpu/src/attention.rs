@@ -8,11 +8,12 @@ use std::ops::Range;
 use tunesmith_ops::{Attention, AttentionShape, CheckedSequences, Result, Sequence, Sequences, View, ViewMut};
 
 use crate::attention_backward::Input;
-use crate::attention_scores::{QUERIES, blocks, cap_scores, reach_of_block, rows, score_stride, score_width};
+use crate::attention_scores::{QUERIES, blocks, cap_scores, reach_of_block, score_stride, score_width};
 use crate::buffer::Buffer;
 use crate::product::{Left, Mode, Product, Right, SharedMatrix, Target, Transpose};
 use crate::simd::{Kernel, Simd};
-use crate::{Cpu, check, scratch};
+use crate::views::{call, floats, floats_mut};
+use crate::{Cpu, scratch};
 
 /// Scores of one query turned into unnormalised probabilities: `e^(scale·s − max)` in reach, zero elsewhere.
 struct Softmax<'a> {
@@ -141,17 +142,16 @@ impl Attention for Cpu {
         out: ViewMut<'_, Buffer>,
         lse: Option<ViewMut<'_, Buffer>>,
     ) -> Result<()> {
-        let (op, AttentionShape { heads, kv_heads, head_dim: h, .. }) = ("attention_forward", *shape);
-        shape.check(op)?;
-        let (tq, tk) = (rows(op, "q", q.len, heads * h)?, rows(op, "k", k.len, kv_heads * h)?);
-        plan.check_rows(op, tq, tk)?;
-        let out = check::floats_mut(op, "out", out, tq * heads * h)?;
-        let lse = lse.map(|lse| check::floats_mut(op, "lse", lse, tq * heads)).transpose()?;
+        let AttentionShape { heads, kv_heads, head_dim: h, .. } = *shape;
+        let given = lse.as_ref().map(ViewMut::as_view);
+        shape.check_forward(call("attention_forward"), plan, [q, k, v], out.as_view(), given)?;
+        let out = floats_mut(out);
+        let lse = lse.map(floats_mut);
         let forward = Forward {
             shape,
-            q: check::floats(op, "q", q, tq * heads * h)?,
-            k: check::floats(op, "k", k, tk * kv_heads * h)?,
-            v: check::floats(op, "v", v, tk * kv_heads * h)?,
+            q: floats(q),
+            k: floats(k),
+            v: floats(v),
             out: SharedMatrix::new(out, heads * h),
             lse: lse.map(|lse| SharedMatrix::new(lse, heads)),
         };
@@ -176,25 +176,21 @@ impl Attention for Cpu {
         dk: ViewMut<'_, Buffer>,
         dv: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let (op, AttentionShape { heads, kv_heads, head_dim: h, .. }) = ("attention_backward", *shape);
-        shape.check(op)?;
-        let t = rows(op, "q", q.len, heads * h)?;
-        plan.check_rows(op, t, t)?;
-        plan.check_training(op)?;
-        let (wide, narrow) = (t * heads * h, t * kv_heads * h);
+        let written = [&dq, &dk, &dv].map(|view| view.as_view());
+        shape.check_backward(call("attention_backward"), plan, [q, k, v], [out, lse, dout], written)?;
         let input = Input {
             shape,
             sequences: &plan.list,
-            q: check::floats(op, "q", q, wide)?,
-            k: check::floats(op, "k", k, narrow)?,
-            v: check::floats(op, "v", v, narrow)?,
-            out: check::floats(op, "out", out, wide)?,
-            lse: check::floats(op, "lse", lse, t * heads)?,
-            dout: check::floats(op, "dout", dout, wide)?,
+            q: floats(q),
+            k: floats(k),
+            v: floats(v),
+            out: floats(out),
+            lse: floats(lse),
+            dout: floats(dout),
         };
-        let dq = check::floats_mut(op, "dq", dq, wide)?;
-        let dk = check::floats_mut(op, "dk", dk, narrow)?;
-        let dv = check::floats_mut(op, "dv", dv, narrow)?;
+        let dq = floats_mut(dq);
+        let dk = floats_mut(dk);
+        let dv = floats_mut(dv);
         input.run(self, dq, dk, dv)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use tunesmith_ops::{Error, Result, Sequence};
+use tunesmith_ops::Sequence;
 
 use crate::simd::Simd;
 
@@ -17,15 +17,6 @@ pub(crate) fn reach_of_block(sequence: Sequence, block: &Range<usize>, window: O
 /// The blocks of queries of a sequence.
 pub(crate) fn blocks(sequence: Sequence) -> impl Iterator<Item = Range<usize>> {
     (0..sequence.queries).step_by(QUERIES).map(move |first| first..(first + QUERIES).min(sequence.queries))
-}
-
-/// Rows of a window of `row` elements each.
-pub(crate) fn rows(op: &str, name: &str, len: usize, row: usize) -> Result<usize> {
-    if row != 0 && len.is_multiple_of(row) {
-        Ok(len / row)
-    } else {
-        Err(Error::argument(op, format!("{name} in rows of {row}"), format!("{len} elements")))
-    }
 }
 
 /// Columns in which the scores over `keys` keys are computed: whole register tiles, the last of them of no use.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytemuck::{Pod, Zeroable};
-use tunesmith_ops::{Code, DType, Error, MemoryStats, Result};
+use tunesmith_ops::{Code, DType, Error, MemoryStats, Result, TypedBuffer};
 
 /// One cache line, the unit of allocation.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -81,18 +81,20 @@ pub(crate) enum Elements<'a> {
     I32(&'a [i32]),
 }
 
+impl TypedBuffer for Buffer {
+    fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    fn len(&self) -> usize {
+        self.len
+    }
+}
+
 impl Buffer {
     /// `len` elements of `dtype` in a block that has room for them.
     pub(crate) fn new(dtype: DType, len: usize, block: Block) -> Self {
         Self { dtype, len, block }
-    }
-
-    pub(crate) fn dtype(&self) -> DType {
-        self.dtype
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.len
     }
 
     pub(crate) fn elements(&self) -> Elements<'_> {

@@ -1,14 +1,15 @@
 //! `dora`: row norms panel by panel, and scaling by columns of the activations.
 
-use tunesmith_ops::{Dora, Lora, Matrix, Result, View, ViewMut};
+use tunesmith_ops::{Dora, Lora, Matrix, Result, View, ViewMut, dora};
 
 use crate::buffer::Buffer;
 use crate::elementwise::COLUMNS;
 use crate::lora_matmul::{Adapter, scale_by};
 use crate::product::{CHUNK, Left, Mode, Operand, PANEL, Product, Right, Target, Transpose};
 use crate::simd::{Kernel, Simd};
+use crate::views::{call, floats, floats_mut};
 use crate::weight::{Weight, operand};
-use crate::{Cpu, check, scratch};
+use crate::{Cpu, scratch};
 
 /// Elements of one piece of work.
 const PIECE: usize = 16384;
@@ -132,10 +133,10 @@ impl Dora for Cpu {
         lora: Lora<'_, Buffer>,
         norms: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let op = "dora_norms";
-        let w = operand(op, n, k, w)?;
-        let adapter = Adapter::of(op, n, k, lora)?;
-        let norms = check::floats_mut(op, "norms", norms, n)?;
+        let call = call("dora_norms");
+        dora::check_norms(call, n, k, lora, norms.as_view())?;
+        let (w, adapter) = (operand(call, n, k, w)?, Adapter::of(lora));
+        let norms = floats_mut(norms);
         self.pool.each(norms.chunks_mut(PANEL), |p, norms| self.panel_norms(w, &adapter, p, norms))
     }
 
@@ -150,12 +151,12 @@ impl Dora for Cpu {
         y: ViewMut<'_, Buffer>,
         accumulate: bool,
     ) -> Result<()> {
-        let op = "dora_forward";
-        let u = check::floats(op, "u", u, m * n)?;
-        let magnitude = check::floats(op, "magnitude", magnitude, n)?;
-        let norms = check::floats(op, "norms", norms, n)?;
-        let bias = bias.map(|bias| check::floats(op, "bias", bias, n)).transpose()?;
-        let y = check::floats_mut(op, "y", y, m * n)?;
+        dora::check_forward(call("dora_forward"), m, n, u, magnitude, norms, bias, y.as_view())?;
+        let u = floats(u);
+        let magnitude = floats(magnitude);
+        let norms = floats(norms);
+        let bias = bias.map(floats);
+        let y = floats_mut(y);
         if n == 0 {
             return Ok(());
         }
@@ -176,13 +177,14 @@ impl Dora for Cpu {
         du: ViewMut<'_, Buffer>,
         dmagnitude: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let op = "dora_backward";
-        let dy = check::floats(op, "dy", dy, m * n)?;
-        let u = check::floats(op, "u", u, m * n)?;
-        let magnitude = check::floats(op, "magnitude", magnitude, n)?;
-        let norms = check::floats(op, "norms", norms, n)?;
-        let du = check::floats_mut(op, "du", du, m * n)?;
-        let dmagnitude = check::floats_mut(op, "dmagnitude", dmagnitude, n)?;
+        let (call, written) = (call("dora_backward"), [&du, &dmagnitude].map(|view| view.as_view()));
+        dora::check_backward(call, m, n, dy, u, magnitude, norms, written[0], written[1])?;
+        let dy = floats(dy);
+        let u = floats(u);
+        let magnitude = floats(magnitude);
+        let norms = floats(norms);
+        let du = floats_mut(du);
+        let dmagnitude = floats_mut(dmagnitude);
         if n == 0 {
             return Ok(());
         }

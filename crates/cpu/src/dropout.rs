@@ -1,9 +1,10 @@
 //! `dropout`: four features a block of random words, one row at a time.
 
-use tunesmith_ops::{Dropout, DropoutMask, Error, Result, View, ViewMut, philox};
+use tunesmith_ops::{Dropout, DropoutMask, Result, View, ViewMut, philox};
 
+use crate::Cpu;
 use crate::buffer::Buffer;
-use crate::{Cpu, check};
+use crate::views::{call, floats, floats_mut, integers};
 
 /// Elements of one piece of work: the generator costs far more than the memory.
 const PIECE: usize = 4096;
@@ -21,14 +22,11 @@ impl Dropout for Cpu {
         y: ViewMut<'_, Buffer>,
         accumulate: bool,
     ) -> Result<()> {
-        let op = "dropout";
-        if !(0.0..1.0).contains(&mask.p) {
-            return Err(Error::argument(op, "p from 0 to below 1", mask.p));
-        }
-        let row_ids = check::integers(op, "row_ids", row_ids, m)?;
-        let positions = check::integers(op, "positions", positions, m)?;
-        let x = check::floats(op, "x", x, m * n)?;
-        let y = check::floats_mut(op, "y", y, m * n)?;
+        mask.check(call("dropout"), m, n, row_ids, positions, x, y.as_view())?;
+        let row_ids = integers(row_ids);
+        let positions = integers(positions);
+        let x = floats(x);
+        let y = floats_mut(y);
         if n == 0 {
             return Ok(());
         }

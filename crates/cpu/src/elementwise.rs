@@ -1,11 +1,12 @@
 //! `elementwise`: sums of whole tensors and of rows, multiples, and columns copied between matrices.
 
-use tunesmith_ops::{Columns, Elementwise, Error, Result, View, ViewMut};
+use tunesmith_ops::{Columns, Elementwise, Result, View, ViewMut, elementwise};
 
+use crate::Cpu;
 use crate::buffer::Buffer;
 use crate::product::CHUNK;
 use crate::simd::{Kernel, Simd};
-use crate::{Cpu, check};
+use crate::views::{call, floats, floats_mut};
 
 /// Elements of one piece of an addition.
 const PIECE: usize = 16384;
@@ -80,16 +81,16 @@ impl Kernel for SumColumns<'_> {
 
 impl Elementwise for Cpu {
     fn add(&self, x: View<'_, Buffer>, y: ViewMut<'_, Buffer>) -> Result<()> {
-        let len = y.len;
-        let x = check::floats("add", "x", x, len)?;
-        let y = check::floats_mut("add", "y", y, len)?;
+        elementwise::check_add(call("add"), x, y.as_view())?;
+        let x = floats(x);
+        let y = floats_mut(y);
         let pieces = y.chunks_mut(PIECE).zip(x.chunks(PIECE));
         self.pool.each(pieces, |_, (y, x)| self.isa.run(Add { x, y }))
     }
 
     fn scale(&self, factor: f32, y: ViewMut<'_, Buffer>) -> Result<()> {
-        let len = y.len;
-        let y = check::floats_mut("scale", "y", y, len)?;
+        call("scale").activations("y", y.as_view(), y.len)?;
+        let y = floats_mut(y);
         self.pool.each(y.chunks_mut(PIECE), |_, y| self.isa.run(Scale { factor, y }))
     }
 
@@ -102,14 +103,11 @@ impl Elementwise for Cpu {
         y: ViewMut<'_, Buffer>,
         to: Columns,
     ) -> Result<()> {
-        let op = "copy_columns";
-        for columns in [from, to] {
-            if columns.start.checked_add(width).is_none_or(|end| end > columns.stride) {
-                return Err(Error::argument(op, format!("{width} columns inside the matrix"), format!("{columns:?}")));
-            }
-        }
-        let x = check::floats(op, "x", x, m * from.stride)?;
-        let y = check::floats_mut(op, "y", y, m * to.stride)?;
+        let call = call("copy_columns");
+        elementwise::check_copy_columns(m, width, x, from, y.as_view(), to)?;
+        call.activations("x", x, x.len)?;
+        let x = floats(x);
+        let y = floats_mut(y);
         if width == 0 {
             return Ok(());
         }
@@ -123,8 +121,9 @@ impl Elementwise for Cpu {
     }
 
     fn sum_rows(&self, m: usize, n: usize, x: View<'_, Buffer>, y: ViewMut<'_, Buffer>) -> Result<()> {
-        let x = check::floats("sum_rows", "x", x, m * n)?;
-        let y = check::floats_mut("sum_rows", "y", y, n)?;
+        elementwise::check_sum_rows(call("sum_rows"), m, n, x, y.as_view())?;
+        let x = floats(x);
+        let y = floats_mut(y);
         self.pool.each(y.chunks_mut(COLUMNS), |index, y| {
             self.isa.run(SumColumns { x, stride: n, column: index * COLUMNS, y });
         })

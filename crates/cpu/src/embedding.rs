@@ -1,26 +1,18 @@
 //! `embedding`: rows gathered from a table, and scattered back.
 
-use tunesmith_ops::{Embedding, Error, Matrix, Result, View, ViewMut};
+use tunesmith_ops::{Embedding, Matrix, Result, View, ViewMut, embedding};
 
+use crate::Cpu;
 use crate::buffer::Buffer;
 use crate::product::SharedMatrix;
+use crate::views::{call, floats, floats_mut, integers};
 use crate::weight::{Weight, operand};
-use crate::{Cpu, check};
 
 /// Rows of one piece of the gather.
 const ROWS: usize = 16;
 
 /// Columns of one piece of the scatter.
 const COLUMNS: usize = 128;
-
-/// The indices, each checked to be a row of the table.
-fn indices<'a>(op: &str, v: usize, ids: View<'a, Buffer>) -> Result<&'a [i32]> {
-    let ids = check::integers(op, "ids", ids, ids.len)?;
-    match ids.iter().find(|&&id| usize::try_from(id).map_or(true, |id| id >= v)) {
-        None => Ok(ids),
-        Some(id) => Err(Error::argument(op, format!("ids in 0 .. {v}"), id)),
-    }
-}
 
 impl Embedding for Cpu {
     fn embedding_forward(
@@ -31,10 +23,11 @@ impl Embedding for Cpu {
         ids: View<'_, Buffer>,
         y: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let op = "embedding_forward";
-        let table = operand(op, v, d, table)?;
-        let ids = indices(op, v, ids)?;
-        let y = check::floats_mut(op, "y", y, ids.len() * d)?;
+        let call = call("embedding_forward");
+        embedding::check_forward(call, d, ids, y.as_view())?;
+        let (table, ids) = (operand(call, v, d, table)?, integers(ids));
+        call.indices("ids", ids, v)?;
+        let y = floats_mut(y);
         let pieces = y.chunks_mut((ROWS * d).max(1)).zip(ids.chunks(ROWS));
         self.pool.each(pieces, |_, (y, ids)| {
             for (row, &id) in y.chunks_exact_mut(d).zip(ids) {
@@ -51,10 +44,12 @@ impl Embedding for Cpu {
         ids: View<'_, Buffer>,
         dtable: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let op = "embedding_backward";
-        let ids = indices(op, v, ids)?;
-        let dy = check::floats(op, "dy", dy, ids.len() * d)?;
-        let dtable = SharedMatrix::new(check::floats_mut(op, "dtable", dtable, v * d)?, d);
+        let call = call("embedding_backward");
+        embedding::check_backward(call, v, d, dy, ids, dtable.as_view())?;
+        let ids = integers(ids);
+        call.indices("ids", ids, v)?;
+        let dy = floats(dy);
+        let dtable = SharedMatrix::new(floats_mut(dtable), d);
         self.pool.run(d.div_ceil(COLUMNS), |index| {
             let column = index * COLUMNS;
             let width = COLUMNS.min(d - column);

@@ -1,10 +1,11 @@
 //! `grad_norm`: squares added in binary64.
 
-use tunesmith_ops::{Clip, GradNorm, Result, View};
+use tunesmith_ops::{Clip, GradNorm, Result, View, grad_norm};
 
+use crate::Cpu;
 use crate::buffer::Buffer;
 use crate::simd::{Kernel, Simd};
-use crate::{Cpu, check};
+use crate::views::floats;
 
 /// Elements of one partial sum.
 const CHUNK: usize = 4096;
@@ -45,9 +46,10 @@ impl GradNorm for Cpu {
     type Norm = Norm;
 
     fn grad_norm(&self, clip: &Clip, tensors: &[View<'_, Buffer>]) -> Result<Norm> {
+        grad_norm::check(tensors)?;
         let mut chunks = Vec::new();
         for &tensor in tensors {
-            chunks.extend(check::floats("grad_norm", "tensor", tensor, tensor.len)?.chunks(CHUNK));
+            chunks.extend(floats(tensor).chunks(CHUNK));
         }
         let mut sums = vec![0.0; chunks.len()];
         self.pool.each(sums.iter_mut().zip(chunks), |_, (sum, chunk)| {

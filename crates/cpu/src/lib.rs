@@ -32,6 +32,7 @@ mod scratch;
 mod sgd;
 pub mod simd;
 mod swiglu;
+mod views;
 mod weight;
 
 use std::sync::Arc;

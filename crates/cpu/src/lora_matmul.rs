@@ -4,8 +4,9 @@ use tunesmith_ops::{Lora, LoraMatmul, MatmulShape, Matrix, Result, View, ViewMut
 
 use crate::buffer::Buffer;
 use crate::product::{CHUNK, Left, Mode, PANEL, Product, Right, SharedMatrix, Tail, Target, Transpose, block};
+use crate::views::{call, floats, floats_mut};
 use crate::weight::{Weight, operand};
-use crate::{Cpu, check, scratch};
+use crate::{Cpu, scratch};
 
 /// Tokens of one piece of a product with the rank as its width.
 const TOKENS: usize = 56;
@@ -13,7 +14,7 @@ const TOKENS: usize = 56;
 /// Features of one piece of an adapter gradient.
 const FEATURES: usize = 64;
 
-/// An adapter whose windows were checked.
+/// An adapter whose views were checked.
 pub(crate) struct Adapter<'a> {
     pub(crate) r: usize,
     pub(crate) a: &'a [f32],
@@ -22,13 +23,8 @@ pub(crate) struct Adapter<'a> {
 }
 
 impl<'a> Adapter<'a> {
-    pub(crate) fn of(op: &str, n: usize, k: usize, lora: Lora<'a, Buffer>) -> Result<Self> {
-        Ok(Self {
-            r: lora.r,
-            a: check::floats(op, "A", lora.a, lora.r * k)?,
-            b: check::floats(op, "B", lora.b, n * lora.r)?,
-            scale: lora.scale,
-        })
+    pub(crate) fn of(lora: Lora<'a, Buffer>) -> Self {
+        Self { r: lora.r, a: floats(lora.a), b: floats(lora.b), scale: lora.scale }
     }
 }
 
@@ -129,14 +125,15 @@ impl LoraMatmul for Cpu {
         xa: ViewMut<'_, Buffer>,
         y: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let (op, MatmulShape { m, n, k }) = ("lora_forward", shape);
-        let x = check::floats(op, "x", x, m * k)?;
-        let dropped = dropped.map(|z| check::floats(op, "dropped", z, m * k)).transpose()?;
-        let w = operand(op, n, k, w)?;
-        let bias = bias.map(|b| check::floats(op, "bias", b, n)).transpose()?;
-        let Adapter { r, a, b, scale } = Adapter::of(op, n, k, lora)?;
-        let xa = check::floats_mut(op, "xa", xa, m * r)?;
-        let y = check::floats_mut(op, "y", y, m * n)?;
+        let (call, MatmulShape { m, n, k }) = (call("lora_forward"), shape);
+        lora.check_forward(call, shape, x, dropped, bias, xa.as_view(), y.as_view())?;
+        let x = floats(x);
+        let dropped = dropped.map(floats);
+        let w = operand(call, n, k, w)?;
+        let bias = bias.map(floats);
+        let Adapter { r, a, b, scale } = Adapter::of(lora);
+        let xa = floats_mut(xa);
+        let y = floats_mut(y);
         let mut packed = scratch::take(k * r);
         self.isa.run(Transpose {
             source: Right::new(a, k),
@@ -174,16 +171,18 @@ impl LoraMatmul for Cpu {
         dx: Option<ViewMut<'_, Buffer>>,
         accumulate: bool,
     ) -> Result<()> {
-        let (op, MatmulShape { m, n, k }) = ("lora_backward", shape);
-        let dy = check::floats(op, "dy", dy, m * n)?;
-        let x = check::floats(op, "x", x, m * k)?;
-        let w = operand(op, n, k, w)?;
-        let Adapter { r, a, b, scale } = Adapter::of(op, n, k, lora)?;
-        let xa = check::floats(op, "xa", xa, m * r)?;
-        let dyb = check::floats_mut(op, "dyb", dyb, m * r)?;
-        let da = check::floats_mut(op, "da", da, r * k)?;
-        let db = check::floats_mut(op, "db", db, n * r)?;
-        let dx = dx.map(|dx| check::floats_mut(op, "dx", dx, m * k)).transpose()?;
+        let (call, MatmulShape { m, n, k }) = (call("lora_backward"), shape);
+        let written = [&dyb, &da, &db].map(|view| view.as_view());
+        lora.check_backward(call, shape, [dy, x, xa], written, dx.as_ref().map(ViewMut::as_view))?;
+        let dy = floats(dy);
+        let x = floats(x);
+        let w = operand(call, n, k, w)?;
+        let Adapter { r, a, b, scale } = Adapter::of(lora);
+        let xa = floats(xa);
+        let dyb = floats_mut(dyb);
+        let da = floats_mut(da);
+        let db = floats_mut(db);
+        let dx = dx.map(floats_mut);
         self.to_rank((m, r, n), dy, Right::new(b, r), scale, dyb)?;
         self.grad_b((m, r, n), dy, xa, scale, db)?;
         self.grad_a((m, r, k), dyb, x, da)?;

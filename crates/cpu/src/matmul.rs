@@ -1,10 +1,12 @@
 //! `matmul`: products with a weight.
 
-use tunesmith_ops::{Error, Host, Matmul, MatmulShape, Matrix, Result, Storage, View, ViewMut};
+use tunesmith_ops::matmul::check_read;
+use tunesmith_ops::{Host, Matmul, MatmulShape, Matrix, Result, Storage, View, ViewMut};
 
+use crate::Cpu;
 use crate::buffer::Buffer;
+use crate::views::{call, floats, floats_mut};
 use crate::weight::{Weight, operand};
-use crate::{Cpu, check};
 
 /// Rows of one piece of a weight that is read back.
 const READ_ROWS: usize = 16;
@@ -18,10 +20,7 @@ impl Matmul for Cpu {
 
     fn read_weight(&self, weight: &Weight, first: usize, rows: usize, target: &mut [f32]) -> Result<()> {
         let w = weight.operand();
-        if first.checked_add(rows).is_none_or(|end| end > w.n) || target.len() != rows * w.k {
-            let got = format!("{rows} rows from {first} into {} elements", target.len());
-            return Err(Error::argument("read_weight", format!("rows of {} × {}", w.n, w.k), got));
-        }
+        check_read((w.n, w.k), first, rows, target.len())?;
         let pieces = target.chunks_mut((READ_ROWS * w.k).max(1));
         self.pool.each(pieces, |index, piece| {
             for (i, row) in piece.chunks_exact_mut(w.k).enumerate() {
@@ -38,11 +37,12 @@ impl Matmul for Cpu {
         bias: Option<View<'_, Buffer>>,
         y: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let (op, MatmulShape { m, n, k }) = ("matmul_forward", shape);
-        let x = check::floats(op, "x", x, m * k)?;
-        let w = operand(op, n, k, w)?;
-        let bias = bias.map(|b| check::floats(op, "bias", b, n)).transpose()?;
-        let y = check::floats_mut(op, "y", y, m * n)?;
+        let (call, MatmulShape { n, k, .. }) = (call("matmul_forward"), shape);
+        shape.check_forward(call, x, bias, y.as_view())?;
+        let x = floats(x);
+        let w = operand(call, n, k, w)?;
+        let bias = bias.map(floats);
+        let y = floats_mut(y);
         self.forward_tiles(shape, x, w, bias, None, y)
     }
 
@@ -54,10 +54,11 @@ impl Matmul for Cpu {
         dx: ViewMut<'_, Buffer>,
         accumulate: bool,
     ) -> Result<()> {
-        let (op, MatmulShape { m, n, k }) = ("matmul_backward_input", shape);
-        let dy = check::floats(op, "dy", dy, m * n)?;
-        let w = operand(op, n, k, w)?;
-        let dx = check::floats_mut(op, "dx", dx, m * k)?;
+        let (call, MatmulShape { n, k, .. }) = (call("matmul_backward_input"), shape);
+        shape.check_backward_input(call, dy, dx.as_view())?;
+        let dy = floats(dy);
+        let w = operand(call, n, k, w)?;
+        let dx = floats_mut(dx);
         self.backward_tiles(shape, dy, w, None, dx, accumulate)
     }
 
@@ -68,10 +69,10 @@ impl Matmul for Cpu {
         x: View<'_, Buffer>,
         dw: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let (op, MatmulShape { m, n, k }) = ("matmul_backward_weight", shape);
-        let dy = check::floats(op, "dy", dy, m * n)?;
-        let x = check::floats(op, "x", x, m * k)?;
-        let dw = check::floats_mut(op, "dw", dw, n * k)?;
+        shape.check_backward_weight(call("matmul_backward_weight"), dy, x, dw.as_view())?;
+        let dy = floats(dy);
+        let x = floats(x);
+        let dw = floats_mut(dw);
         self.token_sums(shape, dy, x, dw)
     }
 }

@@ -2,10 +2,10 @@
 
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use half::{bf16, f16};
-use tunesmith_ops::{DType, Error, Host, Memory, MemoryStats, Result, View, ViewMut};
+use tunesmith_ops::{DType, Error, Host, Memory, MemoryStats, Result, TypedBuffer, View, ViewMut};
 
+use crate::Cpu;
 use crate::buffer::{Block, Buffer, Elements};
-use crate::{Cpu, check};
 
 fn host_bytes(host: Host<'_>) -> &[u8] {
     match host {
@@ -17,7 +17,7 @@ fn host_bytes(host: Host<'_>) -> &[u8] {
 
 /// Copies bytes into a window after checking dtype, length and place.
 fn store(op: &str, dtype: DType, len: usize, bytes: &[u8], target: ViewMut<'_, Buffer>) -> Result<()> {
-    check::window(op, "target", target.as_view(), Some(dtype), len)?;
+    target.as_view().check(op, "target", Some(dtype), len)?;
     let (start, size) = (target.start * dtype.size(), len * dtype.size());
     target.buffer.bytes_mut()[start..start + size].copy_from_slice(bytes);
     Ok(())
@@ -48,7 +48,7 @@ impl Memory for Cpu {
     }
 
     fn read(&self, source: View<'_, Buffer>, target: &mut [f32]) -> Result<()> {
-        check::window("read", "source", source, None, target.len())?;
+        source.check("read", "source", None, target.len())?;
         let range = source.start..source.start + source.len;
         match source.buffer.elements() {
             Elements::F32(v) => target.copy_from_slice(&v[range]),
@@ -61,14 +61,14 @@ impl Memory for Cpu {
 
     fn copy(&self, source: View<'_, Buffer>, target: ViewMut<'_, Buffer>) -> Result<()> {
         let dtype = source.buffer.dtype();
-        check::window("copy", "source", source, None, source.len)?;
+        source.check("copy", "source", None, source.len)?;
         let (start, size) = (source.start * dtype.size(), source.len * dtype.size());
         let bytes = &source.buffer.bytes()[start..start + size];
         store("copy", dtype, source.len, bytes, target)
     }
 
     fn clear(&self, target: ViewMut<'_, Buffer>) -> Result<()> {
-        check::window("clear", "target", target.as_view(), None, target.len)?;
+        target.as_view().check("clear", "target", None, target.len)?;
         let size = target.buffer.dtype().size();
         target.buffer.bytes_mut()[target.start * size..(target.start + target.len) * size].fill(0);
         Ok(())

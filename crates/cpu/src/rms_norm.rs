@@ -2,11 +2,12 @@
 
 use tunesmith_ops::{NormShape, Result, RmsNorm, View, ViewMut};
 
+use crate::Cpu;
 use crate::buffer::Buffer;
 use crate::elementwise::COLUMNS;
 use crate::product::CHUNK;
 use crate::simd::{Kernel, Simd};
-use crate::{Cpu, check};
+use crate::views::{call, floats, floats_mut};
 
 /// Elements of one piece of work.
 const PIECE: usize = 16384;
@@ -151,11 +152,12 @@ impl RmsNorm for Cpu {
         y: ViewMut<'_, Buffer>,
         rstd: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let (op, NormShape { m, d, .. }) = ("rms_norm_forward", shape);
-        let x = check::floats(op, "x", x, m * d)?;
-        let scale = check::floats(op, "scale", scale, d)?;
-        let y = check::floats_mut(op, "y", y, m * d)?;
-        let rstd = check::floats_mut(op, "rstd", rstd, m)?;
+        let d = shape.d;
+        shape.check_forward(call("rms_norm_forward"), x, None, scale, y.as_view(), rstd.as_view())?;
+        let x = floats(x);
+        let scale = floats(scale);
+        let y = floats_mut(y);
+        let rstd = floats_mut(rstd);
         if d == 0 {
             return Ok(());
         }
@@ -175,12 +177,14 @@ impl RmsNorm for Cpu {
         y: ViewMut<'_, Buffer>,
         rstd: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let (op, NormShape { m, d, .. }) = ("rms_norm_add_forward", shape);
-        let x = check::floats(op, "x", x, m * d)?;
-        let sum = check::floats_mut(op, "sum", sum, m * d)?;
-        let scale = check::floats(op, "scale", scale, d)?;
-        let y = check::floats_mut(op, "y", y, m * d)?;
-        let rstd = check::floats_mut(op, "rstd", rstd, m)?;
+        let d = shape.d;
+        let (call, old) = (call("rms_norm_add_forward"), Some(sum.as_view()));
+        shape.check_forward(call, x, old, scale, y.as_view(), rstd.as_view())?;
+        let x = floats(x);
+        let sum = floats_mut(sum);
+        let scale = floats(scale);
+        let y = floats_mut(y);
+        let rstd = floats_mut(rstd);
         if d == 0 {
             return Ok(());
         }
@@ -202,13 +206,15 @@ impl RmsNorm for Cpu {
         accumulate: bool,
         dscale: Option<ViewMut<'_, Buffer>>,
     ) -> Result<()> {
-        let (op, NormShape { m, d, .. }) = ("rms_norm_backward", shape);
-        let dy = check::floats(op, "dy", dy, m * d)?;
-        let x = check::floats(op, "x", x, m * d)?;
-        let scale = check::floats(op, "scale", scale, d)?;
-        let rstd = check::floats(op, "rstd", rstd, m)?;
-        let dx = check::floats_mut(op, "dx", dx, m * d)?;
-        let dscale = dscale.map(|view| check::floats_mut(op, "dscale", view, d)).transpose()?;
+        let d = shape.d;
+        let (call, sums) = (call("rms_norm_backward"), dscale.as_ref().map(ViewMut::as_view));
+        shape.check_backward(call, dy, x, scale, rstd, dx.as_view(), sums)?;
+        let dy = floats(dy);
+        let x = floats(x);
+        let scale = floats(scale);
+        let rstd = floats(rstd);
+        let dx = floats_mut(dx);
+        let dscale = dscale.map(floats_mut);
         if d == 0 {
             return Ok(());
         }

@@ -1,10 +1,11 @@
 //! `rope`: rotation of the halves of every head, or of its first part.
 
-use tunesmith_ops::{Error, Result, Rope, RopeShape, Rotation, View, ViewMut};
+use tunesmith_ops::{Result, Rope, RopeShape, Rotation, View, ViewMut};
 
 use crate::buffer::Buffer;
 use crate::simd::{Kernel, Simd};
-use crate::{Cpu, check, scratch};
+use crate::views::{call, floats, floats_mut, integers};
+use crate::{Cpu, scratch};
 
 /// Tokens of one piece of work.
 const TOKENS: usize = 16;
@@ -88,14 +89,12 @@ impl Rope for Cpu {
         attention_scaling: f32,
         rotation: Rotation,
     ) -> Result<()> {
-        let (op, RopeShape { t, heads, h, rotary }) = ("rope", shape);
-        if !rotary.is_multiple_of(2) || rotary > h {
-            return Err(Error::argument(op, format!("an even number of rotated elements, at most {h}"), rotary));
-        }
+        let RopeShape { heads, h, rotary, .. } = shape;
+        shape.check(call("rope"), x.as_view(), positions, inv_freq)?;
         let row = heads * h;
-        let x = check::floats_mut(op, "x", x, t * row)?;
-        let positions = check::integers(op, "positions", positions, t)?;
-        let inv_freq = check::floats(op, "inv_freq", inv_freq, rotary / 2)?;
+        let x = floats_mut(x);
+        let positions = integers(positions);
+        let inv_freq = floats(inv_freq);
         let sign = match rotation {
             Rotation::Forward => 1.0,
             Rotation::Backward => -1.0,

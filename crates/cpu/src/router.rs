@@ -2,10 +2,11 @@
 
 use tunesmith_ops::{Error, Result, Router, RouterShape, View, ViewMut};
 
+use crate::Cpu;
 use crate::buffer::Buffer;
 use crate::product::SharedMatrix;
 use crate::simd::{Kernel, Simd};
-use crate::{Cpu, check};
+use crate::views::{call, floats, floats_mut, integers, integers_mut};
 
 /// Tokens of one piece of work.
 const TOKENS: usize = 32;
@@ -98,15 +99,6 @@ fn route_back(p: &[f32], chosen: &[i32], dw: &[f32], normalize: bool, dlogits: &
     dlogits.iter_mut().zip(p).for_each(|(d, p)| *d = p * (*d - along));
 }
 
-/// Indices of a window, each below `limit`.
-fn indices<'a>(op: &str, name: &str, view: View<'a, Buffer>, len: usize, limit: usize) -> Result<&'a [i32]> {
-    let indices = check::integers(op, name, view, len)?;
-    match indices.iter().find(|index| usize::try_from(**index).is_ok_and(|index| index < limit).eq(&false)) {
-        None => Ok(indices),
-        Some(index) => Err(Error::argument(op, format!("{name} in 0 .. {limit}"), index)),
-    }
-}
-
 impl Router for Cpu {
     fn router_forward(
         &self,
@@ -116,12 +108,13 @@ impl Router for Cpu {
         chosen: ViewMut<'_, Buffer>,
         weights: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let (op, RouterShape { t, experts: e, top_k: k, normalize }) = ("router_forward", shape);
-        shape.check(op)?;
-        let logits = check::floats(op, "logits", logits, t * e)?;
-        let probabilities = check::floats_mut(op, "probabilities", probabilities, t * e)?;
-        let chosen = check::integers_mut(op, "chosen", chosen, t * k)?;
-        let weights = check::floats_mut(op, "weights", weights, t * k)?;
+        let RouterShape { experts: e, top_k: k, normalize, .. } = shape;
+        let call = call("router_forward");
+        shape.check_forward(call, logits, probabilities.as_view(), chosen.as_view(), weights.as_view())?;
+        let logits = floats(logits);
+        let probabilities = floats_mut(probabilities);
+        let chosen = integers_mut(chosen);
+        let weights = floats_mut(weights);
         let wide = logits.chunks(TOKENS * e).zip(probabilities.chunks_mut(TOKENS * e));
         let narrow = chosen.chunks_mut(TOKENS * k).zip(weights.chunks_mut(TOKENS * k));
         self.pool.each(wide.zip(narrow), |_, ((logits, probabilities), (chosen, weights))| {
@@ -141,12 +134,14 @@ impl Router for Cpu {
         dweights: View<'_, Buffer>,
         dlogits: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let (op, RouterShape { t, experts: e, top_k: k, normalize }) = ("router_backward", shape);
-        shape.check(op)?;
-        let probabilities = check::floats(op, "probabilities", probabilities, t * e)?;
-        let chosen = indices(op, "chosen", chosen, t * k, e)?;
-        let dweights = check::floats(op, "dweights", dweights, t * k)?;
-        let dlogits = check::floats_mut(op, "dlogits", dlogits, t * e)?;
+        let RouterShape { experts: e, top_k: k, normalize, .. } = shape;
+        let call = call("router_backward");
+        shape.check_backward(call, probabilities, chosen, dweights, dlogits.as_view())?;
+        let probabilities = floats(probabilities);
+        let chosen = integers(chosen);
+        call.indices("chosen", chosen, e)?;
+        let dweights = floats(dweights);
+        let dlogits = floats_mut(dlogits);
         let rows = probabilities.chunks_exact(e).zip(chosen.chunks_exact(k)).zip(dweights.chunks_exact(k));
         self.pool.each(rows.zip(dlogits.chunks_exact_mut(e)), |_, (((p, chosen), dw), dlogits)| {
             route_back(p, chosen, dw, normalize, dlogits);
@@ -161,12 +156,14 @@ impl Router for Cpu {
         places: ViewMut<'_, Buffer>,
         starts: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let (op, RouterShape { t, experts: e, top_k: k, .. }) = ("router_group", shape);
-        shape.check(op)?;
-        let chosen = indices(op, "chosen", chosen, t * k, e)?;
-        let tokens = check::integers_mut(op, "tokens", tokens, t * k)?;
-        let places = check::integers_mut(op, "places", places, t * k)?;
-        let starts = check::integers_mut(op, "starts", starts, e + 1)?;
+        let RouterShape { experts: e, top_k: k, .. } = shape;
+        let call = call("router_group");
+        shape.check_group(call, chosen, tokens.as_view(), places.as_view(), starts.as_view())?;
+        let chosen = integers(chosen);
+        call.indices("chosen", chosen, e)?;
+        let tokens = integers_mut(tokens);
+        let places = integers_mut(places);
+        let starts = integers_mut(starts);
         let mut next = vec![0; e + 1];
         for expert in chosen {
             next[*expert as usize + 1] += 1;
@@ -192,12 +189,13 @@ impl Router for Cpu {
         weights: View<'_, Buffer>,
         y: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let (op, RouterShape { t, top_k: k, .. }) = ("combine_forward", shape);
-        shape.check(op)?;
-        let x = check::floats(op, "x", x, t * k * d)?;
-        let places = indices(op, "places", places, t * k, t * k)?;
-        let weights = check::floats(op, "weights", weights, t * k)?;
-        let y = check::floats_mut(op, "y", y, t * d)?;
+        let (call, RouterShape { t, top_k: k, .. }) = (call("combine_forward"), shape);
+        shape.check_combine(call, d, x, places, weights, y.as_view())?;
+        let x = floats(x);
+        let places = integers(places);
+        call.indices("places", places, t * k)?;
+        let weights = floats(weights);
+        let y = floats_mut(y);
         if d == 0 {
             return Ok(());
         }
@@ -221,17 +219,18 @@ impl Router for Cpu {
         dx: ViewMut<'_, Buffer>,
         dweights: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let (op, RouterShape { t, top_k: k, .. }) = ("combine_backward", shape);
-        shape.check(op)?;
-        let dy = check::floats(op, "dy", dy, t * d)?;
-        let x = check::floats(op, "x", x, t * k * d)?;
-        let places = indices(op, "places", places, t * k, t * k)?;
-        let weights = check::floats(op, "weights", weights, t * k)?;
-        let dx = check::floats_mut(op, "dx", dx, t * k * d)?;
-        let dweights = check::floats_mut(op, "dweights", dweights, t * k)?;
+        let (call, RouterShape { t, top_k: k, .. }) = (call("combine_backward"), shape);
+        shape.check_combine_backward(call, d, dy, x, places, weights, dx.as_view(), dweights.as_view())?;
+        let dy = floats(dy);
+        let x = floats(x);
+        let places = integers(places);
+        call.indices("places", places, t * k)?;
+        let weights = floats(weights);
+        let dx = floats_mut(dx);
+        let dweights = floats_mut(dweights);
         let mut seen = vec![false; places.len()];
         if let Some(twice) = places.iter().find(|place| std::mem::replace(&mut seen[**place as usize], true)) {
-            return Err(Error::argument(op, "a place of its own for every slot", format!("{twice} twice")));
+            return Err(Error::argument(call.op, "a place of its own for every slot", format!("{twice} twice")));
         }
         let dx = SharedMatrix::new(dx, d);
         self.pool.each(dweights.chunks_exact_mut(k).enumerate(), |_, (token, dweights)| {

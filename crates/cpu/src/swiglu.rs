@@ -1,10 +1,11 @@
 //! `swiglu`: the gated activation, element by element.
 
-use tunesmith_ops::{Activation, Result, Swiglu, View, ViewMut};
+use tunesmith_ops::{Activation, Result, Swiglu, View, ViewMut, swiglu};
 
+use crate::Cpu;
 use crate::buffer::Buffer;
 use crate::simd::{Kernel, Simd};
-use crate::{Cpu, check};
+use crate::views::{call, floats, floats_mut};
 
 /// Elements of one piece of work.
 const PIECE: usize = 8192;
@@ -83,10 +84,10 @@ impl Swiglu for Cpu {
         up: View<'_, Buffer>,
         y: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let (op, len) = ("swiglu_forward", y.len);
-        let gate = check::floats(op, "gate", gate, len)?;
-        let up = check::floats(op, "up", up, len)?;
-        let y = check::floats_mut(op, "y", y, len)?;
+        swiglu::check_forward(call("swiglu_forward"), gate, up, y.as_view())?;
+        let gate = floats(gate);
+        let up = floats(up);
+        let y = floats_mut(y);
         let parts = gate.chunks(PIECE).zip(up.chunks(PIECE)).zip(y.chunks_mut(PIECE));
         self.pool.each(parts, |_, ((gate, up), y)| self.isa.run(Forward { activation, gate, up, y }))
     }
@@ -98,10 +99,10 @@ impl Swiglu for Cpu {
         gate: ViewMut<'_, Buffer>,
         up: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let (op, len) = ("swiglu_backward", dy.len);
-        let dy = check::floats(op, "dy", dy, len)?;
-        let gate = check::floats_mut(op, "gate", gate, len)?;
-        let up = check::floats_mut(op, "up", up, len)?;
+        swiglu::check_backward(call("swiglu_backward"), dy, gate.as_view(), up.as_view())?;
+        let dy = floats(dy);
+        let gate = floats_mut(gate);
+        let up = floats_mut(up);
         let parts = dy.chunks(PIECE).zip(gate.chunks_mut(PIECE)).zip(up.chunks_mut(PIECE));
         self.pool.each(parts, |_, ((dy, gate), up)| self.isa.run(Backward { activation, dy, gate, up }))
     }

@@ -1,32 +1,27 @@
 //! `adamw`: the launch of `kernels/adamw.cu`.
 
-use tunesmith_ops::{AdamW, AdamWStep, AdamWTensor, DType, Result};
+use tunesmith_ops::{AdamW, AdamWStep, AdamWTensor, Result};
 
+use crate::Cuda;
 use crate::device::Buffer;
 use crate::grad_norm::Norm;
 use crate::tensors::{Tensor, TensorTable};
-use crate::{Cuda, check};
 
 const THREADS: u32 = 256;
 
 impl AdamW for Cuda {
     fn adamw(&self, step: &AdamWStep, norm: &Norm, tensors: &mut [AdamWTensor<'_, Buffer>]) -> Result<()> {
-        let op = "adamw";
         let t = step.step as f64;
         let (correction1, correction2) = (1.0 - step.beta1.powf(t), 1.0 - step.beta2.powf(t));
         let mut list = Vec::with_capacity(tensors.len());
         for tensor in tensors {
-            let len = tensor.parameter.len;
-            check::write(op, "parameter", &tensor.parameter, DType::F32, len)?;
-            check::read(op, "gradient", tensor.gradient, DType::F32, len)?;
-            check::write(op, "first_moment", &tensor.first_moment, DType::F32, len)?;
-            check::write(op, "second_moment", &tensor.second_moment, DType::F32, len)?;
+            tensor.check()?;
             list.push(Tensor {
                 parameter: tensor.parameter.buffer.address_of(tensor.parameter.start),
                 gradient: tensor.gradient.buffer.address_of(tensor.gradient.start),
                 first: tensor.first_moment.buffer.address_of(tensor.first_moment.start),
                 second: tensor.second_moment.buffer.address_of(tensor.second_moment.start),
-                len,
+                len: tensor.parameter.len,
                 decay: (1.0 - tensor.learning_rate * tensor.weight_decay) as f32,
                 rate: (tensor.learning_rate / correction1) as f32,
             });

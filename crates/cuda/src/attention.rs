@@ -1,6 +1,6 @@
 //! `attention`: launches of `kernels/attention.cu`, `attention_backward.cu` and `attention_exact.cu`.
 
-use tunesmith_ops::{Attention, AttentionShape, DType, Error, Result, Sequences, View, ViewMut};
+use tunesmith_ops::{Attention, AttentionShape, Call as Arguments, DType, Error, Result, Sequences, View, ViewMut};
 
 use crate::attention_plan::{AttentionPlan, BLOCKS, CHUNK, List};
 use crate::device::{Address, Buffer, Structure};
@@ -165,25 +165,12 @@ impl Call<'_> {
 }
 
 impl Cuda {
-    fn check_attention(
-        op: &str,
-        shape: &AttentionShape,
-        plan: &AttentionPlan,
-        q: usize,
-        k: usize,
-    ) -> Result<[usize; 2]> {
-        shape.check(op)?;
-        let (row, kv_row) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
-        if shape.head_dim > LARGEST_HEAD {
-            return Err(Error::argument(op, format!("a head size of at most {LARGEST_HEAD}"), shape.head_dim));
+    /// Refuses heads larger than the kernels hold.
+    fn check_head(call: Arguments, head_dim: usize) -> Result<()> {
+        if head_dim <= LARGEST_HEAD {
+            return Ok(());
         }
-        for (name, len, row) in [("q", q, row), ("k", k, kv_row)] {
-            if !len.is_multiple_of(row) {
-                return Err(Error::argument(op, format!("{name} in rows of {row}"), format!("{len} elements")));
-            }
-        }
-        plan.sequences.check_rows(op, q / row, k / kv_row)?;
-        Ok([q / row * row, k / kv_row * kv_row])
+        Err(Error::argument(call.op, format!("a head size of at most {LARGEST_HEAD}"), head_dim))
     }
 
     /// Rows one by one: binary32, or sequences with few queries whose keys are split.
@@ -248,14 +235,10 @@ impl Attention for Cuda {
         out: ViewMut<'_, Buffer>,
         lse: Option<ViewMut<'_, Buffer>>,
     ) -> Result<()> {
-        let (op, AttentionShape { heads, head_dim: h, .. }) = ("attention_forward", *shape);
-        let [wide, narrow] = Self::check_attention(op, shape, plan, q.len, k.len)?;
-        for (name, view, len) in [("q", q, wide), ("k", k, narrow), ("v", v, narrow), ("out", out.as_view(), wide)] {
-            check::read(op, name, view, self.dtype, len)?;
-        }
-        if let Some(lse) = &lse {
-            check::write(op, "lse", lse, DType::F32, wide / h)?;
-        }
+        let (arguments, AttentionShape { heads, head_dim: h, .. }) = (self.call("attention_forward"), *shape);
+        let given = lse.as_ref().map(ViewMut::as_view);
+        shape.check_forward(arguments, &plan.sequences, [q, k, v], out.as_view(), given)?;
+        Self::check_head(arguments, h)?;
         let lse = lse.map_or(0, |lse| lse.buffer.address_of(lse.start));
         let aligned = check::wide(h * self.dtype.size(), &[q, k, v, out.as_view()]);
         let call = Call { shape, plan, q, k, v, backward: [0; 4], aligned };
@@ -284,17 +267,11 @@ impl Attention for Cuda {
         dk: ViewMut<'_, Buffer>,
         dv: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let (op, AttentionShape { heads, kv_heads, head_dim: h, .. }) = ("attention_backward", *shape);
-        let [wide, narrow] = Self::check_attention(op, shape, plan, q.len, k.len)?;
-        plan.sequences.check_training(op)?;
-        let (dqv, dkv, dvv) = (dq.as_view(), dk.as_view(), dv.as_view());
-        for (name, view, len) in [("q", q, wide), ("out", out, wide), ("dout", dout, wide), ("dq", dqv, wide)] {
-            check::read(op, name, view, self.dtype, len)?;
-        }
-        for (name, view) in [("k", k), ("v", v), ("dk", dkv), ("dv", dvv)] {
-            check::read(op, name, view, self.dtype, narrow)?;
-        }
-        check::read(op, "lse", lse, DType::F32, wide / h)?;
+        let (arguments, AttentionShape { heads, kv_heads, head_dim: h, .. }) =
+            (self.call("attention_backward"), *shape);
+        let written @ [dqv, dkv, dvv] = [&dq, &dk, &dv].map(|view| view.as_view());
+        shape.check_backward(arguments, &plan.sequences, [q, k, v], [out, lse, dout], written)?;
+        Self::check_head(arguments, h)?;
         let delta = self.attention_delta(out, dout, h)?;
         let aligned = check::wide(h * self.dtype.size(), &[q, k, v, dout, dqv, dkv, dvv]);
         let place = |view: View<'_, Buffer>| view.buffer.address_of(view.start);

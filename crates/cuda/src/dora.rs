@@ -1,10 +1,10 @@
 //! `dora`: launches of `kernels/dora.cu`.
 
-use tunesmith_ops::{DType, Dora, Lora, Matrix, Result, View, ViewMut};
+use tunesmith_ops::{DType, Dora, Lora, Matrix, Result, TypedBuffer, View, ViewMut, dora};
 
+use crate::Cuda;
 use crate::device::{Address, Buffer};
 use crate::weight::{Data, Weight};
-use crate::{Cuda, check};
 
 const THREADS: u32 = 256;
 
@@ -46,30 +46,25 @@ impl Dora for Cuda {
         lora: Lora<'_, Buffer>,
         norms: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let op = "dora_norms";
-        check::read(op, "A", lora.a, DType::F32, lora.r * k)?;
-        check::read(op, "B", lora.b, DType::F32, n * lora.r)?;
-        check::write(op, "norms", &norms, DType::F32, n)?;
+        let call = self.call("dora_norms");
+        w.check_rows(call, n, k, |weight| (weight.n, weight.k))?;
+        dora::check_norms(call, n, k, lora, norms.as_view())?;
         let view = match w {
             Matrix::Trained(view) => view,
-            Matrix::Frozen(weight) => {
-                Self::check_weight(op, n, k, weight)?;
-                match &weight.data {
-                    Data::Dense(buffer) => buffer.view(),
-                    Data::Nf4(matrix) => {
-                        let step = self.part_size(k);
-                        for first in (0..n).step_by(step) {
-                            let rows = step.min(n - first);
-                            let part = self.nf4_part(matrix, DType::F32, first..first + rows, 0..k)?;
-                            let rows = Rows { kernel: "dora_norms_f32", w: part.address_of(0), first, rows };
-                            self.norms_of_rows(&rows, k, lora, &norms)?;
-                        }
-                        return Ok(());
+            Matrix::Frozen(weight) => match &weight.data {
+                Data::Dense(buffer) => buffer.view(),
+                Data::Nf4(matrix) => {
+                    let step = self.part_size(k);
+                    for first in (0..n).step_by(step) {
+                        let rows = step.min(n - first);
+                        let part = self.nf4_part(matrix, DType::F32, first..first + rows, 0..k)?;
+                        let rows = Rows { kernel: "dora_norms_f32", w: part.address_of(0), first, rows };
+                        self.norms_of_rows(&rows, k, lora, &norms)?;
                     }
+                    return Ok(());
                 }
-            }
+            },
         };
-        check::window(op, "w", view, None, n * k)?;
         let rows =
             Rows { kernel: kernel(view.buffer.dtype()), w: view.buffer.address_of(view.start), first: 0, rows: n };
         self.norms_of_rows(&rows, k, lora, &norms)
@@ -86,14 +81,7 @@ impl Dora for Cuda {
         y: ViewMut<'_, Buffer>,
         accumulate: bool,
     ) -> Result<()> {
-        let op = "dora_forward";
-        check::read(op, "u", u, self.dtype, m * n)?;
-        check::read(op, "magnitude", magnitude, DType::F32, n)?;
-        check::read(op, "norms", norms, DType::F32, n)?;
-        if let Some(bias) = bias {
-            check::read(op, "bias", bias, DType::F32, n)?;
-        }
-        check::write(op, "y", &y, self.dtype, m * n)?;
+        dora::check_forward(self.call("dora_forward"), m, n, u, magnitude, norms, bias, y.as_view())?;
         let launch = self.launch_activations("dora_scale_f32", "dora_scale_bf16");
         let launch = launch.blocks((m * n).div_ceil(THREADS as usize), THREADS).read(u).read(magnitude).read(norms);
         launch.read_some(bias).write(&y).long(m * n).int(n).flag(accumulate).run()
@@ -110,10 +98,8 @@ impl Dora for Cuda {
         du: ViewMut<'_, Buffer>,
         dmagnitude: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let op = "dora_backward";
-        check::read(op, "dy", dy, self.dtype, m * n)?;
-        check::read(op, "u", u, self.dtype, m * n)?;
-        check::write(op, "dmagnitude", &dmagnitude, DType::F32, n)?;
+        let (call, written) = (self.call("dora_backward"), [&du, &dmagnitude].map(|view| view.as_view()));
+        dora::check_backward(call, m, n, dy, u, magnitude, norms, written[0], written[1])?;
         self.dora_forward(m, n, dy, magnitude, norms, None, du, false)?;
         let chunks = m.div_ceil(CHUNK);
         let mut parts = self.undefined(DType::F32, chunks * n)?;

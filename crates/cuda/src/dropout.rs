@@ -1,9 +1,9 @@
 //! `dropout`: the launch of `kernels/dropout.cu`.
 
-use tunesmith_ops::{DType, Dropout, DropoutMask, Error, Result, View, ViewMut};
+use tunesmith_ops::{Dropout, DropoutMask, Result, View, ViewMut};
 
+use crate::Cuda;
 use crate::device::Buffer;
-use crate::{Cuda, check};
 
 impl Dropout for Cuda {
     fn dropout(
@@ -18,14 +18,7 @@ impl Dropout for Cuda {
         y: ViewMut<'_, Buffer>,
         accumulate: bool,
     ) -> Result<()> {
-        let op = "dropout";
-        if !(0.0..1.0).contains(&mask.p) {
-            return Err(Error::argument(op, "a share from 0 to below 1", mask.p));
-        }
-        check::read(op, "row_ids", row_ids, DType::I32, m)?;
-        check::read(op, "positions", positions, DType::I32, m)?;
-        check::read(op, "x", x, self.dtype, m * n)?;
-        check::write(op, "y", &y, self.dtype, m * n)?;
+        mask.check(self.call("dropout"), m, n, row_ids, positions, x, y.as_view())?;
         let groups = m * n.div_ceil(4);
         let launch = self.launch_activations("dropout_f32", "dropout_bf16").blocks(groups.div_ceil(256), 256);
         let launch = launch.read(x).write(&y).read(row_ids).read(positions).long(groups).int(n);

@@ -1,6 +1,6 @@
 //! `elementwise`: launches of `kernels/elementwise.cu`.
 
-use tunesmith_ops::{Columns, DType, Elementwise, Error, Result, View, ViewMut};
+use tunesmith_ops::{Columns, DType, Elementwise, Error, Result, TypedBuffer, View, ViewMut, elementwise};
 
 use crate::device::{Buffer, Launch};
 use crate::{Cuda, check};
@@ -41,21 +41,10 @@ impl Cuda {
     }
 }
 
-/// Checks that a block of `width` columns lies in the `m` rows of a window.
-fn block(op: &str, name: &str, m: usize, width: usize, columns: Columns, view: View<'_, Buffer>) -> Result<()> {
-    let Columns { stride, start } = columns;
-    if start.checked_add(width).is_none_or(|end| end > stride) {
-        let got = format!("{width} from {start}");
-        return Err(Error::argument(op, format!("columns of {name} inside {stride}"), got));
-    }
-    check::window(op, name, view, None, m * stride)
-}
-
 impl Elementwise for Cuda {
     fn add(&self, x: View<'_, Buffer>, y: ViewMut<'_, Buffer>) -> Result<()> {
-        let (op, len, dtype) = ("add", y.len, self.dtype);
-        check::read(op, "x", x, dtype, len)?;
-        check::write(op, "y", &y, dtype, len)?;
+        elementwise::check_add(self.call("add"), x, y.as_view())?;
+        let (len, dtype) = (y.len, self.dtype);
         let wide = check::wide(16, &[x, y.as_view()]);
         let launch = self.launch_activations("add_f32", "add_bf16").blocks(pack_blocks(len, dtype), THREADS);
         launch.long(len).read(x).write(&y).flag(wide).run()
@@ -63,7 +52,7 @@ impl Elementwise for Cuda {
 
     fn scale(&self, factor: f32, y: ViewMut<'_, Buffer>) -> Result<()> {
         let (len, dtype) = (y.len, self.dtype);
-        check::write("scale", "y", &y, dtype, len)?;
+        self.call("scale").activations("y", y.as_view(), len)?;
         let wide = check::wide(16, &[y.as_view()]);
         let launch = self.launch_activations("scale_f32", "scale_bf16").blocks(pack_blocks(len, dtype), THREADS);
         launch.long(len).float(factor).write(&y).flag(wide).run()
@@ -78,14 +67,12 @@ impl Elementwise for Cuda {
         y: ViewMut<'_, Buffer>,
         to: Columns,
     ) -> Result<()> {
-        let (op, dtype) = ("copy_columns", x.buffer.dtype());
-        block(op, "x", m, width, from, x)?;
-        block(op, "y", m, width, to, y.as_view())?;
-        check::write(op, "y", &y, dtype, y.len)?;
+        elementwise::check_copy_columns(m, width, x, from, y.as_view(), to)?;
+        let dtype = x.buffer.dtype();
         let kernel = match dtype {
             DType::F32 => "copy_columns_f32",
             DType::Bf16 => "copy_columns_bf16",
-            other => return Err(Error::argument(op, "float32 or bfloat16", other)),
+            other => return Err(Error::argument("copy_columns", "float32 or bfloat16", other)),
         };
         let aligned = |columns: Columns| (columns.stride * dtype.size()) | (columns.start * dtype.size());
         let wide = check::wide(aligned(from) | aligned(to), &[x, y.as_view()]);
@@ -95,9 +82,7 @@ impl Elementwise for Cuda {
     }
 
     fn sum_rows(&self, m: usize, n: usize, x: View<'_, Buffer>, y: ViewMut<'_, Buffer>) -> Result<()> {
-        let op = "sum_rows";
-        check::read(op, "x", x, self.dtype, m * n)?;
-        check::write(op, "y", &y, DType::F32, n)?;
+        elementwise::check_sum_rows(self.call("sum_rows"), m, n, x, y.as_view())?;
         let wide = check::wide(n * self.dtype.size(), &[x]);
         self.add_column_sums((m, n), &y, ["sum_rows_f32", "sum_rows_bf16"], wide, |launch| launch.read(x))
     }

@@ -1,6 +1,6 @@
 //! `embedding`: launches of `kernels/embedding.cu`.
 
-use tunesmith_ops::{DType, Embedding, Error, Matrix, Result, View, ViewMut};
+use tunesmith_ops::{DType, Embedding, Error, Matrix, Result, TypedBuffer, View, ViewMut, embedding};
 
 use crate::device::Buffer;
 use crate::weight::{Data, Weight};
@@ -42,31 +42,27 @@ impl Embedding for Cuda {
         ids: View<'_, Buffer>,
         y: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let op = "embedding_forward";
+        let call = self.call("embedding_forward");
+        table.check_rows(call, v, d, |weight| (weight.n, weight.k))?;
+        embedding::check_forward(call, d, ids, y.as_view())?;
         let expanded;
         let table = match table {
             Matrix::Trained(view) => view,
-            Matrix::Frozen(weight) => {
-                Self::check_weight(op, v, d, weight)?;
-                match &weight.data {
-                    Data::Dense(buffer) => buffer.view(),
-                    // No loader quantises a table of embeddings; whoever has one pays for the whole of it.
-                    Data::Nf4(matrix) => {
-                        expanded = self.nf4_part(matrix, self.dtype, 0..v, 0..d)?;
-                        expanded.view()
-                    }
+            Matrix::Frozen(weight) => match &weight.data {
+                Data::Dense(buffer) => buffer.view(),
+                // No loader quantises a table of embeddings; whoever has one pays for the whole of it.
+                Data::Nf4(matrix) => {
+                    expanded = self.nf4_part(matrix, self.dtype, 0..v, 0..d)?;
+                    expanded.view()
                 }
-            }
+            },
         };
-        check::read(op, "ids", ids, DType::I32, ids.len)?;
-        check::window(op, "table", table, None, v * d)?;
-        check::write(op, "y", &y, self.dtype, ids.len * d)?;
         let kernel = match (table.buffer.dtype(), self.dtype) {
             (DType::F32, DType::F32) => "embedding_gather_f32_f32",
             (DType::F32, DType::Bf16) => "embedding_gather_f32_bf16",
             (DType::Bf16, DType::F32) => "embedding_gather_bf16_f32",
             (DType::Bf16, DType::Bf16) => "embedding_gather_bf16_bf16",
-            (other, _) => return Err(Error::argument(op, "a table of float32 or bfloat16", other)),
+            (other, _) => return Err(Error::argument(call.op, "a table of float32 or bfloat16", other)),
         };
         let narrow = self.dtype.size().min(table.buffer.dtype().size());
         let wide = check::wide(d * narrow, &[table, y.as_view()]);
@@ -82,15 +78,13 @@ impl Embedding for Cuda {
         ids: View<'_, Buffer>,
         dtable: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let (op, n) = ("embedding_backward", ids.len);
-        check::read(op, "ids", ids, DType::I32, n)?;
-        check::read(op, "dy", dy, self.dtype, n * d)?;
-        check::window(op, "dtable", dtable.as_view(), None, v * d)?;
+        let (call, n) = (self.call("embedding_backward"), ids.len);
+        embedding::check_backward(call, v, d, dy, ids, dtable.as_view())?;
         let kernel = match (self.dtype, dtable.buffer.dtype()) {
             (DType::F32, DType::F32) => "embedding_scatter_f32_f32",
             (_, DType::F32) => "embedding_scatter_bf16_f32",
             (DType::Bf16, DType::Bf16) => "embedding_scatter_bf16_bf16",
-            (_, other) => return Err(Error::argument(op, "a gradient of float32 or of the activations", other)),
+            (_, other) => return Err(Error::argument(call.op, "a gradient of float32 or of the activations", other)),
         };
         if n == 0 || d == 0 {
             return Ok(());

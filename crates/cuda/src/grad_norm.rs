@@ -1,10 +1,10 @@
 //! `grad_norm`: launches of `kernels/grad_norm.cu`.
 
-use tunesmith_ops::{Clip, DType, GradNorm, Result, View};
+use tunesmith_ops::{Clip, DType, GradNorm, Result, View, grad_norm};
 
+use crate::Cuda;
 use crate::device::Buffer;
 use crate::tensors::{Tensor, TensorTable};
-use crate::{Cuda, check};
 
 const THREADS: u32 = 256;
 
@@ -22,9 +22,9 @@ impl GradNorm for Cuda {
     type Norm = Norm;
 
     fn grad_norm(&self, clip: &Clip, tensors: &[View<'_, Buffer>]) -> Result<Norm> {
+        grad_norm::check(tensors)?;
         let mut list = Vec::with_capacity(tensors.len());
         for tensor in tensors {
-            check::read("grad_norm", "tensor", *tensor, DType::F32, tensor.len)?;
             let gradient = tensor.buffer.address_of(tensor.start);
             list.push(Tensor { gradient, len: tensor.len, ..Tensor::default() });
         }

@@ -2,12 +2,15 @@
 
 use std::ops::Range;
 
-use tunesmith_ops::{DType, Error, GroupedMatmul, GroupedShape, Memory, Result, Stack, View, ViewMut};
+use tunesmith_ops::matmul::check_weight;
+use tunesmith_ops::{
+    Call, DType, Error, GroupedMatmul, GroupedShape, Memory, Result, Stack, TypedBuffer, View, ViewMut,
+};
 
+use crate::Cuda;
 use crate::device::{Address, Buffer, Mode, Structure};
 use crate::product::{Factors, Kernel, Side};
 use crate::weight::{Data, Nf4Weight, Weight};
-use crate::{Cuda, check};
 
 /// Threads of a multiprocessor, all blocks that the launch bounds put on it together.
 const RESIDENT: usize = 512;
@@ -84,14 +87,6 @@ impl Grouped<'_> {
     }
 }
 
-/// Checks the starts' window; what they say is known to the device alone.
-fn check_starts(op: &str, shape: GroupedShape, starts: View<'_, Buffer>) -> Result<()> {
-    if shape.groups == 0 && shape.m > 0 {
-        return Err(Error::argument(op, format!("a group for {} rows", shape.m), 0));
-    }
-    check::read(op, "starts", starts, DType::I32, shape.groups + 1)
-}
-
 impl Cuda {
     fn grouped(&self, p: &Grouped<'_>) -> Result<()> {
         let multiprocessors = self.attributes().multiprocessors;
@@ -114,7 +109,7 @@ impl Cuda {
     fn times_stack(
         &self,
         mode: Mode,
-        (op, shape): (&str, GroupedShape),
+        (call, shape): (Call, GroupedShape),
         a: View<'_, Buffer>,
         w: Stack<'_, Stacked, Buffer>,
         starts: View<'_, Buffer>,
@@ -122,10 +117,9 @@ impl Cuda {
     ) -> Result<()> {
         let GroupedShape { m, groups, n, k } = shape;
         let (width, reduced) = if mode == Mode::Forward { (n, k) } else { (k, n) };
-        check_starts(op, shape, starts)?;
         let [from, to] = if mode == Mode::Forward { ["x", "y"] } else { ["dy", "dx"] };
-        check::read(op, from, a, self.dtype, m * reduced)?;
-        check::write(op, to, c, self.dtype, m * width)?;
+        let sizes = |stacked: &Stacked| (stacked.groups, stacked.n, stacked.k);
+        shape.check_product(call, (from, a, reduced), (to, c.as_view(), width), w, sizes, starts)?;
         let launch = |b: Side, stride: usize, groups: Range<usize>, columns: Range<usize>| {
             self.grouped(&Grouped {
                 mode,
@@ -142,20 +136,13 @@ impl Cuda {
         let whole = |view: View<'_, Buffer>| launch(Side::of(view, k), n * k, 0..groups, 0..width);
         match w {
             Stack::Trained(view) => {
-                check::read(op, "w", view, DType::F32, groups * n * k)?;
                 let rounded = self.as_activations(view)?;
                 whole(rounded.as_ref().map_or(view, Buffer::view))
             }
-            Stack::Frozen(stacked) => {
-                if (stacked.groups, stacked.n, stacked.k) != (groups, n, k) {
-                    let got = format!("{} of {} × {}", stacked.groups, stacked.n, stacked.k);
-                    return Err(Error::argument(op, format!("{groups} matrices of {n} × {k}"), got));
-                }
-                match &stacked.data {
-                    Matrices::Dense(buffer) => whole(buffer.view()),
-                    Matrices::Nf4(weights) => self.expand_stack(mode, shape, weights, launch),
-                }
-            }
+            Stack::Frozen(stacked) => match &stacked.data {
+                Matrices::Dense(buffer) => whole(buffer.view()),
+                Matrices::Nf4(weights) => self.expand_stack(mode, shape, weights, launch),
+            },
         }
     }
 
@@ -198,7 +185,7 @@ impl GroupedMatmul for Cuda {
         let mut quantized = Vec::new();
         let mut dense: Option<Buffer> = None;
         for (group, weight) in weights.into_iter().enumerate() {
-            Self::check_weight(op, n, k, &weight)?;
+            check_weight(op, n, k, (weight.n, weight.k))?;
             match weight.data {
                 Data::Nf4(matrix) => quantized.push(matrix),
                 // Each is given back as soon as it is copied.
@@ -230,7 +217,7 @@ impl GroupedMatmul for Cuda {
         starts: View<'_, Buffer>,
         y: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        self.times_stack(Mode::Forward, ("grouped_forward", shape), x, w, starts, &y)
+        self.times_stack(Mode::Forward, (self.call("grouped_forward"), shape), x, w, starts, &y)
     }
 
     fn grouped_backward_input(
@@ -241,7 +228,7 @@ impl GroupedMatmul for Cuda {
         starts: View<'_, Buffer>,
         dx: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        self.times_stack(Mode::Input, ("grouped_backward_input", shape), dy, w, starts, &dx)
+        self.times_stack(Mode::Input, (self.call("grouped_backward_input"), shape), dy, w, starts, &dx)
     }
 
     fn grouped_backward_weight(
@@ -252,11 +239,8 @@ impl GroupedMatmul for Cuda {
         starts: View<'_, Buffer>,
         dw: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let (op, GroupedShape { m, groups, n, k }) = ("grouped_backward_weight", shape);
-        check_starts(op, shape, starts)?;
-        check::read(op, "dy", dy, self.dtype, m * n)?;
-        check::read(op, "x", x, self.dtype, m * k)?;
-        check::write(op, "dw", &dw, DType::F32, groups * n * k)?;
+        let GroupedShape { m, groups, n, k } = shape;
+        shape.check_backward_weight(self.call("grouped_backward_weight"), dy, x, starts, dw.as_view())?;
         if m == 0 {
             return Ok(());
         }

@@ -32,7 +32,7 @@ use std::ffi::c_void;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tunesmith_ops::{Backend, DType, Error, Result};
+use tunesmith_ops::{Backend, Call, DType, Error, Result};
 
 pub use attention_plan::AttentionPlan;
 pub use device::{Attributes, Buffer, Work, has_kernels, image_bytes, kernels};
@@ -164,6 +164,11 @@ impl Cuda {
     /// that can be counted.
     pub fn work(&self, kernel: &str) -> Work {
         self.driver.work(kernel)
+    }
+
+    /// A call of `op` on this backend.
+    pub(crate) fn call(&self, op: &'static str) -> Call {
+        Call::new(op, self.dtype)
     }
 
     /// Copies from the device, waiting for everything in flight.

@@ -1,11 +1,11 @@
 //! `lora_matmul`: the operands of `kernels/lora_matmul.cu`, and the products of `kernels/matmul.cu` that take them in.
 
-use tunesmith_ops::{DType, Lora, LoraMatmul, MatmulShape, Matrix, Result, View, ViewMut};
+use tunesmith_ops::{Lora, LoraMatmul, MatmulShape, Matrix, Result, View, ViewMut};
 
+use crate::Cuda;
 use crate::device::{Buffer, Mode};
 use crate::product::{Factors, Product, Side};
 use crate::weight::Weight;
-use crate::{Cuda, check};
 
 /// `A[r, k]` and `s · B[n, r]` in the activations' dtype.
 struct Operands {
@@ -25,10 +25,8 @@ impl Operands {
 }
 
 impl Cuda {
-    fn adapter(&self, op: &str, n: usize, k: usize, lora: Lora<'_, Buffer>) -> Result<Operands> {
+    fn adapter(&self, n: usize, k: usize, lora: Lora<'_, Buffer>) -> Result<Operands> {
         let (r, count_a, count_b) = (lora.r, lora.r * k, n * lora.r);
-        check::read(op, "A", lora.a, DType::F32, count_a)?;
-        check::read(op, "B", lora.b, DType::F32, count_b)?;
         let mut both = self.undefined(self.dtype, count_a + count_b)?;
         let launch = self.launch_activations("lora_operands_f32", "lora_operands_bf16");
         let launch = launch.blocks((count_a + count_b).div_ceil(256), 256).read(lora.a).read(lora.b);
@@ -73,17 +71,11 @@ impl LoraMatmul for Cuda {
         xa: ViewMut<'_, Buffer>,
         y: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let (op, MatmulShape { m, n, k }, r) = ("lora_forward", shape, lora.r);
+        let (call, MatmulShape { m, n, k }, r) = (self.call("lora_forward"), shape, lora.r);
+        lora.check_forward(call, shape, x, dropped, bias, xa.as_view(), y.as_view())?;
         let seen = dropped.unwrap_or(x);
-        check::read(op, "x", x, self.dtype, m * k)?;
-        check::read(op, "dropped", seen, self.dtype, m * k)?;
-        check::write(op, "xa", &xa, self.dtype, m * r)?;
-        check::write(op, "y", &y, self.dtype, m * n)?;
-        if let Some(bias) = bias {
-            check::read(op, "bias", bias, DType::F32, n)?;
-        }
-        let w = self.operand(op, n, k, w)?;
-        let adapter = self.adapter(op, n, k, lora)?;
+        let w = self.operand(call, n, k, w)?;
+        let adapter = self.adapter(n, k, lora)?;
         self.to_rank(Mode::Forward, (m, r, k), seen, adapter.a(), &xa)?;
         let tail = Factors { a: Side::of(xa.as_view(), r), b: adapter.b(), reduced: r };
         self.times_weight(shape, x, &w, Some(tail), bias, &y)
@@ -103,20 +95,15 @@ impl LoraMatmul for Cuda {
         dx: Option<ViewMut<'_, Buffer>>,
         accumulate: bool,
     ) -> Result<()> {
-        let (op, MatmulShape { m, n, k }, r) = ("lora_backward", shape, lora.r);
-        check::read(op, "dy", dy, self.dtype, m * n)?;
-        check::read(op, "x", x, self.dtype, m * k)?;
-        check::read(op, "xa", xa, self.dtype, m * r)?;
-        check::write(op, "dyb", &dyb, self.dtype, m * r)?;
-        check::write(op, "da", &da, DType::F32, r * k)?;
-        check::write(op, "db", &db, DType::F32, n * r)?;
-        let w = self.operand(op, n, k, w)?;
-        let adapter = self.adapter(op, n, k, lora)?;
+        let (call, MatmulShape { m, n, k }, r) = (self.call("lora_backward"), shape, lora.r);
+        let written = [&dyb, &da, &db].map(|view| view.as_view());
+        lora.check_backward(call, shape, [dy, x, xa], written, dx.as_ref().map(ViewMut::as_view))?;
+        let w = self.operand(call, n, k, w)?;
+        let adapter = self.adapter(n, k, lora)?;
         self.to_rank(Mode::Input, (m, r, n), dy, adapter.b(), &dyb)?;
         self.add_token_sums((m, n, r), dy, xa, lora.scale, &db)?;
         self.add_token_sums((m, r, k), dyb.as_view(), x, 1.0, &da)?;
         let Some(dx) = dx else { return Ok(()) };
-        check::write(op, "dx", &dx, self.dtype, m * k)?;
         let tail = Factors { a: Side::of(dyb.as_view(), r), b: adapter.a(), reduced: r };
         self.times_weight_turned(shape, dy, &w, Some(tail), &dx, accumulate)
     }

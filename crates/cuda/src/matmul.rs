@@ -1,11 +1,11 @@
 //! `matmul`: launches of `kernels/matmul.cu`.
 
-use tunesmith_ops::{DType, Host, Matmul, MatmulShape, Matrix, Result, Storage, View, ViewMut};
+use tunesmith_ops::{Host, Matmul, MatmulShape, Matrix, Result, Storage, View, ViewMut};
 
+use crate::Cuda;
 use crate::device::{Buffer, Mode};
 use crate::product::{Factors, Product, Side};
 use crate::weight::Weight;
-use crate::{Cuda, check};
 
 impl Cuda {
     /// `dw[m, n] += alpha · a[tokens, m]ᵀ · b[tokens, n]`, in binary32.
@@ -51,13 +51,9 @@ impl Matmul for Cuda {
         bias: Option<View<'_, Buffer>>,
         y: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let (op, MatmulShape { m, n, k }) = ("matmul_forward", shape);
-        check::read(op, "x", x, self.dtype, m * k)?;
-        check::write(op, "y", &y, self.dtype, m * n)?;
-        if let Some(bias) = bias {
-            check::read(op, "bias", bias, DType::F32, n)?;
-        }
-        let w = self.operand(op, n, k, w)?;
+        let (call, MatmulShape { n, k, .. }) = (self.call("matmul_forward"), shape);
+        shape.check_forward(call, x, bias, y.as_view())?;
+        let w = self.operand(call, n, k, w)?;
         self.times_weight(shape, x, &w, None, bias, &y)
     }
 
@@ -69,10 +65,9 @@ impl Matmul for Cuda {
         dx: ViewMut<'_, Buffer>,
         accumulate: bool,
     ) -> Result<()> {
-        let (op, MatmulShape { m, n, k }) = ("matmul_backward_input", shape);
-        check::read(op, "dy", dy, self.dtype, m * n)?;
-        check::write(op, "dx", &dx, self.dtype, m * k)?;
-        let w = self.operand(op, n, k, w)?;
+        let (call, MatmulShape { n, k, .. }) = (self.call("matmul_backward_input"), shape);
+        shape.check_backward_input(call, dy, dx.as_view())?;
+        let w = self.operand(call, n, k, w)?;
         self.times_weight_turned(shape, dy, &w, None, &dx, accumulate)
     }
 
@@ -83,10 +78,8 @@ impl Matmul for Cuda {
         x: View<'_, Buffer>,
         dw: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let (op, MatmulShape { m, n, k }) = ("matmul_backward_weight", shape);
-        check::read(op, "dy", dy, self.dtype, m * n)?;
-        check::read(op, "x", x, self.dtype, m * k)?;
-        check::write(op, "dw", &dw, DType::F32, n * k)?;
+        let MatmulShape { m, n, k } = shape;
+        shape.check_backward_weight(self.call("matmul_backward_weight"), dy, x, dw.as_view())?;
         self.add_token_sums((m, n, k), dy, x, 1.0, &dw)
     }
 }

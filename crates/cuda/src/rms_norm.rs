@@ -1,6 +1,6 @@
 //! `rms_norm`: launches of `kernels/rms_norm.cu`.
 
-use tunesmith_ops::{DType, NormShape, Result, RmsNorm, View, ViewMut};
+use tunesmith_ops::{Call, NormShape, Result, RmsNorm, View, ViewMut};
 
 use crate::device::{Buffer, Launch};
 use crate::{Cuda, check};
@@ -57,7 +57,7 @@ impl Cuda {
     /// Forward, of `sum + x` where there is a `sum`.
     fn norm_forward(
         &self,
-        (op, shape): (&str, NormShape),
+        (call, shape): (Call, NormShape),
         x: View<'_, Buffer>,
         sum: Option<ViewMut<'_, Buffer>>,
         scale: View<'_, Buffer>,
@@ -65,14 +65,9 @@ impl Cuda {
         rstd: ViewMut<'_, Buffer>,
     ) -> Result<()> {
         let NormShape { m, d, eps, offset } = shape;
-        check::read(op, "x", x, self.dtype, m * d)?;
-        check::read(op, "scale", scale, DType::F32, d)?;
-        check::write(op, "y", &y, self.dtype, m * d)?;
-        check::write(op, "rstd", &rstd, DType::F32, m)?;
         let sum = sum.as_ref().map(ViewMut::as_view);
-        if let Some(sum) = sum {
-            check::read(op, "sum", sum, self.dtype, m * d)?;
-        }
+        shape.check_forward(call, x, sum, scale, y.as_view(), rstd.as_view())?;
+
         let wide = check::wide(d * self.dtype.size(), &[x, scale, y.as_view(), sum.unwrap_or(x)]);
         let launch = self.rows(shape, wide, &FORWARD).int(m).int(d).float(eps).float(offset);
         launch.read(x).read_some(sum).read(scale).write(&y).write(&rstd).run()
@@ -88,7 +83,7 @@ impl RmsNorm for Cuda {
         y: ViewMut<'_, Buffer>,
         rstd: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        self.norm_forward(("rms_norm_forward", shape), x, None, scale, y, rstd)
+        self.norm_forward((self.call("rms_norm_forward"), shape), x, None, scale, y, rstd)
     }
 
     fn rms_norm_add_forward(
@@ -100,7 +95,7 @@ impl RmsNorm for Cuda {
         y: ViewMut<'_, Buffer>,
         rstd: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        self.norm_forward(("rms_norm_add_forward", shape), x, Some(sum), scale, y, rstd)
+        self.norm_forward((self.call("rms_norm_add_forward"), shape), x, Some(sum), scale, y, rstd)
     }
 
     fn rms_norm_backward(
@@ -114,15 +109,11 @@ impl RmsNorm for Cuda {
         accumulate: bool,
         dscale: Option<ViewMut<'_, Buffer>>,
     ) -> Result<()> {
-        let (op, NormShape { m, d, offset, .. }) = ("rms_norm_backward", shape);
-        check::read(op, "dy", dy, self.dtype, m * d)?;
-        check::read(op, "x", x, self.dtype, m * d)?;
-        check::read(op, "scale", scale, DType::F32, d)?;
-        check::read(op, "rstd", rstd, DType::F32, m)?;
-        check::write(op, "dx", &dx, self.dtype, m * d)?;
+        let (call, NormShape { m, d, offset, .. }) = (self.call("rms_norm_backward"), shape);
+        let sums = dscale.as_ref().map(ViewMut::as_view);
+        shape.check_backward(call, dy, x, scale, rstd, dx.as_view(), sums)?;
         let row = d * self.dtype.size();
         if let Some(dscale) = dscale {
-            check::write(op, "dscale", &dscale, DType::F32, d)?;
             let (kernels, wide) = (["rms_norm_scale_f32", "rms_norm_scale_bf16"], check::wide(row, &[dy, x]));
             self.add_column_sums((m, d), &dscale, kernels, wide, |launch| launch.read(dy).read(x).read(rstd))?;
         }

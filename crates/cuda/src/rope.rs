@@ -1,6 +1,6 @@
 //! `rope`: the launch of `kernels/rope.cu`.
 
-use tunesmith_ops::{DType, Error, Result, Rope, RopeShape, Rotation, View, ViewMut};
+use tunesmith_ops::{Result, Rope, RopeShape, Rotation, View, ViewMut};
 
 use crate::device::Buffer;
 use crate::{Cuda, check};
@@ -17,13 +17,8 @@ impl Rope for Cuda {
         attention_scaling: f32,
         rotation: Rotation,
     ) -> Result<()> {
-        let (op, RopeShape { t, heads, h, rotary }) = ("rope", shape);
-        if !rotary.is_multiple_of(2) || rotary > h {
-            return Err(Error::argument(op, format!("an even number of rotated elements up to {h}"), rotary));
-        }
-        check::write(op, "x", &x, self.dtype, t * heads * h)?;
-        check::read(op, "positions", positions, DType::I32, t)?;
-        check::read(op, "inv_freq", inv_freq, DType::F32, rotary / 2)?;
+        let RopeShape { t, heads, h, rotary } = shape;
+        shape.check(self.call("rope"), x.as_view(), positions, inv_freq)?;
         if rotary == 0 {
             return Ok(());
         }

@@ -1,6 +1,6 @@
 //! `router`: launches of `kernels/router.cu`.
 
-use tunesmith_ops::{DType, Result, Router, RouterShape, View, ViewMut};
+use tunesmith_ops::{Result, Router, RouterShape, View, ViewMut};
 
 use crate::device::Buffer;
 use crate::{Cuda, check};
@@ -23,12 +23,8 @@ impl Router for Cuda {
         chosen: ViewMut<'_, Buffer>,
         weights: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let (op, RouterShape { t, experts: e, top_k: k, normalize }) = ("router_forward", shape);
-        shape.check(op)?;
-        check::read(op, "logits", logits, self.dtype, t * e)?;
-        check::write(op, "probabilities", &probabilities, DType::F32, t * e)?;
-        check::write(op, "chosen", &chosen, DType::I32, t * k)?;
-        check::write(op, "weights", &weights, DType::F32, t * k)?;
+        let (call, RouterShape { t, experts: e, top_k: k, normalize }) = (self.call("router_forward"), shape);
+        shape.check_forward(call, logits, probabilities.as_view(), chosen.as_view(), weights.as_view())?;
         let launch = self.launch_activations("router_forward_f32", "router_forward_bf16");
         let launch = launch.blocks(t.div_ceil(WARPS), THREADS).int(t).int(e).int(k).flag(normalize);
         launch.read(logits).write(&probabilities).write(&chosen).write(&weights).run()
@@ -42,12 +38,8 @@ impl Router for Cuda {
         dweights: View<'_, Buffer>,
         dlogits: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let (op, RouterShape { t, experts: e, top_k: k, normalize }) = ("router_backward", shape);
-        shape.check(op)?;
-        check::read(op, "probabilities", probabilities, DType::F32, t * e)?;
-        check::read(op, "chosen", chosen, DType::I32, t * k)?;
-        check::read(op, "dweights", dweights, DType::F32, t * k)?;
-        check::write(op, "dlogits", &dlogits, self.dtype, t * e)?;
+        let (call, RouterShape { t, experts: e, top_k: k, normalize }) = (self.call("router_backward"), shape);
+        shape.check_backward(call, probabilities, chosen, dweights, dlogits.as_view())?;
         let launch = self.launch_activations("router_backward_f32", "router_backward_bf16");
         let launch = launch.blocks(t.div_ceil(WARPS), THREADS).int(t).int(e).int(k).flag(normalize);
         launch.read(probabilities).read(chosen).read(dweights).write(&dlogits).run()
@@ -61,12 +53,8 @@ impl Router for Cuda {
         places: ViewMut<'_, Buffer>,
         starts: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let (op, RouterShape { t, experts: e, top_k: k, .. }) = ("router_group", shape);
-        shape.check(op)?;
-        check::read(op, "chosen", chosen, DType::I32, t * k)?;
-        check::write(op, "tokens", &tokens, DType::I32, t * k)?;
-        check::write(op, "places", &places, DType::I32, t * k)?;
-        check::write(op, "starts", &starts, DType::I32, e + 1)?;
+        let (call, RouterShape { t, experts: e, top_k: k, .. }) = (self.call("router_group"), shape);
+        shape.check_group(call, chosen, tokens.as_view(), places.as_view(), starts.as_view())?;
         let launch = self.launch("router_group").blocks(e, GROUP_THREADS).shared(COUNTS).int(t * k).int(e).int(k);
         launch.read(chosen).write(&tokens).write(&places).write(&starts).run()
     }
@@ -80,12 +68,8 @@ impl Router for Cuda {
         weights: View<'_, Buffer>,
         y: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let (op, RouterShape { t, top_k: k, .. }) = ("combine_forward", shape);
-        shape.check(op)?;
-        check::read(op, "x", x, self.dtype, t * k * d)?;
-        check::read(op, "places", places, DType::I32, t * k)?;
-        check::read(op, "weights", weights, DType::F32, t * k)?;
-        check::write(op, "y", &y, self.dtype, t * d)?;
+        let (call, RouterShape { t, top_k: k, .. }) = (self.call("combine_forward"), shape);
+        shape.check_combine(call, d, x, places, weights, y.as_view())?;
         let wide = check::wide(d * self.dtype.size(), &[x, y.as_view()]);
         let packs = d.div_ceil(16 / self.dtype.size());
         let launch = self.launch_activations("combine_forward_f32", "combine_forward_bf16");
@@ -104,14 +88,8 @@ impl Router for Cuda {
         dx: ViewMut<'_, Buffer>,
         dweights: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let (op, RouterShape { t, top_k: k, .. }) = ("combine_backward", shape);
-        shape.check(op)?;
-        check::read(op, "dy", dy, self.dtype, t * d)?;
-        check::read(op, "x", x, self.dtype, t * k * d)?;
-        check::read(op, "places", places, DType::I32, t * k)?;
-        check::read(op, "weights", weights, DType::F32, t * k)?;
-        check::write(op, "dx", &dx, self.dtype, t * k * d)?;
-        check::write(op, "dweights", &dweights, DType::F32, t * k)?;
+        let (call, RouterShape { t, top_k: k, .. }) = (self.call("combine_backward"), shape);
+        shape.check_combine_backward(call, d, dy, x, places, weights, dx.as_view(), dweights.as_view())?;
         let wide = check::wide(d * self.dtype.size(), &[dy, x, dx.as_view()]);
         let launch = self.launch_activations("combine_backward_f32", "combine_backward_bf16");
         let launch = launch.blocks((t * k).div_ceil(WARPS), THREADS).int(t * k).int(k).int(d).read(dy).read(x);

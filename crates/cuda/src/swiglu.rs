@@ -1,6 +1,6 @@
 //! `swiglu`: launches of `kernels/swiglu.cu`.
 
-use tunesmith_ops::{Activation, Result, Swiglu, View, ViewMut};
+use tunesmith_ops::{Activation, Result, Swiglu, View, ViewMut, swiglu};
 
 use crate::device::Buffer;
 use crate::elementwise::pack_blocks;
@@ -23,10 +23,8 @@ impl Swiglu for Cuda {
         up: View<'_, Buffer>,
         y: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let (op, len, dtype) = ("swiglu_forward", y.len, self.dtype);
-        check::read(op, "gate", gate, dtype, len)?;
-        check::read(op, "up", up, dtype, len)?;
-        check::write(op, "y", &y, dtype, len)?;
+        swiglu::check_forward(self.call("swiglu_forward"), gate, up, y.as_view())?;
+        let (len, dtype) = (y.len, self.dtype);
         let wide = check::wide(16, &[gate, up, y.as_view()]);
         let launch = self.launch_activations("swiglu_forward_f32", "swiglu_forward_bf16");
         let launch = launch.blocks(pack_blocks(len, dtype), THREADS).long(len).flag(is_gelu(activation));
@@ -40,10 +38,8 @@ impl Swiglu for Cuda {
         gate: ViewMut<'_, Buffer>,
         up: ViewMut<'_, Buffer>,
     ) -> Result<()> {
-        let (op, len, dtype) = ("swiglu_backward", dy.len, self.dtype);
-        check::read(op, "dy", dy, dtype, len)?;
-        check::write(op, "gate", &gate, dtype, len)?;
-        check::write(op, "up", &up, dtype, len)?;
+        swiglu::check_backward(self.call("swiglu_backward"), dy, gate.as_view(), up.as_view())?;
+        let (len, dtype) = (dy.len, self.dtype);
         let wide = check::wide(16, &[dy, gate.as_view(), up.as_view()]);
         let launch = self.launch_activations("swiglu_backward_f32", "swiglu_backward_bf16");
         let launch = launch.blocks(pack_blocks(len, dtype), THREADS).long(len).flag(is_gelu(activation));

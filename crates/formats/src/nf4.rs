@@ -161,9 +161,8 @@ pub fn read_nf4<'a>(source: &'a dyn TensorSource, name: &str, [n, k]: [usize; 2]
         },
     };
     let tensor = Nf4Tensor { block_size: state.block_size, codes: Cow::Borrowed(bytes(name)?), scales };
-    let fits = n.checked_mul(k).map(|elements| tensor.matrix().check(elements));
-    fits.unwrap_or_else(|| Err(Error::argument("nf4", "a size below 2^64", format!("{n} × {k}"))))
-        .map_err(|error| damaged(name, format!("{}; the file is damaged", error.message)))?;
+    let fits = tensor.matrix().check(n, k);
+    fits.map_err(|error| damaged(name, format!("{}; the file is damaged", error.message)))?;
     if !tensor.is_finite() {
         let text = "expected finite scales, got NaN or infinity; the file is damaged or was saved from a diverged run";
         return Err(Error::new(Code::NonFinite, name, text));

@@ -1,8 +1,10 @@
 //! `adamw`: one optimizer step over many tensors.
 
+use crate::check::Call;
+use crate::dtype::DType;
 use crate::error::Result;
 use crate::grad_norm::GradNorm;
-use crate::memory::{View, ViewMut};
+use crate::memory::{TypedBuffer, View, ViewMut};
 
 /// Constants of one AdamW step, shared by all tensors.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,6 +47,20 @@ pub trait AdamW: GradNorm {
     /// # Errors
     /// `ArgumentInvalid` when a tensor's four windows differ in length.
     fn adamw(&self, step: &AdamWStep, norm: &Self::Norm, tensors: &mut [AdamWTensor<'_, Self::Buffer>]) -> Result<()>;
+}
+
+impl<T: TypedBuffer> AdamWTensor<'_, T> {
+    /// Checks the four views: float32, of the parameter's length.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` naming the view that does not fit.
+    pub fn check(&self) -> Result<()> {
+        let (call, len) = (Call::new("adamw", DType::F32), self.parameter.len);
+        call.float32("parameter", self.parameter.as_view(), len)?;
+        call.float32("gradient", self.gradient, len)?;
+        call.float32("first_moment", self.first_moment.as_view(), len)?;
+        call.float32("second_moment", self.second_moment.as_view(), len)
+    }
 }
 
 /// The same in binary64, written for reading.

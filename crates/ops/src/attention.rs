@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use crate::check::Call;
 use crate::error::{Error, Result};
-use crate::memory::{Memory, View, ViewMut};
+use crate::memory::{Memory, TypedBuffer, View, ViewMut};
 
 /// Heads and mask of one attention layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -142,6 +143,57 @@ impl AttentionShape {
             return Err(Error::argument(op, expected, format!("{self:?}")));
         }
         Ok(())
+    }
+
+    /// Checks the arguments of [`Attention::attention_forward`], and gives query rows and key rows.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` naming the view that does not fit, or sequences that do not lie in the rows.
+    pub fn check_forward<T: TypedBuffer>(
+        &self,
+        call: Call,
+        sequences: &CheckedSequences,
+        [q, k, v]: [View<'_, T>; 3],
+        out: View<'_, T>,
+        lse: Option<View<'_, T>>,
+    ) -> Result<(usize, usize)> {
+        let Self { heads, kv_heads, head_dim: h, .. } = *self;
+        self.check(call.op)?;
+        let (tq, tk) = (call.rows("q", q, heads * h)?, call.rows("k", k, kv_heads * h)?);
+        sequences.check_rows(call.op, tq, tk)?;
+        for (name, view, len) in [("q", q, tq * heads), ("k", k, tk * kv_heads), ("v", v, tk * kv_heads)] {
+            call.activations(name, view, len * h)?;
+        }
+        call.activations("out", out, tq * heads * h)?;
+        call.float32_if_given("lse", lse, tq * heads)?;
+        Ok((tq, tk))
+    }
+
+    /// Checks the arguments of [`Attention::attention_backward`], and gives the rows.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` naming the view that does not fit, or sequences that do not lie in the rows or are not whole.
+    pub fn check_backward<T: TypedBuffer>(
+        &self,
+        call: Call,
+        sequences: &CheckedSequences,
+        [q, k, v]: [View<'_, T>; 3],
+        [out, lse, dout]: [View<'_, T>; 3],
+        [dq, dk, dv]: [View<'_, T>; 3],
+    ) -> Result<usize> {
+        let Self { heads, kv_heads, head_dim: h, .. } = *self;
+        self.check(call.op)?;
+        let t = call.rows("q", q, heads * h)?;
+        sequences.check_rows(call.op, t, t)?;
+        sequences.check_training(call.op)?;
+        for (name, view) in [("q", q), ("out", out), ("dout", dout), ("dq", dq)] {
+            call.activations(name, view, t * heads * h)?;
+        }
+        for (name, view) in [("k", k), ("v", v), ("dk", dk), ("dv", dv)] {
+            call.activations(name, view, t * kv_heads * h)?;
+        }
+        call.float32("lse", lse, t * heads)?;
+        Ok(t)
     }
 }
 

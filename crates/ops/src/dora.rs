@@ -1,9 +1,10 @@
 //! `dora`: the parts of a weight-decomposed adapter that are no plain product.
 
+use crate::check::Call;
 use crate::error::Result;
 use crate::lora_matmul::Lora;
 use crate::matmul::{Matmul, Matrix};
-use crate::memory::{View, ViewMut};
+use crate::memory::{TypedBuffer, View, ViewMut};
 
 /// Weight-Decomposed Low-Rank Adaptation (Liu et al. 2024, arXiv:2402.09353): the adapted weight `V = w + s · B A` is scaled
 /// row by row to a trained magnitude, `y = (magnitude / norms) ∘ u + bias` with `u = x Vᵀ` (`lora_forward` without a bias)
@@ -59,6 +60,65 @@ pub trait Dora: Matmul {
         du: ViewMut<'_, Self::Buffer>,
         dmagnitude: ViewMut<'_, Self::Buffer>,
     ) -> Result<()>;
+}
+
+/// Checks the views of [`Dora::dora_norms`], but for the weight.
+///
+/// # Errors
+/// `ArgumentInvalid` naming the view that does not fit.
+pub fn check_norms<T: TypedBuffer>(
+    call: Call,
+    n: usize,
+    k: usize,
+    lora: Lora<'_, T>,
+    norms: View<'_, T>,
+) -> Result<()> {
+    lora.check(call, n, k)?;
+    call.float32("norms", norms, n)
+}
+
+/// Checks the views of [`Dora::dora_forward`].
+///
+/// # Errors
+/// `ArgumentInvalid` naming the view that does not fit.
+pub fn check_forward<T: TypedBuffer>(
+    call: Call,
+    m: usize,
+    n: usize,
+    u: View<'_, T>,
+    magnitude: View<'_, T>,
+    norms: View<'_, T>,
+    bias: Option<View<'_, T>>,
+    y: View<'_, T>,
+) -> Result<()> {
+    call.activations("u", u, m * n)?;
+    call.float32("magnitude", magnitude, n)?;
+    call.float32("norms", norms, n)?;
+    call.float32_if_given("bias", bias, n)?;
+    call.activations("y", y, m * n)
+}
+
+/// Checks the views of [`Dora::dora_backward`].
+///
+/// # Errors
+/// `ArgumentInvalid` naming the view that does not fit.
+pub fn check_backward<T: TypedBuffer>(
+    call: Call,
+    m: usize,
+    n: usize,
+    dy: View<'_, T>,
+    u: View<'_, T>,
+    magnitude: View<'_, T>,
+    norms: View<'_, T>,
+    du: View<'_, T>,
+    dmagnitude: View<'_, T>,
+) -> Result<()> {
+    call.activations("dy", dy, m * n)?;
+    call.activations("u", u, m * n)?;
+    call.float32("magnitude", magnitude, n)?;
+    call.float32("norms", norms, n)?;
+    call.activations("du", du, m * n)?;
+    call.float32("dmagnitude", dmagnitude, n)
 }
 
 /// The same in binary64, written for reading.

@@ -1,7 +1,8 @@
 //! `dropout`: features zeroed at random, by a mask that belongs to the row of data and not to its place in a batch.
 
-use crate::error::Result;
-use crate::memory::{Memory, View, ViewMut};
+use crate::check::Call;
+use crate::error::{Error, Result};
+use crate::memory::{Memory, TypedBuffer, View, ViewMut};
 
 /// Which elements a pass keeps. The mask is drawn anew wherever it is needed and never stored.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,6 +51,31 @@ pub trait Dropout: Memory {
         y: ViewMut<'_, Self::Buffer>,
         accumulate: bool,
     ) -> Result<()>;
+}
+
+impl DropoutMask {
+    /// Checks the arguments of [`Dropout::dropout`].
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` naming the view that does not fit, or `p` out of range.
+    pub fn check<T: TypedBuffer>(
+        self,
+        call: Call,
+        m: usize,
+        n: usize,
+        row_ids: View<'_, T>,
+        positions: View<'_, T>,
+        x: View<'_, T>,
+        y: View<'_, T>,
+    ) -> Result<()> {
+        if !(0.0..1.0).contains(&self.p) {
+            return Err(Error::argument(call.op, "a probability from 0 to below 1", self.p));
+        }
+        call.int32("row_ids", row_ids, m)?;
+        call.int32("positions", positions, m)?;
+        call.activations("x", x, m * n)?;
+        call.activations("y", y, m * n)
+    }
 }
 
 /// The same in binary64, written for reading.

@@ -1,7 +1,8 @@
 //! `elementwise`: sums of whole tensors and of rows, multiples, and columns copied between matrices.
 
-use crate::error::Result;
-use crate::memory::{Memory, View, ViewMut};
+use crate::check::Call;
+use crate::error::{Error, Result};
+use crate::memory::{Memory, TypedBuffer, View, ViewMut};
 
 /// A block of neighbouring columns of a row-major matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +53,57 @@ pub trait Elementwise: Memory {
     /// # Errors
     /// `ArgumentInvalid` when the windows are not `m·n` and `n` long.
     fn sum_rows(&self, m: usize, n: usize, x: View<'_, Self::Buffer>, y: ViewMut<'_, Self::Buffer>) -> Result<()>;
+}
+
+/// Checks the views of [`Elementwise::add`].
+///
+/// # Errors
+/// `ArgumentInvalid` naming the view that does not fit.
+pub fn check_add<T: TypedBuffer>(call: Call, x: View<'_, T>, y: View<'_, T>) -> Result<()> {
+    call.activations("x", x, y.len)?;
+    call.activations("y", y, y.len)
+}
+
+impl Columns {
+    /// Checks that a block of `width` columns lies in the `m` rows of a view.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` naming the view that does not fit.
+    fn check<T: TypedBuffer>(self, op: &str, name: &str, m: usize, width: usize, view: View<'_, T>) -> Result<()> {
+        let Self { stride, start } = self;
+        if start.checked_add(width).is_none_or(|end| end > stride) {
+            let got = format!("{width} from {start}");
+            return Err(Error::argument(op, format!("columns of {name} inside {stride}"), got));
+        }
+        view.check(op, name, None, m * stride)
+    }
+}
+
+/// Checks the arguments of [`Elementwise::copy_columns`].
+///
+/// # Errors
+/// `ArgumentInvalid` naming the view that does not fit.
+pub fn check_copy_columns<T: TypedBuffer>(
+    m: usize,
+    width: usize,
+    x: View<'_, T>,
+    from: Columns,
+    y: View<'_, T>,
+    to: Columns,
+) -> Result<()> {
+    let op = "copy_columns";
+    from.check(op, "x", m, width, x)?;
+    to.check(op, "y", m, width, y)?;
+    y.check(op, "y", Some(x.buffer.dtype()), y.len)
+}
+
+/// Checks the views of [`Elementwise::sum_rows`].
+///
+/// # Errors
+/// `ArgumentInvalid` naming the view that does not fit.
+pub fn check_sum_rows<T: TypedBuffer>(call: Call, m: usize, n: usize, x: View<'_, T>, y: View<'_, T>) -> Result<()> {
+    call.activations("x", x, m * n)?;
+    call.float32("y", y, n)
 }
 
 /// The same in binary64, written for reading.

@@ -1,8 +1,9 @@
 //! `embedding`: rows of a table by index, and their gradient.
 
+use crate::check::Call;
 use crate::error::Result;
 use crate::matmul::{Matmul, Matrix};
-use crate::memory::{View, ViewMut};
+use crate::memory::{TypedBuffer, View, ViewMut};
 
 /// Row gather and scatter. The same op picks the supervised rows of the hidden states before the head.
 ///
@@ -36,6 +37,32 @@ pub trait Embedding: Matmul {
         ids: View<'_, Self::Buffer>,
         dtable: ViewMut<'_, Self::Buffer>,
     ) -> Result<()>;
+}
+
+/// Checks the views of [`Embedding::embedding_forward`], but for the table.
+///
+/// # Errors
+/// `ArgumentInvalid` naming the view that does not fit.
+pub fn check_forward<T: TypedBuffer>(call: Call, d: usize, ids: View<'_, T>, y: View<'_, T>) -> Result<()> {
+    call.int32("ids", ids, ids.len)?;
+    call.activations("y", y, ids.len * d)
+}
+
+/// Checks the views of [`Embedding::embedding_backward`].
+///
+/// # Errors
+/// `ArgumentInvalid` naming the view that does not fit.
+pub fn check_backward<T: TypedBuffer>(
+    call: Call,
+    v: usize,
+    d: usize,
+    dy: View<'_, T>,
+    ids: View<'_, T>,
+    dtable: View<'_, T>,
+) -> Result<()> {
+    call.int32("ids", ids, ids.len)?;
+    call.activations("dy", dy, ids.len * d)?;
+    call.float32_or_activations("dtable", dtable, v * d)
 }
 
 /// The same in binary64, written for reading.

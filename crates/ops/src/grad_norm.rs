@@ -1,7 +1,9 @@
 //! `grad_norm`: the global norm of many tensors, and the factor it puts on them.
 
+use crate::check::Call;
+use crate::dtype::DType;
 use crate::error::Result;
-use crate::memory::{Memory, View};
+use crate::memory::{Memory, TypedBuffer, View};
 
 /// How a summed gradient becomes the gradient of a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,6 +47,15 @@ pub trait GradNorm: Memory {
     /// # Errors
     /// Whatever the queued work failed with.
     fn read_norm(&self, norm: &Self::Norm) -> Result<f64>;
+}
+
+/// Checks the tensors of [`GradNorm::grad_norm`].
+///
+/// # Errors
+/// `ArgumentInvalid` naming the view that does not fit.
+pub fn check<T: TypedBuffer>(tensors: &[View<'_, T>]) -> Result<()> {
+    let call = Call::new("grad_norm", DType::F32);
+    tensors.iter().try_for_each(|tensor| call.float32("tensor", *tensor, tensor.len))
 }
 
 /// The same as one plain sum, written for reading.

@@ -1,8 +1,9 @@
 //! `grouped_matmul`: products of groups of rows, each with a weight matrix of its own.
 
-use crate::error::Result;
+use crate::check::Call;
+use crate::error::{Error, Result};
 use crate::matmul::Matmul;
-use crate::memory::{View, ViewMut};
+use crate::memory::{TypedBuffer, View, ViewMut};
 
 /// A matrix `[n, k]` for each group.
 #[derive(Debug)]
@@ -92,6 +93,65 @@ pub trait GroupedMatmul: Matmul {
         starts: View<'_, Self::Buffer>,
         dw: ViewMut<'_, Self::Buffer>,
     ) -> Result<()>;
+}
+
+impl GroupedShape {
+    /// Checks the views of [`GroupedMatmul::grouped_forward`] and of [`GroupedMatmul::grouped_backward_input`], given as the rows
+    /// that are multiplied and the result, each with its name and width; `sizes` gives groups, `n` and `k` of frozen matrices.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` naming the view that does not fit.
+    pub fn check_product<S, T: TypedBuffer>(
+        self,
+        call: Call,
+        (from, a, reduced): (&str, View<'_, T>, usize),
+        (to, c, width): (&str, View<'_, T>, usize),
+        w: Stack<'_, S, T>,
+        sizes: impl FnOnce(&S) -> (usize, usize, usize),
+        starts: View<'_, T>,
+    ) -> Result<()> {
+        let Self { m, groups, n, k } = self;
+        self.check_starts(call, starts)?;
+        call.activations(from, a, m * reduced)?;
+        call.activations(to, c, m * width)?;
+        match w {
+            Stack::Trained(view) => call.float32("w", view, groups * n * k),
+            Stack::Frozen(stacked) => match sizes(stacked) {
+                got if got == (groups, n, k) => Ok(()),
+                (count, n_got, k_got) => {
+                    let got = format!("{count} of {n_got} × {k_got}");
+                    Err(Error::argument(call.op, format!("{groups} matrices of {n} × {k}"), got))
+                }
+            },
+        }
+    }
+
+    /// Checks the views of [`GroupedMatmul::grouped_backward_weight`].
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` naming the view that does not fit.
+    pub fn check_backward_weight<T: TypedBuffer>(
+        self,
+        call: Call,
+        dy: View<'_, T>,
+        x: View<'_, T>,
+        starts: View<'_, T>,
+        dw: View<'_, T>,
+    ) -> Result<()> {
+        let Self { m, groups, n, k } = self;
+        self.check_starts(call, starts)?;
+        call.activations("dy", dy, m * n)?;
+        call.activations("x", x, m * k)?;
+        call.float32("dw", dw, groups * n * k)
+    }
+
+    /// Checks the view of the starts; what they say may be known to the device alone.
+    fn check_starts<T: TypedBuffer>(self, call: Call, starts: View<'_, T>) -> Result<()> {
+        if self.groups == 0 && self.m > 0 {
+            return Err(Error::argument(call.op, format!("a group for {} rows", self.m), 0));
+        }
+        call.int32("starts", starts, self.groups + 1)
+    }
 }
 
 /// The same in binary64, written for reading: group after group.

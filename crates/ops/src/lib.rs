@@ -3,6 +3,7 @@
 
 pub mod adamw;
 pub mod attention;
+pub mod check;
 pub mod cross_entropy;
 pub mod dora;
 pub mod dropout;
@@ -25,6 +26,7 @@ pub mod swiglu;
 
 pub use adamw::{AdamW, AdamWStep, AdamWTensor};
 pub use attention::{Attention, AttentionShape, CheckedSequences, Sequence, Sequences};
+pub use check::Call;
 pub use cross_entropy::{
     Coefficients, CrossEntropy, IGNORE_INDEX, LocalObjective, LogitTransform, RowGradient, RowValues,
 };
@@ -38,7 +40,7 @@ pub use grad_norm::{Clip, GradNorm};
 pub use grouped_matmul::{GroupedMatmul, GroupedShape, Stack};
 pub use lora_matmul::{Lora, LoraMatmul};
 pub use matmul::{Matmul, MatmulShape, Matrix, Storage};
-pub use memory::{Host, Memory, MemoryStats, View, ViewMut};
+pub use memory::{Host, Memory, MemoryStats, TypedBuffer, View, ViewMut};
 pub use nf4::{Nf4, Nf4Matrix, Nf4Options, Nf4Scales};
 pub use philox::philox;
 pub use rms_norm::{NormShape, RmsNorm};

@@ -1,8 +1,9 @@
 //! `lora_matmul`: a frozen product with a low-rank adapter beside it.
 
+use crate::check::Call;
 use crate::error::Result;
 use crate::matmul::{Matmul, MatmulShape, Matrix};
-use crate::memory::{View, ViewMut};
+use crate::memory::{TypedBuffer, View, ViewMut};
 
 /// An adapter `s · B A` of rank `r` on a weight `[n, k]`.
 #[derive(Debug)]
@@ -23,6 +24,63 @@ impl<T> Clone for Lora<'_, T> {
     }
 }
 impl<T> Copy for Lora<'_, T> {}
+
+impl<T: TypedBuffer> Lora<'_, T> {
+    /// Checks that the adapter belongs to a weight `[n, k]`.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` naming the view that does not fit.
+    pub fn check(self, call: Call, n: usize, k: usize) -> Result<()> {
+        call.float32("A", self.a, self.r * k)?;
+        call.float32("B", self.b, n * self.r)
+    }
+
+    /// Checks the views of [`LoraMatmul::lora_forward`], but for the weight.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` naming the view that does not fit.
+    pub fn check_forward(
+        self,
+        call: Call,
+        shape: MatmulShape,
+        x: View<'_, T>,
+        dropped: Option<View<'_, T>>,
+        bias: Option<View<'_, T>>,
+        xa: View<'_, T>,
+        y: View<'_, T>,
+    ) -> Result<()> {
+        let MatmulShape { m, n, k } = shape;
+        call.activations("x", x, m * k)?;
+        dropped.map_or(Ok(()), |dropped| call.activations("dropped", dropped, m * k))?;
+        call.float32_if_given("bias", bias, n)?;
+        self.check(call, n, k)?;
+        call.activations("xa", xa, m * self.r)?;
+        call.activations("y", y, m * n)
+    }
+
+    /// Checks the views of [`LoraMatmul::lora_backward`], but for the weight.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` naming the view that does not fit.
+    pub fn check_backward(
+        self,
+        call: Call,
+        shape: MatmulShape,
+        [dy, x, xa]: [View<'_, T>; 3],
+        [dyb, da, db]: [View<'_, T>; 3],
+        dx: Option<View<'_, T>>,
+    ) -> Result<()> {
+        let (MatmulShape { m, n, k }, r) = (shape, self.r);
+        call.activations("dy", dy, m * n)?;
+        call.activations("x", x, m * k)?;
+        call.activations("xa", xa, m * r)?;
+        self.check(call, n, k)?;
+        call.activations("dyb", dyb, m * r)?;
+        call.float32("da", da, r * k)?;
+        call.float32("db", db, n * r)?;
+        dx.map_or(Ok(()), |dx| call.activations("dx", dx, m * k))
+    }
+}
 
 /// Low-Rank Adaptation (Hu et al. 2021, arXiv:2106.09685), forward and backward of one adapted linear layer.
 ///

@@ -1,7 +1,8 @@
 //! `matmul`: products with a weight matrix stored `[n, k]` (out features, in features).
 
-use crate::error::Result;
-use crate::memory::{Host, Memory, View, ViewMut};
+use crate::check::Call;
+use crate::error::{Error, Result};
+use crate::memory::{Host, Memory, TypedBuffer, View, ViewMut};
 
 /// A weight matrix `[n, k]`: frozen in the backend's own layout, or trained as a plain row-major buffer.
 #[derive(Debug)]
@@ -18,6 +19,41 @@ impl<W, T> Clone for Matrix<'_, W, T> {
     }
 }
 impl<W, T> Copy for Matrix<'_, W, T> {}
+
+impl<W, T: TypedBuffer> Matrix<'_, W, T> {
+    /// Checks that the matrix is `[n, k]`, float32 where it is trained; `sizes` gives those of a frozen weight.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when it is not.
+    pub fn check(self, call: Call, n: usize, k: usize, sizes: impl FnOnce(&W) -> (usize, usize)) -> Result<()> {
+        match self {
+            Self::Trained(view) => call.float32("w", view, n * k),
+            Self::Frozen(weight) => check_weight(call.op, n, k, sizes(weight)),
+        }
+    }
+
+    /// As [`Matrix::check`] where rows are gathered or measured: those of a trained matrix may be activations as well.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when it is not such a matrix.
+    pub fn check_rows(self, call: Call, n: usize, k: usize, sizes: impl FnOnce(&W) -> (usize, usize)) -> Result<()> {
+        match self {
+            Self::Trained(view) => call.float32_or_activations("w", view, n * k),
+            Self::Frozen(_) => self.check(call, n, k, sizes),
+        }
+    }
+}
+
+/// Checks that a frozen weight of `sizes` is `[n, k]`.
+///
+/// # Errors
+/// `ArgumentInvalid` when it is not.
+pub fn check_weight(op: &str, n: usize, k: usize, sizes: (usize, usize)) -> Result<()> {
+    if sizes == (n, k) {
+        return Ok(());
+    }
+    Err(Error::argument(op, format!("a weight of {n} × {k}"), format!("{} × {}", sizes.0, sizes.1)))
+}
 
 /// How a frozen weight is held. Arithmetic is binary32 on the CPU whatever the storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +137,83 @@ pub trait Matmul: Memory {
         x: View<'_, Self::Buffer>,
         dw: ViewMut<'_, Self::Buffer>,
     ) -> Result<()>;
+}
+
+impl MatmulShape {
+    /// Checks the views of [`Matmul::matmul_forward`], but for the weight.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` naming the view that does not fit.
+    pub fn check_forward<T: TypedBuffer>(
+        self,
+        call: Call,
+        x: View<'_, T>,
+        bias: Option<View<'_, T>>,
+        y: View<'_, T>,
+    ) -> Result<()> {
+        let Self { m, n, k } = self;
+        call.activations("x", x, m * k)?;
+        call.float32_if_given("bias", bias, n)?;
+        call.activations("y", y, m * n)
+    }
+
+    /// Checks the views of [`Matmul::matmul_backward_input`], but for the weight.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` naming the view that does not fit.
+    pub fn check_backward_input<T: TypedBuffer>(self, call: Call, dy: View<'_, T>, dx: View<'_, T>) -> Result<()> {
+        let Self { m, n, k } = self;
+        call.activations("dy", dy, m * n)?;
+        call.activations("dx", dx, m * k)
+    }
+
+    /// Checks the views of [`Matmul::matmul_backward_weight`].
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` naming the view that does not fit.
+    pub fn check_backward_weight<T: TypedBuffer>(
+        self,
+        call: Call,
+        dy: View<'_, T>,
+        x: View<'_, T>,
+        dw: View<'_, T>,
+    ) -> Result<()> {
+        let Self { m, n, k } = self;
+        call.activations("dy", dy, m * n)?;
+        call.activations("x", x, m * k)?;
+        call.float32("dw", dw, n * k)
+    }
+}
+
+/// Checks that a host matrix given as a frozen weight is `[n, k]` and floating-point. `holds` says whether the backend keeps
+/// values: one that does not is given none.
+///
+/// # Errors
+/// `ArgumentInvalid` when it is not.
+pub fn check_host(n: usize, k: usize, host: Host<'_>, holds: bool) -> Result<()> {
+    let op = "prepare_weight";
+    if n.checked_mul(k).is_none_or(|len| holds && len != host.len()) {
+        return Err(Error::argument(op, format!("{n} · {k} elements"), host.len()));
+    }
+    if let Host::I32(_) = host {
+        return Err(Error::argument(op, "floating-point numbers", "int32"));
+    }
+    Ok(())
+}
+
+/// Checks a call of [`Matmul::read_weight`] on a weight `[n, k]`.
+///
+/// # Errors
+/// `ArgumentInvalid` when the rows do not exist or the target is not `rows · k` long.
+pub fn check_read((n, k): (usize, usize), first: usize, rows: usize, target: usize) -> Result<()> {
+    let op = "read_weight";
+    if first.checked_add(rows).is_none_or(|end| end > n) {
+        return Err(Error::argument(op, format!("rows inside {n}"), format!("{rows} from {first}")));
+    }
+    if target != rows * k {
+        return Err(Error::argument(op, format!("{} elements", rows * k), target));
+    }
+    Ok(())
 }
 
 /// The same in binary64, written for reading.

@@ -51,6 +51,20 @@ pub struct MemoryStats {
     pub peak: usize,
 }
 
+/// A buffer that knows what it holds.
+pub trait TypedBuffer {
+    /// Dtype of its elements.
+    fn dtype(&self) -> DType;
+
+    /// Number of its elements.
+    fn len(&self) -> usize;
+
+    /// Whether it has no element.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// A read-only window of `len` elements on a buffer.
 #[derive(Debug)]
 pub struct View<'a, T> {
@@ -83,6 +97,33 @@ impl<'a, T> View<'a, T> {
     pub fn part(self, start: usize, len: usize) -> Result<Self> {
         check_part(self.len, start, len)?;
         Ok(Self::new(self.buffer, self.start + start, len))
+    }
+}
+
+impl<T: TypedBuffer> View<'_, T> {
+    /// Checks that the view has `len` elements of `dtype` (of any where none is given) and lies in its buffer. `op` and `name`
+    /// say in errors whose argument it is.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` when it does not.
+    pub fn check(self, op: &str, name: &str, dtype: Option<DType>, len: usize) -> Result<()> {
+        let (start, has) = (self.start, self.buffer.len());
+        if let Some(dtype) = dtype
+            && self.buffer.dtype() != dtype
+        {
+            return Err(Error::argument(op, format!("{name} of {dtype}"), self.buffer.dtype()));
+        }
+        if self.len != len {
+            return Err(Error::argument(op, format!("{len} elements in {name}"), self.len));
+        }
+        match start.checked_add(len) {
+            Some(end) if end <= has => Ok(()),
+            _ => Err(Error::argument(
+                op,
+                format!("{name} inside its buffer of {has} elements"),
+                format!("{len} elements from {start}"),
+            )),
+        }
     }
 }
 

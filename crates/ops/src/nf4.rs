@@ -105,12 +105,14 @@ impl Nf4Matrix<'_> {
         Nf4Options { block_size: self.block_size, double_quant: matches!(self.scales, Nf4Scales::Double { .. }) }
     }
 
-    /// Checks the block size and that every part has the length that `elements` elements ask for.
+    /// Checks the block size and that every part has the length that a matrix `[n, k]` asks for.
     ///
     /// # Errors
     /// `ArgumentInvalid`.
-    pub fn check(&self, elements: usize) -> Result<()> {
+    pub fn check(&self, n: usize, k: usize) -> Result<()> {
         self.options().check()?;
+        let elements = n.checked_mul(k);
+        let elements = elements.ok_or_else(|| Error::argument("nf4", "a size below 2^64", format!("{n} × {k}")))?;
         let blocks = self.options().blocks(elements);
         let parts = match self.scales {
             Nf4Scales::Plain(scales) => vec![("scales", blocks, scales.len())],
@@ -363,6 +365,6 @@ mod tests {
             assert!(Nf4Options { block_size, double_quant: true }.check().is_err());
         }
         let matrix = Nf4Matrix { block_size: 64, codes: &[0; 32], scales: Nf4Scales::Plain(&[1.0]) };
-        assert!(matrix.check(64).is_ok() && matrix.check(65).is_err() && matrix.check(62).is_err());
+        assert!(matrix.check(1, 64).is_ok() && matrix.check(5, 13).is_err() && matrix.check(2, 31).is_err());
     }
 }

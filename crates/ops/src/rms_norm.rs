@@ -1,7 +1,8 @@
 //! `rms_norm`: root mean square normalisation of rows.
 
+use crate::check::Call;
 use crate::error::Result;
-use crate::memory::{Memory, View, ViewMut};
+use crate::memory::{Memory, TypedBuffer, View, ViewMut};
 
 /// Sizes and constants of a normalisation.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,6 +71,52 @@ pub trait RmsNorm: Memory {
         accumulate: bool,
         dscale: Option<ViewMut<'_, Self::Buffer>>,
     ) -> Result<()>;
+}
+
+impl NormShape {
+    /// Checks the views of [`RmsNorm::rms_norm_forward`], and of [`RmsNorm::rms_norm_add_forward`] where `sum` is given.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` naming the view that does not fit.
+    pub fn check_forward<T: TypedBuffer>(
+        self,
+        call: Call,
+        x: View<'_, T>,
+        sum: Option<View<'_, T>>,
+        scale: View<'_, T>,
+        y: View<'_, T>,
+        rstd: View<'_, T>,
+    ) -> Result<()> {
+        let Self { m, d, .. } = self;
+        call.activations("x", x, m * d)?;
+        sum.map_or(Ok(()), |sum| call.activations("sum", sum, m * d))?;
+        call.float32("scale", scale, d)?;
+        call.activations("y", y, m * d)?;
+        call.float32("rstd", rstd, m)
+    }
+
+    /// Checks the views of [`RmsNorm::rms_norm_backward`].
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` naming the view that does not fit.
+    pub fn check_backward<T: TypedBuffer>(
+        self,
+        call: Call,
+        dy: View<'_, T>,
+        x: View<'_, T>,
+        scale: View<'_, T>,
+        rstd: View<'_, T>,
+        dx: View<'_, T>,
+        dscale: Option<View<'_, T>>,
+    ) -> Result<()> {
+        let Self { m, d, .. } = self;
+        call.activations("dy", dy, m * d)?;
+        call.activations("x", x, m * d)?;
+        call.float32("scale", scale, d)?;
+        call.float32("rstd", rstd, m)?;
+        call.activations("dx", dx, m * d)?;
+        call.float32_if_given("dscale", dscale, d)
+    }
 }
 
 /// The same in binary64, written for reading.

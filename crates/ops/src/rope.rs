@@ -1,7 +1,8 @@
 //! `rope`: rotary position embedding.
 
-use crate::error::Result;
-use crate::memory::{Memory, View, ViewMut};
+use crate::check::Call;
+use crate::error::{Error, Result};
+use crate::memory::{Memory, TypedBuffer, View, ViewMut};
 
 /// The sense of the rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,28 @@ pub trait Rope: Memory {
         attention_scaling: f32,
         rotation: Rotation,
     ) -> Result<()>;
+}
+
+impl RopeShape {
+    /// Checks the arguments of [`Rope::rope`].
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` naming the view that does not fit, or `rotary` odd or above `h`.
+    pub fn check<T: TypedBuffer>(
+        self,
+        call: Call,
+        x: View<'_, T>,
+        positions: View<'_, T>,
+        inv_freq: View<'_, T>,
+    ) -> Result<()> {
+        let Self { t, heads, h, rotary } = self;
+        if rotary > h || !rotary.is_multiple_of(2) {
+            return Err(Error::argument(call.op, format!("an even number of rotated elements, at most {h}"), rotary));
+        }
+        call.activations("x", x, t * heads * h)?;
+        call.int32("positions", positions, t)?;
+        call.float32("inv_freq", inv_freq, rotary / 2)
+    }
 }
 
 /// The same in binary64, written for reading.

@@ -1,7 +1,8 @@
 //! `router`: which experts a token goes to, the tokens of each expert side by side, and their outputs back together.
 
+use crate::check::Call;
 use crate::error::{Error, Result};
-use crate::memory::{Memory, View, ViewMut};
+use crate::memory::{Memory, TypedBuffer, View, ViewMut};
 
 /// Sizes of a mixture of experts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,11 +22,117 @@ impl RouterShape {
     ///
     /// # Errors
     /// `ArgumentInvalid` when there are fewer experts than each token wants, or it wants none.
-    pub fn check(&self, op: &str) -> Result<()> {
+    fn check(self, op: &str) -> Result<()> {
         if self.top_k == 0 || self.top_k > self.experts {
             return Err(Error::argument(op, format!("from 1 to {} experts for a token", self.experts), self.top_k));
         }
         Ok(())
+    }
+
+    /// Checks the arguments of [`Router::router_forward`].
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` naming the view that does not fit, or sizes that contradict each other; so in the other checks.
+    pub fn check_forward<T: TypedBuffer>(
+        self,
+        call: Call,
+        logits: View<'_, T>,
+        probabilities: View<'_, T>,
+        chosen: View<'_, T>,
+        weights: View<'_, T>,
+    ) -> Result<()> {
+        let Self { t, experts: e, top_k: k, .. } = self;
+        self.check(call.op)?;
+        call.activations("logits", logits, t * e)?;
+        call.float32("probabilities", probabilities, t * e)?;
+        call.int32("chosen", chosen, t * k)?;
+        call.float32("weights", weights, t * k)
+    }
+
+    /// Checks the arguments of [`Router::router_backward`].
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` naming the view that does not fit.
+    pub fn check_backward<T: TypedBuffer>(
+        self,
+        call: Call,
+        probabilities: View<'_, T>,
+        chosen: View<'_, T>,
+        dweights: View<'_, T>,
+        dlogits: View<'_, T>,
+    ) -> Result<()> {
+        let Self { t, experts: e, top_k: k, .. } = self;
+        self.check(call.op)?;
+        call.float32("probabilities", probabilities, t * e)?;
+        call.int32("chosen", chosen, t * k)?;
+        call.float32("dweights", dweights, t * k)?;
+        call.activations("dlogits", dlogits, t * e)
+    }
+
+    /// Checks the arguments of [`Router::router_group`].
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` naming the view that does not fit.
+    pub fn check_group<T: TypedBuffer>(
+        self,
+        call: Call,
+        chosen: View<'_, T>,
+        tokens: View<'_, T>,
+        places: View<'_, T>,
+        starts: View<'_, T>,
+    ) -> Result<()> {
+        let Self { t, experts: e, top_k: k, .. } = self;
+        self.check(call.op)?;
+        call.int32("chosen", chosen, t * k)?;
+        call.int32("tokens", tokens, t * k)?;
+        call.int32("places", places, t * k)?;
+        call.int32("starts", starts, e + 1)
+    }
+
+    /// Checks the arguments of [`Router::combine_forward`].
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` naming the view that does not fit.
+    pub fn check_combine<T: TypedBuffer>(
+        self,
+        call: Call,
+        d: usize,
+        x: View<'_, T>,
+        places: View<'_, T>,
+        weights: View<'_, T>,
+        y: View<'_, T>,
+    ) -> Result<()> {
+        let Self { t, top_k: k, .. } = self;
+        self.check(call.op)?;
+        call.activations("x", x, t * k * d)?;
+        call.int32("places", places, t * k)?;
+        call.float32("weights", weights, t * k)?;
+        call.activations("y", y, t * d)
+    }
+
+    /// Checks the arguments of [`Router::combine_backward`].
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` naming the view that does not fit.
+    pub fn check_combine_backward<T: TypedBuffer>(
+        self,
+        call: Call,
+        d: usize,
+        dy: View<'_, T>,
+        x: View<'_, T>,
+        places: View<'_, T>,
+        weights: View<'_, T>,
+        dx: View<'_, T>,
+        dweights: View<'_, T>,
+    ) -> Result<()> {
+        let Self { t, top_k: k, .. } = self;
+        self.check(call.op)?;
+        call.activations("dy", dy, t * d)?;
+        call.activations("x", x, t * k * d)?;
+        call.int32("places", places, t * k)?;
+        call.float32("weights", weights, t * k)?;
+        call.activations("dx", dx, t * k * d)?;
+        call.float32("dweights", dweights, t * k)
     }
 }
 

@@ -1,7 +1,8 @@
 //! `swiglu`: the gated activation of the feed-forward block.
 
+use crate::check::Call;
 use crate::error::Result;
-use crate::memory::{Memory, View, ViewMut};
+use crate::memory::{Memory, TypedBuffer, View, ViewMut};
 
 /// The function of the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,26 @@ pub trait Swiglu: Memory {
         gate: ViewMut<'_, Self::Buffer>,
         up: ViewMut<'_, Self::Buffer>,
     ) -> Result<()>;
+}
+
+/// Checks the views of [`Swiglu::swiglu_forward`].
+///
+/// # Errors
+/// `ArgumentInvalid` naming the view that does not fit.
+pub fn check_forward<T: TypedBuffer>(call: Call, gate: View<'_, T>, up: View<'_, T>, y: View<'_, T>) -> Result<()> {
+    call.activations("gate", gate, y.len)?;
+    call.activations("up", up, y.len)?;
+    call.activations("y", y, y.len)
+}
+
+/// Checks the views of [`Swiglu::swiglu_backward`].
+///
+/// # Errors
+/// `ArgumentInvalid` naming the view that does not fit.
+pub fn check_backward<T: TypedBuffer>(call: Call, dy: View<'_, T>, gate: View<'_, T>, up: View<'_, T>) -> Result<()> {
+    call.activations("dy", dy, dy.len)?;
+    call.activations("gate", gate, dy.len)?;
+    call.activations("up", up, dy.len)
 }
 
 /// The same in binary64, written for reading.

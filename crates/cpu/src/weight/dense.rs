@@ -2,7 +2,8 @@
 
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use half::{bf16, f16};
-use tunesmith_ops::{Error, Host, Result, Storage};
+use tunesmith_ops::matmul::check_host;
+use tunesmith_ops::{Host, Result, Storage};
 
 use crate::buffer::Block;
 use crate::product::{PANEL, Right, Source, Transpose};
@@ -23,12 +24,7 @@ pub(crate) struct Panels {
 impl Panels {
     /// Takes a row-major matrix `[n, k]` from the host, panel by panel.
     pub(crate) fn new(cpu: &Cpu, n: usize, k: usize, host: Host<'_>, storage: Storage) -> Result<Self> {
-        if n.checked_mul(k) != Some(host.len()) {
-            return Err(Error::argument("prepare_weight", format!("{n} · {k} elements"), host.len()));
-        }
-        if let Host::I32(_) = host {
-            return Err(Error::argument("prepare_weight", "floating-point numbers", "int32"));
-        }
+        check_host(n, k, host, true)?;
         let padded = n.div_ceil(PANEL) * PANEL * k;
         let mut block = Block::zeroed(&cpu.tracker, padded * element_size(storage))?;
         let panel = (PANEL * k).max(1);

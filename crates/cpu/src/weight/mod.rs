@@ -3,11 +3,12 @@
 mod dense;
 mod nf4;
 
-use tunesmith_ops::{Error, Host, Matrix, Nf4Matrix, Result, Storage};
+use tunesmith_ops::{Call, Host, Matrix, Nf4Matrix, Result, Storage};
 
+use crate::Cpu;
 use crate::buffer::Buffer;
 use crate::product::{Operand, Source};
-use crate::{Cpu, check};
+use crate::views::floats;
 
 use dense::Panels;
 use nf4::Held;
@@ -45,10 +46,7 @@ impl Weight {
 
     /// Takes a quantised matrix.
     pub(crate) fn of_nf4(cpu: &Cpu, n: usize, k: usize, matrix: Nf4Matrix<'_>) -> Result<Self> {
-        let elements = n
-            .checked_mul(k)
-            .ok_or_else(|| Error::argument("nf4_prepare", "a size below 2^64", format!("{n} × {k}")))?;
-        matrix.check(elements)?;
+        matrix.check(n, k)?;
         Ok(Self { n, k, form: Form::Nf4(Held::new(cpu, matrix)?) })
     }
 
@@ -63,10 +61,10 @@ impl Weight {
 }
 
 /// The matrix of a call as products read it, after checking that it is `[n, k]`.
-pub(crate) fn operand<'a>(op: &str, n: usize, k: usize, matrix: Matrix<'a, Weight, Buffer>) -> Result<Operand<'a>> {
-    match matrix {
-        Matrix::Frozen(w) if (w.n, w.k) == (n, k) => Ok(w.operand()),
-        Matrix::Frozen(w) => Err(Error::argument(op, format!("a weight of {n} × {k}"), format!("{} × {}", w.n, w.k))),
-        Matrix::Trained(view) => Ok(Operand { n, k, source: Source::Rows(check::floats(op, "w", view, n * k)?) }),
-    }
+pub(crate) fn operand<'a>(call: Call, n: usize, k: usize, matrix: Matrix<'a, Weight, Buffer>) -> Result<Operand<'a>> {
+    matrix.check(call, n, k, |weight| (weight.n, weight.k))?;
+    Ok(match matrix {
+        Matrix::Frozen(weight) => weight.operand(),
+        Matrix::Trained(view) => Operand { n, k, source: Source::Rows(floats(view)) },
+    })
 }

@@ -1,6 +1,6 @@
 //! Buffers: elements of one dtype in a block of device memory.
 
-use tunesmith_ops::{DType, View, ViewMut};
+use tunesmith_ops::{DType, TypedBuffer, View, ViewMut};
 
 use super::driver::Address;
 use super::pool::Block;
@@ -13,18 +13,20 @@ pub struct Buffer {
     len: usize,
 }
 
+impl TypedBuffer for Buffer {
+    fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    fn len(&self) -> usize {
+        self.len
+    }
+}
+
 impl Buffer {
     /// `len` elements of `dtype` in a block that has room for them.
     pub(super) fn new(dtype: DType, len: usize, block: Block) -> Self {
         Self { block, dtype, len }
-    }
-
-    pub(crate) fn dtype(&self) -> DType {
-        self.dtype
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.len
     }
 
     /// Where element `index` lies.

@@ -4,10 +4,10 @@ use std::sync::atomic::Ordering;
 
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use half::{bf16, f16};
-use tunesmith_ops::{DType, Error, Host, Memory, MemoryStats, Result, View, ViewMut};
+use tunesmith_ops::{DType, Error, Host, Memory, MemoryStats, Result, TypedBuffer, View, ViewMut};
 
 use super::buffer::Buffer;
-use crate::{Cuda, check};
+use crate::Cuda;
 
 pub(crate) fn host_bytes(host: Host<'_>) -> &[u8] {
     fn bytes<T>(values: &[T]) -> &[u8] {
@@ -64,12 +64,12 @@ impl Memory for Cuda {
     }
 
     fn write(&self, host: Host<'_>, target: ViewMut<'_, Buffer>) -> Result<()> {
-        check::write("write", "target", &target, host.dtype(), host.len())?;
+        target.as_view().check("write", "target", Some(host.dtype()), host.len())?;
         self.driver.upload(target.buffer.address_of(target.start), host_bytes(host))
     }
 
     fn read(&self, source: View<'_, Buffer>, target: &mut [f32]) -> Result<()> {
-        check::window("read", "source", source, None, target.len())?;
+        source.check("read", "source", None, target.len())?;
         match source.buffer.dtype() {
             DType::F32 => target.copy_from_slice(&self.download::<f32>(source)?),
             DType::F16 => self.download::<u16>(source)?.reinterpret_cast::<f16>().convert_to_f32_slice(target),
@@ -81,14 +81,14 @@ impl Memory for Cuda {
 
     fn copy(&self, source: View<'_, Buffer>, target: ViewMut<'_, Buffer>) -> Result<()> {
         let dtype = source.buffer.dtype();
-        check::window("copy", "source", source, None, source.len)?;
-        check::write("copy", "target", &target, dtype, source.len)?;
+        source.check("copy", "source", None, source.len)?;
+        target.as_view().check("copy", "target", Some(dtype), source.len)?;
         let (from, to) = (source.buffer.address_of(source.start), target.buffer.address_of(target.start));
         self.driver.copy(from, to, source.len * dtype.size())
     }
 
     fn clear(&self, target: ViewMut<'_, Buffer>) -> Result<()> {
-        check::window("clear", "target", target.as_view(), None, target.len)?;
+        target.as_view().check("clear", "target", None, target.len)?;
         let bytes = target.len * target.buffer.dtype().size();
         self.driver.clear(target.buffer.address_of(target.start), bytes)
     }

@@ -1,6 +1,6 @@
 //! Factors of a product, as `struct Gemm` of `common/gemm.cuh` takes them.
 
-use tunesmith_ops::{DType, View};
+use tunesmith_ops::{DType, TypedBuffer, View};
 
 use crate::device::{Address, Buffer, Structure};
 

@@ -1,11 +1,11 @@
 //! A weight matrix as products read it.
 
-use tunesmith_ops::{DType, Matrix, Memory, Result, View};
+use tunesmith_ops::{Call, DType, Matrix, Memory, Result, View};
 
 use super::factors::Side;
+use crate::Cuda;
 use crate::device::Buffer;
 use crate::weight::{Data, Nf4Weight, Weight};
-use crate::{Cuda, check};
 
 /// A weight as a product reads it.
 #[derive(Debug)]
@@ -33,20 +33,19 @@ impl Cuda {
     /// A matrix `[n, k]` as operand: a trained one is rounded to the activations' dtype first.
     pub(crate) fn operand<'a>(
         &self,
-        op: &str,
+        call: Call,
         n: usize,
         k: usize,
         w: Matrix<'a, Weight, Buffer>,
     ) -> Result<Operand<'a>> {
+        w.check(call, n, k, |weight| (weight.n, weight.k))?;
         let weight = match w {
             Matrix::Frozen(weight) => weight,
             Matrix::Trained(view) => {
-                check::read(op, "w", view, DType::F32, n * k)?;
                 let rounded = self.as_activations(view)?;
                 return Ok(rounded.map_or_else(|| Operand::Dense(Side::of(view, k)), Operand::Rounded));
             }
         };
-        Self::check_weight(op, n, k, weight)?;
         Ok(match &weight.data {
             Data::Dense(buffer) => Operand::Dense(Side::of(buffer.view(), k)),
             Data::Nf4(matrix) => Operand::Nf4(matrix),

@@ -3,7 +3,8 @@
 mod dense;
 mod nf4;
 
-use tunesmith_ops::{DType, Error, Host, Memory, Nf4Matrix, Result, Storage, View};
+use tunesmith_ops::matmul::check_read;
+use tunesmith_ops::{DType, Host, Memory, Nf4Matrix, Result, Storage, View};
 
 use crate::Cuda;
 use crate::device::Buffer;
@@ -33,19 +34,13 @@ impl Cuda {
 
     /// Takes a quantised matrix.
     pub(crate) fn prepare_nf4(&self, n: usize, k: usize, matrix: Nf4Matrix<'_>) -> Result<Weight> {
-        matrix.check(n * k)?;
+        matrix.check(n, k)?;
         Ok(Weight { n, k, data: Data::Nf4(self.upload_nf4(k, matrix)?) })
     }
 
     /// Rows `first .. first + rows` of a weight, on the host.
     pub(crate) fn read_rows(&self, weight: &Weight, first: usize, rows: usize, target: &mut [f32]) -> Result<()> {
-        let op = "read_weight";
-        if first.checked_add(rows).is_none_or(|end| end > weight.n) {
-            return Err(Error::argument(op, format!("rows inside {}", weight.n), format!("{rows} from {first}")));
-        }
-        if target.len() != rows * weight.k {
-            return Err(Error::argument(op, format!("{} numbers", rows * weight.k), target.len()));
-        }
+        check_read((weight.n, weight.k), first, rows, target.len())?;
         match &weight.data {
             Data::Dense(buffer) => self.read(View::new(buffer, first * weight.k, target.len()), target),
             Data::Nf4(matrix) => {
@@ -53,13 +48,5 @@ impl Cuda {
                 self.read(part.view(), target)
             }
         }
-    }
-
-    /// Refuses a weight of other sizes.
-    pub(crate) fn check_weight(op: &str, n: usize, k: usize, weight: &Weight) -> Result<()> {
-        if (weight.n, weight.k) == (n, k) {
-            return Ok(());
-        }
-        Err(Error::argument(op, format!("a weight of {n} × {k}"), format!("{} × {}", weight.n, weight.k)))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use tunesmith_ops::{DType, Host, Memory, Nf4Matrix, Nf4Scales, Result, ViewMut};
+use tunesmith_ops::{DType, Host, Memory, Nf4Matrix, Nf4Scales, Result, TypedBuffer, ViewMut};
 
 use crate::Cuda;
 use crate::device::{Buffer, Structure};
