@@ -25,7 +25,7 @@ pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
     let norm = backend.grad_norm(&Clip { denominator: 1.0, max_grad_norm: None }, &gradients)?;
     drop(gradients);
     bench.time("adamw", Work::Bytes(7 * 4 * lengths.iter().sum::<usize>()), || {
-        let windows = tensors.iter_mut().map(|(parameter, gradient, first, second)| AdamWTensor {
+        let tensors = tensors.iter_mut().map(|(parameter, gradient, first, second)| AdamWTensor {
             parameter: parameter.view_mut(),
             gradient: gradient.view(),
             first_moment: first.view_mut(),
@@ -33,6 +33,6 @@ pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
             learning_rate: 1e-4,
             weight_decay: 0.0,
         });
-        backend.adamw(&step, &norm, &mut windows.collect::<Vec<_>>())
+        backend.adamw(&step, &norm, &mut tensors.collect::<Vec<_>>())
     })
 }

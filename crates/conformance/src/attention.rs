@@ -19,7 +19,7 @@ struct Layout {
 }
 
 impl Layout {
-    /// Packed one behind the other, `past` keys before the queries of each, `gap` unused key rows between.
+    /// Packed one after the other, `past` keys before the queries of each, `gap` unused key rows between.
     fn new(lengths: &[usize], past: usize, gap: usize) -> Self {
         let (mut query_starts, mut key_starts, mut next) = (vec![0], Vec::new(), 0);
         for &length in lengths {
@@ -99,7 +99,7 @@ fn training<B: Attention>(
     both_ways(stage, record, shape, &layout, &name(shape), &tensors)
 }
 
-/// Sequences of one token with scores so low that a row behind their end, at a score of zero, would weigh infinitely much.
+/// Sequences of one token with scores so low that a row after their end, at a score of zero, would weigh infinitely much.
 fn vanishing<B: Attention>(stage: &Stage<'_, B>, inputs: &mut Inputs, record: &mut Record) -> Result<()> {
     let shape = AttentionShape { heads: 2, kv_heads: 2, head_dim: 64, scale: 1.0, window: None, soft_cap: None };
     let layout = Layout::new(&[1, 1], 0, 0);
@@ -195,7 +195,7 @@ fn decoding_after<B: Attention>(
     Ok(())
 }
 
-/// A sequence has the same bits packed with others, alone, and beside others that are not finite, forward and backward.
+/// A sequence has the same bits packed with others, alone, and next to others that are not finite, forward and backward.
 fn alone<B: Attention>(
     stage: &Stage<'_, B>,
     inputs: &mut Inputs,

@@ -266,7 +266,7 @@ fn refusals<B: CrossEntropy>(stage: &Stage<'_, B>, record: &mut Record) {
     };
     for label in [4, -1] {
         let name = format!("cross_entropy of label {label} in 4");
-        // A device may answer a label that is none with NaN.
+        // On a device an out-of-range label may give NaN.
         match call(label, None, LocalObjective::NLL) {
             Ok(log_prob) => record.compare(name, &log_prob, &[f64::NAN], 0.0),
             refused => record.refused(name, &refused),

@@ -23,7 +23,7 @@ pub trait Job {
 pub struct Choice {
     /// `cpu`, `cuda`, or `emulated` where this build has the emulated device.
     pub backend: String,
-    /// Activations: `f32` or `bf16`. The CPU computes in binary32 only.
+    /// Activations: `f32` or `bf16`. The CPU computes in float32 only.
     pub dtype: DType,
     /// Threads of the CPU; 0 for one per core.
     pub threads: usize,
@@ -69,10 +69,9 @@ impl Choice {
     pub fn run<J: Job>(&self, job: J) -> std::result::Result<J::Output, String> {
         let text = |error: tunesmith_ops::Error| error.to_string();
         match self.backend.as_str() {
-            "cpu" if self.dtype != DType::F32 => Err(format!(
-                "[backend] expected --dtype f32 on the CPU, which computes in binary32, got {}",
-                self.dtype
-            )),
+            "cpu" if self.dtype != DType::F32 => {
+                Err(format!("[backend] expected --dtype f32 on the CPU, which computes in float32, got {}", self.dtype))
+            }
             "cpu" => Ok(job.run(opened(Cpu::new(self.threads)).map_err(text)?)),
             _ => Ok(job.run(self.cuda()?)),
         }

@@ -8,7 +8,7 @@ use crate::inputs::wide;
 use crate::matmul::tolerance;
 use crate::{Inputs, Record, Stage};
 
-/// Edge sizes of the contract, each beside others; the longest crosses the pieces that sums are cut into.
+/// Edge sizes of the contract, each next to others; the longest crosses the pieces that sums are cut into.
 const SIZES: [(usize, usize); 7] = [(1, 1), (31, 33), (32, 31), (33, 32), (257, 1), (1, 257), (70, 1100)];
 
 /// Ranks of the contract.
@@ -116,7 +116,7 @@ fn refusals<B: Dora>(stage: &Stage<'_, B>, record: &mut Record) -> Result<()> {
     let (six, two, mut out) = (stage.floats(&[1.0; 6])?, stage.floats(&[1.0; 2])?, stage.output(3)?);
     let lora = Lora { r: 2, a: six.view(), b: two.view(), scale: 1.0 };
     let outcome = b.dora_norms(2, 3, Matrix::Frozen(&weight), lora, out.view_mut());
-    record.refused("dora_norms with windows of another size", &outcome);
+    record.refused("dora_norms with views of another size", &outcome);
     let u = stage.activations(&[1.0; 2])?;
     let outcome = b.dora_forward(1, 2, u.view(), two.view(), two.view(), None, out.view_mut(), false);
     record.refused("dora_forward into another size", &outcome);

@@ -24,7 +24,7 @@ pub fn suite<B: GradNorm>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) 
         let wide: Vec<_> = tensors.iter().map(|x| wide(x)).collect();
         let want = reference::squared_sum(wide.iter().map(Vec::as_slice)).sqrt() / CLIP.denominator;
         let error = if want > 0.0 { (got - want).abs() / want } else { got.abs() };
-        // The sum is binary64: its two halves stand for it in the digest.
+        // The sum is float64: its two halves stand for it in the digest.
         let halves = [(got.to_bits() >> 32) as u32, got.to_bits() as u32].map(f32::from_bits);
         record.measured(format!("grad_norm {lengths:?}"), error, 1e-12, &halves);
     }

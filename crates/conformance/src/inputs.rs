@@ -71,7 +71,7 @@ impl Inputs {
     }
 }
 
-/// The same numbers in binary64.
+/// The same numbers in float64.
 pub fn wide(x: &[f32]) -> Vec<f64> {
     x.iter().map(|&v| f64::from(v)).collect()
 }

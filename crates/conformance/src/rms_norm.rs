@@ -31,7 +31,7 @@ pub fn suite<B: RmsNorm>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -
     Ok(())
 }
 
-/// The sum is that of the row in binary32, rounded once, and all behind it has the bits of the norm alone.
+/// The sum is that of the row in float32, rounded once, and all after it has the bits of the norm alone.
 fn sum_case<B: RmsNorm>(
     stage: &Stage<'_, B>,
     record: &mut Record,

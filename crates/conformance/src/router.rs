@@ -31,7 +31,7 @@ pub fn suite<B: Backend>(stage: &Stage<'_, B>, seed: u64, record: &mut Record) -
     refusals(stage, record)
 }
 
-/// Integers of a window, which no backend copies to the host, by way of a table that holds its own indices.
+/// Integers of a view, which no backend copies to the host, by way of a table that holds its own indices.
 fn indices<B: Backend>(stage: &Stage<'_, B>, staged: &Staged<B::Buffer>, len: usize, limit: usize) -> Result<Vec<f32>> {
     let numbers: Vec<f32> = (0..limit).map(|i| i as f32).collect();
     let (table, mut out) = (stage.floats(&numbers)?, stage.activation_output(len)?);
@@ -43,7 +43,7 @@ fn indices<B: Backend>(stage: &Stage<'_, B>, staged: &Staged<B::Buffer>, len: us
 fn logits<B: Backend>(stage: &Stage<'_, B>, inputs: &mut Inputs, shape: RouterShape) -> Vec<f32> {
     let RouterShape { t, experts: e, top_k: k, .. } = shape;
     let mut logits: Vec<f32> = inputs.normal(t * e).iter().map(|z| 2.0 * z).collect();
-    // One token whose experts are all alike, one with both zeros, and one expert that nobody takes.
+    // One token whose experts are all alike, one with both zeros, and one expert without a token.
     logits.iter_mut().take(e).for_each(|z| *z = 0.5);
     logits.iter_mut().skip(e).take(e).enumerate().for_each(|(i, z)| *z = if i % 3 == 0 { -0.0 } else { 0.0 });
     if e > k {
@@ -76,7 +76,7 @@ fn strange<B: Backend>(stage: &Stage<'_, B>, inputs: &mut Inputs, record: &mut R
     routing(stage, inputs, record, RouterShape { t: 1031, experts: 3, top_k: 1, normalize: true }, &alike)
 }
 
-/// Experts and places that are none: refused or, on a device whose host does not see them, marked.
+/// Invalid experts and places: refused or, on a device whose host does not see them, marked.
 fn nowhere<B: Backend>(stage: &Stage<'_, B>, record: &mut Record) -> Result<()> {
     let (b, shape) = (stage.backend, RouterShape { t: 2, experts: 3, top_k: 2, normalize: true });
     for wrong in [-1, 3] {
@@ -212,7 +212,7 @@ fn backward<B: Backend>(
     name: &str,
 ) -> Result<()> {
     let RouterShape { t, experts: e, top_k: k, .. } = shape;
-    // What forward saves is binary32: the reference is given the same numbers.
+    // What forward saves is float32: the reference is given the same numbers.
     let saved: Vec<f32> = routed.probabilities.iter().map(|p| *p as f32).collect();
     let rounded = Routed { probabilities: wide(&saved), ..routed.clone() };
     let dweights = inputs.finite(t * k);

@@ -5,7 +5,7 @@ use tunesmith_ops::{DType, Host, Memory, Result, View, ViewMut};
 
 use crate::Inputs;
 
-/// Elements of every staged buffer that lie before and behind its window, so that an op which ignores the window's place
+/// Elements of every staged buffer before and after its view, so that an op which ignores the view's place
 /// or writes beyond it is found out. The usual number is no multiple of a vector.
 const MARGIN: usize = 3;
 
@@ -18,7 +18,7 @@ pub struct Stage<'a, B> {
     /// The backend.
     pub backend: &'a B,
     margin: usize,
-    behind: usize,
+    after: usize,
     step: usize,
     strange: bool,
 }
@@ -31,22 +31,22 @@ impl<B> Clone for Stage<'_, B> {
 }
 impl<B> Copy for Stage<'_, B> {}
 
-/// A buffer with a window inside it.
+/// A buffer with a view inside it.
 #[derive(Debug)]
 pub struct Staged<T> {
     buffer: T,
     margin: usize,
     len: usize,
-    behind: usize,
+    after: usize,
 }
 
 impl<T> Staged<T> {
-    /// The window.
+    /// The view.
     pub fn view(&self) -> View<'_, T> {
         View::new(&self.buffer, self.margin, self.len)
     }
 
-    /// The window, writable.
+    /// The view, writable.
     pub fn view_mut(&mut self) -> ViewMut<'_, T> {
         ViewMut::new(&mut self.buffer, self.margin, self.len)
     }
@@ -58,16 +58,16 @@ impl<'a, B: Memory> Stage<'a, B> {
         Self::with_margin(backend, MARGIN)
     }
 
-    /// A stage whose windows begin `margin` elements into their buffers: a multiple of 8 lets a backend that moves 16 bytes
+    /// A stage whose views begin `margin` elements into their buffers: a multiple of 8 lets a backend that moves 16 bytes
     /// at a time do so.
     pub fn with_margin(backend: &'a B, margin: usize) -> Self {
-        Self { backend, margin, behind: margin, step: 1, strange: false }
+        Self { backend, margin, after: margin, step: 1, strange: false }
     }
 
-    /// A stage whose windows begin `margin` elements into their buffers and end where these end: for a backend that watches
+    /// A stage whose views begin `margin` elements into their buffers and end where these end: for a backend that watches
     /// every access beyond a buffer.
     pub fn to_the_end(backend: &'a B, margin: usize) -> Self {
-        Self { backend, margin, behind: 0, step: 1, strange: false }
+        Self { backend, margin, after: 0, step: 1, strange: false }
     }
 
     /// The same stage for one case in `step` of the long lists: where a suite runs often, or slowly.
@@ -102,7 +102,7 @@ impl<'a, B: Memory> Stage<'a, B> {
         x
     }
 
-    /// The tolerance of an output in activations: `f32` where they are binary32, `bf16` where they are bfloat16.
+    /// The tolerance of an output in activations: `f32` where they are float32, `bf16` where they are bfloat16.
     pub fn tolerance(&self, f32: f64, bf16: f64) -> f64 {
         match self.backend.activation_dtype() {
             DType::Bf16 => bf16,
@@ -110,7 +110,7 @@ impl<'a, B: Memory> Stage<'a, B> {
         }
     }
 
-    /// Uploads binary32 numbers between margins.
+    /// Uploads float32 numbers between margins.
     ///
     /// # Errors
     /// What the upload fails with.
@@ -131,7 +131,7 @@ impl<'a, B: Memory> Stage<'a, B> {
         Ok(self.staged(self.backend.upload(Host::Bf16(&bits))?, x.len()))
     }
 
-    /// A window of `len` binary32 numbers that an op is to write.
+    /// A view of `len` float32 numbers that an op is to write.
     ///
     /// # Errors
     /// What the upload fails with.
@@ -139,7 +139,7 @@ impl<'a, B: Memory> Stage<'a, B> {
         self.floats(&vec![f32::NAN; len])
     }
 
-    /// A window of `len` activations that an op is to write.
+    /// A view of `len` activations that an op is to write.
     ///
     /// # Errors
     /// What the upload fails with.
@@ -152,31 +152,31 @@ impl<'a, B: Memory> Stage<'a, B> {
     /// # Errors
     /// What the upload fails with.
     pub fn integers(&self, x: &[i32]) -> Result<Staged<B::Buffer>> {
-        let mut padded = vec![0; self.margin + x.len() + self.behind];
+        let mut padded = vec![0; self.margin + x.len() + self.after];
         padded[self.margin..self.margin + x.len()].copy_from_slice(x);
         Ok(self.staged(self.backend.upload(Host::I32(&padded))?, x.len()))
     }
 
-    /// The floats of a window; empty, and so unlike any reference, when something wrote into the margins.
+    /// The floats of a view; empty, and so unlike any reference, when something wrote into the margins.
     ///
     /// # Errors
     /// What the read fails with.
     pub fn read(&self, staged: &Staged<B::Buffer>) -> Result<Vec<f32>> {
-        let mut all = vec![0.0; staged.margin + staged.len + staged.behind];
+        let mut all = vec![0.0; staged.margin + staged.len + staged.after];
         self.backend.read(View::new(&staged.buffer, 0, all.len()), &mut all)?;
         let (before, rest) = all.split_at(staged.margin);
-        let (window, behind) = rest.split_at(staged.len);
-        let intact = before.iter().chain(behind).all(|x| x.to_bits() == GUARD.to_bits());
-        Ok(if intact { window.to_vec() } else { Vec::new() })
+        let (view, after) = rest.split_at(staged.len);
+        let intact = before.iter().chain(after).all(|x| x.to_bits() == GUARD.to_bits());
+        Ok(if intact { view.to_vec() } else { Vec::new() })
     }
 
     fn padded(&self, x: &[f32]) -> Vec<f32> {
-        let mut padded = vec![GUARD; self.margin + x.len() + self.behind];
+        let mut padded = vec![GUARD; self.margin + x.len() + self.after];
         padded[self.margin..self.margin + x.len()].copy_from_slice(x);
         padded
     }
 
     fn staged(&self, buffer: B::Buffer, len: usize) -> Staged<B::Buffer> {
-        Staged { buffer, margin: self.margin, len, behind: self.behind }
+        Staged { buffer, margin: self.margin, len, after: self.after }
     }
 }

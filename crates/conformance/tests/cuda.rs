@@ -1,4 +1,4 @@
-//! The CUDA backend on the emulated device against every contract, in binary32 and bfloat16, in three orders of threads.
+//! The CUDA backend on the emulated device against every contract, in float32 and bfloat16, in three orders of threads.
 
 use tunesmith_conformance::{
     Record, Stage, adamw, attention, cross_entropy, dora, dropout, elementwise, embedding, grad_norm, grouped_matmul,
@@ -9,7 +9,7 @@ use tunesmith_ops::{DType, Result};
 
 const SEED: u64 = 7;
 
-/// Elements before a window that is aligned to nothing.
+/// Elements before a view that is aligned to nothing.
 const MARGIN: usize = 3;
 
 const SCHEDULES: [Schedule; 3] = [Schedule::Forward, Schedule::Reverse, Schedule::Shuffled(11)];
@@ -38,7 +38,7 @@ fn record() -> Record {
     if is_brief() { Record::strict() } else { Record::default() }
 }
 
-/// Runs a suite in every dtype, with windows that are aligned to 16 bytes and windows that are not, under every schedule:
+/// Runs a suite in every dtype, with views that are aligned to 16 bytes and views that are not, under every schedule:
 /// all within the contract, and all schedules with the same bits. Where every access is watched, one schedule shows them all.
 fn check(suite: impl Fn(&Stage<'_, Cuda>, u64, &mut Record) -> Result<()>) {
     let dtypes = dtypes();
@@ -51,7 +51,7 @@ fn check(suite: impl Fn(&Stage<'_, Cuda>, u64, &mut Record) -> Result<()>) {
         check_strange(dtype, &suite);
         for margin in [MARGIN, 16] {
             let mut first: Option<Record> = None;
-            // What differs where windows are not aligned is how a thread loads, which no schedule changes.
+            // What differs where views are not aligned is how a thread loads, which no schedule changes.
             let schedules = if margin == MARGIN { &SCHEDULES[..1] } else { &SCHEDULES[..] };
             for &schedule in schedules {
                 let (cuda, mut record) = (device(schedule, dtype), record());

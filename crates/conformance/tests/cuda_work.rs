@@ -221,7 +221,7 @@ fn matmul_does_no_more_than_it_must() -> Result<()> {
             for (op, tiles, reduced) in
                 [("forward", m.div_ceil(64) * n.div_ceil(64), k), ("weight", n.div_ceil(64) * k.div_ceil(64), m)]
             {
-                // Tiles of 64 × 64: 16 of the reduced axis a step between two barriers, or 32 behind one.
+                // Tiles of 64 × 64: 16 of the reduced axis a step between two barriers, or 32 after one.
                 let (name, want) = if dtype == DType::F32 {
                     let arrivals = 2 * 256 * tiles * reduced.div_ceil(16);
                     (format!("matmul_{op}_f32"), [arrivals, 0])
@@ -247,7 +247,7 @@ fn lora_matmul_does_no_more_than_it_must() -> Result<()> {
     let lora = Lora { r, a: a.view(), b: b.view(), scale: 1.0 };
     let matrix = Matrix::Frozen(&weight);
     cuda.lora_forward(shape, x.view(), None, matrix, None, lora, xa.view_mut(), y.view_mut())?;
-    // One step to the rank, one of the weight, and one of the adapter behind it.
+    // One step to the rank, one of the weight, and one of the adapter after it.
     let Work { barriers, copies, .. } = cuda.work("matmul_forward_small_bf16");
     assert_eq!([barriers, copies], [3 * 128, 3 * 512]);
     Ok(())

@@ -11,7 +11,7 @@ use crate::views::{floats, floats_mut};
 /// Elements of one piece of work.
 const PIECE: usize = 8192;
 
-/// The constants of one tensor, as binary32.
+/// The constants of one tensor, as float32.
 #[derive(Clone, Copy)]
 struct Constants {
     decay: f32,

@@ -35,7 +35,7 @@ impl Block {
         let count = bytes.div_ceil(size_of::<Line>());
         let lines = bytemuck::allocation::try_zeroed_vec(count).map_err(|()| {
             let in_use = tracker.stats().in_use;
-            let text = format!("expected {bytes} bytes, got none beside {in_use} in use; free memory or ask for less");
+            let text = format!("expected {bytes} bytes, got none with {in_use} in use; free memory or ask for less");
             Error::new(Code::OutOfMemory, "cpu", text)
         })?;
         let held = count * size_of::<Line>();
@@ -106,7 +106,7 @@ impl Buffer {
         }
     }
 
-    /// The elements, when they are binary32.
+    /// The elements, when they are float32.
     pub(crate) fn floats_mut(&mut self) -> Option<&mut [f32]> {
         (self.dtype == DType::F32).then(|| self.block.as_mut_slice(self.len))
     }

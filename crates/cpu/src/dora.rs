@@ -89,7 +89,7 @@ fn scales(magnitude: &[f32], norms: &[f32]) -> Vec<f32> {
 }
 
 impl Cpu {
-    /// The norms of panel `p`: its rows of the weight, with the low-rank product added, squared and summed in binary64.
+    /// The norms of panel `p`: its rows of the weight, with the low-rank product added, squared and summed in float64.
     fn panel_norms(&self, w: Operand<'_>, adapter: &Adapter<'_>, p: usize, norms: &mut [f32]) {
         let (k, r) = (w.k, adapter.r);
         let mut memory = scratch::take(PANEL * (r + 2 * STEPS));

@@ -1,4 +1,4 @@
-//! `grad_norm`: squares added in binary64.
+//! `grad_norm`: squares added in float64.
 
 use tunesmith_ops::{Clip, GradNorm, Result, View, grad_norm};
 

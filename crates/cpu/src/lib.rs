@@ -1,4 +1,4 @@
-//! The CPU backend: binary32 arithmetic, a pool of threads, instruction sets chosen at run time, one file per op.
+//! The CPU backend: float32 arithmetic, a pool of threads, instruction sets chosen at run time, one file per op.
 //!
 //! Every result has the same bits with any number of threads: work is handed out in pieces whose size and inner order do
 //! not depend on the threads, and no piece adds into what another one writes.

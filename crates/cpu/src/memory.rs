@@ -15,7 +15,7 @@ fn host_bytes(host: Host<'_>) -> &[u8] {
     }
 }
 
-/// Copies bytes into a window after checking dtype, length and place.
+/// Copies bytes into a view after checking dtype, length and place.
 fn store(op: &str, dtype: DType, len: usize, bytes: &[u8], target: ViewMut<'_, Buffer>) -> Result<()> {
     target.as_view().check(op, "target", Some(dtype), len)?;
     let (start, size) = (target.start * dtype.size(), len * dtype.size());
@@ -54,7 +54,7 @@ impl Memory for Cpu {
             Elements::F32(v) => target.copy_from_slice(&v[range]),
             Elements::F16(v) => v[range].reinterpret_cast::<f16>().convert_to_f32_slice(target),
             Elements::Bf16(v) => v[range].reinterpret_cast::<bf16>().convert_to_f32_slice(target),
-            Elements::I32(_) => return Err(Error::argument("read", "a floating-point window", "int32")),
+            Elements::I32(_) => return Err(Error::argument("read", "a floating-point view", "int32")),
         }
         Ok(())
     }
@@ -111,18 +111,18 @@ mod tests {
     }
 
     #[test]
-    fn windows_are_copied_widened_cleared_and_checked() {
+    fn views_are_copied_widened_cleared_and_checked() {
         let cpu = Cpu::new(1).expect("a backend");
         let halves: Vec<u16> = [1.0, -2.5, 0.125].map(|x| f16::from_f32(x).to_bits()).to_vec();
         let mut buffer = cpu.upload(Host::F16(&halves)).expect("memory");
         let mut out = [0.0; 2];
-        cpu.read(View::new(&buffer, 1, 2), &mut out).expect("a window");
+        cpu.read(View::new(&buffer, 1, 2), &mut out).expect("a view");
         assert_eq!(out.map(f32::to_bits), [-2.5, 0.125].map(f32::to_bits));
-        cpu.clear(ViewMut::new(&mut buffer, 1, 1)).expect("a window");
+        cpu.clear(ViewMut::new(&mut buffer, 1, 1)).expect("a view");
         let mut copy = cpu.zeros(DType::F16, 3).expect("memory");
-        cpu.copy(View::new(&buffer, 0, 3), ViewMut::new(&mut copy, 0, 3)).expect("a window");
+        cpu.copy(View::new(&buffer, 0, 3), ViewMut::new(&mut copy, 0, 3)).expect("a view");
         let mut all = [9.0; 3];
-        cpu.read(View::new(&copy, 0, 3), &mut all).expect("a window");
+        cpu.read(View::new(&copy, 0, 3), &mut all).expect("a view");
         assert_eq!(all.map(f32::to_bits), [1.0, 0.0, 0.125].map(f32::to_bits));
         assert!(cpu.read(View::new(&copy, 2, 2), &mut out).is_err());
         assert!(cpu.read(View::new(&copy, usize::MAX, 2), &mut out).is_err());

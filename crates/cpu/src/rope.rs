@@ -10,9 +10,9 @@ use crate::{Cpu, scratch};
 /// Tokens of one piece of work.
 const TOKENS: usize = 16;
 
-/// Cosine and sine of binary32 angles below 2^31, within 1 ulp.
+/// Cosine and sine of float32 angles below 2^31, within 1 ulp.
 ///
-/// The angle is reduced by multiples of π/2 in binary64, where it and the remainder are exact enough up to that size;
+/// The angle is reduced by multiples of π/2 in float64, where it and the remainder are exact enough up to that size;
 /// sine and cosine of the remainder are polynomials of degree 9 and 10 interpolated at Chebyshev nodes (error 1.4e-11).
 struct Angles<'a> {
     position: f32,

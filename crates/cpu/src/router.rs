@@ -50,7 +50,7 @@ impl Kernel for Dot<'_> {
     }
 }
 
-/// One token: softmax in binary64 over few numbers, then the largest logits, one after another.
+/// One token: softmax in float64 over few numbers, then the largest logits, one after another.
 fn route(logits: &[f32], normalize: bool, probabilities: &mut [f32], chosen: &mut [i32], weights: &mut [f32]) {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut sum = 0.0;

@@ -137,7 +137,7 @@ impl Tile {
     }
 }
 
-/// Windows of a call, checked.
+/// Views of a call, checked.
 struct Call<'a> {
     shape: &'a AttentionShape,
     plan: &'a AttentionPlan,
@@ -173,7 +173,7 @@ impl Cuda {
         Err(Error::argument(call.op, format!("a head size of at most {LARGEST_HEAD}"), head_dim))
     }
 
-    /// Rows one by one: binary32, or sequences with few queries whose keys are split.
+    /// Rows one by one: float32, or sequences with few queries whose keys are split.
     fn attention_rows(
         &self,
         call: &Call<'_>,

@@ -8,7 +8,7 @@ use crate::tensors::{Tensor, TensorTable};
 
 const THREADS: u32 = 256;
 
-/// Shared memory of a sum over the block in binary64.
+/// Shared memory of a sum over the block in float64.
 const SCRATCH: usize = THREADS as usize / 32 * 8;
 
 /// A norm and the factor it puts on the gradient, on the device.

@@ -27,7 +27,7 @@ pub struct Stacked {
 /// How a stack is held.
 #[derive(Debug)]
 enum Matrices {
-    /// Row-major `[groups, n, k]`, in bf16 or binary32.
+    /// Row-major `[groups, n, k]`, in bf16 or float32.
     Dense(Buffer),
     /// In four bits.
     Nf4(Vec<Nf4Weight>),
@@ -73,7 +73,7 @@ impl Grouped<'_> {
                 (Mode::Weight, _) => "grouped_weight_f32",
             });
         }
-        // The large tile where it leaves nobody idle and, with rows spread evenly, is no larger than a group.
+        // The large tile where it leaves no multiprocessor idle and, with rows spread evenly, is no larger than a group.
         let even = self.m / (self.starts.len - 1).max(1);
         let large = self.most_tiles(128) >= multiprocessors && (self.mode == Mode::Weight || even >= 128);
         match (self.mode, large) {

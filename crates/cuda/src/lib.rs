@@ -1,6 +1,6 @@
-//! The CUDA backend: kernels of our own (`kernels/`), one stream, memory that is kept between steps.
+//! The CUDA backend: our own kernels (`kernels/`), one stream, a caching allocator.
 //!
-//! Activations are bfloat16 or binary32; sums, statistics and angles are binary32. Every kernel is deterministic. The driver
+//! Activations are bfloat16 or float32; sums, statistics and angles are float32. Every kernel is deterministic. The driver
 //! is loaded when a device is opened, and every failure to do so names the missing piece.
 
 mod adamw;

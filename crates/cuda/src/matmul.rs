@@ -8,7 +8,7 @@ use crate::product::{Factors, Product, Side};
 use crate::weight::Weight;
 
 impl Cuda {
-    /// `dw[m, n] += alpha · a[tokens, m]ᵀ · b[tokens, n]`, in binary32.
+    /// `dw[m, n] += alpha · a[tokens, m]ᵀ · b[tokens, n]`, in float32.
     pub(crate) fn add_token_sums(
         &self,
         (tokens, m, n): (usize, usize, usize),

@@ -19,7 +19,7 @@ pub struct AdamWStep {
     pub epsilon: f64,
 }
 
-/// One trained tensor with its state; four windows of one length, all binary32.
+/// One trained tensor with its state; four views of one length, all float32.
 #[derive(Debug)]
 pub struct AdamWTensor<'a, T> {
     /// The parameter, updated in place.
@@ -45,7 +45,7 @@ pub trait AdamW: GradNorm {
     /// finite.
     ///
     /// # Errors
-    /// `ArgumentInvalid` when a tensor's four windows differ in length.
+    /// `ArgumentInvalid` when a tensor's four views differ in length.
     fn adamw(&self, step: &AdamWStep, norm: &Self::Norm, tensors: &mut [AdamWTensor<'_, Self::Buffer>]) -> Result<()>;
 }
 
@@ -63,7 +63,7 @@ impl<T: TypedBuffer> AdamWTensor<'_, T> {
     }
 }
 
-/// The same in binary64, written for reading.
+/// The same in float64, written for reading.
 pub mod reference {
     use super::AdamWStep;
 

@@ -103,7 +103,7 @@ impl Sequences<'_> {
 }
 
 impl CheckedSequences {
-    /// Checks a call of `op` on windows of `tq` query rows and `tk` key rows.
+    /// Checks a call of `op` on views of `tq` query rows and `tk` key rows.
     ///
     /// # Errors
     /// `ArgumentInvalid` when the sequences do not lie in them.
@@ -216,7 +216,7 @@ pub trait Attention: Memory {
     /// `out[tq, heads, h]` and, where given, `lse`; writes. `q[tq, heads, h]`, `k` and `v[tk, kv_heads, h]`.
     ///
     /// # Errors
-    /// `ArgumentInvalid` when a window or a sequence does not fit.
+    /// `ArgumentInvalid` when a view or a sequence does not fit.
     fn attention_forward(
         &self,
         shape: &AttentionShape,
@@ -231,7 +231,7 @@ pub trait Attention: Memory {
     /// `dq`, `dk`, `dv` from `dout`; writes. Only for `lq = lk` and key rows equal to query rows (training).
     ///
     /// # Errors
-    /// `ArgumentInvalid` when a window or a sequence does not fit.
+    /// `ArgumentInvalid` when a view or a sequence does not fit.
     fn attention_backward(
         &self,
         shape: &AttentionShape,
@@ -248,7 +248,7 @@ pub trait Attention: Memory {
     ) -> Result<()>;
 }
 
-/// The same in binary64, written for reading: one query at a time, all probabilities spelt out.
+/// The same in float64, written for reading: one query at a time, all probabilities spelt out.
 pub mod reference {
     use super::{AttentionShape, Sequences};
 

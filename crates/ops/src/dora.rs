@@ -8,17 +8,17 @@ use crate::memory::{TypedBuffer, View, ViewMut};
 
 /// Weight-Decomposed Low-Rank Adaptation (Liu et al. 2024, arXiv:2402.09353): the adapted weight `V = w + s · B A` is scaled
 /// row by row to a trained magnitude, `y = (magnitude / norms) ∘ u + bias` with `u = x Vᵀ` (`lora_forward` without a bias)
-/// and `norms[j] = ‖V[j]‖₂`. The norms are computed anew in each forward and are constants in backward (the paper's section
+/// and `norms[j] = ‖V[j]‖₂`. The norms are computed again in each forward and are constants in backward (the paper's section
 /// 4.3, and PEFT). A row of norm 0 is scaled by 0 and gives its magnitude no gradient.
 ///
 /// Letters: `m` rows (tokens), `n` out features, `k` in features. Forward saves `u` and `norms`. Tolerance f32: norms 2e-6,
 /// forward 2e-6, backward 2e-6 · √k relative to the largest output; activations in bf16: 4e-3. Edge sizes: 1, 31, 32, 33, 257 in each of m, n, k, with r
 /// in 1, 8, 17; every storage of `w`.
 pub trait Dora: Matmul {
-    /// `norms[n] = ‖w[j] + s · (B A)[j]‖₂`; writes. Sums over `k` in binary64 or in chains as short as those of `matmul`.
+    /// `norms[n] = ‖w[j] + s · (B A)[j]‖₂`; writes. Sums over `k` in float64 or in chains as short as those of `matmul`.
     ///
     /// # Errors
-    /// `ArgumentInvalid` when a window does not fit the shape.
+    /// `ArgumentInvalid` when a view does not fit the shape.
     fn dora_norms(
         &self,
         n: usize,
@@ -31,7 +31,7 @@ pub trait Dora: Matmul {
     /// `y[i, j] = (magnitude[j] / norms[j]) · u[i, j] (+ bias[j])`; writes, or accumulates when `accumulate`.
     ///
     /// # Errors
-    /// `ArgumentInvalid` when a window does not fit the shape.
+    /// `ArgumentInvalid` when a view does not fit the shape.
     fn dora_forward(
         &self,
         m: usize,
@@ -48,7 +48,7 @@ pub trait Dora: Matmul {
     /// `dmagnitude[j] += (1 / norms[j]) · Σ over i of dy[i, j] · u[i, j]`, in fixed chunks of 256 rows combined in index order.
     ///
     /// # Errors
-    /// `ArgumentInvalid` when a window does not fit the shape.
+    /// `ArgumentInvalid` when a view does not fit the shape.
     fn dora_backward(
         &self,
         m: usize,
@@ -121,7 +121,7 @@ pub fn check_backward<T: TypedBuffer>(
     call.float32("dmagnitude", dmagnitude, n)
 }
 
-/// The same in binary64, written for reading.
+/// The same in float64, written for reading.
 pub mod reference {
     use crate::lora_matmul::reference::Adapter;
 

@@ -4,12 +4,12 @@ use crate::check::Call;
 use crate::error::{Error, Result};
 use crate::memory::{Memory, TypedBuffer, View, ViewMut};
 
-/// Which elements a pass keeps. The mask is drawn anew wherever it is needed and never stored.
+/// Which elements a pass keeps. The mask is computed wherever it is needed and never stored.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DropoutMask {
     /// Key of the generator: one for each seed, step and layer.
     pub key: u64,
-    /// Share of the elements that become zero, from 0 to below 1.
+    /// Dropout probability, from 0 to below 1.
     pub p: f64,
 }
 
@@ -35,10 +35,10 @@ impl DropoutMask {
 pub trait Dropout: Memory {
     /// `y[i, j] = factor · x[i, j]` where element (i, j) is kept and 0 elsewhere; writes, or accumulates when `accumulate`
     /// (forward with [`DropoutMask::scale`] as factor; backward is the same with `x` the gradient). `row_ids` and
-    /// `positions` are i32 windows of `m`.
+    /// `positions` are i32 views of `m`.
     ///
     /// # Errors
-    /// `ArgumentInvalid` when a window does not fit the shape or `p` is out of range.
+    /// `ArgumentInvalid` when a view does not fit the shape or `p` is out of range.
     fn dropout(
         &self,
         m: usize,
@@ -78,7 +78,7 @@ impl DropoutMask {
     }
 }
 
-/// The same in binary64, written for reading.
+/// The same in float64, written for reading.
 pub mod reference {
     use super::DropoutMask;
     use crate::philox::philox;

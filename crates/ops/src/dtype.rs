@@ -5,11 +5,11 @@ use std::fmt;
 /// Element type of a buffer or a tensor in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DType {
-    /// IEEE 754 binary32.
+    /// IEEE 754 float32.
     F32,
     /// IEEE 754 binary16.
     F16,
-    /// bfloat16: the upper half of a binary32.
+    /// bfloat16: the upper half of a float32.
     Bf16,
     /// Two's complement 32-bit integer: token ids, positions, sequence starts.
     I32,

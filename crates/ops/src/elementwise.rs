@@ -16,7 +16,7 @@ pub struct Columns {
 /// What needs no op of its own.
 ///
 /// Letters: `m` rows, `n` columns. Tolerance f32: 1e-6 relative to the largest output, bf16: 4e-3; `sum_rows`, from
-/// activations into binary32, 1e-5; `copy_columns`
+/// activations into float32, 1e-5; `copy_columns`
 /// exact. Edge sizes: 0, 1, 15, 16, 17, 4099.
 pub trait Elementwise: Memory {
     /// `y[i] += x[i]`; accumulates. `x` and `y` of one length.
@@ -28,7 +28,7 @@ pub trait Elementwise: Memory {
     /// `y[i] *= factor`, in place.
     ///
     /// # Errors
-    /// `ArgumentInvalid` when the window does not lie in its buffer.
+    /// `ArgumentInvalid` when the view does not lie in its buffer.
     fn scale(&self, factor: f32, y: ViewMut<'_, Self::Buffer>) -> Result<()>;
 
     /// `y[i, to.start + j] = x[i, from.start + j]` for `m` rows and `width` columns; the rest of `y` stays. `x` is
@@ -36,7 +36,7 @@ pub trait Elementwise: Memory {
     /// putting its gradient together.
     ///
     /// # Errors
-    /// `ArgumentInvalid` when a block does not lie in its matrix, or a matrix not in its window.
+    /// `ArgumentInvalid` when a block does not lie in its matrix, or a matrix not in its view.
     fn copy_columns(
         &self,
         m: usize,
@@ -51,7 +51,7 @@ pub trait Elementwise: Memory {
     /// (the gradient of a bias).
     ///
     /// # Errors
-    /// `ArgumentInvalid` when the windows are not `m·n` and `n` long.
+    /// `ArgumentInvalid` when the views are not `m·n` and `n` long.
     fn sum_rows(&self, m: usize, n: usize, x: View<'_, Self::Buffer>, y: ViewMut<'_, Self::Buffer>) -> Result<()>;
 }
 
@@ -106,7 +106,7 @@ pub fn check_sum_rows<T: TypedBuffer>(call: Call, m: usize, n: usize, x: View<'_
     call.float32("y", y, n)
 }
 
-/// The same in binary64, written for reading.
+/// The same in float64, written for reading.
 pub mod reference {
     use super::Columns;
 

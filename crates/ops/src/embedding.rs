@@ -7,14 +7,14 @@ use crate::memory::{TypedBuffer, View, ViewMut};
 
 /// Row gather and scatter. The same op picks the supervised rows of the hidden states before the head.
 ///
-/// Letters: `v` rows of the table, `d` columns, `n` indices. Exact forward, but for the rounding of a binary32 table
+/// Letters: `v` rows of the table, `d` columns, `n` indices. Exact forward, but for the rounding of a float32 table
 /// to 16-bit activations; backward tolerance f32 1e-6, and 4e-3 where `dtable` is bf16.
 /// Edge sizes: n in 0, 1, 257; repeated indices; first and last row.
 pub trait Embedding: Matmul {
-    /// `y[i] = table[ids[i]]`; writes. `ids` is an i32 window of `n`.
+    /// `y[i] = table[ids[i]]`; writes. `ids` is an i32 view of `n`.
     ///
     /// # Errors
-    /// `ArgumentInvalid` when a window does not fit, or an id is outside `0 .. v`: a device on which looking at the ids would
+    /// `ArgumentInvalid` when a view does not fit, or an id is outside `0 .. v`: a device on which looking at the ids would
     /// mean waiting for it gives such an id a row of NaN instead.
     fn embedding_forward(
         &self,
@@ -65,7 +65,7 @@ pub fn check_backward<T: TypedBuffer>(
     call.float32_or_activations("dtable", dtable, v * d)
 }
 
-/// The same in binary64, written for reading.
+/// The same in float64, written for reading.
 pub mod reference {
     /// `y[n, d]`.
     pub fn forward(d: usize, table: &[f64], ids: &[i32]) -> Vec<f64> {

@@ -30,7 +30,7 @@ impl Clip {
 /// Global gradient norm (Pascanu et al. 2012, arXiv:1211.5063), before clipping. It stays on the device, where `adamw`
 /// reads it: a step needs no answer from the device before its end.
 ///
-/// Squares are added in binary64 over fixed chunks of 4096 elements, the chunks in index order: the same bits with any
+/// Squares are added in float64 over fixed chunks of 4096 elements, the chunks in index order: the same bits with any
 /// number of threads. Tolerance: 1e-12 relative. Edge sizes: no tensor; lengths 0, 1, 4095, 4096, 4097; NaN and infinity.
 pub trait GradNorm: Memory {
     /// Norm and factor, where the device holds them.
@@ -39,7 +39,7 @@ pub trait GradNorm: Memory {
     /// The norm over all tensors, `f32` each; not finite when any element is not finite (or overflows).
     ///
     /// # Errors
-    /// `ArgumentInvalid` when a window is not binary32.
+    /// `ArgumentInvalid` when a view is not float32.
     fn grad_norm(&self, clip: &Clip, tensors: &[View<'_, Self::Buffer>]) -> Result<Self::Norm>;
 
     /// The norm after dividing and before clipping, waiting for work in flight.

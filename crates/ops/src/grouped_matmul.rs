@@ -10,7 +10,7 @@ use crate::memory::{TypedBuffer, View, ViewMut};
 pub enum Stack<'a, S, T> {
     /// Never receives a gradient; stored as the backend likes best.
     Frozen(&'a S),
-    /// Row-major binary32 `[groups, n, k]`.
+    /// Row-major float32 `[groups, n, k]`.
     Trained(View<'a, T>),
 }
 
@@ -38,7 +38,7 @@ pub struct GroupedShape {
 /// `starts[g] .. starts[g + 1]` of the activations, maybe none; `starts` is i32 `[groups + 1]`, ascending from 0 to `m`.
 ///
 /// The starts are made on the device by `router_group`, and nothing waits for them: a backend whose host does not see them
-/// covers whatever division of the rows there may be, and answers starts that are none with NaN in all of the result.
+/// covers whatever division of the rows there may be, and invalid starts give NaN in all of the result.
 /// A row's bits are those that the backend's own product gives it with the matrix of its group.
 ///
 /// Tolerance f32: as `matmul`, 2e-6 · √k relative to the largest output; bf16: 4e-3, gradients of weights as f32. Edge sizes:
@@ -57,7 +57,7 @@ pub trait GroupedMatmul: Matmul {
     /// `y[m, n]`; writes.
     ///
     /// # Errors
-    /// `ArgumentInvalid` when a window does not fit the shape, or, where the host sees them, the starts do not ascend from 0
+    /// `ArgumentInvalid` when a view does not fit the shape, or, where the host sees them, the starts do not ascend from 0
     /// to `m`.
     fn grouped_forward(
         &self,
@@ -154,7 +154,7 @@ impl GroupedShape {
     }
 }
 
-/// The same in binary64, written for reading: group after group.
+/// The same in float64, written for reading: group after group.
 pub mod reference {
     use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! `lora_matmul`: a frozen product with a low-rank adapter beside it.
+//! `lora_matmul`: a frozen product plus a low-rank adapter.
 
 use crate::check::Call;
 use crate::error::Result;
@@ -10,9 +10,9 @@ use crate::memory::{TypedBuffer, View, ViewMut};
 pub struct Lora<'a, T> {
     /// Rank.
     pub r: usize,
-    /// `A[r, k]`, row-major binary32.
+    /// `A[r, k]`, row-major float32.
     pub a: View<'a, T>,
-    /// `B[n, r]`, row-major binary32.
+    /// `B[n, r]`, row-major float32.
     pub b: View<'a, T>,
     /// `s`: alpha / r, or alpha / √r (rsLoRA).
     pub scale: f32,
@@ -92,7 +92,7 @@ pub trait LoraMatmul: Matmul {
     /// `xa = z Aᵀ` and `y = x wᵀ (+ bias) + s · xa Bᵀ`; writes both. `z[m, k]` is `dropped` where that is given, else `x`.
     ///
     /// # Errors
-    /// `ArgumentInvalid` when a window does not fit the shape.
+    /// `ArgumentInvalid` when a view does not fit the shape.
     fn lora_forward(
         &self,
         shape: MatmulShape,
@@ -111,7 +111,7 @@ pub trait LoraMatmul: Matmul {
     /// back to `x` differ, and the caller adds them.
     ///
     /// # Errors
-    /// `ArgumentInvalid` when a window does not fit the shape.
+    /// `ArgumentInvalid` when a view does not fit the shape.
     fn lora_backward(
         &self,
         shape: MatmulShape,
@@ -128,11 +128,11 @@ pub trait LoraMatmul: Matmul {
     ) -> Result<()>;
 }
 
-/// The same in binary64, written for reading: the adapter as two products beside the frozen one.
+/// The same in float64, written for reading: the adapter as two products added to the frozen one.
 pub mod reference {
     use crate::matmul::{MatmulShape, reference as matmul};
 
-    /// An adapter in binary64.
+    /// An adapter in float64.
     #[derive(Debug, Clone, Copy)]
     pub struct Adapter<'a> {
         /// Rank.

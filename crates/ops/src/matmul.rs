@@ -9,7 +9,7 @@ use crate::memory::{Host, Memory, TypedBuffer, View, ViewMut};
 pub enum Matrix<'a, W, T> {
     /// Never receives a gradient; stored as the backend likes best.
     Frozen(&'a W),
-    /// Row-major: binary32, or the hidden states in activations, where rows are gathered from them.
+    /// Row-major: float32, or the hidden states in activations, where rows are gathered from them.
     Trained(View<'a, T>),
 }
 
@@ -55,7 +55,7 @@ pub fn check_weight(op: &str, n: usize, k: usize, sizes: (usize, usize)) -> Resu
     Err(Error::argument(op, format!("a weight of {n} × {k}"), format!("{} × {}", sizes.0, sizes.1)))
 }
 
-/// How a frozen weight is held. Arithmetic is binary32 on the CPU whatever the storage.
+/// How a frozen weight is held. Arithmetic is float32 on the CPU whatever the storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Storage {
     /// Four bytes a weight.
@@ -80,7 +80,7 @@ pub struct MatmulShape {
 /// row's place, nor on the number of threads, and a sum over a vocabulary does not lose its small terms.
 ///
 /// Activations in bf16 ask for weights in bf16, whatever the storage says: a trained matrix is rounded for the product. The
-/// gradient of a weight is binary32.
+/// gradient of a weight is float32.
 ///
 /// Tolerance f32: 2e-6 · √k relative to the largest output, forward and backward alike; bf16: 4e-3, gradients of weights as f32.
 /// Edge sizes: 0, 1, 13, 14, 15, 31, 32, 33, 127, 257 in each of m, n, k.
@@ -94,7 +94,7 @@ pub trait Matmul: Memory {
     /// `ArgumentInvalid` when `host` is not `n·k` long, `OutOfMemory`.
     fn prepare_weight(&self, n: usize, k: usize, host: Host<'_>, storage: Storage) -> Result<Self::Weight>;
 
-    /// Copies rows `first .. first + rows` of a frozen weight back, row-major binary32.
+    /// Copies rows `first .. first + rows` of a frozen weight back, row-major float32.
     ///
     /// # Errors
     /// `ArgumentInvalid` when the rows do not exist or `target` is not `rows·k` long.
@@ -103,7 +103,7 @@ pub trait Matmul: Memory {
     /// `y[m, n] = x[m, k] · w[n, k]ᵀ (+ bias[n])`; writes.
     ///
     /// # Errors
-    /// `ArgumentInvalid` when a window does not fit the shape.
+    /// `ArgumentInvalid` when a view does not fit the shape.
     fn matmul_forward(
         &self,
         shape: MatmulShape,
@@ -116,7 +116,7 @@ pub trait Matmul: Memory {
     /// `dx[m, k] = dy[m, n] · w[n, k]`; writes, or accumulates when `accumulate`.
     ///
     /// # Errors
-    /// `ArgumentInvalid` when a window does not fit the shape.
+    /// `ArgumentInvalid` when a view does not fit the shape.
     fn matmul_backward_input(
         &self,
         shape: MatmulShape,
@@ -129,7 +129,7 @@ pub trait Matmul: Memory {
     /// `dw[n, k] += dy[m, n]ᵀ · x[m, k]`; accumulates. Rows in fixed chunks of 256 combined in index order.
     ///
     /// # Errors
-    /// `ArgumentInvalid` when a window does not fit the shape.
+    /// `ArgumentInvalid` when a view does not fit the shape.
     fn matmul_backward_weight(
         &self,
         shape: MatmulShape,
@@ -216,7 +216,7 @@ pub fn check_read((n, k): (usize, usize), first: usize, rows: usize, target: usi
     Ok(())
 }
 
-/// The same in binary64, written for reading.
+/// The same in float64, written for reading.
 pub mod reference {
     use super::MatmulShape;
 

@@ -1,4 +1,4 @@
-//! Where numbers live: an opaque buffer per backend, and borrowed windows on it.
+//! Where numbers live: an opaque buffer per backend, and borrowed views on it.
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 /// Numbers in host memory, to be copied to a backend.
 #[derive(Debug, Clone, Copy)]
 pub enum Host<'a> {
-    /// binary32 values.
+    /// float32 values.
     F32(&'a [f32]),
     /// binary16 bit patterns.
     F16(&'a [u16]),
@@ -65,7 +65,7 @@ pub trait TypedBuffer {
     }
 }
 
-/// A read-only window of `len` elements on a buffer.
+/// A read-only view of `len` elements on a buffer.
 #[derive(Debug)]
 pub struct View<'a, T> {
     /// The buffer looked at.
@@ -76,7 +76,7 @@ pub struct View<'a, T> {
     pub len: usize,
 }
 
-// Derived implementations would ask for `T: Clone`; a window copies without it.
+// Derived implementations would ask for `T: Clone`; a view copies without it.
 impl<T> Clone for View<'_, T> {
     fn clone(&self) -> Self {
         *self
@@ -85,15 +85,15 @@ impl<T> Clone for View<'_, T> {
 impl<T> Copy for View<'_, T> {}
 
 impl<'a, T> View<'a, T> {
-    /// A window on elements `start .. start + len`.
+    /// A view on elements `start .. start + len`.
     pub fn new(buffer: &'a T, start: usize, len: usize) -> Self {
         Self { buffer, start, len }
     }
 
-    /// The part `start .. start + len` of this window.
+    /// The part `start .. start + len` of this view.
     ///
     /// # Errors
-    /// `ArgumentInvalid` when the part does not lie inside the window.
+    /// `ArgumentInvalid` when the part does not lie inside the view.
     pub fn part(self, start: usize, len: usize) -> Result<Self> {
         check_part(self.len, start, len)?;
         Ok(Self::new(self.buffer, self.start + start, len))
@@ -127,7 +127,7 @@ impl<T: TypedBuffer> View<'_, T> {
     }
 }
 
-/// A writable window of `len` elements on a buffer.
+/// A writable view of `len` elements on a buffer.
 #[derive(Debug)]
 pub struct ViewMut<'a, T> {
     /// The buffer written to.
@@ -139,26 +139,26 @@ pub struct ViewMut<'a, T> {
 }
 
 impl<'a, T> ViewMut<'a, T> {
-    /// A window on elements `start .. start + len`.
+    /// A view on elements `start .. start + len`.
     pub fn new(buffer: &'a mut T, start: usize, len: usize) -> Self {
         Self { buffer, start, len }
     }
 
-    /// The part `start .. start + len` of this window.
+    /// The part `start .. start + len` of this view.
     ///
     /// # Errors
-    /// `ArgumentInvalid` when the part does not lie inside the window.
+    /// `ArgumentInvalid` when the part does not lie inside the view.
     pub fn part(self, start: usize, len: usize) -> Result<Self> {
         check_part(self.len, start, len)?;
         Ok(Self::new(self.buffer, self.start + start, len))
     }
 
-    /// The same window, borrowed for a shorter time.
+    /// The same view, borrowed for a shorter time.
     pub fn reborrow(&mut self) -> ViewMut<'_, T> {
         ViewMut::new(self.buffer, self.start, self.len)
     }
 
-    /// The same window, read-only.
+    /// The same view, read-only.
     pub fn as_view(&self) -> View<'_, T> {
         View::new(self.buffer, self.start, self.len)
     }
@@ -201,28 +201,28 @@ pub trait Memory: Send + Sync + 'static {
     /// `OutOfMemory`.
     fn upload(&self, host: Host<'_>) -> Result<Self::Buffer>;
 
-    /// Copies `host` into a window of the same dtype and length.
+    /// Copies `host` into a view of the same dtype and length.
     ///
     /// # Errors
     /// `ArgumentInvalid` on a mismatch.
     fn write(&self, host: Host<'_>, target: ViewMut<'_, Self::Buffer>) -> Result<()>;
 
-    /// Copies a floating-point window to the host as binary32, waiting for work in flight.
+    /// Copies a floating-point view to the host as float32, waiting for work in flight.
     ///
     /// # Errors
     /// `ArgumentInvalid` on a mismatch.
     fn read(&self, source: View<'_, Self::Buffer>, target: &mut [f32]) -> Result<()>;
 
-    /// Copies between windows of one dtype and length.
+    /// Copies between views of one dtype and length.
     ///
     /// # Errors
     /// `ArgumentInvalid` on a mismatch.
     fn copy(&self, source: View<'_, Self::Buffer>, target: ViewMut<'_, Self::Buffer>) -> Result<()>;
 
-    /// Sets a window to zero.
+    /// Sets a view to zero.
     ///
     /// # Errors
-    /// `ArgumentInvalid` when the window does not lie in its buffer.
+    /// `ArgumentInvalid` when the view does not lie in its buffer.
     fn clear(&self, target: ViewMut<'_, Self::Buffer>) -> Result<()>;
 
     /// Elements of a buffer.

@@ -71,7 +71,7 @@ impl Nf4Options {
 /// The scales of a matrix: one number for every block.
 #[derive(Debug, Clone, Copy)]
 pub enum Nf4Scales<'a> {
-    /// binary32, one a block.
+    /// float32, one a block.
     Plain(&'a [f32]),
     /// Eight bits a block: scale `b` is `fl(fl(code_book[codes[b]] · nested[b / 256]) + offset)`.
     Double {
@@ -148,7 +148,7 @@ impl Nf4Matrix<'_> {
 /// Frozen weights as `NormalFloat` 4 with double quantisation (QLoRA, Dettmers et al. 2023, arXiv:2305.14314), to the bit as
 /// bitsandbytes 0.50 computes them.
 ///
-/// Quantise, all in binary32, over flat blocks of the row-major matrix: `a = max |w|`; a full block has `x = clamp(w · (1 /
+/// Quantise, all in float32, over flat blocks of the row-major matrix: `a = max |w|`; a full block has `x = clamp(w · (1 /
 /// max(a, 1e-38)), −1, 1)`, a shorter one at the end `a = max(a, 1e-38)` and `x = w / a`. The code is the number of `i` with
 /// `(NF4[i] + NF4[i + 1]) / 2 < x`; an odd count is filled up with `x = 0`. The second level is [`double_quantize`].
 ///
@@ -156,7 +156,7 @@ impl Nf4Matrix<'_> {
 /// the input), `embedding_forward`, `read_weight`. A backend must not hold the matrix dequantised as a whole. Tolerance:
 /// that of the op with the dequantised values as its weight; dequantising is exact, and so is quantising. A backend may have
 /// a way of its own for at most [`FEW_ROWS`] rows: the bits of a row of `y` may depend on whether there are so few, and on
-/// nothing else beside the row.
+/// nothing but the row.
 ///
 /// Edge sizes: those of `matmul`, 1 to 33 rows, block sizes 64, 128 and 4096, both kinds of scales, blocks that cross rows.
 pub trait Nf4: Matmul {
@@ -197,7 +197,7 @@ pub fn check_quantize(elements: usize, block_size: usize, codes: usize, absmax: 
     ))
 }
 
-/// The midpoints between neighbouring values, in binary32: code `c` is the number of midpoints below `x`.
+/// The midpoints between neighbouring values, in float32: code `c` is the number of midpoints below `x`.
 pub fn midpoints() -> [f32; 15] {
     std::array::from_fn(|i| f32::midpoint(NF4[i], NF4[i + 1]))
 }
@@ -240,7 +240,7 @@ pub struct DoubleQuantized {
     pub offset: f32,
 }
 
-/// Quantises scales to eight bits with [`code_book`], in binary32: `offset` is their mean (summed in binary64, rounded once),
+/// Quantises scales to eight bits with [`code_book`], in float32: `offset` is their mean (summed in float64, rounded once),
 /// `d = a − offset`; per 256 of them `N = max |d|`, `v = clamp(d · (1 / N), −1, 1)`, `j = trunc(((v + 1) · 0.5) · 65535 + 0.5)`,
 /// and the code is the number of midpoints of the code book below `−1 + 2 j / 65535`; 0 where `N` is 0.
 pub fn double_quantize(absmax: &[f32]) -> DoubleQuantized {

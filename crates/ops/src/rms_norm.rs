@@ -24,14 +24,14 @@ pub struct NormShape {
 /// relative to the largest output; bf16: 4e-3. Edge sizes: d in 1, 15, 16, 17, 64, 576, 4099; m in 0, 1, 257; one row of zeros;
 /// offset 0, 1; one row of 16,408, longer than any block keeps.
 ///
-/// In a decoder a norm stands behind an addition to the residual stream. Forward the two are one op, `rms_norm_add_forward`, with
+/// In a decoder a norm follows an addition to the residual stream. Forward the two are one op, `rms_norm_add_forward`, with
 /// the bits of [`add`](crate::Elementwise::add) and `rms_norm_forward`; backward they are `rms_norm_backward` that accumulates,
 /// since the gradient of a sum is that of both of its terms: `dx` is the residual stream's gradient.
 pub trait RmsNorm: Memory {
     /// Writes `y` and `rstd[m]`.
     ///
     /// # Errors
-    /// `ArgumentInvalid` when a window does not fit the shape.
+    /// `ArgumentInvalid` when a view does not fit the shape.
     fn rms_norm_forward(
         &self,
         shape: NormShape,
@@ -44,7 +44,7 @@ pub trait RmsNorm: Memory {
     /// `sum[m, d] += x[m, d]`, rounded to the dtype of activations; then `y` and `rstd[m]` of the sum, all written.
     ///
     /// # Errors
-    /// `ArgumentInvalid` when a window does not fit the shape.
+    /// `ArgumentInvalid` when a view does not fit the shape.
     fn rms_norm_add_forward(
         &self,
         shape: NormShape,
@@ -59,7 +59,7 @@ pub trait RmsNorm: Memory {
     /// `dscale[d] += Σ dy · x · rstd` where given (fixed chunks of 256 rows in index order).
     ///
     /// # Errors
-    /// `ArgumentInvalid` when a window does not fit the shape.
+    /// `ArgumentInvalid` when a view does not fit the shape.
     fn rms_norm_backward(
         &self,
         shape: NormShape,
@@ -119,7 +119,7 @@ impl NormShape {
     }
 }
 
-/// The same in binary64, written for reading.
+/// The same in float64, written for reading.
 pub mod reference {
     /// `y` and `rstd`, for the scale with its offset.
     pub fn forward(eps: f64, x: &[f64], scale: &[f64]) -> (Vec<f64>, Vec<f64>) {

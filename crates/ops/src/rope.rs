@@ -27,17 +27,17 @@ pub struct RopeShape {
 }
 
 /// RoPE (Su et al. 2021, arXiv:2104.09864) in the half-split form of Hugging Face checkpoints: element `i` of a head pairs
-/// with element `i + rotary/2`; angle = `position · inv_freq[i]` in binary32; cosine and sine are multiplied by
+/// with element `i + rotary/2`; angle = `position · inv_freq[i]` in float32; cosine and sine are multiplied by
 /// `attention_scaling`.
 ///
-/// In place; angles and arithmetic are binary32. Tolerance f32: 2e-6 relative to the largest output at positions below
+/// In place; angles and arithmetic are float32. Tolerance f32: 2e-6 relative to the largest output at positions below
 /// 2^16; bf16: 4e-3.
 /// Edge sizes: t in 0, 1, 257; h in 2, 16, 64, 128; all, half and none of the head rotated.
 pub trait Rope: Memory {
     /// Rotates `x[t, heads, h]` in place; `positions` is i32 `[t]`, `inv_freq` f32 `[rotary/2]`.
     ///
     /// # Errors
-    /// `ArgumentInvalid` when a window does not fit the shape, or `rotary` is odd or above `h`.
+    /// `ArgumentInvalid` when a view does not fit the shape, or `rotary` is odd or above `h`.
     fn rope(
         &self,
         shape: RopeShape,
@@ -71,11 +71,11 @@ impl RopeShape {
     }
 }
 
-/// The same in binary64, written for reading.
+/// The same in float64, written for reading.
 pub mod reference {
     use super::{RopeShape, Rotation};
 
-    /// The rotated heads. The angle is rounded to binary32 as the contract says; everything after it is binary64.
+    /// The rotated heads. The angle is rounded to float32 as the contract says; everything after it is float64.
     pub fn rope(
         shape: RopeShape,
         x: &[f64],

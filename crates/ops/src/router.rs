@@ -140,19 +140,19 @@ impl RouterShape {
 ///
 /// Letters: `t` tokens, `e` experts, `k` experts of a token, `s = t·k` slots, `d` row length. Forward saves probabilities,
 /// chosen and weights. Logits, their gradient and rows of `d` are activations; everything else is f32 or i32. Indices never
-/// leave the device: a backend whose host does not see them answers one that is none with NaN in what depends on it, and
-/// nothing outside the windows is touched.
+/// leave the device: on a backend whose host does not see them an invalid one gives NaN in what depends on it, and
+/// nothing outside the views is touched.
 ///
-/// Tolerance f32: forward 2e-6, backward 1e-5 relative to the largest output, and so where outputs are f32 beside activations
+/// Tolerance f32: forward 2e-6, backward 1e-5 relative to the largest output, and so where outputs are f32 and activations
 /// in bf16; outputs in bf16 4e-3; indices exact. Edge sizes: t in 0, 1, 257; e in 1, 5, 128, 131; k in 1, 2, 5, 8, 37; d in 1,
 /// 17, 576; equal logits; logits of NaN and ±∞; an expert without tokens, and one with all of them.
 pub trait Router: Memory {
     /// `probabilities[t, e] = softmax(logits[t, e])`; `chosen[t, k]`: the experts of the largest logits, in falling order, the
-    /// lower index first among equals and NaN behind everything; `weights[t, k]`: their probabilities, divided by their sum
+    /// lower index first among equals and NaN last; `weights[t, k]`: their probabilities, divided by their sum
     /// when `normalize`. Logits and not probabilities decide, so that no rounding of an exponential does.
     ///
     /// # Errors
-    /// `ArgumentInvalid` when a window does not fit the shape.
+    /// `ArgumentInvalid` when a view does not fit the shape.
     fn router_forward(
         &self,
         shape: RouterShape,
@@ -223,7 +223,7 @@ pub trait Router: Memory {
     ) -> Result<()>;
 }
 
-/// The same in binary64, written for reading.
+/// The same in float64, written for reading.
 pub mod reference {
     use super::RouterShape;
 
@@ -238,7 +238,7 @@ pub mod reference {
         pub weights: Vec<f64>,
     }
 
-    /// What decides between logits: NaN behind −∞, and one zero.
+    /// What decides between logits: NaN below −∞, and both zeros alike.
     fn rank(logit: f64) -> f64 {
         if logit.is_nan() { -(f64::NAN.abs()) } else { logit + 0.0 }
     }

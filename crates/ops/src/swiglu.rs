@@ -63,7 +63,7 @@ pub fn check_backward<T: TypedBuffer>(call: Call, dy: View<'_, T>, gate: View<'_
     call.activations("up", up, dy.len)
 }
 
-/// The same in binary64, written for reading.
+/// The same in float64, written for reading.
 pub mod reference {
     use super::Activation;
 

@@ -99,7 +99,7 @@ pub fn relative(got: f64, expected: f64) -> f64 {
     if error.is_nan() { f64::INFINITY } else { error }
 }
 
-/// What a backend with bfloat16 activations may differ by from references in binary32, measured on the models of the goldens
+/// What a backend with bfloat16 activations may differ by from references in float32, measured on the models of the goldens
 /// with a margin of two to three. `grads` is one less the cosine.
 const BF16: [(&str, f64); 9] = [
     ("logits", 8e-2),
@@ -114,8 +114,8 @@ const BF16: [(&str, f64); 9] = [
 ];
 
 /// What is otherwise where a mixture of experts routes in bfloat16, again two to three times what was measured. A token whose
-/// experts are nearly alike goes to another one than in binary32: one or two tokens of 38 do, their logits are off by up to
-/// 0.15 and those of their sequences behind them by up to 0.09, while all others are as in other models. So of what is compared
+/// experts are nearly alike goes to another one than in float32: one or two tokens of 38 do, their logits are off by up to
+/// 0.15 and those after them in their sequences by up to 0.09, while all others are as in other models. So of what is compared
 /// token by token the median counts.
 const BF16_ROUTED: [(&str, f64); 6] = [
     ("logits", 5e-2),

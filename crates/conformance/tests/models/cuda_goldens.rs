@@ -1,4 +1,4 @@
-//! Whole models on the CUDA backend's emulated device: the project's goldens in binary32 and bfloat16, what a step costs, and
+//! Whole models on the CUDA backend's emulated device: the project's goldens in float32 and bfloat16, what a step costs, and
 //! agreement with the CPU.
 
 use std::path::PathBuf;
@@ -36,7 +36,7 @@ fn check(dtype: DType, filter: &str) -> Result<()> {
         .map(|outcome| format!("{}: {} > {} {}", outcome.case, outcome.error, outcome.tolerance, outcome.note))
         .collect();
     assert!(failed.is_empty(), "{failed:#?}");
-    // Of the set's own cases, only optimizers that nobody has are left out: every model runs here.
+    // Of the set's own cases, only optimizers that do not exist here are left out: every model runs here.
     let unsupported = outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Unsupported);
     let models: Vec<&Outcome> = unsupported.filter(|outcome| !outcome.case.starts_with("misc/")).collect();
     assert!(models.is_empty(), "{models:#?}");

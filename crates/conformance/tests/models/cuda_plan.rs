@@ -1,4 +1,4 @@
-//! The memory plan of a CUDA session beside what the backend really held on the emulated device, for every kind of session.
+//! The memory plan of a CUDA session compared with what the backend really held on the emulated device, for every kind of session.
 
 use std::path::PathBuf;
 use std::sync::Arc;

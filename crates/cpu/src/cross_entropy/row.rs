@@ -39,7 +39,7 @@ impl Asked {
         }
     }
 
-    /// True when the gradient needs the logits themselves beside their exponentials.
+    /// True when the gradient needs the logits themselves as well as their exponentials.
     fn needs_logits(self) -> bool {
         matches!(self, Self::Coefficients(Coefficients { entropy: Some(_), .. }))
     }

@@ -159,7 +159,7 @@ impl<'a> Operand<'a> {
     }
 }
 
-/// bfloat16 bit patterns to binary32.
+/// bfloat16 bit patterns to float32.
 struct Widen<'a> {
     source: &'a [u16],
     target: &'a mut [f32],

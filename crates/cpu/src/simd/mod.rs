@@ -1,4 +1,4 @@
-//! Instruction sets behind one trait, chosen at run time.
+//! SIMD instruction sets with one trait, chosen at run time.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

@@ -1,4 +1,4 @@
-//! Vectors of float32 behind one trait, and what is computed with any of them.
+//! The trait of float32 vectors that every instruction set implements, and functions written with it.
 
 use tunesmith_ops::nf4;
 
@@ -22,7 +22,7 @@ pub(crate) trait Kernel {
     fn run<S: Simd>(self, s: S) -> Self::Output;
 }
 
-/// Vectors of binary32. A value of the type proves that its instruction set is there.
+/// Vectors of float32. A value of the type proves that its instruction set is there.
 pub(crate) trait Simd: Copy {
     /// Elements of a vector.
     const LANES: usize;

@@ -1,5 +1,5 @@
-//! A device that computes nothing: it hands out addresses, so that the backend on it holds what it would hold on the device it
-//! stands for, its ops' working memory included, because the backend's own code says so.
+//! A device that only accounts for memory: it hands out addresses and runs no kernel, so a backend on it allocates exactly what
+//! it would on the device it stands for, workspaces of ops included.
 
 use std::ffi::c_void;
 use std::sync::Arc;

@@ -1,12 +1,12 @@
-//! What the backend asks of a device: the real driver (`real.rs`), the emulated device (`emulated.rs`), or one that computes
-//! nothing (`accounts.rs`).
+//! The device interface, with three implementations: the CUDA driver (`real.rs`), the emulated device (`emulated.rs`), and one
+//! that only accounts for memory (`accounts.rs`).
 
 use std::ffi::c_void;
 use std::fmt::Debug;
 
 use tunesmith_ops::Result;
 
-/// A place in the device's memory; 0 for nothing.
+/// A device address; 0 is null.
 pub(crate) type Address = u64;
 
 /// Facts about a device.
@@ -37,14 +37,14 @@ pub(crate) struct Dimensions {
     pub(crate) shared: usize,
 }
 
-/// What is multiplied with what.
+/// Which product of a linear layer: forward, gradient of the input, gradient of the weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Mode {
     /// `c[m, n] = a[m, r] · b[n, r]ᵀ`
     Forward,
     /// `c[m, n] = a[m, r] · b[r, n]`
     Input,
-    /// `c[m, n] = a[r, m]ᵀ · b[r, n]`, binary32
+    /// `c[m, n] = a[r, m]ᵀ · b[r, n]`, float32
     Weight,
 }
 
@@ -63,7 +63,7 @@ pub(crate) struct DenseProduct {
     pub(crate) c_stride: usize,
     pub(crate) alpha: f32,
     pub(crate) accumulate: bool,
-    /// `c` is binary32, not bf16.
+    /// `c` is float32, not bf16.
     pub(crate) wide_result: bool,
 }
 
@@ -134,7 +134,7 @@ pub(crate) trait Driver: Send + Sync + Debug {
         false
     }
 
-    /// What the threads of all launches of a kernel did so far; nothing where nobody counts.
+    /// What the threads of all launches of a kernel did so far; zeros on a device that does not count.
     fn work(&self, _kernel: &str) -> Work {
         Work::default()
     }

@@ -1,7 +1,8 @@
 //! The emulated device: kernels compiled for the CPU, memory of the host, every launch finished when it returns.
 //!
-//! For tests. Fresh memory is filled with NaN, allocations have exactly the size asked for unless told otherwise (so that AddressSanitizer sees
-//! the first byte beyond one), and a launch is refused where types or number of its arguments are not the kernel's.
+//! For tests. Fresh memory is filled with NaN, allocations have exactly the size asked for unless told otherwise (so that
+//! AddressSanitizer sees the first byte beyond one), and a launch is refused where types or number of its arguments are not
+//! the kernel's.
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::collections::HashMap;
@@ -21,7 +22,7 @@ pub enum Schedule {
     Forward,
     /// The last thread, warp and block first.
     Reverse,
-    /// All threads side by side, shuffled anew whenever each has moved.
+    /// All threads side by side, shuffled again after each round.
     Shuffled(u64),
 }
 
@@ -170,7 +171,7 @@ impl Driver for Emulated {
     }
 
     fn upload(&self, target: Address, bytes: &[u8]) -> Result<()> {
-        // SAFETY: the window was checked against its buffer, which is an allocation of this device.
+        // SAFETY: the view was checked against its buffer, which is an allocation of this device.
         unsafe { (target as *mut u8).copy_from(bytes.as_ptr(), bytes.len()) };
         Ok(())
     }
@@ -182,14 +183,14 @@ impl Driver for Emulated {
     }
 
     fn copy(&self, source: Address, target: Address, bytes: usize) -> Result<()> {
-        // SAFETY: both windows were checked against their buffers.
+        // SAFETY: both views were checked against their buffers.
         unsafe { (target as *mut u8).copy_from(source as *const u8, bytes) };
         Ok(())
     }
 
     fn clear(&self, target: Address, bytes: usize) -> Result<()> {
         if bytes > 0 {
-            // SAFETY: the window was checked against its buffer.
+            // SAFETY: the view was checked against its buffer.
             unsafe { (target as *mut u8).write_bytes(0, bytes) };
         }
         Ok(())
@@ -216,7 +217,7 @@ impl Driver for Emulated {
         };
         let (mut counts, mut error) = ([0; 3], [0 as c_char; 1024]);
         // SAFETY: the device compares the signature with the kernel's before it reads an argument; addresses in them come
-        // from windows that were checked.
+        // from views that were checked.
         let failed = unsafe {
             launch(
                 function.0 as *const c_void,
@@ -251,7 +252,7 @@ impl Driver for Emulated {
 
     fn dense_product(&self, p: &DenseProduct) -> Result<()> {
         let half = |address: Address, index: usize| {
-            // SAFETY: the windows were checked against their buffers.
+            // SAFETY: the views were checked against their buffers.
             let bits = unsafe { (address as *const u16).add(index).read() };
             f32::from_bits(u32::from(bits) << 16)
         };
@@ -262,7 +263,7 @@ impl Driver for Emulated {
                 Mode::Weight => half(p.a, l * p.a_stride + i) * half(p.b, l * p.b_stride + j),
             };
             let (sum, place) = ((0..p.reduced).map(term).sum::<f32>() * p.alpha, i * p.c_stride + j);
-            // SAFETY: as above; nobody else writes while a product runs.
+            // SAFETY: as above; nothing else writes while a product runs.
             unsafe {
                 if p.wide_result {
                     let c = (p.c as *mut f32).add(place);

@@ -30,7 +30,7 @@ impl Cuda {
         Ok(Buffer::new(dtype, len, self.pool.take(bytes)?))
     }
 
-    /// The bytes of a window on the host.
+    /// The bytes of a view on the host.
     fn download<T: Copy + Default>(&self, source: View<'_, Buffer>) -> Result<Vec<T>> {
         let mut host = vec![T::default(); source.len];
         // SAFETY: `T` is an integer or a float: every pattern of bytes is a value.
@@ -74,7 +74,7 @@ impl Memory for Cuda {
             DType::F32 => target.copy_from_slice(&self.download::<f32>(source)?),
             DType::F16 => self.download::<u16>(source)?.reinterpret_cast::<f16>().convert_to_f32_slice(target),
             DType::Bf16 => self.download::<u16>(source)?.reinterpret_cast::<bf16>().convert_to_f32_slice(target),
-            other => return Err(Error::argument("read", "a floating-point window", other)),
+            other => return Err(Error::argument("read", "a floating-point view", other)),
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Devices: what the backend asks of one, the three there are, their memory, and how a kernel is launched on them.
+//! Devices: the driver interface and its implementations, device memory, and kernel launches.
 
 mod accounts;
 mod buffer;

@@ -1,4 +1,4 @@
-//! The kernels of this build: which there are, and their code.
+//! Kernel registry: names and embedded fatbins.
 
 /// The kernels of one file.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ const LARGE: usize = 2 << 20;
 
 #[derive(Debug, Default)]
 struct State {
-    /// Blocks that nobody holds, by size.
+    /// Free blocks, by size.
     free: BTreeMap<usize, Vec<Address>>,
     stats: MemoryStats,
     /// Bytes taken from the driver, held or not.

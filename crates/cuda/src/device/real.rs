@@ -211,7 +211,7 @@ impl Driver for Real {
             return Ok(());
         }
         self.bind()?;
-        // SAFETY: the window was checked. Pageable memory is staged before the call returns, so `bytes` may end after it.
+        // SAFETY: the view was checked. Pageable memory is staged before the call returns, so `bytes` may end after it.
         unsafe { result::memcpy_htod_async(target, bytes, self.stream) }.map_err(failed("cuMemcpyHtoDAsync"))
     }
 
@@ -220,7 +220,7 @@ impl Driver for Real {
             return self.synchronize();
         }
         self.bind()?;
-        // SAFETY: the window was checked, and the stream is waited for before `bytes` is used.
+        // SAFETY: the view was checked, and the stream is waited for before `bytes` is used.
         unsafe { result::memcpy_dtoh_async(bytes, source, self.stream) }.map_err(failed("cuMemcpyDtoHAsync"))?;
         self.synchronize()
     }
@@ -230,7 +230,7 @@ impl Driver for Real {
             return Ok(());
         }
         self.bind()?;
-        // SAFETY: both windows were checked.
+        // SAFETY: both views were checked.
         unsafe { result::memcpy_dtod_async(target, source, bytes, self.stream) }.map_err(failed("cuMemcpyDtoDAsync"))
     }
 
@@ -239,7 +239,7 @@ impl Driver for Real {
             return Ok(());
         }
         self.bind()?;
-        // SAFETY: the window was checked.
+        // SAFETY: the view was checked.
         unsafe { result::memset_d8_async(target, 0, bytes, self.stream) }.map_err(failed("cuMemsetD8Async"))
     }
 

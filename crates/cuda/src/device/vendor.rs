@@ -1,4 +1,4 @@
-//! NVIDIA's own products (cuBLASLt), found at run time: for large dense products, where they are the fastest there is.
+//! cuBLASLt, loaded at run time, for large dense products.
 //!
 //! The library is looked for in `TUNESMITH_CUDA_LIB_DIR`, `CUDA_PATH/lib64`, `/usr/local/cuda/lib64` and where the system's
 //! loader looks. Without it every product is computed by `kernels/matmul.cu`. An algorithm is chosen once per shape by the
@@ -53,7 +53,7 @@ unsafe impl Send for Vendor {}
 // SAFETY: as above.
 unsafe impl Sync for Vendor {}
 
-/// Folders in which the library may lie beside those that the loader knows.
+/// Folders in which the library may lie, besides those that the loader knows.
 fn folders() -> Vec<PathBuf> {
     let named = std::env::var_os("TUNESMITH_CUDA_LIB_DIR").map(PathBuf::from);
     let toolkit = std::env::var_os("CUDA_PATH").map(|path| PathBuf::from(path).join("lib64"));
@@ -116,7 +116,7 @@ impl Vendor {
         let shape = self.prepared(p).ok_or(missing)?;
         let (alpha, beta) = (p.alpha, f32::from(u8::from(p.accumulate)));
         let place = |address: Address| address as *const c_void;
-        // SAFETY: the descriptors were made from the sizes of this product, whose windows were checked; the factors are
+        // SAFETY: the descriptors were made from the sizes of this product, whose views were checked; the factors are
         // read before the call returns.
         unsafe {
             result::matmul(

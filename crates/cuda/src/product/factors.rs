@@ -13,7 +13,7 @@ pub(crate) struct Side {
 }
 
 impl Side {
-    /// The matrix in a window, in rows of `stride`.
+    /// The matrix in a view, in rows of `stride`.
     pub(crate) fn of(view: View<'_, Buffer>, stride: usize) -> Self {
         Self { address: view.buffer.address_of(view.start), stride, dtype: view.buffer.dtype() }
     }

@@ -12,7 +12,7 @@ const ROWS: usize = 4;
 const FEATURES: usize = 4 * 2;
 
 impl Cuda {
-    /// `y[m, n] = x · wᵀ (+ bias)` for few rows, with the steps of an adapter behind where one is given as (`xa`, `s B`).
+    /// `y[m, n] = x · wᵀ (+ bias)` for few rows, followed by the steps of an adapter where one is given as (`xa`, `s B`).
     pub(crate) fn nf4_gemv(
         &self,
         MatmulShape { m, n, k }: MatmulShape,

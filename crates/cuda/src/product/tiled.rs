@@ -25,7 +25,7 @@ pub(crate) struct Product {
     pub(crate) main: Factors,
     /// A second, short product whose steps follow.
     pub(crate) tail: Option<Factors>,
-    /// Address of `[n]` binary32, or 0.
+    /// Address of `[n]` float32, or 0.
     pub(crate) bias: Address,
     pub(crate) c: Address,
     pub(crate) c_stride: usize,
@@ -53,7 +53,7 @@ impl Product {
                 (Mode::Weight, _) => "matmul_weight_f32",
             });
         }
-        // The bits of a row are the same with either tile; the large one is faster where it leaves nobody idle.
+        // The bits of a row are the same with either tile; the large one is faster where it leaves no multiprocessor idle.
         let many = self.tiles(128) >= multiprocessors;
         match (self.mode, many) {
             (Mode::Forward, true) => Kernel::large("matmul_forward_large_bf16"),

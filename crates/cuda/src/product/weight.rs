@@ -13,7 +13,7 @@ use crate::device::{Address, Buffer, Mode};
 const PART: usize = 64;
 
 impl Cuda {
-    /// `y[m, n] = x · wᵀ (+ bias)`, with the steps of an adapter behind where one is given as (`xa`, `s B`).
+    /// `y[m, n] = x · wᵀ (+ bias)`, followed by the steps of an adapter where one is given as (`xa`, `s B`).
     pub(crate) fn times_weight(
         &self,
         shape: MatmulShape,
@@ -54,7 +54,7 @@ impl Cuda {
         }
     }
 
-    /// `dx[m, k] (+)= dy[m, n] · w`, with the steps of an adapter behind where one is given as (`dyb`, `A`). A weight in four
+    /// `dx[m, k] (+)= dy[m, n] · w`, followed by the steps of an adapter where one is given as (`dyb`, `A`). A weight in four
     /// bits is expanded by columns, so that nothing is added to a rounded result.
     pub(crate) fn times_weight_turned(
         &self,

@@ -10,7 +10,7 @@ use crate::device::Buffer;
 /// Elements that are converted on the host at a time.
 const PIECE: usize = 1 << 20;
 
-/// Elements `first .. first + len` of host numbers, as binary32.
+/// Elements `first .. first + len` of host numbers, as float32.
 fn floats(host: Host<'_>, first: usize, len: usize) -> Vec<f32> {
     let range = first..first + len;
     match host {

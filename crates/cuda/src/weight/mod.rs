@@ -11,7 +11,7 @@ use crate::device::Buffer;
 
 pub(crate) use nf4::{NF4_SHARED, Nf4Weight};
 
-/// A frozen matrix `[n, k]`: row-major in bf16 or binary32, or in four bits.
+/// A frozen matrix `[n, k]`: row-major in bf16 or float32, or in four bits.
 #[derive(Debug)]
 pub struct Weight {
     pub(crate) n: usize,

@@ -87,7 +87,7 @@ impl Cuda {
         Ok(part)
     }
 
-    /// The same into a window that begins on 16 bytes.
+    /// The same into a view that begins on 16 bytes.
     pub(crate) fn nf4_expand(
         &self,
         w: &Nf4Weight,
