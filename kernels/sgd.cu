@@ -6,13 +6,13 @@
 //    where the norm is not finite nothing is changed.
 // 2. Shapes. Parameter, gradient and buffer float32, tensors by a table; the buffer is its `first`, null without momentum.
 //    Learning rate and decay are a tensor's own.
-// 3. Parallelisation. A block per piece of 4096 elements, whatever tensor it belongs to: 448 adapter matrices are one launch. Four
-//    packs of 16 bytes a thread, five streams.
+// 3. Parallelisation. A block per piece of 4096 elements, whatever tensor it belongs to: 448 adapter matrices are one
+//    launch. Four packs of 16 bytes a thread, five streams.
 //
-//      41.9M adapter parameters (Llama-3.1-8B, r 16): 838 MB, 280 µs at 3.0 TB/s. 494M (Qwen2.5-0.5B in full): 9.88 GB, 3.3 ms.
-//      About 8 FLOP an element.
+//      41.9M adapter parameters (Llama-3.1-8B, r 16): 838 MB, 280 µs at 3.0 TB/s. 494M (Qwen2.5-0.5B in full): 9.88 GB,
+//      3.3 ms. About 8 FLOP an element.
 //
-// 5. Launch bounds: 256 threads.
+// 4. Launch bounds: 256 threads.
 #include "common/memory.cuh"
 #include "common/tensors.cuh"
 

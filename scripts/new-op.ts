@@ -117,7 +117,7 @@ use tunesmith_ops::{${pascal(stem)}, Result, View, ViewMut, ${stem}};
 
 use crate::device::Buffer;
 use crate::elementwise::pack_blocks;
-use crate::{Cuda, check};
+use crate::{Cuda, packs};
 
 const THREADS: u32 = 256;
 
@@ -125,7 +125,7 @@ impl ${pascal(stem)} for Cuda {
     fn ${stem}_forward(&self, x: View<'_, Buffer>, y: ViewMut<'_, Buffer>) -> Result<()> {
         ${stem}::check_forward(self.call("${stem}_forward"), x, y.as_view())?;
         let (len, dtype) = (y.len, self.dtype);
-        let wide = check::wide(16, &[x, y.as_view()]);
+        let wide = packs::wide(16, &[x, y.as_view()]);
         let launch = self.launch_activations("${stem}_forward_f32", "${stem}_forward_bf16");
         launch.blocks(pack_blocks(len, dtype), THREADS).long(len).read(x).write(&y).flag(wide).run()
     }

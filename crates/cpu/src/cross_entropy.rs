@@ -4,14 +4,15 @@ mod row;
 
 use tunesmith_ops::{
     Coefficients, CrossEntropy, Error, IGNORE_INDEX, LocalObjective, LogitTransform, Result, RowGradient, RowValues,
-    View, ViewMut,
+    View, ViewMut, cross_entropy,
 };
 
+use crate::Cpu;
 use crate::buffer::Buffer;
-use crate::{Cpu, check};
+use crate::views::{call, floats, floats_mut, integers};
 use row::{Outcome, Row};
 
-/// What takes the place of the logits, checked.
+/// What takes the place of the logits.
 enum Asked<'a> {
     Nothing,
     Local { objective: LocalObjective, weights: &'a [f32] },
@@ -19,17 +20,12 @@ enum Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    fn checked(op: &str, gradient: RowGradient<'a, Buffer>, m: usize) -> Result<Self> {
-        Ok(match gradient {
+    fn of(gradient: RowGradient<'a, Buffer>) -> Self {
+        match gradient {
             RowGradient::None => Self::Nothing,
-            RowGradient::Local { objective, weights } => {
-                objective.check(op)?;
-                Self::Local { objective, weights: check::floats(op, "weights", weights, m)? }
-            }
-            RowGradient::Coefficients(coefficients) => {
-                Self::Coefficients(coefficients.try_map(|name, view| check::floats(op, name, view, m))?)
-            }
-        })
+            RowGradient::Local { objective, weights } => Self::Local { objective, weights: floats(weights) },
+            RowGradient::Coefficients(coefficients) => Self::Coefficients(coefficients.map(floats)),
+        }
     }
 
     /// What is asked of row `i`.
@@ -63,24 +59,15 @@ impl CrossEntropy for Cpu {
         gradient: RowGradient<'_, Buffer>,
         values: RowValues<'_, Buffer>,
     ) -> Result<()> {
-        let op = "cross_entropy";
-        if v == 0 {
-            return Err(Error::argument(op, "at least one logit a row", v));
-        }
-        transform.check(op)?;
-        let logits = check::floats_mut(op, "logits", logits, m * v)?;
-        let labels = check::integers(op, "labels", labels, m)?;
-        let asked = Asked::checked(op, gradient, m)?;
+        let call = call("cross_entropy");
+        cross_entropy::check(call, (m, v), transform, logits.as_view(), labels, &gradient, &values)?;
+        let (logits, labels, asked) = (floats_mut(logits), integers(labels), Asked::of(gradient));
         let more = values.asks_for_more();
-        let mut targets = Vec::new();
-        for (value, (name, view)) in values.named().into_iter().enumerate() {
-            if let Some(view) = view {
-                targets.push((value, check::floats_mut(op, name, view, m)?));
-            }
-        }
+        let asked_values = values.all().into_iter().enumerate();
+        let targets: Vec<_> = asked_values.filter_map(|(value, view)| Some((value, floats_mut(view?)))).collect();
         let known = |label: i32| label == IGNORE_INDEX || usize::try_from(label).is_ok_and(|l| l < v);
         if let Some(label) = labels.iter().find(|&&label| !known(label)) {
-            return Err(Error::argument(op, format!("labels in 0 .. {v} or {IGNORE_INDEX}"), label));
+            return Err(Error::argument(call.op, format!("labels in 0 .. {v} or {IGNORE_INDEX}"), label));
         }
         let mut outcomes: Vec<Outcome> = vec![[0.0; 7]; m];
         self.pool.each(logits.chunks_exact_mut(v).zip(&mut outcomes), |i, (logits, outcome)| {

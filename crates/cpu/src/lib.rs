@@ -11,7 +11,6 @@ mod attention;
 mod attention_backward;
 mod attention_scores;
 mod buffer;
-mod check;
 mod cross_entropy;
 mod dora;
 mod dropout;

@@ -2,10 +2,11 @@
 
 use tunesmith_ops::{Result, Sgd, SgdStep, SgdTensor};
 
+use crate::Cpu;
 use crate::buffer::Buffer;
 use crate::grad_norm::Norm;
 use crate::simd::{Kernel, Simd};
-use crate::{Cpu, check};
+use crate::views::{floats, floats_mut};
 
 /// Elements of one piece of work.
 const PIECE: usize = 8192;
@@ -72,18 +73,14 @@ impl Kernel for Update<'_> {
 
 impl Sgd for Cpu {
     fn sgd(&self, step: &SgdStep, norm: &Norm, tensors: &mut [SgdTensor<'_, Buffer>]) -> Result<()> {
-        let op = "sgd";
-        step.check(op)?;
+        step.check()?;
         let Some(factor) = norm.factor() else { return Ok(()) };
         let mut pieces = Vec::new();
         for tensor in tensors {
-            let len = tensor.parameter.len;
+            tensor.check(step)?;
             let constants = Constants::new(step, factor, tensor.learning_rate, tensor.weight_decay);
-            step.check_buffer(op, tensor.momentum_buffer.is_some())?;
-            let parameter = check::floats_mut(op, "parameter", tensor.parameter.reborrow(), len)?;
-            let gradient = check::floats(op, "gradient", tensor.gradient, len)?;
-            let buffer = tensor.momentum_buffer.as_mut().map(|view| view.reborrow());
-            let buffer = buffer.map(|view| check::floats_mut(op, "momentum_buffer", view, len)).transpose()?;
+            let (parameter, gradient) = (floats_mut(tensor.parameter.reborrow()), floats(tensor.gradient));
+            let buffer = tensor.momentum_buffer.as_mut().map(|view| floats_mut(view.reborrow()));
             let mut buffers = buffer.map(|buffer| buffer.chunks_mut(PIECE));
             for (parameter, gradient) in parameter.chunks_mut(PIECE).zip(gradient.chunks(PIECE)) {
                 let buffer = buffers.as_mut().and_then(Iterator::next).unwrap_or_default();

@@ -4,7 +4,7 @@ use tunesmith_ops::{Attention, AttentionShape, Call as Arguments, DType, Error, 
 
 use crate::attention_plan::{AttentionPlan, BLOCKS, CHUNK, List};
 use crate::device::{Address, Buffer, Structure};
-use crate::{Cuda, check};
+use crate::{Cuda, packs};
 
 /// The largest head size that the kernels hold.
 const LARGEST_HEAD: usize = 256;
@@ -240,7 +240,7 @@ impl Attention for Cuda {
         shape.check_forward(arguments, &plan.sequences, [q, k, v], out.as_view(), given)?;
         Self::check_head(arguments, h)?;
         let lse = lse.map_or(0, |lse| lse.buffer.address_of(lse.start));
-        let aligned = check::wide(h * self.dtype.size(), &[q, k, v, out.as_view()]);
+        let aligned = packs::wide(h * self.dtype.size(), &[q, k, v, out.as_view()]);
         let call = Call { shape, plan, q, k, v, backward: [0; 4], aligned };
         self.attention_split(&call, &out, lse)?;
         if self.dtype == DType::F32 {
@@ -273,7 +273,7 @@ impl Attention for Cuda {
         shape.check_backward(arguments, &plan.sequences, [q, k, v], [out, lse, dout], written)?;
         Self::check_head(arguments, h)?;
         let delta = self.attention_delta(out, dout, h)?;
-        let aligned = check::wide(h * self.dtype.size(), &[q, k, v, dout, dqv, dkv, dvv]);
+        let aligned = packs::wide(h * self.dtype.size(), &[q, k, v, dout, dqv, dkv, dvv]);
         let place = |view: View<'_, Buffer>| view.buffer.address_of(view.start);
         let backward = [place(out), place(dout), place(lse), place(delta.view())];
         let call = Call { shape, plan, q, k, v, backward, aligned };

@@ -1,11 +1,11 @@
 //! `cross_entropy`: the launches of `kernels/cross_entropy.cu`.
 
 use tunesmith_ops::{
-    CrossEntropy, DType, Error, LocalObjective, LogitTransform, Result, RowGradient, RowValues, View, ViewMut,
+    CrossEntropy, LocalObjective, LogitTransform, Result, RowGradient, RowValues, View, ViewMut, cross_entropy,
 };
 
+use crate::Cuda;
 use crate::device::{Address, Buffer, Structure};
-use crate::{Cuda, check};
 
 const THREADS: u32 = 1024;
 
@@ -28,18 +28,16 @@ struct Gradient {
 }
 
 impl Gradient {
-    fn checked(op: &str, gradient: RowGradient<'_, Buffer>, m: usize) -> Result<Self> {
-        let checked = |name, view| check::read(op, name, view, DType::F32, m).map(|()| address(view));
-        Ok(match gradient {
+    fn of(gradient: RowGradient<'_, Buffer>) -> Self {
+        match gradient {
             RowGradient::None => Self::default(),
             RowGradient::Coefficients(coefficients) => {
-                let c = coefficients.try_map(checked)?;
+                let c = coefficients.map(address);
                 let all = [c.log_prob, c.entropy, c.log_sum_exp, c.mean_log_prob];
                 Self { asked: 1, coefficients: all.map(Option::unwrap_or_default), ..Self::default() }
             }
             RowGradient::Local { objective, weights } => {
-                objective.check(op)?;
-                let weights = checked("weights", weights)?;
+                let weights = address(weights);
                 match objective {
                     LocalObjective::Nll { label_smoothing, z_loss } => {
                         Self { asked: 2, weights, label_smoothing, z_loss, ..Self::default() }
@@ -47,7 +45,7 @@ impl Gradient {
                     LocalObjective::Dft => Self { asked: 3, weights, ..Self::default() },
                 }
             }
-        })
+        }
     }
 
     /// True when it has a part that costs something at every logit.
@@ -74,23 +72,13 @@ impl CrossEntropy for Cuda {
         gradient: RowGradient<'_, Buffer>,
         values: RowValues<'_, Buffer>,
     ) -> Result<()> {
-        let op = "cross_entropy";
-        if v == 0 {
-            return Err(Error::argument(op, "at least one logit a row", v));
-        }
-        transform.check(op)?;
-        check::write(op, "logits", &logits, self.dtype, m * v)?;
-        check::read(op, "labels", labels, DType::I32, m)?;
-        let gradient = Gradient::checked(op, gradient, m)?;
+        let call = self.call("cross_entropy");
+        cross_entropy::check(call, (m, v), transform, logits.as_view(), labels, &gradient, &values)?;
+        let gradient = Gradient::of(gradient);
         let full = values.asks_for_more() || gradient.is_full();
         let mut pointers = Structure::default();
-        for (name, value) in values.named() {
-            let Some(value) = value else {
-                pointers = pointers.pointer(0);
-                continue;
-            };
-            check::write(op, name, &value, DType::F32, m)?;
-            pointers = pointers.pointer(address(value.as_view()));
+        for value in values.all() {
+            pointers = pointers.pointer(value.map_or(0, |value| address(value.as_view())));
         }
         // As much of a row as fits stays in shared memory between the sum and the gradient.
         let pieces = v.div_ceil(16 / self.dtype.size());

@@ -3,7 +3,7 @@
 use tunesmith_ops::{Columns, DType, Elementwise, Error, Result, TypedBuffer, View, ViewMut, elementwise};
 
 use crate::device::{Buffer, Launch};
-use crate::{Cuda, check};
+use crate::{Cuda, packs};
 
 const THREADS: u32 = 256;
 
@@ -45,7 +45,7 @@ impl Elementwise for Cuda {
     fn add(&self, x: View<'_, Buffer>, y: ViewMut<'_, Buffer>) -> Result<()> {
         elementwise::check_add(self.call("add"), x, y.as_view())?;
         let (len, dtype) = (y.len, self.dtype);
-        let wide = check::wide(16, &[x, y.as_view()]);
+        let wide = packs::wide(16, &[x, y.as_view()]);
         let launch = self.launch_activations("add_f32", "add_bf16").blocks(pack_blocks(len, dtype), THREADS);
         launch.long(len).read(x).write(&y).flag(wide).run()
     }
@@ -53,7 +53,7 @@ impl Elementwise for Cuda {
     fn scale(&self, factor: f32, y: ViewMut<'_, Buffer>) -> Result<()> {
         let (len, dtype) = (y.len, self.dtype);
         self.call("scale").activations("y", y.as_view(), len)?;
-        let wide = check::wide(16, &[y.as_view()]);
+        let wide = packs::wide(16, &[y.as_view()]);
         let launch = self.launch_activations("scale_f32", "scale_bf16").blocks(pack_blocks(len, dtype), THREADS);
         launch.long(len).float(factor).write(&y).flag(wide).run()
     }
@@ -75,7 +75,7 @@ impl Elementwise for Cuda {
             other => return Err(Error::argument("copy_columns", "float32 or bfloat16", other)),
         };
         let aligned = |columns: Columns| (columns.stride * dtype.size()) | (columns.start * dtype.size());
-        let wide = check::wide(aligned(from) | aligned(to), &[x, y.as_view()]);
+        let wide = packs::wide(aligned(from) | aligned(to), &[x, y.as_view()]);
         let launch = self.launch(kernel).grid([m, pack_blocks(width, dtype), 1], THREADS).int(width);
         let launch = launch.read(x).int(from.stride).int(from.start);
         launch.write(&y).int(to.stride).int(to.start).flag(wide).run()
@@ -83,7 +83,7 @@ impl Elementwise for Cuda {
 
     fn sum_rows(&self, m: usize, n: usize, x: View<'_, Buffer>, y: ViewMut<'_, Buffer>) -> Result<()> {
         elementwise::check_sum_rows(self.call("sum_rows"), m, n, x, y.as_view())?;
-        let wide = check::wide(n * self.dtype.size(), &[x]);
+        let wide = packs::wide(n * self.dtype.size(), &[x]);
         self.add_column_sums((m, n), &y, ["sum_rows_f32", "sum_rows_bf16"], wide, |launch| launch.read(x))
     }
 }

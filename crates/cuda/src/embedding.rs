@@ -4,7 +4,7 @@ use tunesmith_ops::{DType, Embedding, Error, Matrix, Result, TypedBuffer, View, 
 
 use crate::device::Buffer;
 use crate::weight::{Data, Weight};
-use crate::{Cuda, check};
+use crate::{Cuda, packs};
 
 const THREADS: u32 = 256;
 
@@ -65,7 +65,7 @@ impl Embedding for Cuda {
             (other, _) => return Err(Error::argument(call.op, "a table of float32 or bfloat16", other)),
         };
         let narrow = self.dtype.size().min(table.buffer.dtype().size());
-        let wide = check::wide(d * narrow, &[table, y.as_view()]);
+        let wide = packs::wide(d * narrow, &[table, y.as_view()]);
         let launch = self.launch(kernel).blocks(ids.len, THREADS).int(v).int(d);
         launch.read(table).read(ids).write(&y).flag(wide).run()
     }
@@ -91,7 +91,7 @@ impl Embedding for Cuda {
         }
         let keys = self.sorted_ids(ids)?;
         let narrow = self.dtype.size().min(dtable.buffer.dtype().size());
-        let wide = check::wide(d * narrow, &[dy, dtable.as_view()]);
+        let wide = packs::wide(d * narrow, &[dy, dtable.as_view()]);
         let launch = self.launch(kernel).blocks(n, THREADS).int(n).int(v).int(d);
         launch.read(keys.view()).read(dy).write(&dtable).flag(wide).run()
     }

@@ -6,7 +6,6 @@
 mod adamw;
 mod attention;
 mod attention_plan;
-mod check;
 mod cross_entropy;
 mod device;
 mod dora;
@@ -18,6 +17,7 @@ mod grouped_matmul;
 mod lora_matmul;
 mod matmul;
 mod nf4;
+mod packs;
 mod product;
 mod rms_norm;
 mod rope;

@@ -3,7 +3,7 @@
 use tunesmith_ops::{Call, NormShape, Result, RmsNorm, View, ViewMut};
 
 use crate::device::{Buffer, Launch};
-use crate::{Cuda, check};
+use crate::{Cuda, packs};
 
 /// Threads of a block whose rows belong to lanes or warps, and the most of a block that has one row.
 const THREADS: usize = 128;
@@ -68,7 +68,7 @@ impl Cuda {
         let sum = sum.as_ref().map(ViewMut::as_view);
         shape.check_forward(call, x, sum, scale, y.as_view(), rstd.as_view())?;
 
-        let wide = check::wide(d * self.dtype.size(), &[x, scale, y.as_view(), sum.unwrap_or(x)]);
+        let wide = packs::wide(d * self.dtype.size(), &[x, scale, y.as_view(), sum.unwrap_or(x)]);
         let launch = self.rows(shape, wide, &FORWARD).int(m).int(d).float(eps).float(offset);
         launch.read(x).read_some(sum).read(scale).write(&y).write(&rstd).run()
     }
@@ -114,10 +114,10 @@ impl RmsNorm for Cuda {
         shape.check_backward(call, dy, x, scale, rstd, dx.as_view(), sums)?;
         let row = d * self.dtype.size();
         if let Some(dscale) = dscale {
-            let (kernels, wide) = (["rms_norm_scale_f32", "rms_norm_scale_bf16"], check::wide(row, &[dy, x]));
+            let (kernels, wide) = (["rms_norm_scale_f32", "rms_norm_scale_bf16"], packs::wide(row, &[dy, x]));
             self.add_column_sums((m, d), &dscale, kernels, wide, |launch| launch.read(dy).read(x).read(rstd))?;
         }
-        let wide = check::wide(row, &[dy, x, scale, dx.as_view()]);
+        let wide = packs::wide(row, &[dy, x, scale, dx.as_view()]);
         let launch = self.rows(shape, wide, &BACKWARD).int(m).int(d).float(offset);
         launch.read(dy).read(x).read(scale).read(rstd).write(&dx).flag(accumulate).run()
     }

@@ -3,7 +3,7 @@
 use tunesmith_ops::{Result, Rope, RopeShape, Rotation, View, ViewMut};
 
 use crate::device::Buffer;
-use crate::{Cuda, check};
+use crate::{Cuda, packs};
 
 const THREADS: u32 = 128;
 
@@ -23,7 +23,7 @@ impl Rope for Cuda {
             return Ok(());
         }
         let size = self.dtype.size();
-        let wide = check::wide((h * size) | (rotary / 2 * size), &[x.as_view()]);
+        let wide = packs::wide((h * size) | (rotary / 2 * size), &[x.as_view()]);
         let sign = match rotation {
             Rotation::Forward => 1.0,
             Rotation::Backward => -1.0,

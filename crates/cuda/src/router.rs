@@ -3,7 +3,7 @@
 use tunesmith_ops::{Result, Router, RouterShape, View, ViewMut};
 
 use crate::device::Buffer;
-use crate::{Cuda, check};
+use crate::{Cuda, packs};
 
 const THREADS: u32 = 256;
 
@@ -70,7 +70,7 @@ impl Router for Cuda {
     ) -> Result<()> {
         let (call, RouterShape { t, top_k: k, .. }) = (self.call("combine_forward"), shape);
         shape.check_combine(call, d, x, places, weights, y.as_view())?;
-        let wide = check::wide(d * self.dtype.size(), &[x, y.as_view()]);
+        let wide = packs::wide(d * self.dtype.size(), &[x, y.as_view()]);
         let packs = d.div_ceil(16 / self.dtype.size());
         let launch = self.launch_activations("combine_forward_f32", "combine_forward_bf16");
         let launch = launch.blocks((t * packs).div_ceil(THREADS as usize), THREADS).int(t).int(k).int(d);
@@ -90,7 +90,7 @@ impl Router for Cuda {
     ) -> Result<()> {
         let (call, RouterShape { t, top_k: k, .. }) = (self.call("combine_backward"), shape);
         shape.check_combine_backward(call, d, dy, x, places, weights, dx.as_view(), dweights.as_view())?;
-        let wide = check::wide(d * self.dtype.size(), &[dy, x, dx.as_view()]);
+        let wide = packs::wide(d * self.dtype.size(), &[dy, x, dx.as_view()]);
         let launch = self.launch_activations("combine_backward_f32", "combine_backward_bf16");
         let launch = launch.blocks((t * k).div_ceil(WARPS), THREADS).int(t * k).int(k).int(d).read(dy).read(x);
         launch.read(places).read(weights).write(&dx).write(&dweights).flag(wide).run()

@@ -1,35 +1,27 @@
 //! `sgd`: the launch of `kernels/sgd.cu`.
 
-use tunesmith_ops::{DType, Result, Sgd, SgdStep, SgdTensor};
+use tunesmith_ops::{Result, Sgd, SgdStep, SgdTensor};
 
+use crate::Cuda;
 use crate::device::Buffer;
 use crate::grad_norm::Norm;
 use crate::tensors::{Tensor, TensorTable};
-use crate::{Cuda, check};
 
 const THREADS: u32 = 256;
 
 impl Sgd for Cuda {
     fn sgd(&self, step: &SgdStep, norm: &Norm, tensors: &mut [SgdTensor<'_, Buffer>]) -> Result<()> {
-        let op = "sgd";
-        step.check(op)?;
+        step.check()?;
         let mut list = Vec::with_capacity(tensors.len());
         for tensor in tensors {
-            let len = tensor.parameter.len;
-            check::write(op, "parameter", &tensor.parameter, DType::F32, len)?;
-            check::read(op, "gradient", tensor.gradient, DType::F32, len)?;
-            step.check_buffer(op, tensor.momentum_buffer.is_some())?;
-            let mut first = 0;
-            if let Some(buffer) = &tensor.momentum_buffer {
-                check::write(op, "momentum_buffer", buffer, DType::F32, len)?;
-                first = buffer.buffer.address_of(buffer.start);
-            }
+            tensor.check(step)?;
+            let buffer = tensor.momentum_buffer.as_ref();
             list.push(Tensor {
                 parameter: tensor.parameter.buffer.address_of(tensor.parameter.start),
                 gradient: tensor.gradient.buffer.address_of(tensor.gradient.start),
-                first,
+                first: buffer.map_or(0, |buffer| buffer.buffer.address_of(buffer.start)),
                 second: 0,
-                len,
+                len: tensor.parameter.len,
                 decay: tensor.weight_decay as f32,
                 rate: tensor.learning_rate as f32,
             });

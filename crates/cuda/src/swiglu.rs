@@ -4,7 +4,7 @@ use tunesmith_ops::{Activation, Result, Swiglu, View, ViewMut, swiglu};
 
 use crate::device::Buffer;
 use crate::elementwise::pack_blocks;
-use crate::{Cuda, check};
+use crate::{Cuda, packs};
 
 const THREADS: u32 = 256;
 
@@ -25,7 +25,7 @@ impl Swiglu for Cuda {
     ) -> Result<()> {
         swiglu::check_forward(self.call("swiglu_forward"), gate, up, y.as_view())?;
         let (len, dtype) = (y.len, self.dtype);
-        let wide = check::wide(16, &[gate, up, y.as_view()]);
+        let wide = packs::wide(16, &[gate, up, y.as_view()]);
         let launch = self.launch_activations("swiglu_forward_f32", "swiglu_forward_bf16");
         let launch = launch.blocks(pack_blocks(len, dtype), THREADS).long(len).flag(is_gelu(activation));
         launch.read(gate).read(up).write(&y).flag(wide).run()
@@ -40,7 +40,7 @@ impl Swiglu for Cuda {
     ) -> Result<()> {
         swiglu::check_backward(self.call("swiglu_backward"), dy, gate.as_view(), up.as_view())?;
         let (len, dtype) = (dy.len, self.dtype);
-        let wide = check::wide(16, &[dy, gate.as_view(), up.as_view()]);
+        let wide = packs::wide(16, &[dy, gate.as_view(), up.as_view()]);
         let launch = self.launch_activations("swiglu_backward_f32", "swiglu_backward_bf16");
         let launch = launch.blocks(pack_blocks(len, dtype), THREADS).long(len).flag(is_gelu(activation));
         launch.read(dy).write(&gate).write(&up).flag(wide).run()

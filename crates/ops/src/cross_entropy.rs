@@ -1,7 +1,8 @@
 //! `cross_entropy`: what rows of logits say of their labels, and a gradient in place of the logits.
 
+use crate::check::Call;
 use crate::error::{Error, Result};
-use crate::memory::{Memory, View, ViewMut};
+use crate::memory::{Memory, TypedBuffer, View, ViewMut};
 
 pub mod reference;
 
@@ -70,16 +71,16 @@ impl<'a, T> RowValues<'a, T> {
         Self { log_prob, entropy, hit, log_sum_exp, mean_log_prob, log_sum_squares, mean_logit }
     }
 
-    /// All of them by name, in the order of their declaration.
-    pub fn named(self) -> [(&'static str, Option<ViewMut<'a, T>>); 7] {
+    /// All of them, in the order of their declaration.
+    pub fn all(self) -> [Option<ViewMut<'a, T>>; 7] {
         [
-            ("log_prob", Some(self.log_prob)),
-            ("entropy", Some(self.entropy)),
-            ("hit", Some(self.hit)),
-            ("log_sum_exp", self.log_sum_exp),
-            ("mean_log_prob", self.mean_log_prob),
-            ("log_sum_squares", self.log_sum_squares),
-            ("mean_logit", self.mean_logit),
+            Some(self.log_prob),
+            Some(self.entropy),
+            Some(self.hit),
+            self.log_sum_exp,
+            self.mean_log_prob,
+            self.log_sum_squares,
+            self.mean_logit,
         ]
     }
 
@@ -110,18 +111,14 @@ impl<V> Default for Coefficients<V> {
 }
 
 impl<V> Coefficients<V> {
-    /// Another form of the coefficients that are there; `change` is told their names.
-    ///
-    /// # Errors
-    /// The first error of `change`.
-    pub fn try_map<W>(self, change: impl Fn(&'static str, V) -> Result<W>) -> Result<Coefficients<W>> {
-        let changed = |name, value: Option<V>| value.map(|value| change(name, value)).transpose();
-        Ok(Coefficients {
-            log_prob: changed("coefficients of log_prob", self.log_prob)?,
-            entropy: changed("coefficients of entropy", self.entropy)?,
-            log_sum_exp: changed("coefficients of log_sum_exp", self.log_sum_exp)?,
-            mean_log_prob: changed("coefficients of mean_log_prob", self.mean_log_prob)?,
-        })
+    /// Another form of the coefficients that are there.
+    pub fn map<W>(self, change: impl Fn(V) -> W) -> Coefficients<W> {
+        Coefficients {
+            log_prob: self.log_prob.map(&change),
+            entropy: self.entropy.map(&change),
+            log_sum_exp: self.log_sum_exp.map(&change),
+            mean_log_prob: self.mean_log_prob.map(&change),
+        }
     }
 }
 
@@ -174,6 +171,65 @@ pub enum RowGradient<'a, T> {
     },
     /// The gradient of `Σ coefficient · value` over rows and values, `[m]` float32 each.
     Coefficients(Coefficients<View<'a, T>>),
+}
+
+impl<T: TypedBuffer> RowGradient<'_, T> {
+    /// Checks objective and views for `m` rows.
+    fn check(&self, call: Call, m: usize) -> Result<()> {
+        match self {
+            Self::None => Ok(()),
+            Self::Local { objective, weights } => {
+                objective.check(call.op)?;
+                call.float32("weights", *weights, m)
+            }
+            Self::Coefficients(c) => {
+                call.float32_if_given("coefficients of log_prob", c.log_prob, m)?;
+                call.float32_if_given("coefficients of entropy", c.entropy, m)?;
+                call.float32_if_given("coefficients of log_sum_exp", c.log_sum_exp, m)?;
+                call.float32_if_given("coefficients of mean_log_prob", c.mean_log_prob, m)
+            }
+        }
+    }
+}
+
+impl<T: TypedBuffer> RowValues<'_, T> {
+    /// Checks the views for `m` rows.
+    fn check(&self, call: Call, m: usize) -> Result<()> {
+        for (name, view) in [("log_prob", &self.log_prob), ("entropy", &self.entropy), ("hit", &self.hit)] {
+            call.float32(name, view.as_view(), m)?;
+        }
+        let more = [
+            ("log_sum_exp", &self.log_sum_exp),
+            ("mean_log_prob", &self.mean_log_prob),
+            ("log_sum_squares", &self.log_sum_squares),
+            ("mean_logit", &self.mean_logit),
+        ];
+        more.into_iter()
+            .try_for_each(|(name, view)| call.float32_if_given(name, view.as_ref().map(ViewMut::as_view), m))
+    }
+}
+
+/// Checks the arguments of [`CrossEntropy::cross_entropy`], but for what the labels say.
+///
+/// # Errors
+/// `ArgumentInvalid` naming the argument that does not fit.
+pub fn check<T: TypedBuffer>(
+    call: Call,
+    (m, v): (usize, usize),
+    transform: LogitTransform,
+    logits: View<'_, T>,
+    labels: View<'_, T>,
+    gradient: &RowGradient<'_, T>,
+    values: &RowValues<'_, T>,
+) -> Result<()> {
+    if v == 0 {
+        return Err(Error::argument(call.op, "at least one logit a row", v));
+    }
+    transform.check(call.op)?;
+    call.activations("logits", logits, m * v)?;
+    call.int32("labels", labels, m)?;
+    gradient.check(call, m)?;
+    values.check(call, m)
 }
 
 /// Next-token cross-entropy. The caller has already shifted: row `i` of the logits predicts `labels[i]`.

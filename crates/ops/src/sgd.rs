@@ -1,8 +1,10 @@
 //! `sgd`: one step of stochastic gradient descent with momentum over many tensors.
 
+use crate::check::Call;
+use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::grad_norm::GradNorm;
-use crate::memory::{View, ViewMut};
+use crate::memory::{TypedBuffer, View, ViewMut};
 
 /// Constants of one SGD step, shared by all tensors.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,12 +20,13 @@ pub struct SgdStep {
 }
 
 impl SgdStep {
-    /// Checks the constants.
+    /// Checks the constants of a call of [`Sgd::sgd`].
     ///
     /// # Errors
     /// `ArgumentInvalid` when the momentum is below 0, the dampening is not finite, or Nesterov's step has no momentum or a
     /// dampening.
-    pub fn check(&self, op: &str) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
+        let op = "sgd";
         let Self { momentum, dampening, nesterov, .. } = *self;
         if !(0.0..f64::INFINITY).contains(&momentum) {
             return Err(Error::argument(op, "a momentum of at least 0", momentum));
@@ -39,10 +42,7 @@ impl SgdStep {
     }
 
     /// Checks that a tensor has a buffer where there is momentum, and only there.
-    ///
-    /// # Errors
-    /// `ArgumentInvalid` when it is otherwise.
-    pub fn check_buffer(&self, op: &str, present: bool) -> Result<()> {
+    fn check_buffer(&self, op: &str, present: bool) -> Result<()> {
         match (self.momentum != 0.0, present) {
             (true, false) => Err(Error::argument(op, "a momentum buffer", "none")),
             (false, true) => Err(Error::argument(op, "no momentum buffer where the momentum is 0", "one")),
@@ -64,6 +64,20 @@ pub struct SgdTensor<'a, T> {
     pub learning_rate: f64,
     /// Weight decay of the tensor's group, added to the gradient.
     pub weight_decay: f64,
+}
+
+impl<T: TypedBuffer> SgdTensor<'_, T> {
+    /// Checks the views for a step: float32, of the parameter's length, a buffer where there is momentum and only there.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` naming the view that does not fit.
+    pub fn check(&self, step: &SgdStep) -> Result<()> {
+        let (call, len) = (Call::new("sgd", DType::F32), self.parameter.len);
+        call.float32("parameter", self.parameter.as_view(), len)?;
+        call.float32("gradient", self.gradient, len)?;
+        step.check_buffer(call.op, self.momentum_buffer.is_some())?;
+        call.float32_if_given("momentum_buffer", self.momentum_buffer.as_ref().map(ViewMut::as_view), len)
+    }
 }
 
 /// Stochastic gradient descent with momentum (Polyak 1964, doi:10.1016/0041-5553(64)90137-5) and Nesterov's form of it
