@@ -8,9 +8,10 @@ use std::path::Path;
 use tunesmith_ops::Result;
 
 use super::architectures::Architecture;
+use super::config_reader::ConfigReader;
 use super::cursor::Cursor;
 use super::metadata::Metadata;
-use super::model_config::{ConfigReader, TensorFacts, architecture};
+use super::model_config::{TensorFacts, architecture};
 use super::rope_keys::{self, RopeTensors};
 use super::tensors::{self, GgufTensor, read_table};
 use super::tokenizer::GgufTokenizer;

@@ -3,6 +3,7 @@
 
 mod architectures;
 mod config_keys;
+mod config_reader;
 mod cursor;
 mod export;
 mod file;

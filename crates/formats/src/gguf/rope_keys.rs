@@ -4,8 +4,8 @@
 use serde_json::{Map, Value, json};
 use tunesmith_ops::{Code, Result};
 
+use super::config_reader::ConfigReader;
 use super::metadata::shortest;
-use super::model_config::ConfigReader;
 use super::rope_freqs::{divisors_of, scaling_of};
 use super::writer::KeyWriter;
 use crate::rope::{LongRopeScaling, RopeScaling, Ropes, YarnScaling};

@@ -1,6 +1,6 @@
 //! `gemma2`: capped logits, four norms that count from one, every second layer with a window.
 
-use super::{Absent, Architecture, Head, Key, PLAIN, Part, Windows, biased, matrix, norm};
+use super::architecture::{Absent, Architecture, Head, Key, PLAIN, Part, Windows, biased, matrix, norm};
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "gemma2",

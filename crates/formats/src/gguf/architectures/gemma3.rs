@@ -2,7 +2,7 @@
 
 use crate::rope::{RopeRules, WindowedRope};
 
-use super::{Absent, Architecture, Key, PLAIN, Part, Windows, biased, matrix, norm};
+use super::architecture::{Absent, Architecture, Key, PLAIN, Part, Windows, biased, matrix, norm};
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "gemma3",

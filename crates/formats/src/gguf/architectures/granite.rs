@@ -1,6 +1,7 @@
 //! `granite`: a llama with four multipliers.
 
-use super::{Absent, Architecture, Key, PLAIN, llama};
+use super::architecture::{Absent, Architecture, Key, PLAIN};
+use super::llama;
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "granite",

@@ -1,6 +1,6 @@
 //! `llama`: Llama 2 and 3, SmolLM2, TinyLlama, and Mistral, whose window the file tells but llama.cpp does not use.
 
-use super::{Architecture, PLAIN, Part, Windows, biased, norm};
+use super::architecture::{Architecture, PLAIN, Part, Windows, biased, norm};
 
 pub(super) const PARTS: &[Part] = &[
     norm("attn_norm", "input_layernorm"),

@@ -1,6 +1,6 @@
 //! `olmo2`: norms after attention and feed-forward block, and over the whole of queries and keys.
 
-use super::{Architecture, Head, PLAIN, biased, matrix, norm};
+use super::architecture::{Architecture, Head, PLAIN, biased, matrix, norm};
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "olmo2",

@@ -2,7 +2,7 @@
 
 use crate::rope::RopeRules;
 
-use super::{Architecture, PLAIN, PLAIN_ROPE, Windows, biased, matrix, norm};
+use super::architecture::{Architecture, PLAIN, PLAIN_ROPE, Windows, biased, matrix, norm};
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "phi3",

@@ -1,6 +1,6 @@
 //! `qwen3`: dense Qwen3.
 
-use super::{Architecture, PLAIN, biased, matrix, norm};
+use super::architecture::{Architecture, PLAIN, biased, matrix, norm};
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "qwen3",

@@ -2,7 +2,7 @@
 
 use crate::rope::RopeRules;
 
-use super::{Architecture, PLAIN, PLAIN_ROPE};
+use super::architecture::{Architecture, PLAIN, PLAIN_ROPE};
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "smollm3",
