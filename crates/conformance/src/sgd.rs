@@ -102,7 +102,7 @@ fn refusals<B: Sgd>(stage: &Stage<'_, B>, record: &mut Record) -> Result<()> {
     // The constants, and those whose tensors are handed over: a buffer may be missing or in vain.
     let refused = [
         ("a momentum below 0", SgdStep { momentum: -0.1, ..MOMENTUM }, MOMENTUM),
-        ("a dampening that is none", SgdStep { dampening: f64::NAN, ..MOMENTUM }, MOMENTUM),
+        ("a dampening of NaN", SgdStep { dampening: f64::NAN, ..MOMENTUM }, MOMENTUM),
         ("Nesterov without momentum", SgdStep { nesterov: true, ..plain }, plain),
         ("Nesterov with dampening", SgdStep { nesterov: true, dampening: 0.1, ..MOMENTUM }, MOMENTUM),
         ("no buffer", MOMENTUM, plain),

@@ -83,7 +83,7 @@ fn templates_that_drop_past_reasoning_are_followed() {
         ("assistant", "<think>\ny\n</think>\n\nb"),
     ]);
     expect(&small(THINKING), &row, &[(1, "a<|im_end|>"), (3, "y\n</think>\n\nb<|im_end|>")]);
-    // Where the last answer holds no reasoning it begins behind the header, not inside the prompt's opening tag.
+    // Where the last answer holds no reasoning it begins after the header, not inside the prompt's opening tag.
     let row = conversation(&[("user", "u"), ("assistant", "<b>a")]);
     expect(&small(THINKING), &row, &[(1, "<b>a<|im_end|>")]);
 }
@@ -198,7 +198,7 @@ fn prefix_rendering_agrees_with_tagged_variants() {
             let (found, expected) = (trained(&plain_tokenizer, conversation), trained(&tagged_tokenizer, conversation));
             assert_eq!(found.len(), expected.len(), "{plain} {case}: {found:?} {expected:?}");
             for ((message, text), (expected_message, tagged)) in found.iter().zip(&expected) {
-                // Some variants also mark the line end in front, or line end and end of sequence behind the closing
+                // Some variants also mark the line end in front, or line end and end of sequence after the closing
                 // token.
                 let marked = tagged.strip_suffix("</s>").unwrap_or(tagged).trim();
                 assert_eq!((message, text.trim()), (expected_message, marked), "{plain} {case}");

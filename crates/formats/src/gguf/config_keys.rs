@@ -226,7 +226,7 @@ impl<'a> ExportConfig<'a> {
             ));
         }
         if let RopeScaling::Yarn(YarnScaling { beta_fast, beta_slow, .. }) = ropes.full.scaling {
-            // Both are written, but only architectures that are none of ours have them read.
+            // Both are written, but only architectures other than ours have them read.
             if (beta_fast, beta_slow) != (32.0, 1.0) {
                 self.notes.push(format!(
                     "llama.cpp takes 32 and 1 for YaRN's beta_fast and beta_slow, not this model's {beta_fast} and {beta_slow}"
