@@ -22,7 +22,7 @@ constexpr int THREADS = 256;
 constexpr int RUN = 1024;
 
 using Key = unsigned long long;
-/// Behind every real key.
+/// After every real key.
 constexpr Key NONE = ~0ull;
 
 /// `N` elements of a row as float32, whatever its type.

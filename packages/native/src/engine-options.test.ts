@@ -36,7 +36,7 @@ const listed = (message: string) =>
 
 const [group] = whole.parameterGroups;
 const { adapter, optimizer } = whole;
-const unknown = { nobody: 1 };
+const unknown = { stranger: 1 };
 
 test("the engine takes the options as the schemas fill them in", async () => {
   expect(await refusal(whole)).toBe("nothing");
@@ -53,7 +53,7 @@ test.each([
   ["a parameter group", { ...whole, parameterGroups: [{ ...group, ...unknown }] }, parameterGroupSchema],
 ])("schema and engine have the same fields: %s", async (_, options, schema) => {
   const message = await refusal(options);
-  expect(message).toMatch(/^ARGUMENT_INVALID \[session.*nobody/u);
+  expect(message).toMatch(/^ARGUMENT_INVALID \[session.*stranger/u);
   const fields = Object.keys(schema.shape).filter((name) => name !== "type");
   expect(listed(message).sort()).toEqual(fields.sort());
 });
@@ -68,7 +68,7 @@ test.each([
   ["optimizer", ["adamw", "sgd"]],
   ["adapter", ["lora", "saved"]],
 ])("schema and engine know the same types: %s", async (key, types) => {
-  const message = await refusal({ ...whole, [key]: { type: "nobody" } });
+  const message = await refusal({ ...whole, [key]: { type: "stranger" } });
   expect(listed(message).sort()).toEqual(types);
 });
 
