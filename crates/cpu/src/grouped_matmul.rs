@@ -26,7 +26,7 @@ fn sizes(GroupedShape { n, k, .. }: GroupedShape, weights: &[Weight]) -> (usize,
 }
 
 /// The matrix of a group.
-fn matrix<'a>(call: Call, shape: GroupedShape, w: Stack<'a, Vec<Weight>, Buffer>, group: usize) -> Result<Operand<'a>> {
+fn matrix(call: Call, shape: GroupedShape, w: Stack<'_, Vec<Weight>, Buffer>, group: usize) -> Result<Operand<'_>> {
     let GroupedShape { n, k, .. } = shape;
     let matrix = match w {
         Stack::Trained(view) => Matrix::Trained(view.part(group * n * k, n * k)?),

@@ -98,7 +98,7 @@ fn wrong(field: &str, expected: impl std::fmt::Display, got: impl std::fmt::Disp
 
 /// Sequences of a packed pass, as attention takes them.
 #[derive(Debug, Clone, Default)]
-pub struct Layout {
+pub struct SequenceLayout {
     /// First query row of each sequence, and the total.
     pub query_starts: Vec<usize>,
     /// First key row of each sequence.
@@ -107,7 +107,7 @@ pub struct Layout {
     pub key_lengths: Vec<usize>,
 }
 
-impl Layout {
+impl SequenceLayout {
     /// Sequences whose keys are their own queries: training and evaluation.
     pub fn packed(starts: &[i32]) -> Self {
         let query_starts: Vec<usize> = starts.iter().map(|start| *start as usize).collect();
@@ -200,13 +200,13 @@ impl<B: Memory> Draws<B> {
 
 /// The tokens of a pass that are asked for something, a loss or the next token, on the device. After the last attention no
 /// other token has an effect, so that nothing else is computed there.
-pub struct Wanted<B: Memory> {
+pub struct SelectedTokens<B: Memory> {
     host: Vec<i32>,
     tokens: B::Buffer,
     draws: Option<Draws<B>>,
 }
 
-impl<B: Memory> Wanted<B> {
+impl<B: Memory> SelectedTokens<B> {
     /// Number of tokens `m`.
     pub fn count(&self) -> usize {
         self.host.len()
@@ -222,7 +222,7 @@ impl<B: Memory> Wanted<B> {
     }
 }
 
-impl<B: Backend> Wanted<B> {
+impl<B: Backend> SelectedTokens<B> {
     /// Writes their rows `chosen[m, d]` out of `all[t, d]`.
     ///
     /// # Errors
@@ -260,13 +260,13 @@ pub struct Pass<B: Attention> {
     /// Positions `[T]`.
     pub positions: B::Buffer,
     /// Where the sequences are.
-    pub layout: Layout,
+    pub layout: SequenceLayout,
     /// Largest position of each sequence, plus one: its length as RoPE sees it.
     pub ends: Vec<usize>,
     /// The same as the backend's attention takes it.
     pub attention: B::Plan,
     /// The tokens that are asked for something.
-    pub wanted: Wanted<B>,
+    pub selected: SelectedTokens<B>,
     draws: Option<Draws<B>>,
 }
 
@@ -275,7 +275,7 @@ impl<B: Attention> Pass<B> {
     ///
     /// # Errors
     /// `OutOfMemory`, `ArgumentInvalid` when the layout contradicts itself.
-    pub fn new(backend: &B, ids: &[i32], positions: &[i32], layout: Layout, wanted: Vec<i32>) -> Result<Self> {
+    pub fn new(backend: &B, ids: &[i32], positions: &[i32], layout: SequenceLayout, selected: Vec<i32>) -> Result<Self> {
         let ends = layout.query_starts.windows(2).map(|range| {
             let largest = positions[range[0]..range[1]].iter().max();
             largest.map_or(0, |position| *position as usize + 1)
@@ -286,7 +286,7 @@ impl<B: Attention> Pass<B> {
             positions: backend.upload(Host::I32(positions))?,
             attention: backend.plan_attention(layout.sequences())?,
             layout,
-            wanted: Wanted { tokens: backend.upload(Host::I32(&wanted))?, host: wanted, draws: None },
+            selected: SelectedTokens { tokens: backend.upload(Host::I32(&selected))?, host: selected, draws: None },
             draws: None,
         })
     }
@@ -297,8 +297,8 @@ impl<B: Attention> Pass<B> {
     /// `OutOfMemory`.
     pub fn draw(&mut self, backend: &B, key: StepKey, token_rows: &[i32], positions: &[i32]) -> Result<()> {
         let of_wanted =
-            |source: &[i32]| self.wanted.host.iter().map(|token| source[*token as usize]).collect::<Vec<_>>();
-        self.wanted.draws = Some(Draws::new(backend, key, &of_wanted(token_rows), &of_wanted(positions))?);
+            |source: &[i32]| self.selected.host.iter().map(|token| source[*token as usize]).collect::<Vec<_>>();
+        self.selected.draws = Some(Draws::new(backend, key, &of_wanted(token_rows), &of_wanted(positions))?);
         self.draws = Some(Draws::new(backend, key, token_rows, positions)?);
         Ok(())
     }

@@ -2,16 +2,16 @@
 
 use tunesmith_ops::{Backend, Memory, Result, View, ViewMut};
 
-use crate::batch::{Pass, Wanted};
+use crate::batch::{Pass, SelectedTokens};
 use crate::config::ModelConfig;
-use crate::layer::{Backward, KvCache, Layer, Rotary, Saved, Scratch, Site, Weight};
+use crate::layer::{Backward, KvCache, Layer, PassContext, Rotary, Saved, Scratch, Weight};
 use crate::objective::{
     Asked, Head, HeadInput, HeadScratch, HiddenGradient, Objective, SequenceSums, Supervised, TokenCoefficients,
     TokenValues,
 };
 use crate::optimizer::Parameters;
-use crate::recompute::Keep;
-use crate::workspace::Slab;
+use crate::recompute::SavePolicy;
+use crate::workspace::WorkspaceBuffer;
 
 /// A model in memory.
 pub struct Decoder<B: Backend> {
@@ -30,22 +30,22 @@ pub struct Decoder<B: Backend> {
 /// Every buffer a pass needs, kept from step to step.
 pub struct Activations<B: Memory> {
     /// Inputs of the layers and, last, the hidden states.
-    inputs: Vec<Slab<B>>,
+    inputs: Vec<WorkspaceBuffer<B>>,
     saved: Vec<Saved<B>>,
     scratch: Scratch<B>,
     head: HeadScratch<B>,
-    d_hidden: Slab<B>,
+    d_hidden: WorkspaceBuffer<B>,
 }
 
 impl<B: Memory> Activations<B> {
     /// Empty buffers for a model of `layers` layers under a policy.
-    pub fn new(backend: &B, layers: usize, keep: Keep) -> Self {
+    pub fn new(backend: &B, layers: usize, keep: SavePolicy) -> Self {
         Self {
-            inputs: (0..keep.inputs(layers)).map(|_| Slab::new(backend)).collect(),
+            inputs: (0..keep.inputs(layers)).map(|_| WorkspaceBuffer::new(backend)).collect(),
             saved: (0..keep.saved(layers)).map(|_| Saved::new(backend)).collect(),
             scratch: Scratch::new(backend),
             head: HeadScratch::new(backend),
-            d_hidden: Slab::new(backend),
+            d_hidden: WorkspaceBuffer::new(backend),
         }
     }
 }
@@ -61,7 +61,7 @@ impl<B: Backend> Decoder<B> {
         parameters: &Parameters<B>,
         pass: &Pass<B>,
         mut cache: Option<&mut KvCache<B>>,
-        keep: Keep,
+        keep: SavePolicy,
         activations: &mut Activations<B>,
     ) -> Result<()> {
         let (t, d) = (pass.tokens(), self.config.hidden);
@@ -75,51 +75,62 @@ impl<B: Backend> Decoder<B> {
         if let Some(factor) = self.config.embedding_scale {
             backend.scale(factor, activations.inputs[0].view_mut(t * d)?)?;
         }
-        let site = Site { backend, parameters, rotations: &self.rotations, pass, rows: pass.rows() };
-        self.enter(&site, keep, 0, activations)?;
+        let context = PassContext { backend, parameters, rotations: &self.rotations, pass, rows: pass.rows() };
+        self.enter(&context, keep, 0, activations)?;
         for index in 0..self.layers.len() {
             let cache = cache.as_deref_mut().map(|cache| (cache, index));
-            self.layer_forward(&site, cache, keep, index, activations, self.layers.get(index + 1))?;
+            self.layer_forward(&context, cache, keep, index, activations, self.layers.get(index + 1))?;
         }
         Ok(())
     }
 
     /// Makes what a layer begins with from its input alone.
-    fn enter(&self, site: &Site<'_, B>, keep: Keep, index: usize, activations: &mut Activations<B>) -> Result<()> {
+    fn enter(
+        &self,
+        context: &PassContext<'_, B>,
+        keep: SavePolicy,
+        index: usize,
+        activations: &mut Activations<B>,
+    ) -> Result<()> {
         let Some(layer) = self.layers.get(index) else { return Ok(()) };
-        let x = activations.inputs[keep.input_of(index)].view(site.pass.tokens() * self.config.hidden)?;
-        layer.enter(site, x, &mut activations.scratch)
+        let x = activations.inputs[keep.input_of(index)].view(context.pass.tokens() * self.config.hidden)?;
+        layer.enter(context, x, &mut activations.scratch)
     }
 
     fn layer_forward(
         &self,
-        site: &Site<'_, B>,
+        context: &PassContext<'_, B>,
         cache: Option<(&mut KvCache<B>, usize)>,
-        keep: Keep,
+        keep: SavePolicy,
         index: usize,
         activations: &mut Activations<B>,
         next: Option<&Layer<B>>,
     ) -> Result<()> {
-        let (len, wanted) = (site.pass.tokens() * self.config.hidden, self.wanted_after(site.pass, index));
-        let out = wanted.map_or(len, |wanted| wanted.count() * self.config.hidden);
+        let (len, selected) = (context.pass.tokens() * self.config.hidden, self.selected_after(context.pass, index));
+        let out = selected.map_or(len, |selected| selected.count() * self.config.hidden);
         let places = [keep.input_of(index), keep.input_of(index + 1)];
         let [x, y] = activations
             .inputs
             .get_disjoint_mut(places)
-            .map_err(|_| crate::internal::internal("decoder", "two different slabs for a layer"))?;
+            .map_err(|_| crate::internal::internal("decoder", "two different buffers for a layer"))?;
         let saved = &mut activations.saved[keep.saved_of(index)];
-        let y = y.write(site.backend, out)?;
-        self.layers[index].forward(site, cache, x.view(len)?, saved, &mut activations.scratch, y, next, wanted)
+        let y = y.write(context.backend, out)?;
+        self.layers[index].forward(context, cache, x.view(len)?, saved, &mut activations.scratch, y, next, selected)
     }
 
     /// The tokens that are left after a layer's attention, where those are not all.
-    fn wanted_after<'a>(&self, pass: &'a Pass<B>, index: usize) -> Option<&'a Wanted<B>> {
-        (index + 1 == self.layers.len()).then_some(&pass.wanted)
+    fn selected_after<'a>(&self, pass: &'a Pass<B>, index: usize) -> Option<&'a SelectedTokens<B>> {
+        (index + 1 == self.layers.len()).then_some(&pass.selected)
     }
 
     /// The hidden states `[m, d]` of the wanted tokens, after the layers have run.
-    fn hidden<'a>(&self, inputs: &'a [Slab<B>], pass: &Pass<B>, keep: Keep) -> Result<View<'a, B::Buffer>> {
-        inputs[keep.input_of(self.layers.len())].view(pass.wanted.count() * self.config.hidden)
+    fn hidden<'a>(
+        &self,
+        inputs: &'a [WorkspaceBuffer<B>],
+        pass: &Pass<B>,
+        keep: SavePolicy,
+    ) -> Result<View<'a, B::Buffer>> {
+        inputs[keep.input_of(self.layers.len())].view(pass.selected.count() * self.config.hidden)
     }
 
     /// Loss sums without a gradient.
@@ -134,10 +145,10 @@ impl<B: Backend> Decoder<B> {
         objective: &Objective,
         activations: &mut Activations<B>,
     ) -> Result<Vec<SequenceSums>> {
-        let keep = Keep::Nothing;
+        let keep = SavePolicy::Nothing;
         self.forward(backend, parameters, pass, None, keep, activations)?;
         let hidden = self.hidden(&activations.inputs, pass, keep)?;
-        let input = HeadInput { parameters, rows: pass.wanted.rows(), hidden, supervised };
+        let input = HeadInput { parameters, rows: pass.selected.rows(), hidden, supervised };
         self.head.loss(backend, &input, objective, &mut activations.head, None)
     }
 
@@ -152,12 +163,12 @@ impl<B: Backend> Decoder<B> {
         parameters: &Parameters<B>,
         (pass, supervised): (&Pass<B>, &Supervised),
         asked: Asked,
-        keep: Keep,
+        keep: SavePolicy,
         activations: &mut Activations<B>,
     ) -> Result<TokenValues> {
         self.forward(backend, parameters, pass, None, keep, activations)?;
         let hidden = self.hidden(&activations.inputs, pass, keep)?;
-        let input = HeadInput { parameters, rows: pass.wanted.rows(), hidden, supervised };
+        let input = HeadInput { parameters, rows: pass.selected.rows(), hidden, supervised };
         self.head.values(backend, &input, asked, &mut activations.head)
     }
 
@@ -171,13 +182,13 @@ impl<B: Backend> Decoder<B> {
         grads: &mut Backward<'_, B>,
         (pass, supervised): (&Pass<B>, &Supervised),
         coefficients: &TokenCoefficients<'_>,
-        keep: Keep,
+        keep: SavePolicy,
         activations: &mut Activations<B>,
     ) -> Result<()> {
         let parameters = grads.parameters;
         activations.d_hidden.reserve(backend, pass.tokens() * self.config.hidden)?;
         let hidden = self.hidden(&activations.inputs, pass, keep)?;
-        let input = HeadInput { parameters, rows: pass.wanted.rows(), hidden, supervised };
+        let input = HeadInput { parameters, rows: pass.selected.rows(), hidden, supervised };
         let gradient = HiddenGradient { pass: grads, d_hidden: activations.d_hidden.view_mut(hidden.len)? };
         self.head.backward(backend, &input, coefficients, &mut activations.head, gradient)?;
         self.layers_backward(backend, grads, pass, keep, activations)
@@ -195,7 +206,7 @@ impl<B: Backend> Decoder<B> {
         cache: Option<&mut KvCache<B>>,
         activations: &mut Activations<B>,
     ) -> Result<Vec<f32>> {
-        let keep = Keep::Nothing;
+        let keep = SavePolicy::Nothing;
         self.forward(backend, parameters, pass, cache, keep, activations)?;
         let hidden = self.hidden(&activations.inputs, pass, keep)?;
         self.head.logits(backend, parameters, hidden, &mut activations.head)
@@ -211,14 +222,14 @@ impl<B: Backend> Decoder<B> {
         grads: &mut Backward<'_, B>,
         (pass, supervised): (&Pass<B>, &Supervised),
         objective: &Objective,
-        keep: Keep,
+        keep: SavePolicy,
         activations: &mut Activations<B>,
     ) -> Result<Vec<SequenceSums>> {
         let parameters = grads.parameters;
         self.forward(backend, parameters, pass, None, keep, activations)?;
         activations.d_hidden.reserve(backend, pass.tokens() * self.config.hidden)?;
         let hidden = self.hidden(&activations.inputs, pass, keep)?;
-        let input = HeadInput { parameters, rows: pass.wanted.rows(), hidden, supervised };
+        let input = HeadInput { parameters, rows: pass.selected.rows(), hidden, supervised };
         let gradient = Some(HiddenGradient { pass: grads, d_hidden: activations.d_hidden.view_mut(hidden.len)? });
         let sums = self.head.loss(backend, &input, objective, &mut activations.head, gradient)?;
         self.layers_backward(backend, grads, pass, keep, activations)?;
@@ -230,7 +241,7 @@ impl<B: Backend> Decoder<B> {
         backend: &B,
         grads: &mut Backward<'_, B>,
         pass: &Pass<B>,
-        keep: Keep,
+        keep: SavePolicy,
         activations: &mut Activations<B>,
     ) -> Result<()> {
         let (t, d) = (pass.tokens(), self.config.hidden);
@@ -243,20 +254,20 @@ impl<B: Backend> Decoder<B> {
         };
         for index in (lowest..self.layers.len()).rev() {
             let (parameters, rotations) = (grads.parameters, &self.rotations[..]);
-            let site = Site { backend, parameters, rotations, pass, rows: pass.rows() };
-            if keep == Keep::Inputs {
-                self.enter(&site, keep, index, activations)?;
-                self.layer_forward(&site, None, keep, index, activations, None)?;
+            let context = PassContext { backend, parameters, rotations, pass, rows: pass.rows() };
+            if keep == SavePolicy::Inputs {
+                self.enter(&context, keep, index, activations)?;
+                self.layer_forward(&context, None, keep, index, activations, None)?;
             }
             self.layers[index].backward(
-                &site,
+                &context,
                 grads,
                 activations.inputs[keep.input_of(index)].view(t * d)?,
                 &mut activations.saved[keep.saved_of(index)],
                 &mut activations.scratch,
                 activations.d_hidden.view_mut(t * d)?,
                 index > lowest || embedding_trained,
-                self.wanted_after(pass, index),
+                self.selected_after(pass, index),
             )?;
         }
         if let Weight::Trained(id) = &self.embedding {

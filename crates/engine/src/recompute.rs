@@ -2,7 +2,7 @@
 
 /// Activations kept between forward and backward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
+pub enum SavePolicy {
     /// Everything: the fastest.
     All,
     /// Only each layer's input; the rest is computed again (gradient checkpointing, Chen et al. 2016, arXiv:1604.06174).
@@ -11,8 +11,8 @@ pub enum Keep {
     Nothing,
 }
 
-impl Keep {
-    /// Number of slabs for layer inputs, the hidden states included.
+impl SavePolicy {
+    /// Number of buffers for layer inputs, the hidden states included.
     pub fn inputs(self, layers: usize) -> usize {
         match self {
             Self::All | Self::Inputs => layers + 1,
@@ -28,7 +28,7 @@ impl Keep {
         }
     }
 
-    /// Slab of a layer's input; `layer` = number of layers gives the hidden states.
+    /// WorkspaceBuffer of a layer's input; `layer` = number of layers gives the hidden states.
     pub fn input_of(self, layer: usize) -> usize {
         match self {
             Self::All | Self::Inputs => layer,

@@ -3,19 +3,19 @@
 use tunesmith_ops::{DType, Memory, Result, View, ViewMut};
 
 /// A floating-point buffer that keeps its memory between steps.
-pub struct Slab<B: Memory> {
+pub struct WorkspaceBuffer<B: Memory> {
     buffer: Option<B::Buffer>,
     capacity: usize,
     dtype: DType,
 }
 
-impl<B: Memory> Slab<B> {
-    /// An empty slab in the backend's activation dtype.
+impl<B: Memory> WorkspaceBuffer<B> {
+    /// An empty buffer in the backend's activation dtype.
     pub fn new(backend: &B) -> Self {
         Self::of(backend.activation_dtype())
     }
 
-    /// An empty slab of a given dtype.
+    /// An empty buffer of a given dtype.
     pub fn of(dtype: DType) -> Self {
         Self { buffer: None, capacity: 0, dtype }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use napi_derive::napi;
 use tunesmith_cpu::Cpu;
 use tunesmith_cuda::Cuda;
-use tunesmith_engine::plan::{self, Layout};
+use tunesmith_engine::plan::{self, DeviceLayout};
 use tunesmith_engine::{MemoryPlan, PassShape, Session, SessionOptions, WeightDtype};
 use tunesmith_formats::ModelFiles;
 use tunesmith_ops::{Backend, DType, Error, Memory, MemoryStats, Result};
@@ -105,7 +105,7 @@ pub fn plan(place: &Place, files: &ModelFiles, options: &SessionOptions, shape: 
     };
     let (config, source) = (&files.config, &*files.source);
     let Some(cuda) = cuda else {
-        let plan = plan::plan(Layout::CPU, config, source, options, shape)?;
+        let plan = plan::plan(DeviceLayout::CPU, config, source, options, shape)?;
         return Ok(Planned { plan, device: "cpu", free: None });
     };
     let accounts = Arc::new(cuda.accounts()?);

@@ -61,7 +61,7 @@ impl Weight {
 }
 
 /// The matrix of a call as products read it, after checking that it is `[n, k]`.
-pub(crate) fn operand<'a>(call: Call, n: usize, k: usize, matrix: Matrix<'a, Weight, Buffer>) -> Result<Operand<'a>> {
+pub(crate) fn operand(call: Call, n: usize, k: usize, matrix: Matrix<'_, Weight, Buffer>) -> Result<Operand<'_>> {
     matrix.check(call, n, k, |weight| (weight.n, weight.k))?;
     Ok(match matrix {
         Matrix::Frozen(weight) => weight.operand(),

@@ -4,7 +4,7 @@ use tunesmith_formats::ModelConfig as HfConfig;
 use tunesmith_ops::{Code, Result};
 
 use super::refusal::unsupported;
-use crate::families::{Family, Rotated, Windowed, Windows};
+use crate::families::{Family, Rotated, SlidingWindow, WindowedLayers};
 
 /// Window and rotation of each layer.
 pub struct Layers {
@@ -41,7 +41,7 @@ impl Layers {
 }
 
 /// The window, where the configuration has one that holds.
-fn window(config: &HfConfig, rules: &Windows) -> Result<Option<usize>> {
+fn window(config: &HfConfig, rules: &SlidingWindow) -> Result<Option<usize>> {
     if rules.switched && !config.flag("use_sliding_window", false)? {
         return Ok(None);
     }
@@ -50,7 +50,7 @@ fn window(config: &HfConfig, rules: &Windows) -> Result<Option<usize>> {
 }
 
 /// transformers' rule: `layer_types` names each layer; without it the family's own keys decide.
-fn windowed(config: &HfConfig, rule: Windowed, rotated: Option<&[bool]>, layers: usize) -> Result<Vec<bool>> {
+fn windowed(config: &HfConfig, rule: WindowedLayers, rotated: Option<&[bool]>, layers: usize) -> Result<Vec<bool>> {
     if let Some(types) = config.optional_strings("layer_types")? {
         check_count(config, "layer_types", types.len(), layers)?;
         return types
@@ -64,8 +64,8 @@ fn windowed(config: &HfConfig, rule: Windowed, rotated: Option<&[bool]>, layers:
     }
     let layers = 0..layers;
     Ok(match rule {
-        Windowed::Every => layers.map(|_| true).collect(),
-        Windowed::From { key, absent } => {
+        WindowedLayers::Every => layers.map(|_| true).collect(),
+        WindowedLayers::From { key, absent } => {
             // 0 is a layer here, which `optional_size` would not take.
             let first = match config.value(key) {
                 Some(value) if value.as_u64() == Some(0) => 0,
@@ -73,14 +73,14 @@ fn windowed(config: &HfConfig, rule: Windowed, rotated: Option<&[bool]>, layers:
             };
             layers.map(|layer| layer >= first).collect()
         }
-        Windowed::AllButEach { key, absent } => {
+        WindowedLayers::AllButEach { key, absent } => {
             let period = match key {
                 Some(key) => config.optional_size(key)?.unwrap_or(absent),
                 None => absent,
             };
             layers.map(|layer| (layer + 1) % period != 0).collect()
         }
-        Windowed::Unrotated => layers.map(|layer| rotated.is_some_and(|rotated| !rotated[layer])).collect(),
+        WindowedLayers::Unrotated => layers.map(|layer| rotated.is_some_and(|rotated| !rotated[layer])).collect(),
     })
 }
 

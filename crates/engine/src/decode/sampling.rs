@@ -11,9 +11,9 @@ use crate::rng::{Philox, Purpose};
 pub struct Sampling {
     /// 0 is greedy.
     pub temperature: f64,
-    /// Keep the k largest logits; 0 keeps all.
+    /// SavePolicy the k largest logits; 0 keeps all.
     pub top_k: usize,
-    /// Keep the smallest set of tokens whose probability reaches this (Holtzman et al. 2019, arXiv:1904.09751); 1 keeps all.
+    /// SavePolicy the smallest set of tokens whose probability reaches this (Holtzman et al. 2019, arXiv:1904.09751); 1 keeps all.
     pub top_p: f64,
     /// Drop tokens less likely than this times the likeliest (Nguyen et al. 2024, arXiv:2407.01082); 0 keeps all.
     pub min_p: f64,

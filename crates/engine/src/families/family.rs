@@ -55,7 +55,7 @@ pub enum EmbeddingScale {
 
 /// Which layers have the sliding window where `layer_types` does not name them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Windowed {
+pub enum WindowedLayers {
     /// All.
     Every,
     /// Those from the index in a key on.
@@ -78,13 +78,13 @@ pub enum Windowed {
 
 /// The sliding window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Windows {
+pub struct SlidingWindow {
     /// The window holds only where `use_sliding_window` is true.
     pub switched: bool,
     /// `sliding_window` where the key is absent; `null` means none.
     pub absent: Option<usize>,
     /// Its layers.
-    pub layers: Windowed,
+    pub layers: WindowedLayers,
 }
 
 /// Which layers rotate queries and keys.
@@ -120,7 +120,7 @@ pub struct Norms {
 
 /// Linear layers on one input: a matrix each, or one whose rows are the rows of all of them, one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side<const N: usize> {
+pub enum SharedInput<const N: usize> {
     /// Names of the matrices.
     Separate([&'static str; N]),
     /// Name of the one.
@@ -131,11 +131,11 @@ pub enum Side<const N: usize> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Projections {
     /// Queries, keys, values.
-    pub qkv: Side<3>,
+    pub qkv: SharedInput<3>,
     /// Output of attention.
     pub o: &'static str,
     /// Gate and up.
-    pub gate_up: Side<2>,
+    pub gate_up: SharedInput<2>,
     /// Down.
     pub down: &'static str,
 }
@@ -173,7 +173,7 @@ pub struct Family {
     /// Mixtures of experts, where the family has them.
     pub mixture: Option<MixtureRules>,
     /// Sliding window, where the family has one.
-    pub windows: Option<Windows>,
+    pub windows: Option<SlidingWindow>,
     /// Layers with RoPE.
     pub rotated: Rotated,
     /// RoPE's base where the configuration names none.
@@ -213,9 +213,9 @@ pub(super) const PLAIN: Family = Family {
     norms: PRE_NORMS,
     norm_offset: 0.0,
     projections: Projections {
-        qkv: Side::Separate(["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
+        qkv: SharedInput::Separate(["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
         o: "self_attn.o_proj",
-        gate_up: Side::Separate(["mlp.gate_proj", "mlp.up_proj"]),
+        gate_up: SharedInput::Separate(["mlp.gate_proj", "mlp.up_proj"]),
         down: "mlp.down_proj",
     },
     activation: ("hidden_act", "silu"),

@@ -1,6 +1,8 @@
 //! Gemma 2: four norms, soft caps, every other layer windowed, GeGLU (arXiv:2408.00118).
 
-use super::family::{Bias, EmbeddingScale, FOUR_NORMS, Family, Number, PLAIN, ScoreScale, Windowed, Windows};
+use super::family::{
+    Bias, EmbeddingScale, FOUR_NORMS, Family, Number, PLAIN, ScoreScale, SlidingWindow, WindowedLayers,
+};
 
 pub(super) const FAMILY: Family = Family {
     model_type: "gemma2",
@@ -9,10 +11,10 @@ pub(super) const FAMILY: Family = Family {
     norms: FOUR_NORMS,
     norm_offset: 1.0,
     activation: ("hidden_activation", "gelu_pytorch_tanh"),
-    windows: Some(Windows {
+    windows: Some(SlidingWindow {
         switched: false,
         absent: Some(4096),
-        layers: Windowed::AllButEach { key: None, absent: 2 },
+        layers: WindowedLayers::AllButEach { key: None, absent: 2 },
     }),
     score_scale: ScoreScale::InverseRoot(Number { key: "query_pre_attn_scalar", absent: Some(256.0) }),
     score_cap: Some(Number { key: "attn_logit_softcapping", absent: Some(50.0) }),

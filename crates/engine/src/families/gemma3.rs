@@ -2,7 +2,9 @@
 
 use tunesmith_formats::WindowedRope;
 
-use super::family::{Bias, EmbeddingScale, FOUR_NORMS, Family, Number, PLAIN, QkNorm, ScoreScale, Windowed, Windows};
+use super::family::{
+    Bias, EmbeddingScale, FOUR_NORMS, Family, Number, PLAIN, QkNorm, ScoreScale, SlidingWindow, WindowedLayers,
+};
 
 pub(super) const FAMILY: Family = Family {
     model_type: "gemma3_text",
@@ -12,10 +14,10 @@ pub(super) const FAMILY: Family = Family {
     norms: FOUR_NORMS,
     norm_offset: 1.0,
     activation: ("hidden_activation", "gelu_pytorch_tanh"),
-    windows: Some(Windows {
+    windows: Some(SlidingWindow {
         switched: false,
         absent: Some(4096),
-        layers: Windowed::AllButEach { key: Some("sliding_window_pattern"), absent: 6 },
+        layers: WindowedLayers::AllButEach { key: Some("sliding_window_pattern"), absent: 6 },
     }),
     rope_theta: 1e6,
     windowed_rope: Some(WindowedRope { theta_key: "rope_local_base_freq", theta: 10_000.0 }),

@@ -17,8 +17,8 @@ mod qwen3_moe;
 mod smollm3;
 
 pub use family::{
-    Bias, EmbeddingScale, Family, MixtureRules, Norms, Number, Projections, QkNorm, Rotated, ScoreScale, Side,
-    Windowed, Windows,
+    Bias, EmbeddingScale, Family, MixtureRules, Norms, Number, Projections, QkNorm, Rotated, ScoreScale, SharedInput,
+    SlidingWindow, WindowedLayers,
 };
 
 /// Every family, by `model_type`.

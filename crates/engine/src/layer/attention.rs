@@ -6,13 +6,13 @@
 
 use tunesmith_ops::{AttentionShape, Backend, DType, Memory, Result, Rotation, View, ViewMut};
 
-use super::fan::{self, Fan};
+use super::fused_linears::{self, FusedLinears};
 use super::linear::Linear;
-use super::lora::Kept;
+use super::lora::SavedLora;
 use super::norm::Norm;
-use super::site::{CacheAt, Site};
+use super::pass_context::{CacheAt, PassContext};
 use super::weight::Backward;
-use crate::workspace::Slab;
+use crate::workspace::WorkspaceBuffer;
 
 /// RMSNorm of queries and keys, over rows of the norms' own length: each head, or the whole projection.
 pub struct QkNorm<B: Backend> {
@@ -25,7 +25,7 @@ pub struct QkNorm<B: Backend> {
 /// One layer's attention.
 pub struct AttentionBlock<B: Backend> {
     /// Queries, keys, values.
-    pub qkv: Fan<B, 3>,
+    pub qkv: FusedLinears<B, 3>,
     /// Output.
     pub o: Linear<B>,
     /// QK-norm, where the family has it.
@@ -38,52 +38,52 @@ pub struct AttentionBlock<B: Backend> {
 
 /// What forward keeps.
 pub(super) struct Saved<B: Memory> {
-    q: Slab<B>,
-    k: Slab<B>,
-    v: Slab<B>,
-    raw_q: Slab<B>,
-    raw_k: Slab<B>,
-    q_rstd: Slab<B>,
-    k_rstd: Slab<B>,
-    attended: Slab<B>,
-    lse: Slab<B>,
-    qkv: fan::Saved<B, 3>,
-    o_kept: Kept<B>,
+    q: WorkspaceBuffer<B>,
+    k: WorkspaceBuffer<B>,
+    v: WorkspaceBuffer<B>,
+    raw_q: WorkspaceBuffer<B>,
+    raw_k: WorkspaceBuffer<B>,
+    q_rstd: WorkspaceBuffer<B>,
+    k_rstd: WorkspaceBuffer<B>,
+    attended: WorkspaceBuffer<B>,
+    lse: WorkspaceBuffer<B>,
+    qkv: fused_linears::Saved<B, 3>,
+    o_kept: SavedLora<B>,
 }
 
 impl<B: Memory> Saved<B> {
     pub fn new(backend: &B) -> Self {
-        let slab = || Slab::new(backend);
-        let statistics = || Slab::of(DType::F32);
+        let buffer = || WorkspaceBuffer::new(backend);
+        let statistics = || WorkspaceBuffer::of(DType::F32);
         Self {
-            q: slab(),
-            k: slab(),
-            v: slab(),
-            raw_q: slab(),
-            raw_k: slab(),
+            q: buffer(),
+            k: buffer(),
+            v: buffer(),
+            raw_q: buffer(),
+            raw_k: buffer(),
             q_rstd: statistics(),
             k_rstd: statistics(),
-            attended: slab(),
+            attended: buffer(),
             lse: statistics(),
-            qkv: fan::Saved::new(backend),
-            o_kept: Kept::new(backend),
+            qkv: fused_linears::Saved::new(backend),
+            o_kept: SavedLora::new(backend),
         }
     }
 }
 
 /// Gradients, in buffers that all layers share.
 pub(super) struct Scratch<B: Memory> {
-    attended: Slab<B>,
-    q: Slab<B>,
-    k: Slab<B>,
-    v: Slab<B>,
-    raw: Slab<B>,
+    attended: WorkspaceBuffer<B>,
+    q: WorkspaceBuffer<B>,
+    k: WorkspaceBuffer<B>,
+    v: WorkspaceBuffer<B>,
+    raw: WorkspaceBuffer<B>,
 }
 
 impl<B: Memory> Scratch<B> {
     pub fn new(backend: &B) -> Self {
-        let slab = || Slab::new(backend);
-        Self { attended: slab(), q: slab(), k: slab(), v: slab(), raw: slab() }
+        let buffer = || WorkspaceBuffer::new(backend);
+        Self { attended: buffer(), q: buffer(), k: buffer(), v: buffer(), raw: buffer() }
     }
 }
 
@@ -113,56 +113,62 @@ impl<B: Backend> AttentionBlock<B> {
     /// Writes `y[t, d]` from `x[t, d]`.
     pub(super) fn forward(
         &self,
-        site: &Site<'_, B>,
+        context: &PassContext<'_, B>,
         cache: CacheAt<'_, B>,
         x: View<'_, B::Buffer>,
         saved: &mut Saved<B>,
-        linears: &mut fan::Scratch<B>,
+        linears: &mut fused_linears::Scratch<B>,
         y: ViewMut<'_, B::Buffer>,
     ) -> Result<()> {
-        self.queries_keys_values(site, x, saved, linears)?;
-        self.attend(site, cache, saved)?;
-        let rows = site.rows;
+        self.queries_keys_values(context, x, saved, linears)?;
+        self.attend(context, cache, saved)?;
+        let rows = context.rows;
         let (attended, kept) = (saved.attended.view(rows.count * self.o.k)?, &mut saved.o_kept);
-        self.o.forward(site.backend, site.parameters, rows, attended, kept, &mut linears.adapter, y)
+        self.o.forward(context.backend, context.parameters, rows, attended, kept, &mut linears.adapter, y)
     }
 
     fn queries_keys_values(
         &self,
-        site: &Site<'_, B>,
+        context: &PassContext<'_, B>,
         x: View<'_, B::Buffer>,
         saved: &mut Saved<B>,
-        linears: &mut fan::Scratch<B>,
+        linears: &mut fused_linears::Scratch<B>,
     ) -> Result<()> {
-        let (wide, narrow) = self.sizes(site.pass.tokens());
+        let (wide, narrow) = self.sizes(context.pass.tokens());
         let Saved { q, k, v, raw_q, raw_k, qkv, q_rstd, k_rstd, .. } = saved;
         match &self.qk_norm {
-            None => self.qkv.forward(site, x, qkv, linears, [&mut *q, &mut *k, v])?,
+            None => self.qkv.forward(context, x, qkv, linears, [&mut *q, &mut *k, v])?,
             Some(norms) => {
-                self.qkv.forward(site, x, qkv, linears, [&mut *raw_q, &mut *raw_k, v])?;
+                self.qkv.forward(context, x, qkv, linears, [&mut *raw_q, &mut *raw_k, v])?;
                 for (norm, len, raw, out, rstd) in
                     [(&norms.q, wide, raw_q, &mut *q, q_rstd), (&norms.k, narrow, raw_k, &mut *k, k_rstd)]
                 {
-                    let out = out.write(site.backend, len)?;
-                    norm.forward(site.backend, site.parameters, len / norm.d, raw.view(len)?, rstd, out)?;
+                    let out = out.write(context.backend, len)?;
+                    norm.forward(context.backend, context.parameters, len / norm.d, raw.view(len)?, rstd, out)?;
                 }
             }
         }
-        self.rotate(site, q, k, Rotation::Forward)
+        self.rotate(context, q, k, Rotation::Forward)
     }
 
-    fn rotate(&self, site: &Site<'_, B>, q: &mut Slab<B>, k: &mut Slab<B>, rotation: Rotation) -> Result<()> {
-        let Some(rotary) = self.rotation.map(|place| &site.rotations[place]) else {
+    fn rotate(
+        &self,
+        context: &PassContext<'_, B>,
+        q: &mut WorkspaceBuffer<B>,
+        k: &mut WorkspaceBuffer<B>,
+        rotation: Rotation,
+    ) -> Result<()> {
+        let Some(rotary) = self.rotation.map(|place| &context.rotations[place]) else {
             return Ok(());
         };
-        let (wide, narrow) = self.sizes(site.pass.tokens());
+        let (wide, narrow) = self.sizes(context.pass.tokens());
         let AttentionShape { heads, kv_heads, head_dim, .. } = self.shape;
-        rotary.apply(site.backend, site.pass, (heads, head_dim), q.view_mut(wide)?, rotation)?;
-        rotary.apply(site.backend, site.pass, (kv_heads, head_dim), k.view_mut(narrow)?, rotation)
+        rotary.apply(context.backend, context.pass, (heads, head_dim), q.view_mut(wide)?, rotation)?;
+        rotary.apply(context.backend, context.pass, (kv_heads, head_dim), k.view_mut(narrow)?, rotation)
     }
 
-    fn attend(&self, site: &Site<'_, B>, cache: CacheAt<'_, B>, saved: &mut Saved<B>) -> Result<()> {
-        let Site { backend, pass, .. } = *site;
+    fn attend(&self, context: &PassContext<'_, B>, cache: CacheAt<'_, B>, saved: &mut Saved<B>) -> Result<()> {
+        let PassContext { backend, pass, .. } = *context;
         let (wide, narrow) = self.sizes(pass.tokens());
         let q = saved.q.view(wide)?;
         let (k, v) = (saved.k.view(narrow)?, saved.v.view(narrow)?);
@@ -179,21 +185,21 @@ impl<B: Backend> AttentionBlock<B> {
     /// Adds the gradients of what is trained, and writes `dx[t, d]` where it is asked for.
     pub(super) fn backward(
         &self,
-        site: &Site<'_, B>,
+        context: &PassContext<'_, B>,
         grads: &mut Backward<'_, B>,
         dy: View<'_, B::Buffer>,
         x: View<'_, B::Buffer>,
         saved: &mut Saved<B>,
         scratch: &mut Scratch<B>,
-        linears: &mut fan::Scratch<B>,
+        linears: &mut fused_linears::Scratch<B>,
         dx: Option<ViewMut<'_, B::Buffer>>,
     ) -> Result<()> {
-        let Site { backend, pass, .. } = *site;
+        let PassContext { backend, pass, .. } = *context;
         let (wide, narrow) = self.sizes(pass.tokens());
         let d_attended = scratch.attended.write(backend, wide)?;
         let (attended, kept) = (saved.attended.view(wide)?, &saved.o_kept);
         let adapter = &mut linears.adapter;
-        self.o.backward(backend, grads, site.rows, dy, attended, kept, adapter, Some(d_attended), false)?;
+        self.o.backward(backend, grads, context.rows, dy, attended, kept, adapter, Some(d_attended), false)?;
         backend.attention_backward(
             &self.shape,
             &pass.attention,
@@ -208,7 +214,7 @@ impl<B: Backend> AttentionBlock<B> {
             scratch.v.write(backend, narrow)?,
         )?;
         let Scratch { q: d_q, k: d_k, v: d_v, raw: d_raw, .. } = scratch;
-        self.rotate(site, d_q, d_k, Rotation::Backward)?;
+        self.rotate(context, d_q, d_k, Rotation::Backward)?;
         if let Some(norms) = &self.qk_norm {
             for (norm, len, raw, rstd, gradient) in [
                 (&norms.q, wide, &saved.raw_q, &saved.q_rstd, &mut *d_q),
@@ -219,6 +225,6 @@ impl<B: Backend> AttentionBlock<B> {
                 std::mem::swap(gradient, d_raw);
             }
         }
-        self.qkv.backward(site, grads, [d_q, d_k, d_v], x, &saved.qkv, linears, dx)
+        self.qkv.backward(context, grads, [d_q, d_k, d_v], x, &saved.qkv, linears, dx)
     }
 }

@@ -11,15 +11,15 @@
 use tunesmith_ops::{Backend, Memory, Result, View, ViewMut};
 
 use super::attention::{self, AttentionBlock};
-use super::fan;
 use super::feed_forward::{self, FeedForward};
+use super::fused_linears;
 use super::linear::Linear;
 use super::norm::Norm;
+use super::pass_context::{CacheAt, PassContext};
 use super::residual::{self, Residual};
-use super::site::{CacheAt, Site};
 use super::weight::Backward;
-use crate::batch::Wanted;
-use crate::workspace::Slab;
+use crate::batch::SelectedTokens;
+use crate::workspace::WorkspaceBuffer;
 
 /// One layer's tensors.
 pub struct Layer<B: Backend> {
@@ -37,7 +37,7 @@ pub struct Layer<B: Backend> {
 pub struct Saved<B: Memory> {
     attention: attention::Saved<B>,
     attention_residual: residual::Saved<B>,
-    middle: Slab<B>,
+    middle: WorkspaceBuffer<B>,
     feed_forward: feed_forward::Saved<B>,
     mlp_residual: residual::Saved<B>,
 }
@@ -48,7 +48,7 @@ impl<B: Memory> Saved<B> {
         Self {
             attention: attention::Saved::new(backend),
             attention_residual: residual::Saved::new(backend),
-            middle: Slab::new(backend),
+            middle: WorkspaceBuffer::new(backend),
             feed_forward: feed_forward::Saved::new(backend),
             mlp_residual: residual::Saved::new(backend),
         }
@@ -58,22 +58,22 @@ impl<B: Memory> Saved<B> {
 /// Buffers all layers share; nothing in them outlives a layer.
 pub struct Scratch<B: Memory> {
     /// `[t, d]`, where only wanted tokens go on: all of them, in forward; the wanted ones' gradient, in backward.
-    around: Slab<B>,
+    around: WorkspaceBuffer<B>,
     residual: residual::Scratch<B>,
     attention: attention::Scratch<B>,
     feed_forward: feed_forward::Scratch<B>,
-    linears: fan::Scratch<B>,
+    linears: fused_linears::Scratch<B>,
 }
 
 impl<B: Memory> Scratch<B> {
     /// Empty.
     pub fn new(backend: &B) -> Self {
         Self {
-            around: Slab::new(backend),
+            around: WorkspaceBuffer::new(backend),
             residual: residual::Scratch::new(backend),
             attention: attention::Scratch::new(backend),
             feed_forward: feed_forward::Scratch::new(backend),
-            linears: fan::Scratch::new(backend),
+            linears: fused_linears::Scratch::new(backend),
         }
     }
 }
@@ -110,8 +110,8 @@ impl<B: Backend> Layer<B> {
     ///
     /// # Errors
     /// Whatever the backend fails with.
-    pub fn enter(&self, site: &Site<'_, B>, x: View<'_, B::Buffer>, scratch: &mut Scratch<B>) -> Result<()> {
-        self.attention_residual.enter(site, x, &mut scratch.residual)
+    pub fn enter(&self, context: &PassContext<'_, B>, x: View<'_, B::Buffer>, scratch: &mut Scratch<B>) -> Result<()> {
+        self.attention_residual.enter(context, x, &mut scratch.residual)
     }
 
     /// Writes `y[t, d]` from `x[t, d]`, for the layer `next` where one follows at once. With a cache, the pass's keys and values
@@ -121,31 +121,31 @@ impl<B: Backend> Layer<B> {
     /// Whatever the backend fails with.
     pub fn forward(
         &self,
-        site: &Site<'_, B>,
+        context: &PassContext<'_, B>,
         cache: CacheAt<'_, B>,
         x: View<'_, B::Buffer>,
         saved: &mut Saved<B>,
         scratch: &mut Scratch<B>,
         y: ViewMut<'_, B::Buffer>,
         next: Option<&Self>,
-        wanted: Option<&Wanted<B>>,
+        selected: Option<&SelectedTokens<B>>,
     ) -> Result<()> {
         let Saved { attention, attention_residual, middle, feed_forward, mlp_residual } = saved;
-        let all = if wanted.is_some() { &mut scratch.around } else { &mut *middle };
-        let second = wanted.is_none().then_some(&self.mlp_residual);
-        let (residual, out) = (&mut scratch.residual, all.write(site.backend, x.len)?);
-        self.attention_residual.forward(site, x, attention_residual, residual, out, second, |x, y| {
-            self.attention.forward(site, cache, x, attention, &mut scratch.linears, y)
+        let all = if selected.is_some() { &mut scratch.around } else { &mut *middle };
+        let second = selected.is_none().then_some(&self.mlp_residual);
+        let (residual, out) = (&mut scratch.residual, all.write(context.backend, x.len)?);
+        self.attention_residual.forward(context, x, attention_residual, residual, out, second, |x, y| {
+            self.attention.forward(context, cache, x, attention, &mut scratch.linears, y)
         })?;
-        let site = &site.only(wanted);
-        if let Some(wanted) = wanted {
-            let (all, chosen) = (scratch.around.view(x.len)?, middle.write(site.backend, y.len)?);
-            wanted.gather(site.backend, self.width(), all, chosen)?;
-            self.mlp_residual.enter(site, middle.view(y.len)?, &mut scratch.residual)?;
+        let context = &context.only(selected);
+        if let Some(selected) = selected {
+            let (all, chosen) = (scratch.around.view(x.len)?, middle.write(context.backend, y.len)?);
+            selected.gather(context.backend, self.width(), all, chosen)?;
+            self.mlp_residual.enter(context, middle.view(y.len)?, &mut scratch.residual)?;
         }
         let (middle, next) = (middle.view(y.len)?, next.map(|layer| &layer.attention_residual));
-        self.mlp_residual.forward(site, middle, mlp_residual, &mut scratch.residual, y, next, |x, y| {
-            self.feed_forward.forward(site, x, feed_forward, &mut scratch.feed_forward, &mut scratch.linears, y)
+        self.mlp_residual.forward(context, middle, mlp_residual, &mut scratch.residual, y, next, |x, y| {
+            self.feed_forward.forward(context, x, feed_forward, &mut scratch.feed_forward, &mut scratch.linears, y)
         })
     }
 
@@ -157,17 +157,17 @@ impl<B: Backend> Layer<B> {
     /// Whatever the backend fails with.
     pub fn backward(
         &self,
-        site: &Site<'_, B>,
+        context: &PassContext<'_, B>,
         grads: &mut Backward<'_, B>,
         x: View<'_, B::Buffer>,
         saved: &mut Saved<B>,
         scratch: &mut Scratch<B>,
         mut dy: ViewMut<'_, B::Buffer>,
         need_input: bool,
-        wanted: Option<&Wanted<B>>,
+        selected: Option<&SelectedTokens<B>>,
     ) -> Result<()> {
         let Saved { attention, attention_residual, middle, feed_forward, mlp_residual } = saved;
-        let after = &site.only(wanted);
+        let after = &context.only(selected);
         let middle = middle.view(after.rows.count * self.width())?;
         let (residual, flow) = (&mut scratch.residual, dy.reborrow().part(0, middle.len)?);
         self.mlp_residual.backward(after, grads, middle, mlp_residual, residual, flow, true, |grads, dy, x, dx| {
@@ -182,14 +182,14 @@ impl<B: Backend> Layer<B> {
                 dx,
             )
         })?;
-        if let Some(wanted) = wanted {
-            let chosen = scratch.around.write(site.backend, middle.len)?;
-            site.backend.copy(dy.as_view().part(0, middle.len)?, chosen)?;
-            wanted.scatter(site.backend, self.width(), scratch.around.view(middle.len)?, dy.reborrow())?;
+        if let Some(selected) = selected {
+            let chosen = scratch.around.write(context.backend, middle.len)?;
+            context.backend.copy(dy.as_view().part(0, middle.len)?, chosen)?;
+            selected.scatter(context.backend, self.width(), scratch.around.view(middle.len)?, dy.reborrow())?;
         }
         let residual = &mut scratch.residual;
         self.attention_residual.backward(
-            site,
+            context,
             grads,
             x,
             attention_residual,
@@ -197,7 +197,16 @@ impl<B: Backend> Layer<B> {
             dy,
             need_input,
             |grads, dy, x, dx| {
-                self.attention.backward(site, grads, dy, x, attention, &mut scratch.attention, &mut scratch.linears, dx)
+                self.attention.backward(
+                    context,
+                    grads,
+                    dy,
+                    x,
+                    attention,
+                    &mut scratch.attention,
+                    &mut scratch.linears,
+                    dx,
+                )
             },
         )
     }

@@ -2,17 +2,17 @@
 
 use tunesmith_ops::{Activation, Backend, Memory, Result, View, ViewMut};
 
-use super::fan::{self, Fan};
+use super::fused_linears::{self, FusedLinears};
 use super::linear::Linear;
-use super::lora::Kept;
-use super::site::Site;
+use super::lora::SavedLora;
+use super::pass_context::PassContext;
 use super::weight::Backward;
-use crate::workspace::Slab;
+use crate::workspace::WorkspaceBuffer;
 
 /// The block of one layer.
 pub struct Dense<B: Backend> {
     /// Gate and up.
-    pub gate_up: Fan<B, 2>,
+    pub gate_up: FusedLinears<B, 2>,
     /// Down.
     pub down: Linear<B>,
     /// Function of the gate.
@@ -21,29 +21,34 @@ pub struct Dense<B: Backend> {
 
 /// What forward keeps.
 pub(super) struct Saved<B: Memory> {
-    gate: Slab<B>,
-    up: Slab<B>,
-    gate_up: fan::Saved<B, 2>,
-    down_kept: Kept<B>,
+    gate: WorkspaceBuffer<B>,
+    up: WorkspaceBuffer<B>,
+    gate_up: fused_linears::Saved<B, 2>,
+    down_kept: SavedLora<B>,
 }
 
 impl<B: Memory> Saved<B> {
     pub fn new(backend: &B) -> Self {
-        let slab = || Slab::new(backend);
-        Self { gate: slab(), up: slab(), gate_up: fan::Saved::new(backend), down_kept: Kept::new(backend) }
+        let buffer = || WorkspaceBuffer::new(backend);
+        Self {
+            gate: buffer(),
+            up: buffer(),
+            gate_up: fused_linears::Saved::new(backend),
+            down_kept: SavedLora::new(backend),
+        }
     }
 }
 
 /// Buffers all layers share.
 pub(super) struct Scratch<B: Memory> {
-    activated: Slab<B>,
-    d_activated: Slab<B>,
+    activated: WorkspaceBuffer<B>,
+    d_activated: WorkspaceBuffer<B>,
 }
 
 impl<B: Memory> Scratch<B> {
     pub fn new(backend: &B) -> Self {
-        let slab = || Slab::new(backend);
-        Self { activated: slab(), d_activated: slab() }
+        let buffer = || WorkspaceBuffer::new(backend);
+        Self { activated: buffer(), d_activated: buffer() }
     }
 }
 
@@ -59,36 +64,36 @@ impl<B: Backend> Dense<B> {
     /// Writes `y[t, d]` from `x[t, d]`.
     pub(super) fn forward(
         &self,
-        site: &Site<'_, B>,
+        context: &PassContext<'_, B>,
         x: View<'_, B::Buffer>,
         saved: &mut Saved<B>,
         scratch: &mut Scratch<B>,
-        linears: &mut fan::Scratch<B>,
+        linears: &mut fused_linears::Scratch<B>,
         y: ViewMut<'_, B::Buffer>,
     ) -> Result<()> {
-        let (backend, t) = (site.backend, site.rows.count);
+        let (backend, t) = (context.backend, context.rows.count);
         let len = t * self.down.k;
         let Saved { gate, up, gate_up, down_kept } = saved;
-        self.gate_up.forward(site, x, gate_up, linears, [&mut *gate, &mut *up])?;
+        self.gate_up.forward(context, x, gate_up, linears, [&mut *gate, &mut *up])?;
         let activated = scratch.activated.write(backend, len)?;
         backend.swiglu_forward(self.activation, gate.view(len)?, up.view(len)?, activated)?;
         let activated = scratch.activated.view(len)?;
-        self.down.forward(backend, site.parameters, site.rows, activated, down_kept, &mut linears.adapter, y)
+        self.down.forward(backend, context.parameters, context.rows, activated, down_kept, &mut linears.adapter, y)
     }
 
     /// Adds the gradients of what is trained, and writes `dx[t, d]` where it is asked for.
     pub(super) fn backward(
         &self,
-        site: &Site<'_, B>,
+        context: &PassContext<'_, B>,
         grads: &mut Backward<'_, B>,
         dy: View<'_, B::Buffer>,
         x: View<'_, B::Buffer>,
         saved: &mut Saved<B>,
         scratch: &mut Scratch<B>,
-        linears: &mut fan::Scratch<B>,
+        linears: &mut fused_linears::Scratch<B>,
         dx: Option<ViewMut<'_, B::Buffer>>,
     ) -> Result<()> {
-        let (backend, t) = (site.backend, site.rows.count);
+        let (backend, t) = (context.backend, context.rows.count);
         let len = t * self.down.k;
         let Saved { gate, up, gate_up, down_kept } = saved;
         // Cheaper to compute again than to keep.
@@ -96,10 +101,10 @@ impl<B: Backend> Dense<B> {
         backend.swiglu_forward(self.activation, gate.view(len)?, up.view(len)?, activated)?;
         let activated = scratch.activated.view(len)?;
         let d_activated = scratch.d_activated.write(backend, len)?;
-        let (rows, adapter) = (site.rows, &mut linears.adapter);
+        let (rows, adapter) = (context.rows, &mut linears.adapter);
         self.down.backward(backend, grads, rows, dy, activated, down_kept, adapter, Some(d_activated), false)?;
         let d_activated = scratch.d_activated.view(len)?;
         backend.swiglu_backward(self.activation, d_activated, gate.view_mut(len)?, up.view_mut(len)?)?;
-        self.gate_up.backward(site, grads, [gate, up], x, gate_up, linears, dx)
+        self.gate_up.backward(context, grads, [gate, up], x, gate_up, linears, dx)
     }
 }

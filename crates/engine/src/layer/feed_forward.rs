@@ -3,10 +3,10 @@
 use tunesmith_ops::{Backend, Memory, Result, View, ViewMut};
 
 use super::dense::{self, Dense};
-use super::fan;
+use super::fused_linears;
 use super::linear::Linear;
 use super::mixture::{self, Mixture};
-use super::site::Site;
+use super::pass_context::PassContext;
 use super::weight::Backward;
 
 /// One layer's feed-forward block.
@@ -64,34 +64,36 @@ impl<B: Backend> FeedForward<B> {
 
     pub(super) fn forward(
         &self,
-        site: &Site<'_, B>,
+        context: &PassContext<'_, B>,
         x: View<'_, B::Buffer>,
         saved: &mut Saved<B>,
         scratch: &mut Scratch<B>,
-        linears: &mut fan::Scratch<B>,
+        linears: &mut fused_linears::Scratch<B>,
         y: ViewMut<'_, B::Buffer>,
     ) -> Result<()> {
         match self {
-            Self::Dense(dense) => dense.forward(site, x, &mut saved.dense, &mut scratch.dense, linears, y),
-            Self::Mixture(mixture) => mixture.forward(site, x, &mut saved.mixture, &mut scratch.mixture, y),
+            Self::Dense(dense) => dense.forward(context, x, &mut saved.dense, &mut scratch.dense, linears, y),
+            Self::Mixture(mixture) => mixture.forward(context, x, &mut saved.mixture, &mut scratch.mixture, y),
         }
     }
 
     pub(super) fn backward(
         &self,
-        site: &Site<'_, B>,
+        context: &PassContext<'_, B>,
         grads: &mut Backward<'_, B>,
         dy: View<'_, B::Buffer>,
         x: View<'_, B::Buffer>,
         saved: &mut Saved<B>,
         scratch: &mut Scratch<B>,
-        linears: &mut fan::Scratch<B>,
+        linears: &mut fused_linears::Scratch<B>,
         dx: Option<ViewMut<'_, B::Buffer>>,
     ) -> Result<()> {
         match self {
-            Self::Dense(dense) => dense.backward(site, grads, dy, x, &mut saved.dense, &mut scratch.dense, linears, dx),
+            Self::Dense(dense) => {
+                dense.backward(context, grads, dy, x, &mut saved.dense, &mut scratch.dense, linears, dx)
+            }
             Self::Mixture(mixture) => {
-                mixture.backward(site, grads, dy, x, &mut saved.mixture, &mut scratch.mixture, dx)
+                mixture.backward(context, grads, dy, x, &mut saved.mixture, &mut scratch.mixture, dx)
             }
         }
     }

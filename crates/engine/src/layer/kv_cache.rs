@@ -2,7 +2,7 @@
 
 use tunesmith_ops::{Backend, Memory, Result, View, ViewMut};
 
-use crate::batch::Layout;
+use crate::batch::SequenceLayout;
 use crate::config::ModelConfig;
 
 /// One region of rows per sequence, the same in every layer; sequence `i` owns `starts[i] .. starts[i] + capacity[i]`.
@@ -41,14 +41,14 @@ impl<B: Backend> KvCache<B> {
     }
 
     /// The layout of a pass that appends `counts[j]` tokens to `sequences[j]`.
-    pub fn layout(&self, sequences: &[usize], counts: &[usize]) -> Layout {
+    pub fn layout(&self, sequences: &[usize], counts: &[usize]) -> SequenceLayout {
         let mut query_starts = vec![0];
         let mut total = 0;
         for count in counts {
             total += count;
             query_starts.push(total);
         }
-        Layout {
+        SequenceLayout {
             query_starts,
             key_starts: sequences.iter().map(|s| self.starts[*s]).collect(),
             key_lengths: sequences.iter().zip(counts).map(|(s, count)| self.lengths[*s] + count).collect(),
@@ -63,7 +63,7 @@ impl<B: Backend> KvCache<B> {
         &mut self,
         backend: &B,
         layer: usize,
-        layout: &Layout,
+        layout: &SequenceLayout,
         k: View<'_, B::Buffer>,
         v: View<'_, B::Buffer>,
     ) -> Result<()> {

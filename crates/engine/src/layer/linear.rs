@@ -2,7 +2,7 @@
 
 use tunesmith_ops::{Backend, MatmulShape, Result, View, ViewMut};
 
-use super::lora::{Adapted, AdapterScratch, Kept, LoraSlot};
+use super::lora::{Adapted, AdapterScratch, LoraSlot, SavedLora};
 use super::weight::{Backward, Vector, Weight};
 use crate::batch::Rows;
 use crate::optimizer::Parameters;
@@ -48,7 +48,7 @@ impl<B: Backend> Linear<B> {
         parameters: &Parameters<B>,
         rows: Rows<'_, B>,
         x: View<'_, B::Buffer>,
-        kept: &mut Kept<B>,
+        kept: &mut SavedLora<B>,
         scratch: &mut AdapterScratch<B>,
         y: ViewMut<'_, B::Buffer>,
     ) -> Result<()> {
@@ -70,7 +70,7 @@ impl<B: Backend> Linear<B> {
         rows: Rows<'_, B>,
         dy: View<'_, B::Buffer>,
         x: View<'_, B::Buffer>,
-        kept: &Kept<B>,
+        kept: &SavedLora<B>,
         scratch: &mut AdapterScratch<B>,
         dx: Option<ViewMut<'_, B::Buffer>>,
         accumulate: bool,

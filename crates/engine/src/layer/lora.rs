@@ -14,7 +14,7 @@ use super::weight::{Backward, Vector, Weight};
 use crate::batch::Rows;
 use crate::optimizer::{ParameterId, Parameters};
 use crate::rng::{Philox, Purpose};
-use crate::workspace::Slab;
+use crate::workspace::WorkspaceBuffer;
 
 /// An adapter on a layer.
 #[derive(Debug, Clone, Copy)]
@@ -36,45 +36,49 @@ pub struct LoraSlot {
 }
 
 /// What forward keeps for backward.
-pub struct Kept<B: Memory> {
-    xa: Slab<B>,
-    u: Slab<B>,
-    norms: Slab<B>,
+pub struct SavedLora<B: Memory> {
+    xa: WorkspaceBuffer<B>,
+    u: WorkspaceBuffer<B>,
+    norms: WorkspaceBuffer<B>,
 }
 
-impl<B: Memory> Kept<B> {
+impl<B: Memory> SavedLora<B> {
     /// Empty.
     pub fn new(backend: &B) -> Self {
-        Self { xa: Slab::new(backend), u: Slab::new(backend), norms: Slab::of(DType::F32) }
+        Self {
+            xa: WorkspaceBuffer::new(backend),
+            u: WorkspaceBuffer::new(backend),
+            norms: WorkspaceBuffer::of(DType::F32),
+        }
     }
 }
 
 /// Buffers that adapted layers share; nothing in them outlives one layer's forward or backward.
 pub struct AdapterScratch<B: Memory> {
-    dyb: Slab<B>,
-    dropped: Slab<B>,
-    rest: Slab<B>,
-    du: Slab<B>,
-    back: Slab<B>,
+    dyb: WorkspaceBuffer<B>,
+    dropped: WorkspaceBuffer<B>,
+    rest: WorkspaceBuffer<B>,
+    du: WorkspaceBuffer<B>,
+    back: WorkspaceBuffer<B>,
 }
 
 impl<B: Memory> AdapterScratch<B> {
     /// Empty.
     pub fn new(backend: &B) -> Self {
-        let slab = || Slab::new(backend);
-        Self { dyb: slab(), dropped: slab(), rest: slab(), du: slab(), back: slab() }
+        let buffer = || WorkspaceBuffer::new(backend);
+        Self { dyb: buffer(), dropped: buffer(), rest: buffer(), du: buffer(), back: buffer() }
     }
 }
 
 /// The mask of one layer in one step, and whose rows it belongs to.
-struct Drop<'a, B: Memory> {
+struct LayerDropout<'a, B: Memory> {
     mask: DropoutMask,
     rows: Rows<'a, B>,
     row_ids: View<'a, B::Buffer>,
     positions: View<'a, B::Buffer>,
 }
 
-impl<'a, B: Backend> Drop<'a, B> {
+impl<'a, B: Backend> LayerDropout<'a, B> {
     fn of(slot: &LoraSlot, rows: Rows<'a, B>) -> Option<Self> {
         let places = rows.places.filter(|_| slot.dropout > 0.0)?;
         let key = Philox::new(places.key.seed).bits(Purpose::Dropout, slot.stream, places.key.step);
@@ -116,14 +120,14 @@ impl<B: Backend> Adapted<'_, B> {
         &self,
         parameters: &Parameters<B>,
         x: View<'_, B::Buffer>,
-        kept: &mut Kept<B>,
+        kept: &mut SavedLora<B>,
         scratch: &mut AdapterScratch<B>,
         y: ViewMut<'_, B::Buffer>,
     ) -> Result<()> {
         let (backend, shape) = (self.backend, self.shape);
         let weight = self.weight.matrix(parameters);
         let bias = self.bias.map(|bias| bias.view(parameters));
-        let drop = Drop::of(self.slot, self.rows);
+        let drop = LayerDropout::of(self.slot, self.rows);
         if let Some(drop) = &drop {
             drop.apply(backend, 1.0, x, scratch.dropped.write(backend, x.len)?, false)?;
         }
@@ -153,13 +157,13 @@ impl<B: Backend> Adapted<'_, B> {
         pass: &mut Backward<'_, B>,
         dy: View<'_, B::Buffer>,
         x: View<'_, B::Buffer>,
-        kept: &Kept<B>,
+        kept: &SavedLora<B>,
         scratch: &mut AdapterScratch<B>,
         dx: Option<ViewMut<'_, B::Buffer>>,
         accumulate: bool,
     ) -> Result<()> {
         let (backend, MatmulShape { m, n, .. }) = (self.backend, self.shape);
-        let drop = Drop::of(self.slot, self.rows);
+        let drop = LayerDropout::of(self.slot, self.rows);
         if let Some(drop) = &drop {
             drop.apply(backend, 1.0, x, scratch.dropped.write(backend, x.len)?, false)?;
         }
@@ -201,9 +205,9 @@ impl<B: Backend> Adapted<'_, B> {
     fn dropped_dora(
         &self,
         pass: &mut Backward<'_, B>,
-        drop: &Drop<'_, B>,
+        drop: &LayerDropout<'_, B>,
         dy: View<'_, B::Buffer>,
-        kept: &Kept<B>,
+        kept: &SavedLora<B>,
         scratch: &mut AdapterScratch<B>,
         dx: Option<ViewMut<'_, B::Buffer>>,
         accumulate: bool,
@@ -232,8 +236,8 @@ impl<B: Backend> Adapted<'_, B> {
         pass: &mut Backward<'_, B>,
         dy: View<'_, B::Buffer>,
         z: View<'_, B::Buffer>,
-        kept: &Kept<B>,
-        dyb: &mut Slab<B>,
+        kept: &SavedLora<B>,
+        dyb: &mut WorkspaceBuffer<B>,
         dx: Option<ViewMut<'_, B::Buffer>>,
         accumulate: bool,
     ) -> Result<()> {

@@ -11,10 +11,10 @@ use tunesmith_ops::{
     ViewMut,
 };
 
-use super::site::Site;
+use super::pass_context::PassContext;
 use super::weight::{Backward, Weight};
 use crate::optimizer::{ParameterId, Parameters};
-use crate::workspace::Slab;
+use crate::workspace::WorkspaceBuffer;
 
 /// A matrix `[n, k]` of each expert.
 pub enum Experts<B: Backend> {
@@ -57,58 +57,58 @@ pub struct Mixture<B: Backend> {
 
 /// What forward keeps.
 pub(super) struct Saved<B: Memory> {
-    probabilities: Slab<B>,
-    chosen: Slab<B>,
-    weights: Slab<B>,
-    tokens: Slab<B>,
-    places: Slab<B>,
-    starts: Slab<B>,
-    gate: Slab<B>,
-    up: Slab<B>,
-    output: Slab<B>,
+    probabilities: WorkspaceBuffer<B>,
+    chosen: WorkspaceBuffer<B>,
+    weights: WorkspaceBuffer<B>,
+    tokens: WorkspaceBuffer<B>,
+    places: WorkspaceBuffer<B>,
+    starts: WorkspaceBuffer<B>,
+    gate: WorkspaceBuffer<B>,
+    up: WorkspaceBuffer<B>,
+    output: WorkspaceBuffer<B>,
 }
 
 impl<B: Memory> Saved<B> {
     pub fn new(backend: &B) -> Self {
-        let (slab, integers) = (|| Slab::new(backend), || Slab::of(DType::I32));
+        let (buffer, integers) = (|| WorkspaceBuffer::new(backend), || WorkspaceBuffer::of(DType::I32));
         Self {
-            probabilities: Slab::of(DType::F32),
+            probabilities: WorkspaceBuffer::of(DType::F32),
             chosen: integers(),
-            weights: Slab::of(DType::F32),
+            weights: WorkspaceBuffer::of(DType::F32),
             tokens: integers(),
             places: integers(),
             starts: integers(),
-            gate: slab(),
-            up: slab(),
-            output: slab(),
+            gate: buffer(),
+            up: buffer(),
+            output: buffer(),
         }
     }
 }
 
 /// Buffers all layers share.
 pub(super) struct Scratch<B: Memory> {
-    logits: Slab<B>,
-    gathered: Slab<B>,
-    fused: Slab<B>,
-    activated: Slab<B>,
-    d_output: Slab<B>,
-    d_weights: Slab<B>,
-    d_activated: Slab<B>,
-    d_gathered: Slab<B>,
+    logits: WorkspaceBuffer<B>,
+    gathered: WorkspaceBuffer<B>,
+    fused: WorkspaceBuffer<B>,
+    activated: WorkspaceBuffer<B>,
+    d_output: WorkspaceBuffer<B>,
+    d_weights: WorkspaceBuffer<B>,
+    d_activated: WorkspaceBuffer<B>,
+    d_gathered: WorkspaceBuffer<B>,
 }
 
 impl<B: Memory> Scratch<B> {
     pub fn new(backend: &B) -> Self {
-        let slab = || Slab::new(backend);
+        let buffer = || WorkspaceBuffer::new(backend);
         Self {
-            logits: slab(),
-            gathered: slab(),
-            fused: slab(),
-            activated: slab(),
-            d_output: slab(),
-            d_weights: Slab::of(DType::F32),
-            d_activated: slab(),
-            d_gathered: slab(),
+            logits: buffer(),
+            gathered: buffer(),
+            fused: buffer(),
+            activated: buffer(),
+            d_output: buffer(),
+            d_weights: WorkspaceBuffer::of(DType::F32),
+            d_activated: buffer(),
+            d_gathered: buffer(),
         }
     }
 }
@@ -143,17 +143,17 @@ impl<B: Backend> Mixture<B> {
     /// Writes `y[t, d]` from `x[t, d]`.
     pub(super) fn forward(
         &self,
-        site: &Site<'_, B>,
+        context: &PassContext<'_, B>,
         x: View<'_, B::Buffer>,
         saved: &mut Saved<B>,
         scratch: &mut Scratch<B>,
         y: ViewMut<'_, B::Buffer>,
     ) -> Result<()> {
-        let (backend, parameters, t) = (site.backend, site.parameters, site.rows.count);
+        let (backend, parameters, t) = (context.backend, context.parameters, context.rows.count);
         let slots = t * self.top_k;
-        self.choose(site, x, saved, scratch)?;
+        self.choose(context, x, saved, scratch)?;
         let starts = saved.starts.view(self.experts + 1)?;
-        self.gather(site, x, &saved.tokens, &mut scratch.gathered)?;
+        self.gather(context, x, &saved.tokens, &mut scratch.gathered)?;
         let (gathered, fused) =
             (scratch.gathered.view(slots * self.d)?, scratch.fused.write(backend, slots * 2 * self.f)?);
         let stack = self.gate_up.stack(parameters);
@@ -179,15 +179,15 @@ impl<B: Backend> Mixture<B> {
     /// Which experts each token goes to, and the order of their slots.
     fn choose(
         &self,
-        site: &Site<'_, B>,
+        context: &PassContext<'_, B>,
         x: View<'_, B::Buffer>,
         saved: &mut Saved<B>,
         scratch: &mut Scratch<B>,
     ) -> Result<()> {
-        let (backend, t) = (site.backend, site.rows.count);
+        let (backend, t) = (context.backend, context.rows.count);
         let (wide, slots) = (t * self.experts, t * self.top_k);
         let logits = scratch.logits.write(backend, wide)?;
-        backend.matmul_forward(self.router_shape(t), x, self.router.matrix(site.parameters), None, logits)?;
+        backend.matmul_forward(self.router_shape(t), x, self.router.matrix(context.parameters), None, logits)?;
         backend.router_forward(
             self.route(t),
             scratch.logits.view(wide)?,
@@ -206,23 +206,23 @@ impl<B: Backend> Mixture<B> {
 
     fn gather(
         &self,
-        site: &Site<'_, B>,
+        context: &PassContext<'_, B>,
         x: View<'_, B::Buffer>,
-        tokens: &Slab<B>,
-        gathered: &mut Slab<B>,
+        tokens: &WorkspaceBuffer<B>,
+        gathered: &mut WorkspaceBuffer<B>,
     ) -> Result<()> {
-        let (t, slots) = (site.rows.count, site.rows.count * self.top_k);
-        let out = gathered.write(site.backend, slots * self.d)?;
-        site.backend.embedding_forward(t, self.d, Matrix::Trained(x), tokens.view(slots)?, out)
+        let (t, slots) = (context.rows.count, context.rows.count * self.top_k);
+        let out = gathered.write(context.backend, slots * self.d)?;
+        context.backend.embedding_forward(t, self.d, Matrix::Trained(x), tokens.view(slots)?, out)
     }
 
     fn activate<'a>(
         &self,
         backend: &B,
         slots: usize,
-        gate: &Slab<B>,
-        up: &Slab<B>,
-        activated: &'a mut Slab<B>,
+        gate: &WorkspaceBuffer<B>,
+        up: &WorkspaceBuffer<B>,
+        activated: &'a mut WorkspaceBuffer<B>,
     ) -> Result<View<'a, B::Buffer>> {
         let len = slots * self.f;
         let out = activated.write(backend, len)?;
@@ -233,7 +233,7 @@ impl<B: Backend> Mixture<B> {
     /// Adds the gradients of what is trained, and writes `dx[t, d]` where it is asked for.
     pub(super) fn backward(
         &self,
-        site: &Site<'_, B>,
+        context: &PassContext<'_, B>,
         grads: &mut Backward<'_, B>,
         dy: View<'_, B::Buffer>,
         x: View<'_, B::Buffer>,
@@ -241,7 +241,7 @@ impl<B: Backend> Mixture<B> {
         scratch: &mut Scratch<B>,
         dx: Option<ViewMut<'_, B::Buffer>>,
     ) -> Result<()> {
-        let (backend, t) = (site.backend, site.rows.count);
+        let (backend, t) = (context.backend, context.rows.count);
         let slots = t * self.top_k;
         backend.combine_backward(
             self.route(t),
@@ -253,7 +253,7 @@ impl<B: Backend> Mixture<B> {
             scratch.d_output.write(backend, slots * self.d)?,
             scratch.d_weights.write(backend, slots)?,
         )?;
-        self.experts_backward(site, grads, x, saved, scratch)?;
+        self.experts_backward(context, grads, x, saved, scratch)?;
         let d_logits = scratch.logits.write(backend, t * self.experts)?;
         backend.router_backward(
             self.route(t),
@@ -276,14 +276,14 @@ impl<B: Backend> Mixture<B> {
     /// From the gradient of the experts' outputs to that of the gathered rows.
     fn experts_backward(
         &self,
-        site: &Site<'_, B>,
+        context: &PassContext<'_, B>,
         grads: &mut Backward<'_, B>,
         x: View<'_, B::Buffer>,
         saved: &mut Saved<B>,
         scratch: &mut Scratch<B>,
     ) -> Result<()> {
-        let backend = site.backend;
-        let slots = site.rows.count * self.top_k;
+        let backend = context.backend;
+        let slots = context.rows.count * self.top_k;
         let (len, starts) = (slots * self.f, saved.starts.view(self.experts + 1)?);
         let d_output = scratch.d_output.view(slots * self.d)?;
         let shape = self.down_shape(slots);
@@ -303,7 +303,7 @@ impl<B: Backend> Mixture<B> {
         let fused = scratch.fused.view(2 * len)?;
         let shape = self.gate_up_shape(slots);
         if let Experts::Trained(id) = &self.gate_up {
-            self.gather(site, x, &saved.tokens, &mut scratch.gathered)?;
+            self.gather(context, x, &saved.tokens, &mut scratch.gathered)?;
             let gathered = scratch.gathered.view(slots * self.d)?;
             backend.grouped_backward_weight(shape, fused, gathered, starts, grads.gradients.of(*id))?;
         }

@@ -4,7 +4,7 @@ use tunesmith_ops::{Backend, NormShape, Result, View, ViewMut};
 
 use super::weight::{Backward, Vector};
 use crate::optimizer::Parameters;
-use crate::workspace::Slab;
+use crate::workspace::WorkspaceBuffer;
 
 /// Normalises rows of `d`.
 pub struct Norm<B: Backend> {
@@ -40,7 +40,7 @@ impl<B: Backend> Norm<B> {
         parameters: &Parameters<B>,
         m: usize,
         x: View<'_, B::Buffer>,
-        rstd: &mut Slab<B>,
+        rstd: &mut WorkspaceBuffer<B>,
         y: ViewMut<'_, B::Buffer>,
     ) -> Result<()> {
         backend.rms_norm_forward(self.shape(m), x, self.scale.view(parameters), y, rstd.write(backend, m)?)
@@ -57,7 +57,7 @@ impl<B: Backend> Norm<B> {
         m: usize,
         x: View<'_, B::Buffer>,
         sum: ViewMut<'_, B::Buffer>,
-        rstd: &mut Slab<B>,
+        rstd: &mut WorkspaceBuffer<B>,
         y: ViewMut<'_, B::Buffer>,
     ) -> Result<()> {
         let (scale, rstd) = (self.scale.view(parameters), rstd.write(backend, m)?);
@@ -75,7 +75,7 @@ impl<B: Backend> Norm<B> {
         m: usize,
         dy: View<'_, B::Buffer>,
         x: View<'_, B::Buffer>,
-        rstd: &Slab<B>,
+        rstd: &WorkspaceBuffer<B>,
         dx: ViewMut<'_, B::Buffer>,
         accumulate: bool,
     ) -> Result<()> {

@@ -4,9 +4,9 @@
 use tunesmith_ops::{Backend, DType, Memory, Result, View, ViewMut};
 
 use super::norm::Norm;
-use super::site::Site;
+use super::pass_context::PassContext;
 use super::weight::Backward;
-use crate::workspace::Slab;
+use crate::workspace::WorkspaceBuffer;
 
 /// What is between a block and the residual stream.
 pub struct Residual<B: Backend> {
@@ -21,30 +21,36 @@ pub struct Residual<B: Backend> {
 /// What forward keeps.
 pub(super) struct Saved<B: Memory> {
     /// What the block gave, where a norm follows it.
-    output: Slab<B>,
-    after_rstd: Slab<B>,
+    output: WorkspaceBuffer<B>,
+    after_rstd: WorkspaceBuffer<B>,
 }
 
 impl<B: Memory> Saved<B> {
     pub fn new(backend: &B) -> Self {
-        Self { output: Slab::new(backend), after_rstd: Slab::of(DType::F32) }
+        Self { output: WorkspaceBuffer::new(backend), after_rstd: WorkspaceBuffer::of(DType::F32) }
     }
 }
 
 /// Buffers that live as long as one block.
 pub(super) struct Scratch<B: Memory> {
     /// `before(x)` and its statistics, from where `x` was made to where the block has read it; backward computes them again.
-    normed: Slab<B>,
-    rstd: Slab<B>,
-    d_input: Slab<B>,
-    scaled: Slab<B>,
-    d_output: Slab<B>,
+    normed: WorkspaceBuffer<B>,
+    rstd: WorkspaceBuffer<B>,
+    d_input: WorkspaceBuffer<B>,
+    scaled: WorkspaceBuffer<B>,
+    d_output: WorkspaceBuffer<B>,
 }
 
 impl<B: Memory> Scratch<B> {
     pub fn new(backend: &B) -> Self {
-        let slab = || Slab::new(backend);
-        Self { normed: slab(), rstd: Slab::of(DType::F32), d_input: slab(), scaled: slab(), d_output: slab() }
+        let buffer = || WorkspaceBuffer::new(backend);
+        Self {
+            normed: buffer(),
+            rstd: WorkspaceBuffer::of(DType::F32),
+            d_input: buffer(),
+            scaled: buffer(),
+            d_output: buffer(),
+        }
     }
 }
 
@@ -63,7 +69,7 @@ impl<B: Backend> Residual<B> {
     /// by [`Self::enter`], or by the residual that wrote `x`: `next` is the one that this writes for.
     pub(super) fn forward(
         &self,
-        site: &Site<'_, B>,
+        context: &PassContext<'_, B>,
         x: View<'_, B::Buffer>,
         saved: &mut Saved<B>,
         scratch: &mut Scratch<B>,
@@ -71,7 +77,7 @@ impl<B: Backend> Residual<B> {
         next: Option<&Self>,
         block: impl FnOnce(View<'_, B::Buffer>, ViewMut<'_, B::Buffer>) -> Result<()>,
     ) -> Result<()> {
-        let Site { backend, parameters, .. } = *site;
+        let PassContext { backend, parameters, .. } = *context;
         let input = self.input(x, scratch)?;
         match &self.after {
             None => block(input, y.reborrow())?,
@@ -95,10 +101,15 @@ impl<B: Backend> Residual<B> {
     }
 
     /// Makes what the block is given from an `x` that no residual wrote.
-    pub(super) fn enter(&self, site: &Site<'_, B>, x: View<'_, B::Buffer>, scratch: &mut Scratch<B>) -> Result<()> {
+    pub(super) fn enter(
+        &self,
+        context: &PassContext<'_, B>,
+        x: View<'_, B::Buffer>,
+        scratch: &mut Scratch<B>,
+    ) -> Result<()> {
         let (Some(norm), Scratch { normed, rstd, .. }) = (&self.before, scratch) else { return Ok(()) };
-        let normed = normed.write(site.backend, x.len)?;
-        norm.forward(site.backend, site.parameters, x.len / norm.d, x, rstd, normed)
+        let normed = normed.write(context.backend, x.len)?;
+        norm.forward(context.backend, context.parameters, x.len / norm.d, x, rstd, normed)
     }
 
     /// What the block is given: `before(x)`, or `x` itself.
@@ -110,7 +121,7 @@ impl<B: Backend> Residual<B> {
     /// where to write the gradient of its input. Without `need_input` `dy` is left unfinished.
     pub(super) fn backward(
         &self,
-        site: &Site<'_, B>,
+        context: &PassContext<'_, B>,
         grads: &mut Backward<'_, B>,
         x: View<'_, B::Buffer>,
         saved: &Saved<B>,
@@ -124,9 +135,9 @@ impl<B: Backend> Residual<B> {
             Option<ViewMut<'_, B::Buffer>>,
         ) -> Result<()>,
     ) -> Result<()> {
-        let backend = site.backend;
+        let backend = context.backend;
         // The normed rows are cheaper to compute again than to keep.
-        self.enter(site, x, scratch)?;
+        self.enter(context, x, scratch)?;
         let Scratch { normed, rstd, d_input, scaled, d_output } = scratch;
         let mut d_block = dy.as_view();
         if let Some(multiplier) = self.multiplier {
@@ -141,11 +152,11 @@ impl<B: Backend> Residual<B> {
         }
         let input = if self.before.is_some() { normed.view(x.len)? } else { x };
         // A norm's own gradient needs that of its output.
-        let wanted = need_input || self.is_trained();
-        let dx = if wanted { Some(d_input.write(backend, x.len)?) } else { None };
+        let selected = need_input || self.is_trained();
+        let dx = if selected { Some(d_input.write(backend, x.len)?) } else { None };
         block(grads, d_block, input, dx)?;
         match &self.before {
-            _ if !wanted => Ok(()),
+            _ if !selected => Ok(()),
             None => backend.add(d_input.view(x.len)?, dy),
             Some(norm) => {
                 let (m, d_normed) = (x.len / norm.d, d_input.view(x.len)?);

@@ -4,8 +4,8 @@ use tunesmith_ops::{Backend, Result};
 
 use super::weights::Loader;
 use crate::config::{MixtureConfig, ModelConfig};
-use crate::families::{self, Side, names};
-use crate::layer::{AttentionBlock, Dense, Fan, FeedForward, Layer, Linear, Mixture, QkNorm, Residual};
+use crate::families::{self, SharedInput, names};
+use crate::layer::{AttentionBlock, Dense, FeedForward, FusedLinears, Layer, Linear, Mixture, QkNorm, Residual};
 
 /// Reads the tensors of layer `index`.
 ///
@@ -55,7 +55,7 @@ fn attention<B: Backend>(
         })
     };
     Ok(AttentionBlock {
-        qkv: fan(loader, prefix, names.qkv, [hq, hk, hk], d, qkv)?,
+        qkv: linears(loader, prefix, names.qkv, [hq, hk, hk], d, qkv)?,
         o: loader.linear(&format!("{prefix}{}", names.o), d, hq, o)?,
         qk_norm: rows.map(|rows| qk_norm(loader, rows)).transpose()?,
         shape: config.attention(index),
@@ -88,30 +88,30 @@ fn dense<B: Backend>(loader: &mut Loader<'_, B>, config: &ModelConfig, prefix: &
     let (d, f, bias) = (config.hidden, config.ffn, config.biases[2]);
     let names = config.family.projections;
     Ok(Dense {
-        gate_up: fan(loader, prefix, names.gate_up, [f, f], d, bias)?,
+        gate_up: linears(loader, prefix, names.gate_up, [f, f], d, bias)?,
         down: loader.linear(&format!("{prefix}{}", names.down), d, f, bias)?,
         activation: config.activation,
     })
 }
 
-fn fan<B: Backend, const N: usize>(
+fn linears<B: Backend, const N: usize>(
     loader: &mut Loader<'_, B>,
     prefix: &str,
-    side: Side<N>,
+    side: SharedInput<N>,
     widths: [usize; N],
     k: usize,
     bias: bool,
-) -> Result<Fan<B, N>> {
+) -> Result<FusedLinears<B, N>> {
     match side {
-        Side::Fused(name) => {
+        SharedInput::Fused(name) => {
             let whole = widths.iter().sum();
-            Ok(Fan::Fused(loader.linear(&format!("{prefix}{name}"), whole, k, bias)?, widths))
+            Ok(FusedLinears::Fused(loader.linear(&format!("{prefix}{name}"), whole, k, bias)?, widths))
         }
-        Side::Separate(names) => {
+        SharedInput::Separate(names) => {
             let each = names.iter().zip(widths);
             let linears: Vec<Linear<B>> =
                 each.map(|(name, n)| loader.linear(&format!("{prefix}{name}"), n, k, bias)).collect::<Result<_>>()?;
-            Ok(Fan::Separate(
+            Ok(FusedLinears::Separate(
                 linears.try_into().map_err(|_| crate::internal::internal("weights", "a matrix for each name"))?,
             ))
         }

@@ -2,7 +2,7 @@
 
 use tunesmith_ops::{Backend, DType, Memory, Result, RowValues, ViewMut};
 
-use crate::workspace::Slab;
+use crate::workspace::WorkspaceBuffer;
 
 /// Values that are computed only where asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,13 +25,13 @@ impl Asked {
 
 /// One buffer a value, `[m]` float32.
 pub(super) struct Columns<B: Memory> {
-    log_prob: Slab<B>,
-    entropy: Slab<B>,
-    hit: Slab<B>,
-    log_sum_exp: Slab<B>,
-    mean_log_prob: Slab<B>,
-    log_sum_squares: Slab<B>,
-    mean_logit: Slab<B>,
+    log_prob: WorkspaceBuffer<B>,
+    entropy: WorkspaceBuffer<B>,
+    hit: WorkspaceBuffer<B>,
+    log_sum_exp: WorkspaceBuffer<B>,
+    mean_log_prob: WorkspaceBuffer<B>,
+    log_sum_squares: WorkspaceBuffer<B>,
+    mean_logit: WorkspaceBuffer<B>,
 }
 
 /// The same on the host; empty where not asked for.
@@ -49,7 +49,7 @@ pub(super) struct HostColumns {
 impl<B: Memory> Columns<B> {
     /// Empty.
     pub fn new() -> Self {
-        let column = || Slab::of(DType::F32);
+        let column = || WorkspaceBuffer::of(DType::F32);
         Self {
             log_prob: column(),
             entropy: column(),
@@ -95,14 +95,19 @@ impl<B: Memory> Columns<B> {
 }
 
 /// Rows `first .. first + count` of a column of `m`.
-fn part<B: Memory>(column: &mut Slab<B>, m: usize, first: usize, count: usize) -> Result<ViewMut<'_, B::Buffer>> {
+fn part<B: Memory>(
+    column: &mut WorkspaceBuffer<B>,
+    m: usize,
+    first: usize,
+    count: usize,
+) -> Result<ViewMut<'_, B::Buffer>> {
     column.view_mut(m)?.part(first, count)
 }
 
 impl<B: Backend> Columns<B> {
     /// Reads the values of `m` rows.
     pub fn read(&self, backend: &B, m: usize, asked: Asked) -> Result<HostColumns> {
-        let read = |column: &Slab<B>, is_asked: bool| {
+        let read = |column: &WorkspaceBuffer<B>, is_asked: bool| {
             let mut host = vec![0.0; if is_asked { m } else { 0 }];
             if is_asked {
                 backend.read(column.view(m)?, &mut host)?;

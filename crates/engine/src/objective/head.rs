@@ -9,9 +9,9 @@ use super::columns::{Asked, Columns};
 use super::objective::Objective;
 use super::supervised::{SequenceSums, Supervised, TokenCoefficients, TokenValues};
 use crate::batch::Rows;
-use crate::layer::{AdapterScratch, Backward, Kept, Linear, Norm};
+use crate::layer::{AdapterScratch, Backward, Linear, Norm, SavedLora};
 use crate::optimizer::Parameters;
-use crate::workspace::Slab;
+use crate::workspace::WorkspaceBuffer;
 
 /// The end of the decoder.
 pub struct Head<B: Backend> {
@@ -25,12 +25,12 @@ pub struct Head<B: Backend> {
 
 /// Buffers of the head, reused between steps.
 pub struct HeadScratch<B: Memory> {
-    normed: Slab<B>,
-    rstd: Slab<B>,
-    logits: Slab<B>,
-    kept: Kept<B>,
+    normed: WorkspaceBuffer<B>,
+    rstd: WorkspaceBuffer<B>,
+    logits: WorkspaceBuffer<B>,
+    kept: SavedLora<B>,
     adapter: AdapterScratch<B>,
-    d_normed: Slab<B>,
+    d_normed: WorkspaceBuffer<B>,
     columns: Columns<B>,
 }
 
@@ -38,12 +38,12 @@ impl<B: Memory> HeadScratch<B> {
     /// Empty.
     pub fn new(backend: &B) -> Self {
         Self {
-            normed: Slab::new(backend),
-            rstd: Slab::of(tunesmith_ops::DType::F32),
-            logits: Slab::new(backend),
-            kept: Kept::new(backend),
+            normed: WorkspaceBuffer::new(backend),
+            rstd: WorkspaceBuffer::of(tunesmith_ops::DType::F32),
+            logits: WorkspaceBuffer::new(backend),
+            kept: SavedLora::new(backend),
             adapter: AdapterScratch::new(backend),
-            d_normed: Slab::new(backend),
+            d_normed: WorkspaceBuffer::new(backend),
             columns: Columns::new(),
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tunesmith_formats::{ModelConfig as HfConfig, TensorSource};
 use tunesmith_ops::{Backend, DType, Error, IGNORE_INDEX, Result};
 
-use super::ledger::{Layout, Ledger};
+use super::ledger::{DeviceLayout, Ledger};
 use crate::batch::{Batch, StepKey};
 use crate::objective::{Asked, Objective, TokenCoefficients};
 use crate::optimizer::{OptimizerOptions, ParameterSpec, Slot, Update};
@@ -54,7 +54,7 @@ pub struct MemoryPlan {
 /// # Errors
 /// `ArgumentInvalid` for a shape without tokens; otherwise those of [`Session::new`].
 pub fn plan(
-    layout: Layout,
+    layout: DeviceLayout,
     hf_config: &HfConfig,
     source: &dyn TensorSource,
     options: &SessionOptions,

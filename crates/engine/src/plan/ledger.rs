@@ -14,7 +14,7 @@ use tunesmith_ops::{
 
 /// How a backend lays out what it is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Layout {
+pub struct DeviceLayout {
     /// Dtype of activations.
     pub activations: DType,
     /// Every allocation is rounded up to this many bytes.
@@ -23,7 +23,7 @@ pub struct Layout {
     pub panel: usize,
 }
 
-impl Layout {
+impl DeviceLayout {
     /// The CPU backend's: cache lines, and panels of 32 rows.
     pub const CPU: Self = Self { activations: DType::F32, unit: 64, panel: 32 };
 }
@@ -36,13 +36,13 @@ struct Accounts {
 
 /// Bytes on the books until they are dropped.
 #[derive(Debug)]
-pub struct Held {
+pub struct LedgerBuffer {
     len: usize,
     bytes: usize,
     accounts: Arc<Accounts>,
 }
 
-impl Drop for Held {
+impl Drop for LedgerBuffer {
     fn drop(&mut self) {
         self.accounts.in_use.fetch_sub(self.bytes, Ordering::Relaxed);
     }
@@ -51,18 +51,18 @@ impl Drop for Held {
 /// The backend. Reading gives zeros, and every op succeeds at once.
 #[derive(Debug)]
 pub struct Ledger {
-    layout: Layout,
+    layout: DeviceLayout,
     accounts: Arc<Accounts>,
 }
 
 impl Ledger {
     /// Empty books of a backend with this layout.
-    pub fn new(layout: Layout) -> Self {
+    pub fn new(layout: DeviceLayout) -> Self {
         Self { layout, accounts: Arc::default() }
     }
 
     /// A weight in four bits: codes and scales are allocated apart.
-    pub fn hold_nf4(&self, elements: usize, options: Nf4Options) -> Held {
+    pub fn hold_nf4(&self, elements: usize, options: Nf4Options) -> LedgerBuffer {
         let blocks = options.blocks(elements);
         let scales =
             if options.double_quant { vec![blocks, 4 * blocks.div_ceil(NESTED_BLOCK)] } else { vec![4 * blocks] };
@@ -75,16 +75,16 @@ impl Ledger {
         bytes.div_ceil(self.layout.unit).saturating_mul(self.layout.unit)
     }
 
-    fn hold(&self, len: usize, bytes: usize) -> Held {
+    fn hold(&self, len: usize, bytes: usize) -> LedgerBuffer {
         let bytes = self.rounded(bytes);
         let in_use = self.accounts.in_use.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         self.accounts.peak.fetch_max(in_use, Ordering::Relaxed);
-        Held { len, bytes, accounts: Arc::clone(&self.accounts) }
+        LedgerBuffer { len, bytes, accounts: Arc::clone(&self.accounts) }
     }
 }
 
 impl Memory for Ledger {
-    type Buffer = Held;
+    type Buffer = LedgerBuffer;
 
     fn activation_dtype(&self) -> DType {
         self.layout.activations
@@ -94,32 +94,32 @@ impl Memory for Ledger {
         false
     }
 
-    fn zeros(&self, dtype: DType, len: usize) -> Result<Held> {
+    fn zeros(&self, dtype: DType, len: usize) -> Result<LedgerBuffer> {
         Ok(self.hold(len, len.saturating_mul(dtype.size())))
     }
 
-    fn upload(&self, host: Host<'_>) -> Result<Held> {
+    fn upload(&self, host: Host<'_>) -> Result<LedgerBuffer> {
         self.zeros(host.dtype(), host.len())
     }
 
-    fn write(&self, _: Host<'_>, _: ViewMut<'_, Held>) -> Result<()> {
+    fn write(&self, _: Host<'_>, _: ViewMut<'_, LedgerBuffer>) -> Result<()> {
         Ok(())
     }
 
-    fn read(&self, _: View<'_, Held>, target: &mut [f32]) -> Result<()> {
+    fn read(&self, _: View<'_, LedgerBuffer>, target: &mut [f32]) -> Result<()> {
         target.fill(0.0);
         Ok(())
     }
 
-    fn copy(&self, _: View<'_, Held>, _: ViewMut<'_, Held>) -> Result<()> {
+    fn copy(&self, _: View<'_, LedgerBuffer>, _: ViewMut<'_, LedgerBuffer>) -> Result<()> {
         Ok(())
     }
 
-    fn clear(&self, _: ViewMut<'_, Held>) -> Result<()> {
+    fn clear(&self, _: ViewMut<'_, LedgerBuffer>) -> Result<()> {
         Ok(())
     }
 
-    fn len(&self, buffer: &Held) -> usize {
+    fn len(&self, buffer: &LedgerBuffer) -> usize {
         buffer.len
     }
 
@@ -129,8 +129,8 @@ impl Memory for Ledger {
     }
 }
 
-type In<'a> = View<'a, Held>;
-type Out<'a> = ViewMut<'a, Held>;
+type In<'a> = View<'a, LedgerBuffer>;
+type Out<'a> = ViewMut<'a, LedgerBuffer>;
 
 /// Ops that take their arguments and do nothing.
 macro_rules! free {
@@ -142,9 +142,9 @@ macro_rules! free {
 }
 
 impl Matmul for Ledger {
-    type Weight = Held;
+    type Weight = LedgerBuffer;
 
-    fn prepare_weight(&self, n: usize, k: usize, _: Host<'_>, storage: Storage) -> Result<Held> {
+    fn prepare_weight(&self, n: usize, k: usize, _: Host<'_>, storage: Storage) -> Result<LedgerBuffer> {
         let size = match storage {
             Storage::F32 => 4,
             Storage::Bf16 => 2,
@@ -153,14 +153,14 @@ impl Matmul for Ledger {
         Ok(self.hold(n * k, padded.saturating_mul(size)))
     }
 
-    fn read_weight(&self, _: &Held, _: usize, _: usize, target: &mut [f32]) -> Result<()> {
+    fn read_weight(&self, _: &LedgerBuffer, _: usize, _: usize, target: &mut [f32]) -> Result<()> {
         target.fill(0.0);
         Ok(())
     }
 
     free! {
-        matmul_forward(MatmulShape, In<'_>, Matrix<'_, Held, Held>, Option<In<'_>>, Out<'_>);
-        matmul_backward_input(MatmulShape, In<'_>, Matrix<'_, Held, Held>, Out<'_>, bool);
+        matmul_forward(MatmulShape, In<'_>, Matrix<'_, LedgerBuffer, LedgerBuffer>, Option<In<'_>>, Out<'_>);
+        matmul_backward_input(MatmulShape, In<'_>, Matrix<'_, LedgerBuffer, LedgerBuffer>, Out<'_>, bool);
         matmul_backward_weight(MatmulShape, In<'_>, In<'_>, Out<'_>);
     }
 }
@@ -168,17 +168,17 @@ impl Matmul for Ledger {
 impl LoraMatmul for Ledger {
     free! {
         lora_forward(
-            MatmulShape, In<'_>, Option<In<'_>>, Matrix<'_, Held, Held>, Option<In<'_>>, Lora<'_, Held>, Out<'_>, Out<'_>,
+            MatmulShape, In<'_>, Option<In<'_>>, Matrix<'_, LedgerBuffer, LedgerBuffer>, Option<In<'_>>, Lora<'_, LedgerBuffer>, Out<'_>, Out<'_>,
         );
         lora_backward(
-            MatmulShape, In<'_>, In<'_>, In<'_>, Matrix<'_, Held, Held>, Lora<'_, Held>, Out<'_>, Out<'_>, Out<'_>,
+            MatmulShape, In<'_>, In<'_>, In<'_>, Matrix<'_, LedgerBuffer, LedgerBuffer>, Lora<'_, LedgerBuffer>, Out<'_>, Out<'_>, Out<'_>,
             Option<Out<'_>>, bool,
         );
     }
 }
 
 impl Nf4 for Ledger {
-    fn nf4_prepare(&self, n: usize, k: usize, matrix: Nf4Matrix<'_>) -> Result<Held> {
+    fn nf4_prepare(&self, n: usize, k: usize, matrix: Nf4Matrix<'_>) -> Result<LedgerBuffer> {
         Ok(self.hold_nf4(n * k, matrix.options()))
     }
 }
@@ -194,7 +194,7 @@ impl Elementwise for Ledger {
 
 impl Embedding for Ledger {
     free! {
-        embedding_forward(usize, usize, Matrix<'_, Held, Held>, In<'_>, Out<'_>);
+        embedding_forward(usize, usize, Matrix<'_, LedgerBuffer, LedgerBuffer>, In<'_>, Out<'_>);
         embedding_backward(usize, usize, In<'_>, In<'_>, Out<'_>);
     }
 }
@@ -234,7 +234,7 @@ impl Swiglu for Ledger {
 
 impl CrossEntropy for Ledger {
     free! {
-        cross_entropy(usize, usize, LogitTransform, Out<'_>, In<'_>, RowGradient<'_, Held>, RowValues<'_, Held>);
+        cross_entropy(usize, usize, LogitTransform, Out<'_>, In<'_>, RowGradient<'_, LedgerBuffer>, RowValues<'_, LedgerBuffer>);
     }
 }
 
@@ -246,7 +246,7 @@ impl Dropout for Ledger {
 
 impl Dora for Ledger {
     free! {
-        dora_norms(usize, usize, Matrix<'_, Held, Held>, Lora<'_, Held>, Out<'_>);
+        dora_norms(usize, usize, Matrix<'_, LedgerBuffer, LedgerBuffer>, Lora<'_, LedgerBuffer>, Out<'_>);
         dora_forward(usize, usize, In<'_>, In<'_>, In<'_>, Option<In<'_>>, Out<'_>, bool);
         dora_backward(usize, usize, In<'_>, In<'_>, In<'_>, In<'_>, Out<'_>, Out<'_>);
     }
@@ -266,7 +266,7 @@ impl GradNorm for Ledger {
 
 impl AdamW for Ledger {
     free! {
-        adamw(&AdamWStep, &(), &mut [AdamWTensor<'_, Held>]);
+        adamw(&AdamWStep, &(), &mut [AdamWTensor<'_, LedgerBuffer>]);
     }
 }
 
@@ -281,22 +281,22 @@ impl Router for Ledger {
 }
 
 impl GroupedMatmul for Ledger {
-    type Stacked = Vec<Held>;
+    type Stacked = Vec<LedgerBuffer>;
 
-    fn stack_weights(&self, _: usize, _: usize, weights: Vec<Held>) -> Result<Vec<Held>> {
+    fn stack_weights(&self, _: usize, _: usize, weights: Vec<LedgerBuffer>) -> Result<Vec<LedgerBuffer>> {
         Ok(weights)
     }
 
     free! {
-        grouped_forward(GroupedShape, In<'_>, Stack<'_, Vec<Held>, Held>, In<'_>, Out<'_>);
-        grouped_backward_input(GroupedShape, In<'_>, Stack<'_, Vec<Held>, Held>, In<'_>, Out<'_>);
+        grouped_forward(GroupedShape, In<'_>, Stack<'_, Vec<LedgerBuffer>, LedgerBuffer>, In<'_>, Out<'_>);
+        grouped_backward_input(GroupedShape, In<'_>, Stack<'_, Vec<LedgerBuffer>, LedgerBuffer>, In<'_>, Out<'_>);
         grouped_backward_weight(GroupedShape, In<'_>, In<'_>, In<'_>, Out<'_>);
     }
 }
 
 impl Sgd for Ledger {
     free! {
-        sgd(&SgdStep, &(), &mut [SgdTensor<'_, Held>]);
+        sgd(&SgdStep, &(), &mut [SgdTensor<'_, LedgerBuffer>]);
     }
 }
 

@@ -4,4 +4,4 @@ mod dry_run;
 mod ledger;
 
 pub use dry_run::{MemoryPlan, PassShape, plan, plan_on};
-pub use ledger::{Held, Layout, Ledger};
+pub use ledger::{DeviceLayout, Ledger, LedgerBuffer};

@@ -15,7 +15,7 @@ use crate::layer::Backward;
 use crate::load::QuantizationInfo;
 use crate::objective::{Asked, Objective, SequenceSums, TokenCoefficients, TokenValues};
 use crate::optimizer::{GroupInfo, Update, Updated};
-use crate::recompute::Keep;
+use crate::recompute::SavePolicy;
 
 impl<B: Backend + Send + Sync> Engine for Session<B> {
     fn trains(&self) -> bool {
@@ -66,7 +66,7 @@ impl<B: Backend + Send + Sync> Engine for Session<B> {
         let (supervised, pass) = self.plain_pass(batch)?;
         let Some(pass) = pass else { return Ok(supervised.no_values(asked)) };
         let (backend, activations) = (&*self.backend, &mut self.activations);
-        self.decoder.values(backend, &self.parameters, (&pass, &supervised), asked, Keep::Nothing, activations)
+        self.decoder.values(backend, &self.parameters, (&pass, &supervised), asked, SavePolicy::Nothing, activations)
     }
 
     fn forward(&mut self, batch: &Batch<'_>, key: StepKey, asked: Asked) -> Result<TokenValues> {

@@ -35,7 +35,7 @@ pub struct SessionOptions {
     pub optimizer: Option<OptimizerOptions>,
     /// Groups of the run; each trained tensor belongs to exactly one. Not read without an optimizer.
     pub parameter_groups: Vec<ParameterGroup>,
-    /// Keep layer inputs only, and compute the rest again in backward.
+    /// SavePolicy layer inputs only, and compute the rest again in backward.
     pub gradient_checkpointing: bool,
     /// Seeds the adapter's first values.
     pub seed: u64,

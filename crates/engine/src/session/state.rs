@@ -7,13 +7,13 @@ use tunesmith_ops::{Backend, Error, Result};
 
 use super::options::{AdapterOptions, SessionOptions};
 use crate::adapter::{Adapter, Adapters};
-use crate::batch::{Batch, Layout, Pass, StepKey};
+use crate::batch::{Batch, Pass, SequenceLayout, StepKey};
 use crate::config::ModelConfig;
 use crate::decoder::{Activations, Decoder};
 use crate::load::{QuantizationInfo, load};
 use crate::objective::Supervised;
 use crate::optimizer::{Gradients, Optimizer, Parameters};
-use crate::recompute::Keep;
+use crate::recompute::SavePolicy;
 
 pub(super) struct Training<B: Backend> {
     pub(super) gradients: Gradients<B>,
@@ -35,7 +35,7 @@ pub struct Session<B: Backend> {
     pub(super) training: Option<Training<B>>,
     pub(super) adapters: Adapters<B>,
     pub(super) activations: Activations<B>,
-    pub(super) keep: Keep,
+    pub(super) keep: SavePolicy,
     /// Set between the two phases of a step; any other call discards it.
     pub(super) pending: Option<Pending<B>>,
     pub(super) hf_config: HfConfig,
@@ -79,9 +79,9 @@ impl<B: Backend> Session<B> {
             }),
         };
         let keep = match (&training, options.gradient_checkpointing) {
-            (None, _) => Keep::Nothing,
-            (Some(_), true) => Keep::Inputs,
-            (Some(_), false) => Keep::All,
+            (None, _) => SavePolicy::Nothing,
+            (Some(_), true) => SavePolicy::Inputs,
+            (Some(_), false) => SavePolicy::All,
         };
         Ok(Self {
             activations: Activations::new(&*backend, decoder.config.layers, keep),
@@ -123,7 +123,7 @@ impl<B: Backend> Session<B> {
     pub fn set_gradient_checkpointing(&mut self, gradient_checkpointing: bool) {
         if self.training.is_some() {
             self.pending = None;
-            self.keep = if gradient_checkpointing { Keep::Inputs } else { Keep::All };
+            self.keep = if gradient_checkpointing { SavePolicy::Inputs } else { SavePolicy::All };
             self.activations = Activations::new(&*self.backend, self.decoder.config.layers, self.keep);
         }
     }
@@ -201,7 +201,7 @@ impl<B: Backend> Session<B> {
 }
 
 fn packed_pass<B: Backend>(backend: &B, batch: &Batch<'_>, predicting: Vec<i32>) -> Result<Pass<B>> {
-    Pass::new(backend, batch.input_ids, batch.positions, Layout::packed(batch.sequence_starts), predicting)
+    Pass::new(backend, batch.input_ids, batch.positions, SequenceLayout::packed(batch.sequence_starts), predicting)
 }
 
 pub(super) fn not_training() -> Error {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tunesmith_cpu::Cpu;
-use tunesmith_engine::plan::{Layout, plan};
+use tunesmith_engine::plan::{DeviceLayout, plan};
 use tunesmith_engine::{
     Asked, Engine, MemoryPlan, Objective, PassShape, Session, SessionOptions, StepKey, TokenCoefficients, Update,
     WeightDtype, WeightOptions,
@@ -33,7 +33,7 @@ fn planned_and_held_of(
     let rows = Rows::new(lengths, 1);
     let supervised = rows.labels.iter().filter(|&&label| label >= 0).count();
     let shape = PassShape { tokens: lengths.iter().sum(), longest: lengths[0], supervised, two_phases };
-    let planned = plan(Layout::CPU, &config, source, options, shape).unwrap();
+    let planned = plan(DeviceLayout::CPU, &config, source, options, shape).unwrap();
     let cpu = Arc::new(Cpu::new(2).unwrap());
     let mut session = Session::new(cpu, config, source, "tiny", options).unwrap();
     let standing = session.memory();
@@ -163,7 +163,7 @@ fn tokens_without_a_label_hold_nothing_behind_the_last_attention() {
     let config = ModelConfig::from_json(Path::new("config.json"), config()).unwrap();
     let activations = |supervised| {
         let shape = PassShape { tokens: 65, longest: 65, supervised, two_phases: false };
-        plan(Layout::CPU, &config, &source, &options(lora(ModuleNames::AllLinear)), shape).unwrap().activations
+        plan(DeviceLayout::CPU, &config, &source, &options(lora(ModuleNames::AllLinear)), shape).unwrap().activations
     };
     // Of each token: gate and up, logits, and the stream before and after the block and the final norm.
     let (d, f, v) = (24, 40, 40);
@@ -177,7 +177,7 @@ fn impossible_shapes_are_refused() {
     let config = ModelConfig::from_json(Path::new("config.json"), config()).unwrap();
     for (tokens, longest, supervised) in [(0, 0, 0), (8, 0, 8), (8, 9, 8), (8, 8, 9)] {
         let shape = PassShape { tokens, longest, supervised, two_phases: false };
-        let error = plan(Layout::CPU, &config, &source, &options(None), shape).unwrap_err();
+        let error = plan(DeviceLayout::CPU, &config, &source, &options(None), shape).unwrap_err();
         assert_eq!(error.code, Code::ArgumentInvalid);
     }
 }

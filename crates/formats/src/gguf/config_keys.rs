@@ -4,7 +4,7 @@
 use serde_json::Value;
 use tunesmith_ops::{Code, Error, Result};
 
-use super::architectures::{ARCHITECTURES, Absent, Architecture, Head, Key, Windows};
+use super::architectures::{ARCHITECTURES, Absent, Architecture, Head, Key, SlidingWindows};
 use super::rope_keys::{self, RopeTensors};
 use super::writer::KeyWriter;
 use crate::config::ModelConfig;
@@ -166,13 +166,13 @@ impl<'a> ExportConfig<'a> {
         let (window, sliding) = self.windows()?;
         let used = sliding.iter().any(|&sliding| sliding);
         match self.architecture.windows {
-            Windows::Never if used => {
+            SlidingWindows::Never if used => {
                 return Err(self.unsupported(format!("expected attention without a window, got one of {window}")));
             }
-            Windows::Unused { .. } if used && sliding.contains(&false) => {
+            SlidingWindows::Unused { .. } if used && sliding.contains(&false) => {
                 return Err(self.unsupported("expected a window on every layer or none, got one on some"));
             }
-            Windows::Unused { .. } if used => {
+            SlidingWindows::Unused { .. } if used => {
                 keys.u32(&name("attention.sliding_window"), window as u32);
                 if window < self.context {
                     self.notes.push(format!(
@@ -180,14 +180,14 @@ impl<'a> ExportConfig<'a> {
                     ));
                 }
             }
-            Windows::Pattern { .. } => {
+            SlidingWindows::Pattern { .. } => {
                 keys.u32(&name("attention.sliding_window"), window as u32);
                 let own = (0..self.layers).map(|layer| self.architecture.windows.holds(layer));
                 if !own.eq(sliding.iter().copied()) {
                     keys.flags(&name("attention.sliding_window_pattern"), &sliding);
                 }
             }
-            Windows::Never | Windows::Unused { .. } => {}
+            SlidingWindows::Never | SlidingWindows::Unused { .. } => {}
         }
         Ok(())
     }
@@ -202,13 +202,13 @@ impl<'a> ExportConfig<'a> {
             return Ok((given, kinds.iter().map(|kind| *kind == "sliding_attention").collect()));
         }
         let period = match self.config.optional_size("sliding_window_pattern")? {
-            Some(period) => Windows::Pattern { period },
+            Some(period) => SlidingWindows::Pattern { period },
             None => self.architecture.windows,
         };
         let first = self.config.value("max_window_layers").and_then(Value::as_u64).unwrap_or(0);
         let holds = |layer: usize| match period {
             // Qwen's rule: the first layers are without.
-            Windows::Never => layer as u64 >= first,
+            SlidingWindows::Never => layer as u64 >= first,
             windows => windows.holds(layer),
         };
         Ok((given, (0..self.layers).map(holds).collect()))

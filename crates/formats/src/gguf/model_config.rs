@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 use tunesmith_ops::{Code, Result};
 
-use super::architectures::{ARCHITECTURES, Absent, Architecture, Windows};
+use super::architectures::{ARCHITECTURES, Absent, Architecture, SlidingWindows};
 use super::config_reader::ConfigReader;
 use super::metadata::Metadata;
 use super::rope_keys::RopeTensors;
@@ -100,13 +100,13 @@ impl ConfigReader<'_> {
         let mut model_type = self.architecture.model_types.first().copied().unwrap_or_default();
         match (self.architecture.windows, window) {
             (_, None) => {}
-            (Windows::Unused { model_type: windowed }, Some(_)) => model_type = windowed,
-            (Windows::Pattern { .. }, Some(_)) => {
+            (SlidingWindows::Unused { model_type: windowed }, Some(_)) => model_type = windowed,
+            (SlidingWindows::Pattern { .. }, Some(_)) => {
                 let kinds = self.windowed_layers()?.into_iter();
                 let kinds = kinds.map(|sliding| if sliding { "sliding_attention" } else { "full_attention" });
                 set("layer_types", kinds.collect::<Vec<&str>>().into());
             }
-            (Windows::Never, Some(window)) => {
+            (SlidingWindows::Never, Some(window)) => {
                 let message = format!("expected no sliding window for {}, got {window}", self.architecture.name);
                 return Err(self.refuse(Code::ModelUnsupported, message));
             }
@@ -132,7 +132,7 @@ impl ConfigReader<'_> {
         }
         let given = self.metadata.integer(&key)?.and_then(|period| usize::try_from(period).ok());
         let windows = match given.filter(|&period| period > 0) {
-            Some(period) => Windows::Pattern { period },
+            Some(period) => SlidingWindows::Pattern { period },
             None => self.architecture.windows,
         };
         Ok((0..layers).map(|layer| windows.holds(layer)).collect())

@@ -22,7 +22,7 @@ pub struct Architecture {
     /// The configuration's activation: key and value.
     pub activation: (&'static str, &'static str),
     /// Sliding windows.
-    pub windows: Windows,
+    pub windows: SlidingWindows,
     /// What the configuration may say about rotation.
     pub rope: RopeRules,
     /// llama.cpp reads LongRoPE's divisors.
@@ -73,7 +73,7 @@ pub enum Head {
 
 /// Which layers have a sliding window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Windows {
+pub enum SlidingWindows {
     /// None.
     Never,
     /// The file says a window for every layer, and llama.cpp does not use it. The model is read as this `model_type`.
@@ -88,7 +88,7 @@ pub enum Windows {
     },
 }
 
-impl Windows {
+impl SlidingWindows {
     /// Whether a layer of the architecture's own pattern has a window.
     pub fn holds(self, layer: usize) -> bool {
         match self {
@@ -201,7 +201,7 @@ pub(super) const PLAIN: Architecture = Architecture {
     norm_offset: 0.0,
     head: Head::Either,
     activation: ("hidden_act", "silu"),
-    windows: Windows::Never,
+    windows: SlidingWindows::Never,
     rope: PLAIN_ROPE,
     long_rope: false,
     keys: &[],

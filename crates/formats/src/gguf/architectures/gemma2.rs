@@ -1,6 +1,6 @@
 //! `gemma2`: capped logits, four norms that count from one, every second layer with a window.
 
-use super::architecture::{Absent, Architecture, Head, Key, PLAIN, Part, Windows, biased, matrix, norm};
+use super::architecture::{Absent, Architecture, Head, Key, PLAIN, Part, SlidingWindows, biased, matrix, norm};
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "gemma2",
@@ -9,7 +9,7 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
     norm_offset: 1.0,
     head: Head::Tied,
     activation: ("hidden_activation", "gelu_pytorch_tanh"),
-    windows: Windows::Pattern { period: 2 },
+    windows: SlidingWindows::Pattern { period: 2 },
     keys: &[
         Key { gguf: "attn_logit_softcapping", hugging_face: "attn_logit_softcapping", absent: Absent::Refused },
         Key { gguf: "final_logit_softcapping", hugging_face: "final_logit_softcapping", absent: Absent::Refused },

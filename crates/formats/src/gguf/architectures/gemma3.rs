@@ -2,7 +2,7 @@
 
 use crate::rope::{RopeRules, WindowedRope};
 
-use super::architecture::{Absent, Architecture, Key, PLAIN, Part, Windows, biased, matrix, norm};
+use super::architecture::{Absent, Architecture, Key, PLAIN, Part, SlidingWindows, biased, matrix, norm};
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "gemma3",
@@ -10,7 +10,7 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
     parts: PARTS,
     norm_offset: 1.0,
     activation: ("hidden_activation", "gelu_pytorch_tanh"),
-    windows: Windows::Pattern { period: 6 },
+    windows: SlidingWindows::Pattern { period: 6 },
     rope: RopeRules {
         theta: 1e6,
         partial: false,

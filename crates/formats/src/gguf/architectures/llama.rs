@@ -1,6 +1,6 @@
 //! `llama`: Llama 2 and 3, SmolLM2, TinyLlama, and Mistral, whose window the file tells but llama.cpp does not use.
 
-use super::architecture::{Architecture, PLAIN, Part, Windows, biased, norm};
+use super::architecture::{Architecture, PLAIN, Part, SlidingWindows, biased, norm};
 
 pub(super) const PARTS: &[Part] = &[
     norm("attn_norm", "input_layernorm"),
@@ -19,7 +19,7 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
     model_types: &["llama", "mistral"],
     parts: PARTS,
     interleaved: true,
-    windows: Windows::Unused { model_type: "mistral" },
+    windows: SlidingWindows::Unused { model_type: "mistral" },
     long_rope: true,
     ..PLAIN
 };

@@ -13,7 +13,7 @@ mod qwen2;
 mod qwen3;
 mod smollm3;
 
-pub use architecture::{Absent, Architecture, Head, Key, Windows};
+pub use architecture::{Absent, Architecture, Head, Key, SlidingWindows};
 
 /// Every architecture.
 pub static ARCHITECTURES: [&Architecture; 9] = [
@@ -30,6 +30,7 @@ pub static ARCHITECTURES: [&Architecture; 9] = [
 
 #[cfg(test)]
 mod tests {
+    use super::architecture::PartKind;
     use super::*;
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::rope::RopeRules;
 
-use super::architecture::{Architecture, PLAIN, PLAIN_ROPE, Windows, biased, matrix, norm};
+use super::architecture::{Architecture, PLAIN, PLAIN_ROPE, SlidingWindows, biased, matrix, norm};
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "phi3",
@@ -15,7 +15,7 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
         matrix("ffn_up", "mlp.gate_up_proj"),
         matrix("ffn_down", "mlp.down_proj"),
     ],
-    windows: Windows::Unused { model_type: "phi3" },
+    windows: SlidingWindows::Unused { model_type: "phi3" },
     rope: RopeRules { partial: true, ..PLAIN_ROPE },
     long_rope: true,
     square: true,

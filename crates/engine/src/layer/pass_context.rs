@@ -4,11 +4,11 @@ use tunesmith_ops::Backend;
 
 use super::kv_cache::KvCache;
 use super::rotary::Rotary;
-use crate::batch::{Pass, Rows, Wanted};
+use crate::batch::{Pass, Rows, SelectedTokens};
 use crate::optimizer::Parameters;
 
 /// What every block of a pass is given.
-pub struct Site<'a, B: Backend> {
+pub struct PassContext<'a, B: Backend> {
     /// The device.
     pub backend: &'a B,
     /// Values of the trained tensors.
@@ -21,10 +21,10 @@ pub struct Site<'a, B: Backend> {
     pub rows: Rows<'a, B>,
 }
 
-impl<'a, B: Backend> Site<'a, B> {
+impl<'a, B: Backend> PassContext<'a, B> {
     /// The same for the wanted tokens alone, where they are given.
-    pub(super) fn only(&self, wanted: Option<&'a Wanted<B>>) -> Self {
-        Self { rows: wanted.map_or(self.rows, Wanted::rows), ..*self }
+    pub(super) fn only(&self, selected: Option<&'a SelectedTokens<B>>) -> Self {
+        Self { rows: selected.map_or(self.rows, SelectedTokens::rows), ..*self }
     }
 }
 

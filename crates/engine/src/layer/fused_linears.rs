@@ -4,13 +4,13 @@
 use tunesmith_ops::{Backend, Columns, Memory, Result, View, ViewMut};
 
 use super::linear::Linear;
-use super::lora::{AdapterScratch, Kept};
-use super::site::Site;
+use super::lora::{AdapterScratch, SavedLora};
+use super::pass_context::PassContext;
 use super::weight::Backward;
-use crate::workspace::Slab;
+use crate::workspace::WorkspaceBuffer;
 
 /// `N` outputs of one input.
-pub enum Fan<B: Backend, const N: usize> {
+pub enum FusedLinears<B: Backend, const N: usize> {
     /// One layer per output.
     Separate([Linear<B>; N]),
     /// One layer for all, and the width of each output.
@@ -19,28 +19,28 @@ pub enum Fan<B: Backend, const N: usize> {
 
 /// What the adapters of the layers keep.
 pub(super) struct Saved<B: Memory, const N: usize> {
-    kept: [Kept<B>; N],
+    kept: [SavedLora<B>; N],
 }
 
 impl<B: Memory, const N: usize> Saved<B, N> {
     pub fn new(backend: &B) -> Self {
-        Self { kept: std::array::from_fn(|_| Kept::new(backend)) }
+        Self { kept: std::array::from_fn(|_| SavedLora::new(backend)) }
     }
 }
 
 /// Buffers that the linear layers of a model share.
 pub(super) struct Scratch<B: Memory> {
-    fused: Slab<B>,
+    fused: WorkspaceBuffer<B>,
     pub adapter: AdapterScratch<B>,
 }
 
 impl<B: Memory> Scratch<B> {
     pub fn new(backend: &B) -> Self {
-        Self { fused: Slab::new(backend), adapter: AdapterScratch::new(backend) }
+        Self { fused: WorkspaceBuffer::new(backend), adapter: AdapterScratch::new(backend) }
     }
 }
 
-impl<B: Backend, const N: usize> Fan<B, N> {
+impl<B: Backend, const N: usize> FusedLinears<B, N> {
     /// The layers.
     pub fn linears(&self) -> Vec<&Linear<B>> {
         match self {
@@ -78,24 +78,24 @@ impl<B: Backend, const N: usize> Fan<B, N> {
     /// Writes `outputs[i][t, width(i)]` from `x[t, d]`.
     pub(super) fn forward(
         &self,
-        site: &Site<'_, B>,
+        context: &PassContext<'_, B>,
         x: View<'_, B::Buffer>,
         saved: &mut Saved<B, N>,
         scratch: &mut Scratch<B>,
-        outputs: [&mut Slab<B>; N],
+        outputs: [&mut WorkspaceBuffer<B>; N],
     ) -> Result<()> {
-        let (backend, t, rows) = (site.backend, site.rows.count, site.rows);
+        let (backend, t, rows) = (context.backend, context.rows.count, context.rows);
         let Scratch { fused, adapter } = scratch;
         match self {
             Self::Separate(linears) => {
                 for ((linear, kept), out) in linears.iter().zip(&mut saved.kept).zip(outputs) {
                     let out = out.write(backend, t * linear.n)?;
-                    linear.forward(backend, site.parameters, rows, x, kept, adapter, out)?;
+                    linear.forward(backend, context.parameters, rows, x, kept, adapter, out)?;
                 }
             }
             Self::Fused(linear, widths) => {
                 let whole = fused.write(backend, t * linear.n)?;
-                linear.forward(backend, site.parameters, rows, x, &mut saved.kept[0], adapter, whole)?;
+                linear.forward(backend, context.parameters, rows, x, &mut saved.kept[0], adapter, whole)?;
                 let whole = fused.view(t * linear.n)?;
                 for ((from, width), out) in Self::columns(linear, widths).into_iter().zip(outputs) {
                     let to = Columns { stride: width, start: 0 };
@@ -109,15 +109,15 @@ impl<B: Backend, const N: usize> Fan<B, N> {
     /// Adds the gradients of what is trained, and writes `dx[t, d]` where it is asked for.
     pub(super) fn backward(
         &self,
-        site: &Site<'_, B>,
+        context: &PassContext<'_, B>,
         grads: &mut Backward<'_, B>,
-        gradients: [&Slab<B>; N],
+        gradients: [&WorkspaceBuffer<B>; N],
         x: View<'_, B::Buffer>,
         saved: &Saved<B, N>,
         scratch: &mut Scratch<B>,
         mut dx: Option<ViewMut<'_, B::Buffer>>,
     ) -> Result<()> {
-        let (backend, t, rows) = (site.backend, site.rows.count, site.rows);
+        let (backend, t, rows) = (context.backend, context.rows.count, context.rows);
         let Scratch { fused, adapter } = scratch;
         match self {
             Self::Separate(linears) => {
