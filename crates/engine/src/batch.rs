@@ -275,7 +275,13 @@ impl<B: Attention> Pass<B> {
     ///
     /// # Errors
     /// `OutOfMemory`, `ArgumentInvalid` when the layout contradicts itself.
-    pub fn new(backend: &B, ids: &[i32], positions: &[i32], layout: SequenceLayout, selected: Vec<i32>) -> Result<Self> {
+    pub fn new(
+        backend: &B,
+        ids: &[i32],
+        positions: &[i32],
+        layout: SequenceLayout,
+        selected: Vec<i32>,
+    ) -> Result<Self> {
         let ends = layout.query_starts.windows(2).map(|range| {
             let largest = positions[range[0]..range[1]].iter().max();
             largest.map_or(0, |position| *position as usize + 1)

@@ -6,6 +6,7 @@ use crate::workspace::WorkspaceBuffer;
 
 /// Values that are computed only where asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "a set of values, one flag each")]
 pub struct Asked {
     /// log Σ exp of the logits.
     pub log_sum_exp: bool,

@@ -6,7 +6,7 @@
 use tunesmith_ops::{Backend, Coefficients, Host, LogitTransform, Memory, Result, RowGradient, View, ViewMut};
 
 use super::columns::{Asked, Columns};
-use super::objective::Objective;
+use super::local::Objective;
 use super::supervised::{SequenceSums, Supervised, TokenCoefficients, TokenValues};
 use crate::batch::Rows;
 use crate::layer::{AdapterScratch, Backward, Linear, Norm, SavedLora};

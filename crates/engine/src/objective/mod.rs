@@ -6,10 +6,10 @@
 
 mod columns;
 mod head;
-mod objective;
+mod local;
 mod supervised;
 
 pub use columns::Asked;
 pub use head::{Head, HeadInput, HeadScratch, HiddenGradient};
-pub use objective::Objective;
+pub use local::Objective;
 pub use supervised::{SequenceSums, Supervised, TokenCoefficients, TokenValues};

@@ -3,7 +3,7 @@
 use tunesmith_ops::{Error, IGNORE_INDEX, Result};
 
 use super::columns::{Asked, HostColumns};
-use super::objective::Objective;
+use super::local::Objective;
 use crate::batch::Batch;
 
 /// Sums of one sequence; means are the caller's.

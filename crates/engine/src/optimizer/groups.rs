@@ -62,9 +62,13 @@ impl Groups {
         let mut of_kind = [None; ParameterKind::ALL.len()];
         for (index, group) in list.iter().enumerate() {
             let place = format!("parameterGroups[{index}]");
-            let number = |name: &str, value: f64| match value.is_finite() && value >= 0.0 {
-                true => Ok(()),
-                false => Err(Error::argument(&format!("{place}.{name}"), "a number from 0", value)),
+            let number = |name: &str, value: f64| {
+                let is_valid = value.is_finite() && value >= 0.0;
+                if is_valid {
+                    Ok(())
+                } else {
+                    Err(Error::argument(&format!("{place}.{name}"), "a number from 0", value))
+                }
             };
             number("rate", group.rate)?;
             number("decay", group.decay)?;

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tunesmith_cpu::Cpu;
+use tunesmith_engine::optimizer::ParameterSpec;
 use tunesmith_engine::{
     Batch, Engine, Objective, ParameterGroup, ParameterKind, Request, Sampling, SequenceSums, Session, SessionOptions,
     StepKey, Update,
@@ -185,7 +186,7 @@ fn every_trained_tensor_belongs_to_one_group() {
     let mut model = session(1, &with(groups.to_vec())).unwrap();
     let info = model.groups();
     assert_eq!((info[0].name.as_str(), info[0].rate, info[1].rate), ("b", 0.3, 0.1));
-    let trained: usize = model.parameters().specs().iter().map(|spec| spec.len()).sum();
+    let trained: usize = model.parameters().specs().iter().map(ParameterSpec::len).sum();
     assert!(info[0].parameters > 0 && info[0].parameters + info[1].parameters == trained);
     assert!(model.update(&Update { learning_rates: &RATES, max_grad_norm: None, denominator: 1.0 }).is_err());
 

@@ -165,10 +165,13 @@ mod tests {
         assert!(want.iter().any(|want| want.abs() > 1e-3), "{name}: a gradient of nothing");
     }
 
+    /// A coefficient that stands alone, and the value it is of.
+    type Alone = (&'static str, Coefficients<Vec<f64>>, fn(&Values) -> &[f64]);
+
     #[test]
     fn gradients_of_the_values_are_their_differences() {
         let c = vec![0.7, 5.0, -1.3];
-        let alone: [(&str, Coefficients<Vec<f64>>, fn(&Values) -> &[f64]); 4] = [
+        let alone: [Alone; 4] = [
             ("log_prob", Coefficients { log_prob: Some(c.clone()), ..Coefficients::default() }, |v| &v.log_prob),
             ("entropy", Coefficients { entropy: Some(c.clone()), ..Coefficients::default() }, |v| &v.entropy),
             ("lse", Coefficients { log_sum_exp: Some(c.clone()), ..Coefficients::default() }, |v| &v.log_sum_exp),
