@@ -7,12 +7,13 @@
 struct Tensor {
     float* parameter;
     const float* gradient;
+    /// State, null where an optimizer has none: both moments of AdamW, the momentum buffer of SGD.
     float* first;
     float* second;
     index_t len;
-    /// 1 − learning rate · weight decay.
+    /// AdamW: 1 − learning rate · weight decay. SGD: weight decay.
     float decay;
-    /// Learning rate over the first moment's correction.
+    /// Learning rate; AdamW: over the first moment's correction.
     float rate;
     /// All four pointers are aligned to 16 bytes.
     int wide;
@@ -24,7 +25,7 @@ struct Piece {
     int index, piece;
 };
 
-/// What `grad_norm` leaves and `adamw` reads.
+/// What `grad_norm` leaves and the optimizers read.
 struct Norm {
     double norm;
     float factor;
