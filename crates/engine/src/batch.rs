@@ -271,7 +271,7 @@ pub struct Pass<B: Attention> {
 }
 
 impl<B: Attention> Pass<B> {
-    /// Uploads ids and positions and plans the attention, once for all layers. `wanted` are places in the pass, ascending.
+    /// Uploads ids and positions and plans the attention, once for all layers. `selected` are places in the pass, ascending.
     ///
     /// # Errors
     /// `OutOfMemory`, `ArgumentInvalid` when the layout contradicts itself.

@@ -51,7 +51,7 @@ impl<B: Memory> Activations<B> {
 }
 
 impl<B: Backend> Decoder<B> {
-    /// Runs all layers. The hidden states of the wanted tokens are in the activations afterwards.
+    /// Runs all layers. The hidden states of the selected tokens are in the activations afterwards.
     ///
     /// # Errors
     /// Whatever the backend fails with.
@@ -123,7 +123,7 @@ impl<B: Backend> Decoder<B> {
         (index + 1 == self.layers.len()).then_some(&pass.selected)
     }
 
-    /// The hidden states `[m, d]` of the wanted tokens, after the layers have run.
+    /// The hidden states `[m, d]` of the selected tokens, after the layers have run.
     fn hidden<'a>(
         &self,
         inputs: &'a [WorkspaceBuffer<B>],
@@ -194,7 +194,7 @@ impl<B: Backend> Decoder<B> {
         self.layers_backward(backend, grads, pass, keep, activations)
     }
 
-    /// Logits on the host of the wanted tokens of a pass, appending to a cache where one is given.
+    /// Logits on the host of the selected tokens of a pass, appending to a cache where one is given.
     ///
     /// # Errors
     /// Whatever the backend fails with.

@@ -57,7 +57,7 @@ impl<B: Memory> Saved<B> {
 
 /// Buffers all layers share; nothing in them outlives a layer.
 pub struct Scratch<B: Memory> {
-    /// `[t, d]`, where only wanted tokens go on: all of them, in forward; the wanted ones' gradient, in backward.
+    /// `[t, d]`, where only selected tokens go on: all of them, in forward; the selected ones' gradient, in backward.
     around: WorkspaceBuffer<B>,
     residual: residual::Scratch<B>,
     attention: attention::Scratch<B>,
@@ -115,7 +115,7 @@ impl<B: Backend> Layer<B> {
     }
 
     /// Writes `y[t, d]` from `x[t, d]`, for the layer `next` where one follows at once. With a cache, the pass's keys and values
-    /// are appended to it and attention reads it. Where only `wanted` tokens are left after the attention, `y` is `[m, d]`.
+    /// are appended to it and attention reads it. Where only `selected` tokens are left after the attention, `y` is `[m, d]`.
     ///
     /// # Errors
     /// Whatever the backend fails with.
@@ -150,7 +150,7 @@ impl<B: Backend> Layer<B> {
     }
 
     /// Turns `dy[t, d]` into `dx[t, d]` in place and adds the gradients of what is trained. Uses up `saved`.
-    /// With `need_input` false nothing below is trained: `dx` is left unfinished. Where only `wanted` tokens were left after the
+    /// With `need_input` false nothing below is trained: `dx` is left unfinished. Where only `selected` tokens were left after the
     /// attention, `dy` begins with theirs, `[m, d]`.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ pub struct PassContext<'a, B: Backend> {
 }
 
 impl<'a, B: Backend> PassContext<'a, B> {
-    /// The same for the wanted tokens alone, where they are given.
+    /// The same for the selected tokens alone, where they are given.
     pub(super) fn only(&self, selected: Option<&'a SelectedTokens<B>>) -> Self {
         Self { rows: selected.map_or(self.rows, SelectedTokens::rows), ..*self }
     }
