@@ -53,16 +53,16 @@ export type OptionKeys<Options> = {
 };
 
 /**
- * The options of a function that takes more than a schema can declare, under their own names: the rules of {@link canonicalKeys}, and an
- * `OptionError` for one that has to be given and is not.
+ * The arguments of a constructor or function that takes more than a schema can declare, such as models and callbacks: by their own
+ * names alone. A name that is not known is an `OptionError` that gives the nearest one, and so is an argument that has to be given and is
+ * not.
  */
 export function parseKeys<Options extends object>(keys: OptionKeys<Options>, given: Options, place: string): Options {
   const names = Object.entries<"optional" | "required">(keys);
-  const values = canonicalKeys(
-    given,
-    names.map(([name]) => name),
-    place,
-  );
+  const known = names.map(([name]) => name);
+  const strange = Object.keys(given).find((name) => !known.includes(name));
+  if (strange !== undefined) throw unknownOption(strange, known, place);
+  const values = canonicalKeys(given, known, place);
   const missing = names.find(([name, need]) => need === "required" && values[name] === undefined);
   if (missing !== undefined) throw new OptionError(`[${place}] expected ${missing[0]}, got nothing; give it`);
   return values as Options;
