@@ -12,6 +12,7 @@ use tunesmith_formats::{
     AdapterFiles, AdapterTensor, F32Tensor, LoraPair, ModelFiles, ModuleTensors, SafetensorsFile, TensorSource,
     TokenizerSource, read_adapter, write_adapter,
 };
+use tunesmith_ops::Code;
 
 #[test]
 fn every_model_folder_opens() {
@@ -34,22 +35,31 @@ fn every_model_folder_opens() {
     }
 }
 
+/// All but those of kinds that are not implemented, which are refused as such.
 #[test]
 fn adapters_survive_reading_and_writing() {
     let Some(root) = fixtures() else { return };
     let mut adapters = Vec::new();
     find_adapters(&root, &mut adapters);
-    assert!(!adapters.is_empty(), "no adapters under {}", root.display());
+    let mut survived = 0;
     for dir in adapters {
         let text = std::fs::read_to_string(dir.join("adapter_config.json")).unwrap();
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let read = AdapterFiles::read(&dir).unwrap();
+        let read = match AdapterFiles::read(&dir) {
+            Err(error) if error.code == Code::ModelUnsupported => {
+                println!("refused: {error}");
+                continue;
+            }
+            read => read.unwrap(),
+        };
         assert!(!read.modules.is_empty());
+        survived += 1;
         assert_eq!(Some(read.config.r as u64), json["r"].as_u64());
         check_round_trip(&dir, &read);
         let plain = ["use_dora", "modules_to_save"].into_iter().all(|key| json[key] == false || json[key].is_null());
         assert_eq!(read_adapter(&dir).is_ok(), plain, "{}", dir.display());
     }
+    assert!(survived > 0, "no adapters under {}", root.display());
 }
 
 fn check_round_trip(dir: &Path, read: &AdapterFiles) {
