@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used)]
 
 use tunesmith_cpu::Cpu;
-use tunesmith_engine::{Asked, Engine, Objective, Session, SessionOptions, StepKey, TokenCoefficients, TokenValues};
+use tunesmith_engine::{
+    Asked, Engine, Objective, Session, SessionOptions, StepKey, TokenCoefficients, TokenValues, Update,
+};
 use tunesmith_formats::{AdapterConfig, ModuleNames};
 use tunesmith_ops::{Code, IGNORE_INDEX};
 
@@ -164,6 +166,25 @@ fn dft(values: &TokenValues) -> [Vec<f32>; 3] {
     [values.log_prob.iter().map(|value| -value.exp()).collect(), vec![0.0; n], vec![0.0; n]]
 }
 
+/// Calls that change or use what a backward would need.
+fn calls_in_between() -> [(&'static str, fn(&mut Session<Cpu>, &Rows)); 6] {
+    [
+        ("evaluate", |model, rows| drop(model.evaluate(&rows.batch(), &Objective::default()).unwrap())),
+        ("log_probs", |model, rows| drop(model.log_probs(&rows.batch(), Asked::default()).unwrap())),
+        ("accumulate", |model, rows| drop(model.accumulate(&rows.batch(), &Objective::default(), KEY).unwrap())),
+        ("update", |model, _| {
+            let update = Update { learning_rates: &[1e-3; 4], max_grad_norm: None, denominator: 1.0 };
+            model.update(&update).unwrap();
+        }),
+        ("load_checkpoint", |model, _| {
+            let dir = tempfile::tempdir().unwrap();
+            model.save_checkpoint(dir.path()).unwrap();
+            model.load_checkpoint(dir.path()).unwrap();
+        }),
+        ("set_gradient_checkpointing", |model, _| model.set_gradient_checkpointing(true)),
+    ]
+}
+
 #[test]
 fn backward_follows_its_forward_and_nothing_else() {
     let rows = Rows::new(&[6], 2);
@@ -177,9 +198,12 @@ fn backward_follows_its_forward_and_nothing_else() {
     model.forward(&rows.batch(), KEY, Asked::default()).unwrap();
     model.backward(&coefficients).unwrap();
     refused(&mut model);
-    model.forward(&rows.batch(), KEY, Asked::default()).unwrap();
-    model.evaluate(&rows.batch(), &Objective::default()).unwrap();
-    refused(&mut model);
+    for (name, call) in calls_in_between() {
+        model.forward(&rows.batch(), KEY, Asked::default()).unwrap();
+        call(&mut model, &rows);
+        println!("{name}");
+        refused(&mut model);
+    }
     model.forward(&rows.batch(), KEY, Asked::default()).unwrap();
     let short = TokenCoefficients { entropy: Some(&[1.0]), ..coefficients };
     let error = model.backward(&short).unwrap_err().to_string();
