@@ -166,8 +166,11 @@ fn dft(values: &TokenValues) -> [Vec<f32>; 3] {
     [values.log_prob.iter().map(|value| -value.exp()).collect(), vec![0.0; n], vec![0.0; n]]
 }
 
+/// A call by name.
+type Call = (&'static str, fn(&mut Session<Cpu>, &Rows));
+
 /// Calls that change or use what a backward would need.
-fn calls_in_between() -> [(&'static str, fn(&mut Session<Cpu>, &Rows)); 6] {
+fn calls_in_between() -> [Call; 6] {
     [
         ("evaluate", |model, rows| drop(model.evaluate(&rows.batch(), &Objective::default()).unwrap())),
         ("log_probs", |model, rows| drop(model.log_probs(&rows.batch(), Asked::default()).unwrap())),
