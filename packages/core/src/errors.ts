@@ -15,6 +15,7 @@ export type ErrorCode =
   | "OUT_OF_MEMORY"
   | "DEVICE_UNAVAILABLE"
   | "IO"
+  | "LOCKED"
   | "CHECKPOINT_INVALID"
   | "DOWNLOAD_FAILED"
   | "ABORTED"
@@ -148,6 +149,14 @@ export class FileSystemError extends TunesmithError {
   }
 }
 
+/** Another process, or another run of this one, is at work there. The message names its process id and host. */
+export class LockedError extends TunesmithError {
+  override readonly name = "LockedError";
+  constructor(message: string, options?: Rest) {
+    super("LOCKED", message, options);
+  }
+}
+
 /** A checkpoint does not match its manifest or this run. */
 export class CheckpointError extends TunesmithError {
   override readonly name = "CheckpointError";
@@ -216,6 +225,7 @@ const classOf: Partial<Record<ErrorCode, new (message: string, options?: Rest) =
   OUT_OF_MEMORY: OutOfMemoryError,
   DEVICE_UNAVAILABLE: DeviceUnavailableError,
   IO: FileSystemError,
+  LOCKED: LockedError,
   CHECKPOINT_INVALID: CheckpointError,
   DOWNLOAD_FAILED: DownloadError,
   ABORTED: AbortError,

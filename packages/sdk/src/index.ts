@@ -25,6 +25,7 @@ export {
   type GeneratorOptions,
   InternalError,
   type LanguageModel,
+  LockedError,
   type LoraConfig,
   type LoraOptions,
   type MemoryPlan,

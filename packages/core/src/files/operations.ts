@@ -3,23 +3,32 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { lstat, open, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { FileSystemError } from "../errors.ts";
+import { FileSystemError, TunesmithError } from "../errors.ts";
 import { makeFolders } from "./make-folders.ts";
 
-/** Called before every file operation; a test that throws here sees what a crash at that point leaves. */
+/**
+ * Called before every file operation. A test that throws here sees what a crash at that point leaves; where what it throws has a
+ * `code`, as errors of the system have, it is what the system refuses at that point.
+ */
 export const fileOperations: { before: ((operation: string, path: string) => void) | null } = { before: null };
 
 /** Runs one file operation; what the system refuses becomes a `FileSystemError` with the path and the advice given. */
 export async function fileOperation<T>(operation: string, path: string, run: () => Promise<T>): Promise<T> {
-  fileOperations.before?.(operation, path);
   try {
+    fileOperations.before?.(operation, path);
     return await run();
   } catch (cause) {
+    // An error of its own, such as that of a callback that writes the file, says more than this one would.
+    if (!isSystemError(cause)) throw cause;
     throw new FileSystemError(
       `[${path}] could not ${operation}: ${(cause as Error).message}; check the path, its rights and the free space`,
       { cause },
     );
   }
+}
+
+function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && !TunesmithError.isInstance(error) && "code" in error;
 }
 
 /** Whether a file operation, of a package or of the engine, failed for want of space. */

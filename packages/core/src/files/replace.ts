@@ -94,7 +94,8 @@ export async function removeLeftovers(folder: string): Promise<void> {
   }
 }
 
-function temporaryName(target: string): string {
+/** A name next to a place for what is not finished; {@link removeLeftovers} removes what has it. */
+export function temporaryName(target: string): string {
   return join(dirname(target), `${newPrefix}${basename(target)}-${randomBytes(4).toString("hex")}`);
 }
 

@@ -9,11 +9,12 @@ import type { StopReason, TrainResult } from "./result.ts";
 
 /** Takes the best weights where that was asked for, and writes adapter and report. */
 export async function finish(run: ActiveRun): Promise<TrainResult> {
-  const { args, clock, events, folder, session, state } = run;
+  const { args, claim, clock, events, folder, session, state } = run;
   const { bestStep } = state.best;
   if (args.loadBestModelAtEnd && bestStep !== null && bestStep !== state.global_step) {
     await session.loadCheckpoint(join(folder.path, checkpointName(bestStep)));
   }
+  await claim.confirm();
   await replaceFolder(folder.adapterDir, (dir) => session.saveAdapter(dir));
   const byLength: StopReason = args.maxSteps > 0 ? "max_steps" : "epochs";
   state.seconds = clock.seconds();

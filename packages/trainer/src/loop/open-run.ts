@@ -1,28 +1,36 @@
-// Makes the folder of a run and loads its weights: from here on something is written.
-import { CheckpointError, remove, type TrainSession } from "@tunesmith/core";
+// Opens the folder of a run and loads its weights: from here on something is written.
+import { CheckpointError, type TrainSession } from "@tunesmith/core";
 import { asOptionError, sessionOptions } from "../options/session-options.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { decisiveOptions, refuseDrift } from "./drift.ts";
 import { describeEnvironment } from "./environment.ts";
 import type { ReadyRun } from "./ready-run.ts";
 import type { PreparedRun } from "./recipe.ts";
+import type { RunClaim } from "./run-claim.ts";
 import { describeConfig } from "./run-config.ts";
 import { RunFolder } from "./run-folder.ts";
 import { emptyState, type TrainerState } from "./state.ts";
 
 /** A run whose folder and session are open. */
 export interface OpenRun extends ReadyRun {
+  claim: RunClaim;
   folder: RunFolder;
   session: TrainSession;
   state: TrainerState;
 }
 
 /**
- * Opens folder and session; where one of them fails, what was made is removed.
+ * Opens folder and session.
  *
+ * @param claim to the folder
  * @param modelSha256 digest of the model; null where it is no file and no folder
  */
-export async function openRun(ready: ReadyRun, modelSha256: string | null, signal: AbortSignal): Promise<OpenRun> {
+export async function openRun(
+  ready: ReadyRun,
+  claim: RunClaim,
+  modelSha256: string | null,
+  signal: AbortSignal,
+): Promise<OpenRun> {
   const { recipe, inputs, prepared, args, checkpoint } = ready;
   const { model, peft } = inputs;
   const identity = { modelType: model.info.modelType, sha256: modelSha256, weights: model.weightOptions };
@@ -32,18 +40,14 @@ export async function openRun(ready: ReadyRun, modelSha256: string | null, signa
   const state =
     checkpoint === null ? emptyState(totalSteps, config) : { ...checkpoint.trainer, max_steps: totalSteps, config };
   signal.throwIfAborted();
-  const folder = await RunFolder.open(
-    args.outputDir,
-    checkpoint === null ? null : { metrics: state.metrics_bytes, samples: state.samples_bytes },
-  );
+  const folder = await RunFolder.open(claim.path, { metrics: state.metrics_bytes, samples: state.samples_bytes });
   try {
     await folder.writeConfig(describeConfig(inputs, args));
     signal.throwIfAborted();
     const session = await openSession(ready, folder, modelSha256);
-    return { ...ready, folder, session, state, warnings: [...ready.warnings, ...session.info.warnings] };
+    return { ...ready, claim, folder, session, state, warnings: [...ready.warnings, ...session.info.warnings] };
   } catch (error) {
     await folder.close();
-    if (folder.isNew) await remove(folder.path);
     throw error;
   }
 }

@@ -8,7 +8,7 @@ import { asOptionError, sessionOptions } from "../options/session-options.ts";
 import { type Checkpoint, newestCheckpoint, readCheckpoint } from "./checkpoint.ts";
 import type { PreparedRun, Recipe, RunInputs } from "./recipe.ts";
 import { type Schedule, scheduleOf } from "./schedule.ts";
-import { type BestMetric, bestMetric, settle } from "./settle.ts";
+import type { BestMetric } from "./settle.ts";
 
 /** All that is known of a run before its folder is made and a weight is read. */
 export interface ReadyRun {
@@ -29,20 +29,23 @@ export interface ReadyRun {
   warnings: string[];
 }
 
-/**
- * Everything before the run folder, the cheap parts first.
- *
- * @param resume as given to `train`
- */
+/** How a run is begun: what options alone decide. */
+export interface RunStart {
+  args: Settled;
+  best: BestMetric;
+  /** As given to `train`. */
+  resume: boolean | string;
+}
+
+/** Everything before the files of a run are opened, the cheap parts first. */
 export async function prepareRun(
   recipe: Recipe,
   inputs: RunInputs,
-  resume: boolean | string,
+  { args: settled, best, resume }: RunStart,
   signal: AbortSignal,
 ): Promise<ReadyRun> {
   const { model, peft } = inputs;
-  const best = bestMetric(inputs.args.metricForBestModel, recipe.metrics.eval);
-  const prepared = await recipe.prepare({ ...inputs, args: settle(inputs, resume) }, signal);
+  const prepared = await recipe.prepare({ ...inputs, args: settled }, signal);
   const warnings = [...prepared.warnings];
   const prompts = await samplePrompts(prepared, inputs, warnings);
   const checkpoint = await findCheckpoint(resume, prepared.args.outputDir, warnings);

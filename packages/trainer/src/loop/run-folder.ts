@@ -1,38 +1,33 @@
 // The files of a run, open for writing.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { LineFile, list, makeFolder, OptionError, removeLeftovers, replaceFile } from "@tunesmith/core";
+import { LineFile, list, OptionError, removeLeftovers, replaceFile } from "@tunesmith/core";
 import { stringify } from "yaml";
 import { configName } from "./run-config.ts";
 
 /** The files of a run, open for writing. */
 export class RunFolder {
   readonly path: string;
-  /** Whether this run made the folder. */
-  readonly isNew: boolean;
   readonly metrics: LineFile;
   readonly samples: LineFile;
 
-  private constructor(path: string, isNew: boolean, metrics: LineFile, samples: LineFile) {
+  private constructor(path: string, metrics: LineFile, samples: LineFile) {
     this.path = path;
-    this.isNew = isNew;
     this.metrics = metrics;
     this.samples = samples;
   }
 
   /**
-   * Makes the folder of a new run, or opens that of a run that goes on.
+   * Opens the files in the folder of a run.
    *
-   * @param resume sizes to which the line files are cut; null for a new run, which must not find another one here
+   * @param kept sizes to which the line files are cut: what follows was written after the checkpoint that the run goes on from
    */
-  static async open(path: string, resume: { metrics: number; samples: number } | null): Promise<RunFolder> {
-    const isNew = await makeFolder(path);
-    if (resume === null) await refuseOtherRun(path);
+  static async open(path: string, kept: { metrics: number; samples: number }): Promise<RunFolder> {
     await removeLeftovers(path);
-    const metrics = await LineFile.open(join(path, "metrics.jsonl"), resume?.metrics ?? 0);
+    const metrics = await LineFile.open(join(path, "metrics.jsonl"), kept.metrics);
     try {
-      const samples = await LineFile.open(join(path, "samples.jsonl"), resume?.samples ?? 0);
-      return new RunFolder(path, isNew, metrics, samples);
+      const samples = await LineFile.open(join(path, "samples.jsonl"), kept.samples);
+      return new RunFolder(path, metrics, samples);
     } catch (error) {
       await metrics.close();
       throw error;
@@ -60,7 +55,7 @@ export class RunFolder {
 }
 
 /** A folder that another run has written results to is never written over. One that got no further than its set-up may be. */
-async function refuseOtherRun(path: string): Promise<void> {
+export async function refuseOtherRun(path: string): Promise<void> {
   const names = await list(path);
   let taken = names.find((name) => name === "adapter" || name === "report.json" || /^checkpoint-\d+$/u.test(name));
   if (taken === undefined && names.includes("metrics.jsonl")) {

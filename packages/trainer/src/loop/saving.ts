@@ -21,7 +21,8 @@ export function shouldSave(
 
 /** Writes a checkpoint of the run as it is now. */
 export async function save(run: ActiveRun): Promise<void> {
-  const { clock, events, folder, prepared, session, state } = run;
+  const { claim, clock, events, folder, prepared, session, state } = run;
+  await claim.confirm();
   await folder.metrics.sync();
   await folder.samples.sync();
   state.metrics_bytes = folder.metrics.size;

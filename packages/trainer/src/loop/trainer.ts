@@ -13,11 +13,14 @@ import type { Resolved } from "../options/resolved.ts";
 import type { TrainCallback } from "./emitter.ts";
 import { digestModel } from "./environment.ts";
 import type { Metrics } from "./metrics.ts";
-import { openRun } from "./open-run.ts";
-import { prepareRun } from "./ready-run.ts";
+import { type OpenRun, openRun } from "./open-run.ts";
+import { prepareRun, type RunStart } from "./ready-run.ts";
 import type { Recipe, RunInputs } from "./recipe.ts";
 import type { TrainResult } from "./result.ts";
 import { type RunControl, TrainRun } from "./run.ts";
+import { RunClaim } from "./run-claim.ts";
+import { refuseOtherRun } from "./run-folder.ts";
+import { bestMetric, settle } from "./settle.ts";
 import { runTraining } from "./training.ts";
 
 /** How a run is started. */
@@ -73,24 +76,53 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
 
   /** Everything that a run does before it makes its folder and reads a weight; rejects with what that run would end with. */
   async dryRun({ signal = new AbortController().signal }: { signal?: AbortSignal } = {}): Promise<DryRun<Args>> {
-    const { args, prepared, memory, warnings } = await prepareRun(this.#recipe, this.#inputs, false, signal);
+    const { args, prepared, memory, warnings } = await prepareRun(
+      this.#recipe,
+      this.#inputs,
+      this.#start(false),
+      signal,
+    );
     const { batches, train, evaluation } = prepared;
     const reports = { data: train.report, evalData: evaluation?.report ?? null };
     return { args: args as Resolved<Args>, totalSteps: batches.totalSteps, ...reports, memory, warnings };
   }
 
   async #run(control: RunControl<M>, resume: boolean | string): Promise<TrainResult<M>> {
+    const start = this.#start(resume);
+    const { outputDir } = start.args;
+    // Before anything is read there: what another run has half written would be taken for left-overs.
+    const claim = await RunClaim.take(outputDir, resume === true);
+    let open: OpenRun;
+    try {
+      if (resume === false) await refuseOtherRun(outputDir);
+      open = await this.#open(start, claim, control.signal);
+    } catch (error) {
+      await claim.abandon();
+      throw error;
+    }
+    try {
+      // The loop knows metrics as a record with declared names; here they get the names of the recipe back.
+      const result = await runTraining(
+        open,
+        control as unknown as RunControl,
+        this.#callbacks as readonly TrainCallback[],
+      );
+      return result as TrainResult<M>;
+    } finally {
+      await claim.release();
+    }
+  }
+
+  #start(resume: boolean | string): RunStart {
+    const best = bestMetric(this.#inputs.args.metricForBestModel, this.#recipe.metrics.eval);
+    return { args: settle(this.#inputs, resume), best, resume };
+  }
+
+  async #open(start: RunStart, claim: RunClaim, signal: AbortSignal): Promise<OpenRun> {
     // Takes seconds for a large model, so it runs during tokenising. Awaited below, where an error is thrown.
     const digest = digestModel(this.#inputs.model.info.path);
     digest.catch(() => {});
-    const ready = await prepareRun(this.#recipe, this.#inputs, resume, control.signal);
-    const open = await openRun(ready, await digest, control.signal);
-    // The loop knows metrics as a record with declared names; here they get the names of the recipe back.
-    const result = await runTraining(
-      open,
-      control as unknown as RunControl,
-      this.#callbacks as readonly TrainCallback[],
-    );
-    return result as TrainResult<M>;
+    const ready = await prepareRun(this.#recipe, this.#inputs, start, signal);
+    return openRun(ready, claim, await digest, signal);
   }
 }
