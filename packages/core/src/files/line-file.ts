@@ -1,6 +1,7 @@
 // A file of JSON lines that grows, and that can be cut back to an earlier end.
-import { type FileHandle, open } from "node:fs/promises";
-import { fileOperation } from "./operations.ts";
+import { constants, type FileHandle, lstat, open } from "node:fs/promises";
+import { FileSystemError } from "../errors.ts";
+import { fileOperation, kindInWords } from "./operations.ts";
 
 /** A file of JSON lines that grows, and that a resumed run cuts back to where its checkpoint left it. */
 export class LineFile {
@@ -16,14 +17,22 @@ export class LineFile {
   }
 
   /**
-   * Opens or makes the file.
+   * Opens or makes the file. What is no regular file, such as a link that leads elsewhere, is a `FileSystemError`.
    *
-   * @param keep bytes to keep; what follows them was written after the checkpoint and will be written again
+   * @param keep bytes to keep; what follows them was written after the checkpoint and will be written again. Of a file that is shorter,
+   *   as after a power cut, the whole lines stay
    */
   static async open(path: string, keep: number): Promise<LineFile> {
+    const found = await lstat(path).catch(() => null);
+    if (found !== null && !found.isFile())
+      throw new FileSystemError(
+        `[${path}] expected a file of the run or nothing, got ${kindInWords(found)}; move it away`,
+      );
     return fileOperation("open", path, async () => {
-      const handle = await open(path, "a");
-      const kept = Math.min(keep, (await handle.stat()).size);
+      const { O_APPEND, O_CREAT, O_RDWR, O_NOFOLLOW = 0 } = constants;
+      const handle = await open(path, O_APPEND | O_CREAT | O_RDWR | O_NOFOLLOW);
+      const { size } = await handle.stat();
+      const kept = size >= keep ? keep : await wholeLines(handle, size);
       await handle.truncate(kept);
       return new LineFile(path, handle, kept);
     });
@@ -49,4 +58,17 @@ export class LineFile {
   async close(): Promise<void> {
     await this.#handle.close();
   }
+}
+
+/** Bytes up to the end of the last whole line. */
+async function wholeLines(handle: FileHandle, size: number): Promise<number> {
+  const chunk = Buffer.alloc(1 << 16);
+  for (let end = size; end > 0; ) {
+    const start = Math.max(0, end - chunk.length);
+    const { bytesRead } = await handle.read(chunk, 0, end - start, start);
+    const last = chunk.subarray(0, bytesRead).lastIndexOf("\n");
+    if (last >= 0) return start + last + 1;
+    end = start;
+  }
+  return 0;
 }

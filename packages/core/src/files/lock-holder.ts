@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { lstat, readFile } from "node:fs/promises";
 import { z } from "zod";
 import { FileSystemError } from "../errors.ts";
+import { kindInWords } from "./operations.ts";
 import { isRunning, type ProcessIdentity, thisProcess } from "./process-identity.ts";
 
 /** A holder touches its lock this often, in milliseconds. */
@@ -56,10 +57,10 @@ export async function findLock(path: string, now: number): Promise<FoundLock | n
   try {
     const stats = await lstat(path);
     // Opening a pipe would wait for ever.
-    if (!stats.isFile()) {
-      const kind = stats.isDirectory() ? "a folder" : stats.isSymbolicLink() ? "a symbolic link" : "a special file";
-      throw new FileSystemError(`[${path}] expected a lock file or nothing, got ${kind}; move it away, or remove it`);
-    }
+    if (!stats.isFile())
+      throw new FileSystemError(
+        `[${path}] expected a lock file or nothing, got ${kindInWords(stats)}; move it away, or remove it`,
+      );
     const text = stats.size > 4096 ? "" : await readFile(path, "utf8");
     const age = Math.abs(now - stats.mtimeMs);
     const record = parse(text);

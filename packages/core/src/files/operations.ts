@@ -1,6 +1,6 @@
 // File operations, each with its typed error.
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { createReadStream, type Stats } from "node:fs";
 import { lstat, open, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { FileSystemError, TunesmithError } from "../errors.ts";
@@ -62,6 +62,12 @@ export async function remove(path: string): Promise<void> {
 /** Whether there is a file, folder or link of that name. */
 export async function exists(path: string): Promise<boolean> {
   return (await lstat(path).catch(() => null)) !== null;
+}
+
+/** What stands where a file was expected, in words. */
+export function kindInWords(stats: Stats): string {
+  if (stats.isDirectory()) return "a folder";
+  return stats.isSymbolicLink() ? "a symbolic link" : "a special file";
 }
 
 /** Entries of a folder, sorted; empty when there is no folder. */

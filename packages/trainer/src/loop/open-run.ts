@@ -1,9 +1,10 @@
 // Opens the folder of a run and loads its weights: from here on something is written.
-import { CheckpointError, type TrainSession } from "@tunesmith/core";
+import { CheckpointError, type TrainSession, TunesmithError } from "@tunesmith/core";
 import { asOptionError, sessionOptions } from "../options/session-options.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { decisiveOptions, refuseDrift } from "./drift.ts";
 import { describeEnvironment } from "./environment.ts";
+import { newestCheckpoint } from "./read-checkpoint.ts";
 import type { ReadyRun } from "./ready-run.ts";
 import type { PreparedRun } from "./recipe.ts";
 import type { RunClaim } from "./run-claim.ts";
@@ -20,7 +21,7 @@ export interface OpenRun extends ReadyRun {
 }
 
 /**
- * Opens folder and session.
+ * Loads the weights, those of the checkpoint where there is one, and opens the folder's files.
  *
  * @param claim to the folder
  * @param modelSha256 digest of the model; null where it is no file and no folder
@@ -31,48 +32,77 @@ export async function openRun(
   modelSha256: string | null,
   signal: AbortSignal,
 ): Promise<OpenRun> {
-  const { recipe, inputs, prepared, args, checkpoint } = ready;
+  const { recipe, inputs, prepared, args } = ready;
   const { model, peft } = inputs;
   const identity = { modelType: model.info.modelType, sha256: modelSha256, weights: model.weightOptions };
   const config = decisiveOptions(args, peft, identity, recipe.schema);
-  const { totalSteps } = prepared.batches;
-  if (checkpoint !== null) refuseDrift(checkpoint, config, prepared.train.fingerprint);
-  const state =
-    checkpoint === null ? emptyState(totalSteps, config) : { ...checkpoint.trainer, max_steps: totalSteps, config };
+  const refuse = (found: Checkpoint) => refuseDrift(found, config, prepared.train.fingerprint);
+  if (ready.checkpoint !== null) refuse(ready.checkpoint);
   signal.throwIfAborted();
-  const folder = await RunFolder.open(claim.path, { metrics: state.metrics_bytes, samples: state.samples_bytes });
-  try {
-    await folder.writeConfig(describeConfig(inputs, args));
-    signal.throwIfAborted();
-    const session = await openSession(ready, folder, modelSha256);
-    return { ...ready, claim, folder, session, state, warnings: [...ready.warnings, ...session.info.warnings] };
-  } catch (error) {
-    await folder.close();
-    throw error;
-  }
-}
-
-/** Loads the weights, those of the checkpoint where there is one, and says in `env.json` where they are. */
-async function openSession(
-  { inputs, prepared, args, checkpoint }: ReadyRun,
-  folder: RunFolder,
-  modelSha256: string | null,
-): Promise<TrainSession> {
-  const { model, peft } = inputs;
   const session = await model.createSession(sessionOptions(args, peft)).catch(asOptionError);
   try {
-    if (checkpoint !== null) await restore(checkpoint, session, prepared);
-    const fingerprints = { train: prepared.train.fingerprint, eval: prepared.evaluation?.fingerprint ?? null };
-    const environment = await describeEnvironment(model.info, modelSha256, session.info, fingerprints);
-    await folder.writeJson("env.json", environment);
-    return session;
+    const { checkpoint, warnings } = await restored(ready, session, refuse);
+    const { totalSteps } = prepared.batches;
+    const state =
+      checkpoint === null ? emptyState(totalSteps, config) : { ...checkpoint.trainer, max_steps: totalSteps, config };
+    signal.throwIfAborted();
+    const folder = await openFolder(ready, claim.path, session, state, modelSha256);
+    const said = [...ready.warnings, ...warnings, ...session.info.warnings];
+    return { ...ready, checkpoint, claim, folder, session, state, warnings: said };
   } catch (error) {
     session.dispose();
     throw error;
   }
 }
 
-/** Weights and optimizer, and what the recipe remembers. */
+/** Opens the files, cut to where the state has them, and says in them what is run and where. */
+async function openFolder(
+  { inputs, args, prepared }: ReadyRun,
+  path: string,
+  session: TrainSession,
+  state: TrainerState,
+  modelSha256: string | null,
+): Promise<RunFolder> {
+  const folder = await RunFolder.open(path, { metrics: state.metrics_bytes, samples: state.samples_bytes });
+  try {
+    await folder.writeConfig(describeConfig(inputs, args));
+    const fingerprints = { train: prepared.train.fingerprint, eval: prepared.evaluation?.fingerprint ?? null };
+    const environment = await describeEnvironment(inputs.model.info, modelSha256, session.info, fingerprints);
+    await folder.writeJson("env.json", environment);
+    return folder;
+  } catch (error) {
+    await folder.close();
+    throw error;
+  }
+}
+
+/**
+ * Weights and optimizer of the checkpoint, and what the recipe remembers. Where they cannot be loaded though the files are as they were
+ * written, the checkpoint before is taken, unless one was named.
+ */
+async function restored(
+  { args, checkpoint: newest, prepared, resume }: ReadyRun,
+  session: TrainSession,
+  refuse: (found: Checkpoint) => void,
+): Promise<{ checkpoint: Checkpoint | null; warnings: string[] }> {
+  const warnings: string[] = [];
+  for (let checkpoint = newest; checkpoint !== null; ) {
+    try {
+      await restore(checkpoint, session, prepared);
+      return { checkpoint, warnings };
+    } catch (error) {
+      if (resume !== true || !isDamage(error)) throw error;
+      const { global_step: step } = checkpoint.trainer;
+      const older = await newestCheckpoint(args.outputDir, (message) => warnings.push(message), step);
+      if (older === null) throw error;
+      warnings.push(`[${checkpoint.path}] could not be loaded: ${error.message}; an older checkpoint is used`);
+      refuse(older);
+      checkpoint = older;
+    }
+  }
+  return { checkpoint: null, warnings };
+}
+
 async function restore({ path, recipe }: Checkpoint, session: TrainSession, { state }: PreparedRun): Promise<void> {
   await session.loadCheckpoint(path);
   if (state === undefined) return;
@@ -81,4 +111,10 @@ async function restore({ path, recipe }: Checkpoint, session: TrainSession, { st
       `[${path}] expected the state of this trainer, got none; it was written by another one, so start a new run`,
     );
   state.load(recipe);
+}
+
+function isDamage(error: unknown): error is TunesmithError {
+  return (
+    TunesmithError.isInstance(error) && ["CHECKPOINT_INVALID", "FILE_INVALID", "FILE_MISSING"].includes(error.code)
+  );
 }

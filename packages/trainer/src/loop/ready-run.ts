@@ -5,12 +5,14 @@ import { decideCheckpointing, type MemoryEstimate } from "../memory/estimate.ts"
 import { checkMemory } from "../memory/shortage.ts";
 import type { Resolved, Settled } from "../options/resolved.ts";
 import { asOptionError, sessionOptions } from "../options/session-options.ts";
-import { type Checkpoint, newestCheckpoint, readCheckpoint } from "./checkpoint.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import { newestCheckpoint, readCheckpoint } from "./read-checkpoint.ts";
 import type { PreparedRun, Recipe, RunInputs } from "./recipe.ts";
+import { refuseNothingToResume } from "./run-folder.ts";
 import { type Schedule, scheduleOf } from "./schedule.ts";
 import type { BestMetric } from "./settle.ts";
 
-/** All that is known of a run before its folder is made and a weight is read. */
+/** All that is known of a run before its files are opened and a weight is read. */
 export interface ReadyRun {
   recipe: Recipe;
   inputs: RunInputs;
@@ -18,10 +20,12 @@ export interface ReadyRun {
   args: Resolved;
   /** What decides which evaluation is best. */
   best: BestMetric;
+  /** As given to `train`. */
+  resume: boolean | string;
   schedule: Schedule;
   /** Prompts to answer during training. */
   prompts: SamplePrompt[];
-  /** The checkpoint it goes on from; null for a new run. */
+  /** The checkpoint it goes on from; null where it begins from the start. */
   checkpoint: Checkpoint | null;
   /** Null where `memoryCheck` is off. */
   memory: MemoryEstimate | null;
@@ -61,7 +65,7 @@ export async function prepareRun(
   const check = await checkMemory(model, sessionOptions(args, peft), pass, args.memoryCheck).catch(asOptionError);
   if (check !== null && check.warning !== null) warnings.push(check.warning);
   const memory = check?.estimate ?? null;
-  return { recipe, inputs, prepared, args, best, schedule, prompts, checkpoint, memory, warnings };
+  return { recipe, inputs, prepared, args, best, resume, schedule, prompts, checkpoint, memory, warnings };
 }
 
 async function samplePrompts(
@@ -88,7 +92,11 @@ async function findCheckpoint(
 ): Promise<Checkpoint | null> {
   if (resume === false) return null;
   if (typeof resume === "string") return readCheckpoint(resume);
-  return newestCheckpoint(outputDir, (message) => warnings.push(message));
+  const newest = await newestCheckpoint(outputDir, (message) => warnings.push(message));
+  if (newest !== null) return newest;
+  await refuseNothingToResume(outputDir);
+  warnings.push(`${outputDir}: the run was stopped before its first checkpoint, so it begins from the start`);
+  return null;
 }
 
 /** What the options say, or `"auto"` comes to: decided once per run, so a checkpoint's answer stands. */

@@ -1,7 +1,8 @@
 // The configuration a run can be repeated from: `config.resolved.yaml`.
 import { readFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import {
+  CheckpointError,
   FileSystemError,
   loraConfigSchema,
   modelConfigSchema,
@@ -13,6 +14,7 @@ import {
 } from "@tunesmith/core";
 import type { DatasetSource } from "@tunesmith/data";
 import { parse } from "yaml";
+import { z } from "zod";
 import type { Resolved } from "../options/resolved.ts";
 import type { RunInputs } from "./recipe.ts";
 
@@ -52,24 +54,48 @@ export async function readConfig<Args extends ParsedTrainingArguments>(
   schema: Schemas[string],
 ): Promise<RunConfig<Args>> {
   const path = join(runDir, configName);
-  let values: Record<string, unknown>;
-  try {
-    values = parse(await readFile(path, "utf8")) as Record<string, unknown>;
-  } catch (cause) {
-    throw new FileSystemError(
-      `[${path}] expected the configuration of a run, got ${(cause as Error).message}; is ${runDir} a run folder?`,
-      { cause },
-    );
-  }
-  const { model, data, evalData, ...options } = values;
+  const { model, data, evalData, ...options } = await readInputs(path);
   const schemas = { args: schema, peftConfig: loraConfigSchema, modelConfig: modelConfigSchema };
   const { args, peftConfig, modelConfig } = sortOptions(schemas, options, path);
   return {
-    model: model as string,
-    data: data as string | null,
-    evalData: evalData as string | null,
+    model,
+    data,
+    evalData,
     args: { ...(args as Args), outputDir: runDir },
     peftConfig,
     modelConfig,
   };
+}
+
+/** What stands in the file beside options. */
+const inputsSchema = z.looseObject({
+  model: z.string().min(1),
+  data: z.string().nullable().default(null),
+  evalData: z.string().nullable().default(null),
+});
+
+async function readInputs(path: string): Promise<z.output<typeof inputsSchema>> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (cause) {
+    throw new FileSystemError(
+      `[${path}] expected the configuration of a run, got ${(cause as Error).message}; is ${dirname(path)} a run folder?`,
+      { cause },
+    );
+  }
+  const advice = "correct it, or start a new run";
+  let value: unknown;
+  try {
+    value = parse(text);
+  } catch (cause) {
+    const [line] = (cause as Error).message.split("\n");
+    throw new CheckpointError(`[${path}] expected the configuration of a run, got ${line}; ${advice}`, { cause });
+  }
+  const { data, error } = inputsSchema.safeParse(value);
+  if (data !== undefined) return data;
+  const [issue] = error.issues;
+  const got =
+    issue?.path.length === 0 ? JSON.stringify(value)?.slice(0, 80) : `${issue?.path.join(".")}: ${issue?.message}`;
+  throw new CheckpointError(`[${path}] expected the configuration of a run, got ${got}; ${advice}`);
 }

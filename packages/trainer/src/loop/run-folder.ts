@@ -1,7 +1,7 @@
 // The files of a run, open for writing.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { LineFile, list, OptionError, removeLeftovers, replaceFile } from "@tunesmith/core";
+import { CheckpointError, LineFile, list, OptionError, removeLeftovers, replaceFile } from "@tunesmith/core";
 import { stringify } from "yaml";
 import { configName } from "./run-config.ts";
 
@@ -38,7 +38,7 @@ export class RunFolder {
     return join(this.path, "adapter");
   }
 
-  /** Writes `config.resolved.yaml`. */
+  /** Writes `config.resolved.yaml`, what the run can be repeated and continued from. */
   async writeConfig(config: object): Promise<void> {
     await replaceFile(join(this.path, configName), stringify(config));
   }
@@ -66,4 +66,17 @@ export async function refuseOtherRun(path: string): Promise<void> {
   throw new OptionError(
     `[outputDir] expected a folder without another run, got ${path}, which holds ${taken}; choose another folder or continue it with: tunesmith resume ${path}`,
   );
+}
+
+/** Without a checkpoint a run begins from the start only where one was begun and has not ended. */
+export async function refuseNothingToResume(path: string): Promise<void> {
+  const names = await list(path);
+  if (!names.includes(configName))
+    throw new CheckpointError(
+      `[${path}] expected a run to continue, got a folder without a checkpoint and ${configName}; start a new run`,
+    );
+  if (names.includes("report.json"))
+    throw new CheckpointError(
+      `[${path}] expected a run to continue, got a finished one that keeps no checkpoint; start a new run with another outputDir`,
+    );
 }

@@ -1,4 +1,5 @@
 // What a checkpoint remembers of trainer and data.
+import { z } from "zod";
 import { type BestState, emptyBest } from "./early-stopping.ts";
 import type { Metrics, SumsByName } from "./metrics.ts";
 
@@ -82,3 +83,46 @@ export function emptyState(maxSteps: number, config: Record<string, unknown>): T
     config,
   };
 }
+
+/** A value that need not be finite: JSON has null in place of those that are not. */
+const value = z
+  .number()
+  .nullable()
+  .transform((given) => given ?? Number.NaN);
+const step = z.int().nonnegative();
+const evaluation = z.object({ evalLoss: value }).catchall(value).nullable();
+
+/** A {@link TrainerState} as it is read back. */
+export const trainerStateSchema: z.ZodType<TrainerState> = z.object({
+  global_step: step,
+  max_steps: step,
+  epoch: z.number(),
+  num_tokens: z.number(),
+  num_rows: z.number(),
+  best: z.object({ best: z.number().nullable(), bestStep: step.nullable(), withoutImprovement: step }),
+  log: z.record(z.string(), z.object({ sum: value, weight: value })),
+  loss_total: z.number(),
+  loss_count: z.number(),
+  since_eval: z.object({ lossSum: value, weightSum: value }),
+  recent: z.array(z.object({ trainLoss: value, evalLoss: value })),
+  eval_before: evaluation,
+  eval_last: evaluation,
+  eval_best: evaluation,
+  non_finite: step,
+  loss_hash: z.string().regex(/^[0-9a-f]*$/u),
+  pending: z.enum(["log", "evaluate", "sample"]).nullable(),
+  seconds: z.number(),
+  step_seconds: z.number(),
+  metrics_bytes: step,
+  samples_bytes: step,
+  config: z.record(z.string(), z.unknown()),
+});
+
+/** A {@link DataState} as it is read back. */
+export const dataStateSchema: z.ZodType<DataState> = z.object({
+  fingerprint: z.string(),
+  examples: step,
+  sampler: z.object({ strategy: z.string(), seed: z.number(), simpleMaxLength: z.number() }),
+  epoch: z.number(),
+  global_step: step,
+});

@@ -130,12 +130,14 @@ test("a crash at any file operation leaves a run that goes on to the same end", 
     if (error === null) break;
     expect(error.message).toContain("power cut");
     const names = await readdir(outputDir);
-    const resumeFromCheckpoint = names.some((name) => name.startsWith("checkpoint-"));
-    // Steps that no checkpoint holds are lost; what is there of them is not written over unasked.
-    if (!resumeFromCheckpoint) await rm(join(outputDir, "metrics.jsonl"), { force: true });
+    const resumeFromCheckpoint = names.includes("config.resolved.yaml");
+    const hasCheckpoint = names.some((name) => name.startsWith("checkpoint-"));
     const { events, error: later } = await record(trainer(outputDir, short).train({ resumeFromCheckpoint }));
     expect(later).toBeNull();
-    expect(ofType(events, "warning")).toEqual([]);
+    const said = ofType(events, "warning").map(({ message }) => message);
+    expect(said).toEqual(
+      resumeFromCheckpoint && !hasCheckpoint ? [expect.stringContaining("begins from the start")] : [],
+    );
     expect(await outcome(outputDir)).toEqual(await outcome(whole));
     expect((await readdir(outputDir)).sort()).toEqual((await readdir(whole)).sort());
   }
@@ -157,7 +159,7 @@ test("a damaged checkpoint is named and the one before it is taken", async () =>
     [/the file data_state\.json/, (path) => rm(join(path, "data_state.json"))],
     [/a readable MANIFEST\.json/, (path) => rm(join(path, "MANIFEST.json"))],
     [/a readable MANIFEST\.json/, (path) => writeFile(join(path, "MANIFEST.json"), "{")],
-    [/trainer_state\.json in MANIFEST\.json/, (path) => writeFile(join(path, "MANIFEST.json"), "{}")],
+    [/trainer_state\.json in MANIFEST\.json/, (path) => writeFile(join(path, "MANIFEST.json"), '{"files":{}}')],
     [
       /a plain file name/,
       (path) => writeFile(join(path, "MANIFEST.json"), '{"files":{"../x":{"size":0,"sha256":""}}}'),
@@ -329,6 +331,40 @@ test("a stop before the first step saves nothing and leaves the folder free", as
   );
   await trainer(outputDir).train();
   expect(await outcome(outputDir)).toEqual(await wholeRun());
+});
+
+test("a run that was stopped before its first checkpoint begins from the start, and a finished one does not", async () => {
+  const late = { saveSteps: 100 };
+  const whole = await scratchFolder(onTestFinished);
+  await trainer(whole, late).train();
+  const outputDir = await scratchFolder(onTestFinished);
+  // As after a kill: nothing is saved at the end.
+  const killed = new SFTTrainer({
+    model: fakeModel({
+      onCall: (name) => {
+        if (name === "saveCheckpoint") throw new Error("killed");
+      },
+    }),
+    trainDataset: conversations(14),
+    evalDataset: conversations(5),
+    args: { ...args, ...late, outputDir },
+    callbacks: [
+      (event) => {
+        if (event.type === "step" && event.step === 7) throw new Error("killed");
+      },
+    ],
+  });
+  await expect(killed.train()).rejects.toThrow("killed");
+  await expect(trainer(outputDir, late).train()).rejects.toThrow(`continue it with: tunesmith resume ${outputDir}`);
+  const { events, error } = await record(trainer(outputDir, late).train({ resumeFromCheckpoint: true }));
+  expect(error).toBeNull();
+  expect(ofType(events, "warning")[0]?.message).toMatch(/stopped before its first checkpoint, so it begins from the/);
+  expect(await outcome(outputDir)).toEqual(await outcome(whole));
+
+  const unsaved = await scratchFolder(onTestFinished);
+  await trainer(unsaved, { saveStrategy: "no" }).train();
+  const again = trainer(unsaved, { saveStrategy: "no" }).train({ resumeFromCheckpoint: true });
+  await expect(again).rejects.toThrow(/got a finished one that keeps no checkpoint/);
 });
 
 test("there must be something to resume from", async () => {
