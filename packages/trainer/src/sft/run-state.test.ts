@@ -49,63 +49,64 @@ async function change(checkpoint: string, file: string, edit: (value: Record<str
   await craft(checkpoint, file, JSON.stringify(value));
 }
 
+const state = "trainer_state.json";
+
+/** What a damage is named by, and how it is done to the folder of a checkpoint. */
+type Damage = [string, (checkpoint: string) => Promise<void>];
+
+const damages: Damage[] = [
+  ["its value", (path) => craft(path, state, "null")],
+  ["its value", (path) => craft(path, state, "[]")],
+  ["trainer_state", (path) => craft(path, state, "")],
+  ["best.bestStep", (path) => change(path, state, (value) => Object.assign(value, { best: { best: 1 } }))],
+  ["fingerprint", (path) => change(path, "data_state.json", (value) => delete value.fingerprint)],
+  [
+    "one step in its name",
+    (path) => change(path, "data_state.json", (value) => Object.assign(value, { global_step: 3 })),
+  ],
+  ["one step in its name", (path) => change(path, state, (value) => Object.assign(value, { global_step: 3 }))],
+  ["its value", (path) => writeFile(join(path, "MANIFEST.json"), "null")],
+  ["its value", (path) => writeFile(join(path, "MANIFEST.json"), '"files"')],
+  ["files", (path) => writeFile(join(path, "MANIFEST.json"), '{"files":null}')],
+  ["files.a", (path) => writeFile(join(path, "MANIFEST.json"), '{"files":{"a":null}}')],
+  ["files.a.size", (path) => writeFile(join(path, "MANIFEST.json"), '{"files":{"a":{"size":"1","sha256":1}}}')],
+  [
+    "MANIFEST",
+    async (path) => {
+      await rm(join(path, "MANIFEST.json"));
+      await mkdir(join(path, "MANIFEST.json"));
+    },
+  ],
+  [
+    "optimizer.safetensors",
+    async (path) => {
+      await rm(join(path, "optimizer.safetensors"));
+      await mkdir(join(path, "optimizer.safetensors"));
+    },
+  ],
+  [
+    "MANIFEST",
+    async (path) => {
+      await rm(path, { recursive: true });
+      await writeFile(path, "");
+    },
+  ],
+  [
+    "MANIFEST",
+    async (path) => {
+      await rm(path, { recursive: true });
+      await symlink("checkpoint-none", path);
+    },
+  ],
+];
+
 test("a checkpoint with whatever wrong in it is named, and the one before it is taken", async () => {
-  const state = "trainer_state.json";
   const parts = Object.keys(JSON.parse(await readFile(join(original, "checkpoint-6", state), "utf8")));
-  const damages: [string, (checkpoint: string) => Promise<void>][] = [
-    ...parts.map((part): [string, (path: string) => Promise<void>] => [
-      part,
-      (path) => change(path, state, (value) => delete value[part]),
-    ]),
-    ...parts.map((part): [string, (path: string) => Promise<void>] => [
-      part,
-      (path) => change(path, state, (value) => Object.assign(value, { [part]: ["wrong"] })),
-    ]),
-    ["its value", (path) => craft(path, state, "null")],
-    ["its value", (path) => craft(path, state, "[]")],
-    ["trainer_state", (path) => craft(path, state, "")],
-    ["best.bestStep", (path) => change(path, state, (value) => Object.assign(value, { best: { best: 1 } }))],
-    ["fingerprint", (path) => change(path, "data_state.json", (value) => delete value.fingerprint)],
-    [
-      "one step in its name",
-      (path) => change(path, "data_state.json", (value) => Object.assign(value, { global_step: 3 })),
-    ],
-    ["one step in its name", (path) => change(path, state, (value) => Object.assign(value, { global_step: 3 }))],
-    ["its value", (path) => writeFile(join(path, "MANIFEST.json"), "null")],
-    ["its value", (path) => writeFile(join(path, "MANIFEST.json"), '"files"')],
-    ["files", (path) => writeFile(join(path, "MANIFEST.json"), '{"files":null}')],
-    ["files.a", (path) => writeFile(join(path, "MANIFEST.json"), '{"files":{"a":null}}')],
-    ["files.a.size", (path) => writeFile(join(path, "MANIFEST.json"), '{"files":{"a":{"size":"1","sha256":1}}}')],
-    [
-      "MANIFEST",
-      async (path) => {
-        await rm(join(path, "MANIFEST.json"));
-        await mkdir(join(path, "MANIFEST.json"));
-      },
-    ],
-    [
-      "optimizer.safetensors",
-      async (path) => {
-        await rm(join(path, "optimizer.safetensors"));
-        await mkdir(join(path, "optimizer.safetensors"));
-      },
-    ],
-    [
-      "MANIFEST",
-      async (path) => {
-        await rm(path, { recursive: true });
-        await writeFile(path, "");
-      },
-    ],
-    [
-      "MANIFEST",
-      async (path) => {
-        await rm(path, { recursive: true });
-        await symlink("checkpoint-none", path);
-      },
-    ],
-  ];
-  for (const [place, damage] of damages) {
+  const damagedParts = parts.flatMap((part): Damage[] => [
+    [part, (path) => change(path, state, (value) => delete value[part])],
+    [part, (path) => change(path, state, (value) => Object.assign(value, { [part]: ["wrong"] }))],
+  ]);
+  for (const [place, damage] of [...damagedParts, ...damages]) {
     const outputDir = await copy();
     await damage(join(outputDir, "checkpoint-6"));
     const { events, error } = await record(trainer(outputDir).train({ resumeFromCheckpoint: true }));
@@ -149,7 +150,7 @@ test("where no checkpoint is whole the run is refused, and nothing there is chan
   expect(await readFile(join(outputDir, "metrics.jsonl"))).toEqual(await readFile(join(original, "metrics.jsonl")));
 });
 
-test("a configuration that is none is refused in one line with a type", async () => {
+test("a configuration that cannot be read is refused in one line with a type", async () => {
   const broken: [string, RegExp][] = [
     ["", /got null/],
     ["null", /got null/],
