@@ -188,18 +188,20 @@ export const trainingArgumentsSchema = z
       saveStrategy: z
         .enum(["steps", "epoch", "end", "no"])
         .default("steps")
-        .describe("When to write checkpoints; all but no write one at the end. Default steps (TrainingArguments)."),
+        .describe(
+          "When to write checkpoints; all but no write one at the end. Whatever it is, loadBestModelAtEnd and earlyStoppingPatience write one for each best evaluation, of which the last stays. Default steps (TrainingArguments).",
+        ),
       saveSteps: count.default(500).describe("Steps between two checkpoints. Default 500 (TrainingArguments)."),
       saveTotalLimit: count
         .nullable()
         .default(null)
-        .describe("Checkpoints kept, the best one in addition; null keeps all. Default null (TrainingArguments)."),
+        .describe(
+          "Checkpoints kept, the one of the best evaluation in addition; null keeps all. Default null (TrainingArguments).",
+        ),
       loadBestModelAtEnd: z
         .boolean()
         .default(false)
-        .describe(
-          "Keep the best evaluated weights as a checkpoint and end with them. Default false (TrainingArguments).",
-        ),
+        .describe("End with the weights of the best evaluation. Default false (TrainingArguments)."),
     }),
     ...grouped("memory", {
       gradientCheckpointing: z

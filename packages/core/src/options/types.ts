@@ -91,13 +91,17 @@ export interface TrainingArguments {
   sampleEverySteps?: number | null | undefined;
   /** Tokens of a sample at most. Default 64. */
   sampleMaxNewTokens?: number | undefined;
-  /** When to write checkpoints; all but no write one at the end. Default steps (TrainingArguments). */
+  /**
+   * When to write checkpoints; all but no write one at the end. Whatever it is, loadBestModelAtEnd and
+   * earlyStoppingPatience write one for each best evaluation, of which the last stays. Default steps
+   * (TrainingArguments).
+   */
   saveStrategy?: "steps" | "epoch" | "end" | "no" | undefined;
   /** Steps between two checkpoints. Default 500 (TrainingArguments). */
   saveSteps?: number | undefined;
-  /** Checkpoints kept, the best one in addition; null keeps all. Default null (TrainingArguments). */
+  /** Checkpoints kept, the one of the best evaluation in addition; null keeps all. Default null (TrainingArguments). */
   saveTotalLimit?: number | null | undefined;
-  /** Keep the best evaluated weights as a checkpoint and end with them. Default false (TrainingArguments). */
+  /** End with the weights of the best evaluation. Default false (TrainingArguments). */
   loadBestModelAtEnd?: boolean | undefined;
   /**
    * Recompute layers in backward to save memory; auto: only where the run would not fit the free memory without,

@@ -5,7 +5,7 @@ import { observe } from "./early-stopping.ts";
 import { lineOf, type Values, valuesOf } from "./metrics.ts";
 import { watchOverfitting } from "./overfitting.ts";
 import { complete } from "./samples.ts";
-import { save, shouldSave } from "./saving.ts";
+import { saveIfDue } from "./saving.ts";
 
 /** Does what is due after a step. The state's `pending` says where to go on after a stop in between. */
 export async function afterStep(run: ActiveRun, batches: StepBatches): Promise<void> {
@@ -14,7 +14,7 @@ export async function afterStep(run: ActiveRun, batches: StepBatches): Promise<v
   if (state.pending === "log") await log(run, batches);
   if (state.pending === "evaluate") isBest = await evaluate(run, batches);
   if (state.pending === "sample") await sample(run, batches);
-  if (shouldSave(run, batches, isBest)) await save(run);
+  await saveIfDue(run, batches, isBest);
 }
 
 async function log({ args, events, folder, last, recipe, state }: ActiveRun, { step }: StepBatches): Promise<void> {
@@ -47,6 +47,8 @@ async function evaluate(run: ActiveRun, batches: StepBatches): Promise<boolean> 
   const isBest =
     step > 0 && observe(state.best, value, step, { greaterIsBetter, threshold: args.earlyStoppingThreshold });
   const warning = step > 0 ? watchOverfitting(state, metrics.evalLoss) : null;
+  state.best.metric = args.metricForBestModel;
+  state.best.evaluation = prepared.evaluation?.fingerprint ?? null;
   if (step === 0) state.eval_before = metrics;
   state.eval_last = metrics;
   if (isBest) state.eval_best = metrics;

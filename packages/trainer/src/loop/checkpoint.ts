@@ -1,6 +1,6 @@
 // Checkpoints: their folders and files, and how they are written, whole or not at all.
 import { join } from "node:path";
-import { digestFile, list, removeFolder, replaceFolder, writeText } from "@tunesmith/core";
+import { digestFile, list, replaceFolder, writeText } from "@tunesmith/core";
 import type { DataState, TrainerState } from "./state.ts";
 
 /** Its list of files. */
@@ -61,14 +61,6 @@ export async function writeCheckpoint(
     await writeText(join(folder, manifestName), json(manifest));
   });
   return path;
-}
-
-/** Deletes the oldest checkpoints beyond the limit, never the one of `best` or the newest. */
-export async function rotateCheckpoints(runDir: string, limit: number | null, best: number | null): Promise<void> {
-  if (limit === null) return;
-  const steps = (await listCheckpoints(runDir)).filter((step) => step !== best);
-  for (const step of steps.slice(0, Math.max(0, steps.length - limit)))
-    await removeFolder(join(runDir, checkpointName(step)));
 }
 
 function json(value: unknown): string {

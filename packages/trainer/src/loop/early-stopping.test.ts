@@ -20,7 +20,7 @@ test("a gain within the threshold moves the best but not the patience", () => {
   const options = { greaterIsBetter: false, threshold: 0.5 };
   expect(observe(state, 5, 1, options)).toBe(true);
   expect(observe(state, 4.8, 2, options)).toBe(true);
-  expect(state).toEqual({ best: 4.8, bestStep: 2, withoutImprovement: 1 });
+  expect(state).toMatchObject({ best: 4.8, bestStep: 2, withoutImprovement: 1 });
   expect(observe(state, 4.2, 3, options)).toBe(true);
   expect(state.withoutImprovement).toBe(0);
 });

@@ -5,13 +5,18 @@ export interface BestState {
   /** Best value of the metric so far, and the step it was reached at. */
   best: number | null;
   bestStep: number | null;
+  /** Step of the newest checkpoint that was the best when it was written; null without one. */
+  keptStep: number | null;
   /** Evaluations in a row without an improvement. */
   withoutImprovement: number;
+  /** Metric that chooses, and fingerprint of the rows it is measured on; null before the first evaluation. */
+  metric: string | null;
+  evaluation: string | null;
 }
 
 /** Before the first evaluation. */
 export function emptyBest(): BestState {
-  return { best: null, bestStep: null, withoutImprovement: 0 };
+  return { best: null, bestStep: null, keptStep: null, withoutImprovement: 0, metric: null, evaluation: null };
 }
 
 /**

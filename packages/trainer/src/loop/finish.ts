@@ -1,8 +1,7 @@
 // The end of a run: best weights, adapter, report and result.
-import { join } from "node:path";
 import { replaceFolder } from "@tunesmith/core";
 import type { ActiveRun } from "./active-run.ts";
-import { checkpointName } from "./checkpoint.ts";
+import { loadBest } from "./best-checkpoint.ts";
 import { stopsEarly } from "./early-stopping.ts";
 import { describeRun } from "./report.ts";
 import type { StopReason, TrainResult } from "./result.ts";
@@ -10,16 +9,13 @@ import type { StopReason, TrainResult } from "./result.ts";
 /** Takes the best weights where that was asked for, and writes adapter and report. */
 export async function finish(run: ActiveRun): Promise<TrainResult> {
   const { args, claim, clock, events, folder, session, state } = run;
-  const { bestStep } = state.best;
-  if (args.loadBestModelAtEnd && bestStep !== null && bestStep !== state.global_step) {
-    await session.loadCheckpoint(join(folder.path, checkpointName(bestStep)));
-  }
+  const loadedBestStep = args.loadBestModelAtEnd ? await loadBest(run) : null;
   await claim.confirm();
   await replaceFolder(folder.adapterDir, (dir) => session.saveAdapter(dir));
   const byLength: StopReason = args.maxSteps > 0 ? "max_steps" : "epochs";
   state.seconds = clock.seconds();
   const stoppedBy = stopsEarly(state.best, args.earlyStoppingPatience) ? "early_stopping" : byLength;
-  const { result, report } = describeRun(run, stoppedBy);
+  const { result, report } = describeRun(run, { stoppedBy, loadedBestStep });
   await folder.metrics.sync();
   await folder.writeJson("report.json", report);
   await events.emit({ type: "done", result });

@@ -1,6 +1,7 @@
 // Opens the folder of a run and loads its weights: from here on something is written.
 import { CheckpointError, type TrainSession, TunesmithError } from "@tunesmith/core";
 import { asOptionError, sessionOptions } from "../options/session-options.ts";
+import { carryBest } from "./best-checkpoint.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { decisiveOptions, refuseDrift } from "./drift.ts";
 import { describeEnvironment } from "./environment.ts";
@@ -45,6 +46,7 @@ export async function openRun(
     const { totalSteps } = prepared.batches;
     const state =
       checkpoint === null ? emptyState(totalSteps, config) : { ...checkpoint.trainer, max_steps: totalSteps, config };
+    if (checkpoint !== null) warnings.push(...(await carryBest(ready, checkpoint, state)));
     signal.throwIfAborted();
     const folder = await openFolder(ready, claim.path, session, state, modelSha256);
     const said = [...ready.warnings, ...warnings, ...session.info.warnings];

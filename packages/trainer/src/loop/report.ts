@@ -3,10 +3,13 @@
 import type { OpenRun } from "./open-run.ts";
 import type { StopReason, TrainResult } from "./result.ts";
 
-/** Result of a finished run, and the longer form of it that is kept as `report.json`. */
+/**
+ * Result of a finished run, and the longer form of it that is kept as `report.json`. `loadedBestStep`: the step whose weights are the
+ * result for being the best; null where they are those of the last step.
+ */
 export function describeRun(
   { args, prepared, folder, session, state }: OpenRun,
-  stoppedBy: StopReason,
+  { stoppedBy, loadedBestStep }: { stoppedBy: StopReason; loadedBestStep: number | null },
 ): { result: TrainResult; report: object } {
   const { seconds, step_seconds: stepSeconds, best } = state;
   const trainingLoss = state.loss_total / Math.max(1, state.loss_count);
@@ -21,7 +24,7 @@ export function describeRun(
     // Linux and macOS differ in the unit of the system call; Node gives kilobytes on both.
     peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
   };
-  const evalAfter = args.loadBestModelAtEnd ? state.eval_best : state.eval_last;
+  const evalAfter = loadedBestStep === null ? state.eval_last : state.eval_best;
   const result: TrainResult = {
     globalStep: state.global_step,
     trainingLoss,
@@ -45,7 +48,7 @@ export function describeRun(
       best: best.best,
       bestStep: best.bestStep,
     },
-    loadedBestStep: args.loadBestModelAtEnd ? best.bestStep : null,
+    loadedBestStep,
     tokens: state.num_tokens,
     rows: state.num_rows,
     seconds,

@@ -1,26 +1,33 @@
-// When checkpoints are written, what goes into them, and which are kept.
+// When checkpoints are written, and what goes into them.
 import type { ActiveRun } from "./active-run.ts";
 import type { StepBatches } from "./batch-sampler.ts";
-import { rotateCheckpoints, writeCheckpoint } from "./checkpoint.ts";
+import { choosesBest } from "./best-checkpoint.ts";
+import { writeCheckpoint } from "./checkpoint.ts";
 import { stopsEarly } from "./early-stopping.ts";
-import type { DataState } from "./state.ts";
+import { deleteOldCheckpoints } from "./rotation.ts";
+import type { DataState, TrainerState } from "./state.ts";
 
-/** Whether a checkpoint is due after a step. */
-export function shouldSave(
-  { args, savedStep, state }: ActiveRun,
-  { step, endsEpoch }: StepBatches,
-  isBest: boolean,
-): boolean {
-  if (step === 0 || step === savedStep) return false;
-  if (isBest && args.loadBestModelAtEnd) return true;
+/** Writes a checkpoint where one is due after a step. */
+export async function saveIfDue(run: ActiveRun, batches: StepBatches, isBest: boolean): Promise<void> {
+  const { args, savedStep } = run;
+  if (batches.step === 0 || batches.step === savedStep) return;
+  const scheduled = isScheduled(run, batches);
+  if (scheduled || (isBest && choosesBest(args))) await save(run, !scheduled);
+}
+
+function isScheduled({ args, state }: ActiveRun, { step, endsEpoch }: StepBatches): boolean {
   if (args.saveStrategy === "no") return false;
   if (step === state.max_steps || stopsEarly(state.best, args.earlyStoppingPatience)) return true;
   if (args.saveStrategy === "end") return false;
   return args.saveStrategy === "epoch" ? endsEpoch : step % args.saveSteps === 0;
 }
 
-/** Writes a checkpoint of the run as it is now. */
-export async function save(run: ActiveRun): Promise<void> {
+/**
+ * Writes a checkpoint of the run as it is now.
+ *
+ * @param onlyBest whether the next best one takes its place
+ */
+export async function save(run: ActiveRun, onlyBest = false): Promise<void> {
   const { claim, clock, events, folder, prepared, session, state } = run;
   await claim.confirm();
   await folder.metrics.sync();
@@ -28,11 +35,24 @@ export async function save(run: ActiveRun): Promise<void> {
   state.metrics_bytes = folder.metrics.size;
   state.samples_bytes = folder.samples.size;
   state.seconds = clock.seconds();
-  const parts = { trainer: state, data: dataState(run), recipe: prepared.state?.save() };
+  const next = onceSaved(state, onlyBest);
+  const parts = { trainer: { ...state, ...next }, data: dataState(run), recipe: prepared.state?.save() };
   const path = await writeCheckpoint(folder.path, parts, (dir) => session.saveCheckpoint(dir));
   run.savedStep = state.global_step;
+  Object.assign(state, next);
   await deleteOldCheckpoints(run);
   await events.emit({ type: "checkpoint", step: state.global_step, path });
+}
+
+/** What the state says of checkpoints once this one is there. */
+function onceSaved(
+  { best, best_only: before, global_step: step }: TrainerState,
+  onlyBest: boolean,
+): Pick<TrainerState, "best" | "best_only"> {
+  const keptStep = best.bestStep === step ? step : best.keptStep;
+  // Of a run that goes over the same steps again, the checkpoint of a step may have been written for another reason.
+  const others = before.filter((one) => one < step);
+  return { best: { ...best, keptStep }, best_only: onlyBest ? [...others, step] : others };
 }
 
 function dataState({ args, prepared, state }: ActiveRun): DataState {
@@ -45,9 +65,4 @@ function dataState({ args, prepared, state }: ActiveRun): DataState {
     epoch: state.epoch,
     global_step: state.global_step,
   };
-}
-
-/** Deletes checkpoints beyond `saveTotalLimit`. */
-export async function deleteOldCheckpoints({ args, folder, state }: ActiveRun): Promise<void> {
-  await rotateCheckpoints(folder.path, args.saveTotalLimit, args.loadBestModelAtEnd ? state.best.bestStep : null);
 }

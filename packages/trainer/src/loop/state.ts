@@ -19,6 +19,8 @@ export interface TrainerState {
   /** Rows of all steps. */
   num_rows: number;
   best: BestState;
+  /** Steps of checkpoints that were written only because they were the best. */
+  best_only: number[];
   /** What was collected since the last log line, by metric. */
   log: SumsByName;
   /** Σ and number of the step losses, for the mean over the run. */
@@ -65,6 +67,7 @@ export function emptyState(maxSteps: number, config: Record<string, unknown>): T
     num_tokens: 0,
     num_rows: 0,
     best: emptyBest(),
+    best_only: [],
     log: {},
     loss_total: 0,
     loss_count: 0,
@@ -92,6 +95,18 @@ const value = z
 const step = z.int().nonnegative();
 const evaluation = z.object({ evalLoss: value }).catchall(value).nullable();
 
+/** What is absent was not known yet when the checkpoint was written. */
+const best = z
+  .object({
+    best: z.number().nullable(),
+    bestStep: step.nullable(),
+    keptStep: step.nullable().optional(),
+    withoutImprovement: step,
+    metric: z.string().nullable().default(null),
+    evaluation: z.string().nullable().default(null),
+  })
+  .transform((given) => ({ ...given, keptStep: given.keptStep === undefined ? given.bestStep : given.keptStep }));
+
 /** A {@link TrainerState} as it is read back. */
 export const trainerStateSchema: z.ZodType<TrainerState> = z.object({
   global_step: step,
@@ -99,7 +114,8 @@ export const trainerStateSchema: z.ZodType<TrainerState> = z.object({
   epoch: z.number(),
   num_tokens: z.number(),
   num_rows: z.number(),
-  best: z.object({ best: z.number().nullable(), bestStep: step.nullable(), withoutImprovement: step }),
+  best,
+  best_only: z.array(step).default([]),
   log: z.record(z.string(), z.object({ sum: value, weight: value })),
   loss_total: z.number(),
   loss_count: z.number(),

@@ -6,8 +6,8 @@ import type { TrainCallback } from "./emitter.ts";
 import { finish } from "./finish.ts";
 import type { OpenRun } from "./open-run.ts";
 import type { TrainResult } from "./result.ts";
+import { deleteOldCheckpoints } from "./rotation.ts";
 import type { RunControl } from "./run.ts";
-import { deleteOldCheckpoints } from "./saving.ts";
 import { takeStep } from "./step.ts";
 import { errorOf } from "./stop.ts";
 

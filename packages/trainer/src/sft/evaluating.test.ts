@@ -43,12 +43,37 @@ test("the newest checkpoints are kept, and the best one in addition", async () =
   };
   const { trainer: made, outputDir } = await trainer(args, { evalLosses });
   await made.train();
-  expect((await readdir(outputDir)).filter((name) => name.startsWith("checkpoint")).sort()).toEqual([
-    "checkpoint-2",
-    "checkpoint-5",
-    "checkpoint-6",
-  ]);
+  expect(await checkpoints(outputDir)).toEqual(["checkpoint-2", "checkpoint-5", "checkpoint-6"]);
 });
+
+test("the best is kept in addition to the limit whether the run ends with it or not", async () => {
+  const evalLosses = [3, 1, 2, 2, 2, 2];
+  const args = { maxSteps: 6, evalSteps: 1, saveSteps: 1, saveTotalLimit: 1, tokenBudget: 100_000 };
+  for (const more of [{}, { earlyStoppingPatience: 4 }, { loadBestModelAtEnd: true }]) {
+    const { trainer: made, outputDir } = await trainer({ ...args, ...more }, { evalLosses });
+    await made.train();
+    expect(await checkpoints(outputDir)).toEqual(["checkpoint-2", "checkpoint-6"]);
+  }
+});
+
+test("of checkpoints that were written only for being the best the last one stays", async () => {
+  const evalLosses = [9, 8, 7, 6, 5, 4, 3, 2, 2.5, 2.5, 2.5, 2.5];
+  const args = { maxSteps: 12, evalSteps: 1, saveSteps: 5, tokenBudget: 100_000 };
+  for (const more of [{ earlyStoppingPatience: 5 }, { loadBestModelAtEnd: true }]) {
+    const { trainer: made, outputDir } = await trainer({ ...args, ...more }, { evalLosses });
+    await made.train();
+    // 5, 10 and 12 are due; 8 is the best.
+    expect(await checkpoints(outputDir)).toEqual(["checkpoint-10", "checkpoint-12", "checkpoint-5", "checkpoint-8"]);
+  }
+  // Where the metric chooses nothing, no checkpoint is written for it.
+  const { trainer: made, outputDir } = await trainer(args, { evalLosses });
+  await made.train();
+  expect(await checkpoints(outputDir)).toEqual(["checkpoint-10", "checkpoint-12", "checkpoint-5"]);
+});
+
+async function checkpoints(outputDir: string): Promise<string[]> {
+  return (await readdir(outputDir)).filter((name) => name.startsWith("checkpoint")).sort();
+}
 
 test("evaluation happens at the ends of epochs by default, and never without a strategy", async () => {
   const steps = async (args: object) => {
