@@ -105,6 +105,13 @@ impl Session {
         })
     }
 
+    /// Throws the summed gradient away; names the tensors in which a value of it was not finite.
+    #[napi(catch_unwind, ts_return_type = "Promise<string[]>")]
+    pub fn discard_gradient<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
+        let work = move |engine: &mut Engine, _: &Disposal| Ok(engine.discard_gradient()?);
+        self.call(env, "discardGradient", work, |_, names| Ok(names))
+    }
+
     /// Writes adapter or model, and optimizer state, into a folder.
     #[napi(catch_unwind, ts_return_type = "Promise<void>")]
     pub fn save_checkpoint<'env>(&self, env: &'env Env, dir: String) -> napi::Result<Object<'env>> {

@@ -46,6 +46,11 @@ export interface TrainSession extends Generator {
   backward(coefficients: Coefficients): Promise<void>;
   /** Divides the summed gradient, clips it by its global norm, takes one step of the optimizer and clears the gradient. */
   update(options: UpdateOptions): Promise<UpdateResult>;
+  /**
+   * Throws the summed gradient away. Gives the names of the trained tensors, in the order of the model, in whose gradient a value was
+   * not finite. Reads all of it from the device: for the word about a run that fails, not for every step.
+   */
+  discardGradient(): Promise<string[]>;
   /** Writes adapter or model, and optimizer state, into an existing folder (see `checkpoint` in the trainer). */
   saveCheckpoint(dir: string): Promise<void>;
   /** Reads what `saveCheckpoint` wrote. A mismatch leaves the session as it was. */

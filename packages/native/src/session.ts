@@ -46,6 +46,10 @@ export class NativeSession extends NativeGenerator implements TrainSession {
     return nativeAsync(() => this.inner.update({ learningRates, maxGradNorm, denominator }));
   }
 
+  async discardGradient(): Promise<string[]> {
+    return nativeAsync(() => this.inner.discardGradient());
+  }
+
   async saveCheckpoint(dir: string): Promise<void> {
     path("saveCheckpoint.dir", dir);
     return nativeAsync(() => this.inner.saveCheckpoint(dir));

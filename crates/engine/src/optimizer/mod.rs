@@ -12,7 +12,7 @@ mod update;
 pub use adamw::AdamWOptions;
 pub use groups::{GroupInfo, ParameterGroup};
 pub use options::OptimizerOptions;
-pub use parameters::{Gradients, ParameterId, ParameterKind, ParameterSpec, Parameters};
+pub use parameters::{Gradients, ParameterId, ParameterKind, ParameterSpec, Parameters, refuse_non_finite};
 pub use sgd::SgdOptions;
 pub use slot::{Slot, SlotShape, State};
 pub use update::{Optimizer, Update, Updated};

@@ -124,14 +124,8 @@ impl<B: Memory> Parameters<B> {
         let each = self.ids().zip(&self.specs);
         each.map(|(id, spec)| {
             let host = self.read(backend, id)?;
-            match host.iter().position(|value| !value.is_finite()) {
-                None => Ok(host),
-                Some(place) => Err(Error::new(
-                    Code::NonFinite,
-                    &spec.name,
-                    format!("expected finite values to save, got {} at {place}; nothing was written", host[place]),
-                )),
-            }
+            refuse_non_finite(&spec.name, &host)?;
+            Ok(host)
         })
         .collect()
     }
@@ -148,6 +142,21 @@ impl<B: Memory> Parameters<B> {
     /// Ids of all tensors, in order.
     pub fn ids(&self) -> impl Iterator<Item = ParameterId> + use<B> {
         (0..self.specs.len()).map(ParameterId)
+    }
+}
+
+/// No file with NaN or infinity is ever written.
+///
+/// # Errors
+/// `NonFinite`, with the first place of such a value.
+pub fn refuse_non_finite(name: &str, values: &[f32]) -> Result<()> {
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(place) => Err(Error::new(
+            Code::NonFinite,
+            name,
+            format!("expected finite values to save, got {} at {place}; nothing was written", values[place]),
+        )),
     }
 }
 
@@ -185,6 +194,22 @@ impl<B: Memory> Gradients<B> {
     /// Read-only views of all gradients.
     pub fn views(&self) -> Vec<View<'_, B::Buffer>> {
         self.buffers.iter().zip(&self.lengths).map(|(buffer, len)| View::new(buffer, 0, *len)).collect()
+    }
+
+    /// Names of the tensors in whose gradient a value is not finite.
+    ///
+    /// # Errors
+    /// Whatever the backend's copy fails with.
+    pub fn not_finite(&self, backend: &B, specs: &[ParameterSpec]) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for (view, spec) in self.views().into_iter().zip(specs) {
+            let mut host = vec![0.0_f32; spec.len()];
+            backend.read(view, &mut host)?;
+            if host.iter().any(|value| !value.is_finite()) {
+                names.push(spec.name.clone());
+            }
+        }
+        Ok(names)
     }
 
     /// Sets every gradient to zero.

@@ -103,6 +103,15 @@ impl<B: Backend + Send + Sync> Engine for Session<B> {
         optimizer.update(&*self.backend, parameters, gradients, update)
     }
 
+    fn discard_gradient(&mut self) -> Result<Vec<String>> {
+        self.pending = None;
+        let training = self.training.as_mut().ok_or_else(not_training)?;
+        let specs = self.adapters.trained_parameters_mut(&mut self.parameters).specs();
+        let names = training.gradients.not_finite(&*self.backend, specs)?;
+        training.gradients.clear(&*self.backend)?;
+        Ok(names)
+    }
+
     fn generate(&mut self, request: &Request, emit: &mut dyn FnMut(TokenEvent) -> ControlFlow<()>) -> Result<()> {
         self.pending = None;
         let (backend, activations) = (&*self.backend, &mut self.activations);

@@ -7,7 +7,7 @@ use std::path::Path;
 use tunesmith_formats::{F32Tensor, SafetensorsFile, TensorSource, write_safetensors};
 use tunesmith_ops::{Backend, Code, Error, Host, Memory, Result, View, ViewMut};
 
-use crate::optimizer::{Optimizer, ParameterSpec, Parameters, Slot};
+use crate::optimizer::{Optimizer, ParameterSpec, Parameters, Slot, refuse_non_finite};
 
 /// File of the optimizer's state.
 pub const OPTIMIZER_FILE: &str = "optimizer.safetensors";
@@ -32,7 +32,7 @@ pub fn save_parameters<B: Backend>(backend: &B, parameters: &Parameters<B>, path
 /// Writes the optimizer's state (`SLOT.NAME`, PyTorch's names of the slots) and the number of steps.
 ///
 /// # Errors
-/// `Io`.
+/// `NonFinite`, `Io`.
 pub fn save_optimizer<B: Backend>(
     backend: &B,
     parameters: &Parameters<B>,
@@ -45,7 +45,9 @@ pub fn save_optimizer<B: Backend>(
         for (slot, buffers) in optimizer.state.slots() {
             let mut host = vec![0.0; slot.len_of(spec)];
             backend.read(View::new(&buffers[number], 0, host.len()), &mut host)?;
-            state.push((state_name(slot, spec), slot.shape_of(spec), host));
+            let name = state_name(slot, spec);
+            refuse_non_finite(&name, &host)?;
+            state.push((name, slot.shape_of(spec), host));
         }
     }
     let mut tensors: Vec<F32Tensor<'_>> =
@@ -65,7 +67,7 @@ fn tensor<'a>(name: String, spec: &ParameterSpec, data: &'a [f32]) -> F32Tensor<
 /// Reads back what the two functions above wrote. Everything is read and checked before anything is changed.
 ///
 /// # Errors
-/// `CheckpointInvalid` naming the tensor that is missing or of another shape; the errors of reading a file.
+/// `CheckpointInvalid` naming the tensor that is missing, of another shape or not finite; the errors of reading a file.
 pub fn load<B: Backend>(
     backend: &B,
     parameters: &mut Parameters<B>,
@@ -105,7 +107,13 @@ fn read(source: &SafetensorsFile, name: &str, shape: &[usize]) -> Result<Vec<f32
     }
     let mut host = Vec::new();
     tensor.to_f32(&mut host)?;
-    Ok(host)
+    match host.iter().find(|value| !value.is_finite()) {
+        None => Ok(host),
+        Some(value) => {
+            let message = format!("expected finite values, got {value}; resume from an older checkpoint");
+            Err(Error::new(Code::CheckpointInvalid, name, message))
+        }
+    }
 }
 
 fn mismatch(name: &str, message: String) -> Error {

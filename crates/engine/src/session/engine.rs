@@ -81,6 +81,13 @@ pub trait Engine: Send {
     /// `ArgumentInvalid` for a wrong request or a session that does not train.
     fn update(&mut self, update: &Update<'_>) -> Result<Updated>;
 
+    /// Throws the summed gradient away. Names the trained tensors, in the order of the model, in whose gradient a value was not finite.
+    /// Everything is read from the device: for the word about a run that fails, not for every step.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` for a session that does not train.
+    fn discard_gradient(&mut self) -> Result<Vec<String>>;
+
     /// Continues prompts, all of them together; see [`crate::decode::generate`].
     ///
     /// # Errors

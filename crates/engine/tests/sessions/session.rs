@@ -215,6 +215,45 @@ fn a_gradient_that_is_not_finite_changes_nothing() {
     assert!(update(&mut model, 10.0) > 0.0, "the bad gradient was cleared");
 }
 
+#[test]
+fn a_gradient_that_is_thrown_away_names_where_it_was_not_finite() {
+    let rows = Rows::new(&[15], 7);
+    let mut model = session(1, &options(lora(ModuleNames::AllLinear))).unwrap();
+    model.accumulate(&rows.batch(), &Objective::default(), KEY).unwrap();
+    assert_eq!(model.discard_gradient().unwrap(), Vec::<String>::new());
+    let weights = vec![f32::INFINITY; rows.ids.len()];
+    model.accumulate(&Batch { weights: Some(&weights), ..rows.batch() }, &Objective::default(), KEY).unwrap();
+    let names = model.discard_gradient().unwrap();
+    assert!(names.iter().any(|name| name.contains("layers.1.") && name.ends_with("lora_B.weight")), "{names:?}");
+    assert!(model.gradients().unwrap().iter().all(|(_, values)| values.iter().all(|&value| value == 0.0)));
+}
+
+#[test]
+fn a_checkpoint_with_a_value_that_is_not_finite_is_neither_written_nor_read() {
+    let options = options(lora(ModuleNames::AllLinear));
+    let rows = Rows::new(&[15], 7);
+    let mut model = session(1, &options).unwrap();
+    // A gradient of 1e30 is finite; its square is not, and AdamW keeps that.
+    model.accumulate(&rows.batch(), &Objective::default(), KEY).unwrap();
+    let step = Update { learning_rates: &RATES, max_grad_norm: None, denominator: 1e-30 };
+    assert!(model.update(&step).unwrap().applied);
+    let dir = tempfile::tempdir().unwrap();
+    let error = model.save_checkpoint(dir.path()).unwrap_err();
+    assert_eq!(error.code, Code::NonFinite);
+    assert!(error.place.starts_with("exp_avg_sq."), "{error}");
+
+    let mut model = session(1, &options).unwrap();
+    model.save_checkpoint(dir.path()).unwrap();
+    let path = dir.path().join("optimizer.safetensors");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let end = bytes.len();
+    bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(&path, bytes).unwrap();
+    let error = model.load_checkpoint(dir.path()).unwrap_err();
+    assert_eq!(error.code, Code::CheckpointInvalid);
+    assert!(error.message.contains("expected finite values, got NaN"), "{error}");
+}
+
 fn written(model: &mut Session<Cpu>, prompts: &[Vec<i32>], sampling: &Sampling, stop_tokens: &[i32]) -> Vec<Vec<i32>> {
     let request = Request {
         prompts: prompts.to_vec(),

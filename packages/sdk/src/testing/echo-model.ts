@@ -160,6 +160,7 @@ function echoSession(watched: Watched): TrainSession {
     backward: async () => {},
     logProbs: async ({ labels }) => values(labels.length),
     update: async () => ({ gradNorm: 0, applied: true }),
+    discardGradient: async () => [],
     evaluate: async ({ rowIds }) => sums(rowIds.length),
     async *generate({ prompts, maxNewTokens, signal }) {
       for (const [index, prompt] of prompts.entries()) {

@@ -10,6 +10,8 @@ export interface ActiveRun extends OpenRun {
   readonly clock: Clock;
   /** Step of the newest checkpoint written or read; null before the first. */
   savedStep: number | null;
+  /** The newest checkpoint after which older ones were deleted; null before the first. */
+  tidiedStep: number | null;
   /** Rate and norm of the last step. */
   last: { learningRate: number; gradNorm: number };
 }
@@ -23,6 +25,7 @@ export function activate(run: OpenRun, control: RunControl, callbacks: readonly 
     events: new Emitter(control, callbacks, { model: inputs.model, session }),
     clock: new Clock(state.seconds),
     savedStep: checkpoint === null ? null : state.global_step,
+    tidiedStep: null,
     last: { learningRate: 0, gradNorm: 0 },
   };
 }

@@ -5,6 +5,7 @@ import { loadBest } from "./best-checkpoint.ts";
 import { stopsEarly } from "./early-stopping.ts";
 import { describeRun } from "./report.ts";
 import type { StopReason, TrainResult } from "./result.ts";
+import { deleteOldCheckpoints } from "./rotation.ts";
 
 /** Takes the best weights where that was asked for, and writes adapter and report. */
 export async function finish(run: ActiveRun): Promise<TrainResult> {
@@ -12,6 +13,7 @@ export async function finish(run: ActiveRun): Promise<TrainResult> {
   const loadedBestStep = args.loadBestModelAtEnd ? await loadBest(run) : null;
   await claim.confirm();
   await replaceFolder(folder.adapterDir, (dir) => session.saveAdapter(dir));
+  await deleteOldCheckpoints(run);
   const byLength: StopReason = args.maxSteps > 0 ? "max_steps" : "epochs";
   state.seconds = clock.seconds();
   const stoppedBy = stopsEarly(state.best, args.earlyStoppingPatience) ? "early_stopping" : byLength;

@@ -26,12 +26,16 @@ export function superfluous(steps: readonly number[], { limit, best, newest, bes
 }
 
 /**
- * Deletes what is superfluous, the oldest first. Checkpoints of later steps are of a run that went further once; they count for nothing
+ * Deletes what is superfluous, the oldest first, once the newest has given a finite step: weights that have grown beyond all bounds show
+ * only then, and the one before is good. Checkpoints of later steps are of a run that went further once; they count for nothing
  * and stay until the run comes to their step: where they are damaged, they must not push out the good ones.
  */
-export async function deleteOldCheckpoints({ args, folder, savedStep, state }: ActiveRun): Promise<void> {
+export async function deleteOldCheckpoints(run: ActiveRun): Promise<void> {
+  const { args, folder, savedStep, state } = run;
+  if (savedStep === run.tidiedStep) return;
   const steps = (await listCheckpoints(folder.path)).filter((step) => step <= state.global_step);
   const { keptStep: best } = state.best;
   const rotation = { limit: args.saveTotalLimit, best, newest: savedStep, bestOnly: state.best_only };
   for (const step of superfluous(steps, rotation)) await removeFolder(join(folder.path, checkpointName(step)));
+  run.tidiedStep = savedStep;
 }

@@ -1,10 +1,11 @@
 // When checkpoints are written, and what goes into them.
+import { NonFiniteError } from "@tunesmith/core";
 import type { ActiveRun } from "./active-run.ts";
 import type { StepBatches } from "./batch-sampler.ts";
 import { choosesBest } from "./best-checkpoint.ts";
 import { writeCheckpoint } from "./checkpoint.ts";
 import { stopsEarly } from "./early-stopping.ts";
-import { deleteOldCheckpoints } from "./rotation.ts";
+import { lastGood } from "./non-finite.ts";
 import type { DataState, TrainerState } from "./state.ts";
 
 /** Writes a checkpoint where one is due after a step. */
@@ -37,11 +38,19 @@ export async function save(run: ActiveRun, onlyBest = false): Promise<void> {
   state.seconds = clock.seconds();
   const next = onceSaved(state, onlyBest);
   const parts = { trainer: { ...state, ...next }, data: dataState(run), recipe: prepared.state?.save() };
-  const path = await writeCheckpoint(folder.path, parts, (dir) => session.saveCheckpoint(dir));
+  const path = await writeCheckpoint(folder.path, parts, (dir) => session.saveCheckpoint(dir)).catch((error: unknown) =>
+    nameLastGood(error, run),
+  );
   run.savedStep = state.global_step;
   Object.assign(state, next);
-  await deleteOldCheckpoints(run);
   await events.emit({ type: "checkpoint", step: state.global_step, path });
+}
+
+/** Weights that are not finite are never written; the error says where to go on from. */
+async function nameLastGood(error: unknown, { folder, state }: ActiveRun): Promise<never> {
+  if (!NonFiniteError.isInstance(error) || error.code !== "NON_FINITE") throw error;
+  const good = await lastGood(folder.path, state.global_step);
+  throw new NonFiniteError(`${error.message}; ${good}; lower learningRate`, { cause: error });
 }
 
 /** What the state says of checkpoints once this one is there. */

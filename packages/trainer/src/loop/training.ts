@@ -47,8 +47,6 @@ async function announce(run: ActiveRun): Promise<void> {
   clock.start();
   for (const message of warnings) await events.warn(state.global_step, message);
   await afterStep(run, prepared.batches.at(state.global_step));
-  // A stop may have come between a checkpoint and the deletion of the one it replaces.
-  await deleteOldCheckpoints(run);
 }
 
 async function takeSteps(run: ActiveRun): Promise<void> {
@@ -58,6 +56,7 @@ async function takeSteps(run: ActiveRun): Promise<void> {
     await control.rest();
     control.signal.throwIfAborted();
     await takeStep(run, batches);
+    if (state.non_finite === 0) await deleteOldCheckpoints(run);
     await afterStep(run, batches);
     if (stopsEarly(state.best, args.earlyStoppingPatience)) return;
   }

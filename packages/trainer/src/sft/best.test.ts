@@ -116,13 +116,14 @@ test("one that is damaged while the run goes on is not loaded, and a word says s
 
 test("a damaged checkpoint of a later step pushes no good one out", async () => {
   const outputDir = await stopped({ saveTotalLimit: 1, loadBestModelAtEnd: false });
-  expect(await checkpoints(outputDir)).toEqual([2, 5]);
-  const names = { saveTotalLimit: 1, loadBestModelAtEnd: false };
-  await turnOneBit(join(outputDir, "checkpoint-5"));
-  const { error } = await trainer(outputDir, [4, 4, 4], { args: names, stopAt: 4 })(true);
-  expect(error?.name).toBe("AbortError");
-  // 5 is damaged and of a step that the run has not come to again.
+  // Older ones go once the newest has given a step.
   expect(await checkpoints(outputDir)).toEqual([2, 4, 5]);
+  const names = { saveTotalLimit: 1, loadBestModelAtEnd: false };
+  for (const step of [4, 5]) await turnOneBit(join(outputDir, `checkpoint-${step}`));
+  const { error } = await trainer(outputDir, [4, 4, 4], { args: names, stopAt: 3 })(true);
+  expect(error?.name).toBe("AbortError");
+  // 4 and 5 are damaged and of steps that the run has not come to again.
+  expect(await checkpoints(outputDir)).toEqual([2, 3, 4, 5]);
 });
 
 async function checkpoints(outputDir: string): Promise<number[]> {

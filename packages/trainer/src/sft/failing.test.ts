@@ -37,11 +37,39 @@ test("a step that is not finite is skipped and named with its row; three in a ro
   const hopeless = await trainer({ saveSteps: 1 }, { nonFiniteSteps: [3, 4, 5] });
   const end = await record(hopeless.trainer.train());
   expect(end.error).toBeInstanceOf(NonFiniteError);
-  expect(end.error?.message).toContain(join(hopeless.outputDir, "checkpoint-4"));
+  // That of step 2 may hold what made step 3 fail; those of 3 and 4 are the same weights.
+  expect(end.error?.message).toContain(`the last good checkpoint is ${join(hopeless.outputDir, "checkpoint-1")};`);
+  expect(end.error?.message).toMatch(/rows: trainDataset:\d+; in the gradient of table\)/);
   expect(ofType(end.events, "step")).toHaveLength(5);
 
   const apart = await trainer({}, { nonFiniteSteps: [1, 2, 4, 5] });
   expect((await record(apart.trainer.train())).error).toBeNull();
+});
+
+test("the last good checkpoint is there under any limit, whole, and never one with values that are not finite", async () => {
+  const short = { saveSteps: 1, saveTotalLimit: 1, numTrainEpochs: 3 };
+  const kept = await trainer(short, { nonFiniteSteps: [5, 6, 7] });
+  const end = await record(kept.trainer.train());
+  expect(end.error?.message).toContain(join(kept.outputDir, "checkpoint-3"));
+  expect(await readdir(kept.outputDir)).toContain("checkpoint-3");
+
+  const early = await trainer(short, { nonFiniteSteps: [1, 2, 3] });
+  expect((await record(early.trainer.train())).error?.message).toContain("there is no good checkpoint yet");
+
+  let saves = 0;
+  const onCall = (name: string) => {
+    if (name !== "saveCheckpoint") return;
+    saves += 1;
+    if (saves === 4) throw new NonFiniteError("[exp_avg_sq.table] expected finite values to save, got inf at 0");
+  };
+  const grown = await trainer(short, { onCall });
+  const { error } = await record(grown.trainer.train());
+  expect(error).toBeInstanceOf(NonFiniteError);
+  expect(error?.message).toContain(
+    `exp_avg_sq.table] expected finite values to save, got inf at 0; the last good checkpoint is`,
+  );
+  expect(error?.message).toContain(join(grown.outputDir, "checkpoint-3"));
+  expect((await readdir(grown.outputDir)).filter((name) => name.startsWith(".tmp"))).toEqual([]);
 });
 
 test("callbacks see every event in order, are awaited, and may use the session", async () => {

@@ -178,6 +178,13 @@ class FakeSession implements TrainSession {
     return { gradNorm, applied: true };
   }
 
+  async discardGradient(): Promise<string[]> {
+    this.#call("discardGradient");
+    const finite = this.#gradient.every(Number.isFinite);
+    this.#gradient.fill(0);
+    return finite ? [] : ["table"];
+  }
+
   async evaluate(batch: Batch, objective: Objective = { type: "nll" }): Promise<SequenceSums> {
     this.#call("evaluate");
     const sums = sequenceSums(this.#weights, batch, objective, null);
