@@ -23,8 +23,12 @@ export async function runTraining(
         : pc.yellow(`stopped at once; ${kept}`),
     );
   });
+  const run = trainer.train({ ...options, signal: interrupt.signal });
+  // A run that holds over a full disk (onSaveError) is told here that there is room again.
+  const goOn = () => run.resume();
+  if (process.platform !== "win32") process.on("SIGCONT", goOn);
   try {
-    for await (const event of trainer.train({ ...options, signal: interrupt.signal })) {
+    for await (const event of run) {
       if (json) out.write(`${JSON.stringify(event)}\n`);
       else view.show(event);
       if (event.type === "checkpoint") view.lastCheckpoint = event.path;
@@ -36,6 +40,7 @@ export async function runTraining(
     view.print(error.message);
     return interrupt.exitCode;
   } finally {
+    process.off("SIGCONT", goOn);
     interrupt.dispose();
   }
 }

@@ -1,20 +1,24 @@
 import { execFileSync } from "node:child_process";
-import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { FileSystemError } from "../errors.ts";
 import { scratchFolder } from "../testing/scratch.ts";
 import { LineFile } from "./line-file.ts";
+import { fileOperations } from "./operations.ts";
 
 test("lines are added, and a file is cut back to an earlier end", async () => {
   const path = join(await scratchFolder(onTestFinished), "lines");
   const first = await LineFile.open(path, 0);
-  await first.append({ step: 1 });
+  first.add({ step: 1 });
+  await first.flush();
   const end = first.size;
-  await first.append({ step: 2, loss: Number.NaN });
+  first.add({ step: 2, loss: Number.NaN });
+  await first.flush();
   await first.close();
   const second = await LineFile.open(path, end);
-  await second.append({ step: 3 });
+  second.add({ step: 3 });
+  await second.flush();
   await second.close();
   expect(await readFile(path, "utf8")).toBe('{"step":1}\n{"step":3}\n');
 });
@@ -30,10 +34,31 @@ test("of a file that is shorter than it should be the whole lines stay", async (
     await writeFile(path, text);
     const file = await LineFile.open(path, 1_000_000);
     expect(file.size).toBe(kept.length);
-    await file.append({ next: 1 });
+    file.add({ next: 1 });
+    await file.flush();
     await file.close();
     expect(await readFile(path, "utf8")).toBe(`${kept}{"next":1}\n`);
   }
+});
+
+test("lines that could not be written are written the next time, once", async () => {
+  const path = join(await scratchFolder(onTestFinished), "lines");
+  const file = await LineFile.open(path, 0);
+  file.add({ a: 1 });
+  await file.flush();
+  fileOperations.before = () => {
+    throw Object.assign(new Error("ENOSPC: no space left on device"), { code: "ENOSPC" });
+  };
+  file.add({ b: 2 });
+  await expect(file.flush()).rejects.toThrow(FileSystemError);
+  fileOperations.before = null;
+  // What a write that failed in its middle leaves.
+  await appendFile(path, '{"b"');
+  file.add({ c: 3 });
+  await file.sync();
+  expect(file.size).toBe(24);
+  await file.close();
+  expect(await readFile(path, "utf8")).toBe('{"a":1}\n{"b":2}\n{"c":3}\n');
 });
 
 test("what is no regular file is refused: a link is not followed, and a pipe is not waited for", async () => {

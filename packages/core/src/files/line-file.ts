@@ -9,6 +9,8 @@ export class LineFile {
   readonly #handle: FileHandle;
   /** Bytes written. */
   #size: number;
+  /** Lines that are not written yet. */
+  #waiting: string[] = [];
 
   private constructor(path: string, handle: FileHandle, size: number) {
     this.path = path;
@@ -43,15 +45,27 @@ export class LineFile {
     return this.#size;
   }
 
-  /** Appends one object. Numbers that are not finite become null. */
-  async append(value: object): Promise<void> {
-    const line = Buffer.from(`${JSON.stringify(value)}\n`);
-    await fileOperation("append to", this.path, () => this.#handle.appendFile(line));
-    this.#size += line.length;
+  /** Adds one object to what {@link LineFile.flush} writes. Numbers that are not finite become null. */
+  add(value: object): void {
+    this.#waiting.push(`${JSON.stringify(value)}\n`);
   }
 
-  /** Forces what was appended to the disk. */
+  /** Writes what was added. Where the system refuses that, nothing of it counts as written, and the next time tries again. */
+  async flush(): Promise<void> {
+    const text = Buffer.from(this.#waiting.join(""));
+    if (text.length === 0) return;
+    await fileOperation("append to", this.path, async () => {
+      // Half of a line may stand there from a time that failed.
+      if ((await this.#handle.stat()).size > this.#size) await this.#handle.truncate(this.#size);
+      await this.#handle.appendFile(text);
+    });
+    this.#size += text.length;
+    this.#waiting = [];
+  }
+
+  /** Writes what was added, and forces it to the disk. */
   async sync(): Promise<void> {
+    await this.flush();
     await fileOperation("sync", this.path, () => this.#handle.sync());
   }
 

@@ -1,8 +1,8 @@
 // File operations, each with its typed error.
 import { createHash } from "node:crypto";
 import { createReadStream, type Stats } from "node:fs";
-import { lstat, open, readdir, rename, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { lstat, open, readdir, rename, rm, statfs, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { FileSystemError, TunesmithError } from "../errors.ts";
 import { makeFolders } from "./make-folders.ts";
 
@@ -10,7 +10,11 @@ import { makeFolders } from "./make-folders.ts";
  * Called before every file operation. A test that throws here sees what a crash at that point leaves; where what it throws has a
  * `code`, as errors of the system have, it is what the system refuses at that point.
  */
-export const fileOperations: { before: ((operation: string, path: string) => void) | null } = { before: null };
+export const fileOperations: {
+  before: ((operation: string, path: string) => void) | null;
+  /** In place of the free space that the system tells, in bytes; for tests. */
+  free: number | null;
+} = { before: null, free: null };
 
 /** Runs one file operation; what the system refuses becomes a `FileSystemError` with the path and the advice given. */
 export async function fileOperation<T>(operation: string, path: string, run: () => Promise<T>): Promise<T> {
@@ -31,12 +35,27 @@ function isSystemError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && !TunesmithError.isInstance(error) && "code" in error;
 }
 
+/** Whether the system refused a file operation, of a package or of the engine. */
+export function isRefused(error: unknown): error is FileSystemError {
+  return FileSystemError.isInstance(error) && error.code === "IO";
+}
+
 /** Whether a file operation, of a package or of the engine, failed for want of space. */
 export function isDiskFull(error: unknown): error is FileSystemError {
   // The engine's errors carry the system's words only: ENOSPC on Unix, error 112 on Windows.
-  return (
-    FileSystemError.isInstance(error) && error.code === "IO" && /ENOSPC|No space left|os error 112/u.test(error.message)
-  );
+  return isRefused(error) && /ENOSPC|No space left|EDQUOT|quota exceeded|os error 112/iu.test(error.message);
+}
+
+/** Bytes that are free for files at a path, there already or not; null where the system does not say. */
+export async function freeSpace(path: string): Promise<number | null> {
+  if (fileOperations.free !== null) return fileOperations.free;
+  try {
+    const { bavail, bsize } = await statfs(path);
+    return bavail * bsize;
+  } catch {
+    const parent = dirname(path);
+    return parent === path ? null : freeSpace(parent);
+  }
 }
 
 /** Makes a folder and its parents. True when it is new. */

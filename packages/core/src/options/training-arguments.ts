@@ -198,6 +198,12 @@ export const trainingArgumentsSchema = z
         .describe(
           "Checkpoints kept, the one of the best evaluation in addition; null keeps all. Default null (TrainingArguments).",
         ),
+      onSaveError: z
+        .enum(["stop", "pause", "continue"])
+        .default("stop")
+        .describe(
+          "What to do when a checkpoint or log line cannot be written, such as on a full disk: stop with an error, hold until resume() or SIGCONT and try again, or warn and go on without. The newest good checkpoint is kept. Default stop.",
+        ),
       loadBestModelAtEnd: z
         .boolean()
         .default(false)

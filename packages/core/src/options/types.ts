@@ -101,6 +101,11 @@ export interface TrainingArguments {
   saveSteps?: number | undefined;
   /** Checkpoints kept, the one of the best evaluation in addition; null keeps all. Default null (TrainingArguments). */
   saveTotalLimit?: number | null | undefined;
+  /**
+   * What to do when a checkpoint or log line cannot be written, such as on a full disk: stop with an error, hold until
+   * resume() or SIGCONT and try again, or warn and go on without. The newest good checkpoint is kept. Default stop.
+   */
+  onSaveError?: "stop" | "pause" | "continue" | undefined;
   /** End with the weights of the best evaluation. Default false (TrainingArguments). */
   loadBestModelAtEnd?: boolean | undefined;
   /**

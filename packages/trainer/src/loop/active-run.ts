@@ -12,8 +12,8 @@ export interface ActiveRun extends OpenRun {
   savedStep: number | null;
   /** The newest checkpoint after which older ones were deleted; null before the first. */
   tidiedStep: number | null;
-  /** Rate and norm of the last step. */
-  last: { learningRate: number; gradNorm: number };
+  /** What could not be written the last time, in words. */
+  readonly refused: Set<string>;
 }
 
 /** Makes an open run ready for its first step. */
@@ -26,7 +26,7 @@ export function activate(run: OpenRun, control: RunControl, callbacks: readonly 
     clock: new Clock(state.seconds),
     savedStep: checkpoint === null ? null : state.global_step,
     tidiedStep: null,
-    last: { learningRate: 0, gradNorm: 0 },
+    refused: new Set(),
   };
 }
 

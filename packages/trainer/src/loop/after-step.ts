@@ -6,6 +6,7 @@ import { lineOf, type Values, valuesOf } from "./metrics.ts";
 import { watchOverfitting } from "./overfitting.ts";
 import { complete } from "./samples.ts";
 import { saveIfDue } from "./saving.ts";
+import { attempt } from "./writing.ts";
 
 /** Does what is due after a step. The state's `pending` says where to go on after a stop in between. */
 export async function afterStep(run: ActiveRun, batches: StepBatches): Promise<void> {
@@ -17,17 +18,19 @@ export async function afterStep(run: ActiveRun, batches: StepBatches): Promise<v
   await saveIfDue(run, batches, isBest);
 }
 
-async function log({ args, events, folder, last, recipe, state }: ActiveRun, { step }: StepBatches): Promise<void> {
+async function log(run: ActiveRun, { step }: StepBatches): Promise<void> {
+  const { args, events, folder, recipe, state } = run;
   const due = step % args.loggingSteps === 0 || step === state.max_steps;
   const values = valuesOf(state.log, recipe.metrics.log);
   const { epoch, num_tokens: numTokens } = state;
   if (due) {
     const { loss, ...others } = values;
-    await folder.metrics.append({ step, epoch, ...lineOf({ loss, ...last, numTokens, ...others }) });
+    folder.metrics.add({ step, epoch, ...lineOf({ loss, ...state.last, numTokens, ...others }) });
     state.log = {};
   }
   state.pending = "evaluate";
-  if (due) await events.emit({ type: "log", step, epoch, ...values, ...last, numTokens });
+  await writeLines(run);
+  if (due) await events.emit({ type: "log", step, epoch, ...values, ...state.last, numTokens });
 }
 
 /** True when the evaluation is the best of the run. */
@@ -40,7 +43,7 @@ async function evaluate(run: ActiveRun, batches: StepBatches): Promise<boolean> 
   const metrics = await prepared.evaluate({ session, signal: control.signal });
   const { step } = batches;
   const { epoch } = state;
-  await folder.metrics.append({ step, epoch, ...lineOf({ ...metrics }) });
+  folder.metrics.add({ step, epoch, ...lineOf({ ...metrics }) });
   const value = ({ ...metrics } as Values)[best.name] ?? Number.NaN;
   const { greaterIsBetter } = best;
   // The untouched model is what training is compared with; it is no candidate for the best.
@@ -52,7 +55,10 @@ async function evaluate(run: ActiveRun, batches: StepBatches): Promise<boolean> 
   if (step === 0) state.eval_before = metrics;
   state.eval_last = metrics;
   if (isBest) state.eval_best = metrics;
+  // A run that was stopped within the evaluation has the checkpoint already.
+  if (isBest && run.savedStep === step) state.best.keptStep = step;
   state.pending = "sample";
+  await writeLines(run);
   await events.emit({ type: "eval", step, epoch, ...metrics, best: isBest });
   if (warning !== null) await events.warn(step, warning);
   return isBest;
@@ -82,7 +88,14 @@ async function sample(run: ActiveRun, { step }: StepBatches): Promise<void> {
   const samples = prompts.map(({ prompt, reference }, n) => {
     return { step, prompt, completion: tokenizer.decode(completions[n] ?? new Int32Array()), reference };
   });
-  for (const entry of samples) await folder.samples.append(entry);
+  for (const entry of samples) folder.samples.add(entry);
   state.pending = null;
+  await writeLines(run);
   for (const entry of samples) await events.emit({ type: "sample", ...entry });
+}
+
+/** What is not written now stays in memory until it is. */
+async function writeLines(run: ActiveRun): Promise<void> {
+  for (const file of [run.folder.metrics, run.folder.samples])
+    await attempt(run, `lines of ${file.path}`, () => file.flush());
 }

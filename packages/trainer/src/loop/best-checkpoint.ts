@@ -1,6 +1,6 @@
 // The checkpoint of the best evaluation: when one is written for it, what a resumed run knows of it, and the way back to it.
 import { join } from "node:path";
-import { CheckpointError } from "@tunesmith/core";
+import { CheckpointError, type ParsedTrainingArguments } from "@tunesmith/core";
 import type { ActiveRun } from "./active-run.ts";
 import { type Checkpoint, checkpointName } from "./checkpoint.ts";
 import { emptyBest } from "./early-stopping.ts";
@@ -9,7 +9,10 @@ import type { ReadyRun } from "./ready-run.ts";
 import type { TrainerState } from "./state.ts";
 
 /** Whether the metric chooses something, so that every best evaluation gets a checkpoint. */
-export function choosesBest({ loadBestModelAtEnd, earlyStoppingPatience }: ReadyRun["args"]): boolean {
+export function choosesBest({
+  loadBestModelAtEnd,
+  earlyStoppingPatience,
+}: Pick<ParsedTrainingArguments, "loadBestModelAtEnd" | "earlyStoppingPatience">): boolean {
   return loadBestModelAtEnd || earlyStoppingPatience !== null;
 }
 

@@ -6,6 +6,7 @@ import { checkMemory } from "../memory/shortage.ts";
 import type { Resolved, Settled } from "../options/resolved.ts";
 import { asOptionError, sessionOptions } from "../options/session-options.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import { spaceShortage } from "./disk-space.ts";
 import { newestCheckpoint, readCheckpoint } from "./read-checkpoint.ts";
 import type { PreparedRun, Recipe, RunInputs } from "./recipe.ts";
 import { refuseNothingToResume } from "./run-folder.ts";
@@ -65,6 +66,9 @@ export async function prepareRun(
   const check = await checkMemory(model, sessionOptions(args, peft), pass, args.memoryCheck).catch(asOptionError);
   if (check !== null && check.warning !== null) warnings.push(check.warning);
   const memory = check?.estimate ?? null;
+  const plan = memory?.plan ?? (await model.estimateMemory(sessionOptions(args, peft), pass).catch(asOptionError));
+  const shortage = await spaceShortage(args, plan, prepared.batches, checkpoint?.trainer.global_step ?? 0);
+  if (shortage !== null) warnings.push(shortage);
   return { recipe, inputs, prepared, args, best, resume, schedule, prompts, checkpoint, memory, warnings };
 }
 

@@ -20,6 +20,8 @@ export interface RunControl<M extends Metrics = Metrics> {
   setState(state: RunState): void;
   /** Between two steps: holds while the run is paused. */
   rest(): Promise<void>;
+  /** Pauses the run by itself, until it is resumed or aborted. */
+  hold(): Promise<void>;
 }
 
 /**
@@ -51,6 +53,10 @@ export class TrainRun<M extends Metrics = Metrics>
         this.#state = state;
       },
       rest: () => this.#rest(),
+      hold: () => {
+        this.#wantsPause = true;
+        return this.#rest();
+      },
     };
     const forward = () => this.abort(signal?.reason);
     if (signal?.aborted) forward();

@@ -7,13 +7,15 @@ import { writeCheckpoint } from "./checkpoint.ts";
 import { stopsEarly } from "./early-stopping.ts";
 import { lastGood } from "./non-finite.ts";
 import type { DataState, TrainerState } from "./state.ts";
+import { attempt } from "./writing.ts";
 
 /** Writes a checkpoint where one is due after a step. */
 export async function saveIfDue(run: ActiveRun, batches: StepBatches, isBest: boolean): Promise<void> {
   const { args, savedStep } = run;
   if (batches.step === 0 || batches.step === savedStep) return;
   const scheduled = isScheduled(run, batches);
-  if (scheduled || (isBest && choosesBest(args))) await save(run, !scheduled);
+  if (scheduled || (isBest && choosesBest(args)))
+    await attempt(run, `the checkpoint of step ${batches.step}`, () => save(run, !scheduled));
 }
 
 function isScheduled({ args, state }: ActiveRun, { step, endsEpoch }: StepBatches): boolean {

@@ -23,6 +23,8 @@ export interface TrainerState {
   best_only: number[];
   /** What was collected since the last log line, by metric. */
   log: SumsByName;
+  /** Rate and norm of the last step. */
+  last: { learningRate: number; gradNorm: number };
   /** Σ and number of the step losses, for the mean over the run. */
   loss_total: number;
   loss_count: number;
@@ -69,6 +71,7 @@ export function emptyState(maxSteps: number, config: Record<string, unknown>): T
     best: emptyBest(),
     best_only: [],
     log: {},
+    last: { learningRate: 0, gradNorm: 0 },
     loss_total: 0,
     loss_count: 0,
     since_eval: { lossSum: 0, weightSum: 0 },
@@ -117,6 +120,7 @@ export const trainerStateSchema: z.ZodType<TrainerState> = z.object({
   best,
   best_only: z.array(step).default([]),
   log: z.record(z.string(), z.object({ sum: value, weight: value })),
+  last: z.object({ learningRate: value, gradNorm: value }).default({ learningRate: 0, gradNorm: 0 }),
   loss_total: z.number(),
   loss_count: z.number(),
   since_eval: z.object({ lossSum: value, weightSum: value }),

@@ -24,7 +24,7 @@ export async function takeStep(run: ActiveRun, batches: StepBatches): Promise<vo
   const finite = applied && Number.isFinite(loss);
   const learningRate = learningRateAt(batches.step, run.schedule);
   const tokens = total(microBatches, (entry) => entry.tokens);
-  run.last = { learningRate, gradNorm };
+  state.last = { learningRate, gradNorm };
   state.global_step = batches.step;
   state.epoch = batches.epochDone;
   state.pending = "log";

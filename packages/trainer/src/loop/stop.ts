@@ -1,31 +1,42 @@
 // A run that ends before its time: what is saved of it, and the error it ends with.
-import { AbortError, CallbackError, FileSystemError, isDiskFull } from "@tunesmith/core";
+import { AbortError, CallbackError, FileSystemError, isDiskFull, isRefused } from "@tunesmith/core";
 import type { ActiveRun } from "./active-run.ts";
 import { save } from "./saving.ts";
 
-/** Saves what can be saved when a run is stopped from outside, and gives the error that the run ends with. */
+/** Saves what can be saved when a run is stopped from outside or by the disk, and gives the error that the run ends with. */
 export async function errorOf(run: ActiveRun, error: unknown): Promise<unknown> {
   const { control, events, folder, savedStep, state } = run;
   const asked = control.signal.aborted && (error === control.signal.reason || (error as Error).name === "AbortError");
-  if (isDiskFull(error)) return diskFull(run, error);
-  if (!asked && !(error instanceof CallbackError)) return error;
+  const refused = isRefused(error);
+  if (!asked && !refused && !(error instanceof CallbackError)) return error;
   // A callback that fails must not keep the checkpoint from being written.
   events.silence();
   const { global_step: step } = state;
   // Before the first step there is nothing to lose, and the folder stays free for another start.
-  if (step > 0 && step !== savedStep) await save(run);
+  if (step > 0 && step !== savedStep) {
+    const failure = await save(run).then(
+      () => null,
+      (caught: unknown) => caught,
+    );
+    // Where the disk was what stopped the run, its first word is the one to tell.
+    if (failure !== null && !refused) return isRefused(failure) ? unwritten(run, failure) : failure;
+  }
+  if (refused) return unwritten(run, error);
   if (!asked) return error;
   const how = step > 0 ? `continue with: tunesmith resume ${folder.path}` : "nothing has been trained";
   return new AbortError(`[train] stopped as asked after step ${step} of ${state.max_steps}; ${how}`, { cause: error });
 }
 
-function diskFull({ folder: { path }, savedStep }: ActiveRun, cause: Error): FileSystemError {
-  const advice =
+function unwritten({ folder: { path }, savedStep }: ActiveRun, cause: FileSystemError): FileSystemError {
+  const [expected, got, advice] = isDiskFull(cause)
+    ? ["room for the run's files", "a full disk", "free some space"]
+    : ["the run's files to be written", "an error", "look at the disk"];
+  const kept =
     savedStep === null
-      ? "no checkpoint has been written yet, so free some space, delete this folder and start the run again"
-      : `free some space, then: tunesmith resume ${path}`;
+      ? "no checkpoint has been written yet, so it begins from the start with"
+      : `the newest checkpoint is that of step ${savedStep}; then`;
   return new FileSystemError(
-    `[${path}] expected room for the run's files, got a full disk (${cause.message}); ${advice}`,
+    `[${path}] expected ${expected}, got ${got} (${cause.message}); ${advice}; ${kept}: tunesmith resume ${path}`,
     { cause },
   );
 }

@@ -10,6 +10,7 @@ import { deleteOldCheckpoints } from "./rotation.ts";
 import type { RunControl } from "./run.ts";
 import { takeStep } from "./step.ts";
 import { errorOf } from "./stop.ts";
+import { attempt } from "./writing.ts";
 
 /** Trains to the end, or to where it is stopped. Always frees the session and closes the files. */
 export async function runTraining(
@@ -56,7 +57,7 @@ async function takeSteps(run: ActiveRun): Promise<void> {
     await control.rest();
     control.signal.throwIfAborted();
     await takeStep(run, batches);
-    if (state.non_finite === 0) await deleteOldCheckpoints(run);
+    if (state.non_finite === 0) await attempt(run, "the deletion of old checkpoints", () => deleteOldCheckpoints(run));
     await afterStep(run, batches);
     if (stopsEarly(state.best, args.earlyStoppingPatience)) return;
   }

@@ -65,6 +65,15 @@ test("the best of a resumed run is that of all evaluations", async () => {
   await endedWith(outputDir, 2, events);
 });
 
+test("the best whose evaluation was interrupted by the stop is gone back to as any other", async () => {
+  const outputDir = await stopped();
+  // Step 5, in whose evaluation the run was stopped, is the best of all.
+  const { events, error } = await trainer(outputDir, [0.5, 3, 2, 3, 3, 3])(true);
+  expect(error).toBeNull();
+  expect(warningsOf(events)).toEqual([]);
+  await endedWith(outputDir, 5, events);
+});
+
 test("a value by another metric or on another evaluation set is not compared: the search starts again, with a warning", async () => {
   const byMetric = await stopped({ metricForBestModel: "eval_mean_token_accuracy" });
   const first = await trainer(byMetric, [3, 3, 2, 3, 3, 3])(true);

@@ -16,7 +16,9 @@ test("a full disk says how to go on", async () => {
       },
     };
     const { trainer: made, outputDir } = await trainer({ saveSteps: 2 }, fake);
-    await expect(made.train()).rejects.toThrow(`free some space, then: tunesmith resume ${outputDir}`);
+    await expect(made.train()).rejects.toThrow(
+      `free some space; the newest checkpoint is that of step 2; then: tunesmith resume ${outputDir}`,
+    );
     const { trainer: first } = await trainer({ saveSteps: 2 }, fake);
     await expect(first.train()).rejects.toThrow(/got a full disk .*no checkpoint has been written yet/);
   }
