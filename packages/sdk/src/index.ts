@@ -40,6 +40,7 @@ export {
   OptionError,
   OutOfMemoryError,
   type ParameterGroup,
+  type ParsedLoraConfig,
   type ParsedModelConfig,
   type ParsedTrainingArguments,
   type PassShape,

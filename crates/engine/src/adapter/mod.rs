@@ -1,13 +1,16 @@
 //! Adapters: which modules they are put on, PEFT folders, the adapters of a session by name, and merging.
 
+mod candidate;
+mod idle;
 mod merge;
 mod modules;
 mod peft;
 mod registry;
 mod targets;
 
+pub use candidate::Candidate;
 pub use merge::{MergeBase, MergedWeights};
 pub use modules::{Module, linears, modules};
 pub use peft::Adapter;
 pub use registry::{Adapters, DEFAULT_ADAPTER};
-pub use targets::{Candidate, Targets};
+pub use targets::Targets;

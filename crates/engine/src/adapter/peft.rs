@@ -10,8 +10,9 @@ use tunesmith_formats::{
 };
 use tunesmith_ops::{Backend, Code, DType, Error, Lora, Matrix, Result, View, ViewMut};
 
+use super::candidate::Candidate;
 use super::modules::{Module, modules};
-use super::targets::{Candidate, initial, targets};
+use super::targets::{initial, targets};
 use crate::decoder::Decoder;
 use crate::families::names;
 use crate::layer::{Linear, LoraSlot, Vector, Weight};

@@ -3,18 +3,9 @@
 use tunesmith_formats::{AdapterConfig, Choice, InitLoraWeights, Matcher, ModuleNames};
 use tunesmith_ops::{Code, Error, Result};
 
+use super::candidate::Candidate;
+use super::idle::{nearest, refuse_idle};
 use crate::rng::{Philox, Purpose};
-
-/// A module as a choice of targets sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
-    /// Name in the checkpoint.
-    pub name: String,
-    /// A linear layer; the head is one.
-    pub linear: bool,
-    /// The output head.
-    pub head: bool,
-}
 
 /// What a new adapter does to the modules of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +70,7 @@ pub fn targets(config: &AdapterConfig, all: &[Candidate]) -> Result<Targets> {
             _ => no_match("lora.targetModules", "", all),
         });
     }
+    refuse_idle(config, all, &adapted)?;
     Ok(Targets { adapted, saved })
 }
 
@@ -114,14 +106,13 @@ fn no_match(place: &str, given: &str, all: &[Candidate]) -> Error {
     endings.sort_unstable();
     endings.dedup();
     let choices = if linear_only { ", \"all-linear\" or a regular expression of whole names" } else { "" };
+    let advice =
+        nearest(given, &endings).map_or("choose from these names".to_owned(), |name| format!("did you mean {name:?}?"));
+    let names = endings.join(", ");
     Error::new(
         Code::ArgumentInvalid,
         place,
-        format!(
-            "expected endings of module names ({}){choices}, got {given:?}, which matches nothing; \
-             choose from these names",
-            endings.join(", ")
-        ),
+        format!("expected endings of module names ({names}){choices}, got {given:?}, which matches nothing; {advice}"),
     )
 }
 
@@ -208,6 +199,44 @@ mod tests {
         assert!(resolve(excluded).unwrap_err().message.contains("excludeModules"));
         let layers = AdapterConfig { layers_to_transform: Some(vec![7]), ..AdapterConfig::default() };
         assert!(resolve(layers).unwrap_err().message.contains("layersToTransform"));
+    }
+
+    #[test]
+    fn entries_that_would_do_nothing_are_refused_with_the_nearest_name() {
+        let ranks = |key: &str| AdapterConfig { rank_pattern: vec![(key.to_owned(), 4)], ..AdapterConfig::default() };
+        let alphas =
+            |key: &str| AdapterConfig { alpha_pattern: vec![(key.to_owned(), 4.0)], ..AdapterConfig::default() };
+        let exclude = |names| AdapterConfig { exclude_modules: Some(names), ..AdapterConfig::default() };
+        let layers = |indices: &[usize], lists: &[&str]| AdapterConfig {
+            layers_to_transform: Some(indices.to_vec()),
+            layers_pattern: lists.iter().map(|name| (*name).to_owned()).collect(),
+            ..AdapterConfig::default()
+        };
+        let pattern = |text: &str| ModuleNames::Pattern(text.to_owned());
+        for (config, place, said) in [
+            (ranks("q_prj"), "rankPattern", "did you mean \"q_proj\"?"),
+            (ranks("lm_head"), "rankPattern", "names here end in q_proj, up_proj"),
+            (alphas("layers.7.self_attn.q_proj"), "alphaPattern", "which matches nothing"),
+            (exclude(endings(&["up_proj", "nothing_proj"])), "excludeModules", "\"nothing_proj\""),
+            (exclude(pattern(".*[.]k_proj")), "excludeModules", "which matches nothing"),
+            (layers(&[0, 7], &[]), "layersToTransform", "got 7"),
+            (layers(&[0], &["layers", "blocks"]), "layersPattern", "\"blocks\""),
+        ] {
+            let error = resolve(config).unwrap_err();
+            assert_eq!((error.code, error.place.as_str()), (Code::ArgumentInvalid, format!("lora.{place}").as_str()));
+            assert!(error.message.contains(said), "{error}");
+        }
+        for config in [
+            ranks("q_proj"),
+            ranks(r"layers\.1\.self_attn\.q_proj"),
+            alphas("self_attn.*"),
+            // Not a target of all-linear, but there: a precaution.
+            exclude(endings(&["lm_head", "up_proj"])),
+            exclude(pattern(".*up_proj")),
+            layers(&[1], &["layers"]),
+        ] {
+            resolve(config).unwrap();
+        }
     }
 
     #[test]

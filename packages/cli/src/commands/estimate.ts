@@ -1,5 +1,5 @@
 // `tunesmith estimate`: what a run would take, before any weight is read.
-import { sortOptions } from "@tunesmith/core";
+import { onlyGiven, sortOptions } from "@tunesmith/core";
 import { estimateMemory, memoryShortage } from "@tunesmith/trainer";
 import { readConfigFile } from "../config-file.ts";
 import { trainingSchemas } from "../flags.ts";
@@ -11,9 +11,9 @@ import type { Streams } from "./train.ts";
 export async function estimate(name: string, flags: Record<string, unknown>, { out, err }: Streams): Promise<number> {
   const { config, json = false, ...given } = flags;
   const file = config === undefined ? {} : await readConfigFile(config as string);
-  const sorted = sortOptions(trainingSchemas, { ...file, ...given }, "tunesmith estimate");
-  const { place, modelConfig, args, peftConfig } = sorted;
-  const settings = { args, peftConfig };
+  const all = { ...file, ...given };
+  const { place, modelConfig, args, peftConfig } = sortOptions(trainingSchemas, all, "tunesmith estimate");
+  const settings = { args, peftConfig: onlyGiven(peftConfig, all) };
   const model = await openModel(name, err, { ...place, ...modelConfig });
   const found = await estimateMemory(model, settings);
   const shortage = memoryShortage(model, found, settings);

@@ -1,5 +1,5 @@
 // `tunesmith train`: trains with the options of flags and file.
-import { OptionError, sortOptions } from "@tunesmith/core";
+import { OptionError, onlyGiven, sortOptions } from "@tunesmith/core";
 import { SFTTrainer } from "@tunesmith/sdk";
 import { stringify } from "yaml";
 import { readConfigFile } from "../config-file.ts";
@@ -20,8 +20,10 @@ export async function train(flags: Record<string, unknown>, { out, err }: Stream
   const { config, json = false, dryRun = false, ...given } = flags;
   const file = config === undefined ? {} : await readConfigFile(config as string);
   // Wrong values are reported before a model is looked for.
-  const sorted = sortOptions(trainingSchemas, { ...file, ...given }, "tunesmith train");
-  const { inputs, place, args, peftConfig, modelConfig } = sorted;
+  const all = { ...file, ...given };
+  const { inputs, place, args, peftConfig: peft, modelConfig } = sortOptions(trainingSchemas, all, "tunesmith train");
+  // Beside an adapter that is continued, what was given is not the same as a default.
+  const peftConfig = onlyGiven(peft, all);
   const name = required("--model", inputs.model, "a model's path or ORG/NAME");
   const data = required("--data", inputs.data, "a JSONL or JSON file");
   const { evalData } = inputs;
@@ -29,8 +31,8 @@ export async function train(flags: Record<string, unknown>, { out, err }: Stream
   const model = await openModel(name, err, { ...place, ...modelConfig });
   const trainer = new SFTTrainer({ model, trainDataset: data, evalDataset: evalData, args, peftConfig });
   if (dryRun !== true) return runTraining(trainer, model, { json: json === true, out, err });
-  const { args: decided, totalSteps, warnings, ...found } = await trainer.dryRun();
-  const options = { model: model.info.path, data, evalData, ...modelConfig, ...decided, ...peftConfig };
+  const { args: decided, peftConfig: adapter, totalSteps, warnings, ...found } = await trainer.dryRun();
+  const options = { model: model.info.path, data, evalData, ...modelConfig, ...decided, ...adapter };
   out.write(stringify({ options, model: model.info, totalSteps, ...found, warnings }));
   return 0;
 }

@@ -37,6 +37,6 @@ export {
 } from "./session.ts";
 export { type ParsedSFTConfig, sftConfigSchema } from "./sft.ts";
 export { parseSize } from "./size.ts";
-export { namesOf, type Schemas, type Sorted, sortOptions, sortOptionsBeside } from "./sort.ts";
+export { namesOf, onlyGiven, type Schemas, type Sorted, sortOptions, sortOptionsBeside } from "./sort.ts";
 export { type ParsedTrainingArguments, trainingArgumentsSchema } from "./training-arguments.ts";
 export type * from "./types.ts";

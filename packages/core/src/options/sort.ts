@@ -1,5 +1,6 @@
 // Sorts options that were given together by the schema they belong to.
 import type { z } from "zod";
+import { canonicalName } from "./names.ts";
 import { canonicalKeys, type OptionKeys, parseKeys, parseOptions } from "./parse.ts";
 
 /** Schemas by the name under which their options are wanted. */
@@ -34,4 +35,10 @@ export function sortOptionsBeside<S extends Schemas, Others extends object>(
   const of = (shape: object) => Object.fromEntries(values.filter(([key]) => Object.hasOwn(shape, key)));
   const sorted = Object.entries(schemas).map(([name, schema]) => [name, parseOptions(schema, of(schema.shape))]);
   return [Object.fromEntries(sorted) as Sorted<S>, parseKeys(others, of(others) as Others, place)];
+}
+
+/** Of options with their defaults those that were given, in whatever spelling. */
+export function onlyGiven<Options extends object>(options: Options, given: object): Partial<Options> {
+  const names = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [canonicalName(name)]));
+  return Object.fromEntries(Object.entries(options).filter(([name]) => names.includes(name))) as Partial<Options>;
 }

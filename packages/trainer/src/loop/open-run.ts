@@ -3,6 +3,7 @@ import { CheckpointError, type TrainSession, TunesmithError } from "@tunesmith/c
 import { asOptionError, sessionOptions } from "../options/session-options.ts";
 import { carryBest } from "./best-checkpoint.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import { idleRates } from "./doubtful-rates.ts";
 import { decisiveOptions, refuseDrift } from "./drift.ts";
 import { describeEnvironment } from "./environment.ts";
 import { newestCheckpoint } from "./read-checkpoint.ts";
@@ -49,7 +50,7 @@ export async function openRun(
     if (checkpoint !== null) warnings.push(...(await carryBest(ready, checkpoint, state)));
     signal.throwIfAborted();
     const folder = await openFolder(ready, claim.path, session, state, modelSha256);
-    const said = [...ready.warnings, ...warnings, ...session.info.warnings];
+    const said = [...ready.warnings, ...warnings, ...idleRates(args, session.info), ...session.info.warnings];
     return { ...ready, checkpoint, claim, folder, session, state, warnings: said };
   } catch (error) {
     session.dispose();

@@ -3,10 +3,12 @@ import type { PassShape } from "@tunesmith/core";
 import { promptsOfItems, promptsOfTexts, type SamplePrompt } from "@tunesmith/data";
 import { decideCheckpointing, type MemoryEstimate } from "../memory/estimate.ts";
 import { checkMemory } from "../memory/shortage.ts";
+import { idleOptions } from "../options/idle-options.ts";
 import type { Resolved, Settled } from "../options/resolved.ts";
 import { asOptionError, sessionOptions } from "../options/session-options.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { spaceShortage } from "./disk-space.ts";
+import { doubtfulSchedule } from "./doubtful-rates.ts";
 import { newestCheckpoint, readCheckpoint } from "./read-checkpoint.ts";
 import type { PreparedRun, Recipe, RunInputs } from "./recipe.ts";
 import { refuseNothingToResume } from "./run-folder.ts";
@@ -62,6 +64,8 @@ export async function prepareRun(
     );
   const args = { ...prepared.args, gradientCheckpointing };
   const schedule = scheduleOf(args, prepared.batches.totalSteps);
+  // A run that goes on has said it before.
+  if (resume === false) warnings.push(...doubts(recipe, inputs), ...doubtfulSchedule(args, schedule));
   signal.throwIfAborted();
   const check = await checkMemory(model, sessionOptions(args, peft), pass, args.memoryCheck).catch(asOptionError);
   if (check !== null && check.warning !== null) warnings.push(check.warning);
@@ -70,6 +74,10 @@ export async function prepareRun(
   const shortage = await spaceShortage(args, plan, prepared.batches, checkpoint?.trainer.global_step ?? 0);
   if (shortage !== null) warnings.push(shortage);
   return { recipe, inputs, prepared, args, best, resume, schedule, prompts, checkpoint, memory, warnings };
+}
+
+function doubts({ schema }: Recipe, { args, evalDataset, model, peft }: RunInputs): string[] {
+  return idleOptions({ args, peft, weights: model.weightOptions, hasEvaluation: evalDataset !== null }, schema);
 }
 
 async function samplePrompts(

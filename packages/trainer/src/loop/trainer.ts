@@ -3,6 +3,7 @@ import {
   AbortError,
   type OptionKeys,
   optimizerOptions,
+  type ParsedLoraConfig,
   type ParsedTrainingArguments,
   parseKeys,
   TunesmithError,
@@ -37,6 +38,8 @@ const trainKeys: OptionKeys<TrainOptions> = { resumeFromCheckpoint: "optional", 
 export interface DryRun<Args extends ParsedTrainingArguments = ParsedTrainingArguments> {
   /** Every option, with what model and data have decided. */
   args: Resolved<Args>;
+  /** Every option of the adapter; of one that is continued what its folder says. */
+  peftConfig: ParsedLoraConfig;
   totalSteps: number;
   data: DataReport;
   evalData: DataReport | null;
@@ -84,7 +87,14 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
     );
     const { batches, train, evaluation } = prepared;
     const reports = { data: train.report, evalData: evaluation?.report ?? null };
-    return { args: args as Resolved<Args>, totalSteps: batches.totalSteps, ...reports, memory, warnings };
+    return {
+      args: args as Resolved<Args>,
+      peftConfig: this.#inputs.peft,
+      totalSteps: batches.totalSteps,
+      ...reports,
+      memory,
+      warnings,
+    };
   }
 
   async #run(control: RunControl<M>, resume: boolean | string): Promise<TrainResult<M>> {

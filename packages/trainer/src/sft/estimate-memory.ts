@@ -2,7 +2,6 @@
 import {
   type LanguageModel,
   type LoraConfig,
-  loraConfigSchema,
   type OptionKeys,
   type ParsedSFTConfig,
   type PassShape,
@@ -13,6 +12,7 @@ import {
 } from "@tunesmith/core";
 import { decideCheckpointing, estimateSession, type MemoryEstimate } from "../memory/estimate.ts";
 import { shortage } from "../memory/shortage.ts";
+import { parsePeftConfig } from "../options/peft-config.ts";
 import { sessionOptions } from "../options/session-options.ts";
 
 /** What {@link estimateMemory} is asked about; the options are those of a run. */
@@ -34,7 +34,7 @@ const estimateKeys: OptionKeys<EstimateOptions> = { args: "optional", peftConfig
 export async function estimateMemory(model: LanguageModel, options: EstimateOptions = {}): Promise<MemoryEstimate> {
   const given = parseKeys(estimateKeys, options, "estimateMemory");
   const args = parseOptions(sftConfigSchema, given.args ?? {});
-  const peft = parseOptions(loraConfigSchema, given.peftConfig ?? {});
+  const peft = parsePeftConfig(given.peftConfig ?? {});
   const pass = given.pass ?? fullPass(args, model.info.maxPositionEmbeddings);
   const gradientCheckpointing = await decideCheckpointing(model, args, peft, pass);
   return estimateSession(model, sessionOptions({ ...args, gradientCheckpointing }, peft), pass);
@@ -56,6 +56,6 @@ export function memoryShortage(
   const { gradientCheckpointing } = estimate;
   const given = parseKeys(estimateKeys, options, "memoryShortage");
   const args = { ...parseOptions(sftConfigSchema, given.args ?? {}), gradientCheckpointing };
-  const session = sessionOptions(args, parseOptions(loraConfigSchema, given.peftConfig ?? {}));
+  const session = sessionOptions(args, parsePeftConfig(given.peftConfig ?? {}));
   return shortage(estimate, session, model.weightOptions.loadIn4bit);
 }

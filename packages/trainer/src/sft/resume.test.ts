@@ -112,9 +112,11 @@ test("a crash at any file operation leaves a run that goes on to the same end", 
     maxSteps: 2,
     saveSteps: 1,
     evalStrategy: "no",
+    evalSteps: null,
     evalOnStart: false,
     sampleEverySteps: null,
     saveTotalLimit: 1,
+    warmupSteps: 0,
   };
   const whole = await scratchFolder(onTestFinished);
   await trainer(whole, short).train();

@@ -1,0 +1,27 @@
+import { expect, test } from "vitest";
+import { ofType, record } from "../testing/record.ts";
+import { trainer } from "../testing/sft-trainer.ts";
+
+const warnings = async (args: object) => {
+  const { trainer: made } = await trainer({ maxSteps: 4, ...args });
+  return ofType((await record(made.train())).events, "warning").map(({ message }) => message);
+};
+
+test("a rate that is never reached, far too high, zero, or of tensors that are not there is told", async () => {
+  expect(await warnings({ warmupSteps: 4 })).toEqual([
+    expect.stringMatching(
+      /the warm-up of 4 steps is no shorter than the run of 4, .* \(0\.00015 in the last step\); lower warmupSteps/,
+    ),
+  ]);
+  expect(await warnings({ warmupSteps: 100 })).toHaveLength(1);
+  expect(await warnings({ learningRate: 20 })).toContainEqual(expect.stringMatching(/^learningRate 20 is far above/));
+  expect(await warnings({ learningRate: 0 })).toEqual([expect.stringMatching(/^learningRate 0 trains nothing/)]);
+  expect(await warnings({ embeddingLearningRate: 1e-5 })).toEqual([
+    expect.stringMatching(/^embeddingLearningRate 0\.00001 has no effect: no embedding is trained/),
+  ]);
+});
+
+test("usual rates are not", async () => {
+  expect(await warnings({ warmupSteps: 3, learningRate: 0.05 })).toEqual([]);
+  expect(await warnings({ optim: "sgd", learningRate: 1e-3 })).toEqual([]);
+});

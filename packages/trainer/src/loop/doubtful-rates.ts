@@ -1,0 +1,36 @@
+// Learning rates that cannot be what was meant.
+import type { SessionInfo } from "@tunesmith/core";
+import type { Resolved } from "../options/resolved.ts";
+import { learningRateAt, type Schedule } from "./schedule.ts";
+
+/** Peak rates from here on throw weights about rather than train them: AdamW moves every weight by about the rate in a step. */
+const tooHigh = { adamw_torch: 1, sgd: 10 } as const;
+
+/** What to say of the schedule of a run. */
+export function doubtfulSchedule({ lrSchedulerType, optim }: Resolved, schedule: Schedule): string[] {
+  const { learningRate, totalSteps, warmupSteps } = schedule;
+  const warnings: string[] = [];
+  if (learningRate >= tooHigh[optim])
+    warnings.push(
+      `learningRate ${learningRate} is far above what ${optim} trains with (adapters usually take 1e-5 to 1e-3); lower it`,
+    );
+  if (learningRate === 0) warnings.push("learningRate 0 trains nothing; set it above 0");
+  if (lrSchedulerType !== "constant" && warmupSteps >= totalSteps && totalSteps > 0)
+    warnings.push(
+      `the warm-up of ${warmupSteps} steps is no shorter than the run of ${totalSteps}, so learningRate ${learningRate} is never reached ` +
+        `(${learningRateAt(totalSteps, schedule).toPrecision(2)} in the last step); lower warmupSteps, or give a share below 1`,
+    );
+  return warnings;
+}
+
+/** What to say of rates for tensors that the run does not have, once the session says which it has. */
+export function idleRates(
+  { embeddingLearningRate }: Pick<Resolved, "embeddingLearningRate">,
+  { parameterGroups }: SessionInfo,
+): string[] {
+  const embedding = parameterGroups.find(({ name }) => name === "embedding");
+  if (embeddingLearningRate === null || embedding === undefined || embedding.parameters > 0) return [];
+  return [
+    `embeddingLearningRate ${embeddingLearningRate} has no effect: no embedding is trained with the adapter; modulesToSave embed_tokens or lm_head trains one`,
+  ];
+}

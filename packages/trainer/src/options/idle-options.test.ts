@@ -1,0 +1,39 @@
+import { loraConfigSchema, modelConfigSchema, sftConfigSchema } from "@tunesmith/core";
+import { expect, test } from "vitest";
+import { idleOptions } from "./idle-options.ts";
+
+const setting = (args: object, { peft = {}, weights = {}, hasEvaluation = true } = {}) => ({
+  args: sftConfigSchema.parse(args),
+  peft: loraConfigSchema.parse(peft),
+  weights: modelConfigSchema.parse(weights),
+  hasEvaluation,
+});
+const named = (...of: Parameters<typeof setting>) =>
+  idleOptions(setting(...of), sftConfigSchema).map((message) => message.split(" ")[0]);
+
+test("an option that another one leaves without effect is named with the reason", () => {
+  expect(idleOptions(setting({ lrSchedulerType: "constant", warmupSteps: 5 }), sftConfigSchema)).toEqual([
+    "warmupSteps 5 has no effect: lrSchedulerType constant has no warm-up; constant_with_warmup has one",
+  ]);
+  expect(named({ optim: "sgd", adamBeta1: 0.5, adamEpsilon: 1 })).toEqual(["adamBeta1", "adamEpsilon"]);
+  expect(named({ loraplusLrRatio: 16 }, { peft: { fullFinetuning: true } })).toEqual(["loraplusLrRatio"]);
+  expect(named({ simpleMaxLength: 9 })).toEqual(["simpleMaxLength"]);
+  expect(
+    named({ evalOnStart: true, metricForBestModel: "eval_mean_token_accuracy" }, { hasEvaluation: false }),
+  ).toEqual(["evalOnStart", "metricForBestModel"]);
+  expect(named({ evalStrategy: "epoch", evalSteps: 5 })).toEqual(["evalSteps"]);
+  expect(named({ earlyStoppingThreshold: 0.1 })).toEqual(["earlyStoppingThreshold"]);
+  expect(named({ samplePrompts: ["a"], sampleMaxNewTokens: 5 })).toEqual(["samplePrompts", "sampleMaxNewTokens"]);
+  expect(named({ saveStrategy: "epoch", saveSteps: 5 })).toEqual(["saveSteps"]);
+  expect(named({ saveStrategy: "no", saveTotalLimit: 1 })).toEqual(["saveTotalLimit"]);
+  expect(named({}, { weights: { bnb4bitBlocksize: 128 } })).toEqual(["bnb4bitBlocksize"]);
+});
+
+test("without such a pair there is nothing to say", () => {
+  expect(named({})).toEqual([]);
+  expect(named({}, { hasEvaluation: false })).toEqual([]);
+  expect(named({ evalStrategy: "steps", evalSteps: 5, warmupSteps: 5, saveSteps: 5, saveTotalLimit: 1 })).toEqual([]);
+  // As a run records what was not set.
+  expect(named({ evalStrategy: "epoch", evalSteps: 1, loggingSteps: 1 })).toEqual([]);
+  expect(named({}, { weights: { loadIn4bit: true, bnb4bitBlocksize: 128 } })).toEqual([]);
+});

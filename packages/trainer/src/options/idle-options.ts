@@ -1,0 +1,89 @@
+// Options that were set though another one leaves them without effect, and rates that teach nothing.
+import type { ParsedModelConfig, ParsedTrainingArguments, Schemas } from "@tunesmith/core";
+import { modelConfigSchema, type ParsedLoraConfig } from "@tunesmith/core";
+
+/** A run, as far as its options say. */
+export interface OptionSetting {
+  args: ParsedTrainingArguments;
+  peft: ParsedLoraConfig;
+  weights: Readonly<ParsedModelConfig>;
+  hasEvaluation: boolean;
+}
+
+/** Options that have no effect in some setting, and why; null where they have one. */
+interface Rule {
+  options: readonly string[];
+  because(setting: OptionSetting): string | null;
+}
+
+const when = (condition: boolean, why: string) => (condition ? why : null);
+
+const rules: readonly Rule[] = [
+  {
+    options: ["warmupSteps"],
+    because: ({ args }) =>
+      when(
+        args.lrSchedulerType === "constant",
+        "lrSchedulerType constant has no warm-up; constant_with_warmup has one",
+      ),
+  },
+  {
+    options: ["adamBeta1", "adamBeta2", "adamEpsilon"],
+    because: ({ args }) => when(args.optim !== "adamw_torch", `optim is ${args.optim}`),
+  },
+  {
+    options: ["loraplusLrRatio"],
+    because: ({ peft }) => when(peft.fullFinetuning, "fullFinetuning trains no adapter"),
+  },
+  {
+    options: ["simpleMaxLength"],
+    because: ({ args }) => when(args.trainSamplingStrategy !== "staged", "trainSamplingStrategy is not staged"),
+  },
+  {
+    options: ["evalOnStart", "perDeviceEvalBatchSize", "metricForBestModel"],
+    because: ({ hasEvaluation }) => when(!hasEvaluation, "there is no evaluation set"),
+  },
+  {
+    options: ["evalSteps"],
+    because: ({ args }) =>
+      when(args.evalStrategy !== null && args.evalStrategy !== "steps", `evalStrategy is ${args.evalStrategy}`),
+  },
+  {
+    options: ["earlyStoppingThreshold"],
+    because: ({ args }) => when(args.earlyStoppingPatience === null, "earlyStoppingPatience is off"),
+  },
+  {
+    options: ["samplePrompts", "sampleMaxNewTokens"],
+    because: ({ args }) => when(args.sampleEverySteps === null, "sampleEverySteps is off"),
+  },
+  {
+    options: ["saveSteps"],
+    because: ({ args }) => when(args.saveStrategy !== "steps", `saveStrategy is ${args.saveStrategy}`),
+  },
+  { options: ["saveTotalLimit"], because: ({ args }) => when(args.saveStrategy === "no", "saveStrategy is no") },
+  {
+    options: ["bnb4bitBlocksize", "bnb4bitUseDoubleQuant"],
+    because: ({ weights }) => when(!weights.loadIn4bit, "loadIn4bit is off"),
+  },
+];
+
+/**
+ * What to say of options that differ from their defaults and have no effect.
+ *
+ * @param schema of the trainer's arguments, for their defaults
+ */
+export function idleOptions(setting: OptionSetting, schema: Schemas[string]): string[] {
+  const defaults = { ...modelConfigSchema.parse({}), ...schema.parse({}) };
+  const values: Readonly<Record<string, unknown>> = { ...setting.weights, ...setting.args };
+  return rules.flatMap(({ options, because }) => {
+    const why = because(setting);
+    const set = why === null ? [] : options.filter((name) => isSet(name, values, defaults));
+    return set.map((name) => `${name} ${JSON.stringify(values[name])} has no effect: ${why}`);
+  });
+}
+
+function isSet(name: string, values: Readonly<Record<string, unknown>>, defaults: Readonly<Record<string, unknown>>) {
+  // Without a value of its own it is that of loggingSteps, under which a run records it.
+  if (name === "evalSteps" && values.evalSteps === values.loggingSteps) return false;
+  return JSON.stringify(values[name]) !== JSON.stringify(defaults[name]);
+}
