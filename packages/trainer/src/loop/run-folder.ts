@@ -3,6 +3,8 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CheckpointError, LineFile, list, OptionError, removeLeftovers, replaceFile } from "@tunesmith/core";
 import { stringify } from "yaml";
+import { howToResume } from "./how-to-resume.ts";
+import type { RunInputs } from "./recipe.ts";
 import { configName } from "./run-config.ts";
 
 /** The files of a run, open for writing. */
@@ -55,7 +57,7 @@ export class RunFolder {
 }
 
 /** A folder that another run has written results to is never written over. One that got no further than its set-up may be. */
-export async function refuseOtherRun(path: string): Promise<void> {
+export async function refuseOtherRun(path: string, inputs: RunInputs): Promise<void> {
   const names = await list(path);
   let taken = names.find((name) => name === "adapter" || name === "report.json" || /^checkpoint-\d+$/u.test(name));
   if (taken === undefined && names.includes("metrics.jsonl")) {
@@ -64,7 +66,7 @@ export async function refuseOtherRun(path: string): Promise<void> {
   }
   if (taken === undefined) return;
   throw new OptionError(
-    `[outputDir] expected a folder without another run, got ${path}, which holds ${taken}; choose another folder or continue it with: tunesmith resume ${path}`,
+    `[outputDir] expected a folder without another run, got ${path}, which holds ${taken}; choose another folder or continue it with: ${howToResume(path, inputs)}`,
   );
 }
 

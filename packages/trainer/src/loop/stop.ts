@@ -1,11 +1,12 @@
 // A run that ends before its time: what is saved of it, and the error it ends with.
 import { AbortError, CallbackError, FileSystemError, isDiskFull, isRefused } from "@tunesmith/core";
 import type { ActiveRun } from "./active-run.ts";
+import { howToResume } from "./how-to-resume.ts";
 import { save } from "./saving.ts";
 
 /** Saves what can be saved when a run is stopped from outside or by the disk, and gives the error that the run ends with. */
 export async function errorOf(run: ActiveRun, error: unknown): Promise<unknown> {
-  const { control, events, folder, savedStep, state } = run;
+  const { control, events, folder, inputs, savedStep, state } = run;
   const asked = control.signal.aborted && (error === control.signal.reason || (error as Error).name === "AbortError");
   const refused = isRefused(error);
   if (!asked && !refused && !(error instanceof CallbackError)) return error;
@@ -23,11 +24,11 @@ export async function errorOf(run: ActiveRun, error: unknown): Promise<unknown> 
   }
   if (refused) return unwritten(run, error);
   if (!asked) return error;
-  const how = step > 0 ? `continue with: tunesmith resume ${folder.path}` : "nothing has been trained";
+  const how = step > 0 ? `continue with: ${howToResume(folder.path, inputs)}` : "nothing has been trained";
   return new AbortError(`[train] stopped as asked after step ${step} of ${state.max_steps}; ${how}`, { cause: error });
 }
 
-function unwritten({ folder: { path }, savedStep }: ActiveRun, cause: FileSystemError): FileSystemError {
+function unwritten({ folder: { path }, inputs, savedStep }: ActiveRun, cause: FileSystemError): FileSystemError {
   const [expected, got, advice] = isDiskFull(cause)
     ? ["room for the run's files", "a full disk", "free some space"]
     : ["the run's files to be written", "an error", "look at the disk"];
@@ -36,7 +37,7 @@ function unwritten({ folder: { path }, savedStep }: ActiveRun, cause: FileSystem
       ? "no checkpoint has been written yet, so it begins from the start with"
       : `the newest checkpoint is that of step ${savedStep}; then`;
   return new FileSystemError(
-    `[${path}] expected ${expected}, got ${got} (${cause.message}); ${advice}; ${kept}: tunesmith resume ${path}`,
+    `[${path}] expected ${expected}, got ${got} (${cause.message}); ${advice}; ${kept}: ${howToResume(path, inputs)}`,
     { cause },
   );
 }

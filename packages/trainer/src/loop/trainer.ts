@@ -104,7 +104,7 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
     const claim = await RunClaim.take(outputDir, resume === true);
     let open: OpenRun;
     try {
-      if (resume === false) await refuseOtherRun(outputDir);
+      if (resume === false) await refuseOtherRun(outputDir, this.#inputs);
       open = await this.#open(start, claim, control.signal);
     } catch (error) {
       await claim.abandon();

@@ -154,7 +154,7 @@ test("a disk that stays full keeps the newest good checkpoint, and says so", asy
     end();
     expect(error).toBeInstanceOf(FileSystemError);
     expect(error?.message).toMatch(
-      /got a full disk .*; the newest checkpoint is that of step 2; then: tunesmith resume/,
+      /got a full disk .*; the newest checkpoint is that of step 2; then: train\(\{ resumeFromCheckpoint/,
     );
     await expectClean(outputDir);
     expect(await readdir(outputDir)).toContain("checkpoint-2");

@@ -15,9 +15,9 @@ test("a full disk says how to go on", async () => {
         saved += 1;
       },
     };
-    const { trainer: made, outputDir } = await trainer({ saveSteps: 2 }, fake);
+    const { trainer: made } = await trainer({ saveSteps: 2 }, fake);
     await expect(made.train()).rejects.toThrow(
-      `free some space; the newest checkpoint is that of step 2; then: tunesmith resume ${outputDir}`,
+      "free some space; the newest checkpoint is that of step 2; then: train({ resumeFromCheckpoint: true })",
     );
     const { trainer: first } = await trainer({ saveSteps: 2 }, fake);
     await expect(first.train()).rejects.toThrow(/got a full disk .*no checkpoint has been written yet/);

@@ -77,7 +77,7 @@ test("stopping after any step and going on gives the run that was never stopped,
       if (event.type === "step" && event.step === stop) controller.abort();
     });
     await expect(first.train({ signal: controller.signal })).rejects.toThrow(
-      `[train] stopped as asked after step ${stop} of 12; continue with: tunesmith resume ${outputDir}`,
+      `[train] stopped as asked after step ${stop} of 12; continue with: train({ resumeFromCheckpoint: true }) of a trainer with the same rows`,
     );
     expect(await readdir(outputDir)).toContain(`checkpoint-${stop}`);
     await trainer(outputDir, { saveStrategy: "end" }).train({ resumeFromCheckpoint: true });
@@ -357,7 +357,9 @@ test("a run that was stopped before its first checkpoint begins from the start, 
     ],
   });
   await expect(killed.train()).rejects.toThrow("killed");
-  await expect(trainer(outputDir, late).train()).rejects.toThrow(`continue it with: tunesmith resume ${outputDir}`);
+  await expect(trainer(outputDir, late).train()).rejects.toThrow(
+    "continue it with: train({ resumeFromCheckpoint: true })",
+  );
   const { events, error } = await record(trainer(outputDir, late).train({ resumeFromCheckpoint: true }));
   expect(error).toBeNull();
   expect(ofType(events, "warning")[0]?.message).toMatch(/stopped before its first checkpoint, so it begins from the/);
