@@ -100,7 +100,7 @@ test("of many that take over one lock exactly one gets it, also where one ended 
       await writeFile(`${path}.0123456789ab-1`, record({ pid: absentPid, token: "0123456789ab-2" }));
       await link(`${path}.0123456789ab-1`, join(path, "..", ".tmp-new-.lock-00000000"));
     }
-    const results = await Promise.allSettled(Array.from({ length: 8 }, () => FileLock.take(path, "the run")));
+    const results = await Promise.allSettled(Array.from({ length: 24 }, () => FileLock.take(path, "the run")));
     const locks = results.filter((result) => result.status === "fulfilled").map(({ value }) => value);
     expect(locks).toHaveLength(1);
     expect(await locks[0]?.isHeld()).toBe(true);
@@ -110,6 +110,16 @@ test("of many that take over one lock exactly one gets it, also where one ended 
     ]);
     await locks[0]?.release();
   }
+});
+
+test("while one takes a lock over, no other does", async () => {
+  const path = await lockPath();
+  await writeFile(path, record({ pid: absentPid }));
+  // The second lock is that of the process that has started this one.
+  const second = { pid: process.ppid, began: null, token: "0123456789ab-2" };
+  await writeFile(`${path}.0123456789ab-1`, record(second));
+  await expect(FileLock.take(path, "the run")).rejects.toThrow(LockedError);
+  expect(await readFile(path, "utf8")).toBe(record({ pid: absentPid }));
 });
 
 test("who waits is told once for whom, gets the lock when it is free, and can be stopped", async () => {

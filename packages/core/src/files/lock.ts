@@ -89,7 +89,7 @@ export class FileLock {
 }
 
 /** Tries of one taking: each fails only where another process was faster. */
-const tries = 100;
+const tries = 40;
 
 /** Puts a lock in place; where that of another is there, gives that one. */
 async function acquire(path: string, own: LockRecord): Promise<FoundLock | null> {
