@@ -18,7 +18,6 @@ pub mod peft;
 mod quantize;
 pub mod rope;
 pub mod safetensors;
-mod staged_folder;
 pub mod stored_tensor;
 mod stored_type;
 pub mod weights;
@@ -40,7 +39,6 @@ pub use safetensors::{
     DEFAULT_SHARD_BYTES, F32Tensor, SafetensorsFile, SafetensorsWriter, ShardedSafetensors, TensorSpec, write_model,
     write_safetensors,
 };
-pub use staged_folder::{StagedFolder, refuse_existing};
 pub use stored_tensor::{StoredTensor, TensorSource};
 pub use stored_type::StoredType;
 pub use weights::{AsStored, OnProgress, Weights};

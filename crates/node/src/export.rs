@@ -1,4 +1,4 @@
-//! Models in other files: merged folders and GGUF, each written on a thread of its own.
+//! Models in other files: merged folders and GGUF, each written on a thread of its own to where JavaScript has made room.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -14,10 +14,9 @@ use tunesmith_engine::{
     AdapterOptions, MergeBase, MergedWeights, SessionOptions, WeightDtype, WeightOptions, compare_logits,
 };
 use tunesmith_formats::{
-    ModelConfig, ModelFiles, Quantization, StagedFolder, read_adapter, refuse_existing, write_atomic, write_gguf,
-    write_gguf_lora, write_model,
+    ModelConfig, ModelFiles, Quantization, read_adapter, write_atomic, write_gguf, write_gguf_lora, write_model,
 };
-use tunesmith_ops::{Code, DType, Error, Nf4Options};
+use tunesmith_ops::{DType, Error, Nf4Options};
 
 use crate::companions;
 use crate::deferred::in_background;
@@ -97,49 +96,45 @@ fn progress(on_progress: &OnProgress<'_>, cancellation: &Cancellation) -> napi::
     }))
 }
 
-/// Writes a merged model as a Hugging Face folder.
+/// Writes a merged model in Hugging Face's layout into a folder that is there.
 #[napi(catch_unwind, ts_return_type = "Promise<void>")]
 pub fn merge_model<'env>(
     env: &'env Env,
     source: MergeSource,
-    output: String,
+    folder: String,
     dtype: String,
     max_shard_bytes: f64,
-    overwrite: bool,
     #[napi(ts_arg_type = "(done: number, total: number) => void")] on_progress: OnProgress<'_>,
     cancellation: &Cancellation,
 ) -> napi::Result<Object<'env>> {
     let mut tell = progress(&on_progress, cancellation)?;
     let work = move || {
         let dtype = dtype_named(&dtype)?;
-        let folder = StagedFolder::create(Path::new(&output), overwrite)?;
+        let folder = Path::new(&folder);
         source.open(|files, weights| {
-            write_model(folder.path(), weights, dtype, max_shard_bytes as u64, &mut tell)?;
+            write_model(folder, weights, dtype, max_shard_bytes as u64, &mut tell)?;
             let config = weights.config(files.config.as_map(), dtype);
             let text = format!("{:#}\n", Value::Object(config));
-            write_atomic(&folder.path().join("config.json"), text.as_bytes())?;
-            companions::copy(&files.tokenizer, folder.path())
-        })?;
-        Ok(folder.finish()?)
+            write_atomic(&folder.join("config.json"), text.as_bytes())?;
+            companions::copy(&files.tokenizer, folder)
+        })
     };
     in_background(env, "merge", work, |_, ()| Ok(()))
 }
 
-/// Writes a merged model as one GGUF file. Gives what its user should know.
+/// Writes a merged model as one GGUF file in a folder that is there. Gives what its user should know.
 #[napi(catch_unwind, ts_return_type = "Promise<Array<string>>")]
 pub fn export_gguf<'env>(
     env: &'env Env,
     source: MergeSource,
     output: String,
     quantization: String,
-    overwrite: bool,
     #[napi(ts_arg_type = "(done: number, total: number) => void")] on_progress: OnProgress<'_>,
     cancellation: &Cancellation,
 ) -> napi::Result<Object<'env>> {
     let mut tell = progress(&on_progress, cancellation)?;
     let work = move || {
         let quantization = quantization_named(&quantization)?;
-        let output = new_file(&output, overwrite)?;
         source.open(|files, weights| {
             let tokenizer = tokenizer::read(&files.tokenizer)?;
             let end_ids = model::eos_token_ids(files, &tokenizer);
@@ -147,13 +142,13 @@ pub fn export_gguf<'env>(
             let map = weights.config(files.config.as_map(), DType::F32);
             let config = ModelConfig::from_json(Path::new(&source.model), Value::Object(map))?;
             let name = name_of(&source.model);
-            Ok(write_gguf(&output, &name, &config, &vocabulary, weights, quantization, &mut tell)?)
+            Ok(write_gguf(Path::new(&output), &name, &config, &vocabulary, weights, quantization, &mut tell)?)
         })
     };
     in_background(env, "exportGguf", work, |_, notes| Ok(notes))
 }
 
-/// Writes an adapter as the GGUF file that llama.cpp's `--lora` takes.
+/// Writes an adapter as the GGUF file that llama.cpp's `--lora` takes, in a folder that is there.
 #[napi(catch_unwind, ts_return_type = "Promise<void>")]
 pub fn export_gguf_lora(
     env: &Env,
@@ -161,14 +156,12 @@ pub fn export_gguf_lora(
     adapter: String,
     output: String,
     quantization: String,
-    overwrite: bool,
 ) -> napi::Result<Object<'_>> {
     let work = move || {
         let quantization = quantization_named(&quantization)?;
-        let output = new_file(&output, overwrite)?;
         let files = ModelFiles::open(Path::new(&model))?;
         let (config, pairs) = read_adapter(Path::new(&adapter))?;
-        Ok(write_gguf_lora(&output, &name_of(&adapter), &files.config, &config, &pairs, quantization)?)
+        Ok(write_gguf_lora(Path::new(&output), &name_of(&adapter), &files.config, &config, &pairs, quantization)?)
     };
     in_background(env, "exportGguf", work, |_, ()| Ok(()))
 }
@@ -217,21 +210,6 @@ fn quantization_named(name: &str) -> Outcome<Quantization> {
         let known: Vec<&str> = Quantization::NAMES.iter().map(|(known, _)| *known).collect();
         Error::argument("export.quantization", known.join(", "), format!("{name:?}")).into()
     })
-}
-
-/// The path of a file to write; its folder is made where absent.
-fn new_file(path: &str, overwrite: bool) -> Outcome<PathBuf> {
-    let path = PathBuf::from(path);
-    refuse_existing(&path, overwrite)?;
-    if path.is_dir() {
-        let place = path.display().to_string();
-        let message = "expected the path of a file, got that of a folder; give the name of a .gguf file";
-        return Err(Error::new(Code::ArgumentInvalid, place, message).into());
-    }
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        companions::make_folder(parent)?;
-    }
-    Ok(path)
 }
 
 /// The last part of a path without its ending.

@@ -1,5 +1,5 @@
 // Checks of arguments that come from JavaScript, where types are only promises.
-import { ArgumentError } from "@tunesmith/core";
+import { ArgumentError, expandHome } from "@tunesmith/core";
 
 /** Throws the error of an argument that breaks its contract. */
 export function refuse(place: string, expected: string, got: unknown): never {
@@ -27,9 +27,9 @@ export function number(place: string, value: unknown, least = Number.NEGATIVE_IN
   );
 }
 
-/** A string; not empty, without a NUL, which no path can hold. */
+/** A path, `~` expanded: a string that is not empty, without a NUL, which no path can hold. */
 export function path(place: string, value: unknown): string {
-  if (typeof value === "string" && value !== "" && !value.includes("\0")) return value;
+  if (typeof value === "string" && value !== "" && !value.includes("\0")) return expandHome(value);
   return refuse(place, "a path", value);
 }
 

@@ -89,11 +89,13 @@ describe("mergeModel", () => {
     expect(JSON.parse(readFileSync(join(plain, "config.json"), "utf8")).quantization_config).toBeUndefined();
   });
 
-  test("an output that exists is refused unless asked, and an abort leaves it as it was", async () => {
-    const output = temporaryFolder();
-    writeFileSync(join(output, "old"), "old");
+  test("an earlier output is replaced when asked, and an abort leaves it as it was", async () => {
+    const folder = temporaryFolder();
+    const output = join(folder, "merged");
     const options = { model: tinyModel, adapter, output, dtype: "float16" } as const;
+    await mergeModel({ ...options, dtype: "float32" });
     await expect(mergeModel(options)).rejects.toMatchObject({ name: "ArgumentError" });
+    const before = readFileSync(join(output, "model.safetensors"));
     const controller = new AbortController();
     const stopped = mergeModel({
       ...options,
@@ -102,11 +104,36 @@ describe("mergeModel", () => {
       onProgress: () => controller.abort(),
     });
     await expect(stopped).rejects.toMatchObject({ name: "AbortError", code: "ABORTED" });
-    expect(readdirSync(output)).toEqual(["old"]);
+    expect(readFileSync(join(output, "model.safetensors"))).toEqual(before);
     await mergeModel({ ...options, overwrite: true });
-    expect(readdirSync(output)).toContain("model.safetensors");
-    expect(existsSync(join(output, "old"))).toBe(false);
-    await expect(mergeModel({ ...options, signal: AbortSignal.abort() })).rejects.toMatchObject({ name: "AbortError" });
+    expect(readFileSync(join(output, "model.safetensors")).length).toBeLessThan(before.length);
+    const again = { ...options, overwrite: true, signal: AbortSignal.abort() };
+    await expect(mergeModel(again)).rejects.toMatchObject({ name: "AbortError" });
+    expect(readdirSync(folder)).toEqual(["merged"]);
+  });
+
+  test("neither the model and the adapter that are read nor files of others are written over", async () => {
+    const folder = temporaryFolder();
+    const [model, base] = [join(folder, "model"), join(folder, "base.gguf")];
+    cpSync(tinyModel, model, { recursive: true });
+    await exportGguf({ model, output: base, quantization: "f32" });
+    writeFileSync(join(folder, "foreign.gguf"), "GGUF");
+    const before = readFileSync(base);
+    const asked = { overwrite: true, quantization: "f16" } as const;
+    const merging = { overwrite: true, dtype: "float16" } as const;
+    for (const source of [{ model }, { model: base }, { model, adapter: folder }])
+      for (const output of [model, folder])
+        await expect(mergeModel({ ...merging, ...source, output })).rejects.toMatchObject({ name: "ArgumentError" });
+    const files = [base, join(folder, "model/../base.gguf"), join(folder, "foreign.gguf"), folder];
+    for (const output of files)
+      await expect(exportGguf({ ...asked, model: base, output }), output).rejects.toThrow(/nothing was changed/u);
+    await expect(
+      exportGgufLora({ model, adapter, output: join(model, "model.safetensors"), overwrite: true }),
+    ).rejects.toThrow(/nothing was changed/u);
+    expect(readFileSync(base)).toEqual(before);
+    await exportGguf({ ...asked, model, output: base });
+    expect(readFileSync(base).length).toBeLessThan(before.length);
+    expect(readdirSync(folder).sort()).toEqual(["base.gguf", "foreign.gguf", "model"]);
   });
 
   test("a head that is adapted where it was the embedding becomes a matrix of its own", async () => {
@@ -138,8 +165,11 @@ describe("mergeModel", () => {
   test("wrong arguments and an adapter of another model are typed errors", async () => {
     const output = join(temporaryFolder(), "a");
     const good = { model: tinyModel, adapter, output, dtype: "float16" } as const;
-    for (const wrong of [{ dtype: "int8" }, { base: "nf3" }, { maxShardBytes: 0 }, { output: "" }, { signal: 3 }])
+    for (const wrong of [{ dtype: "int8" }, { base: "nf3" }, { maxShardBytes: 0 }])
       await expect(mergeModel({ ...good, ...wrong } as never)).rejects.toMatchObject({ name: "ArgumentError" });
+    for (const wrong of [{ output: "" }, { signal: 3 }, { overwrite: "yes" }, { maxShardBites: 5 }])
+      await expect(mergeModel({ ...good, ...wrong } as never)).rejects.toMatchObject({ name: "OptionError" });
+    await expect(mergeModel(undefined as never)).rejects.toMatchObject({ name: "OptionError" });
     await expect(mergeModel({ ...good, base: "nf4", bnb4bitBlocksize: 100 })).rejects.toMatchObject({
       name: "ArgumentError",
     });

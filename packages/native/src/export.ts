@@ -1,7 +1,14 @@
 // Models in other files, over the binding: merged folders and GGUF, written on threads of their own.
-import { AbortError } from "@tunesmith/core";
+import {
+  AbortError,
+  type OptionKeys,
+  type OutputPlace,
+  parseKeys,
+  writeOutputFile,
+  writeOutputFolder,
+} from "@tunesmith/core";
 import { type Native, native, nativeAsync } from "./binding.ts";
-import { boolean, integer, object, path, refuse, typedArray } from "./check.ts";
+import { boolean, integer, path, refuse, typedArray } from "./check.ts";
 
 /** How far a file is: elements written, and all. */
 export interface ExportProgress {
@@ -28,7 +35,10 @@ export interface MergeSource {
 
 /** How a long write is watched and stopped. */
 export interface ExportControl {
-  /** Replace what is at the output. Default false: refused. */
+  /**
+   * Replace an earlier export at the output. Default false: refused. What is being read, and what was not written by these functions, is
+   * never replaced.
+   */
   overwrite?: boolean;
   /** Stops the write; the promise rejects with `AbortError` and nothing is left behind. */
   signal?: AbortSignal;
@@ -61,22 +71,101 @@ export interface LogitCheck {
   top1Agreement: number;
 }
 
+/** What {@link mergeModel} is asked for. */
+export interface MergeOptions extends MergeSource, ExportControl {
+  /** Folder to write. */
+  output: string;
+  dtype: MergeDtype;
+  /** Bytes of a shard at most. Default 5e9 (Hugging Face). */
+  maxShardBytes?: number;
+}
+
+/** What {@link exportGguf} is asked for. */
+export interface GgufExportOptions extends MergeSource, ExportControl {
+  /** File to write. */
+  output: string;
+  quantization: GgufQuantization;
+}
+
+/** What {@link exportGgufLora} is asked for. */
+export interface GgufLoraOptions {
+  /** Model that the adapter belongs to. */
+  model: string;
+  /** PEFT adapter folder. */
+  adapter: string;
+  /** File to write. */
+  output: string;
+  /** Default `f32`. */
+  quantization?: "f32" | "f16" | "bf16";
+  /** As {@link ExportControl.overwrite}. */
+  overwrite?: boolean;
+}
+
+/** What {@link compareMerged} is asked for. */
+export interface CompareOptions extends MergeSource {
+  /** The merged model. */
+  merged: string;
+  /** Token ids of a prompt. */
+  ids: Int32Array;
+  /** CPU threads. Default 0: the physical cores. */
+  threads?: number;
+}
+
+const sourceKeys: OptionKeys<MergeSource> = {
+  model: "required",
+  adapter: "optional",
+  base: "optional",
+  bnb4bitBlocksize: "optional",
+  bnb4bitUseDoubleQuant: "optional",
+};
+
+/** Names of {@link ExportControl}. */
+export const exportControlKeys: OptionKeys<ExportControl> = {
+  overwrite: "optional flag",
+  signal: "optional signal",
+  onProgress: "optional function",
+};
+
+const mergeKeys: OptionKeys<MergeOptions> = {
+  ...sourceKeys,
+  ...exportControlKeys,
+  output: "required path",
+  dtype: "required",
+  maxShardBytes: "optional",
+};
+const ggufKeys: OptionKeys<GgufExportOptions> = {
+  ...sourceKeys,
+  ...exportControlKeys,
+  output: "required path",
+  quantization: "required",
+};
+const ggufLoraKeys: OptionKeys<GgufLoraOptions> = {
+  model: "required path",
+  adapter: "required path",
+  output: "required path",
+  quantization: "optional",
+  overwrite: "optional flag",
+};
+const compareKeys: OptionKeys<CompareOptions> = {
+  ...sourceKeys,
+  merged: "required path",
+  ids: "required",
+  threads: "optional",
+};
+
 /**
  * Writes a model, with an adapter merged in, as a Hugging Face folder: sharded safetensors, config.json, tokenizer, chat template
  * and generation_config.json. Memory stays within one tensor; the folder appears whole or not at all.
  */
-export async function mergeModel(
-  options: MergeSource & ExportControl & { output: string; dtype: MergeDtype; maxShardBytes?: number },
-): Promise<void> {
-  const { output, dtype, maxShardBytes = defaultShardBytes, overwrite = false } = object("merge.options", options);
-  const source = mergeSource("merge", options);
-  path("merge.output", output);
+export async function mergeModel(options: MergeOptions): Promise<void> {
+  const given = parseKeys(mergeKeys, options, "mergeModel");
+  const { output, dtype, maxShardBytes = defaultShardBytes } = given;
+  const source = mergeSource("merge", given);
   oneOf("merge.dtype", dtype, mergeDtypes);
   integer("merge.maxShardBytes", maxShardBytes, 1, Number.MAX_SAFE_INTEGER);
-  boolean("merge.overwrite", overwrite);
-  await watched("merge", options, (onProgress, cancellation) =>
-    nativeAsync((library) =>
-      library.mergeModel(source, output, dtype, maxShardBytes, overwrite, onProgress, cancellation),
+  await writeOutputFolder(placeOf(output, source, given), (folder) =>
+    watched("merge", given, (onProgress, cancellation) =>
+      nativeAsync((library) => library.mergeModel(source, folder, dtype, maxShardBytes, onProgress, cancellation)),
     ),
   );
 }
@@ -85,44 +174,45 @@ export async function mergeModel(
  * Writes a model, with an adapter merged in, as one GGUF file with its tokenizer and chat template. Gives what a user of the file
  * should know. Rejects with `UnsupportedModelError` where llama.cpp has no architecture that computes the same.
  */
-export async function exportGguf(
-  options: MergeSource & ExportControl & { output: string; quantization: GgufQuantization },
-): Promise<string[]> {
-  const { output, quantization, overwrite = false } = object("exportGguf.options", options);
-  const source = mergeSource("exportGguf", options);
-  path("exportGguf.output", output);
+export async function exportGguf(options: GgufExportOptions): Promise<string[]> {
+  const given = parseKeys(ggufKeys, options, "exportGguf");
+  const { output, quantization } = given;
+  const source = mergeSource("exportGguf", given);
   oneOf("exportGguf.quantization", quantization, ggufQuantizations);
-  boolean("exportGguf.overwrite", overwrite);
-  return watched("exportGguf", options, (onProgress, cancellation) =>
-    nativeAsync((library) => library.exportGguf(source, output, quantization, overwrite, onProgress, cancellation)),
+  return writeOutputFile(placeOf(output, source, given), (file) =>
+    watched("exportGguf", given, (onProgress, cancellation) =>
+      nativeAsync((library) => library.exportGguf(source, file, quantization, onProgress, cancellation)),
+    ),
   );
 }
 
 /** Writes an adapter as the GGUF file that llama.cpp's `--lora` takes. The model gives its configuration only. */
-export async function exportGgufLora(options: {
-  model: string;
-  adapter: string;
-  output: string;
-  quantization?: "f32" | "f16" | "bf16";
-  overwrite?: boolean;
-}): Promise<void> {
-  const { model, adapter, output, quantization = "f32", overwrite = false } = object("exportGguf.options", options);
-  for (const [name, value] of Object.entries({ model, adapter, output })) path(`exportGguf.${name}`, value);
-  oneOf("exportGguf.quantization", quantization, ["f32", "f16", "bf16"]);
-  boolean("exportGguf.overwrite", overwrite);
-  await nativeAsync((library) => library.exportGgufLora(model, adapter, output, quantization, overwrite));
+export async function exportGgufLora(options: GgufLoraOptions): Promise<void> {
+  const given = parseKeys(ggufLoraKeys, options, "exportGgufLora");
+  const { model, adapter, output, quantization = "f32" } = given;
+  oneOf("exportGgufLora.quantization", quantization, ["f32", "f16", "bf16"]);
+  await writeOutputFile(placeOf(output, { model, adapter }, given), (file) =>
+    nativeAsync((library) => library.exportGgufLora(model, adapter, file, quantization)),
+  );
 }
 
 /** Compares the logits of `ids` by the model with its adapter on and by the merged model. Both are loaded, one after the other. */
-export async function compareMerged(
-  options: MergeSource & { merged: string; ids: Int32Array; threads?: number },
-): Promise<LogitCheck> {
-  const { merged, ids, threads = 0 } = object("compareMerged.options", options);
-  const source = mergeSource("compareMerged", options);
-  path("compareMerged.merged", merged);
+export async function compareMerged(options: CompareOptions): Promise<LogitCheck> {
+  const given = parseKeys(compareKeys, options, "compareMerged");
+  const { merged, ids, threads = 0 } = given;
+  const source = mergeSource("compareMerged", given);
   typedArray("compareMerged.ids", ids, "Int32Array");
   integer("compareMerged.threads", threads, 0, 1024);
   return nativeAsync((library) => library.compareMerged(source, merged, ids, threads));
+}
+
+/** Where an export goes, and what it must not replace. */
+function placeOf(
+  path: string,
+  { model, adapter = null }: Pick<MergeSource, "model" | "adapter">,
+  { overwrite = false }: Pick<ExportControl, "overwrite">,
+): OutputPlace {
+  return { path, inputs: [model, ...(adapter === null ? [] : [adapter])], overwrite };
 }
 
 function mergeSource(place: string, options: MergeSource): Native.MergeSource {
@@ -146,10 +236,6 @@ async function watched<T>(
   { signal, onProgress }: ExportControl,
   run: (onProgress: (done: number, total: number) => void, cancellation: Native.Cancellation) => Promise<T>,
 ): Promise<T> {
-  if (signal !== undefined && typeof signal?.addEventListener !== "function")
-    refuse(`${place}.signal`, "an AbortSignal", signal);
-  if (onProgress !== undefined && typeof onProgress !== "function")
-    refuse(`${place}.onProgress`, "a function", onProgress);
   const aborted = () => new AbortError(`[${place}] aborted; nothing was written`, { cause: signal?.reason });
   if (signal?.aborted) throw aborted();
   const cancellation = native((library) => new library.Cancellation());

@@ -46,9 +46,9 @@ export class NativeGenerator implements Generator {
   }
 
   async loadAdapter(dir: string, name: string): Promise<AdapterState> {
-    path("loadAdapter.dir", dir);
+    const folder = path("loadAdapter.dir", dir);
     string("loadAdapter.name", name);
-    return nativeAsync(() => this.inner.loadAdapter(dir, name));
+    return nativeAsync(() => this.inner.loadAdapter(folder, name));
   }
 
   async setAdapter(name: string): Promise<AdapterState> {

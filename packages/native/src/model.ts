@@ -42,9 +42,9 @@ const maxTokens = 2 ** 24;
  * `TokenizerError` or `TemplateError`.
  */
 export async function loadModel(source: string, options: LoadModelOptions = {}): Promise<LanguageModel> {
-  path("loadModel.path", source);
+  const place = path("loadModel.path", source);
   const { device, threads, ...weights } = parseArgument(loadModelSchema, options, "loadModel");
-  const inner = await nativeAsync((library) => library.openModel(source));
+  const inner = await nativeAsync((library) => library.openModel(place));
   return new NativeModel(inner, { device, threads: threads ?? 0 }, weights);
 }
 

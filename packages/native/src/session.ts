@@ -51,18 +51,18 @@ export class NativeSession extends NativeGenerator implements TrainSession {
   }
 
   async saveCheckpoint(dir: string): Promise<void> {
-    path("saveCheckpoint.dir", dir);
-    return nativeAsync(() => this.inner.saveCheckpoint(dir));
+    const folder = path("saveCheckpoint.dir", dir);
+    return nativeAsync(() => this.inner.saveCheckpoint(folder));
   }
 
   async loadCheckpoint(dir: string): Promise<void> {
-    path("loadCheckpoint.dir", dir);
-    return nativeAsync(() => this.inner.loadCheckpoint(dir));
+    const folder = path("loadCheckpoint.dir", dir);
+    return nativeAsync(() => this.inner.loadCheckpoint(folder));
   }
 
   async saveAdapter(dir: string): Promise<void> {
-    path("saveAdapter.dir", dir);
-    return nativeAsync(() => this.inner.saveAdapter(dir));
+    const folder = path("saveAdapter.dir", dir);
+    return nativeAsync(() => this.inner.saveAdapter(folder));
   }
 }
 

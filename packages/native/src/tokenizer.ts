@@ -8,8 +8,8 @@ import { array, boolean, json, object, path, string, typedArray } from "./check.
  * Rejects with `ModelFileError`, `TokenizerError` or `TemplateError`.
  */
 export async function loadTokenizer(source: string): Promise<Tokenizer> {
-  path("loadTokenizer.path", source);
-  return new NativeTokenizer(await nativeAsync((library) => library.openTokenizer(source)));
+  const place = path("loadTokenizer.path", source);
+  return new NativeTokenizer(await nativeAsync((library) => library.openTokenizer(place)));
 }
 
 /** Door A over the binding. Batches are tokenised off the event loop, on all processors. */

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseSize } from "@tunesmith/core";
@@ -56,7 +56,11 @@ test("saves what a trainer has trained", { timeout: 60_000 }, async () => {
   const args = { outputDir: join(folder, "run"), maxSteps: 2, learningRate: 0.05, saveStrategy: "no" } as const;
   const { adapterDir } = await new SFTTrainer({ model, trainDataset: rows, args }).train();
   await model.savePretrained(join(folder, "adapter"));
-  expect(readdirSync(join(folder, "adapter")).sort()).toEqual(["adapter_config.json", "adapter_model.safetensors"]);
+  expect(readdirSync(join(folder, "adapter")).sort()).toEqual([
+    "adapter_config.json",
+    "adapter_model.safetensors",
+    "tunesmith-export.json",
+  ]);
   expect(readFileSync(join(folder, "adapter/adapter_model.safetensors"))).toEqual(
     readFileSync(join(adapterDir, "adapter_model.safetensors")),
   );
@@ -103,4 +107,30 @@ test("stops on request and leaves nothing", async () => {
   const stopped = model.savePretrainedMerged(join(folder, "merged"), { signal: AbortSignal.abort() });
   await expect(stopped).rejects.toMatchObject({ name: "AbortError" });
   expect(readdirSync(folder)).toEqual([]);
+});
+
+test("what is read or foreign is not written over, and misspelt options are refused with the nearest name", async () => {
+  const folder = temporaryFolder();
+  cpSync(modelFolder, join(folder, "model"), { recursive: true });
+  cpSync(adapter, join(folder, "adapter"), { recursive: true });
+  symlinkSync(join(folder, "adapter"), join(folder, "link"));
+  const model = await FastLanguageModel.fromPretrained(join(folder, "model"), { adapter: join(folder, "adapter") });
+  const before = readdirSync(folder, { recursive: true });
+  for (const path of [join(folder, "adapter"), join(folder, "model"), folder, join(folder, "link")]) {
+    const refusal = /apart from what is being read/u;
+    await expect(model.savePretrained(path, { overwrite: true }), path).rejects.toThrow(refusal);
+    for (const saveMethod of ["merged_16bit", "lora"] as const)
+      await expect(model.savePretrainedMerged(path, { overwrite: true, saveMethod }), path).rejects.toThrow(refusal);
+  }
+  expect(readdirSync(folder, { recursive: true })).toEqual(before);
+  const wrong = { saveMetod: "lora", overWrite: true } as object;
+  const refused = { code: "OPTION_INVALID", message: expect.stringMatching(/"saveMethod".*"overwrite"/u) };
+  await expect(model.savePretrainedMerged(join(folder, "x"), wrong)).rejects.toMatchObject(refused);
+  await expect(model.savePretrainedGguf(join(folder, "x"), wrong)).rejects.toMatchObject(refused);
+  await expect(model.savePretrained(join(folder, "x"), { overWrite: true } as object)).rejects.toMatchObject({
+    code: "OPTION_INVALID",
+  });
+  await expect(model.savePretrainedGguf(join(folder, "x"), { quantizationMethod: 5 } as object)).rejects.toMatchObject({
+    code: "OPTION_INVALID",
+  });
 });

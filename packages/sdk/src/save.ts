@@ -3,15 +3,18 @@ import { copyFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import {
   ArgumentError,
-  exists,
+  expandHome,
   fileOperation,
   nearestName,
   OptionError,
+  type OptionKeys,
+  parseKeys,
   parseSize,
-  replaceFolder,
+  writeOutputFolder,
 } from "@tunesmith/core";
 import {
   type ExportControl,
+  exportControlKeys,
   exportGguf,
   exportGgufLora,
   type GgufQuantization,
@@ -31,6 +34,12 @@ export interface Saved {
 
 type Base = Pick<MergeSource, "base" | "bnb4bitBlocksize" | "bnb4bitUseDoubleQuant">;
 
+const baseKeys: OptionKeys<Base> = {
+  base: "optional",
+  bnb4bitBlocksize: "optional",
+  bnb4bitUseDoubleQuant: "optional",
+};
+
 /** Options of `savePretrainedMerged`. */
 export interface MergedOptions extends Base, ExportControl {
   /**
@@ -43,6 +52,14 @@ export interface MergedOptions extends Base, ExportControl {
   /** Bytes of a shard at most, as a number or such as "5GB". Default "5GB" (Hugging Face). */
   maxShardSize?: number | string;
 }
+
+const mergedKeys: OptionKeys<MergedOptions> = {
+  ...baseKeys,
+  ...exportControlKeys,
+  saveMethod: "optional text",
+  dtype: "optional text",
+  maxShardSize: "optional",
+};
 
 /** Types by the names Unsloth adds to llama.cpp's. */
 const aliases = { not_quantized: "f16", fast_quantized: "q8_0" } as const;
@@ -58,6 +75,13 @@ export interface GgufOptions extends Base, ExportControl {
   saveMethod?: "merged" | "lora";
 }
 
+const ggufKeys: OptionKeys<GgufOptions> = {
+  ...baseKeys,
+  ...exportControlKeys,
+  quantizationMethod: "optional",
+  saveMethod: "optional text",
+};
+
 /** A GGUF file that was written. */
 export interface GgufFile {
   path: string;
@@ -68,18 +92,20 @@ export interface GgufFile {
 const adapterFiles = ["adapter_config.json", "adapter_model.safetensors"];
 
 /** Writes the adapter as a PEFT folder, or the whole model where there is none. */
-export async function saveAsIs({ model, adapter }: Saved, folder: string, control: ExportControl): Promise<void> {
-  if (adapter !== null) return copyAdapter(adapter, folder, control.overwrite ?? false);
+export async function saveAsIs({ model, adapter }: Saved, folder: string, options: ExportControl): Promise<void> {
+  const control = parseKeys(exportControlKeys, options, "savePretrained");
+  if (adapter !== null) return copyAdapter({ model, adapter }, folder, control);
   const dtype = (await storedDtype(model)) ?? "float32";
   await mergeModel({ ...control, model, output: folder, dtype });
 }
 
 /** Writes the merged model, or with `lora` the adapter. */
 export async function saveMerged(saved: Saved, folder: string, options: MergedOptions): Promise<void> {
-  const { saveMethod = "merged_16bit", dtype, maxShardSize, ...rest } = options;
+  const given = parseKeys(mergedKeys, options, "savePretrainedMerged");
+  const { saveMethod = "merged_16bit", dtype, maxShardSize, ...rest } = given;
   if (saveMethod === "lora") {
     if (saved.adapter === null) throw noAdapter("savePretrainedMerged");
-    return copyAdapter(saved.adapter, folder, options.overwrite ?? false);
+    return copyAdapter({ ...saved, adapter: saved.adapter }, folder, given);
   }
   const known = ["merged_16bit", "merged_32bit", "lora"];
   if (!known.includes(saveMethod)) throw unknown("saveMethod", saveMethod, known);
@@ -93,8 +119,10 @@ export async function saveMerged(saved: Saved, folder: string, options: MergedOp
 }
 
 /** Writes GGUF files: `path` itself where it ends in `.gguf` and one type is asked for, else `NAME.TYPE.gguf` in that folder. */
-export async function saveGguf(saved: Saved, path: string, options: GgufOptions): Promise<GgufFile[]> {
-  const { quantizationMethod = "fast_quantized", saveMethod = "merged", ...rest } = options;
+export async function saveGguf(saved: Saved, to: string, options: GgufOptions): Promise<GgufFile[]> {
+  const given = parseKeys(ggufKeys, options, "savePretrainedGguf");
+  const { quantizationMethod = "fast_quantized", saveMethod = "merged", ...rest } = given;
+  const path = outputPath(to);
   const methods = [quantizationMethod].flat().map(quantizationOf);
   if (methods.length === 0)
     throw new ArgumentError("[quantizationMethod] expected at least one type, got none; name one");
@@ -122,7 +150,8 @@ export async function saveGguf(saved: Saved, path: string, options: GgufOptions)
 }
 
 /** The type that a name stands for. */
-export function quantizationOf(name: string): GgufQuantization {
+export function quantizationOf(name: unknown): GgufQuantization {
+  if (typeof name !== "string") throw unknown("quantizationMethod", name, ggufQuantizations);
   if (Object.hasOwn(aliases, name)) return aliases[name as keyof typeof aliases];
   const found = ggufQuantizations.find((known) => known === name.toLowerCase());
   if (found === undefined) throw unknown("quantizationMethod", name, [...ggufQuantizations, ...Object.keys(aliases)]);
@@ -130,15 +159,23 @@ export function quantizationOf(name: string): GgufQuantization {
 }
 
 /** Copies a PEFT folder, whole or not at all. */
-async function copyAdapter(from: string, to: string, overwrite: boolean): Promise<void> {
-  if (!overwrite && (await exists(to)))
-    throw new ArgumentError(`[${to}] expected a new path, got one where something is already; set overwrite`);
-  await replaceFolder(to, async (folder) => {
+async function copyAdapter(
+  { model, adapter }: Saved & { adapter: string },
+  to: string,
+  { overwrite = false }: ExportControl,
+): Promise<void> {
+  await writeOutputFolder({ path: outputPath(to), inputs: [model, adapter], overwrite }, async (folder) => {
     for (const name of adapterFiles) {
-      const source = join(from, name);
+      const source = join(adapter, name);
       await fileOperation("copy", source, () => copyFile(source, join(folder, name)));
     }
   });
+}
+
+/** Where to write; from JavaScript it may be anything. */
+function outputPath(path: unknown): string {
+  if (typeof path === "string" && path !== "") return expandHome(path);
+  throw new ArgumentError(`[path] expected where to write, got ${JSON.stringify(path) ?? typeof path}; give a path`);
 }
 
 function noAdapter(place: string): ArgumentError {
@@ -147,8 +184,8 @@ function noAdapter(place: string): ArgumentError {
   );
 }
 
-function unknown(option: string, got: string, known: readonly string[]): OptionError {
-  const nearest = nearestName(got, known);
+function unknown(option: string, got: unknown, known: readonly string[]): OptionError {
+  const nearest = typeof got === "string" ? nearestName(got, known) : null;
   const hint = nearest === null ? "choose one of these" : `did you mean ${nearest}?`;
   return new OptionError(`[${option}] expected ${known.join(", ")}, got ${JSON.stringify(got)}; ${hint}`);
 }

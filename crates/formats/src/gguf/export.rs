@@ -86,8 +86,7 @@ pub fn write_gguf(
     let mut config = ExportConfig::new(config)?;
     let entries = entries(&config, weights, quantization)?;
     let vocab_size = weights.shape(EMBEDDING)?.first().copied().unwrap_or(0);
-    let mut keys = KeyWriter::default();
-    keys.text("general.architecture", config.architecture.name);
+    let mut keys = KeyWriter::new(config.architecture.name);
     keys.text("general.type", "model");
     keys.text("general.name", name);
     keys.u32("general.file_type", quantization.file_type());

@@ -36,8 +36,7 @@ pub fn write_gguf_lora(
             return Err(Error::argument("export.gguf.lora", "f32, f16 or bf16", format!("{quantization:?}")));
         }
     };
-    let mut keys = KeyWriter::default();
-    keys.text("general.architecture", config.architecture.name);
+    let mut keys = KeyWriter::new(config.architecture.name);
     keys.text("general.type", "adapter");
     keys.text("general.name", name);
     keys.u32("general.file_type", quantization.file_type());

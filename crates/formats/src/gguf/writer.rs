@@ -11,6 +11,9 @@ use crate::safetensors::TensorSpec;
 /// Alignment of the data in bytes: the format's default.
 const ALIGNMENT: usize = 32;
 
+/// The key by which a file says that it was written here; the package in front of this crate replaces no other file.
+const WRITER_KEY: &str = "tunesmith.version";
+
 /// Key-value pairs under construction.
 #[derive(Debug, Default)]
 pub struct KeyWriter {
@@ -19,6 +22,14 @@ pub struct KeyWriter {
 }
 
 impl KeyWriter {
+    /// The first keys of a file: its architecture, and who wrote it.
+    pub fn new(architecture: &str) -> Self {
+        let mut keys = Self::default();
+        keys.text("general.architecture", architecture);
+        keys.text(WRITER_KEY, env!("CARGO_PKG_VERSION"));
+        keys
+    }
+
     /// An unsigned 32-bit number.
     pub fn u32(&mut self, key: &str, value: u32) {
         self.begin(key, 4);

@@ -1,4 +1,5 @@
 // Files: the operations of every package with their typed errors, and the one way to replace a file or folder whole.
+export { expandHome } from "./home.ts";
 export { LineFile } from "./line-file.ts";
 export { FileLock, type LockWait } from "./lock.ts";
 export { makeFolders } from "./make-folders.ts";
@@ -18,4 +19,5 @@ export {
   syncPath,
   writeText,
 } from "./operations.ts";
+export { exportManifestName, type OutputPlace, writeOutputFile, writeOutputFolder } from "./output.ts";
 export { placeFile, recoverFolder, removeFolder, removeLeftovers, replaceFile, replaceFolder } from "./replace.ts";

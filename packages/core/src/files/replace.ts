@@ -1,11 +1,14 @@
 // Files and folders that appear whole or not at all: written next to their place, synced, renamed.
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { exists, fileOperation, list, makeFolder, move, remove, syncFolder, syncPath } from "./operations.ts";
+import { isRunning, thisProcess } from "./process-identity.ts";
 
-/** Prefix of what is being written; nothing that is read has it. */
+/** Prefix of what is being written; nothing that is read has it. The name ends with host, process and a random number. */
 const newPrefix = ".tmp-new-";
+const newName = /^\.tmp-new-.*-(?<host>[\da-f]{8})-(?<pid>\d+)-[\da-f]{8}$/u;
 /** Prefix of what was moved aside to make room, followed by the name it had. */
 const oldPrefix = ".tmp-old-";
 
@@ -19,10 +22,8 @@ const oldPrefix = ".tmp-old-";
  */
 export async function replaceFolder(target: string, fill: (folder: string) => Promise<void>): Promise<void> {
   await recoverFolder(target);
-  const staged = temporaryName(target);
   const aside = asideName(target);
-  await makeFolder(staged);
-  try {
+  await withStaged(target, async (staged) => {
     await fill(staged);
     await syncFolder(staged);
     const hadOld = await exists(target);
@@ -33,13 +34,25 @@ export async function replaceFolder(target: string, fill: (folder: string) => Pr
       if (hadOld) await move(aside, target);
       throw error;
     }
+  });
+  await syncPath(dirname(target));
+  await remove(aside);
+}
+
+/** Gives `work` an empty folder next to the target, and removes it where the work fails. */
+async function withStaged<T>(target: string, work: (staged: string) => Promise<T>): Promise<T> {
+  const staged = temporaryName(target);
+  active.add(basename(staged));
+  try {
+    await makeFolder(staged);
+    return await work(staged);
   } catch (error) {
     // The first failure is the one to tell; what cannot be removed now is a leftover.
     await remove(staged).catch(() => {});
     throw error;
+  } finally {
+    active.delete(basename(staged));
   }
-  await syncPath(dirname(target));
-  await remove(aside);
 }
 
 /** Puts a folder back that a killed {@link replaceFolder} had moved aside, or removes it where the new one is in place. */
@@ -71,6 +84,21 @@ export async function replaceFile(
   }
 }
 
+/**
+ * The same for a file that is written with temporary files of its own: all of them are in a folder next to its place.
+ *
+ * @param write writes the file of the path it is given
+ */
+export async function replaceFileFromFolder<T>(path: string, write: (temporary: string) => Promise<T>): Promise<T> {
+  return withStaged(path, async (staged) => {
+    const temporary = join(staged, basename(path));
+    const result = await write(temporary);
+    await placeFile(temporary, path);
+    await remove(staged);
+    return result;
+  });
+}
+
 /** Gives a finished file its name, over whatever file has it: forced to the disk, renamed, and the folder forced to the disk. */
 export async function placeFile(temporary: string, path: string): Promise<void> {
   await syncPath(temporary);
@@ -94,9 +122,32 @@ export async function removeLeftovers(folder: string): Promise<void> {
   }
 }
 
+/**
+ * Removes from a folder what processes of this machine were writing when they were killed. Others may be at work in it: what belongs to a
+ * living process, or to another machine, stays.
+ */
+export async function removeDeadLeftovers(folder: string): Promise<void> {
+  for (const name of await list(folder)) {
+    const { host, pid } = newName.exec(name)?.groups ?? {};
+    if (host === thisHost && !active.has(name) && !isOther(Number(pid))) await remove(join(folder, name));
+  }
+}
+
+/** Names of what this process is writing. */
+const active = new Set<string>();
+
+/** Process numbers mean something on one machine only. */
+const thisHost = createHash("sha256").update(hostname()).digest("hex").slice(0, 8);
+
+/** Whether another process of this machine has the number now. */
+function isOther(pid: number): boolean {
+  return pid !== process.pid && isRunning({ ...thisProcess(), pid, began: null });
+}
+
 /** A name next to a place for what is not finished; {@link removeLeftovers} removes what has it. */
 export function temporaryName(target: string): string {
-  return join(dirname(target), `${newPrefix}${basename(target)}-${randomBytes(4).toString("hex")}`);
+  const name = [basename(target), thisHost, process.pid, randomBytes(4).toString("hex")].join("-");
+  return join(dirname(target), `${newPrefix}${name}`);
 }
 
 function asideName(target: string): string {

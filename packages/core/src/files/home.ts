@@ -1,0 +1,9 @@
+// The home folder in paths, which no shell has expanded in a file, in a program, or after an equals sign.
+import { homedir } from "node:os";
+import { join } from "node:path";
+
+/** A path with `~` and `~/…` at its start as the home folder; any other path, `~name` included, as it is. */
+export function expandHome(path: string): string {
+  if (path === "~") return homedir();
+  return path.startsWith("~/") || path.startsWith("~\\") ? join(homedir(), path.slice(2)) : path;
+}
