@@ -1,14 +1,15 @@
 // Reads the options of a `--config` file.
 import { readFile } from "node:fs/promises";
-import { canonicalKeys, FileSystemError, OptionError } from "@tunesmith/core";
+import { canonicalKeys, expandHome, FileSystemError, namesOf, OptionError, sortOptions } from "@tunesmith/core";
 import { parseDocument } from "yaml";
-import { optionNames } from "./flags.ts";
+import { trainingSchemas } from "./flags.ts";
 
 /**
  * Reads options from a YAML or JSON file, for example the `config.resolved.yaml` of another run. Keys are the flags' names in
  * camelCase, snake_case or kebab-case.
  */
-export async function readConfigFile(path: string): Promise<Record<string, unknown>> {
+export async function readConfigFile(file: string): Promise<Record<string, unknown>> {
+  const path = expandHome(file);
   let text: string;
   try {
     text = await readFile(path, "utf8");
@@ -28,5 +29,7 @@ export async function readConfigFile(path: string): Promise<Record<string, unkno
       `[${path}] expected keys and values, got ${Array.isArray(value) ? "a list" : String(value)}; see tunesmith train --help`,
     );
   }
-  return canonicalKeys(value, optionNames, path);
+  // All that is wrong with names and values at once, whatever flags say of them.
+  sortOptions(trainingSchemas, value, path);
+  return canonicalKeys(value, namesOf(trainingSchemas), path);
 }

@@ -1,7 +1,7 @@
-import { kebabCase } from "@tunesmith/core";
+import { kebabCase, namesOf } from "@tunesmith/core";
 import { Command } from "commander";
 import { describe, expect, test } from "vitest";
-import { addSchemaFlags, flagValues, normaliseFlags, optionNames, trainingSchemas } from "./flags.ts";
+import { addSchemaFlags, flagValues, normaliseFlags, trainingSchemas } from "./flags.ts";
 
 function parse(...argv: string[]): Record<string, unknown> {
   const command = new Command().exitOverride().configureOutput({ writeErr: () => {} });
@@ -15,7 +15,9 @@ describe("flags of the schemas", () => {
     const command = new Command();
     addSchemaFlags(command, trainingSchemas);
     expect(command.options.map(({ long }) => long).sort()).toEqual(
-      optionNames.map((name) => `--${kebabCase(name)}`).sort(),
+      namesOf(trainingSchemas)
+        .map((name) => `--${kebabCase(name)}`)
+        .sort(),
     );
     expect(command.options.filter(({ description }) => description === "")).toEqual([]);
   });

@@ -6,7 +6,6 @@ import {
   kebabCase,
   loraConfigSchema,
   modelConfigSchema,
-  namesOf,
   OptionError,
   type OptionGroup,
   optionGroups,
@@ -36,9 +35,6 @@ export const chatSchemas = {
   place: deviceOptionsSchema,
   modelConfig: modelConfigSchema,
 };
-
-/** Names of every option that a run's configuration file may hold. */
-export const optionNames: readonly string[] = namesOf(trainingSchemas);
 
 /** Title of a group of flags in the help. */
 export function groupTitle(group: OptionGroup): string {

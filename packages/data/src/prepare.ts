@@ -1,6 +1,6 @@
 // From a source of rows to examples and a report.
 import { createHash, type Hash } from "node:crypto";
-import { DataError, type Tokenizer } from "@tunesmith/core";
+import { DataError, expandHome, type Tokenizer } from "@tunesmith/core";
 import { encodeItems } from "./encode/encode.ts";
 import type { EncodedItem, Item, LossOptions } from "./encode/item.ts";
 import { countTrained } from "./encode/mask.ts";
@@ -51,10 +51,11 @@ const batchRows = 256;
  * of them; so does a data set of which nothing can be trained.
  */
 export async function prepare(
-  source: DatasetSource,
+  from: DatasetSource,
   tokenizer: Tokenizer,
   options: PrepareOptions,
 ): Promise<PreparedData> {
+  const source = typeof from === "string" ? expandHome(from) : from;
   const preparation = new Preparation(tokenizer, options);
   const errors = preparation.errors;
   let waiting: Row[] = [];

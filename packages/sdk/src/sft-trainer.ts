@@ -1,28 +1,22 @@
 // The trainer, with the adapter options of `getPeftModel`.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { OptionError, parseKeys } from "@tunesmith/core";
-import {
-  SFTTrainer as BaseTrainer,
-  type SFTTrainerOptions,
-  sftTrainerKeys,
-  type TrainCallback,
-} from "@tunesmith/trainer";
+import { OptionError } from "@tunesmith/core";
+import { SFTTrainer as BaseTrainer, type SFTTrainerOptions, type TrainCallback } from "@tunesmith/trainer";
 import { FastLanguageModel, PeftModel } from "./fast-language-model.ts";
 
 /** Supervised fine-tuning (TRL's SFTTrainer). The adapter's options come with the model of `getPeftModel`, or as `peftConfig`. */
 export class SFTTrainer extends BaseTrainer {
   constructor(options: SFTTrainerOptions) {
-    const given = parseKeys(sftTrainerKeys, options, "SFTTrainer");
-    const { model, peftConfig, callbacks = [] } = given;
+    const { model, peftConfig, callbacks = [] } = options ?? {};
     if (model instanceof PeftModel && peftConfig !== undefined) {
       throw new OptionError(
         "[peftConfig] expected adapter options once, got them from getPeftModel() and as peftConfig; leave one out",
       );
     }
     super({
-      ...given,
-      callbacks: [...callbacks, adoption(model)],
+      ...options,
+      callbacks: Array.isArray(callbacks) ? [...callbacks, adoption(model)] : callbacks,
       ...(model instanceof PeftModel ? { peftConfig: model.peftConfig } : {}),
     });
   }

@@ -1,5 +1,6 @@
 // `tunesmith export gguf`: a model, or an adapter alone, as a file for llama.cpp.
 import { stat } from "node:fs/promises";
+import { expandHome } from "@tunesmith/core";
 import { exportGguf, exportGgufLora, ggufQuantizations, OptionError } from "@tunesmith/sdk";
 import { bytes } from "../view/format.ts";
 import { display } from "../view/run-view.ts";
@@ -9,7 +10,7 @@ import { choice, required, runWrite, sourceOf } from "./write.ts";
 /** `tunesmith export gguf`. Gives the exit code. */
 export async function exportToGguf(target: string, flags: Record<string, unknown>, streams: Streams): Promise<number> {
   const { out } = streams;
-  const output = required("--output", flags.output, "the .gguf file to write");
+  const output = expandHome(required("--output", flags.output, "the .gguf file to write"));
   const source = await sourceOf(target, flags);
   const { model, adapter } = source;
   const overwrite = flags.overwrite === true;

@@ -1,5 +1,5 @@
 // `tunesmith merge`: a model with its adapter merged in, as a Hugging Face folder.
-import { parseSize } from "@tunesmith/core";
+import { expandHome, parseSize } from "@tunesmith/core";
 import {
   compareMerged,
   loadModel,
@@ -19,7 +19,7 @@ const defaultPrompt = "Write a short letter to a friend who has moved to another
 /** `tunesmith merge`. Gives the exit code. */
 export async function merge(target: string, flags: Record<string, unknown>, streams: Streams): Promise<number> {
   const { out } = streams;
-  const output = required("--output", flags.output, "the folder to write");
+  const output = expandHome(required("--output", flags.output, "the folder to write"));
   const source = await sourceOf(target, flags);
   const dtype =
     flags.dtype === undefined ? await sixteenBitDtype(source.model) : choice("--dtype", flags.dtype, mergeDtypes);

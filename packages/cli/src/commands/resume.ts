@@ -1,5 +1,5 @@
 // `tunesmith resume`: goes on from the newest whole checkpoint of a run folder.
-import { DataError, deviceOptionsSchema, parseOptions } from "@tunesmith/core";
+import { DataError, deviceOptionsSchema, expandHome, parseOptions } from "@tunesmith/core";
 import { SFTTrainer } from "@tunesmith/sdk";
 import { readRunConfig } from "@tunesmith/trainer";
 import { environmentLine } from "../view/environment-line.ts";
@@ -8,8 +8,9 @@ import { runTraining } from "./run-session.ts";
 import type { Streams } from "./train.ts";
 
 /** `tunesmith resume RUN_DIR`: goes on from the newest whole checkpoint with the options of the run. Gives the exit code. */
-export async function resume(runDir: string, flags: Record<string, unknown>, { out, err }: Streams): Promise<number> {
+export async function resume(folder: string, flags: Record<string, unknown>, { out, err }: Streams): Promise<number> {
   const { json: asked, ...given } = flags;
+  const runDir = expandHome(folder);
   const json = asked === true;
   const place = parseOptions(deviceOptionsSchema, given);
   const { model: path, data, evalData, args, peftConfig, modelConfig } = await readRunConfig(runDir);

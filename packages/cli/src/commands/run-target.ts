@@ -2,6 +2,7 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import {
+  expandHome,
   ModelFileError,
   modelConfigSchema,
   type ParsedModelConfig,
@@ -12,9 +13,11 @@ import { readRunConfig } from "@tunesmith/trainer";
 
 /** A run folder stands for its model, how that was held, and what was trained on it; anything else is a model. */
 export async function modelOf(
-  target: string,
-  adapter: string | undefined,
+  runOrModel: string,
+  adapterFlag: string | undefined,
 ): Promise<{ model: string; adapter: string | null; weights: ParsedModelConfig }> {
+  const target = expandHome(runOrModel);
+  const adapter = adapterFlag === undefined ? undefined : expandHome(adapterFlag);
   const exists = async (path: string) => (await stat(path).catch(() => null)) !== null;
   if (!(await exists(join(target, "config.resolved.yaml"))))
     return { model: target, adapter: adapter ?? null, weights: parseOptions(modelConfigSchema, {}) };

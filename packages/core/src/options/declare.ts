@@ -1,5 +1,6 @@
 // How options are declared: what the schemas have in common.
 import { z } from "zod";
+import { expandHome } from "../files/home.ts";
 
 /** Groups of options, in the order in which help and documents show them. */
 export const optionGroups = [
@@ -38,6 +39,9 @@ const influenceOf: Readonly<Record<OptionGroup, Influence>> = {
 
 /** A whole number above 0. */
 export const count = z.int().positive();
+
+/** The path of a file or folder; `~` is the home folder. */
+export const path = z.string().min(1).overwrite(expandHome);
 
 /** Options of one group, in help and documents below one title. */
 export function grouped<Shape extends Readonly<Record<string, z.ZodType>>>(group: OptionGroup, shape: Shape): Shape {

@@ -19,6 +19,11 @@ export function refusedValue(
   return `[${place}] expected ${inWords(schema)}, got ${shown(value)}; ${hint}`;
 }
 
+/** The same for a value that no schema describes. */
+export function refusedKind(place: string, expected: string, value: unknown): string {
+  return `[${place}] expected ${expected}, got ${shown(value)}; correct it`;
+}
+
 /** The same for the first issue of a value with values inside, at the place inside it. */
 export function refusedInside(place: string, option: z.ZodType, value: unknown, issue: z.core.$ZodIssue): string {
   let [at, schema, inner]: [string, JsonSchema, unknown] = [place, jsonSchemaOf(option), value];
@@ -89,9 +94,10 @@ function numberInWords({ type, minimum, exclusiveMinimum, maximum, exclusiveMaxi
 }
 
 /** NaN and infinities have no JSON form, and from JavaScript anything may come. */
-function shown(value: unknown): string {
+export function shown(value: unknown): string {
   if (typeof value === "number") return String(value);
   if (typeof value === "bigint") return `${value}n`;
+  if (typeof value === "function") return "a function";
   try {
     return JSON.stringify(value) ?? String(value);
   } catch {

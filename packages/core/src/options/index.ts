@@ -12,11 +12,13 @@ export {
   jsonSchemaOf,
   optionsOf,
 } from "./json-schema.ts";
+export { type OptionKeys, parseKeys } from "./keys.ts";
 export { loraConfigSchema, type ParsedLoraConfig } from "./lora.ts";
 export { modelConfigSchema, type ParsedModelConfig } from "./model.ts";
 export { canonicalName, kebabCase, nearestName, snakeCase } from "./names.ts";
 export { adamwSchema, type OptimizerOptions, optimizerOptions, optimizerSchema, sgdSchema } from "./optimizer.ts";
-export { canonicalKeys, type OptionKeys, parseArgument, parseKeys, parseOptions } from "./parse.ts";
+export { canonicalKeys, parseArgument, parseOptions } from "./parse.ts";
+export { together } from "./problems.ts";
 export {
   type AdapterOptions,
   adapterOptions,

@@ -1,8 +1,8 @@
 // What a run reads: the model and the data sets, as a configuration file or the command line names them.
 import { z } from "zod";
-import { grouped } from "./declare.ts";
+import { grouped, path as pathOption } from "./declare.ts";
 
-const path = z.string().min(1).nullable().default(null);
+const path = pathOption.nullable().default(null);
 
 /** What a run reads. */
 export const runInputsSchema = z

@@ -1,6 +1,6 @@
 // Options of the adapter.
 import { z } from "zod";
-import { count, grouped } from "./declare.ts";
+import { count, grouped, path } from "./declare.ts";
 import { nearestName } from "./names.ts";
 
 /** A regular expression of module names; what is nearly "all-linear" was meant to be that. */
@@ -87,9 +87,7 @@ export const loraConfigSchema = z
         .default(false)
         .describe("Train every weight, without an adapter. Default false (Unsloth)."),
       // A checkpoint holds the weights of the adapter; where they began no longer matters.
-      adapterPath: z
-        .string()
-        .min(1)
+      adapterPath: path
         .nullable()
         .default(null)
         .describe("Continue this PEFT adapter folder in place of a new adapter. Default null.")

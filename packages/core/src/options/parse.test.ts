@@ -1,10 +1,14 @@
+import { homedir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { OptionError } from "../errors.ts";
+import { type OptionKeys, parseKeys } from "./keys.ts";
 import { loraConfigSchema } from "./lora.ts";
 import { modelConfigSchema } from "./model.ts";
 import { nearestName } from "./names.ts";
-import { parseKeys, parseOptions } from "./parse.ts";
+import { parseOptions } from "./parse.ts";
+import { together } from "./problems.ts";
 import { sftConfigSchema } from "./sft.ts";
 import { sortOptions, sortOptionsBeside } from "./sort.ts";
 
@@ -153,4 +157,79 @@ test("what has to be given is asked for", () => {
     parseKeys<{ model: string; seed?: number }>(keys, given as { model: string }, "call");
   expect(parse({ model: "m" })).toEqual({ model: "m" });
   expect(() => parse({ seed: 1 })).toThrow("[call] expected model, got nothing; give it");
+});
+
+/** The parts of the message of what a call throws, one for each problem. */
+const problems = (call: () => unknown): string[] => {
+  try {
+    call();
+  } catch (error) {
+    expect(error).toBeInstanceOf(OptionError);
+    return (error as Error).message.split(/; (?=\[)/u).map((part) => part.replace(/ expected.*/u, ""));
+  }
+  return [];
+};
+
+test("all that is wrong is said at once", () => {
+  expect(problems(() => parseConfig({ learningrate: 1, maxSteps: "5", zzz: 1, seed: -1 }))).toEqual([
+    "[SFTConfig]",
+    "[SFTConfig]",
+    "[seed]",
+    "[maxSteps]",
+  ]);
+  const schemas = { run: sftConfigSchema, weights: modelConfigSchema };
+  const beside: OptionKeys<{ signal?: AbortSignal; cacheDir?: string }> = {
+    signal: "optional signal",
+    cacheDir: "optional path",
+  };
+  const given = { loadIn8bit: true, maxSteps: "5", dtype: "int3", signal: 5, cacheDir: "" };
+  expect(problems(() => sortOptionsBeside(schemas, beside, given, "open"))).toEqual([
+    "[open]",
+    "[maxSteps]",
+    "[dtype]",
+    "[signal]",
+    "[cacheDir]",
+  ]);
+  const several = () =>
+    together(
+      () => parseConfig({ seed: -1 }),
+      () => "fine",
+      () => parseLoraConfig({ rank: 1 }),
+    );
+  expect(problems(several)).toEqual(["[seed]", "[LoraConfig]"]);
+  const broken = () =>
+    together(
+      () => parseConfig({ seed: -1 }),
+      () => JSON.parse("{"),
+    );
+  expect(broken).toThrow(SyntaxError);
+});
+
+test("what is no object of options is refused as such", () => {
+  const nothing = [undefined, null, 5, "text", [1], () => 1] as unknown as object[];
+  for (const given of nothing) {
+    expect(problems(() => parseConfig(given))).toEqual(["[SFTConfig]"]);
+    expect(problems(() => parseKeys<{ model: object }>({ model: "required" }, given as never, "f"))).toEqual(["[f]"]);
+    expect(problems(() => sortOptions({ run: sftConfigSchema }, given, "f"))).toEqual(["[f]"]);
+  }
+});
+
+test("values of another kind are refused by what they should be, and a tilde is the home folder", () => {
+  type Given = { text?: string; path?: string; list?: (() => void)[]; flag?: boolean; call?: () => void; n?: number };
+  const keys = {
+    text: "optional text",
+    path: "optional path",
+    list: "optional functions",
+    flag: "optional flag",
+    call: "optional function",
+    n: "optional number",
+  } as const;
+  const wrong = { text: 1, path: "", list: [1], flag: "no", call: {}, n: Number.NaN } as unknown as Given;
+  expect(problems(() => parseKeys<Given>(keys, wrong, "f"))).toEqual(Object.keys(keys).map((name) => `[${name}]`));
+  expect(parseKeys<Given>(keys, { path: "~/a", text: "~/a" }, "f")).toEqual({
+    path: join(homedir(), "a"),
+    text: "~/a",
+  });
+  expect(parseConfig({ output_dir: "~/a" }).outputDir).toBe(join(homedir(), "a"));
+  expect(parseLoraConfig({ adapterPath: "~/a" }).adapterPath).toBe(join(homedir(), "a"));
 });

@@ -1,20 +1,35 @@
 // Checks options, given in any accepted spelling.
 import type { z } from "zod";
-import { ArgumentError, OptionError } from "../errors.ts";
+import { ArgumentError } from "../errors.ts";
 import { refusedInside, refusedValue } from "./expectation.ts";
 import { canonicalName, nearestName } from "./names.ts";
+import { objectOf, refuseAll } from "./problems.ts";
 
 /**
- * Checks options against their schema and fills in the plain defaults. Names may be camelCase or snake_case. An unknown name is an
- * `OptionError` that gives the nearest known one, and so is a value out of its range.
+ * Checks options against their schema and fills in the plain defaults. Names may be camelCase or snake_case. Everything that is wrong is
+ * in one `OptionError`: unknown names, each with the nearest known one, and values out of their range.
  */
 export function parseOptions<S extends z.ZodObject>(schema: S, given: object): z.output<S> {
-  const values = canonicalKeys(given, Object.keys(schema.shape), schema.meta()?.title ?? "options");
+  const place = schema.meta()?.title ?? "options";
+  const known = Object.keys(schema.shape);
+  const problems: string[] = [];
+  const values = namedValues(objectOf(given, known, place), known, place, problems);
+  const parsed = parsedValues(schema, values, problems);
+  refuseAll(problems);
+  return parsed as z.output<S>;
+}
+
+/** Values under their own names, checked; what is wrong with them is added to the problems, and undefined given. */
+export function parsedValues<S extends z.ZodObject>(
+  schema: S,
+  values: Readonly<Record<string, unknown>>,
+  problems: string[],
+): z.output<S> | undefined {
   const result = schema.safeParse(values);
   if (result.success) return result.data;
   const wrong = new Set(result.error.issues.map((issue) => String(issue.path[0])));
-  const problems = [...wrong].map((key) => refusedValue(key, schema.shape[key] as z.ZodType, values[key]));
-  throw new OptionError(problems.join("; "));
+  for (const key of wrong) problems.push(refusedValue(key, schema.shape[key] as z.ZodType, values[key]));
+  return undefined;
 }
 
 /**
@@ -35,46 +50,38 @@ export function parseArgument<S extends z.ZodType>(schema: S, given: unknown, pl
  * @param place where the options stand, for the message
  */
 export function canonicalKeys(given: object, known: readonly string[], place: string): Record<string, unknown> {
+  const problems: string[] = [];
+  const values = namedValues(objectOf(given, known, place), known, place, problems);
+  refuseAll(problems);
+  return values;
+}
+
+/** The same, where what is wrong with the names is added to the problems, and left out of the values. */
+export function namedValues(
+  given: object,
+  known: readonly string[],
+  place: string,
+  problems: string[],
+): Record<string, unknown> {
   const values: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(given)) {
     if (value === undefined) continue;
     const key = canonicalName(name);
-    if (!known.includes(key)) throw unknownOption(name, known, place);
-    if (Object.hasOwn(values, key))
-      throw new OptionError(`[${place}] expected "${key}" once, got it twice; remove "${name}"`);
-    values[key] = value;
+    if (!known.includes(key)) problems.push(unknownOption(name, known, place));
+    else if (Object.hasOwn(values, key))
+      problems.push(`[${place}] expected "${key}" once, got it twice; remove "${name}"`);
+    else values[key] = value;
   }
   return values;
 }
 
-/** Every option of a type, and whether it has to be given. */
-export type OptionKeys<Options> = {
-  readonly [Name in keyof Options]-?: Record<never, never> extends Pick<Options, Name> ? "optional" : "required";
-};
-
-/**
- * The arguments of a constructor or function that takes more than a schema can declare, such as models and callbacks: by their own
- * names alone. A name that is not known is an `OptionError` that gives the nearest one, and so is an argument that has to be given and is
- * not.
- */
-export function parseKeys<Options extends object>(keys: OptionKeys<Options>, given: Options, place: string): Options {
-  const names = Object.entries<"optional" | "required">(keys);
-  const known = names.map(([name]) => name);
-  const strange = Object.keys(given).find((name) => !known.includes(name));
-  if (strange !== undefined) throw unknownOption(strange, known, place);
-  const values = canonicalKeys(given, known, place);
-  const missing = names.find(([name, need]) => need === "required" && values[name] === undefined);
-  if (missing !== undefined) throw new OptionError(`[${place}] expected ${missing[0]}, got nothing; give it`);
-  return values as Options;
-}
-
 /** What can be listed in an error without hiding the error. */
-const few = 12;
+const few = 20;
 
-/** An error for an option that does not exist, with the known name that is nearest to it. */
-function unknownOption(given: string, known: readonly string[], place: string): OptionError {
+/** What to say of an option that does not exist: the known name that is nearest to it, else all of them. */
+export function unknownOption(given: string, known: readonly string[], place: string): string {
   const nearest = nearestName(canonicalName(given), known);
   const all = known.length > few ? "tunesmith train --help lists them" : `its options are ${known.join(", ")}`;
   const hint = nearest === null ? all : `did you mean "${nearest}"?`;
-  return new OptionError(`[${place}] expected a known option, got "${given}"; ${hint}`);
+  return `[${place}] expected a known option, got "${given}"; ${hint}`;
 }

@@ -1,5 +1,6 @@
 // What crosses to the engine, as one JSON value; the engine's structs have the same fields.
 import { z } from "zod";
+import { path } from "./declare.ts";
 import { loraConfigSchema, type ParsedLoraConfig } from "./lora.ts";
 import { modelConfigSchema } from "./model.ts";
 import { optimizerSchema } from "./optimizer.ts";
@@ -21,7 +22,7 @@ export const loraOptionsSchema = loraConfigSchema.omit({ fullFinetuning: true, a
 });
 
 /** A PEFT adapter folder to continue. */
-export const savedAdapterSchema = z.strictObject({ type: z.literal("saved"), path: z.string().min(1) });
+export const savedAdapterSchema = z.strictObject({ type: z.literal("saved"), path });
 
 /** A group of a run: the engine's groups that learn at one rate and decay alike. */
 export const parameterGroupSchema = z.strictObject({
@@ -38,7 +39,7 @@ export const parameterGroupSchema = z.strictObject({
 /** How the frozen weights are held: the options of {@link modelConfigSchema}, and where quantised matrices are kept. */
 export const weightsSchema = modelConfigSchema.extend({
   /** Folder in which quantised matrices are kept for the next load; made where absent. Default null: nothing is kept. */
-  cacheDir: z.string().min(1).nullable().default(null),
+  cacheDir: path.nullable().default(null),
 });
 
 /** What a training session is made of. */

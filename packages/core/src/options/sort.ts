@@ -1,7 +1,9 @@
 // Sorts options that were given together by the schema they belong to.
 import type { z } from "zod";
+import { keyedValues, type OptionKeys } from "./keys.ts";
 import { canonicalName } from "./names.ts";
-import { canonicalKeys, type OptionKeys, parseKeys, parseOptions } from "./parse.ts";
+import { namedValues, parsedValues } from "./parse.ts";
+import { objectOf, refuseAll } from "./problems.ts";
 
 /** Schemas by the name under which their options are wanted. */
 export type Schemas = Readonly<Record<string, z.ZodObject>>;
@@ -15,8 +17,8 @@ export function namesOf(schemas: Schemas): string[] {
 export type Sorted<S extends Schemas> = { [Name in keyof S]: z.output<S[Name]> };
 
 /**
- * Options that were given together, sorted by schema, each checked and with its plain defaults. An option that no schema knows is an
- * `OptionError` that gives the nearest name of all of them.
+ * Options that were given together, sorted by schema, each checked and with its plain defaults. All that is wrong with them is in one
+ * `OptionError`; for an option that no schema knows it gives the nearest name of all of them.
  *
  * @param place where the options stand, for the message
  */
@@ -31,10 +33,17 @@ export function sortOptionsBeside<S extends Schemas, Others extends object>(
   given: object,
   place: string,
 ): [sorted: Sorted<S>, others: Others] {
-  const values = Object.entries(canonicalKeys(given, [...Object.keys(others), ...namesOf(schemas)], place));
+  const known = [...Object.keys(others), ...namesOf(schemas)];
+  const problems: string[] = [];
+  const values = Object.entries(namedValues(objectOf(given, known, place), known, place, problems));
   const of = (shape: object) => Object.fromEntries(values.filter(([key]) => Object.hasOwn(shape, key)));
-  const sorted = Object.entries(schemas).map(([name, schema]) => [name, parseOptions(schema, of(schema.shape))]);
-  return [Object.fromEntries(sorted) as Sorted<S>, parseKeys(others, of(others) as Others, place)];
+  const sorted = Object.entries(schemas).map(([name, schema]) => [
+    name,
+    parsedValues(schema, of(schema.shape), problems),
+  ]);
+  const rest = keyedValues(others, of(others) as Others, place, problems);
+  refuseAll(problems);
+  return [Object.fromEntries(sorted) as Sorted<S>, rest];
 }
 
 /** Of options with their defaults those that were given, in whatever spelling. */

@@ -1,6 +1,6 @@
 // Options that all trainers share.
 import { z } from "zod";
-import { count, grouped } from "./declare.ts";
+import { count, grouped, path } from "./declare.ts";
 
 /**
  * Options of any training run (names of Hugging Face's TrainingArguments in camelCase; defaults are theirs unless the description says
@@ -9,9 +9,7 @@ import { count, grouped } from "./declare.ts";
 export const trainingArgumentsSchema = z
   .strictObject({
     ...grouped("run", {
-      outputDir: z
-        .string()
-        .min(1)
+      outputDir: path
         .nullable()
         .default(null)
         .describe("Run folder, exactly as given. Default: runs/NAME-yyyymmdd-hhmmss."),

@@ -1,6 +1,8 @@
 // What every trainer is: a recipe, its inputs, and the ways to start them.
 import {
   AbortError,
+  expandHome,
+  OptionError,
   type OptionKeys,
   optimizerOptions,
   type ParsedLoraConfig,
@@ -32,7 +34,9 @@ export interface TrainOptions {
   signal?: AbortSignal;
 }
 
-const trainKeys: OptionKeys<TrainOptions> = { resumeFromCheckpoint: "optional", signal: "optional" };
+const trainKeys: OptionKeys<TrainOptions> = { resumeFromCheckpoint: "optional", signal: "optional signal" };
+
+const dryRunKeys: OptionKeys<Pick<TrainOptions, "signal">> = { signal: "optional signal" };
 
 /** What a run would begin with. */
 export interface DryRun<Args extends ParsedTrainingArguments = ParsedTrainingArguments> {
@@ -64,7 +68,12 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
 
   /** Starts training at once. Await the run for its result, or iterate it for its events. */
   train(options: TrainOptions = {}): TrainRun<M> {
-    const { resumeFromCheckpoint = false, signal } = parseKeys(trainKeys, options, "train");
+    const { resumeFromCheckpoint: resume = false, signal } = parseKeys(trainKeys, options, "train");
+    if (typeof resume !== "boolean" && (typeof resume !== "string" || resume === ""))
+      throw new OptionError(
+        `[resumeFromCheckpoint] expected true, false or the path of a checkpoint, got ${JSON.stringify(resume)}; correct it`,
+      );
+    const resumeFromCheckpoint = typeof resume === "string" ? expandHome(resume) : resume;
     return new TrainRun<M>(async (control) => {
       try {
         return await this.#run(control, resumeFromCheckpoint);
@@ -78,7 +87,8 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
   }
 
   /** Everything that a run does before it makes its folder and reads a weight; rejects with what that run would end with. */
-  async dryRun({ signal = new AbortController().signal }: { signal?: AbortSignal } = {}): Promise<DryRun<Args>> {
+  async dryRun(options: { signal?: AbortSignal } = {}): Promise<DryRun<Args>> {
+    const { signal = new AbortController().signal } = parseKeys(dryRunKeys, options, "dryRun");
     const { args, prepared, memory, warnings } = await prepareRun(
       this.#recipe,
       this.#inputs,

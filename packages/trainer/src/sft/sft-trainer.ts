@@ -8,10 +8,12 @@ import {
   parseOptions,
   type SFTConfig,
   sftConfigSchema,
+  together,
 } from "@tunesmith/core";
 import type { DatasetSource } from "@tunesmith/data";
 import type { TrainCallback } from "../loop/emitter.ts";
 import { Trainer } from "../loop/trainer.ts";
+import { parseDataset, parseModel } from "../options/inputs.ts";
 import { parsePeftConfig } from "../options/peft-config.ts";
 import type { SFTMetrics } from "./metrics.ts";
 import { sftRecipe } from "./recipe.ts";
@@ -38,16 +40,22 @@ export const sftTrainerKeys: OptionKeys<SFTTrainerOptions> = {
   evalDataset: "optional",
   args: "optional",
   peftConfig: "optional",
-  callbacks: "optional",
+  callbacks: "optional functions",
 };
 
 /** Supervised fine-tuning (TRL's SFTTrainer). Options are checked here, data and files when the run starts. */
 export class SFTTrainer extends Trainer<ParsedSFTConfig, SFTMetrics> {
   constructor(options: SFTTrainerOptions) {
-    const given = parseKeys(sftTrainerKeys, options, "SFTTrainer");
-    const { model, trainDataset, evalDataset = null, args = {}, peftConfig = {}, callbacks = [] } = given;
-    const peft = parsePeftConfig(peftConfig);
-    const inputs = { model, trainDataset, evalDataset, args: parseOptions(sftConfigSchema, args), peft };
+    const { model, trainDataset, evalDataset = null, args = {}, peftConfig = {}, callbacks = [] } = options ?? {};
+    const [, base, train, held, config, peft] = together(
+      () => parseKeys(sftTrainerKeys, options, "SFTTrainer"),
+      () => (model === undefined ? model : parseModel(model)) as LanguageModel,
+      () => (trainDataset === undefined ? trainDataset : parseDataset("trainDataset", trainDataset)) as DatasetSource,
+      () => (evalDataset === null ? null : parseDataset("evalDataset", evalDataset)),
+      () => parseOptions(sftConfigSchema, args),
+      () => parsePeftConfig(peftConfig),
+    );
+    const inputs = { model: base, trainDataset: train, evalDataset: held, args: config, peft };
     super(sftRecipe, inputs, callbacks);
   }
 }
