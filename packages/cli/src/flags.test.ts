@@ -122,3 +122,8 @@ test("leaves texts after -- and unknown flags as they were written", () => {
     "--max_steps",
   ]);
 });
+
+test("a flag of another library is refused with what stands in its place", () => {
+  expect(() => parse("--load-in-8bit")).toThrow(/got "--load-in-8bit"; eight bits are not implemented/u);
+  expect(() => parse("--prompt=1")).toThrow(/unknown option/u);
+});

@@ -1,5 +1,6 @@
 // Command line flags made from the schemas of the options.
 import {
+  adviceFor,
   canonicalName,
   deviceOptionsSchema,
   generationConfigSchema,
@@ -60,16 +61,22 @@ export function addSchemaFlags(command: Command, schemas: Schemas): void {
 
 /**
  * Writes flags as commander knows them: `--learning_rate` and TRL's other names become `--learning-rate`. Texts after `--` stay. A flag
- * in two spellings is an `OptionError`.
+ * in two spellings is an `OptionError`, and so is one of another library in whose place another stands here.
  */
 export function normaliseFlags(argv: readonly string[], known: readonly string[]): string[] {
   const end = argv.indexOf("--");
   const spellings = new Map<string, string>();
+  const names = known.map((flag) => canonicalName(flag.slice(2)));
   return argv.map((argument, index) => {
     if (!argument.startsWith("--") || argument === "--" || (end !== -1 && index > end)) return argument;
     const [given = "", ...value] = argument.split("=");
-    const flag = `--${kebabCase(canonicalName(given.slice(2)))}`;
-    if (!known.includes(flag)) return argument;
+    const name = canonicalName(given.slice(2));
+    const flag = `--${kebabCase(name)}`;
+    if (!known.includes(flag)) {
+      const advice = adviceFor(name, names);
+      if (advice === null) return argument;
+      throw new OptionError(`[command line] expected a known option, got "${given}"; ${advice}`);
+    }
     if ((spellings.get(flag) ?? given) !== given)
       throw new OptionError(`[command line] expected "${flag}" once, got it twice; remove "${given}"`);
     spellings.set(flag, given);

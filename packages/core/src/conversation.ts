@@ -1,8 +1,11 @@
 // Messages and conversations as chat formats have them.
 
+/** Roles of the chat formats. Most templates pass over any other role without a word, and its text would be lost. */
+export const messageRoles = ["system", "developer", "user", "assistant", "tool", "function", "ipython"] as const;
+
 /** One turn of a conversation, in the form of the OpenAI and Hugging Face chat formats. */
 export interface Message {
-  /** `system`, `user`, `assistant`, `tool`, or whatever the chat template knows. */
+  /** One of {@link messageRoles}. */
   role: string;
   /** Text of the turn; null where an assistant turn holds tool calls only. */
   content: string | null;

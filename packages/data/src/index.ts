@@ -4,6 +4,7 @@ export type { Item, LossOptions, SamplePrompt } from "./encode/item.ts";
 export { countTrained, IGNORE_INDEX } from "./encode/mask.ts";
 export type { Example } from "./example.ts";
 export { formats } from "./formats/index.ts";
+export { checkedMessages } from "./formats/messages.ts";
 export { coalesce } from "./pack/coalesce.ts";
 export { collate, type Placed } from "./pack/collate.ts";
 export { type PreparedData, type PrepareOptions, prepare } from "./prepare.ts";

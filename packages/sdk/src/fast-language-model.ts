@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { emitWarning } from "node:process";
 import {
   type AdapterState,
-  ArgumentError,
   type DeviceOptions,
   deviceOptionsSchema,
   type GenerationConfig,
@@ -30,6 +29,7 @@ import {
 import { type ExportControl, loadModel } from "@tunesmith/native";
 import { hubSettings } from "./hub/settings.ts";
 import { type DownloadOptions, downloadKeys } from "./hub/snapshot.ts";
+import { encodePrompt } from "./prompt.ts";
 import { resolveModel } from "./resolve-model.ts";
 import {
   type GgufFile,
@@ -55,9 +55,9 @@ export interface PretrainedOptions extends DownloadOptions, DeviceOptions, Model
 /** What no schema declares of them. */
 const pretrainedKeys: OptionKeys<Omit<PretrainedOptions, keyof DeviceOptions | keyof ModelConfig>> = {
   ...downloadKeys,
-  adapter: "optional",
-  quantizedCache: "optional",
-  onWarning: "optional",
+  adapter: "optional path",
+  quantizedCache: "optional flag",
+  onWarning: "optional function",
 };
 
 /** Options of {@link FastLanguageModel.generate}. */
@@ -66,7 +66,9 @@ export interface TextGenerationOptions extends GenerationConfig {
   signal?: AbortSignal;
 }
 
-const generationKeys: OptionKeys<Omit<TextGenerationOptions, keyof GenerationConfig>> = { signal: "optional" };
+const generationKeys: OptionKeys<Omit<TextGenerationOptions, keyof GenerationConfig>> = {
+  signal: "optional signal",
+};
 
 /** A pretrained model: to train with an `SFTTrainer`, or to talk to. Weights are read when they are first needed. */
 export class FastLanguageModel implements LanguageModel {
@@ -134,7 +136,8 @@ export class FastLanguageModel implements LanguageModel {
 
   /**
    * Continues a prompt, piece of text by piece of text. A string is a user's turn where the model has a chat template, else plain
-   * text to go on from. Greedy unless a temperature is given.
+   * text to go on from. Greedy unless a temperature is given. Ends at the latest where the model's context does. A prompt that fills
+   * the context, a role that there is not and options that are not known are refused before a weight is read.
    */
   async *generate(
     prompt: string | readonly Message[],
@@ -142,10 +145,11 @@ export class FastLanguageModel implements LanguageModel {
   ): AsyncGenerator<string, void, undefined> {
     const schemas = { config: generationConfigSchema };
     const [{ config }, control] = sortOptionsBeside(schemas, generationKeys, options, "generate");
-    const ids = await this.#encode(prompt);
+    const ids = await encodePrompt(this, prompt);
     const generator = await this.#opened();
     const text = new TextStream(this.tokenizer);
-    const tokens = generator.generate({ ...config, ...control, prompts: [ids] });
+    const maxNewTokens = Math.min(config.maxNewTokens, this.info.maxPositionEmbeddings - ids.length);
+    const tokens = generator.generate({ ...config, ...control, maxNewTokens, prompts: [ids] });
     for await (const { tokenId, finishReason } of tokens) {
       // The token that ends a turn is no text, whatever the tokenizer thinks of it.
       const piece = finishReason === "stop" ? "" : text.push(tokenId);
@@ -232,24 +236,6 @@ export class FastLanguageModel implements LanguageModel {
   /** As {@link FastLanguageModel.dispose}: for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
-  }
-
-  async #encode(prompt: string | readonly Message[]): Promise<Int32Array> {
-    const hasTemplate = this.tokenizer.info.chatTemplate !== null;
-    if (typeof prompt !== "string" && !hasTemplate) {
-      throw new ArgumentError(
-        "[generate] expected a string, got messages, but this model has no chat template; give plain text",
-      );
-    }
-    const messages = typeof prompt === "string" ? [{ role: "user", content: prompt }] : [...prompt];
-    const [ids] = hasTemplate
-      ? (await this.tokenizer.encodeConversations([{ messages }], { addGenerationPrompt: true })).map(
-          (encoded) => encoded.ids,
-        )
-      : await this.tokenizer.encodeTexts([prompt as string]);
-    if (ids === undefined || ids.length === 0)
-      throw new ArgumentError("[generate] expected a prompt, got an empty one; give at least one token");
-    return ids;
   }
 
   #opened(): Promise<Generator> {

@@ -78,6 +78,10 @@ test("a trainer refuses what it does not know, and asks for what it needs", () =
 test("fromPretrained and generate refuse what they do not know, and take snake_case", async () => {
   const open = (options: object) => FastLanguageModel.fromPretrained(tinyModel, options);
   await expect(open({ loadIn4Bit: true })).rejects.toThrow(/^\[fromPretrained\] .*did you mean "loadIn4bit"\?$/u);
+  await expect(open({ load_in_8bit: true, foo: 1 })).rejects.toThrow(
+    /"load_in_8bit"; eight bits are not implemented: loadIn4bit .*; \[fromPretrained\] .*"foo"/u,
+  );
+  await expect(open({ adapter: 5, quantizedCache: "no" })).rejects.toThrow(/^\[adapter\] .*; \[quantizedCache\] /u);
   await expect(open({ device: "gpu" })).rejects.toThrow(/^\[device\] expected one of .*, got "gpu"/u);
   await expect(open({ cache_dir: "a", cacheDir: "b" })).rejects.toThrow(/expected "cacheDir" once/u);
   expect((await open({ bnb_4bit_blocksize: 128, local_files_only: true })).weightOptions).toMatchObject({
@@ -89,6 +93,30 @@ test("fromPretrained and generate refuse what they do not know, and take snake_c
     return text;
   };
   expect(await answer({ max_new_tokens: 3 })).toBe("abc");
-  await expect(answer({ maxTokens: 3 })).rejects.toThrow(/^\[generate\] expected a known option, got "maxTokens"/u);
+  await expect(answer({ maxTokens: 3 })).rejects.toThrow(
+    /^\[generate\] expected a known option, got "maxTokens"; did you mean "maxNewTokens"\?$/u,
+  );
   await expect(answer({ topP: 0 })).rejects.toThrow(/^\[topP\] expected a number above 0 and of at most 1, got 0/u);
+});
+
+test("generate refuses what is not a prompt, a role that there is not and one beyond the context", async () => {
+  const answer = async (prompt: unknown, asked = model) => {
+    let text = "";
+    for await (const piece of asked.generate(prompt as string)) text += piece;
+    return text;
+  };
+  const refused = (message: RegExp) =>
+    expect.objectContaining({ code: "ARGUMENT_INVALID", message: expect.stringMatching(message) });
+  for (const prompt of [undefined, null, 5, {}, []])
+    await expect(answer(prompt)).rejects.toEqual(
+      refused(/^\[generate\] expected a string or a list of messages, got /u),
+    );
+  await expect(answer([{ role: "usr", content: "hi" }])).rejects.toEqual(
+    refused(/generate\[0\].*"usr"; did you mean "user"\?$/u),
+  );
+  await expect(answer([{ role: "human", content: "hi" }])).rejects.toEqual(refused(/did you mean "user"\?$/u));
+  await expect(answer([{ role: "user" }])).rejects.toEqual(refused(/text in generate\[0\]\.content/u));
+  await expect(answer("x".repeat(1024))).rejects.toEqual(refused(/context of 1024, got 1024; shorten it$/u));
+  // Room for one token is left.
+  expect(await answer("x".repeat(1023))).toBe("x");
 });

@@ -1,6 +1,7 @@
 // Options: their schemas, and how given ones are checked, named and sorted.
 export { count, grouped, type Influence, type OptionGroup, optionGroups } from "./declare.ts";
 export { deviceOptionsSchema, type ParsedDeviceOptions } from "./device.ts";
+export { adviceFor } from "./elsewhere.ts";
 export { refusedValue } from "./expectation.ts";
 export { generationConfigSchema, type ParsedGenerationConfig } from "./generation.ts";
 export { type ParsedRunInputs, runInputsSchema } from "./inputs.ts";

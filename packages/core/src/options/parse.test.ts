@@ -77,6 +77,13 @@ test("an unknown option is refused with the nearest name", () => {
     expect(() => parseConfig(JSON.parse(`{"${name}":1}`))).toThrow(OptionError);
 });
 
+test("an option of another library is refused with what stands in its place, where that can be given", () => {
+  const weights = (options: object) => () => parseOptions(modelConfigSchema, options);
+  expect(weights({ load_in_8bit: true })).toThrow(/got "load_in_8bit"; eight bits are not implemented: loadIn4bit/);
+  expect(weights({ torch_dtype: "auto", foo: 1 })).toThrow(/it is called "dtype"; .*got "foo"; its options are dtype/);
+  expect(() => parseLoraConfig({ torchDtype: "auto" })).toThrow(/got "torchDtype"; its options are/);
+});
+
 test("values out of range are named with what was expected and what was given", () => {
   expect(() => parseConfig({ maxLength: 0 })).toThrow(
     /^\[maxLength\] expected a whole number above 0 or null, got 0; correct it, or leave/,

@@ -1,6 +1,7 @@
 // Checks options, given in any accepted spelling.
 import type { z } from "zod";
 import { ArgumentError } from "../errors.ts";
+import { adviceFor } from "./elsewhere.ts";
 import { refusedInside, refusedValue } from "./expectation.ts";
 import { canonicalName, nearestName } from "./names.ts";
 import { objectOf, refuseAll } from "./problems.ts";
@@ -78,10 +79,11 @@ export function namedValues(
 /** What can be listed in an error without hiding the error. */
 const few = 20;
 
-/** What to say of an option that does not exist: the known name that is nearest to it, else all of them. */
+/** What to say of an option that does not exist: what stands in its place, the known name that is nearest to it, else all of them. */
 export function unknownOption(given: string, known: readonly string[], place: string): string {
-  const nearest = nearestName(canonicalName(given), known);
+  const name = canonicalName(given);
+  const nearest = nearestName(name, known);
   const all = known.length > few ? "tunesmith train --help lists them" : `its options are ${known.join(", ")}`;
-  const hint = nearest === null ? all : `did you mean "${nearest}"?`;
+  const hint = adviceFor(name, known) ?? (nearest === null ? all : `did you mean "${nearest}"?`);
   return `[${place}] expected a known option, got "${given}"; ${hint}`;
 }

@@ -1,5 +1,5 @@
 // Rows of conversations: a column `messages`.
-import type { Conversation, Message } from "@tunesmith/core";
+import { ArgumentError, type Conversation, type Message, messageRoles, nearestName } from "@tunesmith/core";
 import { type ConversationItem, conversationKind } from "../encode/conversation.ts";
 import type { Item } from "../encode/item.ts";
 import type { Row } from "../sources/rows.ts";
@@ -29,8 +29,16 @@ export function conversationItem(turns: Message[], row: Row, completionStart: nu
   return { kind: conversationKind, value: { conversation: withExtras(turns, row), completionStart } };
 }
 
-/** Roles of the chat formats. Most templates pass over any other role without a word, and its text would be lost. */
-const roles: readonly unknown[] = ["system", "developer", "user", "assistant", "tool", "function", "ipython"];
+const roles: readonly string[] = messageRoles;
+
+/** What the turns are called elsewhere. */
+const otherNames = new Map([
+  ["human", "user"],
+  ["gpt", "assistant"],
+  ["model", "assistant"],
+  ["bot", "assistant"],
+  ["ai", "assistant"],
+]);
 
 /** Checks a list of messages. An assistant turn with `weight: 0` or `train: false` is context only. */
 export function readMessages(value: unknown, column: string): Message[] {
@@ -42,6 +50,16 @@ export function readMessages(value: unknown, column: string): Message[] {
   return value.map((entry: unknown, index) => readMessage(entry, `${column}[${index}]`));
 }
 
+/** The same for a conversation that a program gives: what is wrong with it is an `ArgumentError`. */
+export function checkedMessages(value: unknown, place: string): Message[] {
+  try {
+    return readMessages(value, place);
+  } catch (error) {
+    if (error instanceof RowError) throw new ArgumentError(`[${place}] ${error.message}`, { cause: error });
+    throw error;
+  }
+}
+
 function readMessage(value: unknown, place: string): Message {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new RowError(`expected { role, content } in ${place}, got ${describe(value)}; correct or remove it`);
@@ -50,7 +68,9 @@ function readMessage(value: unknown, place: string): Message {
   const { role, content = null, weight, train } = fields;
   if (typeof role !== "string" || !roles.includes(role)) {
     const got = typeof role === "string" ? JSON.stringify(role) : describe(role);
-    throw new RowError(`expected a role in ${place}, one of ${roles.join(", ")}, got ${got}; rename it`);
+    const nearest = typeof role === "string" ? (otherNames.get(role) ?? nearestName(role, roles)) : null;
+    const advice = nearest === null ? "rename it" : `did you mean "${nearest}"?`;
+    throw new RowError(`expected a role in ${place}, one of ${roles.join(", ")}, got ${got}; ${advice}`);
   }
   if (content === null) {
     if (!Array.isArray(fields.tool_calls))

@@ -1,0 +1,22 @@
+// Options that other libraries have and this one has not, and what stands in their place.
+
+/** By the name elsewhere: the option here that decides it, and what to do, for an error message. */
+const elsewhere: ReadonlyMap<string, readonly [instead: string, advice: string]> = new Map([
+  [
+    "loadIn8bit",
+    ["loadIn4bit", "eight bits are not implemented: loadIn4bit holds the layers in four, dtype in sixteen"],
+  ],
+  ["torchDtype", ["dtype", 'it is called "dtype"']],
+  ["deviceMap", ["device", 'a model is on one device: give "device"']],
+  ["fp16", ["dtype", 'give "dtype"; float16 is computed in bfloat16 or float32']],
+  ["bf16", ["dtype", 'give dtype: "bfloat16"']],
+  ["doSample", ["temperature", 'a "temperature" above 0 samples, 0 is greedy']],
+  ["maxLen", ["maxLength", 'it is called "maxLength"']],
+  ["packing", ["tokenBudget", 'rows are always packed without padding, "tokenBudget" tokens at a time']],
+]);
+
+/** What to do about an option of another library, where the one that stands in its place can be given here; else null. */
+export function adviceFor(name: string, known: readonly string[]): string | null {
+  const found = elsewhere.get(name);
+  return found !== undefined && known.includes(found[0]) ? found[1] : null;
+}
