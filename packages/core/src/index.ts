@@ -5,6 +5,7 @@ export * from "./errors.ts";
 export * from "./files/index.ts";
 export * from "./generate.ts";
 export * from "./generator.ts";
+export * from "./json/index.ts";
 export * from "./model.ts";
 export * from "./objective.ts";
 export * from "./options/index.ts";

@@ -148,7 +148,7 @@ class Preparation {
       try {
         await encodeItems([item], this.#tokenizer, this.#options);
       } catch (cause) {
-        if (codeOf(cause) !== "DATA_INVALID" && codeOf(cause) !== "TEMPLATE_INVALID") throw cause;
+        if (!rowFaults.includes(codeOf(cause))) throw cause;
         faults.push({ row, message: (cause as Error).message });
       }
     }
@@ -225,6 +225,9 @@ class Preparation {
     );
   }
 }
+
+/** Codes of errors that a single row can cause; a program's row may hold what JSON cannot. */
+const rowFaults: readonly unknown[] = ["DATA_INVALID", "TEMPLATE_INVALID", "ARGUMENT_INVALID"];
 
 /** Code of a typed error. */
 function codeOf(error: unknown): unknown {

@@ -1,5 +1,5 @@
 // Checks of arguments that come from JavaScript, where types are only promises.
-import { ArgumentError, expandHome } from "@tunesmith/core";
+import { ArgumentError, expandHome, writeExact } from "@tunesmith/core";
 
 /** Throws the error of an argument that breaks its contract. */
 export function refuse(place: string, expected: string, got: unknown): never {
@@ -59,10 +59,10 @@ export function array<T>(place: string, value: readonly T[]): readonly T[] {
 export function json(place: string, value: object): string {
   object(place, value);
   try {
-    return JSON.stringify(value);
+    return writeExact(value);
   } catch (cause) {
     throw new ArgumentError(
-      `[${place}] expected plain data, got something that JSON cannot hold; leave cycles and functions out`,
+      `[${place}] expected plain data, got what JSON cannot hold, ${(cause as Error).message}; leave it out`,
       { cause },
     );
   }

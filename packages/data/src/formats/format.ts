@@ -1,4 +1,5 @@
 // What a data format is, and how it refuses a row.
+import { asNumber } from "@tunesmith/core";
 import type { Item } from "../encode/item.ts";
 import type { Row } from "../sources/rows.ts";
 
@@ -42,6 +43,7 @@ export function wellFormed(text: string, place: string): string {
 export function describe(value: unknown): string {
   if (value === undefined) return "nothing";
   if (value === null) return "null";
+  if (asNumber(value) !== null) return "a number";
   if (Array.isArray(value)) return value.length === 0 ? "an empty array" : "an array";
   return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }

@@ -1,5 +1,14 @@
 // Rows of conversations: a column `messages`.
-import { ArgumentError, type Conversation, type Message, messageRoles, nearestName } from "@tunesmith/core";
+import {
+  ArgumentError,
+  asNumber,
+  asObject,
+  type Conversation,
+  type Message,
+  messageRoles,
+  nearestName,
+  parseExact,
+} from "@tunesmith/core";
 import { type ConversationItem, conversationKind } from "../encode/conversation.ts";
 import type { Item } from "../encode/item.ts";
 import type { Row } from "../sources/rows.ts";
@@ -61,11 +70,10 @@ export function checkedMessages(value: unknown, place: string): Message[] {
 }
 
 function readMessage(value: unknown, place: string): Message {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+  const fields = asObject(value);
+  if (fields === null)
     throw new RowError(`expected { role, content } in ${place}, got ${describe(value)}; correct or remove it`);
-  }
-  const fields = value as Record<string, unknown>;
-  const { role, content = null, weight, train } = fields;
+  const { role, content = null, train } = fields;
   if (typeof role !== "string" || !roles.includes(role)) {
     const got = typeof role === "string" ? JSON.stringify(role) : describe(role);
     const nearest = typeof role === "string" ? (otherNames.get(role) ?? nearestName(role, roles)) : null;
@@ -82,10 +90,18 @@ function readMessage(value: unknown, place: string): Message {
   }
   if (train !== undefined && typeof train !== "boolean")
     throw new RowError(`expected true or false in ${place}.train, got ${describe(train)}; correct it or leave it out`);
-  if (weight !== undefined && weight !== 0 && weight !== 1)
-    throw new RowError(`expected 0 or 1 in ${place}.weight, got ${JSON.stringify(weight)}; correct it or leave it out`);
+  const weight = readWeight(fields.weight, place);
   const message: Message = { ...fields, role, content };
   return train === false || weight === 0 ? { ...message, train: false } : message;
+}
+
+/** 0 or 1, however the number is written; absent where a table writer gave null. */
+function readWeight(value: unknown, place: string): number | null {
+  const weight = asNumber(value);
+  if (weight === 0 || weight === 1) return weight;
+  if (value === undefined || value === null) return null;
+  const got = weight === null ? describe(value) : String(value);
+  throw new RowError(`expected 0 or 1 in ${place}.weight, got ${got}; correct it or leave it out`);
 }
 
 /** A row without an assistant turn has nothing to learn from. */
@@ -103,11 +119,12 @@ function withExtras(turns: Message[], row: Row): Conversation {
   if (tools !== null) conversation.tools = readTools(tools);
   const kwargs = row.fields.chat_template_kwargs ?? null;
   if (kwargs !== null) {
-    if (typeof kwargs !== "object" || Array.isArray(kwargs))
+    const given = asObject(kwargs);
+    if (given === null)
       throw new RowError(
         `expected an object in column "chat_template_kwargs", got ${describe(kwargs)}; correct or remove the column`,
       );
-    conversation.chatTemplateKwargs = kwargs as Record<string, unknown>;
+    conversation.chatTemplateKwargs = given;
   }
   return conversation;
 }
@@ -116,7 +133,7 @@ function readTools(value: unknown): unknown[] {
   let parsed = value;
   if (typeof value === "string") {
     try {
-      parsed = JSON.parse(value);
+      parsed = parseExact(value);
     } catch (cause) {
       throw new RowError(
         `expected a JSON array in column "tools", got text that is not JSON: ${(cause as Error).message}; correct or remove the column`,

@@ -1,6 +1,6 @@
 // Reads rows from JSONL, a JSON array or memory, with the line of each.
 import { createReadStream } from "node:fs";
-import { DataError, FileSystemError } from "@tunesmith/core";
+import { asObject, DataError, FileSystemError, parseExact, writeExact } from "@tunesmith/core";
 import type { RowErrors } from "./row-errors.ts";
 
 /** One row of a data set, before any format has looked at it. Fields that no format knows are kept. */
@@ -55,7 +55,7 @@ async function* readFile(path: string, errors: RowErrors): AsyncGenerator<Row> {
 function* parseLine(text: string, path: string, line: number, complete: boolean, errors: RowErrors): Generator<Row> {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseExact(text);
   } catch (cause) {
     const cut = complete ? "" : " (the file ends here without a line break: it may have been cut off)";
     errors.add(
@@ -72,7 +72,7 @@ function* parseLine(text: string, path: string, line: number, complete: boolean,
 function* parseArray(text: string, path: string, errors: RowErrors): Generator<Row> {
   let values: unknown;
   try {
-    values = JSON.parse(text);
+    values = parseExact(text);
   } catch (cause) {
     throw new DataError(
       `[${path}] expected a JSON array of rows, or JSONL with one object per line, got ${(cause as Error).message}; fix the file`,
@@ -86,15 +86,23 @@ function* parseArray(text: string, path: string, errors: RowErrors): Generator<R
 }
 
 function toRow(value: unknown, source: string, line: number, errors: RowErrors): Row | null {
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-    return { fields: value as Record<string, unknown>, source, line };
-  }
+  const fields = asObject(value);
+  if (fields !== null) return { fields, source, line };
   errors.add(
     source,
     line,
-    `expected an object with the row's columns, got ${excerpt(JSON.stringify(value) ?? String(value))}; give each row as { column: value }`,
+    `expected an object with the row's columns, got ${excerpt(shown(value))}; give each row as { column: value }`,
   );
   return null;
+}
+
+/** What is not a row, as text. A program may give what JSON cannot hold. */
+function shown(value: unknown): string {
+  try {
+    return writeExact(value);
+  } catch {
+    return String(value);
+  }
 }
 
 interface Line {
