@@ -1,22 +1,27 @@
 // Runs a command line and gives its exit code.
-
+import { setImmediate } from "node:timers/promises";
 import { normaliseFlags } from "./flags.ts";
+import { LostOutput } from "./lost-output.ts";
 import { buildProgram, knownFlags } from "./program.ts";
 import { reportFailure } from "./view/failure.ts";
 
+/** Commands whose work is in files: they have done it also where nobody read what they said of it. */
+const writing = ["train", "resume", "merge", "export"];
+
 /** Runs the command line and sets the process's exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
-  // A reader that has seen enough (head, less) is no error.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") process.exit();
-    throw error;
-  });
+  const output = new LostOutput(process.stdout);
+  process.stderr.on("error", () => {});
   const streams = { out: process.stdout, err: process.stderr };
   const program = buildProgram(streams, process.stdin, (code) => {
     process.exitCode = code;
   });
   try {
     await program.parseAsync(normaliseFlags(argv, knownFlags(program)), { from: "user" });
+    // A stream tells of a refused write a moment later.
+    await setImmediate();
+    const failure = writing.includes(program.args[0] ?? "") ? null : output.failure();
+    if (failure !== null) throw failure;
   } catch (error) {
     process.exitCode = reportFailure(error, process.stderr);
   }

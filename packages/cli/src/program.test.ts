@@ -1,4 +1,3 @@
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -10,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { normaliseFlags } from "./flags.ts";
 import { buildProgram, knownFlags } from "./program.ts";
+import { spawnCli } from "./testing/spawn-cli.ts";
 import { reportFailure } from "./view/failure.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
@@ -288,22 +288,17 @@ describe("commands", () => {
 
   /** Runs a command line in a process of its own and sends a signal after its first step. */
   async function interrupted(argv: string[], signal: "SIGINT" | "SIGTERM") {
-    const main = join(root, "packages/cli/src/main.ts");
-    const code = `import(${JSON.stringify(main)}).then(({ main }) => main(${JSON.stringify(argv)}))`;
-    const child = spawn(process.execPath, ["--import", "tsx", "--eval", code], {
-      cwd: root,
-      env: { ...process.env, TSX_TSCONFIG_PATH: join(root, "tsconfig.json") },
-    });
+    const child = spawnCli(argv);
     const written = { out: "", err: "" };
     let sent = false;
-    child.stdout.on("data", (bytes: Buffer) => {
+    child.stdout?.on("data", (bytes: Buffer) => {
       written.out += bytes;
       if (!sent && written.out.includes('"type":"step"')) {
         sent = true;
         child.kill(signal);
       }
     });
-    child.stderr.on("data", (bytes: Buffer) => {
+    child.stderr?.on("data", (bytes: Buffer) => {
       written.err += bytes;
     });
     const [exit] = await once(child, "close");

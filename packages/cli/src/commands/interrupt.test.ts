@@ -24,3 +24,12 @@ test.each([
   interrupt.dispose();
   expect(source.listenerCount(signal)).toBe(0);
 });
+
+test("a terminal that closes says so several times; the run is asked once", () => {
+  const source = new FakeProcess();
+  const interrupt = new Interrupt(() => {}, source);
+  for (let n = 0; n < 3; n += 1) source.emit("SIGHUP");
+  expect([interrupt.signal.aborted, interrupt.exitCode, source.exits]).toEqual([true, 129, []]);
+  source.emit("SIGTERM");
+  expect(source.exits).toEqual([143]);
+});

@@ -1,7 +1,7 @@
-// Ctrl-C and SIGTERM of a run: the first asks it to stop at a safe place, the second stops at once.
+// Ctrl-C, SIGTERM and a closed terminal of a run: the first asks it to stop at a safe place, the second stops at once.
 
 /** Exit codes of a shell for a process that a signal has ended. */
-const codes = { SIGINT: 130, SIGTERM: 143 } as const;
+const codes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
 /** Where signals come from, and how the process ends: `process`, but for tests. */
 export interface SignalSource {
@@ -10,7 +10,10 @@ export interface SignalSource {
   exit(code: number): void;
 }
 
-/** Ctrl-C and SIGTERM of a run: the first asks it to stop at a safe place, the second stops at once. */
+/**
+ * Ctrl-C, SIGTERM and SIGHUP of a run: the first asks it to stop at a safe place, the second stops at once. A terminal that closes may
+ * say so several times, and there is no one left to ask for more: SIGHUP is never the second.
+ */
 export class Interrupt {
   readonly #controller = new AbortController();
   readonly #source: SignalSource;
@@ -28,7 +31,7 @@ export class Interrupt {
           this.exitCode = codes[name];
           tell("first");
           this.#controller.abort();
-        } else {
+        } else if (name !== "SIGHUP") {
           tell("second");
           source.exit(codes[name]);
         }

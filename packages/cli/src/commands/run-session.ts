@@ -1,6 +1,7 @@
 // Runs a trainer to its end with progress and signals.
 import { AbortError, type LanguageModel, type SFTTrainer, type TrainOptions } from "@tunesmith/sdk";
 import pc from "picocolors";
+import { watchOutput } from "../lost-output.ts";
 import { RunView } from "../view/run-view.ts";
 import type { Output } from "../view/screen.ts";
 import { Interrupt } from "./interrupt.ts";
@@ -23,6 +24,9 @@ export async function runTraining(
         : pc.yellow(`stopped at once; ${kept}`),
     );
   });
+  const unwatch = watchOutput(out, ({ message }) =>
+    err.write(`${pc.yellow("warning:")} standard output takes no more (${message}); the run goes on without it\n`),
+  );
   const run = trainer.train({ ...options, signal: interrupt.signal });
   // A run that holds over a full disk (onSaveError) is told here that there is room again.
   const goOn = () => run.resume();
@@ -42,5 +46,6 @@ export async function runTraining(
   } finally {
     process.off("SIGCONT", goOn);
     interrupt.dispose();
+    unwatch();
   }
 }
