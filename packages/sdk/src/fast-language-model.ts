@@ -27,7 +27,7 @@ import {
   type TrainSession,
 } from "@tunesmith/core";
 import { type ExportControl, loadModel } from "@tunesmith/native";
-import { hubSettings } from "./hub/settings.ts";
+import { cacheFolder } from "./hub/settings.ts";
 import { type DownloadOptions, downloadKeys } from "./hub/snapshot.ts";
 import { encodePrompt } from "./prompt.ts";
 import { resolveModel } from "./resolve-model.ts";
@@ -95,9 +95,7 @@ export class FastLanguageModel implements LanguageModel {
     const [{ place, weights }, others] = sortOptionsBeside(schemas, pretrainedKeys, options, "fromPretrained");
     const { adapter = null, quantizedCache = true, onWarning, ...download } = others;
     const path = await resolveModel(modelNameOrPath, download);
-    const quantizedCacheDir = quantizedCache
-      ? join(download.cacheDir ?? hubSettings().cacheDir, "tunesmith-nf4")
-      : null;
+    const quantizedCacheDir = quantizedCache ? join(download.cacheDir ?? cacheFolder(), "tunesmith-nf4") : null;
     return new FastLanguageModel(
       await loadModel(path, { ...place, ...weights, cacheDir: quantizedCacheDir }),
       adapter,

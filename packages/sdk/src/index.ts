@@ -135,9 +135,10 @@ export {
   type PretrainedOptions,
   type TextGenerationOptions,
 } from "./fast-language-model.ts";
+export type { DownloadControl, DownloadProgress } from "./hub/blobs.ts";
 export { HubUnreachableError } from "./hub/request.ts";
 export { type HubSettings, hubSettings } from "./hub/settings.ts";
-export { type DownloadOptions, type DownloadProgress, downloadModel } from "./hub/snapshot.ts";
+export { type DownloadOptions, downloadModel } from "./hub/snapshot.ts";
 export type { Patience } from "./hub/transfer.ts";
 export { resolveModel } from "./resolve-model.ts";
 export type { GgufFile, GgufOptions, MergedOptions, QuantizationMethod } from "./save.ts";

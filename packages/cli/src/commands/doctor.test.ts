@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { cuda, disk, hub, node, token } from "./doctor.ts";
+import { cuda, disk, hub, models, node, token } from "./doctor.ts";
 
 test("wants Node 20.19 or newer", () => {
   expect(["20.19.0", "22.1.0", "20.18.3", "18.20.0"].map((version) => node(version).state)).toEqual([
@@ -50,4 +50,12 @@ test("names the CUDA device, or what is missing", () => {
     found: expect.stringContaining("NVIDIA driver"),
   });
   expect(cuda(null)).toMatchObject({ state: "note" });
+});
+
+test("names a token or an endpoint that cannot be one, and shows neither", async () => {
+  for (const env of [{ HF_TOKEN: "hf_one\nhf_two" }, { HF_ENDPOINT: "https://me:hf_two@mirror" }]) {
+    const found = await models(env);
+    expect(found).toMatchObject([{ state: "bad", found: expect.stringContaining(Object.keys(env)[0] ?? "") }]);
+    expect(JSON.stringify(found)).not.toMatch(/hf_one|hf_two/u);
+  }
 });

@@ -25,17 +25,14 @@ const littleMemory = 2 * 2 ** 30;
 
 /** `tunesmith doctor`: what could keep a run from working here. Exit code 1 when something does. */
 export async function doctor({ out }: Streams): Promise<number> {
-  const settings = hubSettings();
   const findings = [
     node(process.versions.node),
     system(),
     binary(),
     cuda(),
     memory(),
-    await disk("cache", settings.cacheDir),
     await disk("folder", process.cwd()),
-    await hub(settings),
-    token(settings),
+    ...(await models()),
   ];
   for (const finding of findings) out.write(`${line(finding)}\n`);
   return findings.some(({ state }) => state === "bad") ? 1 : 0;
@@ -44,6 +41,17 @@ export async function doctor({ out }: Streams): Promise<number> {
 function line({ name, state, found, fix }: Finding): string {
   const mark = { ok: pc.green("ok  "), note: pc.yellow("note"), bad: pc.red("bad ") }[state];
   return `${mark}  ${name.padEnd(9)} ${found}${fix === undefined ? "" : `\n      ${" ".repeat(9)} ${pc.dim(fix)}`}`;
+}
+
+/** Where models come from and where they are kept. */
+export async function models(env: NodeJS.ProcessEnv = process.env): Promise<Finding[]> {
+  let settings: HubSettings;
+  try {
+    settings = hubSettings(env);
+  } catch (error) {
+    return [{ name: "hub", state: "bad", found: (error as Error).message }];
+  }
+  return [await disk("cache", settings.cacheDir), await hub(settings), token(settings)];
 }
 
 /** The version of Node. */

@@ -1,7 +1,7 @@
 // What a repository of the hub holds at a commit.
 import { DownloadError } from "@tunesmith/core";
 import { z } from "zod";
-import { get } from "./request.ts";
+import { type BodyLimits, get, HubUnreachableError, readText } from "./request.ts";
 
 /** A file of a repository at one commit. */
 export interface RemoteFile {
@@ -19,23 +19,27 @@ export interface Listing {
   files: RemoteFile[];
 }
 
+/** Far above any listing: about 50,000 files. */
+const limits: BodyLimits = { bytes: 16 * 2 ** 20, timeout: 30_000 };
+
 const sha1 = z.string().regex(/^[0-9a-f]{40}$/u);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/u);
-const answerSchema = z.object({
-  sha: sha1,
-  siblings: z.array(
-    z.object({
-      rfilename: z.string().refine(isInnerPath, "a path inside the repository"),
-      size: z.int().nonnegative(),
-      blobId: sha1,
-      lfs: z.object({ sha256, size: z.int().nonnegative() }).nullish(),
-    }),
-  ),
+const answerSchema = z.object({ sha: sha1, siblings: z.array(z.unknown()) });
+const fileSchema = z.object({
+  rfilename: z.string().refine(isInnerPath, "a path inside the repository"),
+  size: z.int().nonnegative(),
+  blobId: sha1,
+  lfs: z.object({ sha256, size: z.int().nonnegative() }).nullish(),
 });
 
 /** Relative, with forward slashes, without a step up, an empty part, a drive or a control character. */
 export function isInnerPath(path: string): boolean {
   return !/[\\:\p{Cc}]/u.test(path) && path.split("/").every((part) => part !== "" && part !== "." && part !== "..");
+}
+
+/** Whether a text is a full commit id. */
+export function isCommit(text: string): boolean {
+  return sha1.safeParse(text).success;
 }
 
 /** Asks the hub what a repository holds at a branch, tag or commit. */
@@ -55,19 +59,40 @@ export async function listModel(
     await response.body?.cancel();
     throw refusal(response.status, repo, revision, endpoint, token !== null);
   }
-  const parsed = answerSchema.safeParse(await response.json().catch(() => null));
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    throw new DownloadError(
-      `[${repo}] expected a file listing, got one with a bad "${issue?.path.join(".")}" (${issue?.message}); nothing was downloaded`,
-    );
+  return parseListing(repo, await readText(response, repo, limits));
+}
+
+/** Stops at the first file that is wrong: a hostile listing has millions of them. */
+function parseListing(repo: string, text: string): Listing {
+  const { data, error } = answerSchema.safeParse(parsedJson(text));
+  if (data === undefined) throw badListing(repo, error);
+  const files = new Map<string, RemoteFile>();
+  for (const entry of data.siblings) {
+    const { data: file, error } = fileSchema.safeParse(entry);
+    if (file === undefined) throw badListing(repo, error);
+    const { rfilename: path, size, blobId, lfs } = file;
+    if (files.has(path))
+      throw new DownloadError(
+        `[${repo}] expected every file once in the listing, got one twice; nothing was downloaded`,
+      );
+    files.set(path, { path, size: lfs?.size ?? size, digest: lfs?.sha256 ?? blobId });
   }
-  const files = parsed.data.siblings.map(({ rfilename, size, blobId, lfs }) => ({
-    path: rfilename,
-    size: lfs?.size ?? size,
-    digest: lfs?.sha256 ?? blobId,
-  }));
-  return { commit: parsed.data.sha, files };
+  return { commit: data.sha, files: [...files.values()] };
+}
+
+function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+function badListing(repo: string, { issues: [issue] }: z.ZodError): DownloadError {
+  const place = issue === undefined || issue.path.length === 0 ? "answer" : issue.path.join(".");
+  return new DownloadError(
+    `[${repo}] expected a file listing, got one with a bad "${place}" (${issue?.message}); nothing was downloaded, check HF_ENDPOINT`,
+  );
 }
 
 function refusal(status: number, repo: string, revision: string, endpoint: string, hasToken: boolean): DownloadError {
@@ -82,5 +107,7 @@ function refusal(status: number, repo: string, revision: string, endpoint: strin
       `[${repo}] expected a model on the hub with revision "${revision}", got HTTP 404; check the spelling`,
     );
   }
-  return new DownloadError(`[${repo}] expected a file listing, got HTTP ${status}; try again later`);
+  const message = `[${repo}] expected a file listing, got HTTP ${status}; try again later`;
+  // A hub that is busy or broken is as good as none.
+  return status === 429 || status >= 500 ? new HubUnreachableError(message) : new DownloadError(message);
 }

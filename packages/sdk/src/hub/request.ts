@@ -1,14 +1,14 @@
 // GET requests to the hub.
 import { AbortError, DownloadError } from "@tunesmith/core";
 
-/** No connection to the hub: the one failure after which a cached copy or another source may serve. */
+/** No answer of the hub: the one failure after which a cached copy or another source may serve. */
 export class HubUnreachableError extends DownloadError {}
 
 /** One GET request. */
 export interface HubRequest {
   url: string;
   headers?: Record<string, string>;
-  /** Sent to the origin of `url`, never to another that it redirects to. */
+  /** Sent to the origin of `url` until it redirects to another, never to that. */
   token: string | null;
   /** Milliseconds until the answer's headers. */
   timeout: number;
@@ -22,25 +22,35 @@ const maxRedirects = 5;
 export async function get({ url, headers = {}, token, timeout, signal }: HubRequest): Promise<Response> {
   const first = new URL(url);
   let address = first;
+  let trusted = true;
   for (let redirects = 0; redirects <= maxRedirects; redirects += 1) {
-    const authorization = token !== null && address.origin === first.origin ? { authorization: `Bearer ${token}` } : {};
+    const authorization = token !== null && trusted ? { authorization: `Bearer ${token}` } : {};
     // Ranges and sizes count the bytes of the file, so it must not be compressed on its way.
     const sent = { "accept-encoding": "identity", "user-agent": "tunesmith", ...headers, ...authorization };
     const response = await fetchOnce(address, sent, timeout, signal);
     const location = response.headers.get("location");
     if (response.status < 300 || response.status >= 400 || location === null) return response;
     await response.body?.cancel();
-    const next = new URL(location, address);
-    if (next.protocol !== "https:" && next.protocol !== address.protocol) {
-      throw new DownloadError(
-        `[${first.host}] expected a secure redirect, got one to ${next.protocol}//${next.host}; check HF_ENDPOINT`,
-      );
-    }
-    address = next;
+    address = redirected(location, address, first.host);
+    trusted &&= address.origin === first.origin;
   }
   throw new DownloadError(
     `[${first.host}] expected a file, got more than ${maxRedirects} redirects; check HF_ENDPOINT`,
   );
+}
+
+/** Where a redirect leads. Of its address only the host is shown: the rest may be signed. */
+function redirected(location: string, from: URL, place: string): URL {
+  const next = URL.canParse(location, from.href) ? new URL(location, from) : null;
+  const expected = `[${place}] expected a redirect to another address of the web`;
+  if (next === null) throw new DownloadError(`${expected}, got one to no address; check HF_ENDPOINT`);
+  if (next.protocol !== "https:" && next.protocol !== from.protocol)
+    throw new DownloadError(
+      `[${place}] expected a secure redirect, got one to ${next.protocol}//${next.host}; check HF_ENDPOINT`,
+    );
+  if (next.username + next.password !== "")
+    throw new DownloadError(`${expected}, got one with a user or password to ${next.host}; check HF_ENDPOINT`);
+  return next;
 }
 
 async function fetchOnce(
@@ -71,4 +81,44 @@ async function fetchOnce(
 function reason(error: unknown): string {
   const { cause, message } = error as { cause?: { code?: string; message?: string }; message: string };
   return cause?.code ?? cause?.message ?? message;
+}
+
+/** How a body may come. */
+export interface BodyLimits {
+  /** Bytes at most, after they are unpacked: a server may pack what was asked for as it is. */
+  bytes: number;
+  /** Milliseconds until its end. */
+  timeout: number;
+}
+
+/** The text of an answer, no longer and no later than allowed. */
+export async function readText(response: Response, place: string, { bytes, timeout }: BodyLimits): Promise<string> {
+  const reader = response.body?.getReader();
+  if (reader === undefined) return "";
+  let late = false;
+  // A read that waits ends with the stream.
+  const stop = () => void reader.cancel().catch(() => {});
+  const timer = setTimeout(() => {
+    late = true;
+    stop();
+  }, timeout);
+  const chunks: Uint8Array[] = [];
+  try {
+    for (let loaded = 0; ; ) {
+      const { done, value } = await reader.read();
+      if (late)
+        throw new HubUnreachableError(`[${place}] expected an answer, got none within ${timeout / 1000} s; try again`);
+      if (done) return Buffer.concat(chunks).toString("utf8");
+      loaded += value.length;
+      if (loaded > bytes)
+        throw new DownloadError(`[${place}] expected an answer of at most ${bytes} bytes, got more; nothing was kept`);
+      chunks.push(value);
+    }
+  } catch (cause) {
+    if (cause instanceof DownloadError) throw cause;
+    throw new HubUnreachableError(`[${place}] expected an answer, got a broken connection; try again`, { cause });
+  } finally {
+    clearTimeout(timer);
+    stop();
+  }
 }

@@ -1,91 +1,23 @@
-import { createHash } from "node:crypto";
-import { mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, writeFile } from "node:fs/promises";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { hostname, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type DownloadOptions, type DownloadProgress, downloadModel } from "./snapshot.ts";
-
-const commit = "0123456789abcdef0123456789abcdef01234567";
-const weights = Buffer.from(Array.from({ length: 200_000 }, (_, i) => (i * 7919) % 251));
-const config = Buffer.from('{"model_type":"llama"}');
-const sha256 = createHash("sha256").update(weights).digest("hex");
-const gitDigest = (content: Buffer) =>
-  createHash("sha1").update(`blob ${content.length}\0`).update(content).digest("hex");
-
-type Handler = (request: IncomingMessage, response: ServerResponse) => void;
-
-/** A hub on the loopback interface. `weightsHandler` answers for the weights; everything else is answered well. */
-class FakeHub {
-  readonly requests: { url: string; range: string | undefined; authorization: string | undefined }[] = [];
-  listing: unknown = {
-    sha: commit,
-    siblings: [
-      { rfilename: "config.json", size: config.length, blobId: gitDigest(config) },
-      {
-        rfilename: "model.safetensors",
-        size: weights.length,
-        blobId: "a".repeat(40),
-        lfs: { sha256, size: weights.length },
-      },
-      { rfilename: "onnx/model.onnx", size: 5, blobId: "b".repeat(40) },
-    ],
-  };
-  endpoint = "";
-  listingStatus = 200;
-  /** One per request, the last one for all further ones. */
-  weightsHandlers: Handler[] = [serveRange];
-  readonly #server: Server;
-
-  constructor() {
-    this.#server = createServer((request, response) => {
-      const url = request.url as string;
-      this.requests.push({ url, range: request.headers.range, authorization: request.headers.authorization });
-      if (url.startsWith("/api/")) {
-        response
-          .writeHead(this.listingStatus, { "content-type": "application/json" })
-          .end(JSON.stringify(this.listing));
-      } else if (url.endsWith("/config.json")) response.end(config);
-      else {
-        const handler = this.weightsHandlers.length > 1 ? this.weightsHandlers.shift() : this.weightsHandlers[0];
-        handler?.(request, response);
-      }
-    });
-  }
-
-  async listen(): Promise<void> {
-    await new Promise<void>((resolve) => this.#server.listen(0, "127.0.0.1", resolve));
-    this.endpoint = `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
-  }
-
-  close(): void {
-    this.#server.closeAllConnections();
-    this.#server.close();
-  }
-
-  weightRequests(): FakeHub["requests"] {
-    return this.requests.filter(({ url }) => url.endsWith("model.safetensors"));
-  }
-}
-
-function serveRange(request: IncomingMessage, response: ServerResponse): void {
-  const from = Number(/^bytes=(\d+)-$/u.exec(request.headers.range ?? "")?.[1] ?? 0);
-  if (from > 0) response.writeHead(206, { "content-range": `bytes ${from}-${weights.length - 1}/${weights.length}` });
-  response.end(weights.subarray(from));
-}
-
-/** Promises everything and sends only the first `bytes`, then breaks the connection. */
-const breakAfter =
-  (bytes: number): Handler =>
-  (_, response) => {
-    response.writeHead(200, { "content-length": String(weights.length) });
-    response.write(weights.subarray(0, bytes), () => setTimeout(() => response.destroy(), 20));
-  };
-const status =
-  (code: number): Handler =>
-  (_, response) =>
-    void response.writeHead(code).end("no");
+import {
+  breakAfter,
+  commit,
+  config,
+  FakeHub,
+  gitDigest,
+  type Handler,
+  serveRange,
+  sha256,
+  status,
+  weights,
+} from "../testing/fake-hub.ts";
+import type { DownloadProgress } from "./blobs.ts";
+import { type DownloadOptions, downloadModel } from "./snapshot.ts";
 
 describe("downloadModel", () => {
   let cacheDir: string;
@@ -108,6 +40,9 @@ describe("downloadModel", () => {
       patience: { stall: 150, retry: 1 },
       ...options,
     });
+  /** Names in the folder of blobs, without what is remembered of them. */
+  const blobs = async () =>
+    (await readdir(join(cacheDir, "models--org--name", "blobs"))).filter((name) => !name.endsWith("-verified")).sort();
   const expectWeights = async (snapshot: string) =>
     expect((await readFile(join(snapshot, "model.safetensors"))).equals(weights)).toBe(true);
 
@@ -119,7 +54,7 @@ describe("downloadModel", () => {
     await expectWeights(snapshot);
     expect(await readlink(join(snapshot, "model.safetensors"))).toBe(`../../blobs/${sha256}`);
     expect(await readFile(join(folder, "refs", "main"), "utf8")).toBe(commit);
-    expect((await readdir(join(folder, "blobs"))).sort()).toEqual([gitDigest(config), sha256].sort());
+    expect(await blobs()).toEqual([gitDigest(config), sha256].sort());
     expect(await readdir(snapshot)).toEqual(["config.json", "model.safetensors"]);
     const total = weights.length + config.length;
     expect(seen.at(-1)).toMatchObject({ loadedBytes: total, totalBytes: total });
@@ -143,10 +78,12 @@ describe("downloadModel", () => {
   });
 
   test("goes on where an earlier process stopped", async () => {
-    const blobs = join(cacheDir, "models--org--name", "blobs");
-    await mkdir(blobs, { recursive: true });
-    await writeFile(join(blobs, `${sha256}.tunesmith-partial`), weights.subarray(0, 1000));
-    await writeFile(join(blobs, `${sha256}.tunesmith-lock`), `${hostname()} 999999999`);
+    const folder = join(cacheDir, "models--org--name", "blobs");
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, `${sha256}.tunesmith-partial`), weights.subarray(0, 1000));
+    const lock = join(folder, `${sha256}.tunesmith-lock`);
+    await writeFile(lock, "left by a process that was killed");
+    await utimes(lock, new Date(2000, 0), new Date(2000, 0));
     await expectWeights(await download());
     expect(hub.weightRequests().map(({ range }) => range)).toEqual(["bytes=1000-"]);
   });
@@ -178,7 +115,7 @@ describe("downloadModel", () => {
       message: expect.stringContaining("checksum"),
     });
     expect(hub.weightRequests()).toHaveLength(2);
-    expect(await readdir(join(cacheDir, "models--org--name", "blobs"))).toEqual([gitDigest(config)]);
+    expect(await blobs()).toEqual([gitDigest(config)]);
     await expect(stat(join(cacheDir, "models--org--name", "snapshots"))).rejects.toThrow();
   });
 

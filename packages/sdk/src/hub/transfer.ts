@@ -1,22 +1,27 @@
 // Downloads one file: resumed where it broke off, checked against its checksum.
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { open, rm, stat } from "node:fs/promises";
+import { type FileHandle, open, rm, stat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import { AbortError, DownloadError, FileSystemError, placeFile } from "@tunesmith/core";
+import { AbortError, DownloadError, FileSystemError, fileOperation, placeFile } from "@tunesmith/core";
+import { hasDigest } from "./checksum.ts";
 import type { RemoteFile } from "./listing.ts";
 import { get, HubUnreachableError } from "./request.ts";
 
 /** How patient a transfer is. */
 export interface Patience {
-  /** Milliseconds without a byte after which a connection is given up. */
+  /**
+   * Milliseconds without a byte after which a connection is given up; one that brings less than 64 KB in three times as long is given up
+   * too. A hub that asks to come back later is waited for as long as this at most.
+   */
   stall: number;
   /** Milliseconds before the second attempt; doubled for each further one. */
   retry: number;
 }
 
-/** Attempts that in a row bring no new byte. */
+/** Attempts in a row that bring next to nothing. */
 const maxAttempts = 5;
+
+/** Bytes that count as progress, or the end of the file. */
+const progress = 1 << 16;
 
 /** What one transfer needs. */
 export interface Transfer {
@@ -35,9 +40,12 @@ export interface Transfer {
 class Interrupted extends Error {
   /** How much of the patience it costs: a whole file of wrong bytes is fetched once more, not four times. */
   readonly weight: number;
-  constructor(message: string, options: { cause?: unknown; weight?: number } = {}) {
+  /** Milliseconds that the hub asks to wait. */
+  readonly after: number;
+  constructor(message: string, options: { cause?: unknown; weight?: number; after?: number } = {}) {
     super(message, { cause: options.cause });
     this.weight = options.weight ?? 1;
+    this.after = options.after ?? 0;
   }
 }
 
@@ -60,16 +68,19 @@ export async function transfer(job: Transfer): Promise<void> {
         throw new AbortError("[download] stopped on request; the part that has arrived is kept", { cause: error });
       if (!(error instanceof Interrupted || error instanceof HubUnreachableError)) throw error;
       const loaded = await sizeOf(partial);
-      failures = (loaded > most ? 0 : failures) + (error instanceof Interrupted ? error.weight : 1);
-      most = Math.max(most, loaded);
+      const forward = loaded >= most + progress;
+      failures = (forward ? 0 : failures) + (error instanceof Interrupted ? error.weight : 1);
+      if (forward) most = loaded;
       if (failures >= maxAttempts) {
         throw new DownloadError(
           `[${job.file.path}] expected ${job.file.size} bytes, got ${error.message} again and again; try later, the part that is good is kept`,
           { cause: error },
         );
       }
+      const asked = error instanceof Interrupted ? Math.min(error.after, job.patience.stall) : 0;
       // An abort ends the pause; the next request then reports it.
-      await sleep(job.patience.retry * 2 ** (failures - 1), undefined, { signal: job.signal }).catch(() => {});
+      const pause = Math.max(asked, job.patience.retry * 2 ** (failures - 1));
+      await sleep(pause, undefined, { signal: job.signal }).catch(() => {});
     }
   }
 }
@@ -89,7 +100,7 @@ async function fetchRest(
     stop.abort();
     if (response.status === 416) await rm(partial, { force: true });
     const passing = response.status === 416 || response.status === 429 || response.status >= 500;
-    if (passing) throw new Interrupted(`HTTP ${response.status}`);
+    if (passing) throw new Interrupted(`HTTP ${response.status}`, { after: retryAfter(response) });
     throw new DownloadError(`[${file.path}] expected a file, got HTTP ${response.status}; check access to the model`);
   }
   const continued =
@@ -99,14 +110,15 @@ async function fetchRest(
     await rm(partial, { force: true });
     throw new Interrupted("another range than asked for");
   }
-  await append(response, {
-    partial,
-    start: continued ? have : 0,
-    size: file.size,
-    stall: patience.stall,
-    stop,
-    onBytes,
-  });
+  const start = continued ? have : 0;
+  await append(response, { partial, start, size: file.size, stall: patience.stall, stop, onBytes });
+}
+
+/** Milliseconds of the header Retry-After, in seconds or as a date; 0 without one. */
+function retryAfter(response: Response): number {
+  const text = response.headers.get("retry-after") ?? "";
+  const wait = /^\d+$/u.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now();
+  return Number.isNaN(wait) ? 0 : Math.max(0, wait);
 }
 
 interface Appending {
@@ -120,32 +132,62 @@ interface Appending {
 
 async function append(response: Response, { partial, start, size, stall, stop, onBytes }: Appending): Promise<void> {
   const out = await openPartial(partial, start > 0 ? "a" : "w");
+  const watch = new Watch(stall, stop);
   let loaded = start;
-  let timer = setTimeout(() => stop.abort(), stall);
   try {
     for await (const chunk of response.body ?? []) {
-      clearTimeout(timer);
-      timer = setTimeout(() => stop.abort(), stall);
+      watch.arrived(chunk.length);
       loaded += chunk.length;
       if (loaded > size) {
         await rm(partial, { force: true });
         throw new Interrupted(`more than ${size} bytes`);
       }
-      await out.writeFile(chunk);
+      await fileOperation("write", partial, () => out.writeFile(chunk));
       onBytes(loaded);
     }
   } catch (cause) {
-    if (cause instanceof Interrupted || (cause as NodeJS.ErrnoException).code === "ENOSPC") throw cause;
-    throw new Interrupted(stop.signal.aborted ? `no byte for ${stall / 1000} s` : "a broken connection", { cause });
+    if (cause instanceof Interrupted || FileSystemError.isInstance(cause)) throw cause;
+    throw new Interrupted(watch.complaint ?? "a broken connection", { cause });
   } finally {
-    clearTimeout(timer);
+    watch.end();
     stop.abort();
     await out.close();
   }
   if (loaded < size) throw new Interrupted(`only ${loaded}`);
 }
 
-async function openPartial(path: string, flag: "a" | "w") {
+/** Ends a connection that brings nothing, or next to nothing. */
+class Watch {
+  /** Why it was ended. */
+  complaint: string | null = null;
+  readonly #silent: NodeJS.Timeout;
+  readonly #slow: NodeJS.Timeout;
+  #arrived = 0;
+
+  constructor(stall: number, stop: AbortController) {
+    const end = (complaint: string) => {
+      this.complaint ??= complaint;
+      stop.abort();
+    };
+    this.#silent = setTimeout(() => end(`no byte for ${stall / 1000} s`), stall);
+    this.#slow = setInterval(() => {
+      if (this.#arrived < progress) end(`only ${this.#arrived} bytes in ${(3 * stall) / 1000} s`);
+      this.#arrived = 0;
+    }, 3 * stall);
+  }
+
+  arrived(bytes: number): void {
+    this.#arrived += bytes;
+    this.#silent.refresh();
+  }
+
+  end(): void {
+    clearTimeout(this.#silent);
+    clearInterval(this.#slow);
+  }
+}
+
+async function openPartial(path: string, flag: "a" | "w"): Promise<FileHandle> {
   try {
     return await open(path, flag);
   } catch (cause) {
@@ -156,14 +198,10 @@ async function openPartial(path: string, flag: "a" | "w") {
   }
 }
 
-/** Compares the checksum with the listing's: SHA-256 of the bytes, or git's SHA-1 of a header and the bytes. */
+/** Compares the checksum with the listing's. */
 async function verify(file: RemoteFile, path: string): Promise<void> {
-  const isGit = file.digest.length === 40;
-  const hash = createHash(isGit ? "sha1" : "sha256");
-  if (isGit) hash.update(`blob ${file.size}\0`);
-  if (file.size > 0) for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk);
-  else await (await openPartial(path, "w")).close();
-  if (hash.digest("hex") === file.digest) return;
+  if (file.size === 0) await (await openPartial(path, "w")).close();
+  if (await hasDigest(path, file.digest)) return;
   await rm(path, { force: true });
   throw new Interrupted("bytes with another checksum", { weight: 3 });
 }
