@@ -7,7 +7,15 @@ import { note, timed } from "./lib/times.mjs";
 /** @typedef {[name: string, start: () => Promise<{ code: number, output: string }>]} Check */
 
 const fix = process.argv.includes("--fix");
-const lint = ["clippy", "--workspace", "--all-targets", "--release", "--locked"];
+const lint = [
+  "clippy",
+  "--workspace",
+  "--all-targets",
+  "--features",
+  "tunesmith-conformance/programs",
+  "--release",
+  "--locked",
+];
 
 /** @type {Check} */
 const generate = ["generate", () => runNode(bin.tsx, ["scripts/generate.ts"])];

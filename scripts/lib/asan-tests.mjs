@@ -34,7 +34,7 @@ export async function asanTests(filters = [], { everyCase = false } = {}) {
   const pairs = Object.entries(surroundings).map(([name, value]) => `${name}=${value}`);
   const runner = `target.${hostTriple()}.runner=${JSON.stringify(["env", ...pairs])}`;
   return rustTests(all ? ["meets_its_contract", "faults::"] : filters, {
-    args: ["--config", runner, "--test", "cuda", ...(all ? ["--lib"] : [])],
+    args: ["--config", runner, "--test", "cuda", "--lib"],
     suite: "ASan",
   });
 }

@@ -54,8 +54,9 @@ async function unpack(/** @type {string} */ wheels, /** @type {string} */ site) 
 /** Builds the programs; resolves to the folder they are in, or null when they do not compile. */
 async function compile(/** @type {boolean} */ emulated) {
   const target = hostTriple();
-  const args = ["build", "--release", "--locked", "--target", target, ...crates.flatMap((name) => ["-p", name])];
-  if (emulated) args.push("--features", crates.map((name) => `${name}/emulated`).join(","));
+  const features = ["tunesmith-conformance/programs", ...(emulated ? crates.map((name) => `${name}/emulated`) : [])];
+  const selected = [...crates.flatMap((name) => ["-p", name]), "--features", features.join(",")];
+  const args = ["build", "--release", "--locked", "--target", target, ...selected];
   // A pack without kernels would be found out on the GPU, whatever the builds here leave out; a rehearsal needs none.
   /** @type {Record<string, string>} */
   const env = emulated ? {} : { TUNESMITH_REQUIRE_CUDA_KERNELS: "1", TUNESMITH_SKIP_NVCC: "0" };

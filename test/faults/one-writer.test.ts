@@ -7,7 +7,7 @@ import { smallModel, temporaryFolder } from "../support/runs.ts";
 
 const program = resolve(import.meta.dirname, "training-process.ts");
 /** Pairs of processes; `PAIRS=40 npx vitest run test/faults` starts more. */
-const pairs = Number(process.env.PAIRS ?? 4);
+const pairs = Number(process.env.PAIRS ?? 2);
 const steps = 60;
 
 interface Ended {

@@ -22,6 +22,8 @@ async function* engineCases(root: string): AsyncGenerator<Outcome> {
     hostTriple(),
     "-p",
     "tunesmith-conformance",
+    "--features",
+    "programs",
     "--bin",
     "goldens",
     "--",

@@ -8,10 +8,11 @@ import { bin, root } from "../../scripts/lib/shell.mjs";
 import { formats } from "./formats.ts";
 import { kernels } from "./kernels.ts";
 import { memory } from "./memory.ts";
+import { pack } from "./pack.ts";
 import type { Part, Reached } from "./part.ts";
 
 /** Every part, by the name it is run by. */
-const parts: Readonly<Record<string, Part>> = { formats, kernels, memory };
+const parts: Readonly<Record<string, Part>> = { formats, kernels, memory, pack };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
