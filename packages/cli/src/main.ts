@@ -5,7 +5,7 @@ import { LostOutput } from "./lost-output.ts";
 import { buildProgram, knownFlags } from "./program.ts";
 import { reportFailure } from "./view/failure.ts";
 
-/** Commands whose work is in files: they have done it also where nobody read what they said of it. */
+/** Commands whose work is in files: it is done even where what they print is lost. */
 const writing = ["train", "resume", "merge", "export"];
 
 /** Runs the command line and sets the process's exit code. */

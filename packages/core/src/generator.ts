@@ -91,6 +91,8 @@ export interface Generator extends Disposable, AsyncDisposable {
   /** What is loaded and active once the calls before this one are done. */
   adapters(): Promise<AdapterState>;
   memory(): MemoryUsage;
-  /** Frees the engine's memory at once. Further calls reject with `DisposedError`. */
+  /** Frees the engine's memory at once: the call in progress stops, it and further ones reject with `DisposedError`. */
   dispose(): void;
+  /** The same once the calls in progress are done. */
+  [Symbol.asyncDispose](): Promise<void>;
 }

@@ -6,7 +6,7 @@ import {
   parseArgument,
   type TokenEvent,
 } from "@tunesmith/core";
-import { type Native, native, nativeAsync } from "./binding.ts";
+import { type Native, native } from "./binding.ts";
 import { array, object, refuse, typedArray } from "./check.ts";
 
 /** As the binding numbers them. */
@@ -18,6 +18,7 @@ const finishReasons = [null, "stop", "length"] as const;
  */
 export async function* generate(
   session: Native.Session,
+  call: (run: () => Promise<Int32Array>) => Promise<Int32Array>,
   options: GenerateOptions,
   eosTokenIds: readonly number[],
 ): AsyncGenerator<TokenEvent, void, undefined> {
@@ -36,7 +37,7 @@ export async function* generate(
   };
   signal?.addEventListener("abort", abort, { once: true });
   try {
-    nativeAsync(() => session.generate(ids, starts, wanted, arrived.add, cancellation)).then(arrived.end, arrived.fail);
+    call(() => session.generate(ids, starts, wanted, arrived.add, cancellation)).then(arrived.end, arrived.fail);
     for (let tokens = await arrived.next(); tokens !== null; tokens = await arrived.next()) {
       for (const event of events(tokens)) {
         yield event;

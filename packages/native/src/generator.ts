@@ -23,6 +23,8 @@ export class NativeGenerator implements Generator {
   readonly info: SessionInfo;
   protected readonly inner: Native.Session;
   readonly #model: ModelInfo;
+  /** Calls in progress. */
+  readonly #calls = new Set<Promise<unknown>>();
 
   constructor(inner: Native.Session, model: ModelInfo) {
     this.inner = inner;
@@ -32,45 +34,45 @@ export class NativeGenerator implements Generator {
 
   async evaluate(batch: Batch, objective: Objective = { type: "nll" }): Promise<SequenceSums> {
     const [checked, json] = [nativeBatch("evaluate", batch), objectiveJson("evaluate", objective)];
-    return nativeAsync(() => this.inner.evaluate(checked, json));
+    return this.call(() => this.inner.evaluate(checked, json));
   }
 
   async logProbs(batch: Batch, options: { values?: readonly TokenValueName[] } = {}): Promise<TokenValues> {
     const values = extraValues("logProbs", object("logProbs.options", options).values);
     const checked = nativeBatch("logProbs", batch);
-    return nativeAsync(() => this.inner.logProbs(checked, values));
+    return this.call(() => this.inner.logProbs(checked, values));
   }
 
   generate(options: GenerateOptions): AsyncIterable<TokenEvent> {
-    return generate(this.inner, options, this.#model.eosTokenIds);
+    return generate(this.inner, (run) => this.call(run), options, this.#model.eosTokenIds);
   }
 
   async loadAdapter(dir: string, name: string): Promise<AdapterState> {
     const folder = path("loadAdapter.dir", dir);
     string("loadAdapter.name", name);
-    return nativeAsync(() => this.inner.loadAdapter(folder, name));
+    return this.call(() => this.inner.loadAdapter(folder, name));
   }
 
   async setAdapter(name: string): Promise<AdapterState> {
     string("setAdapter.name", name);
-    return nativeAsync(() => this.inner.setAdapter(name));
+    return this.call(() => this.inner.setAdapter(name));
   }
 
   async disableAdapter(): Promise<AdapterState> {
-    return nativeAsync(() => this.inner.disableAdapter());
+    return this.call(() => this.inner.disableAdapter());
   }
 
   async enableAdapter(): Promise<AdapterState> {
-    return nativeAsync(() => this.inner.enableAdapter());
+    return this.call(() => this.inner.enableAdapter());
   }
 
   async deleteAdapter(name: string): Promise<AdapterState> {
     string("deleteAdapter.name", name);
-    return nativeAsync(() => this.inner.deleteAdapter(name));
+    return this.call(() => this.inner.deleteAdapter(name));
   }
 
   async adapters(): Promise<AdapterState> {
-    return nativeAsync(() => this.inner.adapters());
+    return this.call(() => this.inner.adapters());
   }
 
   memory(): MemoryUsage {
@@ -86,6 +88,16 @@ export class NativeGenerator implements Generator {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    while (this.#calls.size > 0) await Promise.allSettled(this.#calls);
     this.dispose();
+  }
+
+  /** A call of the engine, which `asyncDispose` waits for. */
+  protected call<T>(run: () => Promise<T>): Promise<T> {
+    const promise = nativeAsync(run);
+    this.#calls.add(promise);
+    const done = () => this.#calls.delete(promise);
+    promise.then(done, done);
+    return promise;
   }
 }

@@ -12,7 +12,7 @@ import type {
   UpdateResult,
 } from "@tunesmith/core";
 import { extraValues, nativeBatch, nativeCoefficients, objectiveJson } from "./batch.ts";
-import { type Native, nativeAsync } from "./binding.ts";
+import type { Native } from "./binding.ts";
 import { integer, number, object, path, seed, typedArray } from "./check.ts";
 import { NativeGenerator } from "./generator.ts";
 
@@ -22,19 +22,19 @@ export class NativeSession extends NativeGenerator implements TrainSession {
     const key = stepKey("accumulate", options);
     const json = objectiveJson("accumulate", options.objective);
     const checked = nativeBatch("accumulate", batch);
-    return nativeAsync(() => this.inner.accumulate(checked, json, key));
+    return this.call(() => this.inner.accumulate(checked, json, key));
   }
 
   async forward(batch: Batch, options: StepKey & { values?: readonly TokenValueName[] }): Promise<TokenValues> {
     const key = stepKey("forward", options);
     const values = extraValues("forward", options.values);
     const checked = nativeBatch("forward", batch);
-    return nativeAsync(() => this.inner.forward(checked, key, values));
+    return this.call(() => this.inner.forward(checked, key, values));
   }
 
   async backward(coefficients: Coefficients): Promise<void> {
     const checked = nativeCoefficients("backward", coefficients);
-    return nativeAsync(() => this.inner.backward(checked));
+    return this.call(() => this.inner.backward(checked));
   }
 
   async update(options: UpdateOptions): Promise<UpdateResult> {
@@ -43,26 +43,26 @@ export class NativeSession extends NativeGenerator implements TrainSession {
     for (const [group, rate] of learningRates.entries()) number(`update.learningRates[${group}]`, rate);
     if (maxGradNorm !== null) number("update.maxGradNorm", maxGradNorm, 0);
     number("update.denominator", denominator, 0);
-    return nativeAsync(() => this.inner.update({ learningRates, maxGradNorm, denominator }));
+    return this.call(() => this.inner.update({ learningRates, maxGradNorm, denominator }));
   }
 
   async discardGradient(): Promise<string[]> {
-    return nativeAsync(() => this.inner.discardGradient());
+    return this.call(() => this.inner.discardGradient());
   }
 
   async saveCheckpoint(dir: string): Promise<void> {
     const folder = path("saveCheckpoint.dir", dir);
-    return nativeAsync(() => this.inner.saveCheckpoint(folder));
+    return this.call(() => this.inner.saveCheckpoint(folder));
   }
 
   async loadCheckpoint(dir: string): Promise<void> {
     const folder = path("loadCheckpoint.dir", dir);
-    return nativeAsync(() => this.inner.loadCheckpoint(folder));
+    return this.call(() => this.inner.loadCheckpoint(folder));
   }
 
   async saveAdapter(dir: string): Promise<void> {
     const folder = path("saveAdapter.dir", dir);
-    return nativeAsync(() => this.inner.saveAdapter(folder));
+    return this.call(() => this.inner.saveAdapter(folder));
   }
 }
 

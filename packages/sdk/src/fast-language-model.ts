@@ -27,6 +27,7 @@ import {
   type TrainSession,
 } from "@tunesmith/core";
 import { type ExportControl, loadModel } from "@tunesmith/native";
+import { Answering, type AnsweringOptions } from "./answering.ts";
 import { cacheFolder } from "./hub/settings.ts";
 import { type DownloadOptions, downloadKeys } from "./hub/snapshot.ts";
 import { encodePrompt } from "./prompt.ts";
@@ -70,20 +71,25 @@ const generationKeys: OptionKeys<Omit<TextGenerationOptions, keyof GenerationCon
   signal: "optional signal",
 };
 
-/** A pretrained model: to train with an `SFTTrainer`, or to talk to. Weights are read when they are first needed. */
+/**
+ * A pretrained model: to train with an `SFTTrainer`, or to talk to. Weights are read when they are first needed. Once a run has ended
+ * well, the model that was given to the trainer answers as trained, and its save methods write that.
+ */
 export class FastLanguageModel implements LanguageModel {
   readonly #model: LanguageModel;
-  readonly #adapter: string | null;
-  readonly #onWarning: (message: string) => void;
-  #generator: Promise<Generator> | null = null;
-  /** What the save methods write: set by a trainer that has trained this model. */
-  #trained: Saved | null = null;
+  readonly #options: AnsweringOptions;
+  readonly #answering: Answering;
 
   /** Wraps a model that is already known. Most programs want {@link FastLanguageModel.fromPretrained}. */
-  constructor(model: LanguageModel, adapter: string | null = null, onWarning: (message: string) => void = emitWarning) {
+  constructor(
+    model: LanguageModel,
+    adapter: string | null = null,
+    onWarning: (message: string) => void = emitWarning,
+    open: (path: string) => Promise<LanguageModel> = (path) => loadModel(path, model.weightOptions),
+  ) {
     this.#model = model;
-    this.#adapter = adapter;
-    this.#onWarning = onWarning;
+    this.#options = { model, adapter, onWarning, open };
+    this.#answering = new Answering(this.#options);
   }
 
   /**
@@ -96,11 +102,8 @@ export class FastLanguageModel implements LanguageModel {
     const { adapter = null, quantizedCache = true, onWarning, ...download } = others;
     const path = await resolveModel(modelNameOrPath, download);
     const quantizedCacheDir = quantizedCache ? join(download.cacheDir ?? cacheFolder(), "tunesmith-nf4") : null;
-    return new FastLanguageModel(
-      await loadModel(path, { ...place, ...weights, cacheDir: quantizedCacheDir }),
-      adapter,
-      onWarning,
-    );
+    const open = (folder: string) => loadModel(folder, { ...place, ...weights, cacheDir: quantizedCacheDir });
+    return new FastLanguageModel(await open(path), adapter, onWarning, open);
   }
 
   get info(): ModelInfo {
@@ -129,7 +132,8 @@ export class FastLanguageModel implements LanguageModel {
 
   /** This model with a LoRA adapter to train (Unsloth's get_peft_model): give it to an `SFTTrainer`. */
   getPeftModel(config: LoraConfig = {}): PeftModel {
-    return new PeftModel(this.#model, config);
+    const { onWarning, open } = this.#options;
+    return new PeftModel(this.#model, config, onWarning, open);
   }
 
   /**
@@ -144,7 +148,7 @@ export class FastLanguageModel implements LanguageModel {
     const schemas = { config: generationConfigSchema };
     const [{ config }, control] = sortOptionsBeside(schemas, generationKeys, options, "generate");
     const ids = await encodePrompt(this, prompt);
-    const generator = await this.#opened();
+    const generator = await this.#answering.generator();
     const text = new TextStream(this.tokenizer);
     const maxNewTokens = Math.min(config.maxNewTokens, this.info.maxPositionEmbeddings - ids.length);
     const tokens = generator.generate({ ...config, ...control, maxNewTokens, prompts: [ids] });
@@ -162,7 +166,7 @@ export class FastLanguageModel implements LanguageModel {
    * `SFTTrainer` has trained on it. A model without an adapter is written whole, in its own type.
    */
   async savePretrained(folder: string, options: ExportControl = {}): Promise<void> {
-    await saveAsIs(this.#saved(), folder, options);
+    await saveAsIs(this.#answering.saved, folder, options);
   }
 
   /**
@@ -170,7 +174,7 @@ export class FastLanguageModel implements LanguageModel {
    * belongs with them, tensor by tensor, off the event loop.
    */
   async savePretrainedMerged(folder: string, options: MergedOptions = {}): Promise<void> {
-    await saveMerged(this.#saved(), folder, options);
+    await saveMerged(this.#answering.saved, folder, options);
   }
 
   /**
@@ -178,16 +182,12 @@ export class FastLanguageModel implements LanguageModel {
    * `.gguf`, else one file for each type in the folder `path`.
    */
   async savePretrainedGguf(path: string, options: GgufOptions = {}): Promise<GgufFile[]> {
-    return saveGguf(this.#saved(), path, options);
+    return saveGguf(this.#answering.saved, path, options);
   }
 
-  /** @internal A trainer says where its result is. */
+  /** @internal A trainer says where its result is: from here on that is what answers and what is saved. */
   adopt(trained: Saved): void {
-    this.#trained = trained;
-  }
-
-  #saved(): Saved {
-    return this.#trained ?? { model: this.info.path, adapter: this.#adapter };
+    this.#answering.adopt(trained);
   }
 
   /**
@@ -196,61 +196,45 @@ export class FastLanguageModel implements LanguageModel {
    * `UnsupportedModelError` as the folder gives.
    */
   async loadAdapter(path: string, name: string): Promise<AdapterState> {
-    return (await this.#opened()).loadAdapter(path, name);
+    return (await this.#answering.generator()).loadAdapter(path, name);
   }
 
   /** Makes a loaded adapter the one that `generate` uses; nothing is read again. The adapter of `fromPretrained` is named `default`. */
   async setAdapter(name: string): Promise<AdapterState> {
-    return (await this.#opened()).setAdapter(name);
+    return (await this.#answering.generator()).setAdapter(name);
   }
 
   /** Lets `generate` use the base model alone: its answers are those of a model without adapters, to the bit. */
   async disableAdapter(): Promise<AdapterState> {
-    return (await this.#opened()).disableAdapter();
+    return (await this.#answering.generator()).disableAdapter();
   }
 
   /** Puts back the adapter that was set last. */
   async enableAdapter(): Promise<AdapterState> {
-    return (await this.#opened()).enableAdapter();
+    return (await this.#answering.generator()).enableAdapter();
   }
 
   /** Frees a loaded adapter. */
   async deleteAdapter(name: string): Promise<AdapterState> {
-    return (await this.#opened()).deleteAdapter(name);
+    return (await this.#answering.generator()).deleteAdapter(name);
   }
 
   /** Names of the loaded adapters, and which one is active. */
   async adapters(): Promise<AdapterState> {
-    return (await this.#opened()).adapters();
+    return (await this.#answering.generator()).adapters();
   }
 
-  /** Frees the weights that `generate` has loaded, and the adapters loaded with them. They are loaded again when it is called again. */
-  async dispose(): Promise<void> {
-    const generator = this.#generator;
-    this.#generator = null;
-    if (generator !== null) await (await generator)[Symbol.asyncDispose]();
+  /**
+   * Frees the weights that `generate` has loaded, and the adapters loaded with them, once the answers that are being written are
+   * written. They are loaded again when it is called again.
+   */
+  dispose(): Promise<void> {
+    return this.#answering.dispose();
   }
 
   /** As {@link FastLanguageModel.dispose}: for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
-  }
-
-  #opened(): Promise<Generator> {
-    if (this.#generator === null) {
-      const adapter = this.#adapter === null ? null : ({ type: "saved", path: this.#adapter } as const);
-      this.#generator = this.#model.createGenerator({ adapter });
-      // A failed load is reported to this caller and tried again by the next.
-      this.#generator.then(
-        ({ info }) => {
-          for (const warning of info.warnings) this.#onWarning(warning);
-        },
-        () => {
-          this.#generator = null;
-        },
-      );
-    }
-    return this.#generator;
   }
 }
 
@@ -258,8 +242,13 @@ export class FastLanguageModel implements LanguageModel {
 export class PeftModel extends FastLanguageModel {
   readonly peftConfig: LoraConfig;
 
-  constructor(model: LanguageModel, peftConfig: LoraConfig) {
-    super(model);
+  constructor(
+    model: LanguageModel,
+    peftConfig: LoraConfig,
+    onWarning?: (message: string) => void,
+    open?: (path: string) => Promise<LanguageModel>,
+  ) {
+    super(model, null, onWarning, open);
     parseOptions(loraConfigSchema, peftConfig);
     this.peftConfig = peftConfig;
   }

@@ -22,7 +22,7 @@ export class SFTTrainer extends BaseTrainer {
   }
 }
 
-/** Tells the model where its result is, so that its save methods write that. */
+/** Tells the model where its result is: from then on that is what it answers with and what its save methods write. */
 function adoption(model: SFTTrainerOptions["model"]): TrainCallback {
   return (event) => {
     if (event.type !== "done" || !(model instanceof FastLanguageModel)) return;
