@@ -1,6 +1,6 @@
 // From a source of rows to examples and a report.
 import { createHash, type Hash } from "node:crypto";
-import { DataError, expandHome, type Tokenizer } from "@tunesmith/core";
+import { DataError, defaultMaxRowBytes, expandHome, type Tokenizer } from "@tunesmith/core";
 import { encodeItems } from "./encode/encode.ts";
 import type { EncodedItem, Item, LossOptions } from "./encode/item.ts";
 import { countTrained } from "./encode/mask.ts";
@@ -9,8 +9,9 @@ import { detectFormat } from "./formats/detect.ts";
 import { type Format, RowError } from "./formats/format.ts";
 import { formats } from "./formats/index.ts";
 import { type DataReport, tokenStatistics } from "./quality/report.ts";
+import { excerpt } from "./sources/excerpt.ts";
 import { RowErrors } from "./sources/row-errors.ts";
-import { type DatasetSource, excerpt, type Row, readRows } from "./sources/rows.ts";
+import { type DatasetSource, type Row, readRows } from "./sources/rows.ts";
 
 /** How rows become examples. */
 export interface PrepareOptions extends LossOptions {
@@ -24,6 +25,8 @@ export interface PrepareOptions extends LossOptions {
   datasetTextField: string;
   /** Tokens kept of a row, from its start (TRL's `keep_start`); null keeps all. */
   maxLength: number | null;
+  /** Bytes that a row may have; a larger one is refused. Default 1048576 (1 MiB). */
+  maxRowBytes?: number;
   /** How many of the first kept rows are kept as text as well, for sample prompts. Default 0. */
   keepItems?: number;
   /** Stops between two batches of rows. */
@@ -43,8 +46,8 @@ export interface PreparedData {
   locate(rowId: number): string;
 }
 
-/** Rows that go through door A together: enough to keep its threads busy, few enough to bound memory. */
-const batchRows = 256;
+/** Rows, and bytes of rows, that go through door A together: enough to keep its threads busy, few enough to bound memory. */
+const batch = { rows: 256, bytes: 1 << 20 };
 
 /**
  * Reads, checks, tokenises, labels and truncates all rows of a source. Bad rows throw one `DataError` that names the first ten
@@ -58,13 +61,18 @@ export async function prepare(
   const source = typeof from === "string" ? expandHome(from) : from;
   const preparation = new Preparation(tokenizer, options);
   const errors = preparation.errors;
+  const { name, signal, maxRowBytes = defaultMaxRowBytes } = options;
   let waiting: Row[] = [];
-  for await (const row of readRows(source, options.name, errors)) {
+  let bytes = 0;
+  for await (const row of readRows(source, { name, signal, maxRowBytes }, errors)) {
+    if (waiting.length === batch.rows || bytes + row.size > batch.bytes) {
+      signal?.throwIfAborted();
+      await preparation.add(waiting);
+      waiting = [];
+      bytes = 0;
+    }
     waiting.push(row);
-    if (waiting.length < batchRows) continue;
-    options.signal?.throwIfAborted();
-    await preparation.add(waiting);
-    waiting = [];
+    bytes += row.size;
   }
   await preparation.add(waiting);
   errors.throwIfAny();

@@ -38,7 +38,7 @@ export {
   sessionOptionsSchema,
   weightsSchema,
 } from "./session.ts";
-export { type ParsedSFTConfig, sftConfigSchema } from "./sft.ts";
+export { defaultMaxRowBytes, type ParsedSFTConfig, sftConfigSchema } from "./sft.ts";
 export { parseSize } from "./size.ts";
 export { namesOf, onlyGiven, type Schemas, type Sorted, sortOptions, sortOptionsBeside } from "./sort.ts";
 export { type ParsedTrainingArguments, trainingArgumentsSchema } from "./training-arguments.ts";

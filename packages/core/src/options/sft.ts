@@ -4,6 +4,12 @@ import { datasetFormats } from "./dataset-formats.ts";
 import { count, grouped } from "./declare.ts";
 import { trainingArgumentsSchema } from "./training-arguments.ts";
 
+/** Bytes that a row may have where no option says otherwise: 1 MiB. */
+export const defaultMaxRowBytes = 1 << 20;
+
+/** V8 holds no longer text: 2^29 - 24 characters. */
+const maxRowBytesLimit = 2 ** 29 - 24;
+
 /** Options of supervised fine-tuning (names of TRL's SFTConfig): those of every run, and how rows become supervised tokens. */
 export const sftConfigSchema = trainingArgumentsSchema
   .extend({
@@ -12,6 +18,13 @@ export const sftConfigSchema = trainingArgumentsSchema
         .nullable()
         .default(1024)
         .describe("Tokens kept of a row, from its start; null keeps all. Default 1024 (TRL)."),
+      maxRowBytes: count
+        .max(maxRowBytesLimit)
+        .default(defaultMaxRowBytes)
+        .describe(
+          `Bytes that a row may have as JSON; a larger one is refused with its line and size. Preparing takes up to 256 times the largest row of memory. Default ${defaultMaxRowBytes} (1 MiB).`,
+        )
+        .meta({ influence: "nothing" }),
       datasetFormat: z
         .enum(["auto", ...datasetFormats])
         .default("auto")

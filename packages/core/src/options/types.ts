@@ -131,6 +131,11 @@ export interface SFTConfig extends TrainingArguments {
   metricForBestModel?: "eval_loss" | "eval_mean_token_accuracy" | undefined;
   /** Tokens kept of a row, from its start; null keeps all. Default 1024 (TRL). */
   maxLength?: number | null | undefined;
+  /**
+   * Bytes that a row may have as JSON; a larger one is refused with its line and size. Preparing takes up to 256 times
+   * the largest row of memory. Default 1048576 (1 MiB).
+   */
+  maxRowBytes?: number | undefined;
   /** Format of the rows. Default auto: by the columns of the first row. */
   datasetFormat?: "auto" | "messages" | "prompt-completion" | "text" | undefined;
   /** Column of plain text rows. Default text (TRL). */

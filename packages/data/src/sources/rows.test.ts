@@ -14,10 +14,10 @@ async function file(content: string | Uint8Array): Promise<string> {
   return path;
 }
 
-async function read(source: Parameters<typeof readRows>[0]): Promise<Row[]> {
+async function read(source: Parameters<typeof readRows>[0], maxRowBytes = 1 << 24): Promise<Row[]> {
   const errors = new RowErrors();
   const rows: Row[] = [];
-  for await (const row of readRows(source, "memory", errors)) rows.push(row);
+  for await (const row of readRows(source, { name: "memory", maxRowBytes }, errors)) rows.push(row);
   errors.throwIfAny();
   return rows;
 }
@@ -25,9 +25,9 @@ async function read(source: Parameters<typeof readRows>[0]): Promise<Row[]> {
 test("JSONL keeps unknown fields, and file and line of every row", async () => {
   const path = await file('\uFEFF{"text":"a","id":7}\r\n\r\n{"text":"b"}\n\n{"text":"é\u2028"}');
   expect(await read(path)).toEqual([
-    { fields: { text: "a", id: 7 }, source: path, line: 1 },
-    { fields: { text: "b" }, source: path, line: 3 },
-    { fields: { text: "é\u2028" }, source: path, line: 5 },
+    { fields: { text: "a", id: 7 }, source: path, line: 1, size: 23 },
+    { fields: { text: "b" }, source: path, line: 3, size: 12 },
+    { fields: { text: "é\u2028" }, source: path, line: 5, size: 16 },
   ]);
 });
 
@@ -45,7 +45,7 @@ test("arrays and async iterables are rows too", async () => {
     yield* rows;
   }
   expect(await read(rows)).toEqual(await read(later()));
-  expect((await read(rows))[1]).toEqual({ fields: { text: "b" }, source: "memory", line: 2 });
+  expect((await read(rows))[1]).toEqual({ fields: { text: "b" }, source: "memory", line: 2, size: 16 });
 });
 
 test("lines longer than a chunk are put together", async () => {
@@ -72,14 +72,52 @@ test("every bad line is named with an excerpt; a cut last line is told apart", a
 });
 
 test("ten errors are shown, the rest is counted", async () => {
-  const path = await file("x\n".repeat(25));
-  await expect(read(path)).rejects.toThrow(/25 rows cannot be used[\s\S]*:10: [\s\S]*… and 15 more/);
-  await expect(read(path)).rejects.not.toThrow(/:11: /);
+  const path = await file(`{"text":"a"}\n${"x\n".repeat(25)}`);
+  await expect(read(path)).rejects.toThrow(/25 rows cannot be used[\s\S]*:11: [\s\S]*… and 15 more/);
+  await expect(read(path)).rejects.not.toThrow(/:12:/);
 });
 
 test("a file that is not there, and an array that does not parse, are one error each", async () => {
   await expect(read("/nowhere/rows.jsonl")).rejects.toThrow(FileSystemError);
   await expect(read(await file('[{"text":"a"},'))).rejects.toThrow(/expected a JSON array of rows/);
+});
+
+test("an array is read element by element, and what is wrong with it is named by position", async () => {
+  const texts = async (content: string) => (await read(await file(content))).map(({ fields }) => fields.text);
+  expect(await texts("[]")).toEqual([]);
+  expect(await texts(' [ {"text":"],[{\\"\\\\"} , {"text":"b","c":[[1],{}]}\n]\n')).toEqual(['],[{"\\', "b"]);
+  const bad: [string, RegExp][] = [
+    ['[{"text":"a"},{"text":]}]', /:2: expected a JSON array of objects, got .*fix or remove the row/u],
+    ['[{"text":"a"},', /:2: expected a JSON array of rows, got the end of the file inside it/u],
+    ['[{"text":"a"}', /:1: expected a JSON array of rows, got the end of the file/u],
+    ['[{"text":"a"},{"te', /:2: .*it may have been cut off/u],
+    ['[{"text":"a"},]', /:2: .*got a comma without an element/u],
+    ['[,{"text":"a"}]', /:1: .*got a comma without an element/u],
+    ['[{"text":"a"}]\n[{"text":"b"}]', /:2: .*got "\[\{.*" after its end/u],
+    ['[{"text":"a"}}', /:1: /u],
+    ["[1.0]", /:1: expected an object with the row's columns, got "1.0"/u],
+  ];
+  for (const [content, message] of bad) await expect(texts(content)).rejects.toThrow(message);
+});
+
+test("a row beyond the limit is named with its size, and never put together", async () => {
+  const long = JSON.stringify({ text: "x".repeat(3_000_000) });
+  for (const content of [`{"text":"a"}\n${long}\n{"text":"b"}\n`, `[{"text":"a"},${long}]`])
+    await expect(read(await file(content), 1 << 20)).rejects.toThrow(
+      /rows.jsonl:2: expected a row of at most 1048576 bytes, got one of 3000011; .* maxRowBytes/u,
+    );
+  const rows = [{ text: "a" }, { text: "x".repeat(101) }];
+  await expect(read(rows, 100)).rejects.toThrow(/memory:2: .* at most 100 bytes, got one of more than 100;/u);
+  const cycle: Record<string, unknown> = { text: "a" };
+  cycle.self = [cycle, 1n];
+  expect(await read([cycle], 100)).toHaveLength(1);
+});
+
+test("a row that is nested too deep is named by its line", async () => {
+  const deep = `{"text":"a","x":${"[".repeat(20_000)}${"]".repeat(20_000)}}`;
+  await expect(read(await file(`{"text":"a"}\n${deep}`))).rejects.toThrow(
+    /rows.jsonl:2: .*: arrays and objects are nested more than 100 levels deep; fix/u,
+  );
 });
 
 test("mutated files give rows or a DataError, never anything else", async () => {

@@ -1,7 +1,11 @@
 // Reads rows from JSONL, a JSON array or memory, with the line of each.
-import { createReadStream } from "node:fs";
-import { asObject, DataError, FileSystemError, parseExact, writeExact } from "@tunesmith/core";
+import { asObject, parseExact, writeExact } from "@tunesmith/core";
+import { openFile } from "./chunks.ts";
+import { excerpt } from "./excerpt.ts";
+import { type Layout, layoutOf } from "./file-kind.ts";
+import { elements, lines, type Piece } from "./pieces.ts";
 import type { RowErrors } from "./row-errors.ts";
+import { sizeOf } from "./size.ts";
 
 /** One row of a data set, before any format has looked at it. Fields that no format knows are kept. */
 export interface Row {
@@ -10,6 +14,8 @@ export interface Row {
   source: string;
   /** Line in the file, or position in the array or iterable; both from 1. In a JSON array: position of the element. */
   line: number;
+  /** Bytes that it has in its file; about as many as it would have, for a row in memory. */
+  size: number;
 }
 
 /** Where rows come from: a path (JSONL, or one JSON array), an array, or an async iterable of row objects. */
@@ -18,82 +24,119 @@ export type DatasetSource =
   | readonly Readonly<Record<string, unknown>>[]
   | AsyncIterable<Readonly<Record<string, unknown>>>;
 
+/** How rows are read. */
+export interface ReadOptions {
+  /** How an in-memory source is called in errors, for example `trainDataset`. */
+  name: string;
+  /** Bytes that a row may have; a larger one is an error with its size. */
+  maxRowBytes: number;
+  /** Stops in the middle of a file. */
+  signal?: AbortSignal | undefined;
+}
+
 /**
  * Reads a source row by row. What is wrong with a single row goes to `errors`, so that one reading reports many rows; a file
- * that cannot be read at all throws `FileSystemError`.
- *
- * @param name how an in-memory source is called in errors, for example `trainDataset`
+ * that cannot be read at all throws `FileSystemError`, one of another kind a `DataError` that says what it is.
  */
-export async function* readRows(source: DatasetSource, name: string, errors: RowErrors): AsyncGenerator<Row> {
+export async function* readRows(source: DatasetSource, options: ReadOptions, errors: RowErrors): AsyncGenerator<Row> {
+  const reader = new RowReader(typeof source === "string" ? source : options.name, options.maxRowBytes, errors);
   if (typeof source === "string") {
-    yield* readFile(source, errors);
+    const { head, chunks } = await openFile(source, options.signal);
+    const layout = layoutOf(head, source);
+    const pieces = layout === "array" ? elements(chunks, options.maxRowBytes) : lines(chunks, options.maxRowBytes);
+    for await (const piece of pieces) yield* reader.fromFile(piece, layout);
     return;
   }
   let line = 0;
   for await (const value of source) {
     line += 1;
-    const row = toRow(value, name, line, errors);
-    if (row !== null) yield row;
+    yield* reader.fromMemory(value, line);
   }
 }
 
-/** Tells a JSON array from JSONL by the first character, whatever the file is called. */
-async function* readFile(path: string, errors: RowErrors): AsyncGenerator<Row> {
-  let array: string[] | null = null;
-  let first = true;
-  for await (const { text, line, complete } of readLines(path, errors)) {
-    if (first && text.trim() !== "") {
-      first = false;
-      if (text.trimStart().startsWith("[")) array = [];
+/** Makes rows of what one source holds, and names what is none. */
+class RowReader {
+  readonly #source: string;
+  readonly #maxRowBytes: number;
+  readonly #errors: RowErrors;
+  // Drops a byte order mark, in the middle of concatenated files too.
+  readonly #decoder = new TextDecoder("utf-8", { fatal: true });
+
+  constructor(source: string, maxRowBytes: number, errors: RowErrors) {
+    this.#source = source;
+    this.#maxRowBytes = maxRowBytes;
+    this.#errors = errors;
+  }
+
+  *fromMemory(value: unknown, line: number): Generator<Row> {
+    const size = sizeOf(value, this.#maxRowBytes);
+    if (size > this.#maxRowBytes) this.#refuseSize(line, `more than ${this.#maxRowBytes}`);
+    else yield* this.#row(value, line, size);
+  }
+
+  *fromFile(piece: Piece, layout: Layout): Generator<Row> {
+    const { line, size, bytes } = piece;
+    if (size > this.#maxRowBytes) return this.#refuseSize(line, String(size));
+    const text = this.#decode(bytes, line);
+    if (text === null || (layout === "lines" ? text.trim() === "" : !this.#isElement(text, piece))) return;
+    let value: unknown;
+    try {
+      value = parseExact(text);
+    } catch (cause) {
+      const expected = layout === "lines" ? "one JSON object per line" : "a JSON array of objects";
+      const whole = piece.end !== "file" || text.trimEnd().endsWith("}");
+      const cut = whole ? "" : " (the file ends here without a line break: it may have been cut off)";
+      const got = `${excerpt(text)}: ${(cause as Error).message}${cut}`;
+      this.#errors.add(this.#source, line, `expected ${expected}, got ${got}; fix or remove the row`);
+      return;
     }
-    if (array !== null) array.push(text);
-    else if (text.trim() !== "") yield* parseLine(text, path, line, complete, errors);
+    yield* this.#row(value, line, size);
   }
-  if (array !== null) yield* parseArray(array.join("\n"), path, errors);
-}
 
-function* parseLine(text: string, path: string, line: number, complete: boolean, errors: RowErrors): Generator<Row> {
-  let value: unknown;
-  try {
-    value = parseExact(text);
-  } catch (cause) {
-    const cut = complete ? "" : " (the file ends here without a line break: it may have been cut off)";
-    errors.add(
-      path,
+  #decode(bytes: Buffer, line: number): string | null {
+    try {
+      return this.#decoder.decode(bytes);
+    } catch {
+      const got = excerpt(bytes.toString("latin1"));
+      this.#errors.add(this.#source, line, `expected UTF-8, got other bytes in ${got}; save the file as UTF-8`);
+      return null;
+    }
+  }
+
+  /** Whether a piece of an array is an element; of what is neither that nor white space an error is noted. */
+  #isElement(text: string, { line, end }: Piece): boolean {
+    const blank = text.trim() === "";
+    if (end === "rest" ? blank : blank && end === "]" && line === 1) return false;
+    if (!blank && end !== "rest" && end !== "file") return true;
+    const got =
+      end === "rest"
+        ? `${excerpt(text)} after its end`
+        : end === "file"
+          ? "the end of the file inside it: it may have been cut off"
+          : "a comma without an element";
+    this.#errors.add(this.#source, line, `expected a JSON array of rows, got ${got}; fix the file`);
+    return false;
+  }
+
+  #refuseSize(line: number, size: string): void {
+    const advice = "shorten or remove it, or allow it with maxRowBytes";
+    this.#errors.add(
+      this.#source,
       line,
-      `expected one JSON object per line, got ${excerpt(text)}: ${(cause as Error).message}${cut}; fix or remove the line`,
-    );
-    return;
-  }
-  const row = toRow(value, path, line, errors);
-  if (row !== null) yield row;
-}
-
-function* parseArray(text: string, path: string, errors: RowErrors): Generator<Row> {
-  let values: unknown;
-  try {
-    values = parseExact(text);
-  } catch (cause) {
-    throw new DataError(
-      `[${path}] expected a JSON array of rows, or JSONL with one object per line, got ${(cause as Error).message}; fix the file`,
-      { cause },
+      `expected a row of at most ${this.#maxRowBytes} bytes, got one of ${size}; ${advice}`,
     );
   }
-  for (const [index, value] of (values as unknown[]).entries()) {
-    const row = toRow(value, path, index + 1, errors);
-    if (row !== null) yield row;
-  }
-}
 
-function toRow(value: unknown, source: string, line: number, errors: RowErrors): Row | null {
-  const fields = asObject(value);
-  if (fields !== null) return { fields, source, line };
-  errors.add(
-    source,
-    line,
-    `expected an object with the row's columns, got ${excerpt(shown(value))}; give each row as { column: value }`,
-  );
-  return null;
+  *#row(value: unknown, line: number, size: number): Generator<Row> {
+    const fields = asObject(value);
+    if (fields !== null) yield { fields, source: this.#source, line, size };
+    else
+      this.#errors.add(
+        this.#source,
+        line,
+        `expected an object with the row's columns, got ${excerpt(shown(value))}; give each row as { column: value }`,
+      );
+  }
 }
 
 /** What is not a row, as text. A program may give what JSON cannot hold. */
@@ -103,69 +146,4 @@ function shown(value: unknown): string {
   } catch {
     return String(value);
   }
-}
-
-interface Line {
-  text: string;
-  /** From 1. */
-  line: number;
-  /** False for a last line that no line break ends. */
-  complete: boolean;
-}
-
-const newline = 0x0a;
-
-/** Lines of a file without their endings (LF or CRLF) and without a byte-order mark. Lines that are not UTF-8 become errors. */
-async function* readLines(path: string, errors: RowErrors): AsyncGenerator<Line> {
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  let line = 0;
-  const decode = (bytes: Uint8Array, complete: boolean): Line | null => {
-    line += 1;
-    try {
-      // Drops a byte-order mark, in the middle of concatenated files too.
-      const text = decoder.decode(bytes);
-      return { text: text.endsWith("\r") ? text.slice(0, -1) : text, line, complete };
-    } catch {
-      errors.add(
-        path,
-        line,
-        `expected UTF-8, got other bytes in ${excerpt(Buffer.from(bytes).toString("latin1"))}; save the file as UTF-8`,
-      );
-      return null;
-    }
-  };
-  // A line may span many chunks: its parts are joined once, when its end is found.
-  let parts: Buffer[] = [];
-  for await (const chunk of chunksOf(path)) {
-    let start = 0;
-    for (let end = chunk.indexOf(newline); end !== -1; end = chunk.indexOf(newline, start)) {
-      parts.push(chunk.subarray(start, end));
-      const found = decode(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts), true);
-      if (found !== null) yield found;
-      parts = [];
-      start = end + 1;
-    }
-    if (start < chunk.length) parts.push(chunk.subarray(start));
-  }
-  if (parts.length > 0) {
-    const found = decode(Buffer.concat(parts), false);
-    if (found !== null) yield found;
-  }
-}
-
-async function* chunksOf(path: string): AsyncGenerator<Buffer> {
-  try {
-    yield* createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>;
-  } catch (cause) {
-    throw new FileSystemError(
-      `[${path}] expected a readable data file, got ${(cause as Error).message}; check the path`,
-      { cause },
-    );
-  }
-}
-
-/** At most 80 characters of a text, on one line and quoted, for an error message. */
-export function excerpt(text: string): string {
-  const flat = text.replaceAll(/\s+/gu, " ").trim();
-  return JSON.stringify(flat.length > 80 ? `${flat.slice(0, 79)}…` : flat);
 }

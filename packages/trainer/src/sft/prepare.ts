@@ -32,8 +32,8 @@ export async function prepareRows(
   args: ParsedSFTConfig,
   signal: AbortSignal,
 ): Promise<PreparedData> {
-  const { datasetFormat, datasetTextField, maxLength, assistantOnlyLoss, completionOnlyLoss } = args;
-  const options = { datasetFormat, datasetTextField, maxLength, assistantOnlyLoss, completionOnlyLoss };
+  const { datasetFormat, datasetTextField, maxLength, maxRowBytes, assistantOnlyLoss, completionOnlyLoss } = args;
+  const options = { datasetFormat, datasetTextField, maxLength, maxRowBytes, assistantOnlyLoss, completionOnlyLoss };
   return prepare(source, model.tokenizer, { name, keepItems, signal, ...options });
 }
 
