@@ -4,11 +4,12 @@ import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { philox } from "@tunesmith/curriculum";
 import { expect, test } from "vitest";
+import { aDay, trials, tried } from "../../packages/core/src/testing/trials.ts";
 import { smallModel, temporaryFolder } from "../support/runs.ts";
 
 const program = resolve(import.meta.dirname, "training-process.ts");
-/** How often the process is killed at most; `KILLS=200 npx vitest run test/faults` runs longer. */
-const kills = Number(process.env.KILLS ?? 10);
+/** How often the process is killed at most. */
+const kills = trials(10);
 /** Each life makes one or two. */
 const steps = 2 * kills;
 const seed = 3407;
@@ -26,28 +27,32 @@ async function life(folder: string, events: number, delay: number): Promise<numb
   return ended;
 }
 
-test("a run that is killed again and again ends as one that never was", async () => {
-  const straight = join(temporaryFolder(), "run");
-  expect(await life(straight, Number.POSITIVE_INFINITY, 0)).toBe(0);
-  const folder = join(temporaryFolder(), "run");
-  let killed = 0;
-  for (let number = 0; ; number += 1) {
-    const [a, b] = philox([number, 0, 0, 0], [seed, 0]);
-    // The delay spans a whole step with its checkpoint, so that kills fall into every part of it.
-    const code =
-      number < kills ? await life(folder, 1 + (a % 2), b % 40) : await life(folder, Number.POSITIVE_INFINITY, 0);
-    if (code === 0) break;
-    expect(code, "the process ended by the kill, not by an error").toBeNull();
-    killed += 1;
-  }
-  console.log(`killed ${killed} times`);
-  expect(killed).toBeGreaterThan(kills / 4);
-  for (const file of [
-    "adapter/adapter_model.safetensors",
-    "metrics.jsonl",
-    `checkpoint-${steps}/optimizer.safetensors`,
-  ]) {
-    expect(readFileSync(join(folder, file)).equals(readFileSync(join(straight, file))), file).toBe(true);
-  }
-  expect(readdirSync(folder).filter((name) => name.startsWith(".tmp-"))).toEqual([]);
-}, 3_600_000);
+test(
+  "a run that is killed again and again ends as one that never was",
+  async () => {
+    const straight = join(temporaryFolder(), "run");
+    expect(await life(straight, Number.POSITIVE_INFINITY, 0)).toBe(0);
+    const folder = join(temporaryFolder(), "run");
+    let killed = 0;
+    for (let number = 0; ; number += 1) {
+      const [a, b] = philox([number, 0, 0, 0], [seed, 0]);
+      // The delay spans a whole step with its checkpoint, so that kills fall into every part of it.
+      const code =
+        number < kills ? await life(folder, 1 + (a % 2), b % 40) : await life(folder, Number.POSITIVE_INFINITY, 0);
+      if (code === 0) break;
+      expect(code, "the process ended by the kill, not by an error").toBeNull();
+      killed += 1;
+    }
+    tried(killed);
+    expect(killed).toBeGreaterThan(kills / 4);
+    for (const file of [
+      "adapter/adapter_model.safetensors",
+      "metrics.jsonl",
+      `checkpoint-${steps}/optimizer.safetensors`,
+    ]) {
+      expect(readFileSync(join(folder, file)).equals(readFileSync(join(straight, file))), file).toBe(true);
+    }
+    expect(readdirSync(folder).filter((name) => name.startsWith(".tmp-"))).toEqual([]);
+  },
+  aDay,
+);

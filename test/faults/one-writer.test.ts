@@ -3,11 +3,12 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
+import { aDay, trials, tried } from "../../packages/core/src/testing/trials.ts";
 import { smallModel, temporaryFolder } from "../support/runs.ts";
 
 const program = resolve(import.meta.dirname, "training-process.ts");
-/** Pairs of processes; `PAIRS=40 npx vitest run test/faults` starts more. */
-const pairs = Number(process.env.PAIRS ?? 2);
+/** Pairs of processes. */
+const pairs = trials(2);
 const steps = 60;
 
 interface Ended {
@@ -40,24 +41,29 @@ const staleLock = JSON.stringify({
   since: "2026-01-02T03:04:05.000Z",
 });
 
-test("of two processes started together in one folder one trains and the other is refused by its name", async () => {
-  for (let pair = 0; pair < pairs; pair += 1) {
-    const folder = join(temporaryFolder(), "run");
-    // Every second pair finds what a killed run has left.
-    if (pair % 2 === 1) {
-      mkdirSync(folder);
-      writeFileSync(join(folder, ".lock"), staleLock);
+test(
+  "of two processes started together in one folder one trains and the other is refused by its name",
+  async () => {
+    for (let pair = 0; pair < pairs; pair += 1) {
+      const folder = join(temporaryFolder(), "run");
+      // Every second pair finds what a killed run has left.
+      if (pair % 2 === 1) {
+        mkdirSync(folder);
+        writeFileSync(join(folder, ".lock"), staleLock);
+      }
+      const ended = await Promise.all([start(folder), start(folder)]);
+      const [winner, ...others] = ended.filter(({ code }) => code === 0);
+      const loser = ended.find(({ code }) => code !== 0);
+      expect(others, ended.map(({ err }) => err).join("\n")).toEqual([]);
+      expect(loser?.err).toContain("LockedError");
+      expect(loser?.err).toContain(`got process ${winner?.pid} on ${hostname()}`);
+      expect(loser?.out).toBe("");
+      expect(existsSync(join(folder, "adapter/adapter_model.safetensors"))).toBe(true);
+      const lines = readFileSync(join(folder, "metrics.jsonl"), "utf8").trimEnd().split("\n");
+      expect(lines.map((line) => JSON.parse(line).step)).toEqual(Array.from({ length: steps }, (_, n) => n + 1));
+      expect(readdirSync(folder).filter((name) => name.startsWith("."))).toEqual([]);
     }
-    const ended = await Promise.all([start(folder), start(folder)]);
-    const [winner, ...others] = ended.filter(({ code }) => code === 0);
-    const loser = ended.find(({ code }) => code !== 0);
-    expect(others, ended.map(({ err }) => err).join("\n")).toEqual([]);
-    expect(loser?.err).toContain("LockedError");
-    expect(loser?.err).toContain(`got process ${winner?.pid} on ${hostname()}`);
-    expect(loser?.out).toBe("");
-    expect(existsSync(join(folder, "adapter/adapter_model.safetensors"))).toBe(true);
-    const lines = readFileSync(join(folder, "metrics.jsonl"), "utf8").trimEnd().split("\n");
-    expect(lines.map((line) => JSON.parse(line).step)).toEqual(Array.from({ length: steps }, (_, n) => n + 1));
-    expect(readdirSync(folder).filter((name) => name.startsWith("."))).toEqual([]);
-  }
-}, 600_000);
+    tried(pairs);
+  },
+  aDay,
+);

@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { recoverFolder, removeLeftovers } from "@tunesmith/core";
 import { expect, test } from "vitest";
+import { tried } from "../../packages/core/src/testing/trials.ts";
 import { temporaryFolder } from "../support/runs.ts";
 
 const program = resolve(import.meta.dirname, "replace-process.ts");
@@ -25,6 +26,7 @@ test("a process killed at any step of replacing a folder leaves the old or the n
     if (status === 0) break;
     expect(signal).toBe("SIGKILL");
   }
+  tried(texts.length - 1);
   // The old one until the second renaming, the new one after it.
   expect(texts.join(" ")).toMatch(/^(old ){8}(new ?)+$/u);
 });

@@ -1,10 +1,18 @@
-// A training run in a process of its own, to be killed: `training-process.ts MODEL FOLDER STEPS`; one line per event.
-import { existsSync, readdirSync } from "node:fs";
+// A training run in a process of its own, to be killed: `training-process.ts MODEL FOLDER STEPS [OPERATION]`; one line per event, and
+// at last how many file operations there were. It ends itself like a power cut before the operation of that number.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { fileOperations } from "@tunesmith/core";
 import { loadModel } from "@tunesmith/native";
 import { SFTTrainer } from "@tunesmith/trainer";
 import { conversations } from "../support/rows.ts";
 
-const [model = "", outputDir = "", steps = ""] = process.argv.slice(2);
+const [model = "", outputDir = "", steps = "", operation = ""] = process.argv.slice(2);
+let operations = 0;
+fileOperations.before = () => {
+  if (operation !== "" && operations === Number(operation)) process.kill(process.pid, "SIGKILL");
+  operations += 1;
+};
 const trainer = new SFTTrainer({
   model: await loadModel(model),
   trainDataset: conversations(24),
@@ -18,5 +26,6 @@ const trainer = new SFTTrainer({
   },
   peftConfig: { r: 4 },
 });
-const begun = existsSync(outputDir) && readdirSync(outputDir).some((name) => name.startsWith("checkpoint-"));
+const begun = existsSync(join(outputDir, "config.resolved.yaml"));
 for await (const event of trainer.train({ resumeFromCheckpoint: begun })) process.stdout.write(`${event.type}\n`);
+process.stdout.write(`${operations} operations\n`);

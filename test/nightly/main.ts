@@ -10,9 +10,19 @@ import { kernels } from "./kernels.ts";
 import { memory } from "./memory.ts";
 import { pack } from "./pack.ts";
 import type { Part, Reached } from "./part.ts";
+import { checkpoints, failures as failureTrials, long, numbers } from "./promises.ts";
 
 /** Every part, by the name it is run by. */
-const parts: Readonly<Record<string, Part>> = { formats, kernels, memory, pack };
+const parts: Readonly<Record<string, Part>> = {
+  checkpoints,
+  failures: failureTrials,
+  formats,
+  kernels,
+  long,
+  memory,
+  numbers,
+  pack,
+};
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

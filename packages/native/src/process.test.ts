@@ -4,6 +4,7 @@ import { promisify } from "node:util";
 import { Worker } from "node:worker_threads";
 import { engineOptionsSchema, parseArgument } from "@tunesmith/core";
 import { describe, expect, test } from "vitest";
+import { aDay, trials, tried } from "../../core/src/testing/trials.ts";
 import { fullSession, tinyModel } from "../test/fixture.ts";
 
 const binding = join(import.meta.dirname, "../binding/index.cjs");
@@ -23,7 +24,8 @@ const prelude = `
   const evaluate = (session) => session.evaluate(batch, '{"type":"nll"}');
 `;
 
-const run = (code: string) => promisify(execFile)(process.execPath, ["-e", prelude + code], { timeout: 30_000 });
+const run = (code: string) =>
+  promisify(execFile)(process.execPath, ["-e", prelude + code], { timeout: 30_000 * Math.max(1, trials(1) / 20) });
 
 describe("a process", () => {
   test("exits by itself with a session open", async () => {
@@ -31,18 +33,30 @@ describe("a process", () => {
     expect(stdout.trim()).toBe("3");
   });
 
-  test("exits while calls are running when it is told to", async () => {
-    const { stdout } = await run(`open().then((session) => {
-      for (let n = 0; n < 500; n++) evaluate(session);
-      setTimeout(() => { console.log("bye"); process.exit(0); }, 5);
-    })`);
-    expect(stdout.trim()).toBe("bye");
-  });
+  test(
+    "exits while calls are running when it is told to",
+    async () => {
+      for (let trial = 0; trial < trials(1); trial += 1) {
+        const { stdout } = await run(`open().then((session) => {
+        for (let n = 0; n < 500; n++) evaluate(session);
+        setTimeout(() => { console.log("bye"); process.exit(0); }, ${(7 * trial) % 40});
+      })`);
+        expect(stdout.trim()).toBe("bye");
+      }
+      tried(trials(1));
+    },
+    aDay,
+  );
 
-  // Memory is read where the system lists it as a file.
-  test.runIf(process.platform === "linux")("gives the memory of disposed sessions back", async () => {
-    const { stdout } = await run(`(async () => {
-      const anonymous = () => Number(/RssAnon:\\s+(\\d+)/.exec(require("fs").readFileSync("/proc/self/status", "utf8"))[1]);
+  // Memory, handles and threads are read where the system lists them as files.
+  test.runIf(process.platform === "linux")(
+    "gives memory, handles and threads of disposed sessions back",
+    async () => {
+      const count = trials(200);
+      const { stdout } = await run(`(async () => {
+      const fs = require("fs");
+      const anonymous = () => Number(/RssAnon:\\s+(\\d+)/.exec(fs.readFileSync("/proc/self/status", "utf8"))[1]);
+      const entries = (name) => fs.readdirSync("/proc/self/" + name).length;
       const cycles = async (count) => {
         for (let n = 0; n < count; n++) {
           const session = await open();
@@ -50,13 +64,20 @@ describe("a process", () => {
           session.dispose();
         }
         await new Promise((wake) => setTimeout(wake, 50));
-        return anonymous();
+        return [anonymous(), entries("fd"), entries("task")];
       };
       const before = await cycles(50);
-      console.log((await cycles(200)) - before);
+      const after = await cycles(${count});
+      console.log(JSON.stringify(after.map((value, n) => value - before[n])));
     })()`);
-    expect(Number(stdout), "KiB grown over 200 sessions").toBeLessThan(5 * 1024);
-  });
+      const [memory, handles, threads] = JSON.parse(stdout) as number[];
+      tried(count, `${memory} KiB grown, ${handles} handles, ${threads} threads`);
+      expect(memory, `KiB grown over ${count} sessions`).toBeLessThan(5 * 1024);
+      expect(handles, "open handles").toBeLessThanOrEqual(0);
+      expect(threads, "threads").toBeLessThanOrEqual(0);
+    },
+    aDay,
+  );
 
   // Threads are counted where the system lists them as files.
   test.runIf(process.platform === "linux")(
@@ -88,12 +109,22 @@ describe("worker threads", () => {
     const { parentPort } = require("node:worker_threads");
     open().then(async (session) => { for (;;) parentPort.postMessage((await evaluate(session)).lossSum[0]); });`;
 
-  test("have sessions of their own, at once, and may be ended in the middle of a call", async () => {
-    const workers = Array.from({ length: 3 }, () => new Worker(work, { eval: true }));
-    const losses = await Promise.all(
-      workers.map((worker) => new Promise((resolve, reject) => worker.once("message", resolve).once("error", reject))),
-    );
-    expect(new Set(losses).size).toBe(1);
-    expect(await Promise.all(workers.map((worker) => worker.terminate()))).toEqual([1, 1, 1]);
-  });
+  test(
+    "have sessions of their own, at once, and may be ended in the middle of a call",
+    async () => {
+      for (let trial = 0; trial < trials(1); trial += 1) {
+        const workers = Array.from({ length: 3 }, () => new Worker(work, { eval: true }));
+        const losses = await Promise.all(
+          workers.map(
+            (worker) => new Promise((resolve, reject) => worker.once("message", resolve).once("error", reject)),
+          ),
+        );
+        expect(new Set(losses).size).toBe(1);
+        await new Promise((wake) => setTimeout(wake, trial % 10));
+        expect(await Promise.all(workers.map((worker) => worker.terminate()))).toEqual([1, 1, 1]);
+      }
+      tried(3 * trials(1));
+    },
+    aDay,
+  );
 });

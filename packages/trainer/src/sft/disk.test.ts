@@ -2,13 +2,14 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { digestFile, FileSystemError, fileOperations, TunesmithError } from "@tunesmith/core";
 import { afterEach, expect, onTestFinished, test, vi } from "vitest";
+import { aDay, isNightly, tried } from "../../../core/src/testing/trials.ts";
 import { SFTTrainer, type TrainEvent } from "../index.ts";
 import { fakeModel } from "../testing/fake-session.ts";
 import { gib, plan as roomyPlan } from "../testing/memory-plan.ts";
 import { ofType, record } from "../testing/record.ts";
 import { conversations, scratchFolder } from "../testing/scratch.ts";
 
-vi.setConfig({ testTimeout: 120_000 });
+vi.setConfig({ testTimeout: aDay });
 
 afterEach(() => {
   fileOperations.before = null;
@@ -65,12 +66,18 @@ async function expectClean(outputDir: string): Promise<void> {
 
 test("one refusal at any operation stops the run with a typed error and nothing half, and it goes on from there", async () => {
   const whole = await wholeRun();
-  const codes = ["ENOSPC", "EIO", "EACCES"];
-  for (let number = 0; ; number += 1) {
+  const codes = ["ENOSPC", "EIO", "EACCES", "EROFS", "EDQUOT"];
+  // Each operation with the next of the codes; in a nightly run each with every one.
+  const repeated = isNightly ? codes.length : 1;
+  for (let attempt = 0; ; attempt += 1) {
+    const number = Math.floor(attempt / repeated);
     const outputDir = join(await scratchFolder(onTestFinished), "run");
-    const end = refuse(codes[number % 3] as string, (n) => n === number);
+    const end = refuse(codes[attempt % codes.length] as string, (n) => n === number);
     const { error } = await record(trainer(outputDir).train());
-    if (end() <= number) break;
+    if (end() <= number) {
+      tried(attempt);
+      break;
+    }
     // What cannot be cleaned away now is cleaned away at the next start.
     if (error === null) continue;
     expect(TunesmithError.isInstance(error), error.stack).toBe(true);

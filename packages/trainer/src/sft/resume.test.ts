@@ -10,6 +10,7 @@ import {
   type SFTConfig,
 } from "@tunesmith/core";
 import { afterEach, expect, onTestFinished, test, vi } from "vitest";
+import { tried } from "../../../core/src/testing/trials.ts";
 import { SFTTrainer, type TrainEvent } from "../index.ts";
 import { fakeModel } from "../testing/fake-session.ts";
 import { ofType, record } from "../testing/record.ts";
@@ -144,6 +145,7 @@ test("a crash at any file operation leaves a run that goes on to the same end", 
     expect((await readdir(outputDir)).sort()).toEqual((await readdir(whole)).sort());
   }
   expect(operation).toBeGreaterThan(50);
+  tried(operation);
 });
 
 test("a damaged checkpoint is named and the one before it is taken", async () => {
