@@ -2,33 +2,35 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { OptionError } from "@tunesmith/core";
-import { SFTTrainer as BaseTrainer, type SFTTrainerOptions, type TrainCallback } from "@tunesmith/trainer";
+import {
+  SFTTrainer as BaseTrainer,
+  type SFTMetrics,
+  type SFTTrainerOptions,
+  type TrainResult,
+} from "@tunesmith/trainer";
 import { FastLanguageModel, PeftModel } from "./fast-language-model.ts";
 
 /** Supervised fine-tuning (TRL's SFTTrainer). The adapter's options come with the model of `getPeftModel`, or as `peftConfig`. */
 export class SFTTrainer extends BaseTrainer {
+  readonly #model: SFTTrainerOptions["model"];
+
   constructor(options: SFTTrainerOptions) {
-    const { model, peftConfig, callbacks = [] } = options ?? {};
+    const { model, peftConfig } = options ?? {};
     if (model instanceof PeftModel && peftConfig !== undefined) {
       throw new OptionError(
         "[peftConfig] expected adapter options once, got them from getPeftModel() and as peftConfig; leave one out",
       );
     }
-    super({
-      ...options,
-      callbacks: Array.isArray(callbacks) ? [...callbacks, adoption(model)] : callbacks,
-      ...(model instanceof PeftModel ? { peftConfig: model.peftConfig } : {}),
-    });
+    super(model instanceof PeftModel ? { ...options, peftConfig: model.peftConfig } : options);
+    this.#model = model;
   }
-}
 
-/** Tells the model where its result is: from then on that is what it answers with and what its save methods write. */
-function adoption(model: SFTTrainerOptions["model"]): TrainCallback {
-  return (event) => {
-    if (event.type !== "done" || !(model instanceof FastLanguageModel)) return;
-    const { adapterDir } = event.result;
+  /** Tells the model where its result is: from then on that is what it answers with and what its save methods write. */
+  protected override finished({ adapterDir }: TrainResult<SFTMetrics>): void {
+    const model = this.#model;
+    if (!(model instanceof FastLanguageModel)) return;
     // After full fine-tuning the folder holds a whole model.
     const isAdapter = existsSync(join(adapterDir, "adapter_config.json"));
     model.adopt(isAdapter ? { model: model.info.path, adapter: adapterDir } : { model: adapterDir, adapter: null });
-  };
+  }
 }

@@ -1,5 +1,6 @@
 // Opens a model, with one line of progress where it has to be downloaded.
 import { type DownloadProgress, FastLanguageModel, type PretrainedOptions } from "@tunesmith/sdk";
+import pc from "picocolors";
 import { bytes, percent } from "../view/format.ts";
 import { type Output, Screen } from "../view/screen.ts";
 
@@ -14,8 +15,9 @@ export async function openModel(name: string, err: Output, options: PretrainedOp
     const share = percent(loadedBytes / Math.max(1, totalBytes));
     screen.status(`download ${name}: ${bytes(loadedBytes)} of ${bytes(totalBytes)} (${share})`);
   };
+  const onWarning = (message: string) => screen.print(`${pc.yellow("warning:")} ${message}`);
   try {
-    return await FastLanguageModel.fromPretrained(name, { ...options, onProgress });
+    return await FastLanguageModel.fromPretrained(name, { onWarning, ...options, onProgress });
   } finally {
     screen.settle();
   }

@@ -80,6 +80,9 @@ const events: TrainEvent<SFTMetrics>[] = [
       adapterDir: join(runDir, "adapter"),
       stoppedBy: "epochs",
       lossHash: "0123456789abcdef",
+      warnings: ["look here"],
+      data: { ...data, dropped: [...data.dropped], ignoredColumns: [] },
+      evalData: null,
     },
   },
 ];

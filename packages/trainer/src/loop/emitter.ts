@@ -25,6 +25,7 @@ export class Emitter {
   readonly #control: RunControl;
   readonly #context: CallbackContext;
   #callbacks: readonly TrainCallback[];
+  readonly #warnings: string[] = [];
 
   constructor(control: RunControl, callbacks: readonly TrainCallback[], context: CallbackContext) {
     this.#control = control;
@@ -48,8 +49,14 @@ export class Emitter {
     }
   }
 
+  /** What the user should know, so far. */
+  get warnings(): readonly string[] {
+    return this.#warnings;
+  }
+
   /** Something the user should know. */
   async warn(step: number, message: string): Promise<void> {
+    this.#warnings.push(message);
     await this.emit({ type: "warning", step, message });
   }
 

@@ -8,8 +8,8 @@ import type { StopReason, TrainResult } from "./result.ts";
 import { deleteOldCheckpoints } from "./rotation.ts";
 import { attempt, mustWrite } from "./writing.ts";
 
-/** Takes the best weights where that was asked for, and writes adapter and report. */
-export async function finish(run: ActiveRun): Promise<TrainResult> {
+/** Takes the best weights where that was asked for, writes adapter and report, and tells `finished` and everyone who listens. */
+export async function finish(run: ActiveRun, finished: (result: TrainResult) => void): Promise<TrainResult> {
   const { args, claim, clock, events, folder, session, state } = run;
   const loadedBestStep = args.loadBestModelAtEnd ? await loadBest(run) : null;
   await claim.confirm();
@@ -24,6 +24,7 @@ export async function finish(run: ActiveRun): Promise<TrainResult> {
     await folder.samples.sync();
     await folder.writeJson("report.json", report);
   });
+  finished(result);
   await events.emit({ type: "done", result });
   return result;
 }

@@ -1,6 +1,6 @@
 // The result of a finished run, and its longer form `report.json`.
 
-import type { OpenRun } from "./open-run.ts";
+import type { ActiveRun } from "./active-run.ts";
 import type { StopReason, TrainResult } from "./result.ts";
 
 /**
@@ -8,7 +8,7 @@ import type { StopReason, TrainResult } from "./result.ts";
  * result for being the best; null where they are those of the last step.
  */
 export function describeRun(
-  { args, prepared, folder, session, state }: OpenRun,
+  { args, events, prepared, folder, session, state }: ActiveRun,
   { stoppedBy, loadedBestStep }: { stoppedBy: StopReason; loadedBestStep: number | null },
 ): { result: TrainResult; report: object } {
   const { seconds, step_seconds: stepSeconds, best } = state;
@@ -35,6 +35,9 @@ export function describeRun(
     adapterDir: folder.adapterDir,
     stoppedBy,
     lossHash: state.loss_hash,
+    warnings: [...events.warnings],
+    data: prepared.train.report,
+    evalData: prepared.evaluation?.report ?? null,
   };
   const report = {
     steps: state.global_step,
@@ -58,8 +61,9 @@ export function describeRun(
     enginePeakBytes: session.memory().peak,
     adapterDir: folder.adapterDir,
     lossHash: state.loss_hash,
-    data: prepared.train.report,
-    evalData: prepared.evaluation?.report ?? null,
+    warnings: result.warnings,
+    data: result.data,
+    evalData: result.evalData,
   };
   return { result, report };
 }

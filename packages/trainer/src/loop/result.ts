@@ -1,4 +1,5 @@
 // The result of a run, as types.
+import type { DataReport } from "@tunesmith/data";
 import type { Metrics } from "./metrics.ts";
 
 /** Why a run ended. */
@@ -36,4 +37,10 @@ export interface TrainResult<M extends Metrics = Metrics> {
   stoppedBy: StopReason;
   /** SHA-256 chained over the loss of every step: equal runs have equal hashes. */
   lossHash: string;
+  /** What the user should know, as the warning events said it. */
+  warnings: readonly string[];
+  /** The rows that were trained on, and what was cut or left out of them. */
+  data: DataReport;
+  /** The same of the evaluation set; null without one. */
+  evalData: DataReport | null;
 }

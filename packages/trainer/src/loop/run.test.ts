@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import type { TrainEvent, WarningEvent } from "./events.ts";
 import type { TrainResult } from "./result.ts";
 import { type RunControl, TrainRun } from "./run.ts";
+import { Unheard } from "./unheard.ts";
 
 const event = (step: number): WarningEvent => ({ type: "warning", step, message: "" });
 const result = { globalStep: 3 } as TrainResult;
@@ -51,6 +52,78 @@ test("iterators that begin together see everything; one that follows goes on whe
   const { run: other } = run(5);
   expect(await steps(other, 2)).toEqual([1, 2]);
   expect(await steps(other)).toEqual([3, 4, 5]);
+});
+
+test("leaving the loop ends nothing: the run goes on, can be awaited, iterated again and aborted", async () => {
+  const { run: made } = run(5);
+  expect(await steps(made, 1)).toEqual([1]);
+  expect(made.state).toBe("running");
+  expect(await made).toBe(result);
+  expect(await steps(made)).toEqual([2, 3, 4, 5]);
+  const { run: other } = run(1000);
+  await steps(other, 1);
+  other.abort(new AbortError("[test] enough"));
+  await expect(other).rejects.toThrow("enough");
+});
+
+/** A run with warnings 1 to 4, and those that have become warnings of the process. */
+function warned(hasCallbacks = false) {
+  const told: string[] = [];
+  const unheard = new Unheard(hasCallbacks, (message) => told.push(message));
+  const made = new TrainRun(
+    async (control) => {
+      for (let step = 1; step <= 4; step += 1) {
+        control.emit({ type: "warning", step, message: `warning ${step}` });
+        await soon();
+      }
+      return result;
+    },
+    undefined,
+    unheard,
+  );
+  return { made, told };
+}
+
+test("a warning that no iterator reads and no callback is given becomes one of the process", async () => {
+  const awaited = warned();
+  await awaited.made;
+  expect(awaited.told).toEqual(["warning 1", "warning 2", "warning 3", "warning 4"]);
+  const called = warned(true);
+  await called.made;
+  expect(called.told).toEqual([]);
+});
+
+test("what an iterator has read is told once, what follows its end is told", async () => {
+  const { made, told } = warned();
+  // The first warning comes at once, before anyone can listen.
+  expect(await steps(made, 2)).toEqual([1, 2]);
+  await made;
+  expect(told).toEqual(["warning 1", "warning 3", "warning 4"]);
+});
+
+test("a failure after the loop was left reaches the process, unless the run is awaited or was stopped", async () => {
+  const heard: string[] = [];
+  const listener = ({ message }: Error) => heard.push(message);
+  process.on("warning", listener);
+  const failing = (error: Error) =>
+    new TrainRun(
+      async (control) => {
+        control.emit(event(1));
+        await soon();
+        await soon();
+        throw error;
+      },
+      undefined,
+      new Unheard(true),
+    );
+  await steps(failing(new Error("alone")), 1);
+  await steps(failing(new AbortError("asked")), 1);
+  const awaited = failing(new Error("awaited"));
+  await steps(awaited, 1);
+  await expect(awaited).rejects.toThrow("awaited");
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  process.off("warning", listener);
+  expect(heard).toEqual(["alone"]);
 });
 
 test("a failure reaches the promise and the iterator, after all events", async () => {

@@ -1,7 +1,9 @@
 // A run in progress: awaited, iterated, paused, stopped.
+import { emitWarning } from "node:process";
 import type { TrainEvent } from "./events.ts";
 import type { Metrics } from "./metrics.ts";
 import type { TrainResult } from "./result.ts";
+import { Unheard } from "./unheard.ts";
 
 /** What a run is doing. */
 export type RunState = "preparing" | "running" | "paused" | "done" | "aborted" | "failed";
@@ -28,6 +30,10 @@ export interface RunControl<M extends Metrics = Metrics> {
  * A training run. It starts at once, and can be awaited for its result and iterated for its events. An iterator sees every
  * event that none before it has read, so none is lost, however late it comes; the run forgets what has been read. When the run
  * fails, both the promise and the iterators throw its error.
+ *
+ * Leaving the loop with `break` does not end the run: await it for its result, iterate it again for the events that follow, or
+ * {@link TrainRun.abort} it. Warnings that no iterator reads and no callback is given are warnings of the process
+ * (`process.emitWarning`), and all of them are in the result.
  */
 export class TrainRun<M extends Metrics = Metrics>
   implements AsyncIterable<TrainEvent<M>>, PromiseLike<TrainResult<M>>
@@ -43,9 +49,16 @@ export class TrainRun<M extends Metrics = Metrics>
   #head: Link<M> = { event: null, next: null };
   #tail: Link<M> = this.#head;
   #waiting: (() => void)[] = [];
+  readonly #unheard: Unheard;
+  #isAwaited = false;
 
   /** @internal Made by a trainer. */
-  constructor(work: (control: RunControl<M>) => Promise<TrainResult<M>>, signal?: AbortSignal) {
+  constructor(
+    work: (control: RunControl<M>) => Promise<TrainResult<M>>,
+    signal?: AbortSignal,
+    unheard = new Unheard(false),
+  ) {
+    this.#unheard = unheard;
     const control: RunControl<M> = {
       signal: this.#abort.signal,
       emit: (event) => this.#emit(event),
@@ -107,26 +120,40 @@ export class TrainRun<M extends Metrics = Metrics>
     onResult?: ((result: TrainResult<M>) => A | PromiseLike<A>) | null,
     onError?: ((error: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
+    this.#isAwaited = true;
     return this.#result.then(onResult, onError);
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<TrainEvent<M>, void, undefined> {
     // Whoever iterates sees the error there; the promise need not be awaited as well.
-    this.#result.catch(() => {});
-    let link = this.#head;
-    while (true) {
-      if (link.next === null) {
-        if (this.#ended) {
-          await this.#result;
-          return;
+    this.#result.catch((error: Error) => this.#tellFailure(error));
+    this.#unheard.begin();
+    try {
+      let link = this.#head;
+      while (true) {
+        if (link.next === null) {
+          if (this.#ended) {
+            await this.#result;
+            return;
+          }
+          await new Promise<void>((resolve) => this.#waiting.push(resolve));
+          continue;
         }
-        await new Promise<void>((resolve) => this.#waiting.push(resolve));
-        continue;
+        if (link === this.#head) this.#head = link.next;
+        link = link.next;
+        const event = link.event as TrainEvent<M>;
+        this.#unheard.read(event);
+        yield event;
       }
-      if (link === this.#head) this.#head = link.next;
-      link = link.next;
-      yield link.event as TrainEvent<M>;
+    } finally {
+      this.#unheard.end();
     }
+  }
+
+  /** The failure of a run that was only iterated, and whose loop was left before, would otherwise reach no one. */
+  #tellFailure(error: Error): void {
+    if (this.#isAwaited || this.#unheard.isListenedTo || this.#state === "aborted") return;
+    emitWarning(error);
   }
 
   get #ended(): boolean {
@@ -137,6 +164,7 @@ export class TrainRun<M extends Metrics = Metrics>
     const link = { event, next: null };
     this.#tail.next = link;
     this.#tail = link;
+    this.#unheard.add(event);
     this.#notify();
   }
 

@@ -25,6 +25,7 @@ import { RunClaim } from "./run-claim.ts";
 import { refuseOtherRun } from "./run-folder.ts";
 import { bestMetric, settle } from "./settle.ts";
 import { runTraining } from "./training.ts";
+import { Unheard } from "./unheard.ts";
 
 /** How a run is started. */
 export interface TrainOptions {
@@ -74,17 +75,24 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
         `[resumeFromCheckpoint] expected true, false or the path of a checkpoint, got ${JSON.stringify(resume)}; correct it`,
       );
     const resumeFromCheckpoint = typeof resume === "string" ? expandHome(resume) : resume;
-    return new TrainRun<M>(async (control) => {
-      try {
-        return await this.#run(control, resumeFromCheckpoint);
-      } catch (error) {
-        if (!control.signal.aborted || TunesmithError.isInstance(error)) throw error;
-        throw new AbortError("[train] stopped as asked before the first step; nothing has been trained", {
-          cause: error,
-        });
-      }
-    }, signal);
+    return new TrainRun<M>(
+      async (control) => {
+        try {
+          return await this.#run(control, resumeFromCheckpoint);
+        } catch (error) {
+          if (!control.signal.aborted || TunesmithError.isInstance(error)) throw error;
+          throw new AbortError("[train] stopped as asked before the first step; nothing has been trained", {
+            cause: error,
+          });
+        }
+      },
+      signal,
+      new Unheard(this.#callbacks.length > 0),
+    );
   }
+
+  /** @internal Called with the result of a run that has ended well, before its last event. */
+  protected finished(_result: TrainResult<M>): void {}
 
   /** Everything that a run does before it makes its folder and reads a weight; rejects with what that run would end with. */
   async dryRun(options: { signal?: AbortSignal } = {}): Promise<DryRun<Args>> {
@@ -126,6 +134,7 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
         open,
         control as unknown as RunControl,
         this.#callbacks as readonly TrainCallback[],
+        (ended) => this.finished(ended as TrainResult<M>),
       );
       return result as TrainResult<M>;
     } finally {

@@ -12,11 +12,16 @@ import { takeStep } from "./step.ts";
 import { errorOf } from "./stop.ts";
 import { attempt } from "./writing.ts";
 
-/** Trains to the end, or to where it is stopped. Always frees the session and closes the files. */
+/**
+ * Trains to the end, or to where it is stopped. Always frees the session and closes the files.
+ *
+ * @param finished called with the result before the last event
+ */
 export async function runTraining(
   open: OpenRun,
   control: RunControl,
   callbacks: readonly TrainCallback[],
+  finished: (result: TrainResult) => void,
 ): Promise<TrainResult> {
   try {
     const run = activate(open, control, callbacks);
@@ -24,7 +29,7 @@ export async function runTraining(
       control.setState("running");
       await announce(run);
       await takeSteps(run);
-      return await finish(run);
+      return await finish(run, finished);
     } catch (error) {
       throw await errorOf(run, error);
     }

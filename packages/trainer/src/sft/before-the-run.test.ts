@@ -125,4 +125,7 @@ test("rows are never longer than the model's context", async () => {
   const { events } = await record(made.train());
   expect(ofType(events, "warning")[0]?.message).toContain("beyond the model's context of 512 tokens");
   expect((await readRunConfig(outputDir)).args).toMatchObject({ maxLength: 512 });
+  // The default of 1024 was not asked for.
+  const { warnings, args } = await (await trainer({ maxSteps: 1 })).trainer.dryRun();
+  expect([warnings.filter((warning) => warning.includes("context")), args.maxLength]).toEqual([[], 512]);
 });

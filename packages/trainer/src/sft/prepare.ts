@@ -1,9 +1,15 @@
 // From rows to examples of supervised fine-tuning, and what the user should know of them.
-import type { LanguageModel, ParsedSFTConfig } from "@tunesmith/core";
+import { type LanguageModel, type ParsedSFTConfig, sftConfigSchema } from "@tunesmith/core";
 import { recommendEpochs } from "@tunesmith/curriculum";
 import { type DatasetSource, type PreparedData, prepare } from "@tunesmith/data";
 
-/** Rows longer than the model's context would leave the positions it was trained on. Adds a warning where that cuts `maxLength`. */
+/** What was not asked for is no reason to warn. */
+const { maxLength: defaultLength } = sftConfigSchema.parse({});
+
+/**
+ * Rows longer than the model's context would leave the positions it was trained on. Adds a warning where that cuts a `maxLength` other
+ * than the default.
+ */
 export function withinContext<Args extends ParsedSFTConfig>(
   args: Args,
   { info }: LanguageModel,
@@ -11,7 +17,7 @@ export function withinContext<Args extends ParsedSFTConfig>(
 ): Args {
   const context = info.maxPositionEmbeddings;
   if (args.maxLength !== null && args.maxLength <= context) return args;
-  if (args.maxLength !== null)
+  if (args.maxLength !== null && args.maxLength !== defaultLength)
     warnings.push(`maxLength ${args.maxLength} is beyond the model's context of ${context} tokens; ${context} is used`);
   return { ...args, maxLength: context };
 }

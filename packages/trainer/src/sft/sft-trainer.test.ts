@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type LanguageModel, OptionError } from "@tunesmith/core";
 import { expect, test } from "vitest";
@@ -96,6 +96,21 @@ test("own prompts are answered, and a missing prompt is said", async () => {
   expect(sample?.completion.length).toBeLessThanOrEqual(5);
   const none = await trainer({ maxSteps: 1, sampleEverySteps: 1 }, {}, { evalDataset: null });
   expect(ofType((await record(none.trainer.train())).events, "warning")[0]?.message).toMatch(/there is no prompt/);
+});
+
+test("the result holds what the user should know and what the rows have lost", async () => {
+  const heard: string[] = [];
+  const listener = ({ message }: Error) => heard.push(message);
+  process.on("warning", listener);
+  const { trainer: made, outputDir } = await trainer({ maxSteps: 1, maxLength: 20 });
+  const { warnings, data, evalData } = await made.train();
+  await new Promise(setImmediate);
+  process.off("warning", listener);
+  expect(warnings).toContainEqual(expect.stringMatching(/rows are longer than maxLength and were cut/u));
+  expect(heard).toEqual(warnings);
+  expect([data.rows, data.truncated > 0, evalData?.rows]).toEqual([20, true, 5]);
+  const report = JSON.parse(await readFile(join(outputDir, "report.json"), "utf8"));
+  expect(report).toMatchObject({ warnings, data: JSON.parse(JSON.stringify(data)) });
 });
 
 test("options are checked when the trainer is made", async () => {
