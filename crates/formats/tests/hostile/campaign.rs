@@ -30,12 +30,12 @@ enum Length {
     Time(Duration),
 }
 
-/// `MINUTES` (a fraction is fine), else `CASES`, else 50,000 cases.
+/// `MINUTES` (a fraction is fine), else `CASES`, else 10,000 cases.
 fn length() -> Length {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<f64>().expect(name));
     match number("MINUTES") {
         Some(minutes) => Length::Time(Duration::from_secs_f64(60.0 * minutes)),
-        None => Length::Cases(number("CASES").unwrap_or(50_000.0) as u64),
+        None => Length::Cases(number("CASES").unwrap_or(10_000.0) as u64),
     }
 }
 
