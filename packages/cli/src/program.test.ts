@@ -2,15 +2,11 @@ import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { PassThrough } from "node:stream";
 import { fileURLToPath } from "node:url";
-import { stripVTControlCharacters } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { normaliseFlags } from "./flags.ts";
-import { buildProgram, knownFlags } from "./program.ts";
 import { spawnCli } from "./testing/spawn-cli.ts";
-import { reportFailure } from "./view/failure.ts";
+import { tunesmith } from "./testing/tunesmith.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 const model = join(root, "test/fixtures/models/llama");
@@ -31,27 +27,6 @@ describe("commands", () => {
   });
   afterEach(() => rm(folder, { recursive: true }));
 
-  /** Runs a command line in this process. */
-  const tunesmith = async (argv: string[], typed = "") => {
-    const written = { out: "", err: "" };
-    const stream = (name: "out" | "err") => ({
-      write: (text: string) => {
-        written[name] += text;
-      },
-    });
-    const input = new PassThrough();
-    input.end(typed);
-    let code = 0;
-    const program = buildProgram({ out: stream("out"), err: stream("err") }, input, (exit) => {
-      code = exit;
-    });
-    try {
-      await program.parseAsync(normaliseFlags(argv, knownFlags(program)), { from: "user" });
-    } catch (error) {
-      code = reportFailure(error, stream("err"));
-    }
-    return { code, out: stripVTControlCharacters(written.out), err: stripVTControlCharacters(written.err) };
-  };
   const train = (...more: string[]) =>
     tunesmith([
       "train",

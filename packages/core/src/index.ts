@@ -7,6 +7,7 @@ export * from "./generate.ts";
 export * from "./generator.ts";
 export * from "./json/index.ts";
 export * from "./model.ts";
+export * from "./model-origin.ts";
 export * from "./objective.ts";
 export * from "./options/index.ts";
 export * from "./session.ts";

@@ -1,5 +1,6 @@
 // A model that is known but not in memory, and the way from there to a session.
 import type { Generator } from "./generator.ts";
+import type { ModelOrigin } from "./model-origin.ts";
 import type { ParsedModelConfig } from "./options/model.ts";
 import type { GeneratorOptions, SessionOptions } from "./options/session.ts";
 import type { TrainSession } from "./session.ts";
@@ -9,6 +10,8 @@ import type { Tokenizer } from "./tokenizer.ts";
 export interface ModelInfo {
   /** Where it was loaded from. */
   path: string;
+  /** Where it comes from when that is the Hugging Face Hub; what is written down names it by that. Null: by its path. */
+  origin: ModelOrigin | null;
   /** Model family, as `model_type` in config.json. */
   modelType: string;
   vocabSize: number;

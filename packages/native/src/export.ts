@@ -1,8 +1,10 @@
 // Models in other files, over the binding: merged folders and GGUF, written on threads of their own.
+import { basename } from "node:path";
 import {
   AbortError,
   type OptionKeys,
   type OutputPlace,
+  originOf,
   parseKeys,
   writeOutputFile,
   writeOutputFolder,
@@ -217,9 +219,12 @@ function placeOf(
 
 function mergeSource(place: string, options: MergeSource): Native.MergeSource {
   const { model, adapter = null, base = "original", bnb4bitBlocksize = 64, bnb4bitUseDoubleQuant = true } = options;
+  const modelPath = path(`${place}.model`, model);
+  const origin = originOf(modelPath);
   return {
-    model: path(`${place}.model`, model),
+    model: modelPath,
     ...(adapter === null ? {} : { adapter: path(`${place}.adapter`, adapter) }),
+    ...(origin === null ? {} : { name: basename(origin.name) }),
     base: oneOf(`${place}.base`, base, ["original", "nf4"]),
     bnb4bitBlocksize: integer(`${place}.bnb4bitBlocksize`, bnb4bitBlocksize, 64, 4096),
     bnb4bitUseDoubleQuant: boolean(`${place}.bnb4bitUseDoubleQuant`, bnb4bitUseDoubleQuant),

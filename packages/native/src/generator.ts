@@ -22,13 +22,13 @@ import { generate } from "./generate.ts";
 export class NativeGenerator implements Generator {
   readonly info: SessionInfo;
   protected readonly inner: Native.Session;
-  readonly #model: ModelInfo;
+  protected readonly model: ModelInfo;
   /** Calls in progress. */
   readonly #calls = new Set<Promise<unknown>>();
 
   constructor(inner: Native.Session, model: ModelInfo) {
     this.inner = inner;
-    this.#model = model;
+    this.model = model;
     this.info = native(() => inner.info);
   }
 
@@ -44,7 +44,7 @@ export class NativeGenerator implements Generator {
   }
 
   generate(options: GenerateOptions): AsyncIterable<TokenEvent> {
-    return generate(this.inner, (run) => this.call(run), options, this.#model.eosTokenIds);
+    return generate(this.inner, (run) => this.call(run), options, this.model.eosTokenIds);
   }
 
   async loadAdapter(dir: string, name: string): Promise<AdapterState> {

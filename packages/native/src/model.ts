@@ -10,6 +10,7 @@ import {
   type MemoryPlan,
   type ModelConfig,
   type ModelInfo,
+  originOf,
   type ParsedModelConfig,
   type PassShape,
   parseArgument,
@@ -62,7 +63,8 @@ class NativeModel implements LanguageModel {
     this.#inner = inner;
     this.#place = place;
     this.#weights = weights;
-    this.info = native(() => inner.info);
+    const info = native(() => inner.info);
+    this.info = { ...info, origin: originOf(info.path) };
     this.tokenizer = new NativeTokenizer(native(() => inner.tokenizer));
   }
 

@@ -11,6 +11,7 @@ import type {
   UpdateOptions,
   UpdateResult,
 } from "@tunesmith/core";
+import { nameBaseModel } from "./base-model.ts";
 import { extraValues, nativeBatch, nativeCoefficients, objectiveJson } from "./batch.ts";
 import type { Native } from "./binding.ts";
 import { integer, number, object, path, seed, typedArray } from "./check.ts";
@@ -52,7 +53,8 @@ export class NativeSession extends NativeGenerator implements TrainSession {
 
   async saveCheckpoint(dir: string): Promise<void> {
     const folder = path("saveCheckpoint.dir", dir);
-    return this.call(() => this.inner.saveCheckpoint(folder));
+    await this.call(() => this.inner.saveCheckpoint(folder));
+    await nameBaseModel(folder, this.model.origin);
   }
 
   async loadCheckpoint(dir: string): Promise<void> {
@@ -62,7 +64,8 @@ export class NativeSession extends NativeGenerator implements TrainSession {
 
   async saveAdapter(dir: string): Promise<void> {
     const folder = path("saveAdapter.dir", dir);
-    return this.call(() => this.inner.saveAdapter(folder));
+    await this.call(() => this.inner.saveAdapter(folder));
+    await nameBaseModel(folder, this.model.origin);
   }
 }
 

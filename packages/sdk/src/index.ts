@@ -34,6 +34,7 @@ export {
   type ModelConfig,
   ModelFileError,
   type ModelInfo,
+  type ModelOrigin,
   NonFiniteError,
   type Objective,
   type OptimizerOptions,

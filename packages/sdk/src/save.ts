@@ -5,9 +5,11 @@ import {
   ArgumentError,
   expandHome,
   fileOperation,
+  list,
   nearestName,
   OptionError,
   type OptionKeys,
+  originOf,
   parseKeys,
   parseSize,
   writeOutputFolder,
@@ -91,6 +93,9 @@ export interface GgufFile {
 
 const adapterFiles = ["adapter_config.json", "adapter_model.safetensors"];
 
+/** What a folder of an adapter may hold besides, and what comes with it. */
+const companions = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"];
+
 /** Writes the adapter as a PEFT folder, or the whole model where there is none. */
 export async function saveAsIs({ model, adapter }: Saved, folder: string, options: ExportControl): Promise<void> {
   const control = parseKeys(exportControlKeys, options, "savePretrained");
@@ -132,7 +137,8 @@ export async function saveGguf(saved: Saved, to: string, options: GgufOptions): 
     );
   const files: GgufFile[] = [];
   for (const quantization of methods) {
-    const name = `${basename(saved.adapter === null ? saved.model : path).replace(/\.gguf$/u, "")}.${quantization.toUpperCase()}.gguf`;
+    const base = originOf(saved.model)?.name ?? saved.model;
+    const name = `${basename(saved.adapter === null ? base : path).replace(/\.gguf$/u, "")}.${quantization.toUpperCase()}.gguf`;
     const output = path.endsWith(".gguf") ? path : join(path, name);
     if (saveMethod === "lora") {
       if (saved.adapter === null) throw noAdapter("savePretrainedGguf");
@@ -165,7 +171,8 @@ async function copyAdapter(
   { overwrite = false }: ExportControl,
 ): Promise<void> {
   await writeOutputFolder({ path: outputPath(to), inputs: [model, adapter], overwrite }, async (folder) => {
-    for (const name of adapterFiles) {
+    const there = await list(adapter);
+    for (const name of [...adapterFiles, ...companions.filter((name) => there.includes(name))]) {
       const source = join(adapter, name);
       await fileOperation("copy", source, () => copyFile(source, join(folder, name)));
     }

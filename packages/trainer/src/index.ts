@@ -13,6 +13,7 @@ export type {
   WarningEvent,
 } from "./loop/events.ts";
 export type { Metrics } from "./loop/metrics.ts";
+export { readCheckpoint } from "./loop/read-checkpoint.ts";
 export type { StopReason, TrainMetrics, TrainResult } from "./loop/result.ts";
 export { type RunState, TrainRun } from "./loop/run.ts";
 export type { RunConfig } from "./loop/run-config.ts";

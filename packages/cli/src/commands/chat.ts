@@ -5,7 +5,7 @@ import type { FastLanguageModel, Message } from "@tunesmith/sdk";
 import pc from "picocolors";
 import { chatSchemas } from "../flags.ts";
 import { environmentLine } from "../view/environment-line.ts";
-import { openModel } from "./load-model.ts";
+import { openModel, revisionOf } from "./load-model.ts";
 import { modelOf } from "./run-target.ts";
 import type { Streams } from "./train.ts";
 
@@ -35,7 +35,12 @@ export async function chat(
   const { sampling: options, place, modelConfig } = sorted;
   if (prompt === undefined) out.write(`${environmentLine(place)}\n`);
   const adapter = found.adapter === null ? {} : { adapter: found.adapter };
-  const model = await openModel(found.model, err, { ...place, ...adapter, ...modelConfig });
+  const model = await openModel(found.model, err, {
+    ...place,
+    ...adapter,
+    ...modelConfig,
+    ...revisionOf(found.revision),
+  });
   const opening: Message[] = system === undefined ? [] : [{ role: "system", content: system }];
   try {
     if (prompt !== undefined) {

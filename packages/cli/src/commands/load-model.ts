@@ -4,6 +4,11 @@ import pc from "picocolors";
 import { bytes, percent } from "../view/format.ts";
 import { type Output, Screen } from "../view/screen.ts";
 
+/** A revision as an option of opening a model, where there is one. */
+export function revisionOf(revision: string | null): Pick<PretrainedOptions, "revision"> {
+  return revision === null ? {} : { revision };
+}
+
 /** Opens a model by path or name, with one line of progress where it has to be downloaded. */
 export async function openModel(name: string, err: Output, options: PretrainedOptions): Promise<FastLanguageModel> {
   const screen = new Screen(err);

@@ -3,7 +3,7 @@ import { DataError, deviceOptionsSchema, expandHome, parseOptions } from "@tunes
 import { SFTTrainer } from "@tunesmith/sdk";
 import { readRunConfig } from "@tunesmith/trainer";
 import { environmentLine } from "../view/environment-line.ts";
-import { openModel } from "./load-model.ts";
+import { openModel, revisionOf } from "./load-model.ts";
 import { runTraining } from "./run-session.ts";
 import type { Streams } from "./train.ts";
 
@@ -13,14 +13,14 @@ export async function resume(folder: string, flags: Record<string, unknown>, { o
   const runDir = expandHome(folder);
   const json = asked === true;
   const place = parseOptions(deviceOptionsSchema, given);
-  const { model: path, data, evalData, args, peftConfig, modelConfig } = await readRunConfig(runDir);
+  const { model: name, modelRevision, data, evalData, args, peftConfig, modelConfig } = await readRunConfig(runDir);
   if (data === null) {
     throw new DataError(
       `[${runDir}] expected a run on data files, got one whose rows came from a program; resume it there with train({ resumeFromCheckpoint: true })`,
     );
   }
   (json ? err : out).write(`${environmentLine(place)}\n`);
-  const model = await openModel(path, err, { ...place, ...modelConfig });
+  const model = await openModel(name, err, { ...place, ...modelConfig, ...revisionOf(modelRevision) });
   const trainer = new SFTTrainer({ model, trainDataset: data, evalDataset: evalData, args, peftConfig });
   return runTraining(trainer, model, { json, out, err, options: { resumeFromCheckpoint: true } });
 }

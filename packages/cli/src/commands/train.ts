@@ -6,7 +6,7 @@ import { readConfigFile } from "../config-file.ts";
 import { trainingSchemas } from "../flags.ts";
 import { environmentLine } from "../view/environment-line.ts";
 import type { Output } from "../view/screen.ts";
-import { openModel } from "./load-model.ts";
+import { openModel, revisionOf } from "./load-model.ts";
 import { runTraining } from "./run-session.ts";
 
 /** Streams of a command. */
@@ -28,11 +28,13 @@ export async function train(flags: Record<string, unknown>, { out, err }: Stream
   const data = required("--data", inputs.data, "a JSONL or JSON file");
   const { evalData } = inputs;
   (json === true ? err : out).write(`${environmentLine(place)}\n`);
-  const model = await openModel(name, err, { ...place, ...modelConfig });
+  const model = await openModel(name, err, { ...place, ...modelConfig, ...revisionOf(inputs.modelRevision) });
   const trainer = new SFTTrainer({ model, trainDataset: data, evalDataset: evalData, args, peftConfig });
   if (dryRun !== true) return runTraining(trainer, model, { json: json === true, out, err });
   const { args: decided, peftConfig: adapter, totalSteps, warnings, ...found } = await trainer.dryRun();
-  const options = { model: model.info.path, data, evalData, ...modelConfig, ...decided, ...adapter };
+  const { origin, path } = model.info;
+  const base = { model: origin?.name ?? path, modelRevision: origin?.revision ?? null };
+  const options = { ...base, data, evalData, ...modelConfig, ...decided, ...adapter };
   out.write(stringify({ options, model: model.info, totalSteps, ...found, warnings }));
   return 0;
 }

@@ -4,12 +4,13 @@ import pc from "picocolors";
 import { percent } from "../view/format.ts";
 import { Screen } from "../view/screen.ts";
 import { Interrupt } from "./interrupt.ts";
+import { revisionOf } from "./load-model.ts";
 import { modelOf } from "./run-target.ts";
 import type { Streams } from "./train.ts";
 
 /** The local model that a command's argument names, its adapter, and what that is merged into. */
 export async function sourceOf(target: string, flags: Record<string, unknown>): Promise<Required<MergeSource>> {
-  const { model, adapter, weights } = await modelOf(target, flags.adapter as string | undefined);
+  const { model, revision, adapter, weights } = await modelOf(target, flags.adapter as string | undefined);
   const { loadIn4bit, bnb4bitBlocksize, bnb4bitUseDoubleQuant } = weights;
   if (loadIn4bit && adapter !== null && flags.base === undefined && flags.lora !== true) {
     throw new OptionError(
@@ -18,7 +19,7 @@ export async function sourceOf(target: string, flags: Record<string, unknown>): 
     );
   }
   return {
-    model: await resolveModel(model),
+    model: await resolveModel(model, revisionOf(revision)),
     adapter,
     base: choice("--base", flags.base ?? "original", ["original", "nf4"]),
     bnb4bitBlocksize,

@@ -72,11 +72,11 @@ export class RunView {
   }
 
   #prepared({ runDir, step, totalSteps, session, data, evalData }: PreparedEvent): void {
-    const { modelType, path } = this.#model.info;
+    const { modelType, origin, path } = this.#model.info;
     const share = percent(session.trainableParameters / session.totalParameters);
     const trained = `${count(session.trainableParameters)} trained (${share})`;
     this.#screen.print(
-      `model  ${basename(path)} (${modelType}), ${count(session.totalParameters)} parameters, ${trained}, ${session.backend}`,
+      `model  ${origin?.name ?? basename(path)} (${modelType}), ${count(session.totalParameters)} parameters, ${trained}, ${session.backend}`,
     );
     this.#screen.print(`data   ${describeData(data)}`);
     if (evalData !== null) this.#screen.print(`eval   ${describeData(evalData)}`);

@@ -11,6 +11,14 @@ export const runInputsSchema = z
       model: path.describe(
         "Model folder, GGUF file, or ORG/NAME of the Hugging Face Hub. Default: none; it has to be given.",
       ),
+      modelRevision: z
+        .string()
+        .min(1)
+        .nullable()
+        .default(null)
+        .describe(
+          "Branch, tag or commit of a model of the Hub (TRL's model_revision); beside it `model` is never a local path. Default: the branch main.",
+        ),
     }),
     ...grouped("data", {
       data: path.describe(

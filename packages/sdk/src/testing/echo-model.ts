@@ -55,6 +55,7 @@ export function echoModel(
   return {
     info: {
       path: "echo",
+      origin: null,
       modelType: "echo",
       vocabSize: 257,
       hiddenSize: 1,

@@ -1,7 +1,9 @@
 // A hub on the loopback interface with one small model, for tests.
 import { createHash } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 
 export const commit = "0123456789abcdef0123456789abcdef01234567";
 export const weights = Buffer.from(Array.from({ length: 200_000 }, (_, i) => (i * 7919) % 251));
@@ -12,29 +14,41 @@ export const gitDigest = (content: Buffer) =>
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** A hub on the loopback interface. `weightsHandler` answers for the weights; everything else is answered well. */
+/** A file as a listing names it: weights by their SHA-256, everything else by git's digest. */
+export function sibling(rfilename: string, content: Buffer): object {
+  const size = content.length;
+  if (!rfilename.endsWith(".safetensors")) return { rfilename, size, blobId: gitDigest(content) };
+  const lfs = { sha256: createHash("sha256").update(content).digest("hex"), size };
+  return { rfilename, size, blobId: "a".repeat(40), lfs };
+}
+
+/** The files of a folder by their names. */
+export function filesOf(folder: string): Map<string, Buffer> {
+  return new Map(readdirSync(folder).map((name) => [name, readFileSync(join(folder, name))]));
+}
+
+/** A hub on the loopback interface. `weightsHandlers` answer for the weights; everything else is answered well. */
 export class FakeHub {
   readonly requests: { url: string; range: string | undefined; authorization: string | undefined }[] = [];
-  listing: unknown = {
-    sha: commit,
-    siblings: [
-      { rfilename: "config.json", size: config.length, blobId: gitDigest(config) },
-      {
-        rfilename: "model.safetensors",
-        size: weights.length,
-        blobId: "a".repeat(40),
-        lfs: { sha256, size: weights.length },
-      },
-      { rfilename: "onnx/model.onnx", size: 5, blobId: "b".repeat(40) },
-    ],
-  };
+  listing: unknown;
   endpoint = "";
   listingStatus = 200;
   /** One per request, the last one for all further ones. */
-  weightsHandlers: Handler[] = [serveRange];
+  weightsHandlers: Handler[] = [];
   readonly #server: Server;
 
-  constructor() {
+  /** @param files of its model; without them two small ones */
+  constructor(
+    files: ReadonlyMap<string, Buffer> = new Map([
+      ["config.json", config],
+      ["model.safetensors", weights],
+    ]),
+  ) {
+    const siblings = [...files].map(([name, content]) => sibling(name, content));
+    this.listing = {
+      sha: commit,
+      siblings: [...siblings, { rfilename: "onnx/model.onnx", size: 5, blobId: "b".repeat(40) }],
+    };
     this.#server = createServer((request, response) => {
       const url = request.url as string;
       this.requests.push({ url, range: request.headers.range, authorization: request.headers.authorization });
@@ -42,11 +56,14 @@ export class FakeHub {
         response
           .writeHead(this.listingStatus, { "content-type": "application/json" })
           .end(JSON.stringify(this.listing));
-      } else if (url.endsWith("/config.json")) response.end(config);
-      else {
-        const handler = this.weightsHandlers.length > 1 ? this.weightsHandlers.shift() : this.weightsHandlers[0];
-        handler?.(request, response);
+        return;
       }
+      const handlers = url.endsWith(".safetensors") ? this.weightsHandlers : [];
+      const handler = handlers.length > 1 ? handlers.shift() : handlers[0];
+      const content = files.get(url.split("/").at(-1) as string);
+      if (handler !== undefined) handler(request, response);
+      else if (content === undefined) response.writeHead(404).end();
+      else serve(content, request, response);
     });
   }
 
@@ -61,15 +78,24 @@ export class FakeHub {
   }
 
   weightRequests(): FakeHub["requests"] {
-    return this.requests.filter(({ url }) => url.endsWith("model.safetensors"));
+    return this.requests.filter(({ url }) => url.endsWith(".safetensors"));
   }
 }
 
-export function serveRange(request: IncomingMessage, response: ServerResponse): void {
-  const from = Number(/^bytes=(\d+)-$/u.exec(request.headers.range ?? "")?.[1] ?? 0);
-  if (from > 0) response.writeHead(206, { "content-range": `bytes ${from}-${weights.length - 1}/${weights.length}` });
-  response.end(weights.subarray(from));
+/** Answers with a file, or the range of it that was asked for. */
+function serve(content: Buffer, request: IncomingMessage, response: ServerResponse): void {
+  const [, first, last] = /^bytes=(\d+)-(\d*)$/u.exec(request.headers.range ?? "") ?? [];
+  if (first === undefined) {
+    response.end(content);
+    return;
+  }
+  const end = Math.min(last === undefined || last === "" ? Number.POSITIVE_INFINITY : Number(last), content.length - 1);
+  response.writeHead(206, { "content-range": `bytes ${first}-${end}/${content.length}` });
+  response.end(content.subarray(Number(first), end + 1));
 }
+
+/** Answers well for the weights. */
+export const serveRange: Handler = (request, response) => serve(weights, request, response);
 
 /** Promises everything and sends only the first `bytes`, then breaks the connection. */
 export const breakAfter =

@@ -39,7 +39,12 @@ export async function describeEnvironment(
     memoryBytes: totalmem(),
     backend: session.backend,
     threads: session.threads,
-    model: { name: basename(model.path), modelType: model.modelType, sha256: modelSha256 },
+    model: {
+      name: model.origin?.name ?? basename(model.path),
+      revision: model.origin?.revision ?? null,
+      modelType: model.modelType,
+      sha256: modelSha256,
+    },
     totalParameters: session.totalParameters,
     trainableParameters: session.trainableParameters,
     quantization: session.quantization,

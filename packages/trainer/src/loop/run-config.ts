@@ -23,8 +23,10 @@ export const configName = "config.resolved.yaml";
 
 /** What a run was started with; running it again gives the same run. */
 export interface RunConfig<Args> {
-  /** Path of the model. */
+  /** Path of the model, or ORG/NAME of one of the Hugging Face Hub. */
   model: string;
+  /** Its commit; null for a path. */
+  modelRevision: string | null;
   /** Paths of the data sets; null for data that was given in memory. */
   data: string | null;
   evalData: string | null;
@@ -33,10 +35,13 @@ export interface RunConfig<Args> {
   modelConfig: ParsedModelConfig;
 }
 
-/** Model and data paths, then every option under its own name. */
+/** Model and data, then every option under its own name. */
 export function describeConfig({ model, trainDataset, evalDataset, peft }: RunInputs, args: Resolved): object {
-  const paths = { model: resolve(model.info.path), data: pathOf(trainDataset), evalData: pathOf(evalDataset) };
-  return { ...paths, ...model.weightOptions, ...args, ...peft };
+  const { origin, path } = model.info;
+  // A model of the Hub is found by its name wherever its cache has gone.
+  const base = { model: origin?.name ?? resolve(path), modelRevision: origin?.revision ?? null };
+  const data = { data: pathOf(trainDataset), evalData: pathOf(evalDataset) };
+  return { ...base, ...data, ...model.weightOptions, ...args, ...peft };
 }
 
 /** Absolute, so that a run can be continued from any folder; null for rows given in memory. */
@@ -54,11 +59,12 @@ export async function readConfig<Args extends ParsedTrainingArguments>(
   schema: Schemas[string],
 ): Promise<RunConfig<Args>> {
   const path = join(runDir, configName);
-  const { model, data, evalData, ...options } = await readInputs(path);
+  const { model, modelRevision, data, evalData, ...options } = await readInputs(path);
   const schemas = { args: schema, peftConfig: loraConfigSchema, modelConfig: modelConfigSchema };
   const { args, peftConfig, modelConfig } = sortOptions(schemas, options, path);
   return {
     model,
+    modelRevision,
     data,
     evalData,
     args: { ...(args as Args), outputDir: runDir },
@@ -70,6 +76,7 @@ export async function readConfig<Args extends ParsedTrainingArguments>(
 /** What stands in the file beside options. */
 const inputsSchema = z.looseObject({
   model: z.string().min(1),
+  modelRevision: z.string().min(1).nullable().default(null),
   data: z.string().nullable().default(null),
   evalData: z.string().nullable().default(null),
 });

@@ -23,7 +23,10 @@ export function settle<Args extends ParsedTrainingArguments>(
     throw new OptionError("[outputDir] expected the run folder to continue, got none; give outputDir");
   return {
     ...args,
-    outputDir: args.outputDir ?? resumedDir ?? defaultOutputDir(args.runName, model.info.path, new Date()),
+    outputDir:
+      args.outputDir ??
+      resumedDir ??
+      defaultOutputDir(args.runName, model.info.origin?.name ?? model.info.path, new Date()),
     learningRate: peakLearningRate(args, peft),
     maxGradNorm: args.maxGradNorm === 0 ? null : args.maxGradNorm,
     evalStrategy: hasEvaluation ? (args.evalStrategy ?? automatic) : "no",

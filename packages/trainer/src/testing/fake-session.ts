@@ -12,6 +12,7 @@ import {
   type MemoryPlan,
   modelConfigSchema,
   type Objective,
+  originOf,
   type SequenceSums,
   type SessionInfo,
   type SessionOptions,
@@ -61,6 +62,7 @@ export function fakeModel(options: FakeOptions = {}): LanguageModel {
   return {
     info: {
       path: options.path ?? "fake-model",
+      origin: originOf(options.path ?? "fake-model"),
       modelType: "fake",
       vocabSize: vocab,
       hiddenSize: vocab,
