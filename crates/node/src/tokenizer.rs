@@ -206,7 +206,7 @@ impl Tokenizer {
 }
 
 fn parse(place: &str, json: &str) -> Outcome<Value> {
-    serde_json::from_str(json).map_err(|error| Failure {
+    text::parse_json(json).map_err(|error| Failure {
         code: "DATA_INVALID",
         message: format!(
             "[{place}] expected well-formed text and at most 127 levels of nesting, got {error}; correct the row"

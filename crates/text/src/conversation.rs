@@ -1,9 +1,9 @@
 //! A conversation as the chat template sees it.
 
-use minijinja::value::{Serde, Value};
 use serde_json::{Map, Value as Json};
 
 use crate::error::{Result, TextError};
+use crate::jinja::{Value, read_json};
 
 const PLACE: &str = "conversation";
 
@@ -57,12 +57,22 @@ impl Conversation {
         Ok(Self {
             messages,
             assistant_turns,
-            tools: json.get("tools").map_or(Value::from(()), |tools| Value::from(Serde(tools))),
+            tools: json.get("tools").map_or(Ok(Value::None), value_of)?,
             variables: read_variables(json)?,
             bytes: text.len(),
             marks: unused_characters(&text),
         })
     }
+}
+
+/// The value that a template sees.
+fn value_of(json: &Json) -> Result<Value> {
+    read_json(json).map_err(|error| {
+        TextError::data(
+            PLACE,
+            &format!("expected values a template can take, got one where {}; correct the row", error.reason),
+        )
+    })
 }
 
 fn read_message(message: &Json, index: usize) -> Result<(Value, &str)> {
@@ -74,7 +84,7 @@ fn read_message(message: &Json, index: usize) -> Result<(Value, &str)> {
     };
     let fields = message.as_object().ok_or_else(|| bad("no object"))?;
     let role = fields.get("role").and_then(Json::as_str).ok_or_else(|| bad("no role"))?;
-    Ok((Value::from(Serde(&for_template(fields))), role))
+    Ok((value_of(&Json::Object(for_template(fields)))?, role))
 }
 
 /// The fields a template sees: ours left out, and reasoning under the names templates read (`reasoning_content`, and
@@ -99,9 +109,7 @@ fn text_content(message: &Json) -> String {
 fn read_variables(json: &Json) -> Result<Vec<(String, Value)>> {
     match json.get("chat_template_kwargs").or_else(|| json.get("chatTemplateKwargs")) {
         None | Some(Json::Null) => Ok(Vec::new()),
-        Some(Json::Object(fields)) => {
-            Ok(fields.iter().map(|(name, value)| (name.clone(), Value::from(Serde(value)))).collect())
-        }
+        Some(Json::Object(fields)) => fields.iter().map(|(name, value)| Ok((name.clone(), value_of(value)?))).collect(),
         Some(_) => Err(TextError::data(
             PLACE,
             "expected `chat_template_kwargs` to be an object, got something else; write {\"name\": value}",

@@ -1,16 +1,12 @@
 //! What `tokenizer_config.json` and `special_tokens_map.json` say: named special tokens, length limit, chat template.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use serde_json::Value as Json;
 
 use crate::error::{Result, TextError};
-
-/// Longest file in bytes; the largest published `tokenizer.json` has about 35 MB.
-const MAX_BYTES: u64 = 128 << 20;
+use crate::read::read_text;
 
 const NAMES: [&str; 7] = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
@@ -71,31 +67,4 @@ fn read_json(path: &Path) -> Result<Option<Json>> {
             &format!("expected JSON, got a syntax error ({error}); fetch the file again"),
         )
     })
-}
-
-/// The file's text; none when there is no such file.
-pub(crate) fn read_text(path: &Path) -> Result<Option<String>> {
-    let refused = |what: String| Err(TextError::tokenizer(&path.display().to_string(), &what));
-    let read = File::open(path).and_then(|file| {
-        let length = file.metadata()?.len();
-        let mut text = String::new();
-        if length <= MAX_BYTES {
-            file.take(MAX_BYTES).read_to_string(&mut text)?;
-        }
-        Ok((length, text))
-    });
-    match read {
-        Ok((length, _)) if length > MAX_BYTES => {
-            refused(format!("expected at most {MAX_BYTES} bytes, got {length}; this is not the file its name promises"))
-        }
-        Ok((_, text)) => Ok(Some(text)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) if error.kind() == ErrorKind::InvalidData => {
-            refused("expected UTF-8 text, got other bytes; fetch the file again".to_owned())
-        }
-        Err(error) => Err(TextError::missing(
-            &path.display().to_string(),
-            &format!("expected a readable file, got {error}; check its permissions"),
-        )),
-    }
 }

@@ -1,14 +1,12 @@
-//! Chat templates: Jinja, rendered by minijinja the way transformers renders them with jinja2.
+//! Chat templates: compiled once, rendered with the means that a conversation of its size may take.
 //!
-//! Templates are untrusted code. They get no file, environment or network access; time is limited by fuel, output by
-//! size, depth by the engine's recursion limit.
+//! Templates are untrusted code. They get no file, environment or network access; time, memory and depth are limited per
+//! rendering, and time over all renderings as well, so that many small conversations cannot take for ever.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, Value};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind};
 use sha2::{Digest, Sha256};
 
 use crate::clock::strftime_now;
@@ -16,16 +14,21 @@ use crate::conversation::Conversation;
 use crate::error::{Result, TextError};
 use crate::generation_tags::{self, CLOSE_VARIABLE, OPEN_VARIABLE};
 use crate::guard::guarded;
-use crate::python;
+use crate::jinja::{self, Budget, Run, Tree, Value};
+use crate::parallel;
 
 const NAME: &str = "chat template";
 /// Longest rendering, in bytes.
 const MAX_OUTPUT: usize = 8 << 20;
-/// Instructions a rendering may take, before what each byte of the conversation adds.
-const BASE_FUEL: u64 = 1_000_000;
-const FUEL_PER_BYTE: u64 = 16;
-/// Most instructions of any rendering.
-pub(crate) const MAX_FUEL: u64 = 3_000_000;
+/// Units a rendering may take, before what each byte of the conversation adds. A step takes about 50 ns.
+const BASE_UNITS: u64 = 1_000_000;
+const UNITS_PER_BYTE: u64 = 16;
+/// Most units of any rendering.
+const MAX_UNITS: u64 = 3_000_000;
+/// Units that all renderings of a template share, and what each adds to them. Published templates take a tenth of that.
+const SHARED_UNITS: i64 = 30_000_000;
+const SHARED_PER_RENDERING: i64 = 5_000;
+const SHARED_PER_BYTE: i64 = 32;
 
 /// A rendered conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,11 +42,13 @@ pub struct Rendered {
 
 /// A compiled chat template.
 pub(crate) struct ChatTemplate {
-    environment: Environment<'static>,
+    tree: Tree,
     /// Variables every rendering gets: `bos_token`, `eos_token` and so on.
-    special_tokens: BTreeMap<String, Value>,
+    special_tokens: BTreeMap<String, String>,
     sha256: String,
     has_generation_tags: bool,
+    /// Units that are left for all renderings together.
+    shared: AtomicI64,
 }
 
 impl ChatTemplate {
@@ -54,23 +59,26 @@ impl ChatTemplate {
     /// `TEMPLATE_INVALID` with the line when it does not parse.
     pub fn compile(source: &str, special_tokens: &BTreeMap<String, String>) -> Result<Self> {
         let rewritten = generation_tags::rewrite(source);
-        let environment = guarded(NAME, TextError::template, || {
-            // jinja2 reads every line end as one newline character.
-            let source = rewritten.source.replace("\r\n", "\n");
-            let compiled = environment()
-                .and_then(|mut environment| environment.add_template_owned(NAME, source).map(|()| environment));
-            compiled.map_err(|error| {
-                let line = error.line().map_or(String::new(), |line| format!(" in line {line}"));
-                TextError::template(
-                    NAME,
-                    &format!("expected a Jinja template, got a syntax error{line} ({error}); correct the template"),
-                )
+        // On a stack of its own: what fits there to be rendered fits there to be parsed.
+        let parsed = parallel::run(|| {
+            guarded(NAME, TextError::template, || {
+                jinja::parse(&rewritten.source).map_err(|error| {
+                    let what = format!(
+                        "expected a Jinja template, got a syntax error{}: {}; correct the template",
+                        line_of(&error),
+                        error.reason
+                    );
+                    TextError::template(NAME, &what)
+                })
             })
-        })?;
-        let special_tokens =
-            special_tokens.iter().map(|(name, token)| (name.clone(), Value::from(token.as_str()))).collect();
-        let sha256 = format!("{:x}", Sha256::digest(source));
-        Ok(Self { environment, special_tokens, sha256, has_generation_tags: rewritten.has_tags })
+        });
+        Ok(Self {
+            tree: parsed?,
+            special_tokens: special_tokens.clone(),
+            sha256: format!("{:x}", Sha256::digest(source)),
+            has_generation_tags: rewritten.has_tags,
+            shared: AtomicI64::new(SHARED_UNITS),
+        })
     }
 
     /// SHA-256 of the source, hexadecimal.
@@ -89,77 +97,67 @@ impl ChatTemplate {
     /// `TEMPLATE_INVALID` when the template refuses the conversation or exceeds its limits.
     pub fn render(&self, conversation: &Conversation, count: usize, add_generation_prompt: bool) -> Result<Rendered> {
         guarded(NAME, TextError::template, || {
-            let mut environment = self.environment.clone();
-            environment.set_fuel(Some((BASE_FUEL + FUEL_PER_BYTE * conversation.bytes as u64).min(MAX_FUEL)));
-            let mut out = Limited(Vec::new());
-            environment
-                .get_template(NAME)
-                .and_then(|template| {
-                    template
-                        .render_captured_to(self.context(conversation, count, add_generation_prompt), &mut out)
-                        .map(drop)
-                })
-                .map_err(|error| refusal(&error))?;
-            let rendered = String::from_utf8_lossy(&out.0);
+            let rendered = self.run(conversation, count, add_generation_prompt).map_err(|error| refusal(&error))?;
             let (text, generation_spans) = generation_tags::cut(&rendered, conversation.marks.0, conversation.marks.1);
             Ok(Rendered { text, generation_spans })
         })
     }
 
-    fn context(&self, conversation: &Conversation, count: usize, add_generation_prompt: bool) -> Value {
-        let mut variables = self.special_tokens.clone();
-        variables.insert("documents".to_owned(), Value::from(()));
-        variables.extend(conversation.variables.iter().cloned());
-        variables.insert("messages".to_owned(), Value::from(conversation.messages[..count].to_vec()));
-        variables.insert("tools".to_owned(), conversation.tools.clone());
-        variables.insert("add_generation_prompt".to_owned(), Value::from(add_generation_prompt));
-        variables.insert(OPEN_VARIABLE.to_owned(), Value::from(conversation.marks.0.to_string()));
-        variables.insert(CLOSE_VARIABLE.to_owned(), Value::from(conversation.marks.1.to_string()));
-        Value::from(variables)
-    }
-}
-
-/// An environment with transformers' settings.
-fn environment() -> std::result::Result<Environment<'static>, Error> {
-    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?;
-    let mut environment = Environment::new();
-    environment.set_syntax(syntax);
-    environment.set_auto_escape_callback(|_| AutoEscape::None);
-    environment.set_formatter(python::format_output);
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    environment.add_filter("tojson", |value: Value, options: Kwargs| python::tojson(&value, &options));
-    environment.add_filter("string", |value: Value| python::to_str(&value));
-    environment.add_function("strftime_now", |format: String| strftime_now(&format));
-    environment.add_function("raise_exception", |message: String| -> std::result::Result<String, Error> {
-        Err(Error::new(ErrorKind::InvalidOperation, message))
-    });
-    Ok(environment)
-}
-
-fn refusal(error: &Error) -> TextError {
-    let reason = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-    let line = error.line().map_or(String::new(), |line| format!(" in line {line}"));
-    TextError::template(
-        NAME,
-        &format!(
-            "expected a conversation it can render, got a refusal{line}: {reason}; change the row or the template"
-        ),
-    )
-}
-
-/// Takes [`MAX_OUTPUT`] bytes and refuses more.
-struct Limited(Vec<u8>);
-
-impl io::Write for Limited {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len() + bytes.len() > MAX_OUTPUT {
-            return Err(io::Error::other("the rendered text is longer than 8 MB"));
+    fn run(&self, conversation: &Conversation, count: usize, add_generation_prompt: bool) -> jinja::Result<String> {
+        let bytes = conversation.bytes as u64;
+        let own = BASE_UNITS.saturating_add(bytes.saturating_mul(UNITS_PER_BYTE)).min(MAX_UNITS);
+        let shared = u64::try_from(self.shared.load(Ordering::Relaxed)).unwrap_or(0);
+        let units = own.min(shared);
+        if units == 0 {
+            return Err(jinja::Error::new("its renderings so far took more steps than so many conversations may"));
         }
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
+        let variables = self.variables(conversation, count, add_generation_prompt)?;
+        let strftime = |format: &str| strftime_now(format);
+        let run = Run::new(&self.tree, variables, Budget::new(units, None), MAX_OUTPUT, &strftime);
+        let text = run.render();
+        self.settle(conversation.bytes as i64, (units - run.budget().left()) as i64);
+        text
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    /// Takes what a rendering used from the units of all, and adds what it brought.
+    fn settle(&self, bytes: i64, used: i64) {
+        let brought = bytes.saturating_mul(SHARED_PER_BYTE).saturating_add(SHARED_PER_RENDERING);
+        let settled = |left: i64| Some(left.saturating_add(brought).saturating_sub(used).min(SHARED_UNITS));
+        // The closure always gives a value, so the update cannot fail.
+        let _ = self.shared.fetch_update(Ordering::Relaxed, Ordering::Relaxed, settled);
     }
+
+    fn variables(
+        &self,
+        conversation: &Conversation,
+        count: usize,
+        add_generation_prompt: bool,
+    ) -> jinja::Result<Vec<(Arc<str>, Value)>> {
+        let mut variables: Vec<(Arc<str>, Value)> = self
+            .special_tokens
+            .iter()
+            .map(|(name, token)| (name.as_str().into(), Value::text(token.as_str())))
+            .collect();
+        variables.push(("documents".into(), Value::None));
+        variables.extend(conversation.variables.iter().map(|(name, value)| (name.as_str().into(), value.clone())));
+        variables.push(("messages".into(), Value::list(conversation.messages[..count].to_vec())?));
+        variables.push(("tools".into(), conversation.tools.clone()));
+        variables.push(("add_generation_prompt".into(), Value::Bool(add_generation_prompt)));
+        variables.push((OPEN_VARIABLE.into(), Value::text(conversation.marks.0.to_string())));
+        variables.push((CLOSE_VARIABLE.into(), Value::text(conversation.marks.1.to_string())));
+        Ok(variables)
+    }
+}
+
+fn line_of(error: &jinja::Error) -> String {
+    error.line.map_or(String::new(), |line| format!(" in line {line}"))
+}
+
+fn refusal(error: &jinja::Error) -> TextError {
+    let what = format!(
+        "expected a conversation it can render, got a refusal{}: {}; change the row or the template",
+        line_of(error),
+        error.reason
+    );
+    TextError::template(NAME, &what)
 }

@@ -10,8 +10,9 @@ use crate::error::{Result, TextError};
 use crate::generation_tags::without_comments;
 use crate::gguf;
 use crate::guard::guarded;
+use crate::read::read_text;
 use crate::spans::SpecialTokens;
-use crate::special_tokens::{Settings, read_text};
+use crate::special_tokens::Settings;
 use crate::template::ChatTemplate;
 use crate::validate::validate;
 

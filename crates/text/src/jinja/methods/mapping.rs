@@ -1,0 +1,24 @@
+//! Methods of mappings.
+
+use std::rc::Rc;
+
+use super::super::arguments::Given;
+use super::super::error::{Result, refuse};
+use super::super::value::{Dict, Value, View};
+use super::view_kind;
+
+pub(super) fn call(dict: &Rc<Dict>, name: &str, given: Given) -> Result<Value> {
+    if let Some(kind) = view_kind(name) {
+        let [] = given.bind(name, [])?;
+        return Ok(Value::View(Rc::new(View { dict: Rc::clone(dict), kind })));
+    }
+    if name == "copy" {
+        let [] = given.bind(name, [])?;
+        return Ok(Value::Dict(Rc::clone(dict)));
+    }
+    let [key, default] = given.bind("get", [""; 2])?;
+    match key {
+        Some(key) => Ok(dict.get_value(&key)?.cloned().or(default).unwrap_or(Value::None)),
+        None => refuse("get expected at least 1 argument, got 0"),
+    }
+}

@@ -1,0 +1,11 @@
+//! From a template's source to its tree: pieces of text and tokens, then statements and expressions.
+
+pub(crate) mod ast;
+mod escapes;
+mod expressions;
+mod lexer;
+mod parser;
+mod statements;
+mod token;
+
+pub(crate) use parser::parse;
