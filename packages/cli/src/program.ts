@@ -1,6 +1,6 @@
 // The commands and their flags.
 import { createRequire } from "node:module";
-import { deviceOptionsSchema } from "@tunesmith/core";
+import { deviceOptionsSchema, terminalText } from "@tunesmith/core";
 import { Command } from "commander";
 import { chat, type Input } from "./commands/chat.ts";
 import { doctor } from "./commands/doctor.ts";
@@ -34,7 +34,7 @@ export function buildProgram(streams: Streams, input: Input, finish: (code: numb
     .description("Fine-tune language models on your own machine.")
     .version(version)
     .exitOverride()
-    .configureOutput({ writeOut: (text) => out.write(text), writeErr: (text) => err.write(text) });
+    .configureOutput({ writeOut: (text) => out.write(text), writeErr: (text) => err.write(terminalText(text)) });
   const surroundings = { streams, input, finish };
   for (const add of [addTrain, addEstimate, addResume, addChat, addMerge, addExport, addDoctor])
     add(program, surroundings);

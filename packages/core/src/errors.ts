@@ -1,4 +1,5 @@
 // Every error of the SDK, with its stable code.
+import { terminalText } from "./terminal.ts";
 
 /** Stable codes of {@link TunesmithError}. Texts may change; a code never does. */
 export type ErrorCode =
@@ -27,7 +28,8 @@ export type ErrorCode =
 const marker = Symbol.for("tunesmith.error");
 
 /**
- * Base of every error this SDK throws. The message reads `[place] expected …, got …; what to do`.
+ * Base of every error this SDK throws. The message reads `[place] expected …, got …; what to do`, and is safe to show on a terminal
+ * ({@link terminalText}).
  *
  * Use {@link TunesmithError.isInstance} rather than `instanceof`: it also recognises an error made by a second installed
  * copy of the package.
@@ -41,9 +43,9 @@ export class TunesmithError extends Error {
   readonly hint: string | undefined;
 
   constructor(code: ErrorCode, message: string, options: { cause?: unknown; hint?: string } = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    super(terminalText(message), options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
-    this.hint = options.hint;
+    this.hint = options.hint === undefined ? undefined : terminalText(options.hint);
   }
 
   static isInstance(error: unknown): error is TunesmithError {

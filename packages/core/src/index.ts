@@ -11,4 +11,5 @@ export * from "./model-origin.ts";
 export * from "./objective.ts";
 export * from "./options/index.ts";
 export * from "./session.ts";
+export * from "./terminal.ts";
 export * from "./tokenizer.ts";

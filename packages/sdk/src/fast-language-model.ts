@@ -1,6 +1,5 @@
 // A pretrained model to train or to talk to.
 import { join } from "node:path";
-import { emitWarning } from "node:process";
 import {
   type AdapterState,
   type DeviceOptions,
@@ -25,6 +24,7 @@ import {
   sortOptionsBeside,
   type Tokenizer,
   type TrainSession,
+  warnProcess,
 } from "@tunesmith/core";
 import { type ExportControl, loadModel } from "@tunesmith/native";
 import { Answering, type AnsweringOptions } from "./answering.ts";
@@ -84,7 +84,7 @@ export class FastLanguageModel implements LanguageModel {
   constructor(
     model: LanguageModel,
     adapter: string | null = null,
-    onWarning: (message: string) => void = emitWarning,
+    onWarning: (message: string) => void = warnProcess,
     open: (path: string) => Promise<LanguageModel> = (path) => loadModel(path, model.weightOptions),
   ) {
     this.#model = model;

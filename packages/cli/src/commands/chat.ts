@@ -1,6 +1,6 @@
 // `tunesmith chat`: answers one prompt, or talks until the input ends.
 import { createInterface } from "node:readline/promises";
-import { type OptionKeys, type ParsedGenerationConfig, sortOptionsBeside } from "@tunesmith/core";
+import { type OptionKeys, type ParsedGenerationConfig, sortOptionsBeside, terminalText } from "@tunesmith/core";
 import type { FastLanguageModel, Message } from "@tunesmith/sdk";
 import pc from "picocolors";
 import { chatSchemas } from "../flags.ts";
@@ -66,7 +66,7 @@ async function answer(
   let reply = "";
   for await (const piece of model.generate(prompt, options)) {
     reply += piece;
-    out.write(piece);
+    out.write(terminalText(piece));
   }
   out.write("\n");
   return reply;

@@ -3,6 +3,7 @@ import { constants } from "node:fs";
 import { access, stat, statfs } from "node:fs/promises";
 import { arch, cpus, freemem, platform, release, totalmem } from "node:os";
 import { dirname } from "node:path";
+import { terminalText } from "@tunesmith/core";
 import { type HubSettings, hubSettings, type SystemInfo, systemInfo } from "@tunesmith/sdk";
 import pc from "picocolors";
 import { bytes } from "../view/format.ts";
@@ -40,7 +41,7 @@ export async function doctor({ out }: Streams): Promise<number> {
 
 function line({ name, state, found, fix }: Finding): string {
   const mark = { ok: pc.green("ok  "), note: pc.yellow("note"), bad: pc.red("bad ") }[state];
-  return `${mark}  ${name.padEnd(9)} ${found}${fix === undefined ? "" : `\n      ${" ".repeat(9)} ${pc.dim(fix)}`}`;
+  return `${mark}  ${name.padEnd(9)} ${terminalText(found)}${fix === undefined ? "" : `\n      ${" ".repeat(9)} ${pc.dim(fix)}`}`;
 }
 
 /** Where models come from and where they are kept. */

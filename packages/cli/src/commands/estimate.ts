@@ -1,5 +1,5 @@
 // `tunesmith estimate`: what a run would take, before any weight is read.
-import { onlyGiven, sortOptions } from "@tunesmith/core";
+import { onlyGiven, sortOptions, terminalText } from "@tunesmith/core";
 import { estimateMemory, memoryShortage } from "@tunesmith/trainer";
 import { readConfigFile } from "../config-file.ts";
 import { trainingSchemas } from "../flags.ts";
@@ -36,6 +36,6 @@ export async function estimate(name: string, flags: Record<string, unknown>, { o
     ],
   ];
   for (const [label, value] of rows) out.write(`${label.padEnd(13)} ${value}\n`);
-  if (shortage !== null) out.write(`does not fit: ${shortage}\n`);
+  if (shortage !== null) out.write(`does not fit: ${terminalText(shortage)}\n`);
   return shortage === null ? 0 : 1;
 }

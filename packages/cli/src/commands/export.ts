@@ -1,6 +1,6 @@
 // `tunesmith export gguf`: a model, or an adapter alone, as a file for llama.cpp.
 import { stat } from "node:fs/promises";
-import { expandHome } from "@tunesmith/core";
+import { expandHome, terminalText } from "@tunesmith/core";
 import { exportGguf, exportGgufLora, ggufQuantizations, OptionError } from "@tunesmith/sdk";
 import { bytes } from "../view/format.ts";
 import { display } from "../view/run-view.ts";
@@ -31,6 +31,6 @@ export async function exportToGguf(target: string, flags: Record<string, unknown
   }
   if (code !== 0) return code;
   out.write(`written  ${display(output)} (${bytes((await stat(output)).size)})\n`);
-  for (const note of notes) out.write(`note     ${note}\n`);
+  for (const note of notes) out.write(`note     ${terminalText(note)}\n`);
   return 0;
 }

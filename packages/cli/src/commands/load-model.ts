@@ -1,4 +1,5 @@
 // Opens a model, with one line of progress where it has to be downloaded.
+import { terminalText } from "@tunesmith/core";
 import { type DownloadProgress, FastLanguageModel, type PretrainedOptions } from "@tunesmith/sdk";
 import pc from "picocolors";
 import { bytes, percent } from "../view/format.ts";
@@ -18,7 +19,7 @@ export async function openModel(name: string, err: Output, options: PretrainedOp
     shown ||= loadedBytes < totalBytes;
     if (!shown) return;
     const share = percent(loadedBytes / Math.max(1, totalBytes));
-    screen.status(`download ${name}: ${bytes(loadedBytes)} of ${bytes(totalBytes)} (${share})`);
+    screen.status(`download ${terminalText(name)}: ${bytes(loadedBytes)} of ${bytes(totalBytes)} (${share})`);
   };
   const onWarning = (message: string) => screen.print(`${pc.yellow("warning:")} ${message}`);
   try {

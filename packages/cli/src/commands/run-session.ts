@@ -1,4 +1,5 @@
 // Runs a trainer to its end with progress and signals.
+import { terminalText } from "@tunesmith/core";
 import { AbortError, type LanguageModel, type SFTTrainer, type TrainOptions } from "@tunesmith/sdk";
 import pc from "picocolors";
 import { watchOutput } from "../lost-output.ts";
@@ -17,7 +18,9 @@ export async function runTraining(
   const interrupt = new Interrupt((signal) => {
     view.settle();
     const kept =
-      view.lastCheckpoint === null ? "nothing has been saved yet" : `the last checkpoint is ${view.lastCheckpoint}`;
+      view.lastCheckpoint === null
+        ? "nothing has been saved yet"
+        : `the last checkpoint is ${terminalText(view.lastCheckpoint)}`;
     view.print(
       signal === "first"
         ? pc.yellow("stopping: finishing this step and saving; once more to stop at once")
@@ -33,7 +36,7 @@ export async function runTraining(
   if (process.platform !== "win32") process.on("SIGCONT", goOn);
   try {
     for await (const event of run) {
-      if (json) out.write(`${JSON.stringify(event)}\n`);
+      if (json) out.write(`${terminalText(JSON.stringify(event))}\n`);
       else view.show(event);
       if (event.type === "checkpoint") view.lastCheckpoint = event.path;
     }

@@ -1,5 +1,5 @@
 // `tunesmith train`: trains with the options of flags and file.
-import { OptionError, onlyGiven, sortOptions } from "@tunesmith/core";
+import { OptionError, onlyGiven, sortOptions, terminalText } from "@tunesmith/core";
 import { SFTTrainer } from "@tunesmith/sdk";
 import { stringify } from "yaml";
 import { readConfigFile } from "../config-file.ts";
@@ -35,7 +35,7 @@ export async function train(flags: Record<string, unknown>, { out, err }: Stream
   const { origin, path } = model.info;
   const base = { model: origin?.name ?? path, modelRevision: origin?.revision ?? null };
   const options = { ...base, data, evalData, ...modelConfig, ...decided, ...adapter };
-  out.write(stringify({ options, model: model.info, totalSteps, ...found, warnings }));
+  out.write(terminalText(stringify({ options, model: model.info, totalSteps, ...found, warnings })));
   return 0;
 }
 

@@ -32,3 +32,11 @@ test("says it in one line with a hint, and shows the stack only when asked", () 
   expect(long).toContain("failure.test.ts");
   expect(long).toContain("caused by SyntaxError: bad");
 });
+
+test("no error of any kind carries control characters to the terminal", () => {
+  const bad = "a\u001b[2J\u009b\u202e";
+  const written: string[] = [];
+  for (const error of [new DataError(bad, { hint: bad, cause: new Error(bad) }), new Error(bad), bad])
+    reportFailure(error, { write: (text) => written.push(text) }, { TUNESMITH_DEBUG: "1" });
+  for (const sign of ["\u001b[2J", "\u009b", "\u202e"]) expect(written.join("")).not.toContain(sign);
+});

@@ -1,4 +1,5 @@
 // Reports an error in one line, and gives the exit code.
+import { terminalText } from "@tunesmith/core";
 import { type ErrorCode, TunesmithError } from "@tunesmith/sdk";
 import { CommanderError } from "commander";
 import pc from "picocolors";
@@ -20,10 +21,10 @@ export function reportFailure(
 ): number {
   // Commander has written its own message.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = terminalText(error instanceof Error ? error.message : String(error));
   stderr.write(`${pc.red(`${nameOf(error)}:`)} ${message}\n`);
   if (TunesmithError.isInstance(error) && error.hint !== undefined) stderr.write(`${pc.dim("hint:")} ${error.hint}\n`);
-  if (env.TUNESMITH_DEBUG === "1") stderr.write(`${withCauses(error)}\n`);
+  if (env.TUNESMITH_DEBUG === "1") stderr.write(`${terminalText(withCauses(error))}\n`);
   else if (!TunesmithError.isInstance(error)) stderr.write(pc.dim("TUNESMITH_DEBUG=1 shows where this comes from\n"));
   return TunesmithError.isInstance(error) ? (exitCodes[error.code] ?? 1) : 1;
 }

@@ -112,3 +112,19 @@ test("tells the story of a run", () => {
     "next   tunesmith chat runs/a",
   ]);
 });
+
+test("what a stranger wrote reaches the terminal without control characters", () => {
+  const written: string[] = [];
+  const bad = "a\u001b]0;title\u0007\u009b2J\u202eb\rc";
+  const view = new RunView({ write: (text) => written.push(text) }, {
+    info: { ...model.info, path: bad },
+  } as LanguageModel);
+  const prepared = events[0] as Extract<(typeof events)[number], { type: "prepared" }>;
+  view.show({ ...prepared, runDir: bad, data: { ...prepared.data, source: bad } });
+  view.show({ type: "sample", step: 1, prompt: bad, completion: bad, reference: null });
+  view.show({ type: "checkpoint", step: 1, path: bad });
+  view.show({ type: "warning", step: 1, message: bad });
+  const text = stripVTControlCharacters(written.join(""));
+  expect(text.match(/\\u001b\]0;title\\u0007\\u009b2J\\u202eb/gu)).toHaveLength(7);
+  expect(text).not.toMatch(/(?!\n)[\p{Cc}\p{Bidi_Control}]/u);
+});

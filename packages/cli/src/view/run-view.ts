@@ -1,5 +1,6 @@
 // Shows the events of a run to a person.
 import { basename, relative } from "node:path";
+import { terminalText } from "@tunesmith/core";
 import type {
   DataReport,
   EvalEvent,
@@ -50,7 +51,7 @@ export class RunView {
         this.#screen.print(pc.dim(`saved ${display(event.path)}`));
         break;
       case "warning":
-        this.#screen.print(`${pc.yellow("warning:")} ${event.message}`);
+        this.#screen.print(`${pc.yellow("warning:")} ${terminalText(event.message)}`);
         break;
       case "done":
         this.#done(event.result);
@@ -76,7 +77,7 @@ export class RunView {
     const share = percent(session.trainableParameters / session.totalParameters);
     const trained = `${count(session.trainableParameters)} trained (${share})`;
     this.#screen.print(
-      `model  ${origin?.name ?? basename(path)} (${modelType}), ${count(session.totalParameters)} parameters, ${trained}, ${session.backend}`,
+      `model  ${terminalText(origin?.name ?? basename(path))} (${modelType}), ${count(session.totalParameters)} parameters, ${trained}, ${session.backend}`,
     );
     this.#screen.print(`data   ${describeData(data)}`);
     if (evalData !== null) this.#screen.print(`eval   ${describeData(evalData)}`);
@@ -136,12 +137,12 @@ function describeData({
   return parts.join(", ");
 }
 
-/** A path as one would type it here. */
+/** A path as one would type it here, safe to show. */
 export function display(path: string): string {
   const fromHere = relative(process.cwd(), path);
-  return fromHere !== "" && fromHere.length < path.length ? fromHere : path;
+  return terminalText(fromHere !== "" && fromHere.length < path.length ? fromHere : path);
 }
 
 function oneLine(text: string): string {
-  return text.replaceAll(/\s+/gu, " ").trim();
+  return terminalText(text.replaceAll(/\s+/gu, " ").trim());
 }

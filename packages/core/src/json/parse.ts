@@ -1,4 +1,5 @@
 // Reads JSON without losing digits, decimal points or the order of keys.
+import { terminalText } from "../terminal.ts";
 import { ExactNumber, type JsonObject, keyOrder } from "./exact-number.ts";
 
 /** Levels of arrays and objects that a text may have, one inside the other. Rows have about ten. */
@@ -10,9 +11,18 @@ export const maxJsonDepth = 100;
  * stands twice the last value counts, as in Python. Throws `SyntaxError` for what is not JSON or is nested too deep.
  */
 export function parseExact(text: string): unknown {
-  const value: unknown = JSON.parse(text);
+  const value = parsed(text);
   // Most rows hold neither numbers nor keys that start with a digit: for them nothing else is to be done.
   return isExact(value, 0) ? value : new ValidText(text).value();
+}
+
+/** The error of JSON.parse holds a piece of the text. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new SyntaxError(terminalText((error as Error).message));
+  }
 }
 
 function isExact(value: unknown, depth: number): boolean {

@@ -1,5 +1,5 @@
 // What a data format is, and how it refuses a row.
-import { asNumber } from "@tunesmith/core";
+import { asNumber, terminalText } from "@tunesmith/core";
 import type { Item } from "../encode/item.ts";
 import type { Row } from "../sources/rows.ts";
 
@@ -21,8 +21,12 @@ export interface FormatOptions {
   datasetTextField: string;
 }
 
-/** What is wrong with one row; the reader adds file and line. */
-export class RowError extends Error {}
+/** What is wrong with one row, safe to show on a terminal; the reader adds file and line. */
+export class RowError extends Error {
+  constructor(message: string) {
+    super(terminalText(message));
+  }
+}
 
 /** The field as a string, or an error that names the column. Half of a surrogate pair has no UTF-8 form and is refused. */
 export function stringField(fields: Readonly<Record<string, unknown>>, column: string): string {

@@ -1,8 +1,7 @@
 // The files of a model in the cache, each by the name of its checksum.
 import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { emitWarning } from "node:process";
-import { AbortError, FileLock } from "@tunesmith/core";
+import { AbortError, FileLock, warnProcess } from "@tunesmith/core";
 import { isWholeBlob, rememberBlob } from "./checksum.ts";
 import type { RemoteFile } from "./listing.ts";
 import { makeCacheFolder } from "./make-cache-folder.ts";
@@ -45,7 +44,7 @@ export async function downloadBlobs(
   blobs: string,
   urlOf: (path: string) => string,
   token: string | null,
-  { signal, onProgress, onWait = emitWarning, patience = { stall: 20_000, retry: 500 } }: DownloadControl,
+  { signal, onProgress, onWait = warnProcess, patience = { stall: 20_000, retry: 500 } }: DownloadControl,
 ): Promise<void> {
   await makeCacheFolder(blobs);
   const totalBytes = files.reduce((sum, { size }) => sum + size, 0);

@@ -1,5 +1,5 @@
 // Tells everyone who listens to a run what happens in it.
-import { CallbackError, type Generator, type LanguageModel } from "@tunesmith/core";
+import { CallbackError, type Generator, type LanguageModel, terminalText } from "@tunesmith/core";
 import type { TrainEvent } from "./events.ts";
 import type { Metrics } from "./metrics.ts";
 import type { RunControl } from "./run.ts";
@@ -54,10 +54,11 @@ export class Emitter {
     return this.#warnings;
   }
 
-  /** Something the user should know. */
+  /** Something the user should know, safe to show on a terminal. */
   async warn(step: number, message: string): Promise<void> {
-    this.#warnings.push(message);
-    await this.emit({ type: "warning", step, message });
+    const safe = terminalText(message);
+    this.#warnings.push(safe);
+    await this.emit({ type: "warning", step, message: safe });
   }
 
   /** From here on no callback is called. */

@@ -58,8 +58,8 @@ test(
       // A turned bit of the manifest that leaves it saying the same is no damage.
       if (name !== "MANIFEST.json" || warnings.length > 0) {
         // A digest that is turned speaks of the file that it stands for.
-      const named = name === "MANIFEST.json" ? join(outputDir, "checkpoint-2") : name;
-      expect(warnings, `${name}, ${done}`).toEqual([expect.stringContaining(named)]);
+        const named = name === "MANIFEST.json" ? join(outputDir, "checkpoint-2") : name;
+        expect(warnings, `${name}, ${done}`).toEqual([expect.stringContaining(named)]);
         expect(from, `${name}, ${done}`).toBe(1);
       }
       expect(await adapterOf(outputDir), `${name}, ${done}`).toEqual(whole);

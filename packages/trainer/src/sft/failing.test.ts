@@ -97,26 +97,30 @@ test("callbacks see every event in order, are awaited, and may use the session",
   expect(tokens).toBeGreaterThan(0);
 });
 
-test("a callback that throws at any event ends the run with its error, which another run goes on from", async () => {
-  const { events } = await record((await trainer({ saveSteps: 2 })).trainer.train());
-  for (const number of events.keys()) {
-    let seen = 0;
-    const callbacks = [
-      () => {
-        if (seen++ === number) throw new Error("out of coffee");
-      },
-    ];
-    const { trainer: made, outputDir } = await trainer({ saveSteps: 2 }, {}, { callbacks });
-    const { error } = await record(made.train());
-    expect(error, events[number]?.type).toBeInstanceOf(CallbackError);
-    const names = await readdir(outputDir);
-    expect(names.filter((name) => name.startsWith("."))).toEqual([]);
-    const resumeFromCheckpoint = names.includes("config.resolved.yaml");
-    const { trainer: next } = await trainer({ saveSteps: 2, outputDir });
-    expect((await record(next.train({ resumeFromCheckpoint }))).error, events[number]?.type).toBeNull();
-  }
-  tried(events.length);
-}, aDay);
+test(
+  "a callback that throws at any event ends the run with its error, which another run goes on from",
+  async () => {
+    const { events } = await record((await trainer({ saveSteps: 2 })).trainer.train());
+    for (const number of events.keys()) {
+      let seen = 0;
+      const callbacks = [
+        () => {
+          if (seen++ === number) throw new Error("out of coffee");
+        },
+      ];
+      const { trainer: made, outputDir } = await trainer({ saveSteps: 2 }, {}, { callbacks });
+      const { error } = await record(made.train());
+      expect(error, events[number]?.type).toBeInstanceOf(CallbackError);
+      const names = await readdir(outputDir);
+      expect(names.filter((name) => name.startsWith("."))).toEqual([]);
+      const resumeFromCheckpoint = names.includes("config.resolved.yaml");
+      const { trainer: next } = await trainer({ saveSteps: 2, outputDir });
+      expect((await record(next.train({ resumeFromCheckpoint }))).error, events[number]?.type).toBeNull();
+    }
+    tried(events.length);
+  },
+  aDay,
+);
 
 test("a callback that throws ends the run with its error, and a checkpoint is left", async () => {
   const cause = new Error("out of coffee");
