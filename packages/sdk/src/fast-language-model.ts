@@ -29,9 +29,9 @@ import {
 import { type ExportControl, loadModel } from "@tunesmith/native";
 import { Answering, type AnsweringOptions } from "./answering.ts";
 import { cacheFolder } from "./hub/settings.ts";
-import { type DownloadOptions, downloadKeys } from "./hub/snapshot.ts";
+import { type DownloadOptions, downloadKeys } from "./hub/wanted.ts";
 import { encodePrompt } from "./prompt.ts";
-import { resolveModel } from "./resolve-model.ts";
+import { describeModel, resolveModel } from "./resolve-model.ts";
 import {
   type GgufFile,
   type GgufOptions,
@@ -60,6 +60,19 @@ const pretrainedKeys: OptionKeys<Omit<PretrainedOptions, keyof DeviceOptions | k
   quantizedCache: "optional flag",
   onWarning: "optional function",
 };
+
+/** The options of a download, and what opens a model at its path. */
+function sorted(
+  options: PretrainedOptions,
+  place: string,
+): { download: DownloadOptions; openAt: (path: string) => Promise<FastLanguageModel> } {
+  const schemas = { device: deviceOptionsSchema, weights: modelConfigSchema };
+  const [{ device, weights }, others] = sortOptionsBeside(schemas, pretrainedKeys, options, place);
+  const { adapter = null, quantizedCache = true, onWarning, ...download } = others;
+  const cacheDir = quantizedCache ? join(download.cacheDir ?? cacheFolder(), "tunesmith-nf4") : null;
+  const open = (path: string) => loadModel(path, { ...device, ...weights, cacheDir });
+  return { download, openAt: async (path) => new FastLanguageModel(await open(path), adapter, onWarning, open) };
+}
 
 /** Options of {@link FastLanguageModel.generate}. */
 export interface TextGenerationOptions extends GenerationConfig {
@@ -97,13 +110,21 @@ export class FastLanguageModel implements LanguageModel {
    * and verified when it is not yet cached.
    */
   static async fromPretrained(modelNameOrPath: string, options: PretrainedOptions = {}): Promise<FastLanguageModel> {
-    const schemas = { place: deviceOptionsSchema, weights: modelConfigSchema };
-    const [{ place, weights }, others] = sortOptionsBeside(schemas, pretrainedKeys, options, "fromPretrained");
-    const { adapter = null, quantizedCache = true, onWarning, ...download } = others;
-    const path = await resolveModel(modelNameOrPath, download);
-    const quantizedCacheDir = quantizedCache ? join(download.cacheDir ?? cacheFolder(), "tunesmith-nf4") : null;
-    const open = (folder: string) => loadModel(folder, { ...place, ...weights, cacheDir: quantizedCacheDir });
-    return new FastLanguageModel(await open(path), adapter, onWarning, open);
+    const { download, openAt } = sorted(options, "fromPretrained");
+    return openAt(await resolveModel(modelNameOrPath, download));
+  }
+
+  /**
+   * Gives `use` a model for questions that need no weights, such as `estimateMemory`: of a model of the Hub that is not cached only the
+   * configuration and the headers of the weight files are downloaded. It can neither be trained nor talked to, and ends with `use`.
+   */
+  static async describe<T>(
+    modelNameOrPath: string,
+    options: PretrainedOptions,
+    use: (model: FastLanguageModel) => Promise<T>,
+  ): Promise<T> {
+    const { download, openAt } = sorted(options, "describe");
+    return describeModel(modelNameOrPath, download, async (path) => use(await openAt(path)));
   }
 
   get info(): ModelInfo {

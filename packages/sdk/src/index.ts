@@ -101,35 +101,35 @@ export {
   type SystemInfo,
   systemInfo,
 } from "@tunesmith/native";
-export {
-  type CallbackContext,
-  type CheckpointEvent,
-  type DoneEvent,
-  type DryRun,
-  type EstimateOptions,
-  type EvalEvent,
-  type EvalMetrics,
-  estimateMemory,
-  type LogEvent,
-  type MemoryEstimate,
-  type Metrics,
-  type PreparedEvent,
-  type Resolved,
-  type RunState,
-  type SampleEvent,
-  type Settled,
-  type SFTMetrics,
-  type SFTTrainerOptions,
-  type StepEvent,
-  type StopReason,
-  type TrainCallback,
-  type TrainEvent,
-  type TrainMetrics,
-  type TrainOptions,
-  type TrainResult,
-  type TrainRun,
-  type WarningEvent,
+export type {
+  CallbackContext,
+  CheckpointEvent,
+  DoneEvent,
+  DryRun,
+  EstimateOptions,
+  EvalEvent,
+  EvalMetrics,
+  LogEvent,
+  MemoryEstimate,
+  Metrics,
+  PreparedEvent,
+  Resolved,
+  RunState,
+  SampleEvent,
+  Settled,
+  SFTMetrics,
+  SFTTrainerOptions,
+  StepEvent,
+  StopReason,
+  TrainCallback,
+  TrainEvent,
+  TrainMetrics,
+  TrainOptions,
+  TrainResult,
+  TrainRun,
+  WarningEvent,
 } from "@tunesmith/trainer";
+export { estimateMemory } from "./estimate-memory.ts";
 export {
   FastLanguageModel,
   PeftModel,
@@ -139,8 +139,9 @@ export {
 export type { DownloadControl, DownloadProgress } from "./hub/blobs.ts";
 export { HubUnreachableError } from "./hub/request.ts";
 export { type HubSettings, hubSettings } from "./hub/settings.ts";
-export { type DownloadOptions, downloadModel } from "./hub/snapshot.ts";
+export { downloadModel } from "./hub/snapshot.ts";
 export type { Patience } from "./hub/transfer.ts";
+export type { DownloadOptions } from "./hub/wanted.ts";
 export { resolveModel } from "./resolve-model.ts";
 export type { GgufFile, GgufOptions, MergedOptions, QuantizationMethod } from "./save.ts";
 export { SFTTrainer } from "./sft-trainer.ts";

@@ -4,7 +4,7 @@ import { estimateMemory, memoryShortage } from "@tunesmith/trainer";
 import { readConfigFile } from "../config-file.ts";
 import { trainingSchemas } from "../flags.ts";
 import { bytes, count } from "../view/format.ts";
-import { openModel } from "./load-model.ts";
+import { describeModel, revisionOf } from "./load-model.ts";
 import type { Streams } from "./train.ts";
 
 /** `tunesmith estimate`. Exit code 1 when the run does not fit the memory that is free. */
@@ -12,11 +12,13 @@ export async function estimate(name: string, flags: Record<string, unknown>, { o
   const { config, json = false, ...given } = flags;
   const file = config === undefined ? {} : await readConfigFile(config as string);
   const all = { ...file, ...given };
-  const { place, modelConfig, args, peftConfig } = sortOptions(trainingSchemas, all, "tunesmith estimate");
+  const { inputs, place, modelConfig, args, peftConfig } = sortOptions(trainingSchemas, all, "tunesmith estimate");
   const settings = { args, peftConfig: onlyGiven(peftConfig, all) };
-  const model = await openModel(name, err, { ...place, ...modelConfig });
-  const found = await estimateMemory(model, settings);
-  const shortage = memoryShortage(model, found, settings);
+  const options = { ...place, ...modelConfig, ...revisionOf(inputs.modelRevision) };
+  const { found, shortage } = await describeModel(name, err, options, async (model) => {
+    const estimated = await estimateMemory(model, settings);
+    return { found: estimated, shortage: memoryShortage(model, estimated, settings) };
+  });
   if (json === true) {
     out.write(`${JSON.stringify({ ...found, fits: shortage === null })}\n`);
     return shortage === null ? 0 : 1;

@@ -74,6 +74,13 @@ test("chat, merge, export and resume find the model by its name when the cache h
   expect(await readFile(join(run, "adapter/adapter_model.safetensors"))).toEqual(before);
 });
 
+test("estimate asks for no weights, and says of the Hub's model what it says of a local one", async () => {
+  const ask = async (name: string) => JSON.parse((await tunesmith(["estimate", name, "--json"])).out).plan;
+  expect(await ask("acorn/tiny-oak")).toEqual(await ask(model));
+  expect(hub.weightRequests().map(({ range }) => range)).not.toContain(undefined);
+  expect((await readdir(join(folder, "home-of-models/hub/models--acorn--tiny-oak"))).sort()).toEqual(["blobs"]);
+});
+
 test("a checkpoint of a run is what a command can work on, unless it is damaged", { timeout: 60_000 }, async () => {
   await train();
   const checkpoint = join(run, "checkpoint-2");

@@ -11,7 +11,26 @@ export function revisionOf(revision: string | null): Pick<PretrainedOptions, "re
 }
 
 /** Opens a model by path or name, with one line of progress where it has to be downloaded. */
-export async function openModel(name: string, err: Output, options: PretrainedOptions): Promise<FastLanguageModel> {
+export function openModel(name: string, err: Output, options: PretrainedOptions): Promise<FastLanguageModel> {
+  return told(name, err, (shown) => FastLanguageModel.fromPretrained(name, { ...shown, ...options }));
+}
+
+/** Opens a model for questions that need no weights, likewise. */
+export function describeModel<T>(
+  name: string,
+  err: Output,
+  options: PretrainedOptions,
+  use: (model: FastLanguageModel) => Promise<T>,
+): Promise<T> {
+  return told(name, err, (shown) => FastLanguageModel.describe(name, { ...shown, ...options }, use));
+}
+
+/** Shows on the screen what opening a model tells. */
+async function told<T>(
+  name: string,
+  err: Output,
+  open: (shown: Pick<PretrainedOptions, "onProgress" | "onWarning" | "onWait">) => Promise<T>,
+): Promise<T> {
   const screen = new Screen(err);
   let shown = false;
   const onProgress = ({ loadedBytes, totalBytes }: DownloadProgress): void => {
@@ -23,7 +42,7 @@ export async function openModel(name: string, err: Output, options: PretrainedOp
   };
   const onWarning = (message: string) => screen.print(`${pc.yellow("warning:")} ${message}`);
   try {
-    return await FastLanguageModel.fromPretrained(name, { onWarning, ...options, onProgress });
+    return await open({ onProgress, onWarning, onWait: (message) => screen.print(message) });
   } finally {
     screen.settle();
   }

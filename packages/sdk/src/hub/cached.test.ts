@@ -15,7 +15,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { commit, config, FakeHub, gitDigest, sha256, weights } from "../testing/fake-hub.ts";
-import { type DownloadOptions, downloadModel } from "./snapshot.ts";
+import { downloadModel } from "./snapshot.ts";
+import type { DownloadOptions } from "./wanted.ts";
 
 let cacheDir: string;
 let folder: string;

@@ -91,10 +91,17 @@ export interface BodyLimits {
   timeout: number;
 }
 
-/** The text of an answer, no longer and no later than allowed. */
-export async function readText(response: Response, place: string, { bytes, timeout }: BodyLimits): Promise<string> {
+/** The text of an answer; one that is longer or later than allowed is refused. */
+export async function readText(response: Response, place: string, limits: BodyLimits): Promise<string> {
+  const body = await readStart(response, place, { ...limits, bytes: limits.bytes + 1 });
+  if (body.length <= limits.bytes) return body.toString("utf8");
+  throw new DownloadError(`[${place}] expected an answer of at most ${limits.bytes} bytes, got more; nothing was kept`);
+}
+
+/** The first bytes of an answer, or all where it has no more; the rest is not waited for. */
+export async function readStart(response: Response, place: string, { bytes, timeout }: BodyLimits): Promise<Buffer> {
   const reader = response.body?.getReader();
-  if (reader === undefined) return "";
+  if (reader === undefined) return Buffer.alloc(0);
   let late = false;
   // A read that waits ends with the stream.
   const stop = () => void reader.cancel().catch(() => {});
@@ -104,21 +111,19 @@ export async function readText(response: Response, place: string, { bytes, timeo
   }, timeout);
   const chunks: Uint8Array[] = [];
   try {
-    for (let loaded = 0; ; ) {
+    for (let missing = bytes; missing > 0; ) {
       const { done, value } = await reader.read();
-      if (late)
-        throw new HubUnreachableError(`[${place}] expected an answer, got none within ${timeout / 1000} s; try again`);
-      if (done) return Buffer.concat(chunks).toString("utf8");
-      loaded += value.length;
-      if (loaded > bytes)
-        throw new DownloadError(`[${place}] expected an answer of at most ${bytes} bytes, got more; nothing was kept`);
-      chunks.push(value);
+      if (late || done) break;
+      chunks.push(value.subarray(0, missing));
+      missing -= Math.min(missing, value.length);
     }
   } catch (cause) {
-    if (cause instanceof DownloadError) throw cause;
     throw new HubUnreachableError(`[${place}] expected an answer, got a broken connection; try again`, { cause });
   } finally {
     clearTimeout(timer);
     stop();
   }
+  if (late)
+    throw new HubUnreachableError(`[${place}] expected an answer, got none within ${timeout / 1000} s; try again`);
+  return Buffer.concat(chunks);
 }

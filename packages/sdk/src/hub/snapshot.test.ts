@@ -17,7 +17,8 @@ import {
   weights,
 } from "../testing/fake-hub.ts";
 import type { DownloadProgress } from "./blobs.ts";
-import { type DownloadOptions, downloadModel } from "./snapshot.ts";
+import { downloadModel } from "./snapshot.ts";
+import type { DownloadOptions } from "./wanted.ts";
 
 describe("downloadModel", () => {
   let cacheDir: string;

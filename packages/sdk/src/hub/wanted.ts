@@ -1,0 +1,89 @@
+// A model of the hub as it was asked for: its name and revision, the settings, and which of its files it consists of.
+import { join } from "node:path";
+import { DownloadError, type OptionKeys } from "@tunesmith/core";
+import type { DownloadControl } from "./blobs.ts";
+import { isInnerPath, type Listing, listModel } from "./listing.ts";
+import { type HubSettings, settingsWith } from "./settings.ts";
+
+/** Options of {@link downloadModel}; what is not given comes from the environment (see {@link hubSettings}). */
+export interface DownloadOptions extends DownloadControl {
+  /** Branch, tag or commit. Default `main` (huggingface_hub). */
+  revision?: string | undefined;
+  /** Cache folder in Hugging Face's layout. Default `HF_HUB_CACHE`, or `hub` in `HF_HOME`. */
+  cacheDir?: string | undefined;
+  /** True: only what is cached, nothing is asked of the network. Default `HF_HUB_OFFLINE`. */
+  localFilesOnly?: boolean | undefined;
+  /** Access token. Default `HF_TOKEN`, or the one `hf auth login` has saved. */
+  token?: string | undefined;
+  /** Base address of the hub. Default `HF_ENDPOINT`, or https://huggingface.co. */
+  endpoint?: string | undefined;
+  /** Milliseconds to wait for the hub's first answer. Default 3000. */
+  connectTimeout?: number | undefined;
+}
+
+/** Their names. */
+export const downloadKeys: OptionKeys<DownloadOptions> = {
+  revision: "optional",
+  cacheDir: "optional",
+  localFilesOnly: "optional",
+  token: "optional",
+  endpoint: "optional",
+  signal: "optional",
+  onProgress: "optional",
+  onWait: "optional",
+  connectTimeout: "optional",
+  patience: "optional",
+};
+
+/** Files that a model consists of. Weights in other formats and copies of them stay where they are. */
+const wanted = [
+  /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map)\.json$/u,
+  /^chat_template\.(jinja|json)$/u,
+  /^model\.safetensors(\.index\.json)?$/u,
+  /^model-\d+-of-\d+\.safetensors$/u,
+  /^additional_chat_templates\/[\w.-]+\.jinja$/u,
+];
+
+/** A model of the hub, and where it is kept. */
+export interface Wanted {
+  repo: string;
+  revision: string;
+  /** Its folder in the cache. */
+  folder: string;
+  settings: HubSettings;
+}
+
+/** Whether a text has the form ORG/NAME. */
+export function isRepoId(text: string): boolean {
+  return /^[\w-][\w.-]*\/[\w-][\w.-]*$/u.test(text) && !/\.\.|--/u.test(text) && text.length <= 96;
+}
+
+/** Checks what was asked for. */
+export function wantedModel(repo: string, options: DownloadOptions): Wanted {
+  const { endpoint, cacheDir, localFilesOnly: offline, token, revision = "main" } = options;
+  const settings = settingsWith({ endpoint, cacheDir, offline, token });
+  if (!isRepoId(repo)) throw new DownloadError(`[${repo}] expected a model of the hub as ORG/NAME; check the spelling`);
+  if (typeof revision !== "string" || !isInnerPath(revision))
+    throw new DownloadError(
+      `[${repo}] expected a branch, tag or commit as revision, got ${JSON.stringify(revision)}; check the spelling`,
+    );
+  return { repo, revision, folder: join(settings.cacheDir, `models--${repo.replace("/", "--")}`), settings };
+}
+
+/** The files of a model at its revision that are wanted of it. */
+export async function listWanted({ repo, revision, settings }: Wanted, options: DownloadOptions): Promise<Listing> {
+  const { connectTimeout: timeout = 3_000, signal } = options;
+  const { commit, files } = await listModel(repo, revision, { ...settings, timeout, signal });
+  const chosen = files.filter(({ path }) => wanted.some((pattern) => pattern.test(path)));
+  if (!chosen.some(({ path }) => path.endsWith(".safetensors"))) {
+    throw new DownloadError(
+      `[${repo}] expected weights named model*.safetensors, got none; for a GGUF file, download it and give its path`,
+    );
+  }
+  return { commit, files: chosen };
+}
+
+/** Where a file of a commit is. */
+export function addressOf({ repo, settings }: Wanted, commit: string, path: string): string {
+  return `${settings.endpoint}/${repo}/resolve/${commit}/${path.split("/").map(encodeURIComponent).join("/")}`;
+}
