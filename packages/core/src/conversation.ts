@@ -7,14 +7,26 @@ export const messageRoles = ["system", "developer", "user", "assistant", "tool",
 export interface Message {
   /** One of {@link messageRoles}. */
   role: string;
-  /** Text of the turn; null where an assistant turn holds tool calls only. */
-  content: string | null;
-  /** Tool calls of an assistant turn, passed to the template as they are. */
+  /** Text of the turn, or its parts; null where an assistant turn holds tool calls only. */
+  content: string | TextPart[] | null;
+  /** Tool calls of an assistant turn. */
   tool_calls?: unknown[];
   /** False: this assistant turn is context and is not trained on. Default true. OpenAI's `weight: 0` is read as false. */
   train?: boolean;
-  /** Every other field of the row's message reaches the template unchanged. */
+  /** Every other field of the row's message reaches the template unchanged; one whose value is null is absent there. */
   [field: string]: unknown;
+}
+
+/** A part of a content that is a list. Templates that want one text get the parts joined. */
+export interface TextPart {
+  type: "text";
+  text: string;
+  [field: string]: unknown;
+}
+
+/** The text of a message; null without any. */
+export function textOf({ content }: Message): string | null {
+  return Array.isArray(content) ? content.map((part) => part.text).join("") : content;
 }
 
 /** What a chat template renders. */

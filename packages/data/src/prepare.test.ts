@@ -45,6 +45,37 @@ test("weight 0 and train false leave a turn out", async () => {
   expect(await trained(rows)).toEqual(["__________d$", "__________d$"]);
 });
 
+test("what is null is absent, as writers of tables leave it, and 1.0 is 1", async () => {
+  const absent = { weight: null, train: null, tool_calls: null };
+  const rows = [
+    { messages: [{ ...user("a"), ...absent }, assistant("b", absent)] },
+    JSON.parse(
+      '{"messages":[{"role":"user","content":"a","weight":0.0},{"role":"assistant","content":"b","weight":1.0}]}',
+    ),
+  ];
+  expect(await trained(rows)).toEqual(["____b$", "____b$"]);
+});
+
+test("text parts are a text, and other parts are refused by their type", async () => {
+  const parts = (...content: object[]) => ({ messages: [{ role: "user", content }, assistant("b")] });
+  const text = (letters: string) => ({ type: "text", text: letters });
+  expect(await trained([parts(text("a"), text("c"))])).toEqual(["_____b$"]);
+  await expect(run([parts(text("a"), { type: "image_url", image_url: "x" })])).rejects.toThrow(
+    /part of type "text" in messages\[0\]\.content\[1\], got type "image_url"/u,
+  );
+  await expect(run([parts({ type: "text" })])).rejects.toThrow(/got an object; correct it/u);
+});
+
+test("a turn may hold a call or a refusal in place of its text", async () => {
+  const turn = (extra: object) => ({ messages: [user("a"), { role: "assistant", content: null, ...extra }] });
+  const rows = [
+    turn({ refusal: "no" }),
+    turn({ function_call: { name: "f", arguments: "{}" } }),
+    turn({ tool_calls: [] }),
+  ];
+  expect(await trained(rows)).toEqual(["____$", "____$", "____$"]);
+});
+
 test("prompt and completion: only the completion is trained, unless asked otherwise", async () => {
   const row = { prompt: "ab", completion: "cd" };
   expect(await trained([row])).toEqual(["__cd$"]);
@@ -78,12 +109,21 @@ test("tools are taken as a list and as JSON", async () => {
     [
       { messages, tools },
       { messages, tools: JSON.stringify(tools) },
+      { messages, tools: tools.map((tool) => JSON.stringify(tool)), functions: null },
+      { messages, functions: tools, tools: null },
+      { messages, tools: [] },
     ],
-    { keepItems: 2 },
+    { keepItems: 5 },
   );
-  expect(items.map((item) => (item as Item<ConversationItem>).value.conversation.tools)).toEqual([tools, tools]);
+  const functions = tools.map((tool) => ({ type: "function", function: tool }));
+  const read = items.map((item) => (item as Item<ConversationItem>).value.conversation.tools);
+  expect(read).toEqual([tools, tools, tools, functions, []]);
   await expect(run([{ messages, tools: "{" }])).rejects.toThrow(
     /rows:1: expected a JSON array in column "tools".*; correct or remove/,
+  );
+  await expect(run([{ messages, functions: ["f"] }])).rejects.toThrow(/expected a JSON object in functions\[0\]/);
+  await expect(run([{ messages, tools: [[]] }])).rejects.toThrow(
+    /expected an object in tools\[0\], got an empty array/,
   );
 });
 

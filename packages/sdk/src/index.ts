@@ -53,6 +53,7 @@ export {
   type SpecialToken,
   type StepKey,
   TemplateError,
+  type TextPart,
   type TokenEvent,
   type Tokenizer,
   TokenizerError,

@@ -1,6 +1,6 @@
 // `tunesmith chat`: answers one prompt, or talks until the input ends.
 import { createInterface } from "node:readline/promises";
-import { type OptionKeys, type ParsedGenerationConfig, sortOptionsBeside, terminalText } from "@tunesmith/core";
+import { type OptionKeys, type ParsedGenerationConfig, sortOptionsBeside, terminalText, textOf } from "@tunesmith/core";
 import type { FastLanguageModel, Message } from "@tunesmith/sdk";
 import pc from "picocolors";
 import { chatSchemas } from "../flags.ts";
@@ -62,7 +62,7 @@ async function answer(
   out: Streams["out"],
 ): Promise<string> {
   // A base model has no turns: it continues the text.
-  const prompt = model.tokenizer.info.chatTemplate === null ? (messages.at(-1)?.content ?? "") : messages;
+  const prompt = model.tokenizer.info.chatTemplate === null ? (messages.map(textOf).at(-1) ?? "") : messages;
   let reply = "";
   for await (const piece of model.generate(prompt, options)) {
     reply += piece;

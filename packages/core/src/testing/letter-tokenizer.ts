@@ -1,5 +1,5 @@
 // A tokenizer of one id per letter, for tests without a binary.
-import type { Conversation } from "../conversation.ts";
+import { type Conversation, textOf } from "../conversation.ts";
 import { DataError, TemplateError } from "../errors.ts";
 import type { EncodedConversation, Tokenizer } from "../tokenizer.ts";
 
@@ -42,14 +42,16 @@ export const letterTokenizer: Tokenizer = {
     texts.map((text) => Int32Array.from([...codes(text), ...(appendEos ? [endOfTurn] : [])])),
   decode: (ids, { skipSpecialTokens = true } = {}) =>
     Array.from(ids, (id) => (id < 128 ? String.fromCharCode(id) : skipSpecialTokens ? "" : `<${id}>`)).join(""),
-  render: ({ messages }) => messages.map(({ role, content }) => `<${role}>${content ?? ""}<end>`).join(""),
+  render: ({ messages }) => messages.map((message) => `<${message.role}>${textOf(message) ?? ""}<end>`).join(""),
 };
 
 function encode({ messages }: Conversation, index: number, addGenerationPrompt: boolean): EncodedConversation {
   const ids: number[] = [];
   const spans: number[] = [];
   const turns: number[] = [];
-  for (const [turn, { role, content }] of messages.entries()) {
+  for (const [turn, message] of messages.entries()) {
+    const { role } = message;
+    const content = textOf(message);
     const id = header.get(role);
     if (id === undefined) throw new TemplateError(`[conversation ${index}] expected a known role, got "${role}"`);
     if (content === "broken") throw new DataError(`[conversation ${index}] expected another text, got "broken"`);

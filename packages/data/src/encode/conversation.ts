@@ -1,5 +1,5 @@
 // Items that are conversations: rendered by the chat template, trained where the assistant wrote.
-import type { Conversation, EncodedConversation, Tokenizer } from "@tunesmith/core";
+import { type Conversation, type EncodedConversation, type Tokenizer, textOf } from "@tunesmith/core";
 import { type EncodedItem, type ItemKind, type LossOptions, refuseCompletionOnly } from "./item.ts";
 import { labelAll, labelAssistant } from "./mask.ts";
 
@@ -21,7 +21,8 @@ export const conversationKind: ItemKind<ConversationItem> = {
     const last = messages.findLastIndex((message) => message.role === "assistant");
     const context = { ...conversation, messages: messages.slice(0, last) };
     const ids = await encodeContext(context, tokenizer);
-    return { prompt: context.messages.at(-1)?.content ?? "", ids, reference: messages[last]?.content ?? null };
+    const [asked, answer] = [context.messages.at(-1), messages[last]];
+    return { prompt: (asked && textOf(asked)) ?? "", ids, reference: (answer && textOf(answer)) ?? null };
   },
 };
 

@@ -8,6 +8,7 @@ import {
   type Tokenizer,
   type TokenValues,
   type TrainSession,
+  textOf,
 } from "@tunesmith/core";
 
 const end = 256;
@@ -25,8 +26,8 @@ const tokenizer: Tokenizer = {
   },
   encodeConversations: async (conversations) =>
     conversations.map(({ messages }) => {
-      const ids = messages.flatMap(({ content }) => bytes(content ?? ""));
-      const last = bytes(messages.at(-1)?.content ?? "").length;
+      const ids = messages.flatMap((message) => bytes(textOf(message) ?? ""));
+      const last = bytes(messages.map(textOf).at(-1) ?? "").length;
       const spans = Int32Array.of(ids.length - last, ids.length);
       return { ids: Int32Array.from(ids), spans, turns: Int32Array.of(messages.length - 1) };
     }),

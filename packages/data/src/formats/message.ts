@@ -1,0 +1,81 @@
+// One message of a row: its role, its text, and whether it is trained.
+import { asNumber, asObject, type Message, messageRoles, nearestName, type TextPart } from "@tunesmith/core";
+import { describe, RowError, wellFormed } from "./format.ts";
+
+const roles: readonly string[] = messageRoles;
+
+/** What the turns are called elsewhere. */
+const otherNames = new Map([
+  ["human", "user"],
+  ["gpt", "assistant"],
+  ["model", "assistant"],
+  ["bot", "assistant"],
+  ["ai", "assistant"],
+]);
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/**
+ * Checks a message. A field whose value is null is absent, as writers of tables leave it. An assistant turn with `weight: 0` or
+ * `train: false` is context only.
+ *
+ * @param place of the message, for errors
+ */
+export function readMessage(value: unknown, place: string): Message {
+  const fields = asObject(value);
+  if (fields === null)
+    throw new RowError(`expected { role, content } in ${place}, got ${describe(value)}; correct or remove it`);
+  const message: Message = { ...fields, role: readRole(fields.role, place), content: readContent(fields, place) };
+  return isTrained(fields, place) ? message : { ...message, train: false };
+}
+
+function readRole(role: unknown, place: string): string {
+  if (typeof role === "string" && roles.includes(role)) return role;
+  const got = typeof role === "string" ? JSON.stringify(role) : describe(role);
+  const nearest = typeof role === "string" ? (otherNames.get(role) ?? nearestName(role, roles)) : null;
+  const advice = nearest === null ? "rename it" : `did you mean "${nearest}"?`;
+  throw new RowError(`expected a role in ${place}, one of ${roles.join(", ")}, got ${got}; ${advice}`);
+}
+
+/** Where a turn may hold what it says, or does, in place of its content. */
+const besides = ["tool_calls", "function_call", "refusal"];
+
+function readContent(fields: Fields, place: string): Message["content"] {
+  const content = fields.content ?? null;
+  if (typeof content === "string") return wellFormed(content, `${place}.content`);
+  if (Array.isArray(content) && content.length > 0)
+    return content.map((part: unknown, index) => readPart(part, `${place}.content[${index}]`));
+  if (content !== null)
+    throw new RowError(`expected text in ${place}.content, got ${describe(content)}; write it as one text`);
+  if (besides.some((field) => (fields[field] ?? null) !== null)) return null;
+  throw new RowError(`expected text in ${place}.content, got null without tool_calls; add the text`);
+}
+
+/** A part of a content that is a list, as in OpenAI's chat format. What is not text cannot be trained on. */
+function readPart(value: unknown, place: string): TextPart {
+  const part: Fields = asObject(value) ?? {};
+  const { type = "text", text } = part;
+  if (type !== "text") {
+    const got = typeof type === "string" ? JSON.stringify(type) : describe(type);
+    throw new RowError(`expected a part of type "text" in ${place}, got type ${got}; leave out what is not text`);
+  }
+  if (typeof text !== "string")
+    throw new RowError(`expected { type: "text", text } in ${place}, got ${describe(text ?? value)}; correct it`);
+  return { ...part, type, text: wellFormed(text, `${place}.text`) };
+}
+
+function isTrained(fields: Fields, place: string): boolean {
+  const train = fields.train ?? true;
+  if (typeof train !== "boolean")
+    throw new RowError(`expected true or false in ${place}.train, got ${describe(train)}; correct it or leave it out`);
+  return train && readWeight(fields.weight, place) !== 0;
+}
+
+/** 0 or 1, however the number is written; absent where a table writer gave null. */
+function readWeight(value: unknown, place: string): number | null {
+  const weight = asNumber(value);
+  if (weight === 0 || weight === 1) return weight;
+  if (value === undefined || value === null) return null;
+  const got = weight === null ? describe(value) : String(value);
+  throw new RowError(`expected 0 or 1 in ${place}.weight, got ${got}; correct it or leave it out`);
+}
