@@ -1,7 +1,7 @@
 // What the package `tunesmith` offers: the whole SDK, and the parts of the command line that programs may use.
 export * from "@tunesmith/sdk";
 export { openModel } from "./commands/load-model.ts";
-export { runTraining } from "./commands/run-session.ts";
+export { type RunTrainingOptions, runTraining } from "./commands/run-session.ts";
 export { environmentLine } from "./view/environment-line.ts";
 export { reportFailure } from "./view/failure.ts";
 export { display, RunView } from "./view/run-view.ts";

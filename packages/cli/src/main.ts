@@ -3,7 +3,7 @@ import { setImmediate } from "node:timers/promises";
 import { normaliseFlags } from "./flags.ts";
 import { LostOutput } from "./lost-output.ts";
 import { buildProgram, knownFlags } from "./program.ts";
-import { reportFailure } from "./view/failure.ts";
+import { errorEvent, reportFailure } from "./view/failure.ts";
 
 /** Commands whose work is in files: it is done even where what they print is lost. */
 const writing = ["train", "resume", "merge", "export"];
@@ -24,5 +24,8 @@ export async function main(argv: readonly string[]): Promise<void> {
     if (failure !== null) throw failure;
   } catch (error) {
     process.exitCode = reportFailure(error, process.stderr);
+    const end = argv.indexOf("--");
+    if (process.exitCode !== 0 && argv.slice(0, end === -1 ? argv.length : end).includes("--json"))
+      process.stdout.write(errorEvent(error));
   }
 }

@@ -243,6 +243,20 @@ describe("commands", () => {
     expect(await readdir(folder)).toEqual(["rows.jsonl"]);
   });
 
+  test("says of a finished run that is resumed that it is finished", async () => {
+    await train();
+    const { code, out } = await tunesmith(["resume", join(folder, "run")]);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^warning: .*run: this run is finished; all its 2 steps were trained before/mu);
+    expect(out).toMatch(/^finished before: 2 steps; nothing was trained now$/mu);
+    expect(out).not.toMatch(/^done/mu);
+  });
+
+  test("does not say of a merge without an adapter that it was compared", async () => {
+    const { code, out } = await tunesmith(["merge", model, "--output", join(folder, "merged")]);
+    expect([code, out]).toEqual([0, expect.stringMatching(/^check {4}none: without an adapter there is nothing/mu)]);
+  });
+
   test("says how to go on when a run has no result yet", async () => {
     await train();
     await rm(join(folder, "run", "adapter"), { recursive: true });
@@ -253,6 +267,10 @@ describe("commands", () => {
     const run = join(folder, "run");
     const argv = ["train", "--model", model, "--data", data, "--output-dir", run, "--max-steps", "100000", "--json"];
     const first = await interrupted(argv, "SIGINT");
+    expect(JSON.parse(first.out.trimEnd().split("\n").at(-1) as string)).toMatchObject({
+      type: "error",
+      code: "ABORTED",
+    });
     expect([first.code, first.err]).toEqual([130, expect.stringContaining(`tunesmith resume ${run}`)]);
     const saved = (await readdir(run)).filter((name) => name.startsWith("checkpoint-"));
     expect(saved).toHaveLength(1);

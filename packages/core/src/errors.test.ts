@@ -1,3 +1,4 @@
+import { MessageChannel, receiveMessageOnPort } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
 import {
   AbortError,
@@ -25,6 +26,44 @@ describe("errorFromCode", () => {
     const error = errorFromCode("NO_SUCH_CODE", "text");
     expect(error).toBeInstanceOf(InternalError);
     expect(error.code).toBe("INTERNAL");
+  });
+});
+
+describe("an error that goes to another thread", () => {
+  const codes = ["FILE_MISSING", "OPTION_INVALID", "ABORTED", "LOCKED", "INTERNAL"] as const;
+  const sent = codes.map((code) =>
+    errorFromCode(code, `[${code}] expected a, got b`, { cause: new Error("why"), hint: "c" }),
+  );
+
+  test("has class, code, message, stack and cause again after a structured clone", () => {
+    for (const error of sent) {
+      const { port1, port2 } = new MessageChannel();
+      port1.postMessage(error);
+      const clone: unknown = receiveMessageOnPort(port2)?.message;
+      port1.close();
+      const again = TunesmithError.from(clone);
+      expect(again.constructor).toBe(error.constructor);
+      expect(again).toMatchObject({ name: error.name, code: error.code, message: error.message, stack: error.stack });
+      expect(again.cause).toMatchObject({ message: "why" });
+      expect(error.stack).toMatch(new RegExp(`^${error.name} \\[${error.code}\\]: `, "u"));
+    }
+  });
+
+  test("has class, code, message and hint again from JSON", () => {
+    for (const error of sent) {
+      const { code, name, message } = error;
+      const value: unknown = JSON.parse(JSON.stringify(error));
+      expect(value).toEqual({ code, name, message, hint: "c" });
+      const again = TunesmithError.from(value);
+      expect(again.constructor).toBe(error.constructor);
+      expect(again).toMatchObject({ code, name, message, hint: "c" });
+    }
+  });
+
+  test("is taken as it is where it is one, and for a defect where it is another", () => {
+    expect(TunesmithError.from(sent[0])).toBe(sent[0]);
+    for (const other of [structuredClone(new TypeError("x")), "x", null, { code: "EPERM", message: "x" }])
+      expect(TunesmithError.from(other)).toMatchObject({ code: "INTERNAL", cause: other });
   });
 });
 

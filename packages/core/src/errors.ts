@@ -27,12 +27,22 @@ export type ErrorCode =
 
 const marker = Symbol.for("tunesmith.error");
 
+/** An error as a JSON value: what `JSON.stringify` makes of it, and the event of type `error` on the command line. */
+export interface SerializedError {
+  name: string;
+  code: ErrorCode;
+  message: string;
+  /** As {@link TunesmithError.hint}; absent where there is none. */
+  hint?: string;
+}
+
 /**
  * Base of every error this SDK throws. The message reads `[place] expected …, got …; what to do`, and is safe to show on a terminal
  * ({@link terminalText}).
  *
  * Use {@link TunesmithError.isInstance} rather than `instanceof`: it also recognises an error made by a second installed
- * copy of the package.
+ * copy of the package. Where an error goes to another thread, `postMessage` and `structuredClone` keep only its message, stack and
+ * cause, as of every error: {@link TunesmithError.from} gives it its class and code back.
  */
 export class TunesmithError extends Error {
   readonly [marker] = true;
@@ -46,12 +56,64 @@ export class TunesmithError extends Error {
     super(terminalText(message), options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.hint = options.hint === undefined ? undefined : terminalText(options.hint);
+    // As Node's own errors have it; of all that names the class and the code this alone survives a structured clone.
+    if (this.stack !== undefined) this.stack = this.stack.replace(/^\w*/u, `${classNames[code]} [${code}]`);
+  }
+
+  /** Name, code, message and hint: for `JSON.stringify`, and for {@link TunesmithError.from} elsewhere. */
+  toJSON(): SerializedError {
+    const { name, code, message, hint } = this;
+    return { name, code, message, ...(hint === undefined ? {} : { hint }) };
+  }
+
+  /**
+   * The error again, with its class and code, from what has crossed to another thread or process: the structured clone of one
+   * (`postMessage`), or its JSON value. Of anything else an {@link InternalError} with it as the cause.
+   */
+  static from(crossed: unknown): TunesmithError {
+    if (TunesmithError.isInstance(crossed)) return crossed;
+    const { code, message, hint, cause, stack } = (crossed ?? {}) as Partial<Record<string, unknown>>;
+    const written = typeof stack === "string" ? /^\w+ \[([A-Z_]+)\]: /u.exec(stack)?.[1] : undefined;
+    const known = typeof code === "string" ? code : written;
+    if (known === undefined || typeof message !== "string" || !Object.hasOwn(classNames, known))
+      return new InternalError(typeof message === "string" ? message : String(crossed), { cause: crossed });
+    const error = errorFromCode(known, message, {
+      ...(cause === undefined ? {} : { cause }),
+      ...(typeof hint === "string" ? { hint } : {}),
+    });
+    if (typeof stack === "string") error.stack = stack;
+    return error;
   }
 
   static isInstance(error: unknown): error is TunesmithError {
     return typeof error === "object" && error !== null && marker in error;
   }
 }
+
+/** Which class an error of a code has. */
+const classNames: Readonly<Record<ErrorCode, string>> = {
+  FILE_MISSING: "ModelFileError",
+  FILE_INVALID: "ModelFileError",
+  MODEL_UNSUPPORTED: "UnsupportedModelError",
+  CONFIG_INVALID: "ConfigError",
+  OPTION_INVALID: "OptionError",
+  ARGUMENT_INVALID: "ArgumentError",
+  DATA_INVALID: "DataError",
+  TOKENIZER_INVALID: "TokenizerError",
+  TEMPLATE_INVALID: "TemplateError",
+  NON_FINITE: "NonFiniteError",
+  OUT_OF_MEMORY: "OutOfMemoryError",
+  DEVICE_UNAVAILABLE: "DeviceUnavailableError",
+  IO: "FileSystemError",
+  LOCKED: "LockedError",
+  CHECKPOINT_INVALID: "CheckpointError",
+  DOWNLOAD_FAILED: "DownloadError",
+  ABORTED: "AbortError",
+  DISPOSED: "DisposedError",
+  CALLBACK_FAILED: "CallbackError",
+  BINARY_MISSING: "BinaryMissingError",
+  INTERNAL: "InternalError",
+};
 
 type Rest = ConstructorParameters<typeof TunesmithError>[2];
 

@@ -10,6 +10,7 @@ export * from "./model.ts";
 export * from "./model-origin.ts";
 export * from "./objective.ts";
 export * from "./options/index.ts";
+export * from "./plural.ts";
 export * from "./session.ts";
 export * from "./terminal.ts";
 export * from "./tokenizer.ts";

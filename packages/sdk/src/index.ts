@@ -47,6 +47,7 @@ export {
   type PassShape,
   type QuantizationInfo,
   type SequenceSums,
+  type SerializedError,
   type SessionInfo,
   type SessionOptions,
   type SFTConfig,

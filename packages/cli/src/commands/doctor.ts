@@ -6,7 +6,7 @@ import { dirname } from "node:path";
 import { terminalText } from "@tunesmith/core";
 import { type HubSettings, hubSettings, type SystemInfo, systemInfo } from "@tunesmith/sdk";
 import pc from "picocolors";
-import { bytes } from "../view/format.ts";
+import { bytes, plural } from "../view/format.ts";
 import type { Streams } from "./train.ts";
 
 /** What one check has found. */
@@ -81,7 +81,7 @@ function binary(): Finding {
     return {
       name: "engine",
       state: "ok",
-      found: `${version}, ${backends.join(" and ")}, ${instructionSet}, ${threads} threads`,
+      found: `${version}, ${backends.join(" and ")}, ${instructionSet}, ${plural(threads, "thread")}`,
     };
   } catch (error) {
     return {

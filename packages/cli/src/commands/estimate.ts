@@ -3,7 +3,7 @@ import { onlyGiven, sortOptions, terminalText } from "@tunesmith/core";
 import { estimateMemory, memoryShortage } from "@tunesmith/trainer";
 import { readConfigFile } from "../config-file.ts";
 import { trainingSchemas } from "../flags.ts";
-import { bytes, count } from "../view/format.ts";
+import { bytes, count, plural } from "../view/format.ts";
 import { describeModel, revisionOf } from "./load-model.ts";
 import type { Streams } from "./train.ts";
 
@@ -26,7 +26,7 @@ export async function estimate(name: string, flags: Record<string, unknown>, { o
   const { plan, pass, needed, free, gradientCheckpointing } = found;
   const rows: [string, string][] = [
     ["model", `${count(plan.totalParameters)} parameters, ${count(plan.trainableParameters)} trained`],
-    ["largest pass", `${pass.tokens} tokens, sequences of ${pass.longest}`],
+    ["largest pass", `${plural(pass.tokens, "token")}, sequences of ${pass.longest}`],
     ["weights", bytes(plan.weights)],
     ["trained", bytes(plan.trained)],
     ["gradients", bytes(plan.gradients)],

@@ -8,7 +8,7 @@ import {
   mergeModel,
   sixteenBitDtype,
 } from "@tunesmith/native";
-import { percent, significant } from "../view/format.ts";
+import { percent, plural, significant } from "../view/format.ts";
 import { display } from "../view/run-view.ts";
 import type { Streams } from "./train.ts";
 import { choice, required, runWrite, sourceOf } from "./write.ts";
@@ -28,7 +28,9 @@ export async function merge(target: string, flags: Record<string, unknown>, stre
   const code = await runWrite("merge", streams, (control) => mergeModel({ ...options, ...control }));
   if (code !== 0) return code;
   out.write(`merged   ${display(output)} (${dtype}, base ${source.base})\n`);
-  if (flags.check !== false) await check(source, output, (flags.prompt as string | undefined) ?? defaultPrompt, out);
+  if (source.adapter === null) out.write("check    none: without an adapter there is nothing to compare\n");
+  else if (flags.check !== false)
+    await check(source, output, (flags.prompt as string | undefined) ?? defaultPrompt, out);
   return 0;
 }
 
@@ -47,6 +49,6 @@ async function check(source: MergeSource, merged: string, prompt: string, out: S
   });
   out.write(
     `check    largest logit difference ${significant(largestDifference)} (largest logit ${significant(largestLogit)}), ` +
-      `same likeliest token at ${percent(top1Agreement)} of ${tokens} positions, against the adapter on its base\n`,
+      `same likeliest token at ${percent(top1Agreement)} of ${plural(tokens, "position")}, against the adapter on its base\n`,
   );
 }

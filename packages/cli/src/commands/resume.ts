@@ -22,5 +22,5 @@ export async function resume(folder: string, flags: Record<string, unknown>, { o
   (json ? err : out).write(`${environmentLine(place)}\n`);
   const model = await openModel(name, err, { ...place, ...modelConfig, ...revisionOf(modelRevision) });
   const trainer = new SFTTrainer({ model, trainDataset: data, evalDataset: evalData, args, peftConfig });
-  return runTraining(trainer, model, { json, out, err, options: { resumeFromCheckpoint: true } });
+  return runTraining(trainer, model, { json, out, err, runDir, options: { resumeFromCheckpoint: true } });
 }

@@ -2,13 +2,29 @@ import { stripVTControlCharacters } from "node:util";
 import { AbortError, ArgumentError, DataError, OptionError, OutOfMemoryError } from "@tunesmith/sdk";
 import { CommanderError } from "commander";
 import { expect, test } from "vitest";
-import { reportFailure } from "./failure.ts";
+import { errorEvent, reportFailure } from "./failure.ts";
 
 function report(error: unknown, env: NodeJS.ProcessEnv = {}) {
   const written: string[] = [];
   const code = reportFailure(error, { write: (text) => written.push(text) }, env);
   return { code, text: stripVTControlCharacters(written.join("")) };
 }
+
+test("an error is an event of --json, with its code whatever it is", () => {
+  const event = (error: unknown) => JSON.parse(errorEvent(error));
+  expect(event(new OptionError("[a] b", { hint: "c" }))).toEqual({
+    type: "error",
+    name: "OptionError",
+    code: "OPTION_INVALID",
+    message: "[a] b",
+    hint: "c",
+  });
+  expect(event(new CommanderError(1, "commander.unknownOption", "error: unknown option '--x'"))).toMatchObject({
+    code: "OPTION_INVALID",
+    message: "[command line] unknown option '--x'",
+  });
+  expect(event(new TypeError("t"))).toEqual({ type: "error", name: "TypeError", code: "INTERNAL", message: "t" });
+});
 
 test("gives each kind of error its exit code", () => {
   const errors = [

@@ -1,6 +1,6 @@
 // Reports an error in one line, and gives the exit code.
 import { terminalText } from "@tunesmith/core";
-import { type ErrorCode, TunesmithError } from "@tunesmith/sdk";
+import { type ErrorCode, OptionError, type SerializedError, TunesmithError } from "@tunesmith/sdk";
 import { CommanderError } from "commander";
 import pc from "picocolors";
 
@@ -27,6 +27,19 @@ export function reportFailure(
   if (env.TUNESMITH_DEBUG === "1") stderr.write(`${terminalText(withCauses(error))}\n`);
   else if (!TunesmithError.isInstance(error)) stderr.write(pc.dim("TUNESMITH_DEBUG=1 shows where this comes from\n"));
   return TunesmithError.isInstance(error) ? (exitCodes[error.code] ?? 1) : 1;
+}
+
+/** The last line of `--json` where a command fails: an event of the type `error`. */
+export function errorEvent(error: unknown): string {
+  return `${terminalText(JSON.stringify({ type: "error", ...serialized(error) }))}\n`;
+}
+
+function serialized(error: unknown): SerializedError {
+  if (error instanceof CommanderError)
+    return new OptionError(error.message.replace(/^error: /u, "[command line] ")).toJSON();
+  if (TunesmithError.isInstance(error)) return error.toJSON();
+  const message = error instanceof Error ? error.message : String(error);
+  return { name: nameOf(error), code: "INTERNAL", message };
 }
 
 function nameOf(error: unknown): string {

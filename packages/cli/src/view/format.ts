@@ -1,4 +1,5 @@
 // Durations, counts, bytes and shares as people read them.
+export { plural } from "@tunesmith/core";
 
 /** 72 → "1:12", 4000 → "1:06:40". */
 export function duration(seconds: number): string {

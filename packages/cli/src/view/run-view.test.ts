@@ -91,7 +91,6 @@ test("tells the story of a run", () => {
   const written: string[] = [];
   const view = new RunView({ write: (text) => written.push(text) }, model);
   for (const event of events) view.show(event);
-  expect(view.lastCheckpoint).toBe(join(runDir, "checkpoint-2"));
   const lines = stripVTControlCharacters(written.join("")).trimEnd().split("\n");
   // The speed of the last status line depends on the clock.
   expect(lines.map((line) => line.replace(/\d+ tok\/s$/u, "N tok/s").replace(/\d+ tok\/s {2}/u, "N tok/s  "))).toEqual([
@@ -127,4 +126,18 @@ test("what a stranger wrote reaches the terminal without control characters", ()
   const text = stripVTControlCharacters(written.join(""));
   expect(text.match(/\\u001b\]0;title\\u0007\\u009b2J\\u202eb/gu)).toHaveLength(7);
   expect(text).not.toMatch(/(?!\n)[\p{Cc}\p{Bidi_Control}]/u);
+});
+
+test("says of a run that had ended before that nothing was trained", () => {
+  const written: string[] = [];
+  const view = new RunView({ write: (text) => written.push(text) }, model);
+  const [prepared, done] = [events[0], events.at(-1)];
+  if (prepared?.type === "prepared") view.show({ ...prepared, step: 2 });
+  if (done?.type === "done") view.show(done);
+  const lines = stripVTControlCharacters(written.join("")).trimEnd().split("\n");
+  expect(lines.slice(2, 5)).toEqual([
+    "run    runs/a, 2 steps, from step 2",
+    "finished before: 2 steps; nothing was trained now",
+    "loss   mean 2, hash 0123456789ab",
+  ]);
 });

@@ -12,7 +12,7 @@ import type {
   TrainResult,
 } from "@tunesmith/sdk";
 import pc from "picocolors";
-import { bytes, count, duration, percent, significant } from "./format.ts";
+import { bytes, count, duration, percent, plural, significant } from "./format.ts";
 import { Progress } from "./progress.ts";
 import { type Output, Screen } from "./screen.ts";
 import { sparkline } from "./sparkline.ts";
@@ -22,8 +22,6 @@ export class RunView {
   readonly #screen: Screen;
   readonly #model: LanguageModel;
   readonly #progress = new Progress();
-  /** Newest checkpoint of this run; null before the first. */
-  lastCheckpoint: string | null = null;
 
   constructor(out: Output, model: LanguageModel) {
     this.#screen = new Screen(out);
@@ -47,7 +45,6 @@ export class RunView {
         );
         break;
       case "checkpoint":
-        this.lastCheckpoint = event.path;
         this.#screen.print(pc.dim(`saved ${display(event.path)}`));
         break;
       case "warning":
@@ -82,7 +79,7 @@ export class RunView {
     this.#screen.print(`data   ${describeData(data)}`);
     if (evalData !== null) this.#screen.print(`eval   ${describeData(evalData)}`);
     const from = step > 0 ? `, from step ${step}` : "";
-    this.#screen.print(`run    ${display(runDir)}, ${totalSteps} steps${from}`);
+    this.#screen.print(`run    ${display(runDir)}, ${plural(totalSteps, "step")}${from}`);
   }
 
   #step(event: StepEvent): void {
@@ -105,9 +102,14 @@ export class RunView {
     const before = evalBefore === null ? "" : `${significant(evalBefore.evalLoss)} before → `;
     const why = stoppedBy === "early_stopping" ? ", stopped early" : "";
     const speed = `${Math.round(metrics.trainTokensPerSecond)} tokens/s`;
+    const { losses } = this.#progress;
+    const memory = `peak memory ${bytes(metrics.peakMemoryBytes)}`;
+    const done = `${pc.green("done")}   ${plural(globalStep, "step")} in ${duration(metrics.trainRuntime)}${why}, ${speed}, ${memory}`;
+    const finished = `${pc.green("finished")} before: ${plural(globalStep, "step")}${why}; nothing was trained now`;
+    const curve = losses.length === 0 ? "" : `${sparkline(losses, 40)}  `;
     const lines = [
-      `${pc.green("done")}   ${globalStep} steps in ${duration(metrics.trainRuntime)}${why}, ${speed}, peak memory ${bytes(metrics.peakMemoryBytes)}`,
-      `loss   ${sparkline(this.#progress.losses, 40)}  mean ${significant(trainingLoss)}, hash ${lossHash.slice(0, 12)}`,
+      losses.length === 0 ? finished : done,
+      `loss   ${curve}mean ${significant(trainingLoss)}, hash ${lossHash.slice(0, 12)}`,
       ...(evalAfter === null ? [] : [`eval   loss ${before}${significant(evalAfter.evalLoss)} after`]),
       `saved  ${display(adapterDir)}`,
       `next   ${pc.bold(`tunesmith chat ${display(runDir)}`)}`,
@@ -128,7 +130,7 @@ function describeData({
   dropped,
 }: DataReport): string {
   const parts = [
-    `${display(source)}: ${kept === rows ? rows : `${kept} of ${rows}`} rows (${format})`,
+    `${display(source)}: ${kept === rows ? plural(rows, "row") : `${kept} of ${plural(rows, "row")}`} (${format})`,
     `${tokens.min}/${tokens.median}/${tokens.max} tokens (min/median/max)`,
     `${percent(trainedShare)} trained`,
   ];

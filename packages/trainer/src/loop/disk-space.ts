@@ -1,5 +1,5 @@
 // The free space of a disk against what the checkpoints of a run will take.
-import { freeSpace, type MemoryPlan } from "@tunesmith/core";
+import { freeSpace, type MemoryPlan, plural } from "@tunesmith/core";
 import type { Settled } from "../options/resolved.ts";
 import type { BatchSampler } from "./batch-sampler.ts";
 import { choosesBest } from "./best-checkpoint.ts";
@@ -28,7 +28,7 @@ export async function spaceShortage(
   if (needed <= free) return null;
   const limit = saveTotalLimit === null ? "set saveTotalLimit, " : "";
   return (
-    `outputDir ${outputDir}: expected ${gigabytes(needed)} of free space for ${count} checkpoints of ${gigabytes(each)} and the result, ` +
+    `outputDir ${outputDir}: expected ${gigabytes(needed)} of free space for ${plural(count, "checkpoint")} of ${gigabytes(each)} and the result, ` +
     `got ${gigabytes(free)}; free some space, ${limit}or choose another outputDir`
   );
 }

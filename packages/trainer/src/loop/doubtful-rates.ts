@@ -1,5 +1,5 @@
 // Learning rates that cannot be what was meant.
-import type { SessionInfo } from "@tunesmith/core";
+import { plural, type SessionInfo } from "@tunesmith/core";
 import type { Resolved } from "../options/resolved.ts";
 import { learningRateAt, type Schedule } from "./schedule.ts";
 
@@ -17,7 +17,7 @@ export function doubtfulSchedule({ lrSchedulerType, optim }: Resolved, schedule:
   if (learningRate === 0) warnings.push("learningRate 0 trains nothing; set it above 0");
   if (lrSchedulerType !== "constant" && warmupSteps >= totalSteps && totalSteps > 0)
     warnings.push(
-      `the warm-up of ${warmupSteps} steps is no shorter than the run of ${totalSteps}, so learningRate ${learningRate} is never reached ` +
+      `the warm-up of ${plural(warmupSteps, "step")} is no shorter than the run of ${totalSteps}, so learningRate ${learningRate} is never reached ` +
         `(${learningRateAt(totalSteps, schedule).toPrecision(2)} in the last step); lower warmupSteps, or give a share below 1`,
     );
   return warnings;

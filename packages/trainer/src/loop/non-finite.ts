@@ -1,6 +1,6 @@
 // Steps whose loss or gradient is not finite: the word about one, the end after several, and which checkpoint is good.
 import { join } from "node:path";
-import { CheckpointError, NonFiniteError } from "@tunesmith/core";
+import { CheckpointError, NonFiniteError, plural } from "@tunesmith/core";
 import type { ActiveRun } from "./active-run.ts";
 import type { StepBatches } from "./batch-sampler.ts";
 import { checkpointName, listCheckpoints } from "./checkpoint.ts";
@@ -44,7 +44,7 @@ async function tensorsOf({ prepared, session }: ActiveRun, batches: StepBatches)
   if (last === undefined) return "";
   return names.length === 1
     ? `; in the gradient of ${last}`
-    : `; in the gradients of ${names.length} tensors, from ${last} down to ${names[0]}`;
+    : `; in the gradients of ${plural(names.length, "tensor")}, from ${last} down to ${names[0]}`;
 }
 
 /**

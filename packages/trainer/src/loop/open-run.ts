@@ -1,10 +1,11 @@
 // Opens the folder of a run and loads its weights: from here on something is written.
-import { CheckpointError, type TrainSession, TunesmithError } from "@tunesmith/core";
+import { CheckpointError, plural, type TrainSession, TunesmithError } from "@tunesmith/core";
 import { asOptionError, sessionOptions } from "../options/session-options.ts";
 import { carryBest } from "./best-checkpoint.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { idleRates } from "./doubtful-rates.ts";
 import { decisiveOptions, refuseDrift } from "./drift.ts";
+import { stopsEarly } from "./early-stopping.ts";
 import { describeEnvironment } from "./environment.ts";
 import { newestCheckpoint } from "./read-checkpoint.ts";
 import type { ReadyRun } from "./ready-run.ts";
@@ -47,7 +48,13 @@ export async function openRun(
     const { totalSteps } = prepared.batches;
     const state =
       checkpoint === null ? emptyState(totalSteps, config) : { ...checkpoint.trainer, max_steps: totalSteps, config };
-    if (checkpoint !== null) warnings.push(...(await carryBest(ready, checkpoint, state)));
+    if (checkpoint !== null) {
+      if (isOver(state, args))
+        warnings.push(
+          `${claim.path}: this run is finished; all its ${plural(state.global_step, "step")} were trained before, so nothing is trained and its result is written again`,
+        );
+      warnings.push(...(await carryBest(ready, checkpoint, state)));
+    }
     signal.throwIfAborted();
     const folder = await openFolder(ready, claim.path, session, state, modelSha256);
     const said = [...ready.warnings, ...warnings, ...idleRates(args, session.info), ...session.info.warnings];
@@ -56,6 +63,10 @@ export async function openRun(
     session.dispose();
     throw error;
   }
+}
+
+function isOver({ best, global_step, max_steps }: TrainerState, { earlyStoppingPatience }: ReadyRun["args"]): boolean {
+  return global_step >= max_steps || stopsEarly(best, earlyStoppingPatience);
 }
 
 /** Opens the files, cut to where the state has them, and says in them what is run and where. */

@@ -1,5 +1,5 @@
 // Warnings of a run that have not reached anyone: they become warnings of the process.
-import { emitWarning } from "node:process";
+import { warnProcess } from "@tunesmith/core";
 import type { TrainEvent } from "./events.ts";
 
 /** Follows which warnings of a run have been heard: read by an iterator, or given to a callback. */
@@ -13,7 +13,7 @@ export class Unheard {
    * @param hasCallbacks whether the run has callbacks of the user's: they are given every event
    * @param warn told what has not been heard. Default `process.emitWarning`
    */
-  constructor(hasCallbacks: boolean, warn: (message: string) => void = emitWarning) {
+  constructor(hasCallbacks: boolean, warn: (message: string) => void = warnProcess) {
     this.#hasCallbacks = hasCallbacks;
     this.#warn = warn;
   }

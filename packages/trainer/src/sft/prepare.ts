@@ -1,5 +1,5 @@
 // From rows to examples of supervised fine-tuning, and what the user should know of them.
-import { type LanguageModel, type ParsedSFTConfig, sftConfigSchema } from "@tunesmith/core";
+import { type LanguageModel, type ParsedSFTConfig, plural, sftConfigSchema } from "@tunesmith/core";
 import { recommendEpochs } from "@tunesmith/curriculum";
 import { type DatasetSource, type PreparedData, prepare } from "@tunesmith/data";
 
@@ -62,7 +62,7 @@ export function dataWarnings({ report }: PreparedData): string[] {
     );
   if (prefixMismatches > 0)
     warnings.push(
-      `${source}: in ${prefixMismatches} rows one token spans the end of the prompt; end prompts where a word ends`,
+      `${source}: in ${plural(prefixMismatches, "row")} one token spans the end of the prompt; end prompts where a word ends`,
     );
   if (duplicates > 0) warnings.push(`${source}: exact duplicates of earlier rows: ${duplicates} of ${rows}`);
   return warnings;
@@ -74,7 +74,7 @@ export function epochWarnings({ numTrainEpochs: epochs, maxSteps }: ParsedSFTCon
   if (maxSteps > 0 || epochs <= 2 * max) return [];
   const usual = min === max ? `${max}` : `${min}–${max}`;
   return [
-    `numTrainEpochs ${epochs} is far above the ${usual} that ${rows} rows usually take ` +
+    `numTrainEpochs ${epochs} is far above the ${usual} that ${plural(rows, "row")} usually take ` +
       "(rows: epochs; 100–1K: 3–5, 1K–10K: 1–3, 10K–100K: 1, 100K+: 0.5–1); watch for overfitting with an evaluation set, or lower it",
   ];
 }
