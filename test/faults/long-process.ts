@@ -1,5 +1,5 @@
 // A long run in a process of its own that watches itself: `long-process.ts MODEL FOLDER STEPS SECONDS`. It ends after as many steps or
-// seconds, whichever comes first, and prints one line of JSON: what memory grew by after the first 200 steps, and how late the event
+// seconds, whichever comes first, and prints one line of JSON: the memory it held after the first 200 steps, and how late the event
 // loop was.
 import { readFileSync } from "node:fs";
 import { monitorEventLoopDelay } from "node:perf_hooks";
@@ -24,30 +24,28 @@ const trainer = new SFTTrainer({
   peftConfig: { r: 4 },
 });
 
-/** Resident anonymous memory in KiB: files that are mapped do not count. */
-const memory = () => Number(/RssAnon:\s+(\d+)/u.exec(readFileSync("/proc/self/status", "utf8"))?.[1]);
+/** Resident anonymous memory in KiB, without what waits for the garbage collector: files that are mapped do not count. */
+function memory(): number {
+  globalThis.gc?.();
+  return Number(/RssAnon:\s+(\d+)/u.exec(readFileSync("/proc/self/status", "utf8"))?.[1]);
+}
 
 const delay = monitorEventLoopDelay({ resolution: 1 });
 const begun = performance.now();
 let made = 0;
-let before = 0;
-const highest = { memory: 0 };
+const samples: number[] = [];
 for await (const event of trainer.train()) {
   if (event.type !== "step") continue;
   made += 1;
-  if (made === warmUp) {
-    before = memory();
-    delay.enable();
-  }
-  if (made > warmUp && made % 100 === 0) highest.memory = Math.max(highest.memory, memory());
+  if (made === warmUp) delay.enable();
+  if (made >= warmUp && made % Math.ceil(Number(steps) / 100) === 0) samples.push(memory());
   if (performance.now() - begun > 1000 * Number(seconds)) break;
 }
 const milliseconds = (nanoseconds: number) => nanoseconds / 1e6;
 console.log(
   JSON.stringify({
     steps: made,
-    before,
-    grown: highest.memory - before,
+    samples,
     p99: milliseconds(delay.percentile(99)),
     longest: milliseconds(delay.max),
   }),
