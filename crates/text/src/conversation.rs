@@ -1,20 +1,26 @@
 //! A conversation as the chat template sees it.
 
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
 use crate::error::{Result, TextError};
 use crate::jinja::{Value, read_json};
 
 const PLACE: &str = "conversation";
+/// Names that reasoning has in rows, the one that counts first.
+const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
 
 /// The messages and further variables of one rendering, converted once: prefix rendering uses them several times.
 pub(crate) struct Conversation {
     /// Every message, in the template engine's form, without our own `train` field.
     pub messages: Vec<Value>,
+    /// Role of every message.
+    pub roles: Vec<String>,
     /// Index and text content of each assistant message.
     pub assistant_turns: Vec<AssistantTurn>,
     /// The template's `tools` (none when absent).
     pub tools: Value,
+    /// Whether the row names tools, be it none of them: what the choice of a template goes by.
+    pub has_tools: bool,
     /// Further template variables, from `chat_template_kwargs`.
     pub variables: Vec<(String, Value)>,
     /// Size as JSON text in bytes.
@@ -45,6 +51,7 @@ impl Conversation {
             )
         })?;
         let mut messages = Vec::with_capacity(list.len());
+        let mut roles = Vec::with_capacity(list.len());
         let mut assistant_turns = Vec::new();
         for (index, message) in list.iter().enumerate() {
             let (value, role) = read_message(message, index)?;
@@ -52,15 +59,34 @@ impl Conversation {
                 assistant_turns.push(AssistantTurn { message: index, content: text_content(message) });
             }
             messages.push(value);
+            roles.push(role.to_owned());
         }
         let text = json.to_string();
         Ok(Self {
             messages,
+            roles,
             assistant_turns,
             tools: json.get("tools").map_or(Ok(Value::None), value_of)?,
+            has_tools: json.get("tools").is_some_and(|tools| !tools.is_null()),
             variables: read_variables(json)?,
             bytes: text.len(),
             marks: unused_characters(&text),
+        })
+    }
+
+    /// A conversation of one question, with the same tools and variables.
+    ///
+    /// # Errors
+    /// None, but that the message is read as any other is.
+    pub fn with_question(&self) -> Result<Self> {
+        let (question, role) = (json!({"role": "user", "content": "?"}), "user".to_owned());
+        Ok(Self {
+            messages: vec![value_of(&question)?],
+            roles: vec![role],
+            assistant_turns: Vec::new(),
+            tools: self.tools.clone(),
+            variables: self.variables.clone(),
+            ..*self
         })
     }
 }
@@ -87,15 +113,16 @@ fn read_message(message: &Json, index: usize) -> Result<(Value, &str)> {
     Ok((value_of(&Json::Object(for_template(fields)))?, role))
 }
 
-/// The fields a template sees: ours left out, and reasoning under the names templates read (`reasoning_content`, and
-/// `thinking` for gpt-oss) whatever name it came under, as transformers 5 does.
+/// The fields a template sees, as transformers 5.24 prepares them: without those whose value is null (templates test
+/// whether a key is there, or would write `None`) and without our own, and with reasoning under the names templates read
+/// (`reasoning_content`, and `thinking` for gpt-oss) whatever name it came under.
 fn for_template(fields: &Map<String, Json>) -> Map<String, Json> {
-    let reasoning = ["reasoning_content", "thinking", "reasoning"]
-        .iter()
-        .find_map(|name| fields.get(*name).filter(|value| !value.is_null()));
-    let mut seen = Map::with_capacity(fields.len() + 1);
+    let given = |name: &str| fields.get(name).filter(|value| !value.is_null());
+    let reasoning = REASONING.iter().find_map(|name| given(name));
+    let mut seen = Map::with_capacity(fields.len() + 2);
     seen.extend(reasoning.map(|text| ("thinking".to_owned(), text.clone())));
-    seen.extend(fields.iter().filter(|(name, _)| *name != "train").map(|(name, value)| (name.clone(), value.clone())));
+    let shown = fields.iter().filter(|(name, value)| *name != "train" && !value.is_null());
+    seen.extend(shown.map(|(name, value)| (name.clone(), value.clone())));
     seen.extend(reasoning.map(|text| ("reasoning_content".to_owned(), text.clone())));
     seen
 }

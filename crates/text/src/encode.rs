@@ -5,9 +5,10 @@ use serde_json::Value as Json;
 use crate::conversation::Conversation;
 use crate::error::{Result, TextError};
 use crate::parallel;
-use crate::spans::{TurnSpan, prefix_spans};
+use crate::spans::turn_spans;
 use crate::template::{ChatTemplate, Rendered};
 use crate::tokenizer::{EncodedText, SpecialToken, Tokenizer};
+use crate::turn_span::TurnSpan;
 
 /// A conversation as ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,20 +89,20 @@ impl Tokenizer {
     /// # Errors
     /// `DATA_INVALID` for something that is no conversation, `TEMPLATE_INVALID` without template or when it refuses.
     pub fn render(&self, conversation: &Json, add_generation_prompt: bool) -> Result<Rendered> {
-        let template = self.template()?;
         parallel::run(|| {
             let conversation = Conversation::read(conversation)?;
-            template.render(&conversation, conversation.messages.len(), add_generation_prompt)
+            self.template(&conversation)?.render(&conversation, conversation.messages.len(), add_generation_prompt)
         })
     }
 
-    fn template(&self) -> Result<&ChatTemplate> {
-        self.template.as_ref().ok_or_else(|| {
+    fn template(&self, conversation: &Conversation) -> Result<&ChatTemplate> {
+        let templates = self.templates.as_ref().ok_or_else(|| {
             TextError::template(
                 "chat template",
                 "expected one with the model, got none; give a template, or rows of prompt and completion or text",
             )
-        })
+        })?;
+        templates.of_row(conversation.has_tools)
     }
 
     /// Renders and tokenises a conversation, without adding special tokens: the template writes them.
@@ -128,8 +129,8 @@ impl Tokenizer {
     }
 
     fn encode_one(&self, conversation: &Json, add_generation_prompt: bool) -> Result<EncodedConversation> {
-        let template = self.template()?;
         let conversation = Conversation::read(conversation)?;
+        let template = self.template(&conversation)?;
         if !add_generation_prompt && conversation.assistant_turns.is_empty() {
             return Err(TextError::data(
                 "conversation",
@@ -142,15 +143,9 @@ impl Tokenizer {
         if add_generation_prompt {
             return Ok(EncodedConversation { ids: encoded.ids, spans: Vec::new(), turns: Vec::new() });
         }
-        let text_spans = if template.has_generation_tags() {
-            tagged_spans(template, &conversation, &rendered)?
-        } else {
-            prefix_spans(template, &conversation, &rendered.text, &self.specials)?
-        };
-        let (turns, spans): (Vec<u32>, Vec<(u32, u32)>) = text_spans
-            .iter()
-            .filter_map(|span| Some((span.message as u32, token_range(&encoded, &rendered.text, span)?)))
-            .unzip();
+        let text_spans = turn_spans(template, &conversation, &rendered, &self.specials)?;
+        let (turns, spans): (Vec<u32>, Vec<(u32, u32)>) =
+            text_spans.iter().filter_map(|span| Some((span.message as u32, token_range(&encoded, span)?))).unzip();
         if spans.is_empty() {
             return Err(TextError::data(
                 "conversation",
@@ -180,48 +175,11 @@ fn with_suffix(text: &str, suffix: &str) -> String {
     if text.ends_with(suffix) { text.to_owned() } else { format!("{text}{suffix}") }
 }
 
-/// The spans of the template's tags, with the assistant turn each belongs to.
-fn tagged_spans(template: &ChatTemplate, conversation: &Conversation, rendered: &Rendered) -> Result<Vec<TurnSpan>> {
-    let spans = joined(&rendered.generation_spans);
-    let turns = &conversation.assistant_turns;
-    if spans.len() == turns.len() {
-        let pairs = spans.iter().zip(turns);
-        return Ok(pairs.map(|(&(start, end), turn)| TurnSpan { message: turn.message, start, end }).collect());
-    }
-    // A template may mark a turn in several pieces, or only some turns: a span belongs to the first turn that brings
-    // it.
-    let mut owned = Vec::with_capacity(spans.len());
-    for turn in turns {
-        let upto = template.render(conversation, turn.message + 1, false)?;
-        let count = joined(&upto.generation_spans).len().min(spans.len());
-        owned.extend((owned.len()..count).map(|_| turn.message));
-    }
-    let last = turns.last().map_or(0, |turn| turn.message);
-    owned.resize(spans.len(), last);
-    Ok(spans.iter().zip(owned).map(|(&(start, end), message)| TurnSpan { message, start, end }).collect())
-}
-
-/// Spans that touch are one: templates mark an answer and its end of sequence apart.
-fn joined(spans: &[(usize, usize)]) -> Vec<(usize, usize)> {
-    let mut out: Vec<(usize, usize)> = Vec::with_capacity(spans.len());
-    for &(start, end) in spans {
-        match out.last_mut() {
-            Some(last) if start <= last.1 => last.1 = last.1.max(end),
-            _ => out.push((start, end)),
-        }
-    }
-    out
-}
-
-/// Tokens of a text span, by the rule of transformers' `return_assistant_tokens_mask`: from the token that holds the
-/// first character to the first token that holds the last one. None for a span without tokens.
-fn token_range(encoded: &EncodedText, text: &str, span: &TurnSpan) -> Option<(u32, u32)> {
-    let last_char = span.start + text[span.start..span.end].char_indices().next_back()?.0;
-    // Offsets ascend. A character that no token holds (trimmed space) counts to the next token at the start, to the
-    // previous at the end.
+/// Tokens of a text span: every token that holds any of its bytes, by the rule of transformers' assistant masks (5.24). A
+/// last character of several tokens is whole. None for a span without tokens.
+fn token_range(encoded: &EncodedText, span: &TurnSpan) -> Option<(u32, u32)> {
+    // Offsets ascend. Tokens of a character in several pieces all have the character's offsets.
     let first = encoded.offsets.partition_point(|&(_, end)| end <= span.start);
-    let holds_last = encoded.offsets.partition_point(|&(_, end)| end <= last_char);
-    let begins_inside = encoded.offsets.get(holds_last).is_some_and(|&(start, _)| start <= last_char);
-    let end = holds_last + usize::from(begins_inside);
+    let end = encoded.offsets.partition_point(|&(start, _)| start < span.end);
     (first < end).then_some((first as u32, end as u32))
 }

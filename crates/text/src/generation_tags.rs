@@ -62,13 +62,34 @@ pub(crate) fn without_comments(template: &str) -> String {
     pieces(template).filter(|piece| !piece.text.starts_with("{#")).map(|piece| piece.text).collect()
 }
 
-/// Cuts the marks out of rendered text. Spans are byte offsets in the text that remains; nested spans come in order of
-/// opening.
-pub(crate) fn cut(rendered: &str, open: char, close: char) -> (String, Vec<(usize, usize)>) {
+/// Rendered text without its marks.
+pub(crate) struct Cut {
+    /// The text that remains.
+    pub text: String,
+    /// What stood between marks: byte offsets in that text; nested spans come in order of opening.
+    pub spans: Vec<(usize, usize)>,
+    /// Byte offsets of the marks in the text with them.
+    marks: Vec<usize>,
+    mark_length: usize,
+}
+
+impl Cut {
+    /// Where an offset of the text with marks is in the text without.
+    pub fn offset(&self, with_marks: usize) -> usize {
+        with_marks - self.marks.partition_point(|&mark| mark < with_marks) * self.mark_length
+    }
+}
+
+/// Cuts the marks out of rendered text; the two are of one length.
+pub(crate) fn cut(rendered: &str, open: char, close: char) -> Cut {
     let mut text = String::with_capacity(rendered.len());
     let mut spans: Vec<(usize, usize)> = Vec::new();
     let mut unclosed: Vec<usize> = Vec::new();
-    for c in rendered.chars() {
+    let mut marks = Vec::new();
+    for (at, c) in rendered.char_indices() {
+        if c == open || c == close {
+            marks.push(at);
+        }
         if c == open {
             unclosed.push(spans.len());
             spans.push((text.len(), text.len()));
@@ -80,7 +101,7 @@ pub(crate) fn cut(rendered: &str, open: char, close: char) -> (String, Vec<(usiz
             text.push(c);
         }
     }
-    (text, spans)
+    Cut { text, spans, marks, mark_length: open.len_utf8() }
 }
 
 /// A stretch of template source: literal text, `{{ … }}`, `{% … %}`, a comment or a whole raw block.
@@ -207,8 +228,11 @@ mod tests {
 
     #[test]
     fn marks_are_cut_and_spans_kept() {
-        assert_eq!(cut("aé<b<c>>d<>", '<', '>'), ("aébcd".to_owned(), vec![(3, 5), (4, 5), (6, 6)]));
-        assert_eq!(cut("a>b", '<', '>'), ("ab".to_owned(), vec![]));
+        let nested = cut("aé<b<c>>d<>", '<', '>');
+        assert_eq!((nested.text.as_str(), nested.spans.as_slice()), ("aébcd", [(3, 5), (4, 5), (6, 6)].as_slice()));
+        assert_eq!([0, 3, 4, 5, 9, 11].map(|at| nested.offset(at)), [0, 3, 3, 4, 5, 6]);
+        let unopened = cut("a>b", '<', '>');
+        assert_eq!((unopened.text.as_str(), unopened.spans.len()), ("ab", 0));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! the text without adding anything to it.
 
 mod clock;
+mod closing;
 mod conversation;
 mod decode_stream;
 mod encode;
@@ -15,13 +16,18 @@ mod gguf;
 mod gguf_export;
 mod guard;
 mod jinja;
+mod named_templates;
 mod parallel;
+mod prefixes;
+mod prompts;
 mod read;
 mod save;
 mod spans;
 mod special_tokens;
 mod template;
 mod tokenizer;
+mod turn_span;
+mod turns;
 mod validate;
 
 pub use decode_stream::DecodeStream;

@@ -1,175 +1,184 @@
-//! Which part of a rendered conversation the assistant wrote, for templates without `{% generation %}` tags.
+//! Which part of a rendered conversation the assistant wrote.
 //!
-//! The conversation up to each assistant turn is rendered with a generation prompt, which is exactly what the model
-//! sees before it answers. Where the whole rendering begins with that text, the answer begins after it. It ends with
-//! the special token that closes the turn; whitespace after that token is the template's, not the model's.
+//! The rendering says which pieces of it were written for an assistant turn. Where the template marks what the assistant
+//! wrote with `{% generation %}` tags, the marks count. Elsewhere the answer begins after what the generation prompt
+//! writes, which the model is given, and ends with the special token that closes the turn; whitespace after that token is
+//! the template's, not the model's.
 
+use crate::closing::SpecialTokens;
 use crate::conversation::{AssistantTurn, Conversation};
-use crate::error::{Result, TextError};
-use crate::template::ChatTemplate;
+use crate::error::Result;
+use crate::prefixes::{owners_by_prefixes, spans_by_prefixes};
+use crate::prompts::Prompts;
+use crate::template::{ChatTemplate, Rendered};
+use crate::turn_span::{TurnSpan, common_prefix, joined, not_found, visible_content};
+use crate::turns::Piece;
 
-const PLACE: &str = "assistant spans";
-
-/// Text the assistant wrote in one turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TurnSpan {
-    /// Index in `messages`.
-    pub message: usize,
-    /// Byte offset of its first character.
-    pub start: usize,
-    /// Byte offset after its last character.
-    pub end: usize,
-}
-
-/// The tokens that may close a turn: every special token of the vocabulary, as text.
-pub(crate) struct SpecialTokens(Vec<String>);
-
-/// One span per assistant turn of `full`, the rendering of the whole conversation without generation prompt.
+/// The spans of `rendered`, the whole conversation without generation prompt. A turn that the template does not write has
+/// none.
 ///
 /// # Errors
-/// `TEMPLATE_INVALID` when the template rewrites earlier turns so that a turn cannot be found again.
-pub(crate) fn prefix_spans(
+/// `TEMPLATE_INVALID` when a turn cannot be told from what the template adds to it.
+pub(crate) fn turn_spans(
     template: &ChatTemplate,
     conversation: &Conversation,
-    full: &str,
+    rendered: &Rendered,
     specials: &SpecialTokens,
 ) -> Result<Vec<TurnSpan>> {
-    let mut spans: Vec<TurnSpan> = Vec::with_capacity(conversation.assistant_turns.len());
-    for turn in &conversation.assistant_turns {
-        let start = turn_start(template, conversation, full, specials, turn.message)?;
-        let end = turn_end(template, conversation, full, specials, turn, start)?;
-        if end <= start || spans.last().is_some_and(|last| start < last.end) {
-            return Err(not_found(turn.message, "overlapping or empty text"));
-        }
-        spans.push(TurnSpan { message: turn.message, start, end });
+    if template.has_generation_tags() {
+        return tagged_spans(template, conversation, rendered);
+    }
+    let turns = &conversation.assistant_turns;
+    let parts: Vec<Vec<Piece>> = turns.iter().map(|turn| parts_of(turn.message, &rendered.pieces)).collect();
+    let is_elsewhere = |(turn, parts): (&AssistantTurn, &Vec<Piece>)| {
+        let content = visible_content(&turn.content);
+        parts.is_empty() && !content.is_empty() && rendered.text.contains(content)
+    };
+    if turns.iter().zip(&parts).any(is_elsewhere) {
+        return spans_by_prefixes(template, conversation, &rendered.text, specials);
+    }
+    let mut search = Search {
+        conversation,
+        text: &rendered.text,
+        specials,
+        prompts: Prompts::new(template, conversation, specials),
+    };
+    let mut spans = Vec::with_capacity(turns.len());
+    for (turn, parts) in turns.iter().zip(&parts) {
+        spans.extend(search.answer(turn, parts)?);
     }
     Ok(spans)
 }
 
-fn not_found(message: usize, what: &str) -> TextError {
-    TextError::template(
-        PLACE,
-        &format!(
-            "expected to find messages[{message}] in the rendered conversation, got {what}; \
-             use a chat template with {{% generation %}} tags, or rows with one assistant turn each"
-        ),
-    )
+/// The pieces of a message, in the order of the text. A template may go over the messages several times: the last time
+/// that it writes something counts.
+fn parts_of(message: usize, pieces: &[Piece]) -> Vec<Piece> {
+    let of_message = || pieces.iter().filter(|piece| piece.message == message);
+    let last = of_message().next_back().map(|piece| piece.loop_id);
+    of_message().filter(|piece| Some(piece.loop_id) == last).copied().collect()
 }
 
-/// Where the answer of `message` begins.
-fn turn_start(
-    template: &ChatTemplate,
-    conversation: &Conversation,
-    full: &str,
-    specials: &SpecialTokens,
-    message: usize,
-) -> Result<usize> {
-    let prompt = template.render(conversation, message, true)?.text;
-    if full.starts_with(&prompt) {
-        return Ok(prompt.len());
-    }
-    // The generation prompt says more than the template writes for a past turn (`<think>`), so the answer begins where
-    // the turn's header ends: the last token or line end that both texts share, past everything that is not the header.
-    let before = template.render(conversation, message, false)?.text;
-    let shared = common_prefix(&prompt, full);
-    let header_from = common_prefix(&before, &prompt);
-    (header_from + 1..=shared)
-        .rev()
-        .filter(|&at| prompt.is_char_boundary(at))
-        .find(|&at| prompt[..at].ends_with(char::is_whitespace) || specials.ends(&prompt[..at]).is_some())
-        .ok_or_else(|| not_found(message, "a generation prompt that differs from how the template writes the turn"))
+/// What answers are looked for in.
+struct Search<'a> {
+    conversation: &'a Conversation,
+    text: &'a str,
+    specials: &'a SpecialTokens,
+    prompts: Prompts<'a>,
 }
 
-/// Where the answer that begins at `start` ends: after the special tokens that close the turn.
-fn turn_end(
-    template: &ChatTemplate,
-    conversation: &Conversation,
-    full: &str,
-    specials: &SpecialTokens,
-    turn: &AssistantTurn,
-    start: usize,
-) -> Result<usize> {
-    let is_last = turn.message + 1 == conversation.messages.len();
-    let upto = if is_last { full.to_owned() } else { template.render(conversation, turn.message + 1, false)?.text };
-    let closing = specials.closing(&upto, &turn.content);
-    if closing.end > start && full.starts_with(&upto[..closing.end]) {
-        return Ok(closing.end);
-    }
-    // The template writes this turn differently once more turns follow: look for its content, then for the closing
-    // token.
-    let content = visible_content(&turn.content);
-    let content_end = full[start..].find(content).map(|at| start + at + content.len());
-    content_end
-        .and_then(|at| specials.run_from(full, at, closing.count))
-        .ok_or_else(|| not_found(turn.message, "a turn that the template rewrites once more turns follow"))
-}
-
-/// What of an assistant's content templates keep in past turns: the text after the reasoning.
-fn visible_content(content: &str) -> &str {
-    content.rsplit_once("</think>").map_or(content, |(_, answer)| answer).trim()
-}
-
-/// Length in bytes of the longest common prefix of whole characters.
-fn common_prefix(a: &str, b: &str) -> usize {
-    a.chars().zip(b.chars()).take_while(|(x, y)| x == y).map(|(x, _)| x.len_utf8()).sum()
-}
-
-/// How a turn ends: offset after the closing tokens, and how many there are.
-#[derive(Debug, PartialEq, Eq)]
-struct Closing {
-    end: usize,
-    count: usize,
-}
-
-impl SpecialTokens {
-    /// From the tokens' texts.
-    pub fn new(texts: Vec<String>) -> Self {
-        Self(texts)
+impl Search<'_> {
+    /// The spans of a turn: one, unless the template writes other messages in the middle of it.
+    fn answer(&mut self, turn: &AssistantTurn, parts: &[Piece]) -> Result<Vec<TurnSpan>> {
+        let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return Ok(Vec::new()) };
+        let start = first.start + self.header(turn, &self.text[first.start..first.end])?;
+        let end = self.end(turn, last.start.max(start), last.end)?;
+        let message = turn.message;
+        let spans = parts.iter().map(|part| {
+            let end = if part == last { end } else { part.end };
+            TurnSpan { message, start: part.start.max(start), end }
+        });
+        Ok(spans.filter(|span| span.start < span.end).collect())
     }
 
-    /// The longest special token that `text` ends with.
-    fn ends(&self, text: &str) -> Option<&str> {
-        self.0.iter().map(String::as_str).filter(|token| text.ends_with(token)).max_by_key(|token| token.len())
-    }
-
-    /// The special tokens `text` ends with, whitespace between them allowed: byte ranges, first to last.
-    fn trailing_run(&self, text: &str) -> Vec<(usize, usize)> {
-        let mut run = Vec::new();
-        let mut rest = text.trim_end();
-        while let Some(token) = self.ends(rest) {
-            run.push((rest.len() - token.len(), rest.len()));
-            rest = rest[..rest.len() - token.len()].trim_end();
+    /// Length of what stands in front of the answer in its own part: the generation prompt. It may say more than the
+    /// template writes for a past turn (`<think>`): then the answer begins after the last token or line end they share.
+    fn header(&mut self, turn: &AssistantTurn, part: &str) -> Result<usize> {
+        let specials = self.specials;
+        let prompt = self.prompts.before(turn.message);
+        let texts = [prompt.after_message.as_str(), prompt.added.as_str()];
+        if let Some(text) = texts.iter().find(|text| part.starts_with(**text)) {
+            return Ok(text.len());
         }
-        run.reverse();
-        run
+        let shared = |text: &str| {
+            let ends = |at: &usize| {
+                text.is_char_boundary(*at)
+                    && (text[..*at].ends_with(char::is_whitespace) || specials.ends(&text[..*at]).is_some())
+            };
+            (1..=common_prefix(text, part)).rev().find(ends)
+        };
+        let says_at_once = || part.trim_start().starts_with(visible_content(&turn.content)).then_some(0);
+        texts.into_iter().find_map(shared).or_else(says_at_once).ok_or_else(|| {
+            not_found(turn.message, "a generation prompt that differs from how the template writes the turn")
+        })
     }
 
-    /// How the last turn of `text` is closed: by the first special token after its content and those that touch it. A
-    /// turn without closing token ends with its last character that is not whitespace.
-    fn closing(&self, text: &str, content: &str) -> Closing {
-        let run = self.trailing_run(text);
-        // A content may itself end in special tokens; those do not close the turn.
-        let first = self.trailing_run(content).len().min(run.len().saturating_sub(1));
-        let closing = &run[first..];
-        let count = closing.len().min(1 + closing.windows(2).take_while(|pair| pair[0].1 == pair[1].0).count());
-        let end = if count == 0 { text.trim_end().len() } else { closing[count - 1].1 };
-        Closing { end, count }
+    /// Where the answer that begins at `start` ends: after the special tokens that close the turn.
+    fn end(&mut self, turn: &AssistantTurn, start: usize, end: usize) -> Result<usize> {
+        let closing = self.specials.closing(&self.text[start..end], &turn.content);
+        let own = start + closing.end;
+        let rest = &self.text[end..];
+        let is_last = turn.message + 1 == self.conversation.messages.len();
+        if closing.count > 0 {
+            // What follows the last turn and touches it closes it as well.
+            let touches = is_last && own == end && !rest.starts_with(char::is_whitespace);
+            return Ok(if touches { own + self.specials.leading_run(rest) } else { own });
+        }
+        let after =
+            if is_last { self.specials.leading_run(rest) } else { self.prompts.closing_after(turn.message, rest)? };
+        Ok(if after > 0 { end + after } else { own })
+    }
+}
+
+/// The spans of the template's tags, with the assistant turn each belongs to.
+fn tagged_spans(template: &ChatTemplate, conversation: &Conversation, rendered: &Rendered) -> Result<Vec<TurnSpan>> {
+    let spans = &rendered.generation_spans;
+    let owner = |&(start, _): &(usize, usize)| {
+        let piece = rendered.pieces.iter().rfind(|piece| piece.start <= start && start < piece.end)?;
+        (conversation.roles[piece.message] == "assistant").then_some(piece.message)
+    };
+    let owners: Option<Vec<usize>> = spans.iter().filter(|(start, end)| start < end).map(owner).collect();
+    let written = spans.iter().copied().filter(|(start, end)| start < end);
+    match owners {
+        Some(owners) => Ok(joined(owners.into_iter().zip(written))),
+        None => owners_by_prefixes(template, conversation, spans),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::atomic::Ordering;
+
+    use serde_json::{Value as Json, json};
+
+    use super::turn_spans;
+    use crate::closing::SpecialTokens;
+    use crate::conversation::Conversation;
+    use crate::template::ChatTemplate;
+
+    const CHATML: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+    /// Nothing closes a turn but the end, and the header stands with the question.
+    const OPEN: &str = "{% for m in messages %}{% if m.role == 'assistant' %}{{ m.content }}{% else %}\nQ: {{ m.content }}\nA: {% endif %}{% endfor %}";
+
+    fn talk(questions: usize) -> Conversation {
+        let roles = ["user", "assistant", "tool", "assistant"];
+        let message = |at: usize| json!({"role": roles[at % 4], "content": format!("{at}.")});
+        let messages: Vec<Json> = (0..2 * questions).map(message).collect();
+        Conversation::read(&json!({"messages": messages})).unwrap()
     }
 
-    /// The end of `count` touching special tokens, the first of which is the next at or after `from`.
-    fn run_from(&self, text: &str, from: usize, count: usize) -> Option<usize> {
-        if count == 0 {
-            return Some(from);
+    /// Answers of a conversation and how many renderings they took, the whole one included.
+    fn renderings(source: &str, conversation: &Conversation) -> (Vec<String>, usize) {
+        let template = ChatTemplate::compile(source, &BTreeMap::new()).unwrap();
+        let specials = SpecialTokens::new(vec!["<|im_start|>".to_owned(), "<|im_end|>".to_owned()]);
+        let rendered = template.render(conversation, conversation.messages.len(), false).unwrap();
+        let spans = turn_spans(&template, conversation, &rendered, &specials).unwrap();
+        let texts = spans.iter().map(|span| rendered.text[span.start..span.end].to_owned()).collect();
+        (texts, template.renderings.load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn the_number_of_renderings_does_not_grow_with_the_turns() {
+        let tagged = CHATML.replace(
+            "{{ m.content }}",
+            "{% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{% else %}{{ m.content }}{% endif %}",
+        );
+        for (source, closing, most) in [(CHATML, "<|im_end|>", 5), (OPEN, "", 6), (&tagged, "", 1)] {
+            let (_, few) = renderings(source, &talk(4));
+            let (answers, many) = renderings(source, &talk(400));
+            let expected: Vec<String> = (0..800).filter(|at| at % 2 == 1).map(|at| format!("{at}.{closing}")).collect();
+            assert_eq!(answers, expected);
+            assert!(few == many && many <= most, "{many} renderings of {source}");
         }
-        let mut end = self
-            .0
-            .iter()
-            .filter_map(|token| text[from..].find(token.as_str()).map(|at| (at, token.len())))
-            .min_by_key(|&(at, length)| (at, usize::MAX - length))
-            .map(|(at, length)| from + at + length)?;
-        for _ in 1..count {
-            end += self.0.iter().filter(|token| text[end..].starts_with(token.as_str())).map(String::len).max()?;
-        }
-        Some(end)
     }
 }

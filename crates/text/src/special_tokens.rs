@@ -1,4 +1,4 @@
-//! What `tokenizer_config.json` and `special_tokens_map.json` say: named special tokens, length limit, chat template.
+//! What `tokenizer_config.json` and `special_tokens_map.json` say: named special tokens, length limit, chat templates.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::Value as Json;
 
 use crate::error::{Result, TextError};
+use crate::named_templates::{self, Sources};
 use crate::read::read_text;
 
 const NAMES: [&str; 7] = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
@@ -17,8 +18,8 @@ pub(crate) struct Settings {
     pub named: BTreeMap<String, String>,
     /// Longest input the model was made for, in tokens; none where the file has the usual "very large" value.
     pub model_max_length: Option<usize>,
-    /// Source of the chat template.
-    pub chat_template: Option<String>,
+    /// Sources of the chat templates by name.
+    pub chat_templates: Sources,
 }
 
 impl Settings {
@@ -39,10 +40,7 @@ impl Settings {
                 .as_u64()
                 .filter(|&length| length < 1 << 40)
                 .map(|length| length as usize),
-            chat_template: match read_text(&dir.join("chat_template.jinja"))? {
-                Some(template) => Some(template),
-                None => chat_template(&config["chat_template"]).map(str::to_owned),
-            },
+            chat_templates: named_templates::of_folder(dir, &config["chat_template"])?,
         })
     }
 }
@@ -50,12 +48,6 @@ impl Settings {
 /// A token is its text, or an object with `content`.
 fn token_content(token: &Json) -> Option<&str> {
     token.as_str().or_else(|| token.get("content")?.as_str())
-}
-
-/// A template is its text, or one named `default` in a list of `{name, template}`.
-fn chat_template(value: &Json) -> Option<&str> {
-    let named = || value.as_array()?.iter().find(|entry| entry["name"] == "default")?["template"].as_str();
-    value.as_str().or_else(named)
 }
 
 fn read_json(path: &Path) -> Result<Option<Json>> {

@@ -16,6 +16,7 @@ use crate::generation_tags::{self, CLOSE_VARIABLE, OPEN_VARIABLE};
 use crate::guard::guarded;
 use crate::jinja::{self, Budget, Run, Tree, Value};
 use crate::parallel;
+use crate::turns::{Follower, Piece};
 
 const NAME: &str = "chat template";
 /// Longest rendering, in bytes.
@@ -38,6 +39,8 @@ pub struct Rendered {
     /// What stood between `{% generation %}` tags: byte offsets in `text`, start inclusive, end exclusive. Empty
     /// without tags.
     pub generation_spans: Vec<(usize, usize)>,
+    /// What was written for each message, in the order of the text.
+    pub(crate) pieces: Vec<Piece>,
 }
 
 /// A compiled chat template.
@@ -49,6 +52,9 @@ pub(crate) struct ChatTemplate {
     has_generation_tags: bool,
     /// Units that are left for all renderings together.
     shared: AtomicI64,
+    /// How often it was rendered.
+    #[cfg(test)]
+    pub renderings: std::sync::atomic::AtomicUsize,
 }
 
 impl ChatTemplate {
@@ -78,6 +84,8 @@ impl ChatTemplate {
             sha256: format!("{:x}", Sha256::digest(source)),
             has_generation_tags: rewritten.has_tags,
             shared: AtomicI64::new(SHARED_UNITS),
+            #[cfg(test)]
+            renderings: std::sync::atomic::AtomicUsize::new(0),
         })
     }
 
@@ -97,13 +105,25 @@ impl ChatTemplate {
     /// `TEMPLATE_INVALID` when the template refuses the conversation or exceeds its limits.
     pub fn render(&self, conversation: &Conversation, count: usize, add_generation_prompt: bool) -> Result<Rendered> {
         guarded(NAME, TextError::template, || {
-            let rendered = self.run(conversation, count, add_generation_prompt).map_err(|error| refusal(&error))?;
-            let (text, generation_spans) = generation_tags::cut(&rendered, conversation.marks.0, conversation.marks.1);
-            Ok(Rendered { text, generation_spans })
+            let turns = Follower::new(&conversation.messages[..count]);
+            let rendered =
+                self.run(conversation, count, add_generation_prompt, &turns).map_err(|error| refusal(&error))?;
+            let cut = generation_tags::cut(&rendered, conversation.marks.0, conversation.marks.1);
+            let moved = |piece: Piece| Piece { start: cut.offset(piece.start), end: cut.offset(piece.end), ..piece };
+            let pieces = turns.into_pieces().into_iter().map(moved).collect();
+            Ok(Rendered { text: cut.text, generation_spans: cut.spans, pieces })
         })
     }
 
-    fn run(&self, conversation: &Conversation, count: usize, add_generation_prompt: bool) -> jinja::Result<String> {
+    fn run(
+        &self,
+        conversation: &Conversation,
+        count: usize,
+        add_generation_prompt: bool,
+        turns: &Follower,
+    ) -> jinja::Result<String> {
+        #[cfg(test)]
+        self.renderings.fetch_add(1, Ordering::Relaxed);
         let bytes = conversation.bytes as u64;
         let own = BASE_UNITS.saturating_add(bytes.saturating_mul(UNITS_PER_BYTE)).min(MAX_UNITS);
         let shared = u64::try_from(self.shared.load(Ordering::Relaxed)).unwrap_or(0);
@@ -113,7 +133,7 @@ impl ChatTemplate {
         }
         let variables = self.variables(conversation, count, add_generation_prompt)?;
         let strftime = |format: &str| strftime_now(format);
-        let run = Run::new(&self.tree, variables, Budget::new(units, None), MAX_OUTPUT, &strftime);
+        let run = Run::new(&self.tree, variables, Budget::new(units, None), MAX_OUTPUT, &strftime).observed(turns);
         let text = run.render();
         self.settle(conversation.bytes as i64, (units - run.budget().left()) as i64);
         text

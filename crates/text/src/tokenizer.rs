@@ -6,14 +6,14 @@ use serde_json::Value as Json;
 use tokenizers::{AddedToken, Encoding};
 use tunesmith_formats::GgufTokenizer;
 
+use crate::closing::SpecialTokens;
 use crate::error::{Result, TextError};
 use crate::generation_tags::without_comments;
 use crate::gguf;
 use crate::guard::guarded;
+use crate::named_templates::{self, ChatTemplates};
 use crate::read::read_text;
-use crate::spans::SpecialTokens;
 use crate::special_tokens::Settings;
-use crate::template::ChatTemplate;
 use crate::validate::validate;
 
 const PLACE: &str = "tokenizer.json";
@@ -44,11 +44,11 @@ pub struct TokenizerInfo {
     pub model_max_length: Option<usize>,
     /// True when plain texts get the beginning-of-sequence token.
     pub add_bos: bool,
-    /// Source of the Jinja chat template.
+    /// Source of the Jinja chat template; of the one for rows without tools, where there are two.
     pub chat_template: Option<String>,
     /// True when the template marks assistant text with `{% generation %}` tags.
     pub has_generation_tags: bool,
-    /// SHA-256 of the template, hexadecimal.
+    /// SHA-256 of the template, hexadecimal; of both where rows with tools have one of their own.
     pub chat_template_sha256: Option<String>,
 }
 
@@ -56,7 +56,7 @@ pub struct TokenizerInfo {
 pub struct Tokenizer {
     pub(crate) inner: tokenizers::Tokenizer,
     settings: Settings,
-    pub(crate) template: Option<ChatTemplate>,
+    pub(crate) templates: Option<ChatTemplates>,
     pub(crate) specials: SpecialTokens,
     info: TokenizerInfo,
 }
@@ -72,7 +72,8 @@ pub struct EncodedText {
 
 impl Tokenizer {
     /// Reads a Hugging Face folder: `tokenizer.json`, and where they exist `tokenizer_config.json`,
-    /// `special_tokens_map.json` and `chat_template.jinja` (which wins over a template in the configuration).
+    /// `special_tokens_map.json`, `chat_template.jinja` and `additional_chat_templates/*.jinja` (which win over templates in
+    /// the configuration).
     ///
     /// # Errors
     /// `FILE_MISSING` without `tokenizer.json`, `TOKENIZER_INVALID`, `TEMPLATE_INVALID`.
@@ -116,7 +117,7 @@ impl Tokenizer {
                 ),
             ));
         }
-        self.settings.chat_template = Some(template);
+        self.settings.chat_templates = named_templates::single(template);
         self.adopt_template()?;
         Ok(self)
     }
@@ -143,7 +144,7 @@ impl Tokenizer {
         let mut specials: Vec<String> = added.filter(|token| token.special).map(|token| token.content).collect();
         specials.extend(settings.named.values().filter(|token| inner.token_to_id(token).is_some()).cloned());
         let specials = SpecialTokens::new(specials);
-        let mut tokenizer = Self { inner, settings, template: None, specials, info };
+        let mut tokenizer = Self { inner, settings, templates: None, specials, info };
         let of_nothing = tokenizer.encode("", true)?;
         tokenizer.info.add_bos = tokenizer.info.bos.as_ref().is_some_and(|bos| of_nothing.first() == Some(&bos.id));
         tokenizer.adopt_template()?;
@@ -151,12 +152,15 @@ impl Tokenizer {
     }
 
     fn adopt_template(&mut self) -> Result<()> {
-        let Some(source) = &self.settings.chat_template else { return Ok(()) };
-        let template = ChatTemplate::compile(source, &self.settings.named)?;
-        self.info.has_generation_tags = template.has_generation_tags();
-        self.info.chat_template_sha256 = Some(template.sha256().to_owned());
-        self.info.chat_template = Some(source.clone());
-        self.template = Some(template);
+        let sources = &self.settings.chat_templates;
+        if sources.is_empty() {
+            return Ok(());
+        }
+        let templates = ChatTemplates::compile(sources, &self.settings.named)?;
+        self.info.has_generation_tags = templates.has_generation_tags();
+        self.info.chat_template_sha256 = Some(templates.sha256().to_owned());
+        self.info.chat_template = named_templates::main_source(sources).cloned();
+        self.templates = Some(templates);
         Ok(())
     }
 

@@ -89,12 +89,89 @@ fn templates_that_drop_past_reasoning_are_followed() {
 }
 
 #[test]
-fn a_turn_that_cannot_be_found_is_an_error() {
+fn a_turn_that_the_template_does_not_write_has_no_span() {
     let hiding = "{% for m in messages %}{% if loop.last or m.role == 'user' %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>{% endif %}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
     let row = conversation(&[("user", "u"), ("assistant", "abc"), ("user", "v"), ("assistant", "b")]);
-    let error = small(hiding).encode_conversation(&row, false).unwrap_err();
+    expect(&small(hiding), &row, &[(3, "b<|im_end|>")]);
+}
+
+#[test]
+fn a_turn_that_cannot_be_told_from_its_header_is_an_error() {
+    let template = "{% for m in messages %}{{ '## past ' + m.role + ': ' + m.content + '<|im_end|>' }}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+    let row = conversation(&[("user", "u"), ("assistant", "abc")]);
+    let error = small(template).encode_conversation(&row, false).unwrap_err();
     assert_eq!(error.code, "TEMPLATE_INVALID");
     assert!(error.message.contains("messages[1]"), "{error}");
+}
+
+/// As Mistral's templates do: the tools stand before the last question only, so that no earlier prompt is a prefix.
+const TOOLS_LAST: &str = "{% set ns = namespace(last=0) %}{% for m in messages %}{% if m.role == 'user' %}{% set ns.last = loop.index0 %}{% endif %}{% endfor %}{% for m in messages %}{% if m.role == 'user' %}{% if tools and loop.index0 == ns.last %}[TOOLS]{{ tools | tojson }}[/TOOLS]{% endif %}[INST]{{ m.content }}[/INST]{% elif m.role == 'tool' %}[RESULT]{{ m.content }}[/RESULT]{% elif m.tool_calls %}[CALL]{{ m.tool_calls | tojson }}<|end|>{% else %}{{ m.content }}<|end|>{% endif %}{% endfor %}";
+
+#[test]
+fn what_moves_with_the_last_question_does_not_hide_earlier_turns() {
+    let mut row = conversation(&[
+        ("user", "u"),
+        ("assistant", "a"),
+        ("user", "v"),
+        ("assistant", ""),
+        ("tool", "r"),
+        ("assistant", "b"),
+    ]);
+    row["tools"] = json!([{"name": "f"}]);
+    row["messages"][3] = json!({"role": "assistant", "content": null, "tool_calls": [{"name": "f"}]});
+    expect(&small(TOOLS_LAST), &row, &[(1, "a<|end|>"), (3, "[CALL][{\"name\": \"f\"}]<|end|>"), (5, "b<|end|>")]);
+}
+
+#[test]
+fn turns_of_the_assistant_in_a_row_are_found() {
+    let row = conversation(&[
+        ("user", "u"),
+        ("assistant", "a"),
+        ("assistant", "b"),
+        ("user", "v"),
+        ("assistant", "c"),
+        ("assistant", "d"),
+    ]);
+    expect(&small(CHATML), &row, &[(1, "a<|im_end|>"), (2, "b<|im_end|>"), (4, "c<|im_end|>"), (5, "d<|im_end|>")]);
+    // Reasoning is kept after the last question only, and opened where there is none.
+    let reasoning = "{% set ns = namespace(last=0) %}{% for m in messages[::-1] %}{% if m.role == 'user' and not ns.last %}{% set ns.last = messages | length - loop.index0 %}{% endif %}{% endfor %}{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' and loop.index0 >= ns.last and loop.last %}<think>\n\n</think>\n\n{% endif %}{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+    expect(
+        &small(reasoning),
+        &row,
+        &[(1, "a<|im_end|>"), (2, "b<|im_end|>"), (4, "c<|im_end|>"), (5, "<think>\n\n</think>\n\nd<|im_end|>")],
+    );
+}
+
+#[test]
+fn templates_are_followed_whatever_way_they_go_over_the_messages() {
+    let row = conversation(&[("system", "s"), ("user", "u"), ("assistant", "a"), ("user", "v"), ("assistant", "a")]);
+    let prompt = "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+    let body = "<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n";
+    for (before, after) in [
+        ("{% for m in messages[1:] %}".to_owned(), "{% endfor %}".to_owned()),
+        (
+            "{% for i, m in [(0, 1)] %}{% endfor %}{% for m in messages if m.role != 'system' %}".to_owned(),
+            "{% endfor %}".to_owned(),
+        ),
+        // Messages in a macro, in a captured block, and by their index: the last two cannot be followed.
+        (
+            "{% macro all(list) %}{% for m in list %}".to_owned(),
+            "{% endfor %}{% endmacro %}{{ all(messages) }}".to_owned(),
+        ),
+        ("{% set text %}{% for m in messages %}".to_owned(), "{% endfor %}{% endset %}{{ text }}".to_owned()),
+        ("{% for i in range(messages | length) %}{% set m = messages[i] %}".to_owned(), "{% endfor %}".to_owned()),
+    ] {
+        let template = format!("{before}{body}{after}{prompt}");
+        expect(&small(&template), &row, &[(2, "a<|im_end|>"), (4, "a<|im_end|>")]);
+    }
+}
+
+/// The results stand inside the turn that called for them.
+#[test]
+fn what_other_messages_say_inside_a_turn_is_not_trained() {
+    let template = "{% for m in messages %}{% if m.role == 'assistant' %}<|im_start|>assistant\n{{ m.content }}{% for r in messages[loop.index:] if r.role == 'tool' %}[{{ r.content }}]{% endfor %}ok<|im_end|>{% elif m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+    let row = conversation(&[("user", "u"), ("assistant", "a"), ("tool", "r")]);
+    expect(&small(template), &row, &[(1, "a"), (1, "ok<|im_end|>")]);
 }
 
 #[test]
@@ -125,6 +202,28 @@ fn tags_are_taken_as_the_template_gives_them() {
     assert!(tokenizer.info().has_generation_tags);
     let row = conversation(&[("user", "u"), ("assistant", "a 👋"), ("user", "v"), ("assistant", "b")]);
     expect(&tokenizer, &row, &[(1, "a 👋<|im_end|>\n"), (3, "b<|im_end|>\n")]);
+}
+
+/// A last character of several tokens is whole, whether a tag ends there or nothing closes the turn.
+#[test]
+fn a_span_reaches_to_the_last_token_that_holds_any_of_it() {
+    let tagged = "{% for m in messages %}{{ m.role }}\n{% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{% else %}{{ m.content }}{% endif %}<|im_end|>{% endfor %}";
+    let plain = "{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}";
+    let row = conversation(&[("user", "u"), ("assistant", "a 👋"), ("user", "v"), ("assistant", "é")]);
+    for template in [tagged, plain] {
+        expect(&small(template), &row, &[(1, "a 👋"), (3, "é")]);
+    }
+}
+
+#[test]
+fn keys_whose_value_is_null_are_absent() {
+    let template = "{% for m in messages %}{{ m.role }}{% if m.tool_calls is defined %} calls{{ m.tool_calls | length }}{% endif %} {{ m.content }}{{ m.extra }}<|im_end|>{% endfor %}";
+    let row = json!({"messages": [
+        {"role": "user", "content": "u", "tool_calls": null, "train": null},
+        {"role": "assistant", "content": null, "tool_calls": [{"function": {"name": null}}], "extra": {"deep": null}},
+    ]});
+    let text = small(template).render(&row, false).unwrap().text;
+    assert_eq!(text, "user u<|im_end|>assistant calls1 {'deep': None}<|im_end|>");
 }
 
 #[test]

@@ -19,7 +19,7 @@ mod value;
 
 pub(crate) use budget::Budget;
 pub(crate) use error::{Error, Result};
-pub(crate) use run::Run;
+pub(crate) use run::{Observer, Run};
 pub(crate) use syntax::ast::Tree;
 pub(crate) use syntax::parse;
 pub(crate) use value::{Value, read_json};

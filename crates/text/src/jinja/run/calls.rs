@@ -76,9 +76,10 @@ impl Run<'_> {
         }
         let [items] = given.bind("loop", ["iterable"])?;
         let items = items.ok_or_else(|| Error::new("loop() misses what to go through"))?;
-        let mut text = String::new();
-        self.budget.deeper(|| self.for_loop(&state.definition, &items, state.depth0 + 1, &state.scope, &mut text))?;
-        Ok(Value::text(text))
+        let written = self.capture(|text| {
+            self.budget.deeper(|| self.for_loop(&state.definition, &items, state.depth0 + 1, &state.scope, text))
+        });
+        written.map(Value::text)
     }
 
     fn call_macro(&self, value: &MacroValue, mut given: Given) -> Result<Value> {

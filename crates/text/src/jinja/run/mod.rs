@@ -8,7 +8,7 @@ mod scope;
 mod slices;
 mod statements;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -20,12 +20,28 @@ use super::globals;
 use super::syntax::ast::{Symbol, Tree};
 use super::value::{Namespace, Object, Value};
 
+/// Hears for what a template's loops run, and what is written meanwhile.
+pub(crate) trait Observer {
+    /// The body of a loop begins for an item. The loop is told by where it stands in the template.
+    fn enter(&self, loop_id: usize, item: &Value);
+    /// A variable gets a value.
+    fn assigned(&self, value: &Value);
+    /// A loop has ended, in whatever way.
+    fn leave(&self, loop_id: usize);
+    /// Text was added to the output, from one byte offset to another. Text that is captured for a variable is not yet
+    /// written.
+    fn wrote(&self, start: usize, end: usize);
+}
+
 /// One rendering.
 pub(crate) struct Run<'a> {
     tree: &'a Tree,
     budget: Budget<'a>,
     root: Rc<Scope>,
     strftime: &'a dyn Fn(&str) -> String,
+    observer: Option<&'a dyn Observer>,
+    /// Captures that are going on, one inside the other.
+    captures: Cell<u32>,
     /// What may hold itself, emptied at the end.
     circles: RefCell<Vec<Circle>>,
     /// Longest text of the whole rendering, in bytes.
@@ -52,7 +68,14 @@ impl<'a> Run<'a> {
                 root.set(symbol, value);
             }
         }
-        Self { tree, budget, root, strftime, circles: RefCell::default(), max_output }
+        let (circles, captures) = (RefCell::default(), Cell::new(0));
+        Self { tree, budget, root, strftime, observer: None, captures, circles, max_output }
+    }
+
+    /// The same rendering, observed.
+    pub fn observed(mut self, observer: &'a dyn Observer) -> Self {
+        self.observer = Some(observer);
+        self
     }
 
     /// The text.
@@ -93,13 +116,26 @@ impl<'a> Run<'a> {
         })
     }
 
+    /// The text that `write` adds, which is not part of the output yet.
+    fn capture<T>(&self, write: impl FnOnce(&mut String) -> Result<T>) -> Result<String> {
+        let mut text = String::new();
+        self.captures.set(self.captures.get() + 1);
+        let written = write(&mut text);
+        self.captures.set(self.captures.get() - 1);
+        written.map(|_| text)
+    }
+
     /// Adds text to the output.
     fn write(&self, text: &str, out: &mut String) -> Result<()> {
         self.budget.text(text.len())?;
         if out.len() + text.len() > self.max_output {
             return Err(Error::new(format!("the rendered text is longer than {} MB", self.max_output >> 20)));
         }
+        let start = out.len();
         out.push_str(text);
+        if let Some(observer) = self.observer.filter(|_| self.captures.get() == 0) {
+            observer.wrote(start, out.len());
+        }
         Ok(())
     }
 }

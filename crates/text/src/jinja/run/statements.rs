@@ -33,9 +33,7 @@ impl Run<'_> {
 
     /// The text that statements write.
     pub(super) fn captured(&self, body: &Body, scope: &Rc<Scope>) -> Result<String> {
-        let mut text = String::new();
-        self.body(body, scope, &mut text)?;
-        Ok(text)
+        self.capture(|text| self.body(body, scope, text))
     }
 
     fn statement(&self, statement: &Statement, scope: &Rc<Scope>, out: &mut String) -> Result<Flow> {
@@ -62,6 +60,9 @@ impl Run<'_> {
             }
             Statement::Set(target, expr, line) => {
                 let value = self.expression(expr, scope)?;
+                if let Some(observer) = self.observer {
+                    observer.assigned(&value);
+                }
                 self.assign(target, value, scope).map_err(|error| error.at(*line))?;
             }
             Statement::SetBlock { target, filters, body, line } => {
@@ -125,15 +126,22 @@ impl Run<'_> {
             return self.body(&definition.otherwise, &Scope::new(Some(scope)), out);
         }
         let state = Rc::new(LoopState::new(items, depth0, Arc::clone(definition), Rc::clone(scope)));
+        let loop_id = Arc::as_ptr(definition).addr();
         for (index, item) in state.items.iter().enumerate() {
             self.budget.spend(1)?;
             state.set_index(index);
+            if let Some(observer) = self.observer {
+                observer.enter(loop_id, item);
+            }
             let inner = Scope::new(Some(scope));
             inner.set(definition.loop_symbol, Value::Object(Object::Loop(Rc::clone(&state))));
             self.assign(&definition.target, item.clone(), &inner).map_err(|error| error.at(definition.items.line))?;
             if self.body(&definition.body, &inner, out)? == Flow::Break {
                 break;
             }
+        }
+        if let Some(observer) = self.observer {
+            observer.leave(loop_id);
         }
         Ok(Flow::Next)
     }

@@ -114,6 +114,14 @@ impl Value {
         }
     }
 
+    /// Where a mapping is, which tells it from an equal one; none for other values.
+    pub fn place(&self) -> Option<usize> {
+        match self {
+            Self::Dict(dict) => Some(Rc::as_ptr(dict).addr()),
+            _ => None,
+        }
+    }
+
     /// True for nothing.
     pub fn is_undefined(&self) -> bool {
         matches!(self, Self::Undefined(_))
