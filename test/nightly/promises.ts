@@ -54,16 +54,20 @@ export const numbers = trialsPart("Numbers and determinism; a case is a run, an 
   { id: "D5 nothing to train", trials: 1, tests: [[sft("before-the-run")]] },
 ]);
 
-export const failures = trialsPart("Failures; a case is an abort, a worker, an event, a folder, a secret.", [
-  { id: "H1 aborted at random", trials: 200, tests: [[faults("abort")]] },
-  { id: "H2 workers and processes that end", trials: 200, tests: [["packages/native/src/process.test.ts", "end"]] },
-  { id: "H4 callbacks that throw", trials: 1, tests: [[sft("failing"), "callback"]] },
-  { id: "H6 hostile names", trials: 1, tests: [["packages/sdk/src/hub"]] },
-  { id: "H7 surroundings", trials: 1, tests: [[faults("surroundings")]] },
-  {
-    id: "H8 no GPU",
-    trials: 1,
-    tests: [["packages/native/src/model.test.ts"], ["packages/cli/src/view/environment-line.test.ts"]],
-  },
-  { id: "H10 secrets", trials: 1, tests: [[faults("secrets")]] },
-]);
+export const failures = trialsPart(
+  "Failures; a case is an abort, a worker, an event, a folder, a secret, a file of rows.",
+  [
+    { id: "H1 aborted at random", trials: 200, tests: [[faults("abort")]] },
+    { id: "H2 workers and processes that end", trials: 200, tests: [["packages/native/src/process.test.ts", "end"]] },
+    { id: "H4 callbacks that throw", trials: 1, tests: [[sft("failing"), "callback"]] },
+    { id: "H6 hostile names", trials: 1, tests: [["packages/sdk/src/hub"]] },
+    { id: "H7 surroundings", trials: 1, tests: [[faults("surroundings")]] },
+    {
+      id: "H8 no GPU",
+      trials: 1,
+      tests: [["packages/native/src/model.test.ts"], ["packages/cli/src/view/environment-line.test.ts"]],
+    },
+    { id: "H10 secrets", trials: 1, tests: [[faults("secrets")]] },
+    { id: "rows of any bytes", trials: 100_000, tests: [["packages/data/src/sources/fuzz.test.ts"]] },
+  ],
+);

@@ -24,6 +24,7 @@ const others: [string, Buffer | string, RegExp][] = [
   ["other bytes", latin("\x01\x02\0\x03"), /binary/u],
   ["HTML", "\n<!DOCTYPE html>\n<html>", /\[rows:2\].*HTML/u],
   ["CSV", 'prompt,completion\n"A tree, please: ",oak\n', /CSV \(comma.*"prompt,completion".*read_csv/u],
+  ["CSV in another encoding", latin("prompt,gr\xf6\xdfe\na,b\n"), /comma.*größe/u],
   ["quoted CSV", '"prompt","the answer"\r\n"a","b"\r\n', /CSV \(comma/u],
   ["TSV", "prompt\tcompletion\na\tb\n", /tab-separated/u],
   ["semicolons", "prompt;completion\na;b\n", /semicolons/u],

@@ -73,17 +73,22 @@ const looked = 1 << 16;
 export function layoutOf(head: Buffer, path: string): Layout {
   const binary = binaryKind(head);
   if (binary !== null) throw refusal(path, binary);
-  const lines = head
-    .subarray(0, looked)
-    .toString("utf8")
-    .replace(/^\uFEFF/u, "")
-    .split("\n");
+  const lines = textOf(head.subarray(0, looked)).split("\n");
   const place = lines.findIndex((line) => line.trim() !== "");
   if (place === -1) return "lines";
   const [first = "", ...rest] = lines.slice(place).map((line) => line.trim());
   const kind = textKind(first, rest, path);
   if (kind !== null) throw refusal(`${path}:${place + 1}`, kind);
   return first.startsWith("[") ? "array" : "lines";
+}
+
+/** The text of bytes that may end inside a character; bytes that are not UTF-8 one by one, so that they can be shown. */
+function textOf(bytes: Buffer): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes, { stream: true });
+  } catch {
+    return bytes.toString("latin1");
+  }
 }
 
 function refusal(place: string, { is, advice }: Kind): DataError {

@@ -119,27 +119,3 @@ test("a row that is nested too deep is named by its line", async () => {
     /rows.jsonl:2: .*: arrays and objects are nested more than 100 levels deep; fix/u,
   );
 });
-
-test("mutated files give rows or a DataError, never anything else", async () => {
-  const seedText = Buffer.from(
-    '{"messages":[{"role":"user","content":"hé"},{"role":"assistant","content":"\\ud83d\\ude00"}]}\n'.repeat(3),
-  );
-  let state = 7;
-  const random = (below: number) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-  const cases = Number(process.env.CASES ?? 300);
-  const path = await file("");
-  let refused = 0;
-  for (let n = 0; n < cases; n += 1) {
-    const bytes = Buffer.from(seedText);
-    for (let k = 0; k <= random(4); k += 1) bytes[random(bytes.length)] = random(256);
-    await writeFile(path, bytes.subarray(0, 1 + random(bytes.length)));
-    await read(path).catch((error: unknown) => {
-      expect(error).toBeInstanceOf(DataError);
-      refused += 1;
-    });
-  }
-  expect(refused).toBeGreaterThan(cases / 2);
-}, 60_000);
