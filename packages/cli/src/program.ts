@@ -10,6 +10,7 @@ import { merge } from "./commands/merge.ts";
 import { resume } from "./commands/resume.ts";
 import { type Streams, train } from "./commands/train.ts";
 import { addSchemaFlags, chatSchemas, flagValues, groupTitle, settingSchemas, trainingSchemas } from "./flags.ts";
+import { examples, helpLayout } from "./help.ts";
 
 const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
 
@@ -34,7 +35,13 @@ export function buildProgram(streams: Streams, input: Input, finish: (code: numb
     .description("Fine-tune language models on your own machine.")
     .version(version)
     .exitOverride()
-    .configureOutput({ writeOut: (text) => out.write(text), writeErr: (text) => err.write(terminalText(text)) });
+    .configureHelp(helpLayout)
+    .configureOutput({
+      getOutHelpWidth: () => out.columns ?? 80,
+      getErrHelpWidth: () => err.columns ?? 80,
+      writeOut: (text) => out.write(text),
+      writeErr: (text) => err.write(terminalText(text)),
+    });
   const surroundings = { streams, input, finish };
   for (const add of [addTrain, addEstimate, addResume, addChat, addMerge, addExport, addDoctor])
     add(program, surroundings);
@@ -50,6 +57,14 @@ function addTrain(program: Command, { streams, finish }: Surroundings): void {
     .option("--dry-run", "check options, model and data, print them, and stop")
     .option("--json", jsonHelp);
   addSchemaFlags(training, trainingSchemas);
+  training.addHelpText(
+    "after",
+    examples(
+      "tunesmith train --model ORG/NAME --data train.jsonl --output-dir runs/first",
+      "tunesmith train --config run.yaml --learning-rate 1e-4",
+      "tunesmith train --model ./model --data train.jsonl --load-in-4bit --dry-run",
+    ),
+  );
   training.action(async () => finish(await train(flagValues(training), streams)));
 }
 
@@ -62,6 +77,7 @@ function addEstimate(program: Command, { streams, finish }: Surroundings): void 
     .option("--config <file>", configHelp)
     .option("--json", "the estimate as one line of JSON");
   addSchemaFlags(estimating, settingSchemas);
+  estimating.addHelpText("after", examples("tunesmith estimate ORG/NAME --max-length 512 --load-in-4bit"));
   estimating.action(async (model: string) => finish(await estimate(model, flagValues(estimating), streams)));
 }
 
@@ -73,6 +89,7 @@ function addResume(program: Command, { streams, finish }: Surroundings): void {
     .optionsGroup(groupTitle("run"))
     .option("--json", jsonHelp);
   addSchemaFlags(resuming, { place: deviceOptionsSchema });
+  resuming.addHelpText("after", examples("tunesmith resume runs/first"));
   resuming.action(async (runDir: string) => finish(await resume(runDir, flagValues(resuming), streams)));
 }
 
@@ -86,6 +103,10 @@ function addChat(program: Command, { streams, input, finish }: Surroundings): vo
     .option("--prompt <text>", "answer this one prompt and stop")
     .option("--system <text>", "system message to begin with");
   addSchemaFlags(chatting, chatSchemas);
+  chatting.addHelpText(
+    "after",
+    examples("tunesmith chat runs/first", 'tunesmith chat ORG/NAME --prompt "Hello" --temperature 0.7'),
+  );
   chatting.action(async (target: string) => finish(await chat(target, flagValues(chatting), streams, input)));
 }
 
@@ -106,6 +127,7 @@ function addMerge(program: Command, { streams, finish }: Surroundings): void {
     .option("--prompt <text>", "prompt of the check against the model with its adapter on")
     .option("--no-check", "write only");
   addWriting(merging);
+  merging.addHelpText("after", examples("tunesmith merge runs/first --output merged"));
   merging.action(async (target: string, flags: Record<string, unknown>) => finish(await merge(target, flags, streams)));
 }
 
@@ -118,6 +140,7 @@ function addExport(program: Command, { streams, finish }: Surroundings): void {
     .option("--quantization <type>", "f32, f16, bf16, q8_0 or q4_0 (default: q8_0; with --lora f32)")
     .option("--lora", "the adapter alone, for llama.cpp's --lora");
   addWriting(gguf);
+  gguf.addHelpText("after", examples("tunesmith export gguf runs/first --output model.gguf"));
   gguf.action(async (target: string, flags: Record<string, unknown>) =>
     finish(await exportToGguf(target, flags, streams)),
   );

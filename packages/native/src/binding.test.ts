@@ -15,7 +15,9 @@ test("a binary that does not load is a BinaryMissingError that says what to do",
     expect.objectContaining({
       name: "BinaryMissingError",
       code: "BINARY_MISSING",
-      message: expect.stringMatching(new RegExp(`${process.platform}-${process.arch}.*npm i @tunesmith/native`)),
+      message: expect.stringMatching(
+        new RegExp(`${process.platform}-${process.arch}.*/nowhere/tunesmith.node, which does not load`),
+      ),
       cause: expect.anything(),
     }),
   );

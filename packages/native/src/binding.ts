@@ -2,8 +2,11 @@
 import { createRequire } from "node:module";
 import { BinaryMissingError, errorFromCode } from "@tunesmith/core";
 import type * as Native from "../binding/index.d.cts";
+import { host, whyMissing } from "./binary-missing.ts";
 
 export type { Native };
+
+const loader = "../binding/index.cjs";
 
 let loaded: typeof Native | undefined;
 
@@ -15,16 +18,9 @@ export function binding(): typeof Native {
 
 function load(): typeof Native {
   try {
-    return createRequire(import.meta.url)("../binding/index.cjs") as typeof Native;
+    return createRequire(import.meta.url)(loader) as typeof Native;
   } catch (cause) {
-    const platform = `${process.platform}-${process.arch}`;
-    const override = process.env.NAPI_RS_NATIVE_LIBRARY_PATH;
-    const looked = override === undefined ? `a package @tunesmith/native-${platform}*` : override;
-    throw new BinaryMissingError(
-      `[native] expected the binary for ${platform} (Node ${process.version}), looked for ${looked} and could not load it; ` +
-        "install again without --omit=optional or --ignore-optional: npm i @tunesmith/native",
-      { cause },
-    );
+    throw new BinaryMissingError(whyMissing(host(import.meta.url, loader)), { cause });
   }
 }
 

@@ -88,7 +88,6 @@ function binary(): Finding {
       name: "engine",
       state: "bad",
       found: (error as Error).message,
-      fix: "install again on this machine: npm install tunesmith",
     };
   }
 }

@@ -18,9 +18,11 @@ const machine: SystemInfo = {
 const line = (device: "cuda" | "cpu" | "auto", info: SystemInfo, threads: number | null = null): string =>
   stripVTControlCharacters(environmentLine({ device, threads }, info));
 
-test("says where auto runs, and why it is the CPU", () => {
-  expect(line("auto", machine)).toBe(
-    "tunesmith 1.2.3, cpu (avx2), 8 threads ([cuda] expected the NVIDIA driver, got none)",
+test("says where auto runs, and why where that is not the GPU that is there", () => {
+  expect(line("auto", machine)).toBe("tunesmith 1.2.3, cpu (avx2), 8 threads");
+  const old = { ...machine, cudaMissing: "[cuda] expected the driver R580 or newer, got 12.2; update it" };
+  expect(line("auto", old)).toBe(
+    "tunesmith 1.2.3, cpu (avx2), 8 threads ([cuda] expected the driver R580 or newer, got 12.2; update it)",
   );
   expect(line("cpu", machine, 2)).toBe("tunesmith 1.2.3, cpu (avx2), 2 threads");
 });

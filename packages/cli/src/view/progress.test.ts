@@ -35,3 +35,14 @@ test("leaves losses that are not finite out of the mean", () => {
   progress.add(step(2, 3), 1000);
   expect(stripVTControlCharacters(progress.line(step(2, 3)))).toContain("loss 3 ");
 });
+
+test("a narrow line keeps the step and the time left, and goes without what is needed least", () => {
+  const progress = new Progress();
+  progress.add(step(1, 4), 0);
+  const line = (width: number) => stripVTControlCharacters(progress.line(step(1, 4), width));
+  expect(line(79)).toBe("step 1/100  epoch 0.02  loss 4  lr 9.00e-4  grad 1.25  444 tok/s  ETA 1:29");
+  expect(line(70)).toBe("step 1/100  loss 4  lr 9.00e-4  grad 1.25  444 tok/s  ETA 1:29");
+  expect(line(55)).toBe("step 1/100  loss 4  lr 9.00e-4  444 tok/s  ETA 1:29");
+  expect(line(30)).toBe("step 1/100  loss 4  ETA 1:29");
+  expect(line(1)).toBe("step 1/100  ETA 1:29");
+});

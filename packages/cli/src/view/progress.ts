@@ -1,4 +1,5 @@
 // What the status line says after each step: loss, speed and time left.
+import { stripVTControlCharacters } from "node:util";
 import type { StepEvent } from "@tunesmith/sdk";
 import pc from "picocolors";
 import { duration, significant } from "./format.ts";
@@ -7,6 +8,20 @@ import { duration, significant } from "./format.ts";
 const smoothing = 0.9;
 /** Steps that the shown speed looks back. */
 const window = 20;
+
+/** Places of the fields that a narrow line goes without, in this order: epoch, norm, rate, speed, loss. */
+const leastNeeded = [1, 4, 3, 5, 2];
+
+/** The fields in one line of at most so many visible characters, as far as leaving some out can do that. */
+function joinedWithin(fields: readonly string[], width: number): string {
+  const gone = new Set<number>();
+  const joined = () => fields.filter((_, place) => !gone.has(place)).join("  ");
+  for (const place of leastNeeded) {
+    if (stripVTControlCharacters(joined()).length <= width) break;
+    gone.add(place);
+  }
+  return joined();
+}
 
 /** What a status line says after each step. */
 export class Progress {
@@ -30,8 +45,14 @@ export class Progress {
     if (this.#marks.length > window) this.#marks.shift();
   }
 
-  /** `step 12/80  epoch 0.30  loss 1.234  lr 0.0009  grad 2.3  382 tok/s  ETA 1:32` */
-  line({ step, totalSteps, epoch, learningRate, gradNorm, tokens, seconds }: StepEvent): string {
+  /**
+   * `step 12/80  epoch 0.30  loss 1.234  lr 0.0009  grad 2.3  382 tok/s  ETA 1:32`. Where that is wider than `width` characters, fields
+   * are left out, the least needed first; step and time left stay.
+   */
+  line(
+    { step, totalSteps, epoch, learningRate, gradNorm, tokens, seconds }: StepEvent,
+    width = Number.POSITIVE_INFINITY,
+  ): string {
     const first = this.#marks[0];
     const last = this.#marks.at(-1);
     const elapsed = first === undefined || last === undefined ? 0 : (last.time - first.time) / 1000;
@@ -39,7 +60,7 @@ export class Progress {
     const speed = elapsed > 0 && first && last ? (last.tokens - first.tokens) / elapsed : tokens / seconds;
     const perStep = elapsed > 0 && first && last ? elapsed / (last.step - first.step) : seconds;
     const loss = this.#weight > 0 ? this.#ema / this.#weight : Number.NaN;
-    return [
+    const fields = [
       `${pc.bold("step")} ${step}/${totalSteps}`,
       `epoch ${epoch.toFixed(2)}`,
       `${pc.bold("loss")} ${significant(loss)}`,
@@ -47,6 +68,7 @@ export class Progress {
       `grad ${significant(gradNorm, 3)}`,
       `${Math.round(speed)} tok/s`,
       `ETA ${duration((totalSteps - step) * perStep)}`,
-    ].join("  ");
+    ];
+    return joinedWithin(fields, width);
   }
 }

@@ -24,6 +24,11 @@ export class Screen {
     this.#now = now;
   }
 
+  /** Characters of a status line at most: on a terminal it must not wrap. */
+  get width(): number {
+    return this.#out.isTTY ? (this.#out.columns ?? 80) - 1 : Number.POSITIVE_INFINITY;
+  }
+
   /** A line that stays. */
   print(line: string): void {
     this.#clear();
@@ -54,7 +59,7 @@ export class Screen {
   }
 
   #draw(): void {
-    if (this.#status !== "") this.#out.write(clip(this.#status, (this.#out.columns ?? 80) - 1));
+    if (this.#status !== "") this.#out.write(clip(this.#status, this.width));
   }
 }
 

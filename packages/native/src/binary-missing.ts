@@ -1,0 +1,58 @@
+// Why the native binary is not there, and what to do about it: reinstalling helps in one case only.
+import { existsSync } from "node:fs";
+
+/** What decides whether there can be a binary. */
+export interface Host {
+  platform: string;
+  arch: string;
+  /** Version of Node, without `v`. */
+  node: string;
+  /** Whether the C library is musl (Alpine). */
+  isMusl: boolean;
+  /** Whether the loader stands where the package has it: a bundler takes the code and leaves the files. */
+  hasLoader: boolean;
+  /** Path of a binary that is asked for by name (`NAPI_RS_NATIVE_LIBRARY_PATH`). */
+  override: string | undefined;
+}
+
+/** Binaries that are published: those of `napi.targets` in package.json. */
+export const published = ["linux-x64", "linux-arm64", "linux-x64-musl", "darwin-arm64", "win32-x64"];
+
+/**
+ * This process.
+ *
+ * @param code address of the code that loads; undefined in a bundle of CommonJS
+ * @param loader where the loader should be from there
+ */
+export function host(code: string | undefined, loader: string): Host {
+  const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } };
+  return {
+    platform: process.platform,
+    arch: process.arch,
+    node: process.versions.node,
+    isMusl: process.platform === "linux" && header.glibcVersionRuntime === undefined,
+    hasLoader: code !== undefined && existsSync(new URL(loader, code)),
+    override: process.env.NAPI_RS_NATIVE_LIBRARY_PATH,
+  };
+}
+
+/** What to say where the binary does not load. */
+export function whyMissing({ platform, arch, node, isMusl, hasLoader, override }: Host): string {
+  const target = `${platform}-${arch}${isMusl ? "-musl" : ""}`;
+  const [major = 0, minor = 0] = node.split(".").map(Number);
+  if (major < 20 || (major === 20 && minor < 19))
+    return `[native] expected Node 20.19 or newer, got ${node}; install a newer Node`;
+  if (override !== undefined)
+    return `[native] expected the binary for ${target} in NAPI_RS_NATIVE_LIBRARY_PATH, got ${override}, which does not load; correct it or unset it`;
+  if (!published.includes(target))
+    return `[native] expected one of the platforms ${published.join(", ")}, got ${target}; no binary is published for it: use one of these, or build it from source`;
+  if (!hasLoader)
+    return (
+      "[native] expected the files of the package @tunesmith/native next to its code, got a bundle without them; leave the package " +
+      "out of the bundle (esbuild --external:@tunesmith/native, serverExternalPackages of Next.js, external of Rollup and webpack)"
+    );
+  return (
+    `[native] expected the binary for ${target} (Node ${node}), looked for a package @tunesmith/native-${platform}-${arch}* and ` +
+    "could not load it; install again without --omit=optional or --ignore-optional: npm i @tunesmith/native"
+  );
+}
