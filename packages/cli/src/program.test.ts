@@ -222,7 +222,9 @@ describe("commands", () => {
   }, async () => {
     const { code, out } = await tunesmith(["estimate", model, "--max-length", "64", "--r", "4"]);
     expect(code).toBe(0);
-    expect(out).toMatch(/^model .* parameters, .* trained\nlargest pass +\d+ tokens, sequences of 64\nweights /u);
+    expect(out).toMatch(
+      /^device +\w.*\nmodel .* parameters, .* trained\nlargest pass +\d+ tokens, sequences of 64\nweights /u,
+    );
     const { out: line } = await tunesmith(["estimate", model, "--json", "--max-length", "64", "--r", "4"]);
     expect(JSON.parse(line)).toMatchObject({ fits: true, pass: { longest: 64 }, plan: { peak: expect.any(Number) } });
     const wide = ["--token-budget", "16000000", "--per-device-train-batch-size", "1000000"];

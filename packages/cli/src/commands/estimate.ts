@@ -3,6 +3,7 @@ import { onlyGiven, sortOptions, terminalText } from "@tunesmith/core";
 import { estimateMemory, memoryShortage } from "@tunesmith/trainer";
 import { readConfigFile } from "../config-file.ts";
 import { trainingSchemas } from "../flags.ts";
+import { deviceName } from "../view/device.ts";
 import { bytes, count, plural } from "../view/format.ts";
 import { describeModel, revisionOf } from "./load-model.ts";
 import type { Streams } from "./train.ts";
@@ -25,6 +26,7 @@ export async function estimate(name: string, flags: Record<string, unknown>, { o
   }
   const { plan, pass, needed, free, gradientCheckpointing } = found;
   const rows: [string, string][] = [
+    ["device", deviceName(plan.device)],
     ["model", `${count(plan.totalParameters)} parameters, ${count(plan.trainableParameters)} trained`],
     ["largest pass", `${plural(pass.tokens, "token")}, sequences of ${pass.longest}`],
     ["weights", bytes(plan.weights)],

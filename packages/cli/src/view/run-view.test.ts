@@ -40,6 +40,7 @@ const events: TrainEvent<SFTMetrics>[] = [
       quantization: null,
       warnings: [],
     },
+    memory: { inUse: 2 ** 20, peak: 2 ** 21 },
     data: { ...data, dropped: [...data.dropped], ignoredColumns: [] },
     evalData: null,
   },
@@ -75,6 +76,7 @@ const events: TrainEvent<SFTMetrics>[] = [
         trainLoss: 2,
         epoch: 1,
         peakMemoryBytes: 2 ** 30,
+        enginePeakBytes: 2 ** 21,
       },
       runDir,
       adapterDir: join(runDir, "adapter"),
@@ -140,4 +142,18 @@ test("says of a run that had ended before that nothing was trained", () => {
     "finished before: 2 steps; nothing was trained now",
     "loss   mean 2, hash 0123456789ab",
   ]);
+});
+
+test("on a GPU says which, and what of its memory is held before the first step and at the most", () => {
+  const written: string[] = [];
+  const view = new RunView({ write: (text) => written.push(text) }, model, (backend) => `${backend} (NVIDIA H100)`);
+  const [prepared, done] = [events[0], events.at(-1)];
+  if (prepared?.type === "prepared") view.show({ ...prepared, session: { ...prepared.session, backend: "cuda" } });
+  if (done?.type === "done") view.show(done);
+  const lines = stripVTControlCharacters(written.join("")).split("\n");
+  expect(lines.slice(0, 2)).toEqual([
+    "model  smol.gguf (llama), 1 M parameters, 10 k trained (1.0 %), cuda (NVIDIA H100)",
+    "memory 1.0 MiB of the device reserved before the first step",
+  ]);
+  expect(lines).toContain("memory 2.0 MiB of the device at the most, 1.0 MiB of it for training");
 });

@@ -12,6 +12,7 @@ import type {
   TrainResult,
 } from "@tunesmith/sdk";
 import pc from "picocolors";
+import { deviceName } from "./device.ts";
 import { bytes, count, duration, percent, plural, significant } from "./format.ts";
 import { Progress } from "./progress.ts";
 import { type Output, Screen } from "./screen.ts";
@@ -22,8 +23,13 @@ export class RunView {
   readonly #screen: Screen;
   readonly #model: LanguageModel;
   readonly #progress = new Progress();
+  readonly #nameOf: (backend: string) => string;
+  /** Bytes of the GPU that were held before the first step; null on the CPU, whose memory is the process's. */
+  #reserved: number | null = null;
 
-  constructor(out: Output, model: LanguageModel) {
+  /** @param nameOf what a device is called. Default: with the name of the GPU */
+  constructor(out: Output, model: LanguageModel, nameOf = (backend: string) => deviceName(backend)) {
+    this.#nameOf = nameOf;
     this.#screen = new Screen(out);
     this.#model = model;
   }
@@ -69,13 +75,17 @@ export class RunView {
     this.#screen.settle();
   }
 
-  #prepared({ runDir, step, totalSteps, session, data, evalData }: PreparedEvent): void {
+  #prepared({ runDir, step, totalSteps, session, memory, data, evalData }: PreparedEvent): void {
     const { modelType, origin, path } = this.#model.info;
     const share = percent(session.trainableParameters / session.totalParameters);
     const trained = `${count(session.trainableParameters)} trained (${share})`;
     this.#screen.print(
-      `model  ${terminalText(origin?.name ?? basename(path))} (${modelType}), ${count(session.totalParameters)} parameters, ${trained}, ${session.backend}`,
+      `model  ${terminalText(origin?.name ?? basename(path))} (${modelType}), ${count(session.totalParameters)} parameters, ${trained}, ${this.#nameOf(session.backend)}`,
     );
+    if (session.backend !== "cpu") {
+      this.#reserved = memory.inUse;
+      this.#screen.print(`memory ${bytes(memory.inUse)} of the device reserved before the first step`);
+    }
     this.#screen.print(`data   ${describeData(data)}`);
     if (evalData !== null) this.#screen.print(`eval   ${describeData(evalData)}`);
     const from = step > 0 ? `, from step ${step}` : "";
@@ -110,12 +120,17 @@ export class RunView {
     const lines = [
       losses.length === 0 ? finished : done,
       `loss   ${curve}mean ${significant(trainingLoss)}, hash ${lossHash.slice(0, 12)}`,
+      ...(this.#reserved === null ? [] : [`memory ${deviceMemory(this.#reserved, metrics.enginePeakBytes)}`]),
       ...(evalAfter === null ? [] : [`eval   loss ${before}${significant(evalAfter.evalLoss)} after`]),
       `saved  ${display(adapterDir)}`,
       `next   ${pc.bold(`tunesmith chat ${display(runDir)}`)}`,
     ];
     for (const line of lines) this.#screen.print(line);
   }
+}
+
+function deviceMemory(reserved: number, peak: number): string {
+  return `${bytes(peak)} of the device at the most, ${bytes(Math.max(0, peak - reserved))} of it for training`;
 }
 
 function describeData({

@@ -1,5 +1,5 @@
 // Events of a run.
-import type { SessionInfo } from "@tunesmith/core";
+import type { MemoryUsage, SessionInfo } from "@tunesmith/core";
 import type { DataReport } from "@tunesmith/data";
 import type { Metrics } from "./metrics.ts";
 import type { TrainResult } from "./result.ts";
@@ -12,6 +12,8 @@ export interface PreparedEvent {
   step: number;
   totalSteps: number;
   session: SessionInfo;
+  /** What the engine holds on its device before the first step, in bytes. */
+  memory: MemoryUsage;
   data: DataReport;
   evalData: DataReport | null;
 }

@@ -23,6 +23,7 @@ export function describeRun(
     epoch: state.epoch,
     // Linux and macOS differ in the unit of the system call; Node gives kilobytes on both.
     peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+    enginePeakBytes: session.memory().peak,
   };
   const evalAfter = loadedBestStep === null ? state.eval_last : state.eval_best;
   const result: TrainResult = {
@@ -58,7 +59,7 @@ export function describeRun(
     stepSeconds,
     tokensPerSecond: metrics.trainTokensPerSecond,
     peakMemoryBytes: metrics.peakMemoryBytes,
-    enginePeakBytes: session.memory().peak,
+    enginePeakBytes: metrics.enginePeakBytes,
     adapterDir: folder.adapterDir,
     lossHash: state.loss_hash,
     warnings: result.warnings,

@@ -21,6 +21,8 @@ export interface TrainMetrics {
   epoch: number;
   /** Largest resident memory of the process. */
   peakMemoryBytes: number;
+  /** Most that the engine held on its device. */
+  enginePeakBytes: number;
 }
 
 /** What `await trainer.train()` gives. */

@@ -47,6 +47,7 @@ async function announce(run: ActiveRun): Promise<void> {
     step: state.global_step,
     totalSteps: state.max_steps,
     session: session.info,
+    memory: session.memory(),
     data: prepared.train.report,
     evalData: prepared.evaluation?.report ?? null,
   });

@@ -1,0 +1,7 @@
+// How a device is called.
+import { type SystemInfo, systemInfo } from "@tunesmith/sdk";
+
+/** `cpu`, or `cuda` with the name of the GPU. */
+export function deviceName(backend: string, { cudaDevice }: Pick<SystemInfo, "cudaDevice"> = systemInfo()): string {
+  return backend === "cuda" && cudaDevice !== null ? `cuda (${cudaDevice})` : backend;
+}
