@@ -133,7 +133,7 @@ impl ChatTemplate {
         }
         let variables = self.variables(conversation, count, add_generation_prompt)?;
         let strftime = |format: &str| strftime_now(format);
-        let run = Run::new(&self.tree, variables, Budget::new(units, None), MAX_OUTPUT, &strftime).observed(turns);
+        let run = Run::new(&self.tree, variables, Budget::new(units), MAX_OUTPUT, &strftime).observed(turns);
         let text = run.render();
         self.settle(conversation.bytes as i64, (units - run.budget().left()) as i64);
         text

@@ -10,6 +10,7 @@ use crate::closing::SpecialTokens;
 use crate::error::{Result, TextError};
 use crate::generation_tags::without_comments;
 use crate::gguf;
+use crate::growth::{check_length, growth_of};
 use crate::guard::guarded;
 use crate::named_templates::{self, ChatTemplates};
 use crate::read::read_text;
@@ -55,6 +56,8 @@ pub struct TokenizerInfo {
 /// Text to ids and back, with the chat template of the model. Immutable, shared between threads by reference.
 pub struct Tokenizer {
     pub(crate) inner: tokenizers::Tokenizer,
+    /// How much longer the steps may make a text.
+    growth: u64,
     settings: Settings,
     pub(crate) templates: Option<ChatTemplates>,
     pub(crate) specials: SpecialTokens,
@@ -123,6 +126,7 @@ impl Tokenizer {
     }
 
     fn build(file: Json, settings: Settings) -> Result<Self> {
+        let growth = growth_of(&file)?;
         let inner = load(file, &settings)?;
         let named = |name: &str| {
             let content = settings.named.get(name)?;
@@ -144,7 +148,7 @@ impl Tokenizer {
         let mut specials: Vec<String> = added.filter(|token| token.special).map(|token| token.content).collect();
         specials.extend(settings.named.values().filter(|token| inner.token_to_id(token).is_some()).cloned());
         let specials = SpecialTokens::new(specials);
-        let mut tokenizer = Self { inner, settings, templates: None, specials, info };
+        let mut tokenizer = Self { inner, growth, settings, templates: None, specials, info };
         let of_nothing = tokenizer.encode("", true)?;
         tokenizer.info.add_bos = tokenizer.info.bos.as_ref().is_some_and(|bos| of_nothing.first() == Some(&bos.id));
         tokenizer.adopt_template()?;
@@ -194,6 +198,7 @@ impl Tokenizer {
 
     fn encoding(&self, text: &str, add_special_tokens: bool) -> Result<Encoding> {
         let refused = |what: String| TextError::tokenizer("encode", &format!("{what}; check tokenizer.json"));
+        check_length(text, self.growth)?;
         guarded("encode", TextError::tokenizer, || {
             let encoding = self
                 .inner

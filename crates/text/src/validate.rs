@@ -8,6 +8,7 @@
 use serde_json::{Map, Value as Json};
 
 use crate::error::{Result, TextError};
+use crate::growth::from_base64;
 
 const PLACE: &str = "tokenizer.json";
 
@@ -90,31 +91,14 @@ fn check_charsmaps(normalizer: &Json) -> Result<()> {
     }
     let Some(map) = normalizer.get("precompiled_charsmap") else { return Ok(()) };
     let text = map.as_str().ok_or_else(|| invalid("a character map as text", "another value"))?;
-    let head = base64_head(text).ok_or_else(|| invalid("a character map in base64", "other text"))?;
+    let head = from_base64(text).and_then(|map| map.first_chunk::<4>().map(|head| u32::from_le_bytes(*head)));
+    let head = head.ok_or_else(|| invalid("a character map in base64", "other text"))?;
     // Three bytes of every four letters, and four that hold the length.
     let most = (text.len() / 4 * 3).saturating_sub(4);
     if head as usize > most {
         return Err(invalid(&format!("a character map of at most {most} bytes"), &head.to_string()));
     }
     Ok(())
-}
-
-/// The first four bytes of base64 text, as a little-endian number.
-fn base64_head(text: &str) -> Option<u32> {
-    let mut bits = 0_u64;
-    for letter in text.bytes().take(6) {
-        let value = match letter {
-            b'A'..=b'Z' => letter - b'A',
-            b'a'..=b'z' => letter - b'a' + 26,
-            b'0'..=b'9' => letter - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u64::from(value);
-    }
-    // Six letters are 36 bits, the last four of which belong to the fifth byte.
-    (text.len() >= 6).then(|| ((bits >> 4) as u32).swap_bytes())
 }
 
 fn check_merges(model: &Map<String, Json>, vocab: &Map<String, Json>) -> Result<()> {
@@ -152,8 +136,6 @@ mod tests {
 
     #[test]
     fn the_head_of_a_character_map() {
-        assert_eq!(super::base64_head("BAAAAAAAAAA="), Some(4));
-        assert_eq!(super::base64_head("AQIDBA=="), Some(0x0403_0201));
         assert!(super::check_charsmaps(&json!({"precompiled_charsmap": "BAAAAAAAAAA="})).is_ok());
     }
 

@@ -4,9 +4,8 @@
 //! One unit is a step, 64 bytes of text, or two entries of a list.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::error::{Result, refuse};
+use super::error::{Error, Result, refuse};
 
 /// Deepest chain of expressions, blocks and macros that run inside one another.
 const MAX_DEPTH: u32 = 2000;
@@ -16,16 +15,15 @@ const TEXT_PER_UNIT: usize = 64;
 const ITEMS_PER_UNIT: usize = 2;
 
 /// The means of one rendering.
-pub(crate) struct Budget<'a> {
+pub(crate) struct Budget {
     left: Cell<u64>,
     depth: Cell<u32>,
-    stop: Option<&'a AtomicBool>,
 }
 
-impl<'a> Budget<'a> {
-    /// `units` in all; rendering ends early once `stop` is true.
-    pub fn new(units: u64, stop: Option<&'a AtomicBool>) -> Self {
-        Self { left: Cell::new(units), depth: Cell::new(0), stop }
+impl Budget {
+    /// `units` in all.
+    pub fn new(units: u64) -> Self {
+        Self { left: Cell::new(units), depth: Cell::new(0) }
     }
 
     /// Units that are left.
@@ -35,17 +33,9 @@ impl<'a> Budget<'a> {
 
     /// Pays for `units`.
     pub fn spend(&self, units: u64) -> Result<()> {
-        match self.left.get().checked_sub(units) {
-            Some(left) => self.left.set(left),
-            None => {
-                self.left.set(0);
-                return refuse("it takes more steps or memory than a conversation of this size may");
-            }
-        }
-        match self.stop {
-            Some(stop) if stop.load(Ordering::Relaxed) => refuse("rendering was cancelled"),
-            _ => Ok(()),
-        }
+        let left = self.left.get().checked_sub(units);
+        self.left.set(left.unwrap_or(0));
+        left.map(drop).ok_or_else(|| Error::new("it takes more steps or memory than a conversation of this size may"))
     }
 
     /// Pays for text of `bytes`.

@@ -6,38 +6,10 @@ use std::rc::Rc;
 use super::arguments::Given;
 use super::error::{Error, Result, refuse};
 use super::run::Run;
-use super::value::{Cycler, Dict, Joiner, Namespace, Object, Range, Value, int_of};
+use super::value::{Cycler, Dict, Global, Joiner, Namespace, Object, Range, Value, int_of, to_text};
 
 /// Most values of a range, as in jinja2's sandbox.
 const MAX_RANGE: usize = 100_000;
-
-/// A function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Global {
-    Range,
-    Dict,
-    Lipsum,
-    Cycler,
-    Joiner,
-    Namespace,
-    RaiseException,
-    StrftimeNow,
-}
-
-/// The function of a name.
-pub(crate) fn find(name: &str) -> Option<Global> {
-    Some(match name {
-        "range" => Global::Range,
-        "dict" => Global::Dict,
-        "lipsum" => Global::Lipsum,
-        "cycler" => Global::Cycler,
-        "joiner" => Global::Joiner,
-        "namespace" => Global::Namespace,
-        "raise_exception" => Global::RaiseException,
-        "strftime_now" => Global::StrftimeNow,
-        _ => return None,
-    })
-}
 
 impl Global {
     /// Calls it.
@@ -63,7 +35,7 @@ impl Global {
             Self::RaiseException => {
                 let [message] = given.bind("raise_exception", ["message"])?;
                 let message = message.ok_or_else(|| Error::new("raise_exception() misses its message"))?;
-                refuse(super::value::to_text(&message, run.budget())?)
+                refuse(to_text(&message, run.budget())?)
             }
             Self::StrftimeNow => {
                 let [format] = given.bind("strftime_now", ["format"])?;

@@ -8,9 +8,11 @@ mod budget;
 #[cfg(test)]
 mod comparison;
 mod error;
+mod escape;
 mod filters;
 mod format;
 mod globals;
+mod letters;
 mod methods;
 mod run;
 mod syntax;
@@ -21,5 +23,14 @@ pub(crate) use budget::Budget;
 pub(crate) use error::{Error, Result};
 pub(crate) use run::{Observer, Run};
 pub(crate) use syntax::ast::Tree;
-pub(crate) use syntax::parse;
 pub(crate) use value::{Value, read_json};
+
+/// Parses a template.
+///
+/// # Errors
+/// What jinja2 refuses as well, and templates beyond the limits of size and depth.
+pub(crate) fn parse(source: &str) -> Result<Tree> {
+    let known =
+        syntax::Known { filter: |name| filters::find(name).is_some(), test: |name| tests::find(name).is_some() };
+    syntax::parse(source, known)
+}

@@ -2,37 +2,26 @@
 
 use super::arguments::{Given, wrong};
 use super::error::{Error, Result, refuse};
-use super::filters;
 use super::run::Run;
 use super::syntax::ast::{Arithmetic, Comparison};
-use super::value::{Object, Value, arithmetic, compare, contains, float_of, is_true_number, to_text};
+use super::value::{Object, Value, arithmetic, compare, contains, float_of, to_text};
 
-type Function = fn(&Run, &Value, Given) -> Result<bool>;
-
-/// A test.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Test(Function);
-
-impl Test {
-    /// Whether it holds of a value.
-    pub fn holds(self, run: &Run, value: &Value, given: Given) -> Result<bool> {
-        (self.0)(run, value, given)
-    }
-}
+/// What a test asks.
+pub(crate) type Test = fn(&Run, &Value, Given) -> Result<bool>;
 
 /// The test of a name.
 pub(crate) fn find(name: &str) -> Option<Test> {
-    let function: Function = match name {
+    let test: Test = match name {
         "odd" => |_, value, given| remainder(value, given, "odd", 1),
         "even" => |_, value, given| remainder(value, given, "even", 0),
         "divisibleby" => |_, value, given| {
             let [number] = given.bind("divisibleby", ["num"])?;
             let number = number.ok_or_else(|| Error::new("divisibleby misses its number"))?;
-            modulo(value, &number).map(|rest| !is_true_number(&rest))
+            modulo(value, &number).map(|rest| !rest.is_true_number())
         },
         "defined" => |_, value, given| alone(given, !value.is_undefined()),
         "undefined" => |_, value, given| alone(given, value.is_undefined()),
-        "filter" => |_, value, given| alone(given, value.as_text().is_some_and(|name| filters::find(name).is_some())),
+        "filter" => |run, value, given| alone(given, value.as_text().is_some_and(|name| run.has_filter(name))),
         "test" => |_, value, given| alone(given, value.as_text().is_some_and(|name| find(name).is_some())),
         "none" => |_, value, given| alone(given, matches!(value, Value::None)),
         "boolean" => |_, value, given| alone(given, matches!(value, Value::Bool(_))),
@@ -64,7 +53,7 @@ pub(crate) fn find(name: &str) -> Option<Test> {
         "<=" | "le" => |_, value, given| compared(Comparison::Le, value, given),
         _ => return None,
     };
-    Some(Test(function))
+    Some(test)
 }
 
 /// The answer of a test that takes no argument.

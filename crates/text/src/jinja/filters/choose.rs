@@ -2,47 +2,10 @@
 
 use super::super::arguments::{Given, flag, text_of};
 use super::super::error::{Error, Result, refuse};
+use super::super::methods;
 use super::super::run::Run;
-use super::super::tests;
-use super::super::value::Value;
-use super::sequence::{grouped, values};
-
-/// The value under a path such as `function.name` or `0`.
-pub(super) fn path(run: &Run, value: &Value, path: &Value) -> Result<Value> {
-    path_or(run, value, path, None)
-}
-
-/// The same with a default for each step that finds nothing.
-fn path_or(run: &Run, value: &Value, path: &Value, default: Option<&Value>) -> Result<Value> {
-    let step = |value: &Value, key: &Value| {
-        let found = run.item(value, key)?;
-        Ok(match default {
-            Some(default) if found.is_undefined() => default.clone(),
-            _ => found,
-        })
-    };
-    let Some(path) = path.as_text() else { return step(value, path) };
-    let mut value = value.clone();
-    for part in path.split('.') {
-        let key = match part.parse::<i64>() {
-            Ok(index) if part.bytes().all(|byte| byte.is_ascii_digit()) => Value::Int(index),
-            _ => Value::text(part),
-        };
-        value = step(&value, &key)?;
-    }
-    Ok(value)
-}
-
-/// Text without its case, anything else as it is.
-pub(super) fn folded(run: &Run, value: &Value) -> Result<Value> {
-    match value.as_text() {
-        Some(text) => {
-            run.budget().text(text.len())?;
-            Ok(Value::text(text.to_lowercase()))
-        }
-        None => Ok(value.clone()),
-    }
-}
+use super::super::value::{Value, equal, sort_by};
+use super::access::{folded, path, path_or, values};
 
 pub(super) fn attr(run: &Run, value: Value, given: Given) -> Result<Value> {
     let [name] = given.bind("attr", ["name"])?;
@@ -50,7 +13,7 @@ pub(super) fn attr(run: &Run, value: Value, given: Given) -> Result<Value> {
     // An entry of a mapping is no attribute.
     if let Value::Dict(dict) = &value
         && dict.get(name).is_some()
-        && !super::super::methods::exists(&value, name)
+        && !methods::exists(&value, name)
     {
         return Ok(Value::undefined(format!("'dict object' has no attribute '{name}'")));
     }
@@ -67,11 +30,10 @@ pub(super) fn map(run: &Run, value: Value, mut given: Given) -> Result<Value> {
     }
     let name = given.shift().ok_or_else(|| Error::new("map requires a filter argument"))?;
     let name = text_of(Some(&name), "map")?;
-    let filter = super::find(name).ok_or_else(|| Error::new(format!("there is no filter {name:?}")))?;
     let (positional, named) = given.into_parts();
     let apply = |item: Value| {
         run.budget().spend(1)?;
-        filter.apply(run, item, Given::new(positional.clone(), named.clone()))
+        run.filter_named(name, item, Given::new(positional.clone(), named.clone()))
     };
     Value::cursor("generator", items.into_iter().map(apply).collect::<Result<_>>()?)
 }
@@ -88,7 +50,7 @@ fn chosen(run: &Run, value: &Value, mut given: Given, by_attribute: bool, wanted
         None => None,
         Some(name) => {
             let name = text_of(Some(&name), "select")?.to_owned();
-            Some(tests::find(&name).ok_or_else(|| Error::new(format!("there is no test {name:?}")))?)
+            Some(name)
         }
     };
     let (positional, named) = given.into_parts();
@@ -99,8 +61,8 @@ fn chosen(run: &Run, value: &Value, mut given: Given, by_attribute: bool, wanted
             Some(attribute) => path(run, &item, attribute)?,
             None => item.clone(),
         };
-        let holds = match test {
-            Some(test) => test.holds(run, &tested, Given::new(positional.clone(), named.clone()))?,
+        let holds = match &test {
+            Some(name) => run.test_named(name, &tested, Given::new(positional.clone(), named.clone()))?,
             None => tested.is_true(),
         };
         if holds == wanted {
@@ -136,4 +98,19 @@ pub(super) fn groupby(run: &Run, value: Value, given: Given) -> Result<Value> {
         Ok((key, (shown, item)))
     });
     grouped(run, keyed.collect::<Result<_>>()?)
+}
+
+/// Groups as pairs of what they share and their members, in the order of what they share.
+fn grouped(run: &Run, keyed: Vec<(Value, (Value, Value))>) -> Result<Value> {
+    let mut groups: Vec<(Value, Value, Vec<Value>)> = Vec::new();
+    run.budget().items(keyed.len())?;
+    let sorted = sort_by(keyed.into_iter().map(|(key, pair)| (key.clone(), (key, pair))).collect(), false)?;
+    for (key, (shown, item)) in sorted {
+        match groups.last_mut() {
+            Some((known, _, members)) if equal(known, &key) => members.push(item),
+            _ => groups.push((key, shown, vec![item])),
+        }
+    }
+    let pairs = groups.into_iter().map(|(_, shown, members)| Value::group(shown, members));
+    Value::list(pairs.collect::<Result<_>>()?)
 }

@@ -4,24 +4,10 @@ use std::fmt::Write;
 
 use super::super::arguments::{Given, flag, wrong};
 use super::super::error::{Result, refuse};
+use super::super::escape::escape;
+use super::super::letters::is_space;
 use super::super::run::Run;
-use super::super::value::{Value, is_space, to_text};
-
-/// Text with the signs that HTML gives a meaning escaped.
-pub(crate) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '\'' => out.push_str("&#39;"),
-            '"' => out.push_str("&#34;"),
-            other => out.push(other),
-        }
-    }
-    out
-}
+use super::super::value::{Value, to_text};
 
 fn escaped(run: &Run, value: &Value) -> Result<String> {
     let text = to_text(value, run.budget())?;

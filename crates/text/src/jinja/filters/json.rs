@@ -39,8 +39,8 @@ pub(super) fn tojson(run: &Run, value: Value, given: Given) -> Result<Value> {
     Ok(Value::text(out))
 }
 
-struct Writer<'a, 'b> {
-    budget: &'a Budget<'b>,
+struct Writer<'a> {
+    budget: &'a Budget,
     ascii: bool,
     indent: Option<String>,
     comma: String,
@@ -48,7 +48,7 @@ struct Writer<'a, 'b> {
     sort_keys: bool,
 }
 
-impl Writer<'_, '_> {
+impl Writer<'_> {
     fn write(&self, value: &Value, depth: usize, out: &mut String) -> Result<()> {
         self.budget.spend(1)?;
         match value {

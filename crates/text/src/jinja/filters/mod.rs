@@ -1,5 +1,6 @@
 //! jinja2's filters, and transformers' `tojson`.
 
+mod access;
 mod choose;
 mod html;
 mod json;
@@ -7,29 +8,17 @@ mod number;
 mod sequence;
 mod text;
 
-pub(crate) use html::escape;
-
 use super::arguments::Given;
 use super::error::{Result, refuse};
 use super::run::Run;
 use super::value::Value;
 
-type Function = fn(&Run, Value, Given) -> Result<Value>;
-
-/// A filter.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Filter(Function);
-
-impl Filter {
-    /// Applies it to a value.
-    pub fn apply(self, run: &Run, value: Value, given: Given) -> Result<Value> {
-        (self.0)(run, value, given)
-    }
-}
+/// What a filter does.
+pub(crate) type Filter = fn(&Run, Value, Given) -> Result<Value>;
 
 /// The filter of a name.
 pub(crate) fn find(name: &str) -> Option<Filter> {
-    let function: Function = match name {
+    Some(match name {
         "abs" => number::abs,
         "attr" => choose::attr,
         "batch" => sequence::batch,
@@ -82,8 +71,7 @@ pub(crate) fn find(name: &str) -> Option<Filter> {
         "wordwrap" => |_, _, _| refuse("the filter 'wordwrap' is not supported"),
         "xmlattr" => html::xmlattr,
         _ => return None,
-    };
-    Some(Filter(function))
+    })
 }
 
 fn default(_: &Run, value: Value, given: Given) -> Result<Value> {

@@ -2,6 +2,7 @@
 
 use super::super::arguments::{Given, flag, int_or, text_or};
 use super::super::error::{Error, Result, refuse};
+use super::super::letters::is_space;
 use super::super::run::Run;
 use super::super::value::{Value, float_of, integer, negative, parse_int, to_big};
 
@@ -21,7 +22,7 @@ pub(super) fn abs(_: &Run, value: Value, given: Given) -> Result<Value> {
 
 /// Python's `float(text)`.
 fn parse_float(text: &str) -> Option<f64> {
-    let text = text.trim_matches(super::super::value::is_space);
+    let text = text.trim_matches(is_space);
     let plain = text.trim_start_matches(['+', '-']).to_ascii_lowercase();
     let well_formed = plain.starts_with(|c: char| c.is_ascii_digit() || c == '.')
         && !plain.ends_with('_')
@@ -99,13 +100,11 @@ fn round_float(float: f64, precision: i32) -> f64 {
     if !float.is_finite() || precision > 330 {
         return float;
     }
-    match usize::try_from(precision) {
-        Ok(digits) => format!("{float:.digits$}").parse().unwrap_or(float),
-        Err(_) => {
-            let factor = 10_f64.powi(-precision);
-            if factor.is_infinite() { 0.0_f64.copysign(float) } else { (float / factor).round_ties_even() * factor }
-        }
+    if let Ok(digits) = usize::try_from(precision) {
+        return format!("{float:.digits$}").parse().unwrap_or(float);
     }
+    let factor = 10_f64.powi(-precision);
+    if factor.is_infinite() { 0.0_f64.copysign(float) } else { (float / factor).round_ties_even() * factor }
 }
 
 fn round_integer(int: num_bigint::BigInt, precision: i32) -> num_bigint::BigInt {

@@ -2,18 +2,14 @@
 
 use std::rc::Rc;
 
+use indexmap::IndexSet;
+
 use super::super::arguments::{Given, flag, int_or, text_or, wrong};
 use super::super::error::{Error, Result, refuse};
 use super::super::run::Run;
 use super::super::syntax::ast::{Arithmetic, Comparison};
-use super::super::value::{Key, Value, View, ViewKind, compare, equal, sort_by, to_text};
-use super::choose::{folded, path};
-
-/// The values of what is gone through, paid for.
-pub(super) fn values(run: &Run, value: &Value) -> Result<Vec<Value>> {
-    run.budget().spend(value.size() as u64)?;
-    value.iterate()
-}
+use super::super::value::{Key, Value, View, ViewKind, compare, sort_by, to_text};
+use super::access::{folded, path, values};
 
 pub(super) fn length(run: &Run, value: Value, given: Given) -> Result<Value> {
     let [] = given.bind("length", [])?;
@@ -133,9 +129,10 @@ pub(super) fn sort(run: &Run, value: Value, given: Given) -> Result<Value> {
     let fold = |key: Value| if case { Ok(key) } else { folded(run, &key) };
     // Keys are lists, as in jinja2: equal ones need no order between them.
     let keyed = values(run, &value)?.into_iter().map(|item| {
-        let parts = match paths.is_empty() {
-            true => vec![fold(item.clone())?],
-            false => paths.iter().map(|key| fold(path(run, &item, key)?)).collect::<Result<_>>()?,
+        let parts = if paths.is_empty() {
+            vec![fold(item.clone())?]
+        } else {
+            paths.iter().map(|key| fold(path(run, &item, key)?)).collect::<Result<_>>()?
         };
         Ok((Value::list(parts)?, item))
     });
@@ -158,7 +155,7 @@ pub(super) fn dictsort(run: &Run, value: Value, given: Given) -> Result<Value> {
 pub(super) fn unique(run: &Run, value: Value, given: Given) -> Result<Value> {
     let [case, attribute] = given.bind("unique", ["case_sensitive", "attribute"])?;
     let keyed = keyed(run, values(run, &value)?, attribute.as_ref(), flag(case.as_ref(), false))?;
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = IndexSet::new();
     let mut kept = Vec::new();
     for (key, item) in keyed {
         if seen.insert(Key::new(key)?) {
@@ -245,19 +242,4 @@ pub(super) fn slice(run: &Run, value: Value, given: Given) -> Result<Value> {
         from = to;
     }
     Value::cursor("generator", columns)
-}
-
-/// Groups as pairs of what they share and their members, in the order of what they share.
-pub(super) fn grouped(run: &Run, keyed: Vec<(Value, (Value, Value))>) -> Result<Value> {
-    let mut groups: Vec<(Value, Value, Vec<Value>)> = Vec::new();
-    run.budget().items(keyed.len())?;
-    let sorted = sort_by(keyed.into_iter().map(|(key, pair)| (key.clone(), (key, pair))).collect(), false)?;
-    for (key, (shown, item)) in sorted {
-        match groups.last_mut() {
-            Some((known, _, members)) if equal(known, &key) => members.push(item),
-            _ => groups.push((key, shown, vec![item])),
-        }
-    }
-    let pairs = groups.into_iter().map(|(_, shown, members)| Value::group(shown, members));
-    Value::list(pairs.collect::<Result<_>>()?)
 }

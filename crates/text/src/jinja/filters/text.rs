@@ -3,9 +3,10 @@
 use super::super::arguments::{Given, flag, int_or, text_of, text_or};
 use super::super::error::{Result, refuse};
 use super::super::format::percent;
+use super::super::letters::is_space;
 use super::super::methods::{self, filled, replaced, strip};
 use super::super::run::Run;
-use super::super::value::{Value, is_space, to_text};
+use super::super::value::{Dict, Value, to_text};
 
 /// The text of a value, and whether it is markup.
 fn soft(run: &Run, value: &Value) -> Result<(String, bool)> {
@@ -104,7 +105,7 @@ pub(super) fn format(run: &Run, value: Value, given: Given) -> Result<Value> {
         Value::tuple(positional)?
     } else {
         let entries = named.into_iter().map(|(name, value)| (Value::Text(name), value));
-        super::super::value::Dict::new(entries)?.into_value()
+        Dict::new(entries)?.into_value()
     };
     percent::format(run, &same_kind(text, is_markup), &values)
 }

@@ -3,7 +3,7 @@
 use num_bigint::{BigInt, Sign};
 
 use super::super::error::{Error, Result, refuse};
-use super::super::filters::escape;
+use super::super::escape::escape;
 use super::super::methods::filled;
 use super::super::run::Run;
 use super::super::value::{Value, float_of, int_of, parse_int, repr, to_big, to_text};

@@ -12,9 +12,9 @@ pub(crate) use text::{replaced, strip};
 
 use super::arguments::Given;
 use super::error::{Result, refuse};
-use super::filters::escape;
+use super::escape::escape;
 use super::run::Run;
-use super::value::{Value, ViewKind, equal};
+use super::value::{Value, equal};
 
 const TEXT: [&str; 44] = [
     "capitalize",
@@ -97,8 +97,7 @@ pub(crate) fn field(base: &Value, name: &str) -> Option<Value> {
         (Value::Range(range), "start") => Some(Value::Int(range.start)),
         (Value::Range(range), "stop") => Some(Value::Int(range.stop)),
         (Value::Range(range), "step") => Some(Value::Int(range.step)),
-        (Value::Int(_) | Value::Big(_) | Value::Float(_), "real") => Some(base.clone()),
-        (Value::Int(_) | Value::Big(_), "numerator") => Some(base.clone()),
+        (Value::Float(_), "real") | (Value::Int(_) | Value::Big(_), "real" | "numerator") => Some(base.clone()),
         (Value::Int(_) | Value::Big(_), "denominator") => Some(Value::Int(1)),
         (Value::Int(_) | Value::Big(_), "imag") => Some(Value::Int(0)),
         (Value::Float(_), "imag") => Some(Value::Float(0.0)),
@@ -167,15 +166,5 @@ fn sequence(run: &Run, values: &[Value], name: &str, given: Given) -> Result<Val
     match values[from..to.max(from)].iter().position(|value| equal(value, &item)) {
         Some(at) => Ok(Value::Int((from + at) as i64)),
         None => refuse("the value is not in the list"),
-    }
-}
-
-/// The view of a mapping that a method gives.
-fn view_kind(name: &str) -> Option<ViewKind> {
-    match name {
-        "keys" => Some(ViewKind::Keys),
-        "values" => Some(ViewKind::Values),
-        "items" => Some(ViewKind::Items),
-        _ => None,
     }
 }

@@ -2,8 +2,9 @@
 
 use super::super::arguments::{Given, flag, int_or, text_of};
 use super::super::error::{Result, refuse};
+use super::super::letters::is_space;
 use super::super::run::Run;
-use super::super::value::{Value, is_space};
+use super::super::value::Value;
 
 pub(super) fn call(run: &Run, text: &str, name: &str, given: Given) -> Result<Value> {
     match name {

@@ -3,8 +3,9 @@
 use super::super::arguments::{Given, int_or, text_of};
 use super::super::error::{Result, refuse};
 use super::super::format::braces;
+use super::super::letters::{is_printable, is_space};
 use super::super::run::Run;
-use super::super::value::{Value, is_printable, is_space};
+use super::super::value::Value;
 use super::{case, find, pad, split};
 
 pub(super) fn call(run: &Run, text: &str, name: &str, given: Given) -> Result<Value> {

@@ -14,7 +14,7 @@ impl Run<'_> {
         if let Some(error) = base.missing() {
             return Err(error);
         }
-        if let Some(found) = self.own_attribute(base, name)? {
+        if let Some(found) = own_attribute(base, name)? {
             return Ok(found);
         }
         if let Value::Dict(dict) = base
@@ -35,7 +35,7 @@ impl Run<'_> {
         }
         match index {
             Value::Text(name) | Value::Markup(name) => {
-                Ok(self.own_attribute(base, name)?.unwrap_or_else(|| no_attribute(base, name)))
+                Ok(own_attribute(base, name)?.unwrap_or_else(|| no_attribute(base, name)))
             }
             Value::Int(index) => Ok(Value::undefined(format!("{} object has no element {index}", described(base)))),
             other => {
@@ -74,26 +74,26 @@ impl Run<'_> {
             text.chars().nth(usize::try_from(at).unwrap_or(usize::MAX))
         })
     }
+}
 
-    /// A method or field that the type of `base` has.
-    fn own_attribute(&self, base: &Value, name: &Arc<str>) -> Result<Option<Value>> {
-        if name.starts_with("__") && name.ends_with("__") {
-            let reason = format!("access to attribute '{name}' of '{}' object is unsafe.", base.type_name());
-            return Ok(Some(Value::undefined(reason)));
-        }
-        Ok(match base {
-            Value::Object(Object::Namespace(namespace)) => namespace.get(name),
-            Value::Object(Object::Loop(state)) => loop_attribute(base, state, name),
-            Value::Object(Object::Macro(macro_value)) => macro_attribute(macro_value, name)?,
-            Value::Object(Object::Cycler(cycler)) => cycler_attribute(base, cycler, name),
-            _ if methods::changes(base, name) => {
-                let reason = format!("access to attribute '{name}' of '{}' object is unsafe.", base.type_name());
-                Some(Value::undefined(reason))
-            }
-            _ if methods::exists(base, name) => Some(Value::Method(Rc::new((base.clone(), Arc::clone(name))))),
-            _ => methods::field(base, name),
-        })
+/// A method or field that the type of `base` has.
+fn own_attribute(base: &Value, name: &Arc<str>) -> Result<Option<Value>> {
+    if name.starts_with("__") && name.ends_with("__") {
+        let reason = format!("access to attribute '{name}' of '{}' object is refused", base.type_name());
+        return Ok(Some(Value::undefined(reason)));
     }
+    Ok(match base {
+        Value::Object(Object::Namespace(namespace)) => namespace.get(name),
+        Value::Object(Object::Loop(state)) => loop_attribute(base, state, name),
+        Value::Object(Object::Macro(macro_value)) => macro_attribute(macro_value, name)?,
+        Value::Object(Object::Cycler(cycler)) => cycler_attribute(base, cycler, name),
+        _ if methods::changes(base, name) => {
+            let reason = format!("access to attribute '{name}' of '{}' object is refused", base.type_name());
+            Some(Value::undefined(reason))
+        }
+        _ if methods::exists(base, name) => Some(Value::Method(Rc::new((base.clone(), Arc::clone(name))))),
+        _ => methods::field(base, name),
+    })
 }
 
 fn described(base: &Value) -> String {

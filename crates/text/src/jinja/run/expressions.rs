@@ -3,9 +3,11 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::super::arguments::Given;
 use super::super::error::{Error, Result};
-use super::super::syntax::ast::{Arguments, Constant, Expr, ExprKind, FilterCall};
+use super::super::syntax::ast::{Arguments, Comparison, Constant, Expr, ExprKind, FilterCall};
 use super::super::value::{self, Dict, Value, compare, integer, to_text};
+use super::super::{filters, tests};
 use super::{Run, Scope};
 
 impl Run<'_> {
@@ -31,7 +33,7 @@ impl Run<'_> {
             }
             ExprKind::Not(inner) => Ok(Value::Bool(!self.expression(inner, scope)?.is_true())),
             ExprKind::Negative(inner) => value::negative(&self.expression(inner, scope)?),
-            ExprKind::Positive(inner) => self.positive(self.expression(inner, scope)?),
+            ExprKind::Positive(inner) => positive(self.expression(inner, scope)?),
             ExprKind::Chain(first, rest) => {
                 let mut left = self.expression(first, scope)?;
                 for (operator, right) in rest {
@@ -42,18 +44,7 @@ impl Run<'_> {
             ExprKind::Concat(parts) => self.concat(parts, scope),
             ExprKind::And(parts) => self.first_that(parts, false, scope),
             ExprKind::Or(parts) => self.first_that(parts, true, scope),
-            ExprKind::Compare(first, rest) => {
-                let mut left = self.expression(first, scope)?;
-                for (operator, right) in rest {
-                    let right = self.expression(right, scope)?;
-                    self.budget.items(left.size().min(right.size()))?;
-                    if !compare(*operator, &left, &right)? {
-                        return Ok(Value::Bool(false));
-                    }
-                    left = right;
-                }
-                Ok(Value::Bool(true))
-            }
+            ExprKind::Compare(first, rest) => self.comparisons(first, rest, scope),
             ExprKind::Condition { test, yes, no } => match (self.expression(test, scope)?.is_true(), no) {
                 (true, _) => self.expression(yes, scope),
                 (false, Some(no)) => self.expression(no, scope),
@@ -66,33 +57,61 @@ impl Run<'_> {
                 let (base, index) = (self.expression(base, scope)?, self.expression(index, scope)?);
                 self.item(&base, &index)
             }
-            ExprKind::Slice(base, bounds) => {
-                let base = self.expression(base, scope)?;
-                let mut values = [const { None }; 3];
-                for (value, bound) in values.iter_mut().zip(bounds.iter()) {
-                    *value = bound.as_ref().map(|bound| self.expression(bound, scope)).transpose()?;
-                }
-                self.slice(&base, &values)
-            }
+            ExprKind::Slice(base, bounds) => self.slice_of(base, bounds, scope),
             ExprKind::Call(..) => self.call_with(expr, None, scope),
             ExprKind::Filter(input, filter) => self.filter(self.expression(input, scope)?, filter, scope),
-            ExprKind::Test { value, name, test, arguments, negated } => {
-                let test = test.ok_or_else(|| Error::new(format!("there is no test {name:?}")))?;
+            ExprKind::Test { value, name, arguments, negated } => {
                 let value = self.expression(value, scope)?;
-                let holds = test.holds(self, &value, self.given(arguments, scope)?)?;
+                let holds = self.test_named(name, &value, self.given(arguments, scope)?)?;
                 Ok(Value::Bool(holds != *negated))
             }
         }
     }
 
+    /// Comparisons one after another, each with the value before it.
+    fn comparisons(&self, first: &Expr, rest: &[(Comparison, Expr)], scope: &Rc<Scope>) -> Result<Value> {
+        let mut left = self.expression(first, scope)?;
+        for (operator, right) in rest {
+            let right = self.expression(right, scope)?;
+            self.budget.items(left.size().min(right.size()))?;
+            if !compare(*operator, &left, &right)? {
+                return Ok(Value::Bool(false));
+            }
+            left = right;
+        }
+        Ok(Value::Bool(true))
+    }
+
+    fn slice_of(&self, base: &Expr, bounds: &[Option<Expr>; 3], scope: &Rc<Scope>) -> Result<Value> {
+        let base = self.expression(base, scope)?;
+        let mut values = [const { None }; 3];
+        for (value, bound) in values.iter_mut().zip(bounds) {
+            *value = bound.as_ref().map(|bound| self.expression(bound, scope)).transpose()?;
+        }
+        self.slice(&base, &values)
+    }
+
     /// Applies a filter.
     pub(super) fn filter(&self, input: Value, filter: &FilterCall, scope: &Rc<Scope>) -> Result<Value> {
-        let name = &filter.name;
-        let apply = || {
-            let function = filter.filter.ok_or_else(|| Error::new(format!("there is no filter {name:?}")))?;
-            function.apply(self, input, self.given(&filter.arguments, scope)?)
-        };
-        apply().map_err(|error| error.at(filter.line))
+        let given = self.given(&filter.arguments, scope);
+        given.and_then(|given| self.filter_named(&filter.name, input, given)).map_err(|error| error.at(filter.line))
+    }
+
+    /// Applies the filter of a name.
+    pub fn filter_named(&self, name: &str, input: Value, given: Given) -> Result<Value> {
+        let filter = filters::find(name).ok_or_else(|| Error::new(format!("there is no filter {name:?}")))?;
+        filter(self, input, given)
+    }
+
+    /// Asks the test of a name.
+    pub fn test_named(&self, name: &str, value: &Value, given: Given) -> Result<bool> {
+        let test = tests::find(name).ok_or_else(|| Error::new(format!("there is no test {name:?}")))?;
+        test(self, value, given)
+    }
+
+    /// True when there is a filter of this name.
+    pub fn has_filter(&self, name: &str) -> bool {
+        filters::find(name).is_some()
     }
 
     fn values(&self, exprs: &[Expr], scope: &Rc<Scope>) -> Result<Vec<Value>> {
@@ -100,7 +119,7 @@ impl Run<'_> {
     }
 
     /// Evaluated arguments of a call.
-    pub(super) fn given(&self, arguments: &Arguments, scope: &Rc<Scope>) -> Result<super::super::arguments::Given> {
+    pub(super) fn given(&self, arguments: &Arguments, scope: &Rc<Scope>) -> Result<Given> {
         let mut positional = self.values(&arguments.positional, scope)?;
         let named = arguments.named.iter().map(|(name, expr)| Ok((Arc::clone(name), self.expression(expr, scope)?)));
         let mut named = named.collect::<Result<Vec<_>>>()?;
@@ -121,7 +140,7 @@ impl Run<'_> {
                 named.push((key.into(), value.clone()));
             }
         }
-        Ok(super::super::arguments::Given::new(positional, named))
+        Ok(Given::new(positional, named))
     }
 
     /// Python's `str(value)`.
@@ -155,15 +174,16 @@ impl Run<'_> {
         }
         Ok(value)
     }
+}
 
-    fn positive(&self, value: Value) -> Result<Value> {
-        match value {
-            Value::Int(_) | Value::Big(_) | Value::Float(_) => Ok(value),
-            Value::Bool(bool) => Ok(Value::Int(i64::from(bool))),
-            other => Err(other
-                .missing()
-                .unwrap_or_else(|| Error::new(format!("bad operand type for unary +: '{}'", other.type_name())))),
-        }
+/// `+value`.
+fn positive(value: Value) -> Result<Value> {
+    match value {
+        Value::Int(_) | Value::Big(_) | Value::Float(_) => Ok(value),
+        Value::Bool(bool) => Ok(Value::Int(i64::from(bool))),
+        other => Err(other
+            .missing()
+            .unwrap_or_else(|| Error::new(format!("bad operand type for unary +: '{}'", other.type_name())))),
     }
 }
 

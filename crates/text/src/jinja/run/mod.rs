@@ -4,7 +4,6 @@ mod attributes;
 mod calls;
 mod expressions;
 mod operators;
-mod scope;
 mod slices;
 mod statements;
 
@@ -12,13 +11,10 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-pub(crate) use scope::Scope;
-
 use super::budget::Budget;
 use super::error::{Error, Result};
-use super::globals;
 use super::syntax::ast::{Symbol, Tree};
-use super::value::{Namespace, Object, Value};
+use super::value::{Namespace, Object, Scope, Value, global};
 
 /// Hears for what a template's loops run, and what is written meanwhile.
 pub(crate) trait Observer {
@@ -36,7 +32,7 @@ pub(crate) trait Observer {
 /// One rendering.
 pub(crate) struct Run<'a> {
     tree: &'a Tree,
-    budget: Budget<'a>,
+    budget: Budget,
     root: Rc<Scope>,
     strftime: &'a dyn Fn(&str) -> String,
     observer: Option<&'a dyn Observer>,
@@ -58,7 +54,7 @@ impl<'a> Run<'a> {
     pub fn new(
         tree: &'a Tree,
         variables: impl IntoIterator<Item = (Arc<str>, Value)>,
-        budget: Budget<'a>,
+        budget: Budget,
         max_output: usize,
         strftime: &'a dyn Fn(&str) -> String,
     ) -> Self {
@@ -87,7 +83,7 @@ impl<'a> Run<'a> {
     }
 
     /// What it may spend.
-    pub fn budget(&self) -> &Budget<'a> {
+    pub fn budget(&self) -> &Budget {
         &self.budget
     }
 
@@ -112,7 +108,7 @@ impl<'a> Run<'a> {
     fn variable(&self, symbol: Symbol, scope: &Rc<Scope>) -> Value {
         scope.get(symbol).unwrap_or_else(|| {
             let name = &self.tree.names[symbol];
-            globals::find(name).map_or_else(|| Value::undefined(format!("'{name}' is undefined")), Value::Global)
+            global(name).map_or_else(|| Value::undefined(format!("'{name}' is undefined")), Value::Global)
         })
     }
 

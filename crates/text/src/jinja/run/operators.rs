@@ -1,7 +1,7 @@
 //! Arithmetic of two values: numbers, texts, lists.
 
 use super::super::error::{Error, Result, refuse};
-use super::super::filters::escape;
+use super::super::escape::escape;
 use super::super::format::percent;
 use super::super::syntax::ast::Arithmetic;
 use super::super::value::{Value, arithmetic, int_of};

@@ -4,9 +4,6 @@ use std::sync::Arc;
 
 use num_bigint::BigInt;
 
-use super::super::filters::Filter;
-use super::super::tests::Test;
-
 /// Index of a variable's name in [`Tree::names`].
 pub(crate) type Symbol = usize;
 
@@ -89,7 +86,7 @@ pub(crate) enum ExprKind {
     Slice(Box<Expr>, Box<[Option<Expr>; 3]>),
     Call(Box<Expr>, Arguments),
     Filter(Box<Expr>, FilterCall),
-    Test { value: Box<Expr>, name: Arc<str>, test: Option<Test>, arguments: Arguments, negated: bool },
+    Test { value: Box<Expr>, name: Arc<str>, arguments: Arguments, negated: bool },
 }
 
 /// A filter with its arguments.
@@ -97,8 +94,6 @@ pub(crate) enum ExprKind {
 pub(crate) struct FilterCall {
     /// Its name.
     pub name: Arc<str>,
-    /// What it does; none for a name that there is not, which is refused when it is reached.
-    pub filter: Option<Filter>,
     /// Its arguments.
     pub arguments: Arguments,
     /// Line of the template, from 1.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::super::error::{Error, Result};
-use super::super::{filters, tests};
 use super::ast::{Arguments, Arithmetic, Comparison, Constant, Expr, ExprKind, FilterCall};
 use super::parser::Parser;
 use super::token::Kind;
@@ -335,7 +334,7 @@ impl Parser {
                 }
                 Index::Slice(bounds) => {
                     let depth = deepest(bounds.iter().flatten().chain([&base]));
-                    (ExprKind::Slice(base.into(), bounds.into()), depth)
+                    (ExprKind::Slice(base.into(), bounds), depth)
                 }
             };
             return self.node(kind, line, depth);
@@ -370,7 +369,7 @@ impl Parser {
                 *bound = Some(self.condition()?);
             }
         }
-        Ok(Index::Slice(bounds))
+        Ok(Index::Slice(bounds.into()))
     }
 
     fn call(&mut self, callee: Expr) -> Result<Expr> {
@@ -453,12 +452,11 @@ impl Parser {
     fn filter_call(&mut self) -> Result<FilterCall> {
         let line = self.line();
         let name = self.dotted_name()?;
-        let filter = filters::find(&name);
-        if filter.is_none() && self.conditions == 0 {
+        if !(self.known.filter)(&name) && self.conditions == 0 {
             self.unknown.push(Error::new(format!("there is no filter {name:?}")).at(line));
         }
         let arguments = if self.is_sign("(") { self.arguments()? } else { Arguments::default() };
-        Ok(FilterCall { name, filter, arguments, line })
+        Ok(FilterCall { name, arguments, line })
     }
 
     fn dotted_name(&mut self) -> Result<Arc<str>> {
@@ -473,8 +471,7 @@ impl Parser {
         let line = self.line();
         let negated = self.skip_name("not");
         let name = self.dotted_name()?;
-        let test = tests::find(&name);
-        if test.is_none() && self.conditions == 0 {
+        if !(self.known.test)(&name) && self.conditions == 0 {
             self.unknown.push(Error::new(format!("there is no test {name:?}")).at(line));
         }
         let takes_one = match self.kind() {
@@ -492,13 +489,13 @@ impl Parser {
             arguments.positional.push(self.postfix(argument)?);
         }
         let depth = value.depth.max(arguments.depth());
-        self.node(ExprKind::Test { value: value.into(), name, test, arguments, negated }, line, depth)
+        self.node(ExprKind::Test { value: value.into(), name, arguments, negated }, line, depth)
     }
 }
 
 enum Index {
     One(Expr),
-    Slice([Option<Expr>; 3]),
+    Slice(Box<[Option<Expr>; 3]>),
 }
 
 impl Arguments {

@@ -4,7 +4,7 @@
 use num_bigint::BigInt;
 
 use super::super::error::{Error, Result};
-use super::super::value::is_space;
+use super::super::letters::is_space;
 use super::escapes::unescape;
 use super::token::{Kind, Token};
 

@@ -8,4 +8,4 @@ mod parser;
 mod statements;
 mod token;
 
-pub(crate) use parser::parse;
+pub(crate) use parser::{Known, parse};

@@ -13,17 +13,25 @@ const MAX_SOURCE: usize = 1 << 20;
 /// Deepest nesting of expressions or of blocks. Python refuses 200 parentheses inside one another, and 100 blocks.
 const MAX_DEPTH: u32 = 200;
 
+/// Which filters and tests there are.
+#[derive(Clone, Copy)]
+pub(crate) struct Known {
+    pub filter: fn(&str) -> bool,
+    pub test: fn(&str) -> bool,
+}
+
 /// Parses a template.
 ///
 /// # Errors
 /// What jinja2 refuses as well, and templates beyond the limits of size and depth.
-pub(crate) fn parse(source: &str) -> Result<Tree> {
+pub(crate) fn parse(source: &str, known: Known) -> Result<Tree> {
     if source.len() > MAX_SOURCE {
         return Err(Error::new(format!("it has {} bytes, more than {MAX_SOURCE}", source.len())));
     }
     let mut parser = Parser {
         tokens: lex(source)?,
         at: 0,
+        known,
         names: Vec::new(),
         symbols: HashMap::new(),
         depth: 0,
@@ -45,6 +53,7 @@ pub(super) const SPECIALS: [&str; 3] = ["varargs", "kwargs", "caller"];
 pub(super) struct Parser {
     tokens: Vec<Token>,
     at: usize,
+    pub known: Known,
     names: Vec<Arc<str>>,
     symbols: HashMap<Arc<str>, Symbol>,
     depth: u32,

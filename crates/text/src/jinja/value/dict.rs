@@ -7,17 +7,8 @@ use indexmap::{Equivalent, IndexMap};
 
 use super::super::error::{Result, refuse};
 use super::number::hash_number;
-use super::{Value, equal, nested};
-
-/// A mapping.
-pub(crate) struct Dict {
-    entries: IndexMap<Key, Value>,
-    pub(super) depth: u32,
-}
-
-/// A value that can be a key.
-#[derive(Clone)]
-pub(crate) struct Key(Value);
+use super::order::equal;
+use super::{Dict, Key, Value, nested};
 
 impl Dict {
     /// From entries; of equal keys the last value counts, at the first one's place.

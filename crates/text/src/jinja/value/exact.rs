@@ -24,15 +24,20 @@ pub(crate) fn read_json(json: &Json) -> Result<Value> {
         },
         Json::String(text) => Value::Text(Arc::from(text.as_str())),
         Json::Array(items) => Value::list(items.iter().map(read_json).collect::<Result<_>>()?)?,
-        Json::Object(fields) => match long_integer(json) {
-            Some(digits) => {
-                let int = Some(digits).filter(|digits| digits.len() < 5000).and_then(|digits| digits.parse().ok());
-                integer(int.ok_or_else(|| Error::new("an integer has more than 4300 digits"))?)?
+        Json::Object(fields) => {
+            if let Some(digits) = long_integer(json) {
+                return long(digits);
             }
-            None => {
-                let entries = fields.iter().map(|(key, value)| Ok((Value::text(key.as_str()), read_json(value)?)));
-                Dict::new(entries.collect::<Result<Vec<_>>>()?)?.into_value()
-            }
-        },
+            let entries = fields.iter().map(|(key, value)| Ok((Value::text(key.as_str()), read_json(value)?)));
+            Dict::new(entries.collect::<Result<Vec<_>>>()?)?.into_value()
+        }
     })
+}
+
+/// Most digits that are read at all: reading takes time that grows with their square.
+const MOST_DIGITS: usize = 5000;
+
+fn long(digits: &str) -> Result<Value> {
+    let int = Some(digits).filter(|digits| digits.len() < MOST_DIGITS).and_then(|digits| digits.parse().ok());
+    integer(int.ok_or_else(|| Error::new("an integer has more than 4300 digits"))?)
 }

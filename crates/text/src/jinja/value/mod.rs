@@ -2,25 +2,28 @@
 
 mod dict;
 mod exact;
+mod globals;
 mod number;
 mod objects;
 mod order;
+mod scope;
 mod written;
 
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use num_bigint::BigInt;
 
-pub(crate) use dict::{Dict, Key};
 pub(crate) use exact::read_json;
-pub(crate) use number::{arithmetic, float_of, int_of, integer, is_true_number, negative, parse_int, to_big};
-pub(crate) use objects::{Cursor, Cycler, Joiner, LoopState, MacroValue, Namespace, Object, Range, View, ViewKind};
+pub(crate) use globals::global;
+pub(crate) use number::{arithmetic, float_of, int_of, integer, negative, parse_int, to_big};
 pub(crate) use order::{compare, contains, equal, sort_by};
-pub(crate) use written::{float_repr, is_printable, repr, to_text};
+pub(crate) use written::{float_repr, repr, to_text};
 
 use super::error::{Error, Result, refuse};
-use super::globals::Global;
+use super::syntax::ast::{self, Symbol};
 
 /// Deepest nesting of lists and mappings in one another; JSON rows end at 128.
 const MAX_DEPTH: u32 = 256;
@@ -60,6 +63,110 @@ pub(crate) struct Items {
     depth: u32,
     /// True for a pair of `groupby`, whose entries have names.
     pub is_group: bool,
+}
+
+/// Python's `range`.
+pub(crate) struct Range {
+    pub start: i64,
+    pub stop: i64,
+    pub step: i64,
+}
+
+/// What a view shows of its mapping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ViewKind {
+    Keys,
+    Values,
+    Items,
+}
+
+/// The keys, values or items of a mapping.
+pub(crate) struct View {
+    pub dict: Rc<Dict>,
+    pub kind: ViewKind,
+}
+
+/// Values that can be read once, as Python's generators.
+pub(crate) struct Cursor {
+    /// Its type's name in Python.
+    pub kind: &'static str,
+    items: Items,
+    at: Cell<usize>,
+}
+
+/// Objects of jinja2.
+#[derive(Clone)]
+pub(crate) enum Object {
+    Namespace(Rc<Namespace>),
+    Loop(Rc<LoopState>),
+    Macro(Rc<MacroValue>),
+    Cycler(Rc<Cycler>),
+    Joiner(Rc<Joiner>),
+}
+
+/// `namespace(…)`: the one value whose fields can be set.
+#[derive(Default)]
+pub(crate) struct Namespace(RefCell<Vec<(Arc<str>, Value)>>);
+
+/// The variable `loop`.
+pub(crate) struct LoopState {
+    pub items: Vec<Value>,
+    index: Cell<usize>,
+    /// Loops of a recursion around it.
+    pub depth0: usize,
+    /// What `changed` was last asked about.
+    pub last_changed: RefCell<Option<Vec<Value>>>,
+    /// The loop and where it stands, so that it can be called.
+    pub definition: Arc<ast::For>,
+    pub scope: Rc<Scope>,
+}
+
+/// A macro, or the body of a call block.
+pub(crate) struct MacroValue {
+    pub definition: Arc<ast::Macro>,
+    /// Where it was defined.
+    pub scope: Rc<Scope>,
+}
+
+/// `cycler(…)`.
+pub(crate) struct Cycler {
+    pub items: Items,
+    pub at: Cell<usize>,
+}
+
+/// `joiner(…)`: nothing at its first call, its text at the others.
+pub(crate) struct Joiner {
+    pub text: Value,
+    pub used: Cell<bool>,
+}
+
+/// A mapping.
+pub(crate) struct Dict {
+    entries: IndexMap<Key, Value>,
+    depth: u32,
+}
+
+/// A value that can be a key.
+#[derive(Clone)]
+pub(crate) struct Key(Value);
+
+/// The variables of a block, and the scope around it.
+pub(crate) struct Scope {
+    variables: RefCell<Vec<(Symbol, Value)>>,
+    outer: Option<Rc<Self>>,
+}
+
+/// A function that every template has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Global {
+    Range,
+    Dict,
+    Lipsum,
+    Cycler,
+    Joiner,
+    Namespace,
+    RaiseException,
+    StrftimeNow,
 }
 
 impl Value {
@@ -131,7 +238,7 @@ impl Value {
     pub fn is_true(&self) -> bool {
         match self {
             Self::Undefined(_) | Self::None => false,
-            Self::Bool(_) | Self::Int(_) | Self::Big(_) | Self::Float(_) => is_true_number(self),
+            Self::Bool(_) | Self::Int(_) | Self::Big(_) | Self::Float(_) => self.is_true_number(),
             _ => self.length().is_none_or(|length| length > 0),
         }
     }
@@ -238,9 +345,4 @@ impl Items {
 fn nested<'a>(values: impl IntoIterator<Item = &'a Value>) -> Result<u32> {
     let depth = values.into_iter().map(Value::depth).max().unwrap_or(0) + 1;
     if depth > MAX_DEPTH { refuse(format!("values are nested more than {MAX_DEPTH} deep")) } else { Ok(depth) }
-}
-
-/// Python's `str.isspace` of one letter.
-pub(crate) fn is_space(c: char) -> bool {
-    c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use num_bigint::{BigInt, Sign};
 
 use super::super::error::{Error, Result, refuse};
+use super::super::letters::is_space;
 use super::super::syntax::ast::Arithmetic;
 use super::Value;
 
@@ -55,12 +56,14 @@ pub(crate) fn float_of(value: &Value) -> Option<f64> {
     }
 }
 
-/// True for numbers that are not zero.
-pub(crate) fn is_true_number(value: &Value) -> bool {
-    match value {
-        Value::Big(_) => true,
-        Value::Float(float) => *float != 0.0,
-        other => int_of(other) != Some(0),
+impl Value {
+    /// True for numbers that are not zero.
+    pub fn is_true_number(&self) -> bool {
+        match self {
+            Self::Big(_) => true,
+            Self::Float(float) => *float != 0.0,
+            other => int_of(other) != Some(0),
+        }
     }
 }
 
@@ -79,7 +82,7 @@ pub(crate) fn negative(value: &Value) -> Result<Value> {
 
 /// Python's `int(text, base)`; none for text that is no integer.
 pub(crate) fn parse_int(text: &str, base: u32) -> Option<BigInt> {
-    let trimmed = text.trim_matches(super::is_space);
+    let trimmed = text.trim_matches(is_space);
     let (sign, digits) = match trimmed.as_bytes().first()? {
         b'-' => (Sign::Minus, &trimmed[1..]),
         b'+' => (Sign::Plus, &trimmed[1..]),
@@ -170,8 +173,7 @@ fn of_integers(operator: Arithmetic, a: &BigInt, b: &BigInt, left: &Value, right
 /// -1, 0 or 1 to any power.
 fn small_power(a: &BigInt, b: &BigInt) -> BigInt {
     match (a.sign(), b.sign() == Sign::NoSign, b.bit(0)) {
-        (_, true, _) => BigInt::from(1),
-        (Sign::Minus, _, false) => BigInt::from(1),
+        (_, true, _) | (Sign::Minus, _, false) => BigInt::from(1),
         _ => a.clone(),
     }
 }

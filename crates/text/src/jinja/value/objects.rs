@@ -5,16 +5,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::super::error::{Result, refuse};
-use super::super::run::Scope;
 use super::super::syntax::ast;
-use super::{Dict, Items, Value, equal, int_of};
-
-/// Python's `range`.
-pub(crate) struct Range {
-    pub start: i64,
-    pub stop: i64,
-    pub step: i64,
-}
+use super::number::int_of;
+use super::order::equal;
+use super::{Cursor, Cycler, Dict, Items, LoopState, Namespace, Object, Range, Scope, Value, View, ViewKind};
 
 impl Range {
     /// How many values it has.
@@ -59,14 +53,6 @@ impl Range {
     }
 }
 
-/// What a view shows of its mapping.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ViewKind {
-    Keys,
-    Values,
-    Items,
-}
-
 impl ViewKind {
     pub(super) fn type_name(self) -> &'static str {
         match self {
@@ -75,12 +61,6 @@ impl ViewKind {
             Self::Items => "dict_items",
         }
     }
-}
-
-/// The keys, values or items of a mapping.
-pub(crate) struct View {
-    pub dict: Rc<Dict>,
-    pub kind: ViewKind,
 }
 
 impl View {
@@ -101,14 +81,6 @@ impl View {
     pub(super) fn is_set(&self) -> bool {
         self.kind != ViewKind::Values
     }
-}
-
-/// Values that can be read once, as Python's generators.
-pub(crate) struct Cursor {
-    /// Its type's name in Python.
-    pub kind: &'static str,
-    items: Items,
-    at: Cell<usize>,
 }
 
 impl Cursor {
@@ -137,16 +109,6 @@ impl Cursor {
     pub(super) fn depth(&self) -> u32 {
         self.items.depth
     }
-}
-
-/// Objects of jinja2.
-#[derive(Clone)]
-pub(crate) enum Object {
-    Namespace(Rc<Namespace>),
-    Loop(Rc<LoopState>),
-    Macro(Rc<MacroValue>),
-    Cycler(Rc<Cycler>),
-    Joiner(Rc<Joiner>),
 }
 
 impl Object {
@@ -181,10 +143,6 @@ impl Object {
     }
 }
 
-/// `namespace(…)`: the one value whose fields can be set.
-#[derive(Default)]
-pub(crate) struct Namespace(RefCell<Vec<(Arc<str>, Value)>>);
-
 impl Namespace {
     /// A field.
     pub fn get(&self, name: &str) -> Option<Value> {
@@ -216,19 +174,6 @@ impl Namespace {
     }
 }
 
-/// The variable `loop`.
-pub(crate) struct LoopState {
-    pub items: Vec<Value>,
-    index: Cell<usize>,
-    /// Loops of a recursion around it.
-    pub depth0: usize,
-    /// What `changed` was last asked about.
-    pub last_changed: RefCell<Option<Vec<Value>>>,
-    /// The loop and where it stands, so that it can be called.
-    pub definition: Arc<ast::For>,
-    pub scope: Rc<Scope>,
-}
-
 impl LoopState {
     /// Before the first turn.
     pub fn new(items: Vec<Value>, depth0: usize, definition: Arc<ast::For>, scope: Rc<Scope>) -> Self {
@@ -244,19 +189,6 @@ impl LoopState {
     pub fn set_index(&self, index: usize) {
         self.index.set(index);
     }
-}
-
-/// A macro, or the body of a call block.
-pub(crate) struct MacroValue {
-    pub definition: Arc<ast::Macro>,
-    /// Where it was defined.
-    pub scope: Rc<Scope>,
-}
-
-/// `cycler(…)`.
-pub(crate) struct Cycler {
-    pub items: Items,
-    pub at: Cell<usize>,
 }
 
 impl Cycler {
@@ -282,10 +214,4 @@ impl Cycler {
         self.at.set((self.at.get() + 1) % self.items.values.len());
         current
     }
-}
-
-/// `joiner(…)`: nothing at its first call, its text at the others.
-pub(crate) struct Joiner {
-    pub text: Value,
-    pub used: Cell<bool>,
 }

@@ -16,7 +16,7 @@ pub(crate) fn equal(a: &Value, b: &Value) -> bool {
         (Value::Undefined(_), Value::Undefined(_)) | (Value::None, Value::None) => true,
         (Value::Text(a) | Value::Markup(a), Value::Text(b) | Value::Markup(b)) => a == b,
         (Value::List(a), Value::List(b)) | (Value::Tuple(a), Value::Tuple(b)) => {
-            a.values.len() == b.values.len() && a.values.iter().zip(&b.values).all(|(a, b)| same_or_equal(a, b))
+            a.values.len() == b.values.len() && a.values.iter().zip(&b.values).all(|(a, b)| equal(a, b))
         }
         (Value::Dict(a), Value::Dict(b)) => equal_dicts(a, b),
         (Value::Range(a), Value::Range(b)) => a.values_equal(b),
@@ -26,13 +26,8 @@ pub(crate) fn equal(a: &Value, b: &Value) -> bool {
         (Value::Cursor(a), Value::Cursor(b)) => Rc::ptr_eq(a, b),
         (Value::Global(a), Value::Global(b)) => a == b,
         (Value::Object(a), Value::Object(b)) => Object::same(a, b),
-        _ => numbers(a, b) == Some(Some(Ordering::Equal)),
+        _ => numbers(a, b).is_some_and(|order| order.0 == Some(Ordering::Equal)),
     }
-}
-
-/// Members of lists are equal when they are the same, whatever they say themselves (NaN).
-fn same_or_equal(a: &Value, b: &Value) -> bool {
-    equal(a, b)
 }
 
 fn equal_dicts(a: &Dict, b: &Dict) -> bool {
@@ -41,17 +36,20 @@ fn equal_dicts(a: &Dict, b: &Dict) -> bool {
     a.len() == b.len() && a.iter().all(in_b)
 }
 
-/// The order of two numbers (none with NaN); none when one is no number.
-fn numbers(a: &Value, b: &Value) -> Option<Option<Ordering>> {
+/// The order of two numbers; none within it where a NaN is in the way.
+struct Order(Option<Ordering>);
+
+/// The order of two numbers; none when one is no number.
+fn numbers(a: &Value, b: &Value) -> Option<Order> {
     if let (Value::Int(a), Value::Int(b)) = (a, b) {
-        return Some(Some(a.cmp(b)));
+        return Some(Order(Some(a.cmp(b))));
     }
-    match (to_big(a), to_big(b)) {
-        (Some(a), Some(b)) => Some(Some(a.cmp(&b))),
-        (Some(int), None) => Some(int_and_float(&int, int_of(a)?, float_of(b)?)),
-        (None, Some(int)) => Some(int_and_float(&int, int_of(b)?, float_of(a)?).map(Ordering::reverse)),
-        (None, None) => Some(float_of(a)?.partial_cmp(&float_of(b)?)),
-    }
+    Some(Order(match (to_big(a), to_big(b)) {
+        (Some(a), Some(b)) => Some(a.cmp(&b)),
+        (Some(int), None) => int_and_float(&int, int_of(a)?, float_of(b)?),
+        (None, Some(int)) => int_and_float(&int, int_of(b)?, float_of(a)?).map(Ordering::reverse),
+        (None, None) => float_of(a)?.partial_cmp(&float_of(b)?),
+    }))
 }
 
 /// Compares without rounding the integer.
@@ -83,7 +81,7 @@ fn order(a: &Value, b: &Value, sign: &str) -> Result<Option<Ordering>> {
         }
         _ => match a.missing().or_else(|| b.missing()) {
             Some(error) => Err(error),
-            None => numbers(a, b).ok_or_else(|| {
+            None => numbers(a, b).map(|order| order.0).ok_or_else(|| {
                 let (a, b) = (a.type_name(), b.type_name());
                 Error::new(format!("'{sign}' not supported between instances of '{a}' and '{b}'"))
             }),

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::super::budget::Budget;
 use super::super::error::{Result, refuse};
+use super::super::letters::is_printable;
 use super::{Dict, Items, Object, Value, ViewKind};
 
 /// Python's `str(value)`; nothing is an empty text.
@@ -141,15 +142,6 @@ fn quoted(text: &str, budget: &Budget, out: &mut String) -> Result<()> {
     }
     out.push(quote);
     Ok(())
-}
-
-/// Python's `str.isprintable` of one letter.
-pub(crate) fn is_printable(c: char) -> bool {
-    use unicode_categories::UnicodeCategories;
-    if c.is_ascii() {
-        return (' '..='~').contains(&c);
-    }
-    !(c.is_other() || c.is_separator())
 }
 
 #[cfg(test)]

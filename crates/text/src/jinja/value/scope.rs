@@ -4,13 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::super::syntax::ast::Symbol;
-use super::super::value::Value;
-
-/// The variables of a block, and the scope around it.
-pub(crate) struct Scope {
-    variables: RefCell<Vec<(Symbol, Value)>>,
-    outer: Option<Rc<Self>>,
-}
+use super::{Scope, Value};
 
 impl Scope {
     /// An empty scope.
@@ -35,13 +29,13 @@ impl Scope {
     pub fn set(&self, symbol: Symbol, value: Value) {
         let mut variables = self.variables.borrow_mut();
         let known = variables.iter_mut().find(|(known, _)| *known == symbol);
-        let replaced = match known {
-            Some((_, variable)) => Some(std::mem::replace(variable, value)),
-            None => {
-                variables.push((symbol, value));
-                None
-            }
+        let replaced = if let Some((_, variable)) = known {
+            Some(std::mem::replace(variable, value))
+        } else {
+            variables.push((symbol, value));
+            None
         };
+        // What is freed may be other scopes: not while this one is borrowed.
         drop(variables);
         drop(replaced);
     }
