@@ -10,13 +10,14 @@ import { kernels } from "./kernels.ts";
 import { memory } from "./memory.ts";
 import { pack } from "./pack.ts";
 import type { Part, Reached } from "./part.ts";
-import { checkpoints, failures as failureTrials, long, numbers } from "./promises.ts";
+import { checkpoints, failures as failureTrials, hub, long, numbers } from "./promises.ts";
 
 /** Every part, by the name it is run by. */
 const parts: Readonly<Record<string, Part>> = {
   checkpoints,
   failures: failureTrials,
   formats,
+  hub,
   kernels,
   long,
   memory,

@@ -1,4 +1,4 @@
-// The nightly parts `checkpoints`, `long`, `numbers` and `failures`: what a run survives, with the cases of a release.
+// The nightly parts `checkpoints`, `long`, `numbers`, `failures` and `hub`: what a run survives, with the cases of a release.
 import { trialsPart } from "./trials.ts";
 
 const sft = (name: string) => `packages/trainer/src/sft/${name}.test.ts`;
@@ -71,3 +71,7 @@ export const failures = trialsPart(
     { id: "rows of any bytes", trials: 100_000, tests: [["packages/data/src/sources/fuzz.test.ts"]] },
   ],
 );
+
+export const hub = trialsPart("Hostile hubs; a case is a script of answers, then a hub that behaves.", [
+  { id: "H5 hostile scripts", trials: 1000, tests: [[faults("hostile-hub"), "whatever"]] },
+]);

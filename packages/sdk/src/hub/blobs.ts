@@ -5,7 +5,7 @@ import { AbortError, FileLock, warnProcess } from "@tunesmith/core";
 import { isWholeBlob, rememberBlob } from "./checksum.ts";
 import type { RemoteFile } from "./listing.ts";
 import { makeCacheFolder } from "./make-cache-folder.ts";
-import { type Patience, type Transfer, transfer } from "./transfer.ts";
+import { defaultPatience, type Patience, type Transfer, transfer } from "./transfer.ts";
 
 /** How far a download is, over all files of the model. */
 export interface DownloadProgress {
@@ -44,7 +44,7 @@ export async function downloadBlobs(
   blobs: string,
   urlOf: (path: string) => string,
   token: string | null,
-  { signal, onProgress, onWait = warnProcess, patience = { stall: 20_000, retry: 500 } }: DownloadControl,
+  { signal, onProgress, onWait = warnProcess, patience = defaultPatience }: DownloadControl,
 ): Promise<void> {
   await makeCacheFolder(blobs);
   const totalBytes = files.reduce((sum, { size }) => sum + size, 0);
@@ -55,7 +55,10 @@ export async function downloadBlobs(
   };
   // One failure stops the other transfers.
   const stop = new AbortController();
-  const stopped = signal === undefined ? stop.signal : AbortSignal.any([stop.signal, signal]);
+  const stopped = stop.signal;
+  const abort = () => stop.abort(signal?.reason);
+  if (signal?.aborted) abort();
+  signal?.addEventListener("abort", abort, { once: true });
   const queue = [...files];
   const work = async (): Promise<void> => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
@@ -75,6 +78,7 @@ export async function downloadBlobs(
       }),
     ),
   );
+  signal?.removeEventListener("abort", abort);
   if (signal?.aborted)
     throw new AbortError("[download] stopped on request; the part that has arrived is kept", { cause: signal.reason });
   if (results.some(({ status }) => status === "rejected")) throw stop.signal.reason;

@@ -7,6 +7,7 @@ import { downloadBlobs } from "./blobs.ts";
 import type { Listing, RemoteFile } from "./listing.ts";
 import { get, readStart } from "./request.ts";
 import { fetchSnapshot, listingOrCached } from "./snapshot.ts";
+import { defaultPatience } from "./transfer.ts";
 import { addressOf, type DownloadOptions, type Wanted, wantedModel } from "./wanted.ts";
 
 /** Files that say what a model is. */
@@ -101,7 +102,7 @@ async function fetchRange(
   token: string | null,
   { signal, patience }: DownloadOptions,
 ): Promise<Buffer> {
-  const timeout = patience?.stall ?? 20_000;
+  const { stall: timeout } = patience ?? defaultPatience;
   const response = await get({ url, headers: { range: `bytes=${from}-${to - 1}` }, token, timeout, signal });
   const isRange = response.headers.get("content-range")?.startsWith(`bytes ${from}-`) === true;
   if (response.status !== 200 && !(response.status === 206 && isRange)) {

@@ -1,7 +1,7 @@
 // What a repository of the hub holds at a commit.
 import { DownloadError } from "@tunesmith/core";
 import { z } from "zod";
-import { type BodyLimits, get, HubUnreachableError, readText } from "./request.ts";
+import { get, HubUnreachableError, readText } from "./request.ts";
 
 /** A file of a repository at one commit. */
 export interface RemoteFile {
@@ -20,7 +20,7 @@ export interface Listing {
 }
 
 /** Far above any listing: about 50,000 files. */
-const limits: BodyLimits = { bytes: 16 * 2 ** 20, timeout: 30_000 };
+const maxBytes = 16 * 2 ** 20;
 
 const sha1 = z.string().regex(/^[0-9a-f]{40}$/u);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/u);
@@ -42,16 +42,22 @@ export function isCommit(text: string): boolean {
   return sha1.safeParse(text).success;
 }
 
+/** How the hub is asked. */
+export interface ListingRequest {
+  endpoint: string;
+  token: string | null;
+  /** Milliseconds until the answer begins. */
+  timeout: number;
+  /** Milliseconds from there to its end. */
+  patience: number;
+  signal?: AbortSignal | undefined;
+}
+
 /** Asks the hub what a repository holds at a branch, tag or commit. */
 export async function listModel(
   repo: string,
   revision: string,
-  {
-    endpoint,
-    token,
-    timeout,
-    signal,
-  }: { endpoint: string; token: string | null; timeout: number; signal?: AbortSignal | undefined },
+  { endpoint, token, timeout, patience, signal }: ListingRequest,
 ): Promise<Listing> {
   const url = `${endpoint}/api/models/${repo}/revision/${encodeURIComponent(revision)}?blobs=true`;
   const response = await get({ url, token, timeout, signal });
@@ -59,7 +65,7 @@ export async function listModel(
     await response.body?.cancel();
     throw refusal(response.status, repo, revision, endpoint, token !== null);
   }
-  return parseListing(repo, await readText(response, repo, limits));
+  return parseListing(repo, await readText(response, repo, { bytes: maxBytes, timeout: patience }));
 }
 
 /** Stops at the first file that is wrong: a hostile listing has millions of them. */

@@ -15,7 +15,8 @@ async function serve(listener: RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-const ask = (endpoint: string) => listModel("org/name", "main", { endpoint, token: "hf_secret", timeout: 1_000 });
+const ask = (endpoint: string) =>
+  listModel("org/name", "main", { endpoint, token: "hf_secret", timeout: 1_000, patience: 30_000 });
 const sha = "c".repeat(40);
 
 test.each([

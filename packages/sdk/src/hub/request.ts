@@ -59,22 +59,47 @@ async function fetchOnce(
   timeout: number,
   signal?: AbortSignal,
 ): Promise<Response> {
-  const patience = new AbortController();
-  const timer = setTimeout(() => patience.abort(), timeout);
-  const signals = signal === undefined ? [patience.signal] : [patience.signal, signal];
+  const given = new AbortController();
+  const asked = fetch(address, { headers, redirect: "manual", signal: given.signal });
+  const waiting = deadline(timeout, signal);
   try {
-    return await fetch(address, { headers, redirect: "manual", signal: AbortSignal.any(signals) });
+    return await Promise.race([asked, waiting.over]);
   } catch (cause) {
+    given.abort();
+    asked.then(({ body }) => body?.cancel()).catch(() => {});
     if (signal?.aborted)
       throw new AbortError("[download] stopped on request; the part that has arrived is kept", { cause });
-    const got = patience.signal.aborted ? `none within ${timeout / 1000} s` : reason(cause);
+    const got = cause === late ? `none within ${timeout / 1000} s` : reason(cause);
     throw new HubUnreachableError(
       `[${address.host}] expected an answer, got ${got}; check the connection, or give the path of a local model`,
       { cause },
     );
   } finally {
-    clearTimeout(timer);
+    waiting.end();
   }
+}
+
+const late = new Error("late");
+
+/**
+ * A promise that rejects when it is too late, or on request. It is raced with what is waited for: fetch and `AbortSignal.any` hold their
+ * signals weakly, and where one is collected (Node 20 and 22) an abort reaches nothing.
+ */
+function deadline(timeout: number, signal: AbortSignal | undefined): { over: Promise<never>; end: () => void } {
+  let stop: (reason: unknown) => void = () => {};
+  const over = new Promise<never>((_, reject) => {
+    stop = reject;
+  });
+  over.catch(() => {});
+  const timer = setTimeout(() => stop(late), timeout);
+  const abort = () => stop(signal?.reason);
+  if (signal?.aborted) abort();
+  signal?.addEventListener("abort", abort, { once: true });
+  const end = () => {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", abort);
+  };
+  return { over, end };
 }
 
 /** What fetch itself hides in `cause`. */

@@ -10,12 +10,15 @@ import { get, HubUnreachableError } from "./request.ts";
 export interface Patience {
   /**
    * Milliseconds without a byte after which a connection is given up; one that brings less than 64 KB in three times as long is given up
-   * too. A hub that asks to come back later is waited for as long as this at most.
+   * too. A hub that asks to come back later is waited for as long as this at most, the end of a listing one and a half times as long.
    */
   stall: number;
   /** Milliseconds before the second attempt; doubled for each further one. */
   retry: number;
 }
+
+/** What is right for a hub on the other side of the world. */
+export const defaultPatience: Patience = { stall: 20_000, retry: 500 };
 
 /** Attempts in a row that bring next to nothing. */
 const maxAttempts = 5;
@@ -93,11 +96,9 @@ async function fetchRest(
 ): Promise<void> {
   if (have === file.size) return;
   const headers: Record<string, string> = have > 0 && have < file.size ? { range: `bytes=${have}-` } : {};
-  const stop = new AbortController();
-  const signals = signal === undefined ? stop.signal : AbortSignal.any([stop.signal, signal]);
-  const response = await get({ url, headers, token, timeout: patience.stall, signal: signals });
+  const response = await get({ url, headers, token, timeout: patience.stall, signal });
   if (response.status !== 200 && response.status !== 206) {
-    stop.abort();
+    discard(response);
     if (response.status === 416) await rm(partial, { force: true });
     const passing = response.status === 416 || response.status === 429 || response.status >= 500;
     if (passing) throw new Interrupted(`HTTP ${response.status}`, { after: retryAfter(response) });
@@ -106,12 +107,17 @@ async function fetchRest(
   const continued =
     response.status === 206 && response.headers.get("content-range")?.startsWith(`bytes ${have}-`) === true;
   if (response.status === 206 && !continued) {
-    stop.abort();
+    discard(response);
     await rm(partial, { force: true });
     throw new Interrupted("another range than asked for");
   }
   const start = continued ? have : 0;
-  await append(response, { partial, start, size: file.size, stall: patience.stall, stop, onBytes });
+  await append(response, { partial, start, size: file.size, stall: patience.stall, signal, onBytes });
+}
+
+/** Ends an answer that is not wanted. */
+function discard({ body }: Response): void {
+  body?.cancel().catch(() => {});
 }
 
 /** Milliseconds of the header Retry-After, in seconds or as a date; 0 without one. */
@@ -126,64 +132,81 @@ interface Appending {
   start: number;
   size: number;
   stall: number;
-  stop: AbortController;
+  signal: AbortSignal | undefined;
   onBytes: (loaded: number) => void;
 }
 
-async function append(response: Response, { partial, start, size, stall, stop, onBytes }: Appending): Promise<void> {
+async function append(response: Response, { partial, start, size, stall, signal, onBytes }: Appending): Promise<void> {
   const out = await openPartial(partial, start > 0 ? "a" : "w");
-  const watch = new Watch(stall, stop);
+  const watch = new Watch(response, stall, signal);
   let loaded = start;
   try {
-    for await (const chunk of response.body ?? []) {
-      watch.arrived(chunk.length);
+    for (let chunk = await watch.next(); chunk !== null; chunk = await watch.next()) {
       loaded += chunk.length;
       if (loaded > size) {
         await rm(partial, { force: true });
         throw new Interrupted(`more than ${size} bytes`);
       }
-      await fileOperation("write", partial, () => out.writeFile(chunk));
+      const piece = chunk;
+      await fileOperation("write", partial, () => out.writeFile(piece));
       onBytes(loaded);
     }
   } catch (cause) {
     if (cause instanceof Interrupted || FileSystemError.isInstance(cause)) throw cause;
-    throw new Interrupted(watch.complaint ?? "a broken connection", { cause });
+    throw new Interrupted("a broken connection", { cause });
   } finally {
     watch.end();
-    stop.abort();
     await out.close();
   }
-  if (loaded < size) throw new Interrupted(`only ${loaded}`);
+  if (loaded < size) throw new Interrupted(watch.complaint ?? `only ${loaded}`);
 }
 
-/** Ends a connection that brings nothing, or next to nothing. */
+/**
+ * Reads an answer, and ends it when it brings nothing, or next to nothing, or on request: by its reader, which ends a read that waits.
+ * fetch holds the signal of a request weakly, so that an abort may reach nothing once the answer has begun.
+ */
 class Watch {
   /** Why it was ended. */
   complaint: string | null = null;
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  readonly #signal: AbortSignal | undefined;
   readonly #silent: NodeJS.Timeout;
   readonly #slow: NodeJS.Timeout;
   #arrived = 0;
 
-  constructor(stall: number, stop: AbortController) {
-    const end = (complaint: string) => {
-      this.complaint ??= complaint;
-      stop.abort();
-    };
-    this.#silent = setTimeout(() => end(`no byte for ${stall / 1000} s`), stall);
+  constructor({ body }: Response, stall: number, signal: AbortSignal | undefined) {
+    this.#reader = body?.getReader();
+    this.#signal = signal;
+    this.#silent = setTimeout(() => this.#stop(`no byte for ${stall / 1000} s`), stall);
     this.#slow = setInterval(() => {
-      if (this.#arrived < progress) end(`only ${this.#arrived} bytes in ${(3 * stall) / 1000} s`);
+      if (this.#arrived < progress) this.#stop(`only ${this.#arrived} bytes in ${(3 * stall) / 1000} s`);
       this.#arrived = 0;
     }, 3 * stall);
+    signal?.addEventListener("abort", this.#abort, { once: true });
+    if (signal?.aborted) this.#abort();
   }
 
-  arrived(bytes: number): void {
-    this.#arrived += bytes;
+  /** The next piece; null at the end, and where it was ended. */
+  async next(): Promise<Uint8Array | null> {
+    const { done = true, value } = (await this.#reader?.read()) ?? {};
+    if (done || value === undefined || this.complaint !== null) return null;
+    this.#arrived += value.length;
     this.#silent.refresh();
+    return value;
   }
 
   end(): void {
     clearTimeout(this.#silent);
     clearInterval(this.#slow);
+    this.#signal?.removeEventListener("abort", this.#abort);
+    this.#reader?.cancel().catch(() => {});
+  }
+
+  readonly #abort = () => this.#stop("a request to stop");
+
+  #stop(complaint: string): void {
+    this.complaint ??= complaint;
+    this.#reader?.cancel().catch(() => {});
   }
 }
 

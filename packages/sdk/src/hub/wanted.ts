@@ -4,6 +4,7 @@ import { DownloadError, type OptionKeys } from "@tunesmith/core";
 import type { DownloadControl } from "./blobs.ts";
 import { isInnerPath, type Listing, listModel } from "./listing.ts";
 import { type HubSettings, settingsWith } from "./settings.ts";
+import { defaultPatience } from "./transfer.ts";
 
 /** Options of {@link downloadModel}; what is not given comes from the environment (see {@link hubSettings}). */
 export interface DownloadOptions extends DownloadControl {
@@ -72,8 +73,8 @@ export function wantedModel(repo: string, options: DownloadOptions): Wanted {
 
 /** The files of a model at its revision that are wanted of it. */
 export async function listWanted({ repo, revision, settings }: Wanted, options: DownloadOptions): Promise<Listing> {
-  const { connectTimeout: timeout = 3_000, signal } = options;
-  const { commit, files } = await listModel(repo, revision, { ...settings, timeout, signal });
+  const { connectTimeout: timeout = 3_000, patience: { stall } = defaultPatience, signal } = options;
+  const { commit, files } = await listModel(repo, revision, { ...settings, timeout, patience: 1.5 * stall, signal });
   const chosen = files.filter(({ path }) => wanted.some((pattern) => pattern.test(path)));
   if (!chosen.some(({ path }) => path.endsWith(".safetensors"))) {
     throw new DownloadError(

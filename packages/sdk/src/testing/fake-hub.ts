@@ -83,7 +83,7 @@ export class FakeHub {
 }
 
 /** Answers with a file, or the range of it that was asked for. */
-function serve(content: Buffer, request: IncomingMessage, response: ServerResponse): void {
+export function serve(content: Buffer, request: IncomingMessage, response: ServerResponse): void {
   const [, first, last] = /^bytes=(\d+)-(\d*)$/u.exec(request.headers.range ?? "") ?? [];
   if (first === undefined) {
     response.end(content);
