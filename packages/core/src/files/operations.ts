@@ -1,7 +1,7 @@
 // File operations, each with its typed error.
 import { createHash } from "node:crypto";
 import { createReadStream, type Stats } from "node:fs";
-import { lstat, open, readdir, rename, rm, statfs, writeFile } from "node:fs/promises";
+import { lstat, open, readdir, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { FileSystemError, TunesmithError } from "../errors.ts";
 import { makeFolders } from "./make-folders.ts";
@@ -120,8 +120,10 @@ export async function syncFolder(path: string): Promise<void> {
   await syncPath(path);
 }
 
-/** Size and SHA-256 (hexadecimal) of a file. */
+/** Size and SHA-256 (hexadecimal) of a regular file. Rejects for a pipe, a device or a folder: it would wait, or not end. */
 export async function digestFile(path: string): Promise<{ size: number; sha256: string }> {
+  if (!(await stat(path)).isFile())
+    throw new FileSystemError(`[${path}] expected a regular file, got something else; remove it`);
   const hash = createHash("sha256");
   let size = 0;
   for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {

@@ -9,6 +9,14 @@ export const manifestName = "MANIFEST.json";
 /** Files of a checkpoint next to weights and optimizer state; the last one only where a recipe has state of its own. */
 export const files = { trainer: "trainer_state.json", data: "data_state.json", recipe: "recipe_state.json" } as const;
 
+/** What a whole checkpoint must list: for each part the names that it may have, weights and optimizer state as the engine writes them. */
+export const requiredFiles: readonly (readonly string[])[] = [
+  [files.trainer],
+  [files.data],
+  ["adapter_model.safetensors", "model.safetensors"],
+  ["optimizer.safetensors"],
+];
+
 /** Sizes and digests of a checkpoint's files. */
 export interface Manifest {
   files: Record<string, { size: number; sha256: string }>;

@@ -3,7 +3,15 @@ import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { CheckpointError, digestFile, removeLeftovers } from "@tunesmith/core";
 import { z } from "zod";
-import { type Checkpoint, checkpointName, files, listCheckpoints, type Manifest, manifestName } from "./checkpoint.ts";
+import {
+  type Checkpoint,
+  checkpointName,
+  files,
+  listCheckpoints,
+  type Manifest,
+  manifestName,
+  requiredFiles,
+} from "./checkpoint.ts";
 import { dataStateSchema, trainerStateSchema } from "./state.ts";
 
 const manifestSchema: z.ZodType<Manifest> = z.object({
@@ -22,8 +30,9 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
     if (actual.size !== expected.size) throw damaged(path, `${expected.size} bytes in ${file}`, String(actual.size));
     if (actual.sha256 !== expected.sha256) throw damaged(path, `SHA-256 ${expected.sha256} for ${file}`, actual.sha256);
   }
-  for (const file of [files.trainer, files.data]) {
-    if (manifest.files[file] === undefined) throw damaged(path, `${file} in ${manifestName}`, "nothing");
+  for (const names of requiredFiles) {
+    if (!names.some((name) => manifest.files[name] !== undefined))
+      throw damaged(path, `${names.join(" or ")} in ${manifestName}`, "nothing");
   }
   const trainer = await readJson(path, files.trainer, trainerStateSchema);
   const data = await readJson(path, files.data, dataStateSchema);

@@ -1,5 +1,5 @@
 // The options of an adapter that is continued: its own, whatever the defaults are.
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { canonicalName, loraConfigSchema, OptionError, type ParsedLoraConfig } from "@tunesmith/core";
 
@@ -49,7 +49,9 @@ function namesGiven(given: object): (keyof ParsedLoraConfig)[] {
 function optionsOfFolder(path: string): Partial<ParsedLoraConfig> {
   let saved: unknown;
   try {
-    saved = JSON.parse(readFileSync(join(path, "adapter_config.json"), "utf8"));
+    const file = join(path, "adapter_config.json");
+    // A pipe would be waited for.
+    saved = statSync(file).isFile() ? JSON.parse(readFileSync(file, "utf8")) : null;
   } catch {
     return {};
   }

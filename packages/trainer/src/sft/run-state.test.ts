@@ -100,6 +100,16 @@ const damages: Damage[] = [
   ],
 ];
 
+const unlisted = (file: string): Damage => [
+  file,
+  async (checkpoint) => {
+    const path = join(checkpoint, "MANIFEST.json");
+    const manifest = JSON.parse(await readFile(path, "utf8"));
+    expect(delete manifest.files[file]).toBe(true);
+    await writeFile(path, JSON.stringify(manifest));
+  },
+];
+
 const gone = (part: string): Damage => [part, (path) => change(path, state, (value) => delete value[part])];
 
 test("a checkpoint with whatever wrong in it is named, and the one before it is taken", async () => {
@@ -109,7 +119,8 @@ test("a checkpoint with whatever wrong in it is named, and the one before it is 
     ...(part === "best_only" || part === "last" ? [] : [gone(part)]),
     [part, (path) => change(path, state, (value) => Object.assign(value, { [part]: ["wrong"] }))],
   ]);
-  for (const [place, damage] of [...damagedParts, ...damages]) {
+  const required = [state, "data_state.json", "adapter_model.safetensors", "optimizer.safetensors"];
+  for (const [place, damage] of [...damagedParts, ...damages, ...required.map(unlisted)]) {
     const outputDir = await copy();
     await damage(join(outputDir, "checkpoint-6"));
     const { events, error } = await record(trainer(outputDir).train({ resumeFromCheckpoint: true }));
