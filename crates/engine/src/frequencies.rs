@@ -55,8 +55,9 @@ impl Frequencies {
             return Ok(made);
         }
         Err(format!(
-            "expected finite rotary frequencies, got {:?} of rope_theta {}; correct it",
-            rope.scaling, rope.theta
+            "expected finite rotary frequencies, got others of rope_theta {} and rope_type {}; correct them",
+            rope.theta,
+            rope.scaling.name()
         ))
     }
 }

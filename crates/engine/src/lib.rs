@@ -28,5 +28,5 @@ pub use objective::{Asked, Objective, SequenceSums, TokenCoefficients, TokenValu
 pub use optimizer::{
     AdamWOptions, GroupInfo, OptimizerOptions, ParameterGroup, ParameterKind, SgdOptions, Update, Updated,
 };
-pub use plan::{MemoryPlan, PassShape};
+pub use plan::{MemoryPlan, PassShape, inspect};
 pub use session::{AdapterOptions, AdapterState, Engine, LogitCheck, Session, SessionOptions, compare_logits};

@@ -1,13 +1,12 @@
 //! SHA-256 of whole files, read piece by piece.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use tunesmith_ops::Result;
 
-use crate::input::io_error;
+use crate::input::{io_error, open_regular};
 
 /// Bytes of one piece.
 const PIECE: usize = 1 << 20;
@@ -15,15 +14,15 @@ const PIECE: usize = 1 << 20;
 /// SHA-256 of a file's content, in hexadecimal. The file is read, not mapped: none of it stays in memory.
 ///
 /// # Errors
-/// `FileMissing`, `Io`.
+/// `FileMissing`, `Io`, `FileInvalid` for anything but a regular file.
 pub fn file_digest(path: &Path) -> Result<String> {
     let failed = |error: &std::io::Error| io_error(path, "read this file", error);
-    let mut file = File::open(path).map_err(|error| failed(&error))?;
+    let (mut file, _) = open_regular(path)?;
     let (mut hash, mut piece) = (Sha256::new(), vec![0; PIECE]);
     loop {
         match file.read(&mut piece).map_err(|error| failed(&error))? {
             0 => return Ok(hex(&hash.finalize())),
-            read => hash.update(&piece[..read]),
+            read => hash.update(piece.get(..read).unwrap_or_default()),
         }
     }
 }

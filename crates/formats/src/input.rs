@@ -41,7 +41,7 @@ pub fn io_error(path: &Path, action: &str, error: &io::Error) -> Error {
 }
 
 /// Opens a regular file and tells its size in bytes. Pipes, devices and folders are refused.
-fn open_regular(path: &Path) -> Result<(File, u64)> {
+pub fn open_regular(path: &Path) -> Result<(File, u64)> {
     // Looked at before it is opened: opening a named pipe would wait for a writer.
     let metadata = fs::metadata(path).map_err(|error| io_error(path, "open this file", &error))?;
     if !metadata.is_file() {
@@ -51,7 +51,10 @@ fn open_regular(path: &Path) -> Result<(File, u64)> {
     Ok((file, metadata.len()))
 }
 
-/// Reads a whole file of at most `limit` bytes.
+/// Reads a whole regular file of at most `limit` bytes.
+///
+/// # Errors
+/// `FileMissing`, `Io`; `FileInvalid` for a longer file, and for a pipe, a device or a folder.
 pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let (file, size) = open_regular(path)?;
     let mut bytes = Vec::new();

@@ -11,6 +11,7 @@ use crate::input::{invalid, io_error, missing};
 use crate::nf4::check_quantization;
 use crate::safetensors::{SafetensorsFile, ShardedSafetensors};
 use crate::stored_tensor::TensorSource;
+use crate::tied_head::with_embedding;
 
 /// Where the tokenizer of a model comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +32,8 @@ pub struct ModelFiles {
     pub tokenizer: TokenizerSource,
     /// Ids that end a generated text: of `generation_config.json`, else of the configuration. May be empty.
     pub eos_token_ids: Vec<u32>,
+    /// What the user should know of the files.
+    pub warnings: Vec<String>,
 }
 
 impl ModelFiles {
@@ -71,9 +74,11 @@ impl ModelFiles {
 
     fn open_gguf(path: &Path) -> Result<Self> {
         let file = GgufFile::open(path)?;
+        let tokenizer = file.tokenizer()?;
         Ok(Self {
+            warnings: tokenizer.doubt(path).into_iter().collect(),
             config: file.config().clone(),
-            tokenizer: TokenizerSource::Gguf(Box::new(file.tokenizer()?)),
+            tokenizer: TokenizerSource::Gguf(Box::new(tokenizer)),
             eos_token_ids: file.config().eos_token_ids()?,
             source: Box::new(file),
         })
@@ -90,26 +95,52 @@ impl ModelFiles {
         if eos_token_ids.is_empty() {
             eos_token_ids = config.eos_token_ids()?;
         }
+        let mut warnings = Vec::new();
+        let source = open_weights(dir, &mut warnings)?;
+        // Families differ in what an absent key means: the engine asks for the head where it is not tied.
+        let tied = config.flag("tie_word_embeddings", true)?;
         Ok(Self {
+            source: if tied { with_embedding(source) } else { source },
             config,
-            source: open_weights(dir)?,
             tokenizer: TokenizerSource::Folder(dir.to_path_buf()),
             eos_token_ids,
+            warnings,
         })
     }
 }
 
-/// Opens the weights of a folder: one file, or the shards of an index.
-fn open_weights(dir: &Path) -> Result<Box<dyn TensorSource>> {
+/// Opens the weights of a folder: one file, which transformers takes first as well, or the shards of an index.
+fn open_weights(dir: &Path, warnings: &mut Vec<String>) -> Result<Box<dyn TensorSource>> {
     let (single, index) = (dir.join("model.safetensors"), dir.join("model.safetensors.index.json"));
     if single.exists() {
+        if index.exists() {
+            warnings.push(format!(
+                "{}: model.safetensors is used, and not the shards of the model.safetensors.index.json beside it; \
+                 remove the one that is not meant",
+                dir.display()
+            ));
+        }
         return Ok(Box::new(SafetensorsFile::open(&single)?));
     }
     if index.exists() {
-        return Ok(Box::new(ShardedSafetensors::open(&index)?));
+        let shards = ShardedSafetensors::open(&index)?;
+        if !shards.stale().is_empty() {
+            let names = some_of(shards.stale());
+            warnings.push(format!("{}: tensors that no shard holds are not used: {names}", index.display()));
+        }
+        return Ok(Box::new(shards));
     }
     refuse_pickles(dir)?;
     Err(missing(&single, "expected this file or model.safetensors.index.json, got neither; download the weights"))
+}
+
+/// The first names of a list in words, and how many there are beyond them.
+pub fn some_of(names: &[String]) -> String {
+    let shown = names.iter().take(3).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(3) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 /// Extensions under which weights are pickled.

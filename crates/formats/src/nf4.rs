@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use tunesmith_ops::nf4::{NESTED_BLOCK, NF4};
 use tunesmith_ops::{Code, Error, Nf4Matrix, Nf4Scales, Result};
@@ -221,10 +221,12 @@ impl State {
         let bytes = source.get(state)?.bytes().unwrap_or_default();
         let value: Value = serde_json::from_slice(bytes)
             .map_err(|error| damaged(state, format!("expected JSON, got: {error}; the file is damaged")))?;
-        let size = |value: &Value| value.as_u64().and_then(|size| usize::try_from(size).ok());
-        let shape = value["shape"].as_array().and_then(|shape| shape.iter().map(size).collect::<Option<Vec<_>>>());
+        let as_size = |value: &Value| value.as_u64().and_then(|size| usize::try_from(size).ok());
+        let size = |key: &str| value.get(key).and_then(as_size);
+        let sizes = |list: &Vec<Value>| list.iter().map(as_size).collect::<Option<Vec<_>>>();
+        let shape = value.get("shape").and_then(Value::as_array).and_then(sizes);
         let (Some(shape), Some(block_size), Some("nf4")) =
-            (shape, size(&value["blocksize"]), value["quant_type"].as_str())
+            (shape, size("blocksize"), value.get("quant_type").and_then(Value::as_str))
         else {
             return Err(damaged(
                 state,
@@ -235,7 +237,7 @@ impl State {
             ));
         };
         let nested = source.contains(&format!("{name}{NESTED_ABSMAX}"));
-        let nested_block = size(&value["nested_blocksize"]).unwrap_or(NESTED_BLOCK);
+        let nested_block = size("nested_blocksize").unwrap_or(NESTED_BLOCK);
         if nested && nested_block != NESTED_BLOCK {
             return Err(Error::new(
                 Code::ModelUnsupported,
@@ -245,7 +247,7 @@ impl State {
                 ),
             ));
         }
-        let offset = value["nested_offset"].as_f64().map(|offset| offset as f32);
+        let offset = value.get("nested_offset").and_then(Value::as_f64).map(|offset| offset as f32);
         if nested && offset.is_none() {
             return Err(damaged(state, "expected nested_offset, got none; the file is damaged"));
         }
@@ -264,7 +266,11 @@ fn parts<'a>(tensor: &'a Nf4Tensor<'_>, [n, k]: [usize; 2]) -> Vec<(TensorSpec, 
         stored,
         shape,
     };
-    let mut state = json!({ "quant_type": "nf4", "blocksize": tensor.block_size, "dtype": "float32", "shape": [n, k] });
+    let mut state = Map::new();
+    state.insert("quant_type".to_owned(), json!("nf4"));
+    state.insert("blocksize".to_owned(), json!(tensor.block_size));
+    state.insert("dtype".to_owned(), json!("float32"));
+    state.insert("shape".to_owned(), json!([n, k]));
     let floats = |part: &str, values: &'a [f32]| {
         (spec(part, StoredType::F32, vec![values.len()]), Cow::Borrowed(bytemuck::cast_slice(values)))
     };
@@ -272,16 +278,16 @@ fn parts<'a>(tensor: &'a Nf4Tensor<'_>, [n, k]: [usize; 2]) -> Vec<(TensorSpec, 
     match &tensor.scales {
         Nf4TensorScales::Plain(scales) => parts.push(floats(ABSMAX, scales)),
         Nf4TensorScales::Double { codes, nested, code_book, offset } => {
-            state["nested_blocksize"] = json!(NESTED_BLOCK);
-            state["nested_dtype"] = json!("float32");
-            state["nested_offset"] = json!(f64::from(*offset));
+            state.insert("nested_blocksize".to_owned(), json!(NESTED_BLOCK));
+            state.insert("nested_dtype".to_owned(), json!("float32"));
+            state.insert("nested_offset".to_owned(), json!(f64::from(*offset)));
             parts.push((spec(ABSMAX, StoredType::U8, vec![codes.len()]), Cow::Borrowed(&**codes)));
             parts.push(floats(NESTED_ABSMAX, nested));
             parts.push(floats(NESTED_QUANT_MAP, code_book));
         }
     }
     parts.push(floats(QUANT_MAP, &NF4));
-    let state = state.to_string().into_bytes();
+    let state = Value::Object(state).to_string().into_bytes();
     parts.push((spec(NF4_STATE, StoredType::U8, vec![state.len()]), Cow::Owned(state)));
     parts
 }

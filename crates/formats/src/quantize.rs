@@ -51,7 +51,7 @@ fn blocks(values: &[f32], out: &mut Vec<u8>, block: fn(&[f32; 32], &mut Vec<u8>)
     debug_assert!(rest.is_empty(), "callers check that rows are whole blocks");
     for (index, values) in whole.iter().enumerate() {
         if block(values, out).is_infinite() {
-            return Err(Refusal::Element(32 * index));
+            return Err(Refusal::Element(index.saturating_mul(32)));
         }
     }
     Ok(())

@@ -23,12 +23,18 @@ impl RowOrder {
         match self {
             Self::Natural => row,
             Self::Interleaved { head_dim } => {
-                let (head, within) = (row / head_dim, row % head_dim);
-                let (half, index) = (within / (head_dim / 2), within % (head_dim / 2));
-                head * head_dim + 2 * index + half
+                let (head, within) = parts(row, head_dim);
+                let (half, index) = parts(within, head_dim / 2);
+                let start = head.saturating_mul(head_dim);
+                start.saturating_add(index.saturating_mul(2)).saturating_add(half)
             }
         }
     }
+}
+
+/// Quotient and remainder.
+fn parts(number: usize, divisor: usize) -> (usize, usize) {
+    (number.checked_div(divisor).unwrap_or(0), number.checked_rem(divisor).unwrap_or(0))
 }
 
 /// A tensor in a file, not yet converted. `shape` is in Hugging Face order: the last dimension is contiguous.
@@ -53,6 +59,11 @@ impl<'a> StoredTensor<'a> {
         Self { name, stored, shape, bytes, rows, offset: 0.0 }
     }
 
+    /// The same tensor under another name.
+    pub(crate) fn renamed(self, name: &'a str) -> Self {
+        Self { name, ..self }
+    }
+
     /// The same tensor where the file holds every element plus `offset`.
     pub(crate) fn with_offset(self, offset: f32) -> Self {
         Self { offset, ..self }
@@ -73,7 +84,7 @@ impl<'a> StoredTensor<'a> {
 
     /// Number of elements.
     pub fn elements(&self) -> usize {
-        self.bytes.len() / self.stored.block_bytes() * self.stored.block_elements()
+        parts(self.bytes.len(), self.stored.block_bytes()).0.saturating_mul(self.stored.block_elements())
     }
 
     /// Size of dimension 0; 1 for a scalar.
@@ -123,14 +134,13 @@ impl<'a> StoredTensor<'a> {
             return Err(self.refuse(format!("expected rows inside 0..{rows}, got {count} from row {first}")));
         }
         let row_elements = self.row_elements();
-        let row_blocks = row_elements / self.stored.block_elements();
         let whole = first == 0 && count == rows && self.rows == RowOrder::Natural;
         if !whole && !row_elements.is_multiple_of(self.stored.block_elements()) {
             return Err(self
                 .refuse(format!("expected rows of whole {} blocks, got rows of {row_elements}", self.stored.name())));
         }
         out.clear();
-        let wanted = if whole { self.elements() } else { count * row_elements };
+        let wanted = if whole { self.elements() } else { count.saturating_mul(row_elements) };
         out.try_reserve_exact(wanted).map_err(|_| {
             Error::new(
                 Code::OutOfMemory,
@@ -138,21 +148,48 @@ impl<'a> StoredTensor<'a> {
                 format!("expected memory for {wanted} float32, got none; free memory"),
             )
         })?;
-        let row_bytes = row_blocks * self.stored.block_bytes();
         let result = match self.rows {
             _ if whole => dequantize(self.stored, self.bytes, out),
-            RowOrder::Natural => {
-                dequantize(self.stored, &self.bytes[first * row_bytes..(first + count) * row_bytes], out)
-            }
-            RowOrder::Interleaved { .. } => (first..first + count).try_for_each(|row| {
-                let start = self.rows.file_row(row) * row_bytes;
-                dequantize(self.stored, &self.bytes[start..start + row_bytes], out)
-            }),
+            RowOrder::Natural => dequantize(self.stored, self.file_rows(first, count), out),
+            RowOrder::Interleaved { .. } => (first..)
+                .take(count)
+                .try_for_each(|row| dequantize(self.stored, self.file_rows(self.rows.file_row(row), 1), out)),
         };
         if self.offset != 0.0 {
             out.iter_mut().for_each(|value| *value -= self.offset);
         }
         result.map_err(|stored| self.refuse(format!("expected floating-point elements, got {}", stored.name())))
+    }
+
+    /// The bytes of some rows in the order of the file, which are whole blocks.
+    fn file_rows(&self, first: usize, count: usize) -> &'a [u8] {
+        let row_bytes =
+            parts(self.row_elements(), self.stored.block_elements()).0.saturating_mul(self.stored.block_bytes());
+        let start = first.saturating_mul(row_bytes);
+        let end = start.saturating_add(count.saturating_mul(row_bytes));
+        self.bytes.get(start..end).unwrap_or_default()
+    }
+
+    /// Whether two tensors have the same shape and values.
+    ///
+    /// # Errors
+    /// Those of [`Self::rows_to_f32`].
+    pub fn equals(&self, other: &StoredTensor<'_>) -> Result<bool> {
+        if self.shape != other.shape {
+            return Ok(false);
+        }
+        if self.stored == other.stored && self.rows == other.rows && self.offset == other.offset {
+            return Ok(self.bytes == other.bytes);
+        }
+        let (mut left, mut right) = (Vec::new(), Vec::new());
+        for row in 0..self.rows() {
+            self.rows_to_f32(row, 1, &mut left)?;
+            other.rows_to_f32(row, 1, &mut right)?;
+            if left != right {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Reads an integer tensor (I32, I64 or U8) as int32, replacing the content of `out`.

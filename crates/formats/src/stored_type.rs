@@ -89,7 +89,7 @@ impl StoredType {
             return None;
         }
         let elements = shape.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim))?;
-        (elements / self.block_elements()).checked_mul(self.block_bytes())
+        elements.checked_div(self.block_elements())?.checked_mul(self.block_bytes())
     }
 }
 

@@ -27,6 +27,11 @@ pub trait Weights {
     fn contains(&self, name: &str) -> bool;
 }
 
+/// Whether a tensor is a table of the rotation that old files carry along: it follows from the configuration.
+pub fn is_rotary_buffer(name: &str) -> bool {
+    ["rotary_emb.inv_freq", "rotary_emb.cos_cached", "rotary_emb.sin_cached"].iter().any(|end| name.ends_with(end))
+}
+
 /// The weights of a model file as they are.
 pub struct AsStored<'a>(pub &'a dyn TensorSource);
 

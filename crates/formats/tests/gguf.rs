@@ -203,6 +203,88 @@ fn what_is_not_implemented_is_named() {
     named(swapped, "big-endian");
 }
 
+#[test]
+fn a_part_of_a_model_or_another_kind_of_file_is_named() {
+    let part = tiny("llama").item("split.no", Item::Raw(2, vec![1, 0])).item("split.count", Item::Raw(2, vec![3, 0]));
+    let error = refused(&part.bytes());
+    assert!(error.code == Code::ModelUnsupported && error.message.contains("part 2 of 3"), "{error}");
+    let whole = tiny("llama").item("split.count", Item::U32(1)).item("general.type", Item::Text("model"));
+    GgufFile::open(&file(&whole.bytes()).1).unwrap();
+    let error = refused(&tiny("llama").item("general.type", Item::Text("adapter")).bytes());
+    assert!(error.code == Code::ModelUnsupported && error.message.contains("\"adapter\""), "{error}");
+}
+
+/// The file of [`tiny`] without a key.
+fn without(key: &str) -> GgufWriter {
+    let mut writer = tiny("llama");
+    writer.items.retain(|(name, _)| name != key);
+    writer
+}
+
+#[test]
+fn a_tokenizer_that_is_not_whole_is_refused_or_named() {
+    let (_dir, path) = file(&without("tokenizer.ggml.merges").bytes());
+    let error = ModelFiles::open(&path).err().unwrap();
+    assert!(error.code == Code::FileInvalid && error.message.contains("merges"), "{error}");
+    let empty = without("tokenizer.ggml.merges").item("tokenizer.ggml.merges", Item::Texts(Vec::new()));
+    assert!(ModelFiles::open(&file(&empty.bytes()).1).is_err(), "a list of none is as little");
+    let bytes_alone = without("tokenizer.ggml.merges");
+    let mut bytes_alone = GgufWriter { items: bytes_alone.items, ..bytes_alone };
+    for (name, item) in &mut bytes_alone.items {
+        if name == "tokenizer.ggml.tokens" {
+            *item = Item::Texts(vec!["<s>", "</s>", "a", "b", "e", "é", "c", "d"]);
+        }
+    }
+    assert!(ModelFiles::open(&file(&bytes_alone.bytes()).1).unwrap().warnings.is_empty(), "nothing is merged here");
+    let (_dir, path) = file(&without("tokenizer.ggml.pre").bytes());
+    let warnings = ModelFiles::open(&path).unwrap().warnings;
+    assert!(warnings.len() == 1 && warnings[0].contains("tokenizer.ggml.pre"), "{warnings:?}");
+}
+
+/// What is said of a value is in the format's words, and never what was expected.
+#[test]
+fn values_of_another_type_are_described() {
+    let described = |key: &str, item: Item, said: &str| {
+        let error = ModelFiles::open(&file(&without(key).item(key, item).bytes()).1).err().unwrap();
+        assert!(error.message.contains(key) && error.message.contains(said), "{error}");
+    };
+    described("llama.block_count", Item::F32(3.0), "got the float 3");
+    described("llama.block_count", Item::Text("three"), "got \"three\"");
+    described("llama.block_count", Item::I32s(vec![3]), "got 1 elements of type int32");
+    described("llama.block_count", Item::Raw(5, (-3_i32).to_le_bytes().to_vec()), "got the int32 -3");
+    described("llama.block_count", Item::U32(0), "got 0");
+    described("general.alignment", Item::Raw(10, 32_u64.to_le_bytes().to_vec()), "got the uint64 32");
+    described("llama.attention.layer_norm_rms_epsilon", Item::U32(1), "expected a finite float");
+    described("tokenizer.ggml.tokens", Item::I32s(vec![1, 2]), "got 2 elements of type int32");
+    let scaled = |kind| tiny("llama").item("llama.rope.scaling.type", Item::Text(kind));
+    for (writer, said) in [
+        (scaled("yarn").ramp("rope_freqs.weight", &[8], 1.0), "expected no tensors rope_freqs.weight"),
+        (scaled("longrope"), "expected the tensors"),
+        (scaled("dynamic"), "got dynamic"),
+    ] {
+        let error = refused(&writer.bytes());
+        assert!(error.message.contains(said), "{error}");
+    }
+}
+
+#[test]
+fn tensors_in_the_same_bytes_are_refused() {
+    let mut writer = tiny("llama");
+    let offsets: Vec<usize> = writer.tensors.iter().map(|tensor| tensor.bytes.len()).collect();
+    let last = offsets.len() - 1;
+    // The row of the last tensor is the one before the data: its offset is that of the tensor before it.
+    let (before, here): (usize, usize) = (offsets[..last - 1].iter().sum(), offsets[..last].iter().sum());
+    let bytes = writer.bytes();
+    let find = (here as u64).to_le_bytes();
+    let place = bytes.windows(8).rposition(|window| window == find).unwrap();
+    let mut moved = bytes.clone();
+    moved[place..place + 8].copy_from_slice(&(before as u64).to_le_bytes());
+    let error = refused(&moved);
+    assert!(error.code == Code::FileInvalid && error.message.contains("same bytes"), "{error}");
+    writer.tensors.swap(2, 3);
+    GgufFile::open(&file(&writer.bytes()).1).unwrap();
+}
+
 /// Every way in which readers of this format have been attacked: counts and sizes that are used before they are compared
 /// with the file (llama.cpp CVE-2024-21802 and its successors).
 #[test]

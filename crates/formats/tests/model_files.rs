@@ -54,6 +54,44 @@ fn a_folder_tells_what_it_lacks() {
     assert_eq!(open_error(dir).code, Code::ConfigInvalid);
 }
 
+#[test]
+fn what_is_not_used_of_a_folder_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    write(dir, "config.json", &json!({ "model_type": "llama" }));
+    write_safetensors(&dir.join("part.safetensors"), &[tensor("a", &[1], &[1.0])]).unwrap();
+    write(dir, "model.safetensors.index.json", &json!({ "weight_map": { "a": "part.safetensors" } }));
+    assert!(ModelFiles::open(dir).unwrap().warnings.is_empty());
+    let stale: serde_json::Map<String, Value> =
+        ["a", "b", "c", "d", "e"].iter().map(|name| ((*name).to_owned(), json!("part.safetensors"))).collect();
+    write(dir, "model.safetensors.index.json", &json!({ "weight_map": stale }));
+    let warnings = ModelFiles::open(dir).unwrap().warnings;
+    assert!(warnings.len() == 1 && warnings[0].ends_with("not used: `b`, `c`, `d` and 1 more"), "{warnings:?}");
+    write_safetensors(&dir.join("model.safetensors"), &[tensor("b", &[1], &[1.0])]).unwrap();
+    let warnings = ModelFiles::open(dir).unwrap().warnings;
+    assert!(warnings.len() == 1 && warnings[0].contains("model.safetensors is used"), "{warnings:?}");
+}
+
+#[test]
+fn the_head_of_a_tied_model_is_its_embedding() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let head = [tensor("lm_head.weight", &[2], &[1.0, 2.0]), tensor("model.norm.weight", &[1], &[3.0])];
+    write_safetensors(&dir.join("model.safetensors"), &head).unwrap();
+    let names = |tied: Value| {
+        write(dir, "config.json", &json!({ "model_type": "llama", "tie_word_embeddings": tied }));
+        ModelFiles::open(dir).unwrap().source.names()
+    };
+    assert_eq!(names(json!(true)), ["model.embed_tokens.weight", "model.norm.weight"]);
+    assert_eq!(names(json!(false)), ["lm_head.weight", "model.norm.weight"]);
+    assert_eq!(names(json!(null)), ["model.embed_tokens.weight", "model.norm.weight"], "the family may tie it");
+    let model = ModelFiles::open(dir).unwrap();
+    let mut values = Vec::new();
+    model.source.get("model.embed_tokens.weight").unwrap().to_f32(&mut values).unwrap();
+    assert_eq!(values, [1.0, 2.0]);
+    assert!(!model.source.contains("lm_head.weight"));
+}
+
 fn config() -> AdapterConfig {
     AdapterConfig::lora("base", 2, 4.0, false, vec!["v_proj".to_owned(), "q_proj".to_owned()])
 }
@@ -138,6 +176,28 @@ fn other_kinds_of_adapter_are_named() {
     }
 }
 
+#[test]
+fn keys_without_effect_on_a_trained_adapter_may_have_any_value() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    write_adapter(dir, &config(), &factors("m", &[1.0; 4], &[1.0; 4])).unwrap();
+    let good: Value = serde_json::from_slice(&fs::read(dir.join("adapter_config.json")).unwrap()).unwrap();
+    for (key, value) in [
+        ("ensure_weight_tying", json!(true)),
+        ("eva_config", json!({ "rho": 2.0, "tau": 0.99 })),
+        ("init_lora_weights", json!("eva")),
+        ("init_lora_weights", json!("orthogonal")),
+        ("corda_config", json!({ "cache_file": "x" })),
+        ("task_type", json!("SEQ_2_SEQ_LM")),
+        ("target_parameters", json!([])),
+    ] {
+        let mut changed = good.clone();
+        changed[key] = value;
+        write(dir, "adapter_config.json", &changed);
+        assert!(read_adapter(dir).is_ok(), "{key} changes nothing of a trained adapter");
+    }
+}
+
 /// Everything that goes beyond plain LoRA, written and read back.
 #[test]
 fn dora_saved_modules_and_patterns_survive() {
@@ -184,6 +244,44 @@ fn dora_saved_modules_and_patterns_survive() {
         write_adapter(dir.path(), &config, &factors("m", &ones, &ones)).unwrap();
         assert_eq!(read_adapter(dir.path()).unwrap().0, config);
     }
+}
+
+#[test]
+fn an_adapter_file_is_whole_and_finite() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let ones = [1.0; 8];
+    write_adapter(dir, &config(), &factors("m", &ones, &ones)).unwrap();
+    let tensors = dir.join("adapter_model.safetensors");
+    write_safetensors(&tensors, &[]).unwrap();
+    let error = AdapterFiles::read(dir).unwrap_err();
+    assert!(error.code == Code::FileInvalid && error.message.contains("got none"), "{error}");
+    for bad in [f32::NAN, f32::NEG_INFINITY] {
+        let poisoned = [1.0, 1.0, bad, 1.0, 1.0, 1.0, 1.0, 1.0];
+        write_safetensors(&tensors, &factors("m", &ones, &poisoned)).unwrap();
+        let error = AdapterFiles::read(dir).unwrap_err();
+        assert_eq!((error.code, error.place), (Code::NonFinite, LoraPair::b_name("m")));
+    }
+}
+
+/// PEFT saves head and embedding along with factors on one of them.
+#[test]
+fn tensors_of_the_base_are_told_from_those_of_the_adapter() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let ones = [1.0; 8];
+    write_adapter(dir, &config(), &factors("lm_head", &ones, &ones)).unwrap();
+    let mut tensors = factors("lm_head", &ones, &ones).to_vec();
+    for name in ["lm_head.base_layer.weight", "model.embed_tokens.weight"] {
+        tensors.push(tensor(&format!("base_model.model.{name}"), &[8], &ones));
+    }
+    write_safetensors(&dir.join("adapter_model.safetensors"), &tensors).unwrap();
+    let read = AdapterFiles::read(dir).unwrap();
+    assert_eq!(read.modules.keys().collect::<Vec<_>>(), ["lm_head"]);
+    assert_eq!(read.copies.keys().collect::<Vec<_>>(), ["lm_head.weight", "model.embed_tokens.weight"]);
+    assert!(read.check_tied().is_ok());
+    let tying = AdapterConfig { ensure_weight_tying: true, ..config() };
+    assert_eq!(AdapterFiles { config: tying, ..read }.check_tied().unwrap_err().code, Code::ModelUnsupported);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use tunesmith_formats::{TokenizerSource, write_atomic};
+use tunesmith_formats::{TokenizerSource, read_limited, write_atomic};
 use tunesmith_ops::{Code, Error};
 
 use crate::error::Outcome;
@@ -34,11 +34,7 @@ pub fn copy(from: &TokenizerSource, to: &Path) -> Outcome<()> {
         if !source.exists() {
             continue;
         }
-        let bytes = fs::read(&source).map_err(|error| {
-            let place = source.display().to_string();
-            Error::new(Code::Io, place, format!("expected to copy this file, got {error}; check its permissions"))
-        })?;
-        write_atomic(&to.join(name), &bytes)?;
+        write_atomic(&to.join(name), &read_limited(&source, u64::MAX)?)?;
     }
     Ok(())
 }

@@ -57,13 +57,18 @@ impl MergeSource {
         self.adapter.as_deref().map(Path::new)
     }
 
-    /// Opens the model and gives what is merged to `work`.
-    fn open<T>(&self, work: impl FnOnce(&ModelFiles, &MergedWeights<'_, Cpu>) -> Outcome<T>) -> Outcome<T> {
+    /// Opens the model and gives what is merged to `work`. Answers with what the user should know, of the files and of `work`.
+    fn open(
+        &self,
+        work: impl FnOnce(&ModelFiles, &MergedWeights<'_, Cpu>) -> Outcome<Vec<String>>,
+    ) -> Outcome<Vec<String>> {
         let files = ModelFiles::open(Path::new(&self.model))?;
+        let mut notes = model::warnings(&files, self.adapter())?;
         let backend = Cpu::new(0)?;
         let tied = files.config.flag("tie_word_embeddings", false)?;
         let weights = MergedWeights::new(&backend, &*files.source, tied, self.base()?, self.adapter())?;
-        work(&files, &weights)
+        notes.extend(work(&files, &weights)?);
+        Ok(notes)
     }
 }
 
@@ -96,8 +101,8 @@ fn progress(on_progress: &OnProgress<'_>, cancellation: &Cancellation) -> napi::
     }))
 }
 
-/// Writes a merged model in Hugging Face's layout into a folder that is there.
-#[napi(catch_unwind, ts_return_type = "Promise<void>")]
+/// Writes a merged model in Hugging Face's layout into a folder that is there. Gives what its user should know.
+#[napi(catch_unwind, ts_return_type = "Promise<Array<string>>")]
 pub fn merge_model<'env>(
     env: &'env Env,
     source: MergeSource,
@@ -116,10 +121,11 @@ pub fn merge_model<'env>(
             let config = weights.config(files.config.as_map(), dtype);
             let text = format!("{:#}\n", Value::Object(config));
             write_atomic(&folder.join("config.json"), text.as_bytes())?;
-            companions::copy(&files.tokenizer, folder)
+            companions::copy(&files.tokenizer, folder)?;
+            Ok(Vec::new())
         })
     };
-    in_background(env, "merge", work, |_, ()| Ok(()))
+    in_background(env, "merge", work, |_, notes| Ok(notes))
 }
 
 /// Writes a merged model as one GGUF file in a folder that is there. Gives what its user should know.
@@ -160,7 +166,12 @@ pub fn export_gguf_lora(
     let work = move || {
         let quantization = quantization_named(&quantization)?;
         let files = ModelFiles::open(Path::new(&model))?;
-        let (config, pairs) = read_adapter(Path::new(&adapter))?;
+        let folder = Path::new(&adapter);
+        // The adapter must be whole and of this model; nothing is merged.
+        model::warnings(&files, Some(folder))?;
+        let tied = files.config.flag("tie_word_embeddings", false)?;
+        MergedWeights::new(&Cpu::new(0)?, &*files.source, tied, MergeBase::Original, Some(folder))?;
+        let (config, pairs) = read_adapter(folder)?;
         Ok(write_gguf_lora(Path::new(&output), &name_of(&adapter), &files.config, &config, &pairs, quantization)?)
     };
     in_background(env, "exportGguf", work, |_, ()| Ok(()))

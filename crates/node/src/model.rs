@@ -37,6 +37,8 @@ pub struct ModelInfo {
     pub eos_token_ids: Vec<u32>,
     /// Bytes of the weights as stored.
     pub weight_bytes: f64,
+    /// What the user should know of the model's files.
+    pub warnings: Vec<String>,
 }
 
 /// The largest packed pass of a run, in tokens.
@@ -106,6 +108,7 @@ fn open(path: String) -> Outcome<Model> {
         max_position_embeddings: config.max_positions as u32,
         eos_token_ids: eos_token_ids(&files, &tokenizer),
         weight_bytes: weight_bytes(&files)? as f64,
+        warnings: warnings(&files, None)?,
     };
     Ok(Model { files: Arc::new(files), tokenizer: Arc::new(tokenizer), info })
 }
@@ -125,6 +128,12 @@ pub fn eos_token_ids(files: &ModelFiles, tokenizer: &text::Tokenizer) -> Vec<u32
         }
     }
     ids
+}
+
+/// What the user should know of a model's files. Nothing is read of weights, but for those of an adapter that goes with them.
+pub fn warnings(files: &ModelFiles, adapter: Option<&Path>) -> Outcome<Vec<String>> {
+    let found = engine::inspect(&files.config, &*files.source, adapter)?;
+    Ok(files.warnings.iter().cloned().chain(found).collect())
 }
 
 fn weight_bytes(files: &ModelFiles) -> Outcome<usize> {

@@ -23,6 +23,8 @@ export interface ModelInfo {
   eosTokenIds: number[];
   /** Bytes of the weights as stored. */
   weightBytes: number;
+  /** What the user should know of the model's files, such as tensors that nothing uses. */
+  warnings: string[];
 }
 
 /** The largest packed pass of a run, in tokens. */

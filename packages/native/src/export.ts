@@ -157,19 +157,22 @@ const compareKeys: OptionKeys<CompareOptions> = {
 
 /**
  * Writes a model, with an adapter merged in, as a Hugging Face folder: sharded safetensors, config.json, tokenizer, chat template
- * and generation_config.json. Memory stays within one tensor; the folder appears whole or not at all.
+ * and generation_config.json. Memory stays within one tensor; the folder appears whole or not at all. Gives what a user of the folder
+ * should know.
  */
-export async function mergeModel(options: MergeOptions): Promise<void> {
+export async function mergeModel(options: MergeOptions): Promise<string[]> {
   const given = parseKeys(mergeKeys, options, "mergeModel");
   const { output, dtype, maxShardBytes = defaultShardBytes } = given;
   const source = mergeSource("merge", given);
   oneOf("merge.dtype", dtype, mergeDtypes);
   integer("merge.maxShardBytes", maxShardBytes, 1, Number.MAX_SAFE_INTEGER);
-  await writeOutputFolder(placeOf(output, source, given), (folder) =>
-    watched("merge", given, (onProgress, cancellation) =>
+  let notes: string[] = [];
+  await writeOutputFolder(placeOf(output, source, given), async (folder) => {
+    notes = await watched("merge", given, (onProgress, cancellation) =>
       nativeAsync((library) => library.mergeModel(source, folder, dtype, maxShardBytes, onProgress, cancellation)),
-    ),
-  );
+    );
+  });
+  return notes;
 }
 
 /**

@@ -1,8 +1,8 @@
-import { cpSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, renameSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { batchOf, fixtures, loraSession, temporaryFolder, tinyModel } from "../test/fixture.ts";
-import { loadModel, systemInfo } from "./index.ts";
+import { loadModel, mergeModel, systemInfo } from "./index.ts";
 
 describe("loadModel", () => {
   test("tells what the configuration says", async () => {
@@ -53,8 +53,22 @@ describe("loadModel", () => {
     configured({ num_attention_heads: -1 });
     await expect(loadModel(folder)).rejects.toMatchObject({ name: "ConfigError", code: "CONFIG_INVALID" });
     configured({ hidden_size: config.hidden_size * 2 });
-    const twice = await loadModel(folder);
-    await expect(twice.createSession(loraSession)).rejects.toMatchObject({ code: "FILE_INVALID" });
+    await expect(loadModel(folder)).rejects.toMatchObject({ code: "FILE_INVALID" });
+  });
+
+  test("files that nothing uses are named before a weight is read, and by a merge as well", async () => {
+    const folder = temporaryFolder();
+    cpSync(tinyModel, folder, { recursive: true });
+    expect((await loadModel(folder)).info.warnings).toEqual([]);
+    const index = { weight_map: { "model.norm.weight": "model.safetensors", stale: "model.safetensors" } };
+    writeFileSync(join(folder, "model.safetensors.index.json"), JSON.stringify(index));
+    const named = [expect.stringContaining("model.safetensors is used")];
+    expect((await loadModel(folder)).info.warnings).toEqual(named);
+    const output = join(temporaryFolder(), "merged");
+    expect(await mergeModel({ model: folder, output, dtype: "float32" })).toEqual(named);
+    renameSync(join(folder, "model.safetensors"), join(folder, "part.safetensors"));
+    writeFileSync(join(folder, "model.safetensors.index.json"), JSON.stringify(index).replaceAll("model.s", "part.s"));
+    expect((await loadModel(folder)).info.warnings).toEqual([expect.stringMatching(/not used: `stale`$/u)]);
   });
 
   test("a failed session does not stand in the way of the next", async () => {

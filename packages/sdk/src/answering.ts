@@ -88,7 +88,7 @@ export class Answering {
     const generator = await base.createGenerator({
       adapter: adapter === null ? null : { type: "saved", path: adapter },
     });
-    for (const warning of generator.info.warnings) onWarning(warning);
+    for (const warning of [...base.info.warnings, ...generator.info.warnings]) onWarning(warning);
     return generator;
   }
 }

@@ -72,6 +72,15 @@ test("takes a string as plain text and refuses messages where the model has no c
   await expect(pieces(model.generate(""))).rejects.toMatchObject({ name: "ArgumentError" });
 });
 
+test("what the model's files lack is told once, when the weights are loaded to answer", async () => {
+  const watched: Watched = { generators: [], sessions: [], disposed: 0, modelWarnings: ["an unused tensor"] };
+  const told: string[] = [];
+  const model = new FastLanguageModel(echoModel(watched), null, (message) => told.push(message));
+  expect(told).toEqual([]);
+  for (const prompt of ["one", "two"]) await pieces(model.generate(prompt));
+  expect(told).toEqual(["an unused tensor"]);
+});
+
 test("stops on request", async () => {
   const model = new FastLanguageModel(echoModel());
   await expect(pieces(model.generate("x", { signal: AbortSignal.abort() }))).rejects.toThrow();

@@ -49,7 +49,7 @@ export interface PretrainedOptions extends DownloadOptions, DeviceOptions, Model
   adapter?: string | undefined;
   /** With `loadIn4bit`: keep the quantised matrices in the folder `tunesmith-nf4` of the model cache for the next load. Default true. */
   quantizedCache?: boolean | undefined;
-  /** Told what the user should know of loading for `generate`. Default: `process.emitWarning`. */
+  /** Told what the user should know of the files that `generate` loads (a run says it itself). Default: `process.emitWarning`. */
   onWarning?: ((message: string) => void) | undefined;
 }
 

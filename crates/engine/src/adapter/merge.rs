@@ -10,6 +10,7 @@ use tunesmith_formats::{AdapterFiles, AsStored, Matcher, ModuleTensors, TensorSo
 use tunesmith_ops::nf4::{code_book, double_quantize, reference};
 use tunesmith_ops::{Code, DType, Error, Nf4, Nf4Matrix, Nf4Options, Nf4Scales, Result};
 
+use super::whole::refuse_other_base;
 use crate::families::names;
 
 /// Elements of a product below which no further thread is worth its start.
@@ -48,6 +49,9 @@ impl<'a, B: Nf4> MergedWeights<'a, B> {
         adapter: Option<&Path>,
     ) -> Result<Self> {
         let adapter = adapter.map(AdapterFiles::read).transpose()?;
+        if let Some(files) = adapter.as_ref().filter(|_| tied) {
+            files.check_tied()?;
+        }
         let embedding = names::EMBEDDING.strip_suffix(".weight").unwrap_or_default();
         let changes = |module: &str| adapter.as_ref().is_some_and(|files| files.modules.contains_key(module));
         let splits_head = tied && (changes(names::HEAD) || changes(embedding));
@@ -63,10 +67,8 @@ impl<'a, B: Nf4> MergedWeights<'a, B> {
 
     /// The configuration of the merged model: that of the base, with the type of its weights.
     pub fn config(&self, base: &Map<String, Value>, dtype: DType) -> Map<String, Value> {
-        let mut config = base.clone();
+        let mut config = with_dtype(base, dtype);
         config.remove("quantization_config");
-        let key = if config.contains_key("torch_dtype") { "torch_dtype" } else { "dtype" };
-        config.insert(key.to_owned(), json!(dtype.name()));
         if self.splits_head {
             config.insert("tie_word_embeddings".to_owned(), json!(false));
         }
@@ -86,7 +88,16 @@ impl<'a, B: Nf4> MergedWeights<'a, B> {
                 }
             }
         }
-        Ok(())
+        let Some(files) = &self.adapter else { return Ok(()) };
+        refuse_other_base(&files.copies, |name, copy| {
+            // A tied head is the embedding.
+            let is_head = name == head_weight() && !self.source.contains(name);
+            let name = if is_head { names::EMBEDDING } else { name };
+            self.check_shape(name, &copy.shape)?;
+            let mut values = Vec::new();
+            self.read_stored(name, &mut values)?;
+            Ok(Some(values))
+        })
     }
 
     fn check_shape(&self, name: &str, expected: &[usize]) -> Result<()> {
@@ -131,6 +142,11 @@ impl<'a, B: Nf4> MergedWeights<'a, B> {
         Ok(())
     }
 
+    /// The tensor of the base as its files have it.
+    fn read_stored(&self, name: &str, out: &mut Vec<f32>) -> Result<()> {
+        AsStored(self.source).read(self.stored(name), out)
+    }
+
     /// The tensor of the base. What the files already hold in four bits has no other values.
     fn read_base(&self, name: &str, out: &mut Vec<f32>) -> Result<()> {
         if let Some([n, k]) = nf4::shape(self.source, name)?
@@ -140,7 +156,7 @@ impl<'a, B: Nf4> MergedWeights<'a, B> {
             out.resize(n * k, 0.0);
             reference::dequantize(&tensor.matrix(), 0, out);
         } else {
-            AsStored(self.source).read(self.stored(name), out)?;
+            self.read_stored(name, out)?;
             if let MergeBase::Nf4(options) = self.base
                 && is_linear(name, &self.shape(name)?)
             {
@@ -192,6 +208,17 @@ impl<B: Nf4> Weights for MergedWeights<'_, B> {
     fn contains(&self, name: &str) -> bool {
         self.source.contains(self.stored(name))
     }
+}
+
+/// A configuration that says which type the weights beside it have, under the key that it has for it.
+pub fn with_dtype(base: &Map<String, Value>, dtype: DType) -> Map<String, Value> {
+    let mut config = base.clone();
+    let old = config.contains_key("torch_dtype") && !config.contains_key("dtype");
+    config.insert(if old { "torch_dtype" } else { "dtype" }.to_owned(), json!(dtype.name()));
+    if !old {
+        config.remove("torch_dtype");
+    }
+    config
 }
 
 fn head_weight() -> String {

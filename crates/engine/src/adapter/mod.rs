@@ -7,9 +7,11 @@ mod modules;
 mod peft;
 mod registry;
 mod targets;
+mod values;
+mod whole;
 
 pub use candidate::Candidate;
-pub use merge::{MergeBase, MergedWeights};
+pub use merge::{MergeBase, MergedWeights, with_dtype};
 pub use modules::{Module, linears, modules};
 pub use peft::Adapter;
 pub use registry::{Adapters, DEFAULT_ADAPTER};

@@ -13,6 +13,8 @@ use tunesmith_ops::{Backend, Code, DType, Error, Lora, Matrix, Result, View, Vie
 use super::candidate::Candidate;
 use super::modules::{Module, modules};
 use super::targets::{initial, targets};
+use super::values::{matrix_values, vector_values};
+use super::whole::{refuse_missing, refuse_other_base, tensor_of};
 use crate::decoder::Decoder;
 use crate::families::names;
 use crate::layer::{Linear, LoraSlot, Vector, Weight};
@@ -89,7 +91,14 @@ impl<B: Backend> Adapter<B> {
     /// # Errors
     /// `FileMissing`, `FileInvalid`, `ModelUnsupported` as the folder gives; `ConfigInvalid` when it does not fit the model.
     pub fn read(backend: &B, decoder: &mut Decoder<B>, dir: &Path) -> Result<Self> {
-        let AdapterFiles { config, modules: mut files } = AdapterFiles::read(dir)?;
+        let found = AdapterFiles::read(dir)?;
+        if decoder.config.tied {
+            found.check_tied()?;
+        }
+        let all = modules(decoder);
+        refuse_missing(&found, &all)?;
+        refuse_other_base(&found.copies, |name, _| tensor_of(backend, &all, name))?;
+        let AdapterFiles { config, modules: mut files, .. } = found;
         let mut this = Self {
             config: config.clone(),
             modules: Vec::new(),
@@ -97,7 +106,7 @@ impl<B: Backend> Adapter<B> {
             parameters: Parameters::default(),
         };
         let matcher = Matcher::new(&config)?;
-        for (index, module) in modules(decoder).iter().enumerate() {
+        for (index, module) in all.iter().enumerate() {
             let name = module.name();
             match (files.remove(name), module) {
                 (None, _) => {}
@@ -285,21 +294,8 @@ fn copy_vector<B: Backend>(
     vector: &Vector<B>,
     name: String,
 ) -> Result<ParameterId> {
-    let Vector::Frozen(buffer, len) = vector else {
-        return Err(crate::internal::internal("adapter", "a frozen vector to copy"));
-    };
-    let mut host = vec![0.0; *len];
-    backend.read(View::new(buffer, 0, *len), &mut host)?;
-    parameters.add(backend, spec(name, &[*len], ParameterKind::NoDecay), &host)
-}
-
-fn matrix_values<B: Backend>(backend: &B, weight: &Weight<B>, n: usize, k: usize) -> Result<Vec<f32>> {
-    let Weight::Frozen(weight) = weight else {
-        return Err(crate::internal::internal("adapter", "a frozen weight to copy"));
-    };
-    let mut host = vec![0.0; n * k];
-    backend.read_weight(weight, 0, n, &mut host)?;
-    Ok(host)
+    let host = vector_values(backend, vector)?;
+    parameters.add(backend, spec(name, &[host.len()], ParameterKind::NoDecay), &host)
 }
 
 fn fits<B: Backend>(linear: &Linear<B>, a: &AdapterTensor, b: &AdapterTensor) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Tensors of a model file, checked for shape and for NaN and infinity.
+//! Tensors of a model file, checked for their shape.
 
 use tunesmith_formats::{StoredTensor, TensorSource};
 use tunesmith_ops::{Code, Error, Result};
@@ -21,23 +21,6 @@ pub(super) fn shaped<'a>(source: &'a dyn TensorSource, name: &str, shape: &[usiz
         format!(
             "expected shape {shape:?} by the configuration, got {:?}; config.json and weights do not belong together",
             tensor.shape
-        ),
-    ))
-}
-
-/// Refuses NaN and infinity in `values`, which begin at element `first` of the tensor.
-///
-/// # Errors
-/// `NonFinite` names the first such element.
-pub(super) fn check_finite(name: &str, first: usize, values: &[f32]) -> Result<()> {
-    let Some(place) = values.iter().position(|value| !value.is_finite()) else { return Ok(()) };
-    Err(Error::new(
-        Code::NonFinite,
-        name,
-        format!(
-            "expected finite weights, got {} at element {}; the file is damaged or was saved from a diverged run",
-            values[place],
-            first + place
         ),
     ))
 }

@@ -22,6 +22,8 @@ pub struct Loaded<B: Backend> {
     pub parameters: Parameters<B>,
     /// Parameters of the base model.
     pub total_parameters: usize,
+    /// Tensors of the file that the model does not have, sorted.
+    pub unused: Vec<String>,
     /// How the linear layers are quantised.
     pub quantization: Option<QuantizationInfo>,
     /// What the user should know.
@@ -50,11 +52,32 @@ pub fn load<B: Backend>(
     let rotations = config.rotations.iter();
     let rotations = rotations.map(|rotation| Rotary::new(backend, rotation)).collect::<Result<_>>()?;
     let head = Head { norm, linear, transform: config.logits };
+    let other_head = if config.tied && backend.keeps_values() { other_head(source, &head_name)? } else { None };
+    let mut unused = loader.unused();
+    // A tied head that is stored as well is the embedding once more.
+    unused.retain(|name| !config.tied || *name != head_name);
     Ok(Loaded {
         decoder: Decoder { config, embedding, layers, head, rotations },
         parameters: loader.parameters,
         total_parameters: loader.count,
+        unused,
         quantization: loader.quantizer.info(),
-        warnings: loader.quantizer.into_warnings(),
+        warnings: loader.quantizer.into_warnings().into_iter().chain(other_head).collect(),
     })
+}
+
+/// What to say of a stored head that is not the embedding it is tied to.
+fn other_head(source: &dyn TensorSource, head: &str) -> Result<Option<String>> {
+    if !source.contains(head) {
+        return Ok(None);
+    }
+    let (head, embedding) = (source.get(head)?, source.get(names::EMBEDDING)?);
+    if head.equals(&embedding)? {
+        return Ok(None);
+    }
+    Ok(Some(format!(
+        "{} is not used: its values are others than those of {}, which the configuration ties it to; set \
+         tie_word_embeddings to false in config.json where this head is meant",
+        head.name, embedding.name
+    )))
 }

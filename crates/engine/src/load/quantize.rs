@@ -4,11 +4,11 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use tunesmith_formats::{Nf4Tensor, Nf4TensorScales, TensorSource, read_nf4};
+use tunesmith_formats::{Nf4Tensor, Nf4TensorScales, TensorSource, check_finite, read_nf4};
 use tunesmith_ops::nf4::{code_book, double_quantize};
 use tunesmith_ops::{Backend, Code, Error, Nf4Options, Result};
 
-use super::checked::{check_finite, shaped};
+use super::checked::shaped;
 use super::nf4_cache::Nf4Cache;
 use super::options::WeightOptions;
 

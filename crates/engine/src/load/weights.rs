@@ -1,11 +1,12 @@
 //! Tensors of a model file as the decoder holds them: frozen, quantized, or trained.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tunesmith_formats::TensorSource;
+use tunesmith_formats::{TensorSource, check_finite, is_rotary_buffer, nf4};
 use tunesmith_ops::{Backend, DType, Host, Result, Storage};
 
-use super::checked::{FINITE, check_finite, shaped};
+use super::checked::{FINITE, shaped};
 use super::options::WeightOptions;
 use super::quantize::Quantizer;
 use crate::config::ModelConfig;
@@ -20,6 +21,8 @@ pub struct Loader<'a, B: Backend> {
     pub(super) parameters: Parameters<B>,
     host: Vec<f32>,
     pub(super) count: usize,
+    /// Names that were asked for.
+    used: BTreeSet<String>,
     storage: Storage,
     pub(super) quantizer: Quantizer<'a>,
 }
@@ -42,6 +45,7 @@ impl<'a, B: Backend> Loader<'a, B> {
             parameters: Parameters::default(),
             host: Vec::new(),
             count: 0,
+            used: BTreeSet::new(),
             storage,
             quantizer,
         }
@@ -72,8 +76,18 @@ impl<'a, B: Backend> Loader<'a, B> {
         Ok(Norm { module, d, eps: config.eps, offset: config.family.norm_offset, scale })
     }
 
+    /// Tensors of the file that nothing has asked for, sorted: neither weights nor what belongs to quantized ones.
+    pub fn unused(&self) -> Vec<String> {
+        let mut names = self.source.names();
+        names.retain(|name| {
+            !self.used.contains(name) && !is_rotary_buffer(name) && !nf4::is_companion(self.source, name)
+        });
+        names
+    }
+
     /// The matrix of a linear layer: the kind that is held in four bits where the file or the options say so.
     fn projection(&mut self, name: &str, n: usize, k: usize) -> Result<Weight<B>> {
+        self.used.insert(name.to_owned());
         match self.quantizer.weight(self.backend, name, [n, k], self.train_all)? {
             None => self.matrix(name, n, k),
             Some(weight) => {
@@ -93,6 +107,7 @@ impl<'a, B: Backend> Loader<'a, B> {
             return Ok(Weight::Trained(self.parameter(name, &[n, k], ParameterKind::Decay)?));
         }
         let source = self.source;
+        self.used.insert(name.to_owned());
         let tensor = shaped(source, name, &[n, k])?;
         let weight = if !self.backend.keeps_values() {
             self.count += n * k;
@@ -181,6 +196,7 @@ impl<'a, B: Backend> Loader<'a, B> {
     }
 
     fn read(&mut self, name: &str, shape: &[usize]) -> Result<()> {
+        self.used.insert(name.to_owned());
         let tensor = shaped(self.source, name, shape)?;
         if !self.backend.keeps_values() {
             self.host.clear();

@@ -106,7 +106,8 @@ pub fn plan_on<B: Backend>(
 fn run<B: Backend>(session: &mut Session<B>, shape: PassShape) -> Result<()> {
     let PassShape { tokens, longest, supervised, .. } = shape;
     if tokens == 0 || longest == 0 || longest > tokens || supervised > tokens {
-        return Err(Error::argument("plan", "tokens, and no sequence or labels beyond them", format!("{shape:?}")));
+        let got = format!("{tokens} tokens, {longest} in the longest sequence, {supervised} labels");
+        return Err(Error::argument("plan", "tokens, and no sequence or labels beyond them", got));
     }
     let place = |token: usize| (token % longest) as i32;
     let positions: Vec<i32> = (0..tokens).map(place).collect();

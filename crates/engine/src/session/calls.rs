@@ -4,11 +4,12 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use tunesmith_formats::write_atomic;
-use tunesmith_ops::{Backend, Code, Error, MemoryStats, Result};
+use tunesmith_ops::{Backend, Code, DType, Error, MemoryStats, Result};
 
 use super::checkpoint;
 use super::engine::{AdapterState, Engine};
 use super::state::{Pending, Session, not_training};
+use crate::adapter::with_dtype;
 use crate::batch::{Batch, StepKey};
 use crate::decode::{Request, TokenEvent, generate};
 use crate::layer::Backward;
@@ -147,7 +148,8 @@ impl<B: Backend + Send + Sync> Engine for Session<B> {
             return Err(not_training());
         }
         checkpoint::save_parameters(&*self.backend, &self.parameters, &dir.join(checkpoint::MODEL_FILE))?;
-        let json = serde_json::to_vec_pretty(self.hf_config.as_map())
+        // What was trained is float32, whatever the model was before.
+        let json = serde_json::to_vec_pretty(&with_dtype(self.hf_config.as_map(), DType::F32))
             .map_err(|error| Error::new(Code::Internal, "config.json", error.to_string()))?;
         write_atomic(&dir.join("config.json"), &json)
     }

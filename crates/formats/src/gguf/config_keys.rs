@@ -53,7 +53,7 @@ impl<'a> ExportConfig<'a> {
             config,
             architecture,
             layers: config.size("num_hidden_layers")?,
-            head_dim: config.optional_size("head_dim")?.unwrap_or(hidden / heads),
+            head_dim: config.optional_size("head_dim")?.or(hidden.checked_div(heads)).unwrap_or(0),
             hidden,
             heads,
             kv_heads: config.optional_size("num_key_value_heads")?.unwrap_or(heads),
@@ -75,7 +75,7 @@ impl<'a> ExportConfig<'a> {
                 None => {}
             }
         }
-        if self.architecture.square && self.heads * self.head_dim != self.hidden {
+        if self.architecture.square && self.heads.checked_mul(self.head_dim) != Some(self.hidden) {
             let message =
                 format!("expected heads × head_dim to be {}, got {} × {}", self.hidden, self.heads, self.head_dim);
             return Err(self.unsupported(message));
@@ -109,8 +109,9 @@ impl<'a> ExportConfig<'a> {
         if given == rotated(step) {
             return Ok(());
         }
-        Err(self
-            .unsupported(format!("expected every layer but each {step}th to be rotated, got no_rope_layers {given:?}")))
+        let flags: Vec<&str> = given.iter().map(|rotated| if *rotated { "1" } else { "0" }).collect();
+        let got = flags.join(", ");
+        Err(self.unsupported(format!("expected every layer but each {step}th to be rotated, got no_rope_layers {got}")))
     }
 
     /// Where the head comes from: None where the file has no tensor of its own for it, else the tensor's name.

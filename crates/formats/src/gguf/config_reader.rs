@@ -21,7 +21,7 @@ impl ConfigReader<'_> {
     pub fn head_dim(&self) -> Result<u64> {
         let (hidden, heads) = (self.required("embedding_length")?, self.required("attention.head_count")?);
         let given = self.integer("attention.key_length")?;
-        let head_dim = given.or(hidden.is_multiple_of(heads).then_some(hidden / heads));
+        let head_dim = given.or(hidden.checked_div(heads).filter(|_| hidden.is_multiple_of(heads)));
         let Some(head_dim) = head_dim.filter(|&head_dim| head_dim > 0 && head_dim.is_multiple_of(2)) else {
             return Err(self.refuse(
                 Code::ConfigInvalid,
@@ -36,10 +36,14 @@ impl ConfigReader<'_> {
     }
 
     pub(super) fn required(&self, key: &str) -> Result<u64> {
-        let value = self.integer(key)?.filter(|&value| value > 0);
-        value.ok_or_else(|| {
-            self.refuse(Code::ConfigInvalid, format!("expected a number above 0 in `{}`, got none", self.key(key)))
-        })
+        match self.integer(key)? {
+            Some(value) if value > 0 => Ok(value),
+            other => {
+                let got = other.map_or("none".to_owned(), |value| value.to_string());
+                let message = format!("expected a number above 0 in `{}`, got {got}", self.key(key));
+                Err(self.refuse(Code::ConfigInvalid, message))
+            }
+        }
     }
 
     pub(super) fn integer(&self, key: &str) -> Result<Option<u64>> {

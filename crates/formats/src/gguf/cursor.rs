@@ -1,7 +1,5 @@
 //! Reads forward through untrusted bytes.
 
-#![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
-
 use std::path::Path;
 
 use tunesmith_ops::{Error, Result};

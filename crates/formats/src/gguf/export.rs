@@ -13,7 +13,7 @@ use crate::quantize::{Refusal, quantize};
 use crate::safetensors::TensorSpec;
 use crate::stored_tensor::RowOrder;
 use crate::stored_type::StoredType;
-use crate::weights::{OnProgress, Progress, Weights};
+use crate::weights::{OnProgress, Progress, Weights, is_rotary_buffer};
 
 const EMBEDDING: &str = "model.embed_tokens.weight";
 const HEAD: &str = "lm_head.weight";
@@ -38,6 +38,11 @@ impl Quantization {
     /// All, by the names Unsloth and llama.cpp give them, in small letters.
     pub const NAMES: [(&'static str, Self); 5] =
         [("f32", Self::F32), ("f16", Self::F16), ("bf16", Self::Bf16), ("q8_0", Self::Q8_0), ("q4_0", Self::Q4_0)];
+
+    /// The name among [`Self::NAMES`].
+    pub fn name(self) -> &'static str {
+        Self::NAMES.into_iter().find(|(_, known)| *known == self).map_or("", |(name, _)| name)
+    }
 
     /// `general.file_type`.
     pub(super) fn file_type(self) -> u32 {
@@ -122,8 +127,7 @@ pub fn write_gguf(
 /// Every tensor of the file, in its order. A tensor that is absent, or left over, is an error.
 fn entries(config: &ExportConfig<'_>, weights: &dyn Weights, quantization: Quantization) -> Result<Vec<Entry>> {
     let architecture = config.architecture;
-    let mut left: BTreeSet<String> =
-        weights.names().into_iter().filter(|name| !name.ends_with("rotary_emb.inv_freq")).collect();
+    let mut left: BTreeSet<String> = weights.names().into_iter().filter(|name| !is_rotary_buffer(name)).collect();
     let mut entries = Vec::new();
     let mut add = |source: &str, target: &str| {
         let Some(name) = architecture.gguf_name(target) else {
@@ -178,11 +182,13 @@ pub(super) fn encode(
 ) -> Result<()> {
     bytes.clear();
     let rows = spec.shape.first().copied().unwrap_or(1).max(1);
-    let columns = values.len() / rows;
-    let mut places = vec![0; rows];
-    (0..rows).for_each(|row| places[order.file_row(row)] = row);
-    for row in places {
-        let row_values = &values[row * columns..(row + 1) * columns];
+    let columns = values.len().checked_div(rows).unwrap_or(0);
+    let mut places: Vec<(usize, usize)> = (0..rows).map(|row| (order.file_row(row), row)).collect();
+    places.sort_unstable();
+    let mut rows = values.chunks(columns.max(1)).collect::<Vec<_>>();
+    rows.resize(places.len(), &[]);
+    for (_, row) in places {
+        let row_values = rows.get(row).copied().unwrap_or_default();
         quantize(spec.stored, row_values, bytes).map_err(|refusal| match refusal {
             Refusal::Element(place) => Error::new(
                 Code::NonFinite,
@@ -190,7 +196,7 @@ pub(super) fn encode(
                 format!(
                     "expected weights that {} holds, got {} in row {row}; write another type, such as bf16",
                     spec.stored.name(),
-                    row_values[place]
+                    row_values.get(place).copied().unwrap_or(f32::NAN)
                 ),
             ),
             Refusal::Type => refuse(name, format!("expected a type that is written, got {}", spec.stored.name())),

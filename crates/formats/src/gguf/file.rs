@@ -1,7 +1,5 @@
 //! One memory-mapped GGUF file as a source of Hugging Face tensors.
 
-#![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
-
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -15,7 +13,7 @@ use super::model_config::{TensorFacts, architecture};
 use super::rope_keys::{self, RopeTensors};
 use super::tensors::{self, GgufTensor, read_table};
 use super::tokenizer::GgufTokenizer;
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, shown};
 use crate::input::{MappedFile, invalid, unsupported};
 use crate::stored_tensor::{RowOrder, StoredTensor, TensorSource};
 
@@ -46,6 +44,7 @@ impl GgufFile {
         let mut cursor = Cursor::new(path, file.bytes(), 0);
         let (tensor_count, key_count) = read_preamble(path, &mut cursor)?;
         let metadata = Metadata::read(path, &mut cursor, key_count)?;
+        refuse_parts(path, &metadata)?;
         let alignment = alignment(path, &metadata)?;
         let table = read_table(path, &mut cursor, tensor_count, alignment)?;
 
@@ -132,7 +131,8 @@ fn read_preamble(path: &Path, cursor: &mut Cursor<'_>) -> Result<(usize, usize)>
         return Err(invalid(
             path,
             format!(
-                "expected a GGUF file, got one that begins with {magic:?}; give a .gguf file or the folder of a model"
+                "expected a GGUF file, got one that begins with `{}`; give a .gguf file or the folder of a model",
+                magic.escape_ascii()
             ),
         ));
     }
@@ -146,6 +146,29 @@ fn read_preamble(path: &Path, cursor: &mut Cursor<'_>) -> Result<(usize, usize)>
     let tensor_count = cursor.count("tensors", tensor_bytes, most_tensors)?;
     let key_count = cursor.count("keys", key_bytes, most_keys)?;
     Ok((tensor_count, key_count))
+}
+
+/// A file must hold a whole model: not a part of one, nor an adapter or a vision tower.
+fn refuse_parts(path: &Path, metadata: &Metadata) -> Result<()> {
+    let (number, count) = (metadata.integer("split.no")?, metadata.integer("split.count")?);
+    if let Some(count) = count.filter(|&count| count > 1) {
+        let part = number.unwrap_or(0).saturating_add(1);
+        let advice = "join its parts with `llama-gguf-split --merge FIRST-PART WHOLE.gguf`";
+        return Err(unsupported(
+            path,
+            format!("expected a whole model, got part {part} of {count} of a split one; {advice}"),
+        ));
+    }
+    match metadata.text("general.type")? {
+        None | Some("model") => Ok(()),
+        Some(other) => {
+            let got = shown(&other.into());
+            Err(unsupported(
+                path,
+                format!("expected a GGUF file of type \"model\", got {got}; give the file of the model"),
+            ))
+        }
+    }
 }
 
 fn alignment(path: &Path, metadata: &Metadata) -> Result<usize> {

@@ -33,7 +33,7 @@ pub fn write_gguf_lora(
         Quantization::F16 => StoredType::F16,
         Quantization::Bf16 => StoredType::Bf16,
         Quantization::Q8_0 | Quantization::Q4_0 => {
-            return Err(Error::argument("export.gguf.lora", "f32, f16 or bf16", format!("{quantization:?}")));
+            return Err(Error::argument("export.gguf.lora", "f32, f16 or bf16", quantization.name()));
         }
     };
     let mut keys = KeyWriter::new(config.architecture.name);
@@ -56,9 +56,10 @@ pub fn write_gguf_lora(
         };
         let rotated = config.architecture.is_rotated(&weight);
         let order = if rotated { RowOrder::Interleaved { head_dim: config.head_dim } } else { RowOrder::Natural };
+        let width = |factor: &[f32]| factor.len().checked_div(adapter.r).unwrap_or(0);
         let spec = |end: &str, shape| TensorSpec { name: format!("{base}.{end}"), stored, shape };
-        factors.push((spec("lora_a", vec![adapter.r, pair.a.len() / adapter.r]), RowOrder::Natural, &pair.a));
-        factors.push((spec("lora_b", vec![pair.b.len() / adapter.r, adapter.r]), order, &pair.b));
+        factors.push((spec("lora_a", vec![adapter.r, width(&pair.a)]), RowOrder::Natural, &pair.a));
+        factors.push((spec("lora_b", vec![width(&pair.b), adapter.r]), order, &pair.b));
     }
     let mut file = GgufWriter::create(path, &keys, factors.iter().map(|(spec, ..)| spec.clone()).collect())?;
     let mut bytes = Vec::new();

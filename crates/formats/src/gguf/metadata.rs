@@ -1,8 +1,6 @@
 //! The key-value section of a GGUF file. Scalars and strings are kept; arrays, which hold the vocabulary, are checked and
 //! left in place until their elements are asked for.
 
-#![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
-
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
 use std::path::{Path, PathBuf};
@@ -10,6 +8,7 @@ use std::path::{Path, PathBuf};
 use tunesmith_ops::{Error, Result};
 
 use super::cursor::Cursor;
+use crate::config::shown;
 use crate::input::invalid;
 
 /// Most keys; models carry 20 to 60.
@@ -29,6 +28,28 @@ pub enum Value {
     Bool(bool),
     Text(String),
     Array(Array),
+}
+
+impl Value {
+    /// The value in the words of an error.
+    fn shown(&self) -> String {
+        match self {
+            Self::Integer(number, kind) => format!("the {} {number}", type_name(*kind)),
+            Self::Float(number) => format!("the float {number}"),
+            Self::Bool(flag) => flag.to_string(),
+            Self::Text(text) => shown(&text.as_str().into()),
+            Self::Array(array) => format!("{} elements of type {}", array.count, type_name(array.element)),
+        }
+    }
+}
+
+/// The format's name of a value type.
+fn type_name(kind: u32) -> &'static str {
+    const NAMES: [&str; 13] = [
+        "uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "bool", "string", "array", "uint64", "int64",
+        "float64",
+    ];
+    usize::try_from(kind).ok().and_then(|kind| NAMES.get(kind)).copied().unwrap_or("unknown type")
 }
 
 /// An array still in its file.
@@ -89,7 +110,7 @@ impl Metadata {
 
     /// A floating-point number.
     pub fn float(&self, key: &str) -> Result<Option<f64>> {
-        self.convert(key, "a finite number", |value| match value {
+        self.convert(key, "a finite float", |value| match value {
             Value::Float(number) => Some(*number).filter(|number| number.is_finite()),
             _ => None,
         })
@@ -113,14 +134,14 @@ impl Metadata {
 
     /// The strings of an array.
     pub fn strings(&self, key: &str, bytes: &[u8]) -> Result<Option<Vec<String>>> {
-        self.elements(key, "an array of strings", STRING, bytes, |cursor| {
+        self.elements(key, "elements of type string", STRING, bytes, |cursor| {
             Ok(cursor.string("a string", usize::MAX)?.to_owned())
         })
     }
 
     /// The 32-bit integers of an array.
     pub fn integers(&self, key: &str, bytes: &[u8]) -> Result<Option<Vec<i32>>> {
-        self.elements(key, "an array of int32", INT32, bytes, |cursor| cursor.array().map(i32::from_le_bytes))
+        self.elements(key, "elements of type int32", INT32, bytes, |cursor| cursor.array().map(i32::from_le_bytes))
     }
 
     /// The flags of an array; None where the key holds something else than an array.
@@ -128,12 +149,12 @@ impl Metadata {
         if !matches!(self.values.get(key), Some(Value::Array(_))) {
             return Ok(None);
         }
-        self.elements(key, "an array of flags", BOOL, bytes, |cursor| Ok(cursor.array::<1>()? != [0]))
+        self.elements(key, "elements of type bool", BOOL, bytes, |cursor| Ok(cursor.array::<1>()? != [0]))
     }
 
     /// The 32-bit floats of an array.
     pub fn floats(&self, key: &str, bytes: &[u8]) -> Result<Option<Vec<f32>>> {
-        self.elements(key, "an array of float32", FLOAT32, bytes, |cursor| cursor.array().map(f32::from_le_bytes))
+        self.elements(key, "elements of type float32", FLOAT32, bytes, |cursor| cursor.array().map(f32::from_le_bytes))
     }
 
     fn elements<T>(
@@ -144,7 +165,8 @@ impl Metadata {
         bytes: &[u8],
         read: impl Fn(&mut Cursor<'_>) -> Result<T>,
     ) -> Result<Option<Vec<T>>> {
-        let array = self.convert(key, expected, |value| match value {
+        let expected = format!("at most {MAX_ELEMENTS} {expected}");
+        let array = self.convert(key, &expected, |value| match value {
             Value::Array(array) if array.element == element && array.count <= MAX_ELEMENTS => Some(array),
             _ => None,
         })?;
@@ -166,12 +188,14 @@ impl Metadata {
         let Some(value) = self.values.get(key) else { return Ok(None) };
         convert(value).map(Some).ok_or_else(|| {
             self.refuse(format!(
-                "expected {expected} in `{key}`, got {value:.60?}; use a file made by llama.cpp's converter"
+                "expected {expected} in `{key}`, got {}; use a file made by llama.cpp's converter",
+                value.shown()
             ))
         })
     }
 
-    fn refuse(&self, message: String) -> Error {
+    /// An error at this file.
+    pub fn refuse(&self, message: impl Into<String>) -> Error {
         invalid(&self.path, message)
     }
 }

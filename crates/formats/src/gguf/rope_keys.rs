@@ -151,6 +151,15 @@ impl ConfigReader<'_> {
             ("none", Some(divisors), None) => self.llama3(divisors)?,
             ("linear", None, None) => json!({ "rope_type": "linear", "factor": factor }),
             ("yarn", None, None) => self.yarn(factor)?,
+            ("longrope", None, None) => {
+                let message = format!("expected the tensors {LONG} and {SHORT} of rope scaling longrope, got none");
+                return Err(self.refuse(Code::ConfigInvalid, message));
+            }
+            (known @ ("none" | "linear" | "yarn" | "longrope"), ..) => {
+                let names: Vec<&str> = tensors.iter().map(|(name, _)| *name).collect();
+                let message = format!("expected no tensors {} with rope scaling {known}, got them", names.join(", "));
+                return Err(self.refuse(Code::ModelUnsupported, message));
+            }
             (other, ..) => {
                 let message = format!("expected rope scaling none, linear, yarn or longrope, got {other}");
                 return Err(self.refuse(Code::ModelUnsupported, message));

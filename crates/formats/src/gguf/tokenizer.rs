@@ -1,11 +1,15 @@
 //! The tokenizer inside a GGUF file, as plain data.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 use tunesmith_ops::{Code, Error, Result};
 
 use super::metadata::Metadata;
 use super::writer::KeyWriter;
 
+/// `tokenizer.ggml.token_type` of tokens that merging makes.
+const NORMAL: i32 = 1;
 /// `tokenizer.ggml.token_type` of ids without a token.
 const UNUSED: i32 = 5;
 
@@ -46,9 +50,12 @@ pub struct GgufTokenizer {
 
 impl GgufTokenizer {
     /// Decodes the keys; `bytes` are those of the whole file.
+    ///
+    /// # Errors
+    /// `FileInvalid` names a key of another type, and merges that are missing.
     pub(super) fn read(metadata: &Metadata, bytes: &[u8]) -> Result<Self> {
         let text = |key: &str| Ok(metadata.text(key)?.map(str::to_owned));
-        Ok(Self {
+        let this = Self {
             model: text("tokenizer.ggml.model")?.unwrap_or_default(),
             pre: text("tokenizer.ggml.pre")?,
             tokens: metadata.strings("tokenizer.ggml.tokens", bytes)?.unwrap_or_default(),
@@ -63,6 +70,32 @@ impl GgufTokenizer {
             add_bos_token: metadata.flag("tokenizer.ggml.add_bos_token")?,
             add_space_prefix: metadata.flag("tokenizer.ggml.add_space_prefix")?,
             chat_template: text("tokenizer.chat_template")?,
+        };
+        if this.lacks_merges() {
+            return Err(metadata.refuse(
+                "expected the merges of byte-level BPE in `tokenizer.ggml.merges`, got none; \
+                 convert the model again, or use its Hugging Face folder",
+            ));
+        }
+        Ok(this)
+    }
+
+    /// Without merges byte-level BPE never makes a token of more than one byte, though the vocabulary has such.
+    fn lacks_merges(&self) -> bool {
+        let is_normal = |id: usize| self.token_types.get(id).is_none_or(|kind| *kind == NORMAL);
+        let merged = |(id, token): (usize, &String)| is_normal(id) && token.chars().nth(1).is_some();
+        self.model == "gpt2" && self.merges.is_empty() && self.tokens.iter().enumerate().any(merged)
+    }
+
+    /// What the user should know: without the name of the splitting pattern, texts may become other tokens than those the model
+    /// was trained with.
+    pub(crate) fn doubt(&self, path: &Path) -> Option<String> {
+        (self.model == "gpt2" && self.pre.is_none()).then(|| {
+            format!(
+                "{}: `tokenizer.ggml.pre` does not name the pre-tokenizer, so the default one splits texts, and tokens may be \
+                 others than in the model's training; convert the model again, or use its Hugging Face folder",
+                path.display()
+            )
         })
     }
 

@@ -79,7 +79,7 @@ impl KeyWriter {
     }
 
     fn begin(&mut self, key: &str, kind: u32) {
-        self.count += 1;
+        self.count = self.count.saturating_add(1);
         self.string(key);
         self.bytes.extend(kind.to_le_bytes());
     }
@@ -148,12 +148,15 @@ impl GgufWriter {
         let due = self.specs.get(self.next).filter(|spec| spec.name == name);
         let expected = due.and_then(|spec| spec.stored.byte_len(&spec.shape));
         if expected != Some(bytes.len()) {
-            let message = format!("expected the next tensor with {expected:?} bytes, got {} bytes", bytes.len());
+            let expected =
+                expected.map_or("no further tensor".to_owned(), |bytes| format!("{bytes} bytes of the next tensor"));
+            let message = format!("expected {expected}, got {} bytes", bytes.len());
             return Err(refuse(name, message));
         }
-        self.next += 1;
+        self.next = self.next.saturating_add(1);
         self.file.write(bytes)?;
-        self.file.write(&[0; ALIGNMENT][..bytes.len().next_multiple_of(ALIGNMENT) - bytes.len()])
+        let padding = bytes.len().wrapping_neg() % ALIGNMENT;
+        self.file.write([0; ALIGNMENT].get(..padding).unwrap_or_default())
     }
 
     /// Syncs and renames the file into place; every tensor must have been written.

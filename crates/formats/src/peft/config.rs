@@ -10,11 +10,15 @@ use super::options::{InitLoraWeights, ModuleNames, list, names_or_pattern, optio
 use crate::config::{ModelConfig, shown};
 
 /// Keys of PEFT 0.21 that change nothing once an adapter is trained, whatever their value, or only together with a key that
-/// is refused.
-const WITHOUT_EFFECT: [&str; 7] = [
+/// is refused: those of an initialisation among them.
+const WITHOUT_EFFECT: [&str; 11] = [
     "auto_mapping",
     "base_model_class",
+    "corda_config",
+    "eva_config",
     "inference_mode",
+    "loftq_config",
+    "lora_ga_config",
     "megatron_core",
     "peft_version",
     "qalora_group_size",
@@ -22,9 +26,10 @@ const WITHOUT_EFFECT: [&str; 7] = [
 ];
 
 /// Keys that are read.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 15] = [
     "alpha_pattern",
     "base_model_name_or_path",
+    "ensure_weight_tying",
     "exclude_modules",
     "layers_pattern",
     "layers_to_transform",
@@ -82,6 +87,9 @@ pub struct AdapterConfig {
     pub layers_pattern: Vec<String>,
     /// How the factors of a new adapter begin; a saved one is past it.
     pub init_lora_weights: InitLoraWeights,
+    /// What is done to a head or an embedding is done to both where they are one matrix.
+    #[serde(skip)]
+    pub ensure_weight_tying: bool,
 }
 
 impl Default for AdapterConfig {
@@ -103,6 +111,7 @@ impl Default for AdapterConfig {
             layers_to_transform: None,
             layers_pattern: Vec::new(),
             init_lora_weights: InitLoraWeights::default(),
+            ensure_weight_tying: false,
         }
     }
 }
@@ -180,6 +189,7 @@ impl AdapterConfig {
             .filter(|layers| !layers.is_empty()),
             layers_pattern: strings(&config, "layers_pattern")?,
             init_lora_weights: InitLoraWeights::default(),
+            ensure_weight_tying: config.flag("ensure_weight_tying", false)?,
         };
         this.contradiction().map_or(Ok(()), |message| Err(config.refuse(Code::ConfigInvalid, message)))?;
         Ok(this)
@@ -315,7 +325,9 @@ fn refuse_other_features(config: &ModelConfig) -> Result<()> {
             "peft_type" => value == "LORA",
             "bias" => value == "none",
             // Other ways to begin change the base weights as well, or have been undone before saving.
-            "init_lora_weights" => value.is_boolean() || value == "gaussian",
+            "init_lora_weights" => {
+                value.is_boolean() || ["gaussian", "eva", "orthogonal"].iter().any(|name| value == name)
+            }
             _ => match value {
                 Value::Null | Value::Bool(false) => true,
                 Value::Array(list) => list.is_empty(),

@@ -2,7 +2,9 @@
 //! (<https://huggingface.co/docs/peft/developer_guides/checkpoint>).
 
 mod config;
+mod layout;
 mod matching;
+mod names;
 mod options;
 
 use std::collections::BTreeMap;
@@ -11,10 +13,13 @@ use std::path::Path;
 use tunesmith_ops::{Code, Error, Result};
 
 pub use config::AdapterConfig;
+use layout::{Layout, Parts};
 pub use matching::{Choice, Matcher};
+use names::{A_SUFFIX, B_SUFFIX, MAGNITUDE_SUFFIX, PREFIX};
 pub use options::{InitLoraWeights, ModuleNames};
 
 use crate::atomic_file::{create_dir, write_atomic};
+use crate::finite::check_finite;
 use crate::input::missing;
 use crate::model_files::refuse_pickles;
 use crate::safetensors::{F32Tensor, SafetensorsFile, write_safetensors};
@@ -24,13 +29,6 @@ use crate::stored_tensor::TensorSource;
 const CONFIG_FILE: &str = "adapter_config.json";
 /// File name of the tensors.
 const TENSORS_FILE: &str = "adapter_model.safetensors";
-/// What PEFT puts before a module's path.
-const PREFIX: &str = "base_model.model.";
-/// What PEFT appends to it for the two factors.
-const A_SUFFIX: &str = ".lora_A.weight";
-const B_SUFFIX: &str = ".lora_B.weight";
-/// And for the lengths of the rows of a DoRA.
-const MAGNITUDE_SUFFIX: &str = ".lora_magnitude_vector";
 
 /// The two factors of one adapted module, converted to float32.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,6 +95,9 @@ pub struct AdapterFiles {
     pub config: AdapterConfig,
     /// By the module's path in the base model.
     pub modules: BTreeMap<String, ModuleTensors>,
+    /// The base model's own tensors, by their names there: PEFT saves head and embedding along with factors on one of them. They
+    /// are to be what the base model has.
+    pub copies: BTreeMap<String, AdapterTensor>,
 }
 
 /// Writes an adapter that PEFT loads: the folder is created where absent, each file appears whole or not at all. The names
@@ -106,7 +107,7 @@ pub struct AdapterFiles {
 /// Those of [`AdapterFiles::read`] for names and shapes it would not read; `Io`.
 pub fn write_adapter(dir: &Path, config: &AdapterConfig, tensors: &[F32Tensor<'_>]) -> Result<()> {
     let shapes = tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice()));
-    check(&dir.join(TENSORS_FILE), config, shapes)?;
+    Layout::of(&dir.join(TENSORS_FILE), config, shapes)?;
     create_dir(dir)?;
     write_safetensors(&dir.join(TENSORS_FILE), tensors)?;
     write_atomic(&dir.join(CONFIG_FILE), format!("{:#}\n", config.to_json()).as_bytes())
@@ -118,7 +119,7 @@ pub fn write_adapter(dir: &Path, config: &AdapterConfig, tensors: &[F32Tensor<'_
 /// # Errors
 /// Those of [`AdapterFiles::read`]; `ModelUnsupported` names what is not plain.
 pub fn read_adapter(dir: &Path) -> Result<(AdapterConfig, Vec<LoraPair>)> {
-    let AdapterFiles { config, modules } = AdapterFiles::read(dir)?;
+    let AdapterFiles { config, modules, .. } = AdapterFiles::read(dir)?;
     if let Some(key) = config.beyond_plain() {
         let message = format!("expected a plain LoRA adapter, got `{key}`; this is not implemented here");
         return Err(Error::new(Code::ModelUnsupported, dir.join(CONFIG_FILE).display().to_string(), message));
@@ -157,10 +158,12 @@ impl AdapterFiles {
             let stored = file.get(name)?;
             let mut data = Vec::new();
             stored.to_f32(&mut data)?;
+            check_finite(name, 0, &data)?;
             Ok::<_, Error>(AdapterTensor { shape: stored.shape, data })
         };
+        let Layout { modules: parts, copies } = Layout::of(&path, &config, shapes)?;
         let mut modules = BTreeMap::new();
-        for (module, parts) in check(&path, &config, shapes)? {
+        for (module, parts) in parts {
             let tensors = match parts {
                 Parts::Lora { magnitude, .. } => ModuleTensors::Lora {
                     a: read(&LoraPair::a_name(module))?,
@@ -174,108 +177,23 @@ impl AdapterFiles {
             };
             modules.insert(module.to_owned(), tensors);
         }
-        Ok(Self { config, modules })
+        let copies = copies.into_iter().map(|(base, name)| Ok((base, read(name)?))).collect::<Result<_>>()?;
+        Ok(Self { config, modules, copies })
     }
-}
 
-/// The shapes of one module's tensors, while they are checked.
-enum Parts<'a> {
-    Lora { a: Option<&'a [usize]>, b: Option<&'a [usize]>, magnitude: Option<&'a [usize]> },
-    Saved(Vec<&'a str>),
-}
-
-/// Checks that every tensor belongs to a module as the configuration says, that factors come in pairs and that their shapes
-/// fit the rank; gives the parts of the modules, sorted.
-fn check<'a>(
-    path: &Path,
-    config: &AdapterConfig,
-    shapes: impl Iterator<Item = (&'a str, &'a [usize])>,
-) -> Result<BTreeMap<&'a str, Parts<'a>>> {
-    let refuse = |code, message| Error::new(code, path.display().to_string(), message);
-    let matcher = Matcher::new(config)?;
-    let mut modules: BTreeMap<&str, Parts<'a>> = BTreeMap::new();
-    for (name, shape) in shapes {
-        let Some((module, suffix)) = split(name, &matcher) else {
-            let message = format!(
-                "expected {PREFIX}…{A_SUFFIX}, …{B_SUFFIX} or a tensor of modules_to_save, got `{name}`; \
-                 this kind of adapter is not implemented"
-            );
-            return Err(refuse(Code::ModelUnsupported, message));
-        };
-        let entry = modules.entry(module);
-        if suffix.starts_with(".lora_") {
-            let parts = entry.or_insert(Parts::Lora { a: None, b: None, magnitude: None });
-            let Parts::Lora { a, b, magnitude } = parts else {
-                let message = format!("expected `{module}` either adapted or saved whole, got both; correct the file");
-                return Err(refuse(Code::ConfigInvalid, message));
-            };
-            let slot = match suffix {
-                A_SUFFIX => a,
-                B_SUFFIX => b,
-                _ => magnitude,
-            };
-            *slot = Some(shape);
-        } else if let Parts::Saved(names) = entry.or_insert(Parts::Saved(Vec::new())) {
-            names.push(&suffix[1..]);
-        } else {
-            let message = format!("expected `{module}` either adapted or saved whole, got both; correct the file");
-            return Err(refuse(Code::ConfigInvalid, message));
+    /// Refuses what a model whose head and embedding are one matrix would compute otherwise than PEFT.
+    ///
+    /// # Errors
+    /// `ModelUnsupported` names the module.
+    pub fn check_tied(&self) -> Result<()> {
+        let tied = |module: &&String| module.ends_with("lm_head") || module.ends_with("embed_tokens");
+        match self.modules.keys().find(tied).filter(|_| self.config.ensure_weight_tying) {
+            None => Ok(()),
+            Some(module) => {
+                let message = "expected no `ensure_weight_tying` with a module that is tied to another, got both; \
+                               this is not implemented";
+                Err(Error::new(Code::ModelUnsupported, module, message))
+            }
         }
-    }
-    for (module, parts) in &modules {
-        if let Parts::Lora { a, b, magnitude } = parts {
-            let (rank, _) = matcher.rank_and_scale(module)?;
-            let problem = misfit(module, rank, config.use_dora, *a, *b, *magnitude);
-            problem.map_or(Ok(()), |message| Err(refuse(Code::ConfigInvalid, message)))?;
-        }
-    }
-    Ok(modules)
-}
-
-/// Module and suffix of a tensor's name.
-fn split<'a>(name: &'a str, matcher: &Matcher<'_>) -> Option<(&'a str, &'a str)> {
-    let rest = name.strip_prefix(PREFIX)?;
-    for suffix in [A_SUFFIX, B_SUFFIX, MAGNITUDE_SUFFIX] {
-        if let Some(module) = rest.strip_suffix(suffix) {
-            return Some((module, &rest[module.len()..]));
-        }
-    }
-    let module = &rest[..rest.rfind('.')?];
-    (!rest.contains(".lora_") && matcher.is_saved(module)).then(|| (module, &rest[module.len()..]))
-}
-
-fn misfit(
-    module: &str,
-    rank: usize,
-    dora: bool,
-    a: Option<&[usize]>,
-    b: Option<&[usize]>,
-    magnitude: Option<&[usize]>,
-) -> Option<String> {
-    let (Some(a), Some(b)) = (a, b) else {
-        return Some(format!("expected lora_A and lora_B of `{module}`, got one of them; the adapter is not whole"));
-    };
-    let wrong = |name: &str, expected: &str, shape: &[usize]| {
-        Some(format!(
-            "expected shape {expected} with r = {rank} in {name} of `{module}`, got {shape:?}; \
-             the adapter contradicts its configuration"
-        ))
-    };
-    if a.len() != 2 || a[0] != rank || a[1] == 0 {
-        return wrong("lora_A", "[r, in]", a);
-    }
-    if b.len() != 2 || b[1] != rank || b[0] == 0 {
-        return wrong("lora_B", "[out, r]", b);
-    }
-    match (dora, magnitude) {
-        (true, Some(shape)) if shape != [b[0]] => wrong("lora_magnitude_vector", "[out]", shape),
-        (true, None) | (false, Some(_)) => {
-            let got = if dora { "none" } else { "one" };
-            let key = format!("use_dora {dora}");
-            Some(format!(
-                "expected the lora_magnitude_vector of `{module}` to go with {key}, got {got}; correct the file"
-            ))
-        }
-        _ => None,
     }
 }

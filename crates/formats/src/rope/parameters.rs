@@ -27,6 +27,19 @@ pub enum RopeScaling {
     LongRope(LongRopeScaling),
 }
 
+impl RopeScaling {
+    /// Its `rope_type`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Linear { .. } => "linear",
+            Self::Llama3 { .. } => "llama3",
+            Self::Yarn(_) => "yarn",
+            Self::LongRope(_) => "longrope",
+        }
+    }
+}
+
 /// YaRN (Peng et al. 2023, arXiv:2309.00071): dimensions that turn often are kept, those that turn seldom divided by
 /// `factor`, a ramp over the dimensions between; cosine and sine are multiplied by a factor of attention.
 #[derive(Debug, Clone, PartialEq)]

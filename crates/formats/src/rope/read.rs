@@ -80,7 +80,7 @@ fn joined(config: &ModelConfig, spellings: &[Spelling], default_theta: f64) -> R
 }
 
 /// The one value that all spellings give.
-fn agreed<T: Clone + PartialEq + std::fmt::Debug>(
+fn agreed<T: Clone + PartialEq>(
     config: &ModelConfig,
     what: &str,
     given: impl Iterator<Item = (&'static str, Option<T>)>,
@@ -92,9 +92,7 @@ fn agreed<T: Clone + PartialEq + std::fmt::Debug>(
             (Some((other, agreed)), Some(value)) if *agreed != value => {
                 return Err(config.refuse(
                     Code::ConfigInvalid,
-                    format!(
-                        "expected one rotary {what}, got {agreed:?} in `{other}` and {value:?} in `{name}`; remove one"
-                    ),
+                    format!("expected one rotary {what}, got different ones in `{other}` and `{name}`; remove one"),
                 ));
             }
             _ => {}

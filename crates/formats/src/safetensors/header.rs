@@ -1,8 +1,6 @@
 //! The header: where each tensor is. It is read entry by entry into its table, so that a hostile header cannot make the
 //! reader hold more than a small multiple of its own length.
 
-#![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
-
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
 use std::fmt;
@@ -114,9 +112,10 @@ fn place_tensors(path: &Path, raw: BTreeMap<String, RawEntry>, data_start: usize
             return Err(invalid(
                 path,
                 format!(
-                    "expected {len} bytes for `{name}` ({} {shape:?}), got offsets {:?}; the header is damaged",
+                    "expected {len} bytes for `{name}` ({} {shape:?}), got offsets from {} to {}; the header is damaged",
                     stored.name(),
-                    tensor.data_offsets
+                    tensor.data_offsets.0,
+                    tensor.data_offsets.1
                 ),
             ));
         };

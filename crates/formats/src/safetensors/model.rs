@@ -44,7 +44,7 @@ pub fn write_model(
         }
         shard_bytes = shard_bytes.saturating_add(bytes);
         total_bytes = total_bytes.saturating_add(bytes);
-        elements += bytes / stored.block_bytes() as u64;
+        elements = elements.saturating_add(shape.iter().product::<usize>() as u64);
         if let Some(shard) = shards.last_mut() {
             shard.push(TensorSpec { name, stored, shape });
         }
@@ -52,10 +52,10 @@ pub fn write_model(
     let mut progress = Progress::new(on_progress, elements);
     let count = shards.len();
     let mut weight_map = Map::new();
-    for (index, specs) in shards.into_iter().enumerate() {
+    for (number, specs) in (1_usize..).zip(shards) {
         let file = match count {
             1 => "model.safetensors".to_owned(),
-            _ => format!("model-{:05}-of-{count:05}.safetensors", index + 1),
+            _ => format!("model-{number:05}-of-{count:05}.safetensors"),
         };
         weight_map.extend(specs.iter().map(|spec| (spec.name.clone(), Value::from(file.as_str()))));
         write_shard(&dir.join(&file), specs, weights, &mut progress)?;
@@ -86,7 +86,7 @@ fn write_shard(
             let message = format!(
                 "expected weights that {} holds, got {} at element {place}; write another type, such as bfloat16",
                 stored.name(),
-                values[place]
+                values.get(place).copied().unwrap_or(f32::NAN)
             );
             Error::new(Code::NonFinite, &name, message)
         })?;

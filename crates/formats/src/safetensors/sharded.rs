@@ -1,11 +1,9 @@
 //! A model split over several safetensors files by `model.safetensors.index.json`.
 
-#![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
-
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use tunesmith_ops::Result;
@@ -23,14 +21,18 @@ const MAX_TENSORS: usize = 1 << 18;
 /// All shards of a model, opened.
 #[derive(Debug)]
 pub struct ShardedSafetensors {
+    index: PathBuf,
     shards: Vec<SafetensorsFile>,
     /// Tensor name to place in `shards`.
     places: BTreeMap<String, usize>,
+    /// What the index lists and no shard holds, sorted.
+    stale: Vec<String>,
 }
 
 impl ShardedSafetensors {
-    /// Opens the index and every shard it names, all of which must be in the folder of the index, and checks that each
-    /// tensor is in its shard and in no other.
+    /// Opens the index and every shard it names, all of which must be in the folder of the index. The shards say which tensors
+    /// there are, as for transformers: what only the index lists is in [`Self::stale`], and no tensor may be in another shard than
+    /// the index says.
     ///
     /// # Errors
     /// `FileMissing` names a shard that is absent, `FileInvalid` a damaged shard or index; those of
@@ -40,13 +42,16 @@ impl ShardedSafetensors {
             invalid(index_path, format!("expected a shard index, got: {error}; download or copy it again"))
         })?;
         let folder = index_path.parent().unwrap_or(Path::new(""));
-        let WeightMap { files, places } = index.weight_map;
+        let WeightMap { files, places: listed } = index.weight_map;
         let mut shards = Vec::new();
         for file in &files {
             if !is_plain_name(file) {
                 return Err(invalid(
                     index_path,
-                    format!("expected names of files beside the index, got {file:?}; do not use this model"),
+                    format!(
+                        "expected names of files beside the index, got `{}`; do not use this model",
+                        file.escape_debug()
+                    ),
                 ));
             }
             let path = folder.join(file);
@@ -58,36 +63,34 @@ impl ShardedSafetensors {
             }
             shards.push(SafetensorsFile::open(&path)?);
         }
-        let sharded = Self { shards, places };
-        sharded.check_tensors(index_path)?;
-        Ok(sharded)
+        let places = places_in(&shards, &listed)?;
+        let stale: Vec<String> = listed.into_keys().filter(|name| !places.contains_key(name)).collect();
+        Ok(Self { index: index_path.to_path_buf(), shards, places, stale })
     }
 
-    fn check_tensors(&self, index_path: &Path) -> Result<()> {
-        for (place, shard) in self.shards.iter().enumerate() {
-            for name in shard.names() {
-                if self.places.get(&name).is_some_and(|&other| other != place) {
-                    return Err(invalid(
-                        shard.path(),
-                        format!("expected `{name}` in one shard, got it here and in another; the index is damaged"),
-                    ));
-                }
-            }
-        }
-        for (name, &place) in &self.places {
-            let shard = self.shards.get(place).filter(|shard| shard.contains(name));
-            if shard.is_none() {
+    /// Tensors that the index lists and no shard holds, sorted.
+    pub fn stale(&self) -> &[String] {
+        &self.stale
+    }
+}
+
+/// Where every tensor is: in one shard only, and in the one that the index says, if it says any.
+fn places_in(shards: &[SafetensorsFile], listed: &BTreeMap<String, usize>) -> Result<BTreeMap<String, usize>> {
+    let mut places = BTreeMap::new();
+    for (place, shard) in shards.iter().enumerate() {
+        for name in shard.names() {
+            if listed.get(&name).is_some_and(|&other| other != place) || places.contains_key(&name) {
                 return Err(invalid(
-                    index_path,
+                    shard.path(),
                     format!(
-                        "expected every tensor in the shard the index names, got none of `{name}`; \
-                         download the shards again"
+                        "expected `{name}` in the one shard that the index names, got it here; the index is damaged"
                     ),
                 ));
             }
+            places.insert(name, place);
         }
-        Ok(())
     }
+    Ok(places)
 }
 
 impl TensorSource for ShardedSafetensors {
@@ -96,9 +99,14 @@ impl TensorSource for ShardedSafetensors {
     }
 
     fn get(&self, name: &str) -> Result<StoredTensor<'_>> {
-        let shard = self.places.get(name).and_then(|&place| self.shards.get(place)).or(self.shards.first());
-        let empty = || invalid(Path::new(name), "expected a model with this tensor, got an index without any");
-        shard.ok_or_else(empty)?.get(name)
+        let shard = self.places.get(name).and_then(|&place| self.shards.get(place));
+        let absent = || {
+            invalid(
+                &self.index,
+                format!("expected tensor `{name}`, got no shard that holds it; the model is not whole"),
+            )
+        };
+        shard.ok_or_else(absent)?.get(name)
     }
 
     fn contains(&self, name: &str) -> bool {

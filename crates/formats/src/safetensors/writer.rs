@@ -47,8 +47,9 @@ impl SafetensorsWriter {
     /// `ArgumentInvalid` for a name given twice or a type that safetensors lacks; `FileMissing` for the folder, `Io`.
     pub fn create(path: &Path, mut specs: Vec<TensorSpec>) -> Result<Self> {
         specs.sort_by(|a, b| a.name.cmp(&b.name));
-        if let Some(pair) = specs.windows(2).find(|pair| pair[0].name == pair[1].name) {
-            return Err(refuse(&pair[0].name, "expected unique names, got this one twice"));
+        let mut pairs = specs.iter().zip(specs.iter().skip(1));
+        if let Some((spec, _)) = pairs.find(|(spec, next)| spec.name == next.name) {
+            return Err(refuse(&spec.name, "expected unique names, got this one twice"));
         }
         let header = header_bytes(&specs)?;
         let mut file = AtomicFile::create(path)?;
@@ -76,9 +77,10 @@ impl SafetensorsWriter {
         };
         let expected = spec.stored.byte_len(&spec.shape);
         if expected != Some(bytes.len()) {
-            return Err(refuse(name, format!("expected {expected:?} bytes for {:?}, got {}", spec.shape, bytes.len())));
+            let expected = expected.map_or("a size that can be counted".to_owned(), |bytes| format!("{bytes} bytes"));
+            return Err(refuse(name, format!("expected {expected} for {:?}, got {}", spec.shape, bytes.len())));
         }
-        self.next += 1;
+        self.next = self.next.saturating_add(1);
         self.file.write(bytes)
     }
 

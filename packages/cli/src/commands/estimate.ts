@@ -1,6 +1,7 @@
 // `tunesmith estimate`: what a run would take, before any weight is read.
 import { onlyGiven, sortOptions, terminalText } from "@tunesmith/core";
 import { estimateMemory, memoryShortage } from "@tunesmith/trainer";
+import pc from "picocolors";
 import { readConfigFile } from "../config-file.ts";
 import { trainingSchemas } from "../flags.ts";
 import { deviceName } from "../view/device.ts";
@@ -17,6 +18,7 @@ export async function estimate(name: string, flags: Record<string, unknown>, { o
   const settings = { args, peftConfig: onlyGiven(peftConfig, all) };
   const options = { ...place, ...modelConfig, ...revisionOf(inputs.modelRevision) };
   const { found, shortage } = await describeModel(name, err, options, async (model) => {
+    for (const warning of model.info.warnings) err.write(`${pc.yellow("warning:")} ${terminalText(warning)}\n`);
     const estimated = await estimateMemory(model, settings);
     return { found: estimated, shortage: memoryShortage(model, estimated, settings) };
   });

@@ -1,5 +1,5 @@
 // `tunesmith merge`: a model with its adapter merged in, as a Hugging Face folder.
-import { expandHome, parseSize } from "@tunesmith/core";
+import { expandHome, parseSize, terminalText } from "@tunesmith/core";
 import {
   compareMerged,
   loadModel,
@@ -25,9 +25,13 @@ export async function merge(target: string, flags: Record<string, unknown>, stre
     flags.dtype === undefined ? await sixteenBitDtype(source.model) : choice("--dtype", flags.dtype, mergeDtypes);
   const maxShardBytes = parseSize("--max-shard-size", (flags.maxShardSize as string | undefined) ?? "5GB");
   const options = { ...source, output, dtype, maxShardBytes, overwrite: flags.overwrite === true };
-  const code = await runWrite("merge", streams, (control) => mergeModel({ ...options, ...control }));
+  let notes: string[] = [];
+  const code = await runWrite("merge", streams, async (control) => {
+    notes = await mergeModel({ ...options, ...control });
+  });
   if (code !== 0) return code;
   out.write(`merged   ${display(output)} (${dtype}, base ${source.base})\n`);
+  for (const note of notes) out.write(`note     ${terminalText(note)}\n`);
   if (source.adapter === null) out.write("check    none: without an adapter there is nothing to compare\n");
   else if (flags.check !== false)
     await check(source, output, (flags.prompt as string | undefined) ?? defaultPrompt, out);

@@ -35,7 +35,9 @@ export async function train(flags: Record<string, unknown>, { out, err }: Stream
   const { origin, path } = model.info;
   const base = { model: origin?.name ?? path, modelRevision: origin?.revision ?? null };
   const options = { ...base, data, evalData, ...modelConfig, ...decided, ...adapter };
-  out.write(terminalText(stringify({ options, model: model.info, totalSteps, ...found, warnings })));
+  // What the model's files lack is among the warnings.
+  const { warnings: _, ...info } = model.info;
+  out.write(terminalText(stringify({ options, model: info, totalSteps, ...found, warnings })));
   return 0;
 }
 

@@ -46,6 +46,8 @@ export interface Watched {
   generators: GeneratorOptions[];
   sessions: SessionOptions[];
   disposed: number;
+  /** What is to be known of the model's files. */
+  modelWarnings?: string[];
 }
 
 /** A model that says what it was told, learns nothing, and needs no binary. */
@@ -64,6 +66,7 @@ export function echoModel(
       maxPositionEmbeddings: 1024,
       eosTokenIds: [end],
       weightBytes: 0,
+      warnings: watched.modelWarnings ?? [],
     },
     tokenizer: { ...tokenizer, info: { ...tokenizer.info, chatTemplate } },
     weightOptions: modelConfigSchema.parse({}),

@@ -53,7 +53,7 @@ export async function prepareRun(
 ): Promise<ReadyRun> {
   const { model, peft } = inputs;
   const prepared = await recipe.prepare({ ...inputs, args: settled }, signal);
-  const warnings = [...prepared.warnings];
+  const warnings = [...model.info.warnings, ...prepared.warnings];
   const prompts = await samplePrompts(prepared, inputs, warnings);
   const checkpoint = await findCheckpoint(resume, prepared.args.outputDir, warnings);
   const pass = prepared.largestPass(checkpoint?.trainer.global_step ?? 0);

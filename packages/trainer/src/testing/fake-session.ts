@@ -41,6 +41,8 @@ export interface FakeOptions {
   checkpointedPlan?: MemoryPlan;
   /** Where a model folder would be. */
   path?: string;
+  /** What is to be known of its files. */
+  modelWarnings?: string[];
 }
 
 const smallPlan: MemoryPlan = {
@@ -70,6 +72,7 @@ export function fakeModel(options: FakeOptions = {}): LanguageModel {
       maxPositionEmbeddings: 512,
       eosTokenIds: [end],
       weightBytes: vocab * vocab * 8,
+      warnings: options.modelWarnings ?? [],
     },
     tokenizer: letterTokenizer,
     weightOptions: modelConfigSchema.parse({}),

@@ -94,7 +94,7 @@ impl SlidingWindows {
         match self {
             Self::Never => false,
             Self::Unused { .. } => true,
-            Self::Pattern { period } => layer % period < period - 1,
+            Self::Pattern { period } => layer.checked_rem(period).is_some_and(|place| place.saturating_add(1) < period),
         }
     }
 }
@@ -165,7 +165,7 @@ impl Architecture {
 
     /// The number in a query's scale, 1/√n, as llama.cpp derives it.
     pub fn scale_number(&self, layers: usize, hidden: usize, heads: usize, head_dim: usize) -> usize {
-        if self.wide_scale_at == Some(layers) { hidden / heads } else { head_dim }
+        if self.wide_scale_at == Some(layers) { hidden.checked_div(heads).unwrap_or(head_dim) } else { head_dim }
     }
 
     /// Configuration keys that follow from the architecture alone.
