@@ -1,5 +1,4 @@
 // The result of a finished run, and its longer form `report.json`.
-
 import type { ActiveRun } from "./active-run.ts";
 import type { StopReason, TrainResult } from "./result.ts";
 
@@ -12,19 +11,8 @@ export function describeRun(
   { stoppedBy, loadedBestStep }: { stoppedBy: StopReason; loadedBestStep: number | null },
 ): { result: TrainResult; report: object } {
   const { seconds, step_seconds: stepSeconds, best } = state;
-  const trainingLoss = state.loss_total / Math.max(1, state.loss_count);
-  const perSecond = (amount: number) => amount / Math.max(stepSeconds, 1e-9);
-  const metrics = {
-    trainRuntime: seconds,
-    trainSamplesPerSecond: perSecond(state.num_rows),
-    trainStepsPerSecond: perSecond(state.global_step),
-    trainTokensPerSecond: perSecond(state.num_tokens),
-    trainLoss: trainingLoss,
-    epoch: state.epoch,
-    // Linux and macOS differ in the unit of the system call; Node gives kilobytes on both.
-    peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
-    enginePeakBytes: session.memory().peak,
-  };
+  const metrics = metricsOf(state, session.memory().peak);
+  const trainingLoss = metrics.trainLoss;
   const evalAfter = loadedBestStep === null ? state.eval_last : state.eval_best;
   const result: TrainResult = {
     globalStep: state.global_step,
@@ -67,4 +55,20 @@ export function describeRun(
     evalData: result.evalData,
   };
   return { result, report };
+}
+
+/** What transformers' trainer returns as metrics, and the memory at its peak, in bytes. */
+function metricsOf(state: ActiveRun["state"], enginePeakBytes: number) {
+  const perSecond = (amount: number) => amount / Math.max(state.step_seconds, 1e-9);
+  return {
+    trainRuntime: state.seconds,
+    trainSamplesPerSecond: perSecond(state.num_rows),
+    trainStepsPerSecond: perSecond(state.global_step),
+    trainTokensPerSecond: perSecond(state.num_tokens),
+    trainLoss: state.loss_total / Math.max(1, state.loss_count),
+    epoch: state.epoch,
+    // Linux and macOS differ in the unit of the system call; Node gives kilobytes on both.
+    peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+    enginePeakBytes,
+  };
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::super::error::{Result, refuse};
-use super::super::syntax::ast::{Body, FilterCall, For, Statement, Target};
+use super::super::syntax::ast::{Body, Expr, FilterCall, For, Statement, Target};
 use super::super::value::{LoopState, MacroValue, Object, Value};
 use super::{Run, Scope};
 
@@ -39,13 +39,7 @@ impl Run<'_> {
     fn statement(&self, statement: &Statement, scope: &Rc<Scope>, out: &mut String) -> Result<Flow> {
         match statement {
             Statement::Text(text) => self.write(text, out)?,
-            Statement::Print(expr) => {
-                let value = self.expression(expr, scope)?;
-                match value.as_text() {
-                    Some(text) => self.write(text, out)?,
-                    None => self.write(&self.text_of(&value).map_err(|error| error.at(expr.line))?, out)?,
-                }
-            }
+            Statement::Print(expr) => self.print(expr, scope, out)?,
             Statement::For(definition) => {
                 let items = self.expression(&definition.items, scope)?;
                 return self.for_loop(definition, &items, 0, scope, out);
@@ -97,6 +91,14 @@ impl Run<'_> {
             Statement::Continue => return Ok(Flow::Continue),
         }
         Ok(Flow::Next)
+    }
+
+    fn print(&self, expr: &Expr, scope: &Rc<Scope>, out: &mut String) -> Result<()> {
+        let value = self.expression(expr, scope)?;
+        match value.as_text() {
+            Some(text) => self.write(text, out),
+            None => self.write(&self.text_of(&value).map_err(|error| error.at(expr.line))?, out),
+        }
     }
 
     fn filtered(&self, mut value: Value, filters: &[FilterCall], scope: &Rc<Scope>) -> Result<Value> {
