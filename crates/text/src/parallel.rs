@@ -1,15 +1,15 @@
 //! Work on threads of our own: a map over a slice with results in order, and one call with room on the stack.
 //!
-//! A chat template can nest values as deep as its fuel allows, and dropping such a value recurses. The threads' stacks
-//! are sized for that; of a stack only the pages in use take memory.
+//! A chat template runs as deep as its budget allows, in debug builds as well. The threads' stacks are sized for that; of
+//! a stack only the pages in use take memory.
 
 use std::io;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, Builder, Scope, ScopedJoinHandle};
 
-/// Stack of a thread that renders, in bytes. A nested list takes under 80 bytes of stack per level and at least one
-/// instruction per level, so that this holds [`crate::template::MAX_FUEL`] levels.
+/// Stack of a thread that renders, in bytes: 128 KiB for each of the 2,000 levels that expressions, blocks and macros may
+/// run deep.
 const STACK: usize = 256 << 20;
 /// Items a thread takes at a time: enough that the counter costs nothing, few enough that long rows spread.
 const CHUNK: usize = 8;

@@ -153,6 +153,7 @@ class Preparation {
   async #faultsOf(read: readonly { row: Row; item: Item }[]): Promise<{ row: Row; message: string }[]> {
     const faults = [];
     for (const { row, item } of read) {
+      this.#options.signal?.throwIfAborted();
       try {
         await encodeItems([item], this.#tokenizer, this.#options);
       } catch (cause) {

@@ -7,7 +7,7 @@ use super::super::run::Run;
 use super::super::value::{Value, equal, sort_by};
 use super::access::{folded, path, path_or, values};
 
-pub(super) fn attr(run: &Run, value: Value, given: Given) -> Result<Value> {
+pub(super) fn attr(_: &Run, value: Value, given: Given) -> Result<Value> {
     let [name] = given.bind("attr", ["name"])?;
     let name = text_of(name.as_ref(), "attr")?;
     // An entry of a mapping is no attribute.
@@ -17,7 +17,7 @@ pub(super) fn attr(run: &Run, value: Value, given: Given) -> Result<Value> {
     {
         return Ok(Value::undefined(format!("'dict object' has no attribute '{name}'")));
     }
-    run.attribute(&value, &name.into())
+    value.attribute(&name.into())
 }
 
 pub(super) fn map(run: &Run, value: Value, mut given: Given) -> Result<Value> {

@@ -83,7 +83,7 @@ impl Fields<'_, '_> {
         while !rest.is_empty() {
             let (found, after) = if let Some(after) = rest.strip_prefix('.') {
                 let end = after.find(['.', '[']).unwrap_or(after.len());
-                (self.run.attribute(&value, &after[..end].into())?, &after[end..])
+                (value.attribute(&after[..end].into())?, &after[end..])
             } else if let Some((key, after)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
                 let key = key.parse().map_or_else(|_| Value::text(key), Value::Int);
                 (self.run.item(&value, &key)?, after)

@@ -8,23 +8,25 @@ use super::super::methods;
 use super::super::value::{Cycler, LoopState, MacroValue, Object, Value, int_of};
 use super::Run;
 
-impl Run<'_> {
-    /// `base.name`: what the value's type has under this name, else the entry of a mapping, else nothing.
-    pub(in super::super) fn attribute(&self, base: &Value, name: &Arc<str>) -> Result<Value> {
-        if let Some(error) = base.missing() {
+impl Value {
+    /// `value.name`: what the value's type has under this name, else the entry of a mapping, else nothing.
+    pub fn attribute(&self, name: &Arc<str>) -> Result<Value> {
+        if let Some(error) = self.missing() {
             return Err(error);
         }
-        if let Some(found) = own_attribute(base, name)? {
+        if let Some(found) = own_attribute(self, name)? {
             return Ok(found);
         }
-        if let Value::Dict(dict) = base
+        if let Value::Dict(dict) = self
             && let Some(found) = dict.get(name)
         {
             return Ok(found.clone());
         }
-        Ok(no_attribute(base, name))
+        Ok(no_attribute(self, name))
     }
+}
 
+impl Run<'_> {
     /// `base[index]`: the entry, else what the value's type has under this name, else nothing.
     pub(in super::super) fn item(&self, base: &Value, index: &Value) -> Result<Value> {
         if let Some(error) = base.missing() {

@@ -20,7 +20,7 @@ impl Run<'_> {
                 if methods::exists(&base, name) {
                     return methods::call(self, &base, name, self.given_with(arguments, caller, scope)?);
                 }
-                let callee = self.attribute(&base, name)?;
+                let callee = base.attribute(name)?;
                 return self.call(&callee, self.given_with(arguments, caller, scope)?);
             }
             let callee = self.expression(callee, scope)?;

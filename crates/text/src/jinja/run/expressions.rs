@@ -52,7 +52,7 @@ impl Run<'_> {
                     Ok(Value::undefined("the inline if-expression evaluated to false and no else section was defined"))
                 }
             },
-            ExprKind::Attribute(base, name) => self.attribute(&self.expression(base, scope)?, name),
+            ExprKind::Attribute(base, name) => self.expression(base, scope)?.attribute(name),
             ExprKind::Item(base, index) => {
                 let (base, index) = (self.expression(base, scope)?, self.expression(index, scope)?);
                 self.item(&base, &index)
@@ -107,11 +107,6 @@ impl Run<'_> {
     pub fn test_named(&self, name: &str, value: &Value, given: Given) -> Result<bool> {
         let test = tests::find(name).ok_or_else(|| Error::new(format!("there is no test {name:?}")))?;
         test(self, value, given)
-    }
-
-    /// True when there is a filter of this name.
-    pub fn has_filter(&self, name: &str) -> bool {
-        filters::find(name).is_some()
     }
 
     fn values(&self, exprs: &[Expr], scope: &Rc<Scope>) -> Result<Vec<Value>> {

@@ -82,6 +82,11 @@ impl<'a> Run<'a> {
         Ok(out)
     }
 
+    /// True when there is a filter of this name.
+    pub fn has_filter(&self, name: &str) -> bool {
+        (self.tree.known.filter)(name)
+    }
+
     /// What it may spend.
     pub fn budget(&self) -> &Budget {
         &self.budget

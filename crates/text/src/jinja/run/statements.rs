@@ -52,13 +52,7 @@ impl Run<'_> {
                 }
                 return self.body(otherwise, scope, out);
             }
-            Statement::Set(target, expr, line) => {
-                let value = self.expression(expr, scope)?;
-                if let Some(observer) = self.observer {
-                    observer.assigned(&value);
-                }
-                self.assign(target, value, scope).map_err(|error| error.at(*line))?;
-            }
+            Statement::Set(target, expr, line) => self.set(target, expr, *line, scope)?,
             Statement::SetBlock { target, filters, body, line } => {
                 let text = self.captured(body, &Scope::new(Some(scope)))?;
                 let value = self.filtered(Value::text(text), filters, scope)?;
@@ -99,6 +93,14 @@ impl Run<'_> {
             Some(text) => self.write(text, out),
             None => self.write(&self.text_of(&value).map_err(|error| error.at(expr.line))?, out),
         }
+    }
+
+    fn set(&self, target: &Target, expr: &Expr, line: u32, scope: &Rc<Scope>) -> Result<()> {
+        let value = self.expression(expr, scope)?;
+        if let Some(observer) = self.observer {
+            observer.assigned(&value);
+        }
+        self.assign(target, value, scope).map_err(|error| error.at(line))
     }
 
     fn filtered(&self, mut value: Value, filters: &[FilterCall], scope: &Rc<Scope>) -> Result<Value> {

@@ -10,12 +10,21 @@ pub(crate) type Symbol = usize;
 /// Statements one after another.
 pub(crate) type Body = Vec<Statement>;
 
+/// Which filters and tests there are.
+#[derive(Clone, Copy)]
+pub(crate) struct Known {
+    pub filter: fn(&str) -> bool,
+    pub test: fn(&str) -> bool,
+}
+
 /// A parsed template.
 pub(crate) struct Tree {
     /// What it does.
     pub body: Body,
     /// Names of its variables.
     pub names: Vec<Arc<str>>,
+    /// What it may ask for.
+    pub known: Known,
 }
 
 /// An expression.

@@ -8,4 +8,5 @@ mod parser;
 mod statements;
 mod token;
 
-pub(crate) use parser::{Known, parse};
+pub(crate) use ast::Known;
+pub(crate) use parser::parse;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::error::{Error, Result};
-use super::ast::{Expr, ExprKind, Symbol, Tree};
+use super::ast::{Expr, ExprKind, Known, Symbol, Tree};
 use super::lexer::lex;
 use super::token::{Kind, Token};
 
@@ -12,13 +12,6 @@ use super::token::{Kind, Token};
 const MAX_SOURCE: usize = 1 << 20;
 /// Deepest nesting of expressions or of blocks. Python refuses 200 parentheses inside one another, and 100 blocks.
 const MAX_DEPTH: u32 = 200;
-
-/// Which filters and tests there are.
-#[derive(Clone, Copy)]
-pub(crate) struct Known {
-    pub filter: fn(&str) -> bool,
-    pub test: fn(&str) -> bool,
-}
 
 /// Parses a template.
 ///
@@ -44,7 +37,7 @@ pub(crate) fn parse(source: &str, known: Known) -> Result<Tree> {
     if let Some(error) = parser.unknown.into_iter().next() {
         return Err(error);
     }
-    Ok(Tree { body, names: parser.names })
+    Ok(Tree { body, names: parser.names, known })
 }
 
 /// What a macro's body asks for beyond its parameters.
