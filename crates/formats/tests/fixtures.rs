@@ -5,6 +5,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use common::{fixtures, subfolders};
@@ -83,11 +84,13 @@ fn check_round_trip(dir: &Path, read: &AdapterFiles) {
         .collect();
     let copy = tempfile::tempdir().unwrap();
     write_adapter(copy.path(), &read.config, &views).unwrap();
-    assert_eq!(&AdapterFiles::read(copy.path()).unwrap(), read);
+    // Copies of the base model's tensors are compared with it and not written again.
+    let own = AdapterFiles { copies: BTreeMap::new(), ..read.clone() };
+    assert!(AdapterFiles::read(copy.path()).unwrap() == own, "{}", dir.display());
     let open = |dir: &Path| SafetensorsFile::open(&dir.join("adapter_model.safetensors")).unwrap();
     let (before, after) = (open(dir), open(copy.path()));
-    assert_eq!(after.names(), before.names());
-    for name in before.names() {
+    assert_eq!(after.names().len() + read.copies.len(), before.names().len());
+    for name in after.names() {
         assert_eq!(after.get(&name).unwrap().bytes(), before.get(&name).unwrap().bytes(), "{name}");
     }
 }
