@@ -1,4 +1,4 @@
-//! The files beside the weights: copied next to a fully fine-tuned model, so that its folder loads again.
+//! The files beside the weights: copied next to a trained model or adapter, so that its folder loads by itself.
 
 use std::fs;
 use std::path::Path;
@@ -9,34 +9,44 @@ use tunesmith_ops::{Code, Error};
 use crate::error::Outcome;
 use crate::tokenizer;
 
-/// Files of a Hugging Face folder that describe text and generation. Each is copied where it exists.
-const FILES: [&str; 5] = [
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "chat_template.jinja",
-    "generation_config.json",
-];
+/// Files of a Hugging Face folder that describe text. Each is copied where it exists.
+const TOKENIZER: [&str; 4] =
+    ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"];
 
-/// Copies them from a model's folder to `to`; the tokenizer inside a GGUF file is written out as such files.
+/// How a model generates; nothing of an adapter.
+const GENERATION: &str = "generation_config.json";
+
+/// Copies what belongs with a whole model.
 ///
 /// # Errors
 /// `Io` naming the file.
 pub fn copy(from: &TokenizerSource, to: &Path) -> Outcome<()> {
+    copy_tokenizer(from, to)?;
+    let TokenizerSource::Folder(from) = from else { return Ok(()) };
+    copy_file(from, GENERATION, to)
+}
+
+/// Copies the tokenizer with its chat template; the one inside a GGUF file is written out as such files.
+///
+/// # Errors
+/// `Io` naming the file.
+pub fn copy_tokenizer(from: &TokenizerSource, to: &Path) -> Outcome<()> {
     let TokenizerSource::Folder(from) = from else {
         for (name, text) in tokenizer::read(from)?.files()? {
             write_atomic(&to.join(name), text.as_bytes())?;
         }
         return Ok(());
     };
-    for name in FILES {
-        let source = from.join(name);
-        if !source.exists() {
-            continue;
-        }
-        write_atomic(&to.join(name), &read_limited(&source, u64::MAX)?)?;
+    TOKENIZER.iter().try_for_each(|name| copy_file(from, name, to))
+}
+
+/// Copies a file of a folder, if it is there.
+fn copy_file(from: &Path, name: &str, to: &Path) -> Outcome<()> {
+    let source = from.join(name);
+    if !source.exists() {
+        return Ok(());
     }
-    Ok(())
+    Ok(write_atomic(&to.join(name), &read_limited(&source, u64::MAX)?)?)
 }
 
 /// Makes a folder and its parents where absent.

@@ -32,6 +32,8 @@ pub struct MergeSource {
     pub model: String,
     /// PEFT folder; absent: the model alone.
     pub adapter: Option<String>,
+    /// What a GGUF file calls it; absent: the last part of its path.
+    pub name: Option<String>,
     /// `original`, or `nf4`: the values of the linear layers after quantising them to four bits.
     pub base: String,
     /// NF4: elements that share a scale.
@@ -147,7 +149,7 @@ pub fn export_gguf<'env>(
             let vocabulary = tokenizer.to_gguf(&end_ids)?;
             let map = weights.config(files.config.as_map(), DType::F32);
             let config = ModelConfig::from_json(Path::new(&source.model), Value::Object(map))?;
-            let name = name_of(&source.model);
+            let name = source.name.clone().unwrap_or_else(|| name_of(&source.model));
             Ok(write_gguf(Path::new(&output), &name, &config, &vocabulary, weights, quantization, &mut tell)?)
         })
     };

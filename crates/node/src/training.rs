@@ -115,7 +115,16 @@ impl Session {
     /// Writes adapter or model, and optimizer state, into a folder.
     #[napi(catch_unwind, ts_return_type = "Promise<void>")]
     pub fn save_checkpoint<'env>(&self, env: &'env Env, dir: String) -> napi::Result<Object<'env>> {
-        let work = move |engine: &mut Engine, _: &Disposal| Ok(engine.save_checkpoint(&folder(dir)?)?);
+        let files = Arc::clone(&self.files);
+        let work = move |engine: &mut Engine, _: &Disposal| {
+            let dir = folder(dir)?;
+            engine.save_checkpoint(&dir)?;
+            // A whole model is one that can be opened.
+            if engine.adapter_modules().is_none() {
+                companions::copy(&files.tokenizer, &dir)?;
+            }
+            Ok(())
+        };
         self.call(env, "saveCheckpoint", work, |_, ()| Ok(()))
     }
 
@@ -126,7 +135,7 @@ impl Session {
         self.call(env, "loadCheckpoint", work, |_, ()| Ok(()))
     }
 
-    /// Writes a PEFT folder, or the model with its tokenizer after full fine-tuning.
+    /// Writes a PEFT folder, or the model after full fine-tuning, each with its tokenizer.
     #[napi(catch_unwind, ts_return_type = "Promise<void>")]
     pub fn save_adapter<'env>(&self, env: &'env Env, dir: String) -> napi::Result<Object<'env>> {
         let files = Arc::clone(&self.files);
@@ -134,9 +143,9 @@ impl Session {
             let dir = folder(dir)?;
             engine.save_adapter(&dir)?;
             if engine.adapter_modules().is_none() {
-                companions::copy(&files.tokenizer, &dir)?;
+                return companions::copy(&files.tokenizer, &dir);
             }
-            Ok(())
+            companions::copy_tokenizer(&files.tokenizer, &dir)
         };
         self.call(env, "saveAdapter", work, |_, ()| Ok(()))
     }

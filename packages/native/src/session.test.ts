@@ -113,12 +113,18 @@ describe("files of a session", () => {
     expect([await step(resumed, 0.01), await step(resumed, 0.01)]).toEqual(losses);
   });
 
-  test("an adapter is written as a PEFT folder and read back", async () => {
+  test("an adapter is written as a PEFT folder with its tokenizer and read back", async () => {
     const folder = temporaryFolder();
     const session = await open();
     for (let n = 0; n < 3; n++) await step(session, 0.01);
     await session.saveAdapter(folder);
-    expect(readdirSync(folder).sort()).toEqual(["adapter_config.json", "adapter_model.safetensors"]);
+    expect(readdirSync(folder).sort()).toEqual([
+      "adapter_config.json",
+      "adapter_model.safetensors",
+      "chat_template.jinja",
+      "tokenizer.json",
+      "tokenizer_config.json",
+    ]);
     const loaded = await openGenerator({ adapter: { type: "saved", path: folder } });
     expect(await loaded.evaluate(rows)).toEqual(await session.evaluate(rows));
   });

@@ -59,6 +59,9 @@ test("saves what a trainer has trained", { timeout: 60_000 }, async () => {
   expect(readdirSync(join(folder, "adapter")).sort()).toEqual([
     "adapter_config.json",
     "adapter_model.safetensors",
+    "chat_template.jinja",
+    "tokenizer.json",
+    "tokenizer_config.json",
     "tunesmith-export.json",
   ]);
   expect(readFileSync(join(folder, "adapter/adapter_model.safetensors"))).toEqual(

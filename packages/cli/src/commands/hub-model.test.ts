@@ -55,6 +55,8 @@ test("a run on a model of the Hub is recorded by name and commit, and nothing sh
   const environment = JSON.parse(await readFile(join(run, "env.json"), "utf8"));
   expect(environment.model).toMatchObject({ name: "acorn/tiny-oak", revision: commit });
   for await (const path of files(run)) expect(await readFile(path, "latin1"), path).not.toContain("home-of-models");
+  for (const name of ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"])
+    expect(await readFile(join(run, "adapter", name))).toEqual(await readFile(join(model, name)));
 });
 
 test("chat, merge, export and resume find the model by its name when the cache has moved", {
@@ -68,6 +70,7 @@ test("chat, merge, export and resume find the model by its name when the cache h
   expect(await tunesmith(["merge", run, "--output", join(folder, "merged")])).toMatchObject({ code: 0 });
   const gguf = join(folder, "model.gguf");
   expect(await tunesmith(["export", "gguf", run, "--output", gguf])).toMatchObject({ code: 0 });
+  expect((await readFile(gguf, "latin1")).slice(0, 4000)).not.toContain(commit);
   const before = await readFile(join(run, "adapter/adapter_model.safetensors"));
   for (const name of ["report.json", "adapter", "checkpoint-4"]) await rm(join(run, name), { recursive: true });
   expect(await tunesmith(["resume", run])).toMatchObject({ code: 0 });
@@ -96,4 +99,13 @@ test("a checkpoint of a run is what a command can work on, unless it is damaged"
   await writeFile(weights, bytes);
   const refused = await tunesmith(["merge", checkpoint, "--output", join(folder, "again")]);
   expect(refused).toMatchObject({ code: 1, err: expect.stringContaining("CheckpointError") });
+});
+
+test("a checkpoint of full fine-tuning opens as a model, with its tokenizer", { timeout: 60_000 }, async () => {
+  await train("--full-finetuning");
+  const checkpoint = join(run, "checkpoint-2");
+  expect(await tunesmith(["chat", checkpoint, "--prompt", "row 1:", "--max-new-tokens", "2"])).toMatchObject({
+    code: 0,
+  });
+  expect(await tunesmith(["merge", checkpoint, "--output", join(folder, "merged")])).toMatchObject({ code: 0 });
 });
