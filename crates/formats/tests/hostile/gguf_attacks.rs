@@ -186,7 +186,7 @@ fn tensors() -> Vec<Attack> {
             "layer-number-beyond-32-bits.gguf",
             small().ramp("blk.4294967296.attn_norm.weight", &[32], 0.0).bytes(),
         ),
-        odd("tensors-share-bytes.gguf", with_field(Role::Offset, 3, 0_u64.to_le_bytes())),
+        hostile("tensors-share-bytes.gguf", with_field(Role::Offset, 3, 0_u64.to_le_bytes())),
     ]
 }
 

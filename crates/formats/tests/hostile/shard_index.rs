@@ -120,8 +120,11 @@ fn attacks() -> Vec<Attack> {
         attack("value-a-number.json", map(r#""a":1"#), Invalid),
         attack("value-a-list.json", map(r#""a":["1.safetensors"]"#), Invalid),
         attack("tensor-twice.json", map(r#""a":"1.safetensors","a":"1.safetensors""#), Invalid),
-        attack("tensor-in-the-other-shard.json", map(r#""a":"2.safetensors""#), Invalid),
-        attack("tensor-in-two-shards.json", map(r#""a":"1.safetensors","c":"1.safetensors""#), Invalid),
+        attack(
+            "tensor-in-another-shard-than-listed.json",
+            map(r#""a":"1.safetensors","c":"1.safetensors","d":"2.safetensors""#),
+            Invalid,
+        ),
         attack(
             "nested-100000-deep.json",
             format!("{}{}", "{\"weight_map\":".repeat(100_000), "}".repeat(100_000)),
@@ -130,6 +133,9 @@ fn attacks() -> Vec<Attack> {
         attack("million-tensors.json", map(&million.join(",")), Invalid),
         attack("40-mb.json", format!("{SEED}{}", " ".repeat(40 << 20)), Invalid),
         attack("empty.json", "", Invalid),
+        // No shard that is opened holds them: whoever needs them is told.
+        odd("tensor-in-the-other-shard.json", map(r#""a":"2.safetensors""#)),
+        odd("tensor-in-two-shards.json", map(r#""a":"1.safetensors","c":"1.safetensors""#)),
         odd("tensor-in-no-shard.json", map(r#""x":"1.safetensors""#)),
         odd("no-tensors.json", map("")),
         odd("one-of-two-shards.json", map(r#""a":"1.safetensors""#)),
