@@ -3,6 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use crate::error::{Result, TextError};
+use crate::forms::Forms;
 use crate::jinja::{Value, read_json};
 
 const PLACE: &str = "conversation";
@@ -19,8 +20,6 @@ pub(crate) struct Conversation {
     pub assistant_turns: Vec<AssistantTurn>,
     /// The template's `tools` (none when absent).
     pub tools: Value,
-    /// Whether the row names tools, be it none of them: what the choice of a template goes by.
-    pub has_tools: bool,
     /// Further template variables, from `chat_template_kwargs`.
     pub variables: Vec<(String, Value)>,
     /// Size as JSON text in bytes.
@@ -33,17 +32,17 @@ pub(crate) struct Conversation {
 pub(crate) struct AssistantTurn {
     /// Index in `messages`.
     pub message: usize,
-    /// Its text; for a list of parts the last text part; empty when there is none.
+    /// Its text; for a list of parts the last of them; empty when there is none.
     pub content: String,
 }
 
 impl Conversation {
     /// Reads `{messages, tools?, chat_template_kwargs?}`; `chatTemplateKwargs`, as TypeScript spells it, is the same
-    /// field.
+    /// field. Every message gets the form that `forms` says.
     ///
     /// # Errors
     /// `DATA_INVALID` when `messages` is not a list of objects with a `role`.
-    pub fn read(json: &Json) -> Result<Self> {
+    pub fn read(json: &Json, forms: Forms) -> Result<Self> {
         let list = json.get("messages").and_then(Json::as_array).ok_or_else(|| {
             TextError::data(
                 PLACE,
@@ -54,12 +53,13 @@ impl Conversation {
         let mut roles = Vec::with_capacity(list.len());
         let mut assistant_turns = Vec::new();
         for (index, message) in list.iter().enumerate() {
-            let (value, role) = read_message(message, index)?;
+            let fields = read_message(message, index, forms)?;
+            let role = fields["role"].as_str().unwrap_or_default().to_owned();
             if role == "assistant" {
-                assistant_turns.push(AssistantTurn { message: index, content: text_content(message) });
+                assistant_turns.push(AssistantTurn { message: index, content: text_content(&fields) });
             }
-            messages.push(value);
-            roles.push(role.to_owned());
+            messages.push(value_of(&Json::Object(fields))?);
+            roles.push(role);
         }
         let text = json.to_string();
         Ok(Self {
@@ -67,7 +67,6 @@ impl Conversation {
             roles,
             assistant_turns,
             tools: json.get("tools").map_or(Ok(Value::None), value_of)?,
-            has_tools: json.get("tools").is_some_and(|tools| !tools.is_null()),
             variables: read_variables(json)?,
             bytes: text.len(),
             marks: unused_characters(&text),
@@ -101,7 +100,8 @@ fn value_of(json: &Json) -> Result<Value> {
     })
 }
 
-fn read_message(message: &Json, index: usize) -> Result<(Value, &str)> {
+/// A message as the template sees it.
+fn read_message(message: &Json, index: usize, forms: Forms) -> Result<Map<String, Json>> {
     let bad = |what: &str| {
         TextError::data(
             PLACE,
@@ -109,8 +109,10 @@ fn read_message(message: &Json, index: usize) -> Result<(Value, &str)> {
         )
     };
     let fields = message.as_object().ok_or_else(|| bad("no object"))?;
-    let role = fields.get("role").and_then(Json::as_str).ok_or_else(|| bad("no role"))?;
-    Ok((value_of(&Json::Object(for_template(fields)))?, role))
+    fields.get("role").and_then(Json::as_str).ok_or_else(|| bad("no role"))?;
+    let mut seen = for_template(fields);
+    forms.apply(&mut seen);
+    Ok(seen)
 }
 
 /// The fields a template sees, as transformers 5.24 prepares them: without those whose value is null (templates test
@@ -127,7 +129,7 @@ fn for_template(fields: &Map<String, Json>) -> Map<String, Json> {
     seen
 }
 
-fn text_content(message: &Json) -> String {
+fn text_content(message: &Map<String, Json>) -> String {
     let content = message.get("content");
     let last_part = || content?.as_array()?.iter().rev().find_map(|part| part.get("text")?.as_str());
     content.and_then(Json::as_str).or_else(last_part).unwrap_or_default().to_owned()

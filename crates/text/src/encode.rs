@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 use crate::conversation::Conversation;
 use crate::error::{Result, TextError};
 use crate::parallel;
+use crate::probe;
 use crate::spans::turn_spans;
 use crate::template::{ChatTemplate, Rendered};
 use crate::tokenizer::{EncodedText, SpecialToken, Tokenizer};
@@ -90,19 +91,21 @@ impl Tokenizer {
     /// `DATA_INVALID` for something that is no conversation, `TEMPLATE_INVALID` without template or when it refuses.
     pub fn render(&self, conversation: &Json, add_generation_prompt: bool) -> Result<Rendered> {
         parallel::run(|| {
-            let conversation = Conversation::read(conversation)?;
-            self.template(&conversation)?.render(&conversation, conversation.messages.len(), add_generation_prompt)
+            let template = self.template(conversation)?;
+            let conversation = Conversation::read(conversation, probe::forms(template, conversation))?;
+            template.render(&conversation, conversation.messages.len(), add_generation_prompt)
         })
     }
 
-    fn template(&self, conversation: &Conversation) -> Result<&ChatTemplate> {
+    /// The template of a row: one that names tools, be it none of them, may have another than the rest.
+    fn template(&self, row: &Json) -> Result<&ChatTemplate> {
         let templates = self.templates.as_ref().ok_or_else(|| {
             TextError::template(
                 "chat template",
                 "expected one with the model, got none; give a template, or rows of prompt and completion or text",
             )
         })?;
-        templates.of_row(conversation.has_tools)
+        templates.of_row(row.get("tools").is_some_and(|tools| !tools.is_null()))
     }
 
     /// Renders and tokenises a conversation, without adding special tokens: the template writes them.
@@ -129,8 +132,8 @@ impl Tokenizer {
     }
 
     fn encode_one(&self, conversation: &Json, add_generation_prompt: bool) -> Result<EncodedConversation> {
-        let conversation = Conversation::read(conversation)?;
-        let template = self.template(&conversation)?;
+        let template = self.template(conversation)?;
+        let conversation = Conversation::read(conversation, probe::forms(template, conversation))?;
         if !add_generation_prompt && conversation.assistant_turns.is_empty() {
             return Err(TextError::data(
                 "conversation",

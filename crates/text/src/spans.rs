@@ -144,6 +144,7 @@ mod tests {
     use super::turn_spans;
     use crate::closing::SpecialTokens;
     use crate::conversation::Conversation;
+    use crate::forms::Forms;
     use crate::template::ChatTemplate;
 
     const CHATML: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
@@ -154,7 +155,7 @@ mod tests {
         let roles = ["user", "assistant", "tool", "assistant"];
         let message = |at: usize| json!({"role": roles[at % 4], "content": format!("{at}.")});
         let messages: Vec<Json> = (0..2 * questions).map(message).collect();
-        Conversation::read(&json!({"messages": messages})).unwrap()
+        Conversation::read(&json!({"messages": messages}), Forms::default()).unwrap()
     }
 
     /// Answers of a conversation and how many renderings they took, the whole one included.

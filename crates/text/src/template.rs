@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::clock::strftime_now;
 use crate::conversation::Conversation;
 use crate::error::{Result, TextError};
+use crate::forms::Probed;
 use crate::generation_tags::{self, CLOSE_VARIABLE, OPEN_VARIABLE};
 use crate::guard::guarded;
 use crate::jinja::{self, Budget, Run, Tree, Value};
@@ -52,6 +53,8 @@ pub(crate) struct ChatTemplate {
     has_generation_tags: bool,
     /// Units that are left for all renderings together.
     shared: AtomicI64,
+    /// What is known of the forms it takes.
+    pub probed: Probed,
     /// How often it was rendered.
     #[cfg(test)]
     pub renderings: std::sync::atomic::AtomicUsize,
@@ -84,6 +87,7 @@ impl ChatTemplate {
             sha256: format!("{:x}", Sha256::digest(source)),
             has_generation_tags: rewritten.has_tags,
             shared: AtomicI64::new(SHARED_UNITS),
+            probed: Probed::default(),
             #[cfg(test)]
             renderings: std::sync::atomic::AtomicUsize::new(0),
         })

@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 use crate::conversation::Conversation;
 use crate::error::Result;
 use crate::exact_json::parse_json;
+use crate::forms::Forms;
 use crate::template::ChatTemplate;
 
 /// Templates that jinja2 takes and that are refused by name here, with what the refusal names.
@@ -27,7 +28,7 @@ const REFUSED: [(&str, &str); 8] = [
 fn render(source: &str, conversation: &Json) -> Result<String> {
     let tokens = [("bos_token", "<s>"), ("eos_token", "</s>")].map(|(name, token)| (name.to_owned(), token.to_owned()));
     let template = ChatTemplate::compile(source, &BTreeMap::from(tokens))?;
-    let conversation = Conversation::read(conversation)?;
+    let conversation = Conversation::read(conversation, Forms::default())?;
     Ok(template.render(&conversation, conversation.messages.len(), false)?.text)
 }
 

@@ -21,6 +21,7 @@ mod value;
 
 pub(crate) use budget::Budget;
 pub(crate) use error::{Error, Result};
+pub(crate) use filters::json_text;
 pub(crate) use run::{Observer, Run};
 pub(crate) use syntax::ast::Tree;
 pub(crate) use value::{Value, read_json};

@@ -39,6 +39,19 @@ pub(super) fn tojson(run: &Run, value: Value, given: Given) -> Result<Value> {
     Ok(Value::text(out))
 }
 
+/// A value as `json.dumps` writes it.
+///
+/// # Errors
+/// For a value that JSON does not have, and one of more than a million parts.
+pub(crate) fn json_text(value: &Value) -> Result<String> {
+    let budget = Budget::new(1_000_000, None);
+    let (comma, colon) = (", ".to_owned(), ": ".to_owned());
+    let writer = Writer { budget: &budget, ascii: false, indent: None, comma, colon, sort_keys: false };
+    let mut out = String::new();
+    writer.write(value, 0, &mut out)?;
+    Ok(out)
+}
+
 struct Writer<'a> {
     budget: &'a Budget,
     ascii: bool,

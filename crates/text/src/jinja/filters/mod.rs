@@ -8,6 +8,8 @@ mod number;
 mod sequence;
 mod text;
 
+pub(crate) use json::json_text;
+
 use super::arguments::Given;
 use super::error::{Result, refuse};
 use super::run::Run;
