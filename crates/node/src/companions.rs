@@ -1,7 +1,7 @@
 //! The files beside the weights: copied next to a trained model or adapter, so that its folder loads by itself.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tunesmith_formats::{TokenizerSource, read_limited, write_atomic};
 use tunesmith_ops::{Code, Error};
@@ -13,6 +13,9 @@ use crate::tokenizer;
 const TOKENIZER: [&str; 4] =
     ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"];
 
+/// Folder of chat templates beside the default one.
+const TEMPLATES: &str = "additional_chat_templates";
+
 /// How a model generates; nothing of an adapter.
 const GENERATION: &str = "generation_config.json";
 
@@ -23,7 +26,7 @@ const GENERATION: &str = "generation_config.json";
 pub fn copy(from: &TokenizerSource, to: &Path) -> Outcome<()> {
     copy_tokenizer(from, to)?;
     let TokenizerSource::Folder(from) = from else { return Ok(()) };
-    copy_file(from, GENERATION, to)
+    copy_file(from, Path::new(GENERATION), to)
 }
 
 /// Copies the tokenizer with its chat template; the one inside a GGUF file is written out as such files.
@@ -37,16 +40,28 @@ pub fn copy_tokenizer(from: &TokenizerSource, to: &Path) -> Outcome<()> {
         }
         return Ok(());
     };
-    TOKENIZER.iter().try_for_each(|name| copy_file(from, name, to))
+    TOKENIZER.iter().try_for_each(|name| copy_file(from, Path::new(name), to))?;
+    let templates = templates(from);
+    if !templates.is_empty() {
+        make_folder(&to.join(TEMPLATES))?;
+    }
+    templates.iter().try_for_each(|name| copy_file(from, name, to))
 }
 
 /// Copies a file of a folder, if it is there.
-fn copy_file(from: &Path, name: &str, to: &Path) -> Outcome<()> {
+fn copy_file(from: &Path, name: &Path, to: &Path) -> Outcome<()> {
     let source = from.join(name);
     if !source.exists() {
         return Ok(());
     }
     Ok(write_atomic(&to.join(name), &read_limited(&source, u64::MAX)?)?)
+}
+
+/// The chat templates beside the default one.
+fn templates(from: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(from.join(TEMPLATES)).into_iter().flatten().flatten();
+    let names = entries.map(|entry| Path::new(TEMPLATES).join(entry.file_name()));
+    names.filter(|name| name.extension().is_some_and(|extension| extension == "jinja")).collect()
 }
 
 /// Makes a folder and its parents where absent.

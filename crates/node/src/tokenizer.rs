@@ -8,7 +8,7 @@ use napi::bindgen_prelude::{Int32Array, Int32ArraySlice, Object};
 use napi_derive::napi;
 use serde_json::Value;
 use tunesmith_formats::{ModelFiles, TokenizerSource};
-use tunesmith_text::{self as text, EncodedConversation, EncodedPair};
+use tunesmith_text::{self as text, EncodedConversation, EncodedPair, Note};
 
 use crate::deferred::in_background;
 use crate::error::{Failure, Outcome};
@@ -64,6 +64,30 @@ pub struct EncodedConversations {
     pub turns: Int32Array,
     /// First range of each row, and the total: `[n + 1]`.
     pub turn_starts: Int32Array,
+    /// What training should not pass over in silence.
+    pub notes: Vec<ConversationNote>,
+}
+
+/// Something about a conversation that its owner should know before training.
+#[napi(object)]
+pub struct ConversationNote {
+    /// Index of the conversation.
+    pub row: u32,
+    /// `notWritten` or `controlToken`.
+    pub kind: String,
+    /// The field or role that the text does not hold; the token that a text holds.
+    pub name: String,
+}
+
+/// How conversations are encoded.
+#[napi(object)]
+pub struct ConversationOptions {
+    /// Ends with the header of an assistant turn.
+    pub add_generation_prompt: bool,
+    /// What the template takes for the present moment, in seconds since 1970; the true one where absent.
+    pub moment: Option<f64>,
+    /// Encodes control tokens in the texts of rows as text.
+    pub sanitize_control_tokens: bool,
 }
 
 /// Pairs as ids, end to end.
@@ -135,15 +159,20 @@ impl Tokenizer {
         &self,
         env: &'env Env,
         conversations: Vec<String>,
-        add_generation_prompt: bool,
+        options: ConversationOptions,
     ) -> napi::Result<Object<'env>> {
         let tokenizer = Arc::clone(&self.0);
+        let options = text::ConversationOptions {
+            add_generation_prompt: options.add_generation_prompt,
+            moment: options.moment.map(|seconds| seconds as u64),
+            sanitize_control_tokens: options.sanitize_control_tokens,
+        };
         let work = move || {
             let numbered = conversations.iter().enumerate();
             let parsed = numbered
                 .map(|(index, json)| parse(&format!("conversations[{index}]"), json))
                 .collect::<Outcome<Vec<Value>>>()?;
-            all(tokenizer.encode_conversations(&parsed, add_generation_prompt, ALL_THREADS), "conversations")
+            all(tokenizer.encode_conversations(&parsed, options, ALL_THREADS), "conversations")
         };
         in_background(env, "encodeConversations", work, |_, encoded: Vec<EncodedConversation>| {
             Ok(conversations_to_js(&encoded))
@@ -249,5 +278,16 @@ fn conversations_to_js(encoded: &[EncodedConversation]) -> EncodedConversations 
         spans: Int32Array::new(spans.flat_map(|(start, end)| [*start as i32, *end as i32]).collect()),
         turns: Int32Array::new(encoded.iter().flat_map(|row| &row.turns).map(|turn| *turn as i32).collect()),
         turn_starts: starts(encoded.iter().map(|row| row.turns.len())),
+        notes: encoded.iter().enumerate().flat_map(|(row, encoded)| notes_to_js(row, &encoded.notes)).collect(),
     }
+}
+
+fn notes_to_js(row: usize, notes: &[Note]) -> impl Iterator<Item = ConversationNote> {
+    notes.iter().map(move |note| {
+        let (kind, name) = match note {
+            Note::NotWritten(name) => ("notWritten", name),
+            Note::ControlToken(token) => ("controlToken", token),
+        };
+        ConversationNote { row: row as u32, kind: kind.to_owned(), name: name.clone() }
+    })
 }

@@ -1,11 +1,8 @@
-//! `strftime_now` of chat templates.
+//! The present moment, as chat templates write it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::strftime::strftime;
-
-/// The current time in UTC by a `strftime` format. UTC, so that machines in different zones write the same prompt.
-pub(crate) fn strftime_now(format: &str) -> String {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
-    strftime(format, seconds)
+/// Seconds since 1970.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }

@@ -18,6 +18,11 @@ impl SpecialTokens {
         Self(texts)
     }
 
+    /// The tokens' texts.
+    pub fn texts(&self) -> impl Iterator<Item = &String> {
+        self.0.iter()
+    }
+
     /// The longest special token that `text` ends with.
     pub fn ends(&self, text: &str) -> Option<&str> {
         self.0.iter().map(String::as_str).filter(|token| text.ends_with(token)).max_by_key(|token| token.len())

@@ -2,9 +2,12 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::clock;
+use crate::control_tokens::ControlTokens;
 use crate::error::{Result, TextError};
 use crate::forms::Forms;
 use crate::jinja::{Value, read_json};
+use crate::marks::Marks;
 
 const PLACE: &str = "conversation";
 /// Names that reasoning has in rows, the one that counts first.
@@ -14,18 +17,24 @@ const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
 pub(crate) struct Conversation {
     /// Every message, in the template engine's form, without our own `train` field.
     pub messages: Vec<Value>,
+    /// The same as JSON.
+    pub fields: Vec<Map<String, Json>>,
     /// Role of every message.
     pub roles: Vec<String>,
     /// Index and text content of each assistant message.
     pub assistant_turns: Vec<AssistantTurn>,
     /// The template's `tools` (none when absent).
     pub tools: Value,
+    /// The same as JSON.
+    pub tools_json: Json,
     /// Further template variables, from `chat_template_kwargs`.
     pub variables: Vec<(String, Value)>,
     /// Size as JSON text in bytes.
     pub bytes: usize,
-    /// Two characters that occur nowhere in the conversation.
-    pub marks: (char, char),
+    /// Characters that occur nowhere in the conversation.
+    pub marks: Marks,
+    /// The moment that `strftime_now` writes, in seconds since 1970.
+    pub moment: u64,
 }
 
 /// An assistant message.
@@ -50,27 +59,65 @@ impl Conversation {
             )
         })?;
         let mut messages = Vec::with_capacity(list.len());
+        let mut fields = Vec::with_capacity(list.len());
         let mut roles = Vec::with_capacity(list.len());
         let mut assistant_turns = Vec::new();
         for (index, message) in list.iter().enumerate() {
-            let fields = read_message(message, index, forms)?;
-            let role = fields["role"].as_str().unwrap_or_default().to_owned();
+            let seen = read_message(message, index, forms)?;
+            let role = seen["role"].as_str().unwrap_or_default().to_owned();
             if role == "assistant" {
-                assistant_turns.push(AssistantTurn { message: index, content: text_content(&fields) });
+                assistant_turns.push(AssistantTurn { message: index, content: text_content(&seen) });
             }
-            messages.push(value_of(&Json::Object(fields))?);
+            messages.push(message_value(&seen)?);
+            fields.push(seen);
             roles.push(role);
         }
         let text = json.to_string();
+        let tools_json = json.get("tools").cloned().unwrap_or_default();
         Ok(Self {
             messages,
+            fields,
             roles,
             assistant_turns,
-            tools: json.get("tools").map_or(Ok(Value::None), value_of)?,
+            tools: value_of(&tools_json)?,
+            tools_json,
             variables: read_variables(json)?,
             bytes: text.len(),
-            marks: unused_characters(&text),
+            marks: Marks::unused_in(&text),
+            moment: clock::now(),
         })
+    }
+
+    /// The same conversation with other texts in its messages and tools.
+    ///
+    /// # Errors
+    /// `DATA_INVALID` for values that a template cannot take.
+    pub fn with_fields(&self, fields: Vec<Map<String, Json>>, tools_json: Json) -> Result<Self> {
+        let turns = self.assistant_turns.iter();
+        Ok(Self {
+            messages: fields.iter().map(message_value).collect::<Result<_>>()?,
+            fields,
+            roles: self.roles.clone(),
+            assistant_turns: turns
+                .map(|turn| AssistantTurn { message: turn.message, content: turn.content.clone() })
+                .collect(),
+            tools: value_of(&tools_json)?,
+            tools_json,
+            variables: self.variables.clone(),
+            ..*self
+        })
+    }
+
+    /// The same conversation with marks around the control tokens of its texts.
+    ///
+    /// # Errors
+    /// As [`Self::with_fields`].
+    pub fn with_marked(&self, tokens: &ControlTokens) -> Result<Self> {
+        let (mut fields, mut tools) = (self.fields.clone(), self.tools_json.clone());
+        let values = fields.iter_mut().flat_map(|message| message.iter_mut().map(|(_, value)| value));
+        values.for_each(|value| tokens.mark(value, self.marks.control));
+        tokens.mark(&mut tools, self.marks.control);
+        self.with_fields(fields, tools)
     }
 
     /// A conversation of one question, with the same tools and variables.
@@ -78,16 +125,14 @@ impl Conversation {
     /// # Errors
     /// None, but that the message is read as any other is.
     pub fn with_question(&self) -> Result<Self> {
-        let (question, role) = (json!({"role": "user", "content": "?"}), "user".to_owned());
-        Ok(Self {
-            messages: vec![value_of(&question)?],
-            roles: vec![role],
-            assistant_turns: Vec::new(),
-            tools: self.tools.clone(),
-            variables: self.variables.clone(),
-            ..*self
-        })
+        let question = Map::from_iter([("role".to_owned(), json!("user")), ("content".to_owned(), json!("?"))]);
+        let alone = self.with_fields(vec![question], self.tools_json.clone())?;
+        Ok(Self { roles: vec!["user".to_owned()], assistant_turns: Vec::new(), ..alone })
     }
+}
+
+fn message_value(fields: &Map<String, Json>) -> Result<Value> {
+    value_of(&Json::Object(fields.clone()))
 }
 
 /// The value that a template sees.
@@ -144,15 +189,4 @@ fn read_variables(json: &Json) -> Result<Vec<(String, Value)>> {
             "expected `chat_template_kwargs` to be an object, got something else; write {\"name\": value}",
         )),
     }
-}
-
-/// Two neighbouring private-use characters (plane 15 and on) that `text` does not contain.
-fn unused_characters(text: &str) -> (char, char) {
-    let mut candidates =
-        (0xF_0000..0xF_FFFD).step_by(2).filter_map(|code| char::from_u32(code).zip(char::from_u32(code + 1)));
-    // 32,000 pairs cannot all be in use unless a text was made for it; the last resort then only loses span exactness
-    // there.
-    candidates
-        .find(|(open, close)| !text.contains(*open) && !text.contains(*close))
-        .unwrap_or(('\u{10_0000}', '\u{10_0001}'))
 }

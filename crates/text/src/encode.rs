@@ -2,8 +2,11 @@
 
 use serde_json::Value as Json;
 
+use crate::control_tokens::ControlTokens;
 use crate::conversation::Conversation;
 use crate::error::{Result, TextError};
+use crate::forms::Forms;
+use crate::notes::{Note, notes};
 use crate::parallel;
 use crate::probe;
 use crate::spans::turn_spans;
@@ -21,6 +24,20 @@ pub struct EncodedConversation {
     pub spans: Vec<(u32, u32)>,
     /// Index in `messages` of the turn each span belongs to.
     pub turns: Vec<u32>,
+    /// What training should not pass over in silence. Empty with a generation prompt.
+    pub notes: Vec<Note>,
+}
+
+/// How conversations are encoded.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct ConversationOptions {
+    /// The text ends in the header of an assistant turn, for generation, and there are no spans.
+    pub add_generation_prompt: bool,
+    /// The moment that `strftime_now` of a template writes, in seconds since 1970; none for the present one.
+    pub moment: Option<u64>,
+    /// Control tokens in the texts of a row are encoded as text: the special tokens, and other added tokens that the template
+    /// writes.
+    pub sanitize_control_tokens: bool,
 }
 
 /// A prompt and its completion as ids.
@@ -85,14 +102,15 @@ impl Tokenizer {
         })
     }
 
-    /// The text the chat template gives for `{messages, tools?, chat_template_kwargs?}`.
+    /// The text the chat template gives for `{messages, tools?, chat_template_kwargs?}` as they are: what transformers
+    /// gives or refuses. [`Self::encode_conversation`] gives messages the form the template takes first.
     ///
     /// # Errors
     /// `DATA_INVALID` for something that is no conversation, `TEMPLATE_INVALID` without template or when it refuses.
     pub fn render(&self, conversation: &Json, add_generation_prompt: bool) -> Result<Rendered> {
         parallel::run(|| {
             let template = self.template(conversation)?;
-            let conversation = Conversation::read(conversation, probe::forms(template, conversation))?;
+            let conversation = Conversation::read(conversation, Forms::default())?;
             template.render(&conversation, conversation.messages.len(), add_generation_prompt)
         })
     }
@@ -118,33 +136,35 @@ impl Tokenizer {
     /// As [`Self::render`]; `DATA_INVALID` without an assistant turn; `TEMPLATE_INVALID` when turns cannot be found in
     /// the rendering, or when it begins with two beginning-of-sequence tokens.
     pub fn encode_conversation(&self, conversation: &Json, add_generation_prompt: bool) -> Result<EncodedConversation> {
-        parallel::run(|| self.encode_one(conversation, add_generation_prompt))
+        let options = ConversationOptions { add_generation_prompt, ..ConversationOptions::default() };
+        parallel::run(|| self.encode_one(conversation, options))
     }
 
     /// [`Self::encode_conversation`] for many conversations on `threads` threads (0: one per processor).
     pub fn encode_conversations(
         &self,
         conversations: &[Json],
-        add_generation_prompt: bool,
+        options: ConversationOptions,
         threads: usize,
     ) -> Vec<Result<EncodedConversation>> {
-        parallel::map(conversations, threads, |conversation| self.encode_one(conversation, add_generation_prompt))
+        parallel::map(conversations, threads, |conversation| self.encode_one(conversation, options))
     }
 
-    fn encode_one(&self, conversation: &Json, add_generation_prompt: bool) -> Result<EncodedConversation> {
-        let template = self.template(conversation)?;
-        let conversation = Conversation::read(conversation, probe::forms(template, conversation))?;
-        if !add_generation_prompt && conversation.assistant_turns.is_empty() {
+    fn encode_one(&self, row: &Json, options: ConversationOptions) -> Result<EncodedConversation> {
+        let template = self.template(row)?;
+        let conversation = self.read(template, row, options)?;
+        if !options.add_generation_prompt && conversation.assistant_turns.is_empty() {
             return Err(TextError::data(
                 "conversation",
                 "expected an assistant turn to learn from, got none; add one or leave the row out",
             ));
         }
-        let rendered = template.render(&conversation, conversation.messages.len(), add_generation_prompt)?;
-        let encoded = self.encode_with_offsets(&rendered.text, false)?;
+        let rendered = template.render(&conversation, conversation.messages.len(), options.add_generation_prompt)?;
+        let encoded = self.encode_rendered(&rendered)?;
         self.check_bos(&encoded.ids)?;
-        if add_generation_prompt {
-            return Ok(EncodedConversation { ids: encoded.ids, spans: Vec::new(), turns: Vec::new() });
+        if options.add_generation_prompt {
+            let (spans, turns, notes) = Default::default();
+            return Ok(EncodedConversation { ids: encoded.ids, spans, turns, notes });
         }
         let text_spans = turn_spans(template, &conversation, &rendered, &self.specials)?;
         let (turns, spans): (Vec<u32>, Vec<(u32, u32)>) =
@@ -155,7 +175,23 @@ impl Tokenizer {
                 "expected assistant text in the rendered conversation, got none; check the template's generation tags",
             ));
         }
-        Ok(EncodedConversation { ids: encoded.ids, spans, turns })
+        let tokens = Some(&self.control_tokens).filter(|_| !options.sanitize_control_tokens);
+        let notes = notes(template, &conversation, &rendered, tokens);
+        Ok(EncodedConversation { ids: encoded.ids, spans, turns, notes })
+    }
+
+    fn read(&self, template: &ChatTemplate, row: &Json, options: ConversationOptions) -> Result<Conversation> {
+        let mut conversation = Conversation::read(row, probe::forms(template, row))?;
+        conversation.moment = options.moment.unwrap_or(conversation.moment);
+        if !options.sanitize_control_tokens {
+            return Ok(conversation);
+        }
+        let tokens = template.control_tokens.get_or_init(|| {
+            let added = self.inner.get_added_tokens_decoder().into_values();
+            let written = added.filter(|token| token.special || template.mentions(&token.content));
+            ControlTokens::new(written.map(|token| token.content).chain(self.specials.texts().cloned()).collect())
+        });
+        conversation.with_marked(tokens.as_ref().map_err(Clone::clone)?)
     }
 
     /// Refuses two beginnings of sequence. Where the same token opens every turn (`ChatML` models that have no other),

@@ -1,4 +1,5 @@
-//! `{% generation %}` tags: rewritten into marks that survive rendering and are cut out of the text afterwards.
+//! `{% generation %}` tags: rewritten into marks that survive rendering and are cut out of the text afterwards
+//! ([`crate::marks`]).
 //!
 //! transformers implements the tag as a jinja2 extension (a call block, so a scope of its own). Here it becomes a
 //! `with` block whose text begins and ends with a mark character taken from the context, so that no character of a
@@ -60,48 +61,6 @@ pub(crate) fn without_tags(template: &str) -> String {
 /// The template without its comments.
 pub(crate) fn without_comments(template: &str) -> String {
     pieces(template).filter(|piece| !piece.text.starts_with("{#")).map(|piece| piece.text).collect()
-}
-
-/// Rendered text without its marks.
-pub(crate) struct Cut {
-    /// The text that remains.
-    pub text: String,
-    /// What stood between marks: byte offsets in that text; nested spans come in order of opening.
-    pub spans: Vec<(usize, usize)>,
-    /// Byte offsets of the marks in the text with them.
-    marks: Vec<usize>,
-    mark_length: usize,
-}
-
-impl Cut {
-    /// Where an offset of the text with marks is in the text without.
-    pub fn offset(&self, with_marks: usize) -> usize {
-        with_marks - self.marks.partition_point(|&mark| mark < with_marks) * self.mark_length
-    }
-}
-
-/// Cuts the marks out of rendered text; the two are of one length.
-pub(crate) fn cut(rendered: &str, open: char, close: char) -> Cut {
-    let mut text = String::with_capacity(rendered.len());
-    let mut spans: Vec<(usize, usize)> = Vec::new();
-    let mut unclosed: Vec<usize> = Vec::new();
-    let mut marks = Vec::new();
-    for (at, c) in rendered.char_indices() {
-        if c == open || c == close {
-            marks.push(at);
-        }
-        if c == open {
-            unclosed.push(spans.len());
-            spans.push((text.len(), text.len()));
-        } else if c == close {
-            if let Some(index) = unclosed.pop() {
-                spans[index].1 = text.len();
-            }
-        } else {
-            text.push(c);
-        }
-    }
-    Cut { text, spans, marks, mark_length: open.len_utf8() }
 }
 
 /// A stretch of template source: literal text, `{{ … }}`, `{% … %}`, a comment or a whole raw block.
@@ -191,7 +150,7 @@ fn raw_length(rest: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{cut, rewrite, without_comments, without_tags};
+    use super::{rewrite, without_comments, without_tags};
 
     #[test]
     fn tags_in_comments_raw_blocks_and_strings_are_left_alone() {
@@ -224,15 +183,6 @@ mod tests {
         let template = "{# {% generation %} #}{%- generation -%} b {%endgeneration%}{{ '{% generation %}' }}";
         let expected = "{# {% generation %} #}{%- if true -%} b {% endif %}{{ '{% generation %}' }}";
         assert_eq!(without_tags(template), expected);
-    }
-
-    #[test]
-    fn marks_are_cut_and_spans_kept() {
-        let nested = cut("aé<b<c>>d<>", '<', '>');
-        assert_eq!((nested.text.as_str(), nested.spans.as_slice()), ("aébcd", [(3, 5), (4, 5), (6, 6)].as_slice()));
-        assert_eq!([0, 3, 4, 5, 9, 11].map(|at| nested.offset(at)), [0, 3, 3, 4, 5, 6]);
-        let unopened = cut("a>b", '<', '>');
-        assert_eq!((unopened.text.as_str(), unopened.spans.len()), ("ab", 0));
     }
 
     #[test]

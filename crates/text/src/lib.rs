@@ -6,6 +6,7 @@
 
 mod clock;
 mod closing;
+mod control_tokens;
 mod conversation;
 mod decode_stream;
 mod encode;
@@ -18,12 +19,15 @@ mod gguf_export;
 mod growth;
 mod guard;
 mod jinja;
+mod marks;
 mod named_templates;
+mod notes;
 mod parallel;
 mod prefixes;
 mod probe;
 mod prompts;
 mod read;
+mod sanitize;
 mod save;
 mod spans;
 mod special_tokens;
@@ -35,8 +39,9 @@ mod turns;
 mod validate;
 
 pub use decode_stream::DecodeStream;
-pub use encode::{EncodedConversation, EncodedPair};
+pub use encode::{ConversationOptions, EncodedConversation, EncodedPair};
 pub use error::{Result, TextError};
 pub use exact_json::parse_json;
+pub use notes::Note;
 pub use template::Rendered;
 pub use tokenizer::{EncodedText, SpecialToken, Tokenizer, TokenizerInfo};

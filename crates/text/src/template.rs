@@ -4,19 +4,21 @@
 //! rendering, and time over all renderings as well, so that many small conversations cannot take for ever.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest, Sha256};
 
-use crate::clock::strftime_now;
+use crate::control_tokens::ControlTokens;
 use crate::conversation::Conversation;
 use crate::error::{Result, TextError};
 use crate::forms::Probed;
 use crate::generation_tags::{self, CLOSE_VARIABLE, OPEN_VARIABLE};
 use crate::guard::guarded;
 use crate::jinja::{self, Budget, Run, Tree, Value};
+use crate::marks::Cut;
 use crate::parallel;
+use crate::strftime::strftime;
 use crate::turns::{Follower, Piece};
 
 const NAME: &str = "chat template";
@@ -40,6 +42,8 @@ pub struct Rendered {
     /// What stood between `{% generation %}` tags: byte offsets in `text`, start inclusive, end exclusive. Empty
     /// without tags.
     pub generation_spans: Vec<(usize, usize)>,
+    /// Control tokens that are to be read as text: byte offsets.
+    pub(crate) as_text: Vec<(usize, usize)>,
     /// What was written for each message, in the order of the text.
     pub(crate) pieces: Vec<Piece>,
 }
@@ -49,12 +53,16 @@ pub(crate) struct ChatTemplate {
     tree: Tree,
     /// Variables every rendering gets: `bos_token`, `eos_token` and so on.
     special_tokens: BTreeMap<String, String>,
+    /// The source without its comments.
+    source: String,
     sha256: String,
     has_generation_tags: bool,
     /// Units that are left for all renderings together.
     shared: AtomicI64,
     /// What is known of the forms it takes.
     pub probed: Probed,
+    /// The tokens that are encoded as text where they stand in a row's texts and that is asked for.
+    pub control_tokens: OnceLock<Result<ControlTokens>>,
     /// How often it was rendered.
     #[cfg(test)]
     pub renderings: std::sync::atomic::AtomicUsize,
@@ -84,10 +92,12 @@ impl ChatTemplate {
         Ok(Self {
             tree: parsed?,
             special_tokens: special_tokens.clone(),
+            source: generation_tags::without_comments(source),
             sha256: format!("{:x}", Sha256::digest(source)),
             has_generation_tags: rewritten.has_tags,
             shared: AtomicI64::new(SHARED_UNITS),
             probed: Probed::default(),
+            control_tokens: OnceLock::new(),
             #[cfg(test)]
             renderings: std::sync::atomic::AtomicUsize::new(0),
         })
@@ -96,6 +106,11 @@ impl ChatTemplate {
     /// SHA-256 of the source, hexadecimal.
     pub fn sha256(&self) -> &str {
         &self.sha256
+    }
+
+    /// True when a token stands in the source, comments excepted.
+    pub fn mentions(&self, token: &str) -> bool {
+        self.source.contains(token)
     }
 
     /// True when the template marks assistant text with `{% generation %}`.
@@ -112,10 +127,10 @@ impl ChatTemplate {
             let turns = Follower::new(&conversation.messages[..count]);
             let rendered =
                 self.run(conversation, count, add_generation_prompt, &turns).map_err(|error| refusal(&error))?;
-            let cut = generation_tags::cut(&rendered, conversation.marks.0, conversation.marks.1);
+            let cut = Cut::of(&rendered, conversation.marks);
             let moved = |piece: Piece| Piece { start: cut.offset(piece.start), end: cut.offset(piece.end), ..piece };
             let pieces = turns.into_pieces().into_iter().map(moved).collect();
-            Ok(Rendered { text: cut.text, generation_spans: cut.spans, pieces })
+            Ok(Rendered { text: cut.text, generation_spans: cut.spans, as_text: cut.as_text, pieces })
         })
     }
 
@@ -136,7 +151,7 @@ impl ChatTemplate {
             return Err(jinja::Error::new("its renderings so far took more steps than so many conversations may"));
         }
         let variables = self.variables(conversation, count, add_generation_prompt)?;
-        let strftime = |format: &str| strftime_now(format);
+        let strftime = |format: &str| strftime(format, conversation.moment);
         let run = Run::new(&self.tree, variables, Budget::new(units), MAX_OUTPUT, &strftime).observed(turns);
         let text = run.render();
         self.settle(conversation.bytes as i64, (units - run.budget().left()) as i64);
@@ -167,8 +182,9 @@ impl ChatTemplate {
         variables.push(("messages".into(), Value::list(conversation.messages[..count].to_vec())?));
         variables.push(("tools".into(), conversation.tools.clone()));
         variables.push(("add_generation_prompt".into(), Value::Bool(add_generation_prompt)));
-        variables.push((OPEN_VARIABLE.into(), Value::text(conversation.marks.0.to_string())));
-        variables.push((CLOSE_VARIABLE.into(), Value::text(conversation.marks.1.to_string())));
+        let (open, close) = conversation.marks.generation;
+        variables.push((OPEN_VARIABLE.into(), Value::text(open.to_string())));
+        variables.push((CLOSE_VARIABLE.into(), Value::text(close.to_string())));
         Ok(variables)
     }
 }

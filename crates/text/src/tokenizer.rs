@@ -1,12 +1,14 @@
 //! The tokenizer: loading, plain encoding, decoding. Conversations and pairs are in `encode`.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use serde_json::Value as Json;
 use tokenizers::{AddedToken, Encoding};
 use tunesmith_formats::GgufTokenizer;
 
 use crate::closing::SpecialTokens;
+use crate::control_tokens::ControlTokens;
 use crate::error::{Result, TextError};
 use crate::generation_tags::without_comments;
 use crate::gguf;
@@ -61,6 +63,10 @@ pub struct Tokenizer {
     settings: Settings,
     pub(crate) templates: Option<ChatTemplates>,
     pub(crate) specials: SpecialTokens,
+    /// The special tokens, to be found in the texts of rows.
+    pub(crate) control_tokens: ControlTokens,
+    /// The same tokenizer without its added tokens.
+    pub(crate) without_added: OnceLock<Result<tokenizers::Tokenizer>>,
     info: TokenizerInfo,
 }
 
@@ -147,8 +153,11 @@ impl Tokenizer {
         let added = inner.get_added_tokens_decoder().into_values();
         let mut specials: Vec<String> = added.filter(|token| token.special).map(|token| token.content).collect();
         specials.extend(settings.named.values().filter(|token| inner.token_to_id(token).is_some()).cloned());
+        let control_tokens = ControlTokens::new(specials.clone())?;
         let specials = SpecialTokens::new(specials);
-        let mut tokenizer = Self { inner, growth, settings, templates: None, specials, info };
+        let without_added = OnceLock::new();
+        let mut tokenizer =
+            Self { inner, growth, settings, templates: None, specials, control_tokens, without_added, info };
         let of_nothing = tokenizer.encode("", true)?;
         tokenizer.info.add_bos = tokenizer.info.bos.as_ref().is_some_and(|bos| of_nothing.first() == Some(&bos.id));
         tokenizer.adopt_template()?;
@@ -184,7 +193,7 @@ impl Tokenizer {
     /// # Errors
     /// `TOKENIZER_INVALID` when the tokenizer fails.
     pub fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<i32>> {
-        self.encoding(text, add_special_tokens).map(|encoding| ids_of(&encoding))
+        self.encoding(&self.inner, text, add_special_tokens).map(|encoding| ids_of(&encoding))
     }
 
     /// Ids of a text with the place each came from.
@@ -192,16 +201,24 @@ impl Tokenizer {
     /// # Errors
     /// As [`Self::encode`].
     pub fn encode_with_offsets(&self, text: &str, add_special_tokens: bool) -> Result<EncodedText> {
-        let encoding = self.encoding(text, add_special_tokens)?;
+        let encoding = self.encoding(&self.inner, text, add_special_tokens)?;
         Ok(EncodedText { ids: ids_of(&encoding), offsets: encoding.get_offsets().to_vec() })
     }
 
-    fn encoding(&self, text: &str, add_special_tokens: bool) -> Result<Encoding> {
+    /// Ids of a text by another form of this tokenizer, without adding special tokens.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub(crate) fn encode_with(&self, with: &tokenizers::Tokenizer, text: &str) -> Result<EncodedText> {
+        let encoding = self.encoding(with, text, false)?;
+        Ok(EncodedText { ids: ids_of(&encoding), offsets: encoding.get_offsets().to_vec() })
+    }
+
+    fn encoding(&self, with: &tokenizers::Tokenizer, text: &str, add_special_tokens: bool) -> Result<Encoding> {
         let refused = |what: String| TextError::tokenizer("encode", &format!("{what}; check tokenizer.json"));
         check_length(text, self.growth)?;
         guarded("encode", TextError::tokenizer, || {
-            let encoding = self
-                .inner
+            let encoding = with
                 .encode(text, add_special_tokens)
                 .map_err(|error| refused(format!("expected text it can encode, got a failure ({error})")))?;
             // A post-processor adds the ids that its file names, whatever they are.

@@ -21,7 +21,8 @@ fn row(arguments: &Json) -> Json {
 }
 
 fn rendered(template: &str, row: &Json) -> String {
-    small(template).render(row, false).unwrap().text
+    let tokenizer = small(template);
+    tokenizer.decode(&tokenizer.encode_conversation(row, true).unwrap().ids, false).unwrap()
 }
 
 #[test]

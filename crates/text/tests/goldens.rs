@@ -10,7 +10,7 @@ use std::{env, fs};
 use common::{fixtures, read_json};
 use serde_json::{Value as Json, json};
 use tunesmith_formats::GgufFile;
-use tunesmith_text::Tokenizer;
+use tunesmith_text::{ConversationOptions, Tokenizer};
 
 fn ids(value: &Json) -> Vec<i32> {
     serde_json::from_value(value.clone()).unwrap()
@@ -110,7 +110,7 @@ fn smollm2_training_rows_give_the_recorded_labels() {
     let (Some(root), Some(tokenizer)) = (fixtures(), smollm2()) else { return };
     let rows = read_json(&root.join("goldens-smollm2/run/run.json"))["rows"].take();
     let rows = rows.as_array().unwrap();
-    for (row, encoded) in rows.iter().zip(tokenizer.encode_conversations(rows, false, 2)) {
+    for (row, encoded) in rows.iter().zip(tokenizer.encode_conversations(rows, ConversationOptions::default(), 2)) {
         let encoded = encoded.unwrap();
         assert_eq!(encoded.ids, ids(&row["input_ids"]));
         let trained: Vec<i32> = ids(&row["labels"]).iter().map(|&label| i32::from(label >= 0)).collect();

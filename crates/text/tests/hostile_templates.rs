@@ -14,7 +14,7 @@ use std::{env, thread};
 use common::{CHATML, folder, small, tokenizer_json};
 use random::Random;
 use serde_json::{Value as Json, json};
-use tunesmith_text::{TextError, Tokenizer};
+use tunesmith_text::{ConversationOptions, TextError, Tokenizer};
 
 fn row() -> Json {
     json!({"messages": [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "w é 👋"}]})
@@ -203,7 +203,7 @@ fn what_a_template_makes_is_paid_before_it_is_made() {
 fn many_small_conversations_share_what_a_template_may_take() {
     let tokenizer = small("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}");
     let started = Instant::now();
-    let results = tokenizer.encode_conversations(&vec![row(); 5000], false, 1);
+    let results = tokenizer.encode_conversations(&vec![row(); 5000], ConversationOptions::default(), 1);
     assert!(results.iter().all(|result| result.as_ref().is_err_and(|error| error.code == "TEMPLATE_INVALID")));
     assert!(started.elapsed().as_secs() < 30, "{:?}", started.elapsed());
     eprintln!("5000 runaway rows in {:?}", started.elapsed());

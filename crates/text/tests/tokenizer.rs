@@ -10,7 +10,7 @@ use common::{CHATML, folder, small, tokenizer_json};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 use tunesmith_formats::GgufTokenizer;
-use tunesmith_text::{DecodeStream, TextError, Tokenizer};
+use tunesmith_text::{ConversationOptions, DecodeStream, TextError, Tokenizer};
 
 /// A tokenizer whose post-processor writes a beginning of sequence.
 fn with_bos(template: &str) -> Tokenizer {
@@ -130,7 +130,7 @@ fn threads_do_not_change_a_result() {
     let rows: Vec<Json> = (0..100).map(|at| json!({"messages": [{"role": "user", "content": "hello".repeat(at)}, {"role": "assistant", "content": format!("{at}")}]})).collect();
     let alone: Vec<_> = rows.iter().map(|row| tokenizer.encode_conversation(row, false)).collect();
     for threads in [0, 1, 3] {
-        assert_eq!(tokenizer.encode_conversations(&rows, false, threads), alone);
+        assert_eq!(tokenizer.encode_conversations(&rows, ConversationOptions::default(), threads), alone);
     }
 }
 

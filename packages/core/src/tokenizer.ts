@@ -28,6 +28,29 @@ export interface EncodedConversation {
   spans: Int32Array;
   /** Index in `messages` of the turn each range belongs to; half as long as `spans`. */
   turns: Int32Array;
+  /** What training should not pass over in silence. Absent for none. */
+  notes?: ConversationNote[];
+}
+
+/** Something about a conversation that its owner should know before training. */
+export interface ConversationNote {
+  /** `notWritten`: the row holds it, the rendered text does not. `controlToken`: a text of the row holds one. */
+  kind: "notWritten" | "controlToken";
+  /** The field, or the role of messages, that is not written; the token. */
+  name: string;
+}
+
+/** How conversations are encoded. */
+export interface ConversationOptions {
+  /** Ends with the header of an assistant turn. Default false. */
+  addGenerationPrompt?: boolean;
+  /** What `strftime_now` of a template takes for the present moment, in seconds since 1970. Default null: the true one. */
+  moment?: number | null;
+  /**
+   * Encodes control tokens in the texts of a row as text: special tokens, and added tokens that the template writes. Default false
+   * (transformers' `sanitize_control_tokens`).
+   */
+  sanitizeControlTokens?: boolean;
 }
 
 /** A prompt and its completion, tokenised jointly, with the end-of-sequence token after the completion. */
@@ -48,7 +71,7 @@ export interface Tokenizer {
    */
   encodeConversations(
     conversations: readonly Conversation[],
-    options?: { /** Ends with the header of an assistant turn. Default false. */ addGenerationPrompt?: boolean },
+    options?: ConversationOptions,
   ): Promise<EncodedConversation[]>;
   /** Tokenises prompt + completion + end-of-sequence jointly (TRL's prompt-completion format). */
   encodePairs(pairs: readonly { prompt: string; completion: string }[]): Promise<EncodedPair[]>;
@@ -64,4 +87,17 @@ export interface Tokenizer {
   ): string;
   /** The text the chat template gives, for looking at it. */
   render(conversation: Conversation, options?: { addGenerationPrompt?: boolean }): string;
+}
+
+/** The same tokenizer, whose conversations are encoded with these options where a call says nothing else. */
+export function withConversationOptions(tokenizer: Tokenizer, defaults: ConversationOptions): Tokenizer {
+  return {
+    info: tokenizer.info,
+    encodeConversations: (conversations, options) =>
+      tokenizer.encodeConversations(conversations, { ...defaults, ...options }),
+    encodePairs: (pairs) => tokenizer.encodePairs(pairs),
+    encodeTexts: (texts, options) => tokenizer.encodeTexts(texts, options),
+    decode: (ids, options) => tokenizer.decode(ids, options),
+    render: (conversation, options) => tokenizer.render(conversation, options),
+  };
 }

@@ -8,5 +8,7 @@ export { checkedMessages } from "./formats/messages.ts";
 export { coalesce } from "./pack/coalesce.ts";
 export { collate, type Placed } from "./pack/collate.ts";
 export { type PreparedData, type PrepareOptions, prepare } from "./prepare.ts";
+export type { NotedRows } from "./quality/notes.ts";
 export type { DataReport } from "./quality/report.ts";
+export { beyondEmbedding } from "./quality/token-range.ts";
 export type { DatasetSource, Row } from "./sources/rows.ts";

@@ -8,7 +8,9 @@ import type { Example } from "./example.ts";
 import { detectFormat } from "./formats/detect.ts";
 import { type Format, RowError } from "./formats/format.ts";
 import { formats } from "./formats/index.ts";
+import { NoteCounts } from "./quality/notes.ts";
 import { type DataReport, tokenStatistics } from "./quality/report.ts";
+import { beyondEmbedding } from "./quality/token-range.ts";
 import { excerpt } from "./sources/excerpt.ts";
 import { RowErrors } from "./sources/row-errors.ts";
 import { type DatasetSource, type Row, readRows } from "./sources/rows.ts";
@@ -27,6 +29,8 @@ export interface PrepareOptions extends LossOptions {
   maxLength: number | null;
   /** Bytes that a row may have; a larger one is refused. Default 1048576 (1 MiB). */
   maxRowBytes?: number;
+  /** Rows of the model's embedding; a row with a token beyond them is refused. Default: not looked at. */
+  vocabSize?: number;
   /** How many of the first kept rows are kept as text as well, for sample prompts. Default 0. */
   keepItems?: number;
   /** Stops between two batches of rows. */
@@ -92,6 +96,7 @@ class Preparation {
   readonly #dropped: DataReport["dropped"] = [];
   readonly #hash: Hash = createHash("sha256");
   readonly #seen = new Set<string>();
+  readonly #notes = new NoteCounts();
   /** Ids of the first row, to be shown when nothing can be trained. */
   #first: Int32Array | null = null;
   #counts = { truncated: 0, truncatedReplies: 0, trainedTokens: 0, prefixMismatches: 0, duplicates: 0 };
@@ -165,6 +170,13 @@ class Preparation {
   }
 
   #keep(row: Row, item: Item, encoded: EncodedItem): void {
+    const { vocabSize = Number.POSITIVE_INFINITY } = this.#options;
+    const beyond = beyondEmbedding(encoded.ids, vocabSize, this.#tokenizer);
+    if (beyond !== null) {
+      this.errors.add(row.source, row.line, beyond);
+      return;
+    }
+    this.#notes.add(row, encoded.notes ?? []);
     const rowId = this.#lines.push(row.line) - 1;
     const maxLength = this.#options.maxLength ?? Number.POSITIVE_INFINITY;
     const truncated = encoded.ids.length > maxLength;
@@ -213,6 +225,8 @@ class Preparation {
       dropped: this.#dropped,
       tokens,
       ...this.#counts,
+      notWritten: this.#notes.of("notWritten"),
+      controlTokens: this.#notes.of("controlToken"),
       trainedShare: this.#counts.trainedTokens / tokens.total,
     };
     const lines = Int32Array.from(this.#lines);

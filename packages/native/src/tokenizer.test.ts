@@ -49,6 +49,37 @@ describe("encoding", () => {
     expect(encoded?.spans).toHaveLength(0);
   });
 
+  test("what the template does not write, and control tokens inside a text, are told; sanitized they are text", async () => {
+    const [user, assistant] = [
+      { role: "user", content: `Say ${tokenizer.info.eosToken?.content} now` },
+      talk.messages[1],
+    ];
+    const conversation = { messages: [user, assistant] } as Conversation;
+    const tools = [{ type: "function", function: { name: "clock", parameters: {} } }];
+    const [plain, noted] = await tokenizer.encodeConversations([talk, { ...conversation, tools }]);
+    expect(plain?.notes).toBeUndefined();
+    const token = tokenizer.info.eosToken as { id: number; content: string };
+    expect(noted?.notes).toEqual([
+      { kind: "notWritten", name: "tools" },
+      { kind: "controlToken", name: token.content },
+    ]);
+    const [as] = await tokenizer.encodeConversations([conversation], { sanitizeControlTokens: true });
+    const [is] = await tokenizer.encodeConversations([conversation]);
+    const count = (ids: Int32Array | undefined) => ids?.filter((id) => id === token.id).length;
+    expect(count(as?.ids)).toBe((count(is?.ids) ?? 0) - 1);
+    expect(tokenizer.decode(as?.ids ?? expect.unreachable(), { skipSpecialTokens: false })).toBe(
+      tokenizer.render(conversation),
+    );
+  });
+
+  test("a moment must be one", async () => {
+    for (const moment of [-1, 0.5, Number.NaN, 1e15, "now"])
+      await expect(tokenizer.encodeConversations([talk], { moment: moment as number })).rejects.toThrow(
+        /moment\] expected/u,
+      );
+    await tokenizer.encodeConversations([talk], { moment: 1_772_366_430 });
+  });
+
   test("pairs are tokenised jointly and end with the end of sequence", async () => {
     const [pair] = await tokenizer.encodePairs([{ prompt: "two and two", completion: " is four" }]);
     const { ids, promptLength, prefixMismatch } = pair ?? expect.unreachable();

@@ -1,7 +1,15 @@
 // Door A over the binding.
-import type { Conversation, EncodedConversation, EncodedPair, Tokenizer, TokenizerInfo } from "@tunesmith/core";
+import type {
+  Conversation,
+  ConversationNote,
+  ConversationOptions,
+  EncodedConversation,
+  EncodedPair,
+  Tokenizer,
+  TokenizerInfo,
+} from "@tunesmith/core";
 import { type Native, native, nativeAsync } from "./binding.ts";
-import { array, boolean, json, object, path, string, typedArray } from "./check.ts";
+import { array, boolean, integer, json, object, path, string, typedArray } from "./check.ts";
 
 /**
  * Reads the tokenizer of a Hugging Face folder (`tokenizer.json` and its companions) or of a GGUF file, without the model.
@@ -11,6 +19,9 @@ export async function loadTokenizer(source: string): Promise<Tokenizer> {
   const place = path("loadTokenizer.path", source);
   return new NativeTokenizer(await nativeAsync((library) => library.openTokenizer(place)));
 }
+
+/** The end of the year 9999, in seconds since 1970. */
+const latestMoment = 253_402_300_799;
 
 /** Door A over the binding. Batches are tokenised off the event loop, on all processors. */
 export class NativeTokenizer implements Tokenizer {
@@ -24,21 +35,33 @@ export class NativeTokenizer implements Tokenizer {
 
   async encodeConversations(
     conversations: readonly Conversation[],
-    options: { addGenerationPrompt?: boolean } = {},
+    options: ConversationOptions = {},
   ): Promise<EncodedConversation[]> {
     const place = "encodeConversations";
     const texts = array(`${place}.conversations`, conversations).map((row, n) =>
       json(`${place}.conversations[${n}]`, row),
     );
-    const prompt = boolean(
-      `${place}.addGenerationPrompt`,
-      object(`${place}.options`, options).addGenerationPrompt ?? false,
+    const {
+      addGenerationPrompt = false,
+      moment = null,
+      sanitizeControlTokens = false,
+    } = object(`${place}.options`, options);
+    const encoded = await nativeAsync(() =>
+      this.#inner.encodeConversations(texts, {
+        addGenerationPrompt: boolean(`${place}.addGenerationPrompt`, addGenerationPrompt),
+        sanitizeControlTokens: boolean(`${place}.sanitizeControlTokens`, sanitizeControlTokens),
+        ...(moment === null ? {} : { moment: integer(`${place}.moment`, moment, 0, latestMoment) }),
+      }),
     );
-    const encoded = await nativeAsync(() => this.#inner.encodeConversations(texts, prompt));
-    return rowsOf(encoded.rows).map((ids, n) => {
+    const rows: EncodedConversation[] = rowsOf(encoded.rows).map((ids, n) => {
       const [first, last] = [encoded.turnStarts[n], encoded.turnStarts[n + 1]] as [number, number];
       return { ids, spans: encoded.spans.slice(2 * first, 2 * last), turns: encoded.turns.slice(first, last) };
     });
+    for (const { row, kind, name } of encoded.notes) {
+      const noted = rows[row] as EncodedConversation;
+      noted.notes = [...(noted.notes ?? []), { kind: kind as ConversationNote["kind"], name }];
+    }
+    return rows;
   }
 
   async encodePairs(pairs: readonly { prompt: string; completion: string }[]): Promise<EncodedPair[]> {

@@ -1,6 +1,6 @@
 // From a prompt as a program gives it to the ids that a model goes on from.
 import { ArgumentError, type LanguageModel, type Message } from "@tunesmith/core";
-import { checkedMessages } from "@tunesmith/data";
+import { beyondEmbedding, checkedMessages } from "@tunesmith/data";
 
 /**
  * Ids of a prompt: a string is a user's turn where the model has a chat template, else plain text. What is no prompt, or leaves no
@@ -19,6 +19,8 @@ export async function encodePrompt(model: LanguageModel, prompt: string | readon
     : await tokenizer.encodeTexts([prompt as string]);
   if (ids === undefined || ids.length === 0)
     throw new ArgumentError("[generate] expected a prompt, got an empty one; give at least one token");
+  const beyond = beyondEmbedding(ids, info.vocabSize, tokenizer);
+  if (beyond !== null) throw new ArgumentError(`[generate] ${beyond}`);
   const context = info.maxPositionEmbeddings;
   if (ids.length >= context)
     throw new ArgumentError(

@@ -41,6 +41,12 @@ export const sftConfigSchema = trainingArgumentsSchema
         .nullable()
         .default(null)
         .describe("Prompt-completion rows: train on the completion only. Default: true for such rows (TRL)."),
+      sanitizeControlTokens: z
+        .boolean()
+        .default(false)
+        .describe(
+          "Conversations: control tokens in the texts of rows are encoded as text, so that only the chat template writes them as tokens: special tokens, and other added tokens that the template writes. Default false (transformers' apply_chat_template).",
+        ),
     }),
     ...grouped("evaluation", {
       metricForBestModel: z

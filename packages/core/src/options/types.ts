@@ -147,6 +147,12 @@ export interface SFTConfig extends TrainingArguments {
   assistantOnlyLoss?: boolean | undefined;
   /** Prompt-completion rows: train on the completion only. Default: true for such rows (TRL). */
   completionOnlyLoss?: boolean | null | undefined;
+  /**
+   * Conversations: control tokens in the texts of rows are encoded as text, so that only the chat template writes them
+   * as tokens: special tokens, and other added tokens that the template writes. Default false (transformers'
+   * apply_chat_template).
+   */
+  sanitizeControlTokens?: boolean | undefined;
 }
 
 /** The adapter (names of PEFT's LoraConfig; `fullFinetuning` is Unsloth's full_finetuning). */

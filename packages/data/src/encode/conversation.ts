@@ -36,7 +36,7 @@ function label(item: ConversationItem, encoded: EncodedConversation, options: Lo
   const { ids } = encoded;
   const trained = trainedTurns(item, options);
   const labels = trained === null ? labelAll(ids) : labelAssistant(encoded, trained);
-  return { ids, labels, turns: item.conversation.messages.length, prefixMismatch: false };
+  return { ids, labels, turns: item.conversation.messages.length, prefixMismatch: false, notes: encoded.notes ?? [] };
 }
 
 /** Which turns of a conversation are trained; null for every token of it. */

@@ -1,5 +1,5 @@
 // What a row becomes before it is tokenised, and what is done with each kind of it.
-import { OptionError, type Tokenizer } from "@tunesmith/core";
+import { type ConversationNote, OptionError, type Tokenizer } from "@tunesmith/core";
 
 /** A row as its format understands it: what goes through door A, and which part of it may be trained. */
 export interface Item<T = unknown> {
@@ -34,6 +34,8 @@ export interface EncodedItem {
   turns: number;
   /** True when a prompt's own ids are not a prefix of the joint ids. */
   prefixMismatch: boolean;
+  /** What training should not pass over in silence. Absent for none. */
+  notes?: readonly ConversationNote[];
 }
 
 /** A prompt whose continuation is watched during training. */

@@ -1,4 +1,5 @@
 // What happened to a data set's rows.
+import type { NotedRows } from "./notes.ts";
 
 /** What happened to a data set's rows. Nothing is dropped or cut without being counted here. */
 export interface DataReport {
@@ -26,6 +27,10 @@ export interface DataReport {
   trainedShare: number;
   /** Prompt-completion rows whose prompt ids are not a prefix of the joint ids: a token spans the boundary. */
   prefixMismatches: number;
+  /** What rows hold and their text does not: fields, roles. */
+  notWritten: NotedRows[];
+  /** Control tokens that stand in the texts of rows, where each became the token itself. */
+  controlTokens: NotedRows[];
   /** Kept rows whose ids and labels equal those of an earlier row. They are trained on all the same. */
   duplicates: number;
 }

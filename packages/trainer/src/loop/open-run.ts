@@ -47,7 +47,9 @@ export async function openRun(
     const { checkpoint, warnings } = await restored(ready, session, refuse);
     const { totalSteps } = prepared.batches;
     const state =
-      checkpoint === null ? emptyState(totalSteps, config) : { ...checkpoint.trainer, max_steps: totalSteps, config };
+      checkpoint === null
+        ? emptyState(totalSteps, config, ready.startedAt)
+        : { ...checkpoint.trainer, max_steps: totalSteps, config, started_at: ready.startedAt };
     if (checkpoint !== null) {
       if (isOver(state, args))
         warnings.push(

@@ -1,6 +1,6 @@
 // Brings a run to where its folder is made: options, rows, the checkpoint to go on from, memory. A dry run ends here.
-import type { PassShape } from "@tunesmith/core";
-import { promptsOfItems, promptsOfTexts, type SamplePrompt } from "@tunesmith/data";
+import { OptionError, type PassShape, withConversationOptions } from "@tunesmith/core";
+import { beyondEmbedding, promptsOfItems, promptsOfTexts, type SamplePrompt } from "@tunesmith/data";
 import { decideCheckpointing, type MemoryEstimate } from "../memory/estimate.ts";
 import { checkMemory } from "../memory/shortage.ts";
 import { idleOptions } from "../options/idle-options.ts";
@@ -25,6 +25,8 @@ export interface ReadyRun {
   best: BestMetric;
   /** As given to `train`. */
   resume: boolean | string;
+  /** When the run was first started, in seconds since 1970: the present moment of its chat template. */
+  startedAt: number;
   schedule: Schedule;
   /** Prompts to answer during training. */
   prompts: SamplePrompt[];
@@ -52,10 +54,13 @@ export async function prepareRun(
   signal: AbortSignal,
 ): Promise<ReadyRun> {
   const { model, peft } = inputs;
-  const prepared = await recipe.prepare({ ...inputs, args: settled }, signal);
-  const warnings = [...model.info.warnings, ...prepared.warnings];
-  const prompts = await samplePrompts(prepared, inputs, warnings);
-  const checkpoint = await findCheckpoint(resume, prepared.args.outputDir, warnings);
+  const warnings = [...model.info.warnings];
+  const checkpoint = await findCheckpoint(resume, settled.outputDir, warnings);
+  const startedAt = checkpoint?.trainer.started_at ?? Math.floor(Date.now() / 1000);
+  const tokenizer = withConversationOptions(model.tokenizer, { moment: startedAt });
+  const prepared = await recipe.prepare({ ...inputs, tokenizer, args: settled }, signal);
+  warnings.push(...prepared.warnings);
+  const prompts = await samplePrompts(prepared, model.info.vocabSize, warnings);
   const pass = prepared.largestPass(checkpoint?.trainer.global_step ?? 0);
   const gradientCheckpointing = await recomputation(inputs, prepared.args, pass, checkpoint).catch(asOptionError);
   if (prepared.args.gradientCheckpointing === "auto" && gradientCheckpointing)
@@ -73,7 +78,7 @@ export async function prepareRun(
   const plan = memory?.plan ?? (await model.estimateMemory(sessionOptions(args, peft), pass).catch(asOptionError));
   const shortage = await spaceShortage(args, plan, prepared.batches, checkpoint?.trainer.global_step ?? 0);
   if (shortage !== null) warnings.push(shortage);
-  return { recipe, inputs, prepared, args, best, resume, schedule, prompts, checkpoint, memory, warnings };
+  return { recipe, inputs, prepared, args, best, resume, startedAt, schedule, prompts, checkpoint, memory, warnings };
 }
 
 function doubts({ schema }: Recipe, { args, evalDataset, model, peft }: RunInputs): string[] {
@@ -81,15 +86,19 @@ function doubts({ schema }: Recipe, { args, evalDataset, model, peft }: RunInput
 }
 
 async function samplePrompts(
-  { args, heldOut }: PreparedRun,
-  { model }: RunInputs,
+  { args, heldOut, tokenizer }: PreparedRun,
+  vocabSize: number,
   warnings: string[],
 ): Promise<SamplePrompt[]> {
   if (args.sampleEverySteps === null) return [];
   const prompts =
     args.samplePrompts === null
-      ? await promptsOfItems(heldOut, model.tokenizer)
-      : await promptsOfTexts(args.samplePrompts, model.tokenizer);
+      ? await promptsOfItems(heldOut, tokenizer)
+      : await promptsOfTexts(args.samplePrompts, tokenizer);
+  for (const { ids } of prompts) {
+    const beyond = beyondEmbedding(ids, vocabSize, tokenizer);
+    if (beyond !== null) throw new OptionError(`[samplePrompts] ${beyond}`);
+  }
   if (prompts.length === 0)
     warnings.push(
       "sampleEverySteps is set, but there is no prompt: give samplePrompts, or an evaluation set of conversations or prompts",

@@ -6,6 +6,7 @@ import type {
   ParsedTrainingArguments,
   PassShape,
   Schemas,
+  Tokenizer,
   TrainSession,
 } from "@tunesmith/core";
 import type { DataReport, DatasetSource, Item } from "@tunesmith/data";
@@ -20,6 +21,13 @@ export interface RunInputs<Args extends ParsedTrainingArguments = ParsedTraining
   evalDataset: DatasetSource | null;
   args: Args;
   peft: ParsedLoraConfig;
+}
+
+/** What a recipe prepares its rows from. */
+export interface RecipeInputs<Args extends ParsedTrainingArguments = ParsedTrainingArguments>
+  extends RunInputs<Settled<Args>> {
+  /** The model's tokenizer; what a chat template takes for the present moment is when the run was started. */
+  tokenizer: Tokenizer;
 }
 
 /** A data set as checkpoints, events and reports know it. */
@@ -42,7 +50,7 @@ export interface Recipe<Args extends ParsedTrainingArguments = ParsedTrainingArg
    * Everything before a run folder is made and a weight is read: rows, their order, what the user should know. A dry run ends here.
    * Rejects with what a run would end with, such as `DataError`.
    */
-  prepare(inputs: RunInputs<Settled<Args>>, signal: AbortSignal): Promise<PreparedRun<Args, M>>;
+  prepare(inputs: RecipeInputs<Args>, signal: AbortSignal): Promise<PreparedRun<Args, M>>;
 }
 
 /** A recipe with its rows. */
@@ -57,6 +65,8 @@ export interface PreparedRun<
   evaluation: DataSummary | null;
   /** Which rows each step sees; `epochBatches` makes the usual one. */
   batches: BatchSampler;
+  /** What prompts go through that are answered during training. */
+  tokenizer: Tokenizer;
   /** Held-out rows whose prompts are watched where `samplePrompts` names none. */
   heldOut: readonly Item[];
   warnings: readonly string[];

@@ -13,6 +13,8 @@ export type Pending = "log" | "evaluate" | "sample" | null;
 export interface TrainerState {
   global_step: number;
   max_steps: number;
+  /** When the run was started, in seconds since 1970; null where that was not kept. A chat template may write the time. */
+  started_at: number | null;
   epoch: number;
   /** Tokens of all steps, prompts included. */
   num_tokens: number;
@@ -61,10 +63,11 @@ export interface DataState {
 }
 
 /** The state before the first step. */
-export function emptyState(maxSteps: number, config: Record<string, unknown>): TrainerState {
+export function emptyState(maxSteps: number, config: Record<string, unknown>, startedAt: number): TrainerState {
   return {
     global_step: 0,
     max_steps: maxSteps,
+    started_at: startedAt,
     epoch: 0,
     num_tokens: 0,
     num_rows: 0,
@@ -114,6 +117,7 @@ const best = z
 export const trainerStateSchema: z.ZodType<TrainerState> = z.object({
   global_step: step,
   max_steps: step,
+  started_at: step.nullable().default(null),
   epoch: z.number(),
   num_tokens: z.number(),
   num_rows: z.number(),

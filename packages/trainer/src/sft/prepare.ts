@@ -1,7 +1,7 @@
 // From rows to examples of supervised fine-tuning, and what the user should know of them.
-import { type LanguageModel, type ParsedSFTConfig, plural, sftConfigSchema } from "@tunesmith/core";
+import { type LanguageModel, type ParsedSFTConfig, plural, sftConfigSchema, type Tokenizer } from "@tunesmith/core";
 import { recommendEpochs } from "@tunesmith/curriculum";
-import { type DatasetSource, type PreparedData, prepare } from "@tunesmith/data";
+import { type DatasetSource, type NotedRows, type PreparedData, prepare } from "@tunesmith/data";
 
 /** What was not asked for is no reason to warn. */
 const { maxLength: defaultLength } = sftConfigSchema.parse({});
@@ -34,13 +34,13 @@ export interface RowsRequest {
 /** Reads, checks, tokenises, labels and truncates rows as the options say. */
 export async function prepareRows(
   { source, name, keepItems }: RowsRequest,
-  model: LanguageModel,
+  { tokenizer, vocabSize }: { tokenizer: Tokenizer; vocabSize: number },
   args: ParsedSFTConfig,
   signal: AbortSignal,
 ): Promise<PreparedData> {
   const { datasetFormat, datasetTextField, maxLength, maxRowBytes, assistantOnlyLoss, completionOnlyLoss } = args;
   const options = { datasetFormat, datasetTextField, maxLength, maxRowBytes, assistantOnlyLoss, completionOnlyLoss };
-  return prepare(source, model.tokenizer, { name, keepItems, signal, ...options });
+  return prepare(source, tokenizer, { name, keepItems, signal, vocabSize, ...options });
 }
 
 /** What rows lost on their way, in words. */
@@ -64,8 +64,22 @@ export function dataWarnings({ report }: PreparedData): string[] {
     warnings.push(
       `${source}: in ${plural(prefixMismatches, "row")} one token spans the end of the prompt; end prompts where a word ends`,
     );
+  for (const { name, ...noted } of report.notWritten)
+    warnings.push(
+      `${source}: the chat template leaves out ${name} of ${inRows(noted)}: the model never sees it; use a template that writes it, or take it out of the rows`,
+    );
+  for (const { name, ...noted } of report.controlTokens)
+    warnings.push(
+      `${source}: a text holds the control token ${name} in ${inRows(noted)}, where it is no text but the token; remove it, or set sanitizeControlTokens`,
+    );
   if (duplicates > 0) warnings.push(`${source}: exact duplicates of earlier rows: ${duplicates} of ${rows}`);
   return warnings;
+}
+
+/** How many rows, and which. */
+function inRows({ rows, lines }: Omit<NotedRows, "name">): string {
+  const named = lines.map((line) => `line ${line}`).join(", ");
+  return `${plural(rows, "row")} (${named}${rows > lines.length ? ", …" : ""})`;
 }
 
 /** Far more passes than a data set of this size needs teach its rows by heart. */

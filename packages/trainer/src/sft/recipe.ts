@@ -1,10 +1,9 @@
 // Supervised fine-tuning as a recipe of the loop.
-import { type ParsedSFTConfig, sftConfigSchema } from "@tunesmith/core";
+import { type ParsedSFTConfig, sftConfigSchema, withConversationOptions } from "@tunesmith/core";
 import type { Example } from "@tunesmith/data";
 import { epochBatches, type StepBatches } from "../loop/batch-sampler.ts";
-import type { PreparedRun, Recipe, RunInputs } from "../loop/recipe.ts";
+import type { PreparedRun, Recipe, RecipeInputs } from "../loop/recipe.ts";
 import { largestPass } from "../memory/largest-pass.ts";
-import type { Settled } from "../options/resolved.ts";
 import { evaluate } from "./evaluate.ts";
 import { type SFTMetrics, sftMetrics } from "./metrics.ts";
 import { dataWarnings, epochWarnings, prepareRows, withinContext } from "./prepare.ts";
@@ -21,15 +20,18 @@ export const sftRecipe: Recipe<ParsedSFTConfig, SFTMetrics> = {
 };
 
 async function prepareSFT(
-  { model, trainDataset, evalDataset, args: given }: RunInputs<Settled<ParsedSFTConfig>>,
+  { model, tokenizer: plain, trainDataset, evalDataset, args: given }: RecipeInputs<ParsedSFTConfig>,
   signal: AbortSignal,
 ): Promise<PreparedRun<ParsedSFTConfig, SFTMetrics>> {
   const warnings: string[] = [];
   const args = withinContext(given, model, warnings);
+  const { sanitizeControlTokens } = args;
+  const tokenizer = withConversationOptions(plain, { sanitizeControlTokens });
+  const reader = { tokenizer, vocabSize: model.info.vocabSize };
   const rows = { source: trainDataset, name: "trainDataset", keepItems: 0 };
-  const train = await prepareRows(rows, model, args, signal);
+  const train = await prepareRows(rows, reader, args, signal);
   const heldOut = evalDataset === null ? null : { source: evalDataset, name: "evalDataset", keepItems: defaultSamples };
-  const evaluation = heldOut === null ? null : await prepareRows(heldOut, model, args, signal);
+  const evaluation = heldOut === null ? null : await prepareRows(heldOut, reader, args, signal);
   const { batches, warnings: orderWarnings } = epochBatches(
     args,
     train.examples.map((example) => example.length),
@@ -41,6 +43,7 @@ async function prepareSFT(
   const { tokenBudget, seed, perDeviceEvalBatchSize: batchSize } = args;
   return {
     args,
+    tokenizer,
     train,
     evaluation,
     batches,

@@ -6,11 +6,10 @@ import { z } from "zod";
 import { epochBatches, type StepBatches } from "../loop/batch-sampler.ts";
 import type { TrainCallback } from "../loop/emitter.ts";
 import { type Metrics, ratio, total } from "../loop/metrics.ts";
-import type { MicroBatchOutcome, PreparedRun, Recipe, RunInputs, StepContext } from "../loop/recipe.ts";
+import type { MicroBatchOutcome, PreparedRun, Recipe, RecipeInputs, RunInputs, StepContext } from "../loop/recipe.ts";
 import { Trainer } from "../loop/trainer.ts";
 import { largestPass } from "../memory/largest-pass.ts";
 import { parsePeftConfig } from "../options/peft-config.ts";
-import type { Settled } from "../options/resolved.ts";
 
 const schema = trainingArgumentsSchema.extend({
   ...grouped("data", { maxLength: count.default(64) }),
@@ -41,12 +40,12 @@ const recipe: Recipe<Args, EntropyMetrics> = {
 };
 
 async function prepareRows(
-  { model, trainDataset, evalDataset, args }: RunInputs<Settled<Args>>,
+  { tokenizer, trainDataset, evalDataset, args }: RecipeInputs<Args>,
   signal: AbortSignal,
 ): Promise<PreparedRun<Args, EntropyMetrics>> {
   const format = { datasetFormat: "auto", datasetTextField: "text", maxLength: args.maxLength, keepItems: 2 } as const;
   const options = { ...format, assistantOnlyLoss: true, completionOnlyLoss: null, signal };
-  const read = (source: DatasetSource, name: string) => prepare(source, model.tokenizer, { ...options, name });
+  const read = (source: DatasetSource, name: string) => prepare(source, tokenizer, { ...options, name });
   const train = await read(trainDataset, "trainDataset");
   const evaluation = evalDataset === null ? null : await read(evalDataset, "evalDataset");
   const lengths = train.examples.map(({ length }) => length);
@@ -55,7 +54,16 @@ async function prepareRows(
     microBatches.map((rows) => Array.from(rows, (row) => train.examples[row] as Example));
   const own = { coef: 0 };
   return {
-    ...{ args, train, evaluation, batches, warnings, locate: train.locate, heldOut: evaluation?.items ?? [] },
+    ...{
+      args,
+      tokenizer,
+      train,
+      evaluation,
+      batches,
+      warnings,
+      locate: train.locate,
+      heldOut: evaluation?.items ?? [],
+    },
     largestPass: (done) => largestPass([...batches.steps(done)].map(examplesOf), Number.POSITIVE_INFINITY),
     step: async (context) => {
       const microBatches = [];

@@ -44,7 +44,7 @@ pub(super) fn tojson(run: &Run, value: Value, given: Given) -> Result<Value> {
 /// # Errors
 /// For a value that JSON does not have, and one of more than a million parts.
 pub(crate) fn json_text(value: &Value) -> Result<String> {
-    let budget = Budget::new(1_000_000, None);
+    let budget = Budget::new(1_000_000);
     let (comma, colon) = (", ".to_owned(), ": ".to_owned());
     let writer = Writer { budget: &budget, ascii: false, indent: None, comma, colon, sort_keys: false };
     let mut out = String::new();

@@ -1,0 +1,79 @@
+//! Tokenises a rendering in which some control tokens are to be read as text, as transformers 5.24 does with
+//! `sanitize_control_tokens`: piece by piece, and those pieces without matching any added token.
+
+use serde_json::{Value as Json, json};
+
+use crate::error::{Result, TextError};
+use crate::guard::guarded;
+use crate::template::Rendered;
+use crate::tokenizer::{EncodedText, Tokenizer};
+
+const PLACE: &str = "sanitize control tokens";
+
+impl Tokenizer {
+    /// Ids of a rendering, with the place each came from.
+    ///
+    /// # Errors
+    /// As [`Self::encode`]; `DATA_INVALID` for a control token that its text gives as well.
+    pub(crate) fn encode_rendered(&self, rendered: &Rendered) -> Result<EncodedText> {
+        let text = rendered.text.as_str();
+        let mut encoded = EncodedText { ids: Vec::new(), offsets: Vec::new() };
+        let mut done = 0;
+        for &(start, end) in &rendered.as_text {
+            self.add(&mut encoded, text, (done, start), None)?;
+            self.add(&mut encoded, text, (start, end), Some(self.plain()?))?;
+            done = end;
+        }
+        self.add(&mut encoded, text, (done, text.len()), None)?;
+        Ok(encoded)
+    }
+
+    /// Adds the tokens of a piece of `text`; with `plain` it is read as text.
+    fn add(
+        &self,
+        encoded: &mut EncodedText,
+        text: &str,
+        (start, end): (usize, usize),
+        plain: Option<&tokenizers::Tokenizer>,
+    ) -> Result<()> {
+        let piece = &text[start..end];
+        if piece.is_empty() {
+            return Ok(());
+        }
+        let with = plain.unwrap_or(&self.inner);
+        // After a line end, so that no space is put in front of it as at the start of a text.
+        let line_end = self.encode_with(with, "\n")?;
+        let after = if start == 0 { None } else { Some(self.encode_with(with, &format!("\n{piece}"))?) };
+        let (skipped, shift, tokens) = match after.filter(|after| after.ids.starts_with(&line_end.ids)) {
+            Some(after) => (line_end.ids.len(), 1, after),
+            None => (0, 0, self.encode_with(with, piece)?),
+        };
+        let ids = &tokens.ids[skipped..];
+        if plain.is_some() && self.token_to_id(piece).is_some_and(|id| ids.contains(&id)) {
+            let what =
+                format!("expected {piece} to be written with other tokens, got none in this tokenizer; change the row");
+            return Err(TextError::data(PLACE, &what));
+        }
+        encoded.ids.extend(ids);
+        let place = |at: usize| start + at.saturating_sub(shift);
+        encoded.offsets.extend(tokens.offsets[skipped..].iter().map(|&(from, to)| (place(from), place(to))));
+        Ok(())
+    }
+
+    /// The tokenizer without its added tokens; made when it is first needed.
+    fn plain(&self) -> Result<&tokenizers::Tokenizer> {
+        let made = self.without_added.get_or_init(|| {
+            let refused = |error: String| {
+                TextError::tokenizer(PLACE, &format!("expected a tokenizer that can be copied, got {error}"))
+            };
+            guarded(PLACE, TextError::tokenizer, || {
+                let text = self.inner.to_string(false).map_err(|error| refused(error.to_string()))?;
+                let mut file: Json = serde_json::from_str(&text).map_err(|error| refused(error.to_string()))?;
+                file["added_tokens"] = json!([]);
+                file["post_processor"] = Json::Null;
+                tokenizers::Tokenizer::from_bytes(file.to_string()).map_err(|error| refused(error.to_string()))
+            })
+        });
+        made.as_ref().map_err(Clone::clone)
+    }
+}
