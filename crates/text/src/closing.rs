@@ -1,7 +1,10 @@
 //! The special tokens of a tokenizer, and how they close a turn.
 
-/// The tokens that may close a turn: every special token of the vocabulary, as text.
-pub(crate) struct SpecialTokens(Vec<String>);
+/// The tokens that may close a turn, every special token of the vocabulary, and the other added tokens, as texts.
+pub(crate) struct SpecialTokens {
+    special: Vec<String>,
+    added: Vec<String>,
+}
 
 /// How a turn ends: offset after the closing tokens, and how many there are.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,19 +16,25 @@ pub(crate) struct Closing {
 }
 
 impl SpecialTokens {
-    /// From the tokens' texts.
-    pub fn new(texts: Vec<String>) -> Self {
-        Self(texts)
+    /// From the tokens' texts; `added` are those that are not special.
+    pub fn new(special: Vec<String>, added: Vec<String>) -> Self {
+        Self { special, added }
     }
 
-    /// The tokens' texts.
+    /// The special tokens' texts.
     pub fn texts(&self) -> impl Iterator<Item = &String> {
-        self.0.iter()
+        self.special.iter()
+    }
+
+    /// True where a header may end: after a token or white space.
+    pub fn ends_piece(&self, text: &str) -> bool {
+        text.ends_with(char::is_whitespace)
+            || self.special.iter().chain(&self.added).any(|token| text.ends_with(token.as_str()))
     }
 
     /// The longest special token that `text` ends with.
     pub fn ends(&self, text: &str) -> Option<&str> {
-        self.0.iter().map(String::as_str).filter(|token| text.ends_with(token)).max_by_key(|token| token.len())
+        self.special.iter().map(String::as_str).filter(|token| text.ends_with(token)).max_by_key(|token| token.len())
     }
 
     /// The special tokens `text` ends with, whitespace between them allowed: byte ranges, first to last.
@@ -58,13 +67,14 @@ impl SpecialTokens {
             return Some(from);
         }
         let mut end = self
-            .0
+            .special
             .iter()
             .filter_map(|token| text[from..].find(token.as_str()).map(|at| (at, token.len())))
             .min_by_key(|&(at, length)| (at, usize::MAX - length))
             .map(|(at, length)| from + at + length)?;
         for _ in 1..count {
-            end += self.0.iter().filter(|token| text[end..].starts_with(token.as_str())).map(String::len).max()?;
+            end +=
+                self.special.iter().filter(|token| text[end..].starts_with(token.as_str())).map(String::len).max()?;
         }
         Some(end)
     }
@@ -74,7 +84,7 @@ impl SpecialTokens {
         let mut at = text.len() - text.trim_start().len();
         let mut end = 0;
         while let Some(length) =
-            self.0.iter().filter(|token| text[at..].starts_with(token.as_str())).map(String::len).max()
+            self.special.iter().filter(|token| text[at..].starts_with(token.as_str())).map(String::len).max()
         {
             at += length;
             end = at;
@@ -82,12 +92,12 @@ impl SpecialTokens {
         end
     }
 
-    /// The offset itself, or the start of the special token that it would split.
+    /// The offset itself, or the start of the token that it would split.
     pub fn whole(&self, text: &str, offset: usize) -> usize {
         let splits = |token: &String| {
             let first = offset.saturating_sub(token.len().saturating_sub(1));
             (first..offset).find(|&at| text.is_char_boundary(at) && text[at..].starts_with(token.as_str()))
         };
-        self.0.iter().filter_map(splits).min().unwrap_or(offset)
+        self.special.iter().chain(&self.added).filter_map(splits).min().unwrap_or(offset)
     }
 }

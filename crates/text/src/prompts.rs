@@ -52,9 +52,15 @@ impl<'a> Prompts<'a> {
         }
         let asked = self.template.render(conversation, count, true).ok()?;
         let plain = self.template.render(conversation, count, false).ok()?;
-        let own = asked.pieces.iter().filter(|piece| piece.message + 1 == count).map(|piece| piece.end).max();
-        let shared = self.specials.whole(&asked.text, common_prefix(&asked.text, &plain.text));
-        let from = own.map_or(shared, |end| end.min(shared));
+        // A last message that is not written ends where the one before it does.
+        let own = asked.pieces.iter().rfind(|piece| piece.message + 1 == count).or(asked.pieces.last());
+        let shared = common_prefix(&asked.text, &plain.text);
+        let shared = [&asked.text, &plain.text]
+            .map(|text| self.specials.whole(text, shared))
+            .into_iter()
+            .min()
+            .unwrap_or(shared);
+        let from = own.map_or(shared, |piece| piece.end.min(shared));
         Some(Prompt { after_message: asked.text[from..].to_owned(), added: asked.text[shared..].to_owned() })
     }
 

@@ -89,12 +89,13 @@ impl Search<'_> {
         if let Some(text) = texts.iter().find(|text| part.starts_with(**text)) {
             return Ok(text.len());
         }
+        // Tokens that the tokenizer does not know as such end like this too.
+        let ends_like_a_token = |head: &str| head.ends_with(['>', ']', ':']);
         let shared = |text: &str| {
-            let ends = |at: &usize| {
-                text.is_char_boundary(*at)
-                    && (text[..*at].ends_with(char::is_whitespace) || specials.ends(&text[..*at]).is_some())
+            let ends = |is_end: &dyn Fn(&str) -> bool| {
+                (1..=common_prefix(text, part)).rev().find(|&at| text.is_char_boundary(at) && is_end(&text[..at]))
             };
-            (1..=common_prefix(text, part)).rev().find(ends)
+            ends(&|head| specials.ends_piece(head)).or_else(|| ends(&ends_like_a_token))
         };
         let says_at_once = || part.trim_start().starts_with(visible_content(&turn.content)).then_some(0);
         texts.into_iter().find_map(shared).or_else(says_at_once).ok_or_else(|| {
@@ -161,7 +162,7 @@ mod tests {
     /// Answers of a conversation and how many renderings they took, the whole one included.
     fn renderings(source: &str, conversation: &Conversation) -> (Vec<String>, usize) {
         let template = ChatTemplate::compile(source, &BTreeMap::new()).unwrap();
-        let specials = SpecialTokens::new(vec!["<|im_start|>".to_owned(), "<|im_end|>".to_owned()]);
+        let specials = SpecialTokens::new(vec!["<|im_start|>".to_owned(), "<|im_end|>".to_owned()], Vec::new());
         let rendered = template.render(conversation, conversation.messages.len(), false).unwrap();
         let spans = turn_spans(&template, conversation, &rendered, &specials).unwrap();
         let texts = spans.iter().map(|span| rendered.text[span.start..span.end].to_owned()).collect();

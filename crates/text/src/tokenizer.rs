@@ -151,10 +151,12 @@ impl Tokenizer {
             chat_template_sha256: None,
         };
         let added = inner.get_added_tokens_decoder().into_values();
-        let mut specials: Vec<String> = added.filter(|token| token.special).map(|token| token.content).collect();
+        let (special, others): (Vec<AddedToken>, Vec<AddedToken>) = added.partition(|token| token.special);
+        let [mut specials, others] =
+            [special, others].map(|tokens| tokens.into_iter().map(|token| token.content).collect::<Vec<String>>());
         specials.extend(settings.named.values().filter(|token| inner.token_to_id(token).is_some()).cloned());
         let control_tokens = ControlTokens::new(specials.clone())?;
-        let specials = SpecialTokens::new(specials);
+        let specials = SpecialTokens::new(specials, others);
         let without_added = OnceLock::new();
         let mut tokenizer =
             Self { inner, growth, settings, templates: None, specials, control_tokens, without_added, info };

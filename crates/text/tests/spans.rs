@@ -104,6 +104,22 @@ fn a_turn_that_cannot_be_told_from_its_header_is_an_error() {
     assert!(error.message.contains("messages[1]"), "{error}");
 }
 
+/// Templates are used with tokenizers that do not know their tokens, or know them as ordinary added ones.
+#[test]
+fn a_header_may_end_in_a_token_that_the_tokenizer_does_not_know() {
+    let thinking = "{% for m in messages %}{{ ('<U>' if m.role == 'user' else '<A>') + m.content + ('' if m.role == 'user' else '<|im_end|>') }}{% endfor %}{% if add_generation_prompt %}<A><think>\n{% endif %}";
+    let row = conversation(&[("user", "u"), ("assistant", "a"), ("user", "v"), ("assistant", "<think>\nb")]);
+    expect(&small(thinking), &row, &[(1, "a<|im_end|>"), (3, "b<|im_end|>")]);
+}
+
+/// The end of the sequence stands where the prompt would, and begins as its token does.
+#[test]
+fn a_message_that_is_not_written_does_not_hide_the_answer_to_it() {
+    let template = "{% for m in messages %}{% if m.role != 'tool' %}{{ '<|' + m.role + '|>\n' + m.content + '<|end|>\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% else %}{{ eos_token }}{% endif %}";
+    let row = conversation(&[("user", "u"), ("assistant", "a"), ("tool", "r"), ("assistant", "b")]);
+    expect(&small(template), &row, &[(1, "a<|end|>"), (3, "b<|end|>")]);
+}
+
 /// As Mistral's templates do: the tools stand before the last question only, so that no earlier prompt is a prefix.
 const TOOLS_LAST: &str = "{% set ns = namespace(last=0) %}{% for m in messages %}{% if m.role == 'user' %}{% set ns.last = loop.index0 %}{% endif %}{% endfor %}{% for m in messages %}{% if m.role == 'user' %}{% if tools and loop.index0 == ns.last %}[TOOLS]{{ tools | tojson }}[/TOOLS]{% endif %}[INST]{{ m.content }}[/INST]{% elif m.role == 'tool' %}[RESULT]{{ m.content }}[/RESULT]{% elif m.tool_calls %}[CALL]{{ m.tool_calls | tojson }}<|end|>{% else %}{{ m.content }}<|end|>{% endif %}{% endfor %}";
 
