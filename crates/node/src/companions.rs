@@ -36,7 +36,9 @@ pub fn copy(from: &TokenizerSource, to: &Path) -> Outcome<()> {
 pub fn copy_tokenizer(from: &TokenizerSource, to: &Path) -> Outcome<()> {
     let TokenizerSource::Folder(from) = from else {
         for (name, text) in tokenizer::read(from)?.files()? {
-            write_atomic(&to.join(name), text.as_bytes())?;
+            let path = to.join(name);
+            path.parent().map_or(Ok(()), make_folder)?;
+            write_atomic(&path, text.as_bytes())?;
         }
         return Ok(());
     };

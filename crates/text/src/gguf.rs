@@ -29,11 +29,8 @@ const LLAMA3_DIGITS: &str = "{1,3}";
 /// # Errors
 /// `TOKENIZER_INVALID` for a model or pattern that is not supported, or an id outside the vocabulary.
 pub(crate) fn convert(gguf: GgufTokenizer) -> Result<(Json, Settings)> {
-    let settings = Settings {
-        named: named(&gguf)?,
-        model_max_length: None,
-        chat_templates: gguf.chat_template.clone().map(named_templates::single).unwrap_or_default(),
-    };
+    let settings =
+        Settings { named: named(&gguf)?, model_max_length: None, chat_templates: named_templates::of_gguf(&gguf) };
     let scheme = match gguf.model.as_str() {
         "gpt2" => Scheme::of(gguf.pre.as_deref().unwrap_or("default"))?,
         "llama" => Scheme::sentence_piece(gguf.add_space_prefix.unwrap_or(true)),

@@ -9,6 +9,7 @@ use tunesmith_formats::GgufTokenizer;
 use crate::error::{Result, TextError};
 use crate::generation_tags::without_tags;
 use crate::gguf::{SPACE, Scheme};
+use crate::named_templates::{DEFAULT, TOOL_USE};
 use crate::tokenizer::Tokenizer;
 
 const PLACE: &str = "GGUF tokenizer";
@@ -47,7 +48,8 @@ impl Tokenizer {
             unk_token_id: unk,
             pad_token_id: id(&info.pad),
             add_bos_token: Some(info.add_bos),
-            chat_template: info.chat_template.as_deref().map(without_tags),
+            chat_template: self.template_source(DEFAULT).map(without_tags),
+            tool_use_template: self.template_source(TOOL_USE).map(without_tags),
             ..GgufTokenizer::default()
         };
         let merges = merges(model)?;

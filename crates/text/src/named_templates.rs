@@ -7,14 +7,16 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
+use tunesmith_formats::GgufTokenizer;
 
 use crate::error::{Result, TextError};
 use crate::read::read_text;
 use crate::template::ChatTemplate;
 
-const DEFAULT: &str = "default";
+/// The template of all rows, or of those without tools.
+pub(crate) const DEFAULT: &str = "default";
 /// The template of rows with tools, where a tokenizer has it.
-const TOOL_USE: &str = "tool_use";
+pub(crate) const TOOL_USE: &str = "tool_use";
 const PLACE: &str = "chat template";
 
 /// Sources of templates by name.
@@ -99,6 +101,12 @@ pub(crate) fn of_folder(dir: &Path, configured: &Json) -> Result<Sources> {
         sources.extend(name.zip(read_text(&path)?));
     }
     Ok(if sources.is_empty() { of_config(configured) } else { sources })
+}
+
+/// The templates of a GGUF file.
+pub(crate) fn of_gguf(gguf: &GgufTokenizer) -> Sources {
+    let named = [(DEFAULT, &gguf.chat_template), (TOOL_USE, &gguf.tool_use_template)];
+    named.into_iter().filter_map(|(name, source)| Some((name.to_owned(), source.clone()?))).collect()
 }
 
 /// Paths of the templates beside the default one.

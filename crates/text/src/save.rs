@@ -3,11 +3,13 @@
 use serde_json::{Map, Value as Json};
 
 use crate::error::{Result, TextError};
+use crate::named_templates::{DEFAULT, TOOL_USE};
 use crate::tokenizer::Tokenizer;
 
 impl Tokenizer {
-    /// Name and content of `tokenizer.json`, `tokenizer_config.json` and, where there is a template, `chat_template.jinja`:
-    /// what [`Tokenizer::from_dir`] reads back as this tokenizer. For tokenizers that came out of a GGUF file.
+    /// Path and content of `tokenizer.json`, `tokenizer_config.json` and, where there are templates, `chat_template.jinja` and
+    /// `additional_chat_templates/tool_use.jinja`: what [`Tokenizer::from_dir`] reads back as this tokenizer. For tokenizers
+    /// that came out of a GGUF file.
     ///
     /// # Errors
     /// `TOKENIZER_INVALID` when the tokenizer cannot be written as JSON.
@@ -30,8 +32,8 @@ impl Tokenizer {
         }
         let config = serde_json::to_string_pretty(&config).map_err(|error| refuse(&error))?;
         let mut files = vec![("tokenizer.json", json), ("tokenizer_config.json", config)];
-        if let Some(template) = &info.chat_template {
-            files.push(("chat_template.jinja", template.clone()));
+        for (name, path) in [(DEFAULT, "chat_template.jinja"), (TOOL_USE, "additional_chat_templates/tool_use.jinja")] {
+            files.extend(self.template_source(name).map(|template| (path, template.to_owned())));
         }
         Ok(files)
     }

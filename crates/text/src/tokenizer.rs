@@ -179,6 +179,11 @@ impl Tokenizer {
         Ok(())
     }
 
+    /// Source of the chat template of a name.
+    pub(crate) fn template_source(&self, name: &str) -> Option<&str> {
+        self.settings.chat_templates.get(name).map(String::as_str)
+    }
+
     /// What is known without encoding anything.
     pub fn info(&self) -> &TokenizerInfo {
         &self.info

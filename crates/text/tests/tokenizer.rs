@@ -220,8 +220,11 @@ fn gguf_metadata_gives_the_same_tokenizer() {
 
 #[test]
 fn a_tokenizer_out_of_gguf_is_written_as_a_folder_that_reads_back_as_itself() {
-    let written = Tokenizer::from_gguf(gguf("gpt-2")).unwrap();
+    let tools = format!("{CHATML}{{{{ tools | length }}}}");
+    let metadata = GgufTokenizer { tool_use_template: Some(tools), ..gguf("gpt-2") };
+    let written = Tokenizer::from_gguf(metadata.clone()).unwrap();
     let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("additional_chat_templates")).unwrap();
     for (name, text) in written.files().unwrap() {
         std::fs::write(dir.path().join(name), text).unwrap();
     }
@@ -230,6 +233,10 @@ fn a_tokenizer_out_of_gguf_is_written_as_a_folder_that_reads_back_as_itself() {
     assert_eq!(read.encode(text, true).unwrap(), written.encode(text, true).unwrap());
     let (a, b) = (read.info(), written.info());
     assert_eq!((&a.bos, &a.eos, &a.pad, &a.chat_template), (&b.bos, &b.eos, &b.pad, &b.chat_template));
+    assert_eq!(a.chat_template_sha256, b.chat_template_sha256);
+    assert_eq!(read.to_gguf(&[]).unwrap().tool_use_template, metadata.tool_use_template);
+    let row = json!({"messages": [], "tools": [{}, {}]});
+    assert_eq!(read.render(&row, false).unwrap().text, "2");
 }
 
 #[test]

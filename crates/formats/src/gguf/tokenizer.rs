@@ -46,6 +46,8 @@ pub struct GgufTokenizer {
     pub add_space_prefix: Option<bool>,
     /// `tokenizer.chat_template`: Jinja template of conversations.
     pub chat_template: Option<String>,
+    /// `tokenizer.chat_template.tool_use`: the template of conversations with tools, where it is another one.
+    pub tool_use_template: Option<String>,
 }
 
 impl GgufTokenizer {
@@ -70,6 +72,7 @@ impl GgufTokenizer {
             add_bos_token: metadata.flag("tokenizer.ggml.add_bos_token")?,
             add_space_prefix: metadata.flag("tokenizer.ggml.add_space_prefix")?,
             chat_template: text("tokenizer.chat_template")?,
+            tool_use_template: text("tokenizer.chat_template.tool_use")?,
         };
         if this.lacks_merges() {
             return Err(metadata.refuse(
@@ -150,6 +153,10 @@ impl GgufTokenizer {
         }
         if let Some(template) = &self.chat_template {
             keys.text("tokenizer.chat_template", template);
+        }
+        if let Some(template) = &self.tool_use_template {
+            keys.text("tokenizer.chat_template.tool_use", template);
+            keys.texts("tokenizer.chat_templates", &["tool_use".to_owned()]);
         }
         Ok(())
     }
