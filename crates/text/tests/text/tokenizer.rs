@@ -1,12 +1,8 @@
 //! Loading, encoding and decoding with small tokenizers written on the spot.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs;
 
-use common::{CHATML, folder, small, tokenizer_json};
+use crate::common::{CHATML, folder, small, tokenizer_json};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 use tunesmith_formats::GgufTokenizer;

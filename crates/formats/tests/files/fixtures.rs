@@ -1,14 +1,10 @@
 //! The large fixtures: every model folder opens, every adapter is read and written back bit for bit. Skipped, with a line
 //! that says so, where `TUNESMITH_FIXTURES` is not given.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use common::{fixtures, subfolders};
+use crate::common::{fixtures, subfolders};
 use tunesmith_formats::{
     AdapterFiles, AdapterTensor, F32Tensor, LoraPair, ModelFiles, ModuleTensors, SafetensorsFile, TensorSource,
     TokenizerSource, read_adapter, write_adapter,

@@ -1,13 +1,9 @@
 //! Ids and labels of recorded runs, from the model folders and from the real `SmolLM2`.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::path::Path;
 use std::{env, fs};
 
-use common::{fixtures, read_json};
+use crate::common::{fixtures, read_json};
 use serde_json::{Value as Json, json};
 use tunesmith_formats::GgufFile;
 use tunesmith_text::{ConversationOptions, Tokenizer};

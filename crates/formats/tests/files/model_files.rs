@@ -1,13 +1,9 @@
 //! Models as users name them, and adapters.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::tensor;
+use crate::common::tensor;
 use serde_json::{Value, json};
 use tunesmith_formats::{
     AdapterConfig, AdapterFiles, F32Tensor, LoraPair, ModelFiles, ModuleNames, ModuleTensors, TokenizerSource,

@@ -1,12 +1,8 @@
 //! Real chat templates give the texts, refusals and generation spans that transformers gives.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs;
 
-use common::{fixtures, folder, read_json, tokenizer_json};
+use crate::common::{fixtures, folder, read_json, tokenizer_json};
 use serde_json::{Value as Json, json};
 use tunesmith_text::Tokenizer;
 

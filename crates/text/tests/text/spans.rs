@@ -1,12 +1,8 @@
 //! Which tokens of a conversation are the assistant's.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs;
 
-use common::{CHATML, fixtures, folder, read_json, small, tokenizer_json_with};
+use crate::common::{CHATML, fixtures, folder, read_json, small, tokenizer_json_with};
 use serde_json::{Value as Json, json};
 use tunesmith_text::Tokenizer;
 

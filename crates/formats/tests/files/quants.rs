@@ -1,7 +1,5 @@
 //! Quantised blocks against those the PyPI package `gguf` wrote and read, to the bit.
 
-#![allow(clippy::unwrap_used)]
-
 use std::path::Path;
 
 use tunesmith_formats::{SafetensorsFile, StoredType, TensorSource, dequantize, quantize};

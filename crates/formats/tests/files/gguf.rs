@@ -1,13 +1,9 @@
 //! The GGUF reader against files made by a writer of its own.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs;
 use std::path::PathBuf;
 
-use common::gguf::{GgufWriter, Item, tiny};
+use crate::common::gguf::{GgufWriter, Item, tiny};
 use serde_json::json;
 use tunesmith_formats::{GgufFile, ModelFiles, RopeRules, RopeScaling, StoredType, TensorSource, TokenizerSource};
 use tunesmith_ops::{Code, Error};

@@ -1,12 +1,8 @@
 //! A tokenizer with several chat templates: which of them a row takes, and where they are read from.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs;
 
-use common::{folder, tokenizer_json};
+use crate::common::{folder, tokenizer_json};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 use tunesmith_text::Tokenizer;

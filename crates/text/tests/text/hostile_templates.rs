@@ -1,17 +1,14 @@
 //! Crafted templates end in typed errors: never in a panic, a hang or a dead process. Crafted tokenizer files are tried
 //! with the other model files, in `crates/formats/tests/hostile`.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
 #[allow(dead_code, reason = "shared with other tests, each of which uses a part")]
-#[path = "../../formats/tests/hostile/random.rs"]
+#[path = "../../../formats/tests/hostile/random.rs"]
 mod random;
 
 use std::time::Instant;
 use std::{env, thread};
 
-use common::{CHATML, folder, small, tokenizer_json};
+use crate::common::{CHATML, folder, small, tokenizer_json};
 use random::Random;
 use serde_json::{Value as Json, json};
 use tunesmith_text::{ConversationOptions, TextError, Tokenizer};

@@ -1,10 +1,6 @@
 //! What a row holds and its text does not is told, and so are control tokens in its texts; on demand they are text.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
-use common::{CHATML, small};
+use crate::common::{CHATML, small};
 use serde_json::{Value as Json, json};
 use tunesmith_text::{ConversationOptions, EncodedConversation, Note, Tokenizer};
 

@@ -1,13 +1,9 @@
 //! Safetensors files and sharded models, written by us and read by the reference crate, and the other way round.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{safetensors_bytes, tensor};
+use crate::common::{safetensors_bytes, tensor};
 use tunesmith_formats::{
     SafetensorsFile, SafetensorsWriter, ShardedSafetensors, StoredType, TensorSource, TensorSpec, write_safetensors,
 };

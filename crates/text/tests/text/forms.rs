@@ -1,10 +1,6 @@
 //! Every template gets messages in the form it takes, whichever of them a row has.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
-use common::small;
+use crate::common::small;
 use serde_json::{Value as Json, json};
 use tunesmith_text::parse_json;
 

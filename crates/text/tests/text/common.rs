@@ -1,5 +1,4 @@
 //! What the integration tests share: the fixtures' root, and a small tokenizer folder written on the spot.
-#![allow(dead_code)] // each test binary uses a part
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
