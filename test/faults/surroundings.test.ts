@@ -38,7 +38,7 @@ test("a name that no file system takes is refused with the path and what to do",
   const folder = join(temporaryFolder(), "n".repeat(300));
   const { status, stderr } = train(folder);
   expect(status).not.toBe(0);
-  expect(stderr).toMatch(/FileSystemError: \[.*n{300}.*\] .*; check the path/u);
+  expect(stderr).toMatch(/FileSystemError \[IO\]: \[.*n{300}.*\] .*; check the path/u);
   tried(1);
 });
 
@@ -49,7 +49,7 @@ test.skipIf(!mayMount())("a folder that may only be read is refused with the pat
   onTestFinished(() => void spawnSync("umount", [disk]));
   const { status, stderr, stdout } = train(join(disk, "run"));
   expect(status).not.toBe(0);
-  expect(stderr).toMatch(/FileSystemError: \[.*disk\/run\] .*(EROFS|read-only).*; check the path/u);
+  expect(stderr).toMatch(/FileSystemError \[IO\]: \[.*disk\/run\] .*(EROFS|read-only).*; check the path/u);
   expect(stdout).toBe("");
   tried(1);
 });
