@@ -11,7 +11,8 @@ export function spawnCli(argv: readonly string[], stdio: StdioOptions = "pipe"):
   const code = `import(${JSON.stringify(main)}).then(({ main }) => main(${JSON.stringify(argv)}))`;
   return spawn(process.execPath, ["--import", "tsx", "--eval", code], {
     cwd: root,
-    env: { ...process.env, TSX_TSCONFIG_PATH: join(root, "tsconfig.json") },
+    // Colours would be asked for by CI.
+    env: { ...process.env, TSX_TSCONFIG_PATH: join(root, "tsconfig.json"), NO_COLOR: "1" },
     stdio,
   });
 }
