@@ -34,7 +34,9 @@ test.skipIf(!mayMount())(
       const run = join(folder, "run");
       const full = train(run);
       expect(full.status).not.toBe(0);
-      expect(full.stderr).toMatch(/FileSystemError \[IO\]: \[.*run\] expected room for the run's files, got a full disk/u);
+      expect(full.stderr).toMatch(
+        /FileSystemError \[IO\]: \[.*run\] expected room for the run's files, got a full disk/u,
+      );
       const names = readdirSync(run);
       expect(names.filter((name) => name.startsWith(".tmp-"))).toEqual([]);
       const checkpoints = names.filter((name) => name.startsWith("checkpoint-"));
