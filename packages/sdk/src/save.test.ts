@@ -1,4 +1,14 @@
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseSize } from "@tunesmith/core";
@@ -73,6 +83,17 @@ test("saves what a trainer has trained", { timeout: 60_000 }, async () => {
   expect(lora).toEqual({ path: join(folder, "lora.gguf"), notes: [] });
   await model.savePretrainedMerged(join(folder, "merged"));
   expect(existsSync(join(folder, "merged/model.safetensors"))).toBe(true);
+});
+
+test("an adapter is saved with all its chat templates", async () => {
+  const folder = temporaryFolder();
+  const named = join(folder, "named");
+  cpSync(adapter, named, { recursive: true });
+  mkdirSync(join(named, "additional_chat_templates"));
+  writeFileSync(join(named, "additional_chat_templates/tool_use.jinja"), "{{ tools }}");
+  await (await FastLanguageModel.fromPretrained(modelFolder, { adapter: named })).savePretrained(join(folder, "copy"));
+  const copied = join(folder, "copy/additional_chat_templates/tool_use.jinja");
+  expect(readFileSync(copied, "utf8")).toBe("{{ tools }}");
 });
 
 test("saves a whole model where there is no adapter", async () => {

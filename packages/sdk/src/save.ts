@@ -6,6 +6,7 @@ import {
   expandHome,
   fileOperation,
   list,
+  makeFolder,
   nearestName,
   OptionError,
   type OptionKeys,
@@ -95,6 +96,8 @@ const adapterFiles = ["adapter_config.json", "adapter_model.safetensors"];
 
 /** What a folder of an adapter may hold besides, and what comes with it. */
 const companions = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"];
+/** The folder of templates by name, such as that of rows with tools. */
+const namedTemplates = "additional_chat_templates";
 
 /** Writes the adapter as a PEFT folder, or the whole model where there is none. */
 export async function saveAsIs({ model, adapter }: Saved, folder: string, options: ExportControl): Promise<void> {
@@ -172,7 +175,13 @@ async function copyAdapter(
 ): Promise<void> {
   await writeOutputFolder({ path: outputPath(to), inputs: [model, adapter], overwrite }, async (folder) => {
     const there = await list(adapter);
-    for (const name of [...adapterFiles, ...companions.filter((name) => there.includes(name))]) {
+    const templates = there.includes(namedTemplates) ? await list(join(adapter, namedTemplates)) : [];
+    if (templates.length > 0) await makeFolder(join(folder, namedTemplates));
+    const more = [
+      ...companions.filter((name) => there.includes(name)),
+      ...templates.map((name) => join(namedTemplates, name)),
+    ];
+    for (const name of [...adapterFiles, ...more]) {
       const source = join(adapter, name);
       await fileOperation("copy", source, () => copyFile(source, join(folder, name)));
     }
