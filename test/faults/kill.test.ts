@@ -9,7 +9,7 @@ import { smallModel, temporaryFolder } from "../support/runs.ts";
 
 const program = resolve(import.meta.dirname, "training-process.ts");
 /** How often the process is killed at most. */
-const kills = trials(10);
+const kills = trials(6);
 /** Each life makes one or two. */
 const steps = 2 * kills;
 const seed = 3407;
