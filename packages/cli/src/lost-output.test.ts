@@ -59,10 +59,15 @@ test.skipIf(!existsSync(fullDisk))(
     timeout: 60_000,
   },
   async () => {
-    const child = spawnCli(["train", "--help"]);
-    child.stdout?.destroy();
-    const [err, [code]] = await Promise.all([text(child.stderr as NodeJS.ReadableStream), once(child, "exit")]);
-    expect([code, err]).toEqual([0, ""]);
+    for (const argv of [
+      ["train", "--help"],
+      ["estimate", model],
+    ]) {
+      const child = spawnCli(argv);
+      child.stdout?.destroy();
+      const [err, [code]] = await Promise.all([text(child.stderr as NodeJS.ReadableStream), once(child, "exit")]);
+      expect([code, err]).toEqual([0, ""]);
+    }
     const estimate = spawnCli(["estimate", model], ["ignore", openSync(fullDisk, "w"), "pipe"]);
     const [said, [exit]] = await Promise.all([text(estimate.stderr as NodeJS.ReadableStream), once(estimate, "exit")]);
     expect([exit, said]).toEqual([
