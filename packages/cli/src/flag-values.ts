@@ -1,5 +1,5 @@
 // Values of flags: the text of a command line as the type that its option has.
-import { formsOf, type JsonSchema, OptionError, refusedValue } from "@tunesmith/core";
+import { formsOf, type JsonForm, type JsonSchema, OptionError, refusedValue } from "@tunesmith/core";
 import type { z } from "zod";
 
 /** What a flag's value may be, read off the JSON Schema of its option. */
@@ -10,8 +10,8 @@ export interface ValueKind {
   null: boolean;
   /** A list: of names, which commas separate, of texts, which may hold commas, or of numbers. */
   list: "names" | "texts" | "numbers" | null;
-  /** Values by name: `NAME=VALUE,…`, or JSON. */
-  record: boolean;
+  /** Values by name: `NAME=VALUE,…`, or JSON; numbers or texts. */
+  record: "numbers" | "texts" | null;
   choices: string[];
 }
 
@@ -31,9 +31,15 @@ export function kindOf(schema: JsonSchema): ValueKind {
     string: has("string"),
     null: has("null"),
     list,
-    record: has("object"),
+    record: has("object") ? recordKind(forms) : null,
     choices: forms.flatMap((form) => (form.enum ?? []).map(String)),
   };
+}
+
+function recordKind(forms: readonly JsonForm[]): ValueKind["record"] {
+  const values = forms.map(({ additionalProperties }) => additionalProperties);
+  const isText = values.some((value) => typeof value === "object" && value.type === "string");
+  return isText ? "texts" : "numbers";
 }
 
 /** How the help shows a flag's value. */
@@ -41,7 +47,7 @@ export function placeholder(kind: ValueKind): string {
   if (kind.list !== null) return " <values...>";
   if (kind.boolean && !kind.number) return ` [${["boolean", ...kind.choices].join("|")}]`;
   if (kind.choices.length > 0) return ` <${kind.choices.join("|")}>`;
-  if (kind.record) return " <name=value,...>";
+  if (kind.record !== null) return " <name=value,...>";
   return kind.number ? " <number>" : " <text>";
 }
 
@@ -66,7 +72,8 @@ function readValue(flag: string, kind: ValueKind, text: string, before: unknown)
   }
   if (isNothing) return nothing;
   // Where a text is an option's value too, its schema reads NAME=VALUE itself.
-  if (kind.record && !(kind.string && !text.trimStart().startsWith("{"))) return recordOf(flag, text);
+  if (kind.record !== null && !(kind.string && !text.trimStart().startsWith("{")))
+    return recordOf(flag, text, kind.record);
   if (kind.boolean && (text === "true" || text === "false")) return text === "true";
   return kind.number && text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : text;
 }
@@ -77,7 +84,7 @@ function numberOf(flag: string, text: string): number {
 }
 
 /** `NAME=VALUE,NAME=VALUE`, or a JSON object where names hold commas or equals signs. */
-function recordOf(flag: string, text: string): Record<string, unknown> {
+function recordOf(flag: string, text: string, values: "numbers" | "texts"): Record<string, unknown> {
   try {
     if (text.trimStart().startsWith("{")) return JSON.parse(text) as Record<string, unknown>;
   } catch (error) {
@@ -85,9 +92,11 @@ function recordOf(flag: string, text: string): Record<string, unknown> {
   }
   return Object.fromEntries(
     text.split(",").map((entry) => {
-      const at = entry.lastIndexOf("=");
+      // Patterns of names may hold an equals sign, and so may names of columns.
+      const at = values === "numbers" ? entry.lastIndexOf("=") : entry.indexOf("=");
       if (at <= 0) throw new OptionError(`[${flag}] expected NAME=VALUE, got "${entry}"; correct it`);
-      return [entry.slice(0, at), numberOf(flag, entry.slice(at + 1))];
+      const value = entry.slice(at + 1);
+      return [entry.slice(0, at), values === "numbers" ? numberOf(flag, value) : value];
     }),
   );
 }

@@ -97,7 +97,7 @@ test("text: every token is trained, in the column that was named", async () => {
 test("columns choose the format, messages first; the option forces one", async () => {
   const row = { text: "t", prompt: "p", completion: "c", messages: [user("a"), assistant("b")], id: 1 };
   const { report } = await run([row]);
-  expect([report.format, report.ignoredColumns]).toEqual(["messages", ["prompt", "completion", "id"]]);
+  expect([report.format, report.ignoredColumns]).toEqual(["messages", ["text", "prompt", "completion", "id"]]);
   expect((await run([row], { datasetFormat: "prompt-completion" })).report.format).toBe("prompt-completion");
   expect((await run([row], { datasetFormat: "text" })).report.format).toBe("text");
 });

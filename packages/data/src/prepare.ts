@@ -5,14 +5,15 @@ import { encodeItems } from "./encode/encode.ts";
 import type { EncodedItem, Item, LossOptions } from "./encode/item.ts";
 import { countTrained } from "./encode/mask.ts";
 import type { Example } from "./example.ts";
-import { detectFormat } from "./formats/detect.ts";
+import type { ColumnNames } from "./formats/columns.ts";
 import { type Format, RowError } from "./formats/format.ts";
-import { formats } from "./formats/index.ts";
+import type { FormattingFunc } from "./formats/formatting.ts";
+import { ItemReader } from "./formats/item-reader.ts";
 import { NoteCounts } from "./quality/notes.ts";
 import { type DataReport, tokenStatistics } from "./quality/report.ts";
 import { beyondEmbedding } from "./quality/token-range.ts";
 import { excerpt } from "./sources/excerpt.ts";
-import { RowErrors } from "./sources/row-errors.ts";
+import { type OnBadRow, RowErrors } from "./sources/row-errors.ts";
 import { type DatasetSource, type Row, readRows } from "./sources/rows.ts";
 
 /** How rows become examples. */
@@ -25,6 +26,12 @@ export interface PrepareOptions extends LossOptions {
   formats?: readonly Format[];
   /** Column of plain text rows. */
   datasetTextField: string;
+  /** What the rows call a column, by what a format calls it. Default: the same. */
+  columns?: ColumnNames | null;
+  /** Makes of each row, its columns renamed, what a format reads. Default: nothing. */
+  formattingFunc?: FormattingFunc | null;
+  /** What is done about a row that cannot be used. Default `error`. */
+  onBadRow?: OnBadRow;
   /** Tokens kept of a row, from its start (TRL's `keep_start`); null keeps all. */
   maxLength: number | null;
   /** Bytes that a row may have; a larger one is refused. Default 1048576 (1 MiB). */
@@ -79,17 +86,22 @@ export async function prepare(
     bytes += row.size;
   }
   await preparation.add(waiting);
-  errors.throwIfAny();
+  if (errors.areFatal) errors.throwIfAny();
   return preparation.finish(typeof source === "string" ? source : options.name);
+}
+
+/** A row, and what its format made of it. */
+interface ReadRow {
+  row: Row;
+  item: Item;
 }
 
 /** The state of one reading. */
 class Preparation {
-  readonly errors = new RowErrors();
+  readonly errors: RowErrors;
   readonly #tokenizer: Tokenizer;
   readonly #options: PrepareOptions;
-  #format: Format | null = null;
-  #ignoredColumns: string[] = [];
+  readonly #reader: ItemReader;
   readonly #lines: number[] = [];
   readonly #examples: Example[] = [];
   readonly #items: Item[] = [];
@@ -102,34 +114,34 @@ class Preparation {
   #counts = { truncated: 0, truncatedReplies: 0, trainedTokens: 0, prefixMismatches: 0, duplicates: 0 };
 
   constructor(tokenizer: Tokenizer, options: PrepareOptions) {
+    this.errors = new RowErrors(options.onBadRow);
     this.#tokenizer = tokenizer;
     this.#options = options;
+    this.#reader = new ItemReader({
+      ...options,
+      task: "supervised",
+      hasChatTemplate: tokenizer.info.chatTemplate !== null,
+    });
   }
 
   async add(rows: readonly Row[]): Promise<void> {
-    const read = rows.flatMap((row) => {
-      const item = this.#read(row);
-      return item === null ? [] : [{ row, item }];
-    });
+    const read: ReadRow[] = [];
+    for (const row of rows) {
+      const item = await this.#read(row);
+      if (item !== null) read.push({ row, item });
+    }
     // After the first bad row the rest is only checked: the run is going to stop.
-    if (this.errors.count > 0) return;
+    if (this.errors.areFatal) return;
     const encoded = await this.#encode(read);
     for (const [index, entry] of encoded.entries()) {
-      const { row, item } = read[index] as (typeof read)[number];
+      const { row, item } = read[index] as ReadRow;
       if (entry !== null) this.#keep(row, item, entry);
     }
   }
 
-  #read(row: Row): Item | null {
-    const { datasetFormat, datasetTextField, formats: known = formats } = this.#options;
+  async #read(row: Row): Promise<Item | null> {
     try {
-      if (this.#format === null) {
-        this.#format = detectFormat(known, row.fields, datasetFormat, { datasetTextField });
-        const needed = this.#format.columns({ datasetTextField });
-        const used = [...needed, ...this.#format.optionalColumns, datasetTextField];
-        this.#ignoredColumns = Object.keys(row.fields).filter((column) => !used.includes(column));
-      }
-      return this.#format.read(row, { datasetTextField });
+      return await this.#reader.read(row);
     } catch (cause) {
       if (!(cause instanceof RowError)) throw cause;
       this.errors.add(row.source, row.line, cause.message);
@@ -138,7 +150,7 @@ class Preparation {
   }
 
   /** A batch that is refused is sent again row by row, so that the error can name the line. */
-  async #encode(read: readonly { row: Row; item: Item }[]): Promise<(EncodedItem | null)[]> {
+  async #encode(read: readonly ReadRow[]): Promise<(EncodedItem | null)[]> {
     try {
       return await encodeItems(
         read.map(({ item }) => item),
@@ -146,27 +158,29 @@ class Preparation {
         this.#options,
       );
     } catch (cause) {
-      const faults = await this.#faultsOf(read);
+      const { encoded, faults } = await this.#encodeAlone(read);
       // A template that refuses every row is at fault itself.
-      if (read.length > 1 && faults.length === read.length && codeOf(cause) === "TEMPLATE_INVALID") throw cause;
+      const template = read.length > 1 && faults.length === read.length && codeOf(cause) === "TEMPLATE_INVALID";
+      if (template || faults.length === 0) throw cause;
       for (const { row, message } of faults) this.errors.add(row.source, row.line, message);
-      if (this.errors.count === 0) throw cause;
-      return [];
+      return encoded;
     }
   }
 
-  async #faultsOf(read: readonly { row: Row; item: Item }[]): Promise<{ row: Row; message: string }[]> {
-    const faults = [];
+  async #encodeAlone(read: readonly ReadRow[]) {
+    const encoded: (EncodedItem | null)[] = [];
+    const faults: { row: Row; message: string }[] = [];
     for (const { row, item } of read) {
       this.#options.signal?.throwIfAborted();
       try {
-        await encodeItems([item], this.#tokenizer, this.#options);
+        encoded.push(...(await encodeItems([item], this.#tokenizer, this.#options)));
       } catch (cause) {
         if (!rowFaults.includes(codeOf(cause))) throw cause;
+        encoded.push(null);
         faults.push({ row, message: (cause as Error).message });
       }
     }
-    return faults;
+    return { encoded, faults };
   }
 
   #keep(row: Row, item: Item, encoded: EncodedItem): void {
@@ -211,16 +225,19 @@ class Preparation {
   }
 
   finish(source: string): PreparedData {
-    if (this.#format === null)
+    const { format } = this.#reader;
+    if (this.#lines.length === 0) this.errors.throwIfAny();
+    if (format === null)
       throw new DataError(`[data] ${source}: expected at least one row, got none; add rows, or check the path`);
     const examples = this.#examples;
     if (examples.length === 0) throw this.#nothingToTrain(source);
     const tokens = tokenStatistics(examples.map((example) => example.length));
     const report: DataReport = {
       source,
-      format: this.#format.name,
-      ignoredColumns: this.#ignoredColumns,
+      format: format.name,
+      ignoredColumns: this.#reader.ignoredColumns,
       rows: this.#lines.length,
+      skipped: this.errors.skipped,
       kept: examples.length,
       dropped: this.#dropped,
       tokens,

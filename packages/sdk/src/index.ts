@@ -71,18 +71,23 @@ export {
   type UpdateResult,
 } from "@tunesmith/core";
 export {
+  type ColumnNames,
   collate,
   type DataReport,
   type DatasetSource,
   type Example,
+  type FormattedRow,
+  type FormattingFunc,
   IGNORE_INDEX,
   type LossOptions,
   type NotedRows,
+  type OnBadRow,
   type Placed,
   type PreparedData,
   type PrepareOptions,
   prepare,
   type Row,
+  type SkippedRows,
 } from "@tunesmith/data";
 export {
   type CompareOptions,

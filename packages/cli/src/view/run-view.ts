@@ -143,6 +143,8 @@ function describeData({
   truncated,
   truncatedReplies,
   dropped,
+  skipped,
+  ignoredColumns,
 }: DataReport): string {
   const parts = [
     `${display(source)}: ${kept === rows ? plural(rows, "row") : `${kept} of ${plural(rows, "row")}`} (${format})`,
@@ -151,7 +153,17 @@ function describeData({
   ];
   if (truncated > 0) parts.push(pc.yellow(`${truncated} truncated, ${truncatedReplies} of them in the reply`));
   if (dropped.length > 0) parts.push(pc.yellow(`${dropped.length} dropped`));
+  if (skipped.count > 0) parts.push(pc.yellow(`${skipped.count} skipped`));
+  if (ignoredColumns.length > 0) parts.push(`not read: ${namedColumns(ignoredColumns)}`);
   return parts.join(", ");
+}
+
+/** Columns that are named before they are only counted. */
+const namedAtMost = 10;
+
+function namedColumns(columns: readonly string[]): string {
+  const rest = columns.length - namedAtMost;
+  return terminalText(columns.slice(0, namedAtMost).join(", ")) + (rest > 0 ? ` and ${rest} more` : "");
 }
 
 /** A path as one would type it here, safe to show. */

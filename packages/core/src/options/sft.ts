@@ -28,8 +28,23 @@ export const sftConfigSchema = trainingArgumentsSchema
       datasetFormat: z
         .enum(["auto", ...datasetFormats])
         .default("auto")
-        .describe("Format of the rows. Default auto: by the columns of the first row."),
+        .describe(
+          "Format of the rows. Default auto: by the columns of the first row; one of another format is an error.",
+        ),
+      columns: z
+        .record(z.string().min(1), z.string().min(1))
+        .nullable()
+        .default(null)
+        .describe(
+          'Columns of the rows by the names that formats have for them, such as { prompt: "question", completion: "answer" }. Default: the same names.',
+        ),
       datasetTextField: z.string().min(1).default("text").describe("Column of plain text rows. Default text (TRL)."),
+      onBadRow: z
+        .enum(["error", "skip"])
+        .default("error")
+        .describe(
+          "A row that cannot be used ends the run, or is left out and counted in the report. Default error (a run should train on all it was given).",
+        ),
       assistantOnlyLoss: z
         .boolean()
         .default(true)

@@ -136,10 +136,20 @@ export interface SFTConfig extends TrainingArguments {
    * the largest row of memory. Default 1048576 (1 MiB).
    */
   maxRowBytes?: number | undefined;
-  /** Format of the rows. Default auto: by the columns of the first row. */
+  /** Format of the rows. Default auto: by the columns of the first row; one of another format is an error. */
   datasetFormat?: "auto" | "messages" | "prompt-completion" | "text" | undefined;
+  /**
+   * Columns of the rows by the names that formats have for them, such as { prompt: "question", completion: "answer" }.
+   * Default: the same names.
+   */
+  columns?: Record<string, string> | null | undefined;
   /** Column of plain text rows. Default text (TRL). */
   datasetTextField?: string | undefined;
+  /**
+   * A row that cannot be used ends the run, or is left out and counted in the report. Default error (a run should train
+   * on all it was given).
+   */
+  onBadRow?: "error" | "skip" | undefined;
   /**
    * Conversations: train on the assistant's turns only. Default true; TRL's is false, but training on the user's words
    * is rarely meant.

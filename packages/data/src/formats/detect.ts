@@ -1,36 +1,93 @@
 // Which format a row has.
-import { nearestName, OptionError } from "@tunesmith/core";
-import { type Format, type FormatOptions, RowError } from "./format.ts";
+import { DataError, nearestName, OptionError } from "@tunesmith/core";
+import { type Format, type FormatOptions, RowError, type Task } from "./format.ts";
 
-/**
- * The format whose columns a row has, the first of them.
- *
- * @param forced name of the format to use whatever the columns are, or `auto`
- */
-export function detectFormat(
-  formats: readonly Format[],
-  fields: Readonly<Record<string, unknown>>,
-  forced: string,
-  options: FormatOptions,
-): Format {
-  if (forced !== "auto") return formatNamed(formats, forced);
-  const found = formats.find((format) => format.columns(options).every((column) => Object.hasOwn(fields, column)));
-  if (found !== undefined) return found;
-  const known = formats.map((format) => quoted(format.columns(options)).join(" + ")).join(", or ");
-  const got = quoted(Object.keys(fields)).join(", ") || "none";
-  throw new RowError(`expected the columns ${known}, got ${got}; rename the columns`);
+/** What decides the format of rows. */
+export interface DetectOptions {
+  /** Name of the format to use whatever the columns are, or `auto`. */
+  datasetFormat: string;
+  datasetTextField: FormatOptions["datasetTextField"];
+  /** What the rows are wanted for. */
+  task: Task;
 }
 
-function formatNamed(formats: readonly Format[], name: string): Format {
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Whether a row has all columns that a format needs. */
+export function hasColumns(format: Format, fields: Fields, { datasetTextField }: DetectOptions): boolean {
+  return format.columns({ datasetTextField }).every((column) => Object.hasOwn(fields, column));
+}
+
+/**
+ * The first format, of those for the task, whose columns a row has; where none of them fits, of the others. A column whose value
+ * is null counts only where nothing else fits, since tables have a value in each column of each row. Null for no format.
+ */
+export function detectFormat(formats: readonly Format[], fields: Fields, options: DetectOptions): Format | null {
+  const filled = Object.fromEntries(Object.entries(fields).filter(([, value]) => (value ?? null) !== null));
+  const fitting = (of: Fields) => {
+    const found = formats.filter((format) => hasColumns(format, of, options));
+    return found.find((format) => taskOf(format) === options.task) ?? found[0];
+  };
+  return fitting(filled) ?? fitting(fields) ?? null;
+}
+
+/** The format that rows are said to have. A name of none, or of one for another task, is an `OptionError`. */
+export function formatNamed(formats: readonly Format[], { datasetFormat: name, task }: DetectOptions): Format {
   const found = formats.find((format) => format.name === name);
-  if (found !== undefined) return found;
-  const names = ["auto", ...formats.map((format) => format.name)];
-  const nearest = nearestName(name, names);
-  throw new OptionError(
-    `[datasetFormat] expected one of ${quoted(names).join(", ")}, got "${name}"; ${nearest === null ? "choose one of these" : `did you mean "${nearest}"?`}`,
+  if (found === undefined) {
+    const names = ["auto", ...formats.map((format) => format.name)];
+    const nearest = nearestName(name, names);
+    throw new OptionError(
+      `[datasetFormat] expected one of ${quoted(names).join(", ")}, got "${name}"; ${nearest === null ? "choose one of these" : `did you mean "${nearest}"?`}`,
+    );
+  }
+  if (taskOf(found) !== task)
+    throw new OptionError(`[datasetFormat] expected a format for ${words[task]}, got "${name}", ${elsewhere(found)}`);
+  return found;
+}
+
+/** What to say of a row that has the columns of no format. */
+export function unknownColumns(formats: readonly Format[], fields: Fields, options: DetectOptions): RowError {
+  const known = formats
+    .filter((format) => taskOf(format) === options.task)
+    .map((format) => quoted(format.columns(options)).join(" + "))
+    .join(", or ");
+  const got = quoted(Object.keys(fields)).join(", ") || "none";
+  return new RowError(
+    `expected the columns ${known}, got ${got}; rename them, or say which is which: columns: { prompt: "question", completion: "answer" }`,
   );
 }
 
-function quoted(names: readonly string[]): string[] {
+/** Refuses rows that are meant for another kind of training: all of them are. */
+export function requireTask(format: Format, task: Task, place: string): void {
+  if (taskOf(format) === task) return;
+  throw new DataError(
+    `[data] ${place}: expected rows for ${words[task]}, got rows of the format "${format.name}", ${elsewhere(format)}`,
+  );
+}
+
+/** What a format's rows are for. */
+function taskOf({ task = "supervised" }: Format): Task {
+  return task;
+}
+
+const words: Readonly<Record<Task, string>> = {
+  supervised: "supervised fine-tuning",
+  preference: "preference optimization",
+  prompts: "training on sampled answers",
+};
+
+/** What may be done with rows of another task. */
+function elsewhere(format: Format): string {
+  const isFor = `which is for ${words[taskOf(format)]}`;
+  if (taskOf(format) === "preference")
+    return `${isFor} (DPO); to learn the chosen answers alone, name their column: columns: { completion: "chosen" } beside a prompt, columns: { messages: "chosen" } for whole conversations`;
+  if (taskOf(format) === "prompts")
+    return `${isFor} (GRPO); where another column holds the answers, name it: columns: { completion: "answer" }`;
+  return `${isFor}; give rows of another kind`;
+}
+
+/** Names in double quotes. */
+export function quoted(names: readonly string[]): string[] {
   return names.map((name) => `"${name}"`);
 }

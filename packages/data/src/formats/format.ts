@@ -3,12 +3,17 @@ import { asNumber, terminalText } from "@tunesmith/core";
 import type { Item } from "../encode/item.ts";
 import type { Row } from "../sources/rows.ts";
 
+/** What rows are for: answers to be learned from, pairs of which one answer is preferred, prompts to be answered. */
+export type Task = "supervised" | "preference" | "prompts";
+
 /** How rows are understood. Column names are those of TRL's dataset formats. */
 export interface Format {
   /** What the option `datasetFormat` calls it. */
   name: string;
+  /** What its rows are for. Default: supervised fine-tuning. */
+  task?: Task;
   /** Columns it needs; a row that has them is recognised by them. */
-  columns(options: FormatOptions): readonly string[];
+  columns(options: Pick<FormatOptions, "datasetTextField">): readonly string[];
   /** Columns it reads where a row has them. */
   optionalColumns: readonly string[];
   /** Reads one row. Throws {@link RowError} for a row that is not of this format. */
@@ -19,6 +24,8 @@ export interface Format {
 export interface FormatOptions {
   /** Column of plain text rows. Default `text` (TRL's dataset_text_field). */
   datasetTextField: string;
+  /** Whether the tokenizer has a chat template, so that a row can become a conversation. */
+  hasChatTemplate: boolean;
 }
 
 /** What is wrong with one row, safe to show on a terminal; the reader adds file and line. */

@@ -48,7 +48,7 @@ const synonyms: Readonly<Record<string, readonly string[]>> = {
 
 /** The name that a field has in this row. */
 function nameInRow(name: string, fields: Row["fields"]): string {
-  const lists = [fields.messages, fields.prompt, fields.completion].filter((value) => Array.isArray(value));
+  const lists = Object.values(fields).filter((value) => Array.isArray(value));
   const holders = [fields, ...lists.flat().map((message) => asObject(message) ?? {})];
   return synonyms[name]?.find((synonym) => holders.some((holder) => (holder[synonym] ?? null) !== null)) ?? name;
 }

@@ -1,4 +1,5 @@
 // What happened to a data set's rows.
+import type { SkippedRows } from "../sources/row-errors.ts";
 import type { NotedRows } from "./notes.ts";
 
 /** What happened to a data set's rows. Nothing is dropped or cut without being counted here. */
@@ -7,10 +8,12 @@ export interface DataReport {
   source: string;
   /** Name of the format the rows were read as. */
   format: string;
-  /** Columns that were neither needed nor understood; the chat template may still use fields inside messages. */
+  /** Columns of any row that its format does not read; the chat template may still use fields inside messages. */
   ignoredColumns: string[];
-  /** Rows read. */
+  /** Rows read, without the skipped ones. */
   rows: number;
+  /** Rows that cannot be used, where `onBadRow` skips them. */
+  skipped: SkippedRows;
   /** Rows that are trained on. */
   kept: number;
   /** Rows left out. */

@@ -1,27 +1,53 @@
 // Collects what is wrong with single rows, so that one run names many of them.
 import { DataError } from "@tunesmith/core";
 
-/** How many rows an error message shows before it only counts. */
+/** How many rows are named before they are only counted. */
 const shown = 10;
+
+/** What is done about a row that cannot be used: the run ends, or goes on without it. */
+export type OnBadRow = "error" | "skip";
+
+/** Rows that were passed over because they cannot be used. */
+export interface SkippedRows {
+  /** How many. */
+  count: number;
+  /** The first ten: `source:line`, and what is wrong with it. */
+  first: { place: string; reason: string }[];
+}
 
 /** Collects what is wrong with single rows, so that one run names many of them. */
 export class RowErrors {
   /** Rows with an error so far. */
   count = 0;
-  readonly #messages: string[] = [];
+  readonly #onBadRow: OnBadRow;
+  readonly #first: SkippedRows["first"] = [];
 
-  /** Notes one bad row: `source:line: message`. */
-  add(source: string, line: number, message: string): void {
+  constructor(onBadRow: OnBadRow = "error") {
+    this.#onBadRow = onBadRow;
+  }
+
+  /** Whether the run ends because of them. */
+  get areFatal(): boolean {
+    return this.count > 0 && this.#onBadRow === "error";
+  }
+
+  /** The rows that a run goes on without. */
+  get skipped(): SkippedRows {
+    return { count: this.count, first: this.#first };
+  }
+
+  /** Notes one bad row. */
+  add(source: string, line: number, reason: string): void {
     this.count += 1;
-    if (this.#messages.length < shown) this.#messages.push(`${source}:${line}: ${message}`);
+    if (this.#first.length < shown) this.#first.push({ place: `${source}:${line}`, reason });
   }
 
   /** Throws one `DataError` for all rows noted, the first ten in full. */
   throwIfAny(): void {
     if (this.count === 0) return;
-    const [first] = this.#messages;
+    const [first, ...others] = this.#first.map(({ place, reason }) => `${place}: ${reason}`);
     if (this.count === 1) throw new DataError(`[data] ${first}`);
     const rest = this.count > shown ? `\n  … and ${this.count - shown} more` : "";
-    throw new DataError(`[data] ${this.count} rows cannot be used:\n  ${this.#messages.join("\n  ")}${rest}`);
+    throw new DataError(`[data] ${this.count} rows cannot be used:\n  ${[first, ...others].join("\n  ")}${rest}`);
   }
 }

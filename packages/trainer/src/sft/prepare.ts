@@ -38,15 +38,29 @@ export async function prepareRows(
   args: ParsedSFTConfig,
   signal: AbortSignal,
 ): Promise<PreparedData> {
-  const { datasetFormat, datasetTextField, maxLength, maxRowBytes, assistantOnlyLoss, completionOnlyLoss } = args;
-  const options = { datasetFormat, datasetTextField, maxLength, maxRowBytes, assistantOnlyLoss, completionOnlyLoss };
-  return prepare(source, tokenizer, { name, keepItems, signal, vocabSize, ...options });
+  return prepare(source, tokenizer, { name, keepItems, signal, vocabSize, ...rowOptions(args) });
+}
+
+function rowOptions(args: ParsedSFTConfig) {
+  const { datasetFormat, columns, datasetTextField, onBadRow, maxRowBytes } = args;
+  const { maxLength, assistantOnlyLoss, completionOnlyLoss } = args;
+  return {
+    ...{ datasetFormat, columns, datasetTextField, onBadRow, maxRowBytes },
+    ...{ maxLength, assistantOnlyLoss, completionOnlyLoss },
+  };
 }
 
 /** What rows lost on their way, in words. */
 export function dataWarnings({ report }: PreparedData): string[] {
   const warnings: string[] = [];
-  const { source, rows, dropped, truncated, truncatedReplies, prefixMismatches, duplicates } = report;
+  const { source, rows, skipped, dropped, truncated, truncatedReplies, prefixMismatches, duplicates } = report;
+  if (skipped.count > 0) {
+    const named = skipped.first.map(({ place, reason }) => `\n  ${place}: ${reason}`).join("");
+    const rest = skipped.count > skipped.first.length ? `\n  … and ${skipped.count - skipped.first.length} more` : "";
+    warnings.push(
+      `${source}: ${plural(skipped.count, "row")} cannot be used and ${skipped.count === 1 ? "is" : "are"} skipped:${named}${rest}`,
+    );
+  }
   if (dropped.length > 0) {
     const lines = dropped
       .slice(0, 10)
