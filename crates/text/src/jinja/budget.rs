@@ -55,7 +55,7 @@ impl Budget {
         if depth >= MAX_DEPTH {
             return refuse("expressions, blocks and macros run too deep inside one another");
         }
-        self.depth.set(depth + 1);
+        self.depth.set(depth.saturating_add(1));
         let result = work();
         self.depth.set(depth);
         result

@@ -11,7 +11,7 @@ use super::super::value::{Value, to_text};
 
 fn escaped(run: &Run, value: &Value) -> Result<String> {
     let text = to_text(value, run.budget())?;
-    run.budget().text(5 * text.len())?;
+    run.budget().text(text.len().saturating_mul(5))?;
     Ok(escape(&text))
 }
 
@@ -48,9 +48,10 @@ fn without(text: &str, open: &str, close: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(at) = rest.find(open) {
-        let Some(length) = rest[at..].find(close) else { break };
-        out.push_str(&rest[..at]);
-        rest = &rest[at + length + close.len()..];
+        let (before, inside) = rest.split_at(at);
+        let Some((_, after)) = inside.split_once(close) else { break };
+        out.push_str(before);
+        rest = after;
     }
     out + rest
 }
@@ -58,13 +59,11 @@ fn without(text: &str, open: &str, close: &str) -> String {
 fn unescape(text: &str) -> Result<String> {
     let mut out = String::new();
     let mut rest = text;
-    while let Some(at) = rest.find('&') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let entity = rest[1..].split_once(';').map(|(name, _)| name).filter(|name| is_entity(name));
-        let Some(name) = entity else {
+    while let Some((before, inside)) = rest.split_once('&') {
+        out.push_str(before);
+        let Some((name, after)) = inside.split_once(';').filter(|(name, _)| is_entity(name)) else {
             out.push('&');
-            rest = &rest[1..];
+            rest = inside;
             continue;
         };
         let letter = match name {
@@ -80,7 +79,7 @@ fn unescape(text: &str) -> Result<String> {
             Some(letter) => out.push(letter),
             None => return refuse(format!("striptags does not know the entity &{name};")),
         }
-        rest = &rest[name.len() + 2..];
+        rest = after;
     }
     Ok(out + rest)
 }
@@ -116,7 +115,7 @@ fn quoted(text: &str, query: bool) -> String {
 
 pub(super) fn urlencode(run: &Run, value: Value, given: Given) -> Result<Value> {
     let [] = given.bind("urlencode", [])?;
-    run.budget().text(3 * value.size())?;
+    run.budget().text(value.size().saturating_mul(3))?;
     let pairs = match &value {
         Value::Dict(dict) => dict.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
         Value::List(_) | Value::Tuple(_) | Value::Cursor(_) | Value::View(_) => {

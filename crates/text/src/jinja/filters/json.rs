@@ -67,9 +67,7 @@ impl Writer<'_> {
         match value {
             Value::Text(text) | Value::Markup(text) => self.text(text, out)?,
             Value::List(items) | Value::Tuple(items) => {
-                self.group(['[', ']'], items.values.len(), depth, out, |index, out| {
-                    self.write(&items.values[index], depth + 1, out)
-                })?;
+                self.group(['[', ']'], &items.values, depth, out, |value, inner, out| self.write(value, inner, out))?;
             }
             Value::Dict(dict) => self.dict(dict, depth, out)?,
             other => match plain(other, self.budget)? {
@@ -85,8 +83,7 @@ impl Writer<'_> {
         if self.sort_keys {
             entries = sort_by(entries.into_iter().map(|entry| (entry.0.clone(), entry)).collect(), false)?;
         }
-        self.group(['{', '}'], entries.len(), depth, out, |index, out| {
-            let (key, value) = entries[index];
+        self.group(['{', '}'], entries, depth, out, |(key, value), inner, out| {
             match (key.as_text(), plain(key, self.budget)?) {
                 (Some(key), _) => self.text(key, out)?,
                 (None, Some(key)) => self.text(&key, out)?,
@@ -96,27 +93,29 @@ impl Writer<'_> {
                 }
             }
             out.push_str(&self.colon);
-            self.write(value, depth + 1, out)
+            self.write(value, inner, out)
         })
     }
 
-    fn group(
+    fn group<T>(
         &self,
         [open, close]: [char; 2],
-        count: usize,
+        items: impl IntoIterator<Item = T>,
         depth: usize,
         out: &mut String,
-        mut item: impl FnMut(usize, &mut String) -> Result<()>,
+        mut item: impl FnMut(T, usize, &mut String) -> Result<()>,
     ) -> Result<()> {
         out.push(open);
-        for index in 0..count {
-            if index > 0 {
+        let inner = depth.saturating_add(1);
+        let mut is_empty = true;
+        for value in items {
+            if !std::mem::take(&mut is_empty) {
                 out.push_str(&self.comma);
             }
-            self.new_line(depth + 1, out)?;
-            item(index, out)?;
+            self.new_line(inner, out)?;
+            item(value, inner, out)?;
         }
-        if count > 0 {
+        if !is_empty {
             self.new_line(depth, out)?;
         }
         out.push(close);
@@ -125,7 +124,7 @@ impl Writer<'_> {
 
     fn new_line(&self, depth: usize, out: &mut String) -> Result<()> {
         if let Some(indent) = &self.indent {
-            self.budget.text(depth * indent.len())?;
+            self.budget.text(depth.saturating_mul(indent.len()))?;
             out.push('\n');
             out.push_str(&indent.repeat(depth));
         }

@@ -23,14 +23,14 @@ pub(super) fn abs(_: &Run, value: Value, given: Given) -> Result<Value> {
 /// Python's `float(text)`.
 fn parse_float(text: &str) -> Option<f64> {
     let text = text.trim_matches(is_space);
-    let plain = text.trim_start_matches(['+', '-']).to_ascii_lowercase();
+    let plain = text.strip_prefix(['+', '-']).unwrap_or(text).to_ascii_lowercase();
     let well_formed = plain.starts_with(|c: char| c.is_ascii_digit() || c == '.')
         && !plain.ends_with('_')
         && !plain.contains("__")
         && !plain.contains("_.")
         && !plain.contains("._");
     let named = matches!(plain.as_str(), "inf" | "infinity" | "nan");
-    if text.len() - plain.len() > 1 || !(well_formed || named) {
+    if !(well_formed || named) {
         return None;
     }
     text.replace('_', "").parse().ok()
@@ -103,13 +103,13 @@ fn round_float(float: f64, precision: i32) -> f64 {
     if let Ok(digits) = usize::try_from(precision) {
         return format!("{float:.digits$}").parse().unwrap_or(float);
     }
-    let factor = 10_f64.powi(-precision);
+    let factor = 10_f64.powi(precision.saturating_neg());
     if factor.is_infinite() { 0.0_f64.copysign(float) } else { (float / factor).round_ties_even() * factor }
 }
 
 fn round_integer(int: num_bigint::BigInt, precision: i32) -> num_bigint::BigInt {
     use num_bigint::BigInt;
-    let Some(zeros) = u32::try_from(-precision).ok().filter(|zeros| *zeros > 0) else { return int };
+    let Some(zeros) = u32::try_from(precision.saturating_neg()).ok().filter(|zeros| *zeros > 0) else { return int };
     let unit = BigInt::from(10).pow(zeros);
     let mut quotient = &int / &unit;
     let mut remainder = &int % &unit;

@@ -225,21 +225,21 @@ pub(super) fn slice(run: &Run, value: Value, given: Given) -> Result<Value> {
     let [count, fill] = given.bind("slice", ["slices", "fill_with"])?;
     let count = count.ok_or_else(|| Error::new("slice() misses its number"))?;
     let count = usize::try_from(int_or(Some(&count), 1)?).unwrap_or(0);
-    if count == 0 {
-        return refuse("integer division or modulo by zero");
-    }
     let items = values(run, &value)?;
-    run.budget().items(4 * count)?;
-    let (each, longer) = (items.len() / count, items.len() % count);
+    run.budget().items(count.saturating_mul(4))?;
+    let (Some(each), Some(longer)) = (items.len().checked_div(count), items.len().checked_rem(count)) else {
+        return refuse("integer division or modulo by zero");
+    };
     let fill = fill.filter(|fill| !matches!(fill, Value::None));
     let mut columns = Vec::with_capacity(count);
-    let mut from = 0;
+    let mut rest = items.as_slice();
     for column in 0..count {
-        let to = from + each + usize::from(column < longer);
-        let mut values = items[from..to].to_vec();
+        let length = each.saturating_add(usize::from(column < longer));
+        let (own, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+        let mut values = own.to_vec();
         values.extend(fill.iter().filter(|_| column >= longer).cloned());
         columns.push(Value::list(values)?);
-        from = to;
+        rest = after;
     }
     Value::cursor("generator", columns)
 }

@@ -157,7 +157,7 @@ pub(super) fn truncate(run: &Run, value: Value, given: Given) -> Result<Value> {
     if text.chars().count() as i64 <= length.saturating_add(leeway) {
         return Ok(value);
     }
-    let kept: String = text.chars().take(usize::try_from(length - ending).unwrap_or(0)).collect();
+    let kept: String = text.chars().take(usize::try_from(length.saturating_sub(ending)).unwrap_or(0)).collect();
     let kept = if flag(killwords.as_ref(), false) {
         kept.as_str()
     } else {

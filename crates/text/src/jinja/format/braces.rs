@@ -30,20 +30,20 @@ impl Fields<'_, '_> {
         let mut out = String::new();
         let mut rest = text;
         while let Some(at) = rest.find(['{', '}']) {
-            out.push_str(&rest[..at]);
-            let after = &rest[at + 1..];
-            let brace = &rest[at..=at];
-            if after.starts_with(brace) {
+            let (before, inside) = rest.split_at(at);
+            out.push_str(before);
+            let (brace, after) = inside.split_at(1);
+            if let Some(after) = after.strip_prefix(brace) {
                 out.push_str(brace);
-                rest = &after[1..];
+                rest = after;
                 continue;
             }
             if brace == "}" {
                 return refuse("Single '}' encountered in format string");
             }
-            let end = end_of_field(after).ok_or_else(|| Error::new("expected '}' before end of string"))?;
-            out.push_str(&self.field(&after[..end], levels)?);
-            rest = &after[end + 1..];
+            let (field, after) = field(after).ok_or_else(|| Error::new("expected '}' before end of string"))?;
+            out.push_str(&self.field(field, levels)?);
+            rest = after;
         }
         out.push_str(rest);
         self.run.budget().text(out.len())?;
@@ -98,7 +98,7 @@ impl Fields<'_, '_> {
     fn argument(&mut self, head: &str) -> Result<Value> {
         let index = if head.is_empty() {
             let index = self.automatic.ok_or_else(|| Error::new("cannot switch from manual to automatic numbering"))?;
-            self.automatic = Some(index + 1);
+            self.automatic = index.checked_add(1);
             index
         } else if let Ok(index) = head.parse::<usize>() {
             if self.automatic.is_some_and(|next| next > 0) {
@@ -115,13 +115,18 @@ impl Fields<'_, '_> {
     }
 }
 
-/// Where the field ends that a text begins in: the brace that closes it.
-fn end_of_field(text: &str) -> Option<usize> {
-    let mut open = 1;
-    text.char_indices().find_map(|(at, c)| {
-        open += i32::from(c == '{') - i32::from(c == '}');
-        (open == 0).then_some(at)
-    })
+/// The field that a text begins in, and what follows the brace that closes it.
+fn field(text: &str) -> Option<(&str, &str)> {
+    let mut open = 1_usize;
+    let (field, end) = text.split_at(text.find(|c| {
+        open = match c {
+            '{' => open.saturating_add(1),
+            '}' => open.saturating_sub(1),
+            _ => open,
+        };
+        open == 0
+    })?);
+    Some((field, end.strip_prefix('}')?))
 }
 
 /// Where a field's name ends: before `!` or `:` outside brackets.

@@ -35,13 +35,12 @@ fn parts(float: f64, precision: usize) -> (String, i32) {
 }
 
 fn general(float: f64, precision: usize, alternate: bool) -> String {
-    let precision = precision.max(1);
-    let (_, exponent) = parts(float, precision - 1);
-    if exponent >= -4 && exponent < precision as i32 {
-        let digits = usize::try_from(precision as i32 - 1 - exponent).unwrap_or(0);
+    let digits = precision.saturating_sub(1);
+    let (mantissa, exponent) = parts(float, digits);
+    if exponent >= -4 && exponent <= digits as i32 {
+        let digits = usize::try_from((digits as i32).saturating_sub(exponent)).unwrap_or(0);
         return without_zeros(format!("{float:.digits$}"), alternate);
     }
-    let (mantissa, exponent) = parts(float, precision - 1);
     let mantissa = without_zeros(mantissa, alternate);
     format!("{mantissa}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
 }
@@ -59,14 +58,13 @@ pub(crate) fn shortest(float: f64, precision: Option<usize>) -> String {
     if !float.is_finite() {
         return float_repr(float);
     }
-    let precision = precision.max(1);
-    let (_, exponent) = parts(float, precision - 1);
+    let digits = precision.saturating_sub(1);
+    let (mantissa, exponent) = parts(float, digits);
     // Without a type the exponent comes one digit earlier than with `g`, and a point stays.
-    if exponent >= -4 && exponent < precision as i32 - 1 {
+    if exponent >= -4 && exponent < digits as i32 {
         let text = general(float, precision, false);
         return if text.contains(['.', 'e']) { text } else { text + ".0" };
     }
-    let (mantissa, exponent) = parts(float, precision - 1);
     let mantissa = without_zeros(mantissa, false);
     format!("{mantissa}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
 }

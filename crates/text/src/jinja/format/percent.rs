@@ -18,10 +18,10 @@ pub(crate) fn format(run: &Run, left: &Value, right: &Value) -> Result<Value> {
         other => (vec![other.clone()], None),
     };
     let is_markup = matches!(left, Value::Markup(_));
-    let mut fields = Fields { run, values, used: 0, mapping, is_markup };
+    let mut fields = Fields { run, values: values.into_iter(), mapping, is_markup };
     let filled = fields.fill(text)?;
     let list_like = matches!(right, Value::List(_) | Value::Range(_));
-    if fields.used < fields.values.len() && mapping.is_none() && !list_like {
+    if fields.values.len() > 0 && mapping.is_none() && !list_like {
         return refuse("not all arguments converted during string formatting");
     }
     Ok(if is_markup { Value::Markup(filled.into()) } else { Value::text(filled) })
@@ -29,8 +29,8 @@ pub(crate) fn format(run: &Run, left: &Value, right: &Value) -> Result<Value> {
 
 struct Fields<'a, 'b> {
     run: &'a Run<'b>,
-    values: Vec<Value>,
-    used: usize,
+    /// Those that no field has taken.
+    values: std::vec::IntoIter<Value>,
     mapping: Option<&'a Value>,
     is_markup: bool,
 }
@@ -49,9 +49,9 @@ impl Fields<'_, '_> {
     fn fill(&mut self, text: &str) -> Result<String> {
         let mut out = String::new();
         let mut rest = text;
-        while let Some(at) = rest.find('%') {
-            out.push_str(&rest[..at]);
-            rest = self.field(&rest[at + 1..], &mut out)?;
+        while let Some((before, after)) = rest.split_once('%') {
+            out.push_str(before);
+            rest = self.field(after, &mut out)?;
         }
         out.push_str(rest);
         self.run.budget().text(out.len())?;
@@ -104,9 +104,7 @@ impl Fields<'_, '_> {
     }
 
     fn next(&mut self) -> Result<Value> {
-        let value = self.values.get(self.used).cloned();
-        self.used += 1;
-        value.ok_or_else(|| Error::new("not enough arguments for format string"))
+        self.values.next().ok_or_else(|| Error::new("not enough arguments for format string"))
     }
 
     /// A number in the format, or `*` for one of the values.
@@ -201,7 +199,7 @@ impl Field {
     }
 
     fn padded(&self, run: &Run, head: &str, body: &str, may_zero: bool) -> Result<String> {
-        let missing = self.width.saturating_sub(head.chars().count() + body.chars().count());
+        let missing = self.width.saturating_sub(head.chars().count()).saturating_sub(body.chars().count());
         run.budget().text(body.len())?;
         Ok(if self.left {
             format!("{head}{body}{}", filled(run, ' ', missing)?)

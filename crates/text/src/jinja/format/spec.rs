@@ -146,18 +146,22 @@ impl Spec {
             digits.split_at(whole)
         };
         // Zeros that fill the width are grouped as well.
-        let least = if fill == '0' && align == '=' { self.width.saturating_sub(head.len() + rest.len()) } else { 0 };
+        let least = if fill == '0' && align == '=' {
+            self.width.saturating_sub(head.len()).saturating_sub(rest.len())
+        } else {
+            0
+        };
         run.budget().text(least)?;
         let grouped = grouped(whole, separator, group, least);
         self.padded(run, &head, &format!("{grouped}{rest}"), align, fill)
     }
 
     fn padded(&self, run: &Run, head: &str, body: &str, align: char, fill: char) -> Result<String> {
-        let missing = self.width.saturating_sub(head.chars().count() + body.chars().count());
+        let missing = self.width.saturating_sub(head.chars().count()).saturating_sub(body.chars().count());
         run.budget().text(body.len())?;
         let (left, inner, right) = match align {
             '<' => (0, 0, missing),
-            '^' => (missing / 2, 0, missing - missing / 2),
+            '^' => (missing / 2, 0, missing.div_ceil(2)),
             '=' => (0, missing, 0),
             _ => (missing, 0, 0),
         };
@@ -184,18 +188,16 @@ fn number(rest: &mut &str) -> Option<usize> {
 /// Digits in groups, with zeros before them up to `least` letters.
 fn grouped(digits: &str, separator: char, group: usize, least: usize) -> String {
     let mut reversed = String::new();
-    let mut count = 0;
     let mut source = digits.chars().rev();
-    loop {
+    for place in 0_usize.. {
         let digit = source.next();
         if digit.is_none() && reversed.len() >= least {
             break;
         }
-        if count > 0 && count % group == 0 {
+        if place > 0 && place.is_multiple_of(group) {
             reversed.push(separator);
         }
         reversed.push(digit.unwrap_or('0'));
-        count += 1;
     }
     reversed.chars().rev().collect()
 }

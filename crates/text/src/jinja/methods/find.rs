@@ -24,7 +24,7 @@ pub(super) fn call(text: &str, name: &str, given: Given) -> Result<Value> {
             let what = text_of(Some(&what), name)?;
             let found = match (inside, what.is_empty()) {
                 (false, _) => 0,
-                (true, true) => part.chars().count() + 1,
+                (true, true) => part.chars().count().saturating_add(1),
                 (true, false) => part.matches(what).count(),
             };
             Ok(Value::Int(found as i64))
@@ -33,7 +33,7 @@ pub(super) fn call(text: &str, name: &str, given: Given) -> Result<Value> {
             let what = text_of(Some(&what), name)?;
             let found = if name.starts_with('r') { part.rfind(what) } else { part.find(what) };
             match found.filter(|_| inside) {
-                Some(at) => Ok(Value::Int((skipped + part[..at].chars().count()) as i64)),
+                Some(at) => Ok(Value::Int(skipped.saturating_add(part[..at].chars().count()) as i64)),
                 None if name.ends_with("find") => Ok(Value::Int(-1)),
                 None => refuse("substring not found"),
             }

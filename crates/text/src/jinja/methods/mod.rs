@@ -11,7 +11,7 @@ pub(crate) use pad::filled;
 pub(crate) use text::{replaced, strip};
 
 use super::arguments::Given;
-use super::error::{Result, refuse};
+use super::error::{Error, Result};
 use super::escape::escape;
 use super::run::Run;
 use super::value::{Value, equal};
@@ -163,8 +163,7 @@ fn sequence(run: &Run, values: &[Value], name: &str, given: Given) -> Result<Val
         return Ok(Value::Int(values.iter().filter(|value| equal(value, &item)).count() as i64));
     }
     let (from, to) = find::bounds(values.len(), start.as_ref(), stop.as_ref())?;
-    match values[from..to.max(from)].iter().position(|value| equal(value, &item)) {
-        Some(at) => Ok(Value::Int((from + at) as i64)),
-        None => refuse("the value is not in the list"),
-    }
+    let found = values.iter().enumerate().take(to).skip(from).find(|(_, value)| equal(value, &item));
+    let (at, _) = found.ok_or_else(|| Error::new("the value is not in the list"))?;
+    Ok(Value::Int(at as i64))
 }

@@ -25,9 +25,10 @@ pub(super) fn call(run: &Run, text: &str, name: &str, given: Given) -> Result<Va
         "ljust" => 0,
         "rjust" => missing,
         // CPython puts the odd letter left only where the width is odd.
-        _ => missing / 2 + (missing & width & 1),
+        _ if width % 2 == 1 => missing.div_ceil(2),
+        _ => missing / 2,
     };
-    let (before, after) = (filled(run, fill, left)?, filled(run, fill, missing - left)?);
+    let (before, after) = (filled(run, fill, left)?, filled(run, fill, missing.saturating_sub(left))?);
     Ok(Value::text(format!("{before}{text}{after}")))
 }
 
@@ -49,13 +50,13 @@ fn expanded(run: &Run, text: &str, size: i64) -> Result<String> {
     let mut column = 0;
     for c in text.chars() {
         if c == '\t' {
-            let width = if size > 0 { size - column % size } else { 0 };
+            let width = usize::checked_rem(column, size).map_or(0, |over| size.saturating_sub(over));
             out.push_str(&filled(run, ' ', width)?);
-            column += width;
+            column = column.saturating_add(width);
             continue;
         }
         out.push(c);
-        column = if matches!(c, '\n' | '\r') { 0 } else { column + 1 };
+        column = if matches!(c, '\n' | '\r') { 0 } else { column.saturating_add(1) };
     }
     Ok(out)
 }

@@ -18,7 +18,8 @@ pub(super) fn call(run: &Run, text: &str, name: &str, given: Given) -> Result<Va
         }
         _ => {
             let [separator, most] = given.bind(name, ["sep", "maxsplit"])?;
-            let most = usize::try_from(int_or(most.as_ref(), -1)?).unwrap_or(usize::MAX - 1);
+            let most = usize::try_from(int_or(most.as_ref(), -1)?).unwrap_or(usize::MAX);
+            let pieces = most.saturating_add(1);
             let from_right = name == "rsplit";
             let separator = separator.filter(|separator| !matches!(separator, Value::None));
             let Some(separator) = separator else { return list(run, words(text, most, from_right)) };
@@ -27,18 +28,18 @@ pub(super) fn call(run: &Run, text: &str, name: &str, given: Given) -> Result<Va
                 return refuse("empty separator");
             }
             if from_right {
-                let mut pieces: Vec<&str> = text.rsplitn(most + 1, separator).collect();
+                let mut pieces: Vec<&str> = text.rsplitn(pieces, separator).collect();
                 pieces.reverse();
                 return list(run, pieces);
             }
-            list(run, text.splitn(most + 1, separator).collect())
+            list(run, text.splitn(pieces, separator).collect())
         }
     }
 }
 
 fn list(run: &Run, pieces: Vec<&str>) -> Result<Value> {
     // A piece is a value and a text of its own.
-    run.budget().items(4 * pieces.len())?;
+    run.budget().items(pieces.len().saturating_mul(4))?;
     Value::list(pieces.into_iter().map(Value::text).collect())
 }
 
@@ -63,21 +64,21 @@ fn words(text: &str, most: usize, from_right: bool) -> Vec<&str> {
         let cut = if pieces.len() == most {
             None
         } else if from_right {
-            rest.char_indices().rev().find(|(_, c)| is_space(*c)).map(|(at, c)| (at + c.len_utf8(), at))
+            rest.rsplit_once(is_space)
         } else {
-            rest.find(is_space).map(|at| (at, at))
+            rest.split_once(is_space)
         };
-        let Some((piece_at, rest_at)) = cut else {
+        let Some((before, after)) = cut else {
             let last = if from_right { rest.trim_start_matches(is_space) } else { rest.trim_end_matches(is_space) };
             pieces.push(if pieces.len() == most { rest } else { last });
             break;
         };
         if from_right {
-            pieces.push(&rest[piece_at..]);
-            rest = rest[..rest_at].trim_end_matches(is_space);
+            pieces.push(after);
+            rest = before.trim_end_matches(is_space);
         } else {
-            pieces.push(&rest[..piece_at]);
-            rest = rest[rest_at..].trim_start_matches(is_space);
+            pieces.push(before);
+            rest = after.trim_start_matches(is_space);
         }
     }
     if from_right {
@@ -94,13 +95,10 @@ fn lines(text: &str, keep_ends: bool) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
-        let (at, length) = match rest.char_indices().find(|(_, c)| is_end(*c)) {
-            Some((at, '\r')) if rest[at + 1..].starts_with('\n') => (at, 2),
-            Some((at, c)) => (at, c.len_utf8()),
-            None => (rest.len(), 0),
-        };
-        pieces.push(&rest[..if keep_ends { at + length } else { at }]);
-        rest = &rest[at + length..];
+        let (line, end) = rest.split_at(rest.find(is_end).unwrap_or(rest.len()));
+        let after = end.strip_prefix("\r\n").or_else(|| end.strip_prefix(is_end)).unwrap_or_default();
+        pieces.push(if keep_ends { &rest[..rest.len().saturating_sub(after.len())] } else { line });
+        rest = after;
     }
     pieces
 }

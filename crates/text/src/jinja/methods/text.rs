@@ -111,7 +111,7 @@ fn join(run: &Run, text: &str, given: Given) -> Result<Value> {
             return refuse(format!("sequence item {index}: expected str instance, {} found", item.type_name()));
         };
         let separator = if index > 0 { text } else { "" };
-        run.budget().text(separator.len() + part.len())?;
+        run.budget().text(separator.len().saturating_add(part.len()))?;
         out.push_str(separator);
         out.push_str(part);
     }

@@ -56,7 +56,9 @@ impl Run<'_> {
             usize::try_from(at).ok().filter(|at| *at < length)
         };
         Ok(match base {
-            Value::List(items) | Value::Tuple(items) => place(items.values.len()).map(|at| items.values[at].clone()),
+            Value::List(items) | Value::Tuple(items) => {
+                place(items.values.len()).and_then(|at| items.values.get(at)).cloned()
+            }
             Value::Range(range) => place(range.len()).map(|at| range.at(at)),
             Value::Text(text) => self.letter(text, at)?.map(Value::letter),
             Value::Markup(text) => self.letter(text, at)?.map(|c| Value::Markup(c.to_string().into())),
@@ -66,12 +68,13 @@ impl Run<'_> {
 
     fn letter(&self, text: &str, at: i64) -> Result<Option<char>> {
         if text.is_ascii() {
-            let at = if at < 0 { at + text.len() as i64 } else { at };
+            let at = if at < 0 { at.saturating_add(text.len() as i64) } else { at };
             return Ok(usize::try_from(at).ok().and_then(|at| text.as_bytes().get(at)).map(|byte| *byte as char));
         }
         self.budget.text(text.len())?;
         Ok(if at < 0 {
-            text.chars().rev().nth(usize::try_from(-(at + 1)).unwrap_or(usize::MAX))
+            // -1 is the last.
+            text.chars().rev().nth(usize::try_from(!at).unwrap_or(usize::MAX))
         } else {
             text.chars().nth(usize::try_from(at).unwrap_or(usize::MAX))
         })
@@ -114,23 +117,24 @@ fn no_attribute(base: &Value, name: &str) -> Value {
 
 fn loop_attribute(base: &Value, state: &LoopState, name: &Arc<str>) -> Option<Value> {
     let (index, length) = (state.index(), state.items.len());
+    let next = index.saturating_add(1);
     let number = |number: usize| Some(Value::Int(number as i64));
     let neighbour = |at: Option<usize>, what: &str| {
         let found = at.and_then(|at| state.items.get(at)).cloned();
         Some(found.unwrap_or_else(|| Value::undefined(format!("there is no {what} item"))))
     };
     match &**name {
-        "index" => number(index + 1),
+        "index" => number(next),
         "index0" => number(index),
-        "revindex" => number(length - index),
-        "revindex0" => number(length - index - 1),
+        "revindex" => number(length.saturating_sub(index)),
+        "revindex0" => number(length.saturating_sub(next)),
         "first" => Some(Value::Bool(index == 0)),
-        "last" => Some(Value::Bool(index + 1 == length)),
+        "last" => Some(Value::Bool(next == length)),
         "length" => number(length),
-        "depth" => number(state.depth0 + 1),
+        "depth" => number(state.depth0.saturating_add(1)),
         "depth0" => number(state.depth0),
         "previtem" => neighbour(index.checked_sub(1), "previous"),
-        "nextitem" => neighbour(Some(index + 1), "next"),
+        "nextitem" => neighbour(Some(next), "next"),
         "cycle" | "changed" => Some(Value::Method(Rc::new((base.clone(), Arc::clone(name))))),
         _ => None,
     }

@@ -77,7 +77,8 @@ impl Run<'_> {
         let [items] = given.bind("loop", ["iterable"])?;
         let items = items.ok_or_else(|| Error::new("loop() misses what to go through"))?;
         let written = self.capture(|text| {
-            self.budget.deeper(|| self.for_loop(&state.definition, &items, state.depth0 + 1, &state.scope, text))
+            let depth = state.depth0.saturating_add(1);
+            self.budget.deeper(|| self.for_loop(&state.definition, &items, depth, &state.scope, text))
         });
         written.map(Value::text)
     }
@@ -86,7 +87,7 @@ impl Run<'_> {
         let definition = &value.definition;
         let name = definition.name.as_deref().unwrap_or("caller");
         let scope = Scope::new(Some(&value.scope));
-        let required = definition.parameters.len() - definition.defaults.len();
+        let required = definition.parameters.len().saturating_sub(definition.defaults.len());
         for (index, (symbol, parameter)) in definition.parameters.iter().enumerate() {
             let value = match (given.shift(), given.take(parameter)) {
                 (Some(_), Some(_)) => {
@@ -131,10 +132,9 @@ impl Run<'_> {
 fn loop_method(state: &LoopState, name: &str, given: Given) -> Result<Value> {
     let values = given.only_positional(name)?;
     if name == "cycle" {
-        return match values.len() {
-            0 => refuse("no items for cycling given"),
-            length => Ok(values[state.index() % length].clone()),
-        };
+        let at = state.index().checked_rem(values.len());
+        let item = at.and_then(|at| values.get(at)).cloned();
+        return item.ok_or_else(|| Error::new("no items for cycling given"));
     }
     let mut last = state.last_changed.borrow_mut();
     let same = last

@@ -112,7 +112,7 @@ impl<'a> Run<'a> {
     /// The value of a variable: from the scopes, else a function of that name, else nothing.
     fn variable(&self, symbol: Symbol, scope: &Rc<Scope>) -> Value {
         scope.get(symbol).unwrap_or_else(|| {
-            let name = &self.tree.names[symbol];
+            let name = self.tree.names.get(symbol).map_or("", |name| name);
             global(name).map_or_else(|| Value::undefined(format!("'{name}' is undefined")), Value::Global)
         })
     }
@@ -120,16 +120,17 @@ impl<'a> Run<'a> {
     /// The text that `write` adds, which is not part of the output yet.
     fn capture<T>(&self, write: impl FnOnce(&mut String) -> Result<T>) -> Result<String> {
         let mut text = String::new();
-        self.captures.set(self.captures.get() + 1);
+        let around = self.captures.get();
+        self.captures.set(around.saturating_add(1));
         let written = write(&mut text);
-        self.captures.set(self.captures.get() - 1);
+        self.captures.set(around);
         written.map(|_| text)
     }
 
     /// Adds text to the output.
     fn write(&self, text: &str, out: &mut String) -> Result<()> {
         self.budget.text(text.len())?;
-        if out.len() + text.len() > self.max_output {
+        if out.len().saturating_add(text.len()) > self.max_output {
             return Err(Error::new(format!("the rendered text is longer than {} MB", self.max_output >> 20)));
         }
         let start = out.len();

@@ -32,12 +32,12 @@ impl Run<'_> {
     }
 
     fn joined(&self, a: &str, b: &str) -> Result<String> {
-        self.budget.text(a.len() + b.len())?;
+        self.budget.text(a.len().saturating_add(b.len()))?;
         Ok(format!("{a}{b}"))
     }
 
     fn both(&self, a: &[Value], b: &[Value]) -> Result<Vec<Value>> {
-        self.budget.items(a.len() + b.len())?;
+        self.budget.items(a.len().saturating_add(b.len()))?;
         Ok([a, b].concat())
     }
 

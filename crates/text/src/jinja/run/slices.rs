@@ -48,40 +48,42 @@ impl Run<'_> {
         if text.is_ascii() {
             let (from, count) = indices(text.len(), start, stop, step);
             if step == 1 {
-                let from = from as usize;
-                return Ok(text.get(from..from + count).unwrap_or_default().to_owned());
+                let rest = usize::try_from(from).ok().and_then(|from| text.get(from..));
+                return Ok(rest.and_then(|rest| rest.get(..count)).unwrap_or_default().to_owned());
             }
-            let bytes = text.as_bytes();
-            return Ok(places(from, count, step).map(|at| bytes[at] as char).collect());
+            return Ok(picked(text.as_bytes(), from, count, step).map(|byte| *byte as char).collect());
         }
         let letters: Vec<char> = text.chars().collect();
         self.budget.items(letters.len())?;
         let (from, count) = indices(letters.len(), start, stop, step);
-        Ok(places(from, count, step).map(|at| letters[at]).collect())
+        Ok(picked(&letters, from, count, step).collect())
     }
 
     fn slice_items(&self, items: &[Value], start: Option<i64>, stop: Option<i64>, step: i64) -> Result<Vec<Value>> {
         let (from, count) = indices(items.len(), start, stop, step);
         self.budget.items(count)?;
-        Ok(places(from, count, step).map(|at| items[at].clone()).collect())
+        Ok(picked(items, from, count, step).cloned().collect())
     }
 }
 
 /// First index and number of entries of a slice of `length` entries (Python's `slice.indices`).
 fn indices(length: usize, start: Option<i64>, stop: Option<i64>, step: i64) -> (i64, usize) {
     let length = length as i64;
-    let (lowest, highest) = if step > 0 { (0, length) } else { (-1, length - 1) };
+    let (lowest, highest) = if step > 0 { (0, length) } else { (-1, length.saturating_sub(1)) };
     let clamp = |bound: i64| {
         let from_start = if bound < 0 { bound.saturating_add(length) } else { bound };
         from_start.clamp(lowest, highest)
     };
     let from = start.map_or(if step > 0 { lowest } else { highest }, clamp);
     let to = stop.map_or(if step > 0 { highest } else { lowest }, clamp);
-    let span = if step > 0 { to - from } else { from - to };
-    let count = if span <= 0 { 0 } else { (span - 1) as u64 / step.unsigned_abs() + 1 };
+    let span = if step > 0 { to.saturating_sub(from) } else { from.saturating_sub(to) };
+    let count = u64::try_from(span).unwrap_or(0).div_ceil(step.unsigned_abs());
     (from, count as usize)
 }
 
-fn places(from: i64, count: usize, step: i64) -> impl Iterator<Item = usize> {
-    (0..count as i64).map(move |turn| (from + turn * step) as usize)
+fn picked<T>(items: &[T], from: i64, count: usize, step: i64) -> impl Iterator<Item = &T> {
+    (0..count as i64).filter_map(move |turn| {
+        let at = from.saturating_add(turn.saturating_mul(step));
+        items.get(usize::try_from(at).ok()?)
+    })
 }

@@ -6,9 +6,9 @@ use super::super::error::{Error, Result, refuse};
 pub(crate) fn unescape(literal: &str) -> Result<String> {
     let mut out = String::with_capacity(literal.len());
     let mut rest = literal;
-    while let Some(at) = rest.find('\\') {
-        out.push_str(&rest[..at]);
-        rest = escape(&rest[at + 1..], &mut out)?;
+    while let Some((before, after)) = rest.split_once('\\') {
+        out.push_str(before);
+        rest = escape(after, &mut out)?;
     }
     out.push_str(rest);
     Ok(out)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::error::{Error, Result};
 use super::ast::{Arguments, Arithmetic, Comparison, Constant, Expr, ExprKind, FilterCall};
-use super::parser::Parser;
+use super::parser::{Around, Parser};
 use super::token::Kind;
 
 /// The depth of the deepest of some expressions.
@@ -26,10 +26,10 @@ impl Parser {
             self.unknown.truncate(known);
             let line = self.line();
             self.next();
-            self.conditions += 1;
-            let test = self.or()?;
-            let no = if self.skip_name("else") { Some(self.expression()?) } else { None };
-            self.conditions -= 1;
+            let (test, no) = self.inside(Around::Condition, |parser| {
+                let test = parser.or()?;
+                Ok((test, if parser.skip_name("else") { Some(parser.expression()?) } else { None }))
+            })?;
             let depth = deepest([&expr, &test].into_iter().chain(&no));
             let kind = ExprKind::Condition { test: test.into(), yes: expr.into(), no: no.map(Box::new) };
             expr = self.node(kind, line, depth)?;

@@ -14,70 +14,65 @@ const SIGNS: [&str; 25] = [
     ":", "|", ",",
 ];
 
-/// Cuts a template into tokens.
-pub(crate) fn lex(source: &str) -> Result<Vec<Token>> {
+/// Cuts a template into tokens; the last is the end.
+pub(crate) fn lex(source: &str) -> Result<(Vec<Token>, Token)> {
     let source = source.replace("\r\n", "\n").replace('\r', "\n");
     let source = source.strip_suffix('\n').unwrap_or(&source);
-    let mut lexer = Lexer { source, at: 0, counted: 0, line: 1, tokens: Vec::new() };
-    while lexer.at < source.len() {
+    let mut lexer = Lexer { rest: source, last: None, line: 1, tokens: Vec::new() };
+    while !lexer.rest.is_empty() {
         lexer.outside().map_err(|error| error.at(lexer.line))?;
     }
-    lexer.push(source.len(), Kind::End);
-    Ok(lexer.tokens)
+    Ok((lexer.tokens, Token { kind: Kind::End, line: lexer.line }))
 }
 
 struct Lexer<'a> {
-    source: &'a str,
-    at: usize,
-    /// Up to where line ends are counted in `line`.
-    counted: usize,
+    rest: &'a str,
+    /// The letter before the rest.
+    last: Option<char>,
     line: u32,
     tokens: Vec<Token>,
 }
 
 impl<'a> Lexer<'a> {
-    fn rest(&self) -> &'a str {
-        &self.source[self.at..]
-    }
-
-    /// Adds the token that begins at `start`.
-    fn push(&mut self, start: usize, kind: Kind) {
-        self.count_lines(start);
+    /// Adds the token that begins here.
+    fn push(&mut self, kind: Kind) {
         self.tokens.push(Token { kind, line: self.line });
     }
 
-    fn count_lines(&mut self, upto: usize) {
-        self.line += self.source[self.counted..upto].matches('\n').count() as u32;
-        self.counted = upto;
+    /// Goes on at `after`, an end of the rest.
+    fn go_on(&mut self, after: &'a str) {
+        let passed = before(self.rest, after);
+        self.line = self.line.saturating_add(passed.matches('\n').count() as u32);
+        self.last = passed.chars().next_back().or(self.last);
+        self.rest = after;
     }
 
     /// Text up to the next tag, and the tag.
     fn outside(&mut self) -> Result<()> {
-        let rest = self.rest();
         let opening = |pair: &[u8]| matches!(pair, b"{{" | b"{%" | b"{#");
-        let Some(length) = rest.as_bytes().windows(2).position(opening) else {
-            self.data(rest);
-            self.at = self.source.len();
+        let length = self.rest.as_bytes().windows(2).position(opening).unwrap_or(self.rest.len());
+        let (text, tag) = self.rest.split_at(length);
+        let Some((delimiter, inside)) = tag.split_at_checked(2) else {
+            self.data(text);
+            self.go_on(tag);
             return Ok(());
         };
-        let tag = &rest[length..];
-        let sign = tag[2..].chars().next().filter(|sign| matches!(sign, '-' | '+'));
-        self.data(self.stripped(&rest[..length], sign, tag.starts_with("{{")));
-        let start = self.at + length;
-        let inside = start + 2 + usize::from(sign.is_some());
-        match &tag[..2] {
-            "{#" => self.comment(start, inside),
-            "{{" => self.code(start, inside, Kind::PrintBegin),
-            _ => match raw_begin(&self.source[inside..]) {
-                Some(length) => self.raw(start, inside + length),
-                None => self.code(start, inside, Kind::BlockBegin),
+        let (sign, inside) = signed(inside);
+        self.data(self.stripped(text, sign, delimiter == "{{"));
+        self.go_on(tag);
+        match delimiter {
+            "{#" => self.comment(inside),
+            "{{" => self.code(inside, Kind::PrintBegin),
+            _ => match raw_begin(inside) {
+                Some(text) => self.raw(text),
+                None => self.code(inside, Kind::BlockBegin),
             },
         }
     }
 
     fn data(&mut self, text: &str) {
         if !text.is_empty() {
-            self.push(self.at, Kind::Data(text.to_owned()));
+            self.push(Kind::Data(text.to_owned()));
         }
     }
 
@@ -89,69 +84,51 @@ impl<'a> Lexer<'a> {
         if sign == Some('+') || is_print {
             return text;
         }
-        let line = text.rfind('\n').map_or(0, |at| at + 1);
-        let begins_line = line > 0 || self.at == 0 || self.source[..self.at].ends_with('\n');
-        if begins_line && text[line..].chars().all(is_space) { &text[..line] } else { text }
+        let without = text.trim_end_matches(|c| is_space(c) && c != '\n');
+        let begins_line = without.chars().next_back().or(self.last).is_none_or(|c| c == '\n');
+        if begins_line { without } else { text }
     }
 
-    fn comment(&mut self, start: usize, inside: usize) -> Result<()> {
-        let rest = &self.source[inside..];
-        let end = rest.find("#}").ok_or_else(|| Error::new("a comment has no end"))?;
-        let sign = rest[..end].chars().next_back().filter(|sign| matches!(sign, '-' | '+'));
-        self.count_lines(start);
-        self.at = self.after_end(inside + end + 2, sign, true);
+    fn comment(&mut self, inside: &'a str) -> Result<()> {
+        let (text, after) = inside.split_once("#}").ok_or_else(|| Error::new("a comment has no end"))?;
+        let sign = text.chars().next_back().filter(|sign| matches!(sign, '-' | '+'));
+        self.go_on(after_end(after, sign, true));
         Ok(())
     }
 
-    /// Where the template goes on after a closing delimiter that ends at `at`.
-    fn after_end(&self, at: usize, sign: Option<char>, trims_line: bool) -> usize {
-        let rest = &self.source[at..];
-        match sign {
-            Some('-') => self.source.len() - rest.trim_start_matches(is_space).len(),
-            None if trims_line && rest.starts_with('\n') => at + 1,
-            _ => at,
-        }
-    }
-
-    /// A raw block whose text begins at `from`.
-    fn raw(&mut self, start: usize, from: usize) -> Result<()> {
-        self.count_lines(start);
-        let mut search = from;
-        loop {
-            let found = self.source[search..].find("{%").ok_or_else(|| Error::new("a raw block has no end"))?;
-            let tag = search + found;
-            let sign = self.source[tag + 2..].chars().next().filter(|sign| matches!(sign, '-' | '+'));
-            let name = tag + 2 + usize::from(sign.is_some());
-            if let Some(length) = raw_tag(&self.source[name..], "endraw") {
-                self.at = from;
-                self.data(self.stripped(&self.source[from..tag], sign, false));
-                let (end, sign) = closing(&self.source[name + length..], "%}").unwrap_or((0, None));
-                self.at = self.after_end(name + length + end, sign, true);
-                return Ok(());
-            }
-            search = tag + 2;
-        }
+    /// A raw block with its text and all that follows.
+    fn raw(&mut self, block: &'a str) -> Result<()> {
+        let end = block.match_indices("{%").find_map(|(at, opening)| {
+            let (text, tag) = block.split_at(at);
+            let (sign, name) = signed(tag.strip_prefix(opening)?);
+            Some((text, sign, raw_tag(name, "endraw")?))
+        });
+        let (text, sign, (end_sign, after)) = end.ok_or_else(|| Error::new("a raw block has no end"))?;
+        self.go_on(block);
+        self.data(self.stripped(text, sign, false));
+        self.go_on(after_end(after, end_sign, true));
+        Ok(())
     }
 
     /// The tokens of a tag up to and with its end.
-    fn code(&mut self, start: usize, inside: usize, begin: Kind) -> Result<()> {
+    fn code(&mut self, inside: &'a str, begin: Kind) -> Result<()> {
         let (end, end_kind, is_block) = match begin {
             Kind::BlockBegin => ("%}", Kind::BlockEnd, true),
             _ => ("}}", Kind::PrintEnd, false),
         };
-        self.push(start, begin);
-        self.at = inside;
+        self.push(begin);
+        self.go_on(inside);
         let mut open: Vec<&'static str> = Vec::new();
         loop {
-            self.at = self.source.len() - self.rest().trim_start_matches(is_space).len();
-            if self.at == self.source.len() {
+            self.go_on(self.rest.trim_start_matches(is_space));
+            if self.rest.is_empty() {
                 return Ok(());
             }
             let closed =
-                closing(self.rest(), end).filter(|(_, sign)| open.is_empty() && (is_block || *sign != Some('+')));
-            if let Some((length, sign)) = closed {
-                self.push(self.at, end_kind);
-                self.at = self.after_end(self.at + length, sign, is_block);
+                closing(self.rest, end).filter(|(sign, _)| open.is_empty() && (is_block || *sign != Some('+')));
+            if let Some((sign, after)) = closed {
+                self.push(end_kind);
+                self.go_on(after_end(after, sign, is_block));
                 return Ok(());
             }
             let kind = self.token()?;
@@ -171,120 +148,120 @@ impl<'a> Lexer<'a> {
 
     /// Reads one token.
     fn token(&mut self) -> Result<Kind> {
-        let (start, rest) = (self.at, self.rest());
+        let rest = self.rest;
         let first = rest.chars().next().unwrap_or_default();
-        let (kind, length) = if first.is_ascii_digit() {
-            number(rest, self.source[..start].ends_with('.'))?
+        let (kind, after) = if first.is_ascii_digit() {
+            number(rest, self.last == Some('.'))?
         } else if is_word(first) {
-            let length = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
-            (Kind::Name(rest[..length].into()), length)
+            let after = rest.trim_start_matches(is_word);
+            (Kind::Name(before(rest, after).into()), after)
         } else if matches!(first, '\'' | '"') {
-            let end = string_end(rest).ok_or_else(|| Error::new("a string has no end"))?;
-            (Kind::Text(unescape(&rest[1..end])?.into()), end + 1)
+            let (literal, after) = string(rest, first).ok_or_else(|| Error::new("a string has no end"))?;
+            (Kind::Text(unescape(literal)?.into()), after)
         } else {
-            let sign = SIGNS.into_iter().find(|sign| rest.starts_with(sign));
-            let sign = sign.ok_or_else(|| Error::new(format!("unexpected character {first:?}")))?;
-            (Kind::Sign(sign), sign.len())
+            let found = SIGNS.into_iter().find_map(|sign| Some((Kind::Sign(sign), rest.strip_prefix(sign)?)));
+            found.ok_or_else(|| Error::new(format!("unexpected character {first:?}")))?
         };
-        self.push(start, kind.clone());
-        self.at = start + length;
+        self.push(kind.clone());
+        self.go_on(after);
         Ok(kind)
     }
+}
+
+/// What stands before `after`, an end of `text`.
+fn before<'a>(text: &'a str, after: &str) -> &'a str {
+    &text[..text.len().saturating_sub(after.len())]
 }
 
 fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// Length and sign of the closing delimiter that `rest` begins with.
-fn closing(rest: &str, end: &str) -> Option<(usize, Option<char>)> {
-    let sign = rest.chars().next().filter(|sign| matches!(sign, '-' | '+'));
-    let skipped = usize::from(sign.is_some());
-    rest[skipped..].starts_with(end).then_some((skipped + end.len(), sign))
+/// The sign at the edge of a tag, and what follows it.
+fn signed(rest: &str) -> (Option<char>, &str) {
+    let after = rest.strip_prefix(['-', '+']);
+    (after.and_then(|_| rest.chars().next()), after.unwrap_or(rest))
 }
 
-/// Length of `NAME` with the whitespace around it, before a closing delimiter.
-fn raw_tag(rest: &str, name: &str) -> Option<usize> {
+/// Sign of the closing delimiter that `rest` begins with, and what follows it.
+fn closing<'a>(rest: &'a str, end: &str) -> Option<(Option<char>, &'a str)> {
+    let (sign, after) = signed(rest);
+    Some((sign, after.strip_prefix(end)?))
+}
+
+/// Where the template goes on after a closing delimiter.
+fn after_end(after: &str, sign: Option<char>, trims_line: bool) -> &str {
+    match sign {
+        Some('-') => after.trim_start_matches(is_space),
+        None if trims_line => after.strip_prefix('\n').unwrap_or(after),
+        _ => after,
+    }
+}
+
+/// The closing delimiter after `NAME` with whitespace around it.
+fn raw_tag<'a>(rest: &'a str, name: &str) -> Option<(Option<char>, &'a str)> {
     let after = rest.trim_start_matches(is_space).strip_prefix(name)?.trim_start_matches(is_space);
-    closing(after, "%}").map(|_| rest.len() - after.len())
+    closing(after, "%}")
 }
 
-/// Length of a tag `raw` up to the text of its block. Its end does not take the line's end with it.
-fn raw_begin(rest: &str) -> Option<usize> {
-    let name = raw_tag(rest, "raw")?;
-    let (length, sign) = closing(&rest[name..], "%}").filter(|(_, sign)| *sign != Some('+'))?;
-    let after = &rest[name + length..];
-    let skipped = if sign.is_some() { after.len() - after.trim_start_matches(is_space).len() } else { 0 };
-    Some(name + length + skipped)
+/// The text after a tag `raw`. Its end does not take the line's end with it.
+fn raw_begin(rest: &str) -> Option<&str> {
+    let (sign, text) = raw_tag(rest, "raw").filter(|(sign, _)| *sign != Some('+'))?;
+    Some(if sign.is_some() { text.trim_start_matches(is_space) } else { text })
 }
 
-/// Index of the quote that ends the string `rest` begins with.
-fn string_end(rest: &str) -> Option<usize> {
-    let bytes = rest.as_bytes();
-    let mut at = 1;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'\\' => at += 1,
-            byte if byte == bytes[0] => return Some(at),
-            _ => {}
-        }
-        at += 1;
-    }
-    None
-}
-
-/// A number and its length. After a dot (`x.0.1`) there are only integers.
-fn number(rest: &str, after_dot: bool) -> Result<(Kind, usize)> {
-    if let Some(length) = float_length(rest).filter(|_| !after_dot) {
-        let float = rest[..length].replace('_', "").parse();
-        return float.map(|float| (Kind::Float(float), length)).map_err(|_| Error::new("a number cannot be read"));
-    }
-    let bytes = rest.as_bytes();
-    let radix = match bytes.get(1).map(u8::to_ascii_lowercase) {
-        Some(b'x') if bytes[0] == b'0' => 16,
-        Some(b'o') if bytes[0] == b'0' => 8,
-        Some(b'b') if bytes[0] == b'0' => 2,
-        _ => 10,
+/// The literal between two quotes, and what follows it.
+fn string(rest: &str, quote: char) -> Option<(&str, &str)> {
+    let mut escaped = false;
+    let ends = |c: char| {
+        let plain = !std::mem::take(&mut escaped);
+        escaped = plain && c == '\\';
+        plain && c == quote
     };
-    let (prefix, mut length) = if radix == 10 { (0, 0) } else { (2, 2) };
-    length += digits(&bytes[prefix..], radix, radix != 10);
-    if radix == 10 && bytes[0] == b'0' {
-        length = digits(bytes, 1, false);
-    }
-    let int = BigInt::parse_bytes(rest[prefix..length].replace('_', "").as_bytes(), radix);
-    int.map(|int| (Kind::Int(int), length)).ok_or_else(|| Error::new("a number cannot be read"))
+    let inside = rest.strip_prefix(quote)?;
+    let (literal, end) = inside.split_at(inside.find(ends)?);
+    Some((literal, end.strip_prefix(quote)?))
 }
 
-/// Length of digits with single underscores between them; radix 1 means zeros.
-fn digits(bytes: &[u8], radix: u32, leading_underscore: bool) -> usize {
-    let is_digit = |at: usize| {
-        bytes.get(at).is_some_and(|&byte| (byte as char).is_digit(radix.max(2)) && (radix > 1 || byte == b'0'))
+/// A number and what follows it. After a dot (`x.0.1`) there are only integers.
+fn number(rest: &str, after_dot: bool) -> Result<(Kind, &str)> {
+    let unread = || Error::new("a number cannot be read");
+    if let Some(after) = after_float(rest).filter(|_| !after_dot) {
+        let float = before(rest, after).replace('_', "").parse();
+        return float.map(|float| (Kind::Float(float), after)).map_err(|_| unread());
+    }
+    let (text, radix) = match rest.get(..2).unwrap_or_default() {
+        "0x" | "0X" => (&rest[2..], 16),
+        "0o" | "0O" => (&rest[2..], 8),
+        "0b" | "0B" => (&rest[2..], 2),
+        _ => (rest, 10),
     };
-    let mut at = 0;
+    // A zero is not followed by other digits.
+    let after = if text.starts_with('0') && radix == 10 { digits(text, 1) } else { digits(text, radix) };
+    let int = BigInt::parse_bytes(before(text, after).replace('_', "").as_bytes(), radix);
+    int.map(|int| (Kind::Int(int), after)).ok_or_else(unread)
+}
+
+/// What follows digits with single underscores between them, and before them after a prefix; radix 1 means zeros.
+fn digits(rest: &str, radix: u32) -> &str {
+    let is_digit = |c: char| c.is_digit(radix.max(2)) && (radix > 1 || c == '0');
+    let (mut after, mut underscore) = (rest, !matches!(radix, 1 | 10));
     loop {
-        if is_digit(at) {
-            at += 1;
-        } else if bytes.get(at) == Some(&b'_') && (at > 0 || leading_underscore) && is_digit(at + 1) {
-            at += 2;
-        } else {
-            return at;
-        }
+        let digit = after.strip_prefix('_').filter(|_| underscore).unwrap_or(after);
+        let Some(next) = digit.strip_prefix(is_digit) else { return after };
+        (after, underscore) = (next, true);
     }
 }
 
-/// Length of a float: it has a fraction, an exponent, or both.
-fn float_length(rest: &str) -> Option<usize> {
-    let bytes = rest.as_bytes();
-    let whole = digits(bytes, 10, false);
-    let mut at = whole;
-    if bytes.get(at) == Some(&b'.') {
-        let fraction = digits(&bytes[at + 1..], 10, false);
-        at += if fraction > 0 { 1 + fraction } else { 0 };
+/// What follows a float: it has a fraction, an exponent, or both.
+fn after_float(rest: &str) -> Option<&str> {
+    fn after_digits(rest: &str) -> Option<&str> {
+        Some(digits(rest, 10)).filter(|after| after.len() < rest.len())
     }
-    if bytes.get(at).is_some_and(|byte| matches!(byte, b'e' | b'E')) {
-        let sign = usize::from(bytes.get(at + 1).is_some_and(|byte| matches!(byte, b'+' | b'-')));
-        let exponent = digits(&bytes[at + 1 + sign..], 10, false);
-        at += if exponent > 0 { 1 + sign + exponent } else { 0 };
-    }
-    (at > whole).then_some(at)
+    let whole = digits(rest, 10);
+    let fraction = whole.strip_prefix('.').and_then(after_digits);
+    let after = fraction.unwrap_or(whole);
+    let exponent = after.strip_prefix(['e', 'E']);
+    let exponent = exponent.and_then(|digits| after_digits(digits.strip_prefix(['+', '-']).unwrap_or(digits)));
+    exponent.or(fraction)
 }

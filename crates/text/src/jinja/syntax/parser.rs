@@ -21,8 +21,10 @@ pub(crate) fn parse(source: &str, known: Known) -> Result<Tree> {
     if source.len() > MAX_SOURCE {
         return Err(Error::new(format!("it has {} bytes, more than {MAX_SOURCE}", source.len())));
     }
+    let (tokens, end) = lex(source)?;
     let mut parser = Parser {
-        tokens: lex(source)?,
+        tokens,
+        end,
         at: 0,
         known,
         names: Vec::new(),
@@ -43,8 +45,18 @@ pub(crate) fn parse(source: &str, known: Known) -> Result<Tree> {
 /// What a macro's body asks for beyond its parameters.
 pub(super) const SPECIALS: [&str; 3] = ["varargs", "kwargs", "caller"];
 
+/// What the parser counts around the current place.
+#[derive(Clone, Copy)]
+pub(super) enum Around {
+    Level,
+    Loop,
+    Condition,
+}
+
 pub(super) struct Parser {
     tokens: Vec<Token>,
+    /// What comes after them.
+    end: Token,
     at: usize,
     pub known: Known,
     names: Vec<Arc<str>>,
@@ -62,8 +74,7 @@ pub(super) struct Parser {
 
 impl Parser {
     pub fn token(&self) -> &Token {
-        // The last token is the end, which is never passed.
-        &self.tokens[self.at.min(self.tokens.len() - 1)]
+        self.tokens.get(self.at).unwrap_or(&self.end)
     }
 
     pub fn kind(&self) -> &Kind {
@@ -75,13 +86,19 @@ impl Parser {
     }
 
     pub fn peek(&self) -> &Kind {
-        &self.tokens[(self.at + 1).min(self.tokens.len() - 1)].kind
+        &self.tokens.get(self.at.saturating_add(1)).unwrap_or(&self.end).kind
     }
 
     pub fn next(&mut self) -> Kind {
         let kind = self.kind().clone();
-        self.at += 1;
+        self.skip(true);
         kind
+    }
+
+    /// Passes a token if it is the one.
+    fn skip(&mut self, found: bool) -> bool {
+        self.at = self.at.saturating_add(usize::from(found));
+        found
     }
 
     pub fn is_sign(&self, sign: &str) -> bool {
@@ -93,15 +110,11 @@ impl Parser {
     }
 
     pub fn skip_sign(&mut self, sign: &str) -> bool {
-        let found = self.is_sign(sign);
-        self.at += usize::from(found);
-        found
+        self.skip(self.is_sign(sign))
     }
 
     pub fn skip_name(&mut self, name: &str) -> bool {
-        let found = self.is_name(name);
-        self.at += usize::from(found);
-        found
+        self.skip(self.is_name(name))
     }
 
     pub fn expect_sign(&mut self, sign: &str) -> Result<()> {
@@ -119,11 +132,7 @@ impl Parser {
     }
 
     pub fn expect(&mut self, kind: &Kind) -> Result<()> {
-        if self.kind() == kind {
-            self.at += 1;
-            return Ok(());
-        }
-        Err(self.unexpected(&kind.describe()))
+        if self.skip(self.kind() == kind) { Ok(()) } else { Err(self.unexpected(&kind.describe())) }
     }
 
     /// An error that says what stands where something else belongs.
@@ -134,14 +143,15 @@ impl Parser {
     /// The symbol of a variable's name.
     pub fn symbol(&mut self, name: &Arc<str>) -> Symbol {
         if let Some(at) = SPECIALS.iter().position(|special| **special == **name) {
-            self.specials.iter_mut().for_each(|used| used[at] = true);
+            self.specials.iter_mut().filter_map(|used| used.get_mut(at)).for_each(|used| *used = true);
         }
         if let Some(symbol) = self.symbols.get(name) {
             return *symbol;
         }
+        let symbol = self.names.len();
         self.names.push(Arc::clone(name));
-        self.symbols.insert(Arc::clone(name), self.names.len() - 1);
-        self.names.len() - 1
+        self.symbols.insert(Arc::clone(name), symbol);
+        symbol
     }
 
     /// Runs `parse` one level deeper.
@@ -149,15 +159,29 @@ impl Parser {
         if self.depth >= MAX_DEPTH {
             return Err(self.too_deep());
         }
-        self.depth += 1;
+        self.inside(Around::Level, parse)
+    }
+
+    /// Runs `parse` with one more of these around it.
+    pub fn inside<T>(&mut self, around: Around, parse: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let count = |parser: &mut Self, by: fn(u32, u32) -> u32| {
+            let counted = match around {
+                Around::Level => &mut parser.depth,
+                Around::Loop => &mut parser.loops,
+                Around::Condition => &mut parser.conditions,
+            };
+            *counted = by(*counted, 1);
+        };
+        count(self, u32::saturating_add);
         let parsed = parse(self);
-        self.depth -= 1;
+        count(self, u32::saturating_sub);
         parsed
     }
 
     /// A node around expressions of at most `inner` levels.
     pub fn node(&self, kind: ExprKind, line: u32, inner: u32) -> Result<Expr> {
-        if inner >= MAX_DEPTH { Err(self.too_deep()) } else { Ok(Expr { kind, line, depth: inner + 1 }) }
+        let depth = inner.saturating_add(1);
+        if depth > MAX_DEPTH { Err(self.too_deep()) } else { Ok(Expr { kind, line, depth }) }
     }
 
     fn too_deep(&self) -> Error {

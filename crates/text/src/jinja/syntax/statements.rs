@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::error::{Error, Result};
 use super::ast::{Body, ExprKind, For, Macro, Statement, Symbol, Target};
-use super::parser::Parser;
+use super::parser::{Around, Parser};
 use super::token::Kind;
 
 impl Parser {
@@ -91,20 +91,14 @@ impl Parser {
         if target.sets(loop_symbol) {
             return Err(Error::new("'loop' cannot be the variable of a loop").at(self.line()));
         }
-        self.loops += 1;
-        let body = self.block(&["endfor", "else"]);
-        self.loops -= 1;
-        let body = body?;
+        let body = self.inside(Around::Loop, |parser| parser.block(&["endfor", "else"]))?;
         let otherwise = if self.skip_name("else") { self.block(&["endfor"])? } else { Vec::new() };
         self.next();
         Ok(Statement::For(Arc::new(For { target, items, condition, recursive, body, otherwise, loop_symbol })))
     }
 
     fn condition_block(&mut self) -> Result<Statement> {
-        self.conditions += 1;
-        let parsed = self.branches();
-        self.conditions -= 1;
-        parsed
+        self.inside(Around::Condition, Self::branches)
     }
 
     fn branches(&mut self) -> Result<Statement> {
@@ -184,13 +178,14 @@ impl Parser {
         let loops = std::mem::take(&mut self.loops);
         let body = self.whole_block(end);
         self.loops = loops;
-        let used = self.specials.pop().unwrap_or_default();
+        let [varargs, kwargs, caller] = self.specials.pop().unwrap_or_default();
         let parameters: Vec<_> = parameters.into_iter().map(|name| (self.symbol(&name), name)).collect();
-        let mut special = |at: usize, name: &str| {
-            let asked = used[at] && !parameters.iter().any(|(_, parameter)| **parameter == *name);
+        let mut special = |used: bool, name: &str| {
+            let asked = used && !parameters.iter().any(|(_, parameter)| **parameter == *name);
             asked.then(|| self.symbol(&name.into()))
         };
-        let (varargs, kwargs, caller) = (special(0, "varargs"), special(1, "kwargs"), special(2, "caller"));
+        let (varargs, kwargs, caller) =
+            (special(varargs, "varargs"), special(kwargs, "kwargs"), special(caller, "caller"));
         Ok(Macro { name, parameters, defaults, body: body?, varargs, kwargs, caller })
     }
 

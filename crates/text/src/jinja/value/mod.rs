@@ -284,9 +284,9 @@ impl Value {
         match self {
             Self::List(items) | Self::Tuple(items) => items.depth,
             Self::Dict(dict) => dict.depth,
-            Self::View(view) => view.dict.depth + 1,
+            Self::View(view) => view.dict.depth.saturating_add(1),
             Self::Cursor(cursor) => cursor.depth(),
-            Self::Method(method) => method.0.depth() + 1,
+            Self::Method(method) => method.0.depth().saturating_add(1),
             Self::Object(object) => object.depth(),
             _ => 0,
         }
@@ -343,6 +343,6 @@ impl Items {
 
 /// The depth of something that holds `values`.
 fn nested<'a>(values: impl IntoIterator<Item = &'a Value>) -> Result<u32> {
-    let depth = values.into_iter().map(Value::depth).max().unwrap_or(0) + 1;
+    let depth = values.into_iter().map(Value::depth).max().unwrap_or(0).saturating_add(1);
     if depth > MAX_DEPTH { refuse(format!("values are nested more than {MAX_DEPTH} deep")) } else { Ok(depth) }
 }

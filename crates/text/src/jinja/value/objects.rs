@@ -14,8 +14,9 @@ impl Range {
     /// How many values it has.
     pub fn len(&self) -> usize {
         let (start, stop, step) = (i128::from(self.start), i128::from(self.stop), i128::from(self.step));
-        let span = if step > 0 { stop - start } else { start - stop };
-        if span <= 0 { 0 } else { usize::try_from((span - 1) / step.abs() + 1).unwrap_or(usize::MAX) }
+        let span = if step > 0 { stop.saturating_sub(start) } else { start.saturating_sub(stop) };
+        let count = u128::try_from(span).unwrap_or(0).div_ceil(step.unsigned_abs());
+        usize::try_from(count).unwrap_or(usize::MAX)
     }
 
     /// The value at an index below its length.
@@ -32,9 +33,10 @@ impl Range {
     pub fn contains(&self, value: &Value) -> bool {
         match int_of(value) {
             Some(int) => {
-                let offset = i128::from(int) - i128::from(self.start);
+                let offset = i128::from(int).saturating_sub(i128::from(self.start));
                 let step = i128::from(self.step);
-                offset % step == 0 && (0..self.len() as i128).contains(&(offset / step))
+                let at = offset.checked_div(step).filter(|_| offset.checked_rem(step) == Some(0));
+                at.is_some_and(|at| (0..self.len() as i128).contains(&at))
             }
             None => self.values().iter().any(|other| equal(other, value)),
         }
@@ -91,19 +93,19 @@ impl Cursor {
     /// The next value.
     pub fn next(&self) -> Option<Value> {
         let value = self.items.values.get(self.at.get()).cloned();
-        self.at.set(self.at.get() + usize::from(value.is_some()));
+        self.at.set(self.at.get().saturating_add(usize::from(value.is_some())));
         value
     }
 
     /// All that is left.
     pub fn take_all(&self) -> Vec<Value> {
         let from = self.at.replace(self.items.values.len());
-        self.items.values[from..].to_vec()
+        self.items.values.get(from..).unwrap_or_default().to_vec()
     }
 
     /// How many are left.
     pub fn left(&self) -> usize {
-        self.items.values.len() - self.at.get()
+        self.items.values.len().saturating_sub(self.at.get())
     }
 
     pub(super) fn depth(&self) -> u32 {
@@ -205,13 +207,14 @@ impl Cycler {
 
     /// The current value.
     pub fn current(&self) -> Value {
-        self.items.values[self.at.get()].clone()
+        self.items.values.get(self.at.get()).or(self.items.values.first()).cloned().unwrap_or(Value::None)
     }
 
     /// The current value; goes on to the next.
     pub fn advance(&self) -> Value {
         let current = self.current();
-        self.at.set((self.at.get() + 1) % self.items.values.len());
+        let next = self.at.get().saturating_add(1);
+        self.at.set(if next < self.items.values.len() { next } else { 0 });
         current
     }
 }

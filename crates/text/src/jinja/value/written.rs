@@ -58,7 +58,7 @@ fn write_repr(value: &Value, budget: &Budget, out: &mut String) -> Result<()> {
             out.push(')');
         }
         Value::Object(Object::Loop(state)) => {
-            let _ = write!(out, "<LoopContext {}/{}>", state.index() + 1, state.items.len());
+            let _ = write!(out, "<LoopContext {}/{}>", state.index().saturating_add(1), state.items.len());
         }
         Value::Object(Object::Namespace(namespace)) => {
             out.push_str("<Namespace ");
