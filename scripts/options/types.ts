@@ -23,7 +23,10 @@ export function interfaceOf(schema: z.ZodObject, base?: z.ZodObject): string {
 }
 
 function memberOf({ name, description, schema }: DeclaredOption): string {
-  return `${comment(description, "  ")}  ${name}?: ${[...typesOf(schema), "undefined"].join(" | ")};\n`;
+  const types = [...typesOf(schema), "undefined"];
+  const line = `  ${name}?: ${types.join(" | ")};`;
+  const member = line.length <= width ? line : `  ${name}?:\n${types.map((type) => `    | ${type}`).join("\n")};`;
+  return `${comment(description, "  ")}${member}\n`;
 }
 
 function typesOf(schema: JsonSchema): string[] {

@@ -203,7 +203,7 @@ test("each malformed row is named by its line", async () => {
     /of one kind, got a string and an array/,
   );
   await expect(run([{ other: 1 }])).rejects.toThrow(
-    /expected the columns "messages", or "prompt" \+ "completion", or "text", got "other"/,
+    /expected the columns "input_ids", or "messages", or "prompt" \+ "completion", .*, or "text", got "other"; rename/,
   );
 });
 

@@ -137,7 +137,18 @@ export interface SFTConfig extends TrainingArguments {
    */
   maxRowBytes?: number | undefined;
   /** Format of the rows. Default auto: by the columns of the first row; one of another format is an error. */
-  datasetFormat?: "auto" | "messages" | "prompt-completion" | "text" | undefined;
+  datasetFormat?:
+    | "auto"
+    | "tokenized"
+    | "messages"
+    | "prompt-completion"
+    | "sharegpt"
+    | "alpaca"
+    | "text"
+    | "openai-preference"
+    | "preference"
+    | "prompt-only"
+    | undefined;
   /**
    * Columns of the rows by the names that formats have for them, such as { prompt: "question", completion: "answer" }.
    * Default: the same names.

@@ -29,6 +29,11 @@ export function labelCompletion(ids: Int32Array, promptLength: number): Int32Arr
   return ids.slice().fill(IGNORE_INDEX, 0, promptLength);
 }
 
+/** The tokens that are marked are trained: `[length]`. */
+export function labelWhere(ids: Int32Array, isTrained: readonly boolean[]): Int32Array {
+  return ids.map((id, t) => (isTrained[t] === true ? id : IGNORE_INDEX));
+}
+
 /** Labels that count: position 0 is predicted from nothing, so it never does. */
 export function countTrained(labels: Int32Array): number {
   let count = 0;

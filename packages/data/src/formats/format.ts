@@ -1,5 +1,5 @@
 // What a data format is, and how it refuses a row.
-import { asNumber, terminalText } from "@tunesmith/core";
+import { asNumber, parseExact, terminalText } from "@tunesmith/core";
 import type { Item } from "../encode/item.ts";
 import type { Row } from "../sources/rows.ts";
 
@@ -41,6 +41,17 @@ export function stringField(fields: Readonly<Record<string, unknown>>, column: s
   if (typeof value !== "string")
     throw new RowError(`expected a string in column "${column}", got ${describe(value)}; write it as text`);
   return wellFormed(value, `column "${column}"`);
+}
+
+/** The value of a JSON text in a row. */
+export function parsed(text: string, place: string, expected: string): unknown {
+  try {
+    return parseExact(text);
+  } catch (cause) {
+    throw new RowError(
+      `expected ${expected} in ${place}, got text that is not JSON: ${(cause as Error).message}; correct or remove the column`,
+    );
+  }
 }
 
 /** The text itself, if it can be written as UTF-8. */

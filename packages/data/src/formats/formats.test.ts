@@ -42,13 +42,47 @@ test("a format with a kind of its own needs nothing but itself", async () => {
     /rows:1: expected ids in column "ids"/u,
   );
   await expect(prepare([{ id: 1 }], letterTokenizer, settings)).rejects.toThrow(
-    /expected the columns "ids", or "messages"/u,
+    /expected the columns "ids", or "input_ids", or "messages"/u,
   );
+});
+
+/** A value of every column that some format needs. */
+const columns = {
+  text: "t",
+  input_ids: [1, 2],
+  messages: [{ role: "assistant", content: "b" }],
+  prompt: "p",
+  completion: "c",
+  conversations: [{ from: "gpt", value: "b" }],
+  instruction: "i",
+  output: "o",
+};
+
+test.each<[name: string, ...columns: (keyof typeof columns)[]]>([
+  ["tokenized", "input_ids"],
+  ["tokenized", "messages", "text", "input_ids"],
+  ["messages", "messages"],
+  ["messages", "text", "prompt", "completion", "conversations", "messages"],
+  ["prompt-completion", "prompt", "completion"],
+  ["prompt-completion", "prompt", "completion", "conversations", "text"],
+  ["sharegpt", "conversations"],
+  ["sharegpt", "conversations", "prompt", "instruction", "output"],
+  ["alpaca", "instruction", "output"],
+  ["alpaca", "text", "output", "instruction", "prompt"],
+  ["text", "text"],
+  ["text", "prompt", "text", "output"],
+])("a row is %s by the columns %s %s %s %s %s", async (name, ...given) => {
+  const row = Object.fromEntries(given.map((column) => [column, columns[column]]));
+  const settings = { ...options, completionOnlyLoss: null };
+  const { report } = await prepare([row], letterTokenizer, { ...settings, datasetFormat: "auto" });
+  expect(report.format).toBe(name);
+  const forced = await prepare([columns], letterTokenizer, { ...settings, datasetFormat: name });
+  expect(forced.report.format).toBe(name);
 });
 
 test("a format that is asked for by name must be one", async () => {
   const settings = { ...options, completionOnlyLoss: null, datasetFormat: "txt" };
   const run = prepare([{ text: "a" }], letterTokenizer, settings);
   await expect(run).rejects.toThrow(OptionError);
-  await expect(run).rejects.toThrow(/\[datasetFormat\] expected one of "auto", "messages".*did you mean "text"\?/u);
+  await expect(run).rejects.toThrow(/\[datasetFormat\] expected one of "auto", "tokenized".*did you mean "text"\?/u);
 });

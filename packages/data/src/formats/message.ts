@@ -1,17 +1,9 @@
 // One message of a row: its role, its text, and whether it is trained.
 import { asNumber, asObject, type Message, messageRoles, nearestName, type TextPart } from "@tunesmith/core";
 import { describe, RowError, wellFormed } from "./format.ts";
+import { isSharegptTurn, sharegptMessage, sharegptRoles } from "./sharegpt-turn.ts";
 
 const roles: readonly string[] = messageRoles;
-
-/** What the turns are called elsewhere. */
-const otherNames = new Map([
-  ["human", "user"],
-  ["gpt", "assistant"],
-  ["model", "assistant"],
-  ["bot", "assistant"],
-  ["ai", "assistant"],
-]);
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -22,7 +14,8 @@ type Fields = Readonly<Record<string, unknown>>;
  * @param place of the message, for errors
  */
 export function readMessage(value: unknown, place: string): Message {
-  const fields = asObject(value);
+  const given = asObject(value);
+  const fields = given !== null && isSharegptTurn(given) ? sharegptMessage(given, place) : given;
   if (fields === null)
     throw new RowError(`expected { role, content } in ${place}, got ${describe(value)}; correct or remove it`);
   const message: Message = { ...fields, role: readRole(fields.role, place), content: readContent(fields, place) };
@@ -32,7 +25,7 @@ export function readMessage(value: unknown, place: string): Message {
 function readRole(role: unknown, place: string): string {
   if (typeof role === "string" && roles.includes(role)) return role;
   const got = typeof role === "string" ? JSON.stringify(role) : describe(role);
-  const nearest = typeof role === "string" ? (otherNames.get(role) ?? nearestName(role, roles)) : null;
+  const nearest = typeof role === "string" ? (sharegptRoles.get(role.toLowerCase()) ?? nearestName(role, roles)) : null;
   const advice = nearest === null ? "rename it" : `did you mean "${nearest}"?`;
   throw new RowError(`expected a role in ${place}, one of ${roles.join(", ")}, got ${got}; ${advice}`);
 }

@@ -3,7 +3,7 @@ import { ArgumentError, asObject, type Conversation, type Message } from "@tunes
 import { type ConversationItem, conversationKind } from "../encode/conversation.ts";
 import type { Item } from "../encode/item.ts";
 import type { Row } from "../sources/rows.ts";
-import { describe, type Format, RowError } from "./format.ts";
+import { describe, type Format, parsed, RowError } from "./format.ts";
 import { readMessage } from "./message.ts";
 import { readTools, toolColumns } from "./tools.ts";
 
@@ -33,7 +33,10 @@ export function conversationItem(turns: Message[], row: Row, completionStart: nu
 }
 
 /** Checks a list of messages. An assistant turn with `weight: 0` or `train: false` is context only. */
-export function readMessages(value: unknown, column: string): Message[] {
+export function readMessages(given: unknown, column: string): Message[] {
+  // Tables without lists hold them as JSON text.
+  const isJson = typeof given === "string" && given.trimStart().startsWith("[");
+  const value = isJson ? parsed(given, `column "${column}"`, "a JSON array of messages") : given;
   if (!Array.isArray(value) || value.length === 0) {
     throw new RowError(
       `expected a list of messages in column "${column}", got ${describe(value)}; give each turn as { role, content }`,
@@ -67,7 +70,9 @@ function withExtras(turns: Message[], row: Row): Conversation {
   if (tools !== null) conversation.tools = tools;
   const kwargs = row.fields.chat_template_kwargs ?? null;
   if (kwargs !== null) {
-    const given = asObject(kwargs);
+    const given = asObject(
+      typeof kwargs === "string" ? parsed(kwargs, 'column "chat_template_kwargs"', "a JSON object") : kwargs,
+    );
     if (given === null)
       throw new RowError(
         `expected an object in column "chat_template_kwargs", got ${describe(kwargs)}; correct or remove the column`,

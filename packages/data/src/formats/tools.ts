@@ -1,7 +1,7 @@
 // The tools of a row: its column `tools`, or `functions` of OpenAI's older format.
-import { asObject, parseExact } from "@tunesmith/core";
+import { asObject } from "@tunesmith/core";
 import type { Row } from "../sources/rows.ts";
-import { describe, RowError } from "./format.ts";
+import { describe, parsed, RowError } from "./format.ts";
 
 /** Columns that tools are read from. */
 export const toolColumns = ["tools", "functions"];
@@ -11,7 +11,8 @@ export const toolColumns = ["tools", "functions"];
  * `functions` becomes a tool. Null where the row has neither column.
  */
 export function readTools({ fields }: Row): unknown[] | null {
-  const column = toolColumns.find((name) => (fields[name] ?? null) !== null);
+  // Tables have an empty text where a row has no tools.
+  const column = toolColumns.find((name) => (fields[name] ?? "") !== "");
   if (column === undefined) return null;
   const value = fields[column];
   const list = typeof value === "string" ? parsed(value, `column "${column}"`, "a JSON array") : value;
@@ -25,14 +26,4 @@ function readTool(value: unknown, place: string): object {
   const tool = asObject(typeof value === "string" ? parsed(value, place, "a JSON object") : value);
   if (tool !== null) return tool;
   throw new RowError(`expected an object in ${place}, got ${describe(value)}; describe the tool as a JSON schema`);
-}
-
-function parsed(text: string, place: string, expected: string): unknown {
-  try {
-    return parseExact(text);
-  } catch (cause) {
-    throw new RowError(
-      `expected ${expected} in ${place}, got text that is not JSON: ${(cause as Error).message}; correct or remove the column`,
-    );
-  }
 }
