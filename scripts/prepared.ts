@@ -13,7 +13,7 @@ async function prepared(model: string, rows: string): Promise<object> {
     const options = parseOptions(sftConfigSchema, { maxLength: null });
     const { examples } = await prepare(rows, tokenizer, { ...options, name: "rows" });
     return {
-      examples: examples.map(({ ids, labels }) => ({
+      examples: Array.from(examples, ({ ids, labels }) => ({
         ids: [...ids],
         labels: [...labels],
         text: tokenizer.decode(ids, { skipSpecialTokens: false }),

@@ -29,5 +29,5 @@ export async function gsm8k(fixtures: string, count: number, tokenizer: Tokenize
     completionOnlyLoss: null,
   } as const;
   const { examples } = await prepare(rows, tokenizer, options);
-  return examples.map(({ ids, labels }) => ({ input_ids: [...ids], labels: [...labels] }));
+  return Array.from(examples, ({ ids, labels }) => ({ input_ids: [...ids], labels: [...labels] }));
 }

@@ -19,7 +19,7 @@ export interface Sampler {
 export interface SamplerOptions {
   strategy: SamplingStrategy;
   /** Tokens of each example. */
-  lengths: readonly number[];
+  lengths: ArrayLike<number>;
   seed: number;
   /** `staged`: examples of at most this many tokens are simple. */
   simpleMaxLength: number;
@@ -53,13 +53,15 @@ function random(n: number, seed: number): Sampler {
  * The first epoch is the simple examples, short first; the others are everything, shuffled. Bengio et al., "Curriculum
  * learning" (ICML 2009). Without a simple example every epoch is shuffled.
  */
-function staged(lengths: readonly number[], seed: number, simpleMaxLength: number): Sampler {
+function staged(lengths: ArrayLike<number>, seed: number, simpleMaxLength: number): Sampler {
   const shuffled = random(lengths.length, seed);
-  const simple = lengths.flatMap((length, index) => (length <= simpleMaxLength ? [index] : []));
+  const simple = Array.from(lengths, (length, index) => ({ length, index }))
+    .filter(({ length }) => length <= simpleMaxLength)
+    .map(({ index }) => index);
   // A stable sort: examples of one length stay in the order of the data set.
   simple.sort((a, b) => (lengths[a] as number) - (lengths[b] as number));
   if (simple.length === 0) {
-    const shortest = lengths.reduce((least, length) => Math.min(least, length), Number.POSITIVE_INFINITY);
+    const shortest = Array.from(lengths).reduce((least, length) => Math.min(least, length), Number.POSITIVE_INFINITY);
     const warning = `staged sampling: no example has at most ${simpleMaxLength} tokens (the shortest has ${shortest}), so every epoch is shuffled; raise simpleMaxLength`;
     return { ...shuffled, warnings: [warning] };
   }

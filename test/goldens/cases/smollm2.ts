@@ -109,8 +109,8 @@ async function training(model: LanguageModel, dir: string): Promise<Outcome[]> {
   });
   const wrong = run.rows.filter(
     (row, index) =>
-      data.examples[index]?.ids.join() !== row.input_ids.join() ||
-      data.examples[index]?.labels.join() !== row.labels.join(),
+      data.examples.at(index).ids.join() !== row.input_ids.join() ||
+      data.examples.at(index).labels.join() !== row.labels.join(),
   );
   const outputDir = mkdtempSync(join(tmpdir(), "tunesmith-smollm2-"));
   try {

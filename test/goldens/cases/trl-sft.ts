@@ -71,7 +71,7 @@ async function oneRun(root: string, name: string): Promise<Outcome[]> {
       assistantOnlyLoss,
       completionOnlyLoss: null,
     } as const;
-    const { examples } = await prepare(run.train, model.tokenizer, options);
+    const examples = [...(await prepare(run.train, model.tokenizer, options)).examples];
     const adapter = join(folder, "adapter_start");
     const peftConfig = existsSync(adapter) ? { adapterPath: adapter } : { fullFinetuning: true };
     const logs: LogEvent<SFTMetrics>[] = [];

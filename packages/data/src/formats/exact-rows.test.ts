@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { letterTokenizer } from "../../../core/src/testing/letter-tokenizer.ts";
 import { scratchFolder } from "../../../core/src/testing/scratch.ts";
 import type { ConversationItem } from "../encode/conversation.ts";
-import { prepare } from "../prepare.ts";
+import { prepare } from "../prepare/prepare.ts";
 import type { DatasetSource } from "../sources/rows.ts";
 
 const options = {

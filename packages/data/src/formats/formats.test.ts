@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { letterTokenizer } from "../../../core/src/testing/letter-tokenizer.ts";
 import type { ItemKind } from "../encode/item.ts";
 import { IGNORE_INDEX } from "../encode/mask.ts";
-import { prepare } from "../prepare.ts";
+import { prepare } from "../prepare/prepare.ts";
 import { type Format, RowError } from "./format.ts";
 import { formats } from "./index.ts";
 
@@ -33,7 +33,7 @@ test("a format with a kind of its own needs nothing but itself", async () => {
   const known = [even, ...formats];
   const settings = { ...options, completionOnlyLoss: null, datasetFormat: "auto", formats: known };
   const { examples, report } = await prepare(rows, letterTokenizer, settings);
-  expect(examples.map(({ labels }) => [...labels])).toEqual([
+  expect(Array.from(examples, ({ labels }) => [...labels])).toEqual([
     [IGNORE_INDEX, 2, IGNORE_INDEX, 4],
     [8, 6],
   ]);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Example } from "../example.ts";
+import type { Example } from "../examples/example.ts";
 import { coalesce } from "./coalesce.ts";
 
 const example = (length: number): Example => ({

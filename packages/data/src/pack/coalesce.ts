@@ -1,6 +1,10 @@
 // Joins the sequences of several micro-batches into as few packed passes as the budget allows.
-import type { Example } from "../example.ts";
-import type { Placed } from "./collate.ts";
+
+/** A sequence of a pass and the micro-batch that it is counted with. */
+interface Of<T> {
+  example: T;
+  microBatch: number;
+}
 
 /**
  * Joins the sequences of several micro-batches into as few packed passes as the budget allows, in order. A sequence is never
@@ -8,8 +12,11 @@ import type { Placed } from "./collate.ts";
  *
  * @param tokenBudget tokens of a pass
  */
-export function coalesce(microBatches: readonly (readonly Example[])[], tokenBudget: number): Placed[][] {
-  const passes: Placed[][] = [];
+export function coalesce<T extends { readonly length: number }>(
+  microBatches: readonly (readonly T[])[],
+  tokenBudget: number,
+): Of<T>[][] {
+  const passes: Of<T>[][] = [];
   let room = 0;
   for (const [microBatch, examples] of microBatches.entries()) {
     for (const example of examples) {

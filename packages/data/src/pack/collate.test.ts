@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Example } from "../example.ts";
+import type { Example } from "../examples/example.ts";
 import { collate } from "./collate.ts";
 
 function example(rowId: number, ids: number[]): Example {

@@ -1,7 +1,7 @@
 import type { ConversationNote, Tokenizer } from "@tunesmith/core";
 import { expect, test } from "vitest";
 import { letterTokenizer } from "../../../core/src/testing/letter-tokenizer.ts";
-import { prepare } from "../prepare.ts";
+import { prepare } from "../prepare/prepare.ts";
 
 const options = {
   name: "rows",

@@ -1,4 +1,7 @@
 // What happened to a data set's rows.
+
+import type { CutTokens } from "../encode/truncate.ts";
+import type { PackingReport } from "../pack/packing.ts";
 import type { SkippedRows } from "../sources/row-errors.ts";
 import type { NotedRows } from "./notes.ts";
 
@@ -22,6 +25,8 @@ export interface DataReport {
   truncated: number;
   /** Truncated rows that lost tokens that would have been trained. */
   truncatedReplies: number;
+  /** Tokens that were cut off: of prompts, and of what would have been trained. */
+  cutTokens: CutTokens;
   /** Tokens per kept row, and in all. */
   tokens: { min: number; median: number; p95: number; max: number; total: number };
   /** Tokens with a label. */
@@ -34,12 +39,14 @@ export interface DataReport {
   notWritten: NotedRows[];
   /** Control tokens that stand in the texts of rows, where each became the token itself. */
   controlTokens: NotedRows[];
+  /** How examples were packed; absent where each is a row of its own. */
+  packing?: PackingReport;
   /** Kept rows whose ids and labels equal those of an earlier row. They are trained on all the same. */
   duplicates: number;
 }
 
 /** Smallest, median, 95th percentile (nearest rank), largest and sum. Zeros for no lengths. */
-export function tokenStatistics(lengths: readonly number[]): DataReport["tokens"] {
+export function tokenStatistics(lengths: ArrayLike<number>): DataReport["tokens"] {
   const sorted = Int32Array.from(lengths).sort();
   const rank = (share: number) => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0;
   return {

@@ -1,11 +1,11 @@
 import { DataError, OptionError, TemplateError } from "@tunesmith/core";
 import { expect, test } from "vitest";
-import { letterTokenizer } from "../../core/src/testing/letter-tokenizer.ts";
-import type { ConversationItem } from "./encode/conversation.ts";
-import type { Item } from "./encode/item.ts";
-import { IGNORE_INDEX } from "./encode/mask.ts";
+import { letterTokenizer } from "../../../core/src/testing/letter-tokenizer.ts";
+import type { ConversationItem } from "../encode/conversation.ts";
+import type { Item } from "../encode/item.ts";
+import { IGNORE_INDEX } from "../encode/mask.ts";
+import type { DatasetSource } from "../sources/rows.ts";
 import { type PrepareOptions, prepare } from "./prepare.ts";
-import type { DatasetSource } from "./sources/rows.ts";
 
 const defaults: PrepareOptions = {
   name: "rows",
@@ -26,7 +26,7 @@ const assistant = (content: string, extra: object = {}) => ({ role: "assistant",
 async function trained(rows: DatasetSource, options: Partial<PrepareOptions> = {}): Promise<string[]> {
   const { examples } = await run(rows, options);
   const letter = (id: number) => (id === 131 ? "$" : id > 127 ? "^" : String.fromCharCode(id));
-  return examples.map(({ labels }) =>
+  return Array.from(examples, ({ labels }) =>
     Array.from(labels, (label) => (label === IGNORE_INDEX ? "_" : letter(label))).join(""),
   );
 }
@@ -135,7 +135,7 @@ test("truncation keeps the start, and counts rows and lost answers", async () =>
     { prompt: "abcdefgh", completion: "i" },
   ];
   const { examples, report } = await run(rows, { maxLength: 5 });
-  expect(examples.map(({ length, rowId, truncated }) => [length, rowId, truncated])).toEqual([
+  expect(Array.from(examples, ({ length, rowId, truncated }) => [length, rowId, truncated])).toEqual([
     [5, 0, true],
     [5, 1, false],
     [3, 2, false],
@@ -146,11 +146,32 @@ test("truncation keeps the start, and counts rows and lost answers", async () =>
   expect(report).toMatchObject({ trainedTokens: 7, trainedShare: 7 / 13 });
 });
 
+test("truncation keeps the end, leaves rows out, or is an error", async () => {
+  const rows = [
+    { prompt: "abcd", completion: "ef" },
+    { prompt: "a", completion: "b" },
+  ];
+  const end = await run(rows, { maxLength: 4, truncationMode: "keep_end" });
+  expect(await trained(rows, { maxLength: 4, truncationMode: "keep_end" })).toEqual(["_ef$", "_b$"]);
+  expect(end.report).toMatchObject({ truncated: 1, truncatedReplies: 0, cutTokens: { prompt: 3, answer: 0 } });
+  const start = await run(rows, { maxLength: 5 });
+  expect(start.report.cutTokens).toEqual({ prompt: 0, answer: 2 });
+  const { report } = await run(rows, { maxLength: 4, truncationMode: "drop" });
+  expect(report).toMatchObject({
+    kept: 1,
+    truncated: 0,
+    dropped: [{ line: 1, reason: "7 tokens, more than maxLength 4" }],
+  });
+  await expect(run(rows, { maxLength: 4, truncationMode: "error" })).rejects.toThrow(
+    /rows:1: expected at most 4 tokens \(maxLength\), got 7; shorten the row/u,
+  );
+});
+
 test("duplicates and tokens across the prompt's end are counted", async () => {
   const row = { prompt: "ab ", completion: "c" };
   const { report, locate, examples } = await run([row, { prompt: "x", completion: "y" }, row, row]);
   expect(report).toMatchObject({ duplicates: 2, prefixMismatches: 3, kept: 4 });
-  expect(locate(examples[2]?.rowId ?? 0)).toBe("rows:3");
+  expect(locate(examples.at(2).rowId)).toBe("rows:3");
 });
 
 test("equal data has an equal fingerprint, other labels another one", async () => {
@@ -164,7 +185,7 @@ test("a data set of which nothing can be trained is refused, showing its first r
   const rows = [{ messages: [user("hello"), assistant("b", { train: false })] }];
   await expect(run(rows)).rejects.toThrow(DataError);
   await expect(run(rows)).rejects.toThrow(
-    /all 1 rows are masked; first row \(line 1\): no trained token, decoded: "<129>hello<131><130>b<131>"/,
+    /all 1 rows are left out; first row \(line 1\): no trained token, decoded: "<129>hello<131><130>b<131>"/,
   );
   await expect(run([])).rejects.toThrow(/at least one row, got none; add rows/);
 });
@@ -222,6 +243,6 @@ test("completionOnlyLoss asks for rows with a completion", async () => {
 test("more rows than one batch keep their order", async () => {
   const rows = Array.from({ length: 600 }, (_, n) => ({ prompt: "p".repeat((n % 7) + 1), completion: `c${n}` }));
   const { examples } = await run(rows);
-  expect(examples.map((example) => example.rowId)).toEqual(rows.map((_, n) => n));
-  expect(letterTokenizer.decode(examples[599]?.ids ?? new Int32Array())).toBe("pppppc599");
+  expect(Array.from(examples, (example) => example.rowId)).toEqual(rows.map((_, n) => n));
+  expect(letterTokenizer.decode(examples.at(599).ids)).toBe("pppppc599");
 });

@@ -1,0 +1,170 @@
+// The rows that are trained on, and what the others and they lost on their way.
+import { createHash, type Hash } from "node:crypto";
+import { DataError, type Tokenizer } from "@tunesmith/core";
+import type { Item } from "../encode/item.ts";
+import { countTrained } from "../encode/mask.ts";
+import { type Sequence, type Truncated, type TruncationMode, truncate } from "../encode/truncate.ts";
+import { ColumnBuilder, ColumnExamples } from "../examples/columns.ts";
+import { DigestSet } from "../quality/digests.ts";
+import { NoteCounts } from "../quality/notes.ts";
+import { type DataReport, tokenStatistics } from "../quality/report.ts";
+import { beyondEmbedding } from "../quality/token-range.ts";
+import { excerpt } from "../sources/excerpt.ts";
+import type { RowErrors } from "../sources/row-errors.ts";
+import type { Row } from "../sources/rows.ts";
+import type { EncodedRow } from "./encode-rows.ts";
+
+/** What is kept of rows. */
+export interface KeepOptions {
+  /** Tokens that an example may have; null: any number. */
+  maxLength: number | null;
+  /** What is done with a longer row. Default `keep_start` (TRL). */
+  truncationMode?: TruncationMode;
+  /** Rows of the model's embedding; a row with a token beyond them is refused. Default: not looked at. */
+  vocabSize?: number;
+  /** How many of the first kept rows are kept as text as well, for sample prompts. Default 0. */
+  keepItems?: number;
+}
+
+/** What the rows became. */
+export interface KeptData {
+  examples: ColumnExamples;
+  report: Omit<DataReport, "source" | "format" | "ignoredColumns" | "skipped">;
+  fingerprint: string;
+  items: Item[];
+  /** Line of each row. */
+  lines: Int32Array;
+}
+
+/** Collects the examples of one data set. */
+export class KeptRows {
+  readonly #tokenizer: Tokenizer;
+  readonly #options: KeepOptions;
+  readonly #errors: RowErrors;
+  readonly #lines: number[] = [];
+  readonly #examples = new ColumnBuilder();
+  readonly #items: Item[] = [];
+  readonly #dropped: DataReport["dropped"] = [];
+  readonly #hash: Hash = createHash("sha256");
+  readonly #seen = new DigestSet();
+  readonly #notes = new NoteCounts();
+  /** Ids of the first row, to be shown when nothing can be trained. */
+  #first: Int32Array | null = null;
+  #counts = { truncated: 0, truncatedReplies: 0, trainedTokens: 0, prefixMismatches: 0, duplicates: 0 };
+  readonly #cut = { prompt: 0, answer: 0 };
+
+  constructor(tokenizer: Tokenizer, options: KeepOptions, errors: RowErrors) {
+    this.#tokenizer = tokenizer;
+    this.#options = options;
+    this.#errors = errors;
+  }
+
+  /** Takes a row in, unless nothing of it can be trained or it is refused. */
+  add({ row, item, encoded }: EncodedRow): void {
+    const { vocabSize = Number.POSITIVE_INFINITY, keepItems = 0 } = this.#options;
+    const beyond = beyondEmbedding(encoded.ids, vocabSize, this.#tokenizer);
+    if (beyond !== null) {
+      this.#errors.add(row.source, row.line, beyond);
+      return;
+    }
+    this.#notes.add(row, encoded.notes ?? []);
+    const rowId = this.#lines.push(row.line) - 1;
+    if (encoded.prefixMismatch) this.#counts.prefixMismatches += 1;
+    const kept = this.#fit(row, encoded);
+    if (kept === null) return;
+    const { ids, labels, cut, weights } = kept;
+    this.#first ??= ids;
+    const truncated = ids.length < encoded.ids.length;
+    if (truncated) this.#counts.truncated += 1;
+    if (cut.answer > 0) this.#counts.truncatedReplies += 1;
+    this.#cut.prompt += cut.prompt;
+    this.#cut.answer += cut.answer;
+    const trained = countTrained(labels);
+    if (trained === 0) {
+      const within = `no trained token within maxLength ${this.#options.maxLength} (the row has ${encoded.ids.length})`;
+      this.#dropped.push({ line: row.line, reason: countTrained(encoded.labels) > 0 ? within : "no trained token" });
+      return;
+    }
+    this.#counts.trainedTokens += trained;
+    this.#identify(kept);
+    this.#examples.add({
+      ids,
+      labels,
+      ...(weights !== undefined && { weights }),
+      turns: encoded.turns,
+      length: ids.length,
+      rowId,
+      truncated,
+    });
+    if (this.#items.length < keepItems) this.#items.push(item);
+  }
+
+  /** The sequence within `maxLength`; null for a row that is dropped or refused for its length. */
+  #fit(row: Row, sequence: Sequence): Truncated | null {
+    const { maxLength, truncationMode: mode = "keep_start" } = this.#options;
+    const tokens = sequence.ids.length;
+    const most = maxLength ?? tokens;
+    if (tokens <= most || mode === "keep_start" || mode === "keep_end")
+      return truncate(sequence, most, mode === "keep_end" ? mode : "keep_start");
+    if (mode === "drop")
+      this.#dropped.push({ line: row.line, reason: `${tokens} tokens, more than maxLength ${most}` });
+    else
+      this.#errors.add(
+        row.source,
+        row.line,
+        `expected at most ${most} tokens (maxLength), got ${tokens}; shorten the row, raise maxLength, or choose another truncationMode`,
+      );
+    return null;
+  }
+
+  #identify({ ids, labels, weights }: Sequence): void {
+    const hash = createHash("sha256").update(bytesOf(ids)).update(bytesOf(labels));
+    if (weights !== undefined) hash.update(bytesOf(weights));
+    const digest = hash.digest();
+    this.#hash.update(digest);
+    if (!this.#seen.add(digest)) this.#counts.duplicates += 1;
+  }
+
+  /** Rows that were taken in or left out. */
+  get rows(): number {
+    return this.#lines.length;
+  }
+
+  /** What was kept. A data set of which nothing can be trained is a `DataError` that shows its first row. */
+  finish(source: string): KeptData {
+    const examples = new ColumnExamples(this.#examples.finish());
+    if (examples.length === 0) throw this.#nothingToTrain(source);
+    const tokens = tokenStatistics(examples.lengths);
+    return {
+      examples,
+      report: {
+        rows: this.#lines.length,
+        kept: examples.length,
+        dropped: this.#dropped,
+        tokens,
+        ...this.#counts,
+        cutTokens: this.#cut,
+        notWritten: this.#notes.of("notWritten"),
+        controlTokens: this.#notes.of("controlToken"),
+        trainedShare: this.#counts.trainedTokens / tokens.total,
+      },
+      fingerprint: this.#hash.digest("hex"),
+      items: this.#items,
+      lines: Int32Array.from(this.#lines),
+    };
+  }
+
+  #nothingToTrain(source: string): DataError {
+    const [first] = this.#dropped;
+    const text = this.#first === null ? "" : this.#tokenizer.decode(this.#first, { skipSpecialTokens: false });
+    const decoded = text === "" ? "" : `, decoded: ${excerpt(text)}`;
+    return new DataError(
+      `[data] ${source}: expected at least one row with a token to train on, but all ${this.#lines.length} rows are left out; ` +
+        `first row (line ${first?.line}): ${first?.reason}${decoded}; check the roles, train flags and maxLength`,
+    );
+  }
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Int32Array | Float32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}

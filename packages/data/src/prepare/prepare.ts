@@ -1,0 +1,136 @@
+// From a source of rows to examples and a report.
+import { DataError, defaultMaxRowBytes, expandHome, type Tokenizer } from "@tunesmith/core";
+import type { Item, LossOptions } from "../encode/item.ts";
+import type { Examples } from "../examples/example.ts";
+import type { ColumnNames } from "../formats/columns.ts";
+import { type Format, RowError } from "../formats/format.ts";
+import type { FormattingFunc } from "../formats/formatting.ts";
+import { ItemReader } from "../formats/item-reader.ts";
+import type { DataReport } from "../quality/report.ts";
+import { type OnBadRow, RowErrors } from "../sources/row-errors.ts";
+import { type DatasetSource, type Row, readRows } from "../sources/rows.ts";
+import { encodeRows, type ReadRow } from "./encode-rows.ts";
+import { type KeepOptions, KeptRows } from "./kept-rows.ts";
+
+/** How rows become examples. */
+export interface PrepareOptions extends LossOptions, KeepOptions {
+  /** How an in-memory source is called in errors. */
+  name: string;
+  /** Name of the rows' format; `auto` chooses by the columns of the first row. */
+  datasetFormat: string;
+  /** @internal Formats that rows may have; the first whose columns are there is taken. Default: all of this package. */
+  formats?: readonly Format[];
+  /** Column of plain text rows. */
+  datasetTextField: string;
+  /** What the rows call a column, by what a format calls it. Default: the same. */
+  columns?: ColumnNames | null;
+  /** Makes of each row, its columns renamed, what a format reads. Default: nothing. */
+  formattingFunc?: FormattingFunc | null;
+  /** What is done about a row that cannot be used. Default `error`. */
+  onBadRow?: OnBadRow;
+  /** Bytes that a row may have; a larger one is refused. Default 1048576 (1 MiB). */
+  maxRowBytes?: number;
+  /** Stops between two batches of rows. */
+  signal?: AbortSignal;
+}
+
+/** A data set ready for training. */
+export interface PreparedData {
+  /** In the order of their rows. */
+  examples: Examples;
+  report: DataReport;
+  /** SHA-256 over ids and labels of all examples: equal fingerprints mean equal training data. */
+  fingerprint: string;
+  /** @internal The first rows as text: `keepItems` of them at most. */
+  items: Item[];
+  /** `source:line` of a row. */
+  locate(rowId: number): string;
+}
+
+/**
+ * Reads, checks, tokenises, labels and truncates all rows of a source. Bad rows throw one `DataError` that names the first ten
+ * of them; so does a data set of which nothing can be trained.
+ */
+export async function prepare(
+  from: DatasetSource,
+  tokenizer: Tokenizer,
+  options: PrepareOptions,
+): Promise<PreparedData> {
+  const source = typeof from === "string" ? expandHome(from) : from;
+  const name = typeof source === "string" ? source : options.name;
+  const errors = new RowErrors(options.onBadRow);
+  const hasChatTemplate = tokenizer.info.chatTemplate !== null;
+  const reader = new ItemReader({ ...options, task: "supervised", hasChatTemplate });
+  const kept = new KeptRows(tokenizer, options, errors);
+  await forEachBatch(source, options, errors, async (rows) => {
+    const read = await readItems(rows, reader, errors);
+    // After the first bad row the rest is only checked: the run is going to stop.
+    if (errors.areFatal) return;
+    for (const row of await encodeRows(read, { ...options, tokenizer }, errors)) kept.add(row);
+  });
+  if (errors.areFatal || kept.rows === 0) errors.throwIfAny();
+  const { format, ignoredColumns } = reader;
+  if (format === null)
+    throw new DataError(`[data] ${name}: expected at least one row, got none; add rows, or check the path`);
+  const { examples, report, fingerprint, items, lines } = kept.finish(name);
+  return {
+    examples,
+    report: { source: name, format: format.name, ignoredColumns, skipped: errors.skipped, ...report },
+    fingerprint,
+    items,
+    locate: (rowId) => `${name}:${lines[rowId]}`,
+  };
+}
+
+async function readItems(rows: readonly Row[], reader: ItemReader, errors: RowErrors): Promise<ReadRow[]> {
+  const read: ReadRow[] = [];
+  for (const row of rows) {
+    try {
+      read.push({ row, item: await reader.read(row) });
+    } catch (cause) {
+      if (!(cause instanceof RowError)) throw cause;
+      errors.add(row.source, row.line, cause.message);
+    }
+  }
+  return read;
+}
+
+/** Rows, and bytes of rows, that go through door A together: enough to keep its threads busy, few enough to bound memory. */
+const batch = { rows: 256, bytes: 1 << 20 };
+
+/** Reads batches of rows; the next is read while one is worked on. */
+async function forEachBatch(
+  source: DatasetSource,
+  { name, signal, maxRowBytes = defaultMaxRowBytes }: PrepareOptions,
+  errors: RowErrors,
+  work: (rows: readonly Row[]) => Promise<void>,
+): Promise<void> {
+  let working = Promise.resolve();
+  let waiting: Row[] = [];
+  let bytes = 0;
+  const start = () => {
+    working = work(waiting);
+    // Thrown where it is awaited, which may be only after the next rows are read.
+    working.catch(() => {});
+    waiting = [];
+    bytes = 0;
+  };
+  try {
+    for await (const row of readRows(source, { name, signal, maxRowBytes }, errors)) {
+      if (waiting.length === batch.rows || bytes + row.size > batch.bytes) {
+        await working;
+        signal?.throwIfAborted();
+        start();
+      }
+      waiting.push(row);
+      bytes += row.size;
+    }
+    await working;
+    start();
+  } catch (cause) {
+    // Nothing goes on after a failure, and what failed first is what is thrown.
+    await working.catch(() => {});
+    throw cause;
+  }
+  await working;
+}

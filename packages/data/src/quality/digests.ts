@@ -1,0 +1,38 @@
+// Remembers which sequences were there already, in few bytes each.
+
+/**
+ * A set of digests. It keeps 64 bits of each, so that of a million different ones two are taken for the same once in 37 million sets.
+ * Open addressing with linear probing, at most half full.
+ */
+export class DigestSet {
+  #size = 0;
+  #table = new Uint32Array(2 * 1024);
+
+  /** Adds a digest; true where it was new. */
+  add(digest: Buffer): boolean {
+    const [high, low] = [digest.readUInt32LE(0), digest.readUInt32LE(4) || 1];
+    if (!insert(this.#table, high, low)) return false;
+    this.#size += 1;
+    if (4 * this.#size > this.#table.length) this.#grow();
+    return true;
+  }
+
+  #grow(): void {
+    const larger = new Uint32Array(2 * this.#table.length);
+    for (let at = 0; at < this.#table.length; at += 2) {
+      const [high, low] = this.#table.subarray(at, at + 2) as unknown as [number, number];
+      if (low !== 0) insert(larger, high, low);
+    }
+    this.#table = larger;
+  }
+}
+
+/** A low half of 0 marks an empty place. */
+function insert(table: Uint32Array, high: number, low: number): boolean {
+  let at = 2 * (low & (table.length / 2 - 1));
+  for (; table[at + 1] !== 0; at = (at + 2) % table.length)
+    if (table[at] === high && table[at + 1] === low) return false;
+  table[at] = high;
+  table[at + 1] = low;
+  return true;
+}
