@@ -21,6 +21,7 @@ const data = {
   prefixMismatches: 0,
   duplicates: 0,
 } as const;
+const cutTokens = { prompt: 3, answer: 2 };
 const evaluation = { type: "eval", evalEntropy: 0.1, best: false } as const;
 const runDir = join(process.cwd(), "runs", "a");
 
@@ -49,6 +50,7 @@ const events: TrainEvent<SFTMetrics>[] = [
       ignoredColumns: ["id", "source"],
       notWritten: [],
       controlTokens: [],
+      cutTokens,
     },
     evalData: null,
   },
@@ -98,6 +100,7 @@ const events: TrainEvent<SFTMetrics>[] = [
         ignoredColumns: [],
         notWritten: [],
         controlTokens: [],
+        cutTokens,
       },
       evalData: null,
     },

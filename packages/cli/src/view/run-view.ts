@@ -145,6 +145,7 @@ function describeData({
   dropped,
   skipped,
   ignoredColumns,
+  packing,
 }: DataReport): string {
   const parts = [
     `${display(source)}: ${kept === rows ? plural(rows, "row") : `${kept} of ${plural(rows, "row")}`} (${format})`,
@@ -155,6 +156,12 @@ function describeData({
   if (dropped.length > 0) parts.push(pc.yellow(`${dropped.length} dropped`));
   if (skipped.count > 0) parts.push(pc.yellow(`${skipped.count} skipped`));
   if (ignoredColumns.length > 0) parts.push(`not read: ${namedColumns(ignoredColumns)}`);
+  if (packing !== undefined) {
+    const { strategy, rows: packed, fillRate, keptTokens, cutTokens, splitTokens } = packing;
+    parts.push(
+      `packed (${strategy}) into ${plural(packed, "row")}, ${percent(fillRate)} full, ${keptTokens} tokens kept, ${cutTokens} cut, ${splitTokens} in split rows`,
+    );
+  }
   return parts.join(", ");
 }
 

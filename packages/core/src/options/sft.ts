@@ -17,7 +17,30 @@ export const sftConfigSchema = trainingArgumentsSchema
       maxLength: count
         .nullable()
         .default(1024)
-        .describe("Tokens kept of a row, from its start; null keeps all. Default 1024 (TRL)."),
+        .describe("Tokens that a row may have, and tokens of a packed row; null: any number. Default 1024 (TRL)."),
+      truncationMode: z
+        .enum(["keep_start", "keep_end", "drop", "error"])
+        .default("keep_start")
+        .describe(
+          "What is done with a row of more than maxLength tokens: its start or its end is kept, it is left out, or it is an error. Default keep_start (TRL).",
+        ),
+      packing: z
+        .boolean()
+        .default(false)
+        .describe(
+          "Rows are packed into rows of maxLength tokens, so that a step sees more of them. No token sees another row. Default false (TRL).",
+        ),
+      packingStrategy: z
+        .enum(["bfd", "bfd_split", "wrapped", "best_fit"])
+        .default("bfd")
+        .describe(
+          "bfd: best fit decreasing within 1,000 rows, rows are cut at maxLength; bfd_split: longer rows go on in others; wrapped: end to end, cut wherever maxLength falls; best_fit: bfd over the whole set. Default bfd (TRL, which has the first three).",
+        ),
+      evalPacking: z
+        .boolean()
+        .nullable()
+        .default(null)
+        .describe("Whether the evaluation set is packed too. Default null: as packing says (TRL)."),
       maxRowBytes: count
         .max(maxRowBytesLimit)
         .default(defaultMaxRowBytes)

@@ -129,8 +129,26 @@ export interface TrainingArguments {
 export interface SFTConfig extends TrainingArguments {
   /** Metric that decides which evaluation is best. Default eval_loss (TrainingArguments uses the loss too). */
   metricForBestModel?: "eval_loss" | "eval_mean_token_accuracy" | undefined;
-  /** Tokens kept of a row, from its start; null keeps all. Default 1024 (TRL). */
+  /** Tokens that a row may have, and tokens of a packed row; null: any number. Default 1024 (TRL). */
   maxLength?: number | null | undefined;
+  /**
+   * What is done with a row of more than maxLength tokens: its start or its end is kept, it is left out, or it is an
+   * error. Default keep_start (TRL).
+   */
+  truncationMode?: "keep_start" | "keep_end" | "drop" | "error" | undefined;
+  /**
+   * Rows are packed into rows of maxLength tokens, so that a step sees more of them. No token sees another row. Default
+   * false (TRL).
+   */
+  packing?: boolean | undefined;
+  /**
+   * bfd: best fit decreasing within 1,000 rows, rows are cut at maxLength; bfd_split: longer rows go on in others;
+   * wrapped: end to end, cut wherever maxLength falls; best_fit: bfd over the whole set. Default bfd (TRL, which has
+   * the first three).
+   */
+  packingStrategy?: "bfd" | "bfd_split" | "wrapped" | "best_fit" | undefined;
+  /** Whether the evaluation set is packed too. Default null: as packing says (TRL). */
+  evalPacking?: boolean | null | undefined;
   /**
    * Bytes that a row may have as JSON; a larger one is refused with its line and size. Preparing takes up to 256 times
    * the largest row of memory. Default 1048576 (1 MiB).

@@ -40,7 +40,7 @@ export interface EpochOptions {
 /** The batches that the options of a run ask for, and what the user should know of their order. `lengths`: tokens of each example. */
 export function epochBatches(
   args: ParsedTrainingArguments,
-  lengths: readonly number[],
+  lengths: ArrayLike<number>,
 ): { batches: BatchSampler; warnings: readonly string[] } {
   const { trainSamplingStrategy: strategy, seed, simpleMaxLength, numTrainEpochs, maxSteps } = args;
   const sampler = createSampler({ strategy, lengths, seed, simpleMaxLength });

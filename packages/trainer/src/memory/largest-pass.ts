@@ -1,6 +1,6 @@
 // The largest pass of a run, as far as its steps are looked at.
 import type { PassShape } from "@tunesmith/core";
-import { coalesce, type Example } from "@tunesmith/data";
+import { coalesce } from "@tunesmith/data";
 
 /** Rows whose passes are looked at one by one; a longer run is taken to go on as it began. */
 const mostRows = 200_000;
@@ -8,9 +8,12 @@ const mostRows = 200_000;
 /**
  * The largest pass of a run: the most tokens of any, and the longest sequence of all.
  *
- * @param steps examples of each step, by micro-batch
+ * @param steps sequences of each step, by micro-batch
  */
-export function largestPass(steps: Iterable<readonly (readonly Example[])[]>, tokenBudget: number): PassShape {
+export function largestPass(
+  steps: Iterable<readonly (readonly { readonly length: number }[])[]>,
+  tokenBudget: number,
+): PassShape {
   let [tokens, longest, rows] = [1, 1, 0];
   for (const microBatches of steps) {
     for (const pass of coalesce(microBatches, tokenBudget)) {

@@ -40,6 +40,10 @@ const rules: readonly Rule[] = [
     because: ({ args }) => when(args.trainSamplingStrategy !== "staged", "trainSamplingStrategy is not staged"),
   },
   {
+    options: ["packingStrategy", "evalPacking"],
+    because: ({ args }) => when("packing" in args && args.packing === false, "packing is off"),
+  },
+  {
     options: ["evalOnStart", "perDeviceEvalBatchSize", "metricForBestModel"],
     because: ({ hasEvaluation }) => when(!hasEvaluation, "there is no evaluation set"),
   },

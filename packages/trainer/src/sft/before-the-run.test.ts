@@ -113,7 +113,7 @@ test("what the data lost is said before the first step", async () => {
   const messages = ofType(events, "warning").map(({ message }) => message);
   expect(messages).toEqual([
     "trainDataset: 3 of 5 rows are left out (lines 2, 3, 4): no trained token within maxLength 14 (the row has 21)",
-    "trainDataset: 5 of 5 rows are longer than maxLength and were cut; 5 of them lost trained tokens",
+    "trainDataset: 5 of 5 rows are longer than maxLength and were cut by 32 tokens; 5 of them lost 23 trained tokens",
     "trainDataset: exact duplicates of earlier rows: 1 of 5",
   ]);
   expect(events.findIndex((event) => event.type === "step")).toBeGreaterThan(

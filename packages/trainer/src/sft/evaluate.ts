@@ -1,29 +1,34 @@
 // Evaluates a session on held-out examples.
 import type { Generator } from "@tunesmith/core";
-import { coalesce, collate, type Example } from "@tunesmith/data";
+import { coalesce, collate, type Example, type TrainingRows } from "@tunesmith/data";
 import { ratio, total } from "../loop/metrics.ts";
 import { type EvalMetrics, type PassSums, sumsPerMicroBatch } from "./metrics.ts";
 
-/** Loss, accuracy and entropy of a data set. Throws the signal's reason between two passes. */
+/** Loss, accuracy and entropy of the rows of a data set. Throws the signal's reason between two passes. */
 export async function evaluate(
   session: Generator,
-  examples: readonly Example[],
+  rows: Pick<TrainingRows, "length" | "at">,
   { batchSize, tokenBudget, signal }: { batchSize: number; tokenBudget: number; signal?: AbortSignal },
 ): Promise<EvalMetrics> {
   const batches: Example[][] = [];
-  for (let start = 0; start < examples.length; start += batchSize)
-    batches.push(examples.slice(start, start + batchSize));
+  for (let start = 0; start < rows.length; start += batchSize) batches.push(batchFrom(rows, start, batchSize));
   const passes: PassSums[] = [];
   for (const placed of coalesce(batches, tokenBudget)) {
     signal?.throwIfAborted();
     passes.push({ placed, sums: await session.evaluate(collate(placed)) });
   }
   const sums = sumsPerMicroBatch(passes);
+  const rowsOf = (batch: number) => Math.min(batchSize, rows.length - batch * batchSize);
   const mean = (name: "loss" | "meanTokenAccuracy" | "entropy") => (batch: (typeof sums)[number]) =>
     ratio(batch.metrics[name].sum, batch.metrics[name].weight);
   return {
-    evalLoss: total(sums, (batch) => mean("loss")(batch) * batch.rowIds.length) / examples.length,
+    evalLoss: total([...sums.entries()], ([n, batch]) => mean("loss")(batch) * rowsOf(n)) / rows.length,
     evalMeanTokenAccuracy: total(sums, mean("meanTokenAccuracy")) / sums.length,
     evalEntropy: total(sums, mean("entropy")) / sums.length,
   };
+}
+
+function batchFrom(rows: Pick<TrainingRows, "length" | "at">, start: number, size: number): Example[] {
+  const count = Math.min(size, rows.length - start);
+  return Array.from({ length: count }, (_, n) => rows.at(start + n)).flat();
 }

@@ -1,12 +1,13 @@
 // Supervised fine-tuning as a recipe of the loop.
 import { type ParsedSFTConfig, sftConfigSchema, withConversationOptions } from "@tunesmith/core";
-import type { Example } from "@tunesmith/data";
 import { epochBatches, type StepBatches } from "../loop/batch-sampler.ts";
 import type { PreparedRun, Recipe, RecipeInputs } from "../loop/recipe.ts";
 import { largestPass } from "../memory/largest-pass.ts";
+import { dataWarnings } from "./data-warnings.ts";
 import { evaluate } from "./evaluate.ts";
 import { type SFTMetrics, sftMetrics } from "./metrics.ts";
-import { dataWarnings, epochWarnings, prepareRows, withinContext } from "./prepare.ts";
+import { type ArrangedRows, arrangeRows, exampleLength } from "./packing.ts";
+import { epochWarnings, prepareRows, type RowsRequest, withinContext } from "./prepare.ts";
 import { accumulateStep } from "./step.ts";
 
 /** Held-out rows that are watched when `samplePrompts` names none. */
@@ -29,17 +30,20 @@ async function prepareSFT(
   const tokenizer = withConversationOptions(plain, { sanitizeControlTokens });
   const reader = { tokenizer, vocabSize: model.info.vocabSize };
   const rows = { source: trainDataset, name: "trainDataset", keepItems: 0 };
-  const train = await prepareRows(rows, reader, args, signal);
+  const { data: train, rows: trainRows } = await readRows(rows, reader, { args, packed: args.packing, signal });
   const heldOut = evalDataset === null ? null : { source: evalDataset, name: "evalDataset", keepItems: defaultSamples };
-  const evaluation = heldOut === null ? null : await prepareRows(heldOut, reader, args, signal);
-  const { batches, warnings: orderWarnings } = epochBatches(
-    args,
-    train.examples.map((example) => example.length),
+  const packed = args.evalPacking ?? args.packing;
+  const held = heldOut === null ? null : await readRows(heldOut, reader, { args, packed, signal });
+  const evaluation = held?.data ?? null;
+  const { batches, warnings: orderWarnings } = epochBatches(args, trainRows.lengths);
+  warnings.push(
+    ...orderWarnings,
+    ...dataWarnings(train.report),
+    ...(evaluation === null ? [] : dataWarnings(evaluation.report)),
   );
-  warnings.push(...orderWarnings, ...dataWarnings(train), ...(evaluation === null ? [] : dataWarnings(evaluation)));
   warnings.push(...epochWarnings(args, train.examples.length));
-  const examplesOf = ({ microBatches }: StepBatches) =>
-    microBatches.map((indices) => Array.from(indices, (index) => train.examples[index] as Example));
+  const sequencesOf = <T>({ microBatches }: StepBatches, sequences: (row: number) => readonly T[]) =>
+    microBatches.map((rows) => Array.from(rows, sequences).flat());
   const { tokenBudget, seed, perDeviceEvalBatchSize: batchSize } = args;
   return {
     args,
@@ -49,13 +53,35 @@ async function prepareSFT(
     batches,
     heldOut: evaluation?.items ?? [],
     warnings,
-    largestPass: (done) => largestPass(map(batches.steps(done), examplesOf), tokenBudget),
+    largestPass: (done) =>
+      largestPass(
+        map(batches.steps(done), (step) => sequencesOf(step, (row) => trainRows.pieces(row))),
+        tokenBudget,
+      ),
     locate: train.locate,
     step: ({ session, batches: step }) =>
-      accumulateStep(session, { step: step.step, microBatches: examplesOf(step), tokenBudget, seed }),
+      accumulateStep(session, {
+        step: step.step,
+        microBatches: sequencesOf(step, (row) => trainRows.at(row)),
+        tokenBudget,
+        seed,
+      }),
     evaluate: ({ session, signal: stop }) =>
-      evaluate(session, evaluation?.examples ?? [], { batchSize, tokenBudget, signal: stop }),
+      evaluate(session, held?.rows ?? noRows, { batchSize, tokenBudget, signal: stop }),
   };
+}
+
+/** What is evaluated without an evaluation set. */
+const noRows = { length: 0, at: () => [] };
+
+/** Reads a data set and lays it out. */
+async function readRows(
+  request: RowsRequest,
+  reader: Parameters<typeof prepareRows>[1],
+  { args, packed, signal }: { args: ParsedSFTConfig; packed: boolean; signal: AbortSignal },
+): Promise<ArrangedRows> {
+  const data = await prepareRows(request, reader, { ...args, maxLength: exampleLength(args, packed) }, signal);
+  return arrangeRows(data, packed, args);
 }
 
 /** A list seen through a function, entry by entry. */

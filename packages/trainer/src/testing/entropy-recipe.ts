@@ -48,10 +48,9 @@ async function prepareRows(
   const read = (source: DatasetSource, name: string) => prepare(source, tokenizer, { ...options, name });
   const train = await read(trainDataset, "trainDataset");
   const evaluation = evalDataset === null ? null : await read(evalDataset, "evalDataset");
-  const lengths = train.examples.map(({ length }) => length);
-  const { batches, warnings } = epochBatches(args, lengths);
+  const { batches, warnings } = epochBatches(args, train.examples.lengths);
   const examplesOf = ({ microBatches }: StepBatches) =>
-    microBatches.map((rows) => Array.from(rows, (row) => train.examples[row] as Example));
+    microBatches.map((rows) => Array.from(rows, (row) => train.examples.at(row)));
   const own = { coef: 0 };
   return {
     ...{
@@ -75,7 +74,7 @@ async function prepareRows(
       return { microBatches, denominator: tokens, badRows: [] };
     },
     evaluate: async ({ session }) => {
-      const sums = await session.evaluate(collate((evaluation?.examples ?? []).map(place)));
+      const sums = await session.evaluate(collate([...(evaluation?.examples ?? [])].map(place)));
       const [loss = 0, tokens = 0, hits = 0] = [sums.lossSum, sums.tokens, sums.correct].map((list) =>
         total([...list], Number),
       );

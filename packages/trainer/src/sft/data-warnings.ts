@@ -1,0 +1,69 @@
+// What rows lost on their way to the first step, in words.
+import { plural } from "@tunesmith/core";
+import type { DataReport, NotedRows } from "@tunesmith/data";
+import { packingWarning } from "./packing.ts";
+
+/** Says one thing of a data set; null where there is nothing to say. */
+type Warning = (report: DataReport) => string | null;
+
+/** What rows lost on their way, in words. */
+export function dataWarnings(report: DataReport): string[] {
+  const found = warnings.map((warning) => warning(report)).filter((text) => text !== null);
+  return [...found, ...notes(report)].map((text) => `${report.source}: ${text}`);
+}
+
+const warnings: readonly Warning[] = [
+  skippedRows,
+  droppedRows,
+  truncatedRows,
+  ({ packing }) => (packing === undefined ? null : packingWarning(packing)),
+  ({ prefixMismatches: rows }) =>
+    rows === 0
+      ? null
+      : `in ${plural(rows, "row")} one token spans the end of the prompt; end prompts where a word ends`,
+  ({ duplicates, rows }) => (duplicates === 0 ? null : `exact duplicates of earlier rows: ${duplicates} of ${rows}`),
+];
+
+function skippedRows({ skipped: { count, first } }: DataReport): string | null {
+  if (count === 0) return null;
+  const named = first.map(({ place, reason }) => `\n  ${place}: ${reason}`).join("");
+  const rest = count > first.length ? `\n  … and ${count - first.length} more` : "";
+  return `${plural(count, "row")} cannot be used and ${count === 1 ? "is" : "are"} skipped:${named}${rest}`;
+}
+
+function droppedRows({ dropped, rows }: DataReport): string | null {
+  const [first] = dropped;
+  if (first === undefined) return null;
+  const shown = dropped.slice(0, 10).map(({ line }) => line);
+  const lines = `${shown.join(", ")}${dropped.length > shown.length ? ", …" : ""}`;
+  return `${dropped.length} of ${rows} rows are left out (lines ${lines}): ${first.reason}`;
+}
+
+function truncatedRows({
+  truncated,
+  truncatedReplies,
+  cutTokens: { prompt, answer },
+  rows,
+}: DataReport): string | null {
+  if (truncated === 0) return null;
+  const cut = `${truncated} of ${rows} rows are longer than maxLength and were cut by ${prompt + answer} tokens`;
+  return `${cut}; ${truncatedReplies} of them lost ${plural(answer, "trained token")}`;
+}
+
+function notes({ notWritten, controlTokens }: DataReport): string[] {
+  const lost = notWritten.map(
+    ({ name, ...noted }) =>
+      `the chat template leaves out ${name} of ${inRows(noted)}: the model never sees it; use a template that writes it, or take it out of the rows`,
+  );
+  const controls = controlTokens.map(
+    ({ name, ...noted }) =>
+      `a text holds the control token ${name} in ${inRows(noted)}, where it is no text but the token; remove it, or set sanitizeControlTokens`,
+  );
+  return [...lost, ...controls];
+}
+
+/** How many rows, and which. */
+function inRows({ rows, lines }: Omit<NotedRows, "name">): string {
+  const named = lines.map((line) => `line ${line}`).join(", ");
+  return `${plural(rows, "row")} (${named}${rows > lines.length ? ", …" : ""})`;
+}
