@@ -2,7 +2,7 @@
 export { promptsOfItems, promptsOfTexts } from "./encode/held-out.ts";
 export type { Item, LossOptions, SamplePrompt } from "./encode/item.ts";
 export { countTrained, IGNORE_INDEX } from "./encode/mask.ts";
-export type { TruncationMode } from "./encode/truncate.ts";
+export type { CutTokens, TruncationMode } from "./encode/truncate.ts";
 export type { Example, Examples } from "./examples/example.ts";
 export type { ColumnNames } from "./formats/columns.ts";
 export type { FormattedRow, FormattingFunc } from "./formats/formatting.ts";
@@ -11,7 +11,9 @@ export { checkedMessages } from "./formats/messages.ts";
 export { coalesce } from "./pack/coalesce.ts";
 export { collate, type Placed } from "./pack/collate.ts";
 export { type Packing, type PackingReport, type PackingStrategy, pack } from "./pack/packing.ts";
+export type { Packs, Piece } from "./pack/packs.ts";
 export { TrainingRows } from "./pack/training-rows.ts";
+export type { KeepOptions } from "./prepare/kept-rows.ts";
 export { type PreparedData, type PrepareOptions, prepare } from "./prepare/prepare.ts";
 export type { NotedRows } from "./quality/notes.ts";
 export type { DataReport } from "./quality/report.ts";

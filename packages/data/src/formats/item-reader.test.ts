@@ -1,7 +1,7 @@
 import { DataError, OptionError } from "@tunesmith/core";
 import { expect, test } from "vitest";
 import { letterTokenizer } from "../../../core/src/testing/letter-tokenizer.ts";
-import { type PrepareOptions, prepare } from "../prepare.ts";
+import { type PrepareOptions, prepare } from "../prepare/prepare.ts";
 import type { DatasetSource } from "../sources/rows.ts";
 
 const defaults: PrepareOptions = {
@@ -18,7 +18,7 @@ const run = (rows: DatasetSource, options: Partial<PrepareOptions> = {}) =>
 
 /** What each example holds, as text. */
 async function texts(rows: DatasetSource, options: Partial<PrepareOptions> = {}): Promise<string[]> {
-  return (await run(rows, options)).examples.map(({ ids }) => letterTokenizer.decode(ids));
+  return Array.from((await run(rows, options)).examples, ({ ids }) => letterTokenizer.decode(ids));
 }
 
 const chat = {
@@ -65,7 +65,7 @@ test("columns are renamed before a format looks at them", async () => {
   const columns = { prompt: "question", completion: "answer" };
   const { report, examples } = await run([{ question: "q", answer: "a", id: 1 }], { columns });
   expect([report.format, report.ignoredColumns]).toEqual(["prompt-completion", ["id"]]);
-  expect(letterTokenizer.decode(examples[0]?.ids ?? new Int32Array())).toBe("qa");
+  expect(letterTokenizer.decode(examples.at(0).ids)).toBe("qa");
   expect(await texts([{ body: "t" }], { columns: { text: "body" } })).toEqual(["t"]);
   // Names may change places.
   expect(await texts([pair], { columns: { prompt: "completion", completion: "prompt" } })).toEqual(["cp"]);
@@ -113,7 +113,7 @@ test("bad rows of every kind are skipped where asked, with place and reason", as
   const beyond = { messages: [{ role: "user", content: "a" }, chat.messages[1]] };
   const rows = [{ id: 1 }, chat, { messages: 1 }, refused, pair, beyond, 7 as unknown as object, chat];
   const { report, examples, locate } = await run(rows as (typeof chat)[], { onBadRow: "skip" });
-  expect(examples.map(({ rowId }) => locate(rowId))).toEqual(["rows:2", "rows:6", "rows:8"]);
+  expect(Array.from(examples, ({ rowId }) => locate(rowId))).toEqual(["rows:2", "rows:6", "rows:8"]);
   expect([report.rows, report.kept, report.skipped.count]).toEqual([3, 3, 5]);
   expect(report.skipped.first.map(({ place }) => place).sort()).toEqual([
     "rows:1",
