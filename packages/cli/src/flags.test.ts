@@ -66,7 +66,15 @@ describe("flags of the schemas", () => {
       initLoraWeights: "gaussian",
       modulesToSave: null,
     });
+    expect(parse("--columns", "prompt=question,completion=a=b")).toEqual({
+      columns: { prompt: "question", completion: "a=b" },
+    });
+    expect(parse("--columns", '{"prompt": "the question, as asked"}')).toEqual({
+      columns: { prompt: "the question, as asked" },
+    });
     for (const wrong of [
+      ["--columns", "prompt"],
+      ["--columns", '{"prompt": 1}'],
       ["--layers-to-transform", "first"],
       ["--rank-pattern", "q_proj"],
       ["--rank-pattern", "q_proj=two"],

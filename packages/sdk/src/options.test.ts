@@ -62,7 +62,7 @@ test("a trainer refuses what it does not know, and asks for what it needs", () =
   );
   // @ts-expect-error sampler is no option
   expect(refusal(() => new SFTTrainer({ model, trainDataset, sampler: null }))).toBe(
-    '[SFTTrainer] expected a known option, got "sampler"; its options are model, trainDataset, evalDataset, args, peftConfig, callbacks',
+    '[SFTTrainer] expected a known option, got "sampler"; its options are model, trainDataset, evalDataset, formattingFunc, args, peftConfig, callbacks',
   );
   // @ts-expect-error trainDataset is missing
   expect(refusal(() => new SFTTrainer({ model }))).toBe("[SFTTrainer] expected trainDataset, got nothing; give it");

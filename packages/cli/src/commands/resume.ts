@@ -13,10 +13,12 @@ export async function resume(folder: string, flags: Record<string, unknown>, { o
   const runDir = expandHome(folder);
   const json = asked === true;
   const place = parseOptions(deviceOptionsSchema, given);
-  const { model: name, modelRevision, data, evalData, args, peftConfig, modelConfig } = await readRunConfig(runDir);
-  if (data === null) {
+  const { model: name, modelRevision, data, evalData, fromProgram, ...config } = await readRunConfig(runDir);
+  const { args, peftConfig, modelConfig } = config;
+  if (data === null || fromProgram.length > 0) {
+    const what = data === null ? "rows" : fromProgram.join(", ");
     throw new DataError(
-      `[${runDir}] expected a run on data files, got one whose rows came from a program; resume it there with train({ resumeFromCheckpoint: true })`,
+      `[${runDir}] expected a run on data files, got one whose ${what} came from a program; resume it there with train({ resumeFromCheckpoint: true })`,
     );
   }
   (json ? err : out).write(`${environmentLine(place)}\n`);

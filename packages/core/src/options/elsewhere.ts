@@ -1,4 +1,4 @@
-// Options that other libraries have and this one has not, and what stands in their place.
+// Options that other libraries have, or programs alone, and what stands in their place.
 
 /** By the name elsewhere: the option here that decides it, and what to do, for an error message. */
 const elsewhere: ReadonlyMap<string, readonly [instead: string, advice: string]> = new Map([
@@ -12,6 +12,8 @@ const elsewhere: ReadonlyMap<string, readonly [instead: string, advice: string]>
   ["bf16", ["dtype", 'give dtype: "bfloat16"']],
   ["doSample", ["temperature", 'a "temperature" above 0 samples, 0 is greedy']],
   ["maxLen", ["maxLength", 'it is called "maxLength"']],
+  ["fromProgram", ["data", "the run was made by a program, with functions that no file can hold: start it there"]],
+  ["formattingFunc", ["data", "a function needs a program: give it to SFTTrainer, beside trainDataset"]],
   ["packing", ["tokenBudget", 'rows are always packed without padding, "tokenBudget" tokens at a time']],
 ]);
 

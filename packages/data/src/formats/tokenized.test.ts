@@ -8,7 +8,7 @@ import { prepareRows } from "../testing/prepare-rows.ts";
 /** Ids and labels of rows, `null` for what is not trained. */
 async function prepared(...rows: Record<string, unknown>[]): Promise<[number[], (number | null)[]][]> {
   const { examples } = await prepareRows(rows);
-  return examples.map(({ ids, labels }) => [
+  return [...examples].map(({ ids, labels }) => [
     [...ids],
     Array.from(labels, (label) => (label === IGNORE_INDEX ? null : label)),
   ]);
@@ -58,7 +58,7 @@ test("numbers of a file are integers however they are written", async () => {
   const path = join(folder, "rows.jsonl");
   await writeFile(path, '{"input_ids":[5,6.0,7e0],"labels":[-100,6,7.0]}\n');
   const { examples } = await prepareRows(path);
-  expect(examples.map((example) => [...example.labels])).toEqual([[IGNORE_INDEX, 6, 7]]);
+  expect([...examples].map((example) => [...example.labels])).toEqual([[IGNORE_INDEX, 6, 7]]);
 });
 
 test.each<[object, RegExp]>([

@@ -3,7 +3,7 @@ import { writeExact } from "@tunesmith/core";
 import { letterTokenizer } from "../../../core/src/testing/letter-tokenizer.ts";
 import type { ConversationItem } from "../encode/conversation.ts";
 import { IGNORE_INDEX } from "../encode/mask.ts";
-import { type PreparedData, type PrepareOptions, prepare } from "../prepare.ts";
+import { type PreparedData, type PrepareOptions, prepare } from "../prepare/prepare.ts";
 import type { DatasetSource } from "../sources/rows.ts";
 
 const defaults: PrepareOptions = {
@@ -32,7 +32,7 @@ export function prepareRows(
 export async function trainedTexts(...given: Parameters<typeof prepareRows>): Promise<string[]> {
   const { examples } = await prepareRows(...given);
   const letter = (id: number) => (id === 131 ? "$" : id > 127 ? "^" : String.fromCharCode(id));
-  return examples.map(({ labels }) =>
+  return [...examples].map(({ labels }) =>
     Array.from(labels, (label) => (label === IGNORE_INDEX ? "_" : letter(label))).join(""),
   );
 }

@@ -25,3 +25,10 @@ test("for rows that were given in memory it is a call, since no command can find
     expect(words).not.toContain("tunesmith resume");
   }
 });
+
+test("a function of a program is named: no command can give it", () => {
+  const inputs = { trainDataset: "rows.jsonl", evalDataset: null, fromProgram: ["formattingFunc"] };
+  expect(howToResume("runs/a", inputs)).toBe(
+    'train({ resumeFromCheckpoint: true }) of a trainer with the same rows, formattingFunc and outputDir "runs/a"',
+  );
+});

@@ -1,15 +1,15 @@
 // How a run is gone on with, in words that can be pasted.
 import type { RunInputs } from "./recipe.ts";
 
-/** The command for a run on files; for rows given in memory, which no command can find again, the call. */
+/** The command for a run on files; for rows and functions of a program, which no command can find again, the call. */
 export function howToResume(
   path: string,
-  { trainDataset, evalDataset }: Pick<RunInputs, "trainDataset" | "evalDataset">,
+  { trainDataset, evalDataset, fromProgram = [] }: Pick<RunInputs, "trainDataset" | "evalDataset" | "fromProgram">,
 ): string {
   const onFiles = typeof trainDataset === "string" && (evalDataset === null || typeof evalDataset === "string");
-  return onFiles
-    ? `tunesmith resume ${forShell(path)}`
-    : `train({ resumeFromCheckpoint: true }) of a trainer with the same rows and outputDir ${JSON.stringify(path)}`;
+  if (onFiles && fromProgram.length === 0) return `tunesmith resume ${forShell(path)}`;
+  const same = ["rows", ...fromProgram].join(", ");
+  return `train({ resumeFromCheckpoint: true }) of a trainer with the same ${same} and outputDir ${JSON.stringify(path)}`;
 }
 
 /** A path as one word of a shell. */

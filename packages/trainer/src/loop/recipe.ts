@@ -21,6 +21,8 @@ export interface RunInputs<Args extends ParsedTrainingArguments = ParsedTraining
   evalDataset: DatasetSource | null;
   args: Args;
   peft: ParsedLoraConfig;
+  /** Names of what only a program can give, such as functions, where it gave them. Default: none. */
+  fromProgram?: readonly string[];
 }
 
 /** What a recipe prepares its rows from. */

@@ -30,18 +30,22 @@ export interface RunConfig<Args> {
   /** Paths of the data sets; null for data that was given in memory. */
   data: string | null;
   evalData: string | null;
+  /** Names of what only a program can give, such as functions, where it gave them. */
+  fromProgram: string[];
   args: Args;
   peftConfig: ParsedLoraConfig;
   modelConfig: ParsedModelConfig;
 }
 
 /** Model and data, then every option under its own name. */
-export function describeConfig({ model, trainDataset, evalDataset, peft }: RunInputs, args: Resolved): object {
+export function describeConfig(inputs: RunInputs, args: Resolved): object {
+  const { model, trainDataset, evalDataset, peft, fromProgram = [] } = inputs;
   const { origin, path } = model.info;
   // A model of the Hub is found by its name wherever its cache has gone.
   const base = { model: origin?.name ?? resolve(path), modelRevision: origin?.revision ?? null };
   const data = { data: pathOf(trainDataset), evalData: pathOf(evalDataset) };
-  return { ...base, ...data, ...model.weightOptions, ...args, ...peft };
+  const given = fromProgram.length === 0 ? {} : { fromProgram };
+  return { ...base, ...data, ...given, ...model.weightOptions, ...args, ...peft };
 }
 
 /** Absolute, so that a run can be continued from any folder; null for rows given in memory. */
@@ -59,7 +63,7 @@ export async function readConfig<Args extends ParsedTrainingArguments>(
   schema: Schemas[string],
 ): Promise<RunConfig<Args>> {
   const path = join(runDir, configName);
-  const { model, modelRevision, data, evalData, ...options } = await readInputs(path);
+  const { model, modelRevision, data, evalData, fromProgram, ...options } = await readInputs(path);
   const schemas = { args: schema, peftConfig: loraConfigSchema, modelConfig: modelConfigSchema };
   const { args, peftConfig, modelConfig } = sortOptions(schemas, options, path);
   return {
@@ -67,6 +71,7 @@ export async function readConfig<Args extends ParsedTrainingArguments>(
     modelRevision,
     data,
     evalData,
+    fromProgram,
     args: { ...(args as Args), outputDir: runDir },
     peftConfig,
     modelConfig,
@@ -79,6 +84,7 @@ const inputsSchema = z.looseObject({
   modelRevision: z.string().min(1).nullable().default(null),
   data: z.string().nullable().default(null),
   evalData: z.string().nullable().default(null),
+  fromProgram: z.array(z.string()).default([]),
 });
 
 async function readInputs(path: string): Promise<z.output<typeof inputsSchema>> {

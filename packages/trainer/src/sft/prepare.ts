@@ -1,7 +1,7 @@
 // From rows to examples of supervised fine-tuning.
 import { type LanguageModel, type ParsedSFTConfig, plural, sftConfigSchema, type Tokenizer } from "@tunesmith/core";
 import { recommendEpochs } from "@tunesmith/curriculum";
-import { type DatasetSource, type PreparedData, prepare } from "@tunesmith/data";
+import { type DatasetSource, type FormattingFunc, type PreparedData, prepare } from "@tunesmith/data";
 
 /** What was not asked for is no reason to warn. */
 const { maxLength: defaultLength } = sftConfigSchema.parse({});
@@ -29,16 +29,18 @@ export interface RowsRequest {
   name: string;
   /** How many of the first rows are kept as text. */
   keepItems: number;
+  /** Makes of each row what a format reads; null for none. */
+  formattingFunc: FormattingFunc | null;
 }
 
 /** Reads, checks, tokenises, labels and truncates rows as the options say. */
 export async function prepareRows(
-  { source, name, keepItems }: RowsRequest,
+  { source, ...request }: RowsRequest,
   { tokenizer, vocabSize }: { tokenizer: Tokenizer; vocabSize: number },
   args: ParsedSFTConfig,
   signal: AbortSignal,
 ): Promise<PreparedData> {
-  return prepare(source, tokenizer, { name, keepItems, signal, vocabSize, ...rowOptions(args) });
+  return prepare(source, tokenizer, { ...request, signal, vocabSize, ...rowOptions(args) });
 }
 
 function rowOptions(args: ParsedSFTConfig) {

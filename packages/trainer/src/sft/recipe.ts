@@ -1,5 +1,6 @@
 // Supervised fine-tuning as a recipe of the loop.
 import { type ParsedSFTConfig, sftConfigSchema, withConversationOptions } from "@tunesmith/core";
+import type { FormattingFunc } from "@tunesmith/data";
 import { epochBatches, type StepBatches } from "../loop/batch-sampler.ts";
 import type { PreparedRun, Recipe, RecipeInputs } from "../loop/recipe.ts";
 import { largestPass } from "../memory/largest-pass.ts";
@@ -13,15 +14,22 @@ import { accumulateStep } from "./step.ts";
 /** Held-out rows that are watched when `samplePrompts` names none. */
 const defaultSamples = 3;
 
-/** Supervised fine-tuning: the mean negative log-likelihood of the supervised tokens is minimised. */
-export const sftRecipe: Recipe<ParsedSFTConfig, SFTMetrics> = {
-  metrics: sftMetrics,
-  schema: sftConfigSchema,
-  prepare: prepareSFT,
-};
+/**
+ * Supervised fine-tuning: the mean negative log-likelihood of the supervised tokens is minimised.
+ *
+ * @param formattingFunc makes of each row what a format reads; null: rows are read as they are
+ */
+export function sftRecipe(formattingFunc: FormattingFunc | null): Recipe<ParsedSFTConfig, SFTMetrics> {
+  return {
+    metrics: sftMetrics,
+    schema: sftConfigSchema,
+    prepare: (inputs, signal) => prepareSFT(inputs, formattingFunc, signal),
+  };
+}
 
 async function prepareSFT(
   { model, tokenizer: plain, trainDataset, evalDataset, args: given }: RecipeInputs<ParsedSFTConfig>,
+  formattingFunc: FormattingFunc | null,
   signal: AbortSignal,
 ): Promise<PreparedRun<ParsedSFTConfig, SFTMetrics>> {
   const warnings: string[] = [];
@@ -29,9 +37,10 @@ async function prepareSFT(
   const { sanitizeControlTokens } = args;
   const tokenizer = withConversationOptions(plain, { sanitizeControlTokens });
   const reader = { tokenizer, vocabSize: model.info.vocabSize };
-  const rows = { source: trainDataset, name: "trainDataset", keepItems: 0 };
+  const rows = { source: trainDataset, name: "trainDataset", keepItems: 0, formattingFunc };
   const { data: train, rows: trainRows } = await readRows(rows, reader, { args, packed: args.packing, signal });
-  const heldOut = evalDataset === null ? null : { source: evalDataset, name: "evalDataset", keepItems: defaultSamples };
+  const heldOut =
+    evalDataset === null ? null : { ...rows, source: evalDataset, name: "evalDataset", keepItems: defaultSamples };
   const packed = args.evalPacking ?? args.packing;
   const held = heldOut === null ? null : await readRows(heldOut, reader, { args, packed, signal });
   const evaluation = held?.data ?? null;

@@ -93,6 +93,22 @@ test("the resolved configuration alone gives the same run", async () => {
   expect((await again.train()).lossHash).toBe(result.lossHash);
 });
 
+test("a function that rows go through is named in the run's configuration", async () => {
+  const formattingFunc = async ({ messages }: Readonly<Record<string, unknown>>) => ({ messages });
+  const { trainer: made, outputDir } = await trainer({ maxSteps: 1 }, {}, { formattingFunc });
+  const { evalData } = await made.train();
+  expect(evalData?.kept).toBe(5);
+  expect((await readRunConfig(outputDir)).fromProgram).toEqual(["formattingFunc"]);
+  const plain = await trainer({ maxSteps: 1 });
+  await plain.trainer.train();
+  expect((await readRunConfig(plain.outputDir)).fromProgram).toEqual([]);
+  const failing = () => {
+    throw new Error("not today");
+  };
+  const { trainer: other } = await trainer({ maxSteps: 1 }, {}, { formattingFunc: failing });
+  await expect(other.train()).rejects.toThrow(/trainDataset:1: expected formattingFunc .* got Error: not today/u);
+});
+
 test("another run's folder is never written over; one that only failed at its set-up is", async () => {
   const { trainer: made, outputDir } = await trainer({ saveStrategy: "no", maxSteps: 1 });
   await made.train();

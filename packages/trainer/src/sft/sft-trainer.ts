@@ -10,7 +10,7 @@ import {
   sftConfigSchema,
   together,
 } from "@tunesmith/core";
-import type { DatasetSource } from "@tunesmith/data";
+import type { DatasetSource, FormattingFunc } from "@tunesmith/data";
 import type { TrainCallback } from "../loop/emitter.ts";
 import { Trainer } from "../loop/trainer.ts";
 import { parseDataset, parseModel } from "../options/inputs.ts";
@@ -25,6 +25,11 @@ export interface SFTTrainerOptions {
   trainDataset: DatasetSource;
   /** Held-out rows, in the same forms. */
   evalDataset?: DatasetSource | null;
+  /**
+   * Makes of each row, its `columns` renamed, a text or a row of any format; may be async (TRL's formatting_func). One that throws or
+   * gives something else is a `DataError` that names the row. Default: rows are read as they are.
+   */
+  formattingFunc?: FormattingFunc;
   /** Options of the run. Default: none set. */
   args?: SFTConfig;
   /** The adapter. Default: a new one of rank 16 on every linear layer. */
@@ -38,6 +43,7 @@ export const sftTrainerKeys: OptionKeys<SFTTrainerOptions> = {
   model: "required",
   trainDataset: "required",
   evalDataset: "optional",
+  formattingFunc: "optional function",
   args: "optional",
   peftConfig: "optional",
   callbacks: "optional functions",
@@ -46,7 +52,8 @@ export const sftTrainerKeys: OptionKeys<SFTTrainerOptions> = {
 /** Supervised fine-tuning (TRL's SFTTrainer). Options are checked here, data and files when the run starts. */
 export class SFTTrainer extends Trainer<ParsedSFTConfig, SFTMetrics> {
   constructor(options: SFTTrainerOptions) {
-    const { model, trainDataset, evalDataset = null, args = {}, peftConfig = {}, callbacks = [] } = options ?? {};
+    const { model, trainDataset, evalDataset = null, formattingFunc = null } = options ?? {};
+    const { args = {}, peftConfig = {}, callbacks = [] } = options ?? {};
     const [, base, train, held, config, peft] = together(
       () => parseKeys(sftTrainerKeys, options, "SFTTrainer"),
       () => (model === undefined ? model : parseModel(model)) as LanguageModel,
@@ -55,7 +62,8 @@ export class SFTTrainer extends Trainer<ParsedSFTConfig, SFTMetrics> {
       () => parseOptions(sftConfigSchema, args),
       () => parsePeftConfig(peftConfig),
     );
-    const inputs = { model: base, trainDataset: train, evalDataset: held, args: config, peft };
-    super(sftRecipe, inputs, callbacks);
+    const fromProgram = formattingFunc === null ? [] : ["formattingFunc"];
+    const inputs = { model: base, trainDataset: train, evalDataset: held, args: config, peft, fromProgram };
+    super(sftRecipe(formattingFunc), inputs, callbacks);
   }
 }
