@@ -1,5 +1,7 @@
 //! The special tokens of a tokenizer, and how they close a turn.
 
+use crate::ends::before;
+
 /// The tokens that may close a turn, every special token of the vocabulary, and the other added tokens, as texts.
 pub(crate) struct SpecialTokens {
     special: Vec<String>,
@@ -16,8 +18,9 @@ pub(crate) struct Closing {
 }
 
 impl SpecialTokens {
-    /// From the tokens' texts; `added` are those that are not special.
-    pub fn new(special: Vec<String>, added: Vec<String>) -> Self {
+    /// From the tokens' texts; `added` are those that are not special. A token without text is none.
+    pub fn new(mut special: Vec<String>, mut added: Vec<String>) -> Self {
+        [&mut special, &mut added].into_iter().for_each(|tokens| tokens.retain(|token| !token.is_empty()));
         Self { special, added }
     }
 
@@ -41,9 +44,9 @@ impl SpecialTokens {
     fn trailing_run(&self, text: &str) -> Vec<(usize, usize)> {
         let mut run = Vec::new();
         let mut rest = text.trim_end();
-        while let Some(token) = self.ends(rest) {
-            run.push((rest.len() - token.len(), rest.len()));
-            rest = rest[..rest.len() - token.len()].trim_end();
+        while let Some(before) = self.ends(rest).and_then(|token| rest.strip_suffix(token)) {
+            run.push((before.len(), rest.len()));
+            rest = before.trim_end();
         }
         run.reverse();
         run
@@ -55,10 +58,13 @@ impl SpecialTokens {
         let run = self.trailing_run(text);
         // A content may itself end in special tokens; those do not close the turn.
         let first = self.trailing_run(content).len().min(run.len().saturating_sub(1));
-        let closing = &run[first..];
-        let count = closing.len().min(1 + closing.windows(2).take_while(|pair| pair[0].1 == pair[1].0).count());
-        let end = if count == 0 { text.trim_end().len() } else { closing[count - 1].1 };
-        Closing { end, count }
+        let closing = run.get(first..).unwrap_or_default();
+        let touch = |pair: &&[(usize, usize)]| matches!(pair, [(_, end), (start, _)] if end == start);
+        let more = closing.windows(2).take_while(touch).count();
+        match closing.get(more) {
+            Some(&(_, end)) => Closing { end, count: more.saturating_add(1) },
+            None => Closing { end: text.trim_end().len(), count: 0 },
+        }
     }
 
     /// The end of `count` touching special tokens, the first of which is the next at or after `from`.
@@ -66,28 +72,27 @@ impl SpecialTokens {
         if count == 0 {
             return Some(from);
         }
-        let mut end = self
-            .special
-            .iter()
-            .filter_map(|token| text[from..].find(token.as_str()).map(|at| (at, token.len())))
-            .min_by_key(|&(at, length)| (at, usize::MAX - length))
-            .map(|(at, length)| from + at + length)?;
-        for _ in 1..count {
-            end +=
-                self.special.iter().filter(|token| text[end..].starts_with(token.as_str())).map(String::len).max()?;
+        let rest = &text[from..];
+        let first = self.special.iter().filter_map(|token| rest.find(token.as_str())).min()?;
+        let mut rest = &rest[first..];
+        for _ in 0..count {
+            rest = self.after_token(rest)?;
         }
-        Some(end)
+        Some(before(text, rest).len())
+    }
+
+    /// What follows the longest special token that `text` begins with.
+    fn after_token<'a>(&self, text: &'a str) -> Option<&'a str> {
+        self.special.iter().filter_map(|token| text.strip_prefix(token.as_str())).min_by_key(|after| after.len())
     }
 
     /// Length of the special tokens that `text` begins with and that touch each other; whitespace may stand in front.
     pub fn leading_run(&self, text: &str) -> usize {
-        let mut at = text.len() - text.trim_start().len();
+        let mut rest = text.trim_start();
         let mut end = 0;
-        while let Some(length) =
-            self.special.iter().filter(|token| text[at..].starts_with(token.as_str())).map(String::len).max()
-        {
-            at += length;
-            end = at;
+        while let Some(after) = self.after_token(rest) {
+            end = before(text, after).len();
+            rest = after;
         }
         end
     }

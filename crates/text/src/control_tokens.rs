@@ -28,7 +28,7 @@ impl ControlTokens {
 
     /// The tokens that `text` contains, in its order.
     pub fn found<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a str> {
-        self.finder.find_iter(text).map(|found| self.tokens[found.pattern().as_usize()].as_str())
+        self.finder.find_iter(text).filter_map(|found| self.tokens.get(found.pattern().as_usize())).map(String::as_str)
     }
 
     /// Puts marks around every token in the texts of a value, its keys excepted.
@@ -37,7 +37,7 @@ impl ControlTokens {
             if !self.finder.is_match(text.as_str()) {
                 return;
             }
-            let mut marked = String::with_capacity(text.len() + 16);
+            let mut marked = String::with_capacity(text.len().saturating_add(16));
             let mut copied = 0;
             for found in self.finder.find_iter(text.as_str()) {
                 marked.push_str(&text[copied..found.start()]);

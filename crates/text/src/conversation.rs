@@ -45,6 +45,13 @@ pub(crate) struct AssistantTurn {
     pub content: String,
 }
 
+impl AssistantTurn {
+    /// The number of messages up to and with it.
+    pub fn count(&self) -> usize {
+        self.message.saturating_add(1)
+    }
+}
+
 impl Conversation {
     /// Reads `{messages, tools?, chat_template_kwargs?}`; `chatTemplateKwargs`, as TypeScript spells it, is the same
     /// field. Every message gets the form that `forms` says.
@@ -64,7 +71,7 @@ impl Conversation {
         let mut assistant_turns = Vec::new();
         for (index, message) in list.iter().enumerate() {
             let seen = read_message(message, index, forms)?;
-            let role = seen["role"].as_str().unwrap_or_default().to_owned();
+            let role = seen.get("role").and_then(Json::as_str).unwrap_or_default().to_owned();
             if role == "assistant" {
                 assistant_turns.push(AssistantTurn { message: index, content: text_content(&seen) });
             }
@@ -86,6 +93,11 @@ impl Conversation {
             marks: Marks::unused_in(&text),
             moment: clock::now(),
         })
+    }
+
+    /// Its first `count` messages.
+    pub fn first(&self, count: usize) -> &[Value] {
+        self.messages.get(..count).unwrap_or(&self.messages)
     }
 
     /// The same conversation with other texts in its messages and tools.
@@ -166,7 +178,7 @@ fn read_message(message: &Json, index: usize, forms: Forms) -> Result<Map<String
 fn for_template(fields: &Map<String, Json>) -> Map<String, Json> {
     let given = |name: &str| fields.get(name).filter(|value| !value.is_null());
     let reasoning = REASONING.iter().find_map(|name| given(name));
-    let mut seen = Map::with_capacity(fields.len() + 2);
+    let mut seen = Map::with_capacity(fields.len().saturating_add(2));
     seen.extend(reasoning.map(|text| ("thinking".to_owned(), text.clone())));
     let shown = fields.iter().filter(|(name, value)| *name != "train" && !value.is_null());
     seen.extend(shown.map(|(name, value)| (name.clone(), value.clone())));

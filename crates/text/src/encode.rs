@@ -197,14 +197,18 @@ impl Tokenizer {
     /// Refuses two beginnings of sequence. Where the same token opens every turn (`ChatML` models that have no other),
     /// a template may write one for the sequence and one for the turn.
     fn check_bos(&self, ids: &[i32]) -> Result<()> {
-        match &self.info().bos {
-            Some(bos) if ids.starts_with(&[bos.id, bos.id]) && !ids[2..].contains(&bos.id) => Err(TextError::template(
-                "chat template",
-                &format!(
-                    "expected one {} at the start, got two; remove it from the template or the first message",
-                    bos.content
-                ),
-            )),
+        match (&self.info().bos, ids) {
+            (Some(bos), [first, second, rest @ ..])
+                if (*first, *second) == (bos.id, bos.id) && !rest.contains(&bos.id) =>
+            {
+                Err(TextError::template(
+                    "chat template",
+                    &format!(
+                        "expected one {} at the start, got two; remove it from the template or the first message",
+                        bos.content
+                    ),
+                ))
+            }
             _ => Ok(()),
         }
     }

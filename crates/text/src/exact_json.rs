@@ -5,6 +5,8 @@ use std::borrow::Cow;
 
 use serde_json::Value as Json;
 
+use crate::ends::before;
+
 /// The field's name, which no row has: rows come from tables and programs, and it begins with a control character.
 const FIELD: &str = "\0integer";
 
@@ -24,33 +26,28 @@ pub(crate) fn long_integer(json: &Json) -> Option<&str> {
 
 fn with_long_integers_aside(text: &str) -> Cow<'_, str> {
     let mut out = String::new();
-    let mut copied = 0;
-    let mut at = 0;
-    let bytes = text.as_bytes();
-    while at < bytes.len() {
-        match bytes[at] {
-            b'"' => at = string_end(bytes, at),
-            b'-' | b'0'..=b'9' => {
-                let end = (at..bytes.len()).find(|&end| !is_of_number(bytes[end])).unwrap_or(bytes.len());
-                if let Some(other) = rewritten(&text[at..end]) {
-                    out.push_str(&text[copied..at]);
-                    out.push_str(&other);
-                    copied = end;
-                }
-                at = end;
-            }
-            _ => at += 1,
+    let (mut uncopied, mut rest) = (text, text);
+    while let Some(at) = rest.find(|c: char| c.is_ascii_digit() || matches!(c, '"' | '-')) {
+        let found = &rest[at..];
+        if let Some(string) = found.strip_prefix('"') {
+            rest = after_string(string);
+            continue;
+        }
+        rest = found.trim_start_matches(is_of_number);
+        if let Some(other) = rewritten(before(found, rest)) {
+            out.push_str(before(uncopied, found));
+            out.push_str(&other);
+            uncopied = rest;
         }
     }
-    if copied == 0 {
+    if out.is_empty() {
         return Cow::Borrowed(text);
     }
-    out.push_str(&text[copied..]);
-    Cow::Owned(out)
+    Cow::Owned(out + uncopied)
 }
 
-fn is_of_number(byte: u8) -> bool {
-    byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E')
+fn is_of_number(c: char) -> bool {
+    c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | 'e' | 'E')
 }
 
 /// How a number is written for the parser, where it would read it otherwise than Python does.
@@ -64,17 +61,18 @@ fn rewritten(number: &str) -> Option<String> {
     (is_integer && !fits && !digits.is_empty()).then(|| format!("{{\"\\u0000integer\":\"{number}\"}}"))
 }
 
-/// Index after the string that begins at `start`.
-fn string_end(bytes: &[u8], start: usize) -> usize {
-    let mut at = start + 1;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'"' => return at + 1,
-            b'\\' => at += 2,
-            _ => at += 1,
+/// What follows a string that is read from after its opening quote.
+fn after_string(string: &str) -> &str {
+    let mut rest = string;
+    while let Some((_, end)) = rest.find(['"', '\\']).map(|at| rest.split_at(at)) {
+        if let Some(after) = end.strip_prefix('"') {
+            return after;
         }
+        let mut escape = end.chars();
+        escape.nth(1);
+        rest = escape.as_str();
     }
-    bytes.len()
+    ""
 }
 
 #[cfg(test)]

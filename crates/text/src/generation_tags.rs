@@ -7,6 +7,8 @@
 
 use std::fmt::Write;
 
+use crate::ends::before;
+
 /// Context variable that holds the opening mark.
 pub(crate) const OPEN_VARIABLE: &str = "__generation_open";
 /// Context variable that holds the closing mark.
@@ -22,7 +24,7 @@ pub(crate) struct Rewritten {
 
 /// Rewrites the tags and leaves everything else as it is. The dashes of whitespace control stay on the outer sides.
 pub(crate) fn rewrite(template: &str) -> Rewritten {
-    let mut source = String::with_capacity(template.len() + 64);
+    let mut source = String::with_capacity(template.len());
     let mut has_tags = false;
     for piece in pieces(template) {
         let Some((before, name, after)) = piece.tag() else {
@@ -73,10 +75,8 @@ impl<'a> Piece<'a> {
     fn tag(&self) -> Option<(&'a str, &'a str, &'a str)> {
         let inside = self.text.strip_prefix("{%")?.strip_suffix("%}")?;
         let (before, inside) = split_sign(inside);
-        let after =
-            inside.chars().next_back().filter(|c| matches!(c, '-' | '+')).map_or("", |_| &inside[inside.len() - 1..]);
-        let name = inside[..inside.len() - after.len()].trim();
-        Some((before, name, after))
+        let name = inside.strip_suffix(['-', '+']).unwrap_or(inside);
+        Some((before, name.trim(), &inside[name.len()..]))
     }
 }
 
@@ -91,61 +91,58 @@ fn pieces(template: &str) -> impl Iterator<Item = Piece<'_>> {
         if rest.is_empty() {
             return None;
         }
-        let (text, after) = rest.split_at(piece_length(rest));
+        let after = after_piece(rest);
+        let text = before(rest, after);
         rest = after;
         Some(Piece { text })
     })
 }
 
-/// Length of the piece that `rest` begins with; never 0.
-fn piece_length(rest: &str) -> usize {
-    let to_end = |end: Option<usize>| end.unwrap_or(rest.len());
-    if rest.starts_with("{#") {
-        return to_end(rest.find("#}").map(|at| at + 2));
+/// What follows the piece that `rest` begins with; never all of it.
+fn after_piece(rest: &str) -> &str {
+    if let Some(comment) = rest.strip_prefix("{#") {
+        return comment.split_once("#}").map_or("", |(_, after)| after);
     }
-    if rest.starts_with("{{") {
-        return to_end(code_end(rest, "}}"));
+    if let Some(code) = rest.strip_prefix("{{") {
+        return after_code(code, "}}");
     }
-    if rest.starts_with("{%") {
-        let end = to_end(code_end(rest, "%}"));
-        return match (Piece { text: &rest[..end] }).tag() {
-            Some((_, "raw", _)) => end + raw_length(&rest[end..]),
-            _ => end,
+    if let Some(code) = rest.strip_prefix("{%") {
+        let after = after_code(code, "%}");
+        return match (Piece { text: before(rest, after) }).tag() {
+            Some((_, "raw", _)) => after_raw(after),
+            _ => after,
         };
     }
-    let opening = |pattern: &str| rest.find(pattern).unwrap_or(rest.len());
-    opening("{#").min(opening("{{")).min(opening("{%"))
+    let opening = |pair: &[u8]| matches!(pair, b"{{" | b"{%" | b"{#");
+    &rest[rest.as_bytes().windows(2).position(opening).unwrap_or(rest.len())..]
 }
 
-/// The end of a `{{` or `{%` piece: the first closing delimiter that is not inside a string literal.
-fn code_end(rest: &str, closing: &str) -> Option<usize> {
-    let bytes = rest.as_bytes();
+/// What follows code and its first closing delimiter that is not inside a string literal.
+fn after_code<'a>(code: &'a str, closing: &str) -> &'a str {
     let mut quote = None;
-    let mut at = 2;
-    while at < bytes.len() {
-        match (quote, bytes[at]) {
-            (Some(_), b'\\') => at += 1,
-            (Some(open), byte) if byte == open => quote = None,
-            (None, byte @ (b'\'' | b'"')) => quote = Some(byte),
-            (None, _) if bytes[at..].starts_with(closing.as_bytes()) => return Some(at + 2),
+    let mut letters = code.chars();
+    loop {
+        if let Some(after) = letters.as_str().strip_prefix(closing).filter(|_| quote.is_none()) {
+            return after;
+        }
+        match (quote, letters.next()) {
+            (_, None) => return "",
+            (Some(_), Some('\\')) => drop(letters.next()),
+            (Some(open), Some(c)) if c == open => quote = None,
+            (None, Some(c @ ('\'' | '"'))) => quote = Some(c),
             _ => {}
         }
-        at += 1;
     }
-    None
 }
 
-fn raw_length(rest: &str) -> usize {
-    let mut from = 0;
-    while let Some(at) = rest[from..].find("{%") {
-        let start = from + at;
-        let end = code_end(&rest[start..], "%}").map_or(rest.len(), |end| start + end);
-        if matches!((Piece { text: &rest[start..end] }).tag(), Some((_, "endraw", _))) {
-            return end;
-        }
-        from = start + 2;
-    }
-    rest.len()
+/// What follows a raw block and its end, which is read from the block's text on.
+fn after_raw(block: &str) -> &str {
+    let after_end = |(at, opening): (usize, &str)| {
+        let (_, name) = split_sign(block[at..].strip_prefix(opening)?);
+        let (_, end) = split_sign(name.trim_start().strip_prefix("endraw")?.trim_start());
+        end.strip_prefix("%}")
+    };
+    block.match_indices("{%").find_map(after_end).unwrap_or_default()
 }
 
 #[cfg(test)]

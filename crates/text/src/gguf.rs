@@ -45,18 +45,20 @@ pub(crate) fn convert(gguf: GgufTokenizer) -> Result<(Json, Settings)> {
         _ => Json::Null,
     };
     let added_tokens = added_tokens(&gguf);
-    let mut model = json!({"type": "BPE", "ignore_merges": scheme.ignore_merges});
-    if gguf.model == "llama" {
-        model["merges"] = merges_of_scores(&gguf.tokens, &gguf.scores).into();
-        model["byte_fallback"] = true.into();
-        model["fuse_unk"] = true.into();
-        model["unk_token"] = settings.named.get("unk_token").cloned().into();
-    } else {
-        model["merges"] = gguf.merges.into();
-    }
+    let is_sentence_piece = gguf.model == "llama";
+    let merges =
+        if is_sentence_piece { merges_of_scores(&gguf.tokens, &gguf.scores).into() } else { Json::from(gguf.merges) };
     let vocab: Map<String, Json> =
         gguf.tokens.into_iter().enumerate().map(|(id, token)| (token, Json::from(id))).collect();
-    model["vocab"] = vocab.into();
+    let model = json!({
+        "type": "BPE",
+        "ignore_merges": scheme.ignore_merges,
+        "merges": merges,
+        "byte_fallback": is_sentence_piece,
+        "fuse_unk": is_sentence_piece,
+        "unk_token": settings.named.get("unk_token").filter(|_| is_sentence_piece),
+        "vocab": vocab,
+    });
     let file = json!({
         "version": "1.0",
         "added_tokens": added_tokens,
@@ -118,12 +120,13 @@ fn merges_of_scores(tokens: &[String], scores: &[f32]) -> Vec<Json> {
     let mut order: Vec<usize> = (0..tokens.len()).collect();
     order.sort_by(|&a, &b| score(b).total_cmp(&score(a)));
     let mut merges = Vec::new();
-    for token in order.into_iter().map(|id| &tokens[id]).filter(|token| token.len() <= LONGEST_PIECE) {
+    for token in order.into_iter().filter_map(|id| tokens.get(id)).filter(|token| token.len() <= LONGEST_PIECE) {
         let splits = token.char_indices().skip(1).map(|(at, _)| token.split_at(at));
         let mut pairs: Vec<(usize, usize)> =
             splits.filter_map(|(left, right)| Some((*known.get(left)?, *known.get(right)?))).collect();
         pairs.sort_unstable();
-        merges.extend(pairs.into_iter().map(|(left, right)| json!([tokens[left], tokens[right]])));
+        let texts = |(left, right): (usize, usize)| Some(json!([tokens.get(left)?, tokens.get(right)?]));
+        merges.extend(pairs.into_iter().filter_map(texts));
     }
     merges
 }

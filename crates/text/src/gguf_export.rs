@@ -30,7 +30,7 @@ impl Tokenizer {
     pub fn to_gguf(&self, end_ids: &[u32]) -> Result<GgufTokenizer> {
         let text = self.inner.to_string(false).map_err(|error| refuse("a tokenizer that can be saved", &error))?;
         let file: Json = serde_json::from_str(&text).map_err(|error| refuse("a tokenizer as JSON", &error))?;
-        let model = &file["model"];
+        let model = file.get("model").unwrap_or(&Json::Null);
         if model["type"] != "BPE" {
             return Err(refuse("a BPE tokenizer", &model["type"]));
         }
@@ -73,7 +73,7 @@ fn refuse(expected: &str, got: &dyn std::fmt::Display) -> TextError {
 
 /// Every token by its id. An id that is skipped gets a placeholder.
 fn tokens(file: &Json) -> Result<Vec<String>> {
-    let vocabulary = file["model"]["vocab"].as_object().into_iter().flatten();
+    let vocabulary = file.pointer("/model/vocab").and_then(Json::as_object).into_iter().flatten();
     let vocabulary = vocabulary.map(|(token, id)| (token.as_str(), id.as_u64()));
     let added =
         list(&file["added_tokens"]).map(|token| (token["content"].as_str().unwrap_or_default(), token["id"].as_u64()));
@@ -83,15 +83,15 @@ fn tokens(file: &Json) -> Result<Vec<String>> {
         let id = id.and_then(|id| usize::try_from(id).ok()).filter(|&id| id < 100_000_000);
         let id = id.ok_or_else(|| refuse("token ids", &token))?;
         if tokens.len() <= id {
-            tokens.resize(id + 1, None);
+            tokens.resize(id.saturating_add(1), None);
         }
-        tokens[id] = Some(token.to_owned());
+        tokens.get_mut(id).into_iter().for_each(|place| *place = Some(token.to_owned()));
     }
     Ok(tokens.into_iter().enumerate().map(|(id, token)| token.unwrap_or_else(|| format!("[PAD{id}]"))).collect())
 }
 
 fn token_types(file: &Json, tokens: &[String], unk: Option<u32>, is_sentence_piece: bool) -> Vec<i32> {
-    let known = &file["model"]["vocab"];
+    let known = file.pointer("/model/vocab").unwrap_or(&Json::Null);
     let kind = |(id, token): (usize, &String)| match token {
         _ if is_sentence_piece && unk == u32::try_from(id).ok() => UNKNOWN,
         token if is_sentence_piece && is_byte(token) => BYTE,
@@ -137,7 +137,7 @@ fn scores(tokens: &[String], merges: &[(String, String)]) -> Vec<f32> {
 
 /// Whether spaces are written as `▁` and unknown characters as bytes.
 fn is_sentence_piece(file: &Json) -> bool {
-    file["model"]["byte_fallback"] == true
+    file.pointer("/model/byte_fallback") == Some(&Json::Bool(true))
         && (steps(&file["normalizer"], "normalizers").any(|step| step["type"] == "Replace" && step["content"] == SPACE)
             || steps(&file["pre_tokenizer"], "pretokenizers").any(|step| step["type"] == "Metaspace"))
 }
@@ -152,7 +152,7 @@ fn has_prefix(file: &Json) -> bool {
 fn pre_of(file: &Json) -> Result<&'static str> {
     let splitting = canonical(&file["pre_tokenizer"]);
     let normalizer = &file["normalizer"];
-    let ignore_merges = file["model"]["ignore_merges"] == true;
+    let ignore_merges = file.pointer("/model/ignore_merges") == Some(&Json::Bool(true));
     // llama.cpp does not normalise; what NFC changes is rare enough that its own converter lets it pass.
     let normalizes = !normalizer.is_null() && normalizer["type"] != "NFC";
     let fits = |name: &&&str| {

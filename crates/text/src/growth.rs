@@ -38,7 +38,7 @@ pub(crate) fn growth_of(file: &Json) -> Result<u64> {
 /// # Errors
 /// `DATA_INVALID`.
 pub(crate) fn check_length(text: &str, growth: u64) -> Result<()> {
-    let longest = MOST_TEXT / growth.max(1);
+    let longest = MOST_TEXT.checked_div(growth).unwrap_or(MOST_TEXT);
     if text.len() as u64 <= longest {
         return Ok(());
     }
@@ -95,23 +95,23 @@ fn form(step: &Json) -> u64 {
 fn factor(step: &Json) -> u64 {
     let length = |key: &str| step[key].as_str().map_or(0, str::len) as u64;
     match step["type"].as_str() {
-        Some("Replace") => match step["pattern"]["String"].as_str() {
+        Some("Replace") => match step.pointer("/pattern/String").and_then(Json::as_str) {
             Some(pattern) if !pattern.is_empty() => length("content").div_ceil(pattern.len() as u64).max(1),
             // A pattern may match between any two letters.
-            _ => 1 + length("content"),
+            _ => length("content").saturating_add(1),
         },
-        Some("Prepend") => 1 + length("prepend"),
-        Some("Metaspace") => 1 + length("replacement").max(3),
+        Some("Prepend") => length("prepend").saturating_add(1),
+        Some("Metaspace") => length("replacement").max(3).saturating_add(1),
         Some("ByteLevel" | "BertNormalizer" | "Lowercase" | "BPEDecoder") => 2,
         Some("Precompiled") => longest_entry(&character_map(step)),
-        Some("Strip" | "WordPiece") => 1 + length("prefix"),
-        Some("CTC") => 1 + length("word_delimiter_token"),
+        Some("Strip" | "WordPiece") => length("prefix").saturating_add(1),
+        Some("CTC") => length("word_delimiter_token").saturating_add(1),
         _ => 1,
     }
 }
 
 fn character_map(step: &Json) -> Vec<u8> {
-    step["precompiled_charsmap"].as_str().and_then(from_base64).unwrap_or_default()
+    step["precompiled_charsmap"].as_str().and_then(|text| base64::decode(text).ok()).unwrap_or_default()
 }
 
 /// The longest text that a character map puts in the place of a letter: after a tree of known length they stand one
@@ -120,29 +120,6 @@ fn longest_entry(map: &[u8]) -> u64 {
     let tree = map.first_chunk::<4>().map_or(0, |head| u32::from_le_bytes(*head) as usize);
     let texts = tree.checked_add(4).and_then(|from| map.get(from..)).unwrap_or_default();
     texts.split(|byte| *byte == 0).map(<[u8]>::len).max().unwrap_or(0).max(1) as u64
-}
-
-/// The bytes of base64 text.
-pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut count) = (0_u32, 0);
-    for letter in text.trim_end_matches('=').bytes() {
-        let value = match letter {
-            b'A'..=b'Z' => letter - b'A',
-            b'a'..=b'z' => letter - b'a' + 26,
-            b'0'..=b'9' => letter - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count) as u8);
-        }
-    }
-    Some(bytes)
 }
 
 /// Templates write the text once, and a few tokens around it.
@@ -154,8 +131,8 @@ fn check_template(step: &Json) -> Result<()> {
         let pieces = step["single"].as_array().map_or(&[] as &[Json], Vec::as_slice);
         let written = pieces.iter().filter(|piece| piece["Sequence"].is_object()).count().max(1) as u64;
         let ids = |piece: &Json| {
-            let token = piece["SpecialToken"]["id"].as_str()?;
-            Some(step["special_tokens"][token]["ids"].as_array()?.len() as u64)
+            let token = piece.pointer("/SpecialToken/id")?.as_str()?;
+            Some(step["special_tokens"].get(token)?.get("ids")?.as_array()?.len() as u64)
         };
         copies = copies.saturating_mul(written);
         added = added.saturating_mul(written).saturating_add(pieces.iter().filter_map(ids).sum());
@@ -188,7 +165,7 @@ fn check_words(model: &Json) -> Result<()> {
 mod tests {
     use serde_json::{Value as Json, json};
 
-    use super::{check_length, from_base64, growth_of, longest_entry};
+    use super::{check_length, growth_of, longest_entry};
 
     fn replace(pattern: &Json, content: &str) -> Json {
         json!({"type": "Replace", "pattern": pattern, "content": content})
@@ -237,7 +214,6 @@ mod tests {
 
     #[test]
     fn a_character_map_grows_by_its_longest_text() {
-        assert_eq!(from_base64("AQIDBAU=").unwrap(), [1, 2, 3, 4, 5]);
         assert_eq!(longest_entry(b"\x02\0\0\0ttab\0abcd\0"), 4);
         assert_eq!(longest_entry(b"\xff\xff\xff\xff"), 1);
     }

@@ -4,12 +4,16 @@
 //! One path serves training and inference: [`Tokenizer::encode_conversation`] renders with the template and tokenises
 //! the text without adding anything to it.
 
+// Numbers of files, templates and rows that a stranger wrote: none may overflow or lead outside.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
+
 mod clock;
 mod closing;
 mod control_tokens;
 mod conversation;
 mod decode_stream;
 mod encode;
+mod ends;
 mod error;
 mod exact_json;
 mod forms;

@@ -15,7 +15,7 @@ impl Marks {
     pub fn unused_in(text: &str) -> Self {
         let pairs = (0xF_0000..0xF_FFFD).step_by(2);
         let mut unused = pairs
-            .filter_map(|code| char::from_u32(code).zip(char::from_u32(code + 1)))
+            .filter_map(|code| char::from_u32(code).zip(char::from_u32(code.checked_add(1)?)))
             .filter(|(open, close)| !text.contains(*open) && !text.contains(*close));
         // 32,000 pairs cannot all be in use unless a text was made for it; the last resort then only loses exactness there.
         let generation = unused.next().unwrap_or(('\u{10_0000}', '\u{10_0001}'));
@@ -47,8 +47,8 @@ impl Cut {
                 unclosed.push(cut.spans.len());
                 cut.spans.push((cut.text.len(), cut.text.len()));
             } else if c == marks.generation.1 {
-                if let Some(index) = unclosed.pop() {
-                    cut.spans[index].1 = cut.text.len();
+                if let Some(span) = unclosed.pop().and_then(|index| cut.spans.get_mut(index)) {
+                    span.1 = cut.text.len();
                 }
             } else if c == marks.control.0 {
                 control = Some(cut.text.len());
@@ -66,7 +66,8 @@ impl Cut {
     /// Where an offset of the text with marks is in the text without.
     pub fn offset(&self, with_marks: usize) -> usize {
         const LENGTH: usize = '\u{F_0000}'.len_utf8();
-        with_marks - self.marks.partition_point(|&mark| mark < with_marks) * LENGTH
+        let before = self.marks.partition_point(|&mark| mark < with_marks);
+        with_marks.saturating_sub(before.saturating_mul(LENGTH))
     }
 }
 

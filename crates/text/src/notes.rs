@@ -11,6 +11,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::control_tokens::{ControlTokens, each_text, visit_texts};
 use crate::conversation::Conversation;
+use crate::ends::before;
 use crate::template::{ChatTemplate, Rendered};
 
 /// Something about a conversation that its owner should know before training.
@@ -85,7 +86,8 @@ fn is_plainly_written(conversation: &Conversation, rendered: &Rendered) -> bool 
     }
     let mut own = vec![String::new(); conversation.fields.len()];
     for piece in &rendered.pieces {
-        own[piece.message].push_str(&rendered.text[piece.start..piece.end]);
+        let written = &rendered.text[piece.start..piece.end];
+        own.get_mut(piece.message).into_iter().for_each(|own| own.push_str(written));
     }
     let content = |message: &Map<String, Json>| {
         message.get("content").and_then(Json::as_str).unwrap_or_default().trim().to_owned()
@@ -185,7 +187,7 @@ impl Leaves {
     fn mark(&mut self, text: &mut String) -> Option<(char, String)> {
         let code = (FIRST_MARK as u32).checked_add(self.count).filter(|code| *code <= LAST_MARK)?;
         let mark = char::from_u32(code).filter(|_| !text.trim().is_empty())?;
-        self.count += 1;
+        self.count = self.count.saturating_add(1);
         let plain = text.clone();
         text.insert(middle(text), mark);
         Some((mark, plain))
@@ -203,12 +205,11 @@ fn as_text(value: &mut Json) -> Option<&mut String> {
 /// and split them at tags.
 fn middle(text: &str) -> usize {
     let core = text.trim();
-    let start = text.len() - text.trim_start().len();
     let half = core.chars().count().div_ceil(2);
-    let at = core.char_indices().nth(half).map_or(core.len(), |(at, _)| at);
-    let in_tag = core[..at].rfind('<').is_some_and(|open| !core[open..at].contains('>'));
-    let end = core[at..].find('>').filter(|_| in_tag).map_or(at, |close| at + close + 1);
-    start + end
+    let (head, tail) = core.split_at(core.char_indices().nth(half).map_or(core.len(), |(at, _)| at));
+    let in_tag = head.rfind('<').is_some_and(|open| !head[open..].contains('>'));
+    let after = tail.split_once('>').filter(|_| in_tag).map_or(tail, |(_, after)| after);
+    before(text.trim_end(), after).len()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 use crate::closing::SpecialTokens;
 use crate::conversation::{AssistantTurn, Conversation};
+use crate::ends::before;
 use crate::error::Result;
 use crate::template::ChatTemplate;
 use crate::turn_span::{TurnSpan, common_prefix, joined, not_found, visible_content};
@@ -50,7 +51,7 @@ fn turn_start(
     let before = template.render(conversation, message, false)?.text;
     let shared = common_prefix(&prompt, full);
     let header_from = common_prefix(&before, &prompt);
-    (header_from + 1..=shared)
+    (header_from.saturating_add(1)..=shared)
         .rev()
         .filter(|&at| prompt.is_char_boundary(at))
         .find(|&at| prompt[..at].ends_with(char::is_whitespace) || specials.ends(&prompt[..at]).is_some())
@@ -66,8 +67,8 @@ fn turn_end(
     turn: &AssistantTurn,
     start: usize,
 ) -> Result<usize> {
-    let is_last = turn.message + 1 == conversation.messages.len();
-    let upto = if is_last { full.to_owned() } else { template.render(conversation, turn.message + 1, false)?.text };
+    let is_last = turn.count() == conversation.messages.len();
+    let upto = if is_last { full.to_owned() } else { template.render(conversation, turn.count(), false)?.text };
     let closing = specials.closing(&upto, &turn.content);
     if closing.end > start && full.starts_with(&upto[..closing.end]) {
         return Ok(closing.end);
@@ -75,7 +76,7 @@ fn turn_end(
     // The template writes this turn differently once more turns follow: look for its content, then for the closing
     // token.
     let content = visible_content(&turn.content);
-    let content_end = full[start..].find(content).map(|at| start + at + content.len());
+    let content_end = full[start..].split_once(content).map(|(_, after)| before(full, after).len());
     content_end
         .and_then(|at| specials.run_from(full, at, closing.count))
         .ok_or_else(|| not_found(turn.message, "a turn that the template rewrites once more turns follow"))
@@ -95,14 +96,15 @@ pub(crate) fn owners_by_prefixes(
         owned.iter_mut().zip(turns).for_each(|(span, turn)| span.message = turn.message);
         return Ok(owned);
     }
-    let mut done = 0;
+    let mut unowned = owned.iter_mut();
+    let mut done = 0_usize;
     for turn in turns {
-        let upto = template.render(conversation, turn.message + 1, false)?;
-        let count = merged(&upto.generation_spans).len().clamp(done, owned.len());
-        owned[done..count].iter_mut().for_each(|span| span.message = turn.message);
+        let upto = template.render(conversation, turn.count(), false)?;
+        let count = merged(&upto.generation_spans).len().max(done);
+        unowned.by_ref().take(count.saturating_sub(done)).for_each(|span| span.message = turn.message);
         done = count;
     }
     let last = turns.last().map_or(0, |turn| turn.message);
-    owned[done..].iter_mut().for_each(|span| span.message = last);
+    unowned.for_each(|span| span.message = last);
     Ok(owned)
 }

@@ -2,14 +2,16 @@
 //!
 //! Both depend on what kind of message stands before, not on how many: each kind is rendered once.
 
+use std::rc::Rc;
+
 use crate::closing::SpecialTokens;
-use crate::conversation::Conversation;
+use crate::conversation::{AssistantTurn, Conversation};
 use crate::error::Result;
 use crate::template::ChatTemplate;
 use crate::turn_span::common_prefix;
 
 /// A generation prompt.
-#[derive(Default, Clone)]
+#[derive(Default)]
 pub(crate) struct Prompt {
     /// All that stands after the last message's own text.
     pub after_message: String,
@@ -23,7 +25,7 @@ pub(crate) struct Prompts<'a> {
     conversation: &'a Conversation,
     specials: &'a SpecialTokens,
     /// By the role of the message before the answer; none where nothing stands before it.
-    by_role: Vec<(Option<&'a str>, Prompt)>,
+    by_role: Vec<(Option<&'a str>, Rc<Prompt>)>,
     /// What closes an answer after its own text.
     closing: Option<String>,
 }
@@ -35,14 +37,14 @@ impl<'a> Prompts<'a> {
     }
 
     /// The prompt in front of `message`, an assistant turn.
-    pub fn before(&mut self, message: usize) -> &Prompt {
-        let role = message.checked_sub(1).map(|before| self.conversation.roles[before].as_str());
-        if let Some(at) = self.by_role.iter().position(|(known, _)| *known == role) {
-            return &self.by_role[at].1;
+    pub fn before(&mut self, message: usize) -> Rc<Prompt> {
+        let role = message.checked_sub(1).and_then(|before| self.conversation.roles.get(before)).map(String::as_str);
+        if let Some((_, prompt)) = self.by_role.iter().find(|(known, _)| *known == role) {
+            return Rc::clone(prompt);
         }
-        let prompt = self.measure(self.conversation, message).unwrap_or_else(|| self.usual());
-        self.by_role.push((role, prompt));
-        &self.by_role[self.by_role.len() - 1].1
+        let prompt = self.measure(self.conversation, message).map_or_else(|| self.usual(), Rc::new);
+        self.by_role.push((role, Rc::clone(&prompt)));
+        prompt
     }
 
     /// Renders the first `count` messages with a prompt and without. None where the template refuses them.
@@ -53,7 +55,8 @@ impl<'a> Prompts<'a> {
         let asked = self.template.render(conversation, count, true).ok()?;
         let plain = self.template.render(conversation, count, false).ok()?;
         // A last message that is not written ends where the one before it does.
-        let own = asked.pieces.iter().rfind(|piece| piece.message + 1 == count).or(asked.pieces.last());
+        let own =
+            asked.pieces.iter().rfind(|piece| piece.message.checked_add(1) == Some(count)).or(asked.pieces.last());
         let shared = common_prefix(&asked.text, &plain.text);
         let shared = [&asked.text, &plain.text]
             .map(|text| self.specials.whole(text, shared))
@@ -65,24 +68,24 @@ impl<'a> Prompts<'a> {
     }
 
     /// The prompt where that of a turn cannot be rendered: that of another turn, or that of a single question.
-    fn usual(&self) -> Prompt {
+    fn usual(&self) -> Rc<Prompt> {
         if let Some((_, prompt)) = self.by_role.first() {
-            return prompt.clone();
+            return Rc::clone(prompt);
         }
         let mut others = self.conversation.assistant_turns.iter().take(4);
         let rendered = others.find_map(|turn| self.measure(self.conversation, turn.message));
         let alone = || self.measure(&self.conversation.with_question().ok()?, 1);
-        rendered.or_else(alone).unwrap_or_default()
+        Rc::new(rendered.or_else(alone).unwrap_or_default())
     }
 
-    /// Length of the special tokens at the start of `rest` that close the answer `message` before it.
+    /// Length of the special tokens at the start of `rest` that close the answer `turn` before it.
     ///
     /// # Errors
     /// `TEMPLATE_INVALID` when the template refuses the conversation up to that answer.
-    pub fn closing_after(&mut self, message: usize, rest: &str) -> Result<usize> {
+    pub fn closing_after(&mut self, turn: &AssistantTurn, rest: &str) -> Result<usize> {
         if self.closing.is_none() {
-            let upto = self.template.render(self.conversation, message + 1, false)?;
-            let own = upto.pieces.iter().filter(|piece| piece.message == message).map(|piece| piece.end).max();
+            let upto = self.template.render(self.conversation, turn.count(), false)?;
+            let own = upto.pieces.iter().filter(|piece| piece.message == turn.message).map(|piece| piece.end).max();
             let after = &upto.text[own.unwrap_or(upto.text.len())..];
             self.closing = Some(after[..self.specials.leading_run(after)].to_owned());
         }

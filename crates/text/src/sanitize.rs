@@ -48,15 +48,15 @@ impl Tokenizer {
             Some(after) => (line_end.ids.len(), 1, after),
             None => (0, 0, self.encode_with(with, piece)?),
         };
-        let ids = &tokens.ids[skipped..];
+        let ids = tokens.ids.get(skipped..).unwrap_or_default();
         if plain.is_some() && self.token_to_id(piece).is_some_and(|id| ids.contains(&id)) {
             let what =
                 format!("expected {piece} to be written with other tokens, got none in this tokenizer; change the row");
             return Err(TextError::data(PLACE, &what));
         }
         encoded.ids.extend(ids);
-        let place = |at: usize| start + at.saturating_sub(shift);
-        encoded.offsets.extend(tokens.offsets[skipped..].iter().map(|&(from, to)| (place(from), place(to))));
+        let place = |at: usize| start.saturating_add(at.saturating_sub(shift));
+        encoded.offsets.extend(tokens.offsets.iter().skip(skipped).map(|&(from, to)| (place(from), place(to))));
         Ok(())
     }
 
@@ -69,8 +69,10 @@ impl Tokenizer {
             guarded(PLACE, TextError::tokenizer, || {
                 let text = self.inner.to_string(false).map_err(|error| refused(error.to_string()))?;
                 let mut file: Json = serde_json::from_str(&text).map_err(|error| refused(error.to_string()))?;
-                file["added_tokens"] = json!([]);
-                file["post_processor"] = Json::Null;
+                if let Json::Object(fields) = &mut file {
+                    fields.insert("added_tokens".to_owned(), json!([]));
+                    fields.insert("post_processor".to_owned(), Json::Null);
+                }
                 tokenizers::Tokenizer::from_bytes(file.to_string()).map_err(|error| refused(error.to_string()))
             })
         });

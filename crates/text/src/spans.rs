@@ -70,7 +70,7 @@ impl Search<'_> {
     /// The spans of a turn: one, unless the template writes other messages in the middle of it.
     fn answer(&mut self, turn: &AssistantTurn, parts: &[Piece]) -> Result<Vec<TurnSpan>> {
         let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return Ok(Vec::new()) };
-        let start = first.start + self.header(turn, &self.text[first.start..first.end])?;
+        let start = first.start.saturating_add(self.header(turn, &self.text[first.start..first.end])?);
         let end = self.end(turn, last.start.max(start), last.end)?;
         let message = turn.message;
         let spans = parts.iter().map(|part| {
@@ -106,17 +106,16 @@ impl Search<'_> {
     /// Where the answer that begins at `start` ends: after the special tokens that close the turn.
     fn end(&mut self, turn: &AssistantTurn, start: usize, end: usize) -> Result<usize> {
         let closing = self.specials.closing(&self.text[start..end], &turn.content);
-        let own = start + closing.end;
+        let own = start.saturating_add(closing.end);
         let rest = &self.text[end..];
-        let is_last = turn.message + 1 == self.conversation.messages.len();
+        let is_last = turn.count() == self.conversation.messages.len();
         if closing.count > 0 {
             // What follows the last turn and touches it closes it as well.
             let touches = is_last && own == end && !rest.starts_with(char::is_whitespace);
-            return Ok(if touches { own + self.specials.leading_run(rest) } else { own });
+            return Ok(if touches { own.saturating_add(self.specials.leading_run(rest)) } else { own });
         }
-        let after =
-            if is_last { self.specials.leading_run(rest) } else { self.prompts.closing_after(turn.message, rest)? };
-        Ok(if after > 0 { end + after } else { own })
+        let after = if is_last { self.specials.leading_run(rest) } else { self.prompts.closing_after(turn, rest)? };
+        Ok(if after > 0 { end.saturating_add(after) } else { own })
     }
 }
 
@@ -125,7 +124,7 @@ fn tagged_spans(template: &ChatTemplate, conversation: &Conversation, rendered: 
     let spans = &rendered.generation_spans;
     let owner = |&(start, _): &(usize, usize)| {
         let piece = rendered.pieces.iter().rfind(|piece| piece.start <= start && start < piece.end)?;
-        (conversation.roles[piece.message] == "assistant").then_some(piece.message)
+        conversation.roles.get(piece.message).filter(|role| *role == "assistant").map(|_| piece.message)
     };
     let owners: Option<Vec<usize>> = spans.iter().filter(|(start, end)| start < end).map(owner).collect();
     let written = spans.iter().copied().filter(|(start, end)| start < end);

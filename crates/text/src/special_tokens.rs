@@ -31,16 +31,17 @@ impl Settings {
         let config = read_json(&dir.join("tokenizer_config.json"))?.unwrap_or_default();
         let map = read_json(&dir.join("special_tokens_map.json"))?.unwrap_or_default();
         let named = NAMES.iter().filter_map(|name| {
-            let content = token_content(&config[name]).or_else(|| token_content(&map[name]))?;
+            let content = [&config, &map].into_iter().find_map(|file| token_content(file.get(name)?))?;
             Some(((*name).to_owned(), content.to_owned()))
         });
         Ok(Self {
             named: named.collect(),
-            model_max_length: config["model_max_length"]
-                .as_u64()
+            model_max_length: config
+                .get("model_max_length")
+                .and_then(Json::as_u64)
                 .filter(|&length| length < 1 << 40)
                 .map(|length| length as usize),
-            chat_templates: named_templates::of_folder(dir, &config["chat_template"])?,
+            chat_templates: named_templates::of_folder(dir, config.get("chat_template").unwrap_or(&Json::Null))?,
         })
     }
 }

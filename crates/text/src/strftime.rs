@@ -1,173 +1,94 @@
-//! `strftime` as glibc and Python have it, in the C locale and without a time zone.
+//! `strftime` as glibc and Python's `datetime.now()` have it: in the C locale and in local time, without naming its zone.
 
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+use jiff::fmt::strtime::{BrokenDownTime, Config, PosixCustom};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ZonedDateTime};
 
-/// A moment in its parts.
-struct Moment {
-    seconds: u64,
-    year: u64,
-    month: u64,
-    day: u64,
-    day_of_year: u64,
-    /// From Sunday, 0.
-    weekday: u64,
-}
+use crate::ends::before;
 
-/// What a flag between `%` and the letter asks for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Flag {
-    None,
-    NoPadding,
-    Spaces,
-    Zeros,
-    Capitals,
-}
+/// Directives of glibc that are written as the calendar library writes them.
+const DIRECTIVES: &str = "YCymdejHkIlMSspPBbhAauwUWVGgcDxFTXRrnt%";
 
-impl Flag {
-    fn padded(self, value: u64, width: usize, fill: char) -> String {
-        let digits = value.to_string();
-        let fill = match self {
-            Self::NoPadding => return digits,
-            Self::Spaces => ' ',
-            Self::Zeros => '0',
-            _ => fill,
-        };
-        let padding: String = std::iter::repeat_n(fill, width.saturating_sub(digits.len())).collect();
-        padding + &digits
-    }
-}
-
-/// Formats seconds since 1970. All directives of glibc but those of other locales; what is none is copied.
+/// Formats seconds since 1970 in the time zone of the process (`TZ`, else the system's). All directives of glibc but those
+/// of other locales; what is none is copied.
 pub(crate) fn strftime(format: &str, seconds: u64) -> String {
-    let moment = Moment::new(seconds);
+    written(format, seconds, TimeZone::system())
+}
+
+fn written(format: &str, seconds: u64, zone: TimeZone) -> String {
+    let moment = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    let moment = moment.unwrap_or(Timestamp::MAX).to_zoned_datetime(zone);
     let mut out = String::new();
     let mut rest = format;
     while let Some(at) = rest.find('%') {
-        out.push_str(&rest[..at]);
-        let directive = &rest[at + 1..];
-        let flag = match directive.as_bytes().first() {
-            Some(b'-') => Flag::NoPadding,
-            Some(b'_') => Flag::Spaces,
-            Some(b'0') => Flag::Zeros,
-            Some(b'^') => Flag::Capitals,
-            _ => Flag::None,
-        };
-        let directive = &directive[usize::from(flag != Flag::None)..];
-        let letter = directive.chars().next();
-        let length = letter.map_or(0, char::len_utf8);
-        match letter.and_then(|letter| moment.written(letter, flag)) {
-            Some(text) if flag == Flag::Capitals => out.push_str(&text.to_uppercase()),
-            Some(text) => out.push_str(&text),
-            None => out.push_str(&rest[at..rest.len() - directive.len() + length]),
-        }
-        rest = &directive[length..];
+        let (before, found) = rest.split_at(at);
+        let (directive, after) = split_directive(found);
+        out.push_str(before);
+        out.push_str(&text_of(directive, &moment).unwrap_or_else(|| directive.to_owned()));
+        rest = after;
     }
     out + rest
 }
 
-impl Moment {
-    fn new(seconds: u64) -> Self {
-        let (year, month, day, day_of_year) = civil(seconds / 86_400);
-        Self { seconds, year, month, day, day_of_year, weekday: (seconds / 86_400 + 4) % 7 }
-    }
-
-    fn written(&self, letter: char, flag: Flag) -> Option<String> {
-        let number = |value: u64, width: usize, fill: char| flag.padded(value, width, fill);
-        let two = |value: u64| number(value, 2, '0');
-        let (hour, minute, second) = (self.seconds / 3600 % 24, self.seconds / 60 % 60, self.seconds % 60);
-        let half = (hour + 11) % 12 + 1;
-        let (month, weekday) = (MONTHS[self.month as usize - 1], DAYS[self.weekday as usize]);
-        let (iso_year, iso_week) = self.iso_week();
-        let same = |format: &str| strftime(format, self.seconds);
-        Some(match letter {
-            'Y' => number(self.year, 4, '0'),
-            'C' => two(self.year / 100),
-            'y' => two(self.year % 100),
-            'm' => two(self.month),
-            'd' => two(self.day),
-            'e' => number(self.day, 2, ' '),
-            'j' => number(self.day_of_year, 3, '0'),
-            'H' => two(hour),
-            'k' => number(hour, 2, ' '),
-            'I' => two(half),
-            'l' => number(half, 2, ' '),
-            'M' => two(minute),
-            'S' => two(second),
-            'f' => "000000".to_owned(),
-            's' => self.seconds.to_string(),
-            'p' => if hour < 12 { "AM" } else { "PM" }.to_owned(),
-            'P' => if hour < 12 { "am" } else { "pm" }.to_owned(),
-            'B' => month.to_owned(),
-            'b' | 'h' => month[..3].to_owned(),
-            'A' => weekday.to_owned(),
-            'a' => weekday[..3].to_owned(),
-            'u' => ((self.weekday + 6) % 7 + 1).to_string(),
-            'w' => self.weekday.to_string(),
-            'U' => two((self.day_of_year + 6 - self.weekday) / 7),
-            'W' => two((self.day_of_year + 6 - (self.weekday + 6) % 7) / 7),
-            'V' => two(iso_week),
-            'G' => number(iso_year, 4, '0'),
-            'g' => two(iso_year % 100),
-            'c' => same("%a %b %e %H:%M:%S %Y"),
-            'D' | 'x' => same("%m/%d/%y"),
-            'F' => same("%Y-%m-%d"),
-            'T' | 'X' => same("%H:%M:%S"),
-            'R' => same("%H:%M"),
-            'r' => same("%I:%M:%S %p"),
-            'z' | 'Z' => String::new(),
-            'n' => "\n".to_owned(),
-            't' => "\t".to_owned(),
-            '%' => "%".to_owned(),
-            _ => return None,
-        })
-    }
-
-    /// Year and week of ISO 8601: weeks begin on Monday, the first has the year's first Thursday.
-    fn iso_week(&self) -> (u64, u64) {
-        let from_monday = (self.weekday + 6) % 7;
-        // The Thursday of this week decides which year it belongs to.
-        let (year, _, _, day_of_year) = civil((self.seconds / 86_400 + 3).saturating_sub(from_monday));
-        (year, (day_of_year - 1) / 7 + 1)
-    }
+/// `%`, a flag and a letter, and what follows them.
+fn split_directive(text: &str) -> (&str, &str) {
+    let mut letters = text.chars();
+    letters.next();
+    let flagged = letters.as_str().strip_prefix(['-', '_', '0', '^']);
+    let mut letters = flagged.map_or(letters, str::chars);
+    letters.next();
+    (before(text, letters.as_str()), letters.as_str())
 }
 
-/// Year, month, day and day of the year of a day counted from 1970-01-01 (Gregorian).
-fn civil(mut days: u64) -> (u64, u64, u64, u64) {
-    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let mut year = 1970;
-    while days >= 365 + u64::from(leap(year)) {
-        days -= 365 + u64::from(leap(year));
-        year += 1;
-    }
-    let day_of_year = days + 1;
-    let mut month = 1;
-    for length in [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30] {
-        if days < length {
-            break;
+fn text_of(directive: &str, moment: &ZonedDateTime) -> Option<String> {
+    match directive.chars().next_back()? {
+        // A moment is a whole second.
+        'f' => Some("000000".to_owned()),
+        'z' | 'Z' => Some(String::new()),
+        letter if DIRECTIVES.contains(letter) && directive.len() > 1 => {
+            let config = Config::new().custom(PosixCustom::new());
+            BrokenDownTime::from(moment).to_string_with_config(&config, directive).ok()
         }
-        days -= length;
-        month += 1;
+        _ => None,
     }
-    (year, month, days + 1, day_of_year)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::strftime;
+    use jiff::tz::TimeZone;
+
+    use super::written;
+
+    fn strftime(format: &str, seconds: u64) -> String {
+        written(format, seconds, TimeZone::UTC)
+    }
+
+    #[test]
+    fn the_time_is_that_of_the_zone() {
+        let new_york = TimeZone::posix("EST5EDT,M3.2.0,M11.1.0").unwrap();
+        let moments =
+            [1_721_952_000, 1_709_164_805].map(|seconds| written("%F %T %s|%z|%Z", seconds, new_york.clone()));
+        assert_eq!(moments, ["2024-07-25 20:00:00 1721952000||", "2024-02-28 19:00:05 1709164805||"]);
+    }
+
+    /// The zone is read once in a process, so this program runs itself in others.
+    #[test]
+    fn the_zone_is_that_of_the_process() {
+        let told = |zone: &str| {
+            let mut program = std::process::Command::new(std::env::current_exe().unwrap());
+            program.args(["--exact", "strftime::tests::the_zone_is_that_of_the_process", "--nocapture"]);
+            String::from_utf8(program.env("TZ", zone).env("TELL_TIME", "yes").output().unwrap().stdout).unwrap()
+        };
+        if std::env::var_os("TELL_TIME").is_some() {
+            println!("local time {}", super::strftime("%F %T", 1_721_952_000));
+            return;
+        }
+        for (zone, time) in
+            [("UTC", "2024-07-26 00:00:00"), ("JST-9", "2024-07-26 09:00:00"), ("AST4", "2024-07-25 20:00:00")]
+        {
+            assert!(told(zone).contains(&format!("local time {time}")), "{zone}");
+        }
+    }
 
     #[test]
     fn formats_known_moments() {

@@ -124,7 +124,7 @@ impl ChatTemplate {
     /// `TEMPLATE_INVALID` when the template refuses the conversation or exceeds its limits.
     pub fn render(&self, conversation: &Conversation, count: usize, add_generation_prompt: bool) -> Result<Rendered> {
         guarded(NAME, TextError::template, || {
-            let turns = Follower::new(&conversation.messages[..count]);
+            let turns = Follower::new(conversation.first(count));
             let rendered =
                 self.run(conversation, count, add_generation_prompt, &turns).map_err(|error| refusal(&error))?;
             let cut = Cut::of(&rendered, conversation.marks);
@@ -154,7 +154,7 @@ impl ChatTemplate {
         let strftime = |format: &str| strftime(format, conversation.moment);
         let run = Run::new(&self.tree, variables, Budget::new(units), MAX_OUTPUT, &strftime).observed(turns);
         let text = run.render();
-        self.settle(conversation.bytes as i64, (units - run.budget().left()) as i64);
+        self.settle(conversation.bytes as i64, units.saturating_sub(run.budget().left()) as i64);
         text
     }
 
@@ -179,7 +179,7 @@ impl ChatTemplate {
             .collect();
         variables.push(("documents".into(), Value::None));
         variables.extend(conversation.variables.iter().map(|(name, value)| (name.as_str().into(), value.clone())));
-        variables.push(("messages".into(), Value::list(conversation.messages[..count].to_vec())?));
+        variables.push(("messages".into(), Value::list(conversation.first(count).to_vec())?));
         variables.push(("tools".into(), conversation.tools.clone()));
         variables.push(("add_generation_prompt".into(), Value::Bool(add_generation_prompt)));
         let (open, close) = conversation.marks.generation;

@@ -9,6 +9,7 @@ use tunesmith_formats::GgufTokenizer;
 
 use crate::closing::SpecialTokens;
 use crate::control_tokens::ControlTokens;
+use crate::ends::before;
 use crate::error::{Result, TextError};
 use crate::generation_tags::without_comments;
 use crate::gguf;
@@ -283,8 +284,9 @@ fn ids_of(encoding: &Encoding) -> Vec<i32> {
 /// Everything in `text` of the form `<|name|>`.
 fn bar_tokens(text: &str) -> impl Iterator<Item = &str> {
     let is_no_name = |c: char| c.is_whitespace() || matches!(c, '<' | '>' | '|' | '{' | '}' | '\'');
-    text.match_indices("<|").filter_map(move |(start, _)| {
-        let (name, _) = text[start + 2..].split_once("|>")?;
-        (!name.is_empty() && !name.contains(is_no_name)).then(|| &text[start..start + name.len() + 4])
+    text.match_indices("<|").filter_map(move |(start, opening)| {
+        let token = &text[start..];
+        let (name, after) = token.strip_prefix(opening)?.split_once("|>")?;
+        (!name.is_empty() && !name.contains(is_no_name)).then(|| before(token, after))
     })
 }

@@ -8,7 +8,6 @@
 use serde_json::{Map, Value as Json};
 
 use crate::error::{Result, TextError};
-use crate::growth::from_base64;
 
 const PLACE: &str = "tokenizer.json";
 
@@ -91,10 +90,10 @@ fn check_charsmaps(normalizer: &Json) -> Result<()> {
     }
     let Some(map) = normalizer.get("precompiled_charsmap") else { return Ok(()) };
     let text = map.as_str().ok_or_else(|| invalid("a character map as text", "another value"))?;
-    let head = from_base64(text).and_then(|map| map.first_chunk::<4>().map(|head| u32::from_le_bytes(*head)));
+    let head = base64::decode(text).ok().and_then(|map| map.first_chunk::<4>().map(|head| u32::from_le_bytes(*head)));
     let head = head.ok_or_else(|| invalid("a character map in base64", "other text"))?;
     // Three bytes of every four letters, and four that hold the length.
-    let most = (text.len() / 4 * 3).saturating_sub(4);
+    let most = (text.len() / 4).saturating_mul(3).saturating_sub(4);
     if head as usize > most {
         return Err(invalid(&format!("a character map of at most {most} bytes"), &head.to_string()));
     }
@@ -110,7 +109,7 @@ fn check_merges(model: &Map<String, Json>, vocab: &Map<String, Json>) -> Result<
             _ => merge[0].as_str().zip(merge[1].as_str()),
         };
         let (left, right) = pair.ok_or_else(|| invalid("merges of two tokens", &merge.to_string()))?;
-        if !right.is_char_boundary(prefix) || left.len() + right.len() - prefix > longest {
+        if !right.is_char_boundary(prefix) || left.len().saturating_add(right.len()).saturating_sub(prefix) > longest {
             return Err(invalid("merges that give a token of the vocabulary", &merge.to_string()));
         }
     }

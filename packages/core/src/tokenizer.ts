@@ -44,7 +44,10 @@ export interface ConversationNote {
 export interface ConversationOptions {
   /** Ends with the header of an assistant turn. Default false. */
   addGenerationPrompt?: boolean;
-  /** What `strftime_now` of a template takes for the present moment, in seconds since 1970. Default null: the true one. */
+  /**
+   * What `strftime_now` of a template takes for the present moment, in seconds since 1970. It is written in local time (`TZ`, else
+   * the system's time zone), as transformers does. Default null: the true one.
+   */
   moment?: number | null;
   /**
    * Encodes control tokens in the texts of a row as text: special tokens, and added tokens that the template writes. Default false

@@ -50,6 +50,21 @@ fn templates_that_would_run_away_are_refused() {
 }
 
 #[test]
+fn tags_are_found_in_one_pass() {
+    on_a_small_stack(|| {
+        let most = 1 << 20;
+        for (before, piece) in
+            [("", "{{0}}"), ("", "{%-%}"), ("", "x{#{{"), ("{% raw %}", "{%"), ("{% raw %}", "{% endraw {%")]
+        {
+            let template = format!("{before}{}", piece.repeat((most - before.len()) / piece.len()));
+            let begun = Instant::now();
+            let _ = try_out(&template);
+            assert!(begun.elapsed().as_secs() < 5, "{before}{piece}: {:?}", begun.elapsed());
+        }
+    });
+}
+
+#[test]
 fn values_nested_by_a_loop_do_not_end_the_process() {
     on_a_small_stack(|| {
         let tokenizer =

@@ -136,10 +136,9 @@ fn sanitized_they_are_text_and_the_template_s_own_stay_tokens() {
 
 #[test]
 fn the_moment_of_a_template_can_be_set() {
-    let tokenizer =
-        small("{{ strftime_now('%Y-%m-%d %H:%M:%S') }}{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}");
+    let tokenizer = small("{{ strftime_now('%s') }}{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}");
     let options = ConversationOptions { moment: Some(1_709_164_805), ..ConversationOptions::default() };
     let clean = row(&json!([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]));
     let text = tokenizer.decode(&encoded(&tokenizer, &clean, options).ids, false).unwrap();
-    assert_eq!(text, "2024-02-29 00:00:05a<|im_end|>b<|im_end|>");
+    assert_eq!(text, "1709164805a<|im_end|>b<|im_end|>");
 }

@@ -1,5 +1,7 @@
 //! Methods that cut text into pieces.
 
+use crate::ends::before;
+
 use super::super::arguments::{Given, flag, int_or, text_of};
 use super::super::error::{Result, refuse};
 use super::super::letters::is_space;
@@ -97,7 +99,7 @@ fn lines(text: &str, keep_ends: bool) -> Vec<&str> {
     while !rest.is_empty() {
         let (line, end) = rest.split_at(rest.find(is_end).unwrap_or(rest.len()));
         let after = end.strip_prefix("\r\n").or_else(|| end.strip_prefix(is_end)).unwrap_or_default();
-        pieces.push(if keep_ends { &rest[..rest.len().saturating_sub(after.len())] } else { line });
+        pieces.push(if keep_ends { before(rest, after) } else { line });
         rest = after;
     }
     pieces

@@ -3,6 +3,8 @@
 
 use num_bigint::BigInt;
 
+use crate::ends::before;
+
 use super::super::error::{Error, Result};
 use super::super::letters::is_space;
 use super::escapes::unescape;
@@ -166,11 +168,6 @@ impl<'a> Lexer<'a> {
         self.go_on(after);
         Ok(kind)
     }
-}
-
-/// What stands before `after`, an end of `text`.
-fn before<'a>(text: &'a str, after: &str) -> &'a str {
-    &text[..text.len().saturating_sub(after.len())]
 }
 
 fn is_word(c: char) -> bool {
