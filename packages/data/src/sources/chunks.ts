@@ -2,23 +2,39 @@
 import { createReadStream } from "node:fs";
 import { DataError, FileSystemError } from "@tunesmith/core";
 
-/** A file as a stream of bytes whose beginning can be looked at first. */
+/** A stream of bytes whose beginning can be looked at first. */
 export interface OpenedFile {
   /** The first chunk; empty for an empty file. */
   head: Buffer;
   /** All chunks, the first included. */
   chunks: AsyncIterable<Buffer>;
+  /** Ends the reading, also before it has begun. */
+  close(): Promise<unknown>;
 }
 
 /** Opens a file for reading in chunks of a megabyte. What the system refuses is a `FileSystemError`, a folder a `DataError`. */
-export async function openFile(path: string, signal: AbortSignal | undefined): Promise<OpenedFile> {
-  const chunks = read(path, signal);
-  const { value: head } = await chunks.next();
-  return { head: head ?? Buffer.alloc(0), chunks: join(head, chunks) };
+export function openFile(path: string, signal: AbortSignal | undefined): Promise<OpenedFile> {
+  return beginning(read(path, signal));
 }
 
-async function* join(head: Buffer | undefined, rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  if (head !== undefined) yield head;
+/** Bytes of a beginning, where there are as many: by fewer no kind of file can be told. */
+const told = 1 << 12;
+
+/** Looks at the beginning of a stream of bytes. */
+export async function beginning(chunks: AsyncGenerator<Buffer, undefined>): Promise<OpenedFile> {
+  const first: Buffer[] = [];
+  for (let size = 0; size < told; ) {
+    const { value } = await chunks.next();
+    if (value === undefined) break;
+    first.push(value);
+    size += value.length;
+  }
+  const head = Buffer.concat(first);
+  return { head, chunks: join(head, chunks), close: () => chunks.return(undefined) };
+}
+
+async function* join(head: Buffer, rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer, undefined> {
+  if (head.length > 0) yield head;
   yield* rest;
 }
 

@@ -1,9 +1,11 @@
 // Tells files of rows from files of other kinds by how they begin, and says of these what they are and what to do.
 import { DataError } from "@tunesmith/core";
 import { excerpt } from "./excerpt.ts";
+import { isGzip } from "./gzip.ts";
+import type { JsonLayout } from "./json.ts";
 
-/** How a file of rows is written, told from its first bytes. */
-export type Layout = "lines" | "array";
+/** How a file of rows is written: JSON, gzip around any of the others but Parquet, Parquet, or a table by what separates its values. */
+export type Layout = JsonLayout | "gzip" | "parquet" | { separator: string };
 
 /** A kind of file that holds no rows as they are read here. */
 interface Kind {
@@ -20,7 +22,6 @@ function table(reader: string): string {
 
 /** Files that say by their first bytes what they are; ISO 8859-1, with the place of the bytes where it is not the first. */
 const signatures: readonly { bytes: string; at?: number; kind: Kind }[] = [
-  { bytes: "\x1f\x8b", kind: { is: "a gzip-compressed file", advice: `${unpack}: gunzip FILE` } },
   { bytes: "\x28\xb5\x2f\xfd", kind: { is: "a Zstandard-compressed file", advice: `${unpack}: zstd -d FILE` } },
   { bytes: "BZh", kind: { is: "a bzip2-compressed file", advice: `${unpack}: bunzip2 FILE` } },
   { bytes: "\xfd7zXZ\0", kind: { is: "an xz-compressed file", advice: `${unpack}: unxz FILE` } },
@@ -28,7 +29,6 @@ const signatures: readonly { bytes: string; at?: number; kind: Kind }[] = [
   { bytes: "7z\xbc\xaf\x27\x1c", kind: { is: "a 7-Zip archive", advice: unpack } },
   { bytes: "Rar!", kind: { is: "a RAR archive", advice: unpack } },
   { bytes: "ustar", at: 257, kind: { is: "a tar archive", advice: unpack } },
-  { bytes: "PAR1", kind: { is: "a Parquet file", advice: table("read_parquet") } },
   { bytes: "ARROW1", kind: { is: "an Arrow file", advice: table("read_feather") } },
   {
     bytes: "\xff\xff\xff\xff",
@@ -65,19 +65,23 @@ const encodings = [
 const looked = 1 << 16;
 
 /**
- * How the rows of a file are laid out, JSONL or a JSON array, told by how it begins and not by its name. A file of another kind
+ * How the rows of a file are laid out, told by how it begins; its name decides only whether a text is a table. A file of another kind
  * throws one `DataError` that says what it is and what to do.
  *
  * @param head first bytes of the file, some thousands where it has as many
  */
 export function layoutOf(head: Buffer, path: string): Layout {
+  if (isGzip(head)) return "gzip";
+  if (isParquet(head)) return "parquet";
   const binary = binaryKind(head);
   if (binary !== null) throw refusal(path, binary);
   const lines = textOf(head.subarray(0, looked)).split("\n");
   const place = lines.findIndex((line) => line.trim() !== "");
   if (place === -1) return "lines";
   const [first = "", ...rest] = lines.slice(place).map((line) => line.trim());
-  const kind = textKind(first, rest, path);
+  const separator = separatorOf(first, rest, path);
+  if (separator !== null) return { separator };
+  const kind = textKind(first, rest);
   if (kind !== null) throw refusal(`${path}:${place + 1}`, kind);
   return first.startsWith("[") ? "array" : "lines";
 }
@@ -91,10 +95,13 @@ function textOf(bytes: Buffer): string {
   }
 }
 
+/** Whether bytes begin as Parquet does. */
+function isParquet(head: Buffer): boolean {
+  return head.subarray(0, 4).toString("latin1") === "PAR1";
+}
+
 function refusal(place: string, { is, advice }: Kind): DataError {
-  return new DataError(
-    `[${place}] expected rows as JSONL, one JSON object per line, or as one JSON array, got ${is}; ${advice}`,
-  );
+  return new DataError(`[${place}] expected rows as JSONL, one JSON array, CSV or Parquet, got ${is}; ${advice}`);
 }
 
 function binaryKind(head: Buffer): Kind | null {
@@ -117,7 +124,7 @@ function zipKind(bytes: string): Kind {
 }
 
 /** What a text is that holds no rows, or null. Line by line it would be hundreds of errors that do not say it. */
-function textKind(first: string, rest: readonly string[], path: string): Kind | null {
+function textKind(first: string, rest: readonly string[]): Kind | null {
   if (/^[{[]\s*(?:\{\s*)?'/u.test(first))
     return {
       is: `Python's own notation: ${excerpt(first)}`,
@@ -126,8 +133,6 @@ function textKind(first: string, rest: readonly string[], path: string): Kind | 
   if (first.startsWith("[")) return null;
   if (first.startsWith("{")) return isPretty(first, rest) ? pretty : null;
   if (first.startsWith("<")) return { is: `HTML or XML: ${excerpt(first)}`, advice: look };
-  const values = separatedValues(first, rest, path);
-  if (values !== null) return { is: `${values}: ${excerpt(first)}`, advice: table("read_csv") };
   return {
     is: `text that is not JSON: ${excerpt(first)}`,
     advice: 'write each row as an object, such as {"text": "…"}',
@@ -148,22 +153,29 @@ function isPretty(first: string, [second = ""]: readonly string[]): boolean {
   return open && second !== "" && (/[[{]$/u.test(first) || !second.startsWith("{"));
 }
 
-const separators = [
-  [",", "CSV (comma-separated values)"],
-  ["\t", "TSV (tab-separated values)"],
-  [";", "CSV (values separated by semicolons)"],
-  ["|", "CSV (values separated by |)"],
-] as const;
+const separators = [",", "\t", ";", "|"];
 
-/** What kind of table a text is, whose first line names the columns; null where it is none. */
-function separatedValues(header: string, rest: readonly string[], path: string): string | null {
-  const found = separators.find(([sign]) => {
+/** What separates the values of a table, whose first line names the columns; null where a text is none. */
+function separatorOf(header: string, rest: readonly string[], path: string): string | null {
+  if (/^[{[<]/u.test(header)) return null;
+  const named = /\.([ct]sv|tab)(?:\.gz)?$/iu.exec(path)?.[1]?.toLowerCase();
+  // Its name says so also of a table of one column, or with names of any form.
+  if (named !== undefined) return named === "csv" ? commonest(header, rest[0]) : "\t";
+  const found = separators.find((sign) => {
     const names = header.split(sign);
-    const named = names.every((name) => /^\s*["']?[\p{L}_][\p{L}\p{N}_ .-]{0,60}["']?\s*$/u.test(name));
+    const plain = names.every((name) => /^\s*["']?[\p{L}_][\p{L}\p{N}_ .-]{0,60}["']?\s*$/u.test(name));
     // A quoted value may hold line breaks, so that not every line has all columns.
-    return names.length > 1 && named && rest.every((line, n) => n > 0 || line === "" || line.includes(sign));
+    return names.length > 1 && plain && rest.every((line, n) => n > 0 || line === "" || line.includes(sign));
   });
-  if (found !== undefined) return found[1];
-  // A table of one column has no separators: its name says so.
-  return /\.[ct]sv$/iu.exec(path)?.[0].slice(1).toUpperCase() ?? null;
+  return found ?? null;
+}
+
+/** The separator that stands most often in the first line, rather one that the second line has as often; the comma where none does. */
+function commonest(header: string, second = ""): string {
+  const count = (line: string, sign: string) => line.replaceAll(/"(?:[^"]|"")*"/gu, "").split(sign).length - 1;
+  const agreeing = separators.filter((sign) => count(header, sign) > 0 && count(header, sign) === count(second, sign));
+  const [first = ","] = [...(agreeing.length > 0 ? agreeing : separators)].sort(
+    (a, b) => count(header, b) - count(header, a),
+  );
+  return first;
 }

@@ -1,26 +1,6 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { DataError, FileSystemError } from "@tunesmith/core";
-import { expect, onTestFinished, test } from "vitest";
-import { RowErrors } from "./row-errors.ts";
-import { type Row, readRows } from "./rows.ts";
-
-async function file(content: string | Uint8Array): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "tunesmith-"));
-  onTestFinished(() => rm(folder, { recursive: true }));
-  const path = join(folder, "rows.jsonl");
-  await writeFile(path, content);
-  return path;
-}
-
-async function read(source: Parameters<typeof readRows>[0], maxRowBytes = 1 << 24): Promise<Row[]> {
-  const errors = new RowErrors();
-  const rows: Row[] = [];
-  for await (const row of readRows(source, { name: "memory", maxRowBytes }, errors)) rows.push(row);
-  errors.throwIfAny();
-  return rows;
-}
+import { expect, test } from "vitest";
+import { rowsFile as file, readAll as read } from "../testing/read-rows.ts";
 
 test("JSONL keeps unknown fields, and file and line of every row", async () => {
   const path = await file('\uFEFF{"text":"a","id":7}\r\n\r\n{"text":"b"}\n\n{"text":"é\u2028"}');

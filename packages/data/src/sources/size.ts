@@ -12,7 +12,7 @@ export function sizeOf(value: unknown, limit: number): number {
   while (waiting.length > 0 && size <= limit) {
     const next = waiting.pop();
     size += 2 + ownSize(next);
-    if (typeof next !== "object" || next === null || seen.has(next)) continue;
+    if (typeof next !== "object" || next === null || ArrayBuffer.isView(next) || seen.has(next)) continue;
     seen.add(next);
     for (const [key, inner] of Object.entries(next)) {
       if (!Array.isArray(next)) size += Buffer.byteLength(key) + 3;
@@ -24,5 +24,6 @@ export function sizeOf(value: unknown, limit: number): number {
 
 function ownSize(value: unknown): number {
   if (typeof value === "string") return Buffer.byteLength(value);
+  if (ArrayBuffer.isView(value)) return value.byteLength;
   return asNumber(value) === null ? 4 : String(value).length;
 }

@@ -1,0 +1,57 @@
+// Rows of one file, whatever kind it is of.
+import { DataError } from "@tunesmith/core";
+import { type OpenedFile, openFile } from "./chunks.ts";
+import { csvRows } from "./csv.ts";
+import { layoutOf } from "./file-kind.ts";
+import { GzipError, unpacked } from "./gzip.ts";
+import { jsonRows } from "./json.ts";
+import { parquetRows } from "./parquet.ts";
+import type { Row, RowMaker } from "./row.ts";
+
+/** Reads a file row by row. What the system refuses is a `FileSystemError`, a file of another kind a `DataError`. */
+export async function* fileRows(path: string, maker: RowMaker, signal: AbortSignal | undefined): AsyncGenerator<Row> {
+  const file = await openFile(path, signal);
+  try {
+    if (layoutOf(file.head, path) === "parquet") yield* parquetRows(path, maker, signal);
+    else yield* streamRows(file, path, maker);
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * The rows of a stream of bytes: JSON, CSV, or these in gzip.
+ *
+ * @param name of the file or stream, for messages
+ */
+export async function* streamRows(stream: OpenedFile, name: string, maker: RowMaker): AsyncGenerator<Row> {
+  if (layoutOf(stream.head, name) === "gzip") return yield* gzipRows(stream, name, maker);
+  yield* textRows(stream, name, maker);
+}
+
+async function* gzipRows({ chunks }: OpenedFile, name: string, maker: RowMaker): AsyncGenerator<Row> {
+  let rows = 0;
+  try {
+    const inner = await unpacked(chunks, name);
+    try {
+      for await (const row of textRows(inner, name, maker)) {
+        rows += 1;
+        yield row;
+      }
+    } finally {
+      await inner.close();
+    }
+  } catch (cause) {
+    if (!(cause instanceof GzipError)) throw cause;
+    throw new DataError(`${cause.message} after ${rows} rows; fetch or write the file again`, { cause });
+  }
+}
+
+async function* textRows({ head, chunks }: OpenedFile, name: string, maker: RowMaker): AsyncGenerator<Row> {
+  const layout = layoutOf(head, name);
+  if (layout === "gzip" || layout === "parquet") {
+    const got = layout === "gzip" ? "a gzip-compressed file inside another" : "a Parquet file in gzip, or in a stream";
+    throw new DataError(`[${name}] expected rows as JSONL, one JSON array or CSV, got ${got}; unpack it into a file`);
+  }
+  yield* typeof layout === "string" ? jsonRows(chunks, layout, maker) : csvRows(chunks, layout.separator, name, maker);
+}

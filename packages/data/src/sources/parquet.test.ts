@@ -1,0 +1,50 @@
+import { ExactNumber, writeExact } from "@tunesmith/core";
+import { parquetWriteBuffer } from "hyparquet-writer";
+import { expect, test } from "vitest";
+import { fieldsOf, readAll, rowsFile } from "../testing/read-rows.ts";
+
+type Options = Parameters<typeof parquetWriteBuffer>[0];
+
+const parquet = (options: Options, name = "rows.parquet") =>
+  rowsFile(new Uint8Array(parquetWriteBuffer(options)), name);
+
+test("numbers are read digit for digit, texts, lists and structs as JSON has them", async () => {
+  const path = await parquet({
+    columnData: [
+      { name: "text", data: ["a", "é日", ""], type: "STRING" },
+      { name: "whole", data: [1, -2, 3], type: "INT32" },
+      { name: "id", data: [1n, 9007199254740993n, -9223372036854775808n], type: "INT64" },
+      { name: "rate", data: [7, 0.5, -0], type: "DOUBLE" },
+      { name: "ok", data: [true, false, null], type: "BOOLEAN", nullable: true },
+      { name: "data", data: [{ b: [1, 2], a: null }, [], null], type: "JSON", nullable: true },
+    ],
+  });
+  expect((await fieldsOf(path)).map(writeExact)).toEqual([
+    '{"text":"a","whole":1,"id":1,"rate":7.0,"ok":true,"data":{"b":[1,2],"a":null}}',
+    '{"text":"é日","whole":-2,"id":9007199254740993,"rate":0.5,"ok":false,"data":[]}',
+    '{"text":"","whole":3,"id":-9223372036854775808,"rate":-0.0,"ok":null,"data":null}',
+  ]);
+  expect((await fieldsOf(path))[1]?.id).toEqual(new ExactNumber("9007199254740993"));
+});
+
+test("rows of many groups are numbered through, and a row beyond the limit is named by its number", async () => {
+  const data = Array.from({ length: 2500 }, (_, n) => (n === 2345 ? "x".repeat(5000) : `row ${n}`));
+  const path = await parquet({ columnData: [{ name: "text", data, type: "STRING" }], rowGroupSize: 1000 });
+  const rows = await readAll(path);
+  expect(rows.map(({ line, fields }) => [line, fields.text])).toEqual(data.map((text, n) => [n + 1, text]));
+  await expect(readAll(path, 1000)).rejects.toThrow(/rows.parquet:2346: expected a row of at most 1000 bytes/u);
+});
+
+test("a cut or damaged file is one error, with the rows before it", async () => {
+  const data = Array.from({ length: 3000 }, (_, n) => `row ${n} ${Math.sin(n)}`);
+  const whole = new Uint8Array(
+    parquetWriteBuffer({ columnData: [{ name: "text", data, type: "STRING" }], rowGroupSize: 1000 }),
+  );
+  const damaged = whole.slice();
+  damaged.fill(0xff, whole.length / 2, whole.length / 2 + 400);
+  await expect(readAll(await rowsFile(whole.subarray(0, -1)))).rejects.toThrow(
+    /rows.jsonl\] expected a whole Parquet file, got "/u,
+  );
+  await expect(readAll(await rowsFile(damaged))).rejects.toThrow(/after 1000 rows; fetch or write the file again/u);
+  await expect(readAll(await rowsFile("PAR1"))).rejects.toThrow(/expected a whole Parquet file/u);
+});
