@@ -68,6 +68,7 @@ export const failures = trialsPart(
       tests: [["packages/native/src/model.test.ts"], ["packages/cli/src/view/environment-line.test.ts"]],
     },
     { id: "H10 secrets", trials: 1, tests: [[faults("secrets")]] },
+    { id: "mutated rows of every format", trials: 200_000, tests: [["packages/data/src/formats/fuzz.test.ts"]] },
     { id: "rows of any bytes", trials: 100_000, tests: [["packages/data/src/sources/fuzz.test.ts"]] },
   ],
 );

@@ -1,34 +1,36 @@
 // Rows of instructions as Stanford's Alpaca wrote them.
 import type { Message } from "@tunesmith/core";
 import { pairKind } from "../encode/pair.ts";
-import { describe, type Format, RowError, stringField, wellFormed } from "./format.ts";
-import { conversationItem } from "./messages.ts";
+import { describe, entriesOf, type Format, isFilled, listOrText, RowError, stringField, wellFormed } from "./format.ts";
+import { conversationItem, messages } from "./messages.ts";
+import { withEnvelopes } from "./sharegpt.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
 /**
  * Columns `instruction` and `output`, optional `input`, `system` and `history` (earlier turns as [prompt, answer], as LLaMA-Factory
- * has them). A row becomes a conversation whose user turn is the instruction and, in a new line, the input. Where the tokenizer has
+ * has them) and `tools`. A row becomes a conversation whose user turn is the instruction and, in a new line, the input. Where the tokenizer has
  * no chat template it is a prompt in the words of Stanford's Alpaca (github.com/tatsu-lab/stanford_alpaca, train.py) and its
  * completion.
  */
 export const alpaca: Format = {
   name: "alpaca",
   columns: () => ["instruction", "output"],
-  optionalColumns: ["input", "system", "history"],
+  optionalColumns: ["input", "system", "history", ...messages.optionalColumns],
   read(row, { hasChatTemplate }) {
     const { fields } = row;
     const turn: Turn = { instruction: stringField(fields, "instruction"), input: optionalText(fields, "input") };
-    const history = readHistory(fields.history ?? []);
+    const history = readHistory(isFilled(fields.history) ? listOrText(fields.history, "history") : []);
     const system = optionalText(fields, "system");
     const output = stringField(fields, "output");
     if (!hasChatTemplate)
       return { kind: pairKind, value: { prompt: stanford(turn, history, system), completion: output } };
     const { instruction, input } = turn;
+    const question = [instruction, input].filter((part) => part !== "").join("\n");
     const turns: Message[] = system === "" ? [] : [{ role: "system", content: system }];
-    for (const [asked, answer] of [...history, [input === "" ? instruction : `${instruction}\n${input}`, output]])
+    for (const [asked, answer] of [...history, [question, output]])
       turns.push({ role: "user", content: asked as string }, { role: "assistant", content: answer as string });
-    return conversationItem(turns, row, 0);
+    return withEnvelopes(conversationItem(turns, row, 0));
   },
 };
 
@@ -66,7 +68,7 @@ function optionalText(fields: Fields, column: string): string {
 function readHistory(value: unknown): Exchange[] {
   if (!Array.isArray(value))
     throw new RowError(`expected a list of [prompt, answer] in column "history", got ${describe(value)}; correct it`);
-  return value.map((entry: unknown, index): Exchange => {
+  return entriesOf(value, (entry, index): Exchange => {
     const [prompt, answer, ...others] = Array.isArray(entry) ? entry : [];
     if (typeof prompt !== "string" || typeof answer !== "string" || others.length > 0)
       throw new RowError(

@@ -1,8 +1,7 @@
 // Renames the columns of rows, from the names that a data set has to those that formats know.
 import { nearestName, OptionError } from "@tunesmith/core";
 import type { Row } from "../sources/rows.ts";
-import { quoted } from "./detect.ts";
-import { type Format, type FormatOptions, RowError } from "./format.ts";
+import { type Format, type FormatOptions, quoted, RowError } from "./format.ts";
 
 /** What the rows call a column, by what a format calls it: `{ prompt: "question" }`. */
 export type ColumnNames = Readonly<Record<string, string>>;
@@ -22,7 +21,7 @@ export class ColumnRenamer {
     this.#sources = new Set(Object.values(columns));
     if (this.#sources.size < this.#pairs.length)
       throw new OptionError(
-        `[columns] expected a column for each name, got ${quoted(Object.values(columns)).join(", ")}; give each column one name`,
+        `[columns] expected a column for each name, got ${quoted(Object.values(columns))}; give each column one name`,
       );
   }
 
@@ -54,13 +53,12 @@ function requireColumn(from: string, to: string, given: readonly string[]): void
   const nearest = nearestName(from, given);
   const hint = nearest === null ? "correct columns" : `did you mean "${nearest}"?`;
   throw new RowError(
-    `expected the column "${from}", which columns takes for "${to}", got ${quoted(given).join(", ") || "none"}; ${hint}`,
+    `expected the column "${from}", which columns takes for "${to}", got ${quoted(given) || "none"}; ${hint}`,
   );
 }
 
 function unknownName(name: string, known: readonly string[]): OptionError {
   const nearest = nearestName(name, known);
-  const hint =
-    nearest === null ? `it is NAME=COLUMN, with a name of ${quoted(known).join(", ")}` : `did you mean "${nearest}"?`;
+  const hint = nearest === null ? `it is NAME=COLUMN, with a name of ${quoted(known)}` : `did you mean "${nearest}"?`;
   return new OptionError(`[columns] expected names of columns that a format reads, got "${name}"; ${hint}`);
 }

@@ -1,6 +1,6 @@
 // Which format a row has.
 import { DataError, nearestName, OptionError } from "@tunesmith/core";
-import { type Format, type FormatOptions, RowError, type Task } from "./format.ts";
+import { type Format, type FormatOptions, quoted, RowError, type Task } from "./format.ts";
 
 /** What decides the format of rows. */
 export interface DetectOptions {
@@ -38,7 +38,7 @@ export function formatNamed(formats: readonly Format[], { datasetFormat: name, t
     const names = ["auto", ...formats.map((format) => format.name)];
     const nearest = nearestName(name, names);
     throw new OptionError(
-      `[datasetFormat] expected one of ${quoted(names).join(", ")}, got "${name}"; ${nearest === null ? "choose one of these" : `did you mean "${nearest}"?`}`,
+      `[datasetFormat] expected one of ${quoted(names)}, got "${name}"; ${nearest === null ? "choose one of these" : `did you mean "${nearest}"?`}`,
     );
   }
   if (taskOf(found) !== task)
@@ -46,13 +46,21 @@ export function formatNamed(formats: readonly Format[], { datasetFormat: name, t
   return found;
 }
 
+/** The columns that a format needs, in words. */
+export function needed(format: Format, options: Pick<FormatOptions, "datasetTextField">): string {
+  return format
+    .columns(options)
+    .map((column) => `"${column}"`)
+    .join(" + ");
+}
+
 /** What to say of a row that has the columns of no format. */
 export function unknownColumns(formats: readonly Format[], fields: Fields, options: DetectOptions): RowError {
   const known = formats
     .filter((format) => taskOf(format) === options.task)
-    .map((format) => quoted(format.columns(options)).join(" + "))
+    .map((format) => needed(format, options))
     .join(", or ");
-  const got = quoted(Object.keys(fields)).join(", ") || "none";
+  const got = quoted(Object.keys(fields)) || "none";
   return new RowError(
     `expected the columns ${known}, got ${got}; rename them, or say which is which: columns: { prompt: "question", completion: "answer" }`,
   );
@@ -85,9 +93,4 @@ function elsewhere(format: Format): string {
   if (taskOf(format) === "prompts")
     return `${isFor} (GRPO); where another column holds the answers, name it: columns: { completion: "answer" }`;
   return `${isFor}; give rows of another kind`;
-}
-
-/** Names in double quotes. */
-export function quoted(names: readonly string[]): string[] {
-  return names.map((name) => `"${name}"`);
 }

@@ -1,6 +1,7 @@
 // What a data format is, and how it refuses a row.
 import { asNumber, parseExact, terminalText } from "@tunesmith/core";
 import type { Item } from "../encode/item.ts";
+import { excerpt } from "../sources/excerpt.ts";
 import type { Row } from "../sources/rows.ts";
 
 /** What rows are for: answers to be learned from, pairs of which one answer is preferred, prompts to be answered. */
@@ -43,6 +44,17 @@ export function stringField(fields: Readonly<Record<string, unknown>>, column: s
   return wellFormed(value, `column "${column}"`);
 }
 
+/** A list, or what else a row has in its place. Tables without lists hold them as JSON text. */
+export function listOrText(value: unknown, column: string): unknown {
+  const isJson = typeof value === "string" && value.trimStart().startsWith("[");
+  return isJson ? parsed(value, `column "${column}"`, "a JSON array") : value;
+}
+
+/** Whether a column says something: null is absent, and in tables without null a text that is empty. */
+export function isFilled(value: unknown): boolean {
+  return (value ?? "") !== "";
+}
+
 /** The value of a JSON text in a row. */
 export function parsed(text: string, place: string, expected: string): unknown {
   try {
@@ -59,6 +71,23 @@ export function wellFormed(text: string, place: string): string {
   if (/\p{Surrogate}/u.test(text))
     throw new RowError(`expected well-formed Unicode in ${place}, got half of a surrogate pair; re-export the row`);
   return text;
+}
+
+/** The entries of a list, read one by one: a program's list may have places that it never filled, which `map` would pass over. */
+export function entriesOf<T>(list: readonly unknown[], read: (entry: unknown, index: number) => T): T[] {
+  return Array.from(list, read);
+}
+
+/** A value that should have been a name: the start of a text in quotes, the kind of anything else. */
+export function shown(value: unknown): string {
+  return typeof value === "string" ? excerpt(value) : describe(value);
+}
+
+/** Names in double quotes, the first twenty of them. */
+export function quoted(names: readonly string[]): string {
+  const most = 20;
+  const rest = names.length > most ? ` and ${names.length - most} more` : "";
+  return names.slice(0, most).map(excerpt).join(", ") + rest;
 }
 
 /** Kind of a value in the words of JSON. */

@@ -80,6 +80,29 @@ test.each<[name: string, ...columns: (keyof typeof columns)[]]>([
   expect(forced.report.format).toBe(name);
 });
 
+test("tables without lists and nulls hold them as texts", async () => {
+  const settings = { ...options, completionOnlyLoss: null, datasetFormat: "auto", keepItems: 1 };
+  const one = async (row: Record<string, unknown>) => (await prepare([row], letterTokenizer, settings)).examples.at(0);
+  const chat = [
+    { role: "user", content: "a" },
+    { role: "assistant", content: "b" },
+  ];
+  const text = JSON.stringify(chat);
+  const nothing = { tools: "", chat_template_kwargs: "", system: "", history: "" };
+  for (const row of [
+    { messages: text, ...nothing },
+    { conversations: text, ...nothing },
+    { instruction: "a", input: "", output: "b", ...nothing },
+    { messages: text, tools: '[{"name":"f"}]', chat_template_kwargs: '{"a":1}' },
+  ])
+    expect(await one(row)).toMatchObject({ ids: (await one({ messages: chat }))?.ids, turns: 2 });
+  expect((await one({ instruction: "c", output: "b", history: '[["a","b"]]' }))?.turns).toBe(4);
+  expect(await one({ input_ids: "[5, 6, 7]", labels: "[-100, 6, 7]", attention_mask: "" })).toMatchObject({
+    ids: Int32Array.of(5, 6, 7),
+    labels: Int32Array.of(IGNORE_INDEX, 6, 7),
+  });
+});
+
 test("a format that is asked for by name must be one", async () => {
   const settings = { ...options, completionOnlyLoss: null, datasetFormat: "txt" };
   const run = prepare([{ text: "a" }], letterTokenizer, settings);

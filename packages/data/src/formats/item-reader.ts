@@ -7,7 +7,7 @@ import {
   detectFormat,
   formatNamed,
   hasColumns,
-  quoted,
+  needed,
   requireTask,
   unknownColumns,
 } from "./detect.ts";
@@ -91,7 +91,7 @@ export class ItemReader {
     const fits = hasColumns(first, fields, this.#options) && first.columns(this.#options).some(isFilled);
     if (fits && rank(found) > rank(first)) return first;
     throw new RowError(
-      `expected rows of one format, got "${found.name}" (${quoted(found.columns(this.#options)).join(" + ")}) here and "${first.name}" (${quoted(first.columns(this.#options)).join(" + ")}) in line ${this.#firstLine}; put them into files of their own, or force one with datasetFormat`,
+      `expected rows of one format, got "${found.name}" (${needed(found, this.#options)}) here and "${first.name}" (${needed(first, this.#options)}) in line ${this.#firstLine}; put them into files of their own, or force one with datasetFormat`,
     );
   }
 }

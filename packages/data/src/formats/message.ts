@@ -1,6 +1,6 @@
 // One message of a row: its role, its text, and whether it is trained.
 import { asNumber, asObject, type Message, messageRoles, nearestName, type TextPart } from "@tunesmith/core";
-import { describe, RowError, wellFormed } from "./format.ts";
+import { describe, entriesOf, RowError, shown, wellFormed } from "./format.ts";
 import { isSharegptTurn, sharegptMessage, sharegptRoles } from "./sharegpt-turn.ts";
 
 const roles: readonly string[] = messageRoles;
@@ -24,7 +24,7 @@ export function readMessage(value: unknown, place: string): Message {
 
 function readRole(role: unknown, place: string): string {
   if (typeof role === "string" && roles.includes(role)) return role;
-  const got = typeof role === "string" ? JSON.stringify(role) : describe(role);
+  const got = shown(role);
   const nearest = typeof role === "string" ? (sharegptRoles.get(role.toLowerCase()) ?? nearestName(role, roles)) : null;
   const advice = nearest === null ? "rename it" : `did you mean "${nearest}"?`;
   throw new RowError(`expected a role in ${place}, one of ${roles.join(", ")}, got ${got}; ${advice}`);
@@ -37,7 +37,7 @@ function readContent(fields: Fields, place: string): Message["content"] {
   const content = fields.content ?? null;
   if (typeof content === "string") return wellFormed(content, `${place}.content`);
   if (Array.isArray(content) && content.length > 0)
-    return content.map((part: unknown, index) => readPart(part, `${place}.content[${index}]`));
+    return entriesOf(content, (part, index) => readPart(part, `${place}.content[${index}]`));
   if (content !== null)
     throw new RowError(`expected text in ${place}.content, got ${describe(content)}; write it as one text`);
   if (besides.some((field) => (fields[field] ?? null) !== null)) return null;
@@ -49,7 +49,7 @@ function readPart(value: unknown, place: string): TextPart {
   const part: Fields = asObject(value) ?? {};
   const { type = "text", text } = part;
   if (type !== "text") {
-    const got = typeof type === "string" ? JSON.stringify(type) : describe(type);
+    const got = shown(type);
     throw new RowError(`expected a part of type "text" in ${place}, got type ${got}; leave out what is not text`);
   }
   if (typeof text !== "string")

@@ -3,7 +3,7 @@ import { ArgumentError, asObject, type Conversation, type Message } from "@tunes
 import { type ConversationItem, conversationKind } from "../encode/conversation.ts";
 import type { Item } from "../encode/item.ts";
 import type { Row } from "../sources/rows.ts";
-import { describe, type Format, parsed, RowError } from "./format.ts";
+import { describe, entriesOf, type Format, isFilled, listOrText, parsed, RowError } from "./format.ts";
 import { readMessage } from "./message.ts";
 import { readTools, toolColumns } from "./tools.ts";
 
@@ -34,15 +34,13 @@ export function conversationItem(turns: Message[], row: Row, completionStart: nu
 
 /** Checks a list of messages. An assistant turn with `weight: 0` or `train: false` is context only. */
 export function readMessages(given: unknown, column: string): Message[] {
-  // Tables without lists hold them as JSON text.
-  const isJson = typeof given === "string" && given.trimStart().startsWith("[");
-  const value = isJson ? parsed(given, `column "${column}"`, "a JSON array of messages") : given;
+  const value = listOrText(given, column);
   if (!Array.isArray(value) || value.length === 0) {
     throw new RowError(
       `expected a list of messages in column "${column}", got ${describe(value)}; give each turn as { role, content }`,
     );
   }
-  return value.map((entry: unknown, index) => readMessage(entry, `${column}[${index}]`));
+  return entriesOf(value, (entry, index) => readMessage(entry, `${column}[${index}]`));
 }
 
 /** The same for a conversation that a program gives: what is wrong with it is an `ArgumentError`. */
@@ -58,7 +56,7 @@ export function checkedMessages(value: unknown, place: string): Message[] {
 /** A row without an assistant turn has nothing to learn from. */
 export function requireAssistant(turns: readonly Message[]): void {
   if (turns.some((turn) => turn.role === "assistant")) return;
-  const roles = turns.map((turn) => turn.role).join(", ");
+  const roles = [...new Set(turns.map((turn) => turn.role))].join(", ");
   throw new RowError(
     `expected an assistant turn to learn from, got the roles ${roles}; add the answer or remove the row`,
   );
@@ -68,8 +66,8 @@ function withExtras(turns: Message[], row: Row): Conversation {
   const conversation: Conversation = { messages: turns };
   const tools = readTools(row);
   if (tools !== null) conversation.tools = tools;
-  const kwargs = row.fields.chat_template_kwargs ?? null;
-  if (kwargs !== null) {
+  const kwargs = row.fields.chat_template_kwargs;
+  if (isFilled(kwargs)) {
     const given = asObject(
       typeof kwargs === "string" ? parsed(kwargs, 'column "chat_template_kwargs"', "a JSON object") : kwargs,
     );

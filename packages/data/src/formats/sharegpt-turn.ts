@@ -1,6 +1,6 @@
 // One turn as ShareGPT writes it, { from, value }, as a message.
 import { asObject } from "@tunesmith/core";
-import { describe, parsed, RowError } from "./format.ts";
+import { describe, parsed, RowError, shown } from "./format.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -10,6 +10,7 @@ export const sharegptRoles: ReadonlyMap<string, string> = new Map([
   ["human", "user"],
   ["user", "user"],
   ["prompter", "user"],
+  ["input", "user"],
   ["gpt", "assistant"],
   ["assistant", "assistant"],
   ["chatgpt", "assistant"],
@@ -19,6 +20,7 @@ export const sharegptRoles: ReadonlyMap<string, string> = new Map([
   ["chatbot", "assistant"],
   ["model", "assistant"],
   ["ai", "assistant"],
+  ["output", "assistant"],
   ["tool", "tool"],
   ["observation", "tool"],
   ["function", "tool"],
@@ -44,7 +46,7 @@ export function sharegptMessage({ from, value, ...others }: Fields, place: strin
     return { ...others, role: "assistant", content: null, tool_calls: readCalls(value, place) };
   const role = name === null ? undefined : sharegptRoles.get(name);
   if (role !== undefined) return { ...others, role, content: value };
-  const got = typeof from === "string" ? JSON.stringify(from) : describe(from);
+  const got = shown(from);
   const known = [...sharegptRoles.keys(), ...calls].join(", ");
   throw new RowError(`expected a role in ${place}.from, one of ${known}, got ${got}; rename it`);
 }

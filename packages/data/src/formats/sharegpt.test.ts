@@ -110,7 +110,7 @@ test.each<[object, RegExp]>([
   [{ conversations: [human("a")] }, /expected an assistant turn to learn from, got the roles user/u],
   [{ conversations: [] }, /expected a list of messages in column "conversations", got an empty array/u],
   [{ conversations: "a" }, /in column "conversations", got a string/u],
-  [{ conversations: "[1" }, /expected a JSON array of messages in column "conversations"/u],
+  [{ conversations: "[1" }, /expected a JSON array in column "conversations"/u],
   [{ conversations: [human("a"), gpt("b")], system: 1 }, /expected a string in column "system", got a number/u],
   [{ conversations: [human("\ud800"), gpt("b")] }, /half of a surrogate pair/u],
 ])("%j is refused", async (row, message) => {

@@ -1,6 +1,8 @@
 // Rows of conversations as ShareGPT and LLaMA-Factory write them: a column `conversations`.
 import { asObject, type Message } from "@tunesmith/core";
-import { type Format, RowError, stringField } from "./format.ts";
+import type { ConversationItem } from "../encode/conversation.ts";
+import type { Item } from "../encode/item.ts";
+import { type Format, isFilled, RowError, stringField } from "./format.ts";
 import { conversationItem, messages, readMessages, requireAssistant } from "./messages.ts";
 
 /**
@@ -14,18 +16,22 @@ export const sharegpt: Format = {
   read(row) {
     const turns = withSystem(readMessages(row.fields.conversations, "conversations"), row.fields);
     requireAssistant(turns);
-    const item = conversationItem(turns, row, 0);
-    const { tools } = item.value.conversation;
-    if (tools !== undefined) item.value.conversation.tools = tools.map(inEnvelope);
-    return item;
+    return withEnvelopes(conversationItem(turns, row, 0));
   },
 };
+
+/** The conversation with each of its tools as chat templates take it. */
+export function withEnvelopes(item: Item<ConversationItem>): Item<ConversationItem> {
+  const { tools } = item.value.conversation;
+  if (tools !== undefined) item.value.conversation.tools = tools.map(inEnvelope);
+  return item;
+}
 
 /**
  * The turns after the system text that stands in a column of its own. A text that differs from a system turn among them is an error.
  */
 export function withSystem(turns: Message[], fields: Readonly<Record<string, unknown>>): Message[] {
-  if ((fields.system ?? "") === "") return turns;
+  if (!isFilled(fields.system)) return turns;
   const content = stringField(fields, "system");
   const own = turns.find(({ role }) => role === "system");
   if (own === undefined) return [{ role: "system", content }, ...turns];

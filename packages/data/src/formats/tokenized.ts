@@ -2,7 +2,7 @@
 import { asNumber } from "@tunesmith/core";
 import { IGNORE_INDEX } from "../encode/mask.ts";
 import { tokenizedKind } from "../encode/tokenized.ts";
-import { describe, type Format, RowError } from "./format.ts";
+import { describe, entriesOf, type Format, isFilled, listOrText, RowError } from "./format.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -45,11 +45,11 @@ function isLabel(label: number, id: number, t: number): boolean {
 
 /** A column of integers; null where a row has none. */
 function integers(fields: Fields, name: string, least: number): number[] | null {
-  const value = fields[name] ?? null;
-  if (value === null) return null;
+  if (!isFilled(fields[name])) return null;
+  const value = listOrText(fields[name], name);
   if (!Array.isArray(value))
     throw new RowError(`expected a list of integers in column "${name}", got ${describe(value)}; write it as one`);
-  return value.map((entry: unknown, t) => {
+  return entriesOf(value, (entry, t) => {
     const number = asNumber(entry);
     if (number !== null && Number.isInteger(number) && number >= least && number <= maxId) return number;
     const got = number === null ? describe(entry) : String(entry);

@@ -1,7 +1,7 @@
 // The tools of a row: its column `tools`, or `functions` of OpenAI's older format.
 import { asObject } from "@tunesmith/core";
 import type { Row } from "../sources/rows.ts";
-import { describe, parsed, RowError } from "./format.ts";
+import { describe, entriesOf, isFilled, parsed, RowError } from "./format.ts";
 
 /** Columns that tools are read from. */
 export const toolColumns = ["tools", "functions"];
@@ -11,14 +11,13 @@ export const toolColumns = ["tools", "functions"];
  * `functions` becomes a tool. Null where the row has neither column.
  */
 export function readTools({ fields }: Row): unknown[] | null {
-  // Tables have an empty text where a row has no tools.
-  const column = toolColumns.find((name) => (fields[name] ?? "") !== "");
+  const column = toolColumns.find((name) => isFilled(fields[name]));
   if (column === undefined) return null;
   const value = fields[column];
   const list = typeof value === "string" ? parsed(value, `column "${column}"`, "a JSON array") : value;
   if (!Array.isArray(list))
     throw new RowError(`expected an array in column "${column}", got ${describe(list)}; correct or remove the column`);
-  const tools = list.map((entry: unknown, index) => readTool(entry, `${column}[${index}]`));
+  const tools = entriesOf(list, (entry, index) => readTool(entry, `${column}[${index}]`));
   return column === "tools" ? tools : tools.map((tool) => ({ type: "function", function: tool }));
 }
 
