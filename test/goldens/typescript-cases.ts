@@ -1,5 +1,6 @@
 // Every golden that goes through the TypeScript packages, one group after the other.
 import { chatTemplates } from "./cases/chat-templates.ts";
+import { losses } from "./cases/losses.ts";
 import { schedules } from "./cases/schedules.ts";
 import { smollm2 } from "./cases/smollm2.ts";
 import { trlSft } from "./cases/trl-sft.ts";
@@ -10,6 +11,7 @@ import type { Outcome } from "./outcome.ts";
 export async function* typescriptCases(root: string, smollm2Path: string | null): AsyncGenerator<Outcome> {
   for (const group of [
     schedules,
+    losses,
     chatTemplates,
     trlSft,
     (dir: string) => smollm2(dir, smollm2Path),

@@ -1,23 +1,47 @@
-// Reads float32 tensors of a safetensors file, independently of the engine's reader.
+// Reads the tensors of a safetensors file, independently of the engine's reader.
 import { readFileSync } from "node:fs";
 
-/** Reads the float32 tensors of a safetensors file: for comparing files in tests, independently of the engine's reader. */
+/** Reads the tensors of a safetensors file, all of them float32: for comparing files in tests. */
 export function readSafetensors(path: string): Map<string, Float32Array> {
-  const file = readFileSync(path);
-  const headerLength = Number(file.readBigUInt64LE(0));
-  const header = JSON.parse(file.toString("utf8", 8, 8 + headerLength)) as Record<
-    string,
-    { dtype: string; data_offsets: [number, number] }
-  >;
   const tensors = new Map<string, Float32Array>();
-  for (const [name, entry] of Object.entries(header)) {
-    if (name === "__metadata__") continue;
-    if (entry.dtype !== "F32") throw new Error(`${path}: expected F32 in ${name}, got ${entry.dtype}`);
-    const [start, end] = entry.data_offsets;
-    const bytes = Uint8Array.prototype.slice.call(file, 8 + headerLength + start, 8 + headerLength + end);
+  for (const { name, dtype, bytes } of entries(path)) {
+    if (dtype !== "F32") throw new Error(`${path}: expected F32 in ${name}, got ${dtype}`);
     tensors.set(name, new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4));
   }
   return tensors;
+}
+
+/** Reads those tensors of a safetensors file that are int64: `[rows][columns]`. */
+export function readIntegers(path: string): Map<string, number[][]> {
+  const tensors = new Map<string, number[][]>();
+  for (const { name, dtype, shape, bytes } of entries(path)) {
+    if (dtype !== "I64") continue;
+    const numbers = Array.from(new BigInt64Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 8), Number);
+    const columns = shape.at(-1) ?? 1;
+    const rows = Array.from({ length: numbers.length / columns }, (_, row) => row * columns);
+    tensors.set(
+      name,
+      rows.map((start) => numbers.slice(start, start + columns)),
+    );
+  }
+  return tensors;
+}
+
+interface Entry {
+  dtype: string;
+  shape: number[];
+  data_offsets: [number, number];
+}
+
+function* entries(path: string): Generator<Omit<Entry, "data_offsets"> & { name: string; bytes: Uint8Array }> {
+  const file = readFileSync(path);
+  const start = 8 + Number(file.readBigUInt64LE(0));
+  const header = JSON.parse(file.toString("utf8", 8, start)) as Record<string, Entry>;
+  for (const [name, { data_offsets: offsets, ...entry }] of Object.entries(header)) {
+    if (name === "__metadata__") continue;
+    const [from, to] = offsets;
+    yield { name, ...entry, bytes: Uint8Array.prototype.slice.call(file, start + from, start + to) };
+  }
 }
 
 /** Largest absolute error over largest absolute reference, the worst tensor of two files; infinite when their names differ. */

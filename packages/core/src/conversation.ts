@@ -13,6 +13,8 @@ export interface Message {
   tool_calls?: unknown[];
   /** False: this assistant turn is context and is not trained on. Default true. OpenAI's `weight: 0` is read as false. */
   train?: boolean;
+  /** Loss weight of the tokens of this assistant turn, from 0 (OpenAI's, which is 0 or 1). Default 1. */
+  weight?: number;
   /** Every other field of the row's message reaches the template unchanged; one whose value is null is absent there. */
   [field: string]: unknown;
 }

@@ -18,6 +18,7 @@ const data = {
   tokens: { min: 5, median: 7, p95: 9, max: 10, total: 70 },
   trainedTokens: 35,
   trainedShare: 0.5,
+  lossWeights: null,
   prefixMismatches: 0,
   duplicates: 0,
 } as const;

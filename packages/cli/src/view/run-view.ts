@@ -140,6 +140,7 @@ function describeData({
   rows,
   tokens,
   trainedShare,
+  lossWeights,
   truncated,
   truncatedReplies,
   dropped,
@@ -152,6 +153,10 @@ function describeData({
     `${tokens.min}/${tokens.median}/${tokens.max} tokens (min/median/max)`,
     `${percent(trainedShare)} trained`,
   ];
+  if (lossWeights !== null) {
+    const { min, max } = lossWeights;
+    parts.push(`loss weights ${min === max ? "" : `${significant(min)} to `}${significant(max)}`);
+  }
   if (truncated > 0) parts.push(pc.yellow(`${truncated} truncated, ${truncatedReplies} of them in the reply`));
   if (dropped.length > 0) parts.push(pc.yellow(`${dropped.length} dropped`));
   if (skipped.count > 0) parts.push(pc.yellow(`${skipped.count} skipped`));

@@ -79,6 +79,13 @@ export const sftConfigSchema = trainingArgumentsSchema
         .nullable()
         .default(null)
         .describe("Prompt-completion rows: train on the completion only. Default: true for such rows (TRL)."),
+      promptLossWeight: z
+        .number()
+        .nonnegative()
+        .default(0)
+        .describe(
+          "Loss weight of the tokens that are not trained otherwise: the prompt, and what the assistant did not write. The loss is divided by the sum of all weights. Default 0: they are context only (TRL).",
+        ),
       sanitizeControlTokens: z
         .boolean()
         .default(false)

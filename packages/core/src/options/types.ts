@@ -187,6 +187,11 @@ export interface SFTConfig extends TrainingArguments {
   /** Prompt-completion rows: train on the completion only. Default: true for such rows (TRL). */
   completionOnlyLoss?: boolean | null | undefined;
   /**
+   * Loss weight of the tokens that are not trained otherwise: the prompt, and what the assistant did not write. The
+   * loss is divided by the sum of all weights. Default 0: they are context only (TRL).
+   */
+  promptLossWeight?: number | undefined;
+  /**
    * Conversations: control tokens in the texts of rows are encoded as text, so that only the chat template writes them
    * as tokens: special tokens, and other added tokens that the template writes. Default false (transformers'
    * apply_chat_template).

@@ -1,7 +1,14 @@
 // Items that are conversations: rendered by the chat template, trained where the assistant wrote.
-import { type Conversation, type EncodedConversation, type Tokenizer, textOf } from "@tunesmith/core";
+import {
+  asNumber,
+  type Conversation,
+  type EncodedConversation,
+  type Message,
+  type Tokenizer,
+  textOf,
+} from "@tunesmith/core";
 import { type EncodedItem, type ItemKind, type LossOptions, refuseCompletionOnly } from "./item.ts";
-import { labelAll, labelAssistant } from "./mask.ts";
+import { labelAssistant } from "./mask.ts";
 
 /** A conversation of a row. */
 export interface ConversationItem {
@@ -33,18 +40,25 @@ export async function encodeContext(conversation: Conversation, tokenizer: Token
 }
 
 function label(item: ConversationItem, encoded: EncodedConversation, options: LossOptions): EncodedItem {
-  const { ids } = encoded;
-  const trained = trainedTurns(item, options);
-  const labels = trained === null ? labelAll(ids) : labelAssistant(encoded, trained);
-  return { ids, labels, turns: item.conversation.messages.length, prefixMismatch: false, notes: encoded.notes ?? [] };
+  const { messages } = item.conversation;
+  const { firstTrained, otherWeight } = trainedPart(item, options);
+  const weightOfTurn = (turn: number) => weightOf(messages[turn]) * (turn < firstTrained ? otherWeight : 1);
+  const supervision = labelAssistant(encoded, weightOfTurn, otherWeight);
+  const { ids, notes = [] } = encoded;
+  return { ids, ...supervision, turns: messages.length, prefixMismatch: false, notes };
 }
 
-/** Which turns of a conversation are trained; null for every token of it. */
-function trainedTurns(item: ConversationItem, options: LossOptions): ((turn: number) => boolean) | null {
-  const { messages } = item.conversation;
-  const marked = (turn: number) => messages[turn]?.train !== false;
-  if (item.completionStart > 0 && options.completionOnlyLoss !== false)
-    return (turn) => turn >= item.completionStart && marked(turn);
-  if (item.completionStart === 0) refuseCompletionOnly(options, "conversations");
-  return options.assistantOnlyLoss ? marked : null;
+/** From which message on the assistant's turns are trained, and the weight of everything else. */
+function trainedPart(item: ConversationItem, options: LossOptions): { firstTrained: number; otherWeight: number } {
+  const { promptLossWeight = 0 } = options;
+  const { completionStart } = item;
+  if (completionStart > 0 && options.completionOnlyLoss !== false)
+    return { firstTrained: completionStart, otherWeight: promptLossWeight };
+  if (completionStart === 0) refuseCompletionOnly(options, "conversations");
+  return { firstTrained: 0, otherWeight: options.assistantOnlyLoss ? promptLossWeight : 1 };
+}
+
+/** Loss weight of a turn: its `weight`, and 0 where it is not to be trained. */
+function weightOf(message: Message | undefined): number {
+  return message?.train === false ? 0 : (asNumber(message?.weight) ?? 1);
 }

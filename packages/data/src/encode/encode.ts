@@ -1,6 +1,7 @@
 // Sends items through door A, those of one kind together.
 import type { Tokenizer } from "@tunesmith/core";
 import type { EncodedItem, Item, ItemKind, LossOptions } from "./item.ts";
+import { weighted } from "./mask.ts";
 
 /** Sends items through door A, those of one kind together; results in the order of the items. */
 export async function encodeItems(
@@ -14,7 +15,11 @@ export async function encodeItems(
   for (const [kind, chosen] of places) {
     const values = chosen.map((place) => items[place]?.value);
     const results = await kind.encode(values, tokenizer, options);
-    for (const [n, place] of chosen.entries()) encoded[place] = results[n] as EncodedItem;
+    for (const [n, place] of chosen.entries()) {
+      const { weight = 1 } = items[place] as Item;
+      const result = results[n] as EncodedItem;
+      encoded[place] = weight === 1 ? result : { ...result, ...weighted(result, weight) };
+    }
   }
   return encoded;
 }

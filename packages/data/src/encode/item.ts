@@ -1,10 +1,13 @@
 // What a row becomes before it is tokenised, and what is done with each kind of it.
 import { type ConversationNote, OptionError, type Tokenizer } from "@tunesmith/core";
+import type { Supervision } from "./mask.ts";
 
 /** A row as its format understands it: what goes through door A, and which part of it may be trained. */
 export interface Item<T = unknown> {
   kind: ItemKind<T>;
   value: T;
+  /** Loss weight of the row, which multiplies that of each of its tokens. Default 1. */
+  weight?: number;
 }
 
 /** What is done with items of one kind. A format of a new kind brings its own. */
@@ -24,12 +27,16 @@ export interface LossOptions {
   assistantOnlyLoss: boolean;
   /** Prompt-completion rows: only the completion is trained. Default null: true for such rows. Other rows have no completion. */
   completionOnlyLoss: boolean | null;
+  /**
+   * Loss weight of the tokens that are otherwise not trained: those of the prompt, and of a conversation all that is not a trained
+   * turn. A turn whose own weight is 0 keeps that. Default 0.
+   */
+  promptLossWeight?: number;
 }
 
-/** An item as ids and labels, not yet truncated. */
-export interface EncodedItem {
+/** An item as ids, labels and weights, not yet truncated. */
+export interface EncodedItem extends Supervision {
   ids: Int32Array;
-  labels: Int32Array;
   /** Messages; 2 for a pair, 1 for a text. */
   turns: number;
   /** True when a prompt's own ids are not a prefix of the joint ids. */

@@ -1,37 +1,56 @@
-// Labels: which tokens are trained.
+// Labels and weights: which tokens are trained, and how much each of them counts.
 import type { EncodedConversation } from "@tunesmith/core";
 
 /** Label of a token that is not trained on: PyTorch's ignore_index. This file is the only one that gives it to a token. */
 export const IGNORE_INDEX = -100;
 
+/** Which tokens of a sequence are trained, and how much each counts. */
+export interface Supervision {
+  /** The id of a token that is trained, else {@link IGNORE_INDEX}: `[length]`. */
+  labels: Int32Array;
+  /** Loss weight per token, 0 where there is no label: `[length]`. Absent where every label counts 1. */
+  weights?: Float32Array;
+}
+
+/** Tokens that are trained as much as their weights say: `[length]`. One of weight 0 has no label: it is not in the loss, nor in any metric. */
+export function supervise(ids: Int32Array, weights: Float32Array): Supervision {
+  const labels = ids.map((id, t) => (weights[t] === 0 ? IGNORE_INDEX : id));
+  return weights.every((weight) => weight === 0 || weight === 1) ? { labels } : { labels, weights };
+}
+
 /** Every token is trained. */
-export function labelAll(ids: Int32Array): Int32Array {
-  return ids.slice();
+export function labelAll(ids: Int32Array): Supervision {
+  return { labels: ids.slice() };
 }
 
 /**
- * Only what the assistant wrote is trained: the spans of the turns that `isTrained` accepts.
+ * What the assistant wrote is trained: the spans of its turns.
  *
- * @param isTrained decides by the index of the turn in `messages`
+ * @param weightOf weight of a turn, by its index in `messages`
+ * @param otherWeight weight of the tokens that the assistant did not write
  */
-export function labelAssistant(encoded: EncodedConversation, isTrained: (turn: number) => boolean): Int32Array {
-  const labels = new Int32Array(encoded.ids.length).fill(IGNORE_INDEX);
-  for (const [index, turn] of encoded.turns.entries()) {
-    if (!isTrained(turn)) continue;
-    const [start, end] = encoded.spans.subarray(2 * index, 2 * index + 2);
-    labels.set(encoded.ids.subarray(start, end), start);
-  }
-  return labels;
+export function labelAssistant(
+  { ids, spans, turns }: Pick<EncodedConversation, "ids" | "spans" | "turns">,
+  weightOf: (turn: number) => number,
+  otherWeight: number,
+): Supervision {
+  const weights = new Float32Array(ids.length).fill(otherWeight);
+  for (const [index, turn] of turns.entries()) weights.fill(weightOf(turn), spans[2 * index], spans[2 * index + 1]);
+  return supervise(ids, weights);
 }
 
-/** Only what follows the prompt is trained. */
-export function labelCompletion(ids: Int32Array, promptLength: number): Int32Array {
-  return ids.slice().fill(IGNORE_INDEX, 0, promptLength);
+/** What follows the prompt is trained, and the prompt as much as its weight says. */
+export function labelCompletion(ids: Int32Array, promptLength: number, promptWeight: number): Supervision {
+  return supervise(ids, new Float32Array(ids.length).fill(1).fill(promptWeight, 0, promptLength));
 }
 
-/** The tokens that are marked are trained: `[length]`. */
-export function labelWhere(ids: Int32Array, isTrained: readonly boolean[]): Int32Array {
-  return ids.map((id, t) => (isTrained[t] === true ? id : IGNORE_INDEX));
+/** The same tokens, each counting `factor` times as much. */
+export function weighted({ ids, labels, weights }: Supervision & { ids: Int32Array }, factor: number): Supervision {
+  const before = weights ?? Float32Array.from(labels, (label) => (label === IGNORE_INDEX ? 0 : 1));
+  return supervise(
+    ids,
+    before.map((weight) => weight * factor),
+  );
 }
 
 /** Labels that count: position 0 is predicted from nothing, so it never does. */

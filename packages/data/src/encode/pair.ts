@@ -12,11 +12,12 @@ export interface PairItem {
 
 /** Prompts and completions, tokenised jointly. */
 export const pairKind: ItemKind<PairItem> = {
-  async encode(items, tokenizer, { completionOnlyLoss }) {
+  async encode(items, tokenizer, { completionOnlyLoss, promptLossWeight = 0 }) {
     const encoded: EncodedPair[] = await tokenizer.encodePairs(items);
     return encoded.map(({ ids, promptLength, prefixMismatch }) => {
-      const labels = completionOnlyLoss === false ? labelAll(ids) : labelCompletion(ids, promptLength);
-      return { ids, labels, turns: 2, prefixMismatch };
+      const isWhole = completionOnlyLoss === false;
+      const supervision = isWhole ? labelAll(ids) : labelCompletion(ids, promptLength, promptLossWeight);
+      return { ids, ...supervision, turns: 2, prefixMismatch };
     });
   },
   async prompt({ prompt, completion }, tokenizer) {

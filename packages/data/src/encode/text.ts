@@ -8,7 +8,7 @@ export const textKind: ItemKind<string> = {
   async encode(texts, tokenizer, options) {
     const encoded = await tokenizer.encodeTexts(texts, { appendEos: true });
     refuseCompletionOnly(options, "plain text");
-    return encoded.map((ids) => ({ ids, labels: labelAll(ids), turns: 1, prefixMismatch: false }));
+    return encoded.map((ids) => ({ ids, ...labelAll(ids), turns: 1, prefixMismatch: false }));
   },
   async prompt() {
     return null;

@@ -1,20 +1,23 @@
 // Items that are token ids already.
 import type { ItemKind } from "./item.ts";
-import { labelWhere } from "./mask.ts";
+import { supervise } from "./mask.ts";
 
 /** Token ids of a row, as they are: no token is added. */
 export interface TokenizedItem {
   ids: Int32Array;
-  /** Per token whether it is trained: `[length]`. */
-  trained: readonly boolean[];
+  /** Loss weight per token, null for one that is not trained: `[length]`. */
+  weights: readonly (number | null)[];
 }
 
 /** Rows that were tokenised elsewhere. There is no text in them to be continued. */
 export const tokenizedKind: ItemKind<TokenizedItem> = {
-  async encode(items) {
-    return items.map(({ ids, trained }) => ({
+  async encode(items, _, { promptLossWeight = 0 }) {
+    return items.map(({ ids, weights }) => ({
       ids,
-      labels: labelWhere(ids, trained),
+      ...supervise(
+        ids,
+        Float32Array.from(weights, (weight) => weight ?? promptLossWeight),
+      ),
       turns: 1,
       prefixMismatch: false,
     }));

@@ -2,6 +2,7 @@
 import { nearestName, OptionError } from "@tunesmith/core";
 import type { Row } from "../sources/rows.ts";
 import { type Format, type FormatOptions, quoted, RowError } from "./format.ts";
+import { weightColumn } from "./weights.ts";
 
 /** What the rows call a column, by what a format calls it: `{ prompt: "question" }`. */
 export type ColumnNames = Readonly<Record<string, string>>;
@@ -15,7 +16,8 @@ export class ColumnRenamer {
 
   /** A name that no format knows, or two columns from one, is an `OptionError`. */
   constructor(columns: ColumnNames, formats: readonly Format[], options: Pick<FormatOptions, "datasetTextField">) {
-    const known = formats.flatMap((format) => [...format.columns(options), ...format.optionalColumns]);
+    const read = formats.flatMap((format) => [...format.columns(options), ...format.optionalColumns]);
+    const known = [...read, weightColumn];
     for (const name of Object.keys(columns)) if (!known.includes(name)) throw unknownName(name, [...new Set(known)]);
     this.#pairs = Object.entries(columns).map(([to, from]) => [from, to]);
     this.#sources = new Set(Object.values(columns));

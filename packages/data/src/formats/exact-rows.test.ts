@@ -68,8 +68,8 @@ test("a weight is a number however it is written, and null is none", async () =>
   expect([examples.length, report.dropped]).toEqual([4, []]);
   const zero = await prepare(await file(row("1"), row("0.0"), row("-0")), letterTokenizer, options);
   expect(zero.report.dropped.map(({ line }) => line)).toEqual([2, 3]);
-  await expect(prepare(await file(row("0.50")), letterTokenizer, options)).rejects.toThrow(
-    /rows.jsonl:1: expected 0 or 1 in messages\[0\].weight, got 0.50/u,
+  await expect(prepare(await file(row("-0.50")), letterTokenizer, options)).rejects.toThrow(
+    /rows.jsonl:1: expected a loss weight from 0 in messages\[0\].weight, got -0.50/u,
   );
 });
 

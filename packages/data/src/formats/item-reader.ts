@@ -14,6 +14,7 @@ import {
 import { type Format, type FormatOptions, RowError } from "./format.ts";
 import { type FormattingFunc, formatted } from "./formatting.ts";
 import { formats } from "./index.ts";
+import { rowWeight, weightColumn } from "./weights.ts";
 
 /** How rows are read as items. */
 export interface ItemReaderOptions extends FormatOptions, DetectOptions {
@@ -61,7 +62,9 @@ export class ItemReader {
     const format = this.#forced ?? this.#detect(row);
     if (this.#format === null) this.#begin(format, row);
     for (const column of Object.keys(row.fields)) if (!this.#used.includes(column)) this.#ignored.add(column);
-    return format.read(row, this.#options);
+    const weight = rowWeight(row.fields);
+    const item = format.read(row, this.#options);
+    return weight === null ? item : { ...item, weight };
   }
 
   async #shaped(given: Row): Promise<Row> {
@@ -73,7 +76,7 @@ export class ItemReader {
   #begin(format: Format, { line }: Row): void {
     this.#format = format;
     this.#firstLine = line;
-    this.#used = [...format.columns(this.#options), ...format.optionalColumns];
+    this.#used = [...format.columns(this.#options), ...format.optionalColumns, weightColumn];
   }
 
   #detect({ fields, source, line }: Row): Format {

@@ -1,7 +1,8 @@
 // One message of a row: its role, its text, and whether it is trained.
-import { asNumber, asObject, type Message, messageRoles, nearestName, type TextPart } from "@tunesmith/core";
+import { asObject, type Message, messageRoles, nearestName, type TextPart } from "@tunesmith/core";
 import { describe, entriesOf, RowError, shown, wellFormed } from "./format.ts";
 import { isSharegptTurn, sharegptMessage, sharegptRoles } from "./sharegpt-turn.ts";
+import { readWeight } from "./weights.ts";
 
 const roles: readonly string[] = messageRoles;
 
@@ -9,7 +10,7 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /**
  * Checks a message. A field whose value is null is absent, as writers of tables leave it. An assistant turn with `weight: 0` or
- * `train: false` is context only.
+ * `train: false` is context only; another `weight` is that of its tokens in the loss.
  *
  * @param place of the message, for errors
  */
@@ -61,14 +62,10 @@ function isTrained(fields: Fields, place: string): boolean {
   const train = fields.train ?? true;
   if (typeof train !== "boolean")
     throw new RowError(`expected true or false in ${place}.train, got ${describe(train)}; correct it or leave it out`);
-  return train && readWeight(fields.weight, place) !== 0;
-}
-
-/** 0 or 1, however the number is written; absent where a table writer gave null. */
-function readWeight(value: unknown, place: string): number | null {
-  const weight = asNumber(value);
-  if (weight === 0 || weight === 1) return weight;
-  if (value === undefined || value === null) return null;
-  const got = weight === null ? describe(value) : String(value);
-  throw new RowError(`expected 0 or 1 in ${place}.weight, got ${got}; correct it or leave it out`);
+  const weight = readWeight(fields.weight, `${place}.weight`) ?? 1;
+  if (weight !== 0 && weight !== 1 && fields.role !== "assistant")
+    throw new RowError(
+      `expected a weight on turns of the assistant only, got ${weight} in ${place}.weight; leave it out, or weigh all that is no answer with promptLossWeight`,
+    );
+  return train && weight !== 0;
 }

@@ -3,6 +3,7 @@ import { asNumber } from "@tunesmith/core";
 import { IGNORE_INDEX } from "../encode/mask.ts";
 import { tokenizedKind } from "../encode/tokenized.ts";
 import { describe, entriesOf, type Format, isFilled, listOrText, RowError } from "./format.ts";
+import { readWeight } from "./weights.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -14,12 +15,12 @@ const maxId = 2 ** 31 - 1;
 
 /**
  * Token ids in a column `input_ids`, trained as `labels` say (the id itself or the ignored label, not shifted), or as the masks
- * `completion_mask` and `assistant_masks` do; all of them without any of these. Padding that `attention_mask` marks is taken off.
+ * `completion_mask` and `assistant_masks` do; all of them without any of these. `weights` are the loss weights of the tokens. Padding that `attention_mask` marks is taken off.
  */
 export const tokenized: Format = {
   name: "tokenized",
   columns: () => ["input_ids"],
-  optionalColumns: ["labels", "attention_mask", ...lossMasks, "position_ids", "seq_lengths"],
+  optionalColumns: ["labels", "attention_mask", ...lossMasks, "weights", "position_ids", "seq_lengths"],
   read({ fields }) {
     const ids = integers(fields, "input_ids", 0) ?? [];
     if (ids.length === 0) throw new RowError('expected token ids in column "input_ids", got none; remove the row');
@@ -30,8 +31,12 @@ export const tokenized: Format = {
     for (const [t, label] of (labels ?? []).entries()) trained[t] = isLabel(label, ids[t] as number, t);
     for (const name of lossMasks)
       for (const [t, bit] of (mask(fields, name, ids.length) ?? []).entries()) trained[t] &&= bit === 1;
-    const kept = Int32Array.from(ids.slice(start, end));
-    return { kind: tokenizedKind, value: { ids: kept, trained: trained.slice(start, end) } };
+    const own = weights(fields, ids.length);
+    const all = trained.map((isTrained, t) => (isTrained ? (own?.[t] ?? 1) : null));
+    return {
+      kind: tokenizedKind,
+      value: { ids: Int32Array.from(ids.slice(start, end)), weights: all.slice(start, end) },
+    };
   },
 };
 
@@ -61,10 +66,25 @@ function integers(fields: Fields, name: string, least: number): number[] | null 
 /** The same, of as many as there are ids. */
 function column(fields: Fields, name: string, length: number, least: number): number[] | null {
   const values = integers(fields, name, least);
-  if (values === null || values.length === length) return values;
+  if (values !== null) requireLength(values, name, length);
+  return values;
+}
+
+function requireLength(values: readonly unknown[], name: string, length: number): void {
+  if (values.length === length) return;
   throw new RowError(
     `expected ${length} entries in column "${name}", as many as in "input_ids", got ${values.length}; correct it`,
   );
+}
+
+/** Loss weight of each token; null where a row has none. */
+function weights(fields: Fields, length: number): (number | null)[] | null {
+  if (!isFilled(fields.weights)) return null;
+  const value = listOrText(fields.weights, "weights");
+  if (!Array.isArray(value))
+    throw new RowError(`expected a list of numbers in column "weights", got ${describe(value)}; write it as one`);
+  requireLength(value, "weights", length);
+  return entriesOf(value, (entry, t) => readWeight(entry, `weights[${t}]`));
 }
 
 function mask(fields: Fields, name: string, length: number): number[] | null {

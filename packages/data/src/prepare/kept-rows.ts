@@ -147,6 +147,7 @@ export class KeptRows {
         notWritten: this.#notes.of("notWritten"),
         controlTokens: this.#notes.of("controlToken"),
         trainedShare: this.#counts.trainedTokens / tokens.total,
+        lossWeights: range(examples.columns.spanWeights),
       },
       fingerprint: this.#hash.digest("hex"),
       items: this.#items,
@@ -163,6 +164,14 @@ export class KeptRows {
         `first row (line ${first?.line}): ${first?.reason}${decoded}; check the roles, train flags and maxLength`,
     );
   }
+}
+
+/** Smallest and largest of numbers; null for none. */
+function range(numbers: Float32Array): { min: number; max: number } | null {
+  if (numbers.length === 0) return null;
+  const smaller = (a: number, b: number) => Math.min(a, b);
+  const larger = (a: number, b: number) => Math.max(a, b);
+  return { min: numbers.reduce(smaller), max: numbers.reduce(larger) };
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: Int32Array | Float32Array): Uint8Array {

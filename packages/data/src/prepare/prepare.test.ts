@@ -209,7 +209,10 @@ test("each malformed row is named by its line", async () => {
       /expected text in messages\[1\].content, got an empty array/,
     ],
     [{ messages: [user("\ud800"), assistant("b")] }, /half of a surrogate pair/],
-    [{ messages: [user("a"), assistant("b", { weight: 2 })] }, /expected 0 or 1 in messages\[1\].weight, got 2/],
+    [
+      { messages: [user("a"), assistant("b", { weight: -2 })] },
+      /expected a loss weight from 0 in messages\[1\].weight, got -2/,
+    ],
     [{ messages: [user("a"), assistant("b", { train: "no" })] }, /expected true or false/],
     [{ ...good, tools: 3 }, /expected an array in column "tools", got a number/],
     [{ ...good, chat_template_kwargs: [] }, /expected an object in column "chat_template_kwargs"/],

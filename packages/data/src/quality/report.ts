@@ -33,6 +33,8 @@ export interface DataReport {
   trainedTokens: number;
   /** trainedTokens / tokens.total. */
   trainedShare: number;
+  /** Smallest and largest loss weight of a trained token; null where each counts 1. */
+  lossWeights: { min: number; max: number } | null;
   /** Prompt-completion rows whose prompt ids are not a prefix of the joint ids: a token spans the boundary. */
   prefixMismatches: number;
   /** What rows hold and their text does not: fields, roles. */

@@ -45,10 +45,10 @@ export async function prepareRows(
 
 function rowOptions(args: ParsedSFTConfig) {
   const { datasetFormat, columns, datasetTextField, onBadRow, maxRowBytes } = args;
-  const { maxLength, truncationMode, assistantOnlyLoss, completionOnlyLoss } = args;
+  const { maxLength, truncationMode, assistantOnlyLoss, completionOnlyLoss, promptLossWeight } = args;
   return {
     ...{ datasetFormat, columns, datasetTextField, onBadRow, maxRowBytes },
-    ...{ maxLength, truncationMode, assistantOnlyLoss, completionOnlyLoss },
+    ...{ maxLength, truncationMode, assistantOnlyLoss, completionOnlyLoss, promptLossWeight },
   };
 }
 
