@@ -14,9 +14,32 @@ export { type Packing, type PackingReport, type PackingStrategy, pack } from "./
 export type { Packs, Piece } from "./pack/packs.ts";
 export { TrainingRows } from "./pack/training-rows.ts";
 export type { KeepOptions } from "./prepare/kept-rows.ts";
+export type { PartReport } from "./prepare/part-counts.ts";
 export { type PreparedData, type PrepareOptions, prepare } from "./prepare/prepare.ts";
 export type { NotedRows } from "./quality/notes.ts";
 export type { DataReport } from "./quality/report.ts";
 export { beyondEmbedding } from "./quality/token-range.ts";
+export {
+  DatasetMix,
+  type MixEntry,
+  type MixOptions,
+  type MixStop,
+  mixDatasets,
+  mixStops,
+  originOf,
+} from "./sources/mix.ts";
+export type { Row } from "./sources/row.ts";
 export type { OnBadRow, SkippedRows } from "./sources/row-errors.ts";
-export type { DatasetSource, Row } from "./sources/rows.ts";
+export {
+  type DatasetEntry,
+  type DatasetSource,
+  DerivedDataset,
+  isDatasetSource,
+  NamedFiles,
+  nameOf,
+  pathsOf,
+  type ReadOptions,
+  type RowObject,
+  type RowReader,
+  type StreamPart,
+} from "./sources/source.ts";

@@ -12,7 +12,7 @@ const data = {
   skipped: { count: 0, first: [] },
   rows: 10,
   kept: 9,
-  dropped: [{ line: 3, reason: "no label" }],
+  dropped: [{ source: "train.jsonl", line: 3, reason: "no label" }],
   truncated: 2,
   truncatedReplies: 1,
   tokens: { min: 5, median: 7, p95: 9, max: 10, total: 70 },

@@ -147,6 +147,7 @@ function describeData({
   skipped,
   ignoredColumns,
   packing,
+  parts: mixed,
 }: DataReport): string {
   const parts = [
     `${display(source)}: ${kept === rows ? plural(rows, "row") : `${kept} of ${plural(rows, "row")}`} (${format})`,
@@ -157,6 +158,10 @@ function describeData({
     const { min, max } = lossWeights;
     parts.push(`loss weights ${min === max ? "" : `${significant(min)} to `}${significant(max)}`);
   }
+  if (mixed !== undefined)
+    parts.push(
+      mixed.map((part) => `${percent(part.share)} ${display(part.source)} (${part.format ?? "no rows"})`).join(" + "),
+    );
   if (truncated > 0) parts.push(pc.yellow(`${truncated} truncated, ${truncatedReplies} of them in the reply`));
   if (dropped.length > 0) parts.push(pc.yellow(`${dropped.length} dropped`));
   if (skipped.count > 0) parts.push(pc.yellow(`${skipped.count} skipped`));

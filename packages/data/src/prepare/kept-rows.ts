@@ -13,6 +13,8 @@ import { excerpt } from "../sources/excerpt.ts";
 import type { RowErrors } from "../sources/row-errors.ts";
 import type { Row } from "../sources/rows.ts";
 import type { EncodedRow } from "./encode-rows.ts";
+import { PartCounts, type PartReport } from "./part-counts.ts";
+import { RowPlaces } from "./row-places.ts";
 
 /** What is kept of rows. */
 export interface KeepOptions {
@@ -32,8 +34,8 @@ export interface KeptData {
   report: Omit<DataReport, "source" | "format" | "ignoredColumns" | "skipped">;
   fingerprint: string;
   items: Item[];
-  /** Line of each row. */
-  lines: Int32Array;
+  /** `source:line` of a row. */
+  locate(rowId: number): string;
 }
 
 /** Collects the examples of one data set. */
@@ -41,7 +43,8 @@ export class KeptRows {
   readonly #tokenizer: Tokenizer;
   readonly #options: KeepOptions;
   readonly #errors: RowErrors;
-  readonly #lines: number[] = [];
+  readonly #places = new RowPlaces();
+  readonly #parts = new PartCounts();
   readonly #examples = new ColumnBuilder();
   readonly #items: Item[] = [];
   readonly #dropped: DataReport["dropped"] = [];
@@ -68,7 +71,7 @@ export class KeptRows {
       return;
     }
     this.#notes.add(row, encoded.notes ?? []);
-    const rowId = this.#lines.push(row.line) - 1;
+    const rowId = this.#places.add(row);
     if (encoded.prefixMismatch) this.#counts.prefixMismatches += 1;
     const kept = this.#fit(row, encoded);
     if (kept === null) return;
@@ -82,11 +85,16 @@ export class KeptRows {
     const trained = countTrained(labels);
     if (trained === 0) {
       const within = `no trained token within maxLength ${this.#options.maxLength} (the row has ${encoded.ids.length})`;
-      this.#dropped.push({ line: row.line, reason: countTrained(encoded.labels) > 0 ? within : "no trained token" });
+      this.#dropped.push({
+        source: row.source,
+        line: row.line,
+        reason: countTrained(encoded.labels) > 0 ? within : "no trained token",
+      });
       return;
     }
     this.#counts.trainedTokens += trained;
-    this.#identify(kept);
+    this.#parts.add(row, trained);
+    this.#identify(kept, row);
     this.#examples.add({
       ids,
       labels,
@@ -107,7 +115,11 @@ export class KeptRows {
     if (tokens <= most || mode === "keep_start" || mode === "keep_end")
       return truncate(sequence, most, mode === "keep_end" ? mode : "keep_start");
     if (mode === "drop")
-      this.#dropped.push({ line: row.line, reason: `${tokens} tokens, more than maxLength ${most}` });
+      this.#dropped.push({
+        source: row.source,
+        line: row.line,
+        reason: `${tokens} tokens, more than maxLength ${most}`,
+      });
     else
       this.#errors.add(
         row.source,
@@ -117,17 +129,22 @@ export class KeptRows {
     return null;
   }
 
-  #identify({ ids, labels, weights }: Sequence): void {
+  #identify({ ids, labels, weights }: Sequence, { repeated = false }: Row): void {
     const hash = createHash("sha256").update(bytesOf(ids)).update(bytesOf(labels));
     if (weights !== undefined) hash.update(bytesOf(weights));
     const digest = hash.digest();
     this.#hash.update(digest);
-    if (!this.#seen.add(digest)) this.#counts.duplicates += 1;
+    if (!this.#seen.add(digest) && !repeated) this.#counts.duplicates += 1;
   }
 
   /** Rows that were taken in or left out. */
   get rows(): number {
-    return this.#lines.length;
+    return this.#places.count;
+  }
+
+  /** What came of each data set of a mix. */
+  parts(named: Parameters<PartCounts["of"]>[0]): PartReport[] {
+    return this.#parts.of(named);
   }
 
   /** What was kept. A data set of which nothing can be trained is a `DataError` that shows its first row. */
@@ -138,7 +155,7 @@ export class KeptRows {
     return {
       examples,
       report: {
-        rows: this.#lines.length,
+        rows: this.#places.count,
         kept: examples.length,
         dropped: this.#dropped,
         tokens,
@@ -151,7 +168,7 @@ export class KeptRows {
       },
       fingerprint: this.#hash.digest("hex"),
       items: this.#items,
-      lines: Int32Array.from(this.#lines),
+      locate: this.#places.finish(),
     };
   }
 
@@ -160,7 +177,7 @@ export class KeptRows {
     const text = this.#first === null ? "" : this.#tokenizer.decode(this.#first, { skipSpecialTokens: false });
     const decoded = text === "" ? "" : `, decoded: ${excerpt(text)}`;
     return new DataError(
-      `[data] ${source}: expected at least one row with a token to train on, but all ${this.#lines.length} rows are left out; ` +
+      `[data] ${source}: expected at least one row with a token to train on, but all ${this.#places.count} rows are left out; ` +
         `first row (line ${first?.line}): ${first?.reason}${decoded}; check the roles, train flags and maxLength`,
     );
   }

@@ -141,7 +141,9 @@ test("truncation keeps the start, and counts rows and lost answers", async () =>
     [3, 2, false],
   ]);
   expect(report).toMatchObject({ rows: 4, kept: 3, truncated: 2, truncatedReplies: 2 });
-  expect(report.dropped).toEqual([{ line: 4, reason: "no trained token within maxLength 5 (the row has 10)" }]);
+  expect(report.dropped).toEqual([
+    { source: "rows", line: 4, reason: "no trained token within maxLength 5 (the row has 10)" },
+  ]);
   expect(report.tokens).toEqual({ min: 3, median: 5, p95: 5, max: 5, total: 13 });
   expect(report).toMatchObject({ trainedTokens: 7, trainedShare: 7 / 13 });
 });
@@ -160,7 +162,7 @@ test("truncation keeps the end, leaves rows out, or is an error", async () => {
   expect(report).toMatchObject({
     kept: 1,
     truncated: 0,
-    dropped: [{ line: 1, reason: "7 tokens, more than maxLength 4" }],
+    dropped: [{ source: "rows", line: 1, reason: "7 tokens, more than maxLength 4" }],
   });
   await expect(run(rows, { maxLength: 4, truncationMode: "error" })).rejects.toThrow(
     /rows:1: expected at most 4 tokens \(maxLength\), got 7; shorten the row/u,

@@ -1,5 +1,5 @@
 // From a source of rows to examples and a report.
-import { DataError, defaultMaxRowBytes, expandHome, type Tokenizer } from "@tunesmith/core";
+import { DataError, defaultMaxRowBytes, type Tokenizer } from "@tunesmith/core";
 import type { Item, LossOptions } from "../encode/item.ts";
 import type { Examples } from "../examples/example.ts";
 import type { ColumnNames } from "../formats/columns.ts";
@@ -7,10 +7,13 @@ import { type Format, RowError } from "../formats/format.ts";
 import type { FormattingFunc } from "../formats/formatting.ts";
 import { ItemReader } from "../formats/item-reader.ts";
 import type { DataReport } from "../quality/report.ts";
+import { DatasetMix, type MixEntry } from "../sources/mix.ts";
 import { type OnBadRow, RowErrors } from "../sources/row-errors.ts";
 import { type DatasetSource, type Row, readRows } from "../sources/rows.ts";
+import { nameOf, type ReadOptions } from "../sources/source.ts";
 import { encodeRows, type ReadRow } from "./encode-rows.ts";
 import { type KeepOptions, KeptRows } from "./kept-rows.ts";
+import { PartReaders } from "./part-readers.ts";
 
 /** How rows become examples. */
 export interface PrepareOptions extends LossOptions, KeepOptions {
@@ -52,41 +55,53 @@ export interface PreparedData {
  * of them; so does a data set of which nothing can be trained.
  */
 export async function prepare(
-  from: DatasetSource,
+  source: DatasetSource,
   tokenizer: Tokenizer,
   options: PrepareOptions,
 ): Promise<PreparedData> {
-  const source = typeof from === "string" ? expandHome(from) : from;
-  const name = typeof source === "string" ? source : options.name;
+  const name = nameOf(source, options.name);
   const errors = new RowErrors(options.onBadRow);
   const hasChatTemplate = tokenizer.info.chatTemplate !== null;
-  const reader = new ItemReader({ ...options, task: "supervised", hasChatTemplate });
+  const readers = new PartReaders(() => new ItemReader({ ...options, task: "supervised", hasChatTemplate }));
   const kept = new KeptRows(tokenizer, options, errors);
-  await forEachBatch(source, options, errors, async (rows) => {
-    const read = await readItems(rows, reader, errors);
+  const ignoredFiles: string[] = [];
+  const onIgnoredFile = (path: string) => ignoredFiles.push(path);
+  await forEachBatch(source, { ...options, onIgnoredFile }, errors, async (rows) => {
+    const read = await readItems(rows, readers, errors);
     // After the first bad row the rest is only checked: the run is going to stop.
     if (errors.areFatal) return;
     for (const row of await encodeRows(read, { ...options, tokenizer }, errors)) kept.add(row);
   });
   if (errors.areFatal || kept.rows === 0) errors.throwIfAny();
-  const { format, ignoredColumns } = reader;
+  const { format, ignoredColumns } = readers;
   if (format === null)
     throw new DataError(`[data] ${name}: expected at least one row, got none; add rows, or check the path`);
-  const { examples, report, fingerprint, items, lines } = kept.finish(name);
+  const { examples, report, fingerprint, items, locate } = kept.finish(name);
   return {
     examples,
-    report: { source: name, format: format.name, ignoredColumns, skipped: errors.skipped, ...report },
+    report: {
+      ...{ source: name, format, ignoredColumns, skipped: errors.skipped, ...report },
+      ...(ignoredFiles.length > 0 && { ignoredFiles }),
+      ...(source instanceof DatasetMix && {
+        parts: kept.parts(source.entries.map((entry, n) => partOf(entry, n, readers))),
+      }),
+    },
     fingerprint,
     items,
-    locate: (rowId) => `${name}:${lines[rowId]}`,
+    locate,
   };
 }
 
-async function readItems(rows: readonly Row[], reader: ItemReader, errors: RowErrors): Promise<ReadRow[]> {
+/** What a data set of a mix is called, its weight, and the format of its rows. */
+function partOf({ dataset, weight }: Required<MixEntry>, index: number, readers: PartReaders) {
+  return { source: nameOf(dataset, `entry ${index + 1}`), weight, format: readers.formatOf(index) };
+}
+
+async function readItems(rows: readonly Row[], readers: PartReaders, errors: RowErrors): Promise<ReadRow[]> {
   const read: ReadRow[] = [];
   for (const row of rows) {
     try {
-      read.push({ row, item: await reader.read(row) });
+      read.push({ row, item: await readers.of(row).read(row) });
     } catch (cause) {
       if (!(cause instanceof RowError)) throw cause;
       errors.add(row.source, row.line, cause.message);
@@ -101,7 +116,12 @@ const batch = { rows: 256, bytes: 1 << 20 };
 /** Reads batches of rows; the next is read while one is worked on. */
 async function forEachBatch(
   source: DatasetSource,
-  { name, signal, maxRowBytes = defaultMaxRowBytes }: PrepareOptions,
+  {
+    name,
+    onIgnoredFile,
+    signal,
+    maxRowBytes = defaultMaxRowBytes,
+  }: PrepareOptions & Pick<ReadOptions, "onIgnoredFile">,
   errors: RowErrors,
   work: (rows: readonly Row[]) => Promise<void>,
 ): Promise<void> {
@@ -116,7 +136,7 @@ async function forEachBatch(
     bytes = 0;
   };
   try {
-    for await (const row of readRows(source, { name, signal, maxRowBytes }, errors)) {
+    for await (const row of readRows(source, { name, onIgnoredFile, signal, maxRowBytes }, errors)) {
       if (waiting.length === batch.rows || bytes + row.size > batch.bytes) {
         await working;
         signal?.throwIfAborted();

@@ -2,15 +2,20 @@
 
 import type { CutTokens } from "../encode/truncate.ts";
 import type { PackingReport } from "../pack/packing.ts";
+import type { PartReport } from "../prepare/part-counts.ts";
 import type { SkippedRows } from "../sources/row-errors.ts";
 import type { NotedRows } from "./notes.ts";
 
 /** What happened to a data set's rows. Nothing is dropped or cut without being counted here. */
 export interface DataReport {
-  /** File, or name of the in-memory source. */
+  /** File, folder or data set, or name of the in-memory source. */
   source: string;
-  /** Name of the format the rows were read as. */
+  /** Files of a folder that hold no rows by their names; absent where there are none. */
+  ignoredFiles?: string[];
+  /** Name of the format the rows were read as; the names of several for a mix. */
   format: string;
+  /** Of a mix: what came of each of its data sets. */
+  parts?: PartReport[];
   /** Columns of any row that its format does not read; the chat template may still use fields inside messages. */
   ignoredColumns: string[];
   /** Rows read, without the skipped ones. */
@@ -20,7 +25,7 @@ export interface DataReport {
   /** Rows that are trained on. */
   kept: number;
   /** Rows left out. */
-  dropped: { line: number; reason: string }[];
+  dropped: { source: string; line: number; reason: string }[];
   /** Rows longer than `maxLength`, whose tail was cut. */
   truncated: number;
   /** Truncated rows that lost tokens that would have been trained. */

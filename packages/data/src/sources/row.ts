@@ -13,6 +13,10 @@ export interface Row {
   line: number;
   /** Bytes that it has in its file; about as many as it would have, for a row in memory. */
   size: number;
+  /** Which of the data sets of a mix it is of, from 0. */
+  part?: number;
+  /** Whether it was read before, in a mix that begins a data set again. */
+  repeated?: boolean;
 }
 
 /** Makes rows of what one source holds, and names what is none. */

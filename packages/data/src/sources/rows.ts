@@ -1,37 +1,73 @@
-// Reads rows from files or memory, with the line of each.
-import { fileRows } from "./file.ts";
+// Reads rows from files or memory, with the place of each.
+import { DataError } from "@tunesmith/core";
+import { beginning } from "./chunks.ts";
+import { fileRows, streamRows } from "./file.ts";
+import { filesAt } from "./folder.ts";
 import { type Row, RowMaker } from "./row.ts";
 import type { RowErrors } from "./row-errors.ts";
+import { type DatasetSource, DerivedDataset, pathsOf, type ReadOptions, type StreamPart } from "./source.ts";
 
 export type { Row } from "./row.ts";
-
-/** Where rows come from: a path (JSONL, or one JSON array), an array, or an async iterable of row objects. */
-export type DatasetSource =
-  | string
-  | readonly Readonly<Record<string, unknown>>[]
-  | AsyncIterable<Readonly<Record<string, unknown>>>;
-
-/** How rows are read. */
-export interface ReadOptions {
-  /** How an in-memory source is called in errors, for example `trainDataset`. */
-  name: string;
-  /** Bytes that a row may have; a larger one is an error with its size. */
-  maxRowBytes: number;
-  /** Stops in the middle of a file. */
-  signal?: AbortSignal | undefined;
-}
+export type { DatasetSource } from "./source.ts";
 
 /**
- * Reads a source row by row. What is wrong with a single row goes to `errors`, so that one reading reports many rows; a file
- * that cannot be read at all throws `FileSystemError`, one of another kind a `DataError` that says what it is.
+ * Reads a source row by row, and no further than it is asked for. What is wrong with a single row goes to `errors`, so that one reading
+ * reports many rows; a file that cannot be read at all throws `FileSystemError`, one of another kind a `DataError` that says what it is.
  */
 export async function* readRows(source: DatasetSource, options: ReadOptions, errors: RowErrors): AsyncGenerator<Row> {
-  const { name, maxRowBytes, signal } = options;
-  const maker = new RowMaker(typeof source === "string" ? source : name, maxRowBytes, errors);
-  if (typeof source === "string") return yield* fileRows(source, maker, signal);
+  if (source instanceof DerivedDataset) return yield* source.rows(readRows, options, errors);
+  const { name, maxRowBytes, onIgnoredFile = () => {}, signal } = options;
+  const paths = pathsOf(source);
+  if (paths === null) return yield* memoryRows(source as Memory, name, new RowMaker(name, maxRowBytes, errors));
+  for (const path of paths)
+    for (const file of await filesAt(path, onIgnoredFile))
+      yield* fileRows(file, new RowMaker(file, maxRowBytes, errors), signal);
+}
+
+type Memory = Iterable<StreamPart> | AsyncIterable<StreamPart>;
+
+/** Rows of a program, or bytes or texts of which a file is made: the first part says which. */
+async function* memoryRows(source: Memory, name: string, maker: RowMaker): AsyncGenerator<Row> {
+  const parts = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
+  const first = await parts.next();
+  const all = rest(first, parts);
+  if (first.done !== true && isPiece(first.value)) {
+    const stream = await beginning(bytesOf(all, name));
+    try {
+      return yield* streamRows(stream, name, maker);
+    } finally {
+      await stream.close();
+    }
+  }
   let line = 0;
-  for await (const value of source) {
+  for await (const value of all) {
     line += 1;
     yield* maker.measured(value, line);
+  }
+}
+
+function isPiece(value: unknown): value is Uint8Array | string {
+  return typeof value === "string" || value instanceof Uint8Array;
+}
+
+/** What an iterator gives from its first result on. A reader that leaves ends it. */
+async function* rest(
+  first: IteratorResult<StreamPart>,
+  parts: Iterator<StreamPart> | AsyncIterator<StreamPart>,
+): AsyncGenerator<StreamPart, undefined> {
+  let ended = first.done === true;
+  try {
+    for (let next = first; next.done !== true; next = await parts.next()) yield next.value;
+    ended = true;
+  } finally {
+    if (!ended) await parts.return?.();
+  }
+}
+
+async function* bytesOf(parts: AsyncIterable<StreamPart>, name: string): AsyncGenerator<Buffer, undefined> {
+  for await (const part of parts) {
+    if (!isPiece(part))
+      throw new DataError(`[${name}] expected bytes or texts alone, got a row among them; give one or the other`);
+    yield typeof part === "string" ? Buffer.from(part) : Buffer.from(part.buffer, part.byteOffset, part.byteLength);
   }
 }

@@ -1,14 +1,12 @@
 // What a trainer is given besides options: from JavaScript it may be anything.
 import { expandHome, type LanguageModel, OptionError } from "@tunesmith/core";
-import type { DatasetSource } from "@tunesmith/data";
+import { type DatasetSource, isDatasetSource } from "@tunesmith/data";
 
 /** A source of rows, a path with `~` as the home folder. What is none is an `OptionError`. */
 export function parseDataset(name: string, source: DatasetSource): DatasetSource {
-  if (typeof source === "string" && source !== "") return expandHome(source);
-  const iterable = typeof source === "object" && source !== null && Symbol.asyncIterator in source;
-  if (Array.isArray(source) || iterable) return source;
+  if (isDatasetSource(source)) return typeof source === "string" ? expandHome(source) : source;
   throw new OptionError(
-    `[${name}] expected the path of a file, an array of rows or an async iterable of rows, got ${shown(source)}; give one`,
+    `[${name}] expected the path of a file or folder, a list of paths, rows or an async iterable of rows, got ${shown(source)}; give one`,
   );
 }
 

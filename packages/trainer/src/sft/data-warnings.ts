@@ -13,6 +13,10 @@ export function dataWarnings(report: DataReport): string[] {
 }
 
 const warnings: readonly Warning[] = [
+  ({ ignoredFiles = [] }) =>
+    ignoredFiles.length === 0
+      ? null
+      : `${plural(ignoredFiles.length, "file")} of the folder ${ignoredFiles.length === 1 ? "is" : "are"} not read: ${ignoredFiles.slice(0, 10).join(", ")}${ignoredFiles.length > 10 ? ", …" : ""}`,
   skippedRows,
   droppedRows,
   truncatedRows,
@@ -34,9 +38,10 @@ function skippedRows({ skipped: { count, first } }: DataReport): string | null {
 function droppedRows({ dropped, rows }: DataReport): string | null {
   const [first] = dropped;
   if (first === undefined) return null;
-  const shown = dropped.slice(0, 10).map(({ line }) => line);
-  const lines = `${shown.join(", ")}${dropped.length > shown.length ? ", …" : ""}`;
-  return `${dropped.length} of ${rows} rows are left out (lines ${lines}): ${first.reason}`;
+  const isOneFile = dropped.every(({ source }) => source === first.source);
+  const shown = dropped.slice(0, 10).map(({ source, line }) => (isOneFile ? line : `${source}:${line}`));
+  const places = `${shown.join(", ")}${dropped.length > shown.length ? ", …" : ""}`;
+  return `${dropped.length} of ${rows} rows are left out (${isOneFile ? "lines " : ""}${places}): ${first.reason}`;
 }
 
 function truncatedRows({

@@ -21,7 +21,7 @@ import { sftRecipe } from "./recipe.ts";
 /** What an {@link SFTTrainer} is made of. */
 export interface SFTTrainerOptions {
   model: LanguageModel;
-  /** Path of a JSONL or JSON file, an array of rows, or an async iterable of rows. */
+  /** A file or folder, a list of files, rows, an iterable or stream of them, or a mix of these (see docs/training.md). */
   trainDataset: DatasetSource;
   /** Held-out rows, in the same forms. */
   evalDataset?: DatasetSource | null;
