@@ -23,12 +23,12 @@ export function hasColumns(format: Format, fields: Fields, { datasetTextField }:
  * is null counts only where nothing else fits, since tables have a value in each column of each row. Null for no format.
  */
 export function detectFormat(formats: readonly Format[], fields: Fields, options: DetectOptions): Format | null {
-  const filled = Object.fromEntries(Object.entries(fields).filter(([, value]) => (value ?? null) !== null));
-  const fitting = (of: Fields) => {
-    const found = formats.filter((format) => hasColumns(format, of, options));
+  const fitting = (isThere: (column: string) => boolean) => {
+    const found = formats.filter((format) => format.columns(options).every(isThere));
     return found.find((format) => taskOf(format) === options.task) ?? found[0];
   };
-  return fitting(filled) ?? fitting(fields) ?? null;
+  const has = (column: string) => Object.hasOwn(fields, column);
+  return fitting((column) => has(column) && (fields[column] ?? null) !== null) ?? fitting(has) ?? null;
 }
 
 /** The format that rows are said to have. A name of none, or of one for another task, is an `OptionError`. */
@@ -56,14 +56,17 @@ export function needed(format: Format, options: Pick<FormatOptions, "datasetText
 
 /** What to say of a row that has the columns of no format. */
 export function unknownColumns(formats: readonly Format[], fields: Fields, options: DetectOptions): RowError {
-  const known = formats
-    .filter((format) => taskOf(format) === options.task)
-    .map((format) => needed(format, options))
-    .join(", or ");
-  const got = quoted(Object.keys(fields)) || "none";
-  return new RowError(
-    `expected the columns ${known}, got ${got}; rename them, or say which is which: columns: { prompt: "question", completion: "answer" }`,
-  );
+  const usable = formats.filter((format) => taskOf(format) === options.task);
+  const known = usable.map((format) => needed(format, options)).join(", or ");
+  const given = Object.keys(fields);
+  const wanted = usable.flatMap((format) => format.columns(options)).filter((column) => !given.includes(column));
+  const near = given.slice(0, 100).map((name) => [name, nearestName(name, wanted)] as const);
+  const [misspelt, meant] = near.find(([, nearest]) => nearest !== null) ?? [];
+  const advice =
+    meant === undefined
+      ? 'rename them, or say which is which: columns: { prompt: "question", completion: "answer" }'
+      : `did you mean "${meant}" for ${quoted([misspelt ?? ""])}?`;
+  return new RowError(`expected the columns ${known}, got ${quoted(given) || "none"}; ${advice}`);
 }
 
 /** Refuses rows that are meant for another kind of training: all of them are. */

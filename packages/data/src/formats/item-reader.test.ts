@@ -39,6 +39,15 @@ test("rows of another format than the first are named with both formats and line
   expect((await run([pair, { ...pair, ...chat }], { datasetFormat: "prompt-completion" })).report.kept).toBe(2);
 });
 
+test("a misspelt column is named with the one that was meant", async () => {
+  await expect(run([{ mesages: [], id: 1 }])).rejects.toThrow(
+    /expected the columns .*, got "mesages", "id"; did you mean "messages" for "mesages"\?/u,
+  );
+  await expect(run([{ prompt: "a", completions: "b" }])).rejects.toThrow(/"prompt-only"/u);
+  const many = Object.fromEntries(Array.from({ length: 1000 }, (_, n) => [`column ${n}`, n]));
+  await expect(run([many])).rejects.toThrow(/"column 19" and 980 more; rename them/u);
+});
+
 test("tables have a value in each column: null is none", async () => {
   const row = { text: null, prompt: null, messages: null };
   expect(

@@ -34,8 +34,8 @@ export class ItemReader {
   readonly #renamer: ColumnRenamer | null;
   readonly #ignored = new Set<string>();
   #format: Format | null = null;
-  /** Line of the first row whose format was found. */
-  #firstLine = 0;
+  /** Where the first row is whose format was found. */
+  #first: Pick<Row, "source" | "line"> = { source: "", line: 0 };
   #used: readonly string[] = [];
 
   constructor(options: ItemReaderOptions) {
@@ -73,9 +73,9 @@ export class ItemReader {
     return formattingFunc === null ? row : formatted(row, formattingFunc, datasetTextField);
   }
 
-  #begin(format: Format, { line }: Row): void {
+  #begin(format: Format, { source, line }: Row): void {
     this.#format = format;
-    this.#firstLine = line;
+    this.#first = { source, line };
     this.#used = [...format.columns(this.#options), ...format.optionalColumns, weightColumn];
   }
 
@@ -93,8 +93,10 @@ export class ItemReader {
     const isFilled = (column: string) => (fields[column] ?? null) !== null;
     const fits = hasColumns(first, fields, this.#options) && first.columns(this.#options).some(isFilled);
     if (fits && rank(found) > rank(first)) return first;
+    const place =
+      this.#first.source === source ? `line ${this.#first.line}` : `${this.#first.source}:${this.#first.line}`;
     throw new RowError(
-      `expected rows of one format, got "${found.name}" (${needed(found, this.#options)}) here and "${first.name}" (${needed(first, this.#options)}) in line ${this.#firstLine}; put them into files of their own, or force one with datasetFormat`,
+      `expected rows of one format, got "${found.name}" (${needed(found, this.#options)}) here and "${first.name}" (${needed(first, this.#options)}) in ${place}; put them into files of their own, or force one with datasetFormat`,
     );
   }
 }

@@ -53,7 +53,7 @@ test("a row of weight 0 is left out and counted", async () => {
   ]);
   expect([examples.length, report.dropped, report.lossWeights, report.ignoredColumns]).toEqual([
     1,
-    [{ line: 1, reason: "no trained token" }],
+    [{ source: "rows", line: 1, reason: "no trained token" }],
     { min: 2, max: 2 },
     [],
   ]);
