@@ -65,9 +65,9 @@ test("the programs of docs/training.md train, keep the best weights, stop and re
   expect(await readdir(join(folder, "runs/interrupted"))).toEqual(expect.arrayContaining([...files, "samples.jsonl"]));
 });
 
-test("the program of docs/data.md trains on what its function makes of rows", async () => {
+test("the programs of docs/data.md train on what a function makes of rows, and on answers only", async () => {
   const { stdout } = await run(await programsOf("docs/data.md"));
-  expect(stdout).toBe("2 rows of the format prompt-completion\n");
+  expect(stdout).toMatch(/^2 rows of the format prompt-completion\n\d+ tokens are trained\n$/u);
 });
 
 test("the programs of docs/callbacks.md watch a run and steer it", async () => {

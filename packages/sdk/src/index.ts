@@ -161,6 +161,7 @@ export type {
   TrainRun,
   WarningEvent,
 } from "@tunesmith/trainer";
+export { type ResponsesOnlyOptions, type ResponsesTrainer, trainOnResponsesOnly } from "@tunesmith/trainer";
 export { estimateMemory } from "./estimate-memory.ts";
 export {
   FastLanguageModel,

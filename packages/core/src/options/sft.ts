@@ -74,6 +74,32 @@ export const sftConfigSchema = trainingArgumentsSchema
         .describe(
           "Conversations: train on the assistant's turns only. Default true; TRL's is false, but training on the user's words is rarely meant.",
         ),
+      trainOnResponsesOnly: z
+        .boolean()
+        .default(false)
+        .describe(
+          "Train on answers only, whatever the rows are: those that do not say which part is the answer, such as plain text, are refused. Default false: they are trained whole (Unsloth's train_on_responses_only).",
+        ),
+      lastResponseOnly: z
+        .boolean()
+        .default(false)
+        .describe(
+          "Conversations: train on the last turn of the assistant only; the turns before it are context. Default false (Unsloth).",
+        ),
+      instructionPart: z
+        .string()
+        .min(1)
+        .nullable()
+        .default(null)
+        .describe(
+          "What the chat template writes before a user's turn, to be checked against it; labels come from the template itself. Default null: not checked (Unsloth).",
+        ),
+      responsePart: z
+        .string()
+        .min(1)
+        .nullable()
+        .default(null)
+        .describe("What the chat template writes before an answer, likewise. Default null: not checked (Unsloth)."),
       completionOnlyLoss: z
         .boolean()
         .nullable()

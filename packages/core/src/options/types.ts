@@ -184,6 +184,23 @@ export interface SFTConfig extends TrainingArguments {
    * is rarely meant.
    */
   assistantOnlyLoss?: boolean | undefined;
+  /**
+   * Train on answers only, whatever the rows are: those that do not say which part is the answer, such as plain text,
+   * are refused. Default false: they are trained whole (Unsloth's train_on_responses_only).
+   */
+  trainOnResponsesOnly?: boolean | undefined;
+  /**
+   * Conversations: train on the last turn of the assistant only; the turns before it are context. Default false
+   * (Unsloth).
+   */
+  lastResponseOnly?: boolean | undefined;
+  /**
+   * What the chat template writes before a user's turn, to be checked against it; labels come from the template itself.
+   * Default null: not checked (Unsloth).
+   */
+  instructionPart?: string | null | undefined;
+  /** What the chat template writes before an answer, likewise. Default null: not checked (Unsloth). */
+  responsePart?: string | null | undefined;
   /** Prompt-completion rows: train on the completion only. Default: true for such rows (TRL). */
   completionOnlyLoss?: boolean | null | undefined;
   /**

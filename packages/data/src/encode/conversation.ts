@@ -50,12 +50,15 @@ function label(item: ConversationItem, encoded: EncodedConversation, options: Lo
 
 /** From which message on the assistant's turns are trained, and the weight of everything else. */
 function trainedPart(item: ConversationItem, options: LossOptions): { firstTrained: number; otherWeight: number } {
-  const { promptLossWeight = 0 } = options;
+  const { promptLossWeight = 0, lastResponseOnly = false } = options;
   const { completionStart } = item;
-  if (completionStart > 0 && options.completionOnlyLoss !== false)
-    return { firstTrained: completionStart, otherWeight: promptLossWeight };
+  const isCompletion = completionStart > 0 && options.completionOnlyLoss !== false;
   if (completionStart === 0) refuseCompletionOnly(options, "conversations");
-  return { firstTrained: 0, otherWeight: options.assistantOnlyLoss ? promptLossWeight : 1 };
+  const last = item.conversation.messages.findLastIndex(({ role }) => role === "assistant");
+  return {
+    firstTrained: lastResponseOnly ? last : isCompletion ? completionStart : 0,
+    otherWeight: isCompletion || options.assistantOnlyLoss ? promptLossWeight : 1,
+  };
 }
 
 /** Loss weight of a turn: its `weight`, and 0 where it is not to be trained. */

@@ -27,6 +27,10 @@ export interface LossOptions {
   assistantOnlyLoss: boolean;
   /** Prompt-completion rows: only the completion is trained. Default null: true for such rows. Other rows have no completion. */
   completionOnlyLoss: boolean | null;
+  /** Only answers are trained: rows of which it cannot be told what the answer is are refused. Default false: they are trained whole. */
+  trainOnResponsesOnly?: boolean;
+  /** Of a conversation only the last turn of the assistant is trained; other rows as with `trainOnResponsesOnly`. Default false. */
+  lastResponseOnly?: boolean;
   /**
    * Loss weight of the tokens that are otherwise not trained: those of the prompt, and of a conversation all that is not a trained
    * turn. A turn whose own weight is 0 keeps that. Default 0.
@@ -60,5 +64,14 @@ export function refuseCompletionOnly({ completionOnlyLoss }: LossOptions, kind: 
   if (completionOnlyLoss !== true) return;
   throw new OptionError(
     `[completionOnlyLoss] expected rows with "prompt" and "completion", got ${kind}; leave the option out`,
+  );
+}
+
+/** Refuses items in which nothing is told to be an answer, where only answers are to be trained. */
+export function refuseWithoutResponse({ trainOnResponsesOnly, lastResponseOnly }: LossOptions, kind: string): void {
+  if (trainOnResponsesOnly !== true && lastResponseOnly !== true) return;
+  const option = trainOnResponsesOnly === true ? "trainOnResponsesOnly" : "lastResponseOnly";
+  throw new OptionError(
+    `[${option}] expected rows that say which part is the answer, got ${kind}; give conversations (messages) or prompt and completion: what is trained comes from their structure, never from a search in a text`,
   );
 }

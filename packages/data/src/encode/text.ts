@@ -1,6 +1,6 @@
 // Items that are plain text.
 import type { Tokenizer } from "@tunesmith/core";
-import { type ItemKind, refuseCompletionOnly } from "./item.ts";
+import { type ItemKind, refuseCompletionOnly, refuseWithoutResponse } from "./item.ts";
 import { labelAll } from "./mask.ts";
 
 /** Plain texts: every token is trained, with the end-of-sequence token after it. There is no prompt in them. */
@@ -8,6 +8,7 @@ export const textKind: ItemKind<string> = {
   async encode(texts, tokenizer, options) {
     const encoded = await tokenizer.encodeTexts(texts, { appendEos: true });
     refuseCompletionOnly(options, "plain text");
+    refuseWithoutResponse(options, "plain text");
     return encoded.map((ids) => ({ ids, ...labelAll(ids), turns: 1, prefixMismatch: false }));
   },
   async prompt() {

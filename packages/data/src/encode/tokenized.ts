@@ -1,5 +1,5 @@
 // Items that are token ids already.
-import type { ItemKind } from "./item.ts";
+import { type ItemKind, refuseWithoutResponse } from "./item.ts";
 import { supervise } from "./mask.ts";
 
 /** Token ids of a row, as they are: no token is added. */
@@ -11,7 +11,10 @@ export interface TokenizedItem {
 
 /** Rows that were tokenised elsewhere. There is no text in them to be continued. */
 export const tokenizedKind: ItemKind<TokenizedItem> = {
-  async encode(items, _, { promptLossWeight = 0 }) {
+  async encode(items, _, options) {
+    const { promptLossWeight = 0 } = options;
+    const isWhole = ({ weights }: TokenizedItem) => weights.every((weight) => weight !== null);
+    if (items.some(isWhole)) refuseWithoutResponse(options, "token ids without labels or masks");
     return items.map(({ ids, weights }) => ({
       ids,
       ...supervise(

@@ -56,7 +56,7 @@ export interface DryRun<Args extends ParsedTrainingArguments = ParsedTrainingArg
 /** What every trainer is. Options are checked when it is made, data and files when a run starts. */
 export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
   readonly #recipe: Recipe<Args, M>;
-  readonly #inputs: RunInputs<Args>;
+  #inputs: RunInputs<Args>;
   readonly #callbacks: readonly TrainCallback<M>[];
 
   constructor(recipe: Recipe<Args, M>, inputs: RunInputs<Args>, callbacks: readonly TrainCallback<M>[]) {
@@ -89,6 +89,16 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
       signal,
       new Unheard(this.#callbacks.length > 0),
     );
+  }
+
+  /** What a run is made of. */
+  protected get inputs(): RunInputs<Args> {
+    return this.#inputs;
+  }
+
+  /** Changes options of the runs that are started from here on. */
+  protected change(options: Partial<Args>): void {
+    this.#inputs = { ...this.#inputs, args: { ...this.#inputs.args, ...options } };
   }
 
   /** @internal Called with the result of a run that has ended well, before its last event. */

@@ -44,6 +44,11 @@ const rules: readonly Rule[] = [
     because: ({ args }) => when("packing" in args && args.packing === false, "packing is off"),
   },
   {
+    options: ["instructionPart", "responsePart"],
+    because: ({ args }) =>
+      when("trainOnResponsesOnly" in args && args.trainOnResponsesOnly === false, "trainOnResponsesOnly is off"),
+  },
+  {
     options: ["evalOnStart", "perDeviceEvalBatchSize", "metricForBestModel"],
     because: ({ hasEvaluation }) => when(!hasEvaluation, "there is no evaluation set"),
   },

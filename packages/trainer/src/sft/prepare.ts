@@ -46,9 +46,11 @@ export async function prepareRows(
 function rowOptions(args: ParsedSFTConfig) {
   const { datasetFormat, columns, datasetTextField, onBadRow, maxRowBytes } = args;
   const { maxLength, truncationMode, assistantOnlyLoss, completionOnlyLoss, promptLossWeight } = args;
+  const { trainOnResponsesOnly, lastResponseOnly } = args;
   return {
     ...{ datasetFormat, columns, datasetTextField, onBadRow, maxRowBytes },
     ...{ maxLength, truncationMode, assistantOnlyLoss, completionOnlyLoss, promptLossWeight },
+    ...{ trainOnResponsesOnly, lastResponseOnly },
   };
 }
 

@@ -9,6 +9,7 @@ import { evaluate } from "./evaluate.ts";
 import { type SFTMetrics, sftMetrics } from "./metrics.ts";
 import { type ArrangedRows, arrangeRows, exampleLength } from "./packing.ts";
 import { epochWarnings, prepareRows, type RowsRequest, withinContext } from "./prepare.ts";
+import { checkResponses } from "./responses-only.ts";
 import { accumulateStep } from "./step.ts";
 
 /** Held-out rows that are watched when `samplePrompts` names none. */
@@ -37,6 +38,7 @@ async function prepareSFT(
   const { sanitizeControlTokens } = args;
   const tokenizer = withConversationOptions(plain, { sanitizeControlTokens });
   const reader = { tokenizer, vocabSize: model.info.vocabSize };
+  checkResponses(args, tokenizer);
   const rows = { source: trainDataset, name: "trainDataset", keepItems: 0, formattingFunc };
   const { data: train, rows: trainRows } = await readRows(rows, reader, { args, packed: args.packing, signal });
   const heldOut =

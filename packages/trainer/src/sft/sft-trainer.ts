@@ -17,6 +17,12 @@ import { parseDataset, parseModel } from "../options/inputs.ts";
 import { parsePeftConfig } from "../options/peft-config.ts";
 import type { SFTMetrics } from "./metrics.ts";
 import { sftRecipe } from "./recipe.ts";
+import {
+  checkResponses,
+  type ResponsesOnlyOptions,
+  type ResponsesTrainer,
+  responsesOnlyKeys,
+} from "./responses-only.ts";
 
 /** What an {@link SFTTrainer} is made of. */
 export interface SFTTrainerOptions {
@@ -50,7 +56,7 @@ export const sftTrainerKeys: OptionKeys<SFTTrainerOptions> = {
 };
 
 /** Supervised fine-tuning (TRL's SFTTrainer). Options are checked here, data and files when the run starts. */
-export class SFTTrainer extends Trainer<ParsedSFTConfig, SFTMetrics> {
+export class SFTTrainer extends Trainer<ParsedSFTConfig, SFTMetrics> implements ResponsesTrainer {
   constructor(options: SFTTrainerOptions) {
     const { model, trainDataset, evalDataset = null, formattingFunc = null } = options ?? {};
     const { args = {}, peftConfig = {}, callbacks = [] } = options ?? {};
@@ -65,5 +71,15 @@ export class SFTTrainer extends Trainer<ParsedSFTConfig, SFTMetrics> {
     const fromProgram = formattingFunc === null ? [] : ["formattingFunc"];
     const inputs = { model: base, trainDataset: train, evalDataset: held, args: config, peft, fromProgram };
     super(sftRecipe(formattingFunc), inputs, callbacks);
+  }
+
+  /** @internal See {@link trainOnResponsesOnly}. */
+  onResponsesOnly(options: ResponsesOnlyOptions): void {
+    const given = parseKeys(responsesOnlyKeys, options, "trainOnResponsesOnly");
+    const { args, model } = this.inputs;
+    const { instructionPart, responsePart, lastResponseOnly } = parseOptions(sftConfigSchema, given);
+    const change = { trainOnResponsesOnly: true, instructionPart, responsePart, lastResponseOnly };
+    checkResponses({ ...args, ...change }, model.tokenizer);
+    this.change(change);
   }
 }
