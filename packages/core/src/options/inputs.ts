@@ -22,7 +22,7 @@ export const runInputsSchema = z
     }),
     ...grouped("data", {
       data: path.describe(
-        "Training rows: JSONL or a JSON array of messages, prompt/completion or text. Default: none; they have to be given.",
+        "Training rows: a file or folder of them, in any of the formats of datasetFormat. Default: none; they have to be given.",
       ),
       evalData: path.describe("Held-out rows, in the same formats. Default: none."),
     }),

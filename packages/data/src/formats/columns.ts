@@ -12,7 +12,8 @@ export class ColumnRenamer {
   /** Name in the rows and name of the format, pair by pair. */
   readonly #pairs: readonly (readonly [from: string, to: string])[];
   readonly #sources: ReadonlySet<string>;
-  #isFirst = true;
+  /** Whether this data set has the other names; null before its first row. */
+  #applies: boolean | null = null;
 
   /** A name that no format knows, or two columns from one, is an `OptionError`. */
   constructor(columns: ColumnNames, formats: readonly Format[], options: Pick<FormatOptions, "datasetTextField">) {
@@ -28,13 +29,23 @@ export class ColumnRenamer {
   }
 
   /**
-   * The row with its columns renamed. The first row must have all of them; later ones may lack some, which the format then asks for
-   * where it needs them.
+   * The row with its columns renamed. The first row must have all of them, unless it has the names of the format already or is of a
+   * data set of a mix that has none of them; later ones may lack some, which the format then asks for where it needs them.
    */
   rename(row: Row): Row {
-    const given = Object.keys(row.fields);
-    if (this.#isFirst) for (const [from, to] of this.#pairs) requireColumn(from, to, given);
-    this.#isFirst = false;
+    this.#applies ??= this.#appliesTo(row);
+    return this.#applies ? this.#renamed(row) : row;
+  }
+
+  #appliesTo({ fields, part }: Row): boolean {
+    const has = (name: string) => Object.hasOwn(fields, name);
+    const isOther = part !== undefined || this.#pairs.every(([, to]) => has(to));
+    if (isOther && !this.#pairs.some(([from]) => has(from))) return false;
+    for (const [from, to] of this.#pairs) requireColumn(from, to, Object.keys(fields));
+    return true;
+  }
+
+  #renamed(row: Row): Row {
     const fields: Record<string, unknown> = Object.fromEntries(
       Object.entries(row.fields).filter(([name]) => !this.#sources.has(name)),
     );

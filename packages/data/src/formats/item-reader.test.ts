@@ -2,6 +2,7 @@ import { DataError, OptionError } from "@tunesmith/core";
 import { expect, test } from "vitest";
 import { letterTokenizer } from "../../../core/src/testing/letter-tokenizer.ts";
 import { type PrepareOptions, prepare } from "../prepare/prepare.ts";
+import { mixDatasets } from "../sources/mix.ts";
 import type { DatasetSource } from "../sources/rows.ts";
 
 const defaults: PrepareOptions = {
@@ -78,6 +79,15 @@ test("columns are renamed before a format looks at them", async () => {
   expect(await texts([{ body: "t" }], { columns: { text: "body" } })).toEqual(["t"]);
   // Names may change places.
   expect(await texts([pair], { columns: { prompt: "completion", completion: "prompt" } })).toEqual(["cp"]);
+});
+
+test("a data set that has the names already, and one of a mix that has none of them, are left as they are", async () => {
+  const columns = { prompt: "question", completion: "answer" };
+  expect(await texts([pair], { columns })).toEqual(["pc"]);
+  const sets = [{ dataset: [{ question: "q", answer: "a" }] }, { dataset: [{ text: "t" }] }];
+  const mix = mixDatasets(sets, { stopping: "all_exhausted_without_replacement" });
+  expect((await texts(mix, { columns })).sort()).toEqual(["qa", "t"]);
+  await expect(run([{ text: "t" }], { columns })).rejects.toThrow(/rows:1: expected the column "question"/u);
 });
 
 test("a column that is not there, and two of one name, are errors with the nearest name", async () => {
