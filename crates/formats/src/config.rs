@@ -52,6 +52,12 @@ impl ModelConfig {
         &self.map
     }
 
+    /// The same with another value of a key.
+    pub(crate) fn with(mut self, key: &str, value: Value) -> Self {
+        self.map.insert(key.to_owned(), value);
+        self
+    }
+
     /// The value of a key that is present and not null.
     pub fn value(&self, key: &str) -> Option<&Value> {
         self.map.get(key).filter(|value| !value.is_null())

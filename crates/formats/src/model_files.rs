@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
 use tunesmith_ops::{Code, Error, Result};
 
 use crate::config::ModelConfig;
@@ -11,7 +12,10 @@ use crate::input::{invalid, io_error, missing};
 use crate::nf4::check_quantization;
 use crate::safetensors::{SafetensorsFile, ShardedSafetensors};
 use crate::stored_tensor::TensorSource;
-use crate::tied_head::with_embedding;
+use crate::tied_head::{has_own_head, with_embedding};
+
+/// The key that makes head and embedding one matrix.
+const TIED: &str = "tie_word_embeddings";
 
 /// Where the tokenizer of a model comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,7 +89,7 @@ impl ModelFiles {
     }
 
     fn open_folder(dir: &Path) -> Result<Self> {
-        let config = ModelConfig::read(&dir.join("config.json"))?;
+        let mut config = ModelConfig::read(&dir.join("config.json"))?;
         check_quantization(&config)?;
         let generation = dir.join("generation_config.json");
         let mut eos_token_ids = Vec::new();
@@ -98,7 +102,19 @@ impl ModelFiles {
         let mut warnings = Vec::new();
         let source = open_weights(dir, &mut warnings)?;
         // Families differ in what an absent key means: the engine asks for the head where it is not tied.
-        let tied = config.flag("tie_word_embeddings", true)?;
+        let mut tied = config.flag(TIED, true)?;
+        if tied && has_own_head(&*source)? {
+            // What is stored counts, as in transformers 5.
+            tied = false;
+            if config.value(TIED).is_some() {
+                warnings.push(format!(
+                    "{}: the head is lm_head.weight as it is stored and not the embedding, though config.json ties them: \
+                     their values differ; set {TIED} to false, or remove lm_head.weight where the embedding is meant",
+                    dir.display()
+                ));
+            }
+            config = config.with(TIED, json!(false));
+        }
         Ok(Self {
             source: if tied { with_embedding(source) } else { source },
             config,

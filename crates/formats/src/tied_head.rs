@@ -1,4 +1,4 @@
-//! A model whose head and embedding are one matrix, stored under the name of the head alone.
+//! A model whose head and embedding are one matrix: stored under the name of the head alone, or under both.
 
 use std::path::Path;
 
@@ -12,6 +12,14 @@ const HEAD: &str = "lm_head.weight";
 /// The weights of a tied model with the one matrix under the embedding's name, where only the head's name has it.
 pub fn with_embedding(source: Box<dyn TensorSource>) -> Box<dyn TensorSource> {
     if source.contains(HEAD) && !source.contains(EMBEDDING) { Box::new(HeadAsEmbedding(source)) } else { source }
+}
+
+/// Whether a model's files hold a head of other values than the embedding. Equal ones are the one matrix stored twice.
+///
+/// # Errors
+/// `FileInvalid`.
+pub fn has_own_head(source: &dyn TensorSource) -> Result<bool> {
+    Ok(source.contains(HEAD) && source.contains(EMBEDDING) && !source.get(HEAD)?.equals(&source.get(EMBEDDING)?)?)
 }
 
 struct HeadAsEmbedding(Box<dyn TensorSource>);

@@ -43,18 +43,17 @@ pub fn load<B: Backend>(
 ) -> Result<Loaded<B>> {
     let mut loader = Loader::new(backend, source, train_all, weights, config.quantized);
     let (v, d) = (config.vocab, config.hidden);
-    let embedding = loader.matrix(names::EMBEDDING, v, d)?;
+    let embedding = loader.embedding(&config)?;
     let layers = (0..config.layers).map(|index| layer(&mut loader, &config, index)).collect::<Result<Vec<_>>>()?;
     let norm = loader.norm(names::FINAL_NORM, d, &config)?;
     let head_name = format!("{}.weight", names::HEAD);
-    let weight = if config.tied { embedding.clone() } else { loader.matrix(&head_name, v, d)? };
+    let weight = if config.tied { embedding.table.clone() } else { loader.matrix(&head_name, v, d)? };
     let linear = Linear { module: names::HEAD.to_owned(), n: v, k: d, weight, bias: None, lora: None };
     let rotations = config.rotations.iter();
     let rotations = rotations.map(|rotation| Rotary::new(backend, rotation)).collect::<Result<_>>()?;
     let head = Head { norm, linear, transform: config.logits };
-    let other_head = if config.tied && backend.keeps_values() { other_head(source, &head_name)? } else { None };
     let mut unused = loader.unused();
-    // A tied head that is stored as well is the embedding once more.
+    // A tied head that is stored as well is the embedding once more: opening the files has compared them.
     unused.retain(|name| !config.tied || *name != head_name);
     Ok(Loaded {
         decoder: Decoder { config, embedding, layers, head, rotations },
@@ -62,22 +61,6 @@ pub fn load<B: Backend>(
         total_parameters: loader.count,
         unused,
         quantization: loader.quantizer.info(),
-        warnings: loader.quantizer.into_warnings().into_iter().chain(other_head).collect(),
+        warnings: loader.quantizer.into_warnings(),
     })
-}
-
-/// What to say of a stored head that is not the embedding it is tied to.
-fn other_head(source: &dyn TensorSource, head: &str) -> Result<Option<String>> {
-    if !source.contains(head) {
-        return Ok(None);
-    }
-    let (head, embedding) = (source.get(head)?, source.get(names::EMBEDDING)?);
-    if head.equals(&embedding)? {
-        return Ok(None);
-    }
-    Ok(Some(format!(
-        "{} is not used: its values are others than those of {}, which the configuration ties it to; set \
-         tie_word_embeddings to false in config.json where this head is meant",
-        head.name, embedding.name
-    )))
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tunesmith_cpu::Cpu;
-use tunesmith_engine::{AdapterOptions, Engine, MergeBase, MergedWeights, Session, SessionOptions, inspect};
+use tunesmith_engine::{AdapterOptions, Engine, MergeBase, MergedWeights, Session, inspect};
 use tunesmith_formats::{
     AdapterConfig, F32Tensor, ModelConfig, ModuleNames, SafetensorsFile, TensorSource, write_safetensors,
 };
@@ -75,29 +75,6 @@ fn what_is_missing_or_does_not_fit_is_refused_before_it_is_read() {
     assert!(error.code == Code::FileInvalid && error.message.contains("layers.1.mlp.up_proj"), "{error}");
     let error = said(|all| all[0] = (all[0].0.clone(), vec![2], vec![1.0; 2])).unwrap_err();
     assert!(error.code == Code::FileInvalid && error.message.contains("expected shape"), "{error}");
-}
-
-#[test]
-fn a_tied_head_that_is_stored_as_well_must_be_the_embedding_or_is_named() {
-    let warnings = |factor: f32| {
-        let dir = tempfile::tempdir().unwrap();
-        let source = changed(dir.path(), |all| {
-            let data: Vec<f32> = all.iter().find(|(name, ..)| name.ends_with("embed_tokens.weight")).unwrap().2.clone();
-            let head = data.iter().map(|value| value * factor).collect();
-            all.push(("lm_head.weight".to_owned(), vec![VOCAB, 24], head));
-        });
-        assert_eq!(inspect(&model_config(), &source, None).unwrap(), [""; 0]);
-        let inference = SessionOptions { optimizer: None, ..options(None) };
-        let session =
-            Session::new(Arc::new(Cpu::new(1).unwrap()), model_config(), &source, "tiny", &inference).unwrap();
-        session.warnings().to_vec()
-    };
-    assert_eq!(warnings(1.0), [""; 0]);
-    let named = warnings(0.5);
-    assert!(
-        named.len() == 1 && named[0].contains("lm_head.weight") && named[0].contains("tie_word_embeddings"),
-        "{named:?}"
-    );
 }
 
 /// An adapter's folder with a change to its configuration and its tensors, loaded in every way.
