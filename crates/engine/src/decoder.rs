@@ -1,10 +1,10 @@
 //! The decoder of every family: embedding, layers, head. Forward, backward, and what is kept between them.
 
-use tunesmith_ops::{Backend, Memory, Result, View, ViewMut};
+use tunesmith_ops::{Backend, Memory, Result, View};
 
 use crate::batch::{Pass, SelectedTokens};
 use crate::config::ModelConfig;
-use crate::layer::{Backward, KvCache, Layer, PassContext, Rotary, Saved, Scratch, Weight};
+use crate::layer::{Backward, EmbeddingScratch, KvCache, Layer, PassContext, Rotary, Saved, Scratch, TokenEmbedding};
 use crate::objective::{
     Asked, Head, HeadInput, HeadScratch, HiddenGradient, Objective, SequenceSums, Supervised, TokenCoefficients,
     TokenValues,
@@ -17,8 +17,8 @@ use crate::workspace::WorkspaceBuffer;
 pub struct Decoder<B: Backend> {
     /// Sizes and switches.
     pub config: ModelConfig,
-    /// `[vocabulary, d]`.
-    pub embedding: Weight<B>,
+    /// Ids to the input of the layers.
+    pub embedding: TokenEmbedding<B>,
     /// In order.
     pub layers: Vec<Layer<B>>,
     /// Final norm and head.
@@ -31,6 +31,7 @@ pub struct Decoder<B: Backend> {
 pub struct Activations<B: Memory> {
     /// Inputs of the layers and, last, the hidden states.
     inputs: Vec<WorkspaceBuffer<B>>,
+    embedding: EmbeddingScratch<B>,
     saved: Vec<Saved<B>>,
     scratch: Scratch<B>,
     head: HeadScratch<B>,
@@ -42,6 +43,7 @@ impl<B: Memory> Activations<B> {
     pub fn new(backend: &B, layers: usize, keep: SavePolicy) -> Self {
         Self {
             inputs: (0..keep.inputs(layers)).map(|_| WorkspaceBuffer::new(backend)).collect(),
+            embedding: EmbeddingScratch::new(backend),
             saved: (0..keep.saved(layers)).map(|_| Saved::new(backend)).collect(),
             scratch: Scratch::new(backend),
             head: HeadScratch::new(backend),
@@ -65,16 +67,8 @@ impl<B: Backend> Decoder<B> {
         activations: &mut Activations<B>,
     ) -> Result<()> {
         let (t, d) = (pass.tokens(), self.config.hidden);
-        backend.embedding_forward(
-            self.config.vocab,
-            d,
-            self.embedding.matrix(parameters),
-            View::new(&pass.ids, 0, t),
-            activations.inputs[0].write(backend, t * d)?,
-        )?;
-        if let Some(factor) = self.config.embedding_scale {
-            backend.scale(factor, activations.inputs[0].view_mut(t * d)?)?;
-        }
+        let (ids, x) = (View::new(&pass.ids, 0, t), activations.inputs[0].write(backend, t * d)?);
+        self.embedding.forward(backend, parameters, ids, &mut activations.embedding, x)?;
         let context = PassContext { backend, parameters, rotations: &self.rotations, pass, rows: pass.rows() };
         self.enter(&context, keep, 0, activations)?;
         for index in 0..self.layers.len() {
@@ -245,7 +239,7 @@ impl<B: Backend> Decoder<B> {
         activations: &mut Activations<B>,
     ) -> Result<()> {
         let (t, d) = (pass.tokens(), self.config.hidden);
-        let embedding_trained = matches!(self.embedding, Weight::Trained(_));
+        let embedding_trained = self.embedding.is_trained();
         let lowest = if embedding_trained {
             0
         } else {
@@ -270,15 +264,10 @@ impl<B: Backend> Decoder<B> {
                 self.selected_after(pass, index),
             )?;
         }
-        if let Weight::Trained(id) = &self.embedding {
-            if let Some(factor) = self.config.embedding_scale {
-                backend.scale(factor, activations.d_hidden.view_mut(t * d)?)?;
-            }
-            let target: ViewMut<'_, B::Buffer> = grads.gradients.of(*id);
-            let ids = View::new(&pass.ids, 0, t);
-            let dy = activations.d_hidden.view(t * d)?;
-            backend.embedding_backward(self.config.vocab, d, dy, ids, target)?;
+        if !embedding_trained {
+            return Ok(());
         }
-        Ok(())
+        let (ids, dy) = (View::new(&pass.ids, 0, t), activations.d_hidden.view_mut(t * d)?);
+        self.embedding.backward(backend, grads, ids, &mut activations.embedding, dy)
     }
 }

@@ -27,6 +27,7 @@ pub mod safetensors;
 pub mod stored_tensor;
 mod stored_type;
 mod tied_head;
+mod transpose;
 pub mod weights;
 
 pub use atomic_file::{AtomicFile, sync_dir, write_atomic};
@@ -39,8 +40,8 @@ pub use input::read_limited;
 pub use model_files::{ModelFiles, TokenizerSource, some_of};
 pub use nf4::{Nf4File, Nf4Tensor, Nf4TensorScales, read_nf4, write_nf4};
 pub use peft::{
-    AdapterConfig, AdapterFiles, AdapterTensor, Choice, InitLoraWeights, LoraPair, Matcher, ModuleNames, ModuleTensors,
-    read_adapter, write_adapter,
+    AdapterConfig, AdapterFiles, AdapterTensor, Choice, FactorKind, InitLoraWeights, LoraTensors, Matcher, ModuleNames,
+    ModuleTensors, magnitude_name, read_adapter, saved_name, write_adapter,
 };
 pub use quantize::{Refusal, quantize};
 pub use rope::{LongRopeScaling, RopeConfig, RopeRules, RopeScaling, Ropes, WindowedRope, YarnScaling};
@@ -50,4 +51,5 @@ pub use safetensors::{
 };
 pub use stored_tensor::{StoredTensor, TensorSource};
 pub use stored_type::StoredType;
+pub use transpose::transposed;
 pub use weights::{AsStored, OnProgress, Weights, is_rotary_buffer};

@@ -136,31 +136,38 @@ describe("mergeModel", () => {
     expect(readdirSync(folder).sort()).toEqual(["base.gguf", "foreign.gguf", "model"]);
   });
 
-  test("a head that is adapted where it was the embedding becomes a matrix of its own", async () => {
-    const tied = join(fixtures, "models/qwen2");
-    const on = temporaryFolder();
-    const model = await loadModel(tied);
-    const session = await model.createSession({
-      ...loraSession,
-      adapter: { type: "lora", r: 2, loraAlpha: 64, targetModules: ["lm_head", "q_proj"], useRslora: true },
-    });
-    await session.accumulate(batchOf([3, 8, 20, 33, 4]), { objective: { type: "nll" }, step: 1, seed: 0 });
-    await session.update({
-      learningRates: new Float64Array(session.info.parameterGroups.length).fill(0.05),
-      maxGradNorm: null,
-      denominator: 4,
-    });
-    await session.saveAdapter(on);
-    session.dispose();
-    const output = join(temporaryFolder(), "merged");
-    await mergeModel({ model: tied, adapter: on, output, dtype: "float32" });
-    expect(JSON.parse(readFileSync(join(output, "config.json"), "utf8")).tie_word_embeddings).toBe(false);
-    expect(await lossOf(output)).toBeCloseTo(await lossOf(tied, on), 4);
-    expect(Math.abs((await lossOf(output)) - (await lossOf(tied)))).toBeGreaterThan(1e-3);
-    const gguf = join(temporaryFolder(), "a.gguf");
-    await exportGguf({ model: tied, adapter: on, output: gguf, quantization: "f32" });
-    expect(await lossOf(gguf)).toBeCloseTo(await lossOf(tied, on), 4);
-  });
+  test.each(["lm_head", "embed_tokens"])(
+    "one end of a tied pair that is adapted leaves the other as it was: %s",
+    async (end) => {
+      const tied = join(fixtures, "models/qwen2");
+      const on = temporaryFolder();
+      const model = await loadModel(tied);
+      const session = await model.createSession({
+        ...loraSession,
+        adapter: { type: "lora", r: 2, loraAlpha: 64, targetModules: [end, "q_proj"], useRslora: true },
+      });
+      await session.accumulate(batchOf([3, 8, 20, 33, 4]), { objective: { type: "nll" }, step: 1, seed: 0 });
+      await session.update({
+        learningRates: new Float64Array(session.info.parameterGroups.length).fill(0.05),
+        maxGradNorm: null,
+        denominator: 4,
+      });
+      await session.saveAdapter(on);
+      session.dispose();
+      const output = join(temporaryFolder(), "merged");
+      await mergeModel({ model: tied, adapter: on, output, dtype: "float32" });
+      expect(JSON.parse(readFileSync(join(output, "config.json"), "utf8")).tie_word_embeddings).toBe(false);
+      expect(await lossOf(output)).toBeCloseTo(await lossOf(tied, on), 4);
+      expect(Math.abs((await lossOf(output)) - (await lossOf(tied)))).toBeGreaterThan(1e-3);
+      const gguf = join(temporaryFolder(), "a.gguf");
+      await exportGguf({ model: tied, adapter: on, output: gguf, quantization: "f32" });
+      expect(await lossOf(gguf)).toBeCloseTo(await lossOf(tied, on), 4);
+      const alone = { model: tied, adapter: on, output: join(temporaryFolder(), "l.gguf") };
+      await expect(exportGgufLora(alone)).rejects.toMatchObject({
+        message: expect.stringContaining("merge the adapter"),
+      });
+    },
+  );
 
   test("wrong arguments and an adapter of another model are typed errors", async () => {
     const output = join(temporaryFolder(), "a");

@@ -1,6 +1,7 @@
 //! Whole-model goldens: what the reference libraries computed on tiny models, compared number by number.
 //!
-//! Cases are found by listing folders (`goldens/NAME`, `goldens/NAME/VARIANT`, `models-v4-config`, `models-extra`, `misc`),
+//! Cases are found by listing folders (`goldens/NAME`, `goldens/NAME/VARIANT`, `misc/adapters/NAME/VARIANT`, `models-v4-config`,
+//! `models-extra`, `misc`),
 //! so the same code runs on any root of that layout. Nothing here knows a name, a size or a seed.
 
 mod adapter_case;
@@ -44,6 +45,17 @@ pub fn run<B: Backend>(backend: &Arc<B>, root: &Path, filter: &str, report: &mut
             if variant.join("adamw.json").is_file() && variant_id.contains(filter) {
                 let case = Case { id: &variant_id, dir: &variant, model: case.model };
                 attempt(&variant_id, report, |report| adapter_case::run(backend, &case, &dir, report));
+            }
+        }
+    }
+    for family in folders(&root.join("misc/adapters")) {
+        let (model, goldens) =
+            (root.join("models").join(file_name(&family)), root.join("goldens").join(file_name(&family)));
+        for variant in folders(&family) {
+            let id = format!("misc/adapters/{}/{}", file_name(&family), file_name(&variant));
+            if variant.join("adamw.json").is_file() && id.contains(filter) {
+                let case = Case { id: &id, dir: &variant, model: &model };
+                attempt(&id, report, |report| adapter_case::run(backend, &case, &goldens, report));
             }
         }
     }

@@ -12,7 +12,7 @@ use tunesmith_engine::{
     AdamWOptions, AdapterOptions, Batch, Engine, Objective, OptimizerOptions, ParameterGroup, Session, SessionOptions,
     StepKey, Update, WeightOptions,
 };
-use tunesmith_formats::{AdapterConfig, ModelFiles};
+use tunesmith_formats::{AdapterConfig, ModelFiles, ModuleNames};
 use tunesmith_ops::{Backend, DType, Result};
 
 fn device(dtype: DType) -> Result<Arc<Cuda>> {
@@ -54,12 +54,28 @@ fn goldens_in_bfloat16() -> Result<()> {
     check(DType::Bf16, "")
 }
 
+/// An adapter on every linear layer.
+fn linear() -> AdapterConfig {
+    AdapterConfig { r: 8, lora_alpha: 16.0, ..AdapterConfig::default() }
+}
+
+/// An adapter on the embedding and a layer above it.
+fn embedding() -> AdapterConfig {
+    let names = ["embed_tokens", "o_proj"].map(str::to_owned).to_vec();
+    AdapterConfig { r: 3, target_modules: ModuleNames::Endings(names), ..linear() }
+}
+
 /// A session that trains a new adapter on a model of the goldens.
-fn session<B: Backend>(backend: &Arc<B>, model: &str, gradient_checkpointing: bool) -> Result<Session<B>> {
+fn session<B: Backend>(
+    backend: &Arc<B>,
+    model: &str,
+    adapter: AdapterConfig,
+    gradient_checkpointing: bool,
+) -> Result<Session<B>> {
     let files = ModelFiles::open(&own_fixtures().join("models").join(model))?;
     let options = SessionOptions {
         weights: WeightOptions::default(),
-        adapter: Some(AdapterOptions::Lora(AdapterConfig { r: 8, lora_alpha: 16.0, ..AdapterConfig::default() })),
+        adapter: Some(AdapterOptions::Lora(adapter)),
         optimizer: Some(OptimizerOptions::AdamW(AdamWOptions::default())),
         parameter_groups: ParameterGroup::of_each_kind(1e-2, 0.01),
         gradient_checkpointing,
@@ -90,10 +106,12 @@ fn step<B: Backend>(session: &mut Session<B>, number: u64) -> Result<(f64, f64)>
 #[test]
 fn cpu_and_cuda_agree_step_by_step() -> Result<()> {
     let cpu = Arc::new(Cpu::new(1)?);
-    for gradient_checkpointing in [false, true] {
+    for (model, adapter, gradient_checkpointing) in
+        [("llama", linear(), false), ("llama", linear(), true), ("gemma2", embedding(), false)]
+    {
         for (dtype, tolerance) in [(DType::F32, 1e-6), (DType::Bf16, 4e-3)] {
-            let mut got = session(&device(dtype)?, "llama", gradient_checkpointing)?;
-            let mut expected = session(&cpu, "llama", gradient_checkpointing)?;
+            let mut got = session(&device(dtype)?, model, adapter.clone(), gradient_checkpointing)?;
+            let mut expected = session(&cpu, model, adapter.clone(), gradient_checkpointing)?;
             for number in 1..=5 {
                 let ((loss, norm), (want_loss, want_norm)) = (step(&mut got, number)?, step(&mut expected, number)?);
                 let (loss, norm) = ((loss / want_loss - 1.0).abs(), (norm / want_norm - 1.0).abs());
@@ -111,7 +129,7 @@ fn a_step_costs_what_the_snapshot_says_and_allocates_nothing() -> Result<()> {
     let mut lines = Vec::new();
     for (model, gradient_checkpointing) in [("llama", false), ("llama", true), ("qwen3-moe", false)] {
         let cuda = device(DType::Bf16)?;
-        let mut session = session(&cuda, model, gradient_checkpointing)?;
+        let mut session = session(&cuda, model, linear(), gradient_checkpointing)?;
         step(&mut session, 1)?;
         let counts = || [cuda.launches(), cuda.waits(), cuda.allocations()];
         let before = counts();

@@ -24,7 +24,7 @@ pub fn refuse_idle(config: &AdapterConfig, all: &[Candidate], adapted: &[usize])
         if !any_chosen(&alone, all)? {
             let message = format!(
                 "expected layers that hold targets, got {layer}, which holds none; layers are counted from 0, and this model's names end at {}",
-                all.iter().rev().find(|module| module.linear && !module.head).map_or("none", |module| &module.name)
+                all.iter().rev().find(|module| module.is_inner_linear()).map_or("none", |module| &module.name)
             );
             return Err(Error::new(Code::ArgumentInvalid, "lora.layersToTransform", message));
         }
@@ -63,7 +63,7 @@ fn refuse_idle_exclusion(config: &AdapterConfig, all: &[Candidate]) -> Result<()
 fn any_chosen(config: &AdapterConfig, all: &[Candidate]) -> Result<bool> {
     let matcher = Matcher::new(config)?;
     for module in all {
-        if matcher.choice(&module.name, module.linear && !module.head)? != Choice::Untouched {
+        if matcher.choice(&module.name, module.is_inner_linear())? != Choice::Untouched {
             return Ok(true);
         }
     }

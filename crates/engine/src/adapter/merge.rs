@@ -78,8 +78,8 @@ impl<'a, B: Nf4> MergedWeights<'a, B> {
     fn check(&self) -> Result<()> {
         for (module, tensors) in self.adapter.iter().flat_map(|files| &files.modules) {
             match tensors {
-                ModuleTensors::Lora { a, b, .. } => {
-                    self.check_shape(&format!("{module}.weight"), &[b.shape[0], a.shape[1]])?;
+                ModuleTensors::Lora(factors) => {
+                    self.check_shape(&format!("{module}.weight"), &factors.weight_shape())?;
                 }
                 ModuleTensors::Saved(tensors) => {
                     for (part, tensor) in tensors {
@@ -194,11 +194,12 @@ impl<B: Nf4> Weights for MergedWeights<'_, B> {
                 out.extend(tensors.get(part).into_iter().flat_map(|tensor| &tensor.data));
                 Ok(())
             }
-            Some((module, files, ModuleTensors::Lora { a, b, magnitude })) if part == "weight" => {
+            Some((module, files, ModuleTensors::Lora(factors))) if part == "weight" => {
                 self.read_base(name, out)?;
                 let (r, scale) = Matcher::new(&files.config)?.rank_and_scale(module)?;
-                let magnitude = magnitude.as_ref().map(|magnitude| magnitude.data.as_slice());
-                merge(out, Factors { a: &a.data, b: &b.data, magnitude, r, scale });
+                let magnitude = factors.magnitude.as_ref().map(|magnitude| magnitude.data.as_slice());
+                let [b, a] = factors.product();
+                merge(out, Factors { a: &a, b: &b, magnitude, r, scale });
                 Ok(())
             }
             _ => self.read_base(name, out),

@@ -2,15 +2,17 @@
 
 mod candidate;
 mod idle;
+mod initial;
 mod merge;
 mod modules;
 mod peft;
 mod registry;
 mod targets;
+mod tensors;
 mod values;
 mod whole;
 
-pub use candidate::Candidate;
+pub use candidate::{Candidate, CandidateKind};
 pub use merge::{MergeBase, MergedWeights, with_dtype};
 pub use modules::{Module, linears, modules};
 pub use peft::Adapter;

@@ -3,8 +3,7 @@
 use tunesmith_ops::Backend;
 
 use crate::decoder::Decoder;
-use crate::families::names;
-use crate::layer::{Linear, Norm, Weight};
+use crate::layer::{Linear, Norm, TokenEmbedding};
 
 /// The tensors of one module.
 pub enum Module<'a, B: Backend> {
@@ -12,8 +11,8 @@ pub enum Module<'a, B: Backend> {
     Linear(&'a mut Linear<B>),
     /// A norm.
     Norm(&'a mut Norm<B>),
-    /// The token embedding, its rows and columns.
-    Embedding(&'a mut Weight<B>, usize, usize),
+    /// The token embedding.
+    Embedding(&'a mut TokenEmbedding<B>),
 }
 
 impl<B: Backend> Module<'_, B> {
@@ -22,15 +21,14 @@ impl<B: Backend> Module<'_, B> {
         match self {
             Self::Linear(linear) => &linear.module,
             Self::Norm(norm) => &norm.module,
-            Self::Embedding(..) => names::EMBEDDING.strip_suffix(".weight").unwrap_or(names::EMBEDDING),
+            Self::Embedding(embedding) => &embedding.module,
         }
     }
 }
 
 /// Every module of a decoder that holds tensors, in a fixed order; the head comes last.
 pub fn modules<B: Backend>(decoder: &mut Decoder<B>) -> Vec<Module<'_, B>> {
-    let (v, d) = (decoder.config.vocab, decoder.config.hidden);
-    let mut all = vec![Module::Embedding(&mut decoder.embedding, v, d)];
+    let mut all = vec![Module::Embedding(&mut decoder.embedding)];
     for layer in &mut decoder.layers {
         let (linears, norms) = layer.tensors_mut();
         all.extend(linears.into_iter().map(Module::Linear));

@@ -1,11 +1,10 @@
 //! A new adapter: its options, the modules it is put on, and its first values.
 
-use tunesmith_formats::{AdapterConfig, Choice, InitLoraWeights, Matcher, ModuleNames};
+use tunesmith_formats::{AdapterConfig, Choice, Matcher, ModuleNames};
 use tunesmith_ops::{Code, Error, Result};
 
-use super::candidate::Candidate;
+use super::candidate::{Candidate, CandidateKind};
 use super::idle::{nearest, refuse_idle};
-use crate::rng::{Philox, Purpose};
 
 /// What a new adapter does to the modules of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +19,7 @@ pub struct Targets {
 ///
 /// # Errors
 /// `ArgumentInvalid` when a number is out of range or a name matches nothing; `ConfigInvalid` for an invalid
-/// regular expression; `ModelUnsupported` for a target that is not a linear layer.
+/// regular expression; `ModelUnsupported` for a target that takes no factors.
 pub fn targets(config: &AdapterConfig, all: &[Candidate]) -> Result<Targets> {
     check(config)?;
     if let ModuleNames::Endings(endings) = &config.target_modules {
@@ -53,8 +52,11 @@ pub fn targets(config: &AdapterConfig, all: &[Candidate]) -> Result<Targets> {
     }
     let (mut adapted, mut excluded) = (Vec::new(), false);
     for (index, module) in all.iter().enumerate() {
-        match matcher.choice(&module.name, module.linear && !module.head)? {
-            Choice::Adapted if !module.linear => return Err(no_linear(&module.name)),
+        match matcher.choice(&module.name, module.is_inner_linear())? {
+            Choice::Adapted if !module.is_adaptable() => return Err(no_factors(&module.name)),
+            Choice::Adapted if config.use_dora && module.kind == CandidateKind::Embedding => {
+                return Err(no_dora(&module.name));
+            }
             Choice::Adapted => adapted.push(index),
             Choice::Excluded => excluded = true,
             Choice::Untouched => {}
@@ -94,18 +96,27 @@ fn none_left(what: &str, advice: &str) -> Error {
     Error::new(Code::ArgumentInvalid, "lora.targetModules", message)
 }
 
-fn no_linear(name: &str) -> Error {
-    let message = format!("expected linear layers, got {name:?}; leave it out, or train it whole with modulesToSave");
+fn no_factors(name: &str) -> Error {
+    let message = format!(
+        "expected linear layers or the embedding, got {name:?}; leave it out, or train it whole with modulesToSave"
+    );
+    Error::new(Code::ModelUnsupported, "lora.targetModules", message)
+}
+
+fn no_dora(name: &str) -> Error {
+    let message = format!(
+        "expected linear layers with useDora, got {name:?}; set useDora to false, or train it whole with modulesToSave"
+    );
     Error::new(Code::ModelUnsupported, "lora.targetModules", message)
 }
 
 fn no_match(place: &str, given: &str, all: &[Candidate]) -> Error {
-    let linear_only = place.ends_with("targetModules");
-    let chosen = all.iter().filter(|module| module.linear || !linear_only);
+    let adaptable_only = place.ends_with("targetModules");
+    let chosen = all.iter().filter(|module| module.is_adaptable() || !adaptable_only);
     let mut endings: Vec<&str> = chosen.filter_map(|module| module.name.rsplit('.').next()).collect();
     endings.sort_unstable();
     endings.dedup();
-    let choices = if linear_only { ", \"all-linear\" or a regular expression of whole names" } else { "" };
+    let choices = if adaptable_only { ", \"all-linear\" or a regular expression of whole names" } else { "" };
     let advice =
         nearest(given, &endings).map_or("choose from these names".to_owned(), |name| format!("did you mean {name:?}?"));
     let names = endings.join(", ");
@@ -116,33 +127,6 @@ fn no_match(place: &str, given: &str, all: &[Candidate]) -> Error {
     )
 }
 
-/// The first values of A `[r, k]` and of B `[n, r]`, keyed by the seed and the adapter's number. B begins at zero where the
-/// options do not say otherwise, so step 0 equals the base model bit for bit.
-pub fn initial(
-    init: InitLoraWeights,
-    seed: u64,
-    adapter: u32,
-    (r, n, k): (usize, usize, usize),
-) -> (Vec<f32>, Vec<f32>) {
-    let rng = Philox::new(seed);
-    let draw = |place: u64| rng.uniform(Purpose::AdapterInit, adapter, place);
-    let bounded = |place: u64, width: usize| ((draw(place) * 2.0 - 1.0) / (width as f64).sqrt()) as f32;
-    let len = (r * k) as u64;
-    let a = (0..len).map(|place| match init {
-        InitLoraWeights::Kaiming | InitLoraWeights::Random => bounded(place, k),
-        // Box and Muller 1958, doi:10.1214/aoms/1177706645; 1 − u is never 0.
-        InitLoraWeights::Gaussian => {
-            let radius = (-2.0 * (1.0 - draw(2 * place)).ln()).sqrt();
-            (radius * (std::f64::consts::TAU * draw(2 * place + 1)).cos() / r as f64) as f32
-        }
-    });
-    let b = (0..(n * r) as u64).map(|place| match init {
-        InitLoraWeights::Random => bounded(len + place, r),
-        _ => 0.0,
-    });
-    (a.collect(), b.collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,14 +134,14 @@ mod tests {
     const Q: &str = "model.layers.0.self_attn.q_proj";
 
     fn all() -> Vec<Candidate> {
-        let candidate = |name: &str, linear| Candidate { name: name.to_owned(), linear, head: name == "lm_head" };
+        let candidate = |name: &str, kind| Candidate { name: name.to_owned(), kind };
         vec![
-            candidate("model.embed_tokens", false),
-            candidate(Q, true),
-            candidate("model.layers.0.mlp.up_proj", true),
-            candidate("model.layers.1.self_attn.q_proj", true),
-            candidate("model.norm", false),
-            candidate("lm_head", true),
+            candidate("model.embed_tokens", CandidateKind::Embedding),
+            candidate(Q, CandidateKind::Linear),
+            candidate("model.layers.0.mlp.up_proj", CandidateKind::Linear),
+            candidate("model.layers.1.self_attn.q_proj", CandidateKind::Linear),
+            candidate("model.norm", CandidateKind::Norm),
+            candidate("lm_head", CandidateKind::Head),
         ]
     }
 
@@ -174,19 +158,27 @@ mod tests {
     }
 
     #[test]
-    fn all_linear_leaves_the_head_out() {
+    fn all_linear_leaves_head_and_embedding_out() {
         assert_eq!(targets(ModuleNames::AllLinear).unwrap(), [1, 2, 3]);
     }
 
     #[test]
-    fn what_matches_nothing_or_no_linear_layer_is_refused_by_name() {
+    fn what_matches_nothing_or_takes_no_factors_is_refused_by_name() {
         assert_eq!(targets(endings(&["q_proj"])).unwrap(), [1, 3]);
         assert_eq!(targets(endings(&["lm_head"])).unwrap(), [5]);
         let message = targets(endings(&["q_proj", "p_proj"])).unwrap_err().to_string();
         assert!(message.contains("q_proj") && message.contains("p_proj"), "{message}");
         let message = targets(ModuleNames::Pattern("q_proj".to_owned())).unwrap_err().to_string();
         assert!(message.contains("whole names"), "{message}");
-        assert_eq!(targets(endings(&["embed_tokens"])).unwrap_err().code, Code::ModelUnsupported);
+        assert_eq!(targets(endings(&["embed_tokens", "q_proj"])).unwrap(), [0, 1, 3]);
+        assert_eq!(targets(endings(&["norm"])).unwrap_err().code, Code::ModelUnsupported);
+        let dora = AdapterConfig {
+            use_dora: true,
+            target_modules: endings(&["embed_tokens", "q_proj"]),
+            ..AdapterConfig::default()
+        };
+        let error = resolve(dora).unwrap_err();
+        assert!(error.code == Code::ModelUnsupported && error.message.contains("useDora"), "{error}");
         let save = |name: &str| AdapterConfig { modules_to_save: vec![name.to_owned()], ..AdapterConfig::default() };
         assert_eq!(resolve(save("embed_tokens")).unwrap().saved, [0]);
         let message = resolve(save("embed_token")).unwrap_err().to_string();
@@ -250,19 +242,5 @@ mod tests {
             let error = resolve(config).unwrap_err();
             assert_eq!((error.code, error.place.as_str()), (Code::ArgumentInvalid, place));
         }
-    }
-
-    #[test]
-    fn first_values_have_their_spread_and_differ_between_adapters() {
-        let (a, b) = initial(InitLoraWeights::Kaiming, 1, 0, (4, 3, 25));
-        assert!(a.iter().all(|value| value.abs() <= 0.2) && a.iter().any(|value| value.abs() > 0.15));
-        assert!(b.iter().all(|value| *value == 0.0) && b.len() == 12);
-        assert_ne!(a, initial(InitLoraWeights::Kaiming, 1, 1, (4, 3, 25)).0);
-        assert_eq!(a, initial(InitLoraWeights::Kaiming, 1, 0, (4, 3, 25)).0);
-        let (a, b) = initial(InitLoraWeights::Gaussian, 1, 0, (8, 1, 5000));
-        let deviation = (a.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / a.len() as f64).sqrt();
-        assert!((deviation - 0.125).abs() < 0.005 && b.iter().all(|value| *value == 0.0), "{deviation}");
-        let (_, b) = initial(InitLoraWeights::Random, 1, 0, (4, 50, 25));
-        assert!(b.iter().all(|value| value.abs() <= 0.5) && b.iter().any(|value| value.abs() > 0.4));
     }
 }

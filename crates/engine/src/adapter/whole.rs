@@ -66,8 +66,8 @@ pub fn tensor_of<B: Backend>(backend: &B, modules: &[Module<'_, B>], name: &str)
         (Some(Module::Linear(linear)), "weight") => {
             matrix_values(backend, &linear.weight, linear.n, linear.k).map(Some)
         }
-        (Some(Module::Embedding(table, rows, columns)), "weight") => {
-            matrix_values(backend, table, *rows, *columns).map(Some)
+        (Some(Module::Embedding(embedding)), "weight") => {
+            matrix_values(backend, &embedding.table, embedding.v, embedding.d).map(Some)
         }
         (Some(Module::Norm(norm)), "weight") => vector_values(backend, &norm.scale).map(Some),
         (Some(Module::Linear(linear)), "bias") if linear.bias.is_some() => {

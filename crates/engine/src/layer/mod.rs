@@ -3,6 +3,7 @@
 mod attention;
 mod decoder_layer;
 mod dense;
+mod embedding;
 mod feed_forward;
 mod fused_linears;
 mod kv_cache;
@@ -18,6 +19,7 @@ mod weight;
 pub use attention::{AttentionBlock, QkNorm};
 pub use decoder_layer::{Layer, Saved, Scratch};
 pub use dense::Dense;
+pub use embedding::{EmbeddingLora, EmbeddingScratch, TokenEmbedding};
 pub use feed_forward::FeedForward;
 pub use fused_linears::FusedLinears;
 pub use kv_cache::KvCache;

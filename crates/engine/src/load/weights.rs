@@ -10,7 +10,8 @@ use super::checked::{FINITE, shaped};
 use super::options::WeightOptions;
 use super::quantize::Quantizer;
 use crate::config::ModelConfig;
-use crate::layer::{Experts, Linear, Norm, Vector, Weight};
+use crate::families::names;
+use crate::layer::{Experts, Linear, Norm, TokenEmbedding, Vector, Weight};
 use crate::optimizer::{ParameterId, ParameterKind, ParameterSpec, Parameters};
 
 /// Reads tensors into frozen weights, or into parameters when everything is trained.
@@ -64,6 +65,17 @@ impl<'a, B: Backend> Loader<'a, B> {
             bias: if bias { Some(self.vector(&format!("{module}.bias"), n)?) } else { None },
             lora: None,
         })
+    }
+
+    /// The token embedding.
+    ///
+    /// # Errors
+    /// `FileInvalid` for a missing tensor or a wrong shape, `NonFinite` for NaN or infinity, `OutOfMemory`.
+    pub fn embedding(&mut self, config: &ModelConfig) -> Result<TokenEmbedding<B>> {
+        let (name, v, d) = (names::EMBEDDING, config.vocab, config.hidden);
+        let module = name.strip_suffix(".weight").unwrap_or(name).to_owned();
+        let table = self.matrix(name, v, d)?;
+        Ok(TokenEmbedding { module, v, d, table, multiplier: config.embedding_scale, lora: None })
     }
 
     /// The norm over rows of `d` of that name.
@@ -191,7 +203,7 @@ impl<'a, B: Backend> Loader<'a, B> {
     }
 
     fn parameter(&mut self, name: &str, shape: &[usize], kind: ParameterKind) -> Result<ParameterId> {
-        let spec = ParameterSpec { name: name.to_owned(), shape: shape.to_vec(), kind };
+        let spec = ParameterSpec { name: name.to_owned(), shape: shape.to_vec(), kind, transposed: false };
         self.parameters.add(self.backend, spec, &self.host)
     }
 

@@ -1,6 +1,9 @@
 //! The tensors that are trained: value, gradient, kind. Everything else in the model is frozen.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
+use tunesmith_formats::transposed;
 use tunesmith_ops::{Code, DType, Error, Host, Memory, Result, View, ViewMut};
 
 /// Index of a trained tensor.
@@ -15,7 +18,7 @@ pub enum ParameterKind {
     Decay,
     /// Norm scales and biases, which Hugging Face's Trainer does not decay.
     NoDecay,
-    /// Copies of the embedding and the head that an adapter trains.
+    /// Copies of the embedding and the head that an adapter trains, and its factors on the embedding.
     Embedding,
     /// B and the magnitudes of an adapter, which LoRA+ moves faster (Hayou et al. 2024, arXiv:2402.12354).
     LoraB,
@@ -45,12 +48,30 @@ pub struct ParameterSpec {
     pub shape: Vec<usize>,
     /// What it is.
     pub kind: ParameterKind,
+    /// A matrix that is held transposed, and so are its gradient and its state.
+    pub transposed: bool,
 }
 
 impl ParameterSpec {
     /// Number of elements.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
+    }
+
+    /// Values as files have them, in the order in which they are held.
+    pub fn held<'a>(&self, stored: &'a [f32]) -> Cow<'a, [f32]> {
+        match self.shape[..] {
+            [_, columns] if self.transposed => Cow::Owned(transposed(stored, columns)),
+            _ => Cow::Borrowed(stored),
+        }
+    }
+
+    /// Values in the order in which they are held, as files have them.
+    pub fn stored(&self, held: Vec<f32>) -> Vec<f32> {
+        match self.shape[..] {
+            [rows, _] if self.transposed => transposed(&held, rows),
+            _ => held,
+        }
     }
 
     /// True for a tensor without elements.
@@ -72,13 +93,13 @@ impl<B: Memory> Default for Parameters<B> {
 }
 
 impl<B: Memory> Parameters<B> {
-    /// Adds a tensor with its first values.
+    /// Adds a tensor with its first values, as files have them.
     ///
     /// # Errors
     /// `OutOfMemory`.
     pub fn add(&mut self, backend: &B, spec: ParameterSpec, values: &[f32]) -> Result<ParameterId> {
         self.values.push(if backend.keeps_values() {
-            backend.upload(Host::F32(values))?
+            backend.upload(Host::F32(&spec.held(values)))?
         } else {
             backend.zeros(DType::F32, spec.len())?
         });
@@ -96,7 +117,7 @@ impl<B: Memory> Parameters<B> {
         &self.specs
     }
 
-    /// The value of a tensor.
+    /// The value of a tensor, as it is held.
     pub fn value(&self, id: ParameterId) -> View<'_, B::Buffer> {
         View::new(&self.values[id.0], 0, self.specs[id.0].len())
     }
@@ -106,14 +127,15 @@ impl<B: Memory> Parameters<B> {
         self.specs.iter().zip(&mut self.values).map(|(spec, value)| (spec, ViewMut::new(value, 0, spec.len())))
     }
 
-    /// Copies a tensor to the host.
+    /// Copies a tensor to the host, as files have it.
     ///
     /// # Errors
     /// Whatever the backend's copy fails with.
     pub fn read(&self, backend: &B, id: ParameterId) -> Result<Vec<f32>> {
-        let mut host = vec![0.0; self.specs[id.0].len()];
+        let spec = &self.specs[id.0];
+        let mut host = vec![0.0; spec.len()];
         backend.read(self.value(id), &mut host)?;
-        Ok(host)
+        Ok(spec.stored(host))
     }
 
     /// Copies every tensor to the host.
@@ -130,13 +152,13 @@ impl<B: Memory> Parameters<B> {
         .collect()
     }
 
-    /// Replaces the values of a tensor.
+    /// Replaces the values of a tensor by those that a file has.
     ///
     /// # Errors
     /// `ArgumentInvalid` on another length.
     pub fn write(&mut self, backend: &B, id: ParameterId, values: &[f32]) -> Result<()> {
-        let len = self.specs[id.0].len();
-        backend.write(Host::F32(values), ViewMut::new(&mut self.values[id.0], 0, len))
+        let spec = &self.specs[id.0];
+        backend.write(Host::F32(&spec.held(values)), ViewMut::new(&mut self.values[id.0], 0, spec.len()))
     }
 
     /// Ids of all tensors, in order.

@@ -47,7 +47,7 @@ pub fn save_optimizer<B: Backend>(
             backend.read(View::new(&buffers[number], 0, host.len()), &mut host)?;
             let name = state_name(slot, spec);
             refuse_non_finite(&name, &host)?;
-            state.push((name, slot.shape_of(spec), host));
+            state.push((name, slot.shape_of(spec), spec.stored(host)));
         }
     }
     let mut tensors: Vec<F32Tensor<'_>> =
@@ -91,7 +91,7 @@ pub fn load<B: Backend>(
         parameters.write(backend, id, host)?;
     }
     for ((_, buffers), hosts) in optimizer.state.slots_mut().zip(&states) {
-        restore(backend, buffers, hosts)?;
+        restore(backend, &specs, buffers, hosts)?;
     }
     optimizer.step = step;
     Ok(())
@@ -120,9 +120,14 @@ fn mismatch(name: &str, message: String) -> Error {
     Error::new(Code::CheckpointInvalid, name, message + "; the checkpoint is of another model, adapter or optimizer")
 }
 
-fn restore<B: Memory>(backend: &B, buffers: &mut [B::Buffer], hosts: &[Vec<f32>]) -> Result<()> {
-    for (buffer, host) in buffers.iter_mut().zip(hosts) {
-        backend.write(Host::F32(host), ViewMut::new(buffer, 0, host.len()))?;
+fn restore<B: Memory>(
+    backend: &B,
+    specs: &[ParameterSpec],
+    buffers: &mut [B::Buffer],
+    hosts: &[Vec<f32>],
+) -> Result<()> {
+    for ((spec, buffer), host) in specs.iter().zip(buffers).zip(hosts) {
+        backend.write(Host::F32(&spec.held(host)), ViewMut::new(buffer, 0, host.len()))?;
     }
     Ok(())
 }

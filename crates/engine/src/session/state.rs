@@ -139,7 +139,7 @@ impl<B: Backend> Session<B> {
         self.decoder.logits(&*self.backend, &self.parameters, &pass, None, &mut self.activations)
     }
 
-    /// Summed gradient of every trained tensor by name, on the host: for tests and inspection.
+    /// Summed gradient of every trained tensor by name, on the host and as files would have it: for tests and inspection.
     ///
     /// # Errors
     /// `ArgumentInvalid` for a session that does not train.
@@ -151,7 +151,7 @@ impl<B: Backend> Session<B> {
             .map(|(spec, view)| {
                 let mut host = vec![0.0; view.len];
                 self.backend.read(view, &mut host)?;
-                Ok((spec.name.clone(), host))
+                Ok((spec.name.clone(), spec.stored(host)))
             })
             .collect()
     }

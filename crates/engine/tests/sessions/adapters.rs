@@ -28,6 +28,18 @@ fn dropping() -> AdapterConfig {
     }
 }
 
+/// Factors of another rank and scale on the embedding, and others on the head that is tied to it.
+fn embedding() -> AdapterConfig {
+    AdapterConfig {
+        lora_dropout: 0.3,
+        use_rslora: true,
+        target_modules: ModuleNames::Endings(names(&["embed_tokens", "o_proj", "lm_head"])),
+        rank_pattern: vec![("embed_tokens".to_owned(), 3)],
+        alpha_pattern: vec![("embed_tokens".to_owned(), 2.0)],
+        ..AdapterConfig::default()
+    }
+}
+
 /// Fully trained modules of every kind with the factors.
 fn saving() -> AdapterConfig {
     AdapterConfig {
@@ -64,7 +76,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
 #[test]
 fn a_row_has_one_mask_whatever_it_is_packed_with() {
     let rows = Rows::new(&[12, 5, 30], 2);
-    for config in [dropping(), dora(dropping())] {
+    for config in [dropping(), dora(dropping()), embedding()] {
         let mut model = trained(config);
         let packed = model.accumulate(&rows.batch(), &Objective::default(), KEY).unwrap();
         let together = model.gradients().unwrap();
@@ -112,7 +124,7 @@ fn dropout_needs_to_know_the_rows() {
 #[test]
 fn recomputation_and_threads_change_no_bit_of_any_adapter() {
     let rows = Rows::new(&[25, 40], 3);
-    for config in [dropping(), dora(dropping()), saving()] {
+    for config in [dropping(), dora(dropping()), embedding(), saving()] {
         let run = |threads: usize, gradient_checkpointing: bool| {
             let options = SessionOptions { gradient_checkpointing, ..options(adapter(config.clone())) };
             let mut model = session(threads, &options).unwrap();
@@ -132,7 +144,7 @@ fn recomputation_and_threads_change_no_bit_of_any_adapter() {
 #[test]
 fn a_checkpoint_continues_dropout_to_the_bit() {
     let rows = Rows::new(&[20, 11], 6);
-    for config in [dropping(), dora(dropping()), saving()] {
+    for config in [dropping(), dora(dropping()), embedding(), saving()] {
         let dir = tempfile::tempdir().unwrap();
         let mut straight = trained(config.clone());
         straight.save_checkpoint(dir.path()).unwrap();
@@ -200,7 +212,7 @@ fn slope(model: &mut Session<Cpu>, rows: &Rows, chosen: impl Fn(&str) -> bool) -
 fn gradients_agree_with_finite_differences() {
     let rows = Rows::new(&[9, 6], 4);
     let all = |_: &str| true;
-    for (name, config) in [("dropout", dropping()), ("whole modules", saving())] {
+    for (name, config) in [("dropout", dropping()), ("embedding", embedding()), ("whole modules", saving())] {
         let ratio = slope(&mut trained(config), &rows, all);
         assert!((ratio - 1.0).abs() < 3e-3, "{name}: {ratio}");
     }
@@ -239,7 +251,7 @@ fn switching_leaves_no_trace() {
     let rows = Rows::new(&[21, 8], 8);
     let inference = |adapter| SessionOptions { optimizer: None, ..options(adapter) };
     let base = bits(&session(1, &inference(None)).unwrap().logits(&rows.batch()).unwrap());
-    let dirs = [dora(saving()), dropping()].map(|config| {
+    let dirs = [dora(saving()), embedding()].map(|config| {
         let dir = tempfile::tempdir().unwrap();
         trained(config).save_adapter(dir.path()).unwrap();
         dir

@@ -5,6 +5,7 @@
 mod adapters;
 #[allow(clippy::unwrap_used, clippy::unnecessary_wraps, reason = "a helper that fails fails its test")]
 mod common;
+mod embedding;
 mod files;
 mod objective;
 mod plan;

@@ -78,6 +78,7 @@ fn sessions() -> Vec<(&'static str, SessionOptions)> {
     vec![
         ("lora", options(lora(ModuleNames::AllLinear))),
         ("lora on attention", options(lora(attention))),
+        ("lora on the embedding", options(lora(ModuleNames::Endings(vec!["embed_tokens".to_owned()])))),
         ("lora, checkpointing", with(WeightOptions::default(), true)),
         ("lora on bf16", with(bf16, false)),
         ("qlora", with(nf4(64, true), false)),

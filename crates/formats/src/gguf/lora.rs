@@ -1,5 +1,7 @@
 //! An adapter as the GGUF file that llama.cpp's `--lora` takes (`convert_lora_to_gguf.py`, `src/llama-adapter.cpp`).
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use tunesmith_ops::{Code, Error, Result};
@@ -8,7 +10,7 @@ use super::config_keys::ExportConfig;
 use super::export::{Quantization, encode};
 use super::writer::{GgufWriter, KeyWriter};
 use crate::config::ModelConfig;
-use crate::peft::{AdapterConfig, LoraPair};
+use crate::peft::{AdapterConfig, FactorKind, LoraTensors};
 use crate::safetensors::TensorSpec;
 use crate::stored_tensor::RowOrder;
 use crate::stored_type::StoredType;
@@ -24,7 +26,7 @@ pub fn write_gguf_lora(
     name: &str,
     config: &ModelConfig,
     adapter: &AdapterConfig,
-    pairs: &[LoraPair],
+    modules: &BTreeMap<String, LoraTensors>,
     quantization: Quantization,
 ) -> Result<()> {
     let config = ExportConfig::new(config)?;
@@ -44,27 +46,35 @@ pub fn write_gguf_lora(
     keys.f32("adapter.lora.alpha", adapter.scale() * adapter.r as f32);
 
     let mut factors = Vec::new();
-    for pair in pairs {
-        let weight = format!("{}.weight", pair.module);
+    for (module, pair) in modules {
+        let weight = format!("{module}.weight");
         let base = config.architecture.gguf_name(&weight);
-        let is_tied_head = pair.module == "lm_head" && config.tied;
-        let Some(base) = base.filter(|_| !is_tied_head) else {
+        // llama.cpp finds factors by the name of a tensor, and a tied head and the embedding are one.
+        let is_tied = config.tied && (module == "lm_head" || pair.kind == FactorKind::Embedding);
+        let Some(base) = base.filter(|_| !is_tied) else {
             let architecture = config.architecture.name;
             let message =
                 format!("expected modules of llama.cpp's `{architecture}`, got this one; merge the adapter instead");
-            return Err(Error::new(Code::ModelUnsupported, &pair.module, message));
+            return Err(Error::new(Code::ModelUnsupported, module, message));
         };
         let rotated = config.architecture.is_rotated(&weight);
         let order = if rotated { RowOrder::Interleaved { head_dim: config.head_dim } } else { RowOrder::Natural };
-        let width = |factor: &[f32]| factor.len().checked_div(adapter.r).unwrap_or(0);
-        let spec = |end: &str, shape| TensorSpec { name: format!("{base}.{end}"), stored, shape };
-        factors.push((spec("lora_a", vec![adapter.r, width(&pair.a)]), RowOrder::Natural, &pair.a));
-        factors.push((spec("lora_b", vec![width(&pair.b), adapter.r]), order, &pair.b));
+        let spec = |end: &str, shape: &[usize]| {
+            let name = format!("{base}.{end}");
+            TensorSpec { name, stored, shape: shape.to_vec() }
+        };
+        let a = match pair.kind {
+            FactorKind::Linear => Cow::Borrowed(&pair.a),
+            // llama.cpp gathers the rows of its tokens.
+            FactorKind::Embedding => Cow::Owned(pair.a.transposed()),
+        };
+        factors.push((spec("lora_a", &a.shape), RowOrder::Natural, a));
+        factors.push((spec("lora_b", &pair.b.shape), order, Cow::Borrowed(&pair.b)));
     }
     let mut file = GgufWriter::create(path, &keys, factors.iter().map(|(spec, ..)| spec.clone()).collect())?;
     let mut bytes = Vec::new();
-    for (spec, order, values) in factors {
-        encode(&spec.name, &spec, order, values, &mut bytes)?;
+    for (spec, order, factor) in factors {
+        encode(&spec.name, &spec, order, &factor.data, &mut bytes)?;
         file.write(&spec.name, &bytes)?;
     }
     file.finish()

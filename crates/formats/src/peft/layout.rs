@@ -7,11 +7,12 @@ use tunesmith_ops::{Code, Error, Result};
 
 use super::config::AdapterConfig;
 use super::matching::Matcher;
-use super::names::{A_SUFFIX, B_SUFFIX, MAGNITUDE_SUFFIX, PREFIX};
+use super::names::{FactorKind, MAGNITUDE_SUFFIX, PREFIX};
+use super::shapes::{Found, Shapes};
 
-/// The shapes of one module's tensors.
+/// The tensors of one module.
 pub enum Parts<'a> {
-    Lora { a: Option<&'a [usize]>, b: Option<&'a [usize]>, magnitude: Option<&'a [usize]> },
+    Lora(Shapes<'a>),
     Saved(Vec<&'a str>),
 }
 
@@ -21,6 +22,21 @@ pub struct Layout<'a> {
     pub modules: BTreeMap<&'a str, Parts<'a>>,
     /// Tensors of the base model: their names there and in the file.
     pub copies: BTreeMap<String, &'a str>,
+}
+
+/// What a tensor is to its module.
+enum Role<'a> {
+    A(FactorKind),
+    B(FactorKind),
+    Magnitude,
+    /// Of a module that is saved whole, by its last name.
+    Saved(&'a str),
+}
+
+/// What was found of one module.
+enum Seen<'a> {
+    Factors(Found<'a>),
+    Saved(Vec<&'a str>),
 }
 
 impl<'a> Layout<'a> {
@@ -37,54 +53,62 @@ impl<'a> Layout<'a> {
     ) -> Result<Self> {
         let refuse = |code, message: String| Error::new(code, path.display().to_string(), message);
         let matcher = Matcher::new(config)?;
-        let mut this = Self { modules: BTreeMap::new(), copies: BTreeMap::new() };
+        let (mut seen, mut copies) = (BTreeMap::new(), BTreeMap::new());
         for (name, shape) in shapes {
-            if let Some((module, suffix)) = split(name, &matcher) {
-                this.add(module, suffix, shape).map_err(|message| refuse(Code::ConfigInvalid, message))?;
+            if let Some((module, role)) = role_of(name, &matcher) {
+                add(&mut seen, module, role, shape).map_err(|message| refuse(Code::ConfigInvalid, message))?;
             } else if let Some(base) = copy_of(name) {
-                this.copies.insert(base, name);
+                copies.insert(base, name);
             } else {
+                let [a, b] = FactorKind::Linear.suffixes();
                 let message = format!(
-                    "expected {PREFIX}…{A_SUFFIX}, …{B_SUFFIX} or a tensor of modules_to_save, got `{name}`; \
-                     this kind of adapter is not implemented"
+                    "expected {PREFIX}…{a}, …{b} or a tensor of modules_to_save, got `{name}`; this kind of adapter is \
+                     not implemented"
                 );
                 return Err(refuse(Code::ModelUnsupported, message));
             }
         }
-        if this.modules.is_empty() {
+        if seen.is_empty() {
             let message = "expected the tensors of an adapter, got none; save or download the adapter again";
             return Err(refuse(Code::FileInvalid, message.to_owned()));
         }
-        for (module, parts) in &this.modules {
-            if let Parts::Lora { a, b, magnitude } = parts {
-                let (rank, _) = matcher.rank_and_scale(module)?;
-                let problem = misfit(module, rank, config.use_dora, *a, *b, *magnitude);
-                problem.map_or(Ok(()), |message| Err(refuse(Code::ConfigInvalid, message)))?;
-            }
+        let mut modules = BTreeMap::new();
+        for (module, seen) in seen {
+            let parts = match seen {
+                Seen::Saved(names) => Parts::Saved(names),
+                Seen::Factors(found) => {
+                    let (rank, _) = matcher.rank_and_scale(module)?;
+                    let checked = found.check(module, rank, config.use_dora);
+                    let shapes = checked.map_err(|message| refuse(Code::ConfigInvalid, message))?;
+                    if config.use_dora && shapes.kind == FactorKind::Embedding {
+                        let message = format!("expected LoRA on `{module}`, got DoRA; this is not implemented");
+                        return Err(refuse(Code::ModelUnsupported, message));
+                    }
+                    Parts::Lora(shapes)
+                }
+            };
+            modules.insert(module, parts);
         }
-        Ok(this)
+        Ok(Self { modules, copies })
     }
+}
 
-    fn add(&mut self, module: &'a str, suffix: &'a str, shape: &'a [usize]) -> std::result::Result<(), String> {
-        let lora = suffix.starts_with(".lora_");
-        let empty = if lora { Parts::Lora { a: None, b: None, magnitude: None } } else { Parts::Saved(Vec::new()) };
-        match (self.modules.entry(module).or_insert(empty), lora) {
-            (Parts::Lora { a, b, magnitude }, true) => {
-                let slot = match suffix {
-                    A_SUFFIX => a,
-                    B_SUFFIX => b,
-                    _ => magnitude,
-                };
-                *slot = Some(shape);
-                Ok(())
-            }
-            (Parts::Saved(names), false) => {
-                names.push(suffix.trim_start_matches('.'));
-                Ok(())
-            }
-            _ => Err(format!("expected `{module}` either adapted or saved whole, got both; correct the file")),
-        }
+fn add<'a>(
+    seen: &mut BTreeMap<&'a str, Seen<'a>>,
+    module: &'a str,
+    role: Role<'a>,
+    shape: &'a [usize],
+) -> std::result::Result<(), String> {
+    let saved = matches!(role, Role::Saved(_));
+    let empty = || if saved { Seen::Saved(Vec::new()) } else { Seen::Factors(Found::default()) };
+    match (seen.entry(module).or_insert_with(empty), role) {
+        (Seen::Factors(found), Role::A(kind)) => found.a = Some((kind, shape)),
+        (Seen::Factors(found), Role::B(kind)) => found.b = Some((kind, shape)),
+        (Seen::Factors(found), Role::Magnitude) => found.magnitude = Some(shape),
+        (Seen::Saved(names), Role::Saved(name)) => names.push(name),
+        _ => return Err(format!("expected `{module}` either adapted or saved whole, got both; correct the file")),
     }
+    Ok(())
 }
 
 /// The name in the base model of a tensor that PEFT has copied from there: what lies under the factors, and head and embedding,
@@ -99,52 +123,18 @@ fn copy_of(name: &str) -> Option<String> {
     }
 }
 
-/// Module and suffix of a tensor's name.
-fn split<'a>(name: &'a str, matcher: &Matcher<'_>) -> Option<(&'a str, &'a str)> {
+/// The module of a tensor's name, and what the tensor is to it.
+fn role_of<'a>(name: &'a str, matcher: &Matcher<'_>) -> Option<(&'a str, Role<'a>)> {
     let rest = name.strip_prefix(PREFIX)?;
-    for suffix in [A_SUFFIX, B_SUFFIX, MAGNITUDE_SUFFIX] {
-        if let Some(module) = rest.strip_suffix(suffix) {
-            return Some((module, suffix));
+    for kind in FactorKind::ALL {
+        let [a, b] = kind.suffixes();
+        for (suffix, role) in [(a, Role::A(kind)), (b, Role::B(kind)), (MAGNITUDE_SUFFIX, Role::Magnitude)] {
+            if let Some(module) = rest.strip_suffix(suffix) {
+                return Some((module, role));
+            }
         }
     }
-    let (module, _) = rest.rsplit_once('.')?;
+    let (module, part) = rest.rsplit_once('.')?;
     let is_saved = !rest.contains(".lora_") && !rest.contains(".base_layer.") && matcher.is_saved(module);
-    is_saved.then(|| rest.split_at(module.len()))
-}
-
-fn misfit(
-    module: &str,
-    rank: usize,
-    dora: bool,
-    a: Option<&[usize]>,
-    b: Option<&[usize]>,
-    magnitude: Option<&[usize]>,
-) -> Option<String> {
-    let (Some(a), Some(b)) = (a, b) else {
-        return Some(format!("expected lora_A and lora_B of `{module}`, got one of them; the adapter is not whole"));
-    };
-    let wrong = |name: &str, expected: &str, shape: &[usize]| {
-        Some(format!(
-            "expected shape {expected} with r = {rank} in {name} of `{module}`, got {shape:?}; \
-             the adapter contradicts its configuration"
-        ))
-    };
-    let inside = |shape: &[usize]| shape.iter().all(|&size| size > 0);
-    if !matches!(a, [r, _] if *r == rank) || !inside(a) {
-        return wrong("lora_A", "[r, in]", a);
-    }
-    let Some(out) = b.first().copied().filter(|_| matches!(b, [_, r] if *r == rank) && inside(b)) else {
-        return wrong("lora_B", "[out, r]", b);
-    };
-    match (dora, magnitude) {
-        (true, Some(shape)) if shape != [out] => wrong("lora_magnitude_vector", "[out]", shape),
-        (true, None) | (false, Some(_)) => {
-            let got = if dora { "none" } else { "one" };
-            let key = format!("use_dora {dora}");
-            Some(format!(
-                "expected the lora_magnitude_vector of `{module}` to go with {key}, got {got}; correct the file"
-            ))
-        }
-        _ => None,
-    }
+    is_saved.then_some((module, Role::Saved(part)))
 }

@@ -6,6 +6,8 @@ mod layout;
 mod matching;
 mod names;
 mod options;
+mod shapes;
+mod tensors;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,8 +17,10 @@ use tunesmith_ops::{Code, Error, Result};
 pub use config::AdapterConfig;
 use layout::{Layout, Parts};
 pub use matching::{Choice, Matcher};
-use names::{A_SUFFIX, B_SUFFIX, MAGNITUDE_SUFFIX, PREFIX};
+pub use names::{FactorKind, magnitude_name, saved_name};
 pub use options::{InitLoraWeights, ModuleNames};
+use shapes::Shapes;
+pub use tensors::{AdapterTensor, LoraTensors, ModuleTensors};
 
 use crate::atomic_file::{create_dir, write_atomic};
 use crate::finite::check_finite;
@@ -29,64 +33,6 @@ use crate::stored_tensor::TensorSource;
 const CONFIG_FILE: &str = "adapter_config.json";
 /// File name of the tensors.
 const TENSORS_FILE: &str = "adapter_model.safetensors";
-
-/// The two factors of one adapted module, converted to float32.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LoraPair {
-    /// Path of the module in the base model, such as `model.layers.0.self_attn.q_proj`.
-    pub module: String,
-    /// A \[r, in\], row-major.
-    pub a: Vec<f32>,
-    /// B \[out, r\], row-major.
-    pub b: Vec<f32>,
-}
-
-impl LoraPair {
-    /// Name of A in an adapter file.
-    pub fn a_name(module: &str) -> String {
-        format!("{PREFIX}{module}{A_SUFFIX}")
-    }
-
-    /// Name of B in an adapter file.
-    pub fn b_name(module: &str) -> String {
-        format!("{PREFIX}{module}{B_SUFFIX}")
-    }
-
-    /// Name of a DoRA's row lengths in an adapter file.
-    pub fn magnitude_name(module: &str) -> String {
-        format!("{PREFIX}{module}{MAGNITUDE_SUFFIX}")
-    }
-
-    /// Name in an adapter file of a tensor of a module that is saved whole. `tensor` is its name in the base model.
-    pub fn saved_name(tensor: &str) -> String {
-        format!("{PREFIX}{tensor}")
-    }
-}
-
-/// A tensor of an adapter file, converted to float32.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AdapterTensor {
-    /// Shape.
-    pub shape: Vec<usize>,
-    /// Values, row-major.
-    pub data: Vec<f32>,
-}
-
-/// The tensors of one module in an adapter file.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ModuleTensors {
-    /// Low-rank factors.
-    Lora {
-        /// A \[r, in\].
-        a: AdapterTensor,
-        /// B \[out, r\].
-        b: AdapterTensor,
-        /// Lengths \[out\] of a DoRA's rows.
-        magnitude: Option<AdapterTensor>,
-    },
-    /// The module's own tensors, by their last names (`weight`, `bias`).
-    Saved(BTreeMap<String, AdapterTensor>),
-}
 
 /// An adapter as its folder holds it.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,7 +47,7 @@ pub struct AdapterFiles {
 }
 
 /// Writes an adapter that PEFT loads: the folder is created where absent, each file appears whole or not at all. The names
-/// of `tensors` come from [`LoraPair`].
+/// of `tensors` come from [`FactorKind`], [`magnitude_name`] and [`saved_name`].
 ///
 /// # Errors
 /// Those of [`AdapterFiles::read`] for names and shapes it would not read; `Io`.
@@ -113,19 +59,18 @@ pub fn write_adapter(dir: &Path, config: &AdapterConfig, tensors: &[F32Tensor<'_
     write_atomic(&dir.join(CONFIG_FILE), format!("{:#}\n", config.to_json()).as_bytes())
 }
 
-/// Reads a plain LoRA adapter of one rank and one scale: its configuration and the factors of every adapted module, sorted by
-/// module.
+/// Reads a plain LoRA adapter of one rank and one scale: its configuration and the factors of every adapted module, by module.
 ///
 /// # Errors
 /// Those of [`AdapterFiles::read`]; `ModelUnsupported` names what is not plain.
-pub fn read_adapter(dir: &Path) -> Result<(AdapterConfig, Vec<LoraPair>)> {
+pub fn read_adapter(dir: &Path) -> Result<(AdapterConfig, BTreeMap<String, LoraTensors>)> {
     let AdapterFiles { config, modules, .. } = AdapterFiles::read(dir)?;
     if let Some(key) = config.beyond_plain() {
         let message = format!("expected a plain LoRA adapter, got `{key}`; this is not implemented here");
         return Err(Error::new(Code::ModelUnsupported, dir.join(CONFIG_FILE).display().to_string(), message));
     }
     let plain = modules.into_iter().filter_map(|(module, tensors)| match tensors {
-        ModuleTensors::Lora { a, b, .. } => Some(LoraPair { module, a: a.data, b: b.data }),
+        ModuleTensors::Lora(factors) => Some((module, factors)),
         ModuleTensors::Saved(_) => None,
     });
     Ok((config, plain.collect()))
@@ -165,13 +110,14 @@ impl AdapterFiles {
         let mut modules = BTreeMap::new();
         for (module, parts) in parts {
             let tensors = match parts {
-                Parts::Lora { magnitude, .. } => ModuleTensors::Lora {
-                    a: read(&LoraPair::a_name(module))?,
-                    b: read(&LoraPair::b_name(module))?,
-                    magnitude: magnitude.map(|_| read(&LoraPair::magnitude_name(module))).transpose()?,
-                },
+                Parts::Lora(Shapes { kind, magnitude, .. }) => ModuleTensors::Lora(LoraTensors {
+                    kind,
+                    a: read(&kind.a_name(module))?,
+                    b: read(&kind.b_name(module))?,
+                    magnitude: magnitude.map(|_| read(&magnitude_name(module))).transpose()?,
+                }),
                 Parts::Saved(names) => {
-                    let named = |name: &str| Ok((name.to_owned(), read(&format!("{PREFIX}{module}.{name}"))?));
+                    let named = |name: &str| Ok((name.to_owned(), read(&saved_name(&format!("{module}.{name}")))?));
                     ModuleTensors::Saved(names.into_iter().map(named).collect::<Result<_>>()?)
                 }
             };

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::common::{fixtures, subfolders};
 use tunesmith_formats::{
-    AdapterFiles, AdapterTensor, F32Tensor, LoraPair, ModelFiles, ModuleTensors, SafetensorsFile, TensorSource,
-    TokenizerSource, read_adapter, write_adapter,
+    AdapterFiles, AdapterTensor, F32Tensor, LoraTensors, ModelFiles, ModuleTensors, SafetensorsFile, TensorSource,
+    TokenizerSource, magnitude_name, read_adapter, saved_name, write_adapter,
 };
 use tunesmith_ops::Code;
 
@@ -64,13 +64,13 @@ fn check_round_trip(dir: &Path, read: &AdapterFiles) {
     let mut push = |name: String, tensor: &'_ AdapterTensor| tensors.push((name, tensor.clone()));
     for (module, parts) in &read.modules {
         match parts {
-            ModuleTensors::Lora { a, b, magnitude } => {
-                push(LoraPair::a_name(module), a);
-                push(LoraPair::b_name(module), b);
-                magnitude.iter().for_each(|magnitude| push(LoraPair::magnitude_name(module), magnitude));
+            ModuleTensors::Lora(LoraTensors { kind, a, b, magnitude }) => {
+                push(kind.a_name(module), a);
+                push(kind.b_name(module), b);
+                magnitude.iter().for_each(|magnitude| push(magnitude_name(module), magnitude));
             }
             ModuleTensors::Saved(parts) => {
-                parts.iter().for_each(|(part, tensor)| push(LoraPair::saved_name(&format!("{module}.{part}")), tensor));
+                parts.iter().for_each(|(part, tensor)| push(saved_name(&format!("{module}.{part}")), tensor));
             }
         }
     }

@@ -1,11 +1,15 @@
 //! The GGUF reader against files made by a writer of its own.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::common::gguf::{GgufWriter, Item, tiny};
 use serde_json::json;
-use tunesmith_formats::{GgufFile, ModelFiles, RopeRules, RopeScaling, StoredType, TensorSource, TokenizerSource};
+use tunesmith_formats::{
+    AdapterConfig, AdapterTensor, FactorKind, GgufFile, LoraTensors, ModelConfig, ModelFiles, Quantization, RopeRules,
+    RopeScaling, StoredType, TensorSource, TokenizerSource, write_gguf_lora,
+};
 use tunesmith_ops::{Code, Error};
 
 /// A file that lies in a folder of its own and vanishes with it.
@@ -378,4 +382,43 @@ fn smollm2_has_the_shapes_of_hugging_face() {
         model.source.get(&name).unwrap().to_f32(&mut out).unwrap();
         assert!(out.iter().all(|value| value.is_finite()), "{name}");
     }
+}
+
+/// llama.cpp gathers the rows of its tokens from A (`convert_lora_to_gguf.py`, `llama-adapter.cpp`).
+#[test]
+fn factors_on_the_embedding_are_written_as_llama_cpp_gathers_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("adapter.gguf");
+    let factor = |shape: &[usize], data: &[f32]| AdapterTensor { shape: shape.to_vec(), data: data.to_vec() };
+    let factors = LoraTensors {
+        kind: FactorKind::Embedding,
+        a: factor(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
+        b: factor(&[4, 2], &[0.5; 8]),
+        magnitude: None,
+    };
+    let modules = BTreeMap::from([("model.embed_tokens".to_owned(), factors)]);
+    let adapter = AdapterConfig::lora("base", 2, 4.0, false, vec!["embed_tokens".to_owned()]);
+    let write = |tied: bool| {
+        let config = json!({
+            "model_type": "llama", "hidden_size": 4, "intermediate_size": 8, "num_hidden_layers": 1,
+            "num_attention_heads": 1, "num_key_value_heads": 1, "head_dim": 4, "hidden_act": "silu",
+            "max_position_embeddings": 16, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "vocab_size": 3,
+            "tie_word_embeddings": tied,
+        });
+        let config = ModelConfig::from_json(Path::new("config.json"), config).unwrap();
+        write_gguf_lora(&path, "tiny", &config, &adapter, &modules, Quantization::F32)
+    };
+    write(false).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    let holds = |wanted: &[u8]| bytes.windows(wanted.len()).any(|window| window == wanted);
+    let tensor = |name: &str, dims: [u64; 2]| {
+        let dims = dims.iter().flat_map(|size| size.to_le_bytes());
+        name.bytes().chain(2_u32.to_le_bytes()).chain(dims).collect::<Vec<u8>>()
+    };
+    // The contiguous dimension comes first.
+    assert!(holds(&tensor("token_embd.weight.lora_a", [2, 3])) && holds(&tensor("token_embd.weight.lora_b", [2, 4])));
+    let gathered: Vec<u8> = [1.0_f32, 4.0, 2.0, 5.0, 3.0, 6.0].iter().flat_map(|value| value.to_le_bytes()).collect();
+    assert!(holds(&gathered));
+    let error = write(true).unwrap_err();
+    assert!(error.code == Code::ModelUnsupported && error.message.contains("merge the adapter"), "{error}");
 }

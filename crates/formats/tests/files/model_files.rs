@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::common::tensor;
 use serde_json::{Value, json};
 use tunesmith_formats::{
-    AdapterConfig, AdapterFiles, F32Tensor, LoraPair, ModelFiles, ModuleNames, ModuleTensors, TokenizerSource,
-    read_adapter, write_adapter, write_safetensors,
+    AdapterConfig, AdapterFiles, F32Tensor, FactorKind, LoraTensors, ModelFiles, ModuleNames, ModuleTensors,
+    TokenizerSource, magnitude_name, read_adapter, saved_name, write_adapter, write_safetensors,
 };
 use tunesmith_ops::{Code, Error};
 
@@ -88,12 +88,34 @@ fn the_head_of_a_tied_model_is_its_embedding() {
     assert!(!model.source.contains("lm_head.weight"));
 }
 
+#[test]
+fn a_tied_head_that_is_stored_as_well_with_other_values_is_a_head_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let open = |tied: Value, head: [f32; 2]| {
+        let both = [tensor("lm_head.weight", &[2], &head), tensor("model.embed_tokens.weight", &[2], &[1.0, 2.0])];
+        write_safetensors(&dir.join("model.safetensors"), &both).unwrap();
+        write(dir, "config.json", &json!({ "model_type": "llama", "tie_word_embeddings": tied }));
+        let ModelFiles { config, warnings, .. } = ModelFiles::open(dir).unwrap();
+        (config.as_map()["tie_word_embeddings"].clone(), warnings)
+    };
+    assert_eq!(open(json!(true), [1.0, 2.0]), (json!(true), Vec::new()), "one matrix stored twice");
+    let (tied, warnings) = open(json!(true), [1.0, 2.5]);
+    assert!(tied == false && warnings.len() == 1 && warnings[0].contains("the head is lm_head.weight"), "{warnings:?}");
+    for said in [json!(false), json!(null)] {
+        assert_eq!(open(said, [1.0, 2.5]), (json!(false), Vec::new()), "nothing was said against it");
+    }
+}
+
 fn config() -> AdapterConfig {
     AdapterConfig::lora("base", 2, 4.0, false, vec!["v_proj".to_owned(), "q_proj".to_owned()])
 }
 
 fn factors<'a>(module: &str, a: &'a [f32], b: &'a [f32]) -> [F32Tensor<'a>; 2] {
-    [tensor(&LoraPair::a_name(module), &[2, a.len() / 2], a), tensor(&LoraPair::b_name(module), &[b.len() / 2, 2], b)]
+    [
+        tensor(&FactorKind::Linear.a_name(module), &[2, a.len() / 2], a),
+        tensor(&FactorKind::Linear.b_name(module), &[b.len() / 2, 2], b),
+    ]
 }
 
 #[test]
@@ -108,10 +130,11 @@ fn adapters_are_written_as_peft_does() {
     assert_eq!(json["lora_alpha"], json!(4));
     assert_eq!(json["target_modules"], json!(["q_proj", "v_proj"]));
     assert_eq!((&json["bias"], &json["inference_mode"]), (&json!("none"), &json!(true)));
-    let (read, pairs) = read_adapter(&dir).unwrap();
+    let (read, modules) = read_adapter(&dir).unwrap();
     assert_eq!(read, config());
-    let module = "model.layers.0.self_attn.q_proj".to_owned();
-    assert_eq!(pairs, [LoraPair { module, a: a.to_vec(), b: b.to_vec() }]);
+    let LoraTensors { kind, a: read_a, b: read_b, .. } = &modules["model.layers.0.self_attn.q_proj"];
+    assert_eq!((*kind, modules.len()), (FactorKind::Linear, 1));
+    assert_eq!((read_a.data.as_slice(), read_b.data.as_slice()), (&a[..], &b[..]));
     assert_eq!(read.scale().to_bits(), 2.0_f32.to_bits());
     let stabilised = AdapterConfig { use_rslora: true, lora_alpha: 3.5, ..config() };
     assert_eq!(stabilised.scale().to_bits(), ((3.5 / 2.0_f64.sqrt()) as f32).to_bits());
@@ -213,12 +236,12 @@ fn dora_saved_modules_and_patterns_survive() {
     let (q, v) = ("model.layers.0.self_attn.q_proj", "model.layers.2.self_attn.v_proj");
     let ones = [1.0; 6];
     let mut tensors = factors(q, &ones, &ones[..4]).to_vec();
-    tensors.push(tensor(&LoraPair::magnitude_name(q), &[2], &[3.0, 4.0]));
-    tensors.push(tensor(&LoraPair::a_name(v), &[1, 3], &ones[..3]));
-    tensors.push(tensor(&LoraPair::b_name(v), &[2, 1], &ones[..2]));
-    tensors.push(tensor(&LoraPair::magnitude_name(v), &[2], &[3.0, 4.0]));
+    tensors.push(tensor(&magnitude_name(q), &[2], &[3.0, 4.0]));
+    tensors.push(tensor(&FactorKind::Linear.a_name(v), &[1, 3], &ones[..3]));
+    tensors.push(tensor(&FactorKind::Linear.b_name(v), &[2, 1], &ones[..2]));
+    tensors.push(tensor(&magnitude_name(v), &[2], &[3.0, 4.0]));
     for name in ["lm_head.weight", "lm_head.bias", "model.norm.weight"] {
-        tensors.push(tensor(&LoraPair::saved_name(name), &[2], &[5.0, 6.0]));
+        tensors.push(tensor(&saved_name(name), &[2], &[5.0, 6.0]));
     }
     write_adapter(dir.path(), &config, &tensors).unwrap();
     let read = AdapterFiles::read(dir.path()).unwrap();
@@ -226,7 +249,7 @@ fn dora_saved_modules_and_patterns_survive() {
     assert_eq!(read.modules.keys().collect::<Vec<_>>(), ["lm_head", q, v, "model.norm"]);
     let ModuleTensors::Saved(head) = &read.modules["lm_head"] else { panic!("lm_head is saved whole") };
     assert_eq!(head.keys().collect::<Vec<_>>(), ["bias", "weight"]);
-    let ModuleTensors::Lora { a, magnitude, .. } = &read.modules[v] else { panic!("v_proj is adapted") };
+    let ModuleTensors::Lora(LoraTensors { a, magnitude, .. }) = &read.modules[v] else { panic!("v_proj is adapted") };
     assert_eq!((a.shape.as_slice(), magnitude.as_ref().unwrap().data.as_slice()), (&[1, 3][..], &[3.0, 4.0][..]));
     let error = read_adapter(dir.path()).unwrap_err();
     assert!(error.code == Code::ModelUnsupported && error.message.contains("use_dora"), "{error}");
@@ -243,6 +266,32 @@ fn dora_saved_modules_and_patterns_survive() {
 }
 
 #[test]
+fn factors_on_the_embedding_have_names_and_shapes_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let (kind, module) = (FactorKind::Embedding, "model.embed_tokens");
+    let (a, b) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [7.0, 8.0]);
+    let pair = [tensor(&kind.a_name(module), &[2, 3], &a), tensor(&kind.b_name(module), &[1, 2], &b)];
+    write_adapter(dir, &config(), &pair).unwrap();
+    let (_, modules) = read_adapter(dir).unwrap();
+    let factors = &modules[module];
+    assert_eq!((factors.kind, factors.weight_shape()), (kind, [3, 1]));
+    let [left, right] = factors.product();
+    assert_eq!((&left[..], &right[..]), (&[1.0, 4.0, 2.0, 5.0, 3.0, 6.0][..], &b[..]));
+
+    let linear = tensor(&FactorKind::Linear.b_name(module), &[1, 2], &b);
+    let error = write_adapter(dir, &config(), &[pair[0].clone(), linear]).unwrap_err();
+    assert!(error.code == Code::ConfigInvalid && error.message.contains("one of them"), "{error}");
+    let transposed = [tensor(&kind.a_name(module), &[3, 2], &a), pair[1].clone()];
+    let error = write_adapter(dir, &config(), &transposed).unwrap_err();
+    assert!(error.code == Code::ConfigInvalid && error.message.contains("lora_embedding_A"), "{error}");
+    let dora = AdapterConfig { use_dora: true, ..config() };
+    let magnitude = tensor(&magnitude_name(module), &[1], &b[..1]);
+    let error = write_adapter(dir, &dora, &[pair[0].clone(), pair[1].clone(), magnitude]).unwrap_err();
+    assert!(error.code == Code::ModelUnsupported && error.message.contains(module), "{error}");
+}
+
+#[test]
 fn an_adapter_file_is_whole_and_finite() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
@@ -256,7 +305,7 @@ fn an_adapter_file_is_whole_and_finite() {
         let poisoned = [1.0, 1.0, bad, 1.0, 1.0, 1.0, 1.0, 1.0];
         write_safetensors(&tensors, &factors("m", &ones, &poisoned)).unwrap();
         let error = AdapterFiles::read(dir).unwrap_err();
-        assert_eq!((error.code, error.place), (Code::NonFinite, LoraPair::b_name("m")));
+        assert_eq!((error.code, error.place), (Code::NonFinite, FactorKind::Linear.b_name("m")));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use tunesmith_formats::{AdapterConfig, F32Tensor, LoraPair, ModelFiles, read_adapter, write_adapter};
+use tunesmith_formats::{AdapterConfig, F32Tensor, FactorKind, ModelFiles, read_adapter, write_adapter};
 use tunesmith_ops::Code;
 
 use super::campaign::{campaign, checked};
@@ -76,8 +76,10 @@ const MODULE: &str = "model.layers.0.self_attn.q_proj";
 fn write(dir: &Path) -> (Vec<u8>, Vec<u8>) {
     let config = AdapterConfig::lora("base", 2, 4.0, true, vec!["q_proj".to_owned()]);
     let ones = [1.0; 8];
-    let tensors: [F32Tensor<'_>; 2] =
-        [tensor(&LoraPair::a_name(MODULE), &[2, 4], &ones), tensor(&LoraPair::b_name(MODULE), &[4, 2], &ones)];
+    let tensors: [F32Tensor<'_>; 2] = [
+        tensor(&FactorKind::Linear.a_name(MODULE), &[2, 4], &ones),
+        tensor(&FactorKind::Linear.b_name(MODULE), &[4, 2], &ones),
+    ];
     write_adapter(dir, &config, &tensors).unwrap();
     (fs::read(dir.join("adapter_config.json")).unwrap(), fs::read(dir.join("adapter_model.safetensors")).unwrap())
 }

@@ -24,7 +24,7 @@ export const loraConfigSchema = z
         .union([z.literal("all-linear"), expression, names])
         .default("all-linear")
         .describe(
-          'Layers with an adapter: "all-linear" (all but the head), names or their endings such as q_proj, or a regular expression of whole names. Default all-linear (QLoRA, arXiv:2305.14314).',
+          'Layers with an adapter: "all-linear" (all linear ones but the head), names or their endings such as q_proj, lm_head or embed_tokens, or a regular expression of whole names. Default all-linear (QLoRA, arXiv:2305.14314).',
         ),
       excludeModules: z
         .union([z.string().min(1), names])
@@ -38,7 +38,7 @@ export const loraConfigSchema = z
         .min(0)
         .lt(1)
         .default(0)
-        .describe("Dropout probability on the adapter's input. Default 0 (PEFT, Unsloth)."),
+        .describe("Dropout probability on the adapter's input; none on embed_tokens. Default 0 (PEFT, Unsloth)."),
       bias: z
         .enum(["none"])
         .default("none")
@@ -50,7 +50,9 @@ export const loraConfigSchema = z
       useDora: z
         .boolean()
         .default(false)
-        .describe("Train the lengths of the weight's rows as well (DoRA, arXiv:2402.09353). Default false (PEFT)."),
+        .describe(
+          "Train the lengths of the weight's rows as well (DoRA, arXiv:2402.09353); not with embed_tokens. Default false (PEFT).",
+        ),
       modulesToSave: z
         .union([z.string().min(1), names])
         .nullable()
@@ -80,7 +82,7 @@ export const loraConfigSchema = z
         .union([z.boolean(), z.enum(["gaussian"])])
         .default(true)
         .describe(
-          "First values: true (A uniform, B zero), gaussian (A normal, B zero) or false (both uniform). Default true (PEFT).",
+          "First values: true (A uniform, B zero), gaussian (A normal, B zero) or false (both uniform); on embed_tokens A zero and B normal, or with false both normal. Default true (PEFT).",
         ),
       fullFinetuning: z
         .boolean()

@@ -81,7 +81,7 @@ export const trainingArgumentsSchema = z
         .nullable()
         .default(null)
         .describe(
-          "Peak learning rate of embed_tokens and lm_head in modulesToSave. Default null: learningRate (Unsloth's embedding_learning_rate).",
+          "Peak learning rate of embed_tokens and lm_head in modulesToSave, and of an adapter on embed_tokens. Default null: learningRate (Unsloth's embedding_learning_rate).",
         ),
       lrSchedulerType: z
         .enum(["linear", "cosine", "constant", "constant_with_warmup"])

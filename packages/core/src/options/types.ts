@@ -33,8 +33,8 @@ export interface TrainingArguments {
    */
   loraplusLrRatio?: number | null | undefined;
   /**
-   * Peak learning rate of embed_tokens and lm_head in modulesToSave. Default null: learningRate (Unsloth's
-   * embedding_learning_rate).
+   * Peak learning rate of embed_tokens and lm_head in modulesToSave, and of an adapter on embed_tokens. Default null:
+   * learningRate (Unsloth's embedding_learning_rate).
    */
   embeddingLearningRate?: number | null | undefined;
   /** Shape of the learning rate over the run. Default linear (TrainingArguments). */
@@ -223,19 +223,22 @@ export interface LoraConfig {
   /** Scale numerator: the adapter is scaled by loraAlpha / r. Default 16 (Unsloth). */
   loraAlpha?: number | undefined;
   /**
-   * Layers with an adapter: "all-linear" (all but the head), names or their endings such as q_proj, or a regular
-   * expression of whole names. Default all-linear (QLoRA, arXiv:2305.14314).
+   * Layers with an adapter: "all-linear" (all linear ones but the head), names or their endings such as q_proj, lm_head
+   * or embed_tokens, or a regular expression of whole names. Default all-linear (QLoRA, arXiv:2305.14314).
    */
   targetModules?: "all-linear" | (string & {}) | string[] | undefined;
   /** Layers without an adapter though targeted: names, endings or a regular expression. Default null (PEFT). */
   excludeModules?: string | string[] | null | undefined;
-  /** Dropout probability on the adapter's input. Default 0 (PEFT, Unsloth). */
+  /** Dropout probability on the adapter's input; none on embed_tokens. Default 0 (PEFT, Unsloth). */
   loraDropout?: number | undefined;
   /** Biases that are trained: only "none" is implemented. Default none (PEFT). */
   bias?: "none" | undefined;
   /** Scale by loraAlpha / √r (arXiv:2312.03732). Default false (PEFT). */
   useRslora?: boolean | undefined;
-  /** Train the lengths of the weight's rows as well (DoRA, arXiv:2402.09353). Default false (PEFT). */
+  /**
+   * Train the lengths of the weight's rows as well (DoRA, arXiv:2402.09353); not with embed_tokens. Default false
+   * (PEFT).
+   */
   useDora?: boolean | undefined;
   /** Modules that are fully trained and saved with the adapter, such as embed_tokens, lm_head. Default null (PEFT). */
   modulesToSave?: string | string[] | null | undefined;
@@ -248,7 +251,8 @@ export interface LoraConfig {
   /** Names of the lists that layersToTransform counts in. Default null: the first list (PEFT). */
   layersPattern?: string | string[] | null | undefined;
   /**
-   * First values: true (A uniform, B zero), gaussian (A normal, B zero) or false (both uniform). Default true (PEFT).
+   * First values: true (A uniform, B zero), gaussian (A normal, B zero) or false (both uniform); on embed_tokens A zero
+   * and B normal, or with false both normal. Default true (PEFT).
    */
   initLoraWeights?: boolean | "gaussian" | undefined;
   /** Train every weight, without an adapter. Default false (Unsloth). */

@@ -31,6 +31,6 @@ export function idleRates(
   const embedding = parameterGroups.find(({ name }) => name === "embedding");
   if (embeddingLearningRate === null || embedding === undefined || embedding.parameters > 0) return [];
   return [
-    `embeddingLearningRate ${embeddingLearningRate} has no effect: no embedding is trained with the adapter; modulesToSave embed_tokens or lm_head trains one`,
+    `embeddingLearningRate ${embeddingLearningRate} has no effect: no embedding is trained with the adapter; modulesToSave embed_tokens or lm_head trains one, targetModules embed_tokens adapts it`,
   ];
 }

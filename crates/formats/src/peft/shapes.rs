@@ -1,0 +1,57 @@
+//! The shapes of one module's factors in an adapter's file, and whether they belong together.
+
+use super::names::FactorKind;
+
+/// What was found of one module's factors.
+#[derive(Default)]
+pub struct Found<'a> {
+    pub a: Option<(FactorKind, &'a [usize])>,
+    pub b: Option<(FactorKind, &'a [usize])>,
+    pub magnitude: Option<&'a [usize]>,
+}
+
+/// Factors that belong together.
+pub struct Shapes<'a> {
+    pub kind: FactorKind,
+    pub magnitude: Option<&'a [usize]>,
+}
+
+impl<'a> Found<'a> {
+    /// The factors, where all of them are there and fit the rank. The error says what does not.
+    pub fn check(&self, module: &str, rank: usize, dora: bool) -> Result<Shapes<'a>, String> {
+        let (kind, a, b) = match (self.a, self.b) {
+            (Some((kind, a)), Some((other, b))) if kind == other => (kind, a, b),
+            _ => {
+                return Err(format!(
+                    "expected lora_A and lora_B of `{module}`, got one of them; the adapter is not whole"
+                ));
+            }
+        };
+        let wrong = |suffix: &str, expected: &str, shape: &[usize]| {
+            let name = suffix.trim_start_matches('.').trim_end_matches(".weight");
+            Err(format!(
+                "expected shape {expected} with r = {rank} in {name} of `{module}`, got {shape:?}; \
+                 the adapter contradicts its configuration"
+            ))
+        };
+        let inside = |shape: &[usize]| shape.iter().all(|&size| size > 0);
+        let [a_suffix, b_suffix] = kind.suffixes();
+        if !matches!(a, [r, _] if *r == rank) || !inside(a) {
+            return wrong(a_suffix, "[r, in]", a);
+        }
+        let Some(out) = b.first().copied().filter(|_| matches!(b, [_, r] if *r == rank) && inside(b)) else {
+            return wrong(b_suffix, "[out, r]", b);
+        };
+        match (dora, self.magnitude) {
+            (true, Some(shape)) if shape != [out] => wrong("lora_magnitude_vector", "[out]", shape),
+            (true, None) | (false, Some(_)) => {
+                let got = if dora { "none" } else { "one" };
+                Err(format!(
+                    "expected the lora_magnitude_vector of `{module}` to go with use_dora {dora}, got {got}; correct \
+                     the file"
+                ))
+            }
+            _ => Ok(Shapes { kind, magnitude: self.magnitude }),
+        }
+    }
+}
