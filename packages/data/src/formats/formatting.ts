@@ -1,7 +1,7 @@
 // A function of one's own that makes of a row what a format understands.
 import { asObject } from "@tunesmith/core";
 import type { Row } from "../sources/rows.ts";
-import { describe, RowError } from "./format.ts";
+import { describe, RowError, shown } from "./format.ts";
 
 /** What a {@link FormattingFunc} gives: a text to train on, or a row of any format. */
 export type FormattedRow = string | Readonly<Record<string, unknown>>;
@@ -19,7 +19,7 @@ export async function formatted(row: Row, format: FormattingFunc, textColumn: st
     given = await format(row.fields);
   } catch (cause) {
     throw new RowError(
-      `expected formattingFunc to give a text or a row, got ${String(cause)}; correct the function or the row`,
+      `expected formattingFunc to give a text or a row, got ${thrown(cause)}; correct the function or the row`,
     );
   }
   if (typeof given === "string") return { ...row, fields: { [textColumn]: given } };
@@ -28,4 +28,9 @@ export async function formatted(row: Row, format: FormattingFunc, textColumn: st
   throw new RowError(
     `expected formattingFunc to give a text or a row of columns, got ${describe(given)}; return one of them for each row`,
   );
+}
+
+/** What was thrown, in a few words; a program may throw anything. */
+function thrown(cause: unknown): string {
+  return cause instanceof Error ? `${cause.name}: ${cause.message.slice(0, 300)}` : shown(cause);
 }

@@ -125,6 +125,16 @@ test("a formattingFunc that throws or gives something else is an error of the ro
   });
   await expect(thrown).rejects.toThrow(/rows:2: .* got TypeError: no such field; correct/u);
   await expect(thrown).rejects.toThrow(DataError);
+  for (const [cause, words] of [
+    ["as it is", /got "as it is"; correct/u],
+    [Object.create(null), /got an object; correct/u],
+    [undefined, /got nothing; correct/u],
+  ] as const) {
+    const odd = failing(() => {
+      throw cause;
+    });
+    await expect(odd).rejects.toThrow(words);
+  }
 });
 
 test("bad rows of every kind are skipped where asked, with place and reason", async () => {
