@@ -23,8 +23,10 @@ export function kindOf(schema: JsonSchema): ValueKind {
   const forms = formsOf(schema);
   const has = (type: string) => forms.some((form) => form.type === type);
   const items = forms.find((form) => form.type === "array")?.items;
+  // Entries that have keys are written as JSON; without any it is one text.
+  const hasKeys = items !== undefined && formsOf(items).some((form) => form.type === "object");
   const named = has("string") ? "names" : "texts";
-  const list = items === undefined ? null : items.type === "integer" ? "numbers" : named;
+  const list = items === undefined || hasKeys ? null : items.type === "integer" ? "numbers" : named;
   return {
     boolean: has("boolean"),
     number: has("number") || has("integer"),
@@ -72,8 +74,7 @@ function readValue(flag: string, kind: ValueKind, text: string, before: unknown)
   }
   if (isNothing) return nothing;
   // Where a text is an option's value too, its schema reads NAME=VALUE itself.
-  if (kind.record !== null && !(kind.string && !text.trimStart().startsWith("{")))
-    return recordOf(flag, text, kind.record);
+  if (kind.record !== null && !(kind.string && !isJson(text))) return recordOf(flag, text, kind.record);
   if (kind.boolean && (text === "true" || text === "false")) return text === "true";
   return kind.number && text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : text;
 }
@@ -83,10 +84,14 @@ function numberOf(flag: string, text: string): number {
   throw new OptionError(`[${flag}] expected numbers, got "${text}"; correct it, or leave it out for the default`);
 }
 
+function isJson(text: string): boolean {
+  return /^\s*(?:\{|\[\s*["{])/u.test(text);
+}
+
 /** `NAME=VALUE,NAME=VALUE`, or a JSON object where names hold commas or equals signs. */
 function recordOf(flag: string, text: string, values: "numbers" | "texts"): Record<string, unknown> {
   try {
-    if (text.trimStart().startsWith("{")) return JSON.parse(text) as Record<string, unknown>;
+    if (isJson(text)) return JSON.parse(text) as Record<string, unknown>;
   } catch (error) {
     throw new OptionError(`[${flag}] expected JSON, got "${text}" (${String(error)}); correct it`, { cause: error });
   }

@@ -43,3 +43,11 @@ export {
   type RowReader,
   type StreamPart,
 } from "./sources/source.ts";
+export {
+  DatasetSplit,
+  type SplitDatasets,
+  type SplitOptions,
+  type SplitStrategy,
+  splitDataset,
+  splitStrategies,
+} from "./sources/split.ts";

@@ -13,6 +13,7 @@ export {
   type ConversationNote,
   type ConversationOptions,
   DataError,
+  type DatasetSpec,
   type DeviceOptions,
   DeviceUnavailableError,
   DisposedError,
@@ -78,6 +79,7 @@ export {
   type DatasetEntry,
   DatasetMix,
   type DatasetSource,
+  DatasetSplit,
   type DerivedDataset,
   type Example,
   type Examples,
@@ -107,7 +109,11 @@ export {
   type Row,
   type RowObject,
   type SkippedRows,
+  type SplitDatasets,
+  type SplitOptions,
+  type SplitStrategy,
   type StreamPart,
+  splitDataset,
   TrainingRows,
   type TruncationMode,
 } from "@tunesmith/data";
@@ -170,11 +176,13 @@ export {
   type TextGenerationOptions,
 } from "./fast-language-model.ts";
 export type { DownloadControl, DownloadProgress } from "./hub/blobs.ts";
+export { type DatasetOptions, loadDataset } from "./hub/dataset.ts";
 export { HubUnreachableError } from "./hub/request.ts";
 export { type HubSettings, hubSettings } from "./hub/settings.ts";
 export { downloadModel } from "./hub/snapshot.ts";
 export type { Patience } from "./hub/transfer.ts";
 export type { DownloadOptions } from "./hub/wanted.ts";
+export { resolveDataset } from "./resolve-dataset.ts";
 export { resolveModel } from "./resolve-model.ts";
 export type { GgufFile, GgufOptions, MergedOptions, QuantizationMethod } from "./save.ts";
 export { SFTTrainer } from "./sft-trainer.ts";

@@ -47,3 +47,31 @@ test("rows for another trainer are refused with what to do", async () => {
   ]);
   expect((await train("--columns", "completion=chosen")).out).toMatch(/\(prompt-completion\).*not read: rejected\n/u);
 });
+
+test("a mix in YAML is trained on, and a share of it evaluates", async () => {
+  const { folder } = await training([]);
+  const [chat, raw] = [join(folder, "chat.csv"), join(folder, "raw.jsonl")];
+  await writeFile(chat, `prompt,completion\n${"a,b\n".repeat(20)}`);
+  await writeFile(raw, Array.from({ length: 20 }, (_, n) => `{"text":"words ${n}"}\n`).join(""));
+  const config = join(folder, "run.yaml");
+  const entries = JSON.stringify([
+    { path: chat, weight: 3 },
+    { path: raw, weight: 1 },
+  ]);
+  await writeFile(config, `model: ${model}\ndata: ${entries}\ntest_size: 0.2\nmax_steps: 1\n`);
+  const { code, out } = await tunesmith(["train", "--config", config, "--output-dir", join(folder, "run")]);
+  expect(code).toBe(0);
+  expect(out).toMatch(/data {3}mix of .*chat.csv, .*raw.jsonl \(train\): \d+ rows \(prompt-completion, text\)/u);
+  expect(out).toMatch(/raw.jsonl \(test\)/u);
+  const flags = ["--model", model, "--data", entries, "--max-steps", "1", "--test-size", "0.2"];
+  const again = await tunesmith(["train", ...flags, "--output-dir", join(folder, "again")]);
+  expect([again.code, again.out.match(/hash \w+/u)?.[0]]).toEqual([0, out.match(/hash \w+/u)?.[0]]);
+  const resumed = await tunesmith([
+    "train",
+    "--config",
+    join(folder, "run/config.resolved.yaml"),
+    "--output-dir",
+    join(folder, "third"),
+  ]);
+  expect(resumed.out.match(/hash \w+/u)?.[0]).toBe(out.match(/hash \w+/u)?.[0]);
+});

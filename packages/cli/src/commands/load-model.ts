@@ -25,8 +25,8 @@ export function describeModel<T>(
   return told(name, err, (shown) => FastLanguageModel.describe(name, { ...shown, ...options }, use));
 }
 
-/** Shows on the screen what opening a model tells. */
-async function told<T>(
+/** Shows on the screen what opening a model or data set tells. */
+export async function told<T>(
   name: string,
   err: Output,
   open: (shown: Pick<PretrainedOptions, "onProgress" | "onWarning" | "onWait">) => Promise<T>,
@@ -34,7 +34,7 @@ async function told<T>(
   const screen = new Screen(err);
   let shown = false;
   const onProgress = ({ loadedBytes, totalBytes }: DownloadProgress): void => {
-    // A model that is cached as a whole is not worth a line.
+    // What is cached as a whole is not worth a line.
     shown ||= loadedBytes < totalBytes;
     if (!shown) return;
     const share = percent(loadedBytes / Math.max(1, totalBytes));

@@ -4,6 +4,7 @@ import { SFTTrainer } from "@tunesmith/sdk";
 import { readRunConfig } from "@tunesmith/trainer";
 import { environmentLine } from "../view/environment-line.ts";
 import { openModel, revisionOf } from "./load-model.ts";
+import { openDatasets } from "./open-datasets.ts";
 import { runTraining } from "./run-session.ts";
 import type { Streams } from "./train.ts";
 
@@ -23,6 +24,7 @@ export async function resume(folder: string, flags: Record<string, unknown>, { o
   }
   (json ? err : out).write(`${environmentLine(place)}\n`);
   const model = await openModel(name, err, { ...place, ...modelConfig, ...revisionOf(modelRevision) });
-  const trainer = new SFTTrainer({ model, trainDataset: data, evalDataset: evalData, args, peftConfig });
+  const datasets = await openDatasets(data, evalData, err);
+  const trainer = new SFTTrainer({ model, ...datasets, args, peftConfig });
   return runTraining(trainer, model, { json, out, err, runDir, options: { resumeFromCheckpoint: true } });
 }

@@ -8,7 +8,7 @@ import { display } from "../view/run-view.ts";
 export function whatIsSaved(runDir: string | null): string {
   const newest = runDir === null ? null : newestCheckpoint(runDir);
   if (runDir === null || newest === null) return "nothing has been saved";
-  const files = { trainDataset: "", evalDataset: null };
+  const files = { trainDataset: "rows.jsonl", evalDataset: null };
   return `the newest checkpoint is ${display(newest)}; continue with: ${howToResume(runDir, files)}`;
 }
 

@@ -7,6 +7,7 @@ import { trainingSchemas } from "../flags.ts";
 import { environmentLine } from "../view/environment-line.ts";
 import type { Output } from "../view/screen.ts";
 import { openModel, revisionOf } from "./load-model.ts";
+import { openDatasets } from "./open-datasets.ts";
 import { runTraining } from "./run-session.ts";
 
 /** Streams of a command. */
@@ -25,11 +26,12 @@ export async function train(flags: Record<string, unknown>, { out, err }: Stream
   // Beside an adapter that is continued, what was given is not the same as a default.
   const peftConfig = onlyGiven(peft, all);
   const name = required("--model", inputs.model, "a model's path or ORG/NAME");
-  const data = required("--data", inputs.data, "a JSONL or JSON file");
+  const data = required("--data", inputs.data, "a file, folder or data set of the Hub");
   const { evalData } = inputs;
   (json === true ? err : out).write(`${environmentLine(place)}\n`);
   const model = await openModel(name, err, { ...place, ...modelConfig, ...revisionOf(inputs.modelRevision) });
-  const trainer = new SFTTrainer({ model, trainDataset: data, evalDataset: evalData, args, peftConfig });
+  const datasets = await openDatasets(data, evalData, err);
+  const trainer = new SFTTrainer({ model, ...datasets, args, peftConfig });
   if (dryRun !== true) return runTraining(trainer, model, { json: json === true, out, err });
   const { args: decided, peftConfig: adapter, totalSteps, warnings, ...found } = await trainer.dryRun();
   const { origin, path } = model.info;
@@ -41,7 +43,7 @@ export async function train(flags: Record<string, unknown>, { out, err }: Stream
   return 0;
 }
 
-function required(flag: string, value: string | null, what: string): string {
+function required<T>(flag: string, value: T | null, what: string): T {
   if (value !== null) return value;
   throw new OptionError(`[${flag}] expected ${what}, got nothing; give ${flag} or put it into the --config file`);
 }

@@ -4,7 +4,7 @@ export { deviceOptionsSchema, type ParsedDeviceOptions } from "./device.ts";
 export { adviceFor } from "./elsewhere.ts";
 export { refusedValue } from "./expectation.ts";
 export { generationConfigSchema, type ParsedGenerationConfig } from "./generation.ts";
-export { type ParsedRunInputs, runInputsSchema } from "./inputs.ts";
+export { type DatasetSpec, datasetSpecSchema, type ParsedRunInputs, runInputsSchema } from "./inputs.ts";
 export {
   type DeclaredOption,
   formsOf,

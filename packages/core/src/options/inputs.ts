@@ -4,6 +4,26 @@ import { grouped, path as pathOption } from "./declare.ts";
 
 const path = pathOption.nullable().default(null);
 
+/** A data set, or several that are mixed, as a configuration file names them. */
+export const datasetSpecSchema = z.union([
+  pathOption,
+  datasetEntry(),
+  z.array(z.union([pathOption, datasetEntry()])).min(1),
+]);
+
+function datasetEntry() {
+  return z.strictObject({
+    path: pathOption.describe("File or folder, or ORG/NAME of the Hugging Face Hub."),
+    weight: z.number().positive().optional().describe("Its share of the rows of a mix, relative to the others."),
+    name: z.string().min(1).optional().describe("Configuration (subset) of a data set of the Hub."),
+    split: z.string().min(1).optional().describe("Split of a data set of the Hub."),
+    revision: z.string().min(1).optional().describe("Branch, tag or commit of a data set of the Hub."),
+  });
+}
+
+/** A data set, or several that are mixed, as a configuration file names them. */
+export type DatasetSpec = z.output<typeof datasetSpecSchema>;
+
 /** What a run reads. */
 export const runInputsSchema = z
   .strictObject({
@@ -21,10 +41,13 @@ export const runInputsSchema = z
         ),
     }),
     ...grouped("data", {
-      data: path.describe(
-        "Training rows: a file or folder of them, in any of the formats of datasetFormat. Default: none; they have to be given.",
-      ),
-      evalData: path.describe("Held-out rows, in the same formats. Default: none."),
+      data: datasetSpecSchema
+        .nullable()
+        .default(null)
+        .describe(
+          "Training rows: a file or folder, ORG/NAME of the Hub, { path, name, split, revision } of it, or a list of these, with weights to mix them. Default: none; they have to be given.",
+        ),
+      evalData: datasetSpecSchema.nullable().default(null).describe("Held-out rows, in the same forms. Default: none."),
     }),
   })
   .meta({ title: "RunInputs", description: "What a run reads." });

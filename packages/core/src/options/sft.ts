@@ -68,6 +68,29 @@ export const sftConfigSchema = trainingArgumentsSchema
         .describe(
           "A row that cannot be used ends the run, or is left out and counted in the report. Default error (a run should train on all it was given).",
         ),
+      testSize: z
+        .number()
+        .positive()
+        .refine((size) => size < 1 || Number.isSafeInteger(size), "a share below 1, or a whole number of rows")
+        .nullable()
+        .default(null)
+        .describe(
+          "Rows of the training set that are held out to evaluate with: a share below 1, or how many (datasets' train_test_split). Default null: none.",
+        ),
+      splitBy: z
+        .string()
+        .min(1)
+        .nullable()
+        .default(null)
+        .describe(
+          "Column whose equal values stay together where testSize splits, so that no user or document is on both sides. Default null: rows are split one by one.",
+        ),
+      splitStrategy: z
+        .enum(["random", "hash"])
+        .default("random")
+        .describe(
+          "How testSize chooses: random, exactly as many rows as asked for, by the seed; hash, each row or group by its content and the seed, so that it stays on its side when rows are added, and equal rows are never on both. Default random (datasets).",
+        ),
       assistantOnlyLoss: z
         .boolean()
         .default(true)

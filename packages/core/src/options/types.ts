@@ -180,6 +180,22 @@ export interface SFTConfig extends TrainingArguments {
    */
   onBadRow?: "error" | "skip" | undefined;
   /**
+   * Rows of the training set that are held out to evaluate with: a share below 1, or how many (datasets'
+   * train_test_split). Default null: none.
+   */
+  testSize?: number | null | undefined;
+  /**
+   * Column whose equal values stay together where testSize splits, so that no user or document is on both sides.
+   * Default null: rows are split one by one.
+   */
+  splitBy?: string | null | undefined;
+  /**
+   * How testSize chooses: random, exactly as many rows as asked for, by the seed; hash, each row or group by its
+   * content and the seed, so that it stays on its side when rows are added, and equal rows are never on both. Default
+   * random (datasets).
+   */
+  splitStrategy?: "random" | "hash" | undefined;
+  /**
    * Conversations: train on the assistant's turns only. Default true; TRL's is false, but training on the user's words
    * is rarely meant.
    */

@@ -8,6 +8,7 @@ import {
   type DatasetSource,
   DerivedDataset,
   isDatasetSource,
+  NamedFiles,
   nameOf,
   pathsOf,
   type ReadOptions,
@@ -66,7 +67,9 @@ export function mixDatasets(entries: readonly MixEntry[], options: MixOptions = 
   return new DatasetMix(entries, seed, stopping);
 }
 
-function canBeginAgain(dataset: DatasetSource): boolean {
+/** Whether a data set can be read more than once: files and arrays can, iterables may not. */
+export function canBeginAgain(dataset: DatasetSource): boolean {
+  if (dataset instanceof DatasetMix) return dataset.entries.every((entry) => canBeginAgain(entry.dataset));
   return Array.isArray(dataset) || pathsOf(dataset) !== null || dataset instanceof DerivedDataset;
 }
 
@@ -129,8 +132,7 @@ export class DatasetMix extends DerivedDataset {
 /** How a configuration file names a data set; null for one that it cannot name. */
 export function originOf(dataset: DatasetSource): readonly DatasetEntry[] | null {
   if (dataset instanceof DerivedDataset) return dataset.origin;
-  const own = "origin" in Object(dataset) ? (dataset as { origin: DatasetEntry | null }).origin : null;
-  if (own !== null) return [own];
+  if (dataset instanceof NamedFiles && dataset.origin !== null) return [dataset.origin];
   return pathsOf(dataset)?.map((path) => ({ path })) ?? null;
 }
 

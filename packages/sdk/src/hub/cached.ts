@@ -35,7 +35,7 @@ export async function findCached(folder: string, repo: string, revision: string)
 }
 
 /** The commit that a branch or tag had when it was downloaded; null where it was not. */
-async function readRef(path: string, repo: string): Promise<string | null> {
+export async function readRef(path: string, repo: string): Promise<string | null> {
   const found = await lstat(path).catch(() => null);
   if (found === null) return null;
   const commit = found.isFile() && found.size < 100 ? (await readFile(path, "utf8")).trim() : "";

@@ -8,7 +8,7 @@ import type { Listing, RemoteFile } from "./listing.ts";
 import { get, readStart } from "./request.ts";
 import { fetchSnapshot, listingOrCached } from "./snapshot.ts";
 import { defaultPatience } from "./transfer.ts";
-import { addressOf, type DownloadOptions, type Wanted, wantedModel } from "./wanted.ts";
+import { addressOf, type DownloadOptions, type Wanted, wantedRepo } from "./wanted.ts";
 
 /** Files that say what a model is. */
 const described = ["config.json", "generation_config.json", "model.safetensors.index.json"];
@@ -32,7 +32,7 @@ export async function withModelHeaders<T>(
   options: DownloadOptions,
   use: (path: string) => Promise<T>,
 ): Promise<T> {
-  const model = wantedModel(repo, options);
+  const model = wantedRepo("models", repo, options);
   const listing = await listingOrCached(model, options);
   if ("path" in listing) return use(listing.path);
   const blobs = join(model.folder, "blobs");

@@ -12,7 +12,7 @@ export interface RemoteFile {
   digest: string;
 }
 
-/** A model repository at one commit. */
+/** A repository at one commit. */
 export interface Listing {
   /** Full commit id. */
   commit: string;
@@ -53,23 +53,30 @@ export interface ListingRequest {
   signal?: AbortSignal | undefined;
 }
 
+/** A repository at a branch, tag or commit. */
+export interface RepoRevision {
+  kind: "models" | "datasets";
+  repo: string;
+  revision: string;
+}
+
 /** Asks the hub what a repository holds at a branch, tag or commit. */
-export async function listModel(
-  repo: string,
-  revision: string,
+export async function listRepo(
+  wanted: RepoRevision,
   { endpoint, token, timeout, patience, signal }: ListingRequest,
 ): Promise<Listing> {
-  const url = `${endpoint}/api/models/${repo}/revision/${encodeURIComponent(revision)}?blobs=true`;
+  const { kind, repo, revision } = wanted;
+  const url = `${endpoint}/api/${kind}/${repo}/revision/${encodeURIComponent(revision)}?blobs=true`;
   const response = await get({ url, token, timeout, signal });
   if (!response.ok) {
     await response.body?.cancel();
-    throw refusal(response.status, repo, revision, endpoint, token !== null);
+    throw refusal(response.status, wanted, endpoint, token !== null);
   }
   return parseListing(repo, await readText(response, repo, { bytes: maxBytes, timeout: patience }));
 }
 
-/** Stops at the first file that is wrong: a hostile listing has millions of them. */
-function parseListing(repo: string, text: string): Listing {
+/** Reads a listing. Stops at the first file that is wrong: a hostile listing has millions of them. */
+export function parseListing(repo: string, text: string): Listing {
   const { data, error } = answerSchema.safeParse(parsedJson(text));
   if (data === undefined) throw badListing(repo, error);
   const files = new Map<string, RemoteFile>();
@@ -101,16 +108,19 @@ function badListing(repo: string, { issues: [issue] }: z.ZodError): DownloadErro
   );
 }
 
-function refusal(status: number, repo: string, revision: string, endpoint: string, hasToken: boolean): DownloadError {
+function refusal(status: number, wanted: RepoRevision, endpoint: string, hasToken: boolean): DownloadError {
+  const { kind, repo, revision } = wanted;
+  const what = kind === "models" ? "model" : "data set";
+  const page = kind === "models" ? repo : `${kind}/${repo}`;
   if (status === 401 || status === 403) {
     const token = hasToken ? "with an account that has access" : "and set HF_TOKEN";
     return new DownloadError(
-      `[${repo}] expected a public model, got HTTP ${status}: it is private, gated or does not exist; open ${endpoint}/${repo}, accept its terms, ${token}`,
+      `[${repo}] expected a public ${what}, got HTTP ${status}: it is private, gated or does not exist; open ${endpoint}/${page}, accept its terms, ${token}`,
     );
   }
   if (status === 404) {
     return new DownloadError(
-      `[${repo}] expected a model on the hub with revision "${revision}", got HTTP 404; check the spelling`,
+      `[${repo}] expected a ${what} on the hub with revision "${revision}", got HTTP 404; check the spelling`,
     );
   }
   const message = `[${repo}] expected a file listing, got HTTP ${status}; try again later`;

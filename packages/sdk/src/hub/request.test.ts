@@ -2,7 +2,7 @@ import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createGzip, gzipSync } from "node:zlib";
 import { expect, onTestFinished, test } from "vitest";
-import { listModel } from "./listing.ts";
+import { listRepo } from "./listing.ts";
 import { get, HubUnreachableError, readText } from "./request.ts";
 
 async function serve(listener: RequestListener): Promise<string> {
@@ -16,7 +16,10 @@ async function serve(listener: RequestListener): Promise<string> {
 }
 
 const ask = (endpoint: string) =>
-  listModel("org/name", "main", { endpoint, token: "hf_secret", timeout: 1_000, patience: 30_000 });
+  listRepo(
+    { kind: "models", repo: "org/name", revision: "main" },
+    { endpoint, token: "hf_secret", timeout: 1_000, patience: 30_000 },
+  );
 const sha = "c".repeat(40);
 
 test.each([

@@ -7,7 +7,7 @@ import { findCached, type Snapshot } from "./cached.ts";
 import type { Listing } from "./listing.ts";
 import { makeCacheFolder } from "./make-cache-folder.ts";
 import { HubUnreachableError } from "./request.ts";
-import { addressOf, type DownloadOptions, listWanted, type Wanted, wantedModel } from "./wanted.ts";
+import { addressOf, type DownloadOptions, listWanted, type Wanted, wantedRepo } from "./wanted.ts";
 
 /**
  * The folder of a model of the Hugging Face Hub, downloaded if it is not yet there. When the hub cannot be reached, a complete copy
@@ -21,7 +21,7 @@ export async function downloadModel(repo: string, options: DownloadOptions = {})
 
 /** The same, with the commit. */
 export async function fetchSnapshot(repo: string, options: DownloadOptions): Promise<Snapshot> {
-  const model = wantedModel(repo, options);
+  const model = wantedRepo("models", repo, options);
   const listing = await listingOrCached(model, options);
   if ("path" in listing) return listing;
   const { commit, files } = listing;
@@ -43,7 +43,7 @@ export async function listingOrCached(model: Wanted, options: DownloadOptions): 
 }
 
 /** Names the files by links, then the commit by its branch: a snapshot that a branch points to is complete. */
-async function linkSnapshot({ folder, revision }: Wanted, { commit, files }: Listing): Promise<string> {
+export async function linkSnapshot({ folder, revision }: Wanted, { commit, files }: Listing): Promise<string> {
   const snapshot = join(folder, "snapshots", commit);
   for (const { path, digest } of files) {
     const link = join(snapshot, path);

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { DownloadError, type OptionKeys } from "@tunesmith/core";
 import type { DownloadControl } from "./blobs.ts";
-import { isInnerPath, type Listing, listModel } from "./listing.ts";
+import { isInnerPath, type Listing, listRepo } from "./listing.ts";
 import { type HubSettings, settingsWith } from "./settings.ts";
 import { defaultPatience } from "./transfer.ts";
 
@@ -45,8 +45,12 @@ const wanted = [
   /^additional_chat_templates\/[\w.-]+\.jinja$/u,
 ];
 
-/** A model of the hub, and where it is kept. */
+/** Kinds of repositories, as addresses and folders of the cache have them. */
+export type RepoKind = "models" | "datasets";
+
+/** A repository of the hub, and where it is kept. */
 export interface Wanted {
+  kind: RepoKind;
   repo: string;
   revision: string;
   /** Its folder in the cache. */
@@ -60,31 +64,39 @@ export function isRepoId(text: string): boolean {
 }
 
 /** Checks what was asked for. */
-export function wantedModel(repo: string, options: DownloadOptions): Wanted {
+export function wantedRepo(kind: RepoKind, repo: string, options: DownloadOptions): Wanted {
   const { endpoint, cacheDir, localFilesOnly: offline, token, revision = "main" } = options;
   const settings = settingsWith({ endpoint, cacheDir, offline, token });
-  if (!isRepoId(repo)) throw new DownloadError(`[${repo}] expected a model of the hub as ORG/NAME; check the spelling`);
+  const what = kind === "models" ? "model" : "data set";
+  if (!isRepoId(repo))
+    throw new DownloadError(`[${repo}] expected a ${what} of the hub as ORG/NAME; check the spelling`);
   if (typeof revision !== "string" || !isInnerPath(revision))
     throw new DownloadError(
       `[${repo}] expected a branch, tag or commit as revision, got ${JSON.stringify(revision)}; check the spelling`,
     );
-  return { repo, revision, folder: join(settings.cacheDir, `models--${repo.replace("/", "--")}`), settings };
+  return { kind, repo, revision, folder: join(settings.cacheDir, `${kind}--${repo.replace("/", "--")}`), settings };
+}
+
+/** What a repository holds at its revision. */
+export function listAll({ kind, repo, revision, settings }: Wanted, options: DownloadOptions): Promise<Listing> {
+  const { connectTimeout: timeout = 3_000, patience: { stall } = defaultPatience, signal } = options;
+  return listRepo({ kind, repo, revision }, { ...settings, timeout, patience: 1.5 * stall, signal });
 }
 
 /** The files of a model at its revision that are wanted of it. */
-export async function listWanted({ repo, revision, settings }: Wanted, options: DownloadOptions): Promise<Listing> {
-  const { connectTimeout: timeout = 3_000, patience: { stall } = defaultPatience, signal } = options;
-  const { commit, files } = await listModel(repo, revision, { ...settings, timeout, patience: 1.5 * stall, signal });
+export async function listWanted(model: Wanted, options: DownloadOptions): Promise<Listing> {
+  const { commit, files } = await listAll(model, options);
   const chosen = files.filter(({ path }) => wanted.some((pattern) => pattern.test(path)));
   if (!chosen.some(({ path }) => path.endsWith(".safetensors"))) {
     throw new DownloadError(
-      `[${repo}] expected weights named model*.safetensors, got none; for a GGUF file, download it and give its path`,
+      `[${model.repo}] expected weights named model*.safetensors, got none; for a GGUF file, download it and give its path`,
     );
   }
   return { commit, files: chosen };
 }
 
 /** Where a file of a commit is. */
-export function addressOf({ repo, settings }: Wanted, commit: string, path: string): string {
-  return `${settings.endpoint}/${repo}/resolve/${commit}/${path.split("/").map(encodeURIComponent).join("/")}`;
+export function addressOf({ kind, repo, settings }: Wanted, commit: string, path: string): string {
+  const place = kind === "models" ? repo : `${kind}/${repo}`;
+  return `${settings.endpoint}/${place}/resolve/${commit}/${path.split("/").map(encodeURIComponent).join("/")}`;
 }

@@ -60,7 +60,8 @@ export class FakeHub {
       }
       const handlers = url.endsWith(".safetensors") ? this.weightsHandlers : [];
       const handler = handlers.length > 1 ? handlers.shift() : handlers[0];
-      const content = files.get(url.split("/").at(-1) as string);
+      const [, path = ""] = /\/resolve\/[0-9a-f]+\/(.*)$/u.exec(decodeURIComponent(url)) ?? [];
+      const content = files.get(path) ?? files.get(url.split("/").at(-1) as string);
       if (handler !== undefined) handler(request, response);
       else if (content === undefined) response.writeHead(404).end();
       else serve(content, request, response);

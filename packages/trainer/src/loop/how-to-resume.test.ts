@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { mixDatasets, splitDataset } from "@tunesmith/data";
 import { expect, test } from "vitest";
 import { howToResume } from "./how-to-resume.ts";
 
@@ -31,4 +32,13 @@ test("a function of a program is named: no command can give it", () => {
   expect(howToResume("runs/a", inputs)).toBe(
     'train({ resumeFromCheckpoint: true }) of a trainer with the same rows, formattingFunc and outputDir "runs/a"',
   );
+});
+
+test("a split is made again by its options, in a mix of files too", () => {
+  const mix = mixDatasets([{ dataset: "a.jsonl" }, { dataset: "b.jsonl", weight: 2 }]);
+  const { train, test: held } = splitDataset(mix, { testSize: 0.1 });
+  expect(howToResume("runs/a", { trainDataset: train, evalDataset: held, splitFrom: mix })).toBe(
+    "tunesmith resume runs/a",
+  );
+  expect(howToResume("runs/a", { trainDataset: train, evalDataset: held })).toContain("with the same rows");
 });

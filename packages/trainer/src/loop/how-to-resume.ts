@@ -1,12 +1,15 @@
 // How a run is gone on with, in words that can be pasted.
 import type { RunInputs } from "./recipe.ts";
+import { datasetSpecs } from "./run-config.ts";
 
 /** The command for a run on files; for rows and functions of a program, which no command can find again, the call. */
 export function howToResume(
   path: string,
-  { trainDataset, evalDataset, fromProgram = [] }: Pick<RunInputs, "trainDataset" | "evalDataset" | "fromProgram">,
+  inputs: Pick<RunInputs, "trainDataset" | "evalDataset" | "splitFrom" | "fromProgram">,
 ): string {
-  const onFiles = typeof trainDataset === "string" && (evalDataset === null || typeof evalDataset === "string");
+  const { evalDataset, splitFrom = null, fromProgram = [] } = inputs;
+  const [data, evalData] = datasetSpecs(inputs);
+  const onFiles = data !== null && (evalDataset === null || splitFrom !== null || evalData !== null);
   if (onFiles && fromProgram.length === 0) return `tunesmith resume ${forShell(path)}`;
   const same = ["rows", ...fromProgram].join(", ");
   return `train({ resumeFromCheckpoint: true }) of a trainer with the same ${same} and outputDir ${JSON.stringify(path)}`;

@@ -21,6 +21,8 @@ export interface RunInputs<Args extends ParsedTrainingArguments = ParsedTraining
   evalDataset: DatasetSource | null;
   args: Args;
   peft: ParsedLoraConfig;
+  /** The data set that both were split from. Default: none, they were given as they are. */
+  splitFrom?: DatasetSource | null;
   /** Names of what only a program can give, such as functions, where it gave them. Default: none. */
   fromProgram?: readonly string[];
 }

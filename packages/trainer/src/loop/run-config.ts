@@ -3,6 +3,8 @@ import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import {
   CheckpointError,
+  type DatasetSpec,
+  datasetSpecSchema,
   FileSystemError,
   loraConfigSchema,
   modelConfigSchema,
@@ -12,7 +14,7 @@ import {
   type Schemas,
   sortOptions,
 } from "@tunesmith/core";
-import type { DatasetSource } from "@tunesmith/data";
+import { type DatasetEntry, type DatasetSource, originOf } from "@tunesmith/data";
 import { parse } from "yaml";
 import { z } from "zod";
 import type { Resolved } from "../options/resolved.ts";
@@ -27,9 +29,9 @@ export interface RunConfig<Args> {
   model: string;
   /** Its commit; null for a path. */
   modelRevision: string | null;
-  /** Paths of the data sets; null for data that was given in memory. */
-  data: string | null;
-  evalData: string | null;
+  /** Paths or names of the data sets; null for data that was given in memory. */
+  data: DatasetSpec | null;
+  evalData: DatasetSpec | null;
   /** Names of what only a program can give, such as functions, where it gave them. */
   fromProgram: string[];
   args: Args;
@@ -39,18 +41,35 @@ export interface RunConfig<Args> {
 
 /** Model and data, then every option under its own name. */
 export function describeConfig(inputs: RunInputs, args: Resolved): object {
-  const { model, trainDataset, evalDataset, peft, fromProgram = [] } = inputs;
+  const { model, peft, fromProgram = [] } = inputs;
   const { origin, path } = model.info;
   // A model of the Hub is found by its name wherever its cache has gone.
   const base = { model: origin?.name ?? resolve(path), modelRevision: origin?.revision ?? null };
-  const data = { data: pathOf(trainDataset), evalData: pathOf(evalDataset) };
+  const [data, evalData] = datasetSpecs(inputs);
   const given = fromProgram.length === 0 ? {} : { fromProgram };
-  return { ...base, ...data, ...given, ...model.weightOptions, ...args, ...peft };
+  return { ...base, data, evalData, ...given, ...model.weightOptions, ...args, ...peft };
 }
 
-/** Absolute, so that a run can be continued from any folder; null for rows given in memory. */
-function pathOf(source: DatasetSource | null): string | null {
-  return typeof source === "string" ? resolve(source) : null;
+/** How a configuration file names the data sets of a run; null for rows given in memory, and for no evaluation set. */
+export function datasetSpecs(
+  inputs: Pick<RunInputs, "trainDataset" | "evalDataset" | "splitFrom">,
+): [train: DatasetSpec | null, evaluation: DatasetSpec | null] {
+  const { trainDataset, evalDataset, splitFrom = null } = inputs;
+  if (splitFrom !== null) return [specOf(splitFrom), null];
+  return [specOf(trainDataset), evalDataset === null ? null : specOf(evalDataset)];
+}
+
+function specOf(source: DatasetSource): DatasetSpec | null {
+  const entries = originOf(source)?.map(specEntry) ?? null;
+  const [first, ...others] = entries ?? [];
+  return others.length === 0 ? (first ?? null) : entries;
+}
+
+/** Paths are absolute, so that a run can be continued from any folder; a data set of the Hub has a revision. */
+function specEntry(entry: DatasetEntry): string | DatasetEntry {
+  if (entry.revision !== undefined) return entry;
+  const path = resolve(entry.path);
+  return entry.weight === undefined ? path : { ...entry, path };
 }
 
 /**
@@ -82,8 +101,8 @@ export async function readConfig<Args extends ParsedTrainingArguments>(
 const inputsSchema = z.looseObject({
   model: z.string().min(1),
   modelRevision: z.string().min(1).nullable().default(null),
-  data: z.string().nullable().default(null),
-  evalData: z.string().nullable().default(null),
+  data: datasetSpecSchema.nullable().default(null),
+  evalData: datasetSpecSchema.nullable().default(null),
   fromProgram: z.array(z.string()).default([]),
 });
 

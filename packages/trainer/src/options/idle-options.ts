@@ -49,6 +49,10 @@ const rules: readonly Rule[] = [
       when("trainOnResponsesOnly" in args && args.trainOnResponsesOnly === false, "trainOnResponsesOnly is off"),
   },
   {
+    options: ["splitBy", "splitStrategy"],
+    because: ({ args }) => when("testSize" in args && args.testSize === null, "testSize is not given"),
+  },
+  {
     options: ["evalOnStart", "perDeviceEvalBatchSize", "metricForBestModel"],
     because: ({ hasEvaluation }) => when(!hasEvaluation, "there is no evaluation set"),
   },

@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import { OptionError } from "@tunesmith/core";
+import { type DatasetSource, mixDatasets, NamedFiles } from "@tunesmith/data";
 import { expect, onTestFinished, test } from "vitest";
 import { readRunConfig, SFTTrainer } from "../index.ts";
 import { fakeModel } from "../testing/fake-session.ts";
@@ -85,8 +86,8 @@ test("the resolved configuration alone gives the same run", async () => {
   expect(config.args).toMatchObject({ outputDir, maxSteps: 5, warmupSteps: 0.2, seed: 3407 });
   const again = new SFTTrainer({
     model: fakeModel(),
-    trainDataset: config.data ?? "",
-    evalDataset: config.evalData,
+    trainDataset: config.data as string,
+    evalDataset: config.evalData as string,
     args: { ...config.args, outputDir: join(folder, "again") },
     peftConfig: config.peftConfig,
   });
@@ -119,4 +120,39 @@ test("another run's folder is never written over; one that only failed at its se
   await started.trainer.train();
   expect(await readdir(started.outputDir)).toContain("data");
   expect((await lines(join(outputDir, "metrics.jsonl")))[0]).toMatchObject({ step: 1 });
+});
+
+test("lists, mixes and splits of files are in the configuration as they were given", async () => {
+  const folder = await scratchFolder(onTestFinished);
+  const paths = [join(folder, "a.jsonl"), join(folder, "b.jsonl")] as const;
+  const rows = conversations(12).map((row) => JSON.stringify(row));
+  for (const path of paths) await writeFile(path, rows.join("\n"));
+  const [a, b] = paths;
+  const mix = mixDatasets([
+    { dataset: a, weight: 3 },
+    { dataset: new NamedFiles("org/x", [b], { path: "org/x", revision: "c".repeat(40) }) },
+  ]);
+  const given: [DatasetSource, unknown][] = [
+    [
+      [a, b],
+      [a, b],
+    ],
+    [relative(process.cwd(), a), a],
+    [
+      mix,
+      [
+        { path: a, weight: 3 },
+        { path: "org/x", revision: "c".repeat(40), weight: 1 },
+      ],
+    ],
+  ];
+  for (const [trainDataset, data] of given) {
+    const args = { maxSteps: 2, testSize: 0.25, splitStrategy: "hash" } as const;
+    const { trainer: one, outputDir } = await trainer(args, {}, { trainDataset, evalDataset: null });
+    await one.train();
+    expect(await readRunConfig(outputDir)).toMatchObject({ data, evalData: null, args: { testSize: 0.25 } });
+  }
+  await expect(trainer({ testSize: 0.1 }, {}, { trainDataset: a, evalDataset: b })).rejects.toThrow(
+    /testSize.*leave one out/u,
+  );
 });

@@ -2,6 +2,7 @@
 import {
   type LanguageModel,
   type LoraConfig,
+  OptionError,
   type OptionKeys,
   type ParsedSFTConfig,
   parseKeys,
@@ -10,7 +11,7 @@ import {
   sftConfigSchema,
   together,
 } from "@tunesmith/core";
-import type { DatasetSource, FormattingFunc } from "@tunesmith/data";
+import { type DatasetSource, type FormattingFunc, splitDataset } from "@tunesmith/data";
 import type { TrainCallback } from "../loop/emitter.ts";
 import { Trainer } from "../loop/trainer.ts";
 import { parseDataset, parseModel } from "../options/inputs.ts";
@@ -69,7 +70,8 @@ export class SFTTrainer extends Trainer<ParsedSFTConfig, SFTMetrics> implements 
       () => parsePeftConfig(peftConfig),
     );
     const fromProgram = formattingFunc === null ? [] : ["formattingFunc"];
-    const inputs = { model: base, trainDataset: train, evalDataset: held, args: config, peft, fromProgram };
+    const datasets = split(train, held, config);
+    const inputs = { model: base, ...datasets, args: config, peft, fromProgram };
     super(sftRecipe(formattingFunc), inputs, callbacks);
   }
 
@@ -82,4 +84,16 @@ export class SFTTrainer extends Trainer<ParsedSFTConfig, SFTMetrics> implements 
     checkResponses({ ...args, ...change }, model.tokenizer);
     this.change(change);
   }
+}
+
+/** The data sets of a run, where `testSize` holds out rows of the one to train on. */
+function split(trainDataset: DatasetSource, evalDataset: DatasetSource | null, args: ParsedSFTConfig) {
+  const { testSize, splitBy, splitStrategy, seed } = args;
+  if (testSize === null) return { trainDataset, evalDataset };
+  if (evalDataset !== null)
+    throw new OptionError(
+      "[testSize] expected rows to evaluate with once, got evalDataset and a share of the training set; leave one out",
+    );
+  const { train, test } = splitDataset(trainDataset, { testSize, seed, splitBy, splitStrategy });
+  return { trainDataset: train, evalDataset: test, splitFrom: trainDataset };
 }
