@@ -1,4 +1,5 @@
 // What a data format is, and how it refuses a row.
+import { isTypedArray } from "node:util/types";
 import { asNumber, parseExact, terminalText } from "@tunesmith/core";
 import type { Item } from "../encode/item.ts";
 import { excerpt } from "../sources/excerpt.ts";
@@ -44,8 +45,9 @@ export function stringField(fields: Readonly<Record<string, unknown>>, column: s
   return wellFormed(value, `column "${column}"`);
 }
 
-/** A list, or what else a row has in its place. Tables without lists hold them as JSON text. */
+/** A list, or what else a row has in its place. Tables without lists hold them as JSON text, programs as typed arrays. */
 export function listOrText(value: unknown, column: string): unknown {
+  if (isTypedArray(value)) return Array.from<number | bigint>(value);
   const isJson = typeof value === "string" && value.trimStart().startsWith("[");
   return isJson ? parsed(value, `column "${column}"`, "a JSON array") : value;
 }

@@ -52,6 +52,20 @@ test("the text that ids were made of is not read, and named", async () => {
   expect([report.format, report.ignoredColumns]).toEqual(["tokenized", ["text", "token_type_ids"]]);
 });
 
+test("a program may give typed arrays", async () => {
+  const row = {
+    input_ids: Uint16Array.of(5, 6),
+    labels: BigInt64Array.of(-100n, 6n),
+    attention_mask: Uint8Array.of(1, 1),
+  };
+  expect(await prepared(row)).toEqual([
+    [
+      [5, 6],
+      [null, 6],
+    ],
+  ]);
+});
+
 test("numbers of a file are integers however they are written", async () => {
   const folder = await mkdtemp(join(tmpdir(), "tunesmith-tokenized-"));
   onTestFinished(() => rm(folder, { recursive: true }));
