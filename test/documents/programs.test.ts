@@ -67,7 +67,9 @@ test("the programs of docs/training.md train, keep the best weights, stop and re
 
 test("the programs of docs/data.md train on what a function makes of rows, and on answers only", async () => {
   const { stdout } = await run(await programsOf("docs/data.md"));
-  expect(stdout).toMatch(/^2 rows of the format prompt-completion\n\d+ tokens are trained\n$/u);
+  expect(stdout).toMatch(
+    /^2 rows of the format prompt-completion\n\d+ tokens are trained\n welcome<\|im_end\|> true\n$/u,
+  );
 });
 
 test("the programs of docs/callbacks.md watch a run and steer it", async () => {

@@ -6,6 +6,7 @@ import { chat, type Input } from "./commands/chat.ts";
 import { doctor } from "./commands/doctor.ts";
 import { estimate } from "./commands/estimate.ts";
 import { exportToGguf } from "./commands/export.ts";
+import { inspectData } from "./commands/inspect.ts";
 import { merge } from "./commands/merge.ts";
 import { resume } from "./commands/resume.ts";
 import { type Streams, train } from "./commands/train.ts";
@@ -43,7 +44,7 @@ export function buildProgram(streams: Streams, input: Input, finish: (code: numb
       writeErr: (text) => err.write(terminalText(text)),
     });
   const surroundings = { streams, input, finish };
-  for (const add of [addTrain, addEstimate, addResume, addChat, addMerge, addExport, addDoctor])
+  for (const add of [addTrain, addEstimate, addInspect, addResume, addChat, addMerge, addExport, addDoctor])
     add(program, surroundings);
   return program;
 }
@@ -79,6 +80,24 @@ function addEstimate(program: Command, { streams, finish }: Surroundings): void 
   addSchemaFlags(estimating, settingSchemas);
   estimating.addHelpText("after", examples("tunesmith estimate ORG/NAME --max-length 512 --load-in-4bit"));
   estimating.action(async (model: string) => finish(await estimate(model, flagValues(estimating), streams)));
+}
+
+function addInspect(program: Command, { streams, finish }: Surroundings): void {
+  const data = program
+    .command("inspect")
+    .description("look at what a run would train on")
+    .command("data")
+    .description("show the first rows token by token: trained, weighted or context only")
+    .argument("[file]", "file of rows; default: that of the --config file")
+    .optionsGroup(groupTitle("run"))
+    .option("--config <file>", configHelp)
+    .option("--examples <n>", "rows to show (default: 3)")
+    .option("--ids", "show the id of every token")
+    .option("--loss", "show the loss of every token by the model, in nats; reads its weights")
+    .option("--html <file>", "write a page of HTML in place of what is printed");
+  addSchemaFlags(data, trainingSchemas);
+  data.addHelpText("after", examples("tunesmith inspect data train.jsonl --model ORG/NAME --examples 3"));
+  data.action(async (file: string | undefined) => finish(await inspectData(file, flagValues(data), streams)));
 }
 
 function addResume(program: Command, { streams, finish }: Surroundings): void {

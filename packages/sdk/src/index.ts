@@ -170,6 +170,15 @@ export type {
 export { type ResponsesOnlyOptions, type ResponsesTrainer, trainOnResponsesOnly } from "@tunesmith/trainer";
 export { estimateMemory } from "./estimate-memory.ts";
 export {
+  type ExplainedRow,
+  type ExplainedRows,
+  type ExplainedToken,
+  type ExplainOptions,
+  type ExplainRowsOptions,
+  explain,
+  explainRows,
+} from "./explain.ts";
+export {
   FastLanguageModel,
   PeftModel,
   type PretrainedOptions,

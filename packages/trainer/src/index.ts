@@ -24,6 +24,7 @@ export { freeMemory } from "./memory/free-memory.ts";
 export type { Resolved, Settled } from "./options/resolved.ts";
 export { type EstimateOptions, estimateMemory, memoryShortage } from "./sft/estimate-memory.ts";
 export type { EvalMetrics, SFTMetrics } from "./sft/metrics.ts";
+export { prepareRows, type RowsRequest } from "./sft/prepare.ts";
 export { type ResponsesOnlyOptions, type ResponsesTrainer, trainOnResponsesOnly } from "./sft/responses-only.ts";
 export { readRunConfig } from "./sft/run-config.ts";
 export { SFTTrainer, type SFTTrainerOptions, sftTrainerKeys } from "./sft/sft-trainer.ts";

@@ -133,7 +133,8 @@ function deviceMemory(reserved: number, peak: number): string {
   return `${bytes(peak)} of the device at the most, ${bytes(Math.max(0, peak - reserved))} of it for training`;
 }
 
-function describeData({
+/** A data set in one line. */
+export function describeData({
   source,
   format,
   kept,

@@ -1,0 +1,52 @@
+// `tunesmith inspect data`: what a run would train on, token by token.
+import { expandHome, OptionError, refuseInput, replaceFile, sortOptions, terminalText } from "@tunesmith/core";
+import { explainRows } from "@tunesmith/sdk";
+import { readConfigFile } from "../config-file.ts";
+import { trainingSchemas } from "../flags.ts";
+import { describeData, display } from "../view/run-view.ts";
+import { tokenLegend, tokenLines } from "../view/tokens.ts";
+import { tokenPage } from "../view/tokens-html.ts";
+import { openModel, revisionOf } from "./load-model.ts";
+import type { Streams } from "./train.ts";
+
+/** `tunesmith inspect data`. Gives the exit code. */
+export async function inspectData(
+  file: string | undefined,
+  flags: Record<string, unknown>,
+  { out, err }: Streams,
+): Promise<number> {
+  const { config, examples: count = "3", ids = false, loss = false, html, ...given } = flags;
+  const fromFile = config === undefined ? {} : await readConfigFile(config as string);
+  const all = { ...fromFile, ...given, ...(file !== undefined && { data: file }) };
+  const { inputs, place, args, modelConfig } = sortOptions(trainingSchemas, all, "tunesmith inspect data");
+  const name = required("--model", inputs.model, "a model's path or ORG/NAME");
+  const data = required("data", inputs.data, "a file of rows");
+  const examples = Number(count);
+  if (!Number.isInteger(examples) || examples < 1)
+    throw new OptionError(`[--examples] expected a whole number above 0, got "${String(count)}"; correct it`);
+  const model = await openModel(name, err, { ...place, ...modelConfig, ...revisionOf(inputs.modelRevision) });
+  const session = loss === true ? await model.createGenerator() : undefined;
+  try {
+    const options = { model, args, examples, ...(session !== undefined && { session }) };
+    const { rows, report } = await explainRows(data, options);
+    const view = { ids: ids === true };
+    out.write(`data   ${describeData(report)}\n`);
+    if (html === undefined) {
+      out.write(`${tokenLegend}\n`);
+      for (const row of rows) out.write(`\n${tokenLines(row, view)}`);
+      return 0;
+    }
+    const path = expandHome(html as string);
+    await refuseInput(path, [expandHome(data), model.info.path]);
+    await replaceFile(path, tokenPage(data, rows, view));
+    out.write(`saved  ${terminalText(display(path))}\n`);
+    return 0;
+  } finally {
+    session?.dispose();
+  }
+}
+
+function required(name: string, value: string | null, what: string): string {
+  if (value !== null) return value;
+  throw new OptionError(`[${name}] expected ${what}, got nothing; give it, or put it into the --config file`);
+}

@@ -1,0 +1,40 @@
+// Tokens of rows as a page of HTML that stands alone.
+import type { ExplainedRow, ExplainedToken } from "@tunesmith/sdk";
+import { significant } from "./format.ts";
+import { summary, type TokenViewOptions } from "./tokens.ts";
+
+const style = `body { font: 15px/1.7 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color-scheme: light dark }
+h2 { font-size: 1rem; margin: 2rem 0 .3rem } pre { white-space: pre-wrap; overflow-wrap: anywhere; font: 14px/1.9 ui-monospace, monospace; margin: 0 }
+.context { opacity: .55 } .trained { background: #2da44e40 } .weighted { background: #d4a72c55 }
+.special { border: 1px solid currentColor; border-radius: 3px; padding: 0 2px } sub { opacity: .7; font-size: 10px }`;
+
+/** A page of rows: each token coloured by its weight, its id, weight and loss where the pointer rests. */
+export function tokenPage(title: string, rows: readonly ExplainedRow[], options: TokenViewOptions): string {
+  const sections = rows.map(
+    (row) =>
+      `<h2>${escaped(row.place)}</h2>\n<p>${escaped(summary(row))}</p>\n<pre>${row.tokens.map((token) => span(token, options)).join("")}</pre>`,
+  );
+  const legend =
+    '<p><span class="trained">trained</span> <span class="context">context only</span> <span class="weighted">weighted</span> <span class="special">special token</span></p>';
+  return `<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>${escaped(title)}</title>\n<style>${style}</style>\n<h1>${escaped(title)}</h1>\n${legend}\n${sections.join("\n")}\n</html>\n`;
+}
+
+function span({ id, text, special, weight, loss }: ExplainedToken, { ids }: TokenViewOptions): string {
+  const kind = weight === 0 ? "context" : weight === 1 ? "trained" : "weighted";
+  const notes = [`id ${id}`, `weight ${significant(weight)}`, ...(loss === null ? [] : [`loss ${significant(loss)}`])];
+  const number = ids ? `<sub>${id}</sub>` : "";
+  return `<span class="${kind}${special ? " special" : ""}" title="${notes.join(", ")}">${escaped(text)}</span>${number}`;
+}
+
+const entities: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&#39;",
+};
+
+/** Text of rows is a stranger's: it must not become markup. */
+function escaped(text: string): string {
+  return text.replaceAll(/[&<>"']/gu, (sign) => entities[sign] ?? sign);
+}
