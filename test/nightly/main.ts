@@ -10,11 +10,12 @@ import { kernels } from "./kernels.ts";
 import { memory } from "./memory.ts";
 import { pack } from "./pack.ts";
 import type { Part, Reached } from "./part.ts";
-import { checkpoints, failures as failureTrials, hub, long, numbers } from "./promises.ts";
+import { checkpoints, data, failures as failureTrials, hub, long, numbers } from "./promises.ts";
 
 /** Every part, by the name it is run by. */
 const parts: Readonly<Record<string, Part>> = {
   checkpoints,
+  data,
   failures: failureTrials,
   formats,
   hub,

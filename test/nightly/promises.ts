@@ -1,4 +1,4 @@
-// The nightly parts `checkpoints`, `long`, `numbers`, `failures` and `hub`: what a run survives, with the cases of a release.
+// The nightly parts `checkpoints`, `long`, `numbers`, `failures`, `hub` and `data`: what a run survives, with the cases of a release.
 import { trialsPart } from "./trials.ts";
 
 const sft = (name: string) => `packages/trainer/src/sft/${name}.test.ts`;
@@ -68,11 +68,22 @@ export const failures = trialsPart(
       tests: [["packages/native/src/model.test.ts"], ["packages/cli/src/view/environment-line.test.ts"]],
     },
     { id: "H10 secrets", trials: 1, tests: [[faults("secrets")]] },
-    { id: "mutated rows of every format", trials: 200_000, tests: [["packages/data/src/formats/fuzz.test.ts"]] },
-    { id: "rows of any bytes", trials: 100_000, tests: [["packages/data/src/sources/fuzz.test.ts"]] },
   ],
 );
 
 export const hub = trialsPart("Hostile hubs; a case is a script of answers, then a hub that behaves.", [
   { id: "H5 hostile scripts", trials: 1000, tests: [[faults("hostile-hub"), "whatever"]] },
+]);
+
+const rows = (room: string) => `packages/data/src/${room}.test.ts`;
+
+export const data = trialsPart("Rows of strangers; a case is a mutated row, or a mutated file.", [
+  { id: "mutated rows of every format", trials: 200_000, tests: [[rows("formats/fuzz")]] },
+  { id: "rows of any bytes", trials: 100_000, tests: [[rows("sources/fuzz")]] },
+  {
+    id: "mutated rows of JSONL and CSV",
+    trials: 1_000_000,
+    tests: [[rows("sources/mutations"), "any mutation of any row"]],
+  },
+  { id: "mutated bytes of gzip and Parquet", trials: 30_000, tests: [[rows("sources/mutations"), "of its bytes"]] },
 ]);

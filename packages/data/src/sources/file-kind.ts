@@ -113,8 +113,9 @@ function binaryKind(head: Buffer): Kind | null {
   const unmarked = /^(?:[\t\n\r -~]\0|\0[\t\n\r -~]){2}/u.test(bytes) ? "UTF-16" : undefined;
   const found = encoding ?? unmarked;
   if (found !== undefined) return { is: `text in ${found}`, advice: "save the file as UTF-8" };
-  // No JSON holds a zero byte.
-  return bytes.includes("\0") ? { is: "a binary file", advice: look } : null;
+  // A zero byte in a row is the fault of that row; other files have them from their beginning.
+  const [first = ""] = bytes.replace(/^(?:\xef\xbb\xbf)?\s+/u, "").split("\n", 1);
+  return first.includes("\0") && !/^[{[]/u.test(first) ? { is: "a binary file", advice: look } : null;
 }
 
 function zipKind(bytes: string): Kind {

@@ -99,3 +99,16 @@ test("a row that is nested too deep is named by its line", async () => {
     /rows.jsonl:2: .*: arrays and objects are nested more than 100 levels deep; fix/u,
   );
 });
+
+test("a zero byte is the fault of its row alone", async () => {
+  for (const place of [1, 2]) {
+    const lines = ['{"text":"a"}', '{"text":"b"}', '{"text":"c"}'];
+    lines[place] = '{"text":"\0"}';
+    await expect(read(await file(lines.join("\n")))).rejects.toThrow(
+      new RegExp(`^\\[data\\] .*rows.jsonl:${place + 1}: `, "u"),
+    );
+  }
+  await expect(read(await file('{"text":"\0"}\n{"text":"b"}'))).rejects.toThrow(
+    /rows.jsonl:1: expected one JSON object per line/u,
+  );
+});
