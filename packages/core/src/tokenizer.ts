@@ -34,8 +34,11 @@ export interface EncodedConversation {
 
 /** Something about a conversation that its owner should know before training. */
 export interface ConversationNote {
-  /** `notWritten`: the row holds it, the rendered text does not. `controlToken`: a text of the row holds one. */
-  kind: "notWritten" | "controlToken";
+  /**
+   * `notWritten`: the row holds it, the rendered text does not. `controlToken`: a text of the row holds one. `endNotTrained`: the special
+   * token that follows the last answer is not one of those the template marks as the assistant's.
+   */
+  kind: "notWritten" | "controlToken" | "endNotTrained";
   /** The field, or the role of messages, that is not written; the token. */
   name: string;
 }

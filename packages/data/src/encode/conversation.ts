@@ -9,6 +9,7 @@ import {
 } from "@tunesmith/core";
 import { type EncodedItem, type ItemKind, type LossOptions, refuseCompletionOnly } from "./item.ts";
 import { labelAssistant } from "./mask.ts";
+import { untrainedEnd } from "./special.ts";
 
 /** A conversation of a row. */
 export interface ConversationItem {
@@ -21,7 +22,7 @@ export interface ConversationItem {
 export const conversationKind: ItemKind<ConversationItem> = {
   async encode(items, tokenizer, options) {
     const encoded = await tokenizer.encodeConversations(items.map(({ conversation }) => conversation));
-    return items.map((item, index) => label(item, encoded[index] as EncodedConversation, options));
+    return items.map((item, index) => label(item, encoded[index] as EncodedConversation, tokenizer, options));
   },
   async prompt({ conversation }, tokenizer) {
     const { messages } = conversation;
@@ -39,12 +40,19 @@ export async function encodeContext(conversation: Conversation, tokenizer: Token
   return encoded?.ids ?? new Int32Array();
 }
 
-function label(item: ConversationItem, encoded: EncodedConversation, options: LossOptions): EncodedItem {
+function label(
+  item: ConversationItem,
+  encoded: EncodedConversation,
+  tokenizer: Tokenizer,
+  options: LossOptions,
+): EncodedItem {
   const { messages } = item.conversation;
   const { firstTrained, otherWeight } = trainedPart(item, options);
   const weightOfTurn = (turn: number) => weightOf(messages[turn]) * (turn < firstTrained ? otherWeight : 1);
   const supervision = labelAssistant(encoded, weightOfTurn, otherWeight);
-  const { ids, notes = [] } = encoded;
+  const { ids, notes: given = [] } = encoded;
+  const end = otherWeight === 0 ? untrainedEnd(encoded, tokenizer) : null;
+  const notes = end === null ? given : [...given, { kind: "endNotTrained", name: end } as const];
   return { ids, ...supervision, turns: messages.length, prefixMismatch: false, notes };
 }
 

@@ -2,6 +2,7 @@
 import type { EncodedPair } from "@tunesmith/core";
 import type { ItemKind } from "./item.ts";
 import { labelAll, labelCompletion } from "./mask.ts";
+import { refuseDoubleBos } from "./special.ts";
 import { encodeText } from "./text.ts";
 
 /** A prompt and its completion. */
@@ -15,6 +16,7 @@ export const pairKind: ItemKind<PairItem> = {
   async encode(items, tokenizer, { completionOnlyLoss, promptLossWeight = 0 }) {
     const encoded: EncodedPair[] = await tokenizer.encodePairs(items);
     return encoded.map(({ ids, promptLength, prefixMismatch }) => {
+      refuseDoubleBos(ids, tokenizer);
       const isWhole = completionOnlyLoss === false;
       const supervision = isWhole ? labelAll(ids) : labelCompletion(ids, promptLength, promptLossWeight);
       return { ids, ...supervision, turns: 2, prefixMismatch };

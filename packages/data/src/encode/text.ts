@@ -2,6 +2,7 @@
 import type { Tokenizer } from "@tunesmith/core";
 import { type ItemKind, refuseCompletionOnly, refuseWithoutResponse } from "./item.ts";
 import { labelAll } from "./mask.ts";
+import { refuseDoubleBos } from "./special.ts";
 
 /** Plain texts: every token is trained, with the end-of-sequence token after it. There is no prompt in them. */
 export const textKind: ItemKind<string> = {
@@ -9,6 +10,7 @@ export const textKind: ItemKind<string> = {
     const encoded = await tokenizer.encodeTexts(texts, { appendEos: true });
     refuseCompletionOnly(options, "plain text");
     refuseWithoutResponse(options, "plain text");
+    for (const ids of encoded) refuseDoubleBos(ids, tokenizer);
     return encoded.map((ids) => ({ ids, ...labelAll(ids), turns: 1, prefixMismatch: false }));
   },
   async prompt() {

@@ -163,6 +163,7 @@ export class KeptRows {
         cutTokens: this.#cut,
         notWritten: this.#notes.of("notWritten"),
         controlTokens: this.#notes.of("controlToken"),
+        endsNotTrained: this.#notes.of("endNotTrained"),
         trainedShare: this.#counts.trainedTokens / tokens.total,
         lossWeights: range(examples.columns.spanWeights),
       },

@@ -20,6 +20,7 @@ export class NoteCounts {
   readonly #counted: Readonly<Record<ConversationNote["kind"], Map<string, NotedRows>>> = {
     notWritten: new Map(),
     controlToken: new Map(),
+    endNotTrained: new Map(),
   };
 
   /** Counts the notes of one row. */

@@ -46,6 +46,8 @@ export interface DataReport {
   notWritten: NotedRows[];
   /** Control tokens that stand in the texts of rows, where each became the token itself. */
   controlTokens: NotedRows[];
+  /** Special tokens that follow the answers of rows and are not trained, so that nothing teaches where an answer ends. */
+  endsNotTrained: NotedRows[];
   /** How examples were packed; absent where each is a row of its own. */
   packing?: PackingReport;
   /** Kept rows whose ids and labels equal those of an earlier row. They are trained on all the same. */

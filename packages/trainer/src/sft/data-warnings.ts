@@ -55,7 +55,7 @@ function truncatedRows({
   return `${cut}; ${truncatedReplies} of them lost ${plural(answer, "trained token")}`;
 }
 
-function notes({ notWritten, controlTokens }: DataReport): string[] {
+function notes({ notWritten, controlTokens, endsNotTrained }: DataReport): string[] {
   const lost = notWritten.map(
     ({ name, ...noted }) =>
       `the chat template leaves out ${name} of ${inRows(noted)}: the model never sees it; use a template that writes it, or take it out of the rows`,
@@ -64,7 +64,11 @@ function notes({ notWritten, controlTokens }: DataReport): string[] {
     ({ name, ...noted }) =>
       `a text holds the control token ${name} in ${inRows(noted)}, where it is no text but the token; remove it, or set sanitizeControlTokens`,
   );
-  return [...lost, ...controls];
+  const endless = endsNotTrained.map(
+    ({ name, ...noted }) =>
+      `answers are trained without the token ${name} that ends them in ${inRows(noted)}: the model would not learn to stop; put it inside the template's {% generation %} tags`,
+  );
+  return [...lost, ...controls, ...endless];
 }
 
 /** How many rows, and which. */
