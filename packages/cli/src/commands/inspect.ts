@@ -1,5 +1,13 @@
 // `tunesmith inspect data`: what a run would train on, token by token.
-import { expandHome, OptionError, refuseInput, replaceFile, sortOptions, terminalText } from "@tunesmith/core";
+import {
+  type DatasetSpec,
+  expandHome,
+  OptionError,
+  refuseInput,
+  replaceFile,
+  sortOptions,
+  terminalText,
+} from "@tunesmith/core";
 import { explainRows } from "@tunesmith/sdk";
 import { readConfigFile } from "../config-file.ts";
 import { trainingSchemas } from "../flags.ts";
@@ -7,6 +15,7 @@ import { describeData, display } from "../view/run-view.ts";
 import { tokenLegend, tokenLines } from "../view/tokens.ts";
 import { tokenPage } from "../view/tokens-html.ts";
 import { openModel, revisionOf } from "./load-model.ts";
+import { openDatasets } from "./open-datasets.ts";
 import type { Streams } from "./train.ts";
 
 /** `tunesmith inspect data`. Gives the exit code. */
@@ -28,7 +37,8 @@ export async function inspectData(
   const session = loss === true ? await model.createGenerator() : undefined;
   try {
     const options = { model, args, examples, ...(session !== undefined && { session }) };
-    const { rows, report } = await explainRows(data, options);
+    const { trainDataset } = await openDatasets(data, null, err);
+    const { rows, report } = await explainRows(trainDataset, options);
     const view = { ids: ids === true };
     out.write(`data   ${describeData(report)}\n`);
     if (html === undefined) {
@@ -37,8 +47,8 @@ export async function inspectData(
       return 0;
     }
     const path = expandHome(html as string);
-    await refuseInput(path, [expandHome(data), model.info.path]);
-    await replaceFile(path, tokenPage(data, rows, view));
+    await refuseInput(path, [...pathsOf(data), model.info.path]);
+    await replaceFile(path, tokenPage(report.source, rows, view));
     out.write(`saved  ${terminalText(display(path))}\n`);
     return 0;
   } finally {
@@ -46,7 +56,12 @@ export async function inspectData(
   }
 }
 
-function required(name: string, value: string | null, what: string): string {
+/** The paths that a data set may be read from. */
+function pathsOf(data: DatasetSpec): string[] {
+  return [data].flat().map((entry) => expandHome(typeof entry === "string" ? entry : entry.path));
+}
+
+function required<T>(name: string, value: T | null, what: string): T {
   if (value !== null) return value;
   throw new OptionError(`[${name}] expected ${what}, got nothing; give it, or put it into the --config file`);
 }
