@@ -46,8 +46,15 @@ async function* read(path: string, signal: AbortSignal | undefined): AsyncGenera
     if ((cause as NodeJS.ErrnoException).code === "EISDIR")
       throw new DataError(`[${path}] expected a file of rows, got a folder; name the file in it`, { cause });
     throw new FileSystemError(
-      `[${path}] expected a readable data file, got ${(cause as Error).message}; check the path`,
+      `[${path}] expected a readable data file, got ${(cause as Error).message}; check the path${ofHub(path)}`,
       { cause },
     );
   }
+}
+
+/** What to do where a name of the Hub was given as a path. */
+function ofHub(path: string): string {
+  return /^[\w-][\w.-]*\/[\w-][\w.-]*$/u.test(path)
+    ? `, or open a data set of the Hub with loadDataset("${path}")`
+    : "";
 }

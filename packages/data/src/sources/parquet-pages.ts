@@ -1,6 +1,16 @@
 // What the headers of a row group's pages promise, against what can be: nothing is decoded that would take all memory, or no end.
-import type { AsyncBuffer, ColumnMetaData, DataReader, FileMetaData, PageHeader, RowGroup } from "hyparquet";
+import type {
+  AsyncBuffer,
+  ColumnMetaData,
+  DataReader,
+  FileMetaData,
+  PageHeader,
+  RowGroup,
+  SchemaTree,
+} from "hyparquet";
 import { parquetHeader } from "hyparquet/src/column.js";
+import { getSchemaPath } from "hyparquet/src/schema.js";
+import { type Compressors, checkRuns } from "./parquet-runs.ts";
 
 /** Values of a column, and bytes of a column, that a row group may have: a hundred times what writers put into one. */
 const most = { values: 2 ** 27, bytes: 2 ** 31 };
@@ -10,7 +20,8 @@ export async function checkRowGroup(
   file: AsyncBuffer,
   { num_rows: rows, columns }: RowGroup,
   { schema }: FileMetaData,
-) {
+  compressors: Compressors,
+): Promise<void> {
   if (!(rows >= 0n && rows <= BigInt(most.values)))
     throw new RangeError(`a row group of ${rows} rows; write it with fewer, such as 10000`);
   // One element of the schema is the root; the others are columns where they have a type.
@@ -20,11 +31,18 @@ export async function checkRowGroup(
     if (encrypted !== undefined) throw new RangeError("an encrypted column");
     if (elsewhere !== undefined) throw new RangeError("a column that is in another file");
     if (column === undefined) throw new RangeError("a column without metadata");
-    await checkColumn(file, column, rows);
+    await checkColumn(file, column, rows, { path: getSchemaPath(schema, column.path_in_schema), compressors });
   }
 }
 
-async function checkColumn(file: AsyncBuffer, column: ColumnMetaData, rows: bigint): Promise<void> {
+/** What the pages of a column are read with. */
+interface Decoding {
+  /** From the root of the schema to the column. */
+  path: SchemaTree[];
+  compressors: Compressors;
+}
+
+async function checkColumn(file: AsyncBuffer, column: ColumnMetaData, rows: bigint, decoding: Decoding): Promise<void> {
   const { num_values: values, total_compressed_size: size, path_in_schema: path } = column;
   const name = path.join(".");
   const start = Number(column.dictionary_page_offset || column.data_page_offset);
@@ -37,6 +55,8 @@ async function checkColumn(file: AsyncBuffer, column: ColumnMetaData, rows: bigi
   let bytes = 0;
   while (found < values) {
     const header = headerOf(reader, name);
+    const page = new Uint8Array(view.buffer, view.byteOffset + reader.offset, header.compressed_page_size);
+    checkRuns(page, header, column, decoding.path, decoding.compressors);
     reader.offset += header.compressed_page_size;
     bytes += header.uncompressed_page_size;
     found += header.data_page_header?.num_values ?? header.data_page_header_v2?.num_values ?? 0;

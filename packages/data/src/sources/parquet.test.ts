@@ -48,3 +48,14 @@ test("a cut or damaged file is one error, with the rows before it", async () => 
   await expect(readAll(await rowsFile(damaged))).rejects.toThrow(/after 1000 rows; fetch or write the file again/u);
   await expect(readAll(await rowsFile("PAR1"))).rejects.toThrow(/expected a whole Parquet file/u);
 });
+
+test("a run that promises more values than its page has is refused before it is written out", async () => {
+  const data = Array.from({ length: 100_000 }, () => "a");
+  const columnData = [{ name: "text", data, type: "STRING" as const, nullable: true }];
+  const bytes = Buffer.from(parquetWriteBuffer({ columnData, codec: "UNCOMPRESSED", rowGroupSize: data.length }));
+  // 200000 as a varint: 100,000 times the level 1.
+  const at = bytes.indexOf(Buffer.of(0xc0, 0x9a, 0x0c, 0x01));
+  expect(at).toBeGreaterThan(0);
+  bytes.set([0xfe, 0xff, 0x7f], at);
+  await expect(readAll(await rowsFile(bytes))).rejects.toThrow(/got "a run of 1048575 values in a page of 100000"/u);
+});

@@ -36,7 +36,7 @@ export async function* parquetRows(
     for (const group of metadata.row_groups) {
       const count = Number(group.num_rows);
       const values = await guarded(async () => {
-        await checkRowGroup(file, group, metadata);
+        await checkRowGroup(file, group, metadata, reading.compressors);
         return parquetReadObjects({ ...reading, file, metadata, rowStart: rows, rowEnd: rows + count });
       });
       for (const value of values) {
