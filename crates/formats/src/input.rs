@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
+use memmap2::{Mmap, MmapMut, MmapOptions};
 use tunesmith_ops::{Code, Error, Result};
 
 /// Longest JSON document that is read as a tree, in bytes. A tree takes up to about 40 times the text; configurations of
@@ -118,9 +118,48 @@ impl MappedFile {
     }
 }
 
+/// A memory map of a regular file that whoever holds it may write to: what is written stays in this process.
+#[derive(Debug)]
+pub struct PrivateMap(MmapMut);
+
+impl PrivateMap {
+    /// Maps the whole file.
+    ///
+    /// # Errors
+    /// `IO` where the file cannot be opened or mapped, `INVALID` for one without a byte.
+    pub fn open(path: &Path) -> Result<Self> {
+        let (file, size) = open_regular(path)?;
+        if size == 0 {
+            return Err(invalid(path, "expected a file with content, got 0 bytes; make it again"));
+        }
+        // SAFETY: as for `MappedFile`; the map is private, so writing to it changes no file.
+        let map = unsafe { MmapOptions::new().map_copy(&file) };
+        map.map(Self).map_err(|error| io_error(path, "map this file", &error))
+    }
+
+    /// All bytes of the file.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_private_map_is_written_to_without_changing_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        fs::write(&path, b"12345").unwrap();
+        let mut map = PrivateMap::open(&path).unwrap();
+        map.bytes_mut()[0] = b'9';
+        assert_eq!(map.bytes_mut(), b"92345");
+        assert_eq!(fs::read(&path).unwrap(), b"12345");
+        fs::write(&path, b"").unwrap();
+        assert!(PrivateMap::open(&path).is_err());
+        assert!(PrivateMap::open(dir.path()).is_err());
+    }
 
     #[test]
     fn long_empty_and_irregular_files_are_refused() {

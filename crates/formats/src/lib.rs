@@ -36,7 +36,7 @@ pub use dequantize::dequantize;
 pub use digest::{file_digest, text_digest};
 pub use finite::check_finite;
 pub use gguf::{GgufFile, GgufTokenizer, Quantization, write_gguf, write_gguf_lora};
-pub use input::read_limited;
+pub use input::{PrivateMap, read_limited};
 pub use model_files::{ModelFiles, TokenizerSource, some_of};
 pub use nf4::{Nf4File, Nf4Tensor, Nf4TensorScales, read_nf4, write_nf4};
 pub use peft::{

@@ -19,6 +19,7 @@ mod export;
 mod generate;
 mod generator;
 mod heap;
+mod mapped;
 mod model;
 mod session;
 mod session_info;

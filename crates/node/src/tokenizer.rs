@@ -90,6 +90,16 @@ pub struct ConversationOptions {
     pub sanitize_control_tokens: bool,
 }
 
+impl From<ConversationOptions> for text::ConversationOptions {
+    fn from(options: ConversationOptions) -> Self {
+        Self {
+            add_generation_prompt: options.add_generation_prompt,
+            moment: options.moment.map(|seconds| seconds as u64),
+            sanitize_control_tokens: options.sanitize_control_tokens,
+        }
+    }
+}
+
 /// Pairs as ids, end to end.
 #[napi(object)]
 pub struct EncodedPairs {
@@ -153,6 +163,14 @@ impl Tokenizer {
         }
     }
 
+    /// SHA-256 over all that decides ids, hexadecimal.
+    #[napi(catch_unwind, ts_return_type = "Promise<string>")]
+    pub fn fingerprint<'env>(&self, env: &'env Env, options: ConversationOptions) -> napi::Result<Object<'env>> {
+        let tokenizer = Arc::clone(&self.0);
+        let options = options.into();
+        in_background(env, "fingerprint", move || Ok(tokenizer.fingerprint(options)?), |_, hash: String| Ok(hash))
+    }
+
     /// Renders and tokenises conversations, each given as JSON text.
     #[napi(catch_unwind, ts_return_type = "Promise<EncodedConversations>")]
     pub fn encode_conversations<'env>(
@@ -162,11 +180,7 @@ impl Tokenizer {
         options: ConversationOptions,
     ) -> napi::Result<Object<'env>> {
         let tokenizer = Arc::clone(&self.0);
-        let options = text::ConversationOptions {
-            add_generation_prompt: options.add_generation_prompt,
-            moment: options.moment.map(|seconds| seconds as u64),
-            sanitize_control_tokens: options.sanitize_control_tokens,
-        };
+        let options = options.into();
         let work = move || {
             let numbered = conversations.iter().enumerate();
             let parsed = numbered

@@ -93,6 +93,13 @@ export interface Tokenizer {
   ): string;
   /** The text the chat template gives, for looking at it. */
   render(conversation: Conversation, options?: { addGenerationPrompt?: boolean }): string;
+  /**
+   * SHA-256 over all that decides ids: vocabulary, steps, special tokens, chat templates, options; the moment where a template asks for
+   * it. Hexadecimal.
+   */
+  fingerprint(options?: ConversationOptions): Promise<string>;
+  /** The bytes of a file that keeps ids, mapped into memory: read as they are looked at. What is written to them stays in this process. */
+  mapFile(path: string): Promise<Uint8Array>;
 }
 
 /** The same tokenizer, whose conversations are encoded with these options where a call says nothing else. */
@@ -105,5 +112,7 @@ export function withConversationOptions(tokenizer: Tokenizer, defaults: Conversa
     encodeTexts: (texts, options) => tokenizer.encodeTexts(texts, options),
     decode: (ids, options) => tokenizer.decode(ids, options),
     render: (conversation, options) => tokenizer.render(conversation, options),
+    fingerprint: (options) => tokenizer.fingerprint({ ...defaults, ...options }),
+    mapFile: (path) => tokenizer.mapFile(path),
   };
 }

@@ -1,4 +1,7 @@
 // What the package offers: from rows to batches.
+
+export type { CacheOptions } from "./cache/cache.ts";
+export { tokenCacheFolder } from "./cache/folder.ts";
 export { promptsOfItems, promptsOfTexts } from "./encode/held-out.ts";
 export type { Item, LossOptions, SamplePrompt } from "./encode/item.ts";
 export { countTrained, IGNORE_INDEX } from "./encode/mask.ts";

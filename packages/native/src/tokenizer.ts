@@ -41,18 +41,8 @@ export class NativeTokenizer implements Tokenizer {
     const texts = array(`${place}.conversations`, conversations).map((row, n) =>
       json(`${place}.conversations[${n}]`, row),
     );
-    const {
-      addGenerationPrompt = false,
-      moment = null,
-      sanitizeControlTokens = false,
-    } = object(`${place}.options`, options);
-    const encoded = await nativeAsync(() =>
-      this.#inner.encodeConversations(texts, {
-        addGenerationPrompt: boolean(`${place}.addGenerationPrompt`, addGenerationPrompt),
-        sanitizeControlTokens: boolean(`${place}.sanitizeControlTokens`, sanitizeControlTokens),
-        ...(moment === null ? {} : { moment: integer(`${place}.moment`, moment, 0, latestMoment) }),
-      }),
-    );
+    const checked = checkedOptions(place, options);
+    const encoded = await nativeAsync(() => this.#inner.encodeConversations(texts, checked));
     const rows: EncodedConversation[] = rowsOf(encoded.rows).map((ids, n) => {
       const [first, last] = [encoded.turnStarts[n], encoded.turnStarts[n + 1]] as [number, number];
       return { ids, spans: encoded.spans.slice(2 * first, 2 * last), turns: encoded.turns.slice(first, last) };
@@ -90,6 +80,16 @@ export class NativeTokenizer implements Tokenizer {
     return native(() => this.#inner.decode(ids, skip));
   }
 
+  async fingerprint(options: ConversationOptions = {}): Promise<string> {
+    const checked = checkedOptions("fingerprint", options);
+    return nativeAsync(() => this.#inner.fingerprint(checked));
+  }
+
+  mapFile(file: string): Promise<Uint8Array> {
+    const place = path("mapFile.path", file);
+    return nativeAsync((library) => library.mapFile(place));
+  }
+
   render(conversation: Conversation, options: { addGenerationPrompt?: boolean } = {}): string {
     const prompt = boolean(
       "render.addGenerationPrompt",
@@ -98,6 +98,19 @@ export class NativeTokenizer implements Tokenizer {
     const text = json("render.conversation", conversation);
     return native(() => this.#inner.render(text, prompt));
   }
+}
+
+function checkedOptions(place: string, options: ConversationOptions): Native.ConversationOptions {
+  const {
+    addGenerationPrompt = false,
+    moment = null,
+    sanitizeControlTokens = false,
+  } = object(`${place}.options`, options);
+  return {
+    addGenerationPrompt: boolean(`${place}.addGenerationPrompt`, addGenerationPrompt),
+    sanitizeControlTokens: boolean(`${place}.sanitizeControlTokens`, sanitizeControlTokens),
+    ...(moment === null ? {} : { moment: integer(`${place}.moment`, moment, 0, latestMoment) }),
+  };
 }
 
 /** Rows that came end to end. Each gets memory of its own, so that keeping one does not keep the batch. */

@@ -2,8 +2,8 @@
 import { stat } from "node:fs/promises";
 import { expandHome, terminalText } from "@tunesmith/core";
 import { exportGguf, exportGgufLora, ggufQuantizations, OptionError } from "@tunesmith/sdk";
+import { display } from "../view/display.ts";
 import { bytes } from "../view/format.ts";
-import { display } from "../view/run-view.ts";
 import type { Streams } from "./train.ts";
 import { choice, required, runWrite, sourceOf } from "./write.ts";
 

@@ -8,8 +8,8 @@ import {
   mergeModel,
   sixteenBitDtype,
 } from "@tunesmith/native";
+import { display } from "../view/display.ts";
 import { percent, plural, significant } from "../view/format.ts";
-import { display } from "../view/run-view.ts";
 import type { Streams } from "./train.ts";
 import { choice, required, runWrite, sourceOf } from "./write.ts";
 

@@ -2,7 +2,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { howToResume } from "@tunesmith/trainer";
-import { display } from "../view/run-view.ts";
+import { display } from "../view/display.ts";
 
 /** What is left of a run on files that is stopped at once. `runDir`: null where it has no folder yet. */
 export function whatIsSaved(runDir: string | null): string {

@@ -1,8 +1,7 @@
 // Shows the events of a run to a person.
-import { basename, relative } from "node:path";
+import { basename } from "node:path";
 import { terminalText } from "@tunesmith/core";
 import type {
-  DataReport,
   EvalEvent,
   LanguageModel,
   PreparedEvent,
@@ -12,7 +11,9 @@ import type {
   TrainResult,
 } from "@tunesmith/sdk";
 import pc from "picocolors";
+import { describeData } from "./data-line.ts";
 import { deviceName } from "./device.ts";
+import { display } from "./display.ts";
 import { bytes, count, duration, percent, plural, significant } from "./format.ts";
 import { Progress } from "./progress.ts";
 import { type Output, Screen } from "./screen.ts";
@@ -131,63 +132,6 @@ export class RunView {
 
 function deviceMemory(reserved: number, peak: number): string {
   return `${bytes(peak)} of the device at the most, ${bytes(Math.max(0, peak - reserved))} of it for training`;
-}
-
-/** A data set in one line. */
-export function describeData({
-  source,
-  format,
-  kept,
-  rows,
-  tokens,
-  trainedShare,
-  lossWeights,
-  truncated,
-  truncatedReplies,
-  dropped,
-  skipped,
-  ignoredColumns,
-  packing,
-  parts: mixed,
-}: DataReport): string {
-  const parts = [
-    `${display(source)}: ${kept === rows ? plural(rows, "row") : `${kept} of ${plural(rows, "row")}`} (${format})`,
-    `${tokens.min}/${tokens.median}/${tokens.max} tokens (min/median/max)`,
-    `${percent(trainedShare)} trained`,
-  ];
-  if (lossWeights !== null) {
-    const { min, max } = lossWeights;
-    parts.push(`loss weights ${min === max ? "" : `${significant(min)} to `}${significant(max)}`);
-  }
-  if (mixed !== undefined)
-    parts.push(
-      mixed.map((part) => `${percent(part.share)} ${display(part.source)} (${part.format ?? "no rows"})`).join(" + "),
-    );
-  if (truncated > 0) parts.push(pc.yellow(`${truncated} truncated, ${truncatedReplies} of them in the reply`));
-  if (dropped.length > 0) parts.push(pc.yellow(`${dropped.length} dropped`));
-  if (skipped.count > 0) parts.push(pc.yellow(`${skipped.count} skipped`));
-  if (ignoredColumns.length > 0) parts.push(`not read: ${namedColumns(ignoredColumns)}`);
-  if (packing !== undefined) {
-    const { strategy, rows: packed, fillRate, keptTokens, cutTokens, splitTokens } = packing;
-    parts.push(
-      `packed (${strategy}) into ${plural(packed, "row")}, ${percent(fillRate)} full, ${keptTokens} tokens kept, ${cutTokens} cut, ${splitTokens} in split rows`,
-    );
-  }
-  return parts.join(", ");
-}
-
-/** Columns that are named before they are only counted. */
-const namedAtMost = 10;
-
-function namedColumns(columns: readonly string[]): string {
-  const rest = columns.length - namedAtMost;
-  return terminalText(columns.slice(0, namedAtMost).join(", ")) + (rest > 0 ? ` and ${rest} more` : "");
-}
-
-/** A path as one would type it here, safe to show. */
-export function display(path: string): string {
-  const fromHere = relative(process.cwd(), path);
-  return terminalText(fromHere !== "" && fromHere.length < path.length ? fromHere : path);
 }
 
 function oneLine(text: string): string {

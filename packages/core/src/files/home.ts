@@ -7,3 +7,8 @@ export function expandHome(path: string): string {
   if (path === "~") return homedir();
   return path.startsWith("~/") || path.startsWith("~\\") ? join(homedir(), path.slice(2)) : path;
 }
+
+/** The folder of everything that comes from Hugging Face (`HF_HOME`, `XDG_CACHE_HOME`). Default `~/.cache/huggingface`. */
+export function huggingFaceHome(env: NodeJS.ProcessEnv = process.env): string {
+  return expandHome(env.HF_HOME || join(env.XDG_CACHE_HOME || join("~", ".cache"), "huggingface"));
+}

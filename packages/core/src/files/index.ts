@@ -1,5 +1,5 @@
 // Files: the operations of every package with their typed errors, and the one way to replace a file or folder whole.
-export { expandHome } from "./home.ts";
+export { expandHome, huggingFaceHome } from "./home.ts";
 export { refuseInput } from "./inputs.ts";
 export { LineFile } from "./line-file.ts";
 export { FileLock, type LockWait } from "./lock.ts";

@@ -62,6 +62,13 @@ export const sftConfigSchema = trainingArgumentsSchema
           'Columns of the rows by the names that formats have for them, such as { prompt: "question", completion: "answer" }. Default: the same names.',
         ),
       datasetTextField: z.string().min(1).default("text").describe("Column of plain text rows. Default text (TRL)."),
+      loadFromCacheFile: z
+        .boolean()
+        .default(true)
+        .describe(
+          "Files of 4 MiB or more are prepared once and kept in HF_DATASETS_CACHE; a run with the same rows, tokenizer, template and options takes them from there. Default true (datasets).",
+        )
+        .meta({ influence: "nothing" }),
       onBadRow: z
         .enum(["error", "skip"])
         .default("error")

@@ -175,6 +175,11 @@ export interface SFTConfig extends TrainingArguments {
   /** Column of plain text rows. Default text (TRL). */
   datasetTextField?: string | undefined;
   /**
+   * Files of 4 MiB or more are prepared once and kept in HF_DATASETS_CACHE; a run with the same rows, tokenizer,
+   * template and options takes them from there. Default true (datasets).
+   */
+  loadFromCacheFile?: boolean | undefined;
+  /**
    * A row that cannot be used ends the run, or is left out and counted in the report. Default error (a run should train
    * on all it was given).
    */

@@ -1,4 +1,5 @@
 // A tokenizer of one id per letter, for tests without a binary.
+import { readFile } from "node:fs/promises";
 import { type Conversation, textOf } from "../conversation.ts";
 import { DataError, TemplateError } from "../errors.ts";
 import type { EncodedConversation, Tokenizer } from "../tokenizer.ts";
@@ -42,6 +43,8 @@ export const letterTokenizer: Tokenizer = {
     texts.map((text) => Int32Array.from([...codes(text), ...(appendEos ? [endOfTurn] : [])])),
   decode: (ids, { skipSpecialTokens = true } = {}) =>
     Array.from(ids, (id) => (id < 128 ? String.fromCharCode(id) : skipSpecialTokens ? "" : `<${id}>`)).join(""),
+  fingerprint: async (options) => `letters${JSON.stringify(options)}`,
+  mapFile: (path) => readFile(path),
   render: ({ messages }) => messages.map((message) => `<${message.role}>${textOf(message) ?? ""}<end>`).join(""),
 };
 

@@ -102,7 +102,14 @@ export class ColumnBuilder {
     this.#turns.push(truncated ? -turns : turns);
   }
 
-  /** What has been added. */
+  /** Ids that were added since the last call, to be kept elsewhere. A view that the next example overwrites. */
+  takeIds(): Int32Array {
+    const ids = this.#ids.values;
+    this.#ids.length = 0;
+    return ids;
+  }
+
+  /** What has been added; of the ids, what has not been taken. */
   finish(): ExampleColumns {
     return {
       ids: this.#ids.values,

@@ -1,10 +1,10 @@
 // The rows that are trained on, and what the others and they lost on their way.
 import { createHash, type Hash } from "node:crypto";
 import { DataError, type Tokenizer } from "@tunesmith/core";
-import type { Item } from "../encode/item.ts";
 import { countTrained } from "../encode/mask.ts";
 import { type Sequence, type Truncated, type TruncationMode, truncate } from "../encode/truncate.ts";
-import { ColumnBuilder, ColumnExamples } from "../examples/columns.ts";
+import { ColumnBuilder, type ExampleColumns } from "../examples/columns.ts";
+import { PlaceBuilder, type PlaceColumns } from "../examples/places.ts";
 import { DigestSet } from "../quality/digests.ts";
 import { NoteCounts } from "../quality/notes.ts";
 import { type DataReport, tokenStatistics } from "../quality/report.ts";
@@ -14,7 +14,6 @@ import type { RowErrors } from "../sources/row-errors.ts";
 import type { Row } from "../sources/rows.ts";
 import type { EncodedRow } from "./encode-rows.ts";
 import { PartCounts, type PartReport } from "./part-counts.ts";
-import { RowPlaces } from "./row-places.ts";
 
 /** What is kept of rows. */
 export interface KeepOptions {
@@ -24,18 +23,20 @@ export interface KeepOptions {
   truncationMode?: TruncationMode;
   /** Rows of the model's embedding; a row with a token beyond them is refused. Default: not looked at. */
   vocabSize?: number;
-  /** How many of the first kept rows are kept as text as well, for sample prompts. Default 0. */
+  /** How many of the first kept rows are given back as they were, for sample prompts. Default 0. */
   keepItems?: number;
 }
 
 /** What the rows became. */
 export interface KeptData {
-  examples: ColumnExamples;
+  /** The examples; `ids` are those that were not taken. */
+  columns: ExampleColumns;
+  places: PlaceColumns;
   report: Omit<DataReport, "source" | "format" | "ignoredColumns" | "skipped">;
+  /** SHA-256 over ids, labels and weights. */
   fingerprint: string;
-  items: Item[];
-  /** `source:line` of a row. */
-  locate(rowId: number): string;
+  /** The first kept rows, `keepItems` of them at most. */
+  first: Row[];
 }
 
 /** Collects the examples of one data set. */
@@ -43,10 +44,10 @@ export class KeptRows {
   readonly #tokenizer: Tokenizer;
   readonly #options: KeepOptions;
   readonly #errors: RowErrors;
-  readonly #places = new RowPlaces();
+  readonly #places = new PlaceBuilder();
   readonly #parts = new PartCounts();
   readonly #examples = new ColumnBuilder();
-  readonly #items: Item[] = [];
+  readonly #firstRows: Row[] = [];
   readonly #dropped: DataReport["dropped"] = [];
   readonly #hash: Hash = createHash("sha256");
   readonly #seen = new DigestSet();
@@ -63,7 +64,7 @@ export class KeptRows {
   }
 
   /** Takes a row in, unless nothing of it can be trained or it is refused. */
-  add({ row, item, encoded }: EncodedRow): void {
+  add({ row, encoded }: EncodedRow): void {
     const { vocabSize = Number.POSITIVE_INFINITY, keepItems = 0 } = this.#options;
     const beyond = beyondEmbedding(encoded.ids, vocabSize, this.#tokenizer);
     if (beyond !== null) {
@@ -71,7 +72,7 @@ export class KeptRows {
       return;
     }
     this.#notes.add(row, encoded.notes ?? []);
-    const rowId = this.#places.add(row);
+    const rowId = this.#places.add(row.source, row.line);
     if (encoded.prefixMismatch) this.#counts.prefixMismatches += 1;
     const kept = this.#fit(row, encoded);
     if (kept === null) return;
@@ -104,7 +105,7 @@ export class KeptRows {
       rowId,
       truncated,
     });
-    if (this.#items.length < keepItems) this.#items.push(item);
+    if (this.#firstRows.length < keepItems) this.#firstRows.push(row);
   }
 
   /** The sequence within `maxLength`; null for a row that is dropped or refused for its length. */
@@ -139,7 +140,7 @@ export class KeptRows {
 
   /** Rows that were taken in or left out. */
   get rows(): number {
-    return this.#places.count;
+    return this.#places.length;
   }
 
   /** What came of each data set of a mix. */
@@ -147,16 +148,22 @@ export class KeptRows {
     return this.#parts.of(named);
   }
 
+  /** Ids of the rows since the last call, to be kept elsewhere. A view that the next row overwrites. */
+  takeIds(): Int32Array {
+    return this.#examples.takeIds();
+  }
+
   /** What was kept. A data set of which nothing can be trained is a `DataError` that shows its first row. */
   finish(source: string): KeptData {
-    const examples = new ColumnExamples(this.#examples.finish());
-    if (examples.length === 0) throw this.#nothingToTrain(source);
-    const tokens = tokenStatistics(examples.lengths);
+    const columns = this.#examples.finish();
+    if (columns.lengths.length === 0) throw this.#nothingToTrain(source);
+    const tokens = tokenStatistics(columns.lengths);
     return {
-      examples,
+      columns,
+      places: this.#places.finish(),
       report: {
-        rows: this.#places.count,
-        kept: examples.length,
+        rows: this.rows,
+        kept: columns.lengths.length,
         dropped: this.#dropped,
         tokens,
         ...this.#counts,
@@ -165,11 +172,10 @@ export class KeptRows {
         controlTokens: this.#notes.of("controlToken"),
         endsNotTrained: this.#notes.of("endNotTrained"),
         trainedShare: this.#counts.trainedTokens / tokens.total,
-        lossWeights: range(examples.columns.spanWeights),
+        lossWeights: range(columns.spanWeights),
       },
       fingerprint: this.#hash.digest("hex"),
-      items: this.#items,
-      locate: this.#places.finish(),
+      first: this.#firstRows,
     };
   }
 
@@ -178,7 +184,7 @@ export class KeptRows {
     const text = this.#first === null ? "" : this.#tokenizer.decode(this.#first, { skipSpecialTokens: false });
     const decoded = text === "" ? "" : `, decoded: ${excerpt(text)}`;
     return new DataError(
-      `[data] ${source}: expected at least one row with a token to train on, but all ${this.#places.count} rows are left out; ` +
+      `[data] ${source}: expected at least one row with a token to train on, but all ${this.rows} rows are left out; ` +
         `first row (line ${first?.line}): ${first?.reason}${decoded}; check the roles, train flags and maxLength`,
     );
   }

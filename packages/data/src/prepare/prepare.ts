@@ -1,7 +1,10 @@
 // From a source of rows to examples and a report.
 import { DataError, defaultMaxRowBytes, type Tokenizer } from "@tunesmith/core";
+import { type CacheOptions, throughCache } from "../cache/cache.ts";
 import type { Item, LossOptions } from "../encode/item.ts";
+import { ColumnExamples } from "../examples/columns.ts";
 import type { Examples } from "../examples/example.ts";
+import { placeOf } from "../examples/places.ts";
 import type { ColumnNames } from "../formats/columns.ts";
 import { type Format, RowError } from "../formats/format.ts";
 import type { FormattingFunc } from "../formats/formatting.ts";
@@ -12,7 +15,7 @@ import { type OnBadRow, RowErrors } from "../sources/row-errors.ts";
 import { type DatasetSource, type Row, readRows } from "../sources/rows.ts";
 import { nameOf, type ReadOptions } from "../sources/source.ts";
 import { encodeRows, type ReadRow } from "./encode-rows.ts";
-import { type KeepOptions, KeptRows } from "./kept-rows.ts";
+import { type KeepOptions, type KeptData, KeptRows } from "./kept-rows.ts";
 import { PartReaders } from "./part-readers.ts";
 
 /** How rows become examples. */
@@ -35,6 +38,8 @@ export interface PrepareOptions extends LossOptions, KeepOptions {
   maxRowBytes?: number;
   /** Stops between two batches of rows. */
   signal?: AbortSignal;
+  /** Where prepared data sets are kept for later runs. Default null: nowhere. */
+  cache?: CacheOptions | null;
 }
 
 /** A data set ready for training. */
@@ -51,18 +56,44 @@ export interface PreparedData {
 }
 
 /**
- * Reads, checks, tokenises, labels and truncates all rows of a source. Bad rows throw one `DataError` that names the first ten
- * of them; so does a data set of which nothing can be trained.
+ * Reads, checks, tokenises, labels and truncates all rows of a source, or takes them from the cache. Bad rows throw one `DataError` that
+ * names the first ten of them; so does a data set of which nothing can be trained.
  */
 export async function prepare(
   source: DatasetSource,
   tokenizer: Tokenizer,
   options: PrepareOptions,
 ): Promise<PreparedData> {
+  const hasChatTemplate = tokenizer.info.chatTemplate !== null;
+  const newReaders = () => new PartReaders(() => new ItemReader({ ...options, task: "supervised", hasChatTemplate }));
+  const build = (ids: IdSink | null) => buildExamples(source, newReaders(), { tokenizer, options, ids });
+  const { columns, places, report, fingerprint, first } = await throughCache(source, { tokenizer, options, build });
+  // What one way of preparing has is what the other has: the first rows are read again whether they come from a cache or not.
+  const items = await readItems(first, newReaders(), new RowErrors());
+  return {
+    examples: new ColumnExamples(columns),
+    report,
+    fingerprint,
+    items: items.map(({ item }) => item),
+    locate: (rowId) => placeOf(places, rowId),
+  };
+}
+
+/** Takes ids as they come, so that they need not stay in memory. */
+export interface IdSink {
+  append(ids: Int32Array): Promise<void>;
+}
+
+/** A data set as it is kept. */
+export type BuiltExamples = Omit<KeptData, "report"> & { report: DataReport };
+
+async function buildExamples(
+  source: DatasetSource,
+  readers: PartReaders,
+  { tokenizer, options, ids }: { tokenizer: Tokenizer; options: PrepareOptions; ids: IdSink | null },
+): Promise<BuiltExamples> {
   const name = nameOf(source, options.name);
   const errors = new RowErrors(options.onBadRow);
-  const hasChatTemplate = tokenizer.info.chatTemplate !== null;
-  const readers = new PartReaders(() => new ItemReader({ ...options, task: "supervised", hasChatTemplate }));
   const kept = new KeptRows(tokenizer, options, errors);
   const ignoredFiles: string[] = [];
   const onIgnoredFile = (path: string) => ignoredFiles.push(path);
@@ -71,14 +102,15 @@ export async function prepare(
     // After the first bad row the rest is only checked: the run is going to stop.
     if (errors.areFatal) return;
     for (const row of await encodeRows(read, { ...options, tokenizer }, errors)) kept.add(row);
+    await ids?.append(kept.takeIds());
   });
   if (errors.areFatal || kept.rows === 0) errors.throwIfAny();
   const { format, ignoredColumns } = readers;
   if (format === null)
     throw new DataError(`[data] ${name}: expected at least one row, got none; add rows, or check the path`);
-  const { examples, report, fingerprint, items, locate } = kept.finish(name);
+  const { report, ...others } = kept.finish(name);
   return {
-    examples,
+    ...others,
     report: {
       ...{ source: name, format, ignoredColumns, skipped: errors.skipped, ...report },
       ...(ignoredFiles.length > 0 && { ignoredFiles }),
@@ -86,9 +118,6 @@ export async function prepare(
         parts: kept.parts(source.entries.map((entry, n) => partOf(entry, n, readers))),
       }),
     },
-    fingerprint,
-    items,
-    locate,
   };
 }
 

@@ -48,6 +48,8 @@ export interface DataReport {
   controlTokens: NotedRows[];
   /** Special tokens that follow the answers of rows and are not trained, so that nothing teaches where an answer ends. */
   endsNotTrained: NotedRows[];
+  /** True where an earlier run had prepared the same rows, and they were taken from its cache. */
+  fromCache?: true;
   /** How examples were packed; absent where each is a row of its own. */
   packing?: PackingReport;
   /** Kept rows whose ids and labels equal those of an earlier row. They are trained on all the same. */

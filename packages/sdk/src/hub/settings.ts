@@ -1,7 +1,7 @@
 // Where the hub, its cache and its token are.
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { expandHome, OptionError } from "@tunesmith/core";
+import { expandHome, huggingFaceHome, OptionError } from "@tunesmith/core";
 
 /** Where models come from and where they are kept. */
 export interface HubSettings {
@@ -44,18 +44,14 @@ export function settingsWith(
 
 /** The folder in which models of the hub are kept. */
 export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
-  return resolve(expandHome(env.HF_HUB_CACHE || join(homeFolder(env), "hub")));
-}
-
-function homeFolder(env: NodeJS.ProcessEnv): string {
-  return expandHome(env.HF_HOME || join(env.XDG_CACHE_HOME || join("~", ".cache"), "huggingface"));
+  return resolve(expandHome(env.HF_HUB_CACHE || join(huggingFaceHome(env), "hub")));
 }
 
 /** The token of `HF_TOKEN`, or the one that `hf auth login` has saved. */
 function environmentToken(env: NodeJS.ProcessEnv): string | null {
   const direct = checkedToken(env.HF_TOKEN ?? null, "HF_TOKEN");
   if (direct !== null) return direct;
-  const path = expandHome(env.HF_TOKEN_PATH || join(homeFolder(env), "token"));
+  const path = expandHome(env.HF_TOKEN_PATH || join(huggingFaceHome(env), "token"));
   try {
     return checkedToken(readFileSync(path, "utf8"), path);
   } catch (error) {

@@ -34,6 +34,8 @@ const tokenizer: Tokenizer = {
   encodePairs: () => Promise.reject(new Error("not needed")),
   encodeTexts: async (texts) => texts.map((text) => Int32Array.from(bytes(text))),
   decode: (ids) => new TextDecoder().decode(Uint8Array.from(ids)),
+  fingerprint: async () => "echo",
+  mapFile: () => Promise.reject(new Error("not needed")),
   render: ({ messages }) => messages.map(({ content }) => content).join(""),
 };
 
