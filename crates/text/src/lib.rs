@@ -16,6 +16,7 @@ mod encode;
 mod ends;
 mod error;
 mod exact_json;
+mod fingerprint;
 mod forms;
 mod generation_tags;
 mod gguf;

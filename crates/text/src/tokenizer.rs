@@ -4,14 +4,12 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use serde_json::Value as Json;
-use sha2::{Digest, Sha256};
 use tokenizers::{AddedToken, Encoding};
 use tunesmith_formats::GgufTokenizer;
 
 use crate::closing::SpecialTokens;
 use crate::control_tokens::ControlTokens;
 use crate::ends::before;
-use crate::encode::ConversationOptions;
 use crate::error::{Result, TextError};
 use crate::generation_tags::without_comments;
 use crate::gguf;
@@ -22,7 +20,7 @@ use crate::read::read_text;
 use crate::special_tokens::Settings;
 use crate::validate::validate;
 
-const PLACE: &str = "tokenizer.json";
+pub(crate) const PLACE: &str = "tokenizer.json";
 
 /// A special token of a tokenizer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +61,7 @@ pub struct Tokenizer {
     pub(crate) inner: tokenizers::Tokenizer,
     /// How much longer the steps may make a text.
     growth: u64,
-    settings: Settings,
+    pub(crate) settings: Settings,
     pub(crate) templates: Option<ChatTemplates>,
     pub(crate) specials: SpecialTokens,
     /// The special tokens, to be found in the texts of rows.
@@ -190,26 +188,6 @@ impl Tokenizer {
     /// What is known without encoding anything.
     pub fn info(&self) -> &TokenizerInfo {
         &self.info
-    }
-
-    /// SHA-256 over all that decides the ids of conversations and texts: vocabulary, steps, special tokens, chat templates,
-    /// options; the moment where a template asks for it. Hexadecimal.
-    ///
-    /// # Errors
-    /// `TOKENIZER_INVALID` when the library cannot write the tokenizer down.
-    pub fn fingerprint(&self, options: ConversationOptions) -> Result<String> {
-        let written = self.inner.to_string(false).map_err(|error| {
-            TextError::tokenizer(PLACE, &format!("expected one that can be written, got a failure ({error})"))
-        })?;
-        let mut hash = Sha256::new();
-        hash.update(written.as_bytes());
-        for (name, text) in self.settings.named.iter().chain(&self.settings.chat_templates) {
-            hash.update(format!("\0{name}\0{text}").as_bytes());
-        }
-        let asks_for_time = self.settings.chat_templates.values().any(|text| text.contains("strftime_now"));
-        let moment = if asks_for_time { options.moment } else { None };
-        hash.update(format!("{:?}", ConversationOptions { moment, ..options }).as_bytes());
-        Ok(format!("{:x}", hash.finalize()))
     }
 
     /// The id of a token's text, if it is one token.

@@ -1,4 +1,6 @@
 // What the package offers: orders of rows, random numbers by counting, advice on epochs.
+
+export { type CustomSampler, customSampler, type SamplerContext, type SamplerFactory } from "./custom-sampler.ts";
 export { type EpochAdvice, recommendEpochs } from "./epochs.ts";
 export { permutation, philox } from "./philox.ts";
 export { createSampler, type Sampler, type SamplerOptions, type SamplingStrategy } from "./sampler.ts";

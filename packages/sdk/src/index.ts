@@ -71,7 +71,9 @@ export {
   type UpdateOptions,
   type UpdateResult,
 } from "@tunesmith/core";
+export type { CustomSampler, SamplerContext, SamplerFactory } from "@tunesmith/curriculum";
 export {
+  type CacheOptions,
   type ColumnNames,
   type CutTokens,
   collate,
@@ -142,6 +144,7 @@ export {
 export type {
   CallbackContext,
   CheckpointEvent,
+  DataCollator,
   DoneEvent,
   DryRun,
   EstimateOptions,

@@ -27,4 +27,5 @@ export type { EvalMetrics, SFTMetrics } from "./sft/metrics.ts";
 export { prepareRows, type RowsRequest } from "./sft/prepare.ts";
 export { type ResponsesOnlyOptions, type ResponsesTrainer, trainOnResponsesOnly } from "./sft/responses-only.ts";
 export { readRunConfig } from "./sft/run-config.ts";
+export type { DataCollator } from "./sft/collator.ts";
 export { SFTTrainer, type SFTTrainerOptions, sftTrainerKeys } from "./sft/sft-trainer.ts";

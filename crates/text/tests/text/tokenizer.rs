@@ -144,6 +144,22 @@ fn another_template_may_only_write_tokens_of_the_vocabulary() {
 }
 
 #[test]
+fn what_decides_ids_decides_the_fingerprint() {
+    let of = |template: &str, options| {
+        small(CHATML).with_chat_template(template.to_owned()).unwrap().fingerprint(options).unwrap()
+    };
+    let plain = ConversationOptions::default();
+    let at = |moment| ConversationOptions { moment: Some(moment), ..plain };
+    let hash = of("{{ messages }}", plain);
+    assert_eq!((hash.len(), of("{{ messages }}", plain)), (64, hash.clone()));
+    assert_ne!(of("{{ messages }}!", plain), hash);
+    assert_ne!(of("{{ messages }}", ConversationOptions { sanitize_control_tokens: true, ..plain }), hash);
+    // The moment counts where a template asks for it.
+    assert_eq!(of("{{ messages }}", at(1)), of("{{ messages }}", at(2)));
+    assert_ne!(of("{{ strftime_now('%Y') }}", at(1)), of("{{ strftime_now('%Y') }}", at(2)));
+}
+
+#[test]
 fn a_stream_gives_whole_characters_that_join_to_the_text() {
     let tokenizer = small(CHATML);
     let text = "hello é 👋🏽 w<|im_end|>\n\nhello\u{fffd}.";

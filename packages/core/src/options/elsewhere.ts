@@ -1,7 +1,12 @@
 // Options that other libraries have, or programs alone, and what stands in their place.
 
+const functionAdvice = ["data", "a function needs a program: give it to SFTTrainer, beside trainDataset"] as const;
+
 /** By the name elsewhere: the option here that decides it, and what to do, for an error message. */
-const elsewhere: ReadonlyMap<string, readonly [instead: string, advice: string]> = new Map([
+const elsewhere: ReadonlyMap<string, readonly [instead: string, advice: string]> = new Map<
+  string,
+  readonly [string, string]
+>([
   [
     "loadIn8bit",
     ["loadIn4bit", "eight bits are not implemented: loadIn4bit holds the layers in four, dtype in sixteen"],
@@ -13,8 +18,9 @@ const elsewhere: ReadonlyMap<string, readonly [instead: string, advice: string]>
   ["doSample", ["temperature", 'a "temperature" above 0 samples, 0 is greedy']],
   ["maxLen", ["maxLength", 'it is called "maxLength"']],
   ["fromProgram", ["data", "the run was made by a program, with functions that no file can hold: start it there"]],
-  ["formattingFunc", ["data", "a function needs a program: give it to SFTTrainer, beside trainDataset"]],
-  ["packing", ["tokenBudget", 'rows are always packed without padding, "tokenBudget" tokens at a time']],
+  ["formattingFunc", functionAdvice],
+  ["sampler", functionAdvice],
+  ["dataCollator", functionAdvice],
 ]);
 
 /** What to do about an option of another library, where the one that stands in its place can be given here; else null. */

@@ -1,6 +1,6 @@
 // Which rows each step sees.
 import type { ParsedTrainingArguments } from "@tunesmith/core";
-import { createSampler, type Sampler } from "@tunesmith/curriculum";
+import { createSampler, customSampler, type Sampler, type SamplerFactory } from "@tunesmith/curriculum";
 
 /** The rows of one optimizer step. */
 export interface StepBatches {
@@ -37,13 +37,22 @@ export interface EpochOptions {
   maxSteps: number;
 }
 
-/** The batches that the options of a run ask for, and what the user should know of their order. `lengths`: tokens of each example. */
+/**
+ * The batches that the options of a run ask for, and what the user should know of their order.
+ *
+ * @param lengths tokens of each row
+ * @param factory makes the order in place of `trainSamplingStrategy`
+ */
 export function epochBatches(
   args: ParsedTrainingArguments,
   lengths: ArrayLike<number>,
+  factory: SamplerFactory | null = null,
 ): { batches: BatchSampler; warnings: readonly string[] } {
   const { trainSamplingStrategy: strategy, seed, simpleMaxLength, numTrainEpochs, maxSteps } = args;
-  const sampler = createSampler({ strategy, lengths, seed, simpleMaxLength });
+  const sampler =
+    factory === null
+      ? createSampler({ strategy, lengths, seed, simpleMaxLength })
+      : customSampler(factory, { lengths, seed });
   const batches = new EpochBatchSampler({
     sampler,
     batchSize: args.perDeviceTrainBatchSize,

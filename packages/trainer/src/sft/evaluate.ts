@@ -1,21 +1,33 @@
 // Evaluates a session on held-out examples.
 import type { Generator } from "@tunesmith/core";
-import { coalesce, collate, type Example, type TrainingRows } from "@tunesmith/data";
+import { coalesce, type Example, type TrainingRows } from "@tunesmith/data";
 import { ratio, total } from "../loop/metrics.ts";
+import { collateWith, type DataCollator } from "./collator.ts";
 import { type EvalMetrics, type PassSums, sumsPerMicroBatch } from "./metrics.ts";
+
+/** How a data set is evaluated. */
+export interface EvaluateOptions {
+  /** Rows whose mean is one term of the metrics. */
+  batchSize: number;
+  /** Tokens of a pass. */
+  tokenBudget: number;
+  collator: DataCollator;
+  /** Stops between two passes. */
+  signal?: AbortSignal;
+}
 
 /** Loss, accuracy and entropy of the rows of a data set. Throws the signal's reason between two passes. */
 export async function evaluate(
   session: Generator,
   rows: Pick<TrainingRows, "length" | "at">,
-  { batchSize, tokenBudget, signal }: { batchSize: number; tokenBudget: number; signal?: AbortSignal },
+  { batchSize, tokenBudget, collator, signal }: EvaluateOptions,
 ): Promise<EvalMetrics> {
   const batches: Example[][] = [];
   for (let start = 0; start < rows.length; start += batchSize) batches.push(batchFrom(rows, start, batchSize));
   const passes: PassSums[] = [];
   for (const placed of coalesce(batches, tokenBudget)) {
     signal?.throwIfAborted();
-    passes.push({ placed, sums: await session.evaluate(collate(placed)) });
+    passes.push({ placed, sums: await session.evaluate(collateWith(collator, placed)) });
   }
   const sums = sumsPerMicroBatch(passes);
   const rowsOf = (batch: number) => Math.min(batchSize, rows.length - batch * batchSize);

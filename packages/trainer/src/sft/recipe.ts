@@ -1,9 +1,11 @@
 // Supervised fine-tuning as a recipe of the loop.
 import { type ParsedSFTConfig, sftConfigSchema, withConversationOptions } from "@tunesmith/core";
+import type { SamplerFactory } from "@tunesmith/curriculum";
 import type { FormattingFunc } from "@tunesmith/data";
 import { epochBatches, type StepBatches } from "../loop/batch-sampler.ts";
 import type { PreparedRun, Recipe, RecipeInputs } from "../loop/recipe.ts";
 import { largestPass } from "../memory/largest-pass.ts";
+import type { DataCollator } from "./collator.ts";
 import { dataWarnings } from "./data-warnings.ts";
 import { evaluate } from "./evaluate.ts";
 import { type SFTMetrics, sftMetrics } from "./metrics.ts";
@@ -15,22 +17,28 @@ import { accumulateStep } from "./step.ts";
 /** Held-out rows that are watched when `samplePrompts` names none. */
 const defaultSamples = 3;
 
-/**
- * Supervised fine-tuning: the mean negative log-likelihood of the supervised tokens is minimised.
- *
- * @param formattingFunc makes of each row what a format reads; null: rows are read as they are
- */
-export function sftRecipe(formattingFunc: FormattingFunc | null): Recipe<ParsedSFTConfig, SFTMetrics> {
+/** What only a program can give. */
+export interface SFTFunctions {
+  /** Makes of each row what a format reads; null: rows are read as they are. */
+  formattingFunc: FormattingFunc | null;
+  /** Makes the order of the rows; null: `trainSamplingStrategy` says it. */
+  sampler: SamplerFactory | null;
+  /** Makes the batches. */
+  dataCollator: DataCollator;
+}
+
+/** Supervised fine-tuning: the mean negative log-likelihood of the supervised tokens is minimised. */
+export function sftRecipe(functions: SFTFunctions): Recipe<ParsedSFTConfig, SFTMetrics> {
   return {
     metrics: sftMetrics,
     schema: sftConfigSchema,
-    prepare: (inputs, signal) => prepareSFT(inputs, formattingFunc, signal),
+    prepare: (inputs, signal) => prepareSFT(inputs, functions, signal),
   };
 }
 
 async function prepareSFT(
   { model, tokenizer: plain, trainDataset, evalDataset, args: given }: RecipeInputs<ParsedSFTConfig>,
-  formattingFunc: FormattingFunc | null,
+  { formattingFunc, sampler, dataCollator: collator }: SFTFunctions,
   signal: AbortSignal,
 ): Promise<PreparedRun<ParsedSFTConfig, SFTMetrics>> {
   const warnings: string[] = [];
@@ -46,7 +54,7 @@ async function prepareSFT(
   const packed = args.evalPacking ?? args.packing;
   const held = heldOut === null ? null : await readRows(heldOut, reader, { args, packed, signal });
   const evaluation = held?.data ?? null;
-  const { batches, warnings: orderWarnings } = epochBatches(args, trainRows.lengths);
+  const { batches, warnings: orderWarnings } = epochBatches(args, trainRows.lengths, sampler);
   warnings.push(
     ...orderWarnings,
     ...dataWarnings(train.report),
@@ -76,9 +84,10 @@ async function prepareSFT(
         microBatches: sequencesOf(step, (row) => trainRows.at(row)),
         tokenBudget,
         seed,
+        collator,
       }),
     evaluate: ({ session, signal: stop }) =>
-      evaluate(session, held?.rows ?? noRows, { batchSize, tokenBudget, signal: stop }),
+      evaluate(session, held?.rows ?? noRows, { batchSize, tokenBudget, collator, signal: stop }),
   };
 }
 

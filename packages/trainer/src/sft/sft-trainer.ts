@@ -11,11 +11,13 @@ import {
   sftConfigSchema,
   together,
 } from "@tunesmith/core";
-import { type DatasetSource, type FormattingFunc, splitDataset } from "@tunesmith/data";
+import type { SamplerFactory } from "@tunesmith/curriculum";
+import { collate, type DatasetSource, type FormattingFunc, splitDataset } from "@tunesmith/data";
 import type { TrainCallback } from "../loop/emitter.ts";
 import { Trainer } from "../loop/trainer.ts";
 import { parseDataset, parseModel } from "../options/inputs.ts";
 import { parsePeftConfig } from "../options/peft-config.ts";
+import type { DataCollator } from "./collator.ts";
 import type { SFTMetrics } from "./metrics.ts";
 import { sftRecipe } from "./recipe.ts";
 import {
@@ -37,6 +39,13 @@ export interface SFTTrainerOptions {
    * gives something else is a `DataError` that names the row. Default: rows are read as they are.
    */
   formattingFunc?: FormattingFunc;
+  /**
+   * Makes the order of the rows out of their lengths and the seed, in place of `trainSamplingStrategy`. A resumed run asks it again, so it
+   * must give the same then. Default: none.
+   */
+  sampler?: SamplerFactory;
+  /** Makes the batch of each pass, in training and evaluation (Hugging Face's data_collator). Default: `collate`. */
+  dataCollator?: DataCollator;
   /** Options of the run. Default: none set. */
   args?: SFTConfig;
   /** The adapter. Default: a new one of rank 16 on every linear layer. */
@@ -51,6 +60,8 @@ export const sftTrainerKeys: OptionKeys<SFTTrainerOptions> = {
   trainDataset: "required",
   evalDataset: "optional",
   formattingFunc: "optional function",
+  sampler: "optional function",
+  dataCollator: "optional function",
   args: "optional",
   peftConfig: "optional",
   callbacks: "optional functions",
@@ -59,7 +70,8 @@ export const sftTrainerKeys: OptionKeys<SFTTrainerOptions> = {
 /** Supervised fine-tuning (TRL's SFTTrainer). Options are checked here, data and files when the run starts. */
 export class SFTTrainer extends Trainer<ParsedSFTConfig, SFTMetrics> implements ResponsesTrainer {
   constructor(options: SFTTrainerOptions) {
-    const { model, trainDataset, evalDataset = null, formattingFunc = null } = options ?? {};
+    const { model, trainDataset, evalDataset = null } = options ?? {};
+    const { formattingFunc = null, sampler = null, dataCollator = null } = options ?? {};
     const { args = {}, peftConfig = {}, callbacks = [] } = options ?? {};
     const [, base, train, held, config, peft] = together(
       () => parseKeys(sftTrainerKeys, options, "SFTTrainer"),
@@ -69,10 +81,11 @@ export class SFTTrainer extends Trainer<ParsedSFTConfig, SFTMetrics> implements 
       () => parseOptions(sftConfigSchema, args),
       () => parsePeftConfig(peftConfig),
     );
-    const fromProgram = formattingFunc === null ? [] : ["formattingFunc"];
+    const functions = { formattingFunc, sampler, dataCollator };
+    const fromProgram = Object.entries(functions).flatMap(([name, given]) => (given === null ? [] : [name]));
     const datasets = split(train, held, config);
     const inputs = { model: base, ...datasets, args: config, peft, fromProgram };
-    super(sftRecipe(formattingFunc), inputs, callbacks);
+    super(sftRecipe({ formattingFunc, sampler, dataCollator: dataCollator ?? collate }), inputs, callbacks);
   }
 
   /** @internal See {@link trainOnResponsesOnly}. */

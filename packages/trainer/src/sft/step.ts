@@ -1,8 +1,9 @@
 // The gradient of one step of supervised fine-tuning.
 import type { TrainSession } from "@tunesmith/core";
-import { coalesce, collate, type Example } from "@tunesmith/data";
+import { coalesce, type Example } from "@tunesmith/data";
 import { total } from "../loop/metrics.ts";
 import type { StepOutcome } from "../loop/recipe.ts";
+import { collateWith, type DataCollator } from "./collator.ts";
 import { type PassSums, type SFTMetrics, sumsPerMicroBatch } from "./metrics.ts";
 
 /** One optimizer step. */
@@ -12,6 +13,7 @@ export interface StepInput {
   microBatches: readonly (readonly Example[])[];
   tokenBudget: number;
   seed: number;
+  collator: DataCollator;
 }
 
 /**
@@ -20,11 +22,11 @@ export interface StepInput {
  */
 export async function accumulateStep(
   session: TrainSession,
-  { step, microBatches, tokenBudget, seed }: StepInput,
+  { step, microBatches, tokenBudget, seed, collator }: StepInput,
 ): Promise<StepOutcome<SFTMetrics>> {
   const passes: PassSums[] = [];
   for (const placed of coalesce(microBatches, tokenBudget)) {
-    const sums = await session.accumulate(collate(placed), { objective: { type: "nll" }, step, seed });
+    const sums = await session.accumulate(collateWith(collator, placed), { objective: { type: "nll" }, step, seed });
     passes.push({ placed, sums });
   }
   const outcomes = sumsPerMicroBatch(passes);

@@ -1,0 +1,40 @@
+import { OptionError } from "@tunesmith/core";
+import { expect, test } from "vitest";
+import { type CustomSampler, customSampler } from "./custom-sampler.ts";
+
+const context = { lengths: [5, 3, 9], seed: 1 };
+const make = (sampler: unknown) => customSampler(() => sampler as CustomSampler, context);
+
+test("an order of one's own: rows left out, rows twice", () => {
+  const sampler = customSampler(
+    ({ lengths }) => ({
+      size: (epoch) => (epoch === 0 ? 2 : 4),
+      epoch: (epoch) => (epoch === 0 ? [1, 0] : [lengths.length - 1, 0, 0, 1]),
+    }),
+    context,
+  );
+  expect([...sampler.epoch(0)]).toEqual([1, 0]);
+  expect([...sampler.epoch(1)]).toEqual([2, 0, 0, 1]);
+  expect(sampler.size(1)).toBe(4);
+});
+
+test.each([
+  [undefined, /expected \{ size, epoch \}/u],
+  [{ size: () => 3 }, /expected \{ size, epoch \}/u],
+])("what is no sampler is refused: %o", (sampler, message) => {
+  expect(() => make(sampler)).toThrow(OptionError);
+  expect(() => make(sampler)).toThrow(message);
+});
+
+test.each([
+  [3, [0, 1], /the 3 indices of epoch 0 that size promises, got 2/u],
+  [3, null, /got null/u],
+  [3, [0, 1, 3], /indices below 3 in epoch 0, got 3/u],
+  [3, [0, 1, 0.5], /got 0\.5/u],
+  [3, [0, 1, -1], /got -1/u],
+  [0, [], /a number of rows in epoch 0, got 0/u],
+  [Number.NaN, [], /got NaN/u],
+])("an invalid order is refused when it is asked for: %j %j", (size, order, expected) => {
+  const sampler = make({ size: () => size, epoch: () => order });
+  expect(() => sampler.epoch(0)).toThrow(expected);
+});

@@ -1,0 +1,52 @@
+// An order of one's own, checked.
+import { OptionError } from "@tunesmith/core";
+import type { Sampler } from "./sampler.ts";
+
+/** What an order may be made from. */
+export interface SamplerContext {
+  /** Tokens of each row. */
+  lengths: ArrayLike<number>;
+  /** The run's seed. */
+  seed: number;
+}
+
+/** The order of rows in each epoch, as a program gives it. Both functions give the same whenever they are asked, so that a run can be resumed. */
+export interface CustomSampler {
+  /** Rows in an epoch. */
+  size(epoch: number): number;
+  /** Indices of rows in an epoch, from 0: `size(epoch)` of them. A row may be left out, or come more than once. */
+  epoch(epoch: number): ArrayLike<number>;
+}
+
+/** Makes the order of a run's rows. */
+export type SamplerFactory = (context: SamplerContext) => CustomSampler;
+
+/** The sampler of a program. What is no order of the rows is an `OptionError` once it is asked for. */
+export function customSampler(factory: SamplerFactory, context: SamplerContext): Sampler {
+  const given = factory(context);
+  if (typeof given?.size !== "function" || typeof given.epoch !== "function")
+    throw new OptionError(
+      "[sampler] expected { size, epoch }, got something else; return an object with both functions",
+    );
+  const rows = context.lengths.length;
+  const size = (epoch: number) => {
+    const count = given.size(epoch);
+    if (Number.isSafeInteger(count) && count > 0) return count;
+    throw new OptionError(`[sampler] expected a number of rows in epoch ${epoch}, got ${count}; return at least 1`);
+  };
+  const epoch = (number: number) => {
+    const order = given.epoch(number);
+    const expected = size(number);
+    if (order?.length !== expected)
+      throw new OptionError(
+        `[sampler] expected the ${expected} indices of epoch ${number} that size promises, got ${order?.length ?? String(order)}; make both agree`,
+      );
+    const wrong = Array.from(order).find((index) => !Number.isInteger(index) || index < 0 || index >= rows);
+    if (wrong !== undefined)
+      throw new OptionError(
+        `[sampler] expected indices below ${rows} in epoch ${number}, got ${wrong}; give row numbers from 0`,
+      );
+    return Int32Array.from(order);
+  };
+  return { size, epoch, warnings: [] };
+}
