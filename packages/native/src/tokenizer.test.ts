@@ -163,3 +163,29 @@ test("a GGUF file carries the same tokenizer as its folder", async () => {
   const [fromInside, fromBeside] = [await inside.encodeConversations([talk]), await beside.encodeConversations([talk])];
   expect(fromInside).toEqual(fromBeside);
 });
+
+describe("what a later run takes from an earlier one", () => {
+  test("the fingerprint is that of everything that decides ids", async () => {
+    const own = await tokenizer.fingerprint();
+    expect(own).toMatch(/^[\da-f]{64}$/u);
+    expect(await (await loadTokenizer(tinyModel)).fingerprint()).toBe(own);
+    expect(await tokenizer.fingerprint({ sanitizeControlTokens: true })).not.toBe(own);
+    const folder = temporaryFolder();
+    cpSync(tinyModel, folder, { recursive: true });
+    writeFileSync(join(folder, "chat_template.jinja"), "{{ messages[0].content }}");
+    expect(await (await loadTokenizer(folder)).fingerprint()).not.toBe(own);
+  });
+
+  test("a file is memory whose changes stay in the process", async () => {
+    const path = join(temporaryFolder(), "ids");
+    writeFileSync(path, Int32Array.of(1, 2, 3));
+    const bytes = await tokenizer.mapFile(path);
+    const ids = new Int32Array(bytes.buffer, bytes.byteOffset, 3);
+    expect([...ids]).toEqual([1, 2, 3]);
+    ids[0] = 9;
+    expect([...ids, readFileSync(path).readInt32LE(0)]).toEqual([9, 2, 3, 1]);
+    writeFileSync(path, "");
+    await expect(tokenizer.mapFile(path)).rejects.toThrow(/expected a file with content, got 0 bytes/u);
+    await expect(tokenizer.mapFile(`${path}-missing`)).rejects.toMatchObject({ code: "IO" });
+  });
+});
