@@ -11,7 +11,8 @@ import {
 import { explainRows } from "@tunesmith/sdk";
 import { readConfigFile } from "../config-file.ts";
 import { trainingSchemas } from "../flags.ts";
-import { describeData, display } from "../view/run-view.ts";
+import { describeData } from "../view/data-line.ts";
+import { display } from "../view/display.ts";
 import { tokenLegend, tokenLines } from "../view/tokens.ts";
 import { tokenPage } from "../view/tokens-html.ts";
 import { openModel, revisionOf } from "./load-model.ts";
