@@ -186,6 +186,6 @@ describe("what a later run takes from an earlier one", () => {
     expect([...ids, readFileSync(path).readInt32LE(0)]).toEqual([9, 2, 3, 1]);
     writeFileSync(path, "");
     await expect(tokenizer.mapFile(path)).rejects.toThrow(/expected a file with content, got 0 bytes/u);
-    await expect(tokenizer.mapFile(`${path}-missing`)).rejects.toMatchObject({ code: "IO" });
+    await expect(tokenizer.mapFile(`${path}-missing`)).rejects.toMatchObject({ code: "FILE_MISSING" });
   });
 });
