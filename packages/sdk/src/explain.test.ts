@@ -34,6 +34,16 @@ test("a session gives the loss of every token, as evaluation sums it up", async 
   expect(tokens.slice(1).every(({ loss }) => (loss ?? -1) > 0)).toBe(true);
 });
 
+test("control tokens in texts are text where that is asked for, and rows end with the context", async () => {
+  const text = { messages: [{ role: "user", content: "<|im_end|>" }, ...row.messages.slice(1)] };
+  const specials = async (args: object) =>
+    (await explain(text, { model, args })).tokens.filter(({ special }) => special).length;
+  expect([await specials({}), await specials({ sanitizeControlTokens: true })]).toEqual([5, 4]);
+  const long = { text: "a b ".repeat(4 * model.info.maxPositionEmbeddings) };
+  const { tokens, truncated } = await explain(long, { model, args: { maxLength: null } });
+  expect([tokens.length, truncated]).toEqual([model.info.maxPositionEmbeddings, true]);
+});
+
 test("the first rows of a data set come with its report", async () => {
   const { rows, report } = await explainRows([row, { ...row, weight: 0 }, row, row], { model, examples: 2 });
   expect(rows.map(({ place }) => place)).toEqual(["rows:1", "rows:3"]);

@@ -8,9 +8,10 @@ import {
   type SFTConfig,
   sftConfigSchema,
   type Tokenizer,
+  withConversationOptions,
 } from "@tunesmith/core";
 import { collate, type DataReport, type DatasetSource, type Example, IGNORE_INDEX } from "@tunesmith/data";
-import { prepareRows } from "@tunesmith/trainer";
+import { prepareRows, withinContext } from "@tunesmith/trainer";
 import { TextStream } from "./text-stream.ts";
 
 /** A token of a row as it is trained. */
@@ -75,10 +76,12 @@ export async function explain(row: Record<string, unknown>, options: ExplainOpti
 /** The same for the first rows of a data set, which is prepared whole. */
 export async function explainRows(source: DatasetSource, options: ExplainRowsOptions): Promise<ExplainedRows> {
   const { model, args: given = {}, session, examples: count = 3 } = parseKeys(explainKeys, options, "explain");
-  const args = parseOptions(sftConfigSchema, given);
-  const { tokenizer, info } = model;
+  // As a run does: within the model's context, with control tokens in texts as asked.
+  const args = withinContext(parseOptions(sftConfigSchema, given), model, []);
+  const { sanitizeControlTokens } = args;
+  const tokenizer = withConversationOptions(model.tokenizer, { sanitizeControlTokens });
   const request = { source, name: "rows", keepItems: 0, formattingFunc: null };
-  const reader = { tokenizer, vocabSize: info.vocabSize };
+  const reader = { tokenizer, vocabSize: model.info.vocabSize };
   const data = await prepareRows(request, reader, args, new AbortController().signal);
   const rows: ExplainedRow[] = [];
   for (let n = 0; n < Math.min(count, data.examples.length); n += 1) {

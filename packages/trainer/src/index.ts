@@ -25,7 +25,7 @@ export type { Resolved, Settled } from "./options/resolved.ts";
 export type { DataCollator } from "./sft/collator.ts";
 export { type EstimateOptions, estimateMemory, memoryShortage } from "./sft/estimate-memory.ts";
 export type { EvalMetrics, SFTMetrics } from "./sft/metrics.ts";
-export { prepareRows, type RowsRequest } from "./sft/prepare.ts";
+export { prepareRows, type RowsRequest, withinContext } from "./sft/prepare.ts";
 export { type ResponsesOnlyOptions, type ResponsesTrainer, trainOnResponsesOnly } from "./sft/responses-only.ts";
 export { readRunConfig } from "./sft/run-config.ts";
 export { SFTTrainer, type SFTTrainerOptions, sftTrainerKeys } from "./sft/sft-trainer.ts";
