@@ -71,23 +71,29 @@ const WORDS: Words = Words {
     ],
 };
 const MODULE: &str = "model.layers.0.self_attn.q_proj";
+const EMBEDDING: &str = "model.embed_tokens";
 
-/// An adapter of rank 2 on one module.
+/// An adapter of rank 2 on a linear layer and the embedding.
 fn write(dir: &Path) -> (Vec<u8>, Vec<u8>) {
-    let config = AdapterConfig::lora("base", 2, 4.0, true, vec!["q_proj".to_owned()]);
+    let config = AdapterConfig::lora("base", 2, 4.0, true, vec!["q_proj".to_owned(), "embed_tokens".to_owned()]);
     let ones = [1.0; 8];
-    let tensors: [F32Tensor<'_>; 2] = [
+    let tensors: [F32Tensor<'_>; 4] = [
         tensor(&FactorKind::Linear.a_name(MODULE), &[2, 4], &ones),
         tensor(&FactorKind::Linear.b_name(MODULE), &[4, 2], &ones),
+        tensor(&FactorKind::Embedding.a_name(EMBEDDING), &[2, 3], &ones[..6]),
+        tensor(&FactorKind::Embedding.b_name(EMBEDDING), &[4, 2], &ones),
     ];
     write_adapter(dir, &config, &tensors).unwrap();
     (fs::read(dir.join("adapter_config.json")).unwrap(), fs::read(dir.join("adapter_model.safetensors")).unwrap())
 }
 
-/// Reads an adapter; what is accepted must have a rank and a finite scale.
+/// Reads an adapter; what is accepted must have a rank, a finite scale and factors of one product.
 fn read(dir: &Path) -> Result<(), Code> {
-    let (config, _) = read_adapter(dir).map_err(|error| error.code)?;
+    let (config, modules) = read_adapter(dir).map_err(|error| error.code)?;
     assert!(config.r > 0 && config.scale().is_finite());
+    for factors in modules.values() {
+        assert_eq!(factors.product().map(|factor| factor.len()), factors.weight_shape().map(|side| side * config.r));
+    }
     Ok(())
 }
 
