@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { data } from "./data/data.ts";
 import { formats } from "./formats/formats.ts";
 import { nf4 } from "./formats/nf4.ts";
 import { machine } from "./machine.ts";
@@ -26,6 +27,7 @@ const { values, positionals } = parseArgs({
     model: { type: "string" },
     threads: { type: "string", default: "0" },
     task: { type: "string", default: "" },
+    rows: { type: "string", default: "100000" },
   },
 });
 
@@ -70,6 +72,7 @@ const benchmarks: Readonly<Record<string, () => Promise<Record<string, unknown>>
       batches: numbers(values.batch),
       dtypes: dtypes(values.dtype),
     }),
+  data: () => data(Number(values.rows)),
   formats,
   kernels,
   limits,

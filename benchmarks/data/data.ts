@@ -1,0 +1,77 @@
+// `npm run bench -- data`: rows tokenised, masked and packed, compared with datasets and TRL, and with the tokenizers library alone.
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { findSmollm2 } from "../../test/goldens/smollm2-path.ts";
+import { machine } from "../machine.ts";
+import { convert, peerPython } from "../training/comparison.ts";
+import { writeRows } from "./rows.ts";
+
+/** What one preparation took. */
+interface Measured {
+  seconds: number;
+  rows: number;
+  tokens: number;
+  packed_rows?: number;
+  peak_rss_bytes: number;
+}
+
+const here = import.meta.dirname;
+
+/** The last line that a program writes. */
+function measure(command: string, args: readonly string[]): Measured {
+  const output = execFileSync(command, args, {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "ignore"],
+    maxBuffer: 1 << 28,
+  });
+  return JSON.parse(output.trim().split("\n").at(-1) ?? "") as Measured;
+}
+
+/** Prepares `count` rows on both sides, one after the other; token counts must agree. */
+export async function data(count: number): Promise<Record<string, unknown>> {
+  const model = findSmollm2();
+  if (model === null) throw new Error("[bench data] expected SmolLM2-135M, got no file; run npm run quickstart once");
+  const work = mkdtempSync(join(tmpdir(), "tunesmith-data-"));
+  try {
+    const rows = join(work, "rows.jsonl");
+    await writeRows(rows, count);
+    const ours = (...more: string[]) =>
+      measure("node", ["--import", "tsx", join(here, "tunesmith-data.ts"), rows, model, ...more]);
+    const cache = join(work, "cache");
+    const results: Record<string, Measured> = {
+      tunesmith: ours(),
+      tunesmith_first_run_with_cache: ours(cache),
+      tunesmith_second_run: ours(cache),
+    };
+    const python = peerPython("datasets, TRL and tokenizers");
+    if (python !== null) {
+      const folder = convert(python, model, work);
+      const peer = (what: string) => measure(python, [resolve(here, "../peers/trl_data.py"), rows, folder, what]);
+      Object.assign(results, {
+        tokenizers_alone: peer("tokenizers"),
+        trl_1_process: peer("1"),
+        trl_2_processes: peer("2"),
+      });
+      // What else happened on the machine may have happened to one of them.
+      results.tunesmith_again = ours();
+    }
+    return { benchmark: "data", machine: machine(), bytes: statSync(rows).size, ...report(results) };
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+function report(results: Readonly<Record<string, Measured>>): Record<string, unknown> {
+  const tokens = results.tunesmith?.tokens;
+  const mine = results.tunesmith?.seconds ?? Number.NaN;
+  for (const [name, { rows, seconds, tokens: counted, peak_rss_bytes: peak }] of Object.entries(results)) {
+    if (counted !== tokens) throw new Error(`[bench data] expected ${tokens} tokens of ${name} too, got ${counted}`);
+    const rate = Math.round(rows / seconds);
+    console.log(
+      `${name.padEnd(32)} ${String(rate).padStart(8)} rows/s  ${(peak / 1e6).toFixed(0).padStart(6)} MB  ${(seconds / mine).toFixed(2).padStart(6)} of ours`,
+    );
+  }
+  return { results };
+}

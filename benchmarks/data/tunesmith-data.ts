@@ -1,0 +1,34 @@
+// One preparation in a process of its own: `tunesmith-data.ts ROWS MODEL [CACHE]` writes what it took as a line of JSON.
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { pack, prepare } from "@tunesmith/data";
+import { loadTokenizer } from "@tunesmith/native";
+
+const [rows = "", model = "", folder] = process.argv.slice(2);
+const tokenizer = await loadTokenizer(model);
+const delay = monitorEventLoopDelay({ resolution: 1 });
+delay.enable();
+const start = performance.now();
+const { examples, report } = await prepare(rows, tokenizer, {
+  name: "rows",
+  datasetFormat: "auto",
+  datasetTextField: "text",
+  maxLength: 1024,
+  assistantOnlyLoss: true,
+  completionOnlyLoss: null,
+  cache: folder === undefined ? null : { folder, minBytes: 0 },
+});
+const prepared = performance.now();
+const packing = pack(examples.lengths, 1024, "bfd");
+const end = performance.now();
+delay.disable();
+const result = {
+  seconds: (end - start) / 1000,
+  pack_seconds: (end - prepared) / 1000,
+  rows: report.kept,
+  tokens: report.tokens.total,
+  packed_rows: packing.report.rows,
+  from_cache: report.fromCache ?? false,
+  peak_rss_bytes: process.resourceUsage().maxRSS * 1024,
+  longest_pause_ms: delay.max / 1e6,
+};
+process.stdout.write(`${JSON.stringify(result)}\n`);
