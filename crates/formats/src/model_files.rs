@@ -34,6 +34,8 @@ pub struct ModelFiles {
     pub source: Box<dyn TensorSource>,
     /// Tokenizer.
     pub tokenizer: TokenizerSource,
+    /// A chat template in place of those of the tokenizer.
+    pub chat_template: Option<String>,
     /// Ids that end a generated text: of `generation_config.json`, else of the configuration. May be empty.
     pub eos_token_ids: Vec<u32>,
     /// What the user should know of the files.
@@ -83,6 +85,7 @@ impl ModelFiles {
             warnings: tokenizer.doubt(path).into_iter().collect(),
             config: file.config().clone(),
             tokenizer: TokenizerSource::Gguf(Box::new(tokenizer)),
+            chat_template: None,
             eos_token_ids: file.config().eos_token_ids()?,
             source: Box::new(file),
         })
@@ -119,6 +122,7 @@ impl ModelFiles {
             source: if tied { with_embedding(source) } else { source },
             config,
             tokenizer: TokenizerSource::Folder(dir.to_path_buf()),
+            chat_template: None,
             eos_token_ids,
             warnings,
         })

@@ -3,15 +3,21 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tunesmith_formats::{TokenizerSource, read_limited, write_atomic};
+use serde_json::Value;
+use tunesmith_formats::{ModelFiles, TokenizerSource, read_limited, write_atomic};
 use tunesmith_ops::{Code, Error};
 
 use crate::error::Outcome;
 use crate::tokenizer;
 
 /// Files of a Hugging Face folder that describe text. Each is copied where it exists.
-const TOKENIZER: [&str; 4] =
-    ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"];
+const TOKENIZER: [&str; 4] = ["tokenizer.json", CONFIG, "special_tokens_map.json", TEMPLATE];
+
+/// The tokenizer's configuration.
+const CONFIG: &str = "tokenizer_config.json";
+
+/// The chat template.
+const TEMPLATE: &str = "chat_template.jinja";
 
 /// Folder of chat templates beside the default one.
 const TEMPLATES: &str = "additional_chat_templates";
@@ -23,19 +29,20 @@ const GENERATION: &str = "generation_config.json";
 ///
 /// # Errors
 /// `Io` naming the file.
-pub fn copy(from: &TokenizerSource, to: &Path) -> Outcome<()> {
-    copy_tokenizer(from, to)?;
-    let TokenizerSource::Folder(from) = from else { return Ok(()) };
+pub fn copy(files: &ModelFiles, to: &Path) -> Outcome<()> {
+    copy_tokenizer(files, to)?;
+    let TokenizerSource::Folder(from) = &files.tokenizer else { return Ok(()) };
     copy_file(from, Path::new(GENERATION), to)
 }
 
-/// Copies the tokenizer with its chat template; the one inside a GGUF file is written out as such files.
+/// Copies the tokenizer with its chat template; the one inside a GGUF file is written out as such files. A template that is in place of
+/// the tokenizer's own is the only one there.
 ///
 /// # Errors
 /// `Io` naming the file.
-pub fn copy_tokenizer(from: &TokenizerSource, to: &Path) -> Outcome<()> {
-    let TokenizerSource::Folder(from) = from else {
-        for (name, text) in tokenizer::read(from)?.files()? {
+pub fn copy_tokenizer(files: &ModelFiles, to: &Path) -> Outcome<()> {
+    let TokenizerSource::Folder(from) = &files.tokenizer else {
+        for (name, text) in tokenizer::read(files)?.files()? {
             let path = to.join(name);
             path.parent().map_or(Ok(()), make_folder)?;
             write_atomic(&path, text.as_bytes())?;
@@ -43,11 +50,49 @@ pub fn copy_tokenizer(from: &TokenizerSource, to: &Path) -> Outcome<()> {
         return Ok(());
     };
     TOKENIZER.iter().try_for_each(|name| copy_file(from, Path::new(name), to))?;
+    if let Some(template) = &files.chat_template {
+        drop_templates(&to.join(CONFIG))?;
+        return Ok(write_atomic(&to.join(TEMPLATE), template.as_bytes())?);
+    }
     let templates = templates(from);
     if !templates.is_empty() {
         make_folder(&to.join(TEMPLATES))?;
     }
     templates.iter().try_for_each(|name| copy_file(from, name, to))
+}
+
+/// Takes the chat templates out of a tokenizer's configuration, if it is there.
+fn drop_templates(config: &Path) -> Outcome<()> {
+    if !config.exists() {
+        return Ok(());
+    }
+    let refuse = |error: &dyn std::fmt::Display| {
+        let message = format!("expected JSON, got {error}; fetch the file again");
+        Error::new(Code::FileInvalid, config.display().to_string(), message)
+    };
+    let mut value: Value = serde_json::from_slice(&read_limited(config, u64::MAX)?).map_err(|error| refuse(&error))?;
+    if value.as_object_mut().and_then(|object| object.remove("chat_template")).is_none() {
+        return Ok(());
+    }
+    let text = serde_json::to_string_pretty(&value).map_err(|error| refuse(&error))?;
+    Ok(write_atomic(config, text.as_bytes())?)
+}
+
+/// Lets the template that an adapter was trained with take the place of the model's own, where it is another.
+///
+/// # Errors
+/// `Io` naming the file, and those of [`tokenizer::read_own`].
+pub fn adopt_template(files: &mut ModelFiles, adapter: &Path) -> Outcome<()> {
+    let path = adapter.join(TEMPLATE);
+    if !path.exists() {
+        return Ok(());
+    }
+    let template = String::from_utf8_lossy(&read_limited(&path, u64::MAX)?).into_owned();
+    let own = tokenizer::read_own(&files.tokenizer)?;
+    if own.info().chat_template.as_ref() != Some(&template) {
+        files.chat_template = Some(template);
+    }
+    Ok(())
 }
 
 /// Copies a file of a folder, if it is there.

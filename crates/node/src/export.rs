@@ -64,7 +64,10 @@ impl MergeSource {
         &self,
         work: impl FnOnce(&ModelFiles, &MergedWeights<'_, Cpu>) -> Outcome<Vec<String>>,
     ) -> Outcome<Vec<String>> {
-        let files = ModelFiles::open(Path::new(&self.model))?;
+        let mut files = ModelFiles::open(Path::new(&self.model))?;
+        if let Some(adapter) = self.adapter() {
+            companions::adopt_template(&mut files, adapter)?;
+        }
         let mut notes = model::warnings(&files, self.adapter())?;
         let backend = Cpu::new(0)?;
         let tied = files.config.flag("tie_word_embeddings", false)?;
@@ -123,7 +126,7 @@ pub fn merge_model<'env>(
             let config = weights.config(files.config.as_map(), dtype);
             let text = format!("{:#}\n", Value::Object(config));
             write_atomic(&folder.join("config.json"), text.as_bytes())?;
-            companions::copy(&files.tokenizer, folder)?;
+            companions::copy(files, folder)?;
             Ok(Vec::new())
         })
     };
@@ -144,7 +147,7 @@ pub fn export_gguf<'env>(
     let work = move || {
         let quantization = quantization_named(&quantization)?;
         source.open(|files, weights| {
-            let tokenizer = tokenizer::read(&files.tokenizer)?;
+            let tokenizer = tokenizer::read(files)?;
             let end_ids = model::eos_token_ids(files, &tokenizer);
             let vocabulary = tokenizer.to_gguf(&end_ids)?;
             let map = weights.config(files.config.as_map(), DType::F32);

@@ -89,16 +89,17 @@ pub struct Model {
     info: ModelInfo,
 }
 
-/// Opens a Hugging Face folder or a GGUF file and reads its configuration and tokenizer.
+/// Opens a Hugging Face folder or a GGUF file and reads its configuration and tokenizer; a chat template that is given is in place of
+/// the tokenizer's own.
 #[napi(catch_unwind, ts_return_type = "Promise<Model>")]
-pub fn open_model(env: &Env, path: String) -> napi::Result<Object<'_>> {
-    in_background(env, "loadModel", move || open(path), |_, model| Ok(model))
+pub fn open_model(env: &Env, path: String, chat_template: Option<String>) -> napi::Result<Object<'_>> {
+    in_background(env, "loadModel", move || open(path, chat_template), |_, model| Ok(model))
 }
 
-fn open(path: String) -> Outcome<Model> {
-    let files = ModelFiles::open(Path::new(&path))?;
+fn open(path: String, chat_template: Option<String>) -> Outcome<Model> {
+    let files = ModelFiles { chat_template, ..ModelFiles::open(Path::new(&path))? };
     let config = ModelConfig::new(&files.config)?;
-    let tokenizer = tokenizer::read(&files.tokenizer)?;
+    let tokenizer = tokenizer::read(&files)?;
     let info = ModelInfo {
         path,
         model_type: config.family.model_type.to_owned(),
@@ -113,16 +114,17 @@ fn open(path: String) -> Outcome<Model> {
     Ok(Model { files: Arc::new(files), tokenizer: Arc::new(tokenizer), info })
 }
 
-/// What the model's files list, then the tokenizer's end of sequence and a GGUF file's end of turn: a chat model stops at its
-/// end of turn even where the configuration names the end of text only.
+/// What the model's files list, then the tokenizer's end of sequence and the end of turn of a GGUF file or of a chat template that was
+/// given: a chat model stops at its end of turn even where the configuration names the end of text only.
 pub fn eos_token_ids(files: &ModelFiles, tokenizer: &text::Tokenizer) -> Vec<u32> {
     let mut ids = files.eos_token_ids.clone();
     let end_of_turn = match &files.tokenizer {
         TokenizerSource::Gguf(metadata) => metadata.eot_token_id,
         TokenizerSource::Folder(_) => None,
     };
+    let given = files.chat_template.as_ref().and_then(|_| tokenizer.end_of_turn()).map(|token| token.id as u32);
     let end_of_sequence = tokenizer.info().eos.as_ref().map(|token| token.id as u32);
-    for id in [end_of_sequence, end_of_turn].into_iter().flatten() {
+    for id in [end_of_sequence, end_of_turn, given].into_iter().flatten() {
         if !ids.contains(&id) {
             ids.push(id);
         }

@@ -115,21 +115,35 @@ pub struct EncodedPairs {
 #[napi]
 pub struct Tokenizer(Arc<text::Tokenizer>);
 
-/// Reads the tokenizer of a Hugging Face folder or a GGUF file.
+/// Reads the tokenizer of a Hugging Face folder or a GGUF file, with a chat template in place of its own where one is given.
 #[napi(catch_unwind, ts_return_type = "Promise<Tokenizer>")]
-pub fn open_tokenizer(env: &Env, path: String) -> napi::Result<Object<'_>> {
+pub fn open_tokenizer(env: &Env, path: String, chat_template: Option<String>) -> napi::Result<Object<'_>> {
     let work = move || {
         let path = Path::new(&path);
-        if path.join("tokenizer.json").exists() {
-            return Ok(text::Tokenizer::from_dir(path)?);
-        }
-        read(&ModelFiles::open(path)?.tokenizer)
+        let own = if path.join("tokenizer.json").exists() {
+            text::Tokenizer::from_dir(path)?
+        } else {
+            read_own(&ModelFiles::open(path)?.tokenizer)?
+        };
+        with_template(own, chat_template)
     };
     in_background(env, "loadTokenizer", work, |_, tokenizer| Ok(Tokenizer(Arc::new(tokenizer))))
 }
 
-/// Reads a model's tokenizer from where its files say.
-pub fn read(source: &TokenizerSource) -> Outcome<text::Tokenizer> {
+/// Reads a model's tokenizer from where its files say, with the chat template that is to be in place of its own.
+pub fn read(files: &ModelFiles) -> Outcome<text::Tokenizer> {
+    with_template(read_own(&files.tokenizer)?, files.chat_template.clone())
+}
+
+fn with_template(own: text::Tokenizer, template: Option<String>) -> Outcome<text::Tokenizer> {
+    Ok(match template {
+        Some(template) => own.with_chat_template(template)?,
+        None => own,
+    })
+}
+
+/// Reads a model's tokenizer with its own chat template.
+pub fn read_own(source: &TokenizerSource) -> Outcome<text::Tokenizer> {
     Ok(match source {
         TokenizerSource::Folder(dir) => text::Tokenizer::from_dir(dir)?,
         TokenizerSource::Gguf(metadata) => text::Tokenizer::from_gguf((**metadata).clone())?,

@@ -121,7 +121,7 @@ impl Session {
             engine.save_checkpoint(&dir)?;
             // A whole model is one that can be opened.
             if engine.adapter_modules().is_none() {
-                companions::copy(&files.tokenizer, &dir)?;
+                companions::copy(&files, &dir)?;
             }
             Ok(())
         };
@@ -143,9 +143,9 @@ impl Session {
             let dir = folder(dir)?;
             engine.save_adapter(&dir)?;
             if engine.adapter_modules().is_none() {
-                return companions::copy(&files.tokenizer, &dir);
+                return companions::copy(&files, &dir);
             }
-            companions::copy_tokenizer(&files.tokenizer, &dir)
+            companions::copy_tokenizer(&files, &dir)
         };
         self.call(env, "saveAdapter", work, |_, ()| Ok(()))
     }

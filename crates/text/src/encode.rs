@@ -1,6 +1,6 @@
 //! Rows to ids: texts, prompt/completion pairs and conversations with their assistant spans.
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::control_tokens::ControlTokens;
 use crate::conversation::Conversation;
@@ -124,6 +124,17 @@ impl Tokenizer {
             )
         })?;
         templates.of_row(row.get("tools").is_some_and(|tools| !tools.is_null()))
+    }
+
+    /// The special token that ends a turn of the assistant, where the chat template writes one.
+    pub fn end_of_turn(&self) -> Option<SpecialToken> {
+        let turn = |role: &str| json!({"role": role, "content": role});
+        let talk = json!({"messages": [turn("user"), turn("assistant")]});
+        let encoded = self.encode_conversation(&talk, false).ok()?;
+        let (_, end) = *encoded.spans.last()?;
+        let id = *encoded.ids.get((end as usize).checked_sub(1)?)?;
+        let content = self.inner.id_to_token(u32::try_from(id).ok()?)?;
+        self.specials.texts().any(|special| *special == content).then_some(SpecialToken { id, content })
     }
 
     /// Renders and tokenises a conversation, without adding special tokens: the template writes them.

@@ -1,5 +1,6 @@
 // A model that is known but not in memory, over the binding.
 import {
+  chatTemplateText,
   type DeviceOptions,
   deviceOptionsSchema,
   type EngineOptions,
@@ -10,6 +11,7 @@ import {
   type MemoryPlan,
   type ModelConfig,
   type ModelInfo,
+  modelConfigSchema,
   originOf,
   type ParsedModelConfig,
   type PassShape,
@@ -24,6 +26,7 @@ import { type Native, native, nativeAsync } from "./binding.ts";
 import { boolean, integer, object, path } from "./check.ts";
 import { NativeGenerator } from "./generator.ts";
 import { NativeSession } from "./session.ts";
+import { requireTokens } from "./template-tokens.ts";
 import { NativeTokenizer } from "./tokenizer.ts";
 
 /** Where a model's sessions run, and how they hold its frozen weights. */
@@ -32,7 +35,10 @@ export interface LoadModelOptions extends DeviceOptions, ModelConfig {
   cacheDir?: string | null;
 }
 
-const loadModelSchema = weightsSchema.extend(deviceOptionsSchema.shape);
+const loadModelSchema = weightsSchema.extend({
+  ...deviceOptionsSchema.shape,
+  chatTemplate: modelConfigSchema.shape.chatTemplate,
+});
 
 /** Far above what any memory holds of a pass. */
 const maxTokens = 2 ** 24;
@@ -44,9 +50,13 @@ const maxTokens = 2 ** 24;
  */
 export async function loadModel(source: string, options: LoadModelOptions = {}): Promise<LanguageModel> {
   const place = path("loadModel.path", source);
-  const { device, threads, ...weights } = parseArgument(loadModelSchema, options, "loadModel");
-  const inner = await nativeAsync((library) => library.openModel(place));
-  return new NativeModel(inner, { device, threads: threads ?? 0 }, weights);
+  const given = parseArgument(loadModelSchema, options, "loadModel");
+  const { device, threads, chatTemplate: named, ...weights } = given;
+  const chatTemplate = named === null ? null : await chatTemplateText(named);
+  const inner = await nativeAsync((library) => library.openModel(place, chatTemplate));
+  const model = new NativeModel(inner, { device, threads: threads ?? 0 }, weights, chatTemplate);
+  if (chatTemplate !== null) await requireTokens(model.tokenizer);
+  return model;
 }
 
 class NativeModel implements LanguageModel {
@@ -57,9 +67,15 @@ class NativeModel implements LanguageModel {
   readonly #place: Native.Place;
   readonly #weights: EngineOptions["weights"];
 
-  constructor(inner: Native.Model, place: Native.Place, weights: EngineOptions["weights"]) {
+  /** @param chatTemplate the text of one that is in place of the tokenizer's own */
+  constructor(
+    inner: Native.Model,
+    place: Native.Place,
+    weights: EngineOptions["weights"],
+    chatTemplate: string | null,
+  ) {
     const { cacheDir: _, ...weightOptions } = weights;
-    this.weightOptions = weightOptions;
+    this.weightOptions = { ...weightOptions, chatTemplate };
     this.#inner = inner;
     this.#place = place;
     this.#weights = weights;

@@ -1,23 +1,35 @@
 // Door A over the binding.
-import type {
-  Conversation,
-  ConversationNote,
-  ConversationOptions,
-  EncodedConversation,
-  EncodedPair,
-  Tokenizer,
-  TokenizerInfo,
+import {
+  type Conversation,
+  type ConversationNote,
+  type ConversationOptions,
+  chatTemplateText,
+  type EncodedConversation,
+  type EncodedPair,
+  type Tokenizer,
+  type TokenizerInfo,
 } from "@tunesmith/core";
 import { type Native, native, nativeAsync } from "./binding.ts";
 import { array, boolean, integer, json, object, path, string, typedArray } from "./check.ts";
+import { requireTokens } from "./template-tokens.ts";
+
+/** How a tokenizer is read. */
+export interface LoadTokenizerOptions {
+  /** Chat template in place of its own: text, path, or one of our own by name. Default null: its own. */
+  chatTemplate?: string | null;
+}
 
 /**
  * Reads the tokenizer of a Hugging Face folder (`tokenizer.json` and its companions) or of a GGUF file, without the model.
  * Rejects with `ModelFileError`, `TokenizerError` or `TemplateError`.
  */
-export async function loadTokenizer(source: string): Promise<Tokenizer> {
+export async function loadTokenizer(source: string, options: LoadTokenizerOptions = {}): Promise<Tokenizer> {
   const place = path("loadTokenizer.path", source);
-  return new NativeTokenizer(await nativeAsync((library) => library.openTokenizer(place)));
+  const { chatTemplate: named = null } = object("loadTokenizer.options", options);
+  const template = named === null ? null : await chatTemplateText(string("loadTokenizer.chatTemplate", named));
+  const tokenizer = new NativeTokenizer(await nativeAsync((library) => library.openTokenizer(place, template)));
+  if (template !== null) await requireTokens(tokenizer);
+  return tokenizer;
 }
 
 /** The end of the year 9999, in seconds since 1970. */

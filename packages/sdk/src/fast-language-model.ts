@@ -1,9 +1,13 @@
 // A pretrained model to train or to talk to.
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   type AdapterState,
   type DeviceOptions,
   deviceOptionsSchema,
+  exists,
+  expandHome,
+  fileOperation,
   type GenerationConfig,
   type Generator,
   type GeneratorOptions,
@@ -61,6 +65,9 @@ const pretrainedKeys: OptionKeys<Omit<PretrainedOptions, keyof DeviceOptions | k
   onWarning: "optional function",
 };
 
+/** Opens a model at its path, with another chat template where one is given. */
+type OpenModel = (path: string, chatTemplate?: string | null) => Promise<LanguageModel>;
+
 /** The options of a download, and what opens a model at its path. */
 function sorted(
   options: PretrainedOptions,
@@ -70,8 +77,22 @@ function sorted(
   const [{ device, weights }, others] = sortOptionsBeside(schemas, pretrainedKeys, options, place);
   const { adapter = null, quantizedCache = true, onWarning, ...download } = others;
   const cacheDir = quantizedCache ? join(download.cacheDir ?? cacheFolder(), "tunesmith-nf4") : null;
-  const open = (path: string) => loadModel(path, { ...device, ...weights, cacheDir });
-  return { download, openAt: async (path) => new FastLanguageModel(await open(path), adapter, onWarning, open) };
+  const open = (path: string, chatTemplate = weights.chatTemplate) =>
+    loadModel(path, { ...device, ...weights, chatTemplate, cacheDir });
+  const openAt = async (path: string) => {
+    const model = await open(path);
+    const trained = adapter === null || weights.chatTemplate !== null ? null : await templateOf(adapter, model);
+    return new FastLanguageModel(trained === null ? model : await open(path, trained), adapter, onWarning, open);
+  };
+  return { download, openAt };
+}
+
+/** The chat template that an adapter was trained with, where that is another than the model's own; else null. */
+async function templateOf(adapter: string, { tokenizer }: LanguageModel): Promise<string | null> {
+  const path = join(expandHome(adapter), "chat_template.jinja");
+  if (!(await exists(path))) return null;
+  const text = await fileOperation("read", path, () => readFile(path, "utf8"));
+  return text === tokenizer.info.chatTemplate ? null : text;
 }
 
 /** Options of {@link FastLanguageModel.generate}. */
@@ -92,16 +113,19 @@ export class FastLanguageModel implements LanguageModel {
   readonly #model: LanguageModel;
   readonly #options: AnsweringOptions;
   readonly #answering: Answering;
+  readonly #open: OpenModel;
 
   /** Wraps a model that is already known. Most programs want {@link FastLanguageModel.fromPretrained}. */
   constructor(
     model: LanguageModel,
     adapter: string | null = null,
     onWarning: (message: string) => void = warnProcess,
-    open: (path: string) => Promise<LanguageModel> = (path) => loadModel(path, model.weightOptions),
+    open: OpenModel = (path, chatTemplate = model.weightOptions.chatTemplate) =>
+      loadModel(path, { ...model.weightOptions, chatTemplate }),
   ) {
+    this.#open = open;
     this.#model = model;
-    this.#options = { model, adapter, onWarning, open };
+    this.#options = { model, adapter, onWarning, open: (path) => open(path) };
     this.#answering = new Answering(this.#options);
   }
 
@@ -151,10 +175,19 @@ export class FastLanguageModel implements LanguageModel {
     return this.#model.createSession(options);
   }
 
+  /**
+   * The same model with another chat template: the text of one, a path, or one of our own by its name (see the option `chatTemplate`).
+   * Rejects with `TemplateError` where the template writes tokens that the vocabulary does not have.
+   */
+  async withChatTemplate(chatTemplate: string): Promise<FastLanguageModel> {
+    const { adapter, onWarning } = this.#options;
+    const open: OpenModel = (path, other = chatTemplate) => this.#open(path, other);
+    return new FastLanguageModel(await open(this.info.path), adapter, onWarning, open);
+  }
+
   /** This model with a LoRA adapter to train (Unsloth's get_peft_model): give it to an `SFTTrainer`. */
   getPeftModel(config: LoraConfig = {}): PeftModel {
-    const { onWarning, open } = this.#options;
-    return new PeftModel(this.#model, config, onWarning, open);
+    return new PeftModel(this.#model, config, this.#options.onWarning, this.#open);
   }
 
   /**
@@ -263,12 +296,7 @@ export class FastLanguageModel implements LanguageModel {
 export class PeftModel extends FastLanguageModel {
   readonly peftConfig: LoraConfig;
 
-  constructor(
-    model: LanguageModel,
-    peftConfig: LoraConfig,
-    onWarning?: (message: string) => void,
-    open?: (path: string) => Promise<LanguageModel>,
-  ) {
+  constructor(model: LanguageModel, peftConfig: LoraConfig, onWarning?: (message: string) => void, open?: OpenModel) {
     super(model, null, onWarning, open);
     parseOptions(loraConfigSchema, peftConfig);
     this.peftConfig = peftConfig;

@@ -187,6 +187,7 @@ export {
   type PretrainedOptions,
   type TextGenerationOptions,
 } from "./fast-language-model.ts";
+export { type ChatTemplateOptions, getChatTemplate, type TurnMapping } from "./get-chat-template.ts";
 export type { DownloadControl, DownloadProgress } from "./hub/blobs.ts";
 export { type DatasetOptions, loadDataset } from "./hub/dataset.ts";
 export { HubUnreachableError } from "./hub/request.ts";

@@ -1,5 +1,6 @@
 // Schema of the options by which a model's weights are held.
 import { z } from "zod";
+import { ownTemplates } from "../templates/own-templates.ts";
 import { grouped } from "./declare.ts";
 
 /** Block sizes of NF4 (those of bitsandbytes from 64 on). */
@@ -10,8 +11,18 @@ const blockSizes = [64, 128, 256, 512, 1024, 2048, 4096] as const;
  * has them). A checkpoint that is already quantised is loaded as it is, whatever these say.
  */
 export const modelConfigSchema = z
-  .strictObject(
-    grouped("memory", {
+  .strictObject({
+    ...grouped("data", {
+      chatTemplate: z
+        .string()
+        .min(1)
+        .nullable()
+        .default(null)
+        .describe(
+          `Chat template in place of the tokenizer's own, for base models without one: the text of a Jinja template, the path of one, or one of ${Object.keys(ownTemplates).join(", ")}. Saved with what is trained. Default null: the tokenizer's own (TRL's chat_template_path).`,
+        ),
+    }),
+    ...grouped("memory", {
       dtype: z
         .enum(["auto", "float32", "bfloat16"])
         .default("auto")
@@ -37,7 +48,7 @@ export const modelConfigSchema = z
         .default(64)
         .describe("Weights that share a scale: 64, 128, 256, 512, 1024, 2048 or 4096. Default 64 (bitsandbytes)."),
     }),
-  )
+  })
   .meta({
     title: "ModelConfig",
     description:

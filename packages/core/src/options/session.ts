@@ -37,7 +37,7 @@ export const parameterGroupSchema = z.strictObject({
 });
 
 /** How the frozen weights are held: the options of {@link modelConfigSchema}, and where quantised matrices are kept. */
-export const weightsSchema = modelConfigSchema.extend({
+export const weightsSchema = modelConfigSchema.omit({ chatTemplate: true }).extend({
   /** Folder in which quantised matrices are kept for the next load; made where absent. Default null: nothing is kept. */
   cacheDir: path.nullable().default(null),
 });

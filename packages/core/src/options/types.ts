@@ -288,6 +288,12 @@ export interface LoraConfig {
  */
 export interface ModelConfig {
   /**
+   * Chat template in place of the tokenizer's own, for base models without one: the text of a Jinja template, the path
+   * of one, or one of chatml, llama3, qwen, gemma, mistral, phi. Saved with what is trained. Default null: the
+   * tokenizer's own (TRL's chat_template_path).
+   */
+  chatTemplate?: string | null | undefined;
+  /**
    * Storage of the frozen matrices that are not quantised; on a GPU also what is computed in, while the CPU computes in
    * float32 whatever it is. Default auto: bfloat16 on a GPU and with 4-bit layers, else float32.
    */
