@@ -60,9 +60,9 @@ test("a trainer refuses what it does not know, and asks for what it needs", () =
   expect(refusal(() => new SFTTrainer({ model, trainDataset, evalDatset: [] }))).toBe(
     '[SFTTrainer] expected a known option, got "evalDatset"; did you mean "evalDataset"?',
   );
-  // @ts-expect-error sampler is no option
-  expect(refusal(() => new SFTTrainer({ model, trainDataset, sampler: null }))).toBe(
-    '[SFTTrainer] expected a known option, got "sampler"; its options are model, trainDataset, evalDataset, formattingFunc, args, peftConfig, callbacks',
+  // @ts-expect-error batchSampler is no option
+  expect(refusal(() => new SFTTrainer({ model, trainDataset, batchSampler: null }))).toBe(
+    '[SFTTrainer] expected a known option, got "batchSampler"; its options are model, trainDataset, evalDataset, formattingFunc, sampler, dataCollator, args, peftConfig, callbacks',
   );
   // @ts-expect-error trainDataset is missing
   expect(refusal(() => new SFTTrainer({ model }))).toBe("[SFTTrainer] expected trainDataset, got nothing; give it");
