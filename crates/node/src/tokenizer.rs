@@ -88,6 +88,8 @@ pub struct ConversationOptions {
     pub moment: Option<f64>,
     /// Encodes control tokens in the texts of rows as text.
     pub sanitize_control_tokens: bool,
+    /// Ids that are needed of each row; all where absent.
+    pub max_tokens: Option<u32>,
 }
 
 impl From<ConversationOptions> for text::ConversationOptions {
@@ -96,6 +98,7 @@ impl From<ConversationOptions> for text::ConversationOptions {
             add_generation_prompt: options.add_generation_prompt,
             moment: options.moment.map(|seconds| seconds as u64),
             sanitize_control_tokens: options.sanitize_control_tokens,
+            max_tokens: options.max_tokens.map(|most| most as usize),
         }
     }
 }
@@ -196,9 +199,9 @@ impl Tokenizer {
         let tokenizer = Arc::clone(&self.0);
         let options = options.into();
         let work = move || {
-            let numbered = conversations.iter().enumerate();
+            let numbered = conversations.into_iter().enumerate();
             let parsed = numbered
-                .map(|(index, json)| parse(&format!("conversations[{index}]"), json))
+                .map(|(index, json)| parse(&format!("conversations[{index}]"), &json))
                 .collect::<Outcome<Vec<Value>>>()?;
             all(tokenizer.encode_conversations(&parsed, options, ALL_THREADS), "conversations")
         };
@@ -214,11 +217,12 @@ impl Tokenizer {
         env: &'env Env,
         prompts: Vec<String>,
         completions: Vec<String>,
+        max_tokens: Option<u32>,
     ) -> napi::Result<Object<'env>> {
         let tokenizer = Arc::clone(&self.0);
         let work = move || {
             let pairs: Vec<(String, String)> = prompts.into_iter().zip(completions).collect();
-            all(tokenizer.encode_pairs(&pairs, ALL_THREADS), "pairs")
+            all(tokenizer.encode_pairs(&pairs, max_tokens.map(|most| most as usize), ALL_THREADS), "pairs")
         };
         in_background(env, "encodePairs", work, |_, encoded: Vec<EncodedPair>| {
             let numbers =
@@ -238,9 +242,11 @@ impl Tokenizer {
         env: &'env Env,
         texts: Vec<String>,
         append_eos: bool,
+        max_tokens: Option<u32>,
     ) -> napi::Result<Object<'env>> {
         let tokenizer = Arc::clone(&self.0);
-        let work = move || all(tokenizer.encode_texts(&texts, append_eos, ALL_THREADS), "texts");
+        let most = max_tokens.map(|most| most as usize);
+        let work = move || all(tokenizer.encode_texts(&texts, append_eos, most, ALL_THREADS), "texts");
         in_background(env, "encodeTexts", work, |_, encoded: Vec<Vec<i32>>| {
             Ok(rows_to_js(encoded.iter().map(Vec::as_slice)))
         })

@@ -20,7 +20,7 @@ pub struct EncodedConversation {
     /// Token ids of the whole rendering.
     pub ids: Vec<i32>,
     /// Token ranges the assistant wrote, start inclusive, end exclusive, ascending, one per turn. Never empty, unless
-    /// the conversation was encoded with a generation prompt.
+    /// the conversation was encoded with a generation prompt. A turn after the last of `max_tokens` has an empty range there.
     pub spans: Vec<(u32, u32)>,
     /// Index in `messages` of the turn each span belongs to.
     pub turns: Vec<u32>,
@@ -38,6 +38,9 @@ pub struct ConversationOptions {
     /// Control tokens in the texts of a row are encoded as text: the special tokens, and other added tokens that the template
     /// writes.
     pub sanitize_control_tokens: bool,
+    /// Ids that are needed of each row: of one that has more there may come back exactly that many, where the tokenizer allows
+    /// to stop early. None for all.
+    pub max_tokens: Option<usize>,
 }
 
 /// A prompt and its completion as ids.
@@ -60,20 +63,31 @@ impl Tokenizer {
     /// # Errors
     /// `TOKENIZER_INVALID` when the tokenizer fails or has no end of sequence.
     pub fn encode_text(&self, text: &str, append_eos: bool) -> Result<Vec<i32>> {
-        if append_eos {
-            return self.encode(&with_suffix(text, &self.eos()?.content), true);
-        }
-        self.encode(text, true)
+        self.encode_start_of_text(text, append_eos, None)
     }
 
-    /// [`Self::encode_text`] for many texts on `threads` threads (0: one per processor).
+    fn encode_start_of_text(&self, text: &str, append_eos: bool, max_tokens: Option<usize>) -> Result<Vec<i32>> {
+        if append_eos {
+            return self.first_ids(&with_suffix(text, &self.eos()?.content), max_tokens);
+        }
+        self.first_ids(text, max_tokens)
+    }
+
+    /// The ids of a text; `max_tokens` as in [`ConversationOptions`].
+    fn first_ids(&self, text: &str, max_tokens: Option<usize>) -> Result<Vec<i32>> {
+        Ok(self.encoded(&self.inner, text, true, max_tokens)?.ids)
+    }
+
+    /// [`Self::encode_text`] for many texts on `threads` threads (0: one per processor); `max_tokens` as in
+    /// [`ConversationOptions`].
     pub fn encode_texts<S: AsRef<str> + Sync>(
         &self,
         texts: &[S],
         append_eos: bool,
+        max_tokens: Option<usize>,
         threads: usize,
     ) -> Vec<Result<Vec<i32>>> {
-        parallel::map(texts, threads, |text| self.encode_text(text.as_ref(), append_eos))
+        parallel::map(texts, threads, |text| self.encode_start_of_text(text.as_ref(), append_eos, max_tokens))
     }
 
     /// Ids of prompt + completion + end of sequence, tokenised jointly as TRL's prompt-completion format does (TRL
@@ -82,15 +96,27 @@ impl Tokenizer {
     /// # Errors
     /// As [`Self::encode_text`].
     pub fn encode_pair(&self, prompt: &str, completion: &str) -> Result<EncodedPair> {
-        let prompt_ids = self.encode(prompt, true)?;
-        let ids = self.encode(&format!("{prompt}{}", with_suffix(completion, &self.eos()?.content)), true)?;
+        self.encode_start_of_pair(prompt, completion, None)
+    }
+
+    fn encode_start_of_pair(&self, prompt: &str, completion: &str, max_tokens: Option<usize>) -> Result<EncodedPair> {
+        let prompt_ids = self.first_ids(prompt, max_tokens)?;
+        let ids = self.first_ids(&format!("{prompt}{}", with_suffix(completion, &self.eos()?.content)), max_tokens)?;
         let prompt_len = prompt_ids.iter().zip(&ids).take_while(|(alone, joint)| alone == joint).count();
         Ok(EncodedPair { prefix_mismatch: prompt_len < prompt_ids.len(), prompt_len, ids })
     }
 
-    /// [`Self::encode_pair`] for many pairs on `threads` threads (0: one per processor).
-    pub fn encode_pairs<S: AsRef<str> + Sync>(&self, pairs: &[(S, S)], threads: usize) -> Vec<Result<EncodedPair>> {
-        parallel::map(pairs, threads, |(prompt, completion)| self.encode_pair(prompt.as_ref(), completion.as_ref()))
+    /// [`Self::encode_pair`] for many pairs on `threads` threads (0: one per processor); `max_tokens` as in
+    /// [`ConversationOptions`].
+    pub fn encode_pairs<S: AsRef<str> + Sync>(
+        &self,
+        pairs: &[(S, S)],
+        max_tokens: Option<usize>,
+        threads: usize,
+    ) -> Vec<Result<EncodedPair>> {
+        let encode =
+            |(prompt, completion): &(S, S)| self.encode_start_of_pair(prompt.as_ref(), completion.as_ref(), max_tokens);
+        parallel::map(pairs, threads, encode)
     }
 
     fn eos(&self) -> Result<&SpecialToken> {
@@ -171,15 +197,21 @@ impl Tokenizer {
             ));
         }
         let rendered = template.render(&conversation, conversation.messages.len(), options.add_generation_prompt)?;
-        let encoded = self.encode_rendered(&rendered)?;
-        self.check_bos(&encoded.ids)?;
+        let encoded = self.encode_rendered(&rendered, options.max_tokens)?;
+        let is_start = options.max_tokens == Some(encoded.ids.len());
+        self.check_bos(&encoded.ids, if is_start { &rendered.text } else { "" })?;
         if options.add_generation_prompt {
             let (spans, turns, notes) = Default::default();
             return Ok(EncodedConversation { ids: encoded.ids, spans, turns, notes });
         }
         let text_spans = turn_spans(template, &conversation, &rendered, &self.specials)?;
+        let end = encoded.offsets.last().map_or(0, |&(_, end)| end);
+        let beyond = |span: &TurnSpan| {
+            (is_start && span.start >= end).then_some((encoded.ids.len() as u32, encoded.ids.len() as u32))
+        };
+        let range = |span| token_range(&encoded, span).or_else(|| beyond(span));
         let (turns, spans): (Vec<u32>, Vec<(u32, u32)>) =
-            text_spans.iter().filter_map(|span| Some((span.message as u32, token_range(&encoded, span)?))).unzip();
+            text_spans.iter().filter_map(|span| Some((span.message as u32, range(span)?))).unzip();
         if spans.is_empty() {
             return Err(TextError::data(
                 "conversation",
@@ -206,11 +238,13 @@ impl Tokenizer {
     }
 
     /// Refuses two beginnings of sequence. Where the same token opens every turn (`ChatML` models that have no other),
-    /// a template may write one for the sequence and one for the turn.
-    fn check_bos(&self, ids: &[i32]) -> Result<()> {
+    /// a template may write one for the sequence and one for the turn. `text` is that of which `ids` are only the start.
+    fn check_bos(&self, ids: &[i32], text: &str) -> Result<()> {
         match (&self.info().bos, ids) {
             (Some(bos), [first, second, rest @ ..])
-                if (*first, *second) == (bos.id, bos.id) && !rest.contains(&bos.id) =>
+                if (*first, *second) == (bos.id, bos.id)
+                    && !rest.contains(&bos.id)
+                    && text.matches(&bos.content).nth(2).is_none() =>
             {
                 Err(TextError::template(
                     "chat template",

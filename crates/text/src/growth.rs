@@ -59,7 +59,7 @@ fn too_much(steps: &str, growth: u64) -> TextError {
 }
 
 /// The steps of a sequence, sequences in it included, in order.
-fn leaves<'a>(step: &'a Json, list: &str, found: &mut Vec<&'a Json>) {
+pub(crate) fn leaves<'a>(step: &'a Json, list: &str, found: &mut Vec<&'a Json>) {
     match step[list].as_array() {
         Some(inner) => inner.iter().for_each(|inner| leaves(inner, list, found)),
         None if step.is_object() => found.push(step),

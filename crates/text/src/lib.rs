@@ -7,10 +7,12 @@
 // Numbers of files, templates and rows that a stranger wrote: none may overflow or lead outside.
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
+mod adjacency;
 mod clock;
 mod closing;
 mod control_tokens;
 mod conversation;
+mod cuts;
 mod decode_stream;
 mod encode;
 mod ends;
@@ -28,6 +30,7 @@ mod marks;
 mod named_templates;
 mod notes;
 mod parallel;
+mod parts;
 mod prefixes;
 mod probe;
 mod prompts;

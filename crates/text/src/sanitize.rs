@@ -11,13 +11,16 @@ use crate::tokenizer::{EncodedText, Tokenizer};
 const PLACE: &str = "sanitize control tokens";
 
 impl Tokenizer {
-    /// Ids of a rendering, with the place each came from.
+    /// Ids of a rendering, with the place each came from. Of more than `most` ids there may come back exactly that many.
     ///
     /// # Errors
     /// As [`Self::encode`]; `DATA_INVALID` for a control token that its text gives as well.
-    pub(crate) fn encode_rendered(&self, rendered: &Rendered) -> Result<EncodedText> {
+    pub(crate) fn encode_rendered(&self, rendered: &Rendered, most: Option<usize>) -> Result<EncodedText> {
         let text = rendered.text.as_str();
-        let mut encoded = EncodedText { ids: Vec::new(), offsets: Vec::new() };
+        if rendered.as_text.is_empty() {
+            return self.encoded(&self.inner, text, false, most);
+        }
+        let mut encoded = EncodedText::default();
         let mut done = 0;
         for &(start, end) in &rendered.as_text {
             self.add(&mut encoded, text, (done, start), None)?;
@@ -42,11 +45,11 @@ impl Tokenizer {
         }
         let with = plain.unwrap_or(&self.inner);
         // After a line end, so that no space is put in front of it as at the start of a text.
-        let line_end = self.encode_with(with, "\n")?;
-        let after = if start == 0 { None } else { Some(self.encode_with(with, &format!("\n{piece}"))?) };
+        let line_end = self.encoded(with, "\n", false, None)?;
+        let after = if start == 0 { None } else { Some(self.encoded(with, &format!("\n{piece}"), false, None)?) };
         let (skipped, shift, tokens) = match after.filter(|after| after.ids.starts_with(&line_end.ids)) {
             Some(after) => (line_end.ids.len(), 1, after),
-            None => (0, 0, self.encode_with(with, piece)?),
+            None => (0, 0, self.encoded(with, piece, false, None)?),
         };
         let ids = tokens.ids.get(skipped..).unwrap_or_default();
         if plain.is_some() && self.token_to_id(piece).is_some_and(|id| ids.contains(&id)) {

@@ -22,12 +22,13 @@ use crate::strftime::strftime;
 use crate::turns::{Follower, Piece};
 
 const NAME: &str = "chat template";
-/// Longest rendering, in bytes.
+/// Longest rendering in bytes, and how much longer than its conversation a longer one may be.
 const MAX_OUTPUT: usize = 8 << 20;
+const MAX_GROWTH: usize = 4;
 /// Units a rendering may take, before what each byte of the conversation adds. A step takes about 50 ns.
 const BASE_UNITS: u64 = 1_000_000;
 const UNITS_PER_BYTE: u64 = 16;
-/// Most units of any rendering.
+/// Most units of a rendering, unless its conversation has more bytes.
 const MAX_UNITS: u64 = 3_000_000;
 /// Units that all renderings of a template share, and what each adds to them. Published templates take a tenth of that.
 const SHARED_UNITS: i64 = 30_000_000;
@@ -144,7 +145,7 @@ impl ChatTemplate {
         #[cfg(test)]
         self.renderings.fetch_add(1, Ordering::Relaxed);
         let bytes = conversation.bytes as u64;
-        let own = BASE_UNITS.saturating_add(bytes.saturating_mul(UNITS_PER_BYTE)).min(MAX_UNITS);
+        let own = BASE_UNITS.saturating_add(bytes.saturating_mul(UNITS_PER_BYTE)).min(MAX_UNITS.max(bytes));
         let shared = u64::try_from(self.shared.load(Ordering::Relaxed)).unwrap_or(0);
         let units = own.min(shared);
         if units == 0 {
@@ -152,7 +153,8 @@ impl ChatTemplate {
         }
         let variables = self.variables(conversation, count, add_generation_prompt)?;
         let strftime = |format: &str| strftime(format, conversation.moment);
-        let run = Run::new(&self.tree, variables, Budget::new(units), MAX_OUTPUT, &strftime).observed(turns);
+        let most = MAX_OUTPUT.max(conversation.bytes.saturating_mul(MAX_GROWTH));
+        let run = Run::new(&self.tree, variables, Budget::new(units), most, &strftime).observed(turns);
         let text = run.render();
         self.settle(conversation.bytes as i64, units.saturating_sub(run.budget().left()) as i64);
         text

@@ -4,18 +4,20 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use serde_json::Value as Json;
-use tokenizers::{AddedToken, Encoding};
+use tokenizers::AddedToken;
 use tunesmith_formats::GgufTokenizer;
 
 use crate::closing::SpecialTokens;
 use crate::control_tokens::ControlTokens;
+use crate::cuts::Cuts;
 use crate::ends::before;
 use crate::error::{Result, TextError};
 use crate::generation_tags::without_comments;
 use crate::gguf;
-use crate::growth::{check_length, growth_of};
+use crate::growth::growth_of;
 use crate::guard::guarded;
 use crate::named_templates::{self, ChatTemplates};
+use crate::parts::Frame;
 use crate::read::read_text;
 use crate::special_tokens::Settings;
 use crate::validate::validate;
@@ -60,7 +62,11 @@ pub struct TokenizerInfo {
 pub struct Tokenizer {
     pub(crate) inner: tokenizers::Tokenizer,
     /// How much longer the steps may make a text.
-    growth: u64,
+    pub(crate) growth: u64,
+    /// Where a long text can be cut.
+    pub(crate) cuts: Cuts,
+    /// What the post-processor writes around a text, where that is told.
+    pub(crate) frame: Option<Frame>,
     pub(crate) settings: Settings,
     pub(crate) templates: Option<ChatTemplates>,
     pub(crate) specials: SpecialTokens,
@@ -72,7 +78,7 @@ pub struct Tokenizer {
 }
 
 /// Ids and where in the text each came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct EncodedText {
     /// Token ids.
     pub ids: Vec<i32>,
@@ -134,6 +140,7 @@ impl Tokenizer {
 
     fn build(file: Json, settings: Settings) -> Result<Self> {
         let growth = growth_of(&file)?;
+        let cuts = Cuts::of(&file);
         let inner = load(file, &settings)?;
         let named = |name: &str| {
             let content = settings.named.get(name)?;
@@ -158,9 +165,20 @@ impl Tokenizer {
         specials.extend(settings.named.values().filter(|token| inner.token_to_id(token).is_some()).cloned());
         let control_tokens = ControlTokens::new(specials.clone())?;
         let specials = SpecialTokens::new(specials, others);
-        let without_added = OnceLock::new();
-        let mut tokenizer =
-            Self { inner, growth, settings, templates: None, specials, control_tokens, without_added, info };
+        let cuts = cuts.with_added(inner.get_added_tokens_decoder().into_values());
+        let mut tokenizer = Self {
+            inner,
+            growth,
+            cuts,
+            frame: None,
+            settings,
+            templates: None,
+            specials,
+            control_tokens,
+            without_added: OnceLock::new(),
+            info,
+        };
+        tokenizer.frame = tokenizer.read_frame();
         let of_nothing = tokenizer.encode("", true)?;
         tokenizer.info.add_bos = tokenizer.info.bos.as_ref().is_some_and(|bos| of_nothing.first() == Some(&bos.id));
         tokenizer.adopt_template()?;
@@ -201,7 +219,7 @@ impl Tokenizer {
     /// # Errors
     /// `TOKENIZER_INVALID` when the tokenizer fails.
     pub fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<i32>> {
-        self.encoding(&self.inner, text, add_special_tokens).map(|encoding| ids_of(&encoding))
+        self.encode_with_offsets(text, add_special_tokens).map(|encoded| encoded.ids)
     }
 
     /// Ids of a text with the place each came from.
@@ -209,32 +227,7 @@ impl Tokenizer {
     /// # Errors
     /// As [`Self::encode`].
     pub fn encode_with_offsets(&self, text: &str, add_special_tokens: bool) -> Result<EncodedText> {
-        let encoding = self.encoding(&self.inner, text, add_special_tokens)?;
-        Ok(EncodedText { ids: ids_of(&encoding), offsets: encoding.get_offsets().to_vec() })
-    }
-
-    /// Ids of a text by another form of this tokenizer, without adding special tokens.
-    ///
-    /// # Errors
-    /// As [`Self::encode`].
-    pub(crate) fn encode_with(&self, with: &tokenizers::Tokenizer, text: &str) -> Result<EncodedText> {
-        let encoding = self.encoding(with, text, false)?;
-        Ok(EncodedText { ids: ids_of(&encoding), offsets: encoding.get_offsets().to_vec() })
-    }
-
-    fn encoding(&self, with: &tokenizers::Tokenizer, text: &str, add_special_tokens: bool) -> Result<Encoding> {
-        let refused = |what: String| TextError::tokenizer("encode", &format!("{what}; check tokenizer.json"));
-        check_length(text, self.growth)?;
-        guarded("encode", TextError::tokenizer, || {
-            let encoding = with
-                .encode(text, add_special_tokens)
-                .map_err(|error| refused(format!("expected text it can encode, got a failure ({error})")))?;
-            // A post-processor adds the ids that its file names, whatever they are.
-            match encoding.get_ids().iter().find(|&&id| i32::try_from(id).is_err()) {
-                Some(id) => Err(refused(format!("expected token ids below 2^31, got {id}"))),
-                None => Ok(encoding),
-            }
-        })
+        self.encoded(&self.inner, text, add_special_tokens, None)
     }
 
     /// The text of ids. `skip_special_tokens` leaves special tokens out. Ids without a token (an embedding may have
@@ -275,10 +268,6 @@ fn load(file: Json, settings: &Settings) -> Result<tokenizers::Tokenizer> {
         inner.add_special_tokens(unlisted).map_err(|error| refused("a special token it can match", error))?;
         Ok(inner)
     })
-}
-
-fn ids_of(encoding: &Encoding) -> Vec<i32> {
-    encoding.get_ids().iter().map(|&id| id as i32).collect()
 }
 
 /// Everything in `text` of the form `<|name|>`.

@@ -43,8 +43,17 @@ export interface ConversationNote {
   name: string;
 }
 
+/** How much of each row is encoded. */
+export interface LengthOptions {
+  /**
+   * Ids that are needed of a row. One that has more may come back as exactly that many, where the tokenizer allows to stop early;
+   * an assistant's turn after them has an empty range at their end. Default null: all.
+   */
+  maxTokens?: number | null;
+}
+
 /** How conversations are encoded. */
-export interface ConversationOptions {
+export interface ConversationOptions extends LengthOptions {
   /** Ends with the header of an assistant turn. Default false. */
   addGenerationPrompt?: boolean;
   /**
@@ -80,11 +89,14 @@ export interface Tokenizer {
     options?: ConversationOptions,
   ): Promise<EncodedConversation[]>;
   /** Tokenises prompt + completion + end-of-sequence jointly (TRL's prompt-completion format). */
-  encodePairs(pairs: readonly { prompt: string; completion: string }[]): Promise<EncodedPair[]>;
+  encodePairs(
+    pairs: readonly { prompt: string; completion: string }[],
+    options?: LengthOptions,
+  ): Promise<EncodedPair[]>;
   /** Tokenises plain texts with the special tokens the tokenizer itself adds. */
   encodeTexts(
     texts: readonly string[],
-    options?: { /** Appends the end-of-sequence token. Default false. */ appendEos?: boolean },
+    options?: LengthOptions & { /** Appends the end-of-sequence token. Default false. */ appendEos?: boolean },
   ): Promise<Int32Array[]>;
   /** The text of ids. */
   decode(
@@ -108,7 +120,7 @@ export function withConversationOptions(tokenizer: Tokenizer, defaults: Conversa
     info: tokenizer.info,
     encodeConversations: (conversations, options) =>
       tokenizer.encodeConversations(conversations, { ...defaults, ...options }),
-    encodePairs: (pairs) => tokenizer.encodePairs(pairs),
+    encodePairs: (pairs, options) => tokenizer.encodePairs(pairs, options),
     encodeTexts: (texts, options) => tokenizer.encodeTexts(texts, options),
     decode: (ids, options) => tokenizer.decode(ids, options),
     render: (conversation, options) => tokenizer.render(conversation, options),

@@ -6,6 +6,7 @@ import {
   chatTemplateText,
   type EncodedConversation,
   type EncodedPair,
+  type LengthOptions,
   type Tokenizer,
   type TokenizerInfo,
 } from "@tunesmith/core";
@@ -66,13 +67,17 @@ export class NativeTokenizer implements Tokenizer {
     return rows;
   }
 
-  async encodePairs(pairs: readonly { prompt: string; completion: string }[]): Promise<EncodedPair[]> {
+  async encodePairs(
+    pairs: readonly { prompt: string; completion: string }[],
+    options: LengthOptions = {},
+  ): Promise<EncodedPair[]> {
     const column = (name: "prompt" | "completion") =>
       array("encodePairs.pairs", pairs).map((pair, n) =>
         string(`encodePairs.pairs[${n}].${name}`, object(`encodePairs.pairs[${n}]`, pair)[name]),
       );
     const [prompts, completions] = [column("prompt"), column("completion")];
-    const encoded = await nativeAsync(() => this.#inner.encodePairs(prompts, completions));
+    const maxTokens = most("encodePairs", object("encodePairs.options", options).maxTokens);
+    const encoded = await nativeAsync(() => this.#inner.encodePairs(prompts, completions, maxTokens));
     return rowsOf(encoded.rows).map((ids, n) => ({
       ids,
       promptLength: encoded.promptLengths[n] as number,
@@ -80,10 +85,15 @@ export class NativeTokenizer implements Tokenizer {
     }));
   }
 
-  async encodeTexts(texts: readonly string[], options: { appendEos?: boolean } = {}): Promise<Int32Array[]> {
+  async encodeTexts(
+    texts: readonly string[],
+    options: LengthOptions & { appendEos?: boolean } = {},
+  ): Promise<Int32Array[]> {
     const checked = array("encodeTexts.texts", texts).map((text, n) => string(`encodeTexts.texts[${n}]`, text));
-    const appendEos = boolean("encodeTexts.appendEos", object("encodeTexts.options", options).appendEos ?? false);
-    return rowsOf(await nativeAsync(() => this.#inner.encodeTexts(checked, appendEos)));
+    const { appendEos = false, maxTokens } = object("encodeTexts.options", options);
+    const withEos = boolean("encodeTexts.appendEos", appendEos);
+    const needed = most("encodeTexts", maxTokens);
+    return rowsOf(await nativeAsync(() => this.#inner.encodeTexts(checked, withEos, needed)));
   }
 
   decode(ids: Int32Array, options: { skipSpecialTokens?: boolean } = {}): string {
@@ -117,12 +127,21 @@ function checkedOptions(place: string, options: ConversationOptions): Native.Con
     addGenerationPrompt = false,
     moment = null,
     sanitizeControlTokens = false,
+    maxTokens = null,
   } = object(`${place}.options`, options);
   return {
     addGenerationPrompt: boolean(`${place}.addGenerationPrompt`, addGenerationPrompt),
     sanitizeControlTokens: boolean(`${place}.sanitizeControlTokens`, sanitizeControlTokens),
-    ...(moment === null ? {} : { moment: integer(`${place}.moment`, moment, 0, latestMoment) }),
+    ...(moment !== null && { moment: integer(`${place}.moment`, moment, 0, latestMoment) }),
+    ...(maxTokens !== null && { maxTokens: most(place, maxTokens) as number }),
   };
+}
+
+/** As many ids as are needed of a row; undefined for all. */
+function most(place: string, maxTokens: number | null | undefined): number | undefined {
+  return maxTokens === null || maxTokens === undefined
+    ? undefined
+    : integer(`${place}.maxTokens`, maxTokens, 1, 2 ** 31 - 1);
 }
 
 /** Rows that came end to end. Each gets memory of its own, so that keeping one does not keep the batch. */

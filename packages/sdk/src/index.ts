@@ -28,6 +28,7 @@ export {
   type GeneratorOptions,
   InternalError,
   type LanguageModel,
+  type LengthOptions,
   LockedError,
   type LoraConfig,
   type LoraOptions,

@@ -65,6 +65,16 @@ fn tags_are_found_in_one_pass() {
 }
 
 #[test]
+fn a_rendering_may_be_as_long_as_its_conversation() {
+    let tokenizer =
+        small("{% for m in messages %}{{ m.content }}{% if m.twice %}{{ m.content * 8 }}{% endif %}{% endfor %}");
+    let text = "four words in it ".repeat(600_000);
+    let row = |twice: bool| json!({"messages": [{"role": "user", "content": text, "twice": twice}]});
+    assert_eq!(tokenizer.render(&row(false), false).unwrap().text.len(), text.len());
+    assert_eq!(tokenizer.render(&row(true), false).unwrap_err().code, "TEMPLATE_INVALID");
+}
+
+#[test]
 fn values_nested_by_a_loop_do_not_end_the_process() {
     on_a_small_stack(|| {
         let tokenizer =

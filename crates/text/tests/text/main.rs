@@ -10,5 +10,6 @@ mod goldens;
 mod hostile_templates;
 mod named_templates;
 mod notes;
+mod parts;
 mod spans;
 mod tokenizer;

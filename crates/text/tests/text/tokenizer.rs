@@ -114,7 +114,7 @@ fn the_boundary_of_a_pair_is_where_its_ids_part_from_the_prompts() {
     let pair = tokenizer.encode_pair("hello ", "w").unwrap();
     assert_eq!((pair.prompt_len, pair.prefix_mismatch), (1, true));
     let pairs = vec![("hello ", "w<|im_end|>"); 20];
-    assert!(tokenizer.encode_pairs(&pairs, 2).into_iter().all(|encoded| encoded.unwrap() == pair));
+    assert!(tokenizer.encode_pairs(&pairs, None, 2).into_iter().all(|encoded| encoded.unwrap() == pair));
     let no_eos = Tokenizer::from_dir(folder(&tokenizer_json(), &json!({})).path()).unwrap();
     assert_eq!(no_eos.encode_pair("a", "b").unwrap_err().code, "TOKENIZER_INVALID");
     assert_eq!(no_eos.render(&json!({"messages": []}), false).unwrap_err().code, "TEMPLATE_INVALID");

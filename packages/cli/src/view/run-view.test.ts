@@ -15,6 +15,7 @@ const data = {
   dropped: [{ source: "train.jsonl", line: 3, reason: "no label" }],
   truncated: 2,
   truncatedReplies: 1,
+  uncounted: 0,
   tokens: { min: 5, median: 7, p95: 9, max: 10, total: 70 },
   trainedTokens: 35,
   trainedShare: 0.5,

@@ -7,7 +7,14 @@ import {
   type Tokenizer,
   textOf,
 } from "@tunesmith/core";
-import { type EncodedItem, type ItemKind, type LossOptions, refuseCompletionOnly } from "./item.ts";
+import {
+  type EncodedItem,
+  type EncodeOptions,
+  type ItemKind,
+  isStart,
+  type LossOptions,
+  refuseCompletionOnly,
+} from "./item.ts";
 import { labelAssistant } from "./mask.ts";
 import { untrainedEnd } from "./special.ts";
 
@@ -21,7 +28,8 @@ export interface ConversationItem {
 /** Conversations. The prompt is everything before the last turn of the assistant. */
 export const conversationKind: ItemKind<ConversationItem> = {
   async encode(items, tokenizer, options) {
-    const encoded = await tokenizer.encodeConversations(items.map(({ conversation }) => conversation));
+    const conversations = items.map(({ conversation }) => conversation);
+    const encoded = await tokenizer.encodeConversations(conversations, { maxTokens: options.maxTokens ?? null });
     return items.map((item, index) => label(item, encoded[index] as EncodedConversation, tokenizer, options));
   },
   async prompt({ conversation }, tokenizer) {
@@ -44,7 +52,7 @@ function label(
   item: ConversationItem,
   encoded: EncodedConversation,
   tokenizer: Tokenizer,
-  options: LossOptions,
+  options: EncodeOptions,
 ): EncodedItem {
   const { messages } = item.conversation;
   const { firstTrained, otherWeight } = trainedPart(item, options);
@@ -53,7 +61,18 @@ function label(
   const { ids, notes: given = [] } = encoded;
   const end = otherWeight === 0 ? untrainedEnd(encoded, tokenizer) : null;
   const notes = end === null ? given : [...given, { kind: "endNotTrained", name: end } as const];
-  return { ids, ...supervision, turns: messages.length, prefixMismatch: false, notes };
+  const rest = isStart(ids, options) && { rest: restOf(encoded, weightOfTurn, otherWeight) };
+  return { ids, ...supervision, turns: messages.length, prefixMismatch: false, notes, ...rest };
+}
+
+/** What follows the start of a conversation: a turn whose range reaches its end goes on, or comes, after it. */
+function restOf(
+  { ids, spans, turns }: EncodedConversation,
+  weightOfTurn: (turn: number) => number,
+  otherWeight: number,
+): "trained" | "context" {
+  const goesOn = (turn: number, n: number) => spans[2 * n + 1] === ids.length && weightOfTurn(turn) > 0;
+  return otherWeight > 0 || turns.some(goesOn) ? "trained" : "context";
 }
 
 /** From which message on the assistant's turns are trained, and the weight of everything else. */

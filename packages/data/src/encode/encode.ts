@@ -1,13 +1,13 @@
 // Sends items through door A, those of one kind together.
 import type { Tokenizer } from "@tunesmith/core";
-import type { EncodedItem, Item, ItemKind, LossOptions } from "./item.ts";
+import type { EncodedItem, EncodeOptions, Item, ItemKind } from "./item.ts";
 import { weighted } from "./mask.ts";
 
 /** Sends items through door A, those of one kind together; results in the order of the items. */
 export async function encodeItems(
   items: readonly Item[],
   tokenizer: Tokenizer,
-  options: LossOptions,
+  options: EncodeOptions,
 ): Promise<EncodedItem[]> {
   const places = new Map<ItemKind<unknown>, number[]>();
   for (const [place, { kind }] of items.entries()) places.set(kind, [...(places.get(kind) ?? []), place]);

@@ -1,5 +1,5 @@
 // What a row becomes before it is tokenised, and what is done with each kind of it.
-import { type ConversationNote, OptionError, type Tokenizer } from "@tunesmith/core";
+import { type ConversationNote, type LengthOptions, OptionError, type Tokenizer } from "@tunesmith/core";
 import type { Supervision } from "./mask.ts";
 
 /** A row as its format understands it: what goes through door A, and which part of it may be trained. */
@@ -13,7 +13,7 @@ export interface Item<T = unknown> {
 /** What is done with items of one kind. A format of a new kind brings its own. */
 export interface ItemKind<T> {
   /** Sends items through door A, all at once, and labels what comes back; results in the order of the items. */
-  encode(values: readonly T[], tokenizer: Tokenizer, options: LossOptions): Promise<EncodedItem[]>;
+  encode(values: readonly T[], tokenizer: Tokenizer, options: EncodeOptions): Promise<EncodedItem[]>;
   /** The prompt that is in an item, ready for generation; null where there is none. */
   prompt(value: T, tokenizer: Tokenizer): Promise<SamplePrompt | null>;
 }
@@ -38,6 +38,9 @@ export interface LossOptions {
   promptLossWeight?: number;
 }
 
+/** How items are encoded. */
+export interface EncodeOptions extends LossOptions, LengthOptions {}
+
 /** An item as ids, labels and weights, not yet truncated. */
 export interface EncodedItem extends Supervision {
   ids: Int32Array;
@@ -45,6 +48,8 @@ export interface EncodedItem extends Supervision {
   turns: number;
   /** True when a prompt's own ids are not a prefix of the joint ids. */
   prefixMismatch: boolean;
+  /** What there may be after the ids, which is cut off in any case: tokens that are trained, or context alone. Absent for nothing. */
+  rest?: "trained" | "context";
   /** What training should not pass over in silence. Absent for none. */
   notes?: readonly ConversationNote[];
 }
@@ -57,6 +62,11 @@ export interface SamplePrompt {
   ids: Int32Array;
   /** What the row says the answer is; null when the row does not say. */
   reference: string | null;
+}
+
+/** True when ids may be only the start of their item. */
+export function isStart(ids: Int32Array, { maxTokens }: LengthOptions): boolean {
+  return ids.length === maxTokens;
 }
 
 /** Refuses `completionOnlyLoss: true` for items without a completion. */

@@ -1,6 +1,6 @@
 // Items that are a prompt and its completion, both plain text.
 import type { EncodedPair } from "@tunesmith/core";
-import type { ItemKind } from "./item.ts";
+import { type ItemKind, isStart } from "./item.ts";
 import { labelAll, labelCompletion } from "./mask.ts";
 import { refuseDoubleBos } from "./special.ts";
 import { encodeText } from "./text.ts";
@@ -13,13 +13,14 @@ export interface PairItem {
 
 /** Prompts and completions, tokenised jointly. */
 export const pairKind: ItemKind<PairItem> = {
-  async encode(items, tokenizer, { completionOnlyLoss, promptLossWeight = 0 }) {
-    const encoded: EncodedPair[] = await tokenizer.encodePairs(items);
+  async encode(items, tokenizer, { completionOnlyLoss, promptLossWeight = 0, maxTokens = null }) {
+    const encoded: EncodedPair[] = await tokenizer.encodePairs(items, { maxTokens });
     return encoded.map(({ ids, promptLength, prefixMismatch }) => {
       refuseDoubleBos(ids, tokenizer);
       const isWhole = completionOnlyLoss === false;
       const supervision = isWhole ? labelAll(ids) : labelCompletion(ids, promptLength, promptLossWeight);
-      return { ids, ...supervision, turns: 2, prefixMismatch };
+      const rest = isStart(ids, { maxTokens }) && { rest: "trained" as const };
+      return { ids, ...supervision, turns: 2, prefixMismatch, ...rest };
     });
   },
   async prompt({ prompt, completion }, tokenizer) {

@@ -1,7 +1,7 @@
 // Sends the items of rows through door A, and finds the row that a refused batch was refused for.
 import type { Tokenizer } from "@tunesmith/core";
 import { encodeItems } from "../encode/encode.ts";
-import type { EncodedItem, Item, LossOptions } from "../encode/item.ts";
+import type { EncodedItem, EncodeOptions, Item } from "../encode/item.ts";
 import type { RowErrors } from "../sources/row-errors.ts";
 import type { Row } from "../sources/rows.ts";
 
@@ -17,7 +17,7 @@ export interface EncodedRow extends ReadRow {
 }
 
 /** What a batch is encoded with. */
-export interface EncodeRowsOptions extends LossOptions {
+export interface EncodeRowsOptions extends EncodeOptions {
   tokenizer: Tokenizer;
   /** Stops between two rows of a batch that was refused. */
   signal?: AbortSignal | undefined;

@@ -27,6 +27,14 @@ export interface KeepOptions {
   keepItems?: number;
 }
 
+/** Tokens beyond `maxLength` that are still counted: of longer rows is said how many were cut at least. */
+const countedBeyond = 4096;
+
+/** As many tokens as are needed of a row; null for all. */
+export function neededTokens({ maxLength, truncationMode = "keep_start" }: KeepOptions): number | null {
+  return maxLength === null || truncationMode !== "keep_start" ? null : maxLength + countedBeyond;
+}
+
 /** What the rows became. */
 export interface KeptData {
   /** The examples; `ids` are those that were not taken. */
@@ -54,7 +62,7 @@ export class KeptRows {
   readonly #notes = new NoteCounts();
   /** Ids of the first row, to be shown when nothing can be trained. */
   #first: Int32Array | null = null;
-  #counts = { truncated: 0, truncatedReplies: 0, trainedTokens: 0, prefixMismatches: 0, duplicates: 0 };
+  #counts = { truncated: 0, truncatedReplies: 0, uncounted: 0, trainedTokens: 0, prefixMismatches: 0, duplicates: 0 };
   readonly #cut = { prompt: 0, answer: 0 };
 
   constructor(tokenizer: Tokenizer, options: KeepOptions, errors: RowErrors) {
@@ -80,17 +88,16 @@ export class KeptRows {
     this.#first ??= ids;
     const truncated = ids.length < encoded.ids.length;
     if (truncated) this.#counts.truncated += 1;
-    if (cut.answer > 0) this.#counts.truncatedReplies += 1;
+    if (cut.answer > 0 || encoded.rest === "trained") this.#counts.truncatedReplies += 1;
+    if (encoded.rest !== undefined) this.#counts.uncounted += 1;
     this.#cut.prompt += cut.prompt;
     this.#cut.answer += cut.answer;
     const trained = countTrained(labels);
     if (trained === 0) {
-      const within = `no trained token within maxLength ${this.#options.maxLength} (the row has ${encoded.ids.length})`;
-      this.#dropped.push({
-        source: row.source,
-        line: row.line,
-        reason: countTrained(encoded.labels) > 0 ? within : "no trained token",
-      });
+      const length = `${encoded.rest === undefined ? "" : "more than "}${encoded.ids.length}`;
+      const within = `no trained token within maxLength ${this.#options.maxLength} (the row has ${length})`;
+      const isCut = countTrained(encoded.labels) > 0 || encoded.rest === "trained";
+      this.#dropped.push({ source: row.source, line: row.line, reason: isCut ? within : "no trained token" });
       return;
     }
     this.#counts.trainedTokens += trained;

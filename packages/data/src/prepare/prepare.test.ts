@@ -1,4 +1,4 @@
-import { DataError, OptionError, TemplateError } from "@tunesmith/core";
+import { DataError, OptionError, TemplateError, type Tokenizer } from "@tunesmith/core";
 import { expect, test } from "vitest";
 import { letterTokenizer } from "../../../core/src/testing/letter-tokenizer.ts";
 import type { ConversationItem } from "../encode/conversation.ts";
@@ -146,6 +146,46 @@ test("truncation keeps the start, and counts rows and lost answers", async () =>
   ]);
   expect(report.tokens).toEqual({ min: 3, median: 5, p95: 5, max: 5, total: 13 });
   expect(report).toMatchObject({ trainedTokens: 7, trainedShare: 7 / 13 });
+});
+
+test("of very long rows only the start is encoded, and what is cut is counted in part", async () => {
+  const asked: (number | null | undefined)[] = [];
+  const cut = <T extends { ids: Int32Array }>(row: T, maxTokens = row.ids.length): T => {
+    asked.push(maxTokens);
+    return { ...row, ids: row.ids.slice(0, maxTokens) };
+  };
+  const impatient: Tokenizer = {
+    ...letterTokenizer,
+    encodeTexts: async (texts, options) =>
+      (await letterTokenizer.encodeTexts(texts, options)).map(
+        (ids) => cut({ ids }, options?.maxTokens ?? undefined).ids,
+      ),
+    encodePairs: async (pairs, options) =>
+      (await letterTokenizer.encodePairs(pairs)).map((row) => cut(row, options?.maxTokens ?? undefined)),
+    encodeConversations: async (rows, options) =>
+      (await letterTokenizer.encodeConversations(rows)).map((row) => {
+        const { ids, spans, turns } = cut(row, options?.maxTokens ?? undefined);
+        return { ids, spans: spans.map((place) => Math.min(place, ids.length)), turns };
+      }),
+  };
+  const long = "x".repeat(5000);
+  const talk = (...messages: object[]) => ({ messages });
+  const prepared = (row: Record<string, unknown>, options: Partial<PrepareOptions> = {}) =>
+    prepare([row], impatient, { ...defaults, maxLength: 10, ...options });
+  const text = await prepared({ text: long });
+  expect(text.report).toMatchObject({ truncated: 1, truncatedReplies: 1, uncounted: 1, cutTokens: { answer: 4096 } });
+  const pair = await prepared({ prompt: "a", completion: long });
+  expect(pair.report).toMatchObject({ truncatedReplies: 1, uncounted: 1 });
+  const first = await prepared(talk(user("a"), assistant("b"), user(long), assistant("c")));
+  expect(first.report).toMatchObject({ truncatedReplies: 1, uncounted: 1, cutTokens: { answer: 0 } });
+  const context = await prepared(talk(user("a"), assistant("b"), user(long), assistant("c", { train: false })));
+  expect(context.report).toMatchObject({ truncated: 1, truncatedReplies: 0, uncounted: 1 });
+  await expect(prepared(talk(user(long), assistant("c")))).rejects.toThrow(/the row has more than 4106/u);
+  expect((await prepared({ text: "x".repeat(20) })).report).toMatchObject({ uncounted: 0, cutTokens: { answer: 11 } });
+  expect(new Set(asked)).toEqual(new Set([4106]));
+  for (const options of [{ maxLength: null }, { truncationMode: "keep_end" as const }])
+    expect((await prepared({ text: long }, options)).report.uncounted).toBe(0);
+  expect(asked.at(-1)).toBe(5001);
 });
 
 test("truncation keeps the end, leaves rows out, or is an error", async () => {

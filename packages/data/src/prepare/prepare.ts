@@ -15,7 +15,7 @@ import { type OnBadRow, RowErrors } from "../sources/row-errors.ts";
 import { type DatasetSource, type Row, readRows } from "../sources/rows.ts";
 import { nameOf, type ReadOptions } from "../sources/source.ts";
 import { encodeRows, type ReadRow } from "./encode-rows.ts";
-import { type KeepOptions, type KeptData, KeptRows } from "./kept-rows.ts";
+import { type KeepOptions, type KeptData, KeptRows, neededTokens } from "./kept-rows.ts";
 import { PartReaders } from "./part-readers.ts";
 
 /** How rows become examples. */
@@ -95,13 +95,14 @@ async function buildExamples(
   const name = nameOf(source, options.name);
   const errors = new RowErrors(options.onBadRow);
   const kept = new KeptRows(tokenizer, options, errors);
+  const encoding = { ...options, tokenizer, maxTokens: neededTokens(options) };
   const ignoredFiles: string[] = [];
   const onIgnoredFile = (path: string) => ignoredFiles.push(path);
   await forEachBatch(source, { ...options, onIgnoredFile }, errors, async (rows) => {
     const read = await readItems(rows, readers, errors);
     // After the first bad row the rest is only checked: the run is going to stop.
     if (errors.areFatal) return;
-    for (const row of await encodeRows(read, { ...options, tokenizer }, errors)) kept.add(row);
+    for (const row of await encodeRows(read, encoding, errors)) kept.add(row);
     await ids?.append(kept.takeIds());
   });
   if (errors.areFatal || kept.rows === 0) errors.throwIfAny();

@@ -30,6 +30,8 @@ export interface DataReport {
   truncated: number;
   /** Truncated rows that lost tokens that would have been trained. */
   truncatedReplies: number;
+  /** Truncated rows that were not read to their end: how much of them was cut is counted only in part. */
+  uncounted: number;
   /** Tokens that were cut off: of prompts, and of what would have been trained. */
   cutTokens: CutTokens;
   /** Tokens per kept row, and in all. */

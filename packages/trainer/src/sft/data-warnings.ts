@@ -47,12 +47,14 @@ function droppedRows({ dropped, rows }: DataReport): string | null {
 function truncatedRows({
   truncated,
   truncatedReplies,
+  uncounted,
   cutTokens: { prompt, answer },
   rows,
 }: DataReport): string | null {
   if (truncated === 0) return null;
-  const cut = `${truncated} of ${rows} rows are longer than maxLength and were cut by ${prompt + answer} tokens`;
-  return `${cut}; ${truncatedReplies} of them lost ${plural(answer, "trained token")}`;
+  const least = uncounted === 0 ? "" : "more than ";
+  const cut = `${truncated} of ${rows} rows are longer than maxLength and were cut by ${least}${prompt + answer} tokens`;
+  return `${cut}; ${truncatedReplies} of them lost ${truncatedReplies === 0 ? "" : least}${plural(answer, "trained token")}`;
 }
 
 function notes({ notWritten, controlTokens, endsNotTrained }: DataReport): string[] {

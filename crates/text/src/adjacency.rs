@@ -1,0 +1,126 @@
+//! Whether a splitting pattern can match a letter and the space after it in one piece.
+
+use regex_syntax::hir::{Class, Hir, HirKind};
+
+/// The characters that a space is, or becomes before it is split.
+pub(crate) const SPACES: [char; 2] = [' ', '▁'];
+
+/// What matches of a pattern begin and end with, as far as letters of ASCII and spaces are concerned.
+#[derive(Default, Clone, Copy)]
+struct Edges {
+    /// A match may be empty.
+    empty: bool,
+    first_is_space: bool,
+    last_is_letter: bool,
+}
+
+impl Edges {
+    /// None where a match may hold a letter and a space right after it.
+    fn then(self, next: Self) -> Option<Self> {
+        let crosses = self.last_is_letter && next.first_is_space;
+        (!crosses).then_some(Self {
+            empty: self.empty && next.empty,
+            first_is_space: self.first_is_space || (self.empty && next.first_is_space),
+            last_is_letter: next.last_is_letter || (next.empty && self.last_is_letter),
+        })
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self {
+            empty: self.empty || other.empty,
+            first_is_space: self.first_is_space || other.first_is_space,
+            last_is_letter: self.last_is_letter || other.last_is_letter,
+        }
+    }
+
+    /// Of one character out of those between the bounds.
+    fn of_ranges(ranges: impl Iterator<Item = (char, char)>) -> Self {
+        let (mut letter, mut space) = (false, false);
+        for (from, to) in ranges {
+            letter |= ['A'..='Z', 'a'..='z'].iter().any(|letters| from <= *letters.end() && to >= *letters.start());
+            space |= SPACES.iter().any(|space| (from..=to).contains(space));
+        }
+        Self { last_is_letter: letter, first_is_space: space, ..Self::default() }
+    }
+}
+
+/// True where no match of the pattern holds a letter of ASCII and a space right after it, and what is matched does not depend
+/// on anything else around it: patterns that look back, or ahead for more than the end of white space, are not told.
+pub(crate) fn keeps_words_apart(pattern: &str) -> bool {
+    let seen = pattern.replace(r"(?!\S)", "");
+    regex_syntax::parse(&seen).ok().and_then(|hir| edges(&hir)).is_some()
+}
+
+/// True where no text of a file holds a letter of ASCII and a space right after it, in any way that a space is written.
+pub(crate) fn is_apart(text: &str) -> bool {
+    let is_space = |c: char| SPACES.contains(&c) || c == BYTE_LEVEL_SPACE;
+    !text.chars().zip(text.chars().skip(1)).any(|(before, after)| before.is_ascii_alphabetic() && is_space(after))
+}
+
+/// How byte-level tokenizers write a space.
+const BYTE_LEVEL_SPACE: char = 'Ġ';
+
+/// None where a match may cross, or depends on what is around it.
+fn edges(hir: &Hir) -> Option<Edges> {
+    let empty = Edges { empty: true, ..Edges::default() };
+    Some(match hir.kind() {
+        HirKind::Empty => empty,
+        HirKind::Look(_) | HirKind::Class(Class::Bytes(_)) => return None,
+        HirKind::Literal(literal) => {
+            let mut letters = std::str::from_utf8(&literal.0).ok()?.chars();
+            letters.try_fold(empty, |edges, c| edges.then(Edges::of_ranges(std::iter::once((c, c)))))?
+        }
+        HirKind::Class(Class::Unicode(class)) => {
+            Edges::of_ranges(class.ranges().iter().map(|range| (range.start(), range.end())))
+        }
+        HirKind::Repetition(repetition) => {
+            let once = edges(&repetition.sub)?;
+            let again = if repetition.max == Some(1) { once } else { once.then(once)? };
+            Edges { empty: once.empty || repetition.min == 0, ..again.or(once) }
+        }
+        HirKind::Capture(capture) => edges(&capture.sub)?,
+        HirKind::Concat(parts) => parts.iter().try_fold(empty, |before, part| before.then(edges(part)?))?,
+        HirKind::Alternation(ways) => {
+            ways.iter().try_fold(Edges::default(), |others, way| Some(others.or(edges(way)?)))?
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_apart, keeps_words_apart};
+
+    #[test]
+    fn published_patterns_keep_words_apart() {
+        for pattern in [
+            r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+            r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'d)?|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+            r"[!-/:-@][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+            r"[一-龥぀-ゟ゠-ヿ]+",
+            " ",
+        ] {
+            assert!(keeps_words_apart(pattern), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn patterns_over_several_words_or_that_look_around_do_not() {
+        for pattern in [
+            r"\p{L}+(?: \p{L}+)*",
+            r"[a-z ]+",
+            r".+",
+            r"(?:\w+\s?){1,3}",
+            r"\w+(?=\s)",
+            r"(?<=\s)\w+",
+            r"\b\w+\b",
+            r"^\w+|\s+",
+            r"(?:a|b| )+",
+            r"a\s",
+            r"(",
+        ] {
+            assert!(!keeps_words_apart(pattern), "{pattern}");
+        }
+        assert!(is_apart("Ġa") && is_apart("▁▁") && is_apart("é ") && !is_apart("aĠ") && !is_apart("of the"));
+    }
+}

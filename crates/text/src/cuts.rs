@@ -1,0 +1,152 @@
+//! Where a long text can be cut so that its parts give the ids of the whole: between a letter of ASCII and a single space in
+//! front of another letter.
+//!
+//! That holds where every step of the tokenizer keeps the two sides apart, which its file shows. Normalizers must leave the
+//! letter and the space what they are, or change spaces alone. Splitting patterns must not match over the place. And then
+//! either some step always splits there, or the model is one of merges and no token of its vocabulary holds a letter and a
+//! space after it, so that no merge reaches over.
+
+use serde_json::Value as Json;
+use tokenizers::AddedToken;
+
+use crate::adjacency::{SPACES, is_apart, keeps_words_apart};
+use crate::growth::leaves;
+
+/// What can be told of a text's parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cuts {
+    /// A text up to a cut gives the first ids of the whole.
+    pub ends: bool,
+    /// A text from a cut on gives the others.
+    pub starts: bool,
+    /// A token at the start of a text keeps its space in its offsets, where others do not.
+    pub first_keeps_space: bool,
+}
+
+/// A splitting step, or a normalizer.
+struct Step {
+    ends: bool,
+    starts: bool,
+    /// It always splits there.
+    divides: bool,
+}
+
+const NO: Step = Step { ends: false, starts: false, divides: false };
+const WHOLE: Step = Step { ends: true, starts: true, divides: false };
+const DIVIDES: Step = Step { divides: true, ..WHOLE };
+
+impl Cuts {
+    const NONE: Self = Self { ends: false, starts: false, first_keeps_space: false };
+
+    /// Those of the tokenizer of a file.
+    pub fn of(file: &Json) -> Self {
+        let (normalizers, splits) =
+            (steps(file, "normalizer", "normalizers"), steps(file, "pre_tokenizer", "pretokenizers"));
+        let processors = steps(file, "post_processor", "processors");
+        let is_known = |step: &&Json| matches!(kind(step), "ByteLevel" | "TemplateProcessing" | "BertProcessing");
+        if !processors.iter().all(is_known) || has_split_of_bytes(&splits) {
+            return Self::NONE;
+        }
+        let keeps_spaces = !normalizers.iter().any(|step| kind(step) == "Replace");
+        let all: Vec<Step> = normalizers.into_iter().map(normalizer).chain(splits.into_iter().map(split)).collect();
+        let divides = keeps_spaces && all.iter().any(|step| step.divides);
+        let ends = all.iter().all(|step| step.ends) && (divides || merges_within_words(&file["model"]));
+        let trims = |step: &&Json| {
+            kind(step) == "ByteLevel" && step["trim_offsets"] != false && step["add_prefix_space"] != false
+        };
+        Self {
+            ends,
+            starts: ends && all.iter().all(|step| step.starts),
+            first_keeps_space: processors.iter().any(trims),
+        }
+    }
+
+    /// The same where a tokenizer matches these tokens in text.
+    pub fn with_added(self, added: impl Iterator<Item = AddedToken>) -> Self {
+        let mut added = added;
+        // A token may take the white space after it.
+        let takes = |token: &AddedToken| token.rstrip && token.content.ends_with(|c: char| c.is_ascii_alphabetic());
+        if added.all(|token| is_apart(&token.content) && !takes(&token)) { self } else { Self::NONE }
+    }
+}
+
+/// The first cut of a text that leaves at least `least` bytes before it.
+pub(crate) fn first_cut(text: &str, least: usize) -> Option<usize> {
+    let is_cut = |bytes: &[u8]| matches!(bytes, [before, b' ', after] if before.is_ascii_alphabetic() && after.is_ascii_alphabetic());
+    let letter = text.as_bytes().windows(3).skip(least).position(is_cut)?;
+    least.checked_add(letter)?.checked_add(1)
+}
+
+fn steps<'a>(file: &'a Json, name: &str, list: &str) -> Vec<&'a Json> {
+    let mut steps = Vec::new();
+    leaves(&file[name], list, &mut steps);
+    steps
+}
+
+fn kind(step: &Json) -> &str {
+    step["type"].as_str().unwrap_or_default()
+}
+
+/// Letters that stand for bytes are split by another step.
+fn has_split_of_bytes(splits: &[&Json]) -> bool {
+    splits.iter().position(|step| kind(step) == "ByteLevel").is_some_and(|at| at.checked_add(1) != Some(splits.len()))
+}
+
+fn normalizer(step: &Json) -> Step {
+    match kind(step) {
+        "NFC" | "NFD" | "NFKC" | "NFKD" | "Lowercase" | "StripAccents" | "BertNormalizer" => WHOLE,
+        "Prepend" => Step { starts: false, ..WHOLE },
+        "Strip" => Step { starts: step["strip_left"] == false, ..WHOLE },
+        "Replace" => match step.pointer("/pattern/String").and_then(Json::as_str) {
+            Some(" ") if step["content"] == "▁" => WHOLE,
+            Some(other) if !other.is_empty() && !other.contains(is_of_cut) => WHOLE,
+            _ => NO,
+        },
+        _ => NO,
+    }
+}
+
+fn is_of_cut(c: char) -> bool {
+    c.is_ascii_alphabetic() || SPACES.contains(&c)
+}
+
+fn split(step: &Json) -> Step {
+    match kind(step) {
+        "ByteLevel" => {
+            Step { starts: step["add_prefix_space"] == false, divides: step["use_regex"] != false, ends: true }
+        }
+        "Digits" | "Punctuation" => WHOLE,
+        "Whitespace" | "WhitespaceSplit" | "BertPreTokenizer" => DIVIDES,
+        "Metaspace" => Step { starts: step["prepend_scheme"] == "never", divides: step["split"] != false, ends: true },
+        "Split" => split_by_pattern(step),
+        _ => NO,
+    }
+}
+
+fn split_by_pattern(step: &Json) -> Step {
+    if let Some(text) = step.pointer("/pattern/String").and_then(Json::as_str) {
+        return if is_apart(text) { WHOLE } else { NO };
+    }
+    let Some(pattern) = step.pointer("/pattern/Regex").and_then(Json::as_str) else { return NO };
+    if !keeps_words_apart(pattern) {
+        return NO;
+    }
+    let isolates = step["behavior"] == "Isolated" || (step["behavior"] == "Removed" && step["invert"] == true);
+    Step { divides: isolates && matches_letters(pattern), ..WHOLE }
+}
+
+/// True where a letter always belongs to a match, whatever stands before it.
+fn matches_letters(pattern: &str) -> bool {
+    let Ok(whole) = fancy_regex::Regex::new(&format!(r"\A(?:{pattern})\z")) else { return false };
+    ('a'..='z').chain('A'..='Z').all(|letter| whole.is_match(letter.encode_utf8(&mut [0; 4])).unwrap_or(false))
+}
+
+/// True where a model of merges never makes a token over a cut.
+fn merges_within_words(model: &Json) -> bool {
+    let is_absent = |key: &str| matches!(&model[key], Json::Null | Json::Bool(false)) || model[key] == "";
+    let has_unknown_runs = !is_absent("fuse_unk") && is_absent("byte_fallback") && !is_absent("unk_token");
+    kind(model) == "BPE"
+        && ["ignore_merges", "dropout", "continuing_subword_prefix", "end_of_word_suffix"].into_iter().all(is_absent)
+        && !has_unknown_runs
+        && model["vocab"].as_object().is_some_and(|vocab| vocab.keys().all(|token| is_apart(token)))
+}
