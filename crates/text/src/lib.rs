@@ -20,6 +20,7 @@ mod error;
 mod exact_json;
 mod fingerprint;
 mod forms;
+mod frame;
 mod generation_tags;
 mod gguf;
 mod gguf_export;

@@ -3,6 +3,7 @@
 
 use crate::cuts::first_cut;
 use crate::error::{Result, TextError};
+use crate::frame::Frame;
 use crate::growth::check_length;
 use crate::guard::guarded;
 use crate::tokenizer::{EncodedText, Tokenizer};
@@ -112,13 +113,6 @@ impl Tokenizer {
         let (before, rest) = framed.split_at_checked(at)?;
         Some(Frame { before: before.to_vec(), after: rest.get(plain.len()..)?.to_vec() })
     }
-}
-
-/// Ids that a post-processor adds.
-#[derive(Debug, Default)]
-pub(crate) struct Frame {
-    before: Vec<i32>,
-    after: Vec<i32>,
 }
 
 impl EncodedText {
