@@ -212,7 +212,7 @@ describe("commands", () => {
         .split("\n\n")[0]
         ?.replaceAll(/\s+/gu, " ");
     expect(of("Run")).toMatch(/--config <file> .* --device <auto\|cuda\|cpu> Where to compute\. Default auto/u);
-    expect(of("Data")).toContain("--max-length <number> Tokens kept of a row, from its start");
+    expect(of("Data")).toContain("--max-length <number> Tokens that a row may have");
     expect(of("Optimizer")).toContain("--optim <adamw_torch|sgd> ");
     expect(of("Memory")).toContain("--load-in-4bit [boolean] ");
   });

@@ -80,7 +80,9 @@ test("an unknown option is refused with the nearest name", () => {
 test("an option of another library is refused with what stands in its place, where that can be given", () => {
   const weights = (options: object) => () => parseOptions(modelConfigSchema, options);
   expect(weights({ load_in_8bit: true })).toThrow(/got "load_in_8bit"; eight bits are not implemented: loadIn4bit/);
-  expect(weights({ torch_dtype: "auto", foo: 1 })).toThrow(/it is called "dtype"; .*got "foo"; its options are chatTemplate, dtype/);
+  expect(weights({ torch_dtype: "auto", foo: 1 })).toThrow(
+    /it is called "dtype"; .*got "foo"; its options are chatTemplate, dtype/,
+  );
   expect(() => parseLoraConfig({ torchDtype: "auto" })).toThrow(/got "torchDtype"; its options are/);
 });
 

@@ -4,6 +4,7 @@ import { letterTokenizer } from "../../../core/src/testing/letter-tokenizer.ts";
 import { type PrepareOptions, prepare } from "../prepare/prepare.ts";
 import { mixDatasets } from "../sources/mix.ts";
 import type { DatasetSource } from "../sources/rows.ts";
+import type { FormattingFunc } from "./formatting.ts";
 
 const defaults: PrepareOptions = {
   name: "rows",
@@ -160,4 +161,14 @@ test("where every row is bad nothing is left to skip to", async () => {
   const skip = { onBadRow: "skip" } as const;
   await expect(run([{ id: 1 }, { id: 2 }], skip)).rejects.toThrow(/2 rows cannot be used:\n {2}rows:1: expected the/u);
   await expect(run([{ messages: [] }], skip)).rejects.toThrow(DataError);
+});
+
+test("a function is called once for each row, for those that are watched as well", async () => {
+  const calls: unknown[] = [];
+  const formattingFunc: FormattingFunc = ({ q }) => {
+    calls.push(q);
+    return { prompt: String(q), completion: "a" };
+  };
+  const { items } = await run([{ q: 1 }, { q: 2 }, { q: 3 }], { formattingFunc, keepItems: 2 });
+  expect([items.length, calls]).toEqual([2, [1, 2, 3]]);
 });

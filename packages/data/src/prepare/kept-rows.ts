@@ -1,6 +1,7 @@
 // The rows that are trained on, and what the others and they lost on their way.
 import { createHash, type Hash } from "node:crypto";
 import { DataError, type Tokenizer } from "@tunesmith/core";
+import type { Item } from "../encode/item.ts";
 import { countTrained } from "../encode/mask.ts";
 import { type Sequence, type Truncated, type TruncationMode, truncate } from "../encode/truncate.ts";
 import { ColumnBuilder, type ExampleColumns } from "../examples/columns.ts";
@@ -43,8 +44,9 @@ export interface KeptData {
   report: Omit<DataReport, "source" | "format" | "ignoredColumns" | "skipped">;
   /** SHA-256 over ids, labels and weights. */
   fingerprint: string;
-  /** The first kept rows, `keepItems` of them at most. */
+  /** The first kept rows, `keepItems` of them at most, and what was made of them. */
   first: Row[];
+  items: Item[];
 }
 
 /** Collects the examples of one data set. */
@@ -56,6 +58,7 @@ export class KeptRows {
   readonly #parts = new PartCounts();
   readonly #examples = new ColumnBuilder();
   readonly #firstRows: Row[] = [];
+  readonly #items: Item[] = [];
   readonly #dropped: DataReport["dropped"] = [];
   readonly #hash: Hash = createHash("sha256");
   readonly #seen = new DigestSet();
@@ -72,7 +75,7 @@ export class KeptRows {
   }
 
   /** Takes a row in, unless nothing of it can be trained or it is refused. */
-  add({ row, encoded }: EncodedRow): void {
+  add({ row, item, encoded }: EncodedRow): void {
     const { vocabSize = Number.POSITIVE_INFINITY, keepItems = 0 } = this.#options;
     const beyond = beyondEmbedding(encoded.ids, vocabSize, this.#tokenizer);
     if (beyond !== null) {
@@ -112,7 +115,9 @@ export class KeptRows {
       rowId,
       truncated,
     });
-    if (this.#firstRows.length < keepItems) this.#firstRows.push(row);
+    if (this.#items.length >= keepItems) return;
+    this.#firstRows.push(row);
+    this.#items.push(item);
   }
 
   /** The sequence within `maxLength`; null for a row that is dropped or refused for its length. */
@@ -183,6 +188,7 @@ export class KeptRows {
       },
       fingerprint: this.#hash.digest("hex"),
       first: this.#firstRows,
+      items: this.#items,
     };
   }
 

@@ -67,14 +67,15 @@ export async function prepare(
   const hasChatTemplate = tokenizer.info.chatTemplate !== null;
   const newReaders = () => new PartReaders(() => new ItemReader({ ...options, task: "supervised", hasChatTemplate }));
   const build = (ids: IdSink | null) => buildExamples(source, newReaders(), { tokenizer, options, ids });
-  const { columns, places, report, fingerprint, first } = await throughCache(source, { tokenizer, options, build });
-  // What one way of preparing has is what the other has: the first rows are read again whether they come from a cache or not.
-  const items = await readItems(first, newReaders(), new RowErrors());
+  const built = await throughCache(source, { tokenizer, options, build });
+  const { columns, places, report, fingerprint, first } = built;
+  // A cache has rows, and not what was made of them.
+  const items = built.items ?? (await readItems(first, newReaders(), new RowErrors())).map(({ item }) => item);
   return {
     examples: new ColumnExamples(columns),
     report,
     fingerprint,
-    items: items.map(({ item }) => item),
+    items,
     locate: (rowId) => placeOf(places, rowId),
   };
 }
@@ -85,7 +86,7 @@ export interface IdSink {
 }
 
 /** A data set as it is kept. */
-export type BuiltExamples = Omit<KeptData, "report"> & { report: DataReport };
+export type BuiltExamples = Omit<KeptData, "report" | "items"> & { report: DataReport; items?: Item[] };
 
 async function buildExamples(
   source: DatasetSource,
