@@ -106,10 +106,12 @@ fn step<B: Backend>(session: &mut Session<B>, number: u64) -> Result<(f64, f64)>
 #[test]
 fn cpu_and_cuda_agree_step_by_step() -> Result<()> {
     let cpu = Arc::new(Cpu::new(1)?);
-    for (model, adapter, gradient_checkpointing) in
-        [("llama", linear(), false), ("llama", linear(), true), ("gemma2", embedding(), false)]
+    // What reaches the embedding has been rounded to bfloat16 in every layer on its way back, and AdamW's first updates of a
+    // factor that starts at zero are as large for a gradient of rounding errors as for any other.
+    for (model, adapter, gradient_checkpointing, bfloat16) in
+        [("llama", linear(), false, 4e-3), ("llama", linear(), true, 4e-3), ("gemma2", embedding(), false, 1e-2)]
     {
-        for (dtype, tolerance) in [(DType::F32, 1e-6), (DType::Bf16, 4e-3)] {
+        for (dtype, tolerance) in [(DType::F32, 1e-6), (DType::Bf16, bfloat16)] {
             let mut got = session(&device(dtype)?, model, adapter.clone(), gradient_checkpointing)?;
             let mut expected = session(&cpu, model, adapter.clone(), gradient_checkpointing)?;
             for number in 1..=5 {
