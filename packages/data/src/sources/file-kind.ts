@@ -86,12 +86,15 @@ export function layoutOf(head: Buffer, path: string): Layout {
   return first.startsWith("[") ? "array" : "lines";
 }
 
-/** The text of bytes that may end inside a character; bytes that are not UTF-8 one by one, so that they can be shown. */
+/**
+ * The text of bytes that may end inside a character; bytes that are not UTF-8 one by one, so that they can be shown. Without a byte
+ * order mark: one bad byte further on makes no other file of it.
+ */
 function textOf(bytes: Buffer): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes, { stream: true });
   } catch {
-    return bytes.toString("latin1");
+    return bytes.toString("latin1").replace(/^\xef\xbb\xbf/u, "");
   }
 }
 

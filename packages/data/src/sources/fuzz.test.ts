@@ -114,7 +114,7 @@ test(
   "any lines give the rows and the errors that they hold",
   async () => {
     const path = join(await scratchFolder(onTestFinished), "rows.jsonl");
-    const cases = trials(150);
+    const cases = trials(300);
     for (let seed = 1; seed <= cases; seed += 1) {
       const random = randomly(seed);
       const parts: Buffer[] = [Buffer.from(pick(random, ["", "\uFEFF", "\n"])), Buffer.from('{"text":"a"}\n')];
