@@ -2,7 +2,8 @@ import { grouped, loraConfigSchema, modelConfigSchema, parseOptions, trainingArg
 import { expect, test } from "vitest";
 import { z } from "zod";
 import type { Resolved } from "../options/resolved.ts";
-import { decisiveOptions } from "./drift.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import { decisiveOptions, refuseDrift } from "./drift.ts";
 
 const weights = parseOptions(modelConfigSchema, {});
 
@@ -14,7 +15,7 @@ const schema = trainingArgumentsSchema.extend({
 /** Names of the options that decide. */
 function names(args: object, recipe = {}): string[] {
   const parsed = { ...parseOptions(trainingArgumentsSchema, args), ...recipe } as Resolved;
-  const model = { modelType: "fake", sha256: "00", weights };
+  const model = { fromProgram: [], modelType: "fake", sha256: "00", weights };
   return Object.keys(decisiveOptions(parsed, parseOptions(loraConfigSchema, {}), model, schema));
 }
 
@@ -33,9 +34,29 @@ test("the length of a run decides only where the learning rates depend on it", (
 });
 
 test("how the weights are held is remembered where it differs from the default", () => {
-  const model = { modelType: "fake", sha256: null, weights: { ...weights, loadIn4bit: true } };
+  const model = { fromProgram: [], modelType: "fake", sha256: null, weights: { ...weights, loadIn4bit: true } };
   const args = parseOptions(trainingArgumentsSchema, {}) as Resolved;
   const options = decisiveOptions(args, parseOptions(loraConfigSchema, {}), model, schema);
   expect(options).toMatchObject({ loadIn4bit: true });
   expect(options).not.toHaveProperty("dtype");
+});
+
+test("an option that a checkpoint does not name had its default, and a function that is gone is named", () => {
+  const args = { ...parseOptions(trainingArgumentsSchema, {}), maxLength: 5, logRewards: true } as Resolved;
+  const model = { modelType: "fake", sha256: null, weights };
+  const withDefaults = trainingArgumentsSchema.extend(grouped("data", { packing: z.boolean().default(false) }));
+  const options = (packing: boolean, fromProgram: readonly string[] = []) =>
+    decisiveOptions(
+      { ...args, packing } as Resolved,
+      parseOptions(loraConfigSchema, {}),
+      { ...model, fromProgram },
+      withDefaults,
+    );
+  const { packing: _, ...older } = options(false);
+  const found = (config: object) => ({ path: "c", trainer: { config }, data: { fingerprint: "f" } }) as Checkpoint;
+  expect(() => refuseDrift(found(older), options(false), "f", withDefaults)).not.toThrow();
+  expect(() => refuseDrift(found(older), options(true), "f", withDefaults)).toThrow(/packing \(was false, is true\)/u);
+  expect(() => refuseDrift(found(options(false, ["sampler"])), options(false), "f", withDefaults)).toThrow(
+    /fromProgram \(was \["sampler"\], is null\)/u,
+  );
 });

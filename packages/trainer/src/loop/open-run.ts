@@ -36,10 +36,10 @@ export async function openRun(
   signal: AbortSignal,
 ): Promise<OpenRun> {
   const { recipe, inputs, prepared, args } = ready;
-  const { model, peft } = inputs;
-  const identity = { modelType: model.info.modelType, sha256: modelSha256, weights: model.weightOptions };
+  const { model, peft, fromProgram = [] } = inputs;
+  const identity = { fromProgram, modelType: model.info.modelType, sha256: modelSha256, weights: model.weightOptions };
   const config = decisiveOptions(args, peft, identity, recipe.schema);
-  const refuse = (found: Checkpoint) => refuseDrift(found, config, prepared.train.fingerprint);
+  const refuse = (found: Checkpoint) => refuseDrift(found, config, prepared.train.fingerprint, recipe.schema);
   if (ready.checkpoint !== null) refuse(ready.checkpoint);
   signal.throwIfAborted();
   const session = await model.createSession(sessionOptions(args, peft)).catch(asOptionError);

@@ -81,8 +81,9 @@ export async function prepareRun(
   return { recipe, inputs, prepared, args, best, resume, startedAt, schedule, prompts, checkpoint, memory, warnings };
 }
 
-function doubts({ schema }: Recipe, { args, evalDataset, model, peft }: RunInputs): string[] {
-  return idleOptions({ args, peft, weights: model.weightOptions, hasEvaluation: evalDataset !== null }, schema);
+function doubts({ schema }: Recipe, { args, evalDataset, fromProgram = [], model, peft }: RunInputs): string[] {
+  const hasEvaluation = evalDataset !== null;
+  return idleOptions({ args, peft, weights: model.weightOptions, hasEvaluation, fromProgram }, schema);
 }
 
 async function samplePrompts(

@@ -2,11 +2,15 @@ import { loraConfigSchema, modelConfigSchema, sftConfigSchema } from "@tunesmith
 import { expect, test } from "vitest";
 import { idleOptions } from "./idle-options.ts";
 
-const setting = (args: object, { peft = {}, weights = {}, hasEvaluation = true } = {}) => ({
+const setting = (
+  args: object,
+  { peft = {}, weights = {}, hasEvaluation = true, fromProgram = [] as string[] } = {},
+) => ({
   args: sftConfigSchema.parse(args),
   peft: loraConfigSchema.parse(peft),
   weights: modelConfigSchema.parse(weights),
   hasEvaluation,
+  fromProgram,
 });
 const named = (...of: Parameters<typeof setting>) =>
   idleOptions(setting(...of), sftConfigSchema).map((message) => message.split(" ")[0]);
@@ -26,6 +30,12 @@ test("an option that another one leaves without effect is named with the reason"
   expect(named({ samplePrompts: ["a"], sampleMaxNewTokens: 5 })).toEqual(["samplePrompts", "sampleMaxNewTokens"]);
   expect(named({ saveStrategy: "epoch", saveSteps: 5 })).toEqual(["saveSteps"]);
   expect(named({ saveStrategy: "no", saveTotalLimit: 1 })).toEqual(["saveTotalLimit"]);
+  expect(named({ packingStrategy: "wrapped" })).toEqual(["packingStrategy"]);
+  expect(named({ packing: true, packingStrategy: "wrapped", truncationMode: "drop" })).toEqual(["truncationMode"]);
+  expect(named({ evalPacking: true }, { hasEvaluation: false })).toEqual(["evalPacking"]);
+  expect(named({ trainSamplingStrategy: "sequential" }, { fromProgram: ["sampler"] })).toEqual([
+    "trainSamplingStrategy",
+  ]);
   expect(named({}, { weights: { bnb4bitBlocksize: 128 } })).toEqual(["bnb4bitBlocksize"]);
 });
 
@@ -33,6 +43,8 @@ test("without such a pair there is nothing to say", () => {
   expect(named({})).toEqual([]);
   expect(named({}, { hasEvaluation: false })).toEqual([]);
   expect(named({ evalStrategy: "steps", evalSteps: 5, warmupSteps: 5, saveSteps: 5, saveTotalLimit: 1 })).toEqual([]);
+  expect(named({ evalPacking: true, packingStrategy: "wrapped", truncationMode: "drop" })).toEqual([]);
+  expect(named({ packing: true, evalPacking: false, truncationMode: "drop" })).toEqual([]);
   // As a run records what was not set.
   expect(named({ evalStrategy: "epoch", evalSteps: 1, loggingSteps: 1 })).toEqual([]);
   expect(named({}, { weights: { loadIn4bit: true, bnb4bitBlocksize: 128 } })).toEqual([]);

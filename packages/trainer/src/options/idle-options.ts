@@ -8,6 +8,8 @@ export interface OptionSetting {
   peft: ParsedLoraConfig;
   weights: Readonly<ParsedModelConfig>;
   hasEvaluation: boolean;
+  /** Names of the functions that the program gave. */
+  fromProgram: readonly string[];
 }
 
 /** Options that have no effect in some setting, and why; null where they have one. */
@@ -40,8 +42,25 @@ const rules: readonly Rule[] = [
     because: ({ args }) => when(args.trainSamplingStrategy !== "staged", "trainSamplingStrategy is not staged"),
   },
   {
-    options: ["packingStrategy", "evalPacking"],
-    because: ({ args }) => when("packing" in args && args.packing === false, "packing is off"),
+    options: ["trainSamplingStrategy", "simpleMaxLength"],
+    because: ({ fromProgram }) => when(fromProgram.includes("sampler"), "sampler gives the order of the rows"),
+  },
+  {
+    options: ["packingStrategy"],
+    because: ({ args }) =>
+      when("packing" in args && !args.packing && "evalPacking" in args && args.evalPacking !== true, "packing is off"),
+  },
+  {
+    // Rows that are cut anyway are not first cut to the same length.
+    options: ["truncationMode"],
+    because: ({ args }) =>
+      when(
+        "packing" in args &&
+          args.packing === true &&
+          "packingStrategy" in args &&
+          (args.packingStrategy === "bfd_split" || args.packingStrategy === "wrapped"),
+        "packingStrategy splits long rows",
+      ),
   },
   {
     options: ["instructionPart", "responsePart"],
@@ -53,7 +72,7 @@ const rules: readonly Rule[] = [
     because: ({ args }) => when("testSize" in args && args.testSize === null, "testSize is not given"),
   },
   {
-    options: ["evalOnStart", "perDeviceEvalBatchSize", "metricForBestModel"],
+    options: ["evalOnStart", "evalPacking", "perDeviceEvalBatchSize", "metricForBestModel"],
     because: ({ hasEvaluation }) => when(!hasEvaluation, "there is no evaluation set"),
   },
   {
