@@ -5,17 +5,10 @@ import { fileOperations, type Tokenizer } from "@tunesmith/core";
 import { expect, onTestFinished, test } from "vitest";
 import { letterTokenizer } from "../../../core/src/testing/letter-tokenizer.ts";
 import { type PreparedData, type PrepareOptions, prepare } from "../prepare/prepare.ts";
+import { plainOptions } from "../testing/prepare-rows.ts";
 import { tokenCacheFolder } from "./folder.ts";
 
-const options: PrepareOptions = {
-  name: "rows",
-  datasetFormat: "auto",
-  datasetTextField: "text",
-  maxLength: 12,
-  assistantOnlyLoss: true,
-  completionOnlyLoss: null,
-  keepItems: 2,
-};
+const options: PrepareOptions = { ...plainOptions, maxLength: 12, keepItems: 2 };
 
 /** A file of rows and an empty cache; how often the tokenizer was asked. */
 async function setUp(rows = 700) {

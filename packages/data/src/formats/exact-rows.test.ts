@@ -7,20 +7,11 @@ import { scratchFolder } from "../../../core/src/testing/scratch.ts";
 import type { ConversationItem } from "../encode/conversation.ts";
 import { prepare } from "../prepare/prepare.ts";
 import type { DatasetSource } from "../sources/rows.ts";
-
-const options = {
-  name: "rows",
-  datasetFormat: "auto",
-  datasetTextField: "text",
-  maxLength: null,
-  assistantOnlyLoss: true,
-  completionOnlyLoss: null,
-  keepItems: 10,
-};
+import { plainOptions } from "../testing/prepare-rows.ts";
 
 /** The conversations of a source as they go to the chat template. */
 async function conversations(source: DatasetSource): Promise<string[]> {
-  const { items } = await prepare(source, letterTokenizer, options);
+  const { items } = await prepare(source, letterTokenizer, { ...plainOptions, keepItems: 10 });
   return items.map(({ value }) => writeExact((value as ConversationItem).conversation));
 }
 
@@ -63,12 +54,12 @@ test("a weight is a number however it is written, and null is none", async () =>
   const { examples, report } = await prepare(
     await file(...["1.0", "1", "1e0", "null"].map(row)),
     letterTokenizer,
-    options,
+    plainOptions,
   );
   expect([examples.length, report.dropped]).toEqual([4, []]);
-  const zero = await prepare(await file(row("1"), row("0.0"), row("-0")), letterTokenizer, options);
+  const zero = await prepare(await file(row("1"), row("0.0"), row("-0")), letterTokenizer, plainOptions);
   expect(zero.report.dropped.map(({ line }) => line)).toEqual([2, 3]);
-  await expect(prepare(await file(row("-0.50")), letterTokenizer, options)).rejects.toThrow(
+  await expect(prepare(await file(row("-0.50")), letterTokenizer, plainOptions)).rejects.toThrow(
     /rows.jsonl:1: expected a loss weight from 0 in messages\[0\].weight, got -0.50/u,
   );
 });
@@ -84,5 +75,5 @@ test("a number is no row, no message and no list", async () => {
     [`{"messages":${messages},"tools":1.0}`, /"tools", got a number/u],
     [`{"messages":${messages},"chat_template_kwargs":1.0}`, /"chat_template_kwargs", got a number/u],
   ] as const)
-    await expect(prepare(await file(good, row), letterTokenizer, options)).rejects.toThrow(got);
+    await expect(prepare(await file(good, row), letterTokenizer, plainOptions)).rejects.toThrow(got);
 });

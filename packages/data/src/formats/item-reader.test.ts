@@ -4,19 +4,11 @@ import { letterTokenizer } from "../../../core/src/testing/letter-tokenizer.ts";
 import { type PrepareOptions, prepare } from "../prepare/prepare.ts";
 import { mixDatasets } from "../sources/mix.ts";
 import type { DatasetSource } from "../sources/rows.ts";
+import { plainOptions } from "../testing/prepare-rows.ts";
 import type { FormattingFunc } from "./formatting.ts";
 
-const defaults: PrepareOptions = {
-  name: "rows",
-  datasetFormat: "auto",
-  datasetTextField: "text",
-  maxLength: null,
-  assistantOnlyLoss: true,
-  completionOnlyLoss: null,
-};
-
 const run = (rows: DatasetSource, options: Partial<PrepareOptions> = {}) =>
-  prepare(rows, letterTokenizer, { ...defaults, ...options });
+  prepare(rows, letterTokenizer, { ...plainOptions, ...options });
 
 /** What each example holds, as text. */
 async function texts(rows: DatasetSource, options: Partial<PrepareOptions> = {}): Promise<string[]> {

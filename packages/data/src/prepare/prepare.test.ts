@@ -3,18 +3,11 @@ import { expect, test } from "vitest";
 import { letterTokenizer } from "../../../core/src/testing/letter-tokenizer.ts";
 import type { ConversationItem } from "../encode/conversation.ts";
 import type { Item } from "../encode/item.ts";
-import { IGNORE_INDEX } from "../encode/mask.ts";
 import type { DatasetSource } from "../sources/rows.ts";
+import { plainOptions, trainedTexts } from "../testing/prepare-rows.ts";
 import { type PrepareOptions, prepare } from "./prepare.ts";
 
-const defaults: PrepareOptions = {
-  name: "rows",
-  datasetFormat: "auto",
-  datasetTextField: "text",
-  maxLength: 100,
-  assistantOnlyLoss: true,
-  completionOnlyLoss: null,
-};
+const defaults: PrepareOptions = { ...plainOptions, maxLength: 100 };
 
 const run = (rows: DatasetSource, options: Partial<PrepareOptions> = {}) =>
   prepare(rows, letterTokenizer, { ...defaults, ...options });
@@ -22,14 +15,8 @@ const run = (rows: DatasetSource, options: Partial<PrepareOptions> = {}) =>
 const user = (content: string) => ({ role: "user", content });
 const assistant = (content: string, extra: object = {}) => ({ role: "assistant", content, ...extra });
 
-/** Trained tokens as text, `_` for one that is not; `^` opens a turn, `$` ends one. */
-async function trained(rows: DatasetSource, options: Partial<PrepareOptions> = {}): Promise<string[]> {
-  const { examples } = await run(rows, options);
-  const letter = (id: number) => (id === 131 ? "$" : id > 127 ? "^" : String.fromCharCode(id));
-  return Array.from(examples, ({ labels }) =>
-    Array.from(labels, (label) => (label === IGNORE_INDEX ? "_" : letter(label))).join(""),
-  );
-}
+const trained = (rows: DatasetSource, options: Partial<PrepareOptions> = {}) =>
+  trainedTexts(rows, { maxLength: 100, ...options });
 
 test("conversations: the assistant's turns are trained, with the token that ends them", async () => {
   const row = { messages: [user("ab"), assistant("cd"), user("e"), assistant("f")] };

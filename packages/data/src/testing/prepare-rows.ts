@@ -1,4 +1,4 @@
-// Prepares rows with the tokenizer of letters, for tests of formats.
+// Prepares rows with the tokenizer of letters, for tests.
 import { writeExact } from "@tunesmith/core";
 import { letterTokenizer } from "../../../core/src/testing/letter-tokenizer.ts";
 import type { ConversationItem } from "../encode/conversation.ts";
@@ -6,14 +6,14 @@ import { IGNORE_INDEX } from "../encode/mask.ts";
 import { type PreparedData, type PrepareOptions, prepare } from "../prepare/prepare.ts";
 import type { DatasetSource } from "../sources/rows.ts";
 
-const defaults: PrepareOptions = {
+/** The options of a plain run, every row whole. */
+export const plainOptions: PrepareOptions = {
   name: "rows",
   datasetFormat: "auto",
   datasetTextField: "text",
   maxLength: null,
   assistantOnlyLoss: true,
   completionOnlyLoss: null,
-  keepItems: 100,
 };
 
 /** The same tokenizer without a chat template. */
@@ -25,7 +25,7 @@ export function prepareRows(
   options: Partial<PrepareOptions> = {},
   tokenizer = letterTokenizer,
 ): Promise<PreparedData> {
-  return prepare(rows, tokenizer, { ...defaults, ...options });
+  return prepare(rows, tokenizer, { ...plainOptions, keepItems: 100, ...options });
 }
 
 /** Trained tokens as text, `_` for one that is not; `^` opens a turn, `$` ends one. */
