@@ -15,7 +15,9 @@ async function setUp(rows = 700) {
   const folder = await mkdtemp(join(tmpdir(), "tunesmith-cache-"));
   onTestFinished(() => rm(folder, { recursive: true }));
   const path = join(folder, "rows.jsonl");
-  const row = (n: number) => ({ prompt: `p${n}`, completion: "c".repeat(1 + (n % 17)), id: 2 ** 60 + n });
+  // Every third row counts half.
+  const weigh = (n: number) => (n % 3 === 0 ? { weight: 0.5 } : {});
+  const row = (n: number) => ({ prompt: `p${n}`, completion: "c".repeat(1 + (n % 17)), id: 2 ** 60 + n, ...weigh(n) });
   await writeFile(path, Array.from({ length: rows }, (_, n) => `${JSON.stringify(row(n))}\n`).join(""));
   const cache = { folder: join(folder, "cache"), minBytes: 0 };
   const asked = { times: 0 };
@@ -27,7 +29,7 @@ async function setUp(rows = 700) {
     },
   };
   const run = (more: Partial<PrepareOptions> = {}) => prepare(path, tokenizer, { ...options, cache, ...more });
-  return { path, cache, asked, run };
+  return { path, cache, asked, run, tokenizer };
 }
 
 /** Everything that a run sees of a data set. */
@@ -47,12 +49,15 @@ test("a second run has the same data without asking the tokenizer", async () => 
   expect([first.report.fromCache, second.report.fromCache]).toEqual([undefined, true]);
   expect(seen(first)).toEqual(seen(plain));
   expect(seen(second)).toEqual(seen(plain));
+  expect(second.examples.at(0).weights).toContain(0.5);
   expect(await readdir(cache.folder)).toHaveLength(1);
 });
 
 test("what decides the examples decides the key", async () => {
-  const { run, asked, path } = await setUp(3);
+  const { run, asked, path, cache, tokenizer } = await setUp(3);
   await run();
+  const other = { ...tokenizer, fingerprint: async () => "another tokenizer" };
+  expect((await prepare(path, other, { ...options, cache })).report.fromCache).toBeUndefined();
   for (const more of [{ maxLength: 11 }, { keepItems: 3 }, { onBadRow: "skip" }, { vocabSize: 1000 }] as const) {
     const before = asked.times;
     await run(more);
