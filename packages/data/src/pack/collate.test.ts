@@ -28,3 +28,13 @@ test("sequences are packed end to end, with positions of their own and no paddin
     rowIds: Int32Array.of(4, 9, 2),
   });
 });
+
+test("weights stand at their own tokens, 1 where an example has none, and are absent where none has", () => {
+  const weighted = { ...example(9, [5, 6]), weights: Float32Array.of(0.5, 2) };
+  const batch = collate([
+    { example: example(4, [1, 2, 3]), microBatch: 0 },
+    { example: weighted, microBatch: 0 },
+  ]);
+  expect(batch.weights).toEqual(Float32Array.of(1, 1, 1, 0.5, 2));
+  expect(collate([{ example: example(4, [1]), microBatch: 0 }])).not.toHaveProperty("weights");
+});
