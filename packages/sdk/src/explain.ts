@@ -11,7 +11,7 @@ import {
   withConversationOptions,
 } from "@tunesmith/core";
 import { collate, type DataReport, type DatasetSource, type Example, IGNORE_INDEX } from "@tunesmith/data";
-import { prepareRows, withinContext } from "@tunesmith/trainer";
+import { dataWarnings, prepareRows, withinContext } from "@tunesmith/trainer";
 import { TextStream } from "./text-stream.ts";
 
 /** A token of a row as it is trained. */
@@ -56,6 +56,8 @@ export interface ExplainRowsOptions extends ExplainOptions {
 export interface ExplainedRows {
   rows: ExplainedRow[];
   report: DataReport;
+  /** What a run would warn of: rows that are skipped, left out or cut, what the template does not write. */
+  warnings: string[];
 }
 
 const explainKeys: OptionKeys<ExplainRowsOptions> = {
@@ -76,8 +78,9 @@ export async function explain(row: Record<string, unknown>, options: ExplainOpti
 /** The same for the first rows of a data set, which is prepared whole. */
 export async function explainRows(source: DatasetSource, options: ExplainRowsOptions): Promise<ExplainedRows> {
   const { model, args: given = {}, session, examples: count = 3 } = parseKeys(explainKeys, options, "explain");
+  const warnings: string[] = [];
   // As a run does: within the model's context, with control tokens in texts as asked.
-  const args = withinContext(parseOptions(sftConfigSchema, given), model, []);
+  const args = withinContext(parseOptions(sftConfigSchema, given), model, warnings);
   const { sanitizeControlTokens } = args;
   const tokenizer = withConversationOptions(model.tokenizer, { sanitizeControlTokens });
   const request = { source, name: "rows", keepItems: 0, formattingFunc: null };
@@ -90,7 +93,7 @@ export async function explainRows(source: DatasetSource, options: ExplainRowsOpt
     const tokens = tokensOf(example, tokenizer, losses);
     rows.push({ place: data.locate(example.rowId), tokens, truncated: example.truncated });
   }
-  return { rows, report: data.report };
+  return { rows, report: data.report, warnings: [...warnings, ...dataWarnings(data.report)] };
 }
 
 /** −log p of every token but the first, as if all of them were trained. */

@@ -23,6 +23,7 @@ export type { MemoryEstimate } from "./memory/estimate.ts";
 export { freeMemory } from "./memory/free-memory.ts";
 export type { Resolved, Settled } from "./options/resolved.ts";
 export type { DataCollator } from "./sft/collator.ts";
+export { dataWarnings } from "./sft/data-warnings.ts";
 export { type EstimateOptions, estimateMemory, memoryShortage } from "./sft/estimate-memory.ts";
 export type { EvalMetrics, SFTMetrics } from "./sft/metrics.ts";
 export { prepareRows, type RowsRequest, withinContext } from "./sft/prepare.ts";

@@ -61,3 +61,13 @@ test("what is being read is not written over, and wrong flags are named", async 
   expect(none.err).toContain("[--examples] expected a whole number above 0");
   expect((await tunesmith(["inspect", "data", data])).err).toContain("[--model] expected a model's path");
 });
+
+test("what a run would warn of is said here, with the places", async () => {
+  await writeFile(data, `${await readFile(data, "utf8")}{"messages": 5}\n`);
+  const { code, out, err } = await tunesmith(["inspect", "data", data, "--model", model, "--on-bad-row", "skip"]);
+  expect(code).toBe(0);
+  expect(out).toContain("1 skipped");
+  expect(err).toMatch(
+    /warning: .*1 row cannot be used and is skipped:\n {2}.*rows\.jsonl:5: expected a list of messages/u,
+  );
+});

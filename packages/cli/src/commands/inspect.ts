@@ -9,6 +9,7 @@ import {
   terminalText,
 } from "@tunesmith/core";
 import { explainRows } from "@tunesmith/sdk";
+import pc from "picocolors";
 import { readConfigFile } from "../config-file.ts";
 import { trainingSchemas } from "../flags.ts";
 import { describeData } from "../view/data-line.ts";
@@ -39,9 +40,10 @@ export async function inspectData(
   try {
     const options = { model, args, examples, ...(session !== undefined && { session }) };
     const { trainDataset } = await openDatasets(data, null, err);
-    const { rows, report } = await explainRows(trainDataset, options);
+    const { rows, report, warnings } = await explainRows(trainDataset, options);
     const view = { ids: ids === true };
     out.write(`data   ${describeData(report)}\n`);
+    for (const warning of warnings) err.write(`${pc.yellow("warning:")} ${terminalText(warning)}\n`);
     if (html === undefined) {
       out.write(`${tokenLegend}\n`);
       for (const row of rows) out.write(`\n${tokenLines(row, view)}`);
