@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { isRefused, parseExact, replaceFile, type Tokenizer, writeExact } from "@tunesmith/core";
 import type { ExampleColumns } from "../examples/columns.ts";
-import type { BuiltExamples, IdSink, PrepareOptions } from "../prepare/prepare.ts";
+import type { BuiltExamples, IdSink } from "../prepare/built-examples.ts";
 import type { DataReport } from "../quality/report.ts";
 import type { DatasetSource, Row } from "../sources/rows.ts";
 import { openCache, touch } from "./folder.ts";
@@ -20,7 +20,8 @@ export interface CacheOptions {
 /** How a data set is prepared where no cache has it. */
 export interface CachedBuild {
   tokenizer: Tokenizer;
-  options: PrepareOptions;
+  /** All that decides the examples besides rows and tokenizer; where they are kept, and what stops it, do not. */
+  options: { cache?: CacheOptions | null; signal?: AbortSignal };
   /** Prepares it; ids go to the sink, where one is given, and are not held. */
   build(ids: IdSink | null): Promise<BuiltExamples>;
 }

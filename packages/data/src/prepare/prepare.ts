@@ -14,8 +14,9 @@ import { DatasetMix, type MixEntry } from "../sources/mix.ts";
 import { type OnBadRow, RowErrors } from "../sources/row-errors.ts";
 import { type DatasetSource, type Row, readRows } from "../sources/rows.ts";
 import { nameOf, type ReadOptions } from "../sources/source.ts";
+import type { BuiltExamples, IdSink } from "./built-examples.ts";
 import { encodeRows, type ReadRow } from "./encode-rows.ts";
-import { type KeepOptions, type KeptData, KeptRows, neededTokens } from "./kept-rows.ts";
+import { type KeepOptions, KeptRows, neededTokens } from "./kept-rows.ts";
 import { PartReaders } from "./part-readers.ts";
 
 /** How rows become examples. */
@@ -79,14 +80,6 @@ export async function prepare(
     locate: (rowId) => placeOf(places, rowId),
   };
 }
-
-/** Takes ids as they come, so that they need not stay in memory. */
-export interface IdSink {
-  append(ids: Int32Array): Promise<void>;
-}
-
-/** A data set as it is kept. */
-export type BuiltExamples = Omit<KeptData, "report" | "items"> & { report: DataReport; items?: Item[] };
 
 async function buildExamples(
   source: DatasetSource,
