@@ -18,7 +18,7 @@ const { examples, report } = await prepare(rows, tokenizer, {
   cache: folder === undefined ? null : { folder, minBytes: 0 },
 });
 const prepared = performance.now();
-const packing = pack(examples.lengths, 1024, "bfd");
+const packing = await pack(examples.lengths, 1024, "bfd");
 const end = performance.now();
 delay.disable();
 const result = {

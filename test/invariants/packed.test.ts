@@ -47,7 +47,7 @@ test.each(models)("a packed document has the loss that it has alone, to the bit 
     for (let row = 0; row < rows.length; row += 1) sums.push(...(await sumsOf(rows, row)));
     return sums.sort(([a], [b]) => a - b);
   };
-  const packed = new TrainingRows(examples, pack(examples.lengths, 96, "bfd").packs);
+  const packed = new TrainingRows(examples, (await pack(examples.lengths, 96, "bfd")).packs);
   expect(packed.length).toBeLessThan(examples.length);
   const alone = await all(new TrainingRows(examples));
   expect(await all(packed)).toEqual(alone);

@@ -2,6 +2,7 @@
 export * from "./batch.ts";
 export * from "./conversation.ts";
 export * from "./errors.ts";
+export * from "./event-loop.ts";
 export * from "./files/index.ts";
 export * from "./generate.ts";
 export * from "./generator.ts";

@@ -1,11 +1,14 @@
 // Counter-based random numbers (Philox4x32-10), and permutations by them.
 
-/** Upper 32 bits of the product of two unsigned 32-bit numbers, by 16-bit halves. */
+/** Upper 32 bits of the product of two unsigned 32-bit numbers, by 16-bit halves: each sum fits into 32 bits, so no number is a double. */
 function multiplyHigh(a: number, b: number): number {
-  const [aLow, aHigh, bLow, bHigh] = [a & 0xffff, a >>> 16, b & 0xffff, b >>> 16];
-  const middle = aHigh * bLow + ((aLow * bLow) >>> 16);
-  const cross = aLow * bHigh + (middle & 0xffff);
-  return (aHigh * bHigh + Math.floor(middle / 0x10000) + (cross >>> 16)) >>> 0;
+  const aLow = a & 0xffff;
+  const aHigh = a >>> 16;
+  const bLow = b & 0xffff;
+  const bHigh = b >>> 16;
+  const middle = (Math.imul(aHigh, bLow) + (Math.imul(aLow, bLow) >>> 16)) | 0;
+  const cross = (Math.imul(aLow, bHigh) + (middle & 0xffff)) | 0;
+  return (Math.imul(aHigh, bHigh) + (middle >>> 16) + (cross >>> 16)) | 0;
 }
 
 /**
@@ -22,13 +25,16 @@ export function philox(
   let [c0, c1, c2, c3] = counter;
   let [k0, k1] = key;
   for (let round = 0; round < 10; round += 1) {
-    const [high0, low0] = [multiplyHigh(0xd2511f53, c0), Math.imul(0xd2511f53, c0) >>> 0];
-    const [high1, low1] = [multiplyHigh(0xcd9e8d57, c2), Math.imul(0xcd9e8d57, c2) >>> 0];
-    [c0, c1, c2, c3] = [(high1 ^ c1 ^ k0) >>> 0, low1, (high0 ^ c3 ^ k1) >>> 0, low0];
-    k0 = (k0 + 0x9e3779b9) >>> 0;
-    k1 = (k1 + 0xbb67ae85) >>> 0;
+    const high0 = multiplyHigh(0xd2511f53, c0);
+    const low0 = Math.imul(0xd2511f53, c0);
+    c0 = multiplyHigh(0xcd9e8d57, c2) ^ c1 ^ k0;
+    c1 = Math.imul(0xcd9e8d57, c2);
+    c2 = high0 ^ c3 ^ k1;
+    c3 = low0;
+    k0 = (k0 + 0x9e3779b9) | 0;
+    k1 = (k1 + 0xbb67ae85) | 0;
   }
-  return [c0, c1, c2, c3];
+  return [c0 >>> 0, c1 >>> 0, c2 >>> 0, c3 >>> 0];
 }
 
 /** A permutation of 0 … n − 1 that depends on (seed, stream) only: Fisher-Yates with {@link philox}. */
@@ -40,7 +46,9 @@ export function permutation(n: number, seed: number, stream: number): Int32Array
     // 53 random bits: the bias of rounding to n values is below n · 2⁻⁵³.
     const unit = (high * 2 ** 21 + (low >>> 11)) / 2 ** 53;
     const j = Math.floor(unit * (i + 1));
-    [order[i], order[j]] = [order[j] as number, order[i] as number];
+    const taken = order[j] as number;
+    order[j] = order[i] as number;
+    order[i] = taken;
   }
   return order;
 }

@@ -11,8 +11,8 @@ interface Recorded {
   packed: [number, number][][];
 }
 
-const runs = (lengths: number[], seqLength: number, strategy: PackingStrategy) => {
-  const { packs } = pack(lengths, seqLength, strategy);
+const runs = async (lengths: number[], seqLength: number, strategy: PackingStrategy) => {
+  const { packs } = await pack(lengths, seqLength, strategy);
   return Array.from({ length: packs.length }, (_, row) =>
     packs.at(row).map(({ example, length }) => [example, length]),
   );
@@ -33,17 +33,17 @@ describe.skipIf(root === undefined)("rows as TRL packs them", () => {
     root === undefined ? [] : JSON.parse(readFileSync(join(root, "trl", "packing.json"), "utf8"));
   test.each(cases.map((recorded) => [recorded.strategy, recorded.seq_length, recorded] as const))(
     "%s %i",
-    (strategy, seqLength, { lengths, packed }) => {
-      expect(runs(lengths, seqLength, strategy)).toEqual(packed);
+    async (strategy, seqLength, { lengths, packed }) => {
+      expect(await runs(lengths, seqLength, strategy)).toEqual(packed);
     },
   );
 });
 
-test.each(strategies)("%s: every token is in one row or counted as cut, and no row is too long", (strategy) => {
+test.each(strategies)("%s: every token is in one row or counted as cut, and no row is too long", async (strategy) => {
   for (let n = 0; n < 60; n += 1) {
     const seqLength = 1 + random(70);
     const lengths = lengthsOf(random(80), 2 * seqLength);
-    const { packs, report } = pack(lengths, seqLength, strategy);
+    const { packs, report } = await pack(lengths, seqLength, strategy);
     const seen = lengths.map((length) => new Uint8Array(length));
     let kept = 0;
     let longest = 0;
@@ -65,23 +65,23 @@ test.each(strategies)("%s: every token is in one row or counted as cut, and no r
   }
 });
 
-test("TRL's strategies stay within 1,000 examples; best_fit looks at the whole set and needs fewer rows", () => {
+test("TRL's strategies stay within 1,000 examples; best_fit looks at the whole set and needs fewer rows", async () => {
   const lengths = lengthsOf(5000, 63).map((length) => length + 1);
   for (const strategy of ["bfd", "bfd_split", "wrapped"] as const) {
-    const { packs } = pack(lengths, 64, strategy);
+    const { packs } = await pack(lengths, 64, strategy);
     for (let row = 0; row < packs.length; row += 1)
       expect(new Set(packs.at(row).map(({ example }) => Math.floor(example / 1000))).size).toBe(1);
   }
-  const [bfd, bestFit] = [pack(lengths, 64, "bfd").report, pack(lengths, 64, "best_fit").report];
+  const [bfd, bestFit] = [(await pack(lengths, 64, "bfd")).report, (await pack(lengths, 64, "best_fit")).report];
   expect(bestFit.rows).toBeLessThan(bfd.rows);
   expect(bestFit.fillRate).toBeGreaterThan(bfd.fillRate);
 });
 
-test("no example fits into a row before its own", () => {
+test("no example fits into a row before its own", async () => {
   // What makes it best fit: a row was opened only where none had room, and the fullest with room was taken.
   const lengths = lengthsOf(300, 40).map((length) => length + 1);
   const free: number[] = [];
-  const placed = runs(lengths, 41, "best_fit");
+  const placed = await runs(lengths, 41, "best_fit");
   const order = placed
     .flatMap((row, r) => row.map(([example, length]) => ({ example: example as number, length: length as number, r })))
     .sort((a, b) => b.length - a.length || a.example - b.example);

@@ -1,6 +1,7 @@
 // How examples are laid into rows of one length, and what that costs.
+import { Slices } from "@tunesmith/core";
 import { bestFitDecreasing } from "./best-fit.ts";
-import { Packs, type Piece } from "./packs.ts";
+import { PackBuilder, type Packs, Pieces } from "./packs.ts";
 
 /** How examples are laid into rows (names of TRL's `packing_strategy`, and `best_fit`). */
 export type PackingStrategy = "bfd" | "bfd_split" | "wrapped" | "best_fit";
@@ -33,91 +34,84 @@ export interface PackingReport {
 
 /**
  * Lays examples into rows of at most `seqLength` tokens. `bfd`, `bfd_split` and `wrapped` are TRL's to the row; `best_fit` looks at
- * the whole set at once and cuts nothing that `seqLength` itself does not.
+ * the whole set at once and cuts nothing that `seqLength` itself does not. The event loop turns in between.
  *
  * @param lengths tokens of each example; one without tokens is in no row
  */
-export function pack(lengths: ArrayLike<number>, seqLength: number, strategy: PackingStrategy): Packing {
-  const rows: Piece[][] = [];
+export async function pack(lengths: ArrayLike<number>, seqLength: number, strategy: PackingStrategy): Promise<Packing> {
+  const packs = new PackBuilder();
+  const slices = new Slices();
   const batch = strategy === "best_fit" ? lengths.length : batchOfTrl;
   for (let first = 0; first < lengths.length; first += batch) {
-    const examples = Array.from({ length: Math.min(batch, lengths.length - first) }, (_, n) => first + n);
-    for (const row of packBatch(wholePieces(examples, lengths), seqLength, strategy)) rows.push(row);
+    const examples = { first, end: Math.min(lengths.length, first + batch) };
+    if (strategy === "wrapped") wrap(lengths, examples, seqLength, packs);
+    else await bestFitDecreasing(pieces(lengths, examples, seqLength, strategy), seqLength, packs, slices);
+    if (slices.isOver) await slices.turn();
   }
-  return { packs: new Packs(rows), report: reportOf(rows, lengths, { seqLength, strategy }) };
+  return { packs: packs.finish(), report: reportOf(packs, lengths, { seqLength, strategy }) };
 }
 
-function packBatch(whole: readonly Piece[], seqLength: number, strategy: PackingStrategy): Piece[][] {
-  switch (strategy) {
-    case "bfd":
-    case "best_fit":
-      return bestFitDecreasing(
-        whole.map((piece) => ({ ...piece, length: Math.min(piece.length, seqLength) })),
-        seqLength,
-      );
-    case "bfd_split":
-      return bestFitDecreasing(
-        whole.flatMap((piece) => fragments(piece, seqLength)),
-        seqLength,
-      );
-    case "wrapped":
-      return wrapped(whole, seqLength);
+/** Examples by their numbers, `end` not among them. */
+interface Range {
+  first: number;
+  end: number;
+}
+
+/** Examples as pieces that fit into a row: the first tokens of a longer one, or all of them, cut into several. */
+function pieces(
+  lengths: ArrayLike<number>,
+  { first, end }: Range,
+  seqLength: number,
+  strategy: PackingStrategy,
+): Pieces {
+  const found = new Pieces();
+  for (let example = first; example < end; example += 1) {
+    const whole = lengths[example] as number;
+    const kept = strategy === "bfd_split" ? whole : Math.min(whole, seqLength);
+    for (let start = 0; start < kept; start += seqLength) found.add(example, start, Math.min(seqLength, kept - start));
   }
-}
-
-function wholePieces(examples: readonly number[], lengths: ArrayLike<number>): Piece[] {
-  return examples.flatMap((example) => {
-    const length = lengths[example] as number;
-    return length === 0 ? [] : [{ example, start: 0, length }];
-  });
-}
-
-/** A piece cut into runs of `seqLength` tokens; the last is what is left. */
-function fragments({ example, start: first, length: whole }: Piece, seqLength: number): Piece[] {
-  return Array.from({ length: Math.ceil(whole / seqLength) }, (_, n) => {
-    const start = n * seqLength;
-    return { example, start: first + start, length: Math.min(seqLength, whole - start) };
-  });
+  return found;
 }
 
 /** All tokens end to end, cut every `seqLength` tokens wherever that falls. */
-function wrapped(whole: readonly Piece[], seqLength: number): Piece[][] {
-  const rows: Piece[][] = [];
-  let room = 0;
-  for (const { example, length } of whole) {
+function wrap(lengths: ArrayLike<number>, { first, end }: Range, seqLength: number, packs: PackBuilder): void {
+  let [row, room] = [0, 0];
+  for (let example = first; example < end; example += 1) {
+    const length = lengths[example] as number;
     for (let start = 0; start < length; ) {
       if (room === 0) {
-        rows.push([]);
+        row = packs.open();
         room = seqLength;
       }
       const taken = Math.min(room, length - start);
-      rows.at(-1)?.push({ example, start, length: taken });
+      packs.place(row, example, start, taken);
       start += taken;
       room -= taken;
     }
   }
-  return rows;
 }
 
 function reportOf(
-  rows: readonly (readonly Piece[])[],
+  { rows, pieces: { count, examples, lengths: placed } }: PackBuilder,
   lengths: ArrayLike<number>,
   { seqLength, strategy }: { seqLength: number; strategy: PackingStrategy },
 ): PackingReport {
-  const report = { strategy, rows: rows.length, keptTokens: 0, cutTokens: 0, splitExamples: 0, splitTokens: 0 };
-  const placed = new Int32Array(lengths.length);
-  const pieces = new Int32Array(lengths.length);
-  for (const { example, length } of rows.flat()) {
+  const report = { strategy, rows, keptTokens: 0, cutTokens: 0, splitExamples: 0, splitTokens: 0 };
+  const kept = new Int32Array(lengths.length);
+  const parts = new Int32Array(lengths.length);
+  for (let n = 0; n < count; n += 1) {
+    const example = examples[n] as number;
+    const length = placed[n] as number;
     report.keptTokens += length;
-    placed[example] = (placed[example] as number) + length;
-    pieces[example] = (pieces[example] as number) + 1;
+    kept[example] = (kept[example] as number) + length;
+    parts[example] = (parts[example] as number) + 1;
   }
   for (let n = 0; n < lengths.length; n += 1) {
     const length = lengths[n] as number;
-    report.cutTokens += length - (placed[n] as number);
-    if ((pieces[n] as number) < 2) continue;
+    report.cutTokens += length - (kept[n] as number);
+    if ((parts[n] as number) < 2) continue;
     report.splitExamples += 1;
     report.splitTokens += length;
   }
-  return { ...report, fillRate: rows.length === 0 ? 0 : report.keptTokens / (rows.length * seqLength) };
+  return { ...report, fillRate: rows === 0 ? 0 : report.keptTokens / (rows * seqLength) };
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { ColumnBuilder, ColumnExamples } from "../examples/columns.ts";
-import { Packs } from "./packs.ts";
+import { PackBuilder } from "./packs.ts";
 import { TrainingRows } from "./training-rows.ts";
 
 /** Two examples, of 5 and 3 tokens; the first has a prompt of 2 and weights. */
@@ -23,13 +23,12 @@ test("without packs every example is a row, whole", () => {
 });
 
 test("a piece has the tokens, labels and weights of its own place", () => {
-  const packs = new Packs([
-    [
-      { example: 0, start: 3, length: 2 },
-      { example: 1, start: 0, length: 3 },
-    ],
-    [{ example: 0, start: 0, length: 3 }],
-  ]);
+  const builder = new PackBuilder();
+  const [mixed, start] = [builder.open(), builder.open()];
+  builder.place(mixed, 0, 3, 2);
+  builder.place(start, 0, 0, 3);
+  builder.place(mixed, 1, 0, 3);
+  const packs = builder.finish();
   const rows = new TrainingRows(examples(), packs);
   expect([...rows.lengths]).toEqual([5, 3]);
   const numbers = (row: number) =>

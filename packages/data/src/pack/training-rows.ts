@@ -16,8 +16,7 @@ export class TrainingRows {
     this.#examples = examples;
     this.#packs = packs;
     this.length = packs === null ? examples.length : packs.length;
-    this.lengths =
-      packs === null ? examples.lengths : Int32Array.from({ length: packs.length }, (_, row) => total(packs.at(row)));
+    this.lengths = packs === null ? examples.lengths : packs.lengths();
   }
 
   /** Where the sequences of a row lie. */
@@ -30,10 +29,6 @@ export class TrainingRows {
   at(row: number): Example[] {
     return this.pieces(row).map((piece) => cut(this.#examples.at(piece.example), piece));
   }
-}
-
-function total(pieces: readonly Piece[]): number {
-  return pieces.reduce((sum, { length }) => sum + length, 0);
 }
 
 /** A run of an example's tokens as an example of its own; its first token is predicted from nothing. */

@@ -8,7 +8,8 @@ import { ColumnBuilder, type ExampleColumns } from "../examples/columns.ts";
 import { PlaceBuilder, type PlaceColumns } from "../examples/places.ts";
 import { DigestSet } from "../quality/digests.ts";
 import { NoteCounts } from "../quality/notes.ts";
-import { type DataReport, tokenStatistics } from "../quality/report.ts";
+import type { DataReport } from "../quality/report.ts";
+import { TokenCounts } from "../quality/token-counts.ts";
 import { beyondEmbedding } from "../quality/token-range.ts";
 import { excerpt } from "../sources/excerpt.ts";
 import type { RowErrors } from "../sources/row-errors.ts";
@@ -63,6 +64,7 @@ export class KeptRows {
   readonly #hash: Hash = createHash("sha256");
   readonly #seen = new DigestSet();
   readonly #notes = new NoteCounts();
+  readonly #tokens = new TokenCounts();
   /** Ids of the first row, to be shown when nothing can be trained. */
   #first: Int32Array | null = null;
   #counts = { truncated: 0, truncatedReplies: 0, uncounted: 0, trainedTokens: 0, prefixMismatches: 0, duplicates: 0 };
@@ -104,6 +106,7 @@ export class KeptRows {
       return;
     }
     this.#counts.trainedTokens += trained;
+    this.#tokens.add(ids.length);
     this.#parts.add(row, trained);
     this.#identify(kept, row);
     this.#examples.add({
@@ -169,7 +172,7 @@ export class KeptRows {
   finish(source: string): KeptData {
     const columns = this.#examples.finish();
     if (columns.lengths.length === 0) throw this.#nothingToTrain(source);
-    const tokens = tokenStatistics(columns.lengths);
+    const tokens = this.#tokens.statistics;
     return {
       columns,
       places: this.#places.finish(),

@@ -1,5 +1,5 @@
 // From a source of rows to examples and a report.
-import { DataError, defaultMaxRowBytes, type Tokenizer } from "@tunesmith/core";
+import { DataError, defaultMaxRowBytes, Slices, type Tokenizer } from "@tunesmith/core";
 import { type CacheOptions, throughCache } from "../cache/cache.ts";
 import type { Item, LossOptions } from "../encode/item.ts";
 import { ColumnExamples } from "../examples/columns.ts";
@@ -91,12 +91,16 @@ async function buildExamples(
   const kept = new KeptRows(tokenizer, options, errors);
   const encoding = { ...options, tokenizer, maxTokens: neededTokens(options) };
   const ignoredFiles: string[] = [];
+  const slices = new Slices();
   const onIgnoredFile = (path: string) => ignoredFiles.push(path);
   await forEachBatch(source, { ...options, onIgnoredFile }, errors, async (rows) => {
     const read = await readItems(rows, readers, errors);
     // After the first bad row the rest is only checked: the run is going to stop.
     if (errors.areFatal) return;
-    for (const row of await encodeRows(read, encoding, errors)) kept.add(row);
+    for (const row of await encodeRows(read, encoding, errors)) {
+      kept.add(row);
+      if (slices.isOver) await slices.turn();
+    }
     await ids?.append(kept.takeIds());
   });
   if (errors.areFatal || kept.rows === 0) errors.throwIfAny();
@@ -152,6 +156,7 @@ async function forEachBatch(
   let working = Promise.resolve();
   let waiting: Row[] = [];
   let bytes = 0;
+  const slices = new Slices();
   const start = () => {
     working = work(waiting);
     // Thrown where it is awaited, which may be only after the next rows are read.
@@ -168,6 +173,7 @@ async function forEachBatch(
       }
       waiting.push(row);
       bytes += row.size;
+      if (slices.isOver) await slices.turn();
     }
     await working;
     start();

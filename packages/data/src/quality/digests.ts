@@ -20,8 +20,8 @@ export class DigestSet {
   #grow(): void {
     const larger = new Uint32Array(2 * this.#table.length);
     for (let at = 0; at < this.#table.length; at += 2) {
-      const [high, low] = this.#table.subarray(at, at + 2) as unknown as [number, number];
-      if (low !== 0) insert(larger, high, low);
+      const low = this.#table[at + 1] as number;
+      if (low !== 0) insert(larger, this.#table[at] as number, low);
     }
     this.#table = larger;
   }

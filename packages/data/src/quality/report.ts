@@ -57,16 +57,3 @@ export interface DataReport {
   /** Kept rows whose ids and labels equal those of an earlier row. They are trained on all the same. */
   duplicates: number;
 }
-
-/** Smallest, median, 95th percentile (nearest rank), largest and sum. Zeros for no lengths. */
-export function tokenStatistics(lengths: ArrayLike<number>): DataReport["tokens"] {
-  const sorted = Int32Array.from(lengths).sort();
-  const rank = (share: number) => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0;
-  return {
-    min: rank(0),
-    median: rank(0.5),
-    p95: rank(0.95),
-    max: rank(1),
-    total: sorted.reduce((sum, length) => sum + length, 0),
-  };
-}

@@ -12,15 +12,15 @@ export interface ArrangedRows {
 }
 
 /** Lays the examples of a data set out as rows. Unpacked rows are the examples. */
-export function arrangeRows(
+export async function arrangeRows(
   data: PreparedData,
   packed: boolean,
   { maxLength, packingStrategy }: PackingOptions,
-): ArrangedRows {
+): Promise<ArrangedRows> {
   const { examples, report } = data;
   if (!packed) return { rows: new TrainingRows(examples), data };
   const longest = maxLength ?? report.tokens.max;
-  const { packs, report: packing } = pack(examples.lengths, longest, packingStrategy);
+  const { packs, report: packing } = await pack(examples.lengths, longest, packingStrategy);
   return { rows: new TrainingRows(examples, packs), data: { ...data, report: { ...report, packing } } };
 }
 
