@@ -16,7 +16,6 @@ export function describeData({
   lossWeights,
   truncated,
   truncatedReplies,
-  dropped,
   skipped,
   ignoredColumns,
   packing,
@@ -38,7 +37,7 @@ export function describeData({
     );
   if (fromCache === true) parts.push("prepared before");
   if (truncated > 0) parts.push(pc.yellow(`${truncated} truncated, ${truncatedReplies} of them in the reply`));
-  if (dropped.length > 0) parts.push(pc.yellow(`${dropped.length} dropped`));
+  if (kept < rows) parts.push(pc.yellow(`${rows - kept} dropped`));
   if (skipped.count > 0) parts.push(pc.yellow(`${skipped.count} skipped`));
   if (ignoredColumns.length > 0) parts.push(`not read: ${namedColumns(ignoredColumns)}`);
   if (packing !== undefined) {

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { fileOperations, type Tokenizer } from "@tunesmith/core";
 import { expect, onTestFinished, test } from "vitest";
 import { letterTokenizer } from "../../../core/src/testing/letter-tokenizer.ts";
-import { type PreparedData, type PrepareOptions, prepare } from "../prepare/prepare.ts";
+import { type PreparedData, prepare } from "../prepare/prepare.ts";
+import type { PrepareOptions } from "../prepare/prepare-options.ts";
 import { plainOptions } from "../testing/prepare-rows.ts";
 import { tokenCacheFolder } from "./folder.ts";
 

@@ -1,7 +1,8 @@
 import { DataError, OptionError } from "@tunesmith/core";
 import { expect, test } from "vitest";
 import { letterTokenizer } from "../../../core/src/testing/letter-tokenizer.ts";
-import { type PrepareOptions, prepare } from "../prepare/prepare.ts";
+import { prepare } from "../prepare/prepare.ts";
+import type { PrepareOptions } from "../prepare/prepare-options.ts";
 import { mixDatasets } from "../sources/mix.ts";
 import type { DatasetSource } from "../sources/rows.ts";
 import { plainOptions } from "../testing/prepare-rows.ts";

@@ -5,7 +5,8 @@ import type { ConversationItem } from "../encode/conversation.ts";
 import type { Item } from "../encode/item.ts";
 import type { DatasetSource } from "../sources/rows.ts";
 import { plainOptions, trainedTexts } from "../testing/prepare-rows.ts";
-import { type PrepareOptions, prepare } from "./prepare.ts";
+import { prepare } from "./prepare.ts";
+import type { PrepareOptions } from "./prepare-options.ts";
 
 const defaults: PrepareOptions = { ...plainOptions, maxLength: 100 };
 

@@ -23,3 +23,9 @@ test("digests that begin alike, or with zeros, are told apart", () => {
   for (const entry of some) expect(set.add(entry)).toBe(true);
   for (const entry of some) expect(set.add(entry)).toBe(false);
 });
+
+test("what is remembered has an end: what comes after it is new each time", () => {
+  const [first, second] = ["a", "b"].map((text) => createHash("sha256").update(text).digest()) as [Buffer, Buffer];
+  const set = new DigestSet(1);
+  expect([set.add(first), set.add(second), set.add(second), set.add(first)]).toEqual([true, true, true, false]);
+});

@@ -7,10 +7,17 @@
 export class DigestSet {
   #size = 0;
   #table = new Uint32Array(2 * 1024);
+  readonly #most: number;
+
+  /** @param most how many are remembered: one that comes after them is new each time */
+  constructor(most = Number.POSITIVE_INFINITY) {
+    this.#most = most;
+  }
 
   /** Adds a digest; true where it was new. */
   add(digest: Buffer): boolean {
     const [high, low] = [digest.readUInt32LE(0), digest.readUInt32LE(4) || 1];
+    if (this.#size >= this.#most) return !has(this.#table, high, low);
     if (!insert(this.#table, high, low)) return false;
     this.#size += 1;
     if (4 * this.#size > this.#table.length) this.#grow();
@@ -27,12 +34,21 @@ export class DigestSet {
   }
 }
 
-/** A low half of 0 marks an empty place. */
 function insert(table: Uint32Array, high: number, low: number): boolean {
-  let at = 2 * (low & (table.length / 2 - 1));
-  for (; table[at + 1] !== 0; at = (at + 2) % table.length)
-    if (table[at] === high && table[at + 1] === low) return false;
+  const at = placeOf(table, high, low);
+  if (table[at + 1] !== 0) return false;
   table[at] = high;
   table[at + 1] = low;
   return true;
+}
+
+function has(table: Uint32Array, high: number, low: number): boolean {
+  return table[placeOf(table, high, low) + 1] !== 0;
+}
+
+/** Where a digest is, or would be. A low half of 0 marks an empty place. */
+function placeOf(table: Uint32Array, high: number, low: number): number {
+  let at = 2 * (low & (table.length / 2 - 1));
+  while (table[at + 1] !== 0 && !(table[at] === high && table[at + 1] === low)) at = (at + 2) % table.length;
+  return at;
 }

@@ -20,7 +20,7 @@ export class RowErrors {
   /** Rows with an error so far. */
   count = 0;
   readonly #onBadRow: OnBadRow;
-  readonly #first: SkippedRows["first"] = [];
+  #first: SkippedRows["first"] = [];
 
   constructor(onBadRow: OnBadRow = "error") {
     this.#onBadRow = onBadRow;
@@ -40,6 +40,21 @@ export class RowErrors {
   add(source: string, line: number, reason: string): void {
     this.count += 1;
     if (this.#first.length < shown) this.#first.push({ place: `${source}:${line}`, reason });
+  }
+
+  /** Notes those that others have noted, after its own. */
+  include({ skipped: { count, first } }: RowErrors): void {
+    this.count += count;
+    this.#first = [...this.#first, ...first].slice(0, shown);
+  }
+
+  /** What has been noted since the last call, taken out of here. */
+  take(): RowErrors {
+    const taken = new RowErrors(this.#onBadRow);
+    taken.include(this);
+    this.count = 0;
+    this.#first = [];
+    return taken;
   }
 
   /** Throws one `DataError` for all rows noted, the first ten in full. */

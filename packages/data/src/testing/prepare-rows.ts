@@ -3,7 +3,8 @@ import { writeExact } from "@tunesmith/core";
 import { letterTokenizer } from "../../../core/src/testing/letter-tokenizer.ts";
 import type { ConversationItem } from "../encode/conversation.ts";
 import { IGNORE_INDEX } from "../encode/mask.ts";
-import { type PreparedData, type PrepareOptions, prepare } from "../prepare/prepare.ts";
+import { type PreparedData, prepare } from "../prepare/prepare.ts";
+import type { PrepareOptions } from "../prepare/prepare-options.ts";
 import type { DatasetSource } from "../sources/rows.ts";
 
 /** The options of a plain run, every row whole. */

@@ -35,13 +35,14 @@ function skippedRows({ skipped: { count, first } }: DataReport): string | null {
   return `${plural(count, "row")} cannot be used and ${count === 1 ? "is" : "are"} skipped:${named}${rest}`;
 }
 
-function droppedRows({ dropped, rows }: DataReport): string | null {
+function droppedRows({ dropped, kept, rows }: DataReport): string | null {
+  const count = rows - kept;
   const [first] = dropped;
   if (first === undefined) return null;
   const isOneFile = dropped.every(({ source }) => source === first.source);
   const shown = dropped.slice(0, 10).map(({ source, line }) => (isOneFile ? line : `${source}:${line}`));
-  const places = `${shown.join(", ")}${dropped.length > shown.length ? ", …" : ""}`;
-  return `${dropped.length} of ${rows} rows are left out (${isOneFile ? "lines " : ""}${places}): ${first.reason}`;
+  const places = `${shown.join(", ")}${count > shown.length ? ", …" : ""}`;
+  return `${count} of ${rows} rows are left out (${isOneFile ? "lines " : ""}${places}): ${first.reason}`;
 }
 
 function truncatedRows({

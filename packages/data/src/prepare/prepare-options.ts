@@ -1,0 +1,32 @@
+// How rows become examples.
+import type { CacheOptions } from "../cache/cache.ts";
+import type { LossOptions } from "../encode/item.ts";
+import type { ColumnNames } from "../formats/columns.ts";
+import type { Format } from "../formats/format.ts";
+import type { FormattingFunc } from "../formats/formatting.ts";
+import type { OnBadRow } from "../sources/row-errors.ts";
+import type { KeepOptions } from "./row-intake.ts";
+
+/** How rows become examples. */
+export interface PrepareOptions extends LossOptions, KeepOptions {
+  /** How an in-memory source is called in errors. */
+  name: string;
+  /** Name of the rows' format; `auto` chooses by the columns of the first row. */
+  datasetFormat: string;
+  /** @internal Formats that rows may have; the first whose columns are there is taken. Default: all of this package. */
+  formats?: readonly Format[];
+  /** Column of plain text rows. */
+  datasetTextField: string;
+  /** What the rows call a column, by what a format calls it. Default: the same. */
+  columns?: ColumnNames | null;
+  /** Makes of each row, its columns renamed, what a format reads. Default: nothing. */
+  formattingFunc?: FormattingFunc | null;
+  /** What is done about a row that cannot be used. Default `error`. */
+  onBadRow?: OnBadRow;
+  /** Bytes that a row may have; a larger one is refused. Default 1048576 (1 MiB). */
+  maxRowBytes?: number;
+  /** Stops between two batches of rows. */
+  signal?: AbortSignal;
+  /** Where prepared data sets are kept for later runs. Default null: nowhere. */
+  cache?: CacheOptions | null;
+}

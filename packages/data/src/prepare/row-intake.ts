@@ -1,0 +1,209 @@
+// Examples of encoded rows, and what the rows lost on their way to them.
+import { createHash } from "node:crypto";
+import { DataError, type Tokenizer } from "@tunesmith/core";
+import { countTrained, IGNORE_INDEX } from "../encode/mask.ts";
+import { type Sequence, type Truncated, type TruncationMode, truncate } from "../encode/truncate.ts";
+import type { Example } from "../examples/example.ts";
+import { DigestSet } from "../quality/digests.ts";
+import { NoteCounts } from "../quality/notes.ts";
+import type { DataReport } from "../quality/report.ts";
+import { TokenCounts } from "../quality/token-counts.ts";
+import { beyondEmbedding } from "../quality/token-range.ts";
+import { excerpt } from "../sources/excerpt.ts";
+import type { RowErrors } from "../sources/row-errors.ts";
+import type { Row } from "../sources/rows.ts";
+import type { EncodedRow } from "./encode-rows.ts";
+import { PartCounts, type PartReport } from "./part-counts.ts";
+
+/** What is kept of rows. */
+export interface KeepOptions {
+  /** Tokens that an example may have; null: any number. */
+  maxLength: number | null;
+  /** What is done with a longer row. Default `keep_start` (TRL). */
+  truncationMode?: TruncationMode;
+  /** Rows of the model's embedding; a row with a token beyond them is refused. Default: not looked at. */
+  vocabSize?: number;
+  /** How many of the first kept rows are given back as they were, for sample prompts. Default 0. */
+  keepItems?: number;
+}
+
+/** Tokens beyond `maxLength` that are still counted: of longer rows is said how many were cut at least. */
+const countedBeyond = 4096;
+
+/** As many tokens as are needed of a row; null for all. */
+export function neededTokens({ maxLength, truncationMode = "keep_start" }: KeepOptions): number | null {
+  return maxLength === null || truncationMode !== "keep_start" ? null : maxLength + countedBeyond;
+}
+
+/** What is remembered of single rows at most, so that counting without end takes no memory without end. */
+export interface IntakeLimits {
+  /** Rows that are named as left out. */
+  dropped: number;
+  /** Rows of which duplicates are found. */
+  distinct: number;
+}
+
+/** An example, and the SHA-256 of its ids, labels and weights. */
+export interface TakenRow {
+  example: Example;
+  digest: Buffer;
+}
+
+/** What is counted of rows by their examples alone. */
+export type RowReport = Omit<DataReport, "source" | "format" | "ignoredColumns" | "skipped">;
+
+const withoutLimits: IntakeLimits = { dropped: Number.POSITIVE_INFINITY, distinct: Number.POSITIVE_INFINITY };
+
+/** Makes examples of encoded rows and counts what becomes of them. */
+export class RowIntake {
+  readonly #tokenizer: Tokenizer;
+  readonly #options: KeepOptions;
+  readonly #errors: RowErrors;
+  readonly #limits: IntakeLimits;
+  readonly #parts = new PartCounts();
+  readonly #tokens = new TokenCounts();
+  readonly #seen: DigestSet;
+  readonly #notes = new NoteCounts();
+  readonly #dropped: DataReport["dropped"] = [];
+  readonly #weights = { min: Number.POSITIVE_INFINITY, max: Number.NEGATIVE_INFINITY, given: false };
+  /** Ids of the first row, to be shown when nothing can be trained. */
+  #first: Int32Array | null = null;
+  #rows = 0;
+  #counts = { truncated: 0, truncatedReplies: 0, uncounted: 0, trainedTokens: 0, prefixMismatches: 0, duplicates: 0 };
+  readonly #cut = { prompt: 0, answer: 0 };
+
+  constructor(tokenizer: Tokenizer, options: KeepOptions, errors: RowErrors, limits = withoutLimits) {
+    this.#tokenizer = tokenizer;
+    this.#options = options;
+    this.#errors = errors;
+    this.#limits = limits;
+    this.#seen = new DigestSet(limits.distinct);
+  }
+
+  /** The example of a row; null where nothing of it can be trained, or it is refused. */
+  take({ row, encoded }: EncodedRow, rowId: number): TakenRow | null {
+    const { vocabSize = Number.POSITIVE_INFINITY } = this.#options;
+    const beyond = beyondEmbedding(encoded.ids, vocabSize, this.#tokenizer) ?? this.#tooLong(encoded);
+    if (beyond !== null) {
+      this.#errors.add(row.source, row.line, beyond);
+      return null;
+    }
+    this.#rows += 1;
+    this.#notes.add(row, encoded.notes ?? []);
+    if (encoded.prefixMismatch) this.#counts.prefixMismatches += 1;
+    const kept = this.#fit(row, encoded);
+    if (kept === null) return null;
+    const { ids, labels, cut, weights } = kept;
+    this.#first ??= ids;
+    const truncated = ids.length < encoded.ids.length;
+    if (truncated) this.#counts.truncated += 1;
+    if (cut.answer > 0 || encoded.rest === "trained") this.#counts.truncatedReplies += 1;
+    if (encoded.rest !== undefined) this.#counts.uncounted += 1;
+    this.#cut.prompt += cut.prompt;
+    this.#cut.answer += cut.answer;
+    const trained = countTrained(labels);
+    if (trained === 0) {
+      this.#drop(row, this.#untrained(encoded));
+      return null;
+    }
+    this.#counts.trainedTokens += trained;
+    this.#parts.add(row, trained);
+    this.#tokens.add(ids.length);
+    this.#weigh(kept);
+    const { turns } = encoded;
+    const sequence = { ids, labels, ...(weights !== undefined && { weights }) };
+    return { example: { ...sequence, turns, length: ids.length, rowId, truncated }, digest: this.#identify(kept, row) };
+  }
+
+  /** Why a row is refused for its length; null where it is not. */
+  #tooLong({ ids }: Sequence): string | null {
+    const { maxLength, truncationMode } = this.#options;
+    if (truncationMode !== "error" || maxLength === null || ids.length <= maxLength) return null;
+    return `expected at most ${maxLength} tokens (maxLength), got ${ids.length}; shorten the row, raise maxLength, or choose another truncationMode`;
+  }
+
+  /** The sequence within `maxLength`; null for a row that is left out for its length. */
+  #fit(row: Row, sequence: Sequence): Truncated | null {
+    const { maxLength, truncationMode: mode = "keep_start" } = this.#options;
+    const tokens = sequence.ids.length;
+    const most = maxLength ?? tokens;
+    if (tokens <= most || mode !== "drop")
+      return truncate(sequence, most, mode === "keep_end" ? "keep_end" : "keep_start");
+    this.#drop(row, `${tokens} tokens, more than maxLength ${most}`);
+    return null;
+  }
+
+  #drop({ source, line }: Row, reason: string): void {
+    if (this.#dropped.length < this.#limits.dropped) this.#dropped.push({ source, line, reason });
+  }
+
+  /** Why nothing of a row is trained. */
+  #untrained({ ids, labels, rest }: EncodedRow["encoded"]): string {
+    if (countTrained(labels) === 0 && rest !== "trained") return "no trained token";
+    const length = `${rest === undefined ? "" : "more than "}${ids.length}`;
+    return `no trained token within maxLength ${this.#options.maxLength} (the row has ${length})`;
+  }
+
+  #weigh({ labels, weights }: Sequence): void {
+    for (const [t, label] of labels.entries()) {
+      if (label === IGNORE_INDEX) continue;
+      const weight = weights?.[t] ?? 1;
+      this.#weights.min = Math.min(this.#weights.min, weight);
+      this.#weights.max = Math.max(this.#weights.max, weight);
+      if (weight !== 1) this.#weights.given = true;
+    }
+  }
+
+  #identify({ ids, labels, weights }: Sequence, { repeated = false }: Row): Buffer {
+    const hash = createHash("sha256").update(bytesOf(ids)).update(bytesOf(labels));
+    if (weights !== undefined) hash.update(bytesOf(weights));
+    const digest = hash.digest();
+    if (!this.#seen.add(digest) && !repeated) this.#counts.duplicates += 1;
+    return digest;
+  }
+
+  /** Rows that were taken in or left out. */
+  get rows(): number {
+    return this.#rows;
+  }
+
+  /** What came of each data set of a mix. */
+  parts(named: Parameters<PartCounts["of"]>[0]): PartReport[] {
+    return this.#parts.of(named);
+  }
+
+  /** What has become of the rows so far. */
+  get report(): RowReport {
+    const tokens = this.#tokens.statistics;
+    const { min, max, given } = this.#weights;
+    return {
+      rows: this.#rows,
+      kept: this.#tokens.count,
+      dropped: [...this.#dropped],
+      tokens,
+      ...this.#counts,
+      cutTokens: { ...this.#cut },
+      notWritten: this.#notes.of("notWritten"),
+      controlTokens: this.#notes.of("controlToken"),
+      endsNotTrained: this.#notes.of("endNotTrained"),
+      trainedShare: tokens.total === 0 ? 0 : this.#counts.trainedTokens / tokens.total,
+      lossWeights: given ? { min, max } : null,
+    };
+  }
+
+  /** A data set of which nothing can be trained is a `DataError` that shows its first row. */
+  refuseNothingToTrain(source: string): void {
+    if (this.#tokens.count > 0) return;
+    const [first] = this.#dropped;
+    const text = this.#first === null ? "" : this.#tokenizer.decode(this.#first, { skipSpecialTokens: false });
+    const decoded = text === "" ? "" : `, decoded: ${excerpt(text)}`;
+    throw new DataError(
+      `[data] ${source}: expected at least one row with a token to train on, but all ${this.rows} rows are left out; ` +
+        `first row (line ${first?.line}): ${first?.reason}${decoded}; check the roles, train flags and maxLength`,
+    );
+  }
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Int32Array | Float32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
