@@ -8,9 +8,10 @@ const edges: Record<string, readonly string[]> = {
   cuda: ["ops"],
   formats: ["ops"],
   text: ["formats"],
+  similarity: [],
   engine: ["ops", "formats"],
   conformance: ["ops", "cpu", "cuda", "formats", "engine"],
-  node: ["ops", "cpu", "cuda", "formats", "text", "engine"],
+  node: ["ops", "cpu", "cuda", "formats", "similarity", "text", "engine"],
 };
 
 /** Names in the `[dependencies]` and `[build-dependencies]` tables of a manifest. */

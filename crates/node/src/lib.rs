@@ -23,6 +23,7 @@ mod mapped;
 mod model;
 mod session;
 mod session_info;
+mod similarity;
 mod system_info;
 mod tokenizer;
 mod training;

@@ -1,6 +1,7 @@
-// What the package offers: orders of rows, random numbers by counting, advice on epochs.
+// What the package offers: orders of rows, random numbers by counting, advice on epochs, which texts are novel.
 
 export { type CustomSampler, customSampler, type SamplerContext, type SamplerFactory } from "./custom-sampler.ts";
 export { type EpochAdvice, recommendEpochs } from "./epochs.ts";
 export { permutation, philox } from "./philox.ts";
 export { createSampler, type Sampler, type SamplerOptions, type SamplingStrategy } from "./sampler.ts";
+export { type Novelty, NoveltyFilter, type NoveltyOptions } from "./similarity/novelty.ts";

@@ -20,6 +20,7 @@ export {
   mergeModel,
 } from "./export.ts";
 export { type LoadModelOptions, loadModel } from "./model.ts";
+export { similarity } from "./similarity.ts";
 export { sixteenBitDtype, storedDtype } from "./stored-dtype.ts";
 export { type SystemInfo, systemInfo } from "./system-info.ts";
 export { loadTokenizer } from "./tokenizer.ts";

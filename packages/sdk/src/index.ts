@@ -39,6 +39,11 @@ export {
   ModelFileError,
   type ModelInfo,
   type ModelOrigin,
+  type MostSimilar,
+  type NearDuplicateOptions,
+  type NearDuplicatePair,
+  type NearDuplicates,
+  type NgramCount,
   NonFiniteError,
   type Objective,
   type OptimizerOptions,
@@ -50,11 +55,13 @@ export {
   type ParsedTrainingArguments,
   type PassShape,
   type QuantizationInfo,
+  type RougePool,
   type SequenceSums,
   type SerializedError,
   type SessionInfo,
   type SessionOptions,
   type SFTConfig,
+  type Similarity,
   type SpecialToken,
   type StepKey,
   TemplateError,
@@ -72,7 +79,14 @@ export {
   type UpdateOptions,
   type UpdateResult,
 } from "@tunesmith/core";
-export type { CustomSampler, SamplerContext, SamplerFactory } from "@tunesmith/curriculum";
+export {
+  type CustomSampler,
+  type Novelty,
+  NoveltyFilter,
+  type NoveltyOptions,
+  type SamplerContext,
+  type SamplerFactory,
+} from "@tunesmith/curriculum";
 export {
   type CacheOptions,
   type ColumnNames,
@@ -140,6 +154,7 @@ export {
   mergeDtypes,
   mergeModel,
   type SystemInfo,
+  similarity,
   systemInfo,
 } from "@tunesmith/native";
 export type {
