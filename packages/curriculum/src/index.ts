@@ -4,4 +4,5 @@ export { type CustomSampler, customSampler, type SamplerContext, type SamplerFac
 export { type EpochAdvice, recommendEpochs } from "./epochs.ts";
 export { permutation, philox } from "./philox.ts";
 export { createSampler, type Sampler, type SamplerOptions, type SamplingStrategy } from "./sampler.ts";
+export { type ShuffleOptions, shuffled } from "./shuffle-buffer.ts";
 export { type Novelty, NoveltyFilter, type NoveltyOptions } from "./similarity/novelty.ts";

@@ -37,15 +37,25 @@ export function philox(
   return [c0 >>> 0, c1 >>> 0, c2 >>> 0, c3 >>> 0];
 }
 
+/** The key of a seed, which may have more than 32 bits. */
+export function keyOf(seed: number): readonly [number, number] {
+  return [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0];
+}
+
+/** A random whole number of 0 … n − 1, by {@link philox} at a counter. */
+export function drawBelow(n: number, ...at: Parameters<typeof philox>): number {
+  const [low, high] = philox(...at);
+  // 53 random bits: the bias of rounding to n values is below n · 2⁻⁵³.
+  const unit = (high * 2 ** 21 + (low >>> 11)) / 2 ** 53;
+  return Math.floor(unit * n);
+}
+
 /** A permutation of 0 … n − 1 that depends on (seed, stream) only: Fisher-Yates with {@link philox}. */
 export function permutation(n: number, seed: number, stream: number): Int32Array {
   const order = Int32Array.from({ length: n }, (_, index) => index);
-  const key = [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0] as const;
+  const key = keyOf(seed);
   for (let i = n - 1; i > 0; i -= 1) {
-    const [low, high] = philox([i, stream, 0, 0], key);
-    // 53 random bits: the bias of rounding to n values is below n · 2⁻⁵³.
-    const unit = (high * 2 ** 21 + (low >>> 11)) / 2 ** 53;
-    const j = Math.floor(unit * (i + 1));
+    const j = drawBelow(i + 1, [i, stream, 0, 0], key);
     const taken = order[j] as number;
     order[j] = order[i] as number;
     order[i] = taken;

@@ -16,6 +16,8 @@ export { collate, type Placed } from "./pack/collate.ts";
 export { type Packing, type PackingReport, type PackingStrategy, pack } from "./pack/packing.ts";
 export type { Packs, Piece } from "./pack/packs.ts";
 export { TrainingRows } from "./pack/training-rows.ts";
+export { type WindowOptions, WindowPacker } from "./pack/window-packer.ts";
+export { ExampleStream, type StreamedExample } from "./prepare/example-stream.ts";
 export type { PartReport } from "./prepare/part-counts.ts";
 export { type PreparedData, prepare } from "./prepare/prepare.ts";
 export type { PrepareOptions } from "./prepare/prepare-options.ts";
@@ -25,6 +27,7 @@ export type { DataReport } from "./quality/report.ts";
 export { beyondEmbedding } from "./quality/token-range.ts";
 export {
   DatasetMix,
+  isStream,
   type MixEntry,
   type MixOptions,
   type MixStop,
@@ -43,6 +46,7 @@ export {
   nameOf,
   pathsOf,
   type ReadOptions,
+  type RowIterable,
   type RowObject,
   type RowReader,
   type StreamPart,

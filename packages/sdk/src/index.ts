@@ -124,6 +124,7 @@ export {
   pack,
   prepare,
   type Row,
+  type RowIterable,
   type RowObject,
   type SkippedRows,
   type SplitDatasets,

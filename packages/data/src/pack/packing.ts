@@ -7,7 +7,7 @@ import { PackBuilder, type Packs, Pieces } from "./packs.ts";
 export type PackingStrategy = "bfd" | "bfd_split" | "wrapped" | "best_fit";
 
 /** TRL packs within the batches of `datasets.map`: no row of its strategies holds examples of two of them. */
-const batchOfTrl = 1000;
+export const batchOfTrl = 1000;
 
 /** Packed rows, and what became of the tokens. */
 export interface Packing {

@@ -32,7 +32,7 @@ export class TrainingRows {
 }
 
 /** A run of an example's tokens as an example of its own; its first token is predicted from nothing. */
-function cut(example: Example, { start, length }: Piece): Example {
+export function cut<T extends Example>(example: T, { start, length }: Piece): T {
   if (length === example.length) return example;
   const { ids, labels, weights } = example;
   const end = start + length;

@@ -24,7 +24,7 @@ export interface DataReport {
   skipped: SkippedRows;
   /** Rows that are trained on. */
   kept: number;
-  /** Rows left out. */
+  /** Rows left out: `rows - kept` of them, of which a stream names the first thousand. */
   dropped: { source: string; line: number; reason: string }[];
   /** Rows longer than `maxLength`, whose tail was cut. */
   truncated: number;
@@ -50,10 +50,12 @@ export interface DataReport {
   controlTokens: NotedRows[];
   /** Special tokens that follow the answers of rows and are not trained, so that nothing teaches where an answer ends. */
   endsNotTrained: NotedRows[];
+  /** True where rows are prepared while they are trained on: the report counts those that have been read so far. */
+  streamed?: true;
   /** True where an earlier run had prepared the same rows, and they were taken from its cache. */
   fromCache?: true;
   /** How examples were packed; absent where each is a row of its own. */
   packing?: PackingReport;
-  /** Kept rows whose ids and labels equal those of an earlier row. They are trained on all the same. */
+  /** Kept rows whose ids and labels equal those of an earlier row, of a stream of one of the first million. They are trained on all the same. */
   duplicates: number;
 }

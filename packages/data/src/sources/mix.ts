@@ -67,10 +67,17 @@ export function mixDatasets(entries: readonly MixEntry[], options: MixOptions = 
   return new DatasetMix(entries, seed, stopping);
 }
 
-/** Whether a data set can be read more than once: files and arrays can, iterables may not. */
+/** Whether a data set can be read more than once: files, arrays and functions can, iterables may not. */
 export function canBeginAgain(dataset: DatasetSource): boolean {
   if (dataset instanceof DatasetMix) return dataset.entries.every((entry) => canBeginAgain(entry.dataset));
-  return Array.isArray(dataset) || pathsOf(dataset) !== null || dataset instanceof DerivedDataset;
+  return typeof dataset === "function" || !isStream(dataset);
+}
+
+/** Whether the rows of a data set come one after another, how many is not known: those of iterables, streams and functions. */
+export function isStream(dataset: DatasetSource): boolean {
+  if (dataset instanceof DatasetMix) return dataset.entries.some((entry) => isStream(entry.dataset));
+  if (dataset instanceof DerivedDataset) return false;
+  return !Array.isArray(dataset) && pathsOf(dataset) === null;
 }
 
 /** A mix of data sets; {@link mixDatasets} makes one. */

@@ -3,9 +3,17 @@ import { DataError } from "@tunesmith/core";
 import { beginning } from "./chunks.ts";
 import { fileRows, streamRows } from "./file.ts";
 import { filesAt } from "./folder.ts";
+import { begin, rowsOf } from "./iterables.ts";
 import { type Row, RowMaker } from "./row.ts";
 import type { RowErrors } from "./row-errors.ts";
-import { type DatasetSource, DerivedDataset, pathsOf, type ReadOptions, type StreamPart } from "./source.ts";
+import {
+  type DatasetSource,
+  DerivedDataset,
+  pathsOf,
+  type ReadOptions,
+  type RowIterable,
+  type StreamPart,
+} from "./source.ts";
 
 export type { Row } from "./row.ts";
 export type { DatasetSource } from "./source.ts";
@@ -18,17 +26,15 @@ export async function* readRows(source: DatasetSource, options: ReadOptions, err
   if (source instanceof DerivedDataset) return yield* source.rows(readRows, options, errors);
   const { name, maxRowBytes, onIgnoredFile = () => {}, signal } = options;
   const paths = pathsOf(source);
-  if (paths === null) return yield* memoryRows(source as Memory, name, new RowMaker(name, maxRowBytes, errors));
+  if (paths === null) return yield* memoryRows(rowsOf(source, name), name, new RowMaker(name, maxRowBytes, errors));
   for (const path of paths)
     for (const file of await filesAt(path, onIgnoredFile))
       yield* fileRows(file, new RowMaker(file, maxRowBytes, errors), signal);
 }
 
-type Memory = Iterable<StreamPart> | AsyncIterable<StreamPart>;
-
 /** Rows of a program, or bytes or texts of which a file is made: the first part says which. */
-async function* memoryRows(source: Memory, name: string, maker: RowMaker): AsyncGenerator<Row> {
-  const parts = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
+async function* memoryRows(source: RowIterable, name: string, maker: RowMaker): AsyncGenerator<Row> {
+  const parts = begin(source, name);
   const first = await parts.next();
   const all = rest(first, parts);
   if (first.done !== true && isPiece(first.value)) {

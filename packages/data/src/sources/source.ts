@@ -10,17 +10,21 @@ export type RowObject = Readonly<Record<string, unknown>>;
 /** A row, or a piece of a file: bytes or text of JSONL, JSON or CSV, also in gzip. */
 export type StreamPart = RowObject | Uint8Array | string;
 
+/** Rows of a program that come one after another. */
+export type RowIterable = Iterable<RowObject> | AsyncIterable<StreamPart>;
+
 /**
  * Where rows come from: the path of a file or folder (`~` is the home folder), a `file:` URL, a list of these, an array or iterable of
- * row objects, an async iterable or stream of rows, bytes or texts, files with a name of their own, or a data set made of others.
+ * row objects, an async iterable or stream of rows, bytes or texts, a function that gives one of these each time it is called, files with a
+ * name of their own, or a data set made of others.
  */
 export type DatasetSource =
   | string
   | URL
   | readonly (string | URL)[]
   | readonly RowObject[]
-  | Iterable<RowObject>
-  | AsyncIterable<StreamPart>
+  | RowIterable
+  | (() => RowIterable)
   | NamedFiles
   | DerivedDataset;
 
@@ -76,6 +80,7 @@ export type RowReader = (source: DatasetSource, options: ReadOptions, errors: Ro
 /** Whether a value can be a data set; what it holds is seen when it is read. */
 export function isDatasetSource(value: unknown): value is DatasetSource {
   if (typeof value === "string") return value !== "";
+  if (typeof value === "function") return true;
   return typeof value === "object" && value !== null && (isNamed(value) || isIterable(value));
 }
 
@@ -99,7 +104,8 @@ function isNamed(value: object): boolean {
   return value instanceof URL || value instanceof NamedFiles || value instanceof DerivedDataset;
 }
 
-function isIterable(value: object): boolean {
+/** Whether a value can be gone through, at once or as its values come. */
+export function isIterable(value: object): value is RowIterable {
   return Symbol.asyncIterator in value || Symbol.iterator in value;
 }
 

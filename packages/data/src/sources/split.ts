@@ -75,6 +75,11 @@ export class DatasetSplit extends DerivedDataset {
     this.#side = side;
   }
 
+  /** How its rows are chosen. */
+  get strategy(): SplitStrategy {
+    return this.#split.strategy;
+  }
+
   get name(): string {
     return `${nameOf(this.#split.dataset, "rows")} (${this.#side})`;
   }
@@ -109,6 +114,10 @@ class Split {
   constructor(dataset: DatasetSource, options: Chosen) {
     this.dataset = dataset;
     this.#options = options;
+  }
+
+  get strategy(): SplitStrategy {
+    return this.#options.splitStrategy;
   }
 
   /** All rows; of an iterable as they were when it was read, which notes what is wrong with its rows once. */
