@@ -49,6 +49,13 @@ test("the fifteen lines of the README train a model and talk to it", async () =>
   expect(await readdir(join(folder, "runs/tickets/adapter"))).toContain("adapter_model.safetensors");
 });
 
+test("the program of docs/quality.md audits rows and writes what is left of them", async () => {
+  const { folder, stdout } = await run(await programsOf("docs/quality.md"));
+  expect(stdout).toMatch(/^warning exact-duplicate 7 train\.jsonl:2$/mu);
+  expect(stdout).toMatch(/^error train-eval-leakage 8 train\.jsonl:1\n.*kept 0 of 8$/msu);
+  expect(await readFile(join(folder, "clean.jsonl"), "utf8")).toBe("");
+});
+
 test("the programs of docs/training.md train, keep the best weights, stop and resume", async () => {
   const { folder, stdout } = await run(await programsOf("docs/training.md"));
   const lines = [

@@ -4,6 +4,7 @@ import { deviceOptionsSchema, terminalText } from "@tunesmith/core";
 import { Command } from "commander";
 import { chat, type Input } from "./commands/chat.ts";
 import { doctor } from "./commands/doctor.ts";
+import { doctorData } from "./commands/doctor-data.ts";
 import { estimate } from "./commands/estimate.ts";
 import { exportToGguf } from "./commands/export.ts";
 import { inspectData } from "./commands/inspect.ts";
@@ -130,10 +131,32 @@ function addChat(program: Command, { streams, input, finish }: Surroundings): vo
 }
 
 function addDoctor(program: Command, { streams, finish }: Surroundings): void {
-  program
+  const checking = program
     .command("doctor")
-    .description("check this machine: Node, engine, memory, disk, hub")
+    .description("check this machine: Node, engine, memory, disk, hub; or a data set: doctor data FILE")
     .action(async () => finish(await doctor(streams)));
+  const data = checking
+    .command("data")
+    .description("look for what in a data set would do harm to a training; exit code 1 when there is an error")
+    .argument("[file]", "file of rows; default: that of the --config file")
+    .optionsGroup(groupTitle("run"))
+    .option("--config <file>", configHelp)
+    .option("--json", "the report as one line of JSON")
+    .option("--html <file>", "write the report with its rows as a page of HTML as well")
+    .option("--fix <file>", "write a copy without the rows that do harm; never over what is read")
+    .option("--ignore <codes>", "codes that are not looked for, apart by commas")
+    .option("--expected-answer-words <n>", "words that answers should have at least (default: what prompts ask for)")
+    .option("--judge <url>", "endpoint in OpenAI's form that scores a sample of answers; its key is in OPENAI_API_KEY")
+    .option("--judge-model <name>", "model of that endpoint");
+  addSchemaFlags(data, trainingSchemas);
+  data.addHelpText(
+    "after",
+    examples(
+      "tunesmith doctor data train.jsonl --eval-data eval.jsonl",
+      "tunesmith doctor data train.jsonl --model ORG/NAME --max-length 512 --fix clean.jsonl",
+    ),
+  );
+  data.action(async (file: string | undefined) => finish(await doctorData(file, flagValues(data), streams)));
 }
 
 function addMerge(program: Command, { streams, finish }: Surroundings): void {

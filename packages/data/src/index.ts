@@ -1,5 +1,17 @@
 // What the package offers: from rows to batches.
 
+export { type AuditOptions, audit } from "./audit/audit.ts";
+export type { Coverage } from "./audit/coverage.ts";
+export {
+  type AuditCode,
+  type AuditFinding,
+  type AuditLimits,
+  type AuditSeverity,
+  auditCodes,
+  type FoundRow,
+} from "./audit/finding.ts";
+export type { Judge, JudgedAnswer, JudgeEndpoint, JudgeFunction } from "./audit/judge.ts";
+export type { AuditReport, FixedCopy } from "./audit/report.ts";
 export type { CacheOptions } from "./cache/cache.ts";
 export { tokenCacheFolder } from "./cache/folder.ts";
 export { promptsOfItems, promptsOfTexts } from "./encode/held-out.ts";

@@ -88,8 +88,16 @@ export {
   type SamplerFactory,
 } from "@tunesmith/curriculum";
 export {
+  type AuditCode,
+  type AuditFinding,
+  type AuditLimits,
+  type AuditOptions,
+  type AuditReport,
+  type AuditSeverity,
+  auditCodes,
   type CacheOptions,
   type ColumnNames,
+  type Coverage,
   type CutTokens,
   collate,
   type DataReport,
@@ -100,9 +108,15 @@ export {
   type DerivedDataset,
   type Example,
   type Examples,
+  type FixedCopy,
   type FormattedRow,
   type FormattingFunc,
+  type FoundRow,
   IGNORE_INDEX,
+  type Judge,
+  type JudgedAnswer,
+  type JudgeEndpoint,
+  type JudgeFunction,
   type KeepOptions,
   type LossOptions,
   type MixEntry,
@@ -188,6 +202,7 @@ export type {
   WarningEvent,
 } from "@tunesmith/trainer";
 export { type ResponsesOnlyOptions, type ResponsesTrainer, trainOnResponsesOnly } from "@tunesmith/trainer";
+export { auditDataset } from "./audit-dataset.ts";
 export { estimateMemory } from "./estimate-memory.ts";
 export {
   type ExplainedRow,

@@ -1,13 +1,5 @@
 // `tunesmith inspect data`: what a run would train on, token by token.
-import {
-  type DatasetSpec,
-  expandHome,
-  OptionError,
-  refuseInput,
-  replaceFile,
-  sortOptions,
-  terminalText,
-} from "@tunesmith/core";
+import { expandHome, OptionError, refuseInput, replaceFile, sortOptions, terminalText } from "@tunesmith/core";
 import { explainRows } from "@tunesmith/sdk";
 import pc from "picocolors";
 import { readConfigFile } from "../config-file.ts";
@@ -17,7 +9,7 @@ import { display } from "../view/display.ts";
 import { tokenLegend, tokenLines } from "../view/tokens.ts";
 import { tokenPage } from "../view/tokens-html.ts";
 import { openModel, revisionOf } from "./load-model.ts";
-import { openDatasets } from "./open-datasets.ts";
+import { openDatasets, pathsOf } from "./open-datasets.ts";
 import type { Streams } from "./train.ts";
 
 /** `tunesmith inspect data`. Gives the exit code. */
@@ -57,11 +49,6 @@ export async function inspectData(
   } finally {
     session?.dispose();
   }
-}
-
-/** The paths that a data set may be read from. */
-function pathsOf(data: DatasetSpec): string[] {
-  return [data].flat().map((entry) => expandHome(typeof entry === "string" ? entry : entry.path));
 }
 
 function required<T>(name: string, value: T | null, what: string): T {

@@ -1,6 +1,7 @@
 // Tokens of rows as a page of HTML that stands alone.
 import type { ExplainedRow, ExplainedToken } from "@tunesmith/sdk";
 import { significant } from "./format.ts";
+import { escaped, page } from "./html.ts";
 import { summary, type TokenViewOptions } from "./tokens.ts";
 
 const style = `body { font: 15px/1.7 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color-scheme: light dark }
@@ -16,7 +17,7 @@ export function tokenPage(title: string, rows: readonly ExplainedRow[], options:
   );
   const legend =
     '<p><span class="trained">trained</span> <span class="context">context only</span> <span class="weighted">weighted</span> <span class="special">special token</span></p>';
-  return `<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>${escaped(title)}</title>\n<style>${style}</style>\n<h1>${escaped(title)}</h1>\n${legend}\n${sections.join("\n")}\n</html>\n`;
+  return page(title, style, `${legend}\n${sections.join("\n")}`);
 }
 
 function span({ id, text, special, weight, loss }: ExplainedToken, { ids }: TokenViewOptions): string {
@@ -24,17 +25,4 @@ function span({ id, text, special, weight, loss }: ExplainedToken, { ids }: Toke
   const notes = [`id ${id}`, `weight ${significant(weight)}`, ...(loss === null ? [] : [`loss ${significant(loss)}`])];
   const number = ids ? `<sub>${id}</sub>` : "";
   return `<span class="${kind}${special ? " special" : ""}" title="${notes.join(", ")}">${escaped(text)}</span>${number}`;
-}
-
-const entities: Readonly<Record<string, string>> = {
-  "&": "&amp;",
-  "<": "&lt;",
-  ">": "&gt;",
-  '"': "&quot;",
-  "'": "&#39;",
-};
-
-/** Text of rows is a stranger's: it must not become markup. */
-function escaped(text: string): string {
-  return text.replaceAll(/[&<>"']/gu, (sign) => entities[sign] ?? sign);
 }

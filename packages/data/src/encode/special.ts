@@ -22,7 +22,8 @@ export function untrainedEnd({ ids, spans }: EncodedConversation, tokenizer: Tok
 
 const known = new WeakMap<Tokenizer, Map<number, string | null>>();
 
-function isSpecial(id: number, tokenizer: Tokenizer): boolean {
+/** Whether a token is a special one. */
+export function isSpecial(id: number, tokenizer: Tokenizer): boolean {
   return specialText(id, tokenizer) !== null;
 }
 

@@ -1,0 +1,61 @@
+// `tunesmith doctor data`: what in a data set would do harm to a training.
+import { expandHome, OptionError, refuseInput, replaceFile, sortOptions, terminalText } from "@tunesmith/core";
+import { type AuditCode, type AuditOptions, auditCodes, auditDataset, type Judge } from "@tunesmith/sdk";
+import { readConfigFile } from "../config-file.ts";
+import { trainingSchemas } from "../flags.ts";
+import { auditPage } from "../view/audit-html.ts";
+import { auditLines } from "../view/audit-lines.ts";
+import { display } from "../view/display.ts";
+import { describeModel, revisionOf } from "./load-model.ts";
+import { openDatasets, pathsOf } from "./open-datasets.ts";
+import type { Streams } from "./train.ts";
+import { choice } from "./write.ts";
+
+/** `tunesmith doctor data`. Exit code 1 where a finding is an error. */
+export async function doctorData(
+  file: string | undefined,
+  flags: Record<string, unknown>,
+  { out, err }: Streams,
+): Promise<number> {
+  const { config, json = false, html, fix, ignore, expectedAnswerWords, judge, judgeModel, ...given } = flags;
+  const fromFile = config === undefined ? {} : await readConfigFile(config as string);
+  const all = { ...fromFile, ...given, ...(file !== undefined && { data: file }) };
+  const { inputs, place, args, modelConfig } = sortOptions(trainingSchemas, all, "tunesmith doctor data");
+  const { model: name, data, evalData, modelRevision } = inputs;
+  if (data === null)
+    throw new OptionError("[data] expected a file of rows, got nothing; give it, or put it into the --config file");
+  const options: AuditOptions = {
+    args,
+    fix: (fix as string | undefined) ?? null,
+    ignore: ignore === undefined ? [] : (ignore as string).split(",").map(code),
+    judge: judgeOf(judge, judgeModel),
+    limits: expectedAnswerWords === undefined ? {} : { expectedAnswerWords: Number(expectedAnswerWords) },
+  };
+  const page = html === undefined ? null : expandHome(html as string);
+  if (page !== null) await refuseInput(page, pathsOf(data));
+  const { trainDataset, evalDataset } = await openDatasets(data, evalData, err);
+  const audit = (model: AuditOptions["model"]) =>
+    auditDataset(trainDataset, { ...options, evalDataset, model: model ?? null });
+  const report =
+    name === null
+      ? await audit(null)
+      : await describeModel(name, err, { ...place, ...modelConfig, ...revisionOf(modelRevision) }, audit);
+  out.write(json === true ? `${terminalText(JSON.stringify(report))}\n` : auditLines(report));
+  if (page !== null) {
+    await replaceFile(page, auditPage(report));
+    (json === true ? err : out).write(`saved  ${terminalText(display(page))}\n`);
+  }
+  return report.findings.some(({ severity }) => severity === "error") ? 1 : 0;
+}
+
+function code(name: string): AuditCode {
+  return choice("--ignore", name.trim(), auditCodes);
+}
+
+function judgeOf(url: unknown, model: unknown): Judge | null {
+  if (url === undefined && model === undefined) return null;
+  if (typeof url !== "string" || typeof model !== "string")
+    throw new OptionError("[--judge] expected an address and --judge-model, got one of them; give both");
+  const { OPENAI_API_KEY: apiKey } = process.env;
+  return { baseUrl: url, model, ...(apiKey !== undefined && { apiKey }) };
+}

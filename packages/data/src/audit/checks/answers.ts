@@ -1,0 +1,100 @@
+// Answers that are empty, or end before their end.
+import { answersOf } from "../audit-row.ts";
+import type { Check } from "../finding.ts";
+
+/** Answers without a word: nothing, white space, or what an export puts where nothing was. */
+export const emptyAnswer: Check = {
+  code: "empty-answer",
+  severity: "error",
+  remedy: "write these answers or remove the rows; an empty answer teaches the model to end at once",
+  isRemoved: true,
+  find({ rows }) {
+    const found = rows.flatMap((row) => {
+      const empty = answersOf(row).find((answer) => isEmpty(answer));
+      return empty === undefined
+        ? []
+        : [{ row, detail: empty.trim() === "" ? "an empty answer" : `only ${JSON.stringify(empty.trim())}` }];
+    });
+    return { message: "answers that say nothing", rows: found };
+  },
+};
+
+const placeholder =
+  /^[[(<{]?(?:n\/a|null|nan|undefined|todo|tbd|empty|blank|placeholder|answer|response|insert .{0,30} here)[\])>}]?[.:]?$/iu;
+
+function isEmpty(answer: string): boolean {
+  const text = answer.trim();
+  return (
+    /^[\p{C}\p{Z}.…_\-–—]*$/u.test(text) ||
+    (placeholder.test(text) && !/^(?:empty|blank|answer|response)$/iu.test(text))
+  );
+}
+
+/** Answers that break off. */
+export const cutAnswer: Check = {
+  code: "cut-answer",
+  severity: "warning",
+  remedy:
+    "complete these answers or remove them: check the length limit they were generated with, and how their end of sequence was handled; cut answers teach truncated outputs",
+  isRemoved: true,
+  find({ rows }) {
+    const answers = rows.flatMap((row) => answersOf(row).map((answer) => ({ row, answer: answer.trim() })));
+    const isUnusual = unusualEnds(answers.map(({ answer }) => answer));
+    const found = answers.flatMap(({ row, answer }) => {
+      const reason = cutAt(answer) ?? (isUnusual(answer) ? "no end of its last sentence" : null);
+      return reason === null ? [] : [{ row, detail: `${reason}: ${JSON.stringify(`…${answer.slice(-40)}`)}` }];
+    });
+    return { message: "answers that break off", rows: found };
+  },
+};
+
+/** Kinds of answers, and the share of them that must end as sentences do before one that does not is taken for cut. */
+const sentences: readonly (readonly [(answer: string) => boolean, number])[] = [
+  [isProse, 0.8],
+  [(answer) => isParagraph(answer) && answer.split(/\s+/u).length >= 8, 0.9],
+];
+
+/** Tells answers that end otherwise than those of their kind mostly do. */
+function unusualEnds(answers: readonly string[]): (answer: string) => boolean {
+  const usual = sentences.filter(([isOfKind, share]) => {
+    const alike = answers.filter(isOfKind);
+    return alike.length >= 5 && alike.filter(endsSentence).length >= share * alike.length;
+  });
+  return (answer) => !endsSentence(answer) && usual.some(([isOfKind]) => isOfKind(answer));
+}
+
+/** Words that no English sentence ends with. */
+const hanging =
+  /\s(?:the|an|and|or|but|of|because|which|their|our|your|its|than|as|from|into|with a|to the|is a|such)$/iu;
+
+function cutAt(answer: string): string | null {
+  if ((answer.match(/^\s*```/gmu)?.length ?? 0) % 2 === 1) return "a block of code is not closed";
+  if (isJsonStart(answer)) return "its JSON is not closed";
+  if (answer.includes(" ") && /[,;([{\-–]$/u.test(answer) && !/```|[{}]/u.test(answer))
+    return "its last sentence goes on";
+  return answer.split(/\s+/u).length >= 5 && hanging.test(answer) ? "its last sentence goes on" : null;
+}
+
+function isJsonStart(answer: string): boolean {
+  if (!/^[[{]\s*["{[]/u.test(answer)) return false;
+  const outside = answer.replaceAll(/"(?:[^"\\]|\\.)*"/gu, "");
+  const count = (signs: RegExp) => outside.match(signs)?.length ?? 0;
+  return count(/[[{]/gu) > count(/[\]}]/gu);
+}
+
+/** At least two sentences in one paragraph at its end. */
+function isProse(answer: string): boolean {
+  return isParagraph(answer) && /\p{L}{2,}[.!?。！？]["')\]”]?\s+\S|[。！？]\S/u.test(answer);
+}
+
+/** Whether an answer ends in text rather than a list, a table or code. */
+function isParagraph(answer: string): boolean {
+  const last = answer.split("\n").at(-1) ?? "";
+  return !answer.includes("```") && !/^\s*(?:[-*•|#>]|\d+[.)])/u.test(last);
+}
+
+function endsSentence(answer: string): boolean {
+  return /[.!?…。！？।؟:](?:["'”’»)\]*_`]|\p{Extended_Pictographic})*$|\p{Extended_Pictographic}\uFE0F?$|[`"'”)\]|>}]$|https?:\S+$|\d$/u.test(
+    answer,
+  );
+}

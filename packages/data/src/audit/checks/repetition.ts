@@ -1,0 +1,43 @@
+// Answers that repeat themselves.
+import { answersOf } from "../audit-row.ts";
+import type { Check } from "../finding.ts";
+
+/** Words of an n-gram. */
+const n = 4;
+/** n-grams below which an answer is too short to tell. */
+const least = 12;
+/** Share of n-grams that stood in the answer before, above which it repeats itself. */
+const share = 0.3;
+
+/** How often a run stands in an answer, and the share of its words that this makes, from which on it repeats itself too. */
+const often = { times: 4, share: 0.1 };
+
+/** Answers in which runs of four words come again and again. */
+export const repeatedNgrams: Check = {
+  code: "repeated-ngrams",
+  severity: "warning",
+  remedy:
+    "remove or rewrite these answers, and add diversity; a model repeats what its data repeats, whatever temperature it samples with",
+  isRemoved: true,
+  async find({ rows, similarity }) {
+    const answers = rows.flatMap((row) => answersOf(row).map((text) => ({ row, text })));
+    const counted = await similarity.countNgrams(
+      answers.map(({ text }) => text),
+      n,
+    );
+    const found = counted.flatMap(({ total, distinct, most, frequent }, place) => {
+      const row = answers[place]?.row;
+      const isOften = most >= often.times && most * n >= often.share * total;
+      if (row === undefined || total < least || (total - distinct < share * total && !isOften)) return [];
+      const percent = Math.round((100 * (total - distinct)) / total);
+      return [
+        {
+          row,
+          detail: `${percent} % of its ${n}-grams are repeats, ${JSON.stringify(frequent)} stands there ${most} times`,
+        },
+      ];
+    });
+    const once = [...new Map(found.map((entry) => [entry.row, entry])).values()];
+    return { message: `answers that repeat runs of ${n} words`, rows: once };
+  },
+};

@@ -1,0 +1,98 @@
+// Rows of an audit in tokens: how long they are, how much of them is trained, whether they teach where an answer ends.
+import type { LanguageModel, ParsedSFTConfig } from "@tunesmith/core";
+import { IGNORE_INDEX } from "../encode/mask.ts";
+import { isSpecial } from "../encode/special.ts";
+import type { Example } from "../examples/example.ts";
+import { type PreparedData, prepare } from "../prepare/prepare.ts";
+import type { NotedRows } from "../quality/notes.ts";
+import type { AuditRow } from "./audit-row.ts";
+
+/** A row in tokens. */
+export interface MeasuredRow {
+  row: AuditRow;
+  /** Tokens, before anything is cut. */
+  tokens: number;
+  /** Of these, trained. */
+  trained: number;
+  /** Trained within `maxLength`. */
+  trainedWithin: number;
+  /** Whether the last trained token is a special one. */
+  ends: boolean;
+}
+
+/** Rows of an audit in tokens. */
+export interface Measured {
+  rows: MeasuredRow[];
+  /** Tokens that a run keeps of a row. */
+  maxLength: number;
+  /** Control tokens that stand in texts, with the places in the list of rows, from 1. */
+  controlTokens: readonly NotedRows[];
+  /** Rows that the chat template refuses, and why. */
+  refused: { row: AuditRow; reason: string }[];
+}
+
+/** Encodes the rows that can be used, whole. */
+export async function measure(
+  rows: readonly AuditRow[],
+  model: LanguageModel,
+  args: ParsedSFTConfig,
+  signal?: AbortSignal,
+): Promise<Measured> {
+  const usable = rows.filter(({ problem }) => problem === null);
+  const context = model.info.maxPositionEmbeddings;
+  const maxLength = Math.min(args.maxLength ?? context, context);
+  const none = { rows: [], maxLength, controlTokens: [], refused: [] };
+  if (usable.length === 0) return none;
+  const data = await prepare(
+    usable.map(({ fields }) => fields),
+    model.tokenizer,
+    {
+      ...rowOptions(args),
+      ...{ name: "rows", onBadRow: "skip", maxLength: null, truncationMode: "keep_start", keepItems: 0 },
+      ...(signal && { signal }),
+    },
+  ).catch((cause: unknown) => {
+    // Of a set in which no row can be trained, other checks say why.
+    if ((cause as { code?: unknown }).code === "DATA_INVALID") return null;
+    throw cause;
+  });
+  if (data === null) return none;
+  const { controlTokens } = data.report;
+  return { ...measuredRows(data, usable, maxLength, model), maxLength, controlTokens };
+}
+
+function rowOptions(args: ParsedSFTConfig) {
+  const { datasetFormat, columns, datasetTextField, maxRowBytes } = args;
+  const { assistantOnlyLoss, completionOnlyLoss, promptLossWeight, trainOnResponsesOnly, lastResponseOnly } = args;
+  return {
+    ...{ datasetFormat, columns, datasetTextField, maxRowBytes },
+    ...{ assistantOnlyLoss, completionOnlyLoss, promptLossWeight, trainOnResponsesOnly, lastResponseOnly },
+  };
+}
+
+function measuredRows(
+  data: PreparedData,
+  usable: readonly AuditRow[],
+  maxLength: number,
+  { tokenizer }: LanguageModel,
+) {
+  const rows: MeasuredRow[] = [];
+  const rowAt = (place: string) => usable[Number(place.slice(place.lastIndexOf(":") + 1)) - 1];
+  for (let n = 0; n < data.examples.length; n += 1) {
+    const example = data.examples.at(n);
+    const row = rowAt(data.locate(example.rowId));
+    if (row !== undefined) rows.push({ row, ...counted(example, maxLength, (id) => isSpecial(id, tokenizer)) });
+  }
+  const refused = data.report.skipped.first.flatMap(({ place, reason }) => {
+    const row = rowAt(place);
+    return row === undefined ? [] : [{ row, reason }];
+  });
+  return { rows, refused };
+}
+
+function counted({ ids, labels }: Example, maxLength: number, isEnd: (id: number) => boolean) {
+  const trained = labels.reduce((sum, label) => sum + Number(label !== IGNORE_INDEX), 0);
+  const within = labels.subarray(0, maxLength).reduce((sum, label) => sum + Number(label !== IGNORE_INDEX), 0);
+  const last = labels.findLastIndex((label) => label !== IGNORE_INDEX);
+  return { tokens: ids.length, trained, trainedWithin: within, ends: last >= 0 && isEnd(ids[last] as number) };
+}
