@@ -16,6 +16,7 @@ const elsewhere: ReadonlyMap<string, readonly [instead: string, advice: string]>
   ["fp16", ["dtype", 'give "dtype"; float16 is computed in bfloat16 or float32']],
   ["bf16", ["dtype", 'give dtype: "bfloat16"']],
   ["doSample", ["temperature", 'a "temperature" above 0 samples, 0 is greedy']],
+  ["shuffleBufferSize", ["bufferSize", 'it is called "bufferSize"']],
   ["maxLen", ["maxLength", 'it is called "maxLength"']],
   ["fromProgram", ["data", "the run was made by a program, with functions that no file can hold: start it there"]],
   ["formattingFunc", functionAdvice],

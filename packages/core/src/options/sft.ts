@@ -69,6 +69,17 @@ export const sftConfigSchema = trainingArgumentsSchema
           "Files of 4 MiB or more are prepared once and kept in HF_DATASETS_CACHE; a run with the same rows, tokenizer, template and options takes them from there. Default true (datasets).",
         )
         .meta({ influence: "nothing" }),
+      streaming: z
+        .boolean()
+        .default(false)
+        .describe(
+          "Rows are read while they are trained on, so that the first step does not wait for the last row; always so for iterables, streams and functions. Needs maxSteps. Default false (datasets' load_dataset).",
+        ),
+      bufferSize: count
+        .default(1000)
+        .describe(
+          "streaming: rows that are held, of which each next one is drawn at random. Default 1000 (datasets' IterableDataset.shuffle).",
+        ),
       onBadRow: z
         .enum(["error", "skip"])
         .default("error")

@@ -180,6 +180,16 @@ export interface SFTConfig extends TrainingArguments {
    */
   loadFromCacheFile?: boolean | undefined;
   /**
+   * Rows are read while they are trained on, so that the first step does not wait for the last row; always so for
+   * iterables, streams and functions. Needs maxSteps. Default false (datasets' load_dataset).
+   */
+  streaming?: boolean | undefined;
+  /**
+   * streaming: rows that are held, of which each next one is drawn at random. Default 1000 (datasets'
+   * IterableDataset.shuffle).
+   */
+  bufferSize?: number | undefined;
+  /**
    * A row that cannot be used ends the run, or is left out and counted in the report. Default error (a run should train
    * on all it was given).
    */

@@ -1,6 +1,6 @@
 // What follows a step: log line, evaluation, samples, checkpoint.
 import type { ActiveRun } from "./active-run.ts";
-import type { StepBatches } from "./batch-sampler.ts";
+import type { StepPlace } from "./batch-sampler.ts";
 import { observe } from "./early-stopping.ts";
 import { lineOf, type Values, valuesOf } from "./metrics.ts";
 import { watchOverfitting } from "./overfitting.ts";
@@ -9,7 +9,7 @@ import { saveIfDue } from "./saving.ts";
 import { attempt } from "./writing.ts";
 
 /** Does what is due after a step. The state's `pending` says where to go on after a stop in between. */
-export async function afterStep(run: ActiveRun, batches: StepBatches): Promise<void> {
+export async function afterStep(run: ActiveRun, batches: StepPlace): Promise<void> {
   const { state } = run;
   let isBest = false;
   if (state.pending === "log") await log(run, batches);
@@ -18,7 +18,7 @@ export async function afterStep(run: ActiveRun, batches: StepBatches): Promise<v
   await saveIfDue(run, batches, isBest);
 }
 
-async function log(run: ActiveRun, { step }: StepBatches): Promise<void> {
+async function log(run: ActiveRun, { step }: StepPlace): Promise<void> {
   const { args, events, folder, recipe, state } = run;
   const due = step % args.loggingSteps === 0 || step === state.max_steps;
   const values = valuesOf(state.log, recipe.metrics.log);
@@ -34,7 +34,7 @@ async function log(run: ActiveRun, { step }: StepBatches): Promise<void> {
 }
 
 /** True when the evaluation is the best of the run. */
-async function evaluate(run: ActiveRun, batches: StepBatches): Promise<boolean> {
+async function evaluate(run: ActiveRun, batches: StepPlace): Promise<boolean> {
   const { args, best, control, events, folder, prepared, session, state } = run;
   if (!shouldEvaluate(run, batches)) {
     state.pending = "sample";
@@ -64,14 +64,14 @@ async function evaluate(run: ActiveRun, batches: StepBatches): Promise<boolean> 
   return isBest;
 }
 
-function shouldEvaluate({ args, prepared, state }: ActiveRun, { step, endsEpoch }: StepBatches): boolean {
+function shouldEvaluate({ args, prepared, state }: ActiveRun, { step, endsEpoch }: StepPlace): boolean {
   if (prepared.evaluation === null) return false;
   if (step === 0) return args.evalOnStart;
   if (args.evalStrategy === "no") return false;
   return step === state.max_steps || (args.evalStrategy === "epoch" ? endsEpoch : step % args.evalSteps === 0);
 }
 
-async function sample(run: ActiveRun, { step }: StepBatches): Promise<void> {
+async function sample(run: ActiveRun, { step }: StepPlace): Promise<void> {
   const { args, control, events, folder, inputs, prompts, session, state } = run;
   const every = args.sampleEverySteps;
   const due = every !== null && prompts.length > 0 && step > 0 && (step % every === 0 || step === state.max_steps);

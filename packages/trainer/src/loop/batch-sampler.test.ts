@@ -47,6 +47,10 @@ test("a sampler goes on from any step as if it had never stopped", () => {
   const whole = [...steps.steps(0)];
   for (let done = 0; done <= whole.length; done += 1) expect([...steps.steps(done)]).toEqual(whole.slice(done));
   for (const step of whole) expect(steps.at(step.step)).toEqual(step);
+  for (let done = 0; done <= whole.length; done += 1)
+    expect(steps.epochEnds(done)).toBe(
+      whole.slice(done).filter(({ step, endsEpoch }) => endsEpoch || step === steps.totalSteps).length,
+    );
   expect(steps.at(0)).toMatchObject({ step: 0, endsEpoch: false });
 });
 

@@ -2,26 +2,35 @@
 import type { ParsedTrainingArguments } from "@tunesmith/core";
 import { createSampler, customSampler, type Sampler, type SamplerFactory } from "@tunesmith/curriculum";
 
-/** The rows of one optimizer step. */
-export interface StepBatches {
-  /** From 1. */
+/** Where a run is in its data after a step. */
+export interface StepPlace {
+  /** From 1; 0 is the start of the run. */
   step: number;
-  /** Indices of examples, per micro-batch. */
-  microBatches: Int32Array[];
-  /** Passes over the data done once this step is: micro-batches done / micro-batches per epoch. */
+  /** Passes over the data done: micro-batches done / micro-batches per epoch. Where no one knows how many these are, whole passes. */
   epochDone: number;
   /** Whether this step ends an epoch. */
   endsEpoch: boolean;
 }
 
-/** Which rows each step sees: a pure function of the step, so that a run can go on from any of them. */
+/** The start of a run. */
+export const startPlace: StepPlace = { step: 0, epochDone: 0, endsEpoch: false };
+
+/** The rows of one optimizer step. */
+export interface StepBatches extends StepPlace {
+  /** Indices of rows, per micro-batch. */
+  microBatches: Int32Array[];
+}
+
+/** Which rows each step sees, so that a run can go on from any of them. */
 export interface BatchSampler {
   /** Optimizer steps of the whole run. */
   readonly totalSteps: number;
-  /** The rows of one step; step 0 is the start of the run and has none. */
-  at(step: number): StepBatches;
+  /** Where a run is after its newest step. */
+  at(step: number): StepPlace;
   /** Steps after `done` others, to the end of the run. */
-  steps(done: number): Iterable<StepBatches>;
+  steps(done: number): Iterable<StepBatches> | AsyncIterable<StepBatches>;
+  /** How many of these steps end an epoch or the run, as far as it is known. */
+  epochEnds(done: number): number;
 }
 
 /** What an {@link EpochBatchSampler} is made of. */
@@ -47,7 +56,7 @@ export function epochBatches(
   args: ParsedTrainingArguments,
   lengths: ArrayLike<number>,
   factory: SamplerFactory | null = null,
-): { batches: BatchSampler; warnings: readonly string[] } {
+): { batches: EpochBatchSampler; warnings: readonly string[] } {
   const { trainSamplingStrategy: strategy, seed, simpleMaxLength, numTrainEpochs, maxSteps } = args;
   const sampler =
     factory === null
@@ -64,7 +73,7 @@ export function epochBatches(
 }
 
 /**
- * Passes over the data set: rows are cut into micro-batches, micro-batches into steps; the last of either may be smaller, and no step
+ * Passes over the data set, a pure function of the step: rows are cut into micro-batches, micro-batches into steps; the last of either may be smaller, and no step
  * crosses an epoch (transformers).
  */
 export class EpochBatchSampler implements BatchSampler {
@@ -76,9 +85,18 @@ export class EpochBatchSampler implements BatchSampler {
     this.totalSteps = options.maxSteps > 0 ? options.maxSteps : this.#stepsOf(options.numTrainEpochs);
   }
 
-  at(step: number): StepBatches {
-    const start: StepBatches = { step: 0, microBatches: [], epochDone: 0, endsEpoch: false };
-    return step === 0 ? start : (this.steps(step - 1).next().value ?? start);
+  at(step: number): StepPlace {
+    return step === 0 ? startPlace : (this.steps(step - 1).next().value ?? startPlace);
+  }
+
+  epochEnds(done: number): number {
+    let ends = 0;
+    let end = 0;
+    for (let epoch = 0; end < this.totalSteps; epoch += 1) {
+      end = Math.min(this.totalSteps, end + this.#epochSteps(epoch));
+      if (end > done) ends += 1;
+    }
+    return ends;
   }
 
   *steps(done: number): Generator<StepBatches, undefined> {

@@ -53,10 +53,7 @@ function dueSaves({ saveStrategy, saveSteps }: Settled, batches: BatchSampler, d
       return 1;
     case "steps":
       return Math.ceil(total / saveSteps) - Math.floor(done / saveSteps);
-    case "epoch": {
-      let ends = 0;
-      for (const { step, endsEpoch } of batches.steps(done)) if (endsEpoch || step === total) ends += 1;
-      return ends;
-    }
+    case "epoch":
+      return batches.epochEnds(done);
   }
 }

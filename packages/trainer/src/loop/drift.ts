@@ -69,7 +69,7 @@ function changed(weights: Readonly<ParsedModelConfig>): Partial<ParsedModelConfi
 export function refuseDrift(
   { path, trainer, data }: Checkpoint,
   options: Record<string, unknown>,
-  fingerprint: string,
+  fingerprint: string | null,
   schema: Schemas[string],
 ): void {
   const defaults: Readonly<Record<string, unknown>> = { ...schema.parse({}), ...loraConfigSchema.parse({}) };

@@ -26,7 +26,7 @@ export async function describeEnvironment(
   model: ModelInfo,
   modelSha256: string | null,
   session: SessionInfo,
-  data: { train: string; eval: string | null },
+  data: { train: string | null; eval: string | null },
 ): Promise<object> {
   const { version } = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8")) as {
     version: string;

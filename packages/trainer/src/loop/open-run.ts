@@ -45,6 +45,7 @@ export async function openRun(
   const session = await model.createSession(sessionOptions(args, peft)).catch(asOptionError);
   try {
     const { checkpoint, warnings } = await restored(ready, session, refuse);
+    if (checkpoint !== null) await remember(checkpoint, prepared);
     const { totalSteps } = prepared.batches;
     const state =
       checkpoint === null
@@ -93,18 +94,18 @@ async function openFolder(
 }
 
 /**
- * Weights and optimizer of the checkpoint, and what the recipe remembers. Where they cannot be loaded though the files are as they were
+ * Weights and optimizer of the checkpoint. Where they cannot be loaded though the files are as they were
  * written, the checkpoint before is taken, unless one was named.
  */
 async function restored(
-  { args, checkpoint: newest, prepared, resume }: ReadyRun,
+  { args, checkpoint: newest, resume }: ReadyRun,
   session: TrainSession,
   refuse: (found: Checkpoint) => void,
 ): Promise<{ checkpoint: Checkpoint | null; warnings: string[] }> {
   const warnings: string[] = [];
   for (let checkpoint = newest; checkpoint !== null; ) {
     try {
-      await restore(checkpoint, session, prepared);
+      await session.loadCheckpoint(checkpoint.path);
       return { checkpoint, warnings };
     } catch (error) {
       if (resume !== true || !isDamage(error)) throw error;
@@ -119,14 +120,14 @@ async function restored(
   return { checkpoint: null, warnings };
 }
 
-async function restore({ path, recipe }: Checkpoint, session: TrainSession, { state }: PreparedRun): Promise<void> {
-  await session.loadCheckpoint(path);
+/** Gives the recipe what it was to remember. */
+async function remember({ path, recipe }: Checkpoint, { state }: PreparedRun): Promise<void> {
   if (state === undefined) return;
   if (recipe === undefined)
     throw new CheckpointError(
       `[${path}] expected the state of this trainer, got none; it was written by another one, so start a new run`,
     );
-  state.load(recipe);
+  await state.load(recipe);
 }
 
 function isDamage(error: unknown): error is TunesmithError {

@@ -53,13 +53,29 @@ export async function prepareRun(
   { args: settled, best, resume }: RunStart,
   signal: AbortSignal,
 ): Promise<ReadyRun> {
-  const { model, peft } = inputs;
+  const { model } = inputs;
   const warnings = [...model.info.warnings];
   const checkpoint = await findCheckpoint(resume, settled.outputDir, warnings);
   const startedAt = checkpoint?.trainer.started_at ?? Math.floor(Date.now() / 1000);
   const tokenizer = withConversationOptions(model.tokenizer, { moment: startedAt });
   const prepared = await recipe.prepare({ ...inputs, tokenizer, args: settled }, signal);
-  warnings.push(...prepared.warnings);
+  try {
+    const known = { recipe, inputs, prepared, best, resume, startedAt, checkpoint };
+    return await plan(known, [...warnings, ...prepared.warnings], signal);
+  } catch (error) {
+    await prepared.close?.();
+    throw error;
+  }
+}
+
+/** What is decided of a run once its rows are known: prompts, learning rates, memory, room on the disk. */
+async function plan(
+  known: Pick<ReadyRun, "recipe" | "inputs" | "prepared" | "best" | "resume" | "startedAt" | "checkpoint">,
+  warnings: string[],
+  signal: AbortSignal,
+): Promise<ReadyRun> {
+  const { recipe, inputs, prepared, resume, checkpoint } = known;
+  const { model, peft } = inputs;
   const prompts = await samplePrompts(prepared, model.info.vocabSize, warnings);
   const pass = prepared.largestPass(checkpoint?.trainer.global_step ?? 0);
   const gradientCheckpointing = await recomputation(inputs, prepared.args, pass, checkpoint).catch(asOptionError);
@@ -75,10 +91,11 @@ export async function prepareRun(
   const check = await checkMemory(model, sessionOptions(args, peft), pass, args.memoryCheck).catch(asOptionError);
   if (check !== null && check.warning !== null) warnings.push(check.warning);
   const memory = check?.estimate ?? null;
-  const plan = memory?.plan ?? (await model.estimateMemory(sessionOptions(args, peft), pass).catch(asOptionError));
-  const shortage = await spaceShortage(args, plan, prepared.batches, checkpoint?.trainer.global_step ?? 0);
+  const memoryPlan =
+    memory?.plan ?? (await model.estimateMemory(sessionOptions(args, peft), pass).catch(asOptionError));
+  const shortage = await spaceShortage(args, memoryPlan, prepared.batches, checkpoint?.trainer.global_step ?? 0);
   if (shortage !== null) warnings.push(shortage);
-  return { recipe, inputs, prepared, args, best, resume, startedAt, schedule, prompts, checkpoint, memory, warnings };
+  return { ...known, args, schedule, prompts, memory, warnings };
 }
 
 function doubts({ schema }: Recipe, { args, evalDataset, fromProgram = [], model, peft }: RunInputs): string[] {

@@ -36,9 +36,10 @@ export interface RecipeInputs<Args extends ParsedTrainingArguments = ParsedTrain
 
 /** A data set as checkpoints, events and reports know it. */
 export interface DataSummary {
+  /** What has become of its rows so far. */
   report: DataReport;
-  /** SHA-256 of what is trained on: equal fingerprints mean equal data. */
-  fingerprint: string;
+  /** SHA-256 of what is trained on: equal fingerprints mean equal data. Null where rows are read while they are trained on. */
+  fingerprint: string | null;
 }
 
 /**
@@ -84,13 +85,16 @@ export interface PreparedRun<
   evaluate(context: EvaluationContext): Promise<M["eval"]>;
   /** What it must remember beyond its options and the number of the step, such as rollouts that further steps use. */
   state?: RecipeState;
+  /** Lets go of what it holds open, such as files that are read while they are trained on. Called once, when nothing more is asked of it. */
+  close?(): Promise<void>;
 }
 
 /** State of a recipe in a checkpoint, as a JSON value. */
 export interface RecipeState {
-  save(): unknown;
-  /** Called before the first step of a resumed run with what `save` gave. */
-  load(state: unknown): void;
+  /** As it is after a step: the newest that was taken, while the next may have been begun. */
+  save(step: number): unknown;
+  /** Called before the first step of a resumed run with what `save` gave. What does not fit the run is a `CheckpointError`. */
+  load(state: unknown): void | Promise<void>;
 }
 
 /** What a step works with. */
@@ -121,4 +125,6 @@ export interface StepOutcome<M extends Metrics = Metrics> {
   denominator: number;
   /** Rows whose loss is not finite. */
   badRows: readonly number[];
+  /** What the user should know of the rows, where that shows only now. Default: nothing. */
+  warnings?: readonly string[];
 }

@@ -1,7 +1,7 @@
 // When checkpoints are written, and what goes into them.
 import { NonFiniteError } from "@tunesmith/core";
 import type { ActiveRun } from "./active-run.ts";
-import type { StepBatches } from "./batch-sampler.ts";
+import type { StepPlace } from "./batch-sampler.ts";
 import { choosesBest } from "./best-checkpoint.ts";
 import { writeCheckpoint } from "./checkpoint.ts";
 import { stopsEarly } from "./early-stopping.ts";
@@ -10,7 +10,7 @@ import type { DataState, TrainerState } from "./state.ts";
 import { attempt } from "./writing.ts";
 
 /** Writes a checkpoint where one is due after a step. */
-export async function saveIfDue(run: ActiveRun, batches: StepBatches, isBest: boolean): Promise<void> {
+export async function saveIfDue(run: ActiveRun, batches: StepPlace, isBest: boolean): Promise<void> {
   const { args, savedStep } = run;
   if (batches.step === 0 || batches.step === savedStep) return;
   const scheduled = isScheduled(run, batches);
@@ -18,7 +18,7 @@ export async function saveIfDue(run: ActiveRun, batches: StepBatches, isBest: bo
     await attempt(run, `the checkpoint of step ${batches.step}`, () => save(run, !scheduled));
 }
 
-function isScheduled({ args, state }: ActiveRun, { step, endsEpoch }: StepBatches): boolean {
+function isScheduled({ args, state }: ActiveRun, { step, endsEpoch }: StepPlace): boolean {
   if (args.saveStrategy === "no") return false;
   if (step === state.max_steps || stopsEarly(state.best, args.earlyStoppingPatience)) return true;
   if (args.saveStrategy === "end") return false;
@@ -39,7 +39,11 @@ export async function save(run: ActiveRun, onlyBest = false): Promise<void> {
   state.samples_bytes = folder.samples.size;
   state.seconds = clock.seconds();
   const next = onceSaved(state, onlyBest);
-  const parts = { trainer: { ...state, ...next }, data: dataState(run), recipe: prepared.state?.save() };
+  const parts = {
+    trainer: { ...state, ...next },
+    data: dataState(run),
+    recipe: prepared.state?.save(state.global_step),
+  };
   const path = await writeCheckpoint(folder.path, parts, (dir) => session.saveCheckpoint(dir)).catch((error: unknown) =>
     nameLastGood(error, run),
   );

@@ -53,8 +53,8 @@ export interface TrainerState {
 
 /** Where a resumed run goes on in the data, and which data that must be: `data_state.json`. */
 export interface DataState {
-  /** Fingerprint of the training examples. */
-  fingerprint: string;
+  /** Fingerprint of the training examples; null where they are read while they are trained on. */
+  fingerprint: string | null;
   examples: number;
   sampler: { strategy: string; seed: number; simpleMaxLength: number };
   /** Micro-batches of the run that are done, as passes over the data. */
@@ -144,7 +144,7 @@ export const trainerStateSchema: z.ZodType<TrainerState> = z.object({
 
 /** A {@link DataState} as it is read back. */
 export const dataStateSchema: z.ZodType<DataState> = z.object({
-  fingerprint: z.string(),
+  fingerprint: z.string().nullable(),
   examples: step,
   sampler: z.object({ strategy: z.string(), seed: z.number(), simpleMaxLength: z.number() }),
   epoch: z.number(),

@@ -37,6 +37,7 @@ export async function takeStep(run: ActiveRun, batches: StepBatches): Promise<vo
   else state.non_finite += 1;
   const { global_step: step, max_steps: totalSteps, epoch } = state;
   await events.emit({ type: "step", step, totalSteps, epoch, loss, learningRate, gradNorm, tokens, seconds });
+  for (const message of outcome.warnings ?? []) await events.warn(step, message);
   if (!finite) await skipped(run, batches, outcome, `loss ${loss}, gradient norm ${gradNorm}`);
 }
 

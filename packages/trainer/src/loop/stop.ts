@@ -1,15 +1,24 @@
 // A run that ends before its time: what is saved of it, and the error it ends with.
-import { AbortError, CallbackError, FileSystemError, isDiskFull, isRefused } from "@tunesmith/core";
+import {
+  AbortError,
+  CallbackError,
+  DataError,
+  FileSystemError,
+  isDiskFull,
+  isRefused,
+  TunesmithError,
+} from "@tunesmith/core";
 import type { ActiveRun } from "./active-run.ts";
 import { howToResume } from "./how-to-resume.ts";
 import { save } from "./saving.ts";
 
-/** Saves what can be saved when a run is stopped from outside or by the disk, and gives the error that the run ends with. */
+/** Saves what can be saved when a run is stopped from outside, by the disk or by a row that is read on the way, and gives the error that the run ends with. */
 export async function errorOf(run: ActiveRun, error: unknown): Promise<unknown> {
   const { control, events, folder, inputs, savedStep, state } = run;
   const asked = control.signal.aborted && (error === control.signal.reason || (error as Error).name === "AbortError");
   const refused = isRefused(error);
-  if (!asked && !refused && !(error instanceof CallbackError)) return error;
+  const isOfData = TunesmithError.isInstance(error) && error.code === "DATA_INVALID";
+  if (!asked && !refused && !isOfData && !(error instanceof CallbackError)) return error;
   // A callback that fails must not keep the checkpoint from being written.
   events.silence();
   const { global_step: step } = state;
@@ -20,12 +29,21 @@ export async function errorOf(run: ActiveRun, error: unknown): Promise<unknown> 
       (caught: unknown) => caught,
     );
     // Where the disk was what stopped the run, its first word is the one to tell.
-    if (failure !== null && !refused) return isRefused(failure) ? unwritten(run, failure) : failure;
+    if (failure !== null && !refused && !isOfData) return isRefused(failure) ? unwritten(run, failure) : failure;
   }
   if (refused) return unwritten(run, error);
+  if (isOfData) return run.savedStep === null ? error : savedBefore(run, error);
   if (!asked) return error;
   const how = step > 0 ? `continue with: ${howToResume(folder.path, inputs)}` : "nothing has been trained";
   return new AbortError(`[train] stopped as asked after step ${step} of ${state.max_steps}; ${how}`, { cause: error });
+}
+
+/** What is wrong with the rows of the next step, where those before it are kept. */
+function savedBefore({ folder, inputs, savedStep }: ActiveRun, cause: Error): DataError {
+  return new DataError(
+    `${cause.message}; the run is saved after step ${savedStep}, continue it with: ${howToResume(folder.path, inputs)}`,
+    { cause },
+  );
 }
 
 function unwritten({ folder: { path }, inputs, savedStep }: ActiveRun, cause: FileSystemError): FileSystemError {

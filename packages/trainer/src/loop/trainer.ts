@@ -114,6 +114,7 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
       signal,
     );
     const { batches, train, evaluation } = prepared;
+    await prepared.close?.();
     const reports = { data: train.report, evalData: evaluation?.report ?? null };
     return {
       args: args as Resolved<Args>,
@@ -162,6 +163,11 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
     const digest = digestModel(this.#inputs.model.info.path);
     digest.catch(() => {});
     const ready = await prepareRun(this.#recipe, this.#inputs, start, signal);
-    return openRun(ready, claim, await digest, signal);
+    try {
+      return await openRun(ready, claim, await digest, signal);
+    } catch (error) {
+      await ready.prepared.close?.();
+      throw error;
+    }
   }
 }

@@ -35,6 +35,7 @@ export async function runTraining(
     }
   } finally {
     open.session.dispose();
+    await open.prepared.close?.();
     await open.folder.close();
   }
 }
@@ -59,7 +60,7 @@ async function announce(run: ActiveRun): Promise<void> {
 async function takeSteps(run: ActiveRun): Promise<void> {
   const { args, control, prepared, state } = run;
   if (stopsEarly(state.best, args.earlyStoppingPatience)) return;
-  for (const batches of prepared.batches.steps(state.global_step)) {
+  for await (const batches of prepared.batches.steps(state.global_step)) {
     await control.rest();
     control.signal.throwIfAborted();
     await takeStep(run, batches);

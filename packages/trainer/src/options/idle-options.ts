@@ -63,6 +63,12 @@ const rules: readonly Rule[] = [
       ),
   },
   {
+    options: ["bufferSize"],
+    because: ({ args }) =>
+      when("streaming" in args && args.streaming === false, "streaming is off") ??
+      when(args.trainSamplingStrategy === "sequential", "trainSamplingStrategy is sequential"),
+  },
+  {
     options: ["instructionPart", "responsePart"],
     because: ({ args }) =>
       when("trainOnResponsesOnly" in args && args.trainOnResponsesOnly === false, "trainOnResponsesOnly is off"),

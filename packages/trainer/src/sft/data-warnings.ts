@@ -3,46 +3,82 @@ import { plural } from "@tunesmith/core";
 import type { DataReport, NotedRows } from "@tunesmith/data";
 import { packingWarning } from "./packing.ts";
 
-/** Says one thing of a data set; null where there is nothing to say. */
-type Warning = (report: DataReport) => string | null;
+/** One thing that rows lost. */
+interface Finding {
+  /** Which it is. */
+  kind: string;
+  /** How many rows, or files, it is true of. */
+  count: number;
+  text: string;
+}
 
 /** What rows lost on their way, in words. */
 export function dataWarnings(report: DataReport): string[] {
-  const found = warnings.map((warning) => warning(report)).filter((text) => text !== null);
-  return [...found, ...notes(report)].map((text) => `${report.source}: ${text}`);
+  return findings(report).map(({ text }) => text);
 }
 
-const warnings: readonly Warning[] = [
-  ({ ignoredFiles = [] }) =>
-    ignoredFiles.length === 0
-      ? null
-      : `${plural(ignoredFiles.length, "file")} of the folder ${ignoredFiles.length === 1 ? "is" : "are"} not read: ${ignoredFiles.slice(0, 10).join(", ")}${ignoredFiles.length > 10 ? ", …" : ""}`,
-  skippedRows,
-  droppedRows,
-  truncatedRows,
-  ({ packing }) => (packing === undefined ? null : packingWarning(packing)),
-  ({ prefixMismatches: rows }) =>
-    rows === 0
-      ? null
-      : `in ${plural(rows, "row")} one token spans the end of the prompt; end prompts where a word ends`,
-  ({ duplicates, rows }) => (duplicates === 0 ? null : `exact duplicates of earlier rows: ${duplicates} of ${rows}`),
-];
+/** What is new in the report of a data set that is still being read. */
+export class DataNews {
+  readonly #said = new Map<string, number>();
 
-function skippedRows({ skipped: { count, first } }: DataReport): string | null {
-  if (count === 0) return null;
+  /**
+   * What has not been said yet: of each kind the first, then whenever it is true of ten times as many rows.
+   *
+   * @param isEnd whether to say all that has become more: no more rows come
+   */
+  of(report: DataReport, isEnd: boolean): string[] {
+    const due = findings(report).filter(({ kind, count }) => {
+      const before = this.#said.get(kind) ?? 0;
+      return count > before && (isEnd || count >= 10 * before);
+    });
+    for (const { kind, count } of due) this.#said.set(kind, count);
+    return due.map(({ text }) => text);
+  }
+}
+
+function findings(report: DataReport): Finding[] {
+  const { ignoredFiles = [], skipped, kept, rows, truncated, packing, prefixMismatches, duplicates } = report;
+  const found: Finding[] = [
+    { kind: "ignoredFiles", count: ignoredFiles.length, text: filesNotRead(ignoredFiles) },
+    { kind: "skipped", count: skipped.count, text: skippedRows(report) },
+    { kind: "dropped", count: rows - kept, text: droppedRows(report) },
+    { kind: "truncated", count: truncated, text: truncatedRows(report) },
+    {
+      kind: "packing",
+      count: packing?.splitExamples ?? 0,
+      text: packing === undefined ? "" : packingWarning(packing),
+    },
+    {
+      kind: "prefixMismatches",
+      count: prefixMismatches,
+      text: `in ${plural(prefixMismatches, "row")} one token spans the end of the prompt; end prompts where a word ends`,
+    },
+    { kind: "duplicates", count: duplicates, text: `exact duplicates of earlier rows: ${duplicates} of ${rows}` },
+    ...notes(report),
+  ];
+  return found
+    .filter(({ count }) => count > 0)
+    .map((finding) => ({ ...finding, text: `${report.source}: ${finding.text}` }));
+}
+
+function filesNotRead(files: readonly string[]): string {
+  const named = `${files.slice(0, 10).join(", ")}${files.length > 10 ? ", …" : ""}`;
+  return `${plural(files.length, "file")} of the folder ${files.length === 1 ? "is" : "are"} not read: ${named}`;
+}
+
+function skippedRows({ skipped: { count, first } }: DataReport): string {
   const named = first.map(({ place, reason }) => `\n  ${place}: ${reason}`).join("");
   const rest = count > first.length ? `\n  … and ${count - first.length} more` : "";
   return `${plural(count, "row")} cannot be used and ${count === 1 ? "is" : "are"} skipped:${named}${rest}`;
 }
 
-function droppedRows({ dropped, kept, rows }: DataReport): string | null {
+function droppedRows({ dropped, kept, rows }: DataReport): string {
   const count = rows - kept;
   const [first] = dropped;
-  if (first === undefined) return null;
-  const isOneFile = dropped.every(({ source }) => source === first.source);
+  const isOneFile = dropped.every(({ source }) => source === first?.source);
   const shown = dropped.slice(0, 10).map(({ source, line }) => (isOneFile ? line : `${source}:${line}`));
   const places = `${shown.join(", ")}${count > shown.length ? ", …" : ""}`;
-  return `${count} of ${rows} rows are left out (${isOneFile ? "lines " : ""}${places}): ${first.reason}`;
+  return `${count} of ${rows} rows are left out (${isOneFile ? "lines " : ""}${places}): ${first?.reason}`;
 }
 
 function truncatedRows({
@@ -51,27 +87,39 @@ function truncatedRows({
   uncounted,
   cutTokens: { prompt, answer },
   rows,
-}: DataReport): string | null {
-  if (truncated === 0) return null;
+}: DataReport): string {
   const least = uncounted === 0 ? "" : "more than ";
   const cut = `${truncated} of ${rows} rows are longer than maxLength and were cut by ${least}${prompt + answer} tokens`;
   return `${cut}; ${truncatedReplies} of them lost ${truncatedReplies === 0 ? "" : least}${plural(answer, "trained token")}`;
 }
 
-function notes({ notWritten, controlTokens, endsNotTrained }: DataReport): string[] {
-  const lost = notWritten.map(
-    ({ name, ...noted }) =>
-      `the chat template leaves out ${name} of ${inRows(noted)}: the model never sees it; use a template that writes it, or take it out of the rows`,
-  );
-  const controls = controlTokens.map(
-    ({ name, ...noted }) =>
-      `a text holds the control token ${name} in ${inRows(noted)}, where it is no text but the token; remove it, or set sanitizeControlTokens`,
-  );
-  const endless = endsNotTrained.map(
-    ({ name, ...noted }) =>
-      `answers are trained without the token ${name} that ends them in ${inRows(noted)}: the model would not learn to stop; put it inside the template's {% generation %} tags`,
-  );
-  return [...lost, ...controls, ...endless];
+function notes({ notWritten, controlTokens, endsNotTrained }: DataReport): Finding[] {
+  const found = (kind: string, noted: readonly NotedRows[], say: (name: string, where: string) => string) =>
+    noted.map(({ name, ...where }) => ({
+      kind: `${kind} ${name}`,
+      count: where.rows,
+      text: say(name, inRows(where)),
+    }));
+  return [
+    ...found(
+      "notWritten",
+      notWritten,
+      (name, where) =>
+        `the chat template leaves out ${name} of ${where}: the model never sees it; use a template that writes it, or take it out of the rows`,
+    ),
+    ...found(
+      "controlTokens",
+      controlTokens,
+      (name, where) =>
+        `a text holds the control token ${name} in ${where}, where it is no text but the token; remove it, or set sanitizeControlTokens`,
+    ),
+    ...found(
+      "endsNotTrained",
+      endsNotTrained,
+      (name, where) =>
+        `answers are trained without the token ${name} that ends them in ${where}: the model would not learn to stop; put it inside the template's {% generation %} tags`,
+    ),
+  ];
 }
 
 /** How many rows, and which. */

@@ -40,7 +40,8 @@ export async function estimateMemory(model: LanguageModel, options: EstimateOpti
   return estimateSession(model, sessionOptions({ ...args, gradientCheckpointing }, peft), pass);
 }
 
-function fullPass(args: ParsedSFTConfig, context: number): PassShape {
+/** The largest pass that the options allow: every row as long as it may be. */
+export function fullPass(args: ParsedSFTConfig, context: number): PassShape {
   const longest = Math.min(args.maxLength ?? context, context);
   const step = args.perDeviceTrainBatchSize * args.gradientAccumulationSteps * longest;
   const tokens = Math.max(longest, Math.min(args.tokenBudget, step));

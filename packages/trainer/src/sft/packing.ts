@@ -30,7 +30,6 @@ export function exampleLength({ maxLength, packingStrategy }: PackingOptions, pa
 }
 
 /** What packing did that may surprise, in words. */
-export function packingWarning({ splitExamples, splitTokens, strategy }: PackingReport): string | null {
-  if (splitExamples === 0) return null;
+export function packingWarning({ splitExamples, splitTokens, strategy }: PackingReport): string {
   return `packing ${strategy} splits ${splitExamples} rows (${splitTokens} tokens) over several packed rows: what comes after a cut is learned without what stood before it; best_fit splits none`;
 }

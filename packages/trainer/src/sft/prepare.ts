@@ -1,7 +1,14 @@
 // From rows to examples of supervised fine-tuning.
 import { type LanguageModel, type ParsedSFTConfig, plural, sftConfigSchema, type Tokenizer } from "@tunesmith/core";
 import { recommendEpochs } from "@tunesmith/curriculum";
-import { type DatasetSource, type FormattingFunc, type PreparedData, prepare, tokenCacheFolder } from "@tunesmith/data";
+import {
+  type DatasetSource,
+  ExampleStream,
+  type FormattingFunc,
+  type PreparedData,
+  prepare,
+  tokenCacheFolder,
+} from "@tunesmith/data";
 
 /** What was not asked for is no reason to warn. */
 const { maxLength: defaultLength } = sftConfigSchema.parse({});
@@ -36,15 +43,32 @@ export interface RowsRequest {
 /** Bytes of rows from which a file is prepared once for all runs: fewer are tokenised in about a second. */
 const leastCached = 4 << 20;
 
+/** What rows become examples with. */
+export interface RowsReader {
+  tokenizer: Tokenizer;
+  /** Rows of the model's embedding. */
+  vocabSize: number;
+}
+
 /** Reads, checks, tokenises, labels and truncates rows as the options say. */
 export async function prepareRows(
   { source, ...request }: RowsRequest,
-  { tokenizer, vocabSize }: { tokenizer: Tokenizer; vocabSize: number },
+  { tokenizer, vocabSize }: RowsReader,
   args: ParsedSFTConfig,
   signal: AbortSignal,
 ): Promise<PreparedData> {
   const cache = args.loadFromCacheFile ? { folder: tokenCacheFolder(), minBytes: leastCached } : null;
   return prepare(source, tokenizer, { ...request, signal, vocabSize, cache, ...rowOptions(args) });
+}
+
+/** The same rows, to be read while they are trained on. */
+export function streamRows(
+  { source, ...request }: RowsRequest,
+  { tokenizer, vocabSize }: RowsReader,
+  args: ParsedSFTConfig,
+  signal: AbortSignal,
+): ExampleStream {
+  return new ExampleStream(source, tokenizer, { ...request, signal, vocabSize, ...rowOptions(args) });
 }
 
 function rowOptions(args: ParsedSFTConfig) {

@@ -26,6 +26,7 @@ import {
   type ResponsesTrainer,
   responsesOnlyKeys,
 } from "./responses-only.ts";
+import { withStreaming } from "./streaming-options.ts";
 
 /** What an {@link SFTTrainer} is made of. */
 export interface SFTTrainerOptions {
@@ -83,8 +84,8 @@ export class SFTTrainer extends Trainer<ParsedSFTConfig, SFTMetrics> implements 
     );
     const functions = { formattingFunc, sampler, dataCollator };
     const fromProgram = Object.entries(functions).flatMap(([name, given]) => (given === null ? [] : [name]));
-    const datasets = split(train, held, config);
-    const inputs = { model: base, ...datasets, args: config, peft, fromProgram };
+    const run = withStreaming(config, { trainDataset: train, hasSampler: sampler !== null });
+    const inputs = { model: base, ...split(train, held, run), args: run, peft, fromProgram };
     super(sftRecipe({ formattingFunc, sampler, dataCollator: dataCollator ?? collate }), inputs, callbacks);
   }
 

@@ -80,7 +80,12 @@ async function prepareRows(
       );
       return { evalLoss: ratio(loss, tokens), evalAccuracy: ratio(hits, tokens) };
     },
-    state: { save: () => own, load: (state) => Object.assign(own, state) },
+    state: {
+      save: () => own,
+      load: (state) => {
+        Object.assign(own, state);
+      },
+    },
   };
 }
 
