@@ -8,7 +8,7 @@ use napi::bindgen_prelude::{Int32Array, Int32ArraySlice, Object};
 use napi_derive::napi;
 use serde_json::Value;
 use tunesmith_formats::{ModelFiles, TokenizerSource};
-use tunesmith_text::{self as text, EncodedConversation, EncodedPair, Note};
+use tunesmith_text::{self as text, EncodedConversation, EncodedPair, Note, PartOptions};
 
 use crate::deferred::in_background;
 use crate::error::{Failure, Outcome};
@@ -53,6 +53,15 @@ pub struct EncodedRows {
     pub starts: Int32Array,
 }
 
+/// Ranges of the tokens of rows, end to end.
+#[napi(object)]
+pub struct EncodedRanges {
+    /// Start and end of each range in its row.
+    pub bounds: Int32Array,
+    /// First range of each row, and the total: `[n + 1]`.
+    pub starts: Int32Array,
+}
+
 /// Conversations as ids, end to end.
 #[napi(object)]
 pub struct EncodedConversations {
@@ -64,6 +73,10 @@ pub struct EncodedConversations {
     pub turns: Int32Array,
     /// First range of each row, and the total: `[n + 1]`.
     pub turn_starts: Int32Array,
+    /// Tool calls inside of them; empty where they were not looked for.
+    pub tool_calls: EncodedRanges,
+    /// Reasoning inside of them, likewise.
+    pub reasoning: EncodedRanges,
     /// What training should not pass over in silence.
     pub notes: Vec<ConversationNote>,
 }
@@ -81,6 +94,7 @@ pub struct ConversationNote {
 
 /// How conversations are encoded.
 #[napi(object)]
+#[expect(clippy::struct_excessive_bools, reason = "options that do not depend on each other")]
 pub struct ConversationOptions {
     /// Ends with the header of an assistant turn.
     pub add_generation_prompt: bool,
@@ -88,6 +102,10 @@ pub struct ConversationOptions {
     pub moment: Option<f64>,
     /// Encodes control tokens in the texts of rows as text.
     pub sanitize_control_tokens: bool,
+    /// Finds the tool calls of turns.
+    pub find_tool_calls: bool,
+    /// Finds the reasoning of turns.
+    pub find_reasoning: bool,
     /// Ids that are needed of each row; all where absent.
     pub max_tokens: Option<u32>,
 }
@@ -99,6 +117,7 @@ impl From<ConversationOptions> for text::ConversationOptions {
             moment: options.moment.map(|seconds| seconds as u64),
             sanitize_control_tokens: options.sanitize_control_tokens,
             max_tokens: options.max_tokens.map(|most| most as usize),
+            parts: PartOptions { tool_calls: options.find_tool_calls, reasoning: options.find_reasoning },
         }
     }
 }
@@ -305,6 +324,11 @@ fn rows_to_js<'a>(rows: impl Iterator<Item = &'a [i32]> + Clone) -> EncodedRows 
     }
 }
 
+fn ranges_to_js<'a>(rows: impl Iterator<Item = &'a [(u32, u32)]> + Clone) -> EncodedRanges {
+    let bounds = rows.clone().flatten().flat_map(|&(start, end)| [start as i32, end as i32]);
+    EncodedRanges { starts: starts(rows.map(<[_]>::len)), bounds: Int32Array::new(bounds.collect()) }
+}
+
 fn conversations_to_js(encoded: &[EncodedConversation]) -> EncodedConversations {
     let spans = encoded.iter().flat_map(|row| &row.spans);
     EncodedConversations {
@@ -312,6 +336,8 @@ fn conversations_to_js(encoded: &[EncodedConversation]) -> EncodedConversations 
         spans: Int32Array::new(spans.flat_map(|(start, end)| [*start as i32, *end as i32]).collect()),
         turns: Int32Array::new(encoded.iter().flat_map(|row| &row.turns).map(|turn| *turn as i32).collect()),
         turn_starts: starts(encoded.iter().map(|row| row.turns.len())),
+        tool_calls: ranges_to_js(encoded.iter().map(|row| row.parts.tool_calls.as_slice())),
+        reasoning: ranges_to_js(encoded.iter().map(|row| row.parts.reasoning.as_slice())),
         notes: encoded.iter().enumerate().flat_map(|(row, encoded)| notes_to_js(row, &encoded.notes)).collect(),
     }
 }

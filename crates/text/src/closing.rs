@@ -67,6 +67,14 @@ impl SpecialTokens {
         }
     }
 
+    /// Where the special tokens begin that `text` ends with: those in its last `shared` bytes, at least the last one.
+    pub fn last_of(&self, text: &str, shared: usize) -> usize {
+        let run = self.trailing_run(text);
+        let from = text.len().saturating_sub(shared);
+        let starts = || run.iter().map(|&(start, _)| start);
+        starts().find(|start| *start >= from).or(starts().next_back()).unwrap_or(text.len())
+    }
+
     /// The end of `count` touching special tokens, the first of which is the next at or after `from`.
     pub fn run_from(&self, text: &str, from: usize, count: usize) -> Option<usize> {
         if count == 0 {

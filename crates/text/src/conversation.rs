@@ -11,7 +11,7 @@ use crate::marks::Marks;
 
 const PLACE: &str = "conversation";
 /// Names that reasoning has in rows, the one that counts first.
-const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
+pub(crate) const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
 
 /// The messages and further variables of one rendering, converted once: prefix rendering uses them several times.
 pub(crate) struct Conversation {
@@ -65,27 +65,15 @@ impl Conversation {
                 "expected an object with a list `messages`, got something else; wrap the turns in `messages`",
             )
         })?;
-        let mut messages = Vec::with_capacity(list.len());
-        let mut fields = Vec::with_capacity(list.len());
-        let mut roles = Vec::with_capacity(list.len());
-        let mut assistant_turns = Vec::new();
-        for (index, message) in list.iter().enumerate() {
-            let seen = read_message(message, index, forms)?;
-            let role = seen.get("role").and_then(Json::as_str).unwrap_or_default().to_owned();
-            if role == "assistant" {
-                assistant_turns.push(AssistantTurn { message: index, content: text_content(&seen) });
-            }
-            messages.push(message_value(&seen)?);
-            fields.push(seen);
-            roles.push(role);
-        }
+        let read = |(index, message)| read_message(message, index, forms);
+        let fields = list.iter().enumerate().map(read).collect::<Result<Vec<_>>>()?;
         let text = json.to_string();
         let tools_json = json.get("tools").cloned().unwrap_or_default();
         Ok(Self {
-            messages,
+            messages: fields.iter().map(message_value).collect::<Result<_>>()?,
+            roles: fields.iter().map(role_of).collect(),
+            assistant_turns: assistant_turns(&fields),
             fields,
-            roles,
-            assistant_turns,
             tools: value_of(&tools_json)?,
             tools_json,
             variables: read_variables(json)?,
@@ -120,6 +108,15 @@ impl Conversation {
         })
     }
 
+    /// The same conversation with other messages.
+    ///
+    /// # Errors
+    /// As [`Self::with_fields`].
+    pub fn with_messages(&self, fields: Vec<Map<String, Json>>) -> Result<Self> {
+        let (roles, assistant_turns) = (fields.iter().map(role_of).collect(), assistant_turns(&fields));
+        Ok(Self { roles, assistant_turns, ..self.with_fields(fields, self.tools_json.clone())? })
+    }
+
     /// The same conversation with marks around the control tokens of its texts.
     ///
     /// # Errors
@@ -138,9 +135,17 @@ impl Conversation {
     /// None, but that the message is read as any other is.
     pub fn with_question(&self) -> Result<Self> {
         let question = Map::from_iter([("role".to_owned(), json!("user")), ("content".to_owned(), json!("?"))]);
-        let alone = self.with_fields(vec![question], self.tools_json.clone())?;
-        Ok(Self { roles: vec!["user".to_owned()], assistant_turns: Vec::new(), ..alone })
+        self.with_messages(vec![question])
     }
+}
+
+fn role_of(message: &Map<String, Json>) -> String {
+    message.get("role").and_then(Json::as_str).unwrap_or_default().to_owned()
+}
+
+fn assistant_turns(messages: &[Map<String, Json>]) -> Vec<AssistantTurn> {
+    let of_assistant = messages.iter().enumerate().filter(|(_, message)| role_of(message) == "assistant");
+    of_assistant.map(|(message, fields)| AssistantTurn { message, content: text_content(fields) }).collect()
 }
 
 fn message_value(fields: &Map<String, Json>) -> Result<Value> {

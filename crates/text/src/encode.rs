@@ -6,12 +6,14 @@ use crate::control_tokens::ControlTokens;
 use crate::conversation::Conversation;
 use crate::error::{Result, TextError};
 use crate::forms::Forms;
+use crate::leaves::Leaves;
 use crate::notes::{Note, notes};
 use crate::parallel;
 use crate::probe;
 use crate::spans::turn_spans;
 use crate::template::{ChatTemplate, Rendered};
 use crate::tokenizer::{EncodedText, SpecialToken, Tokenizer};
+use crate::turn_parts::{PartOptions, TurnParts, Written, turn_parts};
 use crate::turn_span::TurnSpan;
 
 /// A conversation as ids.
@@ -24,6 +26,9 @@ pub struct EncodedConversation {
     pub spans: Vec<(u32, u32)>,
     /// Index in `messages` of the turn each span belongs to.
     pub turns: Vec<u32>,
+    /// Token ranges of the parts of turns that were asked for, inside the spans. A token belongs to the part that it begins in; one
+    /// that begins before a span, to what the span begins with.
+    pub parts: TurnParts<(u32, u32)>,
     /// What training should not pass over in silence. Empty with a generation prompt.
     pub notes: Vec<Note>,
 }
@@ -41,6 +46,8 @@ pub struct ConversationOptions {
     /// Ids that are needed of each row: of one that has more there may come back exactly that many, where the tokenizer allows
     /// to stop early. None for all.
     pub max_tokens: Option<usize>,
+    /// Parts of turns that are looked for. Each takes further renderings of a row that has some, a few, however many turns it has.
+    pub parts: PartOptions,
 }
 
 /// A prompt and its completion as ids.
@@ -201,8 +208,8 @@ impl Tokenizer {
         let is_start = options.max_tokens == Some(encoded.ids.len());
         self.check_bos(&encoded.ids, if is_start { &rendered.text } else { "" })?;
         if options.add_generation_prompt {
-            let (spans, turns, notes) = Default::default();
-            return Ok(EncodedConversation { ids: encoded.ids, spans, turns, notes });
+            let (spans, turns, parts, notes) = Default::default();
+            return Ok(EncodedConversation { ids: encoded.ids, spans, turns, parts, notes });
         }
         let text_spans = turn_spans(template, &conversation, &rendered, &self.specials)?;
         let end = encoded.offsets.last().map_or(0, |&(_, end)| end);
@@ -219,8 +226,15 @@ impl Tokenizer {
             ));
         }
         let tokens = Some(&self.control_tokens).filter(|_| !options.sanitize_control_tokens);
-        let notes = notes(template, &conversation, &rendered, tokens);
-        Ok(EncodedConversation { ids: encoded.ids, spans, turns, notes })
+        let leaves = Leaves::new(template, &conversation, &rendered);
+        let notes = notes(&conversation, &rendered, &leaves, tokens);
+        let (specials, written) = (&self.specials, text_spans.as_slice());
+        let (conversation, rendered, leaves) = (&conversation, &rendered, &leaves);
+        let written = Written { template, conversation, rendered, spans: written, specials, leaves };
+        let parts = turn_parts(&written, options.parts)?;
+        let tokens_of = |parts: &[(usize, usize)]| part_ranges(&encoded, parts, &text_spans);
+        let parts = TurnParts { tool_calls: tokens_of(&parts.tool_calls), reasoning: tokens_of(&parts.reasoning) };
+        Ok(EncodedConversation { ids: encoded.ids, spans, turns, parts, notes })
     }
 
     fn read(&self, template: &ChatTemplate, row: &Json, options: ConversationOptions) -> Result<Conversation> {
@@ -270,4 +284,15 @@ fn token_range(encoded: &EncodedText, span: &TurnSpan) -> Option<(u32, u32)> {
     let first = encoded.offsets.partition_point(|&(_, end)| end <= span.start);
     let end = encoded.offsets.partition_point(|&(start, _)| start < span.end);
     (first < end).then_some((first as u32, end as u32))
+}
+
+/// Tokens of parts inside of spans: those that begin in a part; where a part begins with its span, those of the span.
+fn part_ranges(encoded: &EncodedText, parts: &[(usize, usize)], spans: &[TurnSpan]) -> Vec<(u32, u32)> {
+    let range = |&(start, end): &(usize, usize)| {
+        let opens = spans.iter().any(|span| span.start == start);
+        let first = encoded.offsets.partition_point(|&(from, to)| if opens { to <= start } else { from < start });
+        let end = encoded.offsets.partition_point(|&(from, _)| from < end);
+        (first < end).then_some((first as u32, end as u32))
+    };
+    parts.iter().filter_map(range).collect()
 }

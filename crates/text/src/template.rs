@@ -36,7 +36,7 @@ const SHARED_PER_RENDERING: i64 = 5_000;
 const SHARED_PER_BYTE: i64 = 32;
 
 /// A rendered conversation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Rendered {
     /// The text to tokenise (without adding special tokens: the template has written them).
     pub text: String,
@@ -47,6 +47,8 @@ pub struct Rendered {
     pub(crate) as_text: Vec<(usize, usize)>,
     /// What was written for each message, in the order of the text.
     pub(crate) pieces: Vec<Piece>,
+    /// Where each stretch of text begins that was written at once: byte offsets, ascending.
+    pub(crate) writes: Vec<usize>,
 }
 
 /// A compiled chat template.
@@ -130,8 +132,10 @@ impl ChatTemplate {
                 self.run(conversation, count, add_generation_prompt, &turns).map_err(|error| refusal(&error))?;
             let cut = Cut::of(&rendered, conversation.marks);
             let moved = |piece: Piece| Piece { start: cut.offset(piece.start), end: cut.offset(piece.end), ..piece };
-            let pieces = turns.into_pieces().into_iter().map(moved).collect();
-            Ok(Rendered { text: cut.text, generation_spans: cut.spans, as_text: cut.as_text, pieces })
+            let (pieces, writes) = turns.into_pieces();
+            let pieces = pieces.into_iter().map(moved).collect();
+            let writes = writes.into_iter().map(|at| cut.offset(at)).collect();
+            Ok(Rendered { text: cut.text, generation_spans: cut.spans, as_text: cut.as_text, pieces, writes })
         })
     }
 

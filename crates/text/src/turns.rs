@@ -36,9 +36,10 @@ impl Follower {
         Self { messages: places.collect(), trace: RefCell::default() }
     }
 
-    /// What was written for messages, in the order of the text.
-    pub fn into_pieces(self) -> Vec<Piece> {
-        self.trace.into_inner().pieces
+    /// What was written for messages, in the order of the text, and where each stretch of text begins that was written at once.
+    pub fn into_pieces(self) -> (Vec<Piece>, Vec<usize>) {
+        let trace = self.trace.into_inner();
+        (trace.pieces, trace.writes)
     }
 
     fn message(&self, value: &Value) -> Option<usize> {
@@ -72,6 +73,7 @@ struct Trace {
     /// Loops whose body runs, the innermost last, with the message it runs for.
     open: Vec<(usize, Option<usize>)>,
     pieces: Vec<Piece>,
+    writes: Vec<usize>,
 }
 
 impl Trace {
@@ -98,6 +100,7 @@ impl Trace {
     }
 
     fn wrote(&mut self, start: usize, end: usize) {
+        self.writes.push(start);
         let owner = self.open.iter().rev().find_map(|&(loop_id, message)| Some((loop_id, message?)));
         let Some((loop_id, message)) = owner.filter(|_| start < end) else { return };
         match self.pieces.last_mut() {

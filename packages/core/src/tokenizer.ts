@@ -28,6 +28,10 @@ export interface EncodedConversation {
   spans: Int32Array;
   /** Index in `messages` of the turn each range belongs to; half as long as `spans`. */
   turns: Int32Array;
+  /** Token ranges of tool calls inside of `spans`, likewise. Absent where they were not looked for. */
+  toolCalls?: Int32Array;
+  /** Token ranges of reasoning inside of `spans`, likewise. Absent where it was not looked for. */
+  reasoning?: Int32Array;
   /** What training should not pass over in silence. Absent for none. */
   notes?: ConversationNote[];
 }
@@ -66,6 +70,13 @@ export interface ConversationOptions extends LengthOptions {
    * (transformers' `sanitize_control_tokens`).
    */
   sanitizeControlTokens?: boolean;
+  /**
+   * Finds where in a turn its tool calls stand, with what the template writes around them. A conversation where that cannot be proven
+   * rejects with a `TemplateError`. A token that reaches over a border belongs to where it begins. Default false.
+   */
+  findToolCalls?: boolean;
+  /** Finds where in a turn its reasoning stands, likewise; tags around it go with it. Default false. */
+  findReasoning?: boolean;
 }
 
 /** A prompt and its completion, tokenised jointly, with the end-of-sequence token after the completion. */

@@ -72,6 +72,29 @@ describe("encoding", () => {
     );
   });
 
+  test("tool calls and reasoning are found where they are looked for", async () => {
+    const template =
+      "{% for m in messages %}{{ m.role }}: {% if m.thinking %}<think>{{ m.thinking }}</think>{% endif %}{{ m.content }}{% for c in m.tool_calls or [] %}[{{ c.function.name }}]{% endfor %}\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}";
+    const own = await loadTokenizer(tinyModel, { chatTemplate: template });
+    const calls = [{ type: "function", function: { name: "clock", arguments: {} } }];
+    const answer = { role: "assistant", content: "Blue.", reasoning_content: "sky", tool_calls: calls };
+    const conversation = { messages: [talk.messages[0], answer] } as Conversation;
+    const [found, plain] = await own.encodeConversations([conversation, talk], {
+      ...{ findToolCalls: true, findReasoning: true },
+    });
+    const texts = (ranges: Int32Array | undefined) =>
+      Array.from({ length: (ranges?.length ?? 0) / 2 }, (_, n) =>
+        own.decode(found?.ids.slice(ranges?.[2 * n], ranges?.[2 * n + 1]) ?? expect.unreachable()),
+      );
+    expect([found?.toolCalls, found?.reasoning].map(texts)).toEqual([["[clock]"], ["<think>sky</think>"]]);
+    expect([plain?.toolCalls, plain?.reasoning]).toEqual([new Int32Array(), new Int32Array()]);
+    const [unasked] = await own.encodeConversations([conversation]);
+    expect(unasked).not.toHaveProperty("toolCalls");
+    await expect(own.encodeConversations([talk], { findToolCalls: 1 as unknown as boolean })).rejects.toThrow(
+      /findToolCalls\] expected/u,
+    );
+  });
+
   test("a moment must be one", async () => {
     for (const moment of [-1, 0.5, Number.NaN, 1e15, "now"])
       await expect(tokenizer.encodeConversations([talk], { moment: moment as number })).rejects.toThrow(

@@ -56,9 +56,13 @@ export class NativeTokenizer implements Tokenizer {
     );
     const checked = checkedOptions(place, options);
     const encoded = await nativeAsync(() => this.#inner.encodeConversations(texts, checked));
-    const rows: EncodedConversation[] = rowsOf(encoded.rows).map((ids, n) => {
+    const rows = rowsOf(encoded.rows).map((ids, n): EncodedConversation => {
       const [first, last] = [encoded.turnStarts[n], encoded.turnStarts[n + 1]] as [number, number];
-      return { ids, spans: encoded.spans.slice(2 * first, 2 * last), turns: encoded.turns.slice(first, last) };
+      return {
+        ...{ ids, spans: encoded.spans.slice(2 * first, 2 * last), turns: encoded.turns.slice(first, last) },
+        ...(checked.findToolCalls && { toolCalls: rangesOf(encoded.toolCalls, n) }),
+        ...(checked.findReasoning && { reasoning: rangesOf(encoded.reasoning, n) }),
+      };
     });
     for (const { row, kind, name } of encoded.notes) {
       const noted = rows[row] as EncodedConversation;
@@ -127,11 +131,15 @@ function checkedOptions(place: string, options: ConversationOptions): Native.Con
     addGenerationPrompt = false,
     moment = null,
     sanitizeControlTokens = false,
+    findToolCalls = false,
+    findReasoning = false,
     maxTokens = null,
   } = object(`${place}.options`, options);
   return {
     addGenerationPrompt: boolean(`${place}.addGenerationPrompt`, addGenerationPrompt),
     sanitizeControlTokens: boolean(`${place}.sanitizeControlTokens`, sanitizeControlTokens),
+    findToolCalls: boolean(`${place}.findToolCalls`, findToolCalls),
+    findReasoning: boolean(`${place}.findReasoning`, findReasoning),
     ...(moment !== null && { moment: integer(`${place}.moment`, moment, 0, latestMoment) }),
     ...(maxTokens !== null && { maxTokens: most(place, maxTokens) as number }),
   };
@@ -147,4 +155,10 @@ function most(place: string, maxTokens: number | null | undefined): number | und
 /** Rows that came end to end. Each gets memory of its own, so that keeping one does not keep the batch. */
 function rowsOf({ ids, starts }: Native.EncodedRows): Int32Array[] {
   return Array.from({ length: starts.length - 1 }, (_, row) => ids.slice(starts[row], starts[row + 1]));
+}
+
+/** Ranges of a row: start, end, start, end, … */
+function rangesOf({ bounds, starts }: Native.EncodedRanges, row: number): Int32Array {
+  const [first, last] = [starts[row], starts[row + 1]] as [number, number];
+  return bounds.slice(2 * first, 2 * last);
 }

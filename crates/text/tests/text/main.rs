@@ -13,3 +13,4 @@ mod notes;
 mod parts;
 mod spans;
 mod tokenizer;
+mod turn_parts;

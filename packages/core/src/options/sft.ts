@@ -127,6 +127,18 @@ export const sftConfigSchema = trainingArgumentsSchema
         .describe(
           "Conversations: train on the last turn of the assistant only; the turns before it are context. Default false (Unsloth).",
         ),
+      trainOnToolCalls: z
+        .boolean()
+        .default(true)
+        .describe(
+          "Conversations: train on the tool calls of trained turns. false: they are context, with what the chat template writes around them; the rest of the turn and its end are trained. Default true (TRL trains whole turns).",
+        ),
+      trainOnReasoning: z
+        .boolean()
+        .default(true)
+        .describe(
+          "Conversations: train on the reasoning of trained turns (reasoning_content, thinking, or <think> in a content). false: it is context, with its tags. Default true (TRL trains whole turns).",
+        ),
       instructionPart: z
         .string()
         .min(1)

@@ -226,6 +226,16 @@ export interface SFTConfig extends TrainingArguments {
    */
   lastResponseOnly?: boolean | undefined;
   /**
+   * Conversations: train on the tool calls of trained turns. false: they are context, with what the chat template
+   * writes around them; the rest of the turn and its end are trained. Default true (TRL trains whole turns).
+   */
+  trainOnToolCalls?: boolean | undefined;
+  /**
+   * Conversations: train on the reasoning of trained turns (reasoning_content, thinking, or <think> in a content).
+   * false: it is context, with its tags. Default true (TRL trains whole turns).
+   */
+  trainOnReasoning?: boolean | undefined;
+  /**
    * What the chat template writes before a user's turn, to be checked against it; labels come from the template itself.
    * Default null: not checked (Unsloth).
    */

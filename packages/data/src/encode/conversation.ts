@@ -29,7 +29,11 @@ export interface ConversationItem {
 export const conversationKind: ItemKind<ConversationItem> = {
   async encode(items, tokenizer, options) {
     const conversations = items.map(({ conversation }) => conversation);
-    const encoded = await tokenizer.encodeConversations(conversations, { maxTokens: options.maxTokens ?? null });
+    const encoded = await tokenizer.encodeConversations(conversations, {
+      maxTokens: options.maxTokens ?? null,
+      ...(options.trainOnToolCalls === false && { findToolCalls: true }),
+      ...(options.trainOnReasoning === false && { findReasoning: true }),
+    });
     return items.map((item, index) => label(item, encoded[index] as EncodedConversation, tokenizer, options));
   },
   async prompt({ conversation }, tokenizer) {
@@ -57,8 +61,11 @@ function label(
   const { messages } = item.conversation;
   const { firstTrained, otherWeight } = trainedPart(item, options);
   const weightOfTurn = (turn: number) => weightOf(messages[turn]) * (turn < firstTrained ? otherWeight : 1);
-  const supervision = labelAssistant(encoded, weightOfTurn, otherWeight);
-  const { ids, notes: given = [] } = encoded;
+  const { ids, notes: given = [], toolCalls, reasoning } = encoded;
+  const supervision = labelAssistant(encoded, weightOfTurn, otherWeight, {
+    ranges: [toolCalls, reasoning].filter((ranges) => ranges !== undefined),
+    weightOf: (turn) => weightOf(messages[turn]) * (options.promptLossWeight ?? 0),
+  });
   const end = otherWeight === 0 ? untrainedEnd(encoded, tokenizer) : null;
   const notes = end === null ? given : [...given, { kind: "endNotTrained", name: end } as const];
   const rest = isStart(ids, options) && { rest: restOf(encoded, weightOfTurn, otherWeight) };

@@ -36,6 +36,13 @@ export interface LossOptions {
    * turn. A turn whose own weight is 0 keeps that. Default 0.
    */
   promptLossWeight?: number;
+  /**
+   * The tool calls of a trained turn are trained too. Default true. Otherwise they are context, as the prompt is, and so is what the
+   * template writes around them; rows in which no call can be told apart are refused.
+   */
+  trainOnToolCalls?: boolean;
+  /** The reasoning of a trained turn is trained too, likewise. Default true. */
+  trainOnReasoning?: boolean;
 }
 
 /** How items are encoded. */
@@ -74,6 +81,16 @@ export function refuseCompletionOnly({ completionOnlyLoss }: LossOptions, kind: 
   if (completionOnlyLoss !== true) return;
   throw new OptionError(
     `[completionOnlyLoss] expected rows with "prompt" and "completion", got ${kind}; leave the option out`,
+  );
+}
+
+/** Refuses items in which no part of an answer is told apart, where one is not to be trained. */
+export function refuseWithoutTurns({ trainOnToolCalls, trainOnReasoning }: LossOptions, kind: string): void {
+  if (trainOnToolCalls !== false && trainOnReasoning !== false) return;
+  const [option, part] =
+    trainOnToolCalls === false ? ["trainOnToolCalls", "its tool calls are"] : ["trainOnReasoning", "its reasoning is"];
+  throw new OptionError(
+    `[${option}] expected true, or rows that say which part of an answer ${part}, got false and ${kind}; give conversations (messages), or leave the option out: nothing is searched for in a text`,
   );
 }
 

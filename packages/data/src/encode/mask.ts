@@ -28,15 +28,33 @@ export function labelAll(ids: Int32Array): Supervision {
  *
  * @param weightOf weight of a turn, by its index in `messages`
  * @param otherWeight weight of the tokens that the assistant did not write
+ * @param left ranges inside of turns that are left out, and their weight in a turn
  */
 export function labelAssistant(
   { ids, spans, turns }: Pick<EncodedConversation, "ids" | "spans" | "turns">,
   weightOf: (turn: number) => number,
   otherWeight: number,
+  left: LeftOut = { ranges: [], weightOf },
 ): Supervision {
   const weights = new Float32Array(ids.length).fill(otherWeight);
-  for (const [index, turn] of turns.entries()) weights.fill(weightOf(turn), spans[2 * index], spans[2 * index + 1]);
+  for (const [index, turn] of turns.entries()) {
+    const [start, end] = [spans[2 * index], spans[2 * index + 1]] as [number, number];
+    weights.fill(weightOf(turn), start, end);
+    for (const ranges of left.ranges)
+      for (let at = 0; at < ranges.length; at += 2) {
+        const [from, to] = [Math.max(start, ranges[at] as number), Math.min(end, ranges[at + 1] as number)];
+        if (from < to) weights.fill(left.weightOf(turn), from, to);
+      }
+  }
   return supervise(ids, weights);
+}
+
+/** Parts of turns that are not trained as their turns are. */
+export interface LeftOut {
+  /** Token ranges: start, end, start, end, … */
+  ranges: readonly Int32Array[];
+  /** Weight of their tokens, by the index of their turn in `messages`. */
+  weightOf: (turn: number) => number;
 }
 
 /** What follows the prompt is trained, and the prompt as much as its weight says. */

@@ -1,6 +1,6 @@
 // Items that are a prompt and its completion, both plain text.
 import type { EncodedPair } from "@tunesmith/core";
-import { type ItemKind, isStart } from "./item.ts";
+import { type ItemKind, isStart, refuseWithoutTurns } from "./item.ts";
 import { labelAll, labelCompletion } from "./mask.ts";
 import { refuseDoubleBos } from "./special.ts";
 import { encodeText } from "./text.ts";
@@ -13,7 +13,9 @@ export interface PairItem {
 
 /** Prompts and completions, tokenised jointly. */
 export const pairKind: ItemKind<PairItem> = {
-  async encode(items, tokenizer, { completionOnlyLoss, promptLossWeight = 0, maxTokens = null }) {
+  async encode(items, tokenizer, options) {
+    const { completionOnlyLoss, promptLossWeight = 0, maxTokens = null } = options;
+    refuseWithoutTurns(options, "prompts and completions as text");
     const encoded: EncodedPair[] = await tokenizer.encodePairs(items, { maxTokens });
     return encoded.map(({ ids, promptLength, prefixMismatch }) => {
       refuseDoubleBos(ids, tokenizer);

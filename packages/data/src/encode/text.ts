@@ -1,6 +1,6 @@
 // Items that are plain text.
 import type { Tokenizer } from "@tunesmith/core";
-import { type ItemKind, isStart, refuseCompletionOnly, refuseWithoutResponse } from "./item.ts";
+import { type ItemKind, isStart, refuseCompletionOnly, refuseWithoutResponse, refuseWithoutTurns } from "./item.ts";
 import { labelAll } from "./mask.ts";
 import { refuseDoubleBos } from "./special.ts";
 
@@ -10,6 +10,7 @@ export const textKind: ItemKind<string> = {
     const encoded = await tokenizer.encodeTexts(texts, { appendEos: true, maxTokens: options.maxTokens ?? null });
     refuseCompletionOnly(options, "plain text");
     refuseWithoutResponse(options, "plain text");
+    refuseWithoutTurns(options, "plain text");
     for (const ids of encoded) refuseDoubleBos(ids, tokenizer);
     return encoded.map((ids) => ({
       ids,

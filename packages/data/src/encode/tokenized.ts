@@ -1,5 +1,5 @@
 // Items that are token ids already.
-import { type ItemKind, refuseWithoutResponse } from "./item.ts";
+import { type ItemKind, refuseWithoutResponse, refuseWithoutTurns } from "./item.ts";
 import { supervise } from "./mask.ts";
 
 /** Token ids of a row, as they are: no token is added. */
@@ -15,6 +15,7 @@ export const tokenizedKind: ItemKind<TokenizedItem> = {
     const { promptLossWeight = 0 } = options;
     const isWhole = ({ weights }: TokenizedItem) => weights.every((weight) => weight !== null);
     if (items.some(isWhole)) refuseWithoutResponse(options, "token ids without labels or masks");
+    if (items.some(isWhole)) refuseWithoutTurns(options, "token ids without labels or masks");
     return items.map(({ ids, weights }) => ({
       ids,
       ...supervise(

@@ -74,11 +74,11 @@ export function streamRows(
 function rowOptions(args: ParsedSFTConfig) {
   const { datasetFormat, columns, datasetTextField, onBadRow, maxRowBytes } = args;
   const { maxLength, truncationMode, assistantOnlyLoss, completionOnlyLoss, promptLossWeight } = args;
-  const { trainOnResponsesOnly, lastResponseOnly } = args;
+  const { trainOnResponsesOnly, lastResponseOnly, trainOnToolCalls, trainOnReasoning } = args;
   return {
     ...{ datasetFormat, columns, datasetTextField, onBadRow, maxRowBytes },
     ...{ maxLength, truncationMode, assistantOnlyLoss, completionOnlyLoss, promptLossWeight },
-    ...{ trainOnResponsesOnly, lastResponseOnly },
+    ...{ trainOnResponsesOnly, lastResponseOnly, trainOnToolCalls, trainOnReasoning },
   };
 }
 
