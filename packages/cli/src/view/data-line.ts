@@ -21,9 +21,11 @@ export function describeData({
   packing,
   parts: mixed,
   fromCache,
+  streamed,
 }: DataReport): string {
+  const soFar = streamed === true ? " so far" : "";
   const parts = [
-    `${display(source)}: ${kept === rows ? plural(rows, "row") : `${kept} of ${plural(rows, "row")}`} (${format})`,
+    `${display(source)}: ${kept === rows ? plural(rows, "row") : `${kept} of ${plural(rows, "row")}`}${soFar} (${format})`,
     `${tokens.min}/${tokens.median}/${tokens.max} tokens (min/median/max)`,
     `${percent(trainedShare)} trained`,
   ];
