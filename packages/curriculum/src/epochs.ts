@@ -5,6 +5,8 @@ export interface EpochAdvice {
   min: number;
   max: number;
   recommended: number;
+  /** What a data set of this size usually teaches. */
+  expected: string;
 }
 
 /**
@@ -12,8 +14,8 @@ export interface EpochAdvice {
  * hundred thousand, 0.5–1 above. Below a hundred rows the first line is used too.
  */
 export function recommendEpochs(rows: number): EpochAdvice {
-  if (rows < 1_000) return { min: 3, max: 5, recommended: 3 };
-  if (rows < 10_000) return { min: 1, max: 3, recommended: 2 };
-  if (rows < 100_000) return { min: 1, max: 1, recommended: 1 };
-  return { min: 0.5, max: 1, recommended: 1 };
+  if (rows < 1_000) return { min: 3, max: 5, recommended: 3, expected: "format learning and style adaptation" };
+  if (rows < 10_000) return { min: 1, max: 3, recommended: 2, expected: "good instruction following" };
+  if (rows < 100_000) return { min: 1, max: 1, recommended: 1, expected: "strong domain expertise" };
+  return { min: 0.5, max: 1, recommended: 1, expected: "the best quality that data gives" };
 }

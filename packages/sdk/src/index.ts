@@ -140,11 +140,15 @@ export {
   type Row,
   type RowIterable,
   type RowObject,
+  type RowScore,
+  SelectedRows,
+  type SelectOptions,
   type SkippedRows,
   type SplitDatasets,
   type SplitOptions,
   type SplitStrategy,
   type StreamPart,
+  selectRows,
   splitDataset,
   TrainingRows,
   type TruncationMode,
@@ -201,7 +205,15 @@ export type {
   TrainRun,
   WarningEvent,
 } from "@tunesmith/trainer";
-export { type ResponsesOnlyOptions, type ResponsesTrainer, trainOnResponsesOnly } from "@tunesmith/trainer";
+export {
+  adviseTraining,
+  type RecommendOptions,
+  type ResponsesOnlyOptions,
+  type ResponsesTrainer,
+  recommendTraining,
+  type TrainingAdvice,
+  trainOnResponsesOnly,
+} from "@tunesmith/trainer";
 export { auditDataset } from "./audit-dataset.ts";
 export { estimateMemory } from "./estimate-memory.ts";
 export {

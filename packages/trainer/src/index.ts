@@ -27,6 +27,7 @@ export { dataWarnings } from "./sft/data-warnings.ts";
 export { type EstimateOptions, estimateMemory, memoryShortage } from "./sft/estimate-memory.ts";
 export type { EvalMetrics, SFTMetrics } from "./sft/metrics.ts";
 export { prepareRows, type RowsRequest, withinContext } from "./sft/prepare.ts";
+export { adviseTraining, type RecommendOptions, recommendTraining, type TrainingAdvice } from "./sft/recommend.ts";
 export { type ResponsesOnlyOptions, type ResponsesTrainer, trainOnResponsesOnly } from "./sft/responses-only.ts";
 export { readRunConfig } from "./sft/run-config.ts";
 export { SFTTrainer, type SFTTrainerOptions, sftTrainerKeys } from "./sft/sft-trainer.ts";

@@ -31,7 +31,8 @@ export async function train(flags: Record<string, unknown>, { out, err }: Stream
   (json === true ? err : out).write(`${environmentLine(place)}\n`);
   const model = await openModel(name, err, { ...place, ...modelConfig, ...revisionOf(inputs.modelRevision) });
   const datasets = await openDatasets(data, evalData, err);
-  const trainer = new SFTTrainer({ model, ...datasets, args, peftConfig });
+  // What is not given is for --auto to decide.
+  const trainer = new SFTTrainer({ model, ...datasets, args: onlyGiven(args, all), peftConfig });
   if (dryRun !== true) return runTraining(trainer, model, { json: json === true, out, err });
   const { args: decided, peftConfig: adapter, totalSteps, warnings, ...found } = await trainer.dryRun();
   const { origin, path } = model.info;

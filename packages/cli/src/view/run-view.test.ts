@@ -4,7 +4,8 @@ import type { LanguageModel, SFTMetrics, TrainEvent } from "@tunesmith/sdk";
 import { expect, test } from "vitest";
 import { RunView } from "./run-view.ts";
 
-const model = { info: { path: "models/smol.gguf", modelType: "llama" } } as LanguageModel;
+const info = { path: "models/smol.gguf", modelType: "llama", maxPositionEmbeddings: 2048, weightBytes: 2e6 };
+const model = { info } as LanguageModel;
 const data = {
   source: join(process.cwd(), "train.jsonl"),
   format: "messages",
@@ -120,6 +121,7 @@ test("tells the story of a run", () => {
   expect(lines.map((line) => line.replace(/\d+ tok\/s$/u, "N tok/s").replace(/\d+ tok\/s {2}/u, "N tok/s  "))).toEqual([
     "model  smol.gguf (llama), 1 M parameters, 10 k trained (1.0 %), cpu",
     "data   train.jsonl: 9 of 10 rows (messages), 5/7/10 tokens (min/median/max), 50.0 % trained, 2 truncated, 1 of them in the reply, 1 dropped, 3 skipped, not read: id, source",
+    "usual  3 epochs, max length 128, batch 2 × 1, rate 0.0002: 9 rows, for format learning and style adaptation (--auto takes what is not set)",
     "run    runs/a, 2 steps",
     "eval at step 0  loss 3.5  token accuracy 25.0 %",
     "step 1/2  epoch 0.50  loss 3  lr 0.001  grad 1  N tok/s  ETA 0:01",

@@ -1,14 +1,15 @@
 // Shows the events of a run to a person.
 import { basename } from "node:path";
 import { terminalText } from "@tunesmith/core";
-import type {
-  EvalEvent,
-  LanguageModel,
-  PreparedEvent,
-  SFTMetrics,
-  StepEvent,
-  TrainEvent,
-  TrainResult,
+import {
+  adviseTraining,
+  type EvalEvent,
+  type LanguageModel,
+  type PreparedEvent,
+  type SFTMetrics,
+  type StepEvent,
+  type TrainEvent,
+  type TrainResult,
 } from "@tunesmith/sdk";
 import pc from "picocolors";
 import { describeData } from "./data-line.ts";
@@ -89,6 +90,7 @@ export class RunView {
     }
     this.#screen.print(`data   ${describeData(data)}`);
     if (evalData !== null) this.#screen.print(`eval   ${describeData(evalData)}`);
+    if (step === 0 && data.streamed !== true) this.#screen.print(adviceLine(data, this.#model, session));
     const from = step > 0 ? `, from step ${step}` : "";
     this.#screen.print(`run    ${display(runDir)}, ${plural(totalSteps, "step")}${from}`);
   }
@@ -128,6 +130,20 @@ export class RunView {
     ];
     for (const line of lines) this.#screen.print(line);
   }
+}
+
+/** What is usual for these rows, beside what was asked for. */
+function adviceLine(
+  data: PreparedEvent["data"],
+  { info }: LanguageModel,
+  { adapterModules }: PreparedEvent["session"],
+): string {
+  const advice = adviseTraining(data, info, { fullFinetuning: adapterModules === null });
+  const { numTrainEpochs, maxLength, perDeviceTrainBatchSize, gradientAccumulationSteps, learningRate } = advice;
+  const batch = `batch ${perDeviceTrainBatchSize} × ${gradientAccumulationSteps}`;
+  return pc.dim(
+    `usual  ${plural(numTrainEpochs, "epoch")}, max length ${maxLength}, ${batch}, rate ${learningRate}: ${plural(data.kept, "row")}, for ${advice.expected} (--auto takes what is not set)`,
+  );
 }
 
 function deviceMemory(reserved: number, peak: number): string {

@@ -14,6 +14,13 @@ const maxRowBytesLimit = 2 ** 29 - 24;
 export const sftConfigSchema = trainingArgumentsSchema
   .extend({
     ...grouped("data", {
+      auto: z
+        .boolean()
+        .default(false)
+        .describe(
+          "Takes what recommendTraining says for numTrainEpochs, maxLength, perDeviceTrainBatchSize, gradientAccumulationSteps and learningRate where they are not set; reads the rows once more. Default false (a run should do what its options say).",
+        )
+        .meta({ influence: "nothing" }),
       maxLength: count
         .nullable()
         .default(1024)

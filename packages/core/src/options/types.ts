@@ -129,6 +129,12 @@ export interface TrainingArguments {
 export interface SFTConfig extends TrainingArguments {
   /** Metric that decides which evaluation is best. Default eval_loss (TrainingArguments uses the loss too). */
   metricForBestModel?: "eval_loss" | "eval_mean_token_accuracy" | undefined;
+  /**
+   * Takes what recommendTraining says for numTrainEpochs, maxLength, perDeviceTrainBatchSize, gradientAccumulationSteps
+   * and learningRate where they are not set; reads the rows once more. Default false (a run should do what its options
+   * say).
+   */
+  auto?: boolean | undefined;
   /** Tokens that a row may have, and tokens of a packed row; null: any number. Default 1024 (TRL). */
   maxLength?: number | null | undefined;
   /**

@@ -1,6 +1,7 @@
 // One data set as two that share no row: one to train on, one to evaluate with.
 import { createHash } from "node:crypto";
 import { DataError, OptionError, plural, writeExact } from "@tunesmith/core";
+import { collect } from "./collect.ts";
 import { canBeginAgain } from "./mix.ts";
 import { randomStream } from "./random.ts";
 import type { Row } from "./row.ts";
@@ -194,12 +195,6 @@ class Split {
       return `${source}:${line}`;
     }
   }
-}
-
-async function collect(rows: AsyncIterable<Row>): Promise<Row[]> {
-  const all: Row[] = [];
-  for await (const row of rows) all.push(row);
-  return all;
 }
 
 /** Fisher and Yates. */

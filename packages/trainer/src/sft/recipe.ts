@@ -9,6 +9,7 @@ import { evaluate } from "./evaluate.ts";
 import { type SFTMetrics, sftMetrics } from "./metrics.ts";
 import { type ArrangedRows, arrangeRows, exampleLength } from "./packing.ts";
 import { prepareRows, type RowsReader, type RowsRequest, withinContext } from "./prepare.ts";
+import { type AdvisedOption, withAdvice } from "./recommend.ts";
 import { checkResponses } from "./responses-only.ts";
 import { accumulateStep } from "./step.ts";
 import { streamedData, wholeData } from "./training-data.ts";
@@ -24,6 +25,8 @@ export interface SFTFunctions {
   sampler: SamplerFactory | null;
   /** Makes the batches. */
   dataCollator: DataCollator;
+  /** Options that `auto` decides, since they are not set. */
+  advised: readonly AdvisedOption[];
 }
 
 /** Supervised fine-tuning: the mean negative log-likelihood of the supervised tokens is minimised. */
@@ -31,7 +34,7 @@ export function sftRecipe(functions: SFTFunctions): Recipe<ParsedSFTConfig, SFTM
   return {
     metrics: sftMetrics,
     schema: sftConfigSchema,
-    prepare: (inputs, signal) => prepareSFT(inputs, functions, signal),
+    prepare: async (inputs, signal) => prepareSFT(await withAdvice(inputs, functions, signal), functions, signal),
   };
 }
 

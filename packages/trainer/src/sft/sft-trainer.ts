@@ -4,6 +4,7 @@ import {
   type LoraConfig,
   OptionError,
   type OptionKeys,
+  onlyGiven,
   type ParsedSFTConfig,
   parseKeys,
   parseOptions,
@@ -20,6 +21,7 @@ import { parsePeftConfig } from "../options/peft-config.ts";
 import type { DataCollator } from "./collator.ts";
 import type { SFTMetrics } from "./metrics.ts";
 import { sftRecipe } from "./recipe.ts";
+import { advisedOptions } from "./recommend.ts";
 import {
   checkResponses,
   type ResponsesOnlyOptions,
@@ -86,7 +88,9 @@ export class SFTTrainer extends Trainer<ParsedSFTConfig, SFTMetrics> implements 
     const fromProgram = Object.entries(functions).flatMap(([name, given]) => (given === null ? [] : [name]));
     const run = withStreaming(config, { trainDataset: train, hasSampler: sampler !== null });
     const inputs = { model: base, ...split(train, held, run), args: run, peft, fromProgram };
-    super(sftRecipe({ formattingFunc, sampler, dataCollator: dataCollator ?? collate }), inputs, callbacks);
+    const set = Object.keys(onlyGiven(config, args));
+    const advised = advisedOptions.filter((name) => !set.includes(name));
+    super(sftRecipe({ formattingFunc, sampler, dataCollator: dataCollator ?? collate, advised }), inputs, callbacks);
   }
 
   /** @internal See {@link trainOnResponsesOnly}. */

@@ -26,6 +26,10 @@ const refusals: readonly Refusal[] = [
     maxSteps > 0
       ? null
       : "[maxSteps] expected a number of steps, since how many rows there are is not known with streaming, got none; give maxSteps",
+  ({ auto }) =>
+    auto
+      ? "[auto] expected false with streaming, got true, which needs the number and lengths of all rows; set what recommendTraining says"
+      : null,
   ({ packing, packingStrategy: strategy }) =>
     packing && strategy === "best_fit"
       ? '[packingStrategy] expected bfd, bfd_split or wrapped with streaming, got "best_fit", which looks at all rows at once; choose one of them'

@@ -1,0 +1,108 @@
+// The best rows of a data set, by a score: value quality over quantity.
+import { OptionError } from "@tunesmith/core";
+import { RowError } from "../formats/format.ts";
+import { ItemReader } from "../formats/item-reader.ts";
+import { collect } from "../sources/collect.ts";
+import { canBeginAgain } from "../sources/mix.ts";
+import { RowErrors } from "../sources/row-errors.ts";
+import type { Row } from "../sources/rows.ts";
+import {
+  type DatasetSource,
+  DerivedDataset,
+  isDatasetSource,
+  nameOf,
+  type ReadOptions,
+  type RowObject,
+  type RowReader,
+} from "../sources/source.ts";
+import { turnsOfItem } from "./audit-row.ts";
+
+/** Scores a row; higher is better. Not a number: the row is left out. */
+export type RowScore = (row: RowObject) => number | Promise<number>;
+
+/** Which rows are selected. */
+export interface SelectOptions {
+  /** `length`: characters of the answers, since long ones teach more (Zhao et al. 2024); or a function. */
+  by: "length" | RowScore;
+  /** Share of the rows that is kept, below 1, or how many. */
+  keep: number;
+}
+
+/**
+ * The rows of a data set with the highest scores, in the order of the set; of equal ones the earlier. Rows are read twice, those of an
+ * iterable kept in memory. A row that cannot be read is passed on, so that training names it.
+ */
+export function selectRows(dataset: DatasetSource, options: SelectOptions): SelectedRows {
+  const { by, keep } = options;
+  const refuse = (expected: string, got: unknown) =>
+    new OptionError(`[selectRows] expected ${expected}, got ${String(got)}; correct it`);
+  if (!isDatasetSource(dataset)) throw refuse("a data set", dataset);
+  if (by !== "length" && typeof by !== "function") throw refuse('"length" or a function as by', by);
+  const isCount = Number.isSafeInteger(keep) && keep > 0;
+  if (!isCount && !(keep > 0 && keep < 1)) throw refuse("a share below 1 or a whole number of rows as keep", keep);
+  return new SelectedRows(dataset, options);
+}
+
+/** What {@link selectRows} gives. */
+export class SelectedRows extends DerivedDataset {
+  readonly #dataset: DatasetSource;
+  readonly #options: SelectOptions;
+  #collected: Promise<Row[]> | null = null;
+  readonly origin = null;
+
+  constructor(dataset: DatasetSource, options: SelectOptions) {
+    super();
+    this.#dataset = dataset;
+    this.#options = options;
+  }
+
+  get name(): string {
+    return `${nameOf(this.#dataset, "rows")} (selected)`;
+  }
+
+  /** @internal */
+  async *rows(read: RowReader, options: ReadOptions, errors: RowErrors): AsyncGenerator<Row> {
+    const { by, keep } = this.#options;
+    const score = by === "length" ? answerLength() : ({ fields }: Row) => by(fields);
+    const scores: (number | null)[] = [];
+    // What is wrong with rows is told when they are read for good; those of an iterable are read once.
+    const silent = canBeginAgain(this.#dataset) ? new RowErrors("skip") : errors;
+    for await (const row of this.#all(read, { ...options, onIgnoredFile: undefined }, silent))
+      scores.push(await score(row));
+    const chosen = best(scores, keep);
+    let index = 0;
+    for await (const row of this.#all(read, options, errors)) if (chosen.has(index++)) yield row;
+  }
+
+  async *#all(read: RowReader, options: ReadOptions, errors: RowErrors): AsyncGenerator<Row> {
+    if (canBeginAgain(this.#dataset)) return yield* read(this.#dataset, options, errors);
+    this.#collected ??= collect(read(this.#dataset, options, errors));
+    yield* await this.#collected;
+  }
+}
+
+/** Places of the highest scores, and of rows without one. */
+function best(scores: readonly (number | null)[], keep: number): Set<number> {
+  const scored = scores.flatMap((score, place) => (score === null || Number.isNaN(score) ? [] : [{ score, place }]));
+  const count = keep < 1 ? Math.max(1, Math.round(keep * scored.length)) : keep;
+  const highest = scored.sort((a, b) => b.score - a.score || a.place - b.place).slice(0, count);
+  const unread = scores.flatMap((score, place) => (score === null ? [place] : []));
+  return new Set([...highest.map(({ place }) => place), ...unread]);
+}
+
+/** Characters of a row's answers; null for a row that cannot be read. */
+function answerLength(): (row: Row) => Promise<number | null> {
+  const reader = new ItemReader({
+    ...{ datasetFormat: "auto", datasetTextField: "text", task: "supervised", hasChatTemplate: true },
+  });
+  return async (row) => {
+    try {
+      const turns = turnsOfItem(await reader.read(row));
+      const answers = turns.filter(({ role }) => role === "assistant" || role === "text");
+      return answers.reduce((sum, { text }) => sum + text.length, 0);
+    } catch (cause) {
+      if (cause instanceof RowError) return null;
+      throw cause;
+    }
+  };
+}
