@@ -92,6 +92,7 @@ export class Packs {
   readonly #firsts: Int32Array;
   readonly #order: Int32Array;
 
+  /** @internal {@link PackBuilder} makes them. */
   constructor(pieces: Pieces, firsts: Int32Array, order: Int32Array) {
     this.#pieces = pieces;
     this.#firsts = firsts;
