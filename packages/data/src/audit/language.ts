@@ -51,14 +51,30 @@ const frequent: readonly (readonly [string, readonly string[]])[] = [
   ["Spanish", ["el", "los", "las", "es", "una", "que", "del", "por", "para", "con", "cómo", "qué", "se", "como", "su"]],
   [
     "Italian",
-    ["il", "che", "di", "è", "una", "per", "sono", "della", "gli", "non", "con", "come", "nel", "questo", "qual"],
+    [
+      "il",
+      "che",
+      "di",
+      "è",
+      "una",
+      "sono",
+      "della",
+      "gli",
+      "nel",
+      "questo",
+      "qual",
+      "delle",
+      "anche",
+      "perché",
+      "cosa",
+    ],
   ],
   [
     "Portuguese",
     ["os", "que", "não", "uma", "para", "em", "são", "você", "é", "dos", "da", "mais", "isso", "qual", "pela"],
   ],
   ["Dutch", ["het", "een", "van", "en", "niet", "dat", "zijn", "voor", "met", "wat", "hoe", "de", "op", "ook", "aan"]],
-  ["Swedish", ["och", "är", "att", "det", "en", "som", "på", "för", "inte", "med", "av", "hur", "vad", "den", "till"]],
+  ["Swedish", ["och", "är", "att", "det", "som", "på", "för", "inte", "med", "av", "hur", "vad", "till", "ett", "jag"]],
   [
     "Polish",
     ["się", "nie", "jest", "na", "w", "że", "jak", "czy", "dla", "przez", "oraz", "są", "lub", "który", "czym"],
@@ -89,9 +105,8 @@ const frequent: readonly (readonly [string, readonly string[]])[] = [
   ],
 ];
 
-/** Words that must be known of a text, and how much more often than in the next language. */
-const fewWords = 2;
-const lead = 2;
+/** Words that must be known of a text, the share of all that they are, and how much more often they must be than those of the next language. */
+const least = { words: 2, share: 0.12, lead: 2 };
 
 /** The language of a text: by its script, among those in Latin by their frequent words. Null where that does not tell. */
 export function languageOf(text: string): string | null {
@@ -104,7 +119,7 @@ export function languageOf(text: string): string | null {
       .match(/\p{L}+/gu) ?? [];
   const counts = frequent.map(([name, known]) => [name, words.filter((word) => known.includes(word)).length] as const);
   const [[name, most], [, next]] = counts.sort((a, b) => b[1] - a[1]) as [[string, number], [string, number]];
-  return most >= fewWords && most >= lead * next ? name : null;
+  return most >= Math.max(least.words, least.share * words.length, least.lead * next) ? name : null;
 }
 
 /** A word of letters that look alike in two scripts, Latin and Cyrillic; null for none. */

@@ -40,8 +40,13 @@ export async function readForAudit(
   const rows: AuditRow[] = [];
   for await (const row of readRows(source, { name, maxRowBytes: args.maxRowBytes, signal }, errors)) {
     if (row.repeated === true) continue;
-    const format = detectFormat(formats, row.fields, { ...detect, task: "supervised" })?.name ?? null;
-    rows.push({ ...(await understood(row, readers)), index: rows.length, format });
+    const read = await understood(row, readers);
+    // A row of another format than the first is no row of the first.
+    const format =
+      read.problem === null
+        ? readers.of(row).format
+        : detectFormat(formats, row.fields, { ...detect, task: "supervised" });
+    rows.push({ ...read, index: rows.length, format: format?.name ?? null });
   }
   return { rows, unreadable: errors.skipped, badLines: errors.lines };
 }

@@ -51,7 +51,7 @@ export const cutAnswer: Check = {
 /** Kinds of answers, and the share of them that must end as sentences do before one that does not is taken for cut. */
 const sentences: readonly (readonly [(answer: string) => boolean, number])[] = [
   [isProse, 0.8],
-  [(answer) => isParagraph(answer) && answer.split(/\s+/u).length >= 8, 0.9],
+  [(answer) => isParagraph(answer) && answer.split(/\s+/u).length >= 8, 0.97],
 ];
 
 /** Tells answers that end otherwise than those of their kind mostly do. */
@@ -70,8 +70,7 @@ const hanging =
 function cutAt(answer: string): string | null {
   if ((answer.match(/^\s*```/gmu)?.length ?? 0) % 2 === 1) return "a block of code is not closed";
   if (isJsonStart(answer)) return "its JSON is not closed";
-  if (answer.includes(" ") && /[,;([{\-–]$/u.test(answer) && !/```|[{}]/u.test(answer))
-    return "its last sentence goes on";
+  if (answer.includes(" ") && /[,(\-–]$/u.test(answer) && !/```|[{}]/u.test(answer)) return "its last sentence goes on";
   return answer.split(/\s+/u).length >= 5 && hanging.test(answer) ? "its last sentence goes on" : null;
 }
 
@@ -87,9 +86,13 @@ function isProse(answer: string): boolean {
   return isParagraph(answer) && /\p{L}{2,}[.!?。！？]["')\]”]?\s+\S|[。！？]\S/u.test(answer);
 }
 
+/** Words that the last line of a paragraph has at least: a name under a letter has fewer. */
+const fewWords = 6;
+
 /** Whether an answer ends in text rather than a list, a table or code. */
 function isParagraph(answer: string): boolean {
   const last = answer.split("\n").at(-1) ?? "";
+  if (/^[\p{ASCII}]*$/u.test(last) && last.split(/\s+/u).length < fewWords) return false;
   return !answer.includes("```") && !/^\s*(?:[-*•|#>]|\d+[.)])/u.test(last);
 }
 

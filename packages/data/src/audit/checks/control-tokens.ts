@@ -4,7 +4,7 @@ import type { Check, Noted } from "../finding.ts";
 
 /** Control tokens of common tokenizers, where no model says which are its own. */
 const common =
-  /<\|[\p{L}\d_ .-]{1,40}\|>|<\/?s>|<(?:bos|eos|pad|unk|mask|start_of_turn|end_of_turn)>|\[\/?INST\]|<<\/?SYS>>|<｜[^｜<>]{1,40}｜>|\[(?:CLS|SEP|PAD|MASK|UNK)\]/u;
+  /<\|[\p{L}\d_ .-]{1,40}\|>|<\/?s>|<(?:bos|eos|pad|unk|start_of_turn|end_of_turn)>|\[\/?INST\]|<<\/?SYS>>|<｜[^｜<>]{1,40}｜>|\[(?:CLS|SEP|PAD|UNK)\]/u;
 
 /** Texts with control tokens in them. */
 export const controlToken: Check = {

@@ -23,9 +23,9 @@ const templates: readonly (readonly [string, RegExp])[] = [
   ["<|start_header_id|>", /<\|(?:start_header_id|end_header_id|eot_id|begin_of_text)\|>/u],
   ["<start_of_turn>", /<(?:start|end)_of_turn>/u],
   ["<|user|>", /<\|(?:user|assistant|system|end)\|>/u],
-  ["USER:", /^(?:USER|ASSISTANT):/mu],
-  ["Human:", /^(?:Human|Assistant|### (?:Human|Assistant)):/mu],
-  ["Question:", /^(?:Q|A|Question|Answer):\s/mu],
+  ["USER:", /^USER:[\s\S]*\bASSISTANT:/mu],
+  ["Human:", /^(?:### )?Human:[\s\S]*^(?:### )?Assistant:/mu],
+  ["Question:", /^(?:Q|Question):[\s\S]*^(?:A|Answer):/mu],
 ];
 
 /** Rows written with the marks of another template than most. */

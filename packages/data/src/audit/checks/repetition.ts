@@ -10,7 +10,7 @@ const least = 12;
 const share = 0.3;
 
 /** How often a run stands in an answer, and the share of its words that this makes, from which on it repeats itself too. */
-const often = { times: 4, share: 0.1 };
+const often = { times: 5, share: 0.15 };
 
 /** Answers in which runs of four words come again and again. */
 export const repeatedNgrams: Check = {

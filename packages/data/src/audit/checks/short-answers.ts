@@ -29,15 +29,17 @@ const long =
   /\b(?:write|compose|draft|give|provide|create|tell)\b.{0,40}\b(?:essay|article|blog post|story|report|letter|speech|tutorial|detailed|in[- ]depth|comprehensive|thorough|step[- ]by[- ]step)|\b(?:explain|describe|discuss|analy[sz]e)\b.{0,60}\b(?:in (?:great |full )?detail|thoroughly|at length|step by step)\b/iu;
 const longWords = 20;
 
+/** A number of words that is asked for, rather than told of. */
+const counted =
+  /(?:\b(?:at least|minimum of|in (?:about|around|approximately)?)|(?:^|[.!?:]\s+)(?:please\s+)?(?:write|compose|draft|give|provide|create|generate)\b[^.!?]{0,60}?)\s*\b(\d{2,4})[- ]words?\b/iu;
+
 /** Words that a prompt asks for at least; half of what it says, as people count loosely. */
 function askedWords(row: AuditRow): number {
   const prompt = firstPrompt(row);
-  const [, number] =
-    /\b(?:at least|minimum of|about|around|approximately|in)?\s*(\d{2,4})[- ]words?\b/iu.exec(prompt) ?? [];
   const isLimit =
     /\b(?:at most|no more than|under|fewer than|less than|maximum of|up to|within|max)\b[^.]{0,20}\d/iu.test(prompt);
-  if (number !== undefined && !isLimit) return Math.floor(Number(number) / 2);
-  return long.test(prompt) && !isLimit && !/\b(?:one|a single|two) (?:sentence|line|word|paragraph)/iu.test(prompt)
-    ? longWords
-    : 0;
+  if (isLimit) return 0;
+  const [, number] = counted.exec(prompt) ?? [];
+  if (number !== undefined) return Math.floor(Number(number) / 2);
+  return long.test(prompt) && !/\b(?:one|a single|two) (?:sentence|line|word|paragraph)/iu.test(prompt) ? longWords : 0;
 }
