@@ -1,27 +1,56 @@
-//! Whether a splitting pattern can match a letter and the space after it in one piece.
+//! Whether a splitting pattern can match the end of a word and the space after it in one piece.
 
 use regex_syntax::hir::{Class, Hir, HirKind};
+
+/// What a word may end with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WordEnd {
+    /// A letter of ASCII.
+    Letter,
+    /// Anything visible of ASCII: letters, digits, punctuation.
+    Visible,
+}
+
+impl WordEnd {
+    /// The characters, as ranges.
+    fn ranges(self) -> &'static [(char, char)] {
+        match self {
+            Self::Letter => &[('A', 'Z'), ('a', 'z')],
+            Self::Visible => &[('!', '~')],
+        }
+    }
+
+    /// The characters.
+    pub fn characters(self) -> impl Iterator<Item = char> {
+        self.ranges().iter().flat_map(|&(from, to)| from..=to)
+    }
+
+    /// Whether a character is one of them.
+    pub fn holds(self, c: char) -> bool {
+        self.ranges().iter().any(|&(from, to)| (from..=to).contains(&c))
+    }
+}
 
 /// The characters that a space is, or becomes before it is split.
 pub(crate) const SPACES: [char; 2] = [' ', '▁'];
 
-/// What matches of a pattern begin and end with, as far as letters of ASCII and spaces are concerned.
+/// What matches of a pattern begin and end with, as far as ends of words and spaces are concerned.
 #[derive(Default, Clone, Copy)]
 struct Edges {
     /// A match may be empty.
     empty: bool,
     first_is_space: bool,
-    last_is_letter: bool,
+    last_is_end: bool,
 }
 
 impl Edges {
-    /// None where a match may hold a letter and a space right after it.
+    /// None where a match may hold the end of a word and a space right after it.
     fn then(self, next: Self) -> Option<Self> {
-        let crosses = self.last_is_letter && next.first_is_space;
+        let crosses = self.last_is_end && next.first_is_space;
         (!crosses).then_some(Self {
             empty: self.empty && next.empty,
             first_is_space: self.first_is_space || (self.empty && next.first_is_space),
-            last_is_letter: next.last_is_letter || (next.empty && self.last_is_letter),
+            last_is_end: next.last_is_end || (next.empty && self.last_is_end),
         })
     }
 
@@ -29,18 +58,18 @@ impl Edges {
         Self {
             empty: self.empty || other.empty,
             first_is_space: self.first_is_space || other.first_is_space,
-            last_is_letter: self.last_is_letter || other.last_is_letter,
+            last_is_end: self.last_is_end || other.last_is_end,
         }
     }
 
     /// Of one character out of those between the bounds.
-    fn of_ranges(ranges: impl Iterator<Item = (char, char)>) -> Self {
-        let (mut letter, mut space) = (false, false);
+    fn of_ranges(ranges: impl Iterator<Item = (char, char)>, word_end: WordEnd) -> Self {
+        let (mut end, mut space) = (false, false);
         for (from, to) in ranges {
-            letter |= ['A'..='Z', 'a'..='z'].iter().any(|letters| from <= *letters.end() && to >= *letters.start());
+            end |= word_end.ranges().iter().any(|&(first, last)| from <= last && to >= first);
             space |= SPACES.iter().any(|space| (from..=to).contains(space));
         }
-        Self { last_is_letter: letter, first_is_space: space, ..Self::default() }
+        Self { last_is_end: end, first_is_space: space, ..Self::default() }
     }
 }
 
@@ -48,54 +77,56 @@ impl Edges {
 /// hundreds of times its length of memory.
 const LONGEST_PATTERN: usize = 4 << 10;
 
-/// True where no match of the pattern holds a letter of ASCII and a space right after it, and what is matched does not depend
+/// True where no match of the pattern holds the end of a word and a space right after it, and what is matched does not depend
 /// on anything else around it: patterns that look back, or ahead for more than the end of white space, are not told.
-pub(crate) fn keeps_words_apart(pattern: &str) -> bool {
+pub(crate) fn keeps_words_apart(pattern: &str, word_end: WordEnd) -> bool {
     if pattern.len() > LONGEST_PATTERN {
         return false;
     }
     let seen = pattern.replace(r"(?!\S)", "");
-    regex_syntax::parse(&seen).ok().and_then(|hir| edges(&hir)).is_some()
+    regex_syntax::parse(&seen).ok().and_then(|hir| edges(&hir, word_end)).is_some()
 }
 
-/// True where no text of a file holds a letter of ASCII and a space right after it, in any way that a space is written.
-pub(crate) fn is_apart(text: &str) -> bool {
+/// True where a text of a file holds no end of a word and a space right after it, in any way that a space is written.
+pub(crate) fn is_apart(text: &str, word_end: WordEnd) -> bool {
     let is_space = |c: char| SPACES.contains(&c) || c == BYTE_LEVEL_SPACE;
-    !text.chars().zip(text.chars().skip(1)).any(|(before, after)| before.is_ascii_alphabetic() && is_space(after))
+    !text.chars().zip(text.chars().skip(1)).any(|(before, after)| word_end.holds(before) && is_space(after))
 }
 
 /// How byte-level tokenizers write a space.
 const BYTE_LEVEL_SPACE: char = 'Ġ';
 
 /// None where a match may cross, or depends on what is around it.
-fn edges(hir: &Hir) -> Option<Edges> {
+fn edges(hir: &Hir, word_end: WordEnd) -> Option<Edges> {
     let empty = Edges { empty: true, ..Edges::default() };
     Some(match hir.kind() {
         HirKind::Empty => empty,
         HirKind::Look(_) | HirKind::Class(Class::Bytes(_)) => return None,
         HirKind::Literal(literal) => {
             let mut letters = std::str::from_utf8(&literal.0).ok()?.chars();
-            letters.try_fold(empty, |edges, c| edges.then(Edges::of_ranges(std::iter::once((c, c)))))?
+            letters.try_fold(empty, |edges, c| edges.then(Edges::of_ranges(std::iter::once((c, c)), word_end)))?
         }
         HirKind::Class(Class::Unicode(class)) => {
-            Edges::of_ranges(class.ranges().iter().map(|range| (range.start(), range.end())))
+            Edges::of_ranges(class.ranges().iter().map(|range| (range.start(), range.end())), word_end)
         }
         HirKind::Repetition(repetition) => {
-            let once = edges(&repetition.sub)?;
+            let once = edges(&repetition.sub, word_end)?;
             let again = if repetition.max == Some(1) { once } else { once.then(once)? };
             Edges { empty: once.empty || repetition.min == 0, ..again.or(once) }
         }
-        HirKind::Capture(capture) => edges(&capture.sub)?,
-        HirKind::Concat(parts) => parts.iter().try_fold(empty, |before, part| before.then(edges(part)?))?,
+        HirKind::Capture(capture) => edges(&capture.sub, word_end)?,
+        HirKind::Concat(parts) => parts.iter().try_fold(empty, |before, part| before.then(edges(part, word_end)?))?,
         HirKind::Alternation(ways) => {
-            ways.iter().try_fold(Edges::default(), |others, way| Some(others.or(edges(way)?)))?
+            ways.iter().try_fold(Edges::default(), |others, way| Some(others.or(edges(way, word_end)?)))?
         }
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{is_apart, keeps_words_apart};
+    use super::{WordEnd, is_apart, keeps_words_apart};
+
+    const ENDS: [WordEnd; 2] = [WordEnd::Letter, WordEnd::Visible];
 
     #[test]
     fn published_patterns_keep_words_apart() {
@@ -107,7 +138,7 @@ mod tests {
             r"[一-龥぀-ゟ゠-ヿ]+",
             " ",
         ] {
-            assert!(keeps_words_apart(pattern), "{pattern}");
+            assert!(ENDS.iter().all(|end| keeps_words_apart(pattern, *end)), "{pattern}");
         }
     }
 
@@ -127,8 +158,19 @@ mod tests {
             r"(",
             &"a|".repeat(3000),
         ] {
-            assert!(!keeps_words_apart(pattern), "{pattern}");
+            assert!(ENDS.iter().all(|end| !keeps_words_apart(pattern, *end)), "{pattern}");
         }
-        assert!(is_apart("Ġa") && is_apart("▁▁") && is_apart("é ") && !is_apart("aĠ") && !is_apart("of the"));
+        for end in ENDS {
+            assert!(["Ġa", "▁▁", "é "].iter().all(|text| is_apart(text, end)));
+            assert!(["aĠ", "of the"].iter().all(|text| !is_apart(text, end)));
+        }
+    }
+
+    #[test]
+    fn a_pattern_may_keep_letters_apart_and_nothing_else() {
+        for pattern in [r"\p{L}+|[^\p{L}]+", r"[.!?]\s+|\w+", r"\d+ |\s"] {
+            assert_eq!(ENDS.map(|end| keeps_words_apart(pattern, end)), [true, false], "{pattern}");
+        }
+        assert_eq!(ENDS.map(|end| is_apart(". ", end)), [true, false]);
     }
 }

@@ -82,7 +82,7 @@ impl Tokenizer {
 
     /// The ids of a text; `max_tokens` as in [`ConversationOptions`].
     fn first_ids(&self, text: &str, max_tokens: Option<usize>) -> Result<Vec<i32>> {
-        Ok(self.encoded(&self.inner, text, true, max_tokens)?.ids)
+        Ok(self.encoded(self.form(), text, true, max_tokens)?.ids)
     }
 
     /// [`Self::encode_text`] for many texts on `threads` threads (0: one per processor); `max_tokens` as in

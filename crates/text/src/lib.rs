@@ -53,6 +53,7 @@ mod turn_text;
 mod turns;
 mod validate;
 mod without;
+mod words;
 
 pub use decode_stream::DecodeStream;
 pub use encode::{ConversationOptions, EncodedConversation, EncodedPair};

@@ -5,8 +5,10 @@ use serde_json::{Value as Json, json};
 
 use crate::error::{Result, TextError};
 use crate::guard::guarded;
+use crate::parts::Form;
 use crate::template::Rendered;
 use crate::tokenizer::{EncodedText, Tokenizer};
+use crate::words::Words;
 
 const PLACE: &str = "sanitize control tokens";
 
@@ -18,7 +20,7 @@ impl Tokenizer {
     pub(crate) fn encode_rendered(&self, rendered: &Rendered, most: Option<usize>) -> Result<EncodedText> {
         let text = rendered.text.as_str();
         if rendered.as_text.is_empty() {
-            return self.encoded(&self.inner, text, false, most);
+            return self.encoded(self.form(), text, false, most);
         }
         let mut encoded = EncodedText::default();
         let mut done = 0;
@@ -37,19 +39,19 @@ impl Tokenizer {
         encoded: &mut EncodedText,
         text: &str,
         (start, end): (usize, usize),
-        plain: Option<&tokenizers::Tokenizer>,
+        plain: Option<Form<'_>>,
     ) -> Result<()> {
         let piece = &text[start..end];
         if piece.is_empty() {
             return Ok(());
         }
-        let with = plain.unwrap_or(&self.inner);
+        let form = plain.unwrap_or(self.form());
         // After a line end, so that no space is put in front of it as at the start of a text.
-        let line_end = self.encoded(with, "\n", false, None)?;
-        let after = if start == 0 { None } else { Some(self.encoded(with, &format!("\n{piece}"), false, None)?) };
+        let line_end = self.encoded(form, "\n", false, None)?;
+        let after = if start == 0 { None } else { Some(self.encoded(form, &format!("\n{piece}"), false, None)?) };
         let (skipped, shift, tokens) = match after.filter(|after| after.ids.starts_with(&line_end.ids)) {
             Some(after) => (line_end.ids.len(), 1, after),
-            None => (0, 0, self.encoded(with, piece, false, None)?),
+            None => (0, 0, self.encoded(form, piece, false, None)?),
         };
         let ids = tokens.ids.get(skipped..).unwrap_or_default();
         if plain.is_some() && self.token_to_id(piece).is_some_and(|id| ids.contains(&id)) {
@@ -64,7 +66,7 @@ impl Tokenizer {
     }
 
     /// The tokenizer without its added tokens; made when it is first needed.
-    fn plain(&self) -> Result<&tokenizers::Tokenizer> {
+    fn plain(&self) -> Result<Form<'_>> {
         let made = self.without_added.get_or_init(|| {
             let refused = |error: String| {
                 TextError::tokenizer(PLACE, &format!("expected a tokenizer that can be copied, got {error}"))
@@ -76,9 +78,12 @@ impl Tokenizer {
                     fields.insert("added_tokens".to_owned(), json!([]));
                     fields.insert("post_processor".to_owned(), Json::Null);
                 }
-                tokenizers::Tokenizer::from_bytes(file.to_string()).map_err(|error| refused(error.to_string()))
+                let library =
+                    tokenizers::Tokenizer::from_bytes(file.to_string()).map_err(|error| refused(error.to_string()))?;
+                Ok((library, Words::default()))
             })
         });
-        made.as_ref().map_err(Clone::clone)
+        let (library, words) = made.as_ref().map_err(Clone::clone)?;
+        Ok(Form { library, words })
     }
 }

@@ -21,6 +21,7 @@ use crate::named_templates::{self, ChatTemplates};
 use crate::read::read_text;
 use crate::special_tokens::Settings;
 use crate::validate::validate;
+use crate::words::Words;
 
 pub(crate) const PLACE: &str = "tokenizer.json";
 
@@ -61,9 +62,11 @@ pub struct TokenizerInfo {
 /// Text to ids and back, with the chat template of the model. Immutable, shared between threads by reference.
 pub struct Tokenizer {
     pub(crate) inner: tokenizers::Tokenizer,
+    /// Ids of words that came before.
+    pub(crate) words: Words,
     /// How much longer the steps may make a text.
     pub(crate) growth: u64,
-    /// Where a long text can be cut.
+    /// Where a text can be cut.
     pub(crate) cuts: Cuts,
     /// What the post-processor writes around a text, where that is told.
     pub(crate) frame: Option<Frame>,
@@ -73,7 +76,7 @@ pub struct Tokenizer {
     /// The special tokens, to be found in the texts of rows.
     pub(crate) control_tokens: ControlTokens,
     /// The same tokenizer without its added tokens.
-    pub(crate) without_added: OnceLock<Result<tokenizers::Tokenizer>>,
+    pub(crate) without_added: OnceLock<Result<(tokenizers::Tokenizer, Words)>>,
     info: TokenizerInfo,
 }
 
@@ -165,9 +168,11 @@ impl Tokenizer {
         specials.extend(settings.named.values().filter(|token| inner.token_to_id(token).is_some()).cloned());
         let control_tokens = ControlTokens::new(specials.clone())?;
         let specials = SpecialTokens::new(specials, others);
-        let cuts = cuts.with_added(inner.get_added_tokens_decoder().into_values());
+        let added: Vec<AddedToken> = inner.get_added_tokens_decoder().into_values().collect();
+        let cuts = Cuts::with_added(cuts, &added);
         let mut tokenizer = Self {
             inner,
+            words: Words::default(),
             growth,
             cuts,
             frame: None,
@@ -227,7 +232,7 @@ impl Tokenizer {
     /// # Errors
     /// As [`Self::encode`].
     pub fn encode_with_offsets(&self, text: &str, add_special_tokens: bool) -> Result<EncodedText> {
-        self.encoded(&self.inner, text, add_special_tokens, None)
+        self.encoded(self.form(), text, add_special_tokens, None)
     }
 
     /// The text of ids. `skip_special_tokens` leaves special tokens out. Ids without a token (an embedding may have

@@ -1,4 +1,5 @@
-//! Long texts are encoded in parts: the ids are those of the library's single call, and a start of them where that is enough.
+//! Texts are encoded in parts, and words are remembered: the ids are those of the library's single call, and a start of them
+//! where that is enough.
 
 use std::fs;
 
@@ -7,33 +8,48 @@ use tunesmith_text::Tokenizer;
 
 use crate::common::{fixtures, folder, read_json, tokenizer_json};
 
-/// Texts of more than two parts: words alone, runs of every kind, and all kinds mixed.
+const KINDS: [&str; 10] = [
+    "The quick brown fox jumps over the lazy dog, 42 times in 1999; it's größer als 日本 (x+y).  Two  spaces\n\nand lines\r\n",
+    "a b c d e f g h i j k l m n o p q r s t u v w x y z A B C hello world ",
+    "日本語の文章には空白がありません。",
+    "x",
+    " ",
+    "e\u{301} o\u{308}k \u{1e0b}\u{323} n\u{303} a\u{302}\u{301} ﬁ ſ İstanbul ",
+    "👩‍👩‍👧 fn main() { println!(\"{}\", 1_000); } \t tabs\tand\u{a0}others ",
+    "user said<|im_start|> hello <|im_end|>world<|pad|> x <|end|> y ",
+    "word. Word! word? \"word\" 'word' don't they'll 12345678 3.14 1,000,000 ",
+    "▁a ▁ b▁c Ġd e ",
+];
+
+/// Texts of more than two parts: words alone, runs of every kind, and all kinds mixed; and many short ones.
 fn texts() -> Vec<String> {
-    let kinds = [
-        "The quick brown fox jumps over the lazy dog, 42 times in 1999; it's größer als 日本 (x+y).  Two  spaces\n\nand lines\r\n",
-        "a b c d e f g h i j k l m n o p q r s t u v w x y z A B C hello world ",
-        "日本語の文章には空白がありません。",
-        "x",
-        " ",
-        "e\u{301} o\u{308}k \u{1e0b}\u{323} n\u{303} a\u{302}\u{301} ﬁ ſ İstanbul ",
-        "👩‍👩‍👧 fn main() { println!(\"{}\", 1_000); } \t tabs\tand\u{a0}others ",
-        "user said<|im_start|> hello <|im_end|>world<|pad|> x <|end|> y ",
-        "word. Word! word? \"word\" 'word' don't they'll 12345678 3.14 1,000,000 ",
-        "▁a ▁ b▁c Ġd e ",
-    ];
     let run = |kind: &&str| kind.repeat(4000 / kind.len());
-    let runs: String = kinds.iter().rev().map(run).collect();
-    let mut state = 7_u64;
-    let mut random = |below: usize| {
+    let runs: String = KINDS.iter().rev().map(run).collect();
+    let words: Vec<&str> = KINDS.iter().flat_map(|kind| kind.split(' ')).collect();
+    let mut random = generator(7);
+    let short = (0..trials()).map(|_| mixed(&words, 1 + random(12), &mut random)).collect::<Vec<_>>();
+    let mixed = mixed(&words, 5000, &mut random);
+    [vec![KINDS[0].repeat(300), runs, mixed], short].concat()
+}
+
+/// Short texts that each tokenizer is tried with.
+fn trials() -> usize {
+    std::env::var("TRIALS").map_or(500, |count| count.parse().unwrap())
+}
+
+/// Numbers below a limit, from a seed.
+fn generator(seed: u64) -> impl FnMut(usize) -> usize {
+    let mut state = seed;
+    move |below| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % below
-    };
-    let words: Vec<&str> = kinds.iter().flat_map(|kind| kind.split(' ')).collect();
-    let mixed = (0..5000).map(|_| {
-        let end = ["", " ", " ", " ", "  ", "\n"][random(6)];
-        format!("{}{end}", words[random(words.len())])
-    });
-    vec![kinds[0].repeat(300), runs, mixed.collect()]
+    }
+}
+
+/// Words in any order, with what stands between words.
+fn mixed(words: &[&str], count: usize, random: &mut impl FnMut(usize) -> usize) -> String {
+    let ends = ["", " ", " ", " ", "  ", "\n", ". ", "- ", "\u{a0}", "7 "];
+    (0..count).map(|_| [words[random(words.len())], ends[random(ends.len())]].concat()).collect()
 }
 
 /// Compares with the library's own call. Returns whether a text of words was left early.
@@ -135,6 +151,14 @@ fn byte_level_tokenizers_are_left_early() {
     for (name, file) in cases {
         assert!(check(name, &file), "{name}");
     }
+    for behavior in ["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"] {
+        let punctuation = json!({"type": "Punctuation", "behavior": behavior});
+        let own = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true});
+        let file = with(&[("pre_tokenizer", json!({"type": "Sequence", "pretokenizers": [punctuation, own]}))]);
+        assert!(check(behavior, &file), "{behavior}");
+    }
+    let letters = with(&[("pre_tokenizer", in_bytes(&[split(r"\p{L}+|[^\p{L}]+", "Isolated")]))]);
+    assert!(check("cut after letters alone", &letters));
 }
 
 /// Spaces are `▁`, and words are not split.
