@@ -34,6 +34,15 @@ impl WordEnd {
 /// The characters that a space is, or becomes before it is split.
 pub(crate) const SPACES: [char; 2] = [' ', '▁'];
 
+/// The place between the end of a word and a space, as a splitting step may see it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gap {
+    /// What is before it.
+    pub word_end: WordEnd,
+    /// What a space may be by then.
+    pub spaces: &'static [char],
+}
+
 /// What matches of a pattern begin and end with, as far as ends of words and spaces are concerned.
 #[derive(Default, Clone, Copy)]
 struct Edges {
@@ -63,11 +72,11 @@ impl Edges {
     }
 
     /// Of one character out of those between the bounds.
-    fn of_ranges(ranges: impl Iterator<Item = (char, char)>, word_end: WordEnd) -> Self {
+    fn of_ranges(ranges: impl Iterator<Item = (char, char)>, gap: Gap) -> Self {
         let (mut end, mut space) = (false, false);
         for (from, to) in ranges {
-            end |= word_end.ranges().iter().any(|&(first, last)| from <= last && to >= first);
-            space |= SPACES.iter().any(|space| (from..=to).contains(space));
+            end |= gap.word_end.ranges().iter().any(|&(first, last)| from <= last && to >= first);
+            space |= gap.spaces.iter().any(|space| (from..=to).contains(space));
         }
         Self { last_is_end: end, first_is_space: space, ..Self::default() }
     }
@@ -79,12 +88,12 @@ const LONGEST_PATTERN: usize = 4 << 10;
 
 /// True where no match of the pattern holds the end of a word and a space right after it, and what is matched does not depend
 /// on anything else around it: patterns that look back, or ahead for more than the end of white space, are not told.
-pub(crate) fn keeps_words_apart(pattern: &str, word_end: WordEnd) -> bool {
+pub(crate) fn keeps_words_apart(pattern: &str, gap: Gap) -> bool {
     if pattern.len() > LONGEST_PATTERN {
         return false;
     }
     let seen = pattern.replace(r"(?!\S)", "");
-    regex_syntax::parse(&seen).ok().and_then(|hir| edges(&hir, word_end)).is_some()
+    regex_syntax::parse(&seen).ok().and_then(|hir| edges(&hir, gap)).is_some()
 }
 
 /// True where a text of a file holds no end of a word and a space right after it, in any way that a space is written.
@@ -97,36 +106,40 @@ pub(crate) fn is_apart(text: &str, word_end: WordEnd) -> bool {
 const BYTE_LEVEL_SPACE: char = 'Ġ';
 
 /// None where a match may cross, or depends on what is around it.
-fn edges(hir: &Hir, word_end: WordEnd) -> Option<Edges> {
+fn edges(hir: &Hir, gap: Gap) -> Option<Edges> {
     let empty = Edges { empty: true, ..Edges::default() };
     Some(match hir.kind() {
         HirKind::Empty => empty,
         HirKind::Look(_) | HirKind::Class(Class::Bytes(_)) => return None,
         HirKind::Literal(literal) => {
             let mut letters = std::str::from_utf8(&literal.0).ok()?.chars();
-            letters.try_fold(empty, |edges, c| edges.then(Edges::of_ranges(std::iter::once((c, c)), word_end)))?
+            letters.try_fold(empty, |edges, c| edges.then(Edges::of_ranges(std::iter::once((c, c)), gap)))?
         }
         HirKind::Class(Class::Unicode(class)) => {
-            Edges::of_ranges(class.ranges().iter().map(|range| (range.start(), range.end())), word_end)
+            Edges::of_ranges(class.ranges().iter().map(|range| (range.start(), range.end())), gap)
         }
         HirKind::Repetition(repetition) => {
-            let once = edges(&repetition.sub, word_end)?;
+            let once = edges(&repetition.sub, gap)?;
             let again = if repetition.max == Some(1) { once } else { once.then(once)? };
             Edges { empty: once.empty || repetition.min == 0, ..again.or(once) }
         }
-        HirKind::Capture(capture) => edges(&capture.sub, word_end)?,
-        HirKind::Concat(parts) => parts.iter().try_fold(empty, |before, part| before.then(edges(part, word_end)?))?,
+        HirKind::Capture(capture) => edges(&capture.sub, gap)?,
+        HirKind::Concat(parts) => parts.iter().try_fold(empty, |before, part| before.then(edges(part, gap)?))?,
         HirKind::Alternation(ways) => {
-            ways.iter().try_fold(Edges::default(), |others, way| Some(others.or(edges(way, word_end)?)))?
+            ways.iter().try_fold(Edges::default(), |others, way| Some(others.or(edges(way, gap)?)))?
         }
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{WordEnd, is_apart, keeps_words_apart};
+    use super::{Gap, SPACES, WordEnd, is_apart, keeps_words_apart};
 
     const ENDS: [WordEnd; 2] = [WordEnd::Letter, WordEnd::Visible];
+
+    fn told(pattern: &str, spaces: &'static [char]) -> [bool; 2] {
+        ENDS.map(|word_end| keeps_words_apart(pattern, Gap { word_end, spaces }))
+    }
 
     #[test]
     fn published_patterns_keep_words_apart() {
@@ -138,7 +151,8 @@ mod tests {
             r"[一-龥぀-ゟ゠-ヿ]+",
             " ",
         ] {
-            assert!(ENDS.iter().all(|end| keeps_words_apart(pattern, *end)), "{pattern}");
+            assert_eq!(told(pattern, &[' ']), [true, true], "{pattern}");
+            assert!(told(pattern, &SPACES)[0], "{pattern}");
         }
     }
 
@@ -158,7 +172,7 @@ mod tests {
             r"(",
             &"a|".repeat(3000),
         ] {
-            assert!(ENDS.iter().all(|end| !keeps_words_apart(pattern, *end)), "{pattern}");
+            assert_eq!(told(pattern, &[' ']), [false, false], "{pattern}");
         }
         for end in ENDS {
             assert!(["Ġa", "▁▁", "é "].iter().all(|text| is_apart(text, end)));
@@ -169,8 +183,10 @@ mod tests {
     #[test]
     fn a_pattern_may_keep_letters_apart_and_nothing_else() {
         for pattern in [r"\p{L}+|[^\p{L}]+", r"[.!?]\s+|\w+", r"\d+ |\s"] {
-            assert_eq!(ENDS.map(|end| keeps_words_apart(pattern, end)), [true, false], "{pattern}");
+            assert_eq!(told(pattern, &[' ']), [true, false], "{pattern}");
         }
+        // Where a space is written as `▁`, it is punctuation.
+        assert_eq!(told(r" ?[^\s\p{L}\p{N}]+", &SPACES), [true, false]);
         assert_eq!(ENDS.map(|end| is_apart(". ", end)), [true, false]);
     }
 }

@@ -1,5 +1,5 @@
 //! Where a text can be cut so that its parts give the ids of the whole: between the end of a word and a single space in front
-//! of a letter of ASCII.
+//! of a visible character of ASCII.
 //!
 //! That holds where every step of the tokenizer keeps the two sides apart, which its file shows. Normalizers must leave the
 //! end and the space what they are, or change spaces alone. Splitting patterns must not match over the place. And then
@@ -10,7 +10,7 @@
 use serde_json::Value as Json;
 use tokenizers::AddedToken;
 
-use crate::adjacency::{SPACES, WordEnd, is_apart, keeps_words_apart};
+use crate::adjacency::{Gap, SPACES, WordEnd, is_apart, keeps_words_apart};
 use crate::growth::leaves;
 
 /// What can be told of a text's parts.
@@ -58,13 +58,17 @@ impl Cuts {
             (steps(file, "normalizer", "normalizers"), steps(file, "pre_tokenizer", "pretokenizers"));
         let processors = steps(file, "post_processor", "processors");
         let is_known = |step: &&Json| matches!(kind(step), "ByteLevel" | "TemplateProcessing" | "BertProcessing");
-        let is_random = file["model"]["dropout"].as_f64().is_some_and(|dropout| dropout > 0.0);
+        let dropout = file.pointer("/model/dropout").and_then(Json::as_f64);
+        let is_random = dropout.is_some_and(|dropout| dropout > 0.0);
         if is_random || !processors.iter().all(is_known) || has_split_of_bytes(&splits) {
             return Self::NONE;
         }
         let keeps_spaces = !normalizers.iter().any(|step| kind(step) == "Replace");
+        let is_written = |step: &&Json| matches!(kind(step), "Replace" | "Metaspace" | "Precompiled");
+        let spaces = if normalizers.iter().chain(&splits).any(is_written) { &SPACES[..] } else { &[' '] };
+        let gap = Gap { word_end, spaces };
         let normalizers = normalizers.into_iter().map(|step| normalizer(step, word_end));
-        let all: Vec<Step> = normalizers.chain(splits.into_iter().map(|step| split(step, word_end))).collect();
+        let all: Vec<Step> = normalizers.chain(splits.into_iter().map(|step| split(step, gap))).collect();
         let divides = keeps_spaces && all.iter().any(|step| step.divides);
         let ends = all.iter().all(|step| step.ends) && (divides || merges_within_words(&file["model"], word_end));
         let trims = |step: &&Json| {
@@ -82,7 +86,7 @@ impl Cuts {
     pub fn first(self, text: &str, least: usize) -> Option<usize> {
         let is_end = |byte: u8| self.word_end.holds(char::from(byte));
         let is_cut =
-            |bytes: &[u8]| matches!(bytes, [before, b' ', after] if is_end(*before) && after.is_ascii_alphabetic());
+            |bytes: &[u8]| matches!(bytes, [before, b' ', after] if is_end(*before) && after.is_ascii_graphic());
         let end = text.as_bytes().windows(3).skip(least).position(is_cut)?;
         least.checked_add(end)?.checked_add(1)
     }
@@ -129,7 +133,7 @@ fn is_of_cut(c: char, word_end: WordEnd) -> bool {
     c.is_ascii_alphabetic() || word_end.holds(c) || SPACES.contains(&c)
 }
 
-fn split(step: &Json, word_end: WordEnd) -> Step {
+fn split(step: &Json, gap: Gap) -> Step {
     match kind(step) {
         "ByteLevel" => {
             Step { starts: step["add_prefix_space"] == false, divides: step["use_regex"] != false, ends: true }
@@ -137,21 +141,21 @@ fn split(step: &Json, word_end: WordEnd) -> Step {
         "Digits" | "Punctuation" => WHOLE,
         "Whitespace" | "WhitespaceSplit" | "BertPreTokenizer" => DIVIDES,
         "Metaspace" => Step { starts: step["prepend_scheme"] == "never", divides: step["split"] != false, ends: true },
-        "Split" => split_by_pattern(step, word_end),
+        "Split" => split_by_pattern(step, gap),
         _ => NO,
     }
 }
 
-fn split_by_pattern(step: &Json, word_end: WordEnd) -> Step {
+fn split_by_pattern(step: &Json, gap: Gap) -> Step {
     if let Some(text) = step.pointer("/pattern/String").and_then(Json::as_str) {
-        return if is_apart(text, word_end) { WHOLE } else { NO };
+        return if is_apart(text, gap.word_end) { WHOLE } else { NO };
     }
     let Some(pattern) = step.pointer("/pattern/Regex").and_then(Json::as_str) else { return NO };
-    if !keeps_words_apart(pattern, word_end) {
+    if !keeps_words_apart(pattern, gap) {
         return NO;
     }
     let isolates = step["behavior"] == "Isolated" || (step["behavior"] == "Removed" && step["invert"] == true);
-    Step { divides: isolates && matches_alone(pattern, word_end), ..WHOLE }
+    Step { divides: isolates && matches_alone(pattern, gap.word_end), ..WHOLE }
 }
 
 /// True where the end of a word always belongs to a match, whatever stands before it.

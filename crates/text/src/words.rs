@@ -2,9 +2,9 @@
 //! takes to encode it.
 
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::sync::{PoisonError, RwLock};
+
+use ahash::RandomState;
 
 use crate::tokenizer::EncodedText;
 
@@ -15,10 +15,12 @@ const MOST_WORDS: usize = 1024;
 /// Bytes of a word that is remembered.
 const LONGEST_WORD: usize = 48;
 
+type Table = HashMap<Box<str>, EncodedText, RandomState>;
+
 /// Ids of words, shared between threads.
 #[derive(Debug)]
 pub(crate) struct Words {
-    tables: Vec<RwLock<HashMap<Box<str>, EncodedText>>>,
+    tables: Vec<RwLock<Table>>,
     hasher: RandomState,
 }
 
@@ -64,7 +66,7 @@ impl Words {
         table.write().unwrap_or_else(PoisonError::into_inner).insert(word.into(), encoded);
     }
 
-    fn table(&self, word: &str) -> Option<&RwLock<HashMap<Box<str>, EncodedText>>> {
+    fn table(&self, word: &str) -> Option<&RwLock<Table>> {
         self.tables.get(self.hasher.hash_one(word) as usize % TABLES)
     }
 }

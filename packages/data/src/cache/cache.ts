@@ -20,8 +20,8 @@ export interface CacheOptions {
 /** How a data set is prepared where no cache has it. */
 export interface CachedBuild {
   tokenizer: Tokenizer;
-  /** All that decides the examples besides rows and tokenizer; where they are kept, and what stops it, do not. */
-  options: { cache?: CacheOptions | null; signal?: AbortSignal };
+  /** All that decides the examples besides rows and tokenizer; where they are kept, what stops it and who is told do not. */
+  options: { cache?: CacheOptions | null; signal?: AbortSignal; onProgress?: unknown };
   /** Prepares it; ids go to the sink, where one is given, and are not held. */
   build(ids: IdSink | null): Promise<BuiltExamples>;
 }
@@ -32,7 +32,7 @@ export interface CachedBuild {
  */
 export async function throughCache(
   source: DatasetSource,
-  { tokenizer, options: { cache = null, signal: _, ...options }, build }: CachedBuild,
+  { tokenizer, options: { cache = null, signal: _, onProgress: __, ...options }, build }: CachedBuild,
 ): Promise<BuiltExamples> {
   const request = { source, tokenizer, options: { ...options }, minBytes: cache?.minBytes ?? 0 };
   const cacheable = cache === null ? null : await cacheKey(request);

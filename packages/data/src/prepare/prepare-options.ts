@@ -7,6 +7,14 @@ import type { FormattingFunc } from "../formats/formatting.ts";
 import type { OnBadRow } from "../sources/row-errors.ts";
 import type { KeepOptions } from "./row-intake.ts";
 
+/** How far the preparation of a data set is. */
+export interface PrepareProgress {
+  /** Rows taken in or left out so far. */
+  rows: number;
+  /** What has been read of the files' bytes, or of the array's rows; null where nobody knows how much there is. */
+  share: number | null;
+}
+
 /** How rows become examples. */
 export interface PrepareOptions extends LossOptions, KeepOptions {
   /** How an in-memory source is called in errors. */
@@ -27,6 +35,8 @@ export interface PrepareOptions extends LossOptions, KeepOptions {
   maxRowBytes?: number;
   /** Stops between two batches of rows. */
   signal?: AbortSignal;
+  /** Told how far it is after every batch of rows, some hundred rows each. Default: not told. */
+  onProgress?: (progress: PrepareProgress) => void;
   /** Where prepared data sets are kept for later runs. Default null: nowhere. */
   cache?: CacheOptions | null;
 }

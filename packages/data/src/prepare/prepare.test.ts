@@ -1,12 +1,15 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { DataError, OptionError, TemplateError, type Tokenizer } from "@tunesmith/core";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { letterTokenizer } from "../../../core/src/testing/letter-tokenizer.ts";
 import type { ConversationItem } from "../encode/conversation.ts";
 import type { Item } from "../encode/item.ts";
 import type { DatasetSource } from "../sources/rows.ts";
 import { plainOptions, trainedTexts } from "../testing/prepare-rows.ts";
 import { prepare } from "./prepare.ts";
-import type { PrepareOptions } from "./prepare-options.ts";
+import type { PrepareOptions, PrepareProgress } from "./prepare-options.ts";
 
 const defaults: PrepareOptions = { ...plainOptions, maxLength: 100 };
 
@@ -278,4 +281,25 @@ test("more rows than one batch keep their order", async () => {
   const { examples } = await run(rows);
   expect(Array.from(examples, (example) => example.rowId)).toEqual(rows.map((_, n) => n));
   expect(letterTokenizer.decode(examples.at(599).ids)).toBe("pppppc599");
+});
+
+test("tells how far it is: of a file by its bytes, of an array by its rows, of an iterable by rows alone", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "tunesmith-progress-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const rows = Array.from({ length: 600 }, (_, n) => ({ prompt: "p", completion: `c${n}` }));
+  const path = join(folder, "rows.jsonl");
+  await writeFile(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+  const heard = async (source: DatasetSource) => {
+    const told: PrepareProgress[] = [];
+    await run(source, { onProgress: (progress) => told.push(progress) });
+    return told;
+  };
+  const array = await heard(rows);
+  expect(array).toEqual([
+    { rows: 256, share: 256 / 600 },
+    { rows: 512, share: 512 / 600 },
+    { rows: 600, share: 1 },
+  ]);
+  expect((await heard(path)).at(-1)).toEqual({ rows: 600, share: 1 });
+  expect((await heard(rows.values())).at(-1)).toEqual({ rows: 600, share: null });
 });

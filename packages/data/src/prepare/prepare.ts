@@ -11,6 +11,7 @@ import type { DatasetSource } from "../sources/rows.ts";
 import type { BuiltExamples, IdSink } from "./built-examples.ts";
 import { KeptRows } from "./kept-rows.ts";
 import type { PrepareOptions } from "./prepare-options.ts";
+import { Progress } from "./progress.ts";
 import { readAhead } from "./read-ahead.ts";
 import { readItems } from "./read-items.ts";
 import { RowSource, readersOf } from "./row-source.ts";
@@ -60,13 +61,15 @@ async function buildExamples(
   const errors = new RowErrors(options.onBadRow);
   const kept = new KeptRows(tokenizer, options, errors);
   const slices = new Slices();
-  for await (const batch of readAhead(rows.batches(), 1)) {
+  const progress = await Progress.of(source);
+  for await (const batch of readAhead(rows.batches(progress.onRead), 1)) {
     errors.include(batch.errors);
     for (const row of batch.rows) {
       kept.add(row);
       if (slices.isOver) await slices.turn();
     }
     await ids?.append(kept.takeIds());
+    options.onProgress?.(progress.after(kept.intake.rows));
   }
   if (errors.areFatal || kept.intake.rows === 0) errors.throwIfAny();
   rows.refuseEmpty();

@@ -145,12 +145,18 @@ export class RowIntake {
   }
 
   #weigh({ labels, weights }: Sequence): void {
-    for (const [t, label] of labels.entries()) {
-      if (label === IGNORE_INDEX) continue;
-      const weight = weights?.[t] ?? 1;
-      this.#weights.min = Math.min(this.#weights.min, weight);
-      this.#weights.max = Math.max(this.#weights.max, weight);
-      if (weight !== 1) this.#weights.given = true;
+    const range = this.#weights;
+    if (weights === undefined) {
+      range.min = Math.min(range.min, 1);
+      range.max = Math.max(range.max, 1);
+      return;
+    }
+    for (let t = 0; t < labels.length; t += 1) {
+      if (labels[t] === IGNORE_INDEX) continue;
+      const weight = weights[t] as number;
+      range.min = Math.min(range.min, weight);
+      range.max = Math.max(range.max, weight);
+      if (weight !== 1) range.given = true;
     }
   }
 

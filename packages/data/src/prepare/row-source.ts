@@ -5,7 +5,7 @@ import type { DataReport } from "../quality/report.ts";
 import { DatasetMix, type MixEntry } from "../sources/mix.ts";
 import { RowErrors } from "../sources/row-errors.ts";
 import type { DatasetSource } from "../sources/rows.ts";
-import { nameOf } from "../sources/source.ts";
+import { nameOf, type ReadOptions } from "../sources/source.ts";
 import { type EncodedRow, encodeRows } from "./encode-rows.ts";
 import { PartReaders } from "./part-readers.ts";
 import type { PrepareOptions } from "./prepare-options.ts";
@@ -44,12 +44,16 @@ export class RowSource {
     this.#readers = readersOf(tokenizer, options);
   }
 
-  /** Its rows in batches; the next is read while one is encoded. After a bad row that ends the run the rest is only checked. */
-  async *batches(): AsyncGenerator<EncodedBatch, undefined> {
+  /**
+   * Its rows in batches; the next is read while one is encoded. After a bad row that ends the run the rest is only checked.
+   *
+   * @param onRead told of bytes of files as they are read
+   */
+  async *batches(onRead?: ReadOptions["onRead"]): AsyncGenerator<EncodedBatch, undefined> {
     const { name, signal, onBadRow, maxRowBytes = defaultMaxRowBytes } = this.#options;
     const onIgnoredFile = (path: string) => this.#ignoredFiles.push(path);
     const encoding = { ...this.#options, tokenizer: this.#tokenizer, maxTokens: neededTokens(this.#options) };
-    const batches = rowBatches(this.#source, { name, onIgnoredFile, signal, maxRowBytes });
+    const batches = rowBatches(this.#source, { name, onIgnoredFile, onRead, signal, maxRowBytes });
     let isOver = false;
     for await (const batch of readAhead(batches, 1)) {
       signal?.throwIfAborted();

@@ -1,6 +1,7 @@
 // A file as a stream of bytes, with its beginning at hand.
 import { createReadStream } from "node:fs";
 import { DataError, FileSystemError } from "@tunesmith/core";
+import type { ReadOptions } from "./source.ts";
 
 /** A stream of bytes whose beginning can be looked at first. */
 export interface OpenedFile {
@@ -13,8 +14,8 @@ export interface OpenedFile {
 }
 
 /** Opens a file for reading in chunks of a megabyte. What the system refuses is a `FileSystemError`, a folder a `DataError`. */
-export function openFile(path: string, signal: AbortSignal | undefined): Promise<OpenedFile> {
-  return beginning(read(path, signal));
+export function openFile(path: string, options: Pick<ReadOptions, "signal" | "onRead">): Promise<OpenedFile> {
+  return beginning(read(path, options));
 }
 
 /** Bytes of a beginning, where there are as many: by fewer no kind of file can be told. */
@@ -38,9 +39,15 @@ async function* join(head: Buffer, rest: AsyncIterable<Buffer>): AsyncGenerator<
   yield* rest;
 }
 
-async function* read(path: string, signal: AbortSignal | undefined): AsyncGenerator<Buffer, undefined> {
+async function* read(
+  path: string,
+  { signal, onRead }: Pick<ReadOptions, "signal" | "onRead">,
+): AsyncGenerator<Buffer, undefined> {
   try {
-    yield* createReadStream(path, { highWaterMark: 1 << 20, signal }) as AsyncIterable<Buffer>;
+    for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20, signal }) as AsyncIterable<Buffer>) {
+      onRead?.(chunk.length);
+      yield chunk;
+    }
   } catch (cause) {
     signal?.throwIfAborted();
     if ((cause as NodeJS.ErrnoException).code === "EISDIR")

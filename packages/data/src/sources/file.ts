@@ -7,12 +7,16 @@ import { GzipError, unpacked } from "./gzip.ts";
 import { jsonRows } from "./json.ts";
 import { parquetRows } from "./parquet.ts";
 import type { Row, RowMaker } from "./row.ts";
+import type { ReadOptions } from "./source.ts";
+
+/** How a file is read. */
+export type FileOptions = Pick<ReadOptions, "signal" | "onRead">;
 
 /** Reads a file row by row. What the system refuses is a `FileSystemError`, a file of another kind a `DataError`. */
-export async function* fileRows(path: string, maker: RowMaker, signal: AbortSignal | undefined): AsyncGenerator<Row> {
-  const file = await openFile(path, signal);
+export async function* fileRows(path: string, maker: RowMaker, options: FileOptions): AsyncGenerator<Row> {
+  const file = await openFile(path, options);
   try {
-    if (layoutOf(file.head, path) === "parquet") yield* parquetRows(path, maker, signal);
+    if (layoutOf(file.head, path) === "parquet") yield* parquetRows(path, maker, options);
     else yield* streamRows(file, path, maker);
   } finally {
     await file.close();

@@ -8,12 +8,13 @@ import { excerpt } from "./excerpt.ts";
 import { checkRowGroup } from "./parquet-pages.ts";
 import { columnsOf, ValueError } from "./parquet-values.ts";
 import type { Row, RowMaker } from "./row.ts";
+import type { ReadOptions } from "./source.ts";
 
 /** The rows of a Parquet file; their places are their numbers. One row group is in memory at a time. */
 export async function* parquetRows(
   path: string,
   maker: RowMaker,
-  signal: AbortSignal | undefined,
+  { signal, onRead }: Pick<ReadOptions, "signal" | "onRead">,
 ): AsyncGenerator<Row> {
   const file = await openBuffer(path, signal);
   let rows = 0;
@@ -43,6 +44,7 @@ export async function* parquetRows(
         rows += 1;
         yield* rowOf(value, rows, columns, maker);
       }
+      onRead?.(Math.round((file.byteLength * count) / Math.max(1, Number(metadata.num_rows))));
     }
   } finally {
     await file.close();

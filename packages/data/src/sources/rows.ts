@@ -24,12 +24,12 @@ export type { DatasetSource } from "./source.ts";
  */
 export async function* readRows(source: DatasetSource, options: ReadOptions, errors: RowErrors): AsyncGenerator<Row> {
   if (source instanceof DerivedDataset) return yield* source.rows(readRows, options, errors);
-  const { name, maxRowBytes, onIgnoredFile = () => {}, signal } = options;
+  const { name, maxRowBytes, onIgnoredFile = () => {} } = options;
   const paths = pathsOf(source);
   if (paths === null) return yield* memoryRows(rowsOf(source, name), name, new RowMaker(name, maxRowBytes, errors));
   for (const path of paths)
     for (const file of await filesAt(path, onIgnoredFile))
-      yield* fileRows(file, new RowMaker(file, maxRowBytes, errors), signal);
+      yield* fileRows(file, new RowMaker(file, maxRowBytes, errors), options);
 }
 
 /** Rows of a program, or bytes or texts of which a file is made: the first part says which. */
