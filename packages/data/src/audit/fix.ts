@@ -32,7 +32,7 @@ export async function writeFixed(
   await refuseInput(path, [input]);
   const gone = new Set([...badLines, ...[...removed.keys()].map(({ line }) => line)]);
   const starts = new Set([...badLines, ...rows.map(({ line }) => line)]);
-  const file = await openFile(input, signal);
+  const file = await openFile(input, { signal });
   try {
     const isPacked = layoutOf(file.head, input) === "gzip";
     const inner = isPacked ? await unpacked(file.chunks, input) : file;
