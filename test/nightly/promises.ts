@@ -77,7 +77,7 @@ export const hub = trialsPart("Hostile hubs; a case is a script of answers, then
 
 const rows = (room: string) => `packages/data/src/${room}.test.ts`;
 
-export const data = trialsPart("Rows of strangers; a case is a mutated row, or a mutated file.", [
+export const data = trialsPart("Rows of strangers; a case is a mutated row, file or chat template.", [
   { id: "mutated rows of every format", trials: 200_000, tests: [[rows("formats/fuzz")]] },
   { id: "rows of any bytes", trials: 100_000, tests: [[rows("sources/fuzz")]] },
   {
@@ -85,5 +85,6 @@ export const data = trialsPart("Rows of strangers; a case is a mutated row, or a
     trials: 1_000_000,
     tests: [[rows("sources/mutations"), "any mutation of any row"]],
   },
+  { id: "mutated chat templates", trials: 1_000_000, tests: [{ crate: "text", name: "mutated_templates" }] },
   { id: "mutated bytes of gzip and Parquet", trials: 30_000, tests: [[rows("sources/mutations"), "of its bytes"]] },
 ]);

@@ -3,18 +3,21 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { bin, root } from "../../scripts/lib/shell.mjs";
+import { bin, hostTriple, root, run } from "../../scripts/lib/shell.mjs";
 import { countReport } from "../../scripts/lib/typescript-tests.mjs";
 import type { Part, Reached } from "./part.ts";
 
-/** One row: the tests that hold a promise, each as a file and a part of its name, and how many cases they try. */
+/** Tests of vitest in a file, or of a crate, by a part of their name. */
+export type TrialTests = readonly [file: string, name?: string] | { crate: string; name: string };
+
+/** One row: the tests that hold a promise, and how many cases they try. */
 export interface Trial {
   id: string;
-  tests: readonly (readonly [file: string, name?: string])[];
+  tests: readonly TrialTests[];
   trials: number;
 }
 
-/** A part whose rows are tests of vitest. */
+/** A part whose rows are tests with more cases than usual. */
 export function trialsPart(what: string, rows: readonly Trial[]): Part {
   return {
     what,
@@ -40,9 +43,8 @@ export function told(output: string): { cases: number; notes: string[] } {
 async function reach({ id, tests, trials }: Trial): Promise<Reached> {
   const begun = performance.now();
   const sum = { cases: 0, failures: 0, notes: [] as string[] };
-  for (const [file, name] of tests) {
-    console.log(`${id}: ${file}`);
-    const { output, passed, failed } = await vitest(file, name, trials);
+  for (const test of tests) {
+    const { output, passed, failed } = await ("crate" in test ? cargo(id, test, trials) : vitest(id, test, trials));
     const { cases, notes } = told(output);
     // A test that tells no number is one case.
     sum.cases += cases === 0 ? passed + failed : cases;
@@ -53,7 +55,20 @@ async function reach({ id, tests, trials }: Trial): Promise<Reached> {
   return { id, cases: sum.cases, failures: sum.failures, seconds, note: sum.notes.join("; ") };
 }
 
-function vitest(file: string, name: string | undefined, trials: number) {
+/** Runs tests of a crate; the line of a test's result counts it. */
+async function cargo(id: string, { crate, name }: { crate: string; name: string }, trials: number) {
+  console.log(`${id}: crates/${crate}`);
+  const of = ["test", "--release", "--locked", "--target", hostTriple(), "-p", `tunesmith-${crate}`, "--tests", name];
+  const env = { TRIALS: String(trials), RUST_BACKTRACE: "0" };
+  const { code, output } = await run("cargo", [...of, "--", "--nocapture"], { env });
+  const count = (what: RegExp) => [...output.matchAll(what)].reduce((sum, [, n]) => sum + Number(n), 0);
+  const [passed, failed] = [count(/^test result: .* (\d+) passed/gmu), count(/^test result: .* (\d+) failed/gmu)];
+  if (code !== 0) console.error(output.slice(-8000));
+  return { output, passed, failed: code === 0 ? failed : Math.max(1, failed) };
+}
+
+function vitest(id: string, [file, name]: readonly [file: string, name?: string], trials: number) {
+  console.log(`${id}: ${file}`);
   const folder = mkdtempSync(join(tmpdir(), "tunesmith-trials-"));
   const report = join(folder, "report.json");
   const args = ["run", file, "--reporter=default", "--reporter=json", `--outputFile.json=${report}`, "--no-color"];

@@ -127,6 +127,16 @@ impl Tokenizer {
     /// `TEMPLATE_INVALID` when it does not parse, or writes a token such as `<|im_start|>` that the vocabulary lacks:
     /// the model would see it as ordinary characters.
     pub fn with_chat_template(mut self, template: String) -> Result<Self> {
+        self.set_chat_template(template)?;
+        Ok(self)
+    }
+
+    /// Gives it another chat template. One that is refused leaves it without.
+    ///
+    /// # Errors
+    /// As [`Self::with_chat_template`].
+    pub fn set_chat_template(&mut self, template: String) -> Result<()> {
+        self.templates = None;
         let visible = without_comments(&template);
         if let Some(token) = bar_tokens(&visible).find(|token| self.inner.token_to_id(token).is_none()) {
             return Err(TextError::template(
@@ -137,8 +147,7 @@ impl Tokenizer {
             ));
         }
         self.settings.chat_templates = named_templates::single(template);
-        self.adopt_template()?;
-        Ok(self)
+        self.adopt_template()
     }
 
     fn build(file: Json, settings: Settings) -> Result<Self> {

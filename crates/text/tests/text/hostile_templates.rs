@@ -1,15 +1,10 @@
 //! Crafted templates end in typed errors: never in a panic, a hang or a dead process. Crafted tokenizer files are tried
 //! with the other model files, in `crates/formats/tests/hostile`.
 
-#[allow(dead_code, reason = "shared with other tests, each of which uses a part")]
-#[path = "../../../formats/tests/hostile/random.rs"]
-mod random;
-
+use std::thread;
 use std::time::Instant;
-use std::{env, thread};
 
-use crate::common::{CHATML, folder, small, tokenizer_json};
-use random::Random;
+use crate::common::{folder, small, tokenizer_json};
 use serde_json::{Value as Json, json};
 use tunesmith_text::{ConversationOptions, TextError, Tokenizer};
 
@@ -229,80 +224,4 @@ fn many_small_conversations_share_what_a_template_may_take() {
     assert!(results.iter().all(|result| result.as_ref().is_err_and(|error| error.code == "TEMPLATE_INVALID")));
     assert!(started.elapsed().as_secs() < 30, "{:?}", started.elapsed());
     eprintln!("5000 runaway rows in {:?}", started.elapsed());
-}
-
-/// How many mutations each test tries: `CASES`, by default 2,000.
-fn cases() -> u64 {
-    env::var("CASES").map_or(2000, |cases| cases.parse().unwrap())
-}
-
-/// Loads a tokenizer and uses it in every way; the errors are its own business.
-fn exercise(file: &Json, template: &str) -> Result<(), TextError> {
-    let config = json!({"bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "chat_template": template});
-    let tokenizer = Tokenizer::from_dir(folder(file, &config).path())?;
-    let ids = tokenizer.encode("hello w <|im_end|>é\n\n 42", true)?;
-    tokenizer.decode(&ids, true)?;
-    tokenizer.encode_pair("hello ", "w")?;
-    tokenizer.encode_conversation(&row(), false)?;
-    Ok(())
-}
-
-#[test]
-fn mutated_templates_never_panic() {
-    let tagged = "{%- for m in messages -%}{{ '<|im_start|>' + m['role'] }}\n{% if m.role == 'assistant' %}{% generation %}{{ m.content | trim }}<|im_end|>{% endgeneration %}{% else %}{{ m.content }}{% endif %}\n{% endfor %}{% raw %}{{{% endraw %}{# c #}{% set ns = namespace(a=1) %}{% macro f(x) %}{{ x | tojson(indent=2) }}{% endmacro %}{{ f(messages) }}{{ messages[0].content.split(' ')[-1:] }}";
-    let pieces = [
-        "{%",
-        "%}",
-        "{{",
-        "}}",
-        "{#",
-        "#}",
-        "-",
-        "'",
-        "\"",
-        "{% generation %}",
-        "{% endgeneration %}",
-        "{% raw %}",
-        "{% endraw %}",
-        "{% for x in messages %}",
-        "{% endfor %}",
-        "{% if m %}",
-        "{% endif %}",
-        "é",
-        "\u{f0000}",
-        " ",
-        "[",
-        "]",
-        "(",
-        ")",
-        "|",
-        "~",
-        "*",
-        "99999999999",
-        "loop.index",
-        "messages",
-        ".",
-        "set ns.a = [ns.a]",
-        "\\",
-    ];
-    exercise(&tokenizer_json(), tagged).unwrap();
-    let mut refused = 0;
-    for case in 0..cases() {
-        let mut random = Random::of_case(case);
-        let mut template: Vec<char> = random.pick(&[CHATML, tagged]).chars().collect();
-        for _ in 0..=random.below(2) {
-            let at = random.below(template.len());
-            match random.below(3) {
-                0 => drop(template.drain(at..(at + 1 + random.below(8)).min(template.len()))),
-                1 => drop(template.splice(at..at, random.pick(&pieces).chars())),
-                _ => template.truncate(template.len() - random.below(20).min(template.len())),
-            }
-        }
-        let template: String = template.iter().collect();
-        if let Err(error) = exercise(&tokenizer_json(), &template) {
-            assert!(error.message.starts_with('['), "case {case}: {error}");
-            refused += 1;
-        }
-    }
-    eprintln!("{refused} of {} refused", cases());
 }

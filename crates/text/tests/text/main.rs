@@ -8,6 +8,7 @@ mod common;
 mod forms;
 mod goldens;
 mod hostile_templates;
+mod mutated_templates;
 mod named_templates;
 mod notes;
 mod parts;
