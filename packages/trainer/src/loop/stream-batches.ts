@@ -1,5 +1,6 @@
 // The steps of a run whose rows are read while it trains: how many there are shows at the end of a pass.
 import { createHash } from "node:crypto";
+import { setTimeout } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { CheckpointError, plural } from "@tunesmith/core";
 import { z } from "zod";
@@ -37,6 +38,9 @@ interface StreamPlace extends StepPlace {
   fingerprint: string;
 }
 
+/** Milliseconds that the end of a source is waited for. */
+const patience = 1000;
+
 const beginning: StreamPlace = { ...startPlace, pass: 0, stepsOfPass: 0, fingerprint: "" };
 
 const savedPlace = z.object({
@@ -69,8 +73,13 @@ export class StreamBatches<Row> implements BatchSampler {
   }
 
   /** Begins the first pass: what is wrong with its first rows shows here. */
-  open(): Promise<void> {
-    return this.#begin(0);
+  async open(): Promise<void> {
+    try {
+      await this.#begin(0);
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
   }
 
   /** A row of the newest step, by the index that its micro-batches have. */
@@ -110,11 +119,12 @@ export class StreamBatches<Row> implements BatchSampler {
 
   /** Stops reading. */
   async close(): Promise<void> {
-    const closing = this.#pass?.return(undefined);
+    const closing = this.#pass?.return(undefined).catch(() => {});
     this.#pass = null;
-    // What is waited for when a run is stopped may never come.
-    if (this.#options.signal.aborted) closing?.catch(() => {});
-    else await closing;
+    // A source that waits for a row ends after it, and that may never come.
+    const waiting = new AbortController();
+    await Promise.race([closing, setTimeout(patience, undefined, { signal: waiting.signal }).catch(() => {})]);
+    waiting.abort();
   }
 
   #placeIn(state: unknown): z.output<typeof savedPlace> {

@@ -71,7 +71,11 @@ async function finished(dataset: DatasetSource, more: SFTConfig = {}) {
 const plain = { maxSteps: 10, bufferSize: 5 };
 const sources: [string, () => Promise<DatasetSource>, SFTConfig][] = [
   ["a file", () => rowsFile(conversations(14)), plain],
-  ["rows", async () => conversations(14), plain],
+  [
+    "rows, evaluated and saved by epoch",
+    async () => conversations(14),
+    { evalStrategy: "epoch", evalSteps: null, saveStrategy: "epoch" },
+  ],
   ["a generator function", async () => () => conversations(14).values(), plain],
   [
     "a mix",
@@ -332,6 +336,39 @@ async function finishedWithoutEvaluation(dataset: DatasetSource) {
   await trainer(outputDir, dataset).train();
   return { outcome: await outcome(outputDir) };
 }
+
+test("a source that has no row for a while holds neither the end of a run nor its stop", async () => {
+  async function* slow() {
+    yield* conversations(300);
+    await new Promise(() => {});
+  }
+  const more = { bufferSize: 5, saveStrategy: "no" } as const;
+  const result = await trainer(await scratchFolder(onTestFinished), slow(), { more: { ...more, maxSteps: 2 } }).train();
+  expect(result.globalStep).toBe(2);
+  const controller = new AbortController();
+  const onEvent = (event: TrainEvent) => {
+    if (event.type === "prepared") controller.abort();
+  };
+  const stopped = trainer(await scratchFolder(onTestFinished), slow, { more: { ...more, maxSteps: 1000 }, onEvent });
+  await expect(stopped.train({ signal: controller.signal })).rejects.toThrow(/stopped as asked/u);
+  const early = new AbortController();
+  const never = trainer("never", async function* () {
+    await new Promise(() => {});
+    yield {};
+  }).train({ signal: early.signal });
+  setTimeout(() => early.abort(), 20);
+  await expect(never).rejects.toThrow(/stopped as asked before the first step/u);
+});
+
+test("rows of a step that is not finite are named by their places", async () => {
+  const outputDir = await scratchFolder(onTestFinished);
+  const model = fakeModel({ nonFiniteSteps: [2] });
+  const { events } = await record(
+    trainer(outputDir, conversations(14), { model, more: { trainSamplingStrategy: "sequential" } }).train(),
+  );
+  const said = ofType(events, "warning").map(({ message }) => message);
+  expect(said).toContainEqual(expect.stringMatching(/^step 2: .* rows: trainDataset:5; not finite/u));
+});
 
 test("what needs all rows at once is refused by name", () => {
   const made =
