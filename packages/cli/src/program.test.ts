@@ -126,7 +126,9 @@ describe("commands", () => {
     const events = out
       .trimEnd()
       .split("\n")
-      .map((line) => JSON.parse(line).type);
+      .map((line) => JSON.parse(line).type)
+      // On a busy machine a preparation may be long enough to be told of.
+      .filter((type) => type !== "preparing");
     expect(events).toEqual(["prepared", "step", "log", "step", "log", "checkpoint", "done"]);
     expect(err).toContain("tunesmith");
   });

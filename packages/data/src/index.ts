@@ -33,7 +33,7 @@ export { type WindowOptions, WindowPacker } from "./pack/window-packer.ts";
 export { ExampleStream, type StreamedExample } from "./prepare/example-stream.ts";
 export type { PartReport } from "./prepare/part-counts.ts";
 export { type PreparedData, prepare } from "./prepare/prepare.ts";
-export type { PrepareOptions } from "./prepare/prepare-options.ts";
+export type { PrepareOptions, PrepareProgress } from "./prepare/prepare-options.ts";
 export type { KeepOptions } from "./prepare/row-intake.ts";
 export type { NotedRows } from "./quality/notes.ts";
 export type { DataReport } from "./quality/report.ts";

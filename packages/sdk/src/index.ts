@@ -189,6 +189,7 @@ export type {
   MemoryEstimate,
   Metrics,
   PreparedEvent,
+  PreparingEvent,
   Resolved,
   RunState,
   SampleEvent,

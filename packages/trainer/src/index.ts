@@ -7,6 +7,7 @@ export type {
   EvalEvent,
   LogEvent,
   PreparedEvent,
+  PreparingEvent,
   SampleEvent,
   StepEvent,
   TrainEvent,

@@ -181,3 +181,16 @@ test("on a GPU says which, and what of its memory is held before the first step 
   ]);
   expect(lines).toContain("memory 2.0 MiB of the device at the most, 1.0 MiB of it for training");
 });
+
+test("while rows are prepared a bar shows how far they are, and goes when the run begins", () => {
+  const written: string[] = [];
+  const out = { isTTY: true, columns: 100, write: (text: string) => written.push(text) };
+  const view = new RunView(out, model, () => "CPU");
+  view.show({ type: "preparing", dataset: "train", rows: 1200, share: 0.26 });
+  expect(written.at(-1)).toBe(`preparing training rows  ${"█".repeat(6)}${"░".repeat(18)}  26 %  1200 rows`);
+  view.show({ type: "preparing", dataset: "eval", rows: 3, share: null });
+  expect(written.at(-1)).toBe("preparing evaluation rows  3 rows");
+  const before = written.length;
+  view.show(events[0] as TrainEvent<SFTMetrics>);
+  expect(stripVTControlCharacters(written.slice(before).join(""))).not.toContain("preparing");
+});

@@ -16,6 +16,7 @@ import { describeData } from "./data-line.ts";
 import { deviceName } from "./device.ts";
 import { display } from "./display.ts";
 import { bytes, count, duration, percent, plural, significant } from "./format.ts";
+import { preparingLine } from "./preparing-line.ts";
 import { Progress } from "./progress.ts";
 import { type Output, Screen } from "./screen.ts";
 import { sparkline } from "./sparkline.ts";
@@ -38,7 +39,11 @@ export class RunView {
 
   show(event: TrainEvent<SFTMetrics>): void {
     switch (event.type) {
+      case "preparing":
+        this.#screen.status(preparingLine(event));
+        break;
       case "prepared":
+        this.#screen.clear();
         this.#prepared(event);
         break;
       case "step":

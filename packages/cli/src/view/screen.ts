@@ -48,6 +48,12 @@ export class Screen {
     }
   }
 
+  /** Takes the status line away. */
+  clear(): void {
+    this.#clear();
+    this.#status = "";
+  }
+
   /** Leaves the status line where it is; what follows goes below it. */
   settle(): void {
     if (this.#status !== "") this.#out.write("\n");

@@ -4,7 +4,20 @@ import type { DataReport } from "@tunesmith/data";
 import type { Metrics } from "./metrics.ts";
 import type { TrainResult } from "./result.ts";
 
-/** Data and model are ready, nothing has been trained. The first event of every run that gets this far. */
+/**
+ * Rows are being prepared, and it takes longer than a second; told four times a second. It comes before all other events and goes to
+ * whoever iterates the run: callbacks have no session yet.
+ */
+export interface PreparingEvent {
+  type: "preparing";
+  dataset: "train" | "eval";
+  /** Rows so far. */
+  rows: number;
+  /** Of the bytes or rows of the data set; null where nobody knows how much there is. */
+  share: number | null;
+}
+
+/** Data and model are ready, nothing has been trained. The first event that callbacks see, of every run that gets this far. */
 export interface PreparedEvent {
   type: "prepared";
   runDir: string;
@@ -90,6 +103,7 @@ export interface DoneEvent<M extends Metrics = Metrics> {
 
 /** What happens in a run, in order. `M` names the metrics of its recipe; a listener for any recipe leaves it out. */
 export type TrainEvent<M extends Metrics = Metrics> =
+  | PreparingEvent
   | PreparedEvent
   | StepEvent
   | LogEvent<M>

@@ -9,6 +9,7 @@ import { asOptionError, sessionOptions } from "../options/session-options.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { spaceShortage } from "./disk-space.ts";
 import { doubtfulSchedule } from "./doubtful-rates.ts";
+import type { OnPreparing } from "./preparing.ts";
 import { newestCheckpoint, readCheckpoint } from "./read-checkpoint.ts";
 import type { PreparedRun, Recipe, RunInputs } from "./recipe.ts";
 import { refuseNothingToResume } from "./run-folder.ts";
@@ -51,14 +52,14 @@ export async function prepareRun(
   recipe: Recipe,
   inputs: RunInputs,
   { args: settled, best, resume }: RunStart,
-  signal: AbortSignal,
+  { signal, onPreparing }: { signal: AbortSignal; onPreparing: OnPreparing },
 ): Promise<ReadyRun> {
   const { model } = inputs;
   const warnings = [...model.info.warnings];
   const checkpoint = await findCheckpoint(resume, settled.outputDir, warnings);
   const startedAt = checkpoint?.trainer.started_at ?? Math.floor(Date.now() / 1000);
   const tokenizer = withConversationOptions(model.tokenizer, { moment: startedAt });
-  const prepared = await recipe.prepare({ ...inputs, tokenizer, args: settled }, signal);
+  const prepared = await recipe.prepare({ ...inputs, onPreparing, tokenizer, args: settled }, signal);
   try {
     const known = { recipe, inputs, prepared, best, resume, startedAt, checkpoint };
     return await plan(known, [...warnings, ...prepared.warnings], signal);

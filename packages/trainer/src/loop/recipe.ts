@@ -13,6 +13,7 @@ import type { DataReport, DatasetSource, Item } from "@tunesmith/data";
 import type { Settled } from "../options/resolved.ts";
 import type { BatchSampler, StepBatches } from "./batch-sampler.ts";
 import type { DeclaredMetrics, MetricSums, Metrics } from "./metrics.ts";
+import type { OnPreparing } from "./preparing.ts";
 
 /** What a trainer was given, checked. */
 export interface RunInputs<Args extends ParsedTrainingArguments = ParsedTrainingArguments> {
@@ -30,6 +31,8 @@ export interface RunInputs<Args extends ParsedTrainingArguments = ParsedTraining
 /** What a recipe prepares its rows from. */
 export interface RecipeInputs<Args extends ParsedTrainingArguments = ParsedTrainingArguments>
   extends RunInputs<Settled<Args>> {
+  /** Told how far the rows are. */
+  onPreparing: OnPreparing;
   /** The model's tokenizer; what a chat template takes for the present moment is when the run was started. */
   tokenizer: Tokenizer;
 }

@@ -17,6 +17,7 @@ import type { TrainCallback } from "./emitter.ts";
 import { digestModel } from "./environment.ts";
 import type { Metrics } from "./metrics.ts";
 import { type OpenRun, openRun } from "./open-run.ts";
+import { preparingEvents } from "./preparing.ts";
 import { prepareRun, type RunStart } from "./ready-run.ts";
 import type { Recipe, RunInputs } from "./recipe.ts";
 import type { TrainResult } from "./result.ts";
@@ -107,12 +108,10 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
   /** Everything that a run does before it makes its folder and reads a weight; rejects with what that run would end with. */
   async dryRun(options: { signal?: AbortSignal } = {}): Promise<DryRun<Args>> {
     const { signal = new AbortController().signal } = parseKeys(dryRunKeys, options, "dryRun");
-    const { args, prepared, memory, warnings } = await prepareRun(
-      this.#recipe,
-      this.#inputs,
-      this.#start(false),
+    const { args, prepared, memory, warnings } = await prepareRun(this.#recipe, this.#inputs, this.#start(false), {
       signal,
-    );
+      onPreparing: () => {},
+    });
     const { batches, train, evaluation } = prepared;
     await prepared.close?.();
     const reports = { data: train.report, evalData: evaluation?.report ?? null };
@@ -134,7 +133,7 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
     let open: OpenRun;
     try {
       if (resume === false) await refuseOtherRun(outputDir, this.#inputs);
-      open = await this.#open(start, claim, control.signal);
+      open = await this.#open(start, claim, control);
     } catch (error) {
       await claim.abandon();
       throw error;
@@ -158,11 +157,12 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
     return { args: settle(this.#inputs, resume), best, resume };
   }
 
-  async #open(start: RunStart, claim: RunClaim, signal: AbortSignal): Promise<OpenRun> {
+  async #open(start: RunStart, claim: RunClaim, { signal, emit }: RunControl<M>): Promise<OpenRun> {
     // Takes seconds for a large model, so it runs during tokenising. Awaited below, where an error is thrown.
     const digest = digestModel(this.#inputs.model.info.path);
     digest.catch(() => {});
-    const ready = await prepareRun(this.#recipe, this.#inputs, start, signal);
+    const onPreparing = preparingEvents(emit);
+    const ready = await prepareRun(this.#recipe, this.#inputs, start, { signal, onPreparing });
     try {
       return await openRun(ready, claim, await digest, signal);
     } catch (error) {

@@ -6,6 +6,7 @@ import {
   ExampleStream,
   type FormattingFunc,
   type PreparedData,
+  type PrepareProgress,
   prepare,
   tokenCacheFolder,
 } from "@tunesmith/data";
@@ -38,6 +39,8 @@ export interface RowsRequest {
   keepItems: number;
   /** Makes of each row what a format reads; null for none. */
   formattingFunc: FormattingFunc | null;
+  /** Told how far it is. Default: not told. */
+  onProgress?: (progress: PrepareProgress) => void;
 }
 
 /** Bytes of rows from which a file is prepared once for all runs: fewer are tokenised in about a second. */

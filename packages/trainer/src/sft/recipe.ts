@@ -1,7 +1,7 @@
 // Supervised fine-tuning as a recipe of the loop.
 import { type ParsedSFTConfig, sftConfigSchema, withConversationOptions } from "@tunesmith/core";
 import type { SamplerFactory } from "@tunesmith/curriculum";
-import type { FormattingFunc } from "@tunesmith/data";
+import type { FormattingFunc, PrepareProgress } from "@tunesmith/data";
 import type { PreparedRun, Recipe, RecipeInputs } from "../loop/recipe.ts";
 import type { DataCollator } from "./collator.ts";
 import { dataWarnings } from "./data-warnings.ts";
@@ -39,7 +39,7 @@ export function sftRecipe(functions: SFTFunctions): Recipe<ParsedSFTConfig, SFTM
 }
 
 async function prepareSFT(
-  { model, tokenizer: plain, trainDataset, evalDataset, args: given }: RecipeInputs<ParsedSFTConfig>,
+  { model, tokenizer: plain, trainDataset, evalDataset, args: given, onPreparing }: RecipeInputs<ParsedSFTConfig>,
   { formattingFunc, sampler, dataCollator: collator }: SFTFunctions,
   signal: AbortSignal,
 ): Promise<PreparedRun<ParsedSFTConfig, SFTMetrics>> {
@@ -49,10 +49,14 @@ async function prepareSFT(
   const tokenizer = withConversationOptions(plain, { sanitizeControlTokens });
   const reader = { tokenizer, vocabSize: model.info.vocabSize };
   checkResponses(args, tokenizer);
-  const rows = { source: trainDataset, name: "trainDataset", keepItems: 0, formattingFunc };
+  const onProgress = (progress: PrepareProgress) => onPreparing("train", progress);
+  const rows = { source: trainDataset, name: "trainDataset", keepItems: 0, formattingFunc, onProgress };
   const whole = args.streaming ? null : await readRows(rows, reader, { args, packed: args.packing, signal });
-  const heldOut =
-    evalDataset === null ? null : { ...rows, source: evalDataset, name: "evalDataset", keepItems: defaultSamples };
+  const evaluationRows = {
+    ...{ ...rows, name: "evalDataset", keepItems: defaultSamples },
+    onProgress: (progress: PrepareProgress) => onPreparing("eval", progress),
+  };
+  const heldOut = evalDataset === null ? null : { ...evaluationRows, source: evalDataset };
   const packed = args.evalPacking ?? args.packing;
   const held = heldOut === null ? null : await readRows(heldOut, reader, { args, packed, signal });
   const evaluation = held?.data ?? null;

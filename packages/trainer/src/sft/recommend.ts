@@ -11,7 +11,7 @@ import {
   sftConfigSchema,
 } from "@tunesmith/core";
 import { recommendEpochs } from "@tunesmith/curriculum";
-import type { DataReport, DatasetSource, FormattingFunc } from "@tunesmith/data";
+import type { DataReport, DatasetSource, FormattingFunc, PrepareProgress } from "@tunesmith/data";
 import type { RecipeInputs } from "../loop/recipe.ts";
 import { peakLearningRate } from "../options/parameter-groups.ts";
 import { prepareRows, withinContext } from "./prepare.ts";
@@ -75,11 +75,12 @@ export async function withAdvice(
   { advised, formattingFunc }: { advised: readonly AdvisedOption[]; formattingFunc: FormattingFunc | null },
   signal: AbortSignal,
 ): Promise<RecipeInputs<ParsedSFTConfig>> {
-  const { args, model, peft, tokenizer, trainDataset: source } = inputs;
+  const { args, model, onPreparing, peft, tokenizer, trainDataset: source } = inputs;
   // A packed row is as long as it is asked to be, whatever its examples are.
   const open = advised.filter((name) => name !== "maxLength" || !args.packing);
   if (!args.auto || open.length === 0) return inputs;
-  const request = { source, name: "trainDataset", keepItems: 0, formattingFunc };
+  const onProgress = (progress: PrepareProgress) => onPreparing("train", progress);
+  const request = { source, name: "trainDataset", keepItems: 0, formattingFunc, onProgress };
   const reader = { tokenizer, vocabSize: model.info.vocabSize };
   const whole = withinContext({ ...args, maxLength: null }, model, []);
   const { report } = await prepareRows(request, reader, whole, signal);

@@ -1,0 +1,18 @@
+// What the status line says while rows are prepared.
+import type { PreparingEvent } from "@tunesmith/sdk";
+import { plural } from "./format.ts";
+
+const names = { train: "training rows", eval: "evaluation rows" } as const;
+
+/** Cells of the bar. */
+const cells = 24;
+
+/** `preparing training rows  ██████░░░░  25 %  12000 rows`; without a bar where nobody knows how many there are. */
+export function preparingLine({ dataset, rows, share }: PreparingEvent): string {
+  const fields = [`preparing ${names[dataset]}`];
+  if (share !== null) {
+    const full = Math.floor(cells * share);
+    fields.push(`${"█".repeat(full)}${"░".repeat(cells - full)} ${String(Math.floor(100 * share)).padStart(3)} %`);
+  }
+  return [...fields, plural(rows, "row")].join("  ");
+}
