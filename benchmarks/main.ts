@@ -7,6 +7,7 @@ import { data } from "./data/data.ts";
 import { formats } from "./formats/formats.ts";
 import { nf4 } from "./formats/nf4.ts";
 import { machine } from "./machine.ts";
+import { similarity } from "./similarity/similarity.ts";
 import { cpuQlora } from "./training/cpu-qlora.ts";
 import { cpuSft } from "./training/cpu-sft.ts";
 import { limits } from "./training/limits.ts";
@@ -79,6 +80,7 @@ const benchmarks: Readonly<Record<string, () => Promise<Record<string, unknown>>
   nf4: async () => ({ benchmark: "nf4", machine: machine(), ...(await nf4()) }),
   "qlora-memory": () => qloraMemory(values.model),
   memory: () => memory(values.model),
+  similarity: () => similarity(Number(values.rows)),
 };
 
 const [name = ""] = positionals;

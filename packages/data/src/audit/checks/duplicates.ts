@@ -31,7 +31,7 @@ export const nearDuplicate: Check = {
       if (copied.has(row) || found.has(row)) continue;
       found.set(row, { row, detail: `Jaccard ${similarity.toFixed(2)} with ${earlier.place}` });
     }
-    return { message: "rows that are nearly an earlier row", rows: [...found.values()] };
+    return { message: "rows that are nearly an earlier row", rows: inOrder(found) };
   },
 };
 
@@ -53,10 +53,13 @@ export const leakage: Check = {
       if (row === undefined || twin === undefined || found.has(row)) continue;
       found.set(row, { row, detail: `Jaccard ${similarity.toFixed(2)} with ${twin.place}` });
     }
-    const inOrder = [...found.values()].sort((a, b) => a.row.index - b.row.index);
-    return { message: "rows that stand in the set to evaluate with as well", rows: inOrder };
+    return { message: "rows that stand in the set to evaluate with as well", rows: inOrder(found) };
   },
 };
+
+function inOrder(found: ReadonlyMap<AuditRow, Noted>): Noted[] {
+  return [...found.values()].sort((a, b) => a.row.index - b.row.index);
+}
 
 /** Notes the rows whose key a row to evaluate with has as well. */
 function noteTwins(
