@@ -31,6 +31,12 @@ export const trainingArgumentsSchema = z
     }),
     ...grouped("data", {
       perDeviceTrainBatchSize: count.default(8).describe("Rows of a micro-batch. Default 8 (TrainingArguments)."),
+      maxTokensPerBatch: count
+        .nullable()
+        .default(null)
+        .describe(
+          "Tokens of a micro-batch, in place of perDeviceTrainBatchSize: rows are taken in their order as long as they fit, a longer one alone. Steps then have about as many tokens each, and not as many rows. Default null: by rows (max_tokens of fairseq).",
+        ),
       gradientAccumulationSteps: count
         .default(1)
         .describe("Micro-batches of an optimizer step. Default 1 (TrainingArguments)."),

@@ -12,6 +12,12 @@ export interface TrainingArguments {
   loggingSteps?: number | undefined;
   /** Rows of a micro-batch. Default 8 (TrainingArguments). */
   perDeviceTrainBatchSize?: number | undefined;
+  /**
+   * Tokens of a micro-batch, in place of perDeviceTrainBatchSize: rows are taken in their order as long as they fit, a
+   * longer one alone. Steps then have about as many tokens each, and not as many rows. Default null: by rows
+   * (max_tokens of fairseq).
+   */
+  maxTokensPerBatch?: number | null | undefined;
   /** Micro-batches of an optimizer step. Default 1 (TrainingArguments). */
   gradientAccumulationSteps?: number | undefined;
   /** Passes over the data; 0.5 is half a pass. Default 3 (TrainingArguments). */

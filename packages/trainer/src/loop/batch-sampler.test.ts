@@ -2,14 +2,13 @@ import { createSampler } from "@tunesmith/curriculum";
 import { expect, test } from "vitest";
 import { EpochBatchSampler, type EpochOptions } from "./batch-sampler.ts";
 
+const limit = { rows: 2, tokens: Number.POSITIVE_INFINITY };
+
 function batches(rows: number, options: Partial<EpochOptions> = {}): EpochBatchSampler {
-  const sampler = createSampler({
-    strategy: "sequential",
-    lengths: new Array<number>(rows).fill(5),
-    seed: 0,
-    simpleMaxLength: 256,
-  });
-  return new EpochBatchSampler({ sampler, batchSize: 2, accumulation: 4, numTrainEpochs: 3, maxSteps: -1, ...options });
+  const { lengths = new Array<number>(rows).fill(5) } = options;
+  const sampler = createSampler({ strategy: "sequential", lengths, seed: 0, simpleMaxLength: 256 });
+  const plain = { sampler, lengths, limit, accumulation: 4, numTrainEpochs: 3, maxSteps: -1 };
+  return new EpochBatchSampler({ ...plain, ...options });
 }
 
 const shape = (steps: EpochBatchSampler, from = 0) =>
@@ -55,13 +54,9 @@ test("a sampler goes on from any step as if it had never stopped", () => {
 });
 
 test("epochs of different size are counted each by their own", () => {
-  const sampler = createSampler({
-    strategy: "staged",
-    lengths: [300, 300, 1, 2, 3, 300],
-    seed: 0,
-    simpleMaxLength: 256,
-  });
-  const steps = new EpochBatchSampler({ sampler, batchSize: 2, accumulation: 1, numTrainEpochs: 2, maxSteps: -1 });
+  const lengths = [300, 300, 1, 2, 3, 300];
+  const sampler = createSampler({ strategy: "staged", lengths, seed: 0, simpleMaxLength: 256 });
+  const steps = batches(6, { sampler, lengths, accumulation: 1, numTrainEpochs: 2 });
   expect(shape(steps).map(([, sizes, epoch]) => [sizes, epoch])).toEqual([
     ["2", 1 / 2],
     ["1", 1],
@@ -69,4 +64,27 @@ test("epochs of different size are counted each by their own", () => {
     ["2", 1 + 2 / 3],
     ["2", 2],
   ]);
+});
+
+test("by tokens, rows are taken as long as they fit, and a longer one is alone", () => {
+  const lengths = [5, 3, 2, 9, 12, 1, 1, 7, 4];
+  const steps = batches(9, {
+    lengths,
+    limit: { rows: Number.POSITIVE_INFINITY, tokens: 10 },
+    accumulation: 2,
+    numTrainEpochs: 2,
+  });
+  const rows = [...steps.steps(0)].map(({ microBatches, epochDone, endsEpoch }) => [
+    microBatches.map((rows) => [...rows].join()),
+    epochDone,
+    endsEpoch,
+  ]);
+  expect(rows.slice(0, 3)).toEqual([
+    [["0,1,2", "3"], 2 / 5, false],
+    [["4", "5,6,7"], 4 / 5, false],
+    [["8"], 1, true],
+  ]);
+  expect(steps.totalSteps).toBe(6);
+  for (let done = 0; done <= 6; done += 1)
+    expect([...steps.steps(done)].map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6].slice(done));
 });

@@ -1,6 +1,7 @@
 // Which rows each step sees.
 import type { ParsedTrainingArguments } from "@tunesmith/core";
 import { createSampler, customSampler, type Sampler, type SamplerFactory } from "@tunesmith/curriculum";
+import { type BatchLimit, BatchRoom, batchLimit } from "./batch-room.ts";
 
 /** Where a run is in its data after a step. */
 export interface StepPlace {
@@ -36,8 +37,10 @@ export interface BatchSampler {
 /** What an {@link EpochBatchSampler} is made of. */
 export interface EpochOptions {
   sampler: Sampler;
-  /** Rows of a micro-batch. */
-  batchSize: number;
+  /** What a micro-batch may hold. */
+  limit: BatchLimit;
+  /** Tokens of each row. */
+  lengths: ArrayLike<number>;
   /** Micro-batches of a step. */
   accumulation: number;
   /** Passes; a fraction is allowed. */
@@ -64,7 +67,8 @@ export function epochBatches(
       : customSampler(factory, { lengths, seed });
   const batches = new EpochBatchSampler({
     sampler,
-    batchSize: args.perDeviceTrainBatchSize,
+    lengths,
+    limit: batchLimit(args),
     accumulation: args.gradientAccumulationSteps,
     numTrainEpochs,
     maxSteps,
@@ -79,6 +83,8 @@ export function epochBatches(
 export class EpochBatchSampler implements BatchSampler {
   readonly totalSteps: number;
   readonly #options: EpochOptions;
+  /** Where micro-batches begin in the order of an epoch, of those epochs whose rows had to be looked at to count them. */
+  readonly #starts = new Map<number, Int32Array>();
 
   constructor(options: EpochOptions) {
     this.#options = options;
@@ -115,20 +121,34 @@ export class EpochBatchSampler implements BatchSampler {
 
   /** Micro-batches of a step, counted within its epoch. */
   #batches(order: Int32Array, epoch: number, index: number): Omit<StepBatches, "step"> {
-    const { batchSize, accumulation } = this.#options;
-    const microBatches: Int32Array[] = [];
+    const { accumulation } = this.#options;
+    const starts = this.#startsOf(epoch, order);
     const first = index * accumulation;
-    for (let m = first; m < first + accumulation && m * batchSize < order.length; m += 1) {
-      microBatches.push(order.subarray(m * batchSize, (m + 1) * batchSize));
-    }
-    const done = first + microBatches.length;
-    const perEpoch = Math.ceil(order.length / batchSize);
-    return { microBatches, epochDone: epoch + done / perEpoch, endsEpoch: done === perEpoch };
+    const done = Math.min(first + accumulation, starts.length);
+    const microBatches: Int32Array[] = [];
+    for (let m = first; m < done; m += 1) microBatches.push(order.subarray(starts[m], starts[m + 1]));
+    return { microBatches, epochDone: epoch + done / starts.length, endsEpoch: done === starts.length };
   }
 
   #epochSteps(epoch: number): number {
-    const { sampler, batchSize, accumulation } = this.#options;
-    return Math.ceil(Math.ceil(sampler.size(epoch) / batchSize) / accumulation);
+    const { sampler, limit, accumulation } = this.#options;
+    const byRows = limit.tokens === Number.POSITIVE_INFINITY;
+    const count = byRows ? Math.ceil(sampler.size(epoch) / limit.rows) : this.#startsOf(epoch, null).length;
+    return Math.ceil(count / accumulation);
+  }
+
+  /** Where the micro-batches of an epoch begin. */
+  #startsOf(epoch: number, known: Int32Array | null): Int32Array {
+    const found = this.#starts.get(epoch);
+    if (found !== undefined) return found;
+    const { sampler, limit, lengths } = this.#options;
+    const room = new BatchRoom(limit);
+    const starts: number[] = [];
+    for (const [place, row] of (known ?? sampler.epoch(epoch)).entries())
+      if (room.begins(lengths[row] as number)) starts.push(place);
+    const made = Int32Array.from(starts);
+    this.#starts.set(epoch, made);
+    return made;
   }
 
   /** Steps of a number of passes; the steps of a fraction are rounded up (transformers), but not over a rounding error. */

@@ -12,13 +12,19 @@ function stream(passes: readonly number[], read: string[] = []): RowStream<numbe
         yield 100 * epoch + n;
       }
     },
+    lengthOf: (row) => 1 + (row % 5),
     *bytesOf(row) {
       yield Uint8Array.of(row & 255, row >> 8);
     },
   };
 }
 
-const options = { batchSize: 2, accumulation: 2, maxSteps: 8, signal: new AbortController().signal };
+const options = {
+  limit: { rows: 2, tokens: Number.POSITIVE_INFINITY },
+  accumulation: 2,
+  maxSteps: 8,
+  signal: new AbortController().signal,
+};
 
 async function opened(passes: readonly number[], more: Partial<StreamOptions> = {}, read: string[] = []) {
   const batches = new StreamBatches(stream(passes, read), { ...options, ...more });
@@ -128,6 +134,7 @@ test("a wait for a row ends with the run, and so does the source", async () => {
         isClosed = true;
       }
     },
+    lengthOf: () => 1,
     *bytesOf() {},
   };
   const batches = new StreamBatches(slow, { ...options, signal: controller.signal });
@@ -151,6 +158,7 @@ test("what is not read to its end is closed", async () => {
         isClosed = true;
       }
     },
+    lengthOf: () => 1,
     *bytesOf() {},
   };
   const batches = new StreamBatches(endless, options);
@@ -158,4 +166,13 @@ test("what is not read to its end is closed", async () => {
   await batches.close();
   expect(isClosed).toBe(true);
   await batches.close();
+});
+
+test("by tokens, rows are taken as long as they fit", async () => {
+  const batches = await opened([12], { limit: { rows: Number.POSITIVE_INFINITY, tokens: 6 }, maxSteps: 3 });
+  expect(await shape(batches)).toEqual([
+    [1, ["0,1,2", "3"], 0, false],
+    [2, ["4,5", "6,7"], 0, false],
+    [3, ["8", "9,10"], 0, false],
+  ]);
 });

@@ -4,6 +4,7 @@ import { setTimeout } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { CheckpointError, plural } from "@tunesmith/core";
 import { z } from "zod";
+import { type BatchLimit, BatchRoom } from "./batch-room.ts";
 import { type BatchSampler, type StepBatches, type StepPlace, startPlace } from "./batch-sampler.ts";
 import type { RecipeState } from "./recipe.ts";
 
@@ -13,14 +14,16 @@ export interface RowStream<Row> {
   readonly name: string;
   /** The rows of a pass over the data, by its number from 0: the same whenever the pass begins again. At least one. */
   pass(epoch: number): AsyncGenerator<Row, undefined>;
+  /** Tokens of a row. */
+  lengthOf(row: Row): number;
   /** What is trained on of a row. */
   bytesOf(row: Row): Iterable<Uint8Array>;
 }
 
 /** How rows become steps. */
 export interface StreamOptions {
-  /** Rows of a micro-batch. */
-  batchSize: number;
+  /** What a micro-batch may hold. */
+  limit: BatchLimit;
   /** Micro-batches of a step. */
   accumulation: number;
   /** Steps of the run. */
@@ -63,6 +66,8 @@ export class StreamBatches<Row> implements BatchSampler {
   /** The row after those of the newest step; null at the end of the pass. */
   #next: Row | null = null;
   #rows: readonly Row[] = [];
+  /** Where their micro-batches begin. */
+  #starts: readonly number[] = [];
   /** After the newest step and after the one before it, which is where a run is until it has taken the newest. */
   #places: readonly [StreamPlace, StreamPlace] = [beginning, beginning];
 
@@ -152,9 +157,14 @@ export class StreamBatches<Row> implements BatchSampler {
   async #advance(): Promise<void> {
     const [before] = this.#places;
     if (before.endsEpoch) await this.#begin(before.pass + 1);
-    const { batchSize, accumulation } = this.#options;
+    const { limit, accumulation } = this.#options;
+    const room = new BatchRoom(limit);
     const rows: Row[] = [];
-    while (this.#next !== null && rows.length < batchSize * accumulation) {
+    const starts: number[] = [];
+    while (this.#next !== null) {
+      const begins = room.begins(this.#stream.lengthOf(this.#next));
+      if (begins && starts.length === accumulation) break;
+      if (begins) starts.push(rows.length);
       rows.push(this.#next);
       this.#next = await this.#read();
     }
@@ -169,6 +179,7 @@ export class StreamBatches<Row> implements BatchSampler {
       fingerprint: this.#chain(before.endsEpoch ? "" : before.fingerprint, rows),
     };
     this.#rows = rows;
+    this.#starts = starts;
     this.#places = [place, before];
   }
 
@@ -184,10 +195,8 @@ export class StreamBatches<Row> implements BatchSampler {
   }
 
   #microBatches(): Int32Array[] {
-    const { batchSize } = this.#options;
     const indices = Int32Array.from(this.#rows.keys());
-    const count = Math.ceil(indices.length / batchSize);
-    return Array.from({ length: count }, (_, m) => indices.subarray(m * batchSize, (m + 1) * batchSize));
+    return this.#starts.map((start, m) => indices.subarray(start, this.#starts[m + 1]));
   }
 
   #placeAfter(step: number): StreamPlace {

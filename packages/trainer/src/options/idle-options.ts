@@ -63,6 +63,10 @@ const rules: readonly Rule[] = [
       ),
   },
   {
+    options: ["perDeviceTrainBatchSize"],
+    because: ({ args }) => when(args.maxTokensPerBatch !== null, "maxTokensPerBatch says how many rows a batch has"),
+  },
+  {
     options: ["bufferSize"],
     because: ({ args }) =>
       when("streaming" in args && args.streaming === false, "streaming is off") ??

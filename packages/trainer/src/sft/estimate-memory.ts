@@ -1,4 +1,5 @@
 // What a run of supervised fine-tuning would take, before any row or weight is read.
+
 import {
   type LanguageModel,
   type LoraConfig,
@@ -10,6 +11,7 @@ import {
   type SFTConfig,
   sftConfigSchema,
 } from "@tunesmith/core";
+import { batchLimit } from "../loop/batch-room.ts";
 import { decideCheckpointing, estimateSession, type MemoryEstimate } from "../memory/estimate.ts";
 import { shortage } from "../memory/shortage.ts";
 import { parsePeftConfig } from "../options/peft-config.ts";
@@ -43,7 +45,8 @@ export async function estimateMemory(model: LanguageModel, options: EstimateOpti
 /** The largest pass that the options allow: every row as long as it may be. */
 export function fullPass(args: ParsedSFTConfig, context: number): PassShape {
   const longest = Math.min(args.maxLength ?? context, context);
-  const step = args.perDeviceTrainBatchSize * args.gradientAccumulationSteps * longest;
+  const { rows, tokens: most } = batchLimit(args);
+  const step = args.gradientAccumulationSteps * Math.min(rows * longest, Math.max(longest, most));
   const tokens = Math.max(longest, Math.min(args.tokenBudget, step));
   return { tokens, longest, supervised: tokens };
 }

@@ -2,6 +2,7 @@
 import type { ParsedSFTConfig, PassShape } from "@tunesmith/core";
 import { type SamplerFactory, shuffled } from "@tunesmith/curriculum";
 import { type Example, type PackingReport, type StreamedExample, WindowPacker } from "@tunesmith/data";
+import { batchLimit } from "../loop/batch-room.ts";
 import { type BatchSampler, epochBatches, type StepPlace } from "../loop/batch-sampler.ts";
 import type { DataSummary, RecipeState } from "../loop/recipe.ts";
 import { type RowStream, StreamBatches } from "../loop/stream-batches.ts";
@@ -56,8 +57,8 @@ export async function streamedData(
   { context, signal }: { context: number; signal: AbortSignal },
 ): Promise<TrainingData> {
   const rows = new StreamedRows(request, reader, args, signal);
-  const { perDeviceTrainBatchSize: batchSize, gradientAccumulationSteps: accumulation, maxSteps } = args;
-  const batches = new StreamBatches(rows, { batchSize, accumulation, maxSteps, signal });
+  const { gradientAccumulationSteps: accumulation, maxSteps } = args;
+  const batches = new StreamBatches(rows, { limit: batchLimit(args), accumulation, maxSteps, signal });
   await batches.open();
   const news = new DataNews();
   return {
@@ -104,6 +105,10 @@ class StreamedRows implements RowStream<readonly StreamedExample[]> {
     // A packed row counts as the rows that lie in it.
     const weigh = (row: readonly StreamedExample[]) => row.length;
     yield* shuffled(this.#rows(), { bufferSize, seed, epoch, weigh });
+  }
+
+  lengthOf(row: readonly StreamedExample[]): number {
+    return row.reduce((sum, { length }) => sum + length, 0);
   }
 
   *bytesOf(row: readonly StreamedExample[]): Generator<Uint8Array, undefined> {
