@@ -105,6 +105,12 @@ export class EpochBatchSampler implements BatchSampler {
     return ends;
   }
 
+  /** The order of the epoch that a step is of: indices of rows. */
+  orderAt(step: number): Int32Array {
+    const { epochDone, endsEpoch } = this.at(step);
+    return this.#options.sampler.epoch(endsEpoch ? epochDone - 1 : Math.floor(epochDone));
+  }
+
   *steps(done: number): Generator<StepBatches, undefined> {
     let firstOfEpoch = 1;
     for (let epoch = 0; firstOfEpoch <= this.totalSteps; epoch += 1) {

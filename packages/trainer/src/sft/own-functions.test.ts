@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { OptionError } from "@tunesmith/core";
+import type { SamplerContext, SamplerFactory } from "@tunesmith/curriculum";
 import { collate, type Placed } from "@tunesmith/data";
 import { expect, test } from "vitest";
 import { ofType, record } from "../testing/record.ts";
@@ -28,6 +29,21 @@ test("rows come in the order of a program's sampler, and a resumed run goes on i
   const { events } = await record(again.train({ resumeFromCheckpoint: join(outputDir, "checkpoint-2") }));
   expect(seen).toEqual(all.slice(2));
   expect(ofType(events, "done")[0]?.result.lossHash).toBe(lossHash);
+});
+
+test("a resumed run whose sampler gives another order is refused", async () => {
+  const { trainer: whole, outputDir } = await trainer(args, {}, { sampler: longestFirst });
+  await whole.train();
+  const resumed = async (sampler: SamplerFactory) => {
+    const { trainer: again } = await trainer({ ...args, outputDir }, {}, { sampler });
+    return again.train({ resumeFromCheckpoint: join(outputDir, "checkpoint-2") });
+  };
+  const other = ({ lengths }: SamplerContext) => {
+    const { size, epoch } = longestFirst({ lengths });
+    return { size, epoch: () => epoch().toReversed() };
+  };
+  await expect(resumed(other)).rejects.toThrow(/\[sampler\] expected the order of rows that the run began with/u);
+  await expect(resumed(longestFirst)).resolves.toMatchObject({ globalStep: 4 });
 });
 
 test("a program's collator decides what is trained", async () => {

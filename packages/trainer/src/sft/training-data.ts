@@ -4,6 +4,7 @@ import { type SamplerFactory, shuffled } from "@tunesmith/curriculum";
 import { type Example, type PackingReport, type StreamedExample, WindowPacker } from "@tunesmith/data";
 import { batchLimit } from "../loop/batch-room.ts";
 import { type BatchSampler, epochBatches, type StepPlace } from "../loop/batch-sampler.ts";
+import { orderState } from "../loop/order-state.ts";
 import type { DataSummary, RecipeState } from "../loop/recipe.ts";
 import { type RowStream, StreamBatches } from "../loop/stream-batches.ts";
 import { largestPass } from "../memory/largest-pass.ts";
@@ -46,6 +47,7 @@ export function wholeData(
     news: () => [],
     largestPass: (done) => largestPass(lengths(done), args.tokenBudget),
     locate: data.locate,
+    ...(sampler !== null && { state: orderState(batches) }),
   };
 }
 
