@@ -1,5 +1,5 @@
 import { DataError } from "@tunesmith/core";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { letterTokenizer } from "../../../core/src/testing/letter-tokenizer.ts";
 import { mixDatasets } from "../sources/mix.ts";
 import type { DatasetSource, RowObject } from "../sources/source.ts";
@@ -73,6 +73,32 @@ test("no more is read than a few batches ahead, and the report counts what was t
     expect(read.length).toBeLessThanOrEqual(n + 5 * 256);
   }
   await examples.return(undefined);
+});
+
+test("rows that come slowly are used before a whole batch of them is there", async () => {
+  let now = 0;
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => {
+    now += 400;
+    return now;
+  });
+  const read: number[] = [];
+  const examples = stream(() => endless(read)).pass();
+  expect((await examples.next()).value?.rowId).toBe(0);
+  clock.mockRestore();
+  expect(read.length).toBeLessThan(30);
+  await examples.return(undefined);
+});
+
+test("a report stays as it was when it was asked for", async () => {
+  const rows = Array.from({ length: 600 }, (_, n) => (n % 2 === 0 ? row(n) : { prompt: 5, completion: "c" }));
+  const streamed = stream(rows, { onBadRow: "skip", truncationMode: "drop", maxLength: 20 });
+  const examples = streamed.pass();
+  await examples.next();
+  const { report } = streamed;
+  const before = JSON.stringify(report);
+  for await (const _ of examples);
+  expect(JSON.stringify(report)).toBe(before);
+  expect(JSON.stringify(streamed.report)).not.toBe(before);
 });
 
 test("rows are read ahead while an example is used", async () => {

@@ -7,6 +7,9 @@ import type { ReadOptions } from "../sources/source.ts";
 /** Rows, and bytes of rows, that go through door A together: enough to keep its threads busy, few enough to bound memory. */
 const most = { rows: 256, bytes: 1 << 20 };
 
+/** Milliseconds that a row waits for others: those of a slow source are used before there are as many. */
+const patience = 1000;
+
 /** Rows that follow each other in a source, and what was wrong with others among them. */
 export interface RowBatch {
   rows: Row[];
@@ -18,12 +21,15 @@ export async function* rowBatches(source: DatasetSource, options: ReadOptions): 
   const errors = new RowErrors();
   let rows: Row[] = [];
   let bytes = 0;
+  let begun = performance.now();
   const slices = new Slices();
   for await (const row of readRows(source, options, errors)) {
-    if (rows.length === most.rows || bytes + row.size > most.bytes) {
+    const isLate = rows.length > 0 && performance.now() - begun > patience;
+    if (isLate || rows.length === most.rows || bytes + row.size > most.bytes) {
       yield { rows, errors: errors.take() };
       rows = [];
       bytes = 0;
+      begun = performance.now();
     }
     rows.push(row);
     bytes += row.size;

@@ -34,9 +34,9 @@ export class NoteCounts {
     }
   }
 
-  /** What was counted, the first seen first. */
+  /** What was counted so far, the first seen first. */
   of(kind: ConversationNote["kind"]): NotedRows[] {
-    return [...this.#counted[kind].values()];
+    return Array.from(this.#counted[kind].values(), (noted) => ({ ...noted, lines: [...noted.lines] }));
   }
 }
 

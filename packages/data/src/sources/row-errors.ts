@@ -33,7 +33,7 @@ export class RowErrors {
 
   /** The rows that a run goes on without. */
   get skipped(): SkippedRows {
-    return { count: this.count, first: this.#first };
+    return { count: this.count, first: [...this.#first] };
   }
 
   /** Notes one bad row. */

@@ -33,7 +33,10 @@ import { withStreaming } from "./streaming-options.ts";
 /** What an {@link SFTTrainer} is made of. */
 export interface SFTTrainerOptions {
   model: LanguageModel;
-  /** A file or folder, a list of files, rows, an iterable or stream of them, or a mix of these (see docs/training.md). */
+  /**
+   * A file or folder, a list of files, rows, a function that gives rows, an iterable or stream of them, or a mix of these (see docs/data.md).
+   * Functions, iterables and streams are read while they are trained on, as everything is with `streaming`.
+   */
   trainDataset: DatasetSource;
   /** Held-out rows, in the same forms. */
   evalDataset?: DatasetSource | null;
