@@ -12,7 +12,7 @@ export {
 } from "./audit/finding.ts";
 export type { Judge, JudgedAnswer, JudgeEndpoint, JudgeFunction } from "./audit/judge.ts";
 export type { AuditReport, FixedCopy } from "./audit/report.ts";
-export { type RowScore, SelectedRows, type SelectOptions, selectRows } from "./audit/select-rows.ts";
+export { type RowScore, type RowScorer, SelectedRows, type SelectOptions, selectRows } from "./audit/select-rows.ts";
 export type { CacheOptions } from "./cache/cache.ts";
 export { tokenCacheFolder } from "./cache/folder.ts";
 export { promptsOfItems, promptsOfTexts } from "./encode/held-out.ts";

@@ -141,6 +141,7 @@ export {
   type RowIterable,
   type RowObject,
   type RowScore,
+  type RowScorer,
   SelectedRows,
   type SelectOptions,
   type SkippedRows,
@@ -243,4 +244,5 @@ export type { DownloadOptions } from "./hub/wanted.ts";
 export { resolveDataset } from "./resolve-dataset.ts";
 export { resolveModel } from "./resolve-model.ts";
 export type { GgufFile, GgufOptions, MergedOptions, QuantizationMethod } from "./save.ts";
+export { type SelectRowsOptions, selectRows } from "./select-rows.ts";
 export { SFTTrainer } from "./sft-trainer.ts";

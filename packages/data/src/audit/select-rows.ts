@@ -17,13 +17,18 @@ import {
 } from "../sources/source.ts";
 import { turnsOfItem } from "./audit-row.ts";
 
-/** Scores a row; higher is better. Not a number: the row is left out. */
-export type RowScore = (row: RowObject) => number | Promise<number>;
+/** Scores a row; higher is better. Not a number: the row is left out. Null: it cannot be read, and is passed on. */
+export type RowScore = (row: RowObject) => number | null | Promise<number | null>;
+
+/** What scores rows and holds something while it does, such as a model. */
+export interface RowScorer {
+  open(): Promise<{ score: RowScore; close(): Promise<void> }>;
+}
 
 /** Which rows are selected. */
 export interface SelectOptions {
-  /** `length`: characters of the answers, since long ones teach more (Zhao et al. 2024); or a function. */
-  by: "length" | RowScore;
+  /** `length`: characters of the answers, since long ones teach more (Zhao et al. 2024); or a function, or what opens one. */
+  by: "length" | RowScore | RowScorer;
   /** Share of the rows that is kept, below 1, or how many. */
   keep: number;
 }
@@ -37,7 +42,8 @@ export function selectRows(dataset: DatasetSource, options: SelectOptions): Sele
   const refuse = (expected: string, got: unknown) =>
     new OptionError(`[selectRows] expected ${expected}, got ${String(got)}; correct it`);
   if (!isDatasetSource(dataset)) throw refuse("a data set", dataset);
-  if (by !== "length" && typeof by !== "function") throw refuse('"length" or a function as by', by);
+  const isKnown = by === "length" || typeof by === "function" || typeof (by as RowScorer | null)?.open === "function";
+  if (!isKnown) throw refuse('"length" or a function as by', by);
   const isCount = Number.isSafeInteger(keep) && keep > 0;
   if (!isCount && !(keep > 0 && keep < 1)) throw refuse("a share below 1 or a whole number of rows as keep", keep);
   return new SelectedRows(dataset, options);
@@ -48,6 +54,8 @@ export class SelectedRows extends DerivedDataset {
   readonly #dataset: DatasetSource;
   readonly #options: SelectOptions;
   #collected: Promise<Row[]> | null = null;
+  /** Places of the rows that are kept: scores are computed once. */
+  #chosen: Promise<Set<number>> | null = null;
   readonly origin = null;
 
   constructor(dataset: DatasetSource, options: SelectOptions) {
@@ -62,16 +70,25 @@ export class SelectedRows extends DerivedDataset {
 
   /** @internal */
   async *rows(read: RowReader, options: ReadOptions, errors: RowErrors): AsyncGenerator<Row> {
-    const { by, keep } = this.#options;
-    const score = by === "length" ? answerLength() : ({ fields }: Row) => by(fields);
-    const scores: (number | null)[] = [];
-    // What is wrong with rows is told when they are read for good; those of an iterable are read once.
-    const silent = canBeginAgain(this.#dataset) ? new RowErrors("skip") : errors;
-    for await (const row of this.#all(read, { ...options, onIgnoredFile: undefined }, silent))
-      scores.push(await score(row));
-    const chosen = best(scores, keep);
+    this.#chosen ??= this.#choose(read, options, errors);
+    const chosen = await this.#chosen;
     let index = 0;
     for await (const row of this.#all(read, options, errors)) if (chosen.has(index++)) yield row;
+  }
+
+  async #choose(read: RowReader, options: ReadOptions, errors: RowErrors): Promise<Set<number>> {
+    const { by, keep } = this.#options;
+    const { score, close } = await opened(by);
+    const scores: (number | null)[] = [];
+    try {
+      // What is wrong with rows is told when they are read for good; those of an iterable are read once.
+      const silent = canBeginAgain(this.#dataset) ? new RowErrors("skip") : errors;
+      for await (const row of this.#all(read, { ...options, onIgnoredFile: undefined }, silent))
+        scores.push(await score(row));
+    } finally {
+      await close();
+    }
+    return best(scores, keep);
   }
 
   async *#all(read: RowReader, options: ReadOptions, errors: RowErrors): AsyncGenerator<Row> {
@@ -79,6 +96,13 @@ export class SelectedRows extends DerivedDataset {
     this.#collected ??= collect(read(this.#dataset, options, errors));
     yield* await this.#collected;
   }
+}
+
+/** What scores a row as it is read, and what is done when all are scored. */
+async function opened(by: SelectOptions["by"]) {
+  if (by === "length") return { score: answerLength(), close: async () => {} };
+  const { score, close } = typeof by === "function" ? { score: by, close: async () => {} } : await by.open();
+  return { score: ({ fields }: Row) => score(fields), close };
 }
 
 /** Places of the highest scores, and of rows without one. */
