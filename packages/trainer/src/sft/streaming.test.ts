@@ -1,3 +1,4 @@
+import { createReadStream } from "node:fs";
 import { appendFile, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
@@ -407,6 +408,26 @@ test("rows are held out by their content while the others are streamed", async (
   const [done] = ofType(events, "done");
   const [train, held] = [done?.result.data.kept ?? 0, done?.result.evalData?.kept ?? 0];
   expect([train + held, held > 0, done?.result.data.streamed]).toEqual([60, true, true]);
+});
+
+test("the rows of a generator can be held out by their content, and an evaluation set may be a function", async () => {
+  const more = { testSize: 0.3, splitStrategy: "hash", maxSteps: 40, saveStrategy: "no" } as const;
+  const outputDir = await scratchFolder(onTestFinished);
+  const result = await trainer(outputDir, conversations(60).values(), { more }).train();
+  expect([result.data.kept + (result.evalData?.kept ?? 0), result.globalStep]).toEqual([60, 40]);
+  const held = await trainer(await scratchFolder(onTestFinished), () => conversations(60), {
+    evalDataset: () => conversations(5).values(),
+  }).train();
+  expect(held.evalData?.kept).toBe(5);
+});
+
+test("bytes of a file are streamed as its rows are", async () => {
+  const path = await rowsFile(conversations(60));
+  const more = { trainSamplingStrategy: "sequential", maxSteps: 5, saveStrategy: "no" } as const;
+  const [file, bytes] = [path, () => createReadStream(path)].map(async (source) =>
+    trainer(await scratchFolder(onTestFinished), source, { more }).train(),
+  );
+  expect((await bytes)?.lossHash).toBe((await file)?.lossHash);
 });
 
 test("a dry run knows the steps and the first rows, and lets go of the file", async () => {
