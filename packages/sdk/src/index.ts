@@ -149,7 +149,6 @@ export {
   type SplitOptions,
   type SplitStrategy,
   type StreamPart,
-  selectRows,
   splitDataset,
   TrainingRows,
   type TruncationMode,
