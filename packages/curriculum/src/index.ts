@@ -1,8 +1,9 @@
 // What the package offers: orders of rows, random numbers by counting, advice on epochs, which texts are novel.
 
+export { createSampler, type SamplerOptions, type SamplingStrategy } from "./create-sampler.ts";
 export { type CustomSampler, customSampler, type SamplerContext, type SamplerFactory } from "./custom-sampler.ts";
 export { type EpochAdvice, recommendEpochs } from "./epochs.ts";
 export { permutation, philox } from "./philox.ts";
-export { createSampler, type Sampler, type SamplerOptions, type SamplingStrategy } from "./sampler.ts";
+export type { Sampler } from "./sampler.ts";
 export { type ShuffleOptions, shuffled } from "./shuffle-buffer.ts";
 export { type Novelty, NoveltyFilter, type NoveltyOptions } from "./similarity/novelty.ts";

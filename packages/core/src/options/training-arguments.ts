@@ -53,10 +53,10 @@ export const trainingArgumentsSchema = z
         .describe("Optimizer steps; wins over numTrainEpochs when positive. Default -1 (TrainingArguments).")
         .meta({ influence: "length" }),
       trainSamplingStrategy: z
-        .enum(["random", "sequential", "staged"])
+        .enum(["random", "sequential", "group_by_length", "staged"])
         .default("random")
         .describe(
-          "Order of the rows; staged takes the short ones first, then everything. Default random (TrainingArguments).",
+          "Order of the rows; group_by_length puts rows of like length into one batch, staged takes the short ones first, then everything. Default random (TrainingArguments).",
         ),
       simpleMaxLength: count
         .default(256)

@@ -24,8 +24,11 @@ export interface TrainingArguments {
   numTrainEpochs?: number | undefined;
   /** Optimizer steps; wins over numTrainEpochs when positive. Default -1 (TrainingArguments). */
   maxSteps?: number | undefined;
-  /** Order of the rows; staged takes the short ones first, then everything. Default random (TrainingArguments). */
-  trainSamplingStrategy?: "random" | "sequential" | "staged" | undefined;
+  /**
+   * Order of the rows; group_by_length puts rows of like length into one batch, staged takes the short ones first, then
+   * everything. Default random (TrainingArguments).
+   */
+  trainSamplingStrategy?: "random" | "sequential" | "group_by_length" | "staged" | undefined;
   /**
    * staged: rows of at most this many tokens make the first epoch. Default 256 (a filter length common in curriculum
    * recipes).

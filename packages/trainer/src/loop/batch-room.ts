@@ -17,6 +17,12 @@ export function batchLimit({
   return { rows: Number.POSITIVE_INFINITY, tokens: maxTokensPerBatch };
 }
 
+/** Rows of a micro-batch; where tokens limit it, as many as fit of mean length. */
+export function rowsPerBatch({ rows, tokens }: BatchLimit, lengths: ArrayLike<number>): number {
+  const total = Array.from(lengths).reduce((sum, length) => sum + length, 0);
+  return Math.max(1, Math.min(rows, Math.floor((tokens * lengths.length) / total)));
+}
+
 /** The room of the micro-batch that rows go into, one after another. */
 export class BatchRoom {
   readonly #limit: BatchLimit;

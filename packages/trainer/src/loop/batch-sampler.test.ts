@@ -1,12 +1,13 @@
 import { createSampler } from "@tunesmith/curriculum";
 import { expect, test } from "vitest";
+import { rowsPerBatch } from "./batch-room.ts";
 import { EpochBatchSampler, type EpochOptions } from "./batch-sampler.ts";
 
 const limit = { rows: 2, tokens: Number.POSITIVE_INFINITY };
 
 function batches(rows: number, options: Partial<EpochOptions> = {}): EpochBatchSampler {
   const { lengths = new Array<number>(rows).fill(5) } = options;
-  const sampler = createSampler({ strategy: "sequential", lengths, seed: 0, simpleMaxLength: 256 });
+  const sampler = createSampler({ strategy: "sequential", lengths, seed: 0, simpleMaxLength: 256, batchSize: 8 });
   const plain = { sampler, lengths, limit, accumulation: 4, numTrainEpochs: 3, maxSteps: -1 };
   return new EpochBatchSampler({ ...plain, ...options });
 }
@@ -55,7 +56,7 @@ test("a sampler goes on from any step as if it had never stopped", () => {
 
 test("epochs of different size are counted each by their own", () => {
   const lengths = [300, 300, 1, 2, 3, 300];
-  const sampler = createSampler({ strategy: "staged", lengths, seed: 0, simpleMaxLength: 256 });
+  const sampler = createSampler({ strategy: "staged", lengths, seed: 0, simpleMaxLength: 256, batchSize: 8 });
   const steps = batches(6, { sampler, lengths, accumulation: 1, numTrainEpochs: 2 });
   expect(shape(steps).map(([, sizes, epoch]) => [sizes, epoch])).toEqual([
     ["2", 1 / 2],
@@ -64,6 +65,14 @@ test("epochs of different size are counted each by their own", () => {
     ["2", 1 + 2 / 3],
     ["2", 2],
   ]);
+});
+
+test.each([
+  [{ rows: 8, tokens: Number.POSITIVE_INFINITY }, 8],
+  [{ rows: Number.POSITIVE_INFINITY, tokens: 35 }, 3],
+  [{ rows: Number.POSITIVE_INFINITY, tokens: 5 }, 1],
+])("rows that a micro-batch of %j has of rows of 10 tokens on average", (limit, rows) => {
+  expect(rowsPerBatch(limit, [5, 15, 10])).toBe(rows);
 });
 
 test("by tokens, rows are taken as long as they fit, and a longer one is alone", () => {

@@ -1,7 +1,7 @@
 // Which rows each step sees.
 import type { ParsedTrainingArguments } from "@tunesmith/core";
 import { createSampler, customSampler, type Sampler, type SamplerFactory } from "@tunesmith/curriculum";
-import { type BatchLimit, BatchRoom, batchLimit } from "./batch-room.ts";
+import { type BatchLimit, BatchRoom, batchLimit, rowsPerBatch } from "./batch-room.ts";
 
 /** Where a run is in its data after a step. */
 export interface StepPlace {
@@ -61,15 +61,18 @@ export function epochBatches(
   factory: SamplerFactory | null = null,
 ): { batches: EpochBatchSampler; warnings: readonly string[] } {
   const { trainSamplingStrategy: strategy, seed, simpleMaxLength, numTrainEpochs, maxSteps } = args;
+  const { gradientAccumulationSteps: accumulation } = args;
+  const limit = batchLimit(args);
+  const batchSize = rowsPerBatch(limit, lengths) * accumulation;
   const sampler =
     factory === null
-      ? createSampler({ strategy, lengths, seed, simpleMaxLength })
+      ? createSampler({ strategy, lengths, seed, simpleMaxLength, batchSize })
       : customSampler(factory, { lengths, seed });
   const batches = new EpochBatchSampler({
     sampler,
     lengths,
-    limit: batchLimit(args),
-    accumulation: args.gradientAccumulationSteps,
+    limit,
+    accumulation,
     numTrainEpochs,
     maxSteps,
   });

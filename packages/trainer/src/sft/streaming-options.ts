@@ -35,8 +35,8 @@ const refusals: readonly Refusal[] = [
       ? '[packingStrategy] expected bfd, bfd_split or wrapped with streaming, got "best_fit", which looks at all rows at once; choose one of them'
       : null,
   ({ trainSamplingStrategy: strategy }) =>
-    strategy === "staged"
-      ? '[trainSamplingStrategy] expected random or sequential with streaming, got "staged", which needs the lengths of all rows; choose one of them'
+    strategy !== "random" && strategy !== "sequential"
+      ? `[trainSamplingStrategy] expected random or sequential with streaming, got "${strategy}", which needs the lengths of all rows; choose one of them`
       : null,
   (_, { hasSampler }) =>
     hasSampler

@@ -385,6 +385,7 @@ test("what needs all rows at once is refused by name", () => {
     ],
     [/\[packingStrategy\].*best_fit/u, made({ packing: true, packingStrategy: "best_fit" })],
     [/\[trainSamplingStrategy\].*staged/u, made({ trainSamplingStrategy: "staged" })],
+    [/\[trainSamplingStrategy\].*group_by_length/u, made({ trainSamplingStrategy: "group_by_length" })],
     [/\[sampler\]/u, made({}, conversations(3), { sampler: () => ({ size: () => 1, epoch: () => [0] }) })],
     [/\[splitStrategy\].*random/u, made({ testSize: 0.5 })],
     [/\[splitStrategy\].*random/u, made({}, splitDataset(conversations(9), { testSize: 2 }).train)],

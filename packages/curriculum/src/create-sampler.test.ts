@@ -1,10 +1,10 @@
 import { ArgumentError } from "@tunesmith/core";
 import { expect, test } from "vitest";
+import { createSampler, type SamplingStrategy } from "./create-sampler.ts";
 import { recommendEpochs } from "./epochs.ts";
-import { createSampler, type SamplingStrategy } from "./sampler.ts";
 
 const make = (strategy: SamplingStrategy, lengths: number[], simpleMaxLength = 256) =>
-  createSampler({ strategy, lengths, seed: 5, simpleMaxLength });
+  createSampler({ strategy, lengths, seed: 5, simpleMaxLength, batchSize: 2 });
 
 const all = (n: number) => Array.from({ length: n }, (_, index) => index);
 
