@@ -61,6 +61,7 @@ export class ExampleStream {
     const slices = new Slices();
     let rowId = 0;
     for await (const batch of readAhead(rows.batches(), batchesAhead)) {
+      this.#options.onProgress?.({ rows: intake.rows, share: null });
       errors.include(batch.errors);
       if (errors.areFatal) errors.throwIfAny();
       for (const encoded of batch.rows) {

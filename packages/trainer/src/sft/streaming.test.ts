@@ -338,6 +338,28 @@ async function finishedWithoutEvaluation(dataset: DatasetSource) {
   return { outcome: await outcome(outputDir) };
 }
 
+test("it is told how far a resumed run is with the rows it has seen, and nothing beside the steps", async () => {
+  const rows = conversations(3000);
+  const outputDir = await scratchFolder(onTestFinished);
+  const more = { bufferSize: 20, evalStrategy: "no", loggingSteps: 200, lrSchedulerType: "constant" } as const;
+  // A clock that goes on by a second whenever it is looked at: every batch is told of.
+  let now = 0;
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => {
+    now += 1000;
+    return now;
+  });
+  onTestFinished(() => clock.mockRestore());
+  const first = await record(trainer(outputDir, rows, { more: { ...more, maxSteps: 600 } }).train());
+  expect(first.error).toBeNull();
+  const beforeSteps = first.events.findIndex(({ type }) => type === "prepared");
+  expect(first.events.slice(beforeSteps).some(({ type }) => type === "preparing")).toBe(false);
+  const again = trainer(outputDir, rows, { more: { ...more, maxSteps: 601 } });
+  const { events } = await record(again.train({ resumeFromCheckpoint: true }));
+  const told = ofType(events, "preparing").map((event) => event.rows);
+  expect(told.at(-1)).toBeGreaterThan(2000);
+  expect(told).toEqual(told.toSorted((a, b) => a - b));
+});
+
 test("a source that has no row for a while holds neither the end of a run nor its stop", async () => {
   async function* slow() {
     yield* conversations(300);
@@ -386,6 +408,7 @@ test("what needs all rows at once is refused by name", () => {
     [/\[packingStrategy\].*best_fit/u, made({ packing: true, packingStrategy: "best_fit" })],
     [/\[trainSamplingStrategy\].*staged/u, made({ trainSamplingStrategy: "staged" })],
     [/\[trainSamplingStrategy\].*group_by_length/u, made({ trainSamplingStrategy: "group_by_length" })],
+    [/\[auto\]/u, made({ auto: true })],
     [/\[sampler\]/u, made({}, conversations(3), { sampler: () => ({ size: () => 1, epoch: () => [0] }) })],
     [/\[splitStrategy\].*random/u, made({ testSize: 0.5 })],
     [/\[splitStrategy\].*random/u, made({}, splitDataset(conversations(9), { testSize: 2 }).train)],

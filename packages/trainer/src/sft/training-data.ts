@@ -58,10 +58,17 @@ export async function streamedData(
   args: ParsedSFTConfig,
   { context, signal }: { context: number; signal: AbortSignal },
 ): Promise<TrainingData> {
-  const rows = new StreamedRows(request, reader, args, signal);
+  // Told while the first rows are read, and those that a resumed run has seen; not of rows that are read beside the steps.
+  let isTold = true;
+  const onProgress: RowsRequest["onProgress"] = (progress) => {
+    if (isTold) request.onProgress?.(progress);
+  };
+  const rows = new StreamedRows({ ...request, onProgress }, reader, args, signal);
   const { gradientAccumulationSteps: accumulation, maxSteps } = args;
   const batches = new StreamBatches(rows, { limit: batchLimit(args), accumulation, maxSteps, signal });
   await batches.open();
+  isTold = false;
+  const { save, load } = batches.state;
   const news = new DataNews();
   return {
     train: {
@@ -76,7 +83,14 @@ export async function streamedData(
     news: ({ step, endsEpoch }) => news.of(rows.report, endsEpoch || step === maxSteps),
     largestPass: () => fullPass(args, context),
     locate: (rowId) => batches.rows.flat().find((example) => example.rowId === rowId)?.place ?? `row ${rowId}`,
-    state: batches.state,
+    state: {
+      save,
+      load: async (state) => {
+        isTold = true;
+        await load(state);
+        isTold = false;
+      },
+    },
     close: () => batches.close(),
   };
 }
