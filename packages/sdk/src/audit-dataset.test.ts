@@ -114,6 +114,26 @@ test.each(Object.entries(faults))(
   },
 );
 
+test("what is missing or cut is found in rows of other formats, and nothing in clean ones", async () => {
+  const pairs = cleanRows.map(({ messages: [asked, answer] }) => ({
+    prompt: asked?.content,
+    completion: answer?.content,
+  }));
+  const cut = {
+    prompt: "What is a quark?",
+    completion: "A quark is an elementary particle that combines with others to form neut",
+  };
+  const { findings } = await auditDataset([...pairs, { prompt: "Well?", completion: null }, cut]);
+  const found = findings.map(({ code, rows }) => [code, rows.map(({ place }) => place)]);
+  expect(Object.fromEntries(found)).toEqual({
+    "unusable-row": ["trainDataset:25"],
+    "empty-answer": ["trainDataset:25"],
+    "cut-answer": ["trainDataset:26"],
+  });
+  const texts = pairs.map(({ prompt, completion }) => ({ text: `${prompt} ${completion}` }));
+  expect((await auditDataset(texts)).findings).toEqual([]);
+});
+
 test("finds an evaluation of tasks that training does not show", async () => {
   const other = many(12, (n) =>
     row(`Juggle ${n} ${["balls", "cups", "hats"][n % 3]}.`, `Thrown and caught, number ${n}.`),

@@ -92,7 +92,8 @@ export function turnsOfFields(fields: Row["fields"]): AuditTurn[] {
   const list = [fields.messages, fields.conversations, fields.conversation].find(Array.isArray) as
     | unknown[]
     | undefined;
-  return (list ?? []).map((entry) => {
+  if (list === undefined) return turnsOfPair(fields);
+  return list.map((entry) => {
     const turn = asObject(entry) ?? {};
     const role = turn.role ?? turn.from;
     const text = turn.content ?? turn.value;
@@ -100,4 +101,20 @@ export function turnsOfFields(fields: Row["fields"]): AuditTurn[] {
     const acts = turn.tool_calls !== undefined || turn.function_call !== undefined;
     return { role: otherNames[name] ?? name, text: typeof text === "string" ? text : "", acts };
   });
+}
+
+/** Columns of a prompt and its answer, by the formats that have them. */
+const pairs = [
+  ["prompt", "completion"],
+  ["instruction", "output"],
+] as const;
+
+function turnsOfPair(fields: Row["fields"]): AuditTurn[] {
+  const [asked, answered] = pairs.find((columns) => columns.every((column) => Object.hasOwn(fields, column))) ?? [];
+  if (asked === undefined || answered === undefined) return [];
+  const text = (column: string) => (typeof fields[column] === "string" ? fields[column] : "");
+  return [
+    { role: "user", text: text(asked), acts: false },
+    { role: "assistant", text: text(answered), acts: false },
+  ];
 }

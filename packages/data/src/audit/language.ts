@@ -46,9 +46,51 @@ const frequent: readonly (readonly [string, readonly string[]])[] = [
   ],
   [
     "French",
-    ["le", "les", "et", "est", "une", "des", "dans", "pour", "que", "qui", "pas", "du", "sur", "quelle", "vous"],
+    [
+      "la",
+      "de",
+      "un",
+      "le",
+      "les",
+      "et",
+      "est",
+      "une",
+      "des",
+      "dans",
+      "pour",
+      "que",
+      "qui",
+      "pas",
+      "du",
+      "sur",
+      "quelle",
+      "vous",
+    ],
   ],
-  ["Spanish", ["el", "los", "las", "es", "una", "que", "del", "por", "para", "con", "cómo", "qué", "se", "como", "su"]],
+  [
+    "Spanish",
+    [
+      "la",
+      "de",
+      "un",
+      "y",
+      "el",
+      "los",
+      "las",
+      "es",
+      "una",
+      "que",
+      "del",
+      "por",
+      "para",
+      "con",
+      "cómo",
+      "qué",
+      "se",
+      "como",
+      "su",
+    ],
+  ],
   [
     "Italian",
     [
@@ -108,6 +150,15 @@ const frequent: readonly (readonly [string, readonly string[]])[] = [
 /** Words that must be known of a text, the share of all that they are, and how much more often they must be than those of the next language. */
 const least = { words: 2, share: 0.12, lead: 2 };
 
+/** What each frequent word says of each language: less, the more languages share it. */
+const weights = new Map<string, Map<string, number>>();
+for (const [name, words] of frequent)
+  for (const word of words) {
+    const shared = frequent.filter(([, others]) => others.includes(word)).length;
+    const of = weights.get(word) ?? new Map<string, number>();
+    weights.set(word, of.set(name, 1 / shared));
+  }
+
 /** The language of a text: by its script, among those in Latin by their frequent words. Null where that does not tell. */
 export function languageOf(text: string): string | null {
   const script = scriptOf(text);
@@ -117,8 +168,10 @@ export function languageOf(text: string): string | null {
       .slice(0, 4_000)
       .toLowerCase()
       .match(/\p{L}+/gu) ?? [];
-  const counts = frequent.map(([name, known]) => [name, words.filter((word) => known.includes(word)).length] as const);
-  const [[name, most], [, next]] = counts.sort((a, b) => b[1] - a[1]) as [[string, number], [string, number]];
+  const sums = new Map<string, number>();
+  for (const word of words)
+    for (const [name, weight] of weights.get(word) ?? []) sums.set(name, (sums.get(name) ?? 0) + weight);
+  const [[name, most] = ["", 0], [, next] = ["", 0]] = [...sums].sort((a, b) => b[1] - a[1]);
   return most >= Math.max(least.words, least.share * words.length, least.lead * next) ? name : null;
 }
 

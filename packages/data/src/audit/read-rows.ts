@@ -1,6 +1,6 @@
 // Reads a data set for an audit: every row, usable or not.
 import type { ParsedSFTConfig } from "@tunesmith/core";
-import { detectFormat } from "../formats/detect.ts";
+import { detectFormat, hasColumns } from "../formats/detect.ts";
 import { RowError } from "../formats/format.ts";
 import { formats } from "../formats/index.ts";
 import { ItemReader } from "../formats/item-reader.ts";
@@ -33,19 +33,17 @@ export async function readForAudit(
   signal?: AbortSignal,
 ): Promise<ReadForAudit> {
   const errors = new AllRowErrors("skip");
-  const detect = { datasetFormat: args.datasetFormat, datasetTextField: args.datasetTextField };
-  const readers = new PartReaders(
-    () => new ItemReader({ ...detect, columns: args.columns, task: "supervised", hasChatTemplate: true }),
-  );
+  const { datasetFormat, datasetTextField } = args;
+  const reading = { datasetFormat, datasetTextField, task: "supervised" } as const;
+  const readers = new PartReaders(() => new ItemReader({ ...reading, columns: args.columns, hasChatTemplate: true }));
   const rows: AuditRow[] = [];
   for await (const row of readRows(source, { name, maxRowBytes: args.maxRowBytes, signal }, errors)) {
     if (row.repeated === true) continue;
     const read = await understood(row, readers);
-    // A row of another format than the first is no row of the first.
-    const format =
-      read.problem === null
-        ? readers.of(row).format
-        : detectFormat(formats, row.fields, { ...detect, task: "supervised" });
+    const first = readers.of(row).format;
+    // A row that lacks only a value is of the format of the others.
+    const isOfFirst = first !== null && (read.problem === null || hasColumns(first, row.fields, reading));
+    const format = isOfFirst ? first : detectFormat(formats, row.fields, reading);
     rows.push({ ...read, index: rows.length, format: format?.name ?? null });
   }
   return { rows, unreadable: errors.skipped, badLines: errors.lines };

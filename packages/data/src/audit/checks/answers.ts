@@ -48,19 +48,23 @@ export const cutAnswer: Check = {
   },
 };
 
-/** Kinds of answers, and the share of them that must end as sentences do before one that does not is taken for cut. */
-const sentences: readonly (readonly [(answer: string) => boolean, number])[] = [
-  [isProse, 0.8],
-  [(answer) => isParagraph(answer) && answer.split(/\s+/u).length >= 8, 0.97],
+/**
+ * Kinds of answers, how many there must be to tell how they end, and the share of them that may end otherwise than sentences do before
+ * that is no sign of a cut; one or two may in any case, since these may be the very ones that were cut.
+ */
+const sentences: readonly { isOfKind: (answer: string) => boolean; least: number; share: number }[] = [
+  { isOfKind: isProse, least: 5, share: 0.2 },
+  { isOfKind: (answer) => isParagraph(answer) && answer.split(/\s+/u).length >= 8, least: 10, share: 0.03 },
 ];
 
 /** Tells answers that end otherwise than those of their kind mostly do. */
 function unusualEnds(answers: readonly string[]): (answer: string) => boolean {
-  const usual = sentences.filter(([isOfKind, share]) => {
+  const usual = sentences.filter(({ isOfKind, least, share }) => {
     const alike = answers.filter(isOfKind);
-    return alike.length >= 5 && alike.filter(endsSentence).length >= share * alike.length;
+    const open = alike.filter((answer) => !endsSentence(answer)).length;
+    return alike.length >= least && open <= Math.max(least / 5, share * alike.length);
   });
-  return (answer) => !endsSentence(answer) && usual.some(([isOfKind]) => isOfKind(answer));
+  return (answer) => !endsSentence(answer) && usual.some(({ isOfKind }) => isOfKind(answer));
 }
 
 /** Words that no English sentence ends with. */
