@@ -29,7 +29,7 @@ function measure(command: string, args: readonly string[]): Measured {
   return JSON.parse(output.trim().split("\n").at(-1) ?? "") as Measured;
 }
 
-/** Prepares `count` rows on both sides, one after the other; token counts must agree. */
+/** Prepares `count` rows on both sides, one after the other; token counts must agree. Then ten times as many short ones, by ours alone. */
 export async function data(count: number): Promise<Record<string, unknown>> {
   const model = findSmollm2();
   if (model === null) throw new Error("[bench data] expected SmolLM2-135M, got no file; run npm run quickstart once");
@@ -37,13 +37,11 @@ export async function data(count: number): Promise<Record<string, unknown>> {
   try {
     const rows = join(work, "rows.jsonl");
     await writeRows(rows, count);
-    const ours = (...more: string[]) =>
-      measure("node", ["--import", "tsx", join(here, "tunesmith-data.ts"), rows, model, ...more]);
     const cache = join(work, "cache");
     const results: Record<string, Measured> = {
-      tunesmith: ours(),
-      tunesmith_first_run_with_cache: ours(cache),
-      tunesmith_second_run: ours(cache),
+      tunesmith: ours(rows, model),
+      tunesmith_first_run_with_cache: ours(rows, model, cache),
+      tunesmith_second_run: ours(rows, model, cache),
     };
     const python = peerPython("datasets, TRL and tokenizers");
     if (python !== null) {
@@ -55,17 +53,31 @@ export async function data(count: number): Promise<Record<string, unknown>> {
         trl_2_processes: peer("2"),
       });
       // What else happened on the machine may have happened to one of them.
-      results.tunesmith_again = ours();
+      results.tunesmith_again = ours(rows, model);
     }
-    return { benchmark: "data", machine: machine(), bytes: statSync(rows).size, ...report(results) };
+    const tenTimes = await manyRows(10 * count, model, work);
+    return { benchmark: "data", machine: machine(), bytes: statSync(rows).size, ...report(results), tenTimes };
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
 }
 
+function ours(rows: string, model: string, ...cache: string[]): Measured {
+  return measure("node", ["--import", "tsx", join(here, "tunesmith-data.ts"), rows, model, ...cache]);
+}
+
+/** Short rows, prepared once and taken from the cache then. */
+async function manyRows(count: number, model: string, work: string) {
+  const rows = join(work, "many.jsonl");
+  await writeRows(rows, count, "short");
+  const cache = join(work, "many-cache");
+  const results = { first_run: ours(rows, model, cache), second_run: ours(rows, model, cache) };
+  return { bytes: statSync(rows).size, ...report(results) };
+}
+
 function report(results: Readonly<Record<string, Measured>>): Record<string, unknown> {
-  const tokens = results.tunesmith?.tokens;
-  const mine = results.tunesmith?.seconds ?? Number.NaN;
+  const [first] = Object.values(results);
+  const { tokens, seconds: mine } = first as Measured;
   for (const [name, { rows, seconds, tokens: counted, peak_rss_bytes: peak }] of Object.entries(results)) {
     if (counted !== tokens) throw new Error(`[bench data] expected ${tokens} tokens of ${name} too, got ${counted}`);
     const rate = Math.round(rows / seconds);

@@ -18,18 +18,25 @@ function generator(seed: number): (limit: number) => number {
   };
 }
 
+/** Words of a question and of its answer: at least, and less than. */
+const lengths = {
+  gsm8k: { question: [25, 70], answer: [30, 160] },
+  short: { question: [5, 20], answer: [5, 30] },
+} as const;
+
 /** Writes rows of a question and its answer as conversational prompt and completion, which both sides mask without marks in a template. */
-export async function writeRows(path: string, count: number): Promise<void> {
+export async function writeRows(path: string, count: number, like: keyof typeof lengths = "gsm8k"): Promise<void> {
+  const { question, answer } = lengths[like];
   const random = generator(7);
-  const text = (least: number, most: number) =>
+  const text = ([least, most]: readonly [number, number]) =>
     Array.from({ length: least + random(most - least) }, () =>
       random(9) === 0 ? String(random(1000)) : words[random(words.length)],
     ).join(" ");
   const out = createWriteStream(path);
   for (let n = 0; n < count; n += 1) {
     const row = {
-      prompt: [{ role: "user", content: `${text(25, 70)}?` }],
-      completion: [{ role: "assistant", content: `${text(30, 160)}.\n#### ${n}` }],
+      prompt: [{ role: "user", content: `${text(question)}?` }],
+      completion: [{ role: "assistant", content: `${text(answer)}.\n#### ${n}` }],
     };
     if (!out.write(`${JSON.stringify(row)}\n`)) await once(out, "drain");
   }

@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use crate::control_tokens::ControlTokens;
 use crate::conversation::Conversation;
+use crate::encoded_text::EncodedText;
 use crate::error::{Result, TextError};
 use crate::forms::Forms;
 use crate::leaves::Leaves;
@@ -12,7 +13,8 @@ use crate::parallel;
 use crate::probe;
 use crate::spans::turn_spans;
 use crate::template::{ChatTemplate, Rendered};
-use crate::tokenizer::{EncodedText, SpecialToken, Tokenizer};
+use crate::tokenizer::{SpecialToken, Tokenizer};
+
 use crate::turn_parts::{PartOptions, TurnParts, Written, turn_parts};
 use crate::turn_span::TurnSpan;
 

@@ -1,11 +1,12 @@
 //! Encodes a text in parts. Words that came before are looked up; the others go through the library, a part at a time: it
 //! takes some 200 bytes for every byte of a text, and a row of which only the start is trained need not be read to its end.
 
+use crate::encoded_text::EncodedText;
 use crate::error::{Result, TextError};
 use crate::frame::Frame;
 use crate::growth::check_length;
 use crate::guard::guarded;
-use crate::tokenizer::{EncodedText, Tokenizer};
+use crate::tokenizer::Tokenizer;
 use crate::words::{Found, Words};
 
 /// Bytes that go through the library together, up to the next cut.
@@ -132,25 +133,5 @@ impl Tokenizer {
         let at = framed.windows(plain.len().max(1)).position(|ids| ids == plain)?;
         let (before, rest) = framed.split_at_checked(at)?;
         Some(Frame { before: before.to_vec(), after: rest.get(plain.len()..)?.to_vec() })
-    }
-}
-
-impl EncodedText {
-    fn add_outside(&mut self, ids: &[i32]) {
-        self.ids.extend(ids);
-        self.offsets.resize(self.ids.len(), (0, 0));
-    }
-
-    fn shorten(&mut self, most: usize) {
-        self.ids.truncate(most);
-        self.offsets.truncate(most);
-    }
-
-    /// The first token begins after its space.
-    fn leave_first_space(&mut self) {
-        if let Some((from @ 0, to)) = self.offsets.first_mut() {
-            *from = 1;
-            *to = (*to).max(1);
-        }
     }
 }

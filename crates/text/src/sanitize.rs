@@ -3,11 +3,12 @@
 
 use serde_json::{Value as Json, json};
 
+use crate::encoded_text::EncodedText;
 use crate::error::{Result, TextError};
 use crate::guard::guarded;
 use crate::parts::Form;
 use crate::template::Rendered;
-use crate::tokenizer::{EncodedText, Tokenizer};
+use crate::tokenizer::Tokenizer;
 use crate::words::Words;
 
 const PLACE: &str = "sanitize control tokens";

@@ -10,6 +10,7 @@ use tunesmith_formats::GgufTokenizer;
 use crate::closing::SpecialTokens;
 use crate::control_tokens::ControlTokens;
 use crate::cuts::Cuts;
+use crate::encoded_text::EncodedText;
 use crate::ends::before;
 use crate::error::{Result, TextError};
 use crate::frame::Frame;
@@ -78,15 +79,6 @@ pub struct Tokenizer {
     /// The same tokenizer without its added tokens.
     pub(crate) without_added: OnceLock<Result<(tokenizers::Tokenizer, Words)>>,
     info: TokenizerInfo,
-}
-
-/// Ids and where in the text each came from.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct EncodedText {
-    /// Token ids.
-    pub ids: Vec<i32>,
-    /// Byte offsets in the text, start inclusive, end exclusive, per id; (0, 0) for tokens the tokenizer added.
-    pub offsets: Vec<(usize, usize)>,
 }
 
 impl Tokenizer {

@@ -6,7 +6,7 @@ use std::sync::{PoisonError, RwLock};
 
 use ahash::RandomState;
 
-use crate::tokenizer::EncodedText;
+use crate::encoded_text::EncodedText;
 
 /// Tables, so that threads rarely wait for each other.
 const TABLES: usize = 64;

@@ -135,6 +135,7 @@ export {
   type Placed,
   type PreparedData,
   type PrepareOptions,
+  type PrepareProgress,
   pack,
   prepare,
   type Row,

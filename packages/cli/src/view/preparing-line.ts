@@ -7,7 +7,7 @@ const names = { train: "training rows", eval: "evaluation rows" } as const;
 /** Cells of the bar. */
 const cells = 24;
 
-/** `preparing training rows  ██████░░░░  25 %  12000 rows`; without a bar where nobody knows how many there are. */
+/** `preparing training rows  ██████░░░░  25 %  12000 rows`; without a bar where it is not known how many there are. */
 export function preparingLine({ dataset, rows, share }: PreparingEvent): string {
   const fields = [`preparing ${names[dataset]}`];
   if (share !== null) {

@@ -11,7 +11,7 @@ import type { KeepOptions } from "./row-intake.ts";
 export interface PrepareProgress {
   /** Rows taken in or left out so far. */
   rows: number;
-  /** What has been read of the files' bytes, or of the array's rows; null where nobody knows how much there is. */
+  /** What has been read of the files' bytes, or of the array's rows; null where it is not known how much there is. */
   share: number | null;
 }
 

@@ -57,12 +57,23 @@ export class RowErrors {
     return taken;
   }
 
-  /** Throws one `DataError` for all rows noted, the first ten in full. */
+  /** Throws one `DataError` for all rows noted, the first ten by their places; what is wrong with several is said once. */
   throwIfAny(): void {
     if (this.count === 0) return;
-    const [first, ...others] = this.#first.map(({ place, reason }) => `${place}: ${reason}`);
+    const said = new Map<string, string>();
+    const [first, ...others] = this.#first.map(({ place, reason }) => {
+      const before = said.get(reason);
+      if (before === undefined) said.set(reason, place);
+      return `${place}: ${before === undefined ? reason : `the same as in ${within(before, place)}`}`;
+    });
     if (this.count === 1) throw new DataError(`[data] ${first}`);
     const rest = this.count > shown ? `\n  … and ${this.count - shown} more` : "";
     throw new DataError(`[data] ${this.count} rows cannot be used:\n  ${[first, ...others].join("\n  ")}${rest}`);
   }
+}
+
+/** A place, as it is called next to another: by its line where both are in one file. */
+function within(place: string, other: string): string {
+  const [source, line] = [place.slice(0, place.lastIndexOf(":")), place.slice(place.lastIndexOf(":") + 1)];
+  return other.startsWith(`${source}:`) ? `line ${line}` : place;
 }

@@ -54,6 +54,7 @@ test("every bad line is named with an excerpt; a cut last line is told apart", a
 test("ten errors are shown, the rest is counted", async () => {
   const path = await file(`{"text":"a"}\n${"x\n".repeat(25)}`);
   await expect(read(path)).rejects.toThrow(/25 rows cannot be used[\s\S]*:11: [\s\S]*… and 15 more/);
+  await expect(read(path)).rejects.toThrow(/:2: expected one JSON .*\n.*:3: the same as in line 2\n/u);
   await expect(read(path)).rejects.not.toThrow(/:12:/);
 });
 

@@ -13,7 +13,7 @@ export interface PreparingEvent {
   dataset: "train" | "eval";
   /** Rows so far. */
   rows: number;
-  /** Of the bytes or rows of the data set; null where nobody knows how much there is. */
+  /** Of the bytes or rows of the data set; null where it is not known how much there is. */
   share: number | null;
 }
 
