@@ -13,7 +13,7 @@ const EXHAUSTIVE_BELOW: usize = 5_000;
 /// Candidates that are compared at a time.
 const SLICE: usize = 1 << 16;
 /// Candidates that are compared at all: data in which every text is half of every other must come to an end too.
-const MOST_CANDIDATES: usize = 50_000_000;
+const MOST_CANDIDATES: usize = 20_000_000;
 
 /// What is looked for.
 #[derive(Debug, Clone, Copy, PartialEq)]
