@@ -37,7 +37,14 @@ function typesOf(schema: JsonSchema): string[] {
     : types;
 }
 
-function typesOfForm({ type, enum: choices, const: only, items, additionalProperties }: JsonForm): string[] {
+function typesOfForm({
+  type,
+  enum: choices,
+  const: only,
+  items,
+  properties,
+  additionalProperties,
+}: JsonForm): string[] {
   if (choices !== undefined) return choices.map((choice) => JSON.stringify(choice));
   if (only !== undefined) return [JSON.stringify(only)];
   if (type === "integer") return ["number"];
@@ -47,7 +54,14 @@ function typesOfForm({ type, enum: choices, const: only, items, additionalProper
   }
   if (type === "object" && typeof additionalProperties === "object")
     return [`Record<string, ${typesOf(additionalProperties).join(" | ")}>`];
+  if (type === "object" && properties !== undefined)
+    return [`{\n${Object.entries(properties).map(fieldOf).join("")}      }`];
   return [String(type)];
+}
+
+/** A field of an object that is an entry of a list; such an option has several lines. */
+function fieldOf([name, value]: [string, JsonSchema]): string {
+  return `        ${name}?: ${[...typesOf(value), "undefined"].join(" | ")};\n`;
 }
 
 /** A doc comment, on one line where it fits. */

@@ -72,10 +72,10 @@ test("the programs of docs/training.md train, keep the best weights, stop and re
   expect(await readdir(join(folder, "runs/interrupted"))).toEqual(expect.arrayContaining([...files, "samples.jsonl"]));
 });
 
-test("the programs of docs/data.md train on what a function makes of rows, on answers only, on a stream, in an order of their own", async () => {
+test("the programs of docs/data.md train on what a function makes of rows, on answers only, on a stream, in stages, in an order of their own", async () => {
   const { stdout } = await run(await programsOf("docs/data.md"));
   expect(stdout).toMatch(
-    /^2 rows of the format prompt-completion\n\d+ tokens are trained\n welcome<\|im_end\|> true\n\d+ rows of a stream without end were read\n2 steps, short rows first\n$/u,
+    /^2 rows of the format prompt-completion\n\d+ tokens are trained\n welcome<\|im_end\|> true\n\d+ rows of a stream without end were read\n2 steps, sums first\n2 steps, short rows first\n$/u,
   );
 });
 

@@ -1,10 +1,12 @@
 import { ArgumentError } from "@tunesmith/core";
 import { expect, test } from "vitest";
-import { createSampler, type SamplingStrategy } from "./create-sampler.ts";
+import { createSampler, type SamplerOptions, type SamplingStrategy } from "./create-sampler.ts";
 import { recommendEpochs } from "./epochs.ts";
+import { contextOf } from "./testing/context.ts";
 
+const plain = { stages: null, hardShare: 0, difficulty: "length", reverse: false } as const;
 const make = (strategy: SamplingStrategy, lengths: number[], simpleMaxLength = 256) =>
-  createSampler({ strategy, lengths, seed: 5, simpleMaxLength, batchSize: 2 });
+  createSampler({ ...plain, strategy, simpleMaxLength }, contextOf(lengths));
 
 const all = (n: number) => Array.from({ length: n }, (_, index) => index);
 
@@ -27,16 +29,36 @@ test("staged begins with the simple examples, short first, then takes everything
   expect([...sampler.epoch(0)]).toEqual([3, 1, 5, 2]);
   expect([sampler.size(0), sampler.size(1)]).toEqual([4, 6]);
   expect([...sampler.epoch(1)].sort()).toEqual(all(6));
-  expect(sampler.warnings).toEqual([]);
+  expect(sampler.warnings).toEqual([
+    "staged sampling: expected rows that fit stage 2 (at least 3 turns), got none: the most turns are 2; it is left out",
+  ]);
 });
 
 test("staged says so when nothing, or everything, is simple", () => {
   const hard = make("staged", [300, 400]);
-  expect(hard.warnings[0]).toMatch(/no example has at most 256 tokens \(the shortest has 300\)/);
+  expect(hard.warnings[0]).toMatch(
+    /fit stage 1 \(at most 256 tokens\), got none: the shortest of 2 has 300 tokens; it is left out/,
+  );
   expect(hard.size(0)).toBe(2);
   const easy = make("staged", [30, 4]);
-  expect(easy.warnings[0]).toMatch(/all 2 examples have at most 256 tokens/);
+  expect(easy.warnings[0]).toMatch(/all 2 rows fit stage 1 \(at most 256 tokens\)/);
   expect([...easy.epoch(0)]).toEqual([1, 0]);
+});
+
+test("the preset goes from short rows to conversations of several turns to everything, with hard rows by their share", () => {
+  const context = contextOf([300, 20, 400, 10], [2, 2, 5, 4]);
+  const passes = (more: Partial<SamplerOptions>) => {
+    const sampler = createSampler({ ...plain, strategy: "staged", simpleMaxLength: 256, ...more }, context);
+    return [0, 1, 2, 3].map((epoch) => [...sampler.epoch(epoch)].sort());
+  };
+  expect(passes({})).toEqual([[1, 3], [2, 3], all(4), all(4)]);
+  expect(passes({ hardShare: 0.4 })).toEqual([[1, 2, 3], [2, 2, 3], all(4), all(4)]);
+  expect(passes({ stages: [{ minTurns: 5, epochs: 2 }, { hardShare: 0 }], hardShare: 0.5 })).toEqual([
+    [2, 2],
+    [2, 2],
+    all(4),
+    all(4),
+  ]);
 });
 
 test("nothing to sample is a mistake of the caller", () => {

@@ -2,28 +2,33 @@
 import { ArgumentError } from "@tunesmith/core";
 import { groupByLength } from "./group-by-length.ts";
 import { permutation } from "./philox.ts";
+import type { SamplerContext } from "./rows.ts";
 import type { Sampler } from "./sampler.ts";
+import type { Stage } from "./stage.ts";
+import { staged } from "./stages.ts";
 
 /** Orders of the examples. All but `staged`, which starts with the short ones, are Hugging Face's train_sampling_strategy. */
 export type SamplingStrategy = "random" | "sequential" | "group_by_length" | "staged";
 
-/** What a sampler is made of. */
+/** Options that decide an order. */
 export interface SamplerOptions {
   strategy: SamplingStrategy;
-  /** Tokens of each example. */
-  lengths: ArrayLike<number>;
-  seed: number;
-  /** `staged`: examples of at most this many tokens are simple. */
+  /** `staged`: examples of at most this many tokens are simple, in the preset. */
   simpleMaxLength: number;
-  /** `group_by_length`: rows of an optimizer step. */
-  batchSize: number;
+  /** `staged`: the stages; null is the preset. */
+  stages: readonly Stage[] | null;
+  /** `staged`: share of hard rows in the stages that say none themselves. */
+  hardShare: number;
+  difficulty: "length" | "turns";
+  reverse: boolean;
 }
 
 /** Makes the sampler of a strategy. */
-export function createSampler({ strategy, lengths, seed, simpleMaxLength, batchSize }: SamplerOptions): Sampler {
+export function createSampler(options: SamplerOptions, context: SamplerContext): Sampler {
+  const { lengths, seed, batchSize } = context;
   if (lengths.length === 0)
     throw new ArgumentError("[sampler] expected at least one example, got none; check the data set");
-  switch (strategy) {
+  switch (options.strategy) {
     case "sequential":
       return sequential(lengths.length);
     case "random":
@@ -31,8 +36,21 @@ export function createSampler({ strategy, lengths, seed, simpleMaxLength, batchS
     case "group_by_length":
       return groupByLength(lengths, seed, batchSize);
     case "staged":
-      return staged(lengths, seed, simpleMaxLength);
+      return byStages(options, context);
   }
+}
+
+/**
+ * The stages of the options. Without any they are those of the usual advice: short rows first, conversations of several turns next, then
+ * everything.
+ */
+function byStages(
+  { stages, simpleMaxLength, hardShare, difficulty, reverse }: SamplerOptions,
+  context: SamplerContext,
+) {
+  const preset: Stage[] = [{ maxLength: simpleMaxLength, order: "easy_first" }, { minTurns: 3 }, { hardShare: 0 }];
+  const all = (stages ?? preset).map((stage) => ({ ...stage, hardShare: stage.hardShare ?? hardShare }));
+  return staged(context, { stages: all, difficulty, reverse }, stages === null);
 }
 
 /** Every epoch in the order of the data set. */
@@ -43,29 +61,4 @@ function sequential(n: number): Sampler {
 /** Every epoch in another random order, a function of (seed, epoch). */
 function random(n: number, seed: number): Sampler {
   return { size: () => n, epoch: (epoch) => permutation(n, seed, epoch), warnings: [] };
-}
-
-/**
- * The first epoch is the simple examples, short first; the others are everything, shuffled. Bengio et al., "Curriculum
- * learning" (ICML 2009). Without a simple example every epoch is shuffled.
- */
-function staged(lengths: ArrayLike<number>, seed: number, simpleMaxLength: number): Sampler {
-  const shuffled = random(lengths.length, seed);
-  const simple = Array.from(lengths, (length, index) => ({ length, index }))
-    .filter(({ length }) => length <= simpleMaxLength)
-    .map(({ index }) => index);
-  // A stable sort: examples of one length stay in the order of the data set.
-  simple.sort((a, b) => (lengths[a] as number) - (lengths[b] as number));
-  if (simple.length === 0) {
-    const shortest = Array.from(lengths).reduce((least, length) => Math.min(least, length), Number.POSITIVE_INFINITY);
-    const warning = `staged sampling: no example has at most ${simpleMaxLength} tokens (the shortest has ${shortest}), so every epoch is shuffled; raise simpleMaxLength`;
-    return { ...shuffled, warnings: [warning] };
-  }
-  const all = simple.length === lengths.length;
-  const warning = `staged sampling: all ${lengths.length} examples have at most ${simpleMaxLength} tokens, so the first epoch is everything, short first; lower simpleMaxLength`;
-  return {
-    size: (epoch) => (epoch === 0 ? simple.length : lengths.length),
-    epoch: (epoch) => (epoch === 0 ? Int32Array.from(simple) : shuffled.epoch(epoch)),
-    warnings: all ? [warning] : [],
-  };
 }

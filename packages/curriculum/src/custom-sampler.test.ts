@@ -1,8 +1,9 @@
 import { OptionError } from "@tunesmith/core";
 import { expect, test } from "vitest";
 import { type CustomSampler, customSampler } from "./custom-sampler.ts";
+import { contextOf } from "./testing/context.ts";
 
-const context = { lengths: [5, 3, 9], seed: 1 };
+const context = contextOf([5, 3, 9]);
 const make = (sampler: unknown) => customSampler(() => sampler as CustomSampler, context);
 
 test("an order of one's own: rows left out, rows twice", () => {

@@ -1,14 +1,7 @@
 // An order of one's own, checked.
 import { OptionError } from "@tunesmith/core";
-import type { Sampler } from "./sampler.ts";
-
-/** What an order may be made from. */
-export interface SamplerContext {
-  /** Tokens of each row. */
-  lengths: ArrayLike<number>;
-  /** The run's seed. */
-  seed: number;
-}
+import type { SamplerContext } from "./rows.ts";
+import type { Sampler, SamplerPart } from "./sampler.ts";
 
 /** The order of rows in each epoch, as a program gives it. Both functions give the same whenever they are asked, so that a run can be resumed. */
 export interface CustomSampler {
@@ -16,6 +9,10 @@ export interface CustomSampler {
   size(epoch: number): number;
   /** Indices of rows in an epoch, from 0: `size(epoch)` of them. A row may be left out, or come more than once. */
   epoch(epoch: number): ArrayLike<number>;
+  /** What the user should know before training. Default: nothing. */
+  readonly warnings?: readonly string[] | undefined;
+  /** Parts that the epochs fall into: one that the run does not come to is warned of. Default: none. */
+  readonly parts?: readonly SamplerPart[] | undefined;
 }
 
 /** Makes the order of a run's rows. */
@@ -48,5 +45,5 @@ export function customSampler(factory: SamplerFactory, context: SamplerContext):
       );
     return Int32Array.from(order);
   };
-  return { size, epoch, warnings: [] };
+  return { size, epoch, warnings: given.warnings ?? [], parts: given.parts };
 }

@@ -1,9 +1,12 @@
 // What the package offers: orders of rows, random numbers by counting, advice on epochs, which texts are novel.
 
 export { createSampler, type SamplerOptions, type SamplingStrategy } from "./create-sampler.ts";
-export { type CustomSampler, customSampler, type SamplerContext, type SamplerFactory } from "./custom-sampler.ts";
+export { type CustomSampler, customSampler, type SamplerFactory } from "./custom-sampler.ts";
 export { type EpochAdvice, recommendEpochs } from "./epochs.ts";
 export { permutation, philox } from "./philox.ts";
-export type { Sampler } from "./sampler.ts";
+export type { Difficulty, SamplerContext, SamplerRow } from "./rows.ts";
+export type { Sampler, SamplerPart } from "./sampler.ts";
 export { type ShuffleOptions, shuffled } from "./shuffle-buffer.ts";
 export { type Novelty, NoveltyFilter, type NoveltyOptions } from "./similarity/novelty.ts";
+export type { Stage } from "./stage.ts";
+export { type StagesOptions, stagedSampler } from "./stages.ts";

@@ -42,20 +42,27 @@ export function keyOf(seed: number): readonly [number, number] {
   return [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0];
 }
 
-/** A random whole number of 0 … n − 1, by {@link philox} at a counter. */
-export function drawBelow(n: number, ...at: Parameters<typeof philox>): number {
+/** What numbers are drawn for: the last word of a counter, which keeps draws for different ends apart. */
+export const purpose = { order: 0, buffer: 1, hardRows: 2, hardPlaces: 3, competence: 4, weights: 5 } as const;
+
+/** A random number of [0, 1), by {@link philox} at a counter. */
+export function drawUnit(...at: Parameters<typeof philox>): number {
   const [low, high] = philox(...at);
-  // 53 random bits: the bias of rounding to n values is below n · 2⁻⁵³.
-  const unit = (high * 2 ** 21 + (low >>> 11)) / 2 ** 53;
-  return Math.floor(unit * n);
+  return (high * 2 ** 21 + (low >>> 11)) / 2 ** 53;
 }
 
-/** A permutation of 0 … n − 1 that depends on (seed, stream) only: Fisher-Yates with {@link philox}. */
-export function permutation(n: number, seed: number, stream: number): Int32Array {
+/** A random whole number of 0 … n − 1, likewise. */
+export function drawBelow(n: number, ...at: Parameters<typeof philox>): number {
+  // 53 random bits: the bias of rounding to n values is below n · 2⁻⁵³.
+  return Math.floor(drawUnit(...at) * n);
+}
+
+/** A permutation of 0 … n − 1 that depends on (seed, stream, end) only: Fisher-Yates with {@link philox}. */
+export function permutation(n: number, seed: number, stream: number, end: number = purpose.order): Int32Array {
   const order = Int32Array.from({ length: n }, (_, index) => index);
   const key = keyOf(seed);
   for (let i = n - 1; i > 0; i -= 1) {
-    const j = drawBelow(i + 1, [i, stream, 0, 0], key);
+    const j = drawBelow(i + 1, [i, stream, 0, end], key);
     const taken = order[j] as number;
     order[j] = order[i] as number;
     order[i] = taken;

@@ -8,4 +8,13 @@ export interface Sampler {
   epoch(epoch: number): Int32Array;
   /** What the user should know before training. */
   readonly warnings: readonly string[];
+  /** Parts that the epochs fall into, such as the stages of a curriculum, in their order. Default: none. */
+  readonly parts?: readonly SamplerPart[] | undefined;
+}
+
+/** Epochs from one on, by what they are for. */
+export interface SamplerPart {
+  name: string;
+  /** The first, from 0. */
+  epoch: number;
 }

@@ -1,5 +1,5 @@
 // A random order of rows that come one after another: each next one is drawn from a buffer of those that have come.
-import { drawBelow, keyOf } from "./philox.ts";
+import { drawBelow, keyOf, purpose } from "./philox.ts";
 
 /** How rows are shuffled by a buffer. */
 export interface ShuffleOptions<T> {
@@ -25,8 +25,7 @@ export async function* shuffled<T>(
   let size = 0;
   let drawn = 0;
   const draw = () => {
-    // The last word tells these numbers from those of `permutation`.
-    const index = drawBelow(held.length, [drawn, epoch, 0, 1], key);
+    const index = drawBelow(held.length, [drawn, epoch, 0, purpose.buffer], key);
     drawn += 1;
     const entry = held[index] as T;
     const last = held.pop() as T;

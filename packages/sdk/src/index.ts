@@ -81,11 +81,17 @@ export {
 } from "@tunesmith/core";
 export {
   type CustomSampler,
+  type Difficulty,
   type Novelty,
   NoveltyFilter,
   type NoveltyOptions,
   type SamplerContext,
   type SamplerFactory,
+  type SamplerPart,
+  type SamplerRow,
+  type Stage,
+  type StagesOptions,
+  stagedSampler,
 } from "@tunesmith/curriculum";
 export {
   type AuditCode,
@@ -139,6 +145,7 @@ export {
   pack,
   prepare,
   type Row,
+  type RowFacts,
   type RowIterable,
   type RowObject,
   type RowScore,

@@ -2,6 +2,16 @@
 import { z } from "zod";
 import { count, grouped, path } from "./declare.ts";
 
+/** A stage of a curriculum, as far as a file can hold it. */
+const stageSchema = z.strictObject({
+  maxLength: count.optional(),
+  minTurns: count.optional(),
+  epochs: z.number().positive().optional(),
+  steps: count.optional(),
+  hardShare: z.number().min(0).lt(1).optional(),
+  order: z.enum(["random", "easy_first"]).optional(),
+});
+
 /**
  * Options of any training run (names of Hugging Face's TrainingArguments in camelCase; defaults are theirs unless the description says
  * otherwise). A trainer's own schema extends this one.
@@ -61,7 +71,33 @@ export const trainingArgumentsSchema = z
       simpleMaxLength: count
         .default(256)
         .describe(
-          "staged: rows of at most this many tokens make the first epoch. Default 256 (a filter length common in curriculum recipes).",
+          "staged without stages: rows of at most this many tokens make the first epoch. Default 256 (a filter length common in curriculum recipes).",
+        ),
+      stages: z
+        .array(stageSchema)
+        .min(1)
+        .nullable()
+        .default(null)
+        .describe(
+          "staged: the stages, one after another. A row belongs to one that has at most its maxLength tokens and at least its minTurns messages; its length is epochs (passes over its rows, 1 where nothing is said) or steps, and the last goes on as long as the run does. Default null: rows of at most simpleMaxLength tokens, shortest first; rows of at least 3 messages; everything.",
+        ),
+      hardShare: z
+        .number()
+        .min(0)
+        .lt(1)
+        .default(0)
+        .describe(
+          "staged: share of hard rows, of the hardest quarter, that is mixed into stages that give none themselves, other than the last of the preset. Default 0.",
+        ),
+      difficulty: z
+        .enum(["length", "turns"])
+        .default("length")
+        .describe("staged: what makes a row hard, its tokens or its messages. Default length."),
+      reverseCurriculum: z
+        .boolean()
+        .default(false)
+        .describe(
+          "staged: from the last stage to the first, hard rows before easy ones. Default false; which of the two is better depends on model and task (arXiv:2510.19099).",
         ),
     }),
     ...grouped("optimizer", {

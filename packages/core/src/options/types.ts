@@ -30,10 +30,39 @@ export interface TrainingArguments {
    */
   trainSamplingStrategy?: "random" | "sequential" | "group_by_length" | "staged" | undefined;
   /**
-   * staged: rows of at most this many tokens make the first epoch. Default 256 (a filter length common in curriculum
-   * recipes).
+   * staged without stages: rows of at most this many tokens make the first epoch. Default 256 (a filter length common
+   * in curriculum recipes).
    */
   simpleMaxLength?: number | undefined;
+  /**
+   * staged: the stages, one after another. A row belongs to one that has at most its maxLength tokens and at least its
+   * minTurns messages; its length is epochs (passes over its rows, 1 where nothing is said) or steps, and the last goes
+   * on as long as the run does. Default null: rows of at most simpleMaxLength tokens, shortest first; rows of at least
+   * 3 messages; everything.
+   */
+  stages?:
+    | {
+        maxLength?: number | undefined;
+        minTurns?: number | undefined;
+        epochs?: number | undefined;
+        steps?: number | undefined;
+        hardShare?: number | undefined;
+        order?: "random" | "easy_first" | undefined;
+      }[]
+    | null
+    | undefined;
+  /**
+   * staged: share of hard rows, of the hardest quarter, that is mixed into stages that give none themselves, other than
+   * the last of the preset. Default 0.
+   */
+  hardShare?: number | undefined;
+  /** staged: what makes a row hard, its tokens or its messages. Default length. */
+  difficulty?: "length" | "turns" | undefined;
+  /**
+   * staged: from the last stage to the first, hard rows before easy ones. Default false; which of the two is better
+   * depends on model and task (arXiv:2510.19099).
+   */
+  reverseCurriculum?: boolean | undefined;
   /** Peak learning rate. Default 2e-4 for an adapter (Unsloth, QLoRA paper), 2e-5 for full fine-tuning (TRL). */
   learningRate?: number | null | undefined;
   /**

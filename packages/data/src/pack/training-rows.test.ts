@@ -19,6 +19,7 @@ test("without packs every example is a row, whole", () => {
   const rows = new TrainingRows(all);
   expect([rows.length, [...rows.lengths]]).toEqual([2, [5, 3]]);
   expect(rows.at(0)).toEqual([all.at(0)]);
+  expect(rows.facts(0)).toEqual({ length: 5, turns: 2, trainedTokens: 3, rowIds: [7] });
   expect(rows.pieces(1)).toEqual([{ example: 1, start: 0, length: 3 }]);
 });
 
@@ -31,6 +32,8 @@ test("a piece has the tokens, labels and weights of its own place", () => {
   const packs = builder.finish();
   const rows = new TrainingRows(examples(), packs);
   expect([...rows.lengths]).toEqual([5, 3]);
+  // A packed row is as long as its longest sequence.
+  expect(rows.facts(0)).toEqual({ length: 3, turns: 2, trainedTokens: 5, rowIds: [7, 9] });
   const numbers = (row: number) =>
     rows.at(row).map(({ ids, labels, weights, length, rowId, truncated }) => {
       return { ids: [...ids], labels: [...labels], weights: [...(weights ?? [])], length, rowId, truncated };

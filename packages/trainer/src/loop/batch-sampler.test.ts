@@ -1,13 +1,19 @@
-import { createSampler } from "@tunesmith/curriculum";
+import { createSampler, type SamplingStrategy } from "@tunesmith/curriculum";
 import { expect, test } from "vitest";
 import { rowsPerBatch } from "./batch-room.ts";
 import { EpochBatchSampler, type EpochOptions } from "./batch-sampler.ts";
 
 const limit = { rows: 2, tokens: Number.POSITIVE_INFINITY };
 
+function samplerOf(strategy: SamplingStrategy, lengths: ArrayLike<number>) {
+  const options = { stages: null, simpleMaxLength: 256, hardShare: 0, difficulty: "length", reverse: false } as const;
+  const row = (index: number) => ({ length: lengths[index] as number, turns: 2, trainedTokens: 1, rowIds: [index] });
+  return createSampler({ ...options, strategy }, { lengths, seed: 0, batchSize: 8, fixedBatches: true, row });
+}
+
 function batches(rows: number, options: Partial<EpochOptions> = {}): EpochBatchSampler {
   const { lengths = new Array<number>(rows).fill(5) } = options;
-  const sampler = createSampler({ strategy: "sequential", lengths, seed: 0, simpleMaxLength: 256, batchSize: 8 });
+  const sampler = samplerOf("sequential", lengths);
   const plain = { sampler, lengths, limit, accumulation: 4, numTrainEpochs: 3, maxSteps: -1 };
   return new EpochBatchSampler({ ...plain, ...options });
 }
@@ -56,7 +62,7 @@ test("a sampler goes on from any step as if it had never stopped", () => {
 
 test("epochs of different size are counted each by their own", () => {
   const lengths = [300, 300, 1, 2, 3, 300];
-  const sampler = createSampler({ strategy: "staged", lengths, seed: 0, simpleMaxLength: 256, batchSize: 8 });
+  const sampler = samplerOf("staged", lengths);
   const steps = batches(6, { sampler, lengths, accumulation: 1, numTrainEpochs: 2 });
   expect(shape(steps).map(([, sizes, epoch]) => [sizes, epoch])).toEqual([
     ["2", 1 / 2],
@@ -65,6 +71,18 @@ test("epochs of different size are counted each by their own", () => {
     ["2", 1 + 2 / 3],
     ["2", 2],
   ]);
+});
+
+test("a part of the order that the run ends before is named", () => {
+  const parts = [0, 1, 2].map((epoch) => ({ name: `stage ${epoch + 1}`, epoch }));
+  const sampler = { ...samplerOf("sequential", new Array(8).fill(5)), parts };
+  const named = (options: Partial<EpochOptions>) => batches(8, { sampler, ...options }).neverReached();
+  expect(named({ numTrainEpochs: 3 })).toEqual([]);
+  expect(named({ numTrainEpochs: 2 })).toEqual([
+    "stage 3 is never trained: the run ends after step 2, before it begins; raise numTrainEpochs",
+  ]);
+  expect(named({ maxSteps: 1 }).map((message) => message.slice(0, 7))).toEqual(["stage 2", "stage 3"]);
+  expect(named({ maxSteps: 1 })[0]).toMatch(/raise maxSteps$/u);
 });
 
 test.each([

@@ -1,6 +1,12 @@
 // Which rows each step sees.
 import type { ParsedTrainingArguments } from "@tunesmith/core";
-import { createSampler, customSampler, type Sampler, type SamplerFactory } from "@tunesmith/curriculum";
+import {
+  createSampler,
+  customSampler,
+  type Sampler,
+  type SamplerFactory,
+  type SamplerRow,
+} from "@tunesmith/curriculum";
 import { type BatchLimit, BatchRoom, batchLimit, rowsPerBatch } from "./batch-room.ts";
 
 /** Where a run is in its data after a step. */
@@ -49,34 +55,36 @@ export interface EpochOptions {
   maxSteps: number;
 }
 
+/** The rows that batches are made of, as far as their order depends on them. */
+export interface OrderedRows {
+  /** Tokens of each. */
+  lengths: ArrayLike<number>;
+  /** What is known of one of them. */
+  facts(row: number): SamplerRow;
+}
+
 /**
  * The batches that the options of a run ask for, and what the user should know of their order.
  *
- * @param lengths tokens of each row
  * @param factory makes the order in place of `trainSamplingStrategy`
  */
 export function epochBatches(
   args: ParsedTrainingArguments,
-  lengths: ArrayLike<number>,
+  rows: OrderedRows,
   factory: SamplerFactory | null = null,
 ): { batches: EpochBatchSampler; warnings: readonly string[] } {
-  const { trainSamplingStrategy: strategy, seed, simpleMaxLength, numTrainEpochs, maxSteps } = args;
-  const { gradientAccumulationSteps: accumulation } = args;
+  const { seed, numTrainEpochs, maxSteps, gradientAccumulationSteps: accumulation } = args;
+  const { lengths } = rows;
   const limit = batchLimit(args);
   const batchSize = rowsPerBatch(limit, lengths) * accumulation;
+  const fixedBatches = limit.tokens === Number.POSITIVE_INFINITY;
+  const context = { lengths, seed, batchSize, fixedBatches, row: (index: number) => rows.facts(index) };
   const sampler =
     factory === null
-      ? createSampler({ strategy, lengths, seed, simpleMaxLength, batchSize })
-      : customSampler(factory, { lengths, seed });
-  const batches = new EpochBatchSampler({
-    sampler,
-    lengths,
-    limit,
-    accumulation,
-    numTrainEpochs,
-    maxSteps,
-  });
-  return { batches, warnings: sampler.warnings };
+      ? createSampler({ ...args, strategy: args.trainSamplingStrategy, reverse: args.reverseCurriculum }, context)
+      : customSampler(factory, context);
+  const batches = new EpochBatchSampler({ sampler, lengths, limit, accumulation, numTrainEpochs, maxSteps });
+  return { batches, warnings: [...sampler.warnings, ...batches.neverReached()] };
 }
 
 /**
@@ -92,6 +100,20 @@ export class EpochBatchSampler implements BatchSampler {
   constructor(options: EpochOptions) {
     this.#options = options;
     this.totalSteps = options.maxSteps > 0 ? options.maxSteps : this.#stepsOf(options.numTrainEpochs);
+  }
+
+  /** Parts of the order that the run ends before, in words. */
+  neverReached(): string[] {
+    const { sampler, maxSteps } = this.#options;
+    const option = maxSteps > 0 ? "maxSteps" : "numTrainEpochs";
+    return (sampler.parts ?? []).flatMap(({ name, epoch: first }) => {
+      let before = 0;
+      for (let epoch = 0; epoch < first && before < this.totalSteps; epoch += 1) before += this.#epochSteps(epoch);
+      if (before < this.totalSteps) return [];
+      return [
+        `${name} is never trained: the run ends after step ${this.totalSteps}, before it begins; raise ${option}`,
+      ];
+    });
   }
 
   at(step: number): StepPlace {

@@ -22,6 +22,11 @@ test("an option that another one leaves without effect is named with the reason"
   expect(named({ optim: "sgd", adamBeta1: 0.5, adamEpsilon: 1 })).toEqual(["adamBeta1", "adamEpsilon"]);
   expect(named({ loraplusLrRatio: 16 }, { peft: { fullFinetuning: true } })).toEqual(["loraplusLrRatio"]);
   expect(named({ simpleMaxLength: 9 })).toEqual(["simpleMaxLength"]);
+  const curriculum = { stages: [{}], hardShare: 0.5, difficulty: "turns", reverseCurriculum: true };
+  expect(named(curriculum)).toEqual(Object.keys(curriculum));
+  expect(named({ ...curriculum, trainSamplingStrategy: "staged", simpleMaxLength: 9 })).toEqual(["simpleMaxLength"]);
+  const own = ["trainSamplingStrategy", ...Object.keys(curriculum)];
+  expect(named({ ...curriculum, trainSamplingStrategy: "staged" }, { fromProgram: ["sampler"] })).toEqual(own);
   expect(
     named({ evalOnStart: true, metricForBestModel: "eval_mean_token_accuracy" }, { hasEvaluation: false }),
   ).toEqual(["evalOnStart", "metricForBestModel"]);

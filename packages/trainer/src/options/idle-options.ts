@@ -39,10 +39,19 @@ const rules: readonly Rule[] = [
   },
   {
     options: ["simpleMaxLength"],
-    because: ({ args }) => when(args.trainSamplingStrategy !== "staged", "trainSamplingStrategy is not staged"),
+    because: ({ args }) =>
+      when(args.trainSamplingStrategy === "staged" && args.stages !== null, "stages say which rows come first"),
   },
   {
-    options: ["trainSamplingStrategy", "simpleMaxLength"],
+    options: ["simpleMaxLength", "stages", "hardShare", "difficulty", "reverseCurriculum"],
+    because: ({ args, fromProgram }) =>
+      when(
+        args.trainSamplingStrategy !== "staged" && !fromProgram.includes("sampler"),
+        "trainSamplingStrategy is not staged",
+      ),
+  },
+  {
+    options: ["trainSamplingStrategy", "simpleMaxLength", "stages", "hardShare", "difficulty", "reverseCurriculum"],
     because: ({ fromProgram }) => when(fromProgram.includes("sampler"), "sampler gives the order of the rows"),
   },
   {

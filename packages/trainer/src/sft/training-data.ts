@@ -34,7 +34,7 @@ export function wholeData(
   args: ParsedSFTConfig,
   sampler: SamplerFactory | null,
 ): TrainingData {
-  const { batches, warnings } = epochBatches(args, rows.lengths, sampler);
+  const { batches, warnings } = epochBatches(args, rows, sampler);
   function* lengths(done: number) {
     for (const { microBatches } of batches.steps(done))
       yield microBatches.map((indices) => Array.from(indices, (row) => rows.pieces(row)).flat());

@@ -1,7 +1,7 @@
 // A second recipe, for tests: it trains the tokens the model is least sure of, and holds its entropy at a target.
 import type { Batch, TokenValues } from "@tunesmith/core";
 import { count, grouped, parseOptions, trainingArgumentsSchema } from "@tunesmith/core";
-import { collate, type DatasetSource, type Example, type Placed, prepare } from "@tunesmith/data";
+import { collate, type DatasetSource, type Example, type Placed, prepare, TrainingRows } from "@tunesmith/data";
 import { z } from "zod";
 import { epochBatches, type StepBatches } from "../loop/batch-sampler.ts";
 import type { TrainCallback } from "../loop/emitter.ts";
@@ -48,7 +48,7 @@ async function prepareRows(
   const read = (source: DatasetSource, name: string) => prepare(source, tokenizer, { ...options, name });
   const train = await read(trainDataset, "trainDataset");
   const evaluation = evalDataset === null ? null : await read(evalDataset, "evalDataset");
-  const { batches, warnings } = epochBatches(args, train.examples.lengths);
+  const { batches, warnings } = epochBatches(args, new TrainingRows(train.examples));
   const examplesOf = ({ microBatches }: StepBatches) =>
     microBatches.map((rows) => Array.from(rows, (row) => train.examples.at(row)));
   const own = { coef: 0 };

@@ -1,0 +1,51 @@
+// What is known of the rows that an order is made of, and how hard they are.
+import { OptionError } from "@tunesmith/core";
+
+/**
+ * What is known of a row. Its fields are not in memory any more: what a program knows of them it looks up by `rowIds`. A packed row has the
+ * length and turns of its longest sequences, since one that holds only short ones is an easy row.
+ */
+export interface SamplerRow {
+  /** Tokens of the longest sequence in it. */
+  length: number;
+  /** Messages of the longest conversation in it; 2 for a prompt and its completion, 1 for plain text. */
+  turns: number;
+  /** Tokens that are trained, of all its sequences. */
+  trainedTokens: number;
+  /** Indices of its rows in the data set, counted before any row was dropped: one, or those packed into it. */
+  rowIds: readonly number[];
+}
+
+/** What an order may be made from. */
+export interface SamplerContext {
+  /** Tokens of each row. */
+  lengths: ArrayLike<number>;
+  /** The run's seed. */
+  seed: number;
+  /** Rows of an optimizer step; where `maxTokensPerBatch` limits it, as many as fit of mean length. */
+  batchSize: number;
+  /** Whether every step but an epoch's last has `batchSize` rows. */
+  fixedBatches: boolean;
+  /** What is known of a row, by its index from 0. */
+  row(index: number): SamplerRow;
+}
+
+/** What makes a row hard: its tokens, its turns, or the score that a program gives it. Higher is harder. */
+export type Difficulty = "length" | "turns" | ((row: SamplerRow) => number);
+
+/** Indices of the rows, easiest first; of equal ones that of the data set's order first. */
+export function easiestFirst({ lengths, row }: SamplerContext, difficulty: Difficulty): Int32Array {
+  const score = typeof difficulty === "function" ? difficulty : (facts: SamplerRow) => facts[difficulty];
+  const scores = Float64Array.from({ length: lengths.length }, (_, index) => {
+    const given = score(row(index));
+    if (typeof given === "number" && !Number.isNaN(given)) return given;
+    throw new OptionError(`[difficulty] expected a number for row ${index}, got ${given}; score every row`);
+  });
+  return Int32Array.from(scores.keys()).sort((a, b) => compare(scores[a] as number, scores[b] as number));
+}
+
+/** Infinite scores have no difference. */
+function compare(a: number, b: number): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}
