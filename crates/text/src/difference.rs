@@ -11,6 +11,14 @@ pub(crate) struct Known {
     pub edges: Vec<usize>,
 }
 
+impl Known {
+    /// Adds places where the range rather begins and ends.
+    pub fn add_edges(&mut self, edges: impl Iterator<Item = usize>) {
+        self.edges.extend(edges);
+        self.edges.sort_unstable();
+    }
+}
+
 /// The range of `full` without which it is `less`: empty where both are equal, none where more than one range differs.
 ///
 /// Often several ranges do: of `a.b.` and `a.` both `b.` and `.b`. Of those that fit to what is known the one counts that

@@ -27,6 +27,25 @@ fn around(turn: &TurnText, range: (usize, usize), rendered: &Rendered, space: &s
     turn.inside((opening.len().max(first), next_write.map_or(white, |at| at.min(white))))
 }
 
+/// The range of `text` in whose place `less` has an empty pair of tags, or the end of one that the header opens: the given one,
+/// or with as much of the white space after it as `less` lacks.
+pub(crate) fn emptied(text: &str, (start, end): (usize, usize), less: &str) -> Option<(usize, usize)> {
+    let (head, tail) = (text.get(..start)?, text.get(end..)?);
+    let instead = less.strip_prefix(head)?;
+    let mut rests = std::iter::successors(Some(tail), |rest| rest.strip_prefix(char::is_whitespace));
+    let rest = rests.find(|rest| instead.strip_suffix(rest).is_some_and(is_empty_pair))?;
+    Some((start, text.len().saturating_sub(rest.len())))
+}
+
+fn is_empty_pair(text: &str) -> bool {
+    let pair: String = text.split_whitespace().collect();
+    let closing = pair.find("</").or_else(|| pair.find("[/")).and_then(|at| pair.split_at_checked(at));
+    closing.is_some_and(|(opening, closing)| {
+        let ends = closing_tag(closing).is_some_and(|(_, rest)| rest.is_empty());
+        ends && (opening.is_empty() || opening == closing.replacen('/', "", 1))
+    })
+}
+
 /// The end of the tag that a text begins with, from its name on, and what follows it.
 fn closing_tag(text: &str) -> Option<(&str, &str)> {
     let (inside, close) =
@@ -37,7 +56,7 @@ fn closing_tag(text: &str) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::with_tags;
+    use super::{emptied, with_tags};
     use crate::template::Rendered;
     use crate::turn_span::TurnSpan;
     use crate::turn_text::TurnText;
@@ -54,6 +73,19 @@ mod tests {
         let start = pieces[0].len();
         let (start, end) = with_tags(&turn, (start, start + pieces[1].len()), &rendered, space);
         turn.text[start..end].to_owned()
+    }
+
+    #[test]
+    fn an_empty_pair_may_stand_for_a_full_one() {
+        let range = (1, 11);
+        for less in ["h<t></t>a", "h<t>\n\n</t>\na", "h</t>a", "h\n</think>\n\na", "h[T][/T]a"] {
+            assert_eq!(emptied("h<t>\nx\n</t>a", range, less), Some(range), "{less}");
+        }
+        assert_eq!(emptied("h<t>\nx\n</t>\n\na", range, "h<t></t>a"), Some((1, 13)));
+        assert_eq!(emptied("h<t>\nx\n</t>\n a", range, "h<t></t> a"), Some((1, 12)));
+        for less in ["ha", "h<t>x</t>a", "h<t></u>a", "h<t></t>b", "<t></t>a", "h<t>a", "h</t></t>a", "h</>a"] {
+            assert_eq!(emptied("h<t>\nx\n</t>a", range, less), None, "{less}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::difference::{Known, common_end, insertion};
 use crate::error::{Result, TextError};
 use crate::leaves::{Leaves, Marked, Part};
 use crate::spans::turn_spans;
-use crate::tags::with_tags;
+use crate::tags::{emptied, with_tags};
 use crate::template::{ChatTemplate, Rendered};
 use crate::turn_span::TurnSpan;
 use crate::turn_text::TurnText;
@@ -91,11 +91,19 @@ impl Search<'_> {
         if !self.has(turn, has_reasoning) {
             return Ok((0, 0));
         }
-        let known = self.known(turn, Part::Reasoning)?;
+        let mut known = self.known(turn, Part::Reasoning)?;
+        if known.inside.is_empty() && self.is_marked(turn.message, Part::Reasoning) {
+            return Ok((0, 0));
+        }
+        let grown = |range| with_tags(turn, range, self.written.rendered, self.said(turn));
+        let core = known.inside.iter().copied().reduce(|(a, b), (c, d)| (a.min(c), b.max(d)));
+        let tagged = core.map(grown).filter(|range| Some(*range) != core);
+        known.add_edges(tagged.into_iter().flat_map(|(start, end)| [start, end]));
         let fields = || Some(without_reasoning(&self.written.conversation.fields));
-        let found = self.other(0, turn, fields).and_then(|less| insertion(&turn.text, less, &known));
-        match found {
-            Some(range) => Ok(with_tags(turn, range, self.written.rendered, self.said(turn))),
+        let less = self.other(0, turn, fields);
+        let added = less.and_then(|less| self.added(turn, less, &known)).map(grown);
+        match added.or_else(|| emptied(&turn.text, tagged?, less?)) {
+            Some(range) => Ok(range),
             None if known.inside.is_empty() => Ok((0, 0)),
             None => Err(self.not_proven(turn, Part::Reasoning)),
         }
@@ -113,15 +121,24 @@ impl Search<'_> {
         let all = CallsOut { of: &|_| true, unsaid: &is_unsaid, as_turns: false };
         let said = CallsOut { of: &is_said, unsaid: &is_unsaid, as_turns: true };
         let less = self.other(1, turn, || all.apply(fields));
-        let found = less.and_then(|less| insertion(&turn.text, less, &known)).or_else(|| {
+        let found = less.and_then(|less| self.added(turn, less, &known)).or_else(|| {
             let less = self.other(2, turn, || said.apply(fields))?;
-            insertion(&turn.text, less, &known)
+            self.added(turn, less, &known)
         });
         match found {
             Some(range) => Ok(range),
             None if known.inside.is_empty() => Ok((0, 0)),
             None => self.rest(turn, &known, less).ok_or_else(|| self.not_proven(turn, Part::ToolCalls)),
         }
+    }
+
+    /// What a turn has more than `less`; the tokens that close them may differ, as where a call is closed by another.
+    fn added(&self, turn: &TurnText, less: &str, known: &Known) -> Option<(usize, usize)> {
+        let unclosed = |text: &str| self.written.specials.last_of(text, 0);
+        insertion(&turn.text, less, known).or_else(|| {
+            let (own, other) = (turn.text.get(..unclosed(&turn.text))?, less.get(..unclosed(less))?);
+            insertion(own, other, known)
+        })
     }
 
     /// All of a turn but its reasoning and what closes it, where nothing else is said in it: a template may write such a turn in
@@ -144,12 +161,16 @@ impl Search<'_> {
         self.written.conversation.fields.get(turn.message).is_some_and(has)
     }
 
+    /// True where a message has a text of this part that is not blank.
+    fn is_marked(&self, message: usize, part: Part) -> bool {
+        self.marked.is_some_and(|marked| marked.texts_of(message, part).next().is_some())
+    }
+
     /// Whether what a turn with calls says is written; none where it says nothing.
     fn says(&self, message: usize) -> Option<bool> {
         let marked = self.marked?;
-        let mut texts = marked.texts_of(message, Part::Content).peekable();
-        texts.peek()?;
-        Some(texts.any(|text| marked.is_written(text)))
+        let is_written = || marked.texts_of(message, Part::Content).any(|text| marked.is_written(text));
+        self.is_marked(message, Part::Content).then(is_written)
     }
 
     /// What is known of the place of a part.
@@ -159,9 +180,9 @@ impl Search<'_> {
         let outside = others.clone().flat_map(|other| marked.cores(turn, other)).collect();
         let wholes = others.flat_map(|other| marked.wholes(turn, other)).flat_map(|(start, end)| [start, end]);
         let writes = self.written.rendered.writes.iter().filter_map(|&at| turn.offset(at));
-        let mut edges: Vec<usize> = wholes.chain(writes).chain([0, turn.text.len()]).collect();
-        edges.sort_unstable();
-        Ok(Known { inside: marked.cores(turn, part).collect(), outside, edges })
+        let mut known = Known { inside: marked.cores(turn, part).collect(), outside, edges: Vec::new() };
+        known.add_edges(wholes.chain(writes).chain([0, turn.text.len()]));
+        Ok(known)
     }
 
     /// White space that the content of a turn begins with.

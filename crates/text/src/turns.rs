@@ -49,7 +49,8 @@ impl Follower {
 
 impl Observer for Follower {
     fn enter(&self, loop_id: usize, item: &Value) {
-        self.trace.borrow_mut().enter(loop_id, self.message(item));
+        let counts = matches!(item, Value::Int(_));
+        self.trace.borrow_mut().enter(Running { loop_id, message: self.message(item), counts });
     }
 
     fn assigned(&self, value: &Value) {
@@ -67,41 +68,54 @@ impl Observer for Follower {
     }
 }
 
+/// A loop whose body runs.
+#[derive(Debug, Clone, Copy)]
+struct Running {
+    loop_id: usize,
+    /// The message it runs for.
+    message: Option<usize>,
+    /// Whether it goes over numbers.
+    counts: bool,
+}
+
 /// Which loops run, and what was written so far.
 #[derive(Debug, Default)]
 struct Trace {
-    /// Loops whose body runs, the innermost last, with the message it runs for.
-    open: Vec<(usize, Option<usize>)>,
+    /// The innermost last.
+    open: Vec<Running>,
     pieces: Vec<Piece>,
     writes: Vec<usize>,
 }
 
 impl Trace {
-    fn enter(&mut self, loop_id: usize, message: Option<usize>) {
+    fn enter(&mut self, running: Running) {
         match self.open.last_mut() {
-            Some(last) if last.0 == loop_id => last.1 = message,
-            _ => self.open.push((loop_id, message)),
+            Some(last) if last.loop_id == running.loop_id => *last = running,
+            _ => self.open.push(running),
         }
     }
 
-    /// A loop that runs for no message, as over indices, runs for the first message that it takes.
+    /// A loop that runs for no message, as over indices, runs for the first message that it takes; inside of another message's
+    /// only where it counts, as over the results of a call.
     fn adopt(&mut self, message: usize) {
-        if self.open.iter().all(|(_, owner)| owner.is_none())
-            && let Some(last) = self.open.last_mut()
+        let is_outside = self.open.iter().all(|running| running.message.is_none());
+        if let Some(last) = self.open.last_mut()
+            && last.message.is_none()
+            && (is_outside || last.counts)
         {
-            last.1 = Some(message);
+            last.message = Some(message);
         }
     }
 
     fn leave(&mut self, loop_id: usize) {
-        if let Some(at) = self.open.iter().rposition(|&(open, _)| open == loop_id) {
+        if let Some(at) = self.open.iter().rposition(|running| running.loop_id == loop_id) {
             self.open.truncate(at);
         }
     }
 
     fn wrote(&mut self, start: usize, end: usize) {
         self.writes.push(start);
-        let owner = self.open.iter().rev().find_map(|&(loop_id, message)| Some((loop_id, message?)));
+        let owner = self.open.iter().rev().find_map(|running| Some((running.loop_id, running.message?)));
         let Some((loop_id, message)) = owner.filter(|_| start < end) else { return };
         match self.pieces.last_mut() {
             Some(last) if last.end == start && (last.message, last.loop_id) == (message, loop_id) => last.end = end,
@@ -112,21 +126,25 @@ impl Trace {
 
 #[cfg(test)]
 mod tests {
-    use super::{Piece, Trace};
+    use super::{Piece, Running, Trace};
+
+    fn over(loop_id: usize, message: Option<usize>) -> Running {
+        Running { loop_id, message, counts: false }
+    }
 
     #[test]
     fn the_innermost_loop_over_messages_owns_what_is_written() {
         let mut trace = Trace::default();
         trace.wrote(0, 3);
-        trace.enter(1, Some(0));
+        trace.enter(over(1, Some(0)));
         trace.wrote(3, 5);
         trace.wrote(5, 6);
-        trace.enter(1, Some(1));
+        trace.enter(over(1, Some(1)));
         trace.wrote(6, 7);
-        trace.enter(2, Some(4));
+        trace.enter(over(2, Some(4)));
         trace.wrote(7, 8);
         trace.leave(2);
-        trace.enter(3, None);
+        trace.enter(over(3, None));
         trace.wrote(8, 9);
         trace.leave(1);
         trace.wrote(9, 10);
@@ -139,20 +157,39 @@ mod tests {
     fn a_loop_over_indices_runs_for_the_message_it_takes() {
         let mut trace = Trace::default();
         trace.adopt(7);
-        trace.enter(1, None);
+        trace.enter(over(1, None));
         trace.adopt(2);
         trace.adopt(5);
         trace.wrote(0, 1);
-        trace.enter(1, None);
+        trace.enter(over(1, None));
         trace.wrote(1, 2);
         assert_eq!(trace.pieces, [Piece { message: 2, loop_id: 1, start: 0, end: 1 }]);
     }
 
     #[test]
+    fn a_count_inside_of_a_message_runs_for_the_message_it_takes() {
+        let mut trace = Trace::default();
+        trace.enter(over(1, Some(0)));
+        trace.enter(over(2, None));
+        trace.adopt(3);
+        trace.wrote(0, 1);
+        trace.leave(2);
+        trace.enter(Running { counts: true, ..over(3, None) });
+        trace.adopt(4);
+        trace.adopt(5);
+        trace.enter(over(4, None));
+        trace.wrote(1, 2);
+        trace.leave(3);
+        trace.wrote(2, 3);
+        let owners: Vec<usize> = trace.pieces.iter().map(|piece| piece.message).collect();
+        assert_eq!(owners, [0, 4, 0]);
+    }
+
+    #[test]
     fn a_loop_that_was_left_early_does_not_keep_what_follows() {
         let mut trace = Trace::default();
-        trace.enter(1, Some(0));
-        trace.enter(2, Some(3));
+        trace.enter(over(1, Some(0)));
+        trace.enter(over(2, Some(3)));
         trace.leave(1);
         trace.wrote(0, 1);
         assert!(trace.pieces.is_empty());

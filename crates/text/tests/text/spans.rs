@@ -186,6 +186,14 @@ fn what_other_messages_say_inside_a_turn_is_not_trained() {
     expect(&small(template), &row, &[(1, "a"), (1, "ok<|im_end|>")]);
 }
 
+/// As Gemma 4 does: the results are looked up by their place.
+#[test]
+fn results_that_are_looked_up_inside_a_turn_are_not_trained() {
+    let template = "{% for m in messages %}{% if m.role == 'assistant' %}<|im_start|>assistant\n{{ m.content }}{% for k in range(loop.index0 + 1, messages | length) %}{% set follow = messages[k] %}{% if follow.role == 'tool' %}[{{ follow.content }}]{% endif %}{% endfor %}ok<|im_end|>{% elif m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+    let row = conversation(&[("user", "u"), ("assistant", "a"), ("tool", "r"), ("tool", "s")]);
+    expect(&small(template), &row, &[(1, "a"), (1, "ok<|im_end|>")]);
+}
+
 #[test]
 fn rows_without_anything_to_learn_are_errors() {
     let tokenizer = small(CHATML);

@@ -185,6 +185,35 @@ fn turns_that_are_written_otherwise_without_their_calls_are_found() {
     );
 }
 
+/// As Nemotron and Gemma 4 do.
+#[test]
+fn empty_tags_and_other_ends_do_not_hide_a_part() {
+    let emptied = own(
+        "{% if m.thinking %}<think>\n{{ m.thinking }}\n</think>{{ '\n' }}{% else %}<think></think>{% endif %}{{ m.content }}",
+    );
+    let mut row = talk();
+    row["messages"][4]["reasoning_content"] = json!(null);
+    let think = |text: &str| format!("«<think>\n{text}\n</think>\n»");
+    let [one, three, four] = ["r one", "r three", "r four"].map(think);
+    assert_eq!(
+        shown(&emptied, &row),
+        format!("{one}I look.<|im_end|>¦<think></think>Warm.<|im_end|>¦{three}<|im_end|>¦{four} }}Cold.<|im_end|>")
+    );
+    let ends = small(
+        "{% for m in messages %}{% if m.role == 'assistant' %}<|im_start|>assistant\n{% for c in m.tool_calls or [] %}[{{ c.function.name }}]{% endfor %}{{ m.content }}{{ '<|end|>' if m.tool_calls else '<|im_end|>' }}{% else %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>{% endif %}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
+    );
+    assert_eq!(
+        shown(&ends, &talk()),
+        "‹[get_weather][get_weather]›I look.<|end|>¦Warm.<|im_end|>¦‹[get_weather]›<|end|>¦ }Cold.<|im_end|>"
+    );
+    // White space in front of tags that the content brings, and a template that takes the tags but not what follows.
+    let shifted = own("{{ '\n' + m.content }}");
+    let row = json!({"messages": [{"role": "user", "content": "u"}, {"role": "assistant", "content": "<think>\nt\n</think>\n\na"}]});
+    assert_eq!(shown(&shifted, &row), "\n«<think>\nt\n</think>\n\n»a<|im_end|>");
+    // A token of two line ends begins in the header.
+    assert_eq!(shown(&own("{{ m.content.split('</think>')[-1] }}"), &row), "\n\n\na<|im_end|>");
+}
+
 /// As Mistral's templates do: turns go by turns, results stand after calls only, and a turn must hold something.
 #[test]
 fn templates_that_refuse_a_conversation_without_its_calls_are_followed() {
