@@ -86,5 +86,10 @@ export const data = trialsPart("Rows of strangers; a case is a mutated row, file
     tests: [[rows("sources/mutations"), "any mutation of any row"]],
   },
   { id: "mutated chat templates", trials: 1_000_000, tests: [{ crate: "text", name: "mutated_templates" }] },
+  {
+    id: "texts whose words are remembered, as the library encodes them",
+    trials: 50_000,
+    tests: [{ crate: "text", name: "parts::" }],
+  },
   { id: "mutated bytes of gzip and Parquet", trials: 30_000, tests: [[rows("sources/mutations"), "of its bytes"]] },
 ]);

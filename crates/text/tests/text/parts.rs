@@ -75,6 +75,7 @@ fn check(name: &str, file: &Json) -> bool {
             }
         }
     }
+    println!("\ntried {}", trials());
     left_early
 }
 
