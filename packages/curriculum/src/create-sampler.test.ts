@@ -4,7 +4,14 @@ import { createSampler, type SamplerOptions, type SamplingStrategy } from "./cre
 import { recommendEpochs } from "./epochs.ts";
 import { contextOf } from "./testing/context.ts";
 
-const plain = { stages: null, hardShare: 0, difficulty: "length", reverse: false } as const;
+const plain = {
+  competenceSteps: null,
+  initialCompetence: 0.01,
+  stages: null,
+  hardShare: 0,
+  difficulty: "length",
+  reverse: false,
+} as const;
 const make = (strategy: SamplingStrategy, lengths: number[], simpleMaxLength = 256) =>
   createSampler({ ...plain, strategy, simpleMaxLength }, contextOf(lengths));
 

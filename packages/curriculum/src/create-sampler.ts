@@ -1,5 +1,6 @@
 // The order of the rows in each epoch, by the name of a strategy.
 import { ArgumentError } from "@tunesmith/core";
+import { byCompetence } from "./competence.ts";
 import { groupByLength } from "./group-by-length.ts";
 import { permutation } from "./philox.ts";
 import type { SamplerContext } from "./rows.ts";
@@ -7,8 +8,8 @@ import type { Sampler } from "./sampler.ts";
 import type { Stage } from "./stage.ts";
 import { staged } from "./stages.ts";
 
-/** Orders of the examples. All but `staged`, which starts with the short ones, are Hugging Face's train_sampling_strategy. */
-export type SamplingStrategy = "random" | "sequential" | "group_by_length" | "staged";
+/** Orders of the examples. All but the curricula `staged` and `competence` are Hugging Face's train_sampling_strategy. */
+export type SamplingStrategy = "random" | "sequential" | "group_by_length" | "staged" | "competence";
 
 /** Options that decide an order. */
 export interface SamplerOptions {
@@ -19,6 +20,10 @@ export interface SamplerOptions {
   stages: readonly Stage[] | null;
   /** `staged`: share of hard rows in the stages that say none themselves. */
   hardShare: number;
+  /** `competence`: steps until all rows may be drawn; null: those of one epoch. */
+  competenceSteps: number | null;
+  /** `competence`: share of the rows that may be drawn at first. */
+  initialCompetence: number;
   difficulty: "length" | "turns";
   reverse: boolean;
 }
@@ -37,6 +42,10 @@ export function createSampler(options: SamplerOptions, context: SamplerContext):
       return groupByLength(lengths, seed, batchSize);
     case "staged":
       return byStages(options, context);
+    case "competence": {
+      const { competenceSteps: steps, initialCompetence: initial, difficulty, reverse } = options;
+      return byCompetence(context, { steps, initial, difficulty, reverse });
+    }
   }
 }
 

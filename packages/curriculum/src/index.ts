@@ -1,5 +1,6 @@
 // What the package offers: orders of rows, random numbers by counting, advice on epochs, which texts are novel.
 
+export { type CompetenceOptions, competenceAt, competenceSampler } from "./competence.ts";
 export { createSampler, type SamplerOptions, type SamplingStrategy } from "./create-sampler.ts";
 export { type CustomSampler, customSampler, type SamplerFactory } from "./custom-sampler.ts";
 export { type EpochAdvice, recommendEpochs } from "./epochs.ts";
@@ -10,3 +11,4 @@ export { type ShuffleOptions, shuffled } from "./shuffle-buffer.ts";
 export { type Novelty, NoveltyFilter, type NoveltyOptions } from "./similarity/novelty.ts";
 export type { Stage } from "./stage.ts";
 export { type StagesOptions, stagedSampler } from "./stages.ts";
+export { weightedSampler } from "./weighted.ts";

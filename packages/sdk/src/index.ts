@@ -80,7 +80,9 @@ export {
   type UpdateResult,
 } from "@tunesmith/core";
 export {
+  type CompetenceOptions,
   type CustomSampler,
+  competenceSampler,
   type Difficulty,
   type Novelty,
   NoveltyFilter,
@@ -92,6 +94,7 @@ export {
   type Stage,
   type StagesOptions,
   stagedSampler,
+  weightedSampler,
 } from "@tunesmith/curriculum";
 export {
   type AuditCode,

@@ -63,10 +63,10 @@ export const trainingArgumentsSchema = z
         .describe("Optimizer steps; wins over numTrainEpochs when positive. Default -1 (TrainingArguments).")
         .meta({ influence: "length" }),
       trainSamplingStrategy: z
-        .enum(["random", "sequential", "group_by_length", "staged"])
+        .enum(["random", "sequential", "group_by_length", "staged", "competence"])
         .default("random")
         .describe(
-          "Order of the rows; group_by_length puts rows of like length into one batch, staged takes the short ones first, then everything. Default random (TrainingArguments).",
+          "Order of the rows; group_by_length puts rows of like length into one batch, staged takes the short ones first, then everything, competence draws from ever more of them, the easiest first. Default random (TrainingArguments).",
         ),
       simpleMaxLength: count
         .default(256)
@@ -89,15 +89,27 @@ export const trainingArgumentsSchema = z
         .describe(
           "staged: share of hard rows, of the hardest quarter, that is mixed into stages that give none themselves, other than the last of the preset. Default 0.",
         ),
+      competenceSteps: count
+        .nullable()
+        .default(null)
+        .describe(
+          "competence: optimizer steps until every row may be drawn; the share of the easiest rows that may be grows with the square root of the steps (arXiv:1903.09848). Default null: the steps of one epoch.",
+        ),
+      initialCompetence: z
+        .number()
+        .positive()
+        .max(1)
+        .default(0.01)
+        .describe("competence: share of the rows that may be drawn at the first step. Default 0.01 (the paper)."),
       difficulty: z
         .enum(["length", "turns"])
         .default("length")
-        .describe("staged: what makes a row hard, its tokens or its messages. Default length."),
+        .describe("staged, competence: what makes a row hard, its tokens or its messages. Default length."),
       reverseCurriculum: z
         .boolean()
         .default(false)
         .describe(
-          "staged: from the last stage to the first, hard rows before easy ones. Default false; which of the two is better depends on model and task (arXiv:2510.19099).",
+          "staged, competence: from the last stage to the first, hard rows before easy ones. Default false; which of the two is better depends on model and task (arXiv:2510.19099).",
         ),
     }),
     ...grouped("optimizer", {

@@ -26,9 +26,9 @@ export interface TrainingArguments {
   maxSteps?: number | undefined;
   /**
    * Order of the rows; group_by_length puts rows of like length into one batch, staged takes the short ones first, then
-   * everything. Default random (TrainingArguments).
+   * everything, competence draws from ever more of them, the easiest first. Default random (TrainingArguments).
    */
-  trainSamplingStrategy?: "random" | "sequential" | "group_by_length" | "staged" | undefined;
+  trainSamplingStrategy?: "random" | "sequential" | "group_by_length" | "staged" | "competence" | undefined;
   /**
    * staged without stages: rows of at most this many tokens make the first epoch. Default 256 (a filter length common
    * in curriculum recipes).
@@ -56,11 +56,18 @@ export interface TrainingArguments {
    * the last of the preset. Default 0.
    */
   hardShare?: number | undefined;
-  /** staged: what makes a row hard, its tokens or its messages. Default length. */
+  /**
+   * competence: optimizer steps until every row may be drawn; the share of the easiest rows that may be grows with the
+   * square root of the steps (arXiv:1903.09848). Default null: the steps of one epoch.
+   */
+  competenceSteps?: number | null | undefined;
+  /** competence: share of the rows that may be drawn at the first step. Default 0.01 (the paper). */
+  initialCompetence?: number | undefined;
+  /** staged, competence: what makes a row hard, its tokens or its messages. Default length. */
   difficulty?: "length" | "turns" | undefined;
   /**
-   * staged: from the last stage to the first, hard rows before easy ones. Default false; which of the two is better
-   * depends on model and task (arXiv:2510.19099).
+   * staged, competence: from the last stage to the first, hard rows before easy ones. Default false; which of the two
+   * is better depends on model and task (arXiv:2510.19099).
    */
   reverseCurriculum?: boolean | undefined;
   /** Peak learning rate. Default 2e-4 for an adapter (Unsloth, QLoRA paper), 2e-5 for full fine-tuning (TRL). */

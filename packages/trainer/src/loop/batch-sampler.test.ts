@@ -6,7 +6,15 @@ import { EpochBatchSampler, type EpochOptions } from "./batch-sampler.ts";
 const limit = { rows: 2, tokens: Number.POSITIVE_INFINITY };
 
 function samplerOf(strategy: SamplingStrategy, lengths: ArrayLike<number>) {
-  const options = { stages: null, simpleMaxLength: 256, hardShare: 0, difficulty: "length", reverse: false } as const;
+  const options = {
+    competenceSteps: null,
+    initialCompetence: 0.01,
+    stages: null,
+    simpleMaxLength: 256,
+    hardShare: 0,
+    difficulty: "length",
+    reverse: false,
+  } as const;
   const row = (index: number) => ({ length: lengths[index] as number, turns: 2, trainedTokens: 1, rowIds: [index] });
   return createSampler({ ...options, strategy }, { lengths, seed: 0, batchSize: 8, fixedBatches: true, row });
 }

@@ -25,6 +25,10 @@ test("an option that another one leaves without effect is named with the reason"
   const curriculum = { stages: [{}], hardShare: 0.5, difficulty: "turns", reverseCurriculum: true };
   expect(named(curriculum)).toEqual(Object.keys(curriculum));
   expect(named({ ...curriculum, trainSamplingStrategy: "staged", simpleMaxLength: 9 })).toEqual(["simpleMaxLength"]);
+  const pace = { competenceSteps: 5, initialCompetence: 0.5, difficulty: "turns", reverseCurriculum: true };
+  expect(named(pace)).toEqual(Object.keys(pace));
+  expect(named({ ...pace, trainSamplingStrategy: "competence" })).toEqual([]);
+  expect(named({ ...pace, trainSamplingStrategy: "staged" })).toEqual(["competenceSteps", "initialCompetence"]);
   const own = ["trainSamplingStrategy", ...Object.keys(curriculum)];
   expect(named({ ...curriculum, trainSamplingStrategy: "staged" }, { fromProgram: ["sampler"] })).toEqual(own);
   expect(

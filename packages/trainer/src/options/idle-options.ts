@@ -20,6 +20,13 @@ interface Rule {
 
 const when = (condition: boolean, why: string) => (condition ? why : null);
 
+/** Options of orders that only some strategies have. */
+const curricula: readonly { options: readonly string[]; strategies: readonly string[] }[] = [
+  { options: ["simpleMaxLength", "stages", "hardShare"], strategies: ["staged"] },
+  { options: ["competenceSteps", "initialCompetence"], strategies: ["competence"] },
+  { options: ["difficulty", "reverseCurriculum"], strategies: ["staged", "competence"] },
+];
+
 const rules: readonly Rule[] = [
   {
     options: ["warmupSteps"],
@@ -42,16 +49,18 @@ const rules: readonly Rule[] = [
     because: ({ args }) =>
       when(args.trainSamplingStrategy === "staged" && args.stages !== null, "stages say which rows come first"),
   },
+  ...curricula.map(
+    ({ options, strategies }): Rule => ({
+      options,
+      because: ({ args, fromProgram }) =>
+        when(
+          !fromProgram.includes("sampler") && !strategies.includes(args.trainSamplingStrategy),
+          `trainSamplingStrategy is not ${strategies.join(" or ")}`,
+        ),
+    }),
+  ),
   {
-    options: ["simpleMaxLength", "stages", "hardShare", "difficulty", "reverseCurriculum"],
-    because: ({ args, fromProgram }) =>
-      when(
-        args.trainSamplingStrategy !== "staged" && !fromProgram.includes("sampler"),
-        "trainSamplingStrategy is not staged",
-      ),
-  },
-  {
-    options: ["trainSamplingStrategy", "simpleMaxLength", "stages", "hardShare", "difficulty", "reverseCurriculum"],
+    options: ["trainSamplingStrategy", ...curricula.flatMap(({ options }) => options)],
     because: ({ fromProgram }) => when(fromProgram.includes("sampler"), "sampler gives the order of the rows"),
   },
   {

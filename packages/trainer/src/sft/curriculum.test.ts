@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { OptionError } from "@tunesmith/core";
-import { stagedSampler } from "@tunesmith/curriculum";
+import { stagedSampler, weightedSampler } from "@tunesmith/curriculum";
 import { collate, type Placed } from "@tunesmith/data";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { SFTTrainer, type SFTTrainerOptions } from "../index.ts";
@@ -40,6 +40,8 @@ test.each<[string, object, Partial<SFTTrainerOptions>?]>([
   ["the preset, reversed", { trainSamplingStrategy: "staged", simpleMaxLength: 22, reverseCurriculum: true }],
   ["stages", { trainSamplingStrategy: "staged", stages }],
   ["stages of packed rows", { trainSamplingStrategy: "staged", packing: true, stages: [{ minTurns: 4 }, {}] }],
+  ["competence", { trainSamplingStrategy: "competence", competenceSteps: 6 }],
+  ["weights of a program", {}, { sampler: weightedSampler(({ turns }) => turns) }],
   ["stages of a program", {}, { sampler: stagedSampler({ stages: [{ where: ({ rowIds }) => rowIds[0] === 4 }, {}] }) }],
 ])("%s: a run goes on from any step with the rows that it would have seen", async (_, args, more = {}) => {
   const outputDir = await scratchFolder(onTestFinished);

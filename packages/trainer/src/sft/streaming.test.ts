@@ -408,6 +408,7 @@ test("what needs all rows at once is refused by name", () => {
     [/\[packingStrategy\].*best_fit/u, made({ packing: true, packingStrategy: "best_fit" })],
     [/\[trainSamplingStrategy\].*staged/u, made({ trainSamplingStrategy: "staged" })],
     [/\[trainSamplingStrategy\].*group_by_length/u, made({ trainSamplingStrategy: "group_by_length" })],
+    [/\[trainSamplingStrategy\].*competence/u, made({ trainSamplingStrategy: "competence" })],
     [/\[auto\]/u, made({ auto: true })],
     [/\[sampler\]/u, made({}, conversations(3), { sampler: () => ({ size: () => 1, epoch: () => [0] }) })],
     [/\[splitStrategy\].*random/u, made({ testSize: 0.5 })],

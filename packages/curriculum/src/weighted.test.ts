@@ -1,0 +1,39 @@
+import { OptionError } from "@tunesmith/core";
+import { expect, test } from "vitest";
+import { contextOf } from "./testing/context.ts";
+import { weightedSampler } from "./weighted.ts";
+
+const weights = [0, 1, 5, 0.5, 3.5, 0];
+const context = contextOf(weights.map((_, row) => row + 1));
+const make = (given: readonly number[]) =>
+  weightedSampler(({ rowIds: [row] }) => given[row as number] as number)(context);
+
+test("rows are drawn as often as their weights say, with replacement", () => {
+  const sampler = make(weights);
+  const seen = weights.map(() => 0);
+  const draws = 2000 * weights.length;
+  for (let epoch = 0; epoch < 2000; epoch += 1)
+    for (const row of Array.from(sampler.epoch(epoch))) seen[row] = (seen[row] ?? 0) + 1;
+  expect(sampler.size(0)).toBe(weights.length);
+  for (const [row, weight] of weights.entries()) {
+    const share = weight / 10;
+    // Five standard deviations of a binomial count; exactly none without weight.
+    expect(Math.abs((seen[row] ?? 0) - draws * share)).toBeLessThanOrEqual(5 * Math.sqrt(draws * share * (1 - share)));
+  }
+});
+
+test("an epoch follows from seed and epoch alone", () => {
+  expect(make(weights).epoch(7)).toEqual(make(weights).epoch(7));
+  expect(make(weights).epoch(7)).not.toEqual(make(weights).epoch(8));
+});
+
+test.each([
+  [[1, 1, -1, 1, 1, 1], /for row 2, got -1/u],
+  [[1, Number.NaN, 1, 1, 1, 1], /for row 1, got NaN/u],
+  [[1, 1, 1, 1, 1, Number.POSITIVE_INFINITY], /for row 5, got Infinity/u],
+  [[0, 0, 0, 0, 0, 0], /a finite sum above 0, got the sum 0/u],
+  [new Array<number>(6).fill(Number.MAX_VALUE), /got the sum Infinity/u],
+])("weights that say nothing are refused: %j", (given, message) => {
+  expect(() => make(given)).toThrow(OptionError);
+  expect(() => make(given)).toThrow(message);
+});
