@@ -232,9 +232,31 @@ test("a copy is never written over what is read, and needs one file", async () =
   const path = join(folder, "rows.jsonl");
   await writeFile(path, '{"prompt":"A?","completion":" "}\n');
   await expect(auditDataset(path, { fix: path })).rejects.toThrow("apart from what is being read");
+  const held = join(folder, "held.jsonl");
+  await writeFile(held, '{"prompt":"B?","completion":"Two."}\n');
+  await expect(auditDataset(path, { evalDataset: held, fix: held })).rejects.toThrow("apart from what is being read");
+  expect(await readFile(held, "utf8")).toContain("B?");
   expect(await readFile(path, "utf8")).toContain("A?");
   await expect(auditDataset([...cleanRows], { fix: path })).rejects.toThrow("[fix] expected a data set of one file");
   expect((await auditDataset(path, { fix: join(folder, "new.jsonl"), ignore: ["empty-answer"] })).fixed?.removed).toBe(
     0,
+  );
+});
+
+test("lines that hold no row stay in the copy where no one looks for them", async () => {
+  const path = join(folder, "rows.jsonl");
+  const text = '{"prompt":"A?","completion":"One."}\nnot json\n';
+  await writeFile(path, text);
+  const { fixed } = await auditDataset(path, { fix: join(folder, "new.jsonl"), ignore: ["unusable-row"] });
+  expect(fixed).toMatchObject({ removed: 0, reasons: {} });
+  expect(await readFile(join(folder, "new.jsonl"), "utf8")).toBe(text);
+});
+
+test("a data set without rows throws as in training", async () => {
+  const path = join(folder, "rows.jsonl");
+  await writeFile(path, "\n");
+  await expect(auditDataset(path)).rejects.toThrow("expected at least one row, got none");
+  await expect(auditDataset([...cleanRows], { evalDataset: path })).rejects.toThrow(
+    "rows.jsonl: expected at least one",
   );
 });

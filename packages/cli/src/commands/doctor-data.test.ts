@@ -52,8 +52,25 @@ test("writes a page and a cleaned copy, never over what is read", async () => {
   expect(page).not.toContain("<b>");
   const lines = (await readFile(data, "utf8")).split("\n");
   expect(await readFile(fix, "utf8")).toBe(`${lines[0]}\n${lines[3]}\n`);
+  const [held, config] = [join(folder, "held.jsonl"), join(folder, "run.yaml")];
+  await writeFile(held, lines[0] as string);
+  await writeFile(config, `evalData: ${JSON.stringify(held)}\n`);
   for (const flag of ["--html", "--fix"])
-    expect((await tunesmith(["doctor", "data", data, flag, data])).err).toContain("apart from what is being read");
+    for (const input of [data, held, config])
+      expect((await tunesmith(["doctor", "data", data, "--config", config, flag, input])).err).toContain(
+        "apart from what is being read",
+      );
+  expect(await readFile(held, "utf8")).toBe(lines[0]);
+  const both = await tunesmith(["doctor", "data", data, "--html", fix, "--fix", fix]);
+  expect(both.err).toContain("[--html] expected another path than --fix");
+});
+
+test("a file without rows is an error, not a file without faults", async () => {
+  for (const text of ["", "\n\n"]) {
+    await writeFile(data, text);
+    const { code, err } = await tunesmith(["doctor", "data", data]);
+    expect([code, err]).toEqual([3, expect.stringContaining("expected at least one row, got none")]);
+  }
 });
 
 test("names wrong flags", async () => {

@@ -1,4 +1,5 @@
 // `tunesmith doctor data`: what in a data set would do harm to a training.
+import { resolve } from "node:path";
 import { expandHome, OptionError, refuseInput, replaceFile, sortOptions, terminalText } from "@tunesmith/core";
 import { type AuditCode, type AuditOptions, auditCodes, auditDataset, type Judge } from "@tunesmith/sdk";
 import { readConfigFile } from "../config-file.ts";
@@ -32,7 +33,10 @@ export async function doctorData(
     limits: expectedAnswerWords === undefined ? {} : { expectedAnswerWords: Number(expectedAnswerWords) },
   };
   const page = html === undefined ? null : expandHome(html as string);
-  if (page !== null) await refuseInput(page, pathsOf(data));
+  if (page !== null && named(fix).some((path) => resolve(path) === resolve(page)))
+    throw new OptionError(`[--html] expected another path than --fix, got ${page} for both; correct one`);
+  const inputPaths = [...pathsOf(data), ...pathsOf(evalData ?? []), ...named(config), ...named(name)];
+  for (const output of [...named(page), ...named(fix)]) await refuseInput(output, inputPaths);
   const { trainDataset, evalDataset } = await openDatasets(data, evalData, err);
   const audit = (model: AuditOptions["model"]) =>
     auditDataset(trainDataset, { ...options, evalDataset, model: model ?? null });
@@ -46,6 +50,11 @@ export async function doctorData(
     (json === true ? err : out).write(`saved  ${terminalText(display(page))}\n`);
   }
   return report.findings.some(({ severity }) => severity === "error") ? 1 : 0;
+}
+
+/** A path that may have been given. */
+function named(path: unknown): string[] {
+  return typeof path === "string" ? [expandHome(path)] : [];
 }
 
 function code(name: string): AuditCode {

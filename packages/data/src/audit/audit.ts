@@ -15,7 +15,7 @@ import { checks } from "./checks/index.ts";
 import { unusableRow } from "./checks/unusable-row.ts";
 import { coverageOf } from "./coverage.ts";
 import { type AuditCode, type AuditData, type AuditLimits, auditLimits, type Check, type Found } from "./finding.ts";
-import { writeFixed } from "./fix.ts";
+import { copyPaths, writeFixed } from "./fix.ts";
 import { type Judge, judgeCheck } from "./judge.ts";
 import { checkedLimits } from "./limits.ts";
 import { type Measured, measure } from "./measured.ts";
@@ -55,7 +55,7 @@ const keys: OptionKeys<AuditOptions> = {
 
 /**
  * Looks at all rows of a data set for what would do harm to a training, and says what to do about it. Rows that training refuses are
- * findings, no errors; a file that cannot be read at all throws as in training.
+ * findings, no errors; a file that cannot be read at all, or has no rows, throws as in training.
  */
 export async function audit(
   source: DatasetSource,
@@ -66,6 +66,7 @@ export async function audit(
   const { evalDataset = null, model = null, ignore = [], judge = null, fix = null, signal } = given;
   const args = parseOptions(sftConfigSchema, given.args ?? {});
   const limits = { ...auditLimits, ...checkedLimits(given.limits ?? {}) };
+  const copy = fix === null ? null : await copyPaths(source, evalDataset, fix);
   const read = await readForAudit(source, "trainDataset", args, signal);
   const held = evalDataset === null ? null : await readForAudit(evalDataset, "evalDataset", args, signal);
   const measured = model === null ? null : await measure(read.rows, model, args, signal);
@@ -86,7 +87,7 @@ export async function audit(
     coverage: await coverages(data),
     tokens: tokensOf(measured),
     judged: judging?.scores ?? null,
-    fixed: fix === null ? null : await writeFixed(source, fix, removedBy(found), read, signal),
+    fixed: copy === null ? null : await writeFixed(copy, removedBy(found), withWanted(read, wanted), signal),
   };
 }
 
@@ -104,6 +105,11 @@ function removedBy(found: readonly [Check, Found | null][]): Map<AuditRow, Audit
   for (const [{ code, isRemoved }, result] of found)
     for (const { row } of isRemoved ? (result?.rows ?? []) : []) if (!removed.has(row)) removed.set(row, code);
   return removed;
+}
+
+/** What was read, without the lines that hold no row where they are not looked for. */
+function withWanted(read: ReadForAudit, wanted: readonly Check[]): ReadForAudit {
+  return wanted.includes(unusableRow) ? read : { ...read, badLines: [] };
 }
 
 async function coverages(data: AuditData): Promise<AuditReport["coverage"]> {

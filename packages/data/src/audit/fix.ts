@@ -17,19 +17,36 @@ import type { FixedCopy } from "./report.ts";
 /** Bytes that a line of a table may have: what is read here was read before. */
 const longest = 1 << 28;
 
-/** Writes the copy, and says what went. Any source but one file, and a Parquet file, is a `DataError`. */
-export async function writeFixed(
+/** A copy that will be written: from where, and to where. */
+export interface CopyPaths {
+  input: string;
+  path: string;
+}
+
+/**
+ * Where a copy is read from and written to. Any source but one file is a `DataError`; a target over what is read, the set to evaluate with
+ * included, an `ArgumentError`.
+ */
+export async function copyPaths(
   source: DatasetSource,
+  evalDataset: DatasetSource | null,
   target: string,
-  removed: ReadonlyMap<AuditRow, AuditCode>,
-  { rows, badLines }: ReadForAudit,
-  signal: AbortSignal | undefined,
-): Promise<FixedCopy> {
+): Promise<CopyPaths> {
   const [input, ...others] = pathsOf(source) ?? [];
   if (input === undefined || others.length > 0)
     throw new DataError("[fix] expected a data set of one file, got another; clean its files one by one");
   const path = expandHome(target);
-  await refuseInput(path, [input]);
+  await refuseInput(path, [input, ...((evalDataset === null ? null : pathsOf(evalDataset)) ?? [])]);
+  return { input, path };
+}
+
+/** Writes the copy, and says what went. A Parquet file is a `DataError`. */
+export async function writeFixed(
+  { input, path }: CopyPaths,
+  removed: ReadonlyMap<AuditRow, AuditCode>,
+  { rows, badLines }: ReadForAudit,
+  signal: AbortSignal | undefined,
+): Promise<FixedCopy> {
   const gone = new Set([...badLines, ...[...removed.keys()].map(({ line }) => line)]);
   const starts = new Set([...badLines, ...rows.map(({ line }) => line)]);
   const file = await openFile(input, { signal });

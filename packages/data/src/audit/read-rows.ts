@@ -5,9 +5,9 @@ import { RowError } from "../formats/format.ts";
 import { formats } from "../formats/index.ts";
 import { ItemReader } from "../formats/item-reader.ts";
 import { PartReaders } from "../prepare/part-readers.ts";
-import { RowErrors, type SkippedRows } from "../sources/row-errors.ts";
+import { noRows, RowErrors, type SkippedRows } from "../sources/row-errors.ts";
 import { type Row, readRows } from "../sources/rows.ts";
-import type { DatasetSource } from "../sources/source.ts";
+import { type DatasetSource, nameOf } from "../sources/source.ts";
 import { type AuditRow, turnsOfFields, turnsOfItem } from "./audit-row.ts";
 
 /** Rows of a data set, and what is no row at all. */
@@ -25,7 +25,7 @@ export type AuditReading = Pick<
   "datasetFormat" | "columns" | "datasetTextField" | "maxRowBytes" | "assistantOnlyLoss"
 >;
 
-/** Reads all rows of a source. A file that cannot be read at all throws, as in training. */
+/** Reads all rows of a source. A file that cannot be read at all, or has no rows, throws, as in training. */
 export async function readForAudit(
   source: DatasetSource,
   name: string,
@@ -46,6 +46,7 @@ export async function readForAudit(
     const format = isOfFirst ? first : detectFormat(formats, row.fields, reading);
     rows.push({ ...read, index: rows.length, format: format?.name ?? null });
   }
+  if (rows.length === 0 && errors.count === 0) throw noRows(nameOf(source, name));
   return { rows, unreadable: errors.skipped, badLines: errors.lines };
 }
 

@@ -1,9 +1,9 @@
 // A data set on its way through door A: read, understood and encoded, batch after batch.
-import { DataError, defaultMaxRowBytes, type Tokenizer } from "@tunesmith/core";
+import { defaultMaxRowBytes, type Tokenizer } from "@tunesmith/core";
 import { ItemReader } from "../formats/item-reader.ts";
 import type { DataReport } from "../quality/report.ts";
 import { DatasetMix, type MixEntry } from "../sources/mix.ts";
-import { RowErrors } from "../sources/row-errors.ts";
+import { noRows, RowErrors } from "../sources/row-errors.ts";
 import type { DatasetSource } from "../sources/rows.ts";
 import { nameOf, type ReadOptions } from "../sources/source.ts";
 import { type EncodedRow, encodeRows } from "./encode-rows.ts";
@@ -68,8 +68,7 @@ export class RowSource {
 
   /** A data set without rows is a `DataError`. */
   refuseEmpty(): void {
-    if (this.#readers.format !== null) return;
-    throw new DataError(`[data] ${this.name}: expected at least one row, got none; add rows, or check the path`);
+    if (this.#readers.format === null) throw noRows(this.name);
   }
 
   /** What is known of its rows, with what has become of them. */

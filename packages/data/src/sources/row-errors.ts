@@ -77,3 +77,8 @@ function within(place: string, other: string): string {
   const [source, line] = [place.slice(0, place.lastIndexOf(":")), place.slice(place.lastIndexOf(":") + 1)];
   return other.startsWith(`${source}:`) ? `line ${line}` : place;
 }
+
+/** What a data set without rows is. */
+export function noRows(name: string): DataError {
+  return new DataError(`[data] ${name}: expected at least one row, got none; add rows, or check the path`);
+}
