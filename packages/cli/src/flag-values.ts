@@ -1,5 +1,12 @@
 // Values of flags: the text of a command line as the type that its option has.
-import { formsOf, type JsonForm, type JsonSchema, OptionError, refusedValue } from "@tunesmith/core";
+import {
+  formsOf,
+  type JsonForm,
+  type JsonSchema,
+  OptionError,
+  refusedValue,
+  withCanonicalEntries,
+} from "@tunesmith/core";
 import type { z } from "zod";
 
 /** What a flag's value may be, read off the JSON Schema of its option. */
@@ -12,6 +19,8 @@ export interface ValueKind {
   list: "names" | "texts" | "numbers" | null;
   /** Values by name: `NAME=VALUE,…`, or JSON; numbers or texts. */
   record: "numbers" | "texts" | null;
+  /** A list whose entries have keys, as JSON. */
+  entries: boolean;
   choices: string[];
 }
 
@@ -23,7 +32,7 @@ export function kindOf(schema: JsonSchema): ValueKind {
   const forms = formsOf(schema);
   const has = (type: string) => forms.some((form) => form.type === type);
   const items = forms.find((form) => form.type === "array")?.items;
-  // Entries that have keys are written as JSON; without any it is one text.
+  // Entries that have keys are written as JSON; where a text is a value too, who takes it reads them.
   const hasKeys = items !== undefined && formsOf(items).some((form) => form.type === "object");
   const named = has("string") ? "names" : "texts";
   const list = items === undefined || hasKeys ? null : items.type === "integer" ? "numbers" : named;
@@ -34,6 +43,7 @@ export function kindOf(schema: JsonSchema): ValueKind {
     null: has("null"),
     list,
     record: has("object") ? recordKind(forms) : null,
+    entries: hasKeys && !has("string"),
     choices: forms.flatMap((form) => (form.enum ?? []).map(String)),
   };
 }
@@ -49,6 +59,7 @@ export function placeholder(kind: ValueKind): string {
   if (kind.list !== null) return " <values...>";
   if (kind.boolean && !kind.number) return ` [${["boolean", ...kind.choices].join("|")}]`;
   if (kind.choices.length > 0) return ` <${kind.choices.join("|")}>`;
+  if (kind.entries) return " <json>";
   if (kind.record !== null) return " <name=value,...>";
   return kind.number ? " <number>" : " <text>";
 }
@@ -73,6 +84,7 @@ function readValue(flag: string, kind: ValueKind, text: string, before: unknown)
     return [...(Array.isArray(before) ? before : []), ...values];
   }
   if (isNothing) return nothing;
+  if (kind.entries) return withCanonicalEntries(jsonOf(flag, text));
   // Where a text is an option's value too, its schema reads NAME=VALUE itself.
   if (kind.record !== null && !(kind.string && !isJson(text))) return recordOf(flag, text, kind.record);
   if (kind.boolean && (text === "true" || text === "false")) return text === "true";
@@ -88,13 +100,17 @@ function isJson(text: string): boolean {
   return /^\s*(?:\{|\[\s*["{])/u.test(text);
 }
 
-/** `NAME=VALUE,NAME=VALUE`, or a JSON object where names hold commas or equals signs. */
-function recordOf(flag: string, text: string, values: "numbers" | "texts"): Record<string, unknown> {
+function jsonOf(flag: string, text: string): unknown {
   try {
-    if (isJson(text)) return JSON.parse(text) as Record<string, unknown>;
+    return JSON.parse(text);
   } catch (error) {
     throw new OptionError(`[${flag}] expected JSON, got "${text}" (${String(error)}); correct it`, { cause: error });
   }
+}
+
+/** `NAME=VALUE,NAME=VALUE`, or a JSON object where names hold commas or equals signs. */
+function recordOf(flag: string, text: string, values: "numbers" | "texts"): Record<string, unknown> {
+  if (isJson(text)) return jsonOf(flag, text) as Record<string, unknown>;
   return Object.fromEntries(
     text.split(",").map((entry) => {
       // Patterns of names may hold an equals sign, and so may names of columns.

@@ -61,6 +61,12 @@ describe("flags of the schemas", () => {
       alphaPattern: { "layers.[0-9]=?": 3 },
     });
     expect(parse("--optim-args", "momentum=0.9,nesterov=true")).toEqual({ optimArgs: "momentum=0.9,nesterov=true" });
+    const stages = [{ maxLength: 256, steps: 10 }, {}];
+    expect(parse("--stages", JSON.stringify(stages))).toEqual({ stages });
+    expect(parse("--stages", '[{"max_length": 256, "steps": 10}, {}]')).toEqual({ stages });
+    expect(parse("--stages", "none")).toEqual({ stages: null });
+    expect(() => parse("--stages", "[{")).toThrow(/\[--stages\] expected JSON/u);
+    expect(() => parse("--stages", '[{"maxLenght": 256}]')).toThrow(/\[--stages\] expected a list .* with maxLength/u);
     expect(parse("--optim-args", '{"momentum": 0.9}')).toEqual({ optimArgs: { momentum: 0.9 } });
     expect(parse("--init-lora-weights", "gaussian", "--modules-to-save", "none")).toEqual({
       initLoraWeights: "gaussian",

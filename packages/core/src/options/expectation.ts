@@ -99,7 +99,8 @@ export function shown(value: unknown): string {
   if (typeof value === "bigint") return `${value}n`;
   if (typeof value === "function") return "a function";
   try {
-    return JSON.stringify(value) ?? String(value);
+    const inner = (_: string, entry: unknown) => (typeof entry === "function" ? "a function" : entry);
+    return JSON.stringify(value, inner) ?? String(value);
   } catch {
     return Object.prototype.toString.call(value);
   }

@@ -16,7 +16,7 @@ export {
 export { type OptionKeys, parseKeys } from "./keys.ts";
 export { loraConfigSchema, type ParsedLoraConfig } from "./lora.ts";
 export { modelConfigSchema, type ParsedModelConfig } from "./model.ts";
-export { canonicalName, kebabCase, nearestName, snakeCase } from "./names.ts";
+export { canonicalName, kebabCase, nearestName, snakeCase, withCanonicalEntries } from "./names.ts";
 export { adamwSchema, type OptimizerOptions, optimizerOptions, optimizerSchema, sgdSchema } from "./optimizer.ts";
 export { canonicalKeys, parseArgument, parseOptions } from "./parse.ts";
 export { together } from "./problems.ts";

@@ -12,6 +12,18 @@ export function canonicalName(name: string): string {
   return aliases.get(camel) ?? camel;
 }
 
+/** A list whose entries have keys under their canonical names; anything else as it is. */
+export function withCanonicalEntries(given: unknown): unknown {
+  return Array.isArray(given) ? given.map(withCanonicalNames) : given;
+}
+
+function withCanonicalNames(given: unknown): unknown {
+  if (typeof given !== "object" || given === null || Array.isArray(given)) return given;
+  const entries = Object.entries(given).map(([name, value]) => [canonicalName(name), value] as const);
+  // A name in two spellings would lose a value: it is left to be refused.
+  return new Set(entries.map(([name]) => name)).size < entries.length ? given : Object.fromEntries(entries);
+}
+
 /** learningRate → learning-rate, loadIn4bit → load-in-4bit */
 export function kebabCase(name: string): string {
   return name.replaceAll(/(?<=[a-z])(?=\d[a-z])/gu, "-").replaceAll(/[A-Z]/gu, (letter) => `-${letter.toLowerCase()}`);

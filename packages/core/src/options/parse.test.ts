@@ -242,3 +242,12 @@ test("values of another kind are refused by what they should be, and a tilde is 
   expect(parseConfig({ output_dir: "~/a" }).outputDir).toBe(join(homedir(), "a"));
   expect(parseLoraConfig({ adapterPath: "~/a" }).adapterPath).toBe(join(homedir(), "a"));
 });
+
+test("names inside the entries of a list are spelt as options are, and a function inside is named", () => {
+  const stages = [{ maxLength: 256, minTurns: 3 }, { hardShare: 0.5 }];
+  expect(parseConfig({ stages: [{ max_length: 256, "min-turns": 3 }, { hard_share: 0.5 }] }).stages).toEqual(stages);
+  expect(parseConfig({ stages }).stages).toEqual(stages);
+  for (const stage of [{ max_lenght: 256 }, { maxLength: 256, max_length: 256 }, { max_length: 0 }, 256])
+    expect(() => parseConfig({ stages: [stage] })).toThrow(/\[stages\] expected a list .* with maxLength, minTurns/u);
+  expect(() => parseConfig({ stages: [{ where: () => true }] })).toThrow(/got \[\{"where":"a function"\}\]/u);
+});

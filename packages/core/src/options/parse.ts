@@ -3,7 +3,7 @@ import type { z } from "zod";
 import { ArgumentError } from "../errors.ts";
 import { adviceFor } from "./elsewhere.ts";
 import { refusedInside, refusedValue } from "./expectation.ts";
-import { canonicalName, nearestName } from "./names.ts";
+import { canonicalName, nearestName, withCanonicalEntries } from "./names.ts";
 import { objectOf, refuseAll } from "./problems.ts";
 
 /**
@@ -71,7 +71,7 @@ export function namedValues(
     if (!known.includes(key)) problems.push(unknownOption(name, known, place));
     else if (Object.hasOwn(values, key))
       problems.push(`[${place}] expected "${key}" once, got it twice; remove "${name}"`);
-    else values[key] = value;
+    else values[key] = withCanonicalEntries(value);
   }
   return values;
 }

@@ -35,10 +35,10 @@ export interface TrainingArguments {
    */
   simpleMaxLength?: number | undefined;
   /**
-   * staged: the stages, one after another. A row belongs to one that has at most its maxLength tokens and at least its
-   * minTurns messages; its length is epochs (passes over its rows, 1 where nothing is said) or steps, and the last goes
-   * on as long as the run does. Default null: rows of at most simpleMaxLength tokens, shortest first; rows of at least
-   * 3 messages; everything.
+   * staged: the stages, one after another; a where needs a program (stagedSampler). A row belongs to one that has at
+   * most its maxLength tokens and at least its minTurns messages; its length is epochs (passes over its rows, 1 where
+   * nothing is said) or steps, and the last goes on as long as the run does. Default null: rows of at most
+   * simpleMaxLength tokens, shortest first; rows of at least 3 messages; everything.
    */
   stages?:
     | {
