@@ -37,7 +37,7 @@ const args: SFTConfig = {
   warmupSteps: 3,
   lrSchedulerType: "cosine",
   trainSamplingStrategy: "staged",
-  simpleMaxLength: 22,
+  stages: [{ maxLength: 22, order: "easy_first" }, {}],
 };
 
 function trainer(outputDir: string, more: object = {}, onEvent: (event: TrainEvent) => void = () => {}): SFTTrainer {
@@ -111,6 +111,8 @@ test("a stop in the middle of an evaluation or of samples is resumed right there
 test("a crash at any file operation leaves a run that goes on to the same end", async () => {
   const short = {
     maxSteps: 2,
+    trainSamplingStrategy: "random",
+    stages: null,
     saveSteps: 1,
     evalStrategy: "no",
     evalSteps: null,
