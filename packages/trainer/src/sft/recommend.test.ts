@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { ParsedSFTConfig } from "@tunesmith/core";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
 import { fakeModel } from "../testing/fake-session.ts";
@@ -43,6 +44,34 @@ test("lengths, model and what is trained decide the rest", () => {
   expect(advise(500, { truncated: 3, tokens: { ...tokens, max: 1024 } }).maxLength).toBe(2048);
   expect(advise(500, {}, { weightBytes: 130e9 }).learningRate).toBe(1e-4);
   expect(advise(500, {}, {}, true).learningRate).toBe(2e-5);
+});
+
+test("what is set counts for the rest", () => {
+  const beside = (set: Partial<ParsedSFTConfig>, kept = 10_000) =>
+    adviseTraining({ kept, tokens: { ...tokens, total: 50 * kept }, truncated: 0 }, info, {
+      fullFinetuning: false,
+      set,
+    });
+  expect(beside({ perDeviceTrainBatchSize: 1 }).gradientAccumulationSteps).toBe(32);
+  expect(beside({ perDeviceTrainBatchSize: 64 }).gradientAccumulationSteps).toBe(1);
+  expect(beside({ gradientAccumulationSteps: 16 }).perDeviceTrainBatchSize).toBe(2);
+  expect(beside({ gradientAccumulationSteps: 64 }).perDeviceTrainBatchSize).toBe(1);
+  expect(beside({ maxLength: 2048 })).toMatchObject({ perDeviceTrainBatchSize: 2, gradientAccumulationSteps: 16 });
+  expect(beside({ maxTokensPerBatch: 800 }).gradientAccumulationSteps).toBe(2);
+  // 3 passes over 49 packed rows.
+  expect(beside({ packing: true, maxLength: 1024 }, 999)).toMatchObject({
+    perDeviceTrainBatchSize: 2,
+    gradientAccumulationSteps: 1,
+  });
+  expect(beside({ numTrainEpochs: 1 }, 500)).toMatchObject({ numTrainEpochs: 1, perDeviceTrainBatchSize: 4 });
+});
+
+test("auto sets no rows of a batch that tokens limit", async () => {
+  const unset = { perDeviceTrainBatchSize: undefined, gradientAccumulationSteps: undefined };
+  const { trainer: made } = await trainer({ ...unset, auto: true, maxTokensPerBatch: 64 });
+  const { args, warnings } = await made.dryRun();
+  expect(args.perDeviceTrainBatchSize).toBe(8);
+  expect(warnings.filter((text) => text.includes("perDeviceTrainBatchSize"))).toEqual([]);
 });
 
 test("a data set is read as a run would read it", async () => {

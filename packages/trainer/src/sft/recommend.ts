@@ -14,6 +14,7 @@ import { recommendEpochs } from "@tunesmith/curriculum";
 import type { DataReport, DatasetSource, FormattingFunc, PrepareProgress } from "@tunesmith/data";
 import type { RecipeInputs } from "../loop/recipe.ts";
 import { peakLearningRate } from "../options/parameter-groups.ts";
+import { batchFor } from "./advised-batch.ts";
 import { prepareRows, withinContext } from "./prepare.ts";
 
 /** Options that fit a data set and a model, and why. */
@@ -76,39 +77,48 @@ export async function withAdvice(
   signal: AbortSignal,
 ): Promise<RecipeInputs<ParsedSFTConfig>> {
   const { args, model, onPreparing, peft, tokenizer, trainDataset: source } = inputs;
-  // A packed row is as long as it is asked to be, whatever its examples are.
-  const open = advised.filter((name) => name !== "maxLength" || !args.packing);
+  // A packed row is as long as it is asked to be, whatever its examples are; tokens limit a batch in place of rows.
+  const idle: AdvisedOption[] = [];
+  if (args.packing) idle.push("maxLength");
+  if (args.maxTokensPerBatch !== null) idle.push("perDeviceTrainBatchSize");
+  const open = advised.filter((name) => !idle.includes(name));
   if (!args.auto || open.length === 0) return inputs;
   const onProgress = (progress: PrepareProgress) => onPreparing("train", progress);
   const request = { source, name: "trainDataset", keepItems: 0, formattingFunc, onProgress };
   const reader = { tokenizer, vocabSize: model.info.vocabSize };
   const whole = withinContext({ ...args, maxLength: null }, model, []);
   const { report } = await prepareRows(request, reader, whole, signal);
-  const advice = adviseTraining(report, model.info, peft);
+  const { maxLength, packing, maxTokensPerBatch } = withinContext(args, model, []);
+  const set = Object.fromEntries(
+    advisedOptions.filter((name) => !open.includes(name)).map((name) => [name, args[name]]),
+  );
+  const advice = adviseTraining(report, model.info, {
+    ...peft,
+    set: { ...set, ...("maxLength" in set && { maxLength }), packing, maxTokensPerBatch },
+  });
   return { ...inputs, args: { ...args, ...Object.fromEntries(open.map((name) => [name, advice[name]])) } };
 }
 
-/** Steps that a run should have at least, as far as its rows suffice: each is one lesson. */
-const steps = 100;
-/** Rows of an optimizer step, at least and at most. */
-const batch = { least: 2, most: 32 };
-/** Tokens of a micro-batch, and its rows at most (TrainingArguments' default). */
-const microBatch = { tokens: 4096, rows: 8 };
 /** Bytes of weights of two bytes each from which on a model is large: 30 billion parameters. */
 const large = 60e9;
 
-/** The same from the report of rows that have been read. */
+/** The same from the report of rows that have been read, beside what is set. */
 export function adviseTraining(
   { kept, tokens, truncated }: Pick<DataReport, "kept" | "tokens" | "truncated">,
   { maxPositionEmbeddings: context, weightBytes }: Pick<ModelInfo, "maxPositionEmbeddings" | "weightBytes">,
-  { fullFinetuning }: { fullFinetuning: boolean },
+  { fullFinetuning, set = {} }: { fullFinetuning: boolean; set?: Partial<ParsedSFTConfig> },
 ): TrainingAdvice {
-  const { min, max, recommended: numTrainEpochs, expected } = recommendEpochs(kept);
+  const { min, max, recommended, expected } = recommendEpochs(kept);
   const usual = min === max ? `${min}` : `${min} to ${max}`;
-  const maxLength = lengthFor({ tokens, truncated }, context);
-  const effective = Math.min(batch.most, Math.max(batch.least, powerBelow((kept * numTrainEpochs) / steps)));
-  const fitting = Math.max(1, powerBelow(microBatch.tokens / maxLength));
-  const perDeviceTrainBatchSize = Math.min(effective, fitting, microBatch.rows);
+  const numTrainEpochs = set.numTrainEpochs ?? recommended;
+  const maxLength = set.maxLength ?? lengthFor({ tokens, truncated }, context);
+  const isPacked = set.packing === true;
+  const rows = isPacked ? Math.ceil(tokens.total / maxLength) : kept;
+  const mean = isPacked ? maxLength : Math.min(maxLength, tokens.total / kept);
+  const { perDeviceTrainBatchSize, gradientAccumulationSteps, ofStep } = batchFor(
+    { rows, epochs: numTrainEpochs, tokens: { most: maxLength, mean } },
+    set,
+  );
   const isLarge = !fullFinetuning && weightBytes >= large;
   const learningRate = isLarge ? 1e-4 : peakLearningRate({ learningRate: null }, { fullFinetuning });
   const trained = fullFinetuning
@@ -120,13 +130,13 @@ export function adviseTraining(
     numTrainEpochs,
     maxLength,
     perDeviceTrainBatchSize,
-    gradientAccumulationSteps: effective / perDeviceTrainBatchSize,
+    gradientAccumulationSteps,
     learningRate,
     expected,
     reasons: [
       `${plural(numTrainEpochs, "epoch")}: ${plural(kept, "row")} usually take ${usual}, for ${expected}`,
       `maxLength ${maxLength}: ${truncated > 0 ? `${truncated} of ${plural(kept, "row")} have more than ${tokens.max} tokens` : `the longest row has ${tokens.max} tokens, 95 % have at most ${tokens.p95}`}; the model reads ${context}`,
-      `batch ${perDeviceTrainBatchSize} × ${effective / perDeviceTrainBatchSize}: ${plural(Math.ceil((kept * numTrainEpochs) / effective), "step")} in all`,
+      `batch ${perDeviceTrainBatchSize} × ${gradientAccumulationSteps}: ${plural(Math.ceil((rows * numTrainEpochs) / ofStep), "step")} in all`,
       `rate ${learningRate}: usual for ${trained}`,
     ],
   };
@@ -136,9 +146,4 @@ export function adviseTraining(
 function lengthFor({ tokens, truncated }: Pick<DataReport, "tokens" | "truncated">, context: number): number {
   const wanted = truncated > 0 ? 2 * tokens.max : Math.min(tokens.max, 4 * tokens.p95);
   return Math.min(context, Math.max(128, 64 * Math.ceil(wanted / 64)));
-}
-
-/** The largest power of two that is not above a number; 0 below 1. */
-function powerBelow(value: number): number {
-  return value < 1 ? 0 : 2 ** Math.floor(Math.log2(value));
 }

@@ -38,8 +38,6 @@ const refusals: readonly Refusal[] = [
     strategy !== "random" && strategy !== "sequential"
       ? `[trainSamplingStrategy] expected random or sequential with streaming, got "${strategy}", which needs the lengths of all rows; choose one of them`
       : null,
-  ({ auto }) =>
-    auto ? "[auto] expected false with streaming, got true, which looks at all rows first; give the options" : null,
   (_, { hasSampler }) =>
     hasSampler
       ? "[sampler] expected none with streaming, got a function, which needs the lengths of all rows; leave it out"
