@@ -1,5 +1,5 @@
 // How many rows a step of a run should have, beside what is already decided of it.
-import type { ParsedSFTConfig } from "@tunesmith/core";
+import type { SFTConfig } from "@tunesmith/core";
 
 /** What decides a batch. */
 export interface BatchSetting {
@@ -12,9 +12,7 @@ export interface BatchSetting {
 }
 
 /** Options of a batch that are set. */
-export type SetBatch = Partial<
-  Pick<ParsedSFTConfig, "perDeviceTrainBatchSize" | "gradientAccumulationSteps" | "maxTokensPerBatch">
->;
+export type SetBatch = Pick<SFTConfig, "perDeviceTrainBatchSize" | "gradientAccumulationSteps" | "maxTokensPerBatch">;
 
 /** Steps that a run should have at least, as far as its rows suffice: each is one lesson. */
 const steps = 100;

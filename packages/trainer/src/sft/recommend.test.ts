@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { ParsedSFTConfig } from "@tunesmith/core";
+import type { SFTConfig } from "@tunesmith/core";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
 import { fakeModel } from "../testing/fake-session.ts";
@@ -47,7 +47,7 @@ test("lengths, model and what is trained decide the rest", () => {
 });
 
 test("what is set counts for the rest", () => {
-  const beside = (set: Partial<ParsedSFTConfig>, kept = 10_000) =>
+  const beside = (set: SFTConfig, kept = 10_000) =>
     adviseTraining({ kept, tokens: { ...tokens, total: 50 * kept }, truncated: 0 }, info, {
       fullFinetuning: false,
       set,

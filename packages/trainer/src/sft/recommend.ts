@@ -106,7 +106,7 @@ const large = 60e9;
 export function adviseTraining(
   { kept, tokens, truncated }: Pick<DataReport, "kept" | "tokens" | "truncated">,
   { maxPositionEmbeddings: context, weightBytes }: Pick<ModelInfo, "maxPositionEmbeddings" | "weightBytes">,
-  { fullFinetuning, set = {} }: { fullFinetuning: boolean; set?: Partial<ParsedSFTConfig> },
+  { fullFinetuning, set = {} }: { fullFinetuning: boolean; set?: SFTConfig },
 ): TrainingAdvice {
   const { min, max, recommended, expected } = recommendEpochs(kept);
   const usual = min === max ? `${min}` : `${min} to ${max}`;
