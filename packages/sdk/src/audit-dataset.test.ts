@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -11,7 +11,8 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { auditDataset } from "./audit-dataset.ts";
 import { cleanEvalRows, cleanRows, row } from "./testing/audit-rows.ts";
 
-const model = await loadModel(fileURLToPath(new URL("../../../test/fixtures/models/llama", import.meta.url)));
+const modelFolder = fileURLToPath(new URL("../../../test/fixtures/models/llama", import.meta.url));
+const model = await loadModel(modelFolder);
 const [user, assistant] = [
   { role: "user", content: "Who are you?" },
   { role: "assistant", content: "A helpful program." },
@@ -250,6 +251,38 @@ test("lines that hold no row stay in the copy where no one looks for them", asyn
   const { fixed } = await auditDataset(path, { fix: join(folder, "new.jsonl"), ignore: ["unusable-row"] });
   expect(fixed).toMatchObject({ removed: 0, reasons: {} });
   expect(await readFile(join(folder, "new.jsonl"), "utf8")).toBe(text);
+});
+
+test("every row that the chat template refuses is counted and removed", async () => {
+  const place = join(folder, "model");
+  await cp(modelFolder, place, { recursive: true });
+  const template = join(place, "chat_template.jinja");
+  const strict = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}";
+  await writeFile(template, `${strict}${await readFile(template, "utf8")}`);
+  const picky = await loadModel(place);
+  const refused = many(13, (n) => ({ messages: [{ role: "system", content: `Rule ${n}.` }, user, assistant] }));
+  const path = join(folder, "rows.jsonl");
+  const rows = [...refused, ...cleanRows.slice(0, 2)];
+  await writeFile(path, rows.map((entry) => `${JSON.stringify(entry)}\n`).join(""));
+  const options = { model: picky, ignore: ["exact-duplicate", "near-duplicate"] as const };
+  const report = await auditDataset(path, { ...options, fix: join(folder, "clean.jsonl") });
+  expect(report.findings.find(({ code }) => code === "unusable-row")?.count).toBe(13);
+  expect(report.fixed).toMatchObject({ kept: 2, removed: 13 });
+});
+
+test("a set of which training takes no row is told of with a model", async () => {
+  const rows = many(2, (n) => ({ input_ids: [5, 6, n], labels: [-100, -100, -100] }));
+  const { findings } = await auditDataset(rows, { model });
+  const found = findings.find(({ code }) => code === "unusable-row");
+  expect(found?.count).toBe(2);
+  expect(found?.rows[0]?.detail).toContain("expected at least one row with a token to train on");
+});
+
+test("tokens are trained as the options of the run say", async () => {
+  const content = "<think>Let me look for it.</think>It is in Lisbon.";
+  const rows = [{ messages: [user, { role: "assistant", content }] }];
+  const share = async (args: object) => (await auditDataset(rows, { model, args })).tokens?.trainedShare ?? 0;
+  expect(await share({ trainOnReasoning: false })).toBeLessThan(await share({}));
 });
 
 test("a data set without rows throws as in training", async () => {

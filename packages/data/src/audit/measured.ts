@@ -1,5 +1,5 @@
 // Rows of an audit in tokens: how long they are, how much of them is trained, whether they teach where an answer ends.
-import type { LanguageModel, ParsedSFTConfig } from "@tunesmith/core";
+import { DataError, type LanguageModel, type ParsedSFTConfig } from "@tunesmith/core";
 import { IGNORE_INDEX } from "../encode/mask.ts";
 import { isSpecial } from "../encode/special.ts";
 import type { Example } from "../examples/example.ts";
@@ -43,6 +43,7 @@ export async function measure(
   const maxLength = Math.min(args.maxLength ?? context, context);
   const none = { rows: [], maxLength, controlTokens: [], refused: [] };
   if (usable.length === 0) return none;
+  let refusal = "";
   const data = await prepare(
     usable.map(({ fields }) => fields),
     model.tokenizer,
@@ -52,21 +53,24 @@ export async function measure(
       ...(signal && { signal }),
     },
   ).catch((cause: unknown) => {
-    // Of a set in which no row can be trained, other checks say why.
-    if ((cause as { code?: unknown }).code === "DATA_INVALID") return null;
-    throw cause;
+    if (!(cause instanceof DataError)) throw cause;
+    refusal = cause.message.replace("[data] ", "");
+    return null;
   });
-  if (data === null) return none;
+  // Not one row can be trained.
+  if (data === null) return { ...none, refused: withReasons(usable, new Map([[usable[0], refusal]])) };
   const { controlTokens } = data.report;
   return { ...measuredRows(data, usable, maxLength, model), maxLength, controlTokens };
 }
 
 function rowOptions(args: ParsedSFTConfig) {
   const { datasetFormat, columns, datasetTextField, maxRowBytes } = args;
-  const { assistantOnlyLoss, completionOnlyLoss, promptLossWeight, trainOnResponsesOnly, lastResponseOnly } = args;
+  const { assistantOnlyLoss, completionOnlyLoss, promptLossWeight } = args;
+  const { trainOnResponsesOnly, lastResponseOnly, trainOnToolCalls, trainOnReasoning } = args;
   return {
     ...{ datasetFormat, columns, datasetTextField, maxRowBytes },
-    ...{ assistantOnlyLoss, completionOnlyLoss, promptLossWeight, trainOnResponsesOnly, lastResponseOnly },
+    ...{ assistantOnlyLoss, completionOnlyLoss, promptLossWeight },
+    ...{ trainOnResponsesOnly, lastResponseOnly, trainOnToolCalls, trainOnReasoning },
   };
 }
 
@@ -83,11 +87,19 @@ function measuredRows(
     const row = rowAt(data.locate(example.rowId));
     if (row !== undefined) rows.push({ row, ...counted(example, maxLength, (id) => isSpecial(id, tokenizer)) });
   }
-  const refused = data.report.skipped.first.flatMap(({ place, reason }) => {
-    const row = rowAt(place);
-    return row === undefined ? [] : [{ row, reason }];
-  });
+  const used = new Set(rows.map(({ row }) => row));
+  for (const { line } of data.report.dropped) used.add(usable[line - 1] as AuditRow);
+  const reasons = new Map(data.report.skipped.first.map(({ place, reason }) => [rowAt(place), reason]));
+  const refused = withReasons(
+    usable.filter((row) => !used.has(row)),
+    reasons,
+  );
   return { rows, refused };
+}
+
+/** Rows that are refused, each with its reason, which is known of the first ones. */
+function withReasons(rows: readonly AuditRow[], reasons: ReadonlyMap<AuditRow | undefined, string>) {
+  return rows.map((row) => ({ row, reason: reasons.get(row) ?? `refused as ${rows[0]?.place} is` }));
 }
 
 function counted({ ids, labels }: Example, maxLength: number, isEnd: (id: number) => boolean) {
