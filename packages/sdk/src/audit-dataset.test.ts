@@ -270,6 +270,15 @@ test("every row that the chat template refuses is counted and removed", async ()
   expect(report.fixed).toMatchObject({ kept: 2, removed: 13 });
 });
 
+test("the copy keeps a near duplicate of a row that goes for another fault", async () => {
+  const path = join(folder, "rows.jsonl");
+  const rows = [row(long, "The end, and then the"), row(long, "The end."), row(long, "An end.")];
+  await writeFile(path, rows.map((entry) => `${JSON.stringify(entry)}\n`).join(""));
+  const { fixed } = await auditDataset(path, { fix: join(folder, "clean.jsonl") });
+  expect(fixed?.reasons).toEqual({ "cut-answer": 1, "near-duplicate": 1 });
+  expect(await readFile(join(folder, "clean.jsonl"), "utf8")).toBe(`${JSON.stringify(rows[1])}\n`);
+});
+
 test("a set of which training takes no row is told of with a model", async () => {
   const rows = many(2, (n) => ({ input_ids: [5, 6, n], labels: [-100, -100, -100] }));
   const { findings } = await auditDataset(rows, { model });

@@ -20,6 +20,7 @@ import { type Judge, judgeCheck } from "./judge.ts";
 import { checkedLimits } from "./limits.ts";
 import { type Measured, measure } from "./measured.ts";
 import { type ReadForAudit, readForAudit } from "./read-rows.ts";
+import { removedBy } from "./removed.ts";
 import { type AuditReport, findingOf, withUnreadable } from "./report.ts";
 
 /** How a data set is audited. */
@@ -97,14 +98,6 @@ function findingsOf(found: readonly [Check, Found | null][], { unreadable }: Rea
     return check === unusableRow ? withUnreadable(finding, check, unreadable) : finding;
   });
   return all.filter((finding) => finding !== null);
-}
-
-/** The rows that a cleaned copy leaves out, each with the first code that names it. */
-function removedBy(found: readonly [Check, Found | null][]): Map<AuditRow, AuditCode> {
-  const removed = new Map<AuditRow, AuditCode>();
-  for (const [{ code, isRemoved }, result] of found)
-    for (const { row } of isRemoved ? (result?.rows ?? []) : []) if (!removed.has(row)) removed.set(row, code);
-  return removed;
 }
 
 /** What was read, without the lines that hold no row where they are not looked for. */

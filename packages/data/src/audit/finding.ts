@@ -103,6 +103,8 @@ export const auditLimits: AuditLimits = {
 export interface Noted {
   row: AuditRow;
   detail: string;
+  /** The earlier rows that it is like, where that is what it is named for. */
+  like?: AuditRow[];
 }
 
 /** What a check found: nothing where there are neither rows nor `always`. */

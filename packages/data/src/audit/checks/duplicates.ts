@@ -28,8 +28,14 @@ export const nearDuplicate: Check = {
     const found = new Map<AuditRow, Noted>();
     for (const { first, second, similarity } of pairs) {
       const [earlier, row] = [rows[first] as AuditRow, rows[second] as AuditRow];
-      if (copied.has(row) || found.has(row)) continue;
-      found.set(row, { row, detail: `Jaccard ${similarity.toFixed(2)} with ${earlier.place}` });
+      if (copied.has(row)) continue;
+      const noted = found.get(row) ?? {
+        row,
+        detail: `Jaccard ${similarity.toFixed(2)} with ${earlier.place}`,
+        like: [],
+      };
+      noted.like?.push(earlier);
+      found.set(row, noted);
     }
     return { message: "rows that are nearly an earlier row", rows: inOrder(found) };
   },
