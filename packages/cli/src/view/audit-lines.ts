@@ -13,7 +13,7 @@ const marks: Readonly<Record<AuditSeverity, string>> = {
 
 /** The report as lines for a terminal: a finding each, with its rows and what to do. */
 export function auditLines(report: AuditReport): string {
-  const lines = [summary(report), ...report.findings.flatMap(findingLines), ...coverageLines(report)];
+  const lines = coverageLines(report);
   if (report.judged !== null) {
     const { rows, mean, min } = report.judged;
     lines.push(`judged   ${plural(rows, "answer")}: mean ${significant(mean)}, lowest ${significant(min)} of 10`);
@@ -25,7 +25,9 @@ export function auditLines(report: AuditReport): string {
       `cleaned  ${display(path)}: ${kept} kept, ${removed} removed${why.length > 0 ? ` (${why.join(", ")})` : ""}`,
     );
   }
-  return lines.map((line) => `${terminalText(line)}\n`).join("");
+  // Made safe before anything is coloured: what is a code of ours and what a row's cannot be told later.
+  const rest = lines.map((line) => terminalText(line));
+  return [terminalText(summary(report)), ...report.findings.flatMap(findingLines), ...rest, ""].join("\n");
 }
 
 /** The data set in one line. */
@@ -42,10 +44,10 @@ export function summary({ source, rows, formats, tokens, findings }: AuditReport
 function findingLines({ code, severity, message, remedy, count, rows }: AuditFinding): string[] {
   const rest = count > rows.length ? [`         … and ${count - rows.length} more`] : [];
   return [
-    `${marks[severity]}  ${pc.bold(code)}: ${message} (${plural(count, "row")})`,
-    ...rows.map(({ place, detail }) => `         ${display(place)}: ${detail}`),
+    `${marks[severity]}  ${pc.bold(code)}: ${terminalText(message)} (${plural(count, "row")})`,
+    ...rows.map(({ place, detail }) => `         ${display(place)}: ${terminalText(detail)}`),
     ...rest,
-    `         ${pc.dim(remedy)}`,
+    `         ${pc.dim(terminalText(remedy))}`,
   ];
 }
 
