@@ -65,3 +65,10 @@ function byLength(row: Record<string, unknown>): number {
   const [, answer] = row.messages as { content: string }[];
   return answer?.content.length ?? Number.NaN;
 }
+
+test("the longest answers are those of the columns that the run reads", async () => {
+  const own = ["Four.", "Seventeen.", "Two."].map((a, n) => ({ q: `Question ${n}?`, a }));
+  const args = { columns: { prompt: "q", completion: "a" } };
+  const found = await explainRows(selectRows(own, { by: "length", keep: 1, args }), { model, args, examples: 3 });
+  expect(found.rows.map(({ place }) => Number(place.split(":").at(-1)))).toEqual([2]);
+});

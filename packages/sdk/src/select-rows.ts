@@ -54,7 +54,7 @@ const keys: OptionKeys<SelectRowsOptions> = {
  */
 export function selectRows(dataset: DatasetSource, options: SelectRowsOptions): SelectedRows {
   const { by, keep, model, args = {} } = parseKeys(keys, options, "selectRows");
-  if (by !== "loss" && by !== "ifd") return selectByScore(dataset, { by, keep });
+  if (by !== "loss" && by !== "ifd") return selectByScore(dataset, { by, keep, args });
   if (model === undefined)
     throw new OptionError(`[selectRows] expected a model to ask for by: "${by}", got none; give model`);
   const parsed = withinContext(parseOptions(sftConfigSchema, { ...args, onBadRow: "error" }), model, []);

@@ -1,5 +1,5 @@
 // The best rows of a data set, by a score: value quality over quantity.
-import { OptionError } from "@tunesmith/core";
+import { OptionError, parseOptions, type SFTConfig, sftConfigSchema } from "@tunesmith/core";
 import { RowError } from "../formats/format.ts";
 import { ItemReader } from "../formats/item-reader.ts";
 import { collect } from "../sources/collect.ts";
@@ -31,6 +31,8 @@ export interface SelectOptions {
   by: "length" | RowScore | RowScorer;
   /** Share of the rows that is kept, below 1, or how many. */
   keep: number;
+  /** Options of a run, which say how the rows are read that `length` measures. Default: by their columns. */
+  args?: SFTConfig;
 }
 
 /**
@@ -77,8 +79,8 @@ export class SelectedRows extends DerivedDataset {
   }
 
   async #choose(read: RowReader, options: ReadOptions, errors: RowErrors): Promise<Set<number>> {
-    const { by, keep } = this.#options;
-    const { score, close } = await opened(by);
+    const { by, keep, args } = this.#options;
+    const { score, close } = await opened(by, args);
     const scores: (number | null)[] = [];
     try {
       // What is wrong with rows is told when they are read for good; those of an iterable are read once.
@@ -99,8 +101,8 @@ export class SelectedRows extends DerivedDataset {
 }
 
 /** What scores a row as it is read, and what is done when all are scored. */
-async function opened(by: SelectOptions["by"]) {
-  if (by === "length") return { score: answerLength(), close: async () => {} };
+async function opened(by: SelectOptions["by"], args: SFTConfig | undefined) {
+  if (by === "length") return { score: answerLength(args), close: async () => {} };
   const { score, close } = typeof by === "function" ? { score: by, close: async () => {} } : await by.open();
   return { score: ({ fields }: Row) => score(fields), close };
 }
@@ -115,9 +117,10 @@ function best(scores: readonly (number | null)[], keep: number): Set<number> {
 }
 
 /** Characters of a row's answers; null for a row that cannot be read. */
-function answerLength(): (row: Row) => Promise<number | null> {
+function answerLength(args: SFTConfig = {}): (row: Row) => Promise<number | null> {
+  const { datasetFormat, columns, datasetTextField } = parseOptions(sftConfigSchema, args);
   const reader = new ItemReader({
-    ...{ datasetFormat: "auto", datasetTextField: "text", task: "supervised", hasChatTemplate: true },
+    ...{ datasetFormat, columns, datasetTextField, task: "supervised", hasChatTemplate: true },
   });
   return async (row) => {
     try {
