@@ -19,6 +19,8 @@ export interface EncodedRow extends ReadRow {
 /** What a batch is encoded with. */
 export interface EncodeRowsOptions extends EncodeOptions {
   tokenizer: Tokenizer;
+  /** Whether other rows have been encoded: the template then is not at fault where it refuses all of a batch. */
+  templateWorks: boolean;
   /** Stops between two rows of a batch that was refused. */
   signal?: AbortSignal | undefined;
 }
@@ -36,7 +38,11 @@ export async function encodeRows(
   } catch (cause) {
     const { encoded, faults } = await encodeAlone(read, options);
     // A template that refuses every row is at fault itself.
-    const template = read.length > 1 && faults.length === read.length && codeOf(cause) === "TEMPLATE_INVALID";
+    const template =
+      !options.templateWorks &&
+      read.length > 1 &&
+      faults.length === read.length &&
+      codeOf(cause) === "TEMPLATE_INVALID";
     if (template || faults.length === 0) throw cause;
     for (const { row, message } of faults) errors.add(row.source, row.line, message);
     return encoded;

@@ -303,3 +303,10 @@ test("tells how far it is: of a file by its bytes, of an array by its rows, of a
   expect((await heard(path)).at(-1)).toEqual({ rows: 600, share: 1 });
   expect((await heard(rows.values())).at(-1)).toEqual({ rows: 600, share: null });
 });
+
+test("a template that has written other rows is not at fault where it refuses all of a batch", async () => {
+  const bad = { messages: [{ role: "tool", content: "a" }, assistant("b")] };
+  const rows = [{ messages: [user("a"), assistant("b")] }, ...new Array<typeof bad>(600).fill(bad)];
+  const { report } = await run(rows, { onBadRow: "skip" });
+  expect([report.kept, report.skipped.count]).toEqual([1, 600]);
+});

@@ -54,14 +54,16 @@ export class RowSource {
     const onIgnoredFile = (path: string) => this.#ignoredFiles.push(path);
     const encoding = { ...this.#options, tokenizer: this.#tokenizer, maxTokens: neededTokens(this.#options) };
     const batches = rowBatches(this.#source, { name, onIgnoredFile, onRead, signal, maxRowBytes });
-    let isOver = false;
+    let [isOver, templateWorks] = [false, false];
     for await (const batch of readAhead(batches, 1)) {
       signal?.throwIfAborted();
       const errors = new RowErrors(onBadRow);
       errors.include(batch.errors);
       const read = await readItems(batch.rows, this.#readers, errors);
       isOver ||= errors.areFatal;
-      yield { rows: isOver ? [] : await encodeRows(read, encoding, errors), errors };
+      const rows = isOver ? [] : await encodeRows(read, { ...encoding, templateWorks }, errors);
+      templateWorks ||= rows.length > 0;
+      yield { rows, errors };
       isOver ||= errors.areFatal;
     }
   }
