@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gunzipSync, gzipSync } from "node:zlib";
-import { type AuditCode, type AuditOptions, auditCodes, type RowObject } from "@tunesmith/data";
-import { loadModel } from "@tunesmith/native";
+import { type AuditCode, type AuditOptions, audit, auditCodes, type RowObject } from "@tunesmith/data";
+import { loadModel, similarity } from "@tunesmith/native";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { auditDataset } from "./audit-dataset.ts";
 import { cleanEvalRows, cleanRows, row } from "./testing/audit-rows.ts";
@@ -246,11 +246,19 @@ test("a copy is never written over what is read, and needs one file", async () =
 
 test("lines that hold no row stay in the copy where no one looks for them", async () => {
   const path = join(folder, "rows.jsonl");
-  const text = '{"prompt":"A?","completion":"One."}\nnot json\n';
-  await writeFile(path, text);
+  const line = '{"prompt":"A?","completion":"One."}\n';
+  // After a row that goes, too.
+  await writeFile(path, `${line}${line}not json\n`);
   const { fixed } = await auditDataset(path, { fix: join(folder, "new.jsonl"), ignore: ["unusable-row"] });
-  expect(fixed).toMatchObject({ removed: 0, reasons: {} });
-  expect(await readFile(join(folder, "new.jsonl"), "utf8")).toBe(text);
+  expect(fixed).toMatchObject({ kept: 2, removed: 1, reasons: { "exact-duplicate": 1 } });
+  expect(await readFile(join(folder, "new.jsonl"), "utf8")).toBe(`${line}not json\n`);
+});
+
+test("a search for likeness that ended early is told", async () => {
+  const ended = async (texts: readonly string[]) => ({ ...(await similarity.nearDuplicates(texts)), complete: false });
+  const report = await audit([...cleanRows], { ...similarity, nearDuplicates: ended });
+  expect(report).toMatchObject({ findings: [], comparedAll: false });
+  expect((await audit([...cleanRows], similarity)).comparedAll).toBe(true);
 });
 
 test("every row that the chat template refuses is counted and removed", async () => {

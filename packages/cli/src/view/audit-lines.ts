@@ -11,6 +11,9 @@ const marks: Readonly<Record<AuditSeverity, string>> = {
   note: pc.dim("note   "),
 };
 
+const tooMuchAlike =
+  "compared not all: too many rows are alike, so near duplicates may be missing; take out those that are named and look again";
+
 /** The report as lines for a terminal: a finding each, with its rows and what to do. */
 export function auditLines(report: AuditReport): string {
   const lines = coverageLines(report);
@@ -51,10 +54,10 @@ function findingLines({ code, severity, message, remedy, count, rows }: AuditFin
   ];
 }
 
-/** What the set covers, beside the set to evaluate with. */
-export function coverageLines({ coverage: { train, eval: held } }: AuditReport): string[] {
+/** What the set covers, beside the set to evaluate with, and how far it was compared. */
+export function coverageLines({ coverage: { train, eval: held }, comparedAll }: AuditReport): string[] {
   const parts = [{ name: "covers  ", ...train }, ...(held === null ? [] : [{ name: "eval    ", ...held }])];
-  return parts.map(({ name, openings, distinctOpenings, distinct2, largestCluster }) => {
+  const covered = parts.map(({ name, openings, distinctOpenings, distinct2, largestCluster }) => {
     const first = openings
       .slice(0, 5)
       .map(({ verb, object, count }) => `${[verb, object].join(" ").trim()} (${count})`);
@@ -62,4 +65,5 @@ export function coverageLines({ coverage: { train, eval: held } }: AuditReport):
     const common = first.length === 0 ? "" : `: ${first.join(", ")}`;
     return `${name} ${plural(distinctOpenings, "opening")}${common}${words}, largest cluster ${percent(largestCluster)}`;
   });
+  return comparedAll ? covered : [...covered, tooMuchAlike];
 }

@@ -10,7 +10,7 @@ import {
 } from "@tunesmith/core";
 import { type DatasetSource, nameOf } from "../sources/source.ts";
 import type { AuditRow } from "./audit-row.ts";
-import { near } from "./checks/duplicates.ts";
+import { leakage, near } from "./checks/duplicates.ts";
 import { checks } from "./checks/index.ts";
 import { unusableRow } from "./checks/unusable-row.ts";
 import { coverageOf } from "./coverage.ts";
@@ -86,9 +86,10 @@ export async function audit(
     rows: read.rows.length + read.unreadable.count,
     findings: findingsOf(found, read),
     coverage: await coverages(data),
+    comparedAll: await comparedAll(data, wanted),
     tokens: tokensOf(measured),
     judged: judging?.scores ?? null,
-    fixed: copy === null ? null : await writeFixed(copy, removedBy(found), withWanted(read, wanted), signal),
+    fixed: copy === null ? null : await writeFixed(copy, removed(found, read, wanted), read, signal),
   };
 }
 
@@ -100,9 +101,16 @@ function findingsOf(found: readonly [Check, Found | null][], { unreadable }: Rea
   return all.filter((finding) => finding !== null);
 }
 
-/** What was read, without the lines that hold no row where they are not looked for. */
-function withWanted(read: ReadForAudit, wanted: readonly Check[]): ReadForAudit {
-  return wanted.includes(unusableRow) ? read : { ...read, badLines: [] };
+/** What a cleaned copy leaves out; lines that hold no row only where they are looked for. */
+function removed(found: readonly [Check, Found | null][], { badLines }: ReadForAudit, wanted: readonly Check[]) {
+  return { rows: removedBy(found), badLines: wanted.includes(unusableRow) ? badLines : [] };
+}
+
+async function comparedAll(data: AuditData, wanted: readonly Check[]): Promise<boolean> {
+  const searches = [near("train", data)];
+  if (data.evalRows.length > 0) searches.push(near("eval", data));
+  if (data.evalRows.length > 0 && wanted.includes(leakage)) searches.push(near("both", data));
+  return (await Promise.all(searches)).every(({ complete }) => complete);
 }
 
 async function coverages(data: AuditData): Promise<AuditReport["coverage"]> {

@@ -40,14 +40,21 @@ export async function copyPaths(
   return { input, path };
 }
 
+/** What a copy leaves out: rows, each by the code that names it, and lines that hold none. */
+export interface Removed {
+  rows: ReadonlyMap<AuditRow, AuditCode>;
+  badLines: readonly number[];
+}
+
 /** Writes the copy, and says what went. A Parquet file is a `DataError`. */
 export async function writeFixed(
   { input, path }: CopyPaths,
-  removed: ReadonlyMap<AuditRow, AuditCode>,
+  { rows: removed, badLines: removedLines }: Removed,
   { rows, badLines }: ReadForAudit,
   signal: AbortSignal | undefined,
 ): Promise<FixedCopy> {
-  const gone = new Set([...badLines, ...[...removed.keys()].map(({ line }) => line)]);
+  const gone = new Set([...removedLines, ...[...removed.keys()].map(({ line }) => line)]);
+  // Also of lines that stay: what follows a row that goes must not go with it.
   const starts = new Set([...badLines, ...rows.map(({ line }) => line)]);
   const file = await openFile(input, { signal });
   try {
@@ -66,8 +73,9 @@ export async function writeFixed(
   }
   const reasons: FixedCopy["reasons"] = {};
   for (const code of removed.values()) reasons[code] = (reasons[code] ?? 0) + 1;
-  if (badLines.length > 0) reasons["unusable-row"] = (reasons["unusable-row"] ?? 0) + badLines.length;
-  return { path, kept: rows.length - removed.size, removed: removed.size + badLines.length, reasons };
+  const lines = removedLines.length;
+  if (lines > 0) reasons["unusable-row"] = (reasons["unusable-row"] ?? 0) + lines;
+  return { path, kept: rows.length + badLines.length - removed.size - lines, removed: removed.size + lines, reasons };
 }
 
 /** What is left of a file: in a table a row may go over many lines, up to where the next one starts. */

@@ -16,6 +16,8 @@ export interface AuditReport {
   findings: AuditFinding[];
   /** What the set covers, and the set to evaluate with beside it; null without one. */
   coverage: { train: Coverage; eval: Coverage | null };
+  /** False where rows were so much alike that not all of them could be compared: near duplicates may be missing. */
+  comparedAll: boolean;
   /** Tokens of a row, before anything is cut, and the share that is trained; null without a model. */
   tokens: { min: number; median: number; max: number; trainedShare: number } | null;
   /** Scores of the judge; null without one. */
@@ -27,7 +29,7 @@ export interface AuditReport {
 /** A copy of a data set without rows that findings name. */
 export interface FixedCopy {
   path: string;
-  /** Rows that are left. */
+  /** Rows that are left, and lines that hold none where these stay. */
   kept: number;
   /** Rows that went. */
   removed: number;

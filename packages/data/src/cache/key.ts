@@ -6,7 +6,7 @@ import { filesAt } from "../sources/folder.ts";
 import { type DatasetSource, nameOf, pathsOf } from "../sources/source.ts";
 
 /** A number to be raised when the same rows become other examples within a version. */
-const preparation = 1;
+const preparation = 2;
 
 /** A data set that a cache may hold. */
 export interface Cacheable {
