@@ -288,7 +288,9 @@ test("tells how far it is: of a file by its bytes, of an array by its rows, of a
   onTestFinished(() => rm(folder, { recursive: true }));
   const rows = Array.from({ length: 600 }, (_, n) => ({ prompt: "p", completion: `c${n}` }));
   const path = join(folder, "rows.jsonl");
-  await writeFile(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+  // More than is read at once.
+  const line = `${JSON.stringify({ ...rows[0], other: "x".repeat(10_000) })}\n`;
+  await writeFile(path, line.repeat(600));
   const heard = async (source: DatasetSource) => {
     const told: PrepareProgress[] = [];
     await run(source, { onProgress: (progress) => told.push(progress) });
@@ -300,7 +302,10 @@ test("tells how far it is: of a file by its bytes, of an array by its rows, of a
     { rows: 512, share: 512 / 600 },
     { rows: 600, share: 1 },
   ]);
-  expect((await heard(path)).at(-1)).toEqual({ rows: 600, share: 1 });
+  const shares = (await heard(path)).map(({ share }) => share as number);
+  expect(shares).toEqual(shares.toSorted((a, b) => a - b));
+  expect(shares[0]).toBeLessThan(1);
+  expect(shares.at(-1)).toBe(1);
   expect((await heard(rows.values())).at(-1)).toEqual({ rows: 600, share: null });
 });
 

@@ -13,5 +13,8 @@ test("ranks are those of all examples, sorted", () => {
     max: sorted[999],
     total: lengths.reduce((sum, length) => sum + length, 0),
   });
+  const three = new TokenCounts();
+  for (const length of [9, 4, 6]) three.add(length);
+  expect(three.statistics).toEqual({ min: 4, median: 6, p95: 9, max: 9, total: 19 });
   expect(new TokenCounts().statistics).toEqual({ min: 0, median: 0, p95: 0, max: 0, total: 0 });
 });

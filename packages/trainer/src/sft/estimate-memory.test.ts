@@ -16,6 +16,10 @@ test("estimates without rows, as if each were as long as it may be", async () =>
     supervised: 1024,
   });
   expect(await pass({ maxLength: 100_000, tokenBudget: 10 })).toEqual({ tokens: 512, longest: 512, supervised: 512 });
+  // Batches by tokens, of which one row may have more.
+  const byTokens = { maxLength: 100, maxTokensPerBatch: 150, gradientAccumulationSteps: 2 };
+  expect((await pass(byTokens)).tokens).toBe(300);
+  expect((await pass({ ...byTokens, maxTokensPerBatch: 50 })).tokens).toBe(200);
   const model = fakeModel({ plan });
   const estimate = { ...(await estimateMemory(model)), free: gib };
   expect(memoryShortage(model, estimate)).toContain("GiB");
