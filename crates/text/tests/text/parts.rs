@@ -240,6 +240,12 @@ fn what_is_not_known_to_be_cut_is_encoded_whole() {
     taking["model"]["vocab"]["fox"] = json!(3);
     taking["model"]["vocab"].as_object_mut().unwrap().shift_remove("<|end|>");
     assert!(!check("an added token that takes a space", &taking));
+    let mut alone = tokenizer_json();
+    alone["added_tokens"][3]["content"] = json!(" lazy");
+    alone["added_tokens"][3]["single_word"] = json!(true);
+    alone["model"]["vocab"][" lazy"] = json!(3);
+    alone["model"]["vocab"].as_object_mut().unwrap().shift_remove("<|end|>");
+    assert!(!check("an added token that looks at what is before its space", &alone));
 }
 
 #[test]
