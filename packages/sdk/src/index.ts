@@ -197,6 +197,8 @@ export type {
   EvalEvent,
   EvalMetrics,
   LogEvent,
+  LrScheduler,
+  LrSchedulerContext,
   MemoryEstimate,
   Metrics,
   PreparedEvent,

@@ -14,6 +14,7 @@ export type {
   WarningEvent,
 } from "./loop/events.ts";
 export { howToResume } from "./loop/how-to-resume.ts";
+export type { LrScheduler, LrSchedulerContext } from "./loop/lr-scheduler.ts";
 export type { Metrics } from "./loop/metrics.ts";
 export { readCheckpoint } from "./loop/read-checkpoint.ts";
 export type { StopReason, TrainMetrics, TrainResult } from "./loop/result.ts";

@@ -1,8 +1,9 @@
-// `misc/schedules.json`: the learning rate of every step.
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { sftConfigSchema } from "@tunesmith/core";
+// `misc/schedules*.json`: the learning rate of every step.
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { parseOptions, type SchedulerOptions, schedulerOptions, sftConfigSchema } from "@tunesmith/core";
 import { learningRateAt, type Schedule } from "../../../packages/trainer/src/loop/schedule.ts";
+import { firstWatchState, watch } from "../../../packages/trainer/src/loop/watching-schedule.ts";
 import { measured, type Outcome, relative, unsupported } from "../outcome.ts";
 
 interface Case {
@@ -12,24 +13,35 @@ interface Case {
   warmup_steps: number;
   total_steps: number;
   lrs: number[];
+  /** What an evaluation after each step has given. */
+  metrics?: number[];
 }
 
-/** `misc/schedules.json`: the learning rate of every step. */
+/** `misc/schedules*.json`: the learning rate of every step. */
 export async function schedules(root: string): Promise<Outcome[]> {
-  const path = join(root, "misc/schedules.json");
-  if (!existsSync(path)) return [];
-  const types = sftConfigSchema.shape.lrSchedulerType.def.innerType.options as readonly string[];
-  return (JSON.parse(readFileSync(path, "utf8")) as Case[]).map((entry, index) => {
-    const name = `misc/schedules/${index}-${entry.lr_scheduler_type}`;
-    if (!types.includes(entry.lr_scheduler_type) || Object.keys(entry.kwargs).length > 0)
-      return unsupported(name, "schedule");
-    const schedule: Schedule = {
-      type: entry.lr_scheduler_type as Schedule["type"],
-      learningRate: entry.learning_rate,
-      warmupSteps: entry.warmup_steps,
-      totalSteps: entry.total_steps,
-    };
-    const errors = entry.lrs.map((rate, step) => relative(learningRateAt(step + 1, schedule), rate));
-    return measured(name, Math.max(...errors), 1e-9);
+  const dir = join(root, "misc");
+  if (!existsSync(dir)) return [];
+  const files = readdirSync(dir).filter((name) => /^schedules\d*\.json$/u.test(name));
+  return files.sort().flatMap((file) =>
+    (JSON.parse(readFileSync(join(dir, file), "utf8")) as Case[]).map((entry, index) => {
+      const name = `misc/${basename(file, ".json")}/${index}-${entry.lr_scheduler_type}`;
+      const types: readonly string[] = sftConfigSchema.shape.lrSchedulerType.def.innerType.options;
+      if (!types.includes(entry.lr_scheduler_type)) return unsupported(name, "schedule");
+      const errors = ratesOf(entry).map((rate, step) => relative(rate, entry.lrs[step] as number));
+      return measured(name, Math.max(...errors), 1e-9);
+    }),
+  );
+}
+
+function ratesOf({ lr_scheduler_type: type, kwargs, learning_rate: learningRate, ...entry }: Case): number[] {
+  const args = parseOptions(sftConfigSchema, { lrSchedulerType: type, lrSchedulerKwargs: kwargs });
+  const options: SchedulerOptions = schedulerOptions(args);
+  const schedule: Schedule = { options, learningRate, warmupSteps: entry.warmup_steps, totalSteps: entry.total_steps };
+  const state = firstWatchState(options, [learningRate]);
+  return entry.lrs.map((_, step) => {
+    if (state === null) return learningRateAt(step + 1, schedule);
+    const [rate = Number.NaN] = state.rates;
+    watch(options, state, [learningRate], entry.metrics?.[step] ?? Number.NaN);
+    return rate;
   });
 }

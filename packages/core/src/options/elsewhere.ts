@@ -22,6 +22,10 @@ const elsewhere: ReadonlyMap<string, readonly [instead: string, advice: string]>
   ["formattingFunc", functionAdvice],
   ["sampler", functionAdvice],
   ["dataCollator", functionAdvice],
+  [
+    "lrScheduler",
+    ["lrSchedulerType", 'a name goes into "lrSchedulerType"; a function needs a program: give it to SFTTrainer'],
+  ],
 ]);
 
 /** What to do about an option of another library, where the one that stands in its place can be given here; else null. */

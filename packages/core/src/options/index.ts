@@ -21,6 +21,14 @@ export { adamwSchema, type OptimizerOptions, optimizerOptions, optimizerSchema, 
 export { canonicalKeys, parseArgument, parseOptions } from "./parse.ts";
 export { together } from "./problems.ts";
 export {
+  hasWarmup,
+  type SchedulerOptions,
+  type SchedulerType,
+  schedulerOptions,
+  schedulerTypes,
+  watchesMetric,
+} from "./scheduler.ts";
+export {
   type AdapterOptions,
   adapterOptions,
   type EngineOptions,

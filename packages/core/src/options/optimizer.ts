@@ -1,8 +1,7 @@
 // Optimizers: what the engine is told of them, and how the options of a run become that.
 import { z } from "zod";
 import { OptionError } from "../errors.ts";
-import { refusedValue } from "./expectation.ts";
-import { canonicalKeys } from "./parse.ts";
+import { entriesOf, parseConstants } from "./constants.ts";
 import type { ParsedTrainingArguments } from "./training-arguments.ts";
 
 const decayRate = z.number().min(0).lt(1);
@@ -36,7 +35,7 @@ export type OptimizerOptions = z.output<typeof optimizerSchema>;
 export function optimizerOptions(
   args: Pick<ParsedTrainingArguments, "optim" | "optimArgs" | "adamBeta1" | "adamBeta2" | "adamEpsilon">,
 ): OptimizerOptions {
-  const given = typeof args.optimArgs === "string" ? entriesOf(args.optimArgs) : (args.optimArgs ?? {});
+  const given = entriesOf(args.optimArgs, "optimArgs");
   switch (args.optim) {
     case "adamw_torch": {
       const [name] = Object.keys(given);
@@ -52,39 +51,11 @@ export function optimizerOptions(
 }
 
 function sgdOptions(given: object): OptimizerOptions {
-  const { type: _, ...constants } = sgdSchema.shape;
-  const values = canonicalKeys(given, Object.keys(constants), "optimArgs");
-  const result = sgdSchema.safeParse({ type: "sgd", ...values });
-  if (!result.success) {
-    const wrong = String(result.error.issues[0]?.path[0]) as keyof typeof constants;
-    throw new OptionError(refusedValue(`optimArgs.${wrong}`, constants[wrong], values[wrong]));
-  }
-  const { momentum, dampening, nesterov } = result.data;
+  const options = parseConstants(sgdSchema, given, "optimArgs");
+  const { momentum, dampening, nesterov } = options;
   if (nesterov && (momentum === 0 || dampening !== 0))
     throw new OptionError(
       `[optimArgs.nesterov] expected a momentum above 0 and no dampening with it, got momentum ${momentum} and dampening ${dampening}; correct them, or leave nesterov out`,
     );
-  return result.data;
-}
-
-/** The entries of `NAME=VALUE,NAME=VALUE` (transformers' optim_args). */
-function entriesOf(text: string): Record<string, unknown> {
-  return Object.fromEntries(
-    text
-      .replaceAll(" ", "")
-      .split(",")
-      .filter((entry) => entry !== "")
-      .map((entry) => {
-        const [, name, value] = /^([^=]+)=([^=]+)$/u.exec(entry) ?? [];
-        if (name === undefined || value === undefined)
-          throw new OptionError(`[optimArgs] expected NAME=VALUE, got "${entry}"; correct it`);
-        return [name, constantOf(value)];
-      }),
-  );
-}
-
-/** A number or a truth value, in Python's spelling too; another text is for the optimizer to refuse. */
-function constantOf(text: string): unknown {
-  if (/^(?:true|false)$/iu.test(text)) return text.toLowerCase() === "true";
-  return Number.isFinite(Number(text)) ? Number(text) : text;
+  return options;
 }

@@ -1,6 +1,7 @@
 // Options that all trainers share.
 import { z } from "zod";
 import { count, grouped, path } from "./declare.ts";
+import { schedulerTypes } from "./scheduler.ts";
 
 /** A stage of a curriculum, as far as a file can hold it. */
 const stageSchema = z.strictObject({
@@ -138,9 +139,16 @@ export const trainingArgumentsSchema = z
           "Peak learning rate of embed_tokens and lm_head in modulesToSave, and of an adapter on embed_tokens. Default null: learningRate (Unsloth's embedding_learning_rate).",
         ),
       lrSchedulerType: z
-        .enum(["linear", "cosine", "constant", "constant_with_warmup"])
+        .enum(schedulerTypes)
         .default("linear")
         .describe("Shape of the learning rate over the run. Default linear (TrainingArguments)."),
+      lrSchedulerKwargs: z
+        .union([z.string().min(1), z.record(z.string(), z.union([z.number(), z.boolean(), z.string()]))])
+        .nullable()
+        .default(null)
+        .describe(
+          "Constants of the schedule, as \"name=value,...\", as a JSON object or by name: transformers' of that type, such as num_cycles, min_lr_rate or num_decay_steps. Default null: transformers' own (TrainingArguments).",
+        ),
       warmupSteps: z
         .number()
         .nonnegative()

@@ -83,7 +83,25 @@ export interface TrainingArguments {
    */
   embeddingLearningRate?: number | null | undefined;
   /** Shape of the learning rate over the run. Default linear (TrainingArguments). */
-  lrSchedulerType?: "linear" | "cosine" | "constant" | "constant_with_warmup" | undefined;
+  lrSchedulerType?:
+    | "linear"
+    | "cosine"
+    | "cosine_with_restarts"
+    | "polynomial"
+    | "constant"
+    | "constant_with_warmup"
+    | "inverse_sqrt"
+    | "reduce_lr_on_plateau"
+    | "cosine_with_min_lr"
+    | "cosine_warmup_with_min_lr"
+    | "warmup_stable_decay"
+    | "greedy"
+    | undefined;
+  /**
+   * Constants of the schedule, as "name=value,...", as a JSON object or by name: transformers' of that type, such as
+   * num_cycles, min_lr_rate or num_decay_steps. Default null: transformers' own (TrainingArguments).
+   */
+  lrSchedulerKwargs?: string | Record<string, number | boolean | string> | null | undefined;
   /**
    * Steps in which the learning rate rises from 0; below 1 it is a share of all steps. Default 0 (TrainingArguments).
    */

@@ -4,6 +4,7 @@ import type { StepPlace } from "./batch-sampler.ts";
 import { observe } from "./early-stopping.ts";
 import { lineOf, type Values, valuesOf } from "./metrics.ts";
 import { watchOverfitting } from "./overfitting.ts";
+import { watchEvaluation } from "./rates.ts";
 import { complete } from "./samples.ts";
 import { saveIfDue } from "./saving.ts";
 import { attempt } from "./writing.ts";
@@ -49,6 +50,7 @@ async function evaluate(run: ActiveRun, batches: StepPlace): Promise<boolean> {
   // The untouched model is what training is compared with; it is no candidate for the best.
   const isBest =
     step > 0 && observe(state.best, value, step, { greaterIsBetter, threshold: args.earlyStoppingThreshold });
+  if (step > 0) watchEvaluation(run, value);
   const warning = step > 0 ? watchOverfitting(state, metrics.evalLoss) : null;
   state.best.metric = args.metricForBestModel;
   state.best.evaluation = prepared.evaluation?.fingerprint ?? null;

@@ -1,5 +1,5 @@
 // Learning rates that cannot be what was meant.
-import { plural, type SessionInfo } from "@tunesmith/core";
+import { hasWarmup, plural, type SessionInfo } from "@tunesmith/core";
 import type { Resolved } from "../options/resolved.ts";
 import { learningRateAt, type Schedule } from "./schedule.ts";
 
@@ -7,15 +7,19 @@ import { learningRateAt, type Schedule } from "./schedule.ts";
 const tooHigh = { adamw_torch: 1, sgd: 10 } as const;
 
 /** What to say of the schedule of a run. */
-export function doubtfulSchedule({ lrSchedulerType, optim }: Resolved, schedule: Schedule): string[] {
-  const { learningRate, totalSteps, warmupSteps } = schedule;
+export function doubtfulSchedule({ optim }: Resolved, schedule: Schedule): string[] {
+  const { learningRate, options, totalSteps, warmupSteps } = schedule;
   const warnings: string[] = [];
   if (learningRate >= tooHigh[optim])
     warnings.push(
       `learningRate ${learningRate} is far above what ${optim} trains with (adapters usually take 1e-5 to 1e-3); lower it`,
     );
   if (learningRate === 0) warnings.push("learningRate 0 trains nothing; set it above 0");
-  if (lrSchedulerType !== "constant" && warmupSteps >= totalSteps && totalSteps > 0)
+  if (options.type === "greedy" && learningRate < options.minLr)
+    warnings.push(
+      `lrSchedulerType greedy: learningRate ${learningRate} is below the lowest rate ${options.minLr}, so it can only rise; set minLr in lrSchedulerKwargs`,
+    );
+  if (hasWarmup(options.type) && warmupSteps >= totalSteps && totalSteps > 0)
     warnings.push(
       `the warm-up of ${plural(warmupSteps, "step")} is no shorter than the run of ${totalSteps}, so learningRate ${learningRate} is never reached ` +
         `(${learningRateAt(totalSteps, schedule).toPrecision(2)} in the last step); lower warmupSteps, or give a share below 1`,

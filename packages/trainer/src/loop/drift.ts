@@ -39,15 +39,15 @@ export function decisiveOptions(
   );
   const given = fromProgram.length > 0 ? { fromProgram } : {};
   const entries = Object.entries({ ...args, ...lora, modelType, modelSha256, ...changed(weights), ...given });
-  return Object.fromEntries(entries.filter(([name]) => decides(influence.get(name) ?? "numbers", args)));
+  return Object.fromEntries(entries.filter(([name]) => decides(influence.get(name) ?? "numbers", args, fromProgram)));
 }
 
-function decides(influence: Influence, { lrSchedulerType, warmupSteps }: ParsedTrainingArguments): boolean {
+function decides(influence: Influence, args: ParsedTrainingArguments, fromProgram: readonly string[]): boolean {
   switch (influence) {
     case "numbers":
       return true;
     case "length":
-      return dependsOnLength(lrSchedulerType, warmupSteps);
+      return fromProgram.includes("lrScheduler") || dependsOnLength(args);
     case "nothing":
       return false;
   }

@@ -12,6 +12,7 @@ import type {
 import type { DataReport, DatasetSource, Item } from "@tunesmith/data";
 import type { Settled } from "../options/resolved.ts";
 import type { BatchSampler, StepBatches } from "./batch-sampler.ts";
+import type { LrScheduler } from "./lr-scheduler.ts";
 import type { DeclaredMetrics, MetricSums, Metrics } from "./metrics.ts";
 import type { OnPreparing } from "./preparing.ts";
 
@@ -24,6 +25,8 @@ export interface RunInputs<Args extends ParsedTrainingArguments = ParsedTraining
   peft: ParsedLoraConfig;
   /** The data set that both were split from. Default: none, they were given as they are. */
   splitFrom?: DatasetSource | null;
+  /** Gives the learning rates in place of `lrSchedulerType`. Default: none. */
+  lrScheduler?: LrScheduler | null;
   /** Names of what only a program can give, such as functions, where it gave them. Default: none. */
   fromProgram?: readonly string[];
 }

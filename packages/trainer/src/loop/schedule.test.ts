@@ -1,27 +1,55 @@
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { OptionError } from "@tunesmith/core";
-import { describe, expect, test } from "vitest";
-import { countWarmupSteps, dependsOnLength, learningRateAt, type Schedule } from "./schedule.ts";
+import { OptionError, parseOptions, schedulerOptions, schedulerTypes, trainingArgumentsSchema } from "@tunesmith/core";
+import { expect, test } from "vitest";
+import { countWarmupSteps, dependsOnLength, learningRateAt, type Schedule, scheduleOf } from "./schedule.ts";
 
-const rates = (schedule: Omit<Schedule, "learningRate">) =>
+const optionsOf = (lrSchedulerType: string, lrSchedulerKwargs: unknown = null) =>
+  schedulerOptions(parseOptions(trainingArgumentsSchema, { lrSchedulerType, lrSchedulerKwargs }));
+const rates = (schedule: Omit<Schedule, "learningRate">, peak = 1) =>
   Array.from({ length: schedule.totalSteps }, (_, index) =>
-    learningRateAt(index + 1, { ...schedule, learningRate: 1 }),
+    learningRateAt(index + 1, { ...schedule, learningRate: 1 }, peak),
   );
 
 test("linear rises over the warm-up from 0 and falls to one step above 0", () => {
-  expect(rates({ type: "linear", warmupSteps: 2, totalSteps: 6 })).toEqual([0, 0.5, 1, 0.75, 0.5, 0.25]);
+  expect(rates({ options: optionsOf("linear"), warmupSteps: 2, totalSteps: 6 })).toEqual([0, 0.5, 1, 0.75, 0.5, 0.25]);
 });
 
 test("cosine falls by half a wave", () => {
-  const values = rates({ type: "cosine", warmupSteps: 0, totalSteps: 4 });
+  const values = rates({ options: optionsOf("cosine"), warmupSteps: 0, totalSteps: 4 });
   const expected = [1, (2 + Math.SQRT2) / 4, 0.5, (2 - Math.SQRT2) / 4];
   for (const [n, value] of values.entries()) expect(value).toBeCloseTo(expected[n] as number, 12);
 });
 
 test("constant ignores the warm-up, constant_with_warmup does not", () => {
-  expect(rates({ type: "constant", warmupSteps: 2, totalSteps: 4 })).toEqual([1, 1, 1, 1]);
-  expect(rates({ type: "constant_with_warmup", warmupSteps: 2, totalSteps: 4 })).toEqual([0, 0.5, 1, 1]);
+  expect(rates({ options: optionsOf("constant"), warmupSteps: 2, totalSteps: 4 })).toEqual([1, 1, 1, 1]);
+  expect(rates({ options: optionsOf("constant_with_warmup"), warmupSteps: 2, totalSteps: 4 })).toEqual([0, 0.5, 1, 1]);
+});
+
+test("every shape has the values of transformers 5.24.0 at its corners", () => {
+  const shapes: Record<string, [kwargs: unknown, values: number[]]> = {
+    cosine_with_restarts: ["num_cycles=2", [0, 0.666666666667, 1, 0.049515566049, 0.188255099071, 0]],
+    polynomial: ['{"lr_end": 0.1, "power": 2}', [0, 0.666666666667, 1, 0.39387755102, 0.118367346939, 0.1]],
+    inverse_sqrt: [null, [0, 0.666666666667, 1, Math.SQRT1_2, 0.57735026919, 0.522232967867]],
+    cosine_with_min_lr: [{ minLr: 0.25 }, [0, 0.666666666667, 1, 0.708445350234, 0.287136674537, 0.287136674537]],
+    cosine_warmup_with_min_lr: [
+      { minLrRate: 0.25, warmupLrRate: 0.2 },
+      [0.2, 1, 0.962863325463, 0.541554649766, 0.25, 0.391191324303],
+    ],
+    warmup_stable_decay: [
+      { numDecaySteps: 4, warmupType: "cosine", decayType: "1-sqrt", minLrRatio: 0.1 },
+      [0.1, 0.775, 1, 1, 0.220577136594, 0.1],
+    ],
+  };
+  for (const [type, [kwargs, values]] of Object.entries(shapes)) {
+    const schedule = { options: optionsOf(type, kwargs), learningRate: 1, warmupSteps: 3, totalSteps: 10 };
+    for (const [place, step] of [0, 2, 3, 6, 9, 11].entries())
+      expect(learningRateAt(step + 1, schedule), `${type}, step ${step}`).toBeCloseTo(values[place] as number, 11);
+  }
+});
+
+test("a group with another peak has the same shape, its lowest rate too", () => {
+  const options = optionsOf("cosine_with_min_lr", { minLr: 0.5 });
+  const own = rates({ options, warmupSteps: 1, totalSteps: 8 });
+  expect(rates({ options, warmupSteps: 1, totalSteps: 8 }, 16)).toEqual(own.map((rate) => 16 * rate));
 });
 
 test("a warm-up below 1 is a share of all steps, rounded up", () => {
@@ -32,53 +60,38 @@ test("a warm-up below 1 is a share of all steps, rounded up", () => {
 });
 
 test("the length of a run matters exactly where another length gives other rates", () => {
-  const types: Record<Schedule["type"], null> = {
-    linear: null,
-    cosine: null,
-    constant: null,
-    constant_with_warmup: null,
+  const needed: Record<string, object> = {
+    cosine_with_min_lr: { minLr: 0.1 },
+    cosine_warmup_with_min_lr: { minLr: 0.1 },
+    warmup_stable_decay: { numDecaySteps: 4 },
   };
-  for (const type of Object.keys(types) as Schedule["type"][]) {
-    const [short, long] = [10, 20].map((totalSteps) => rates({ type, warmupSteps: 2, totalSteps }).slice(0, 10));
-    expect([type, dependsOnLength(type, 2)]).toEqual([type, JSON.stringify(short) !== JSON.stringify(long)]);
-    expect(dependsOnLength(type, 0.5)).toBe(true);
+  const settings = [
+    ...schedulerTypes.map((type) => ({ lrSchedulerType: type, lrSchedulerKwargs: needed[type] ?? null })),
+    { lrSchedulerType: "warmup_stable_decay", lrSchedulerKwargs: { numDecaySteps: 4, numStableSteps: 4 } },
+  ];
+  for (const setting of settings) {
+    const args = parseOptions(trainingArgumentsSchema, { ...setting, warmupSteps: 2 });
+    const options = schedulerOptions(args);
+    const [short, long] = [10, 20].map((totalSteps) => rates({ options, warmupSteps: 2, totalSteps }).slice(0, 10));
+    const matters = JSON.stringify(short) !== JSON.stringify(long);
+    expect([setting, dependsOnLength(args)]).toEqual([setting, matters]);
+    const warmed =
+      rates({ options, warmupSteps: 2, totalSteps: 10 })[0] !== rates({ options, warmupSteps: 0, totalSteps: 10 })[0];
+    expect([setting, dependsOnLength({ ...args, warmupSteps: 0.5 })]).toEqual([setting, matters || warmed]);
   }
 });
 
-interface Case {
-  lr_scheduler_type: string;
-  kwargs: object;
-  learning_rate: number;
-  warmup_steps: number;
-  total_steps: number;
-  lrs: number[];
-}
-
-const root = process.env.TUNESMITH_FIXTURES ?? "";
-const path = join(root, "misc/schedules.json");
-const cases: Case[] = root !== "" && existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : [];
-const types: readonly string[] = ["linear", "cosine", "constant", "constant_with_warmup"] satisfies Schedule["type"][];
-
-describe.skipIf(cases.length === 0)("the learning rates of transformers (TUNESMITH_FIXTURES)", () => {
-  for (const {
-    lr_scheduler_type: type,
-    kwargs,
-    learning_rate: learningRate,
-    warmup_steps: warmupSteps,
-    total_steps: totalSteps,
-    lrs,
-  } of cases) {
-    const supported = types.includes(type) && Object.keys(kwargs).length === 0;
-    test.skipIf(!supported)(`${type} ${JSON.stringify(kwargs)}, warm-up ${warmupSteps} of ${totalSteps}`, () => {
-      for (const [index, expected] of lrs.entries()) {
-        const rate = learningRateAt(index + 1, {
-          type: type as Schedule["type"],
-          learningRate,
-          warmupSteps,
-          totalSteps,
-        });
-        expect(Math.abs(rate - expected)).toBeLessThanOrEqual(1e-9 * expected);
-      }
-    });
-  }
+test("a polynomial must fall", () => {
+  const args = parseOptions(trainingArgumentsSchema, { lrSchedulerType: "polynomial", learningRate: 1e-8 });
+  const settled = {
+    ...args,
+    outputDir: "",
+    learningRate: 1e-8,
+    maxGradNorm: 1,
+    evalStrategy: "no" as const,
+    evalSteps: 1,
+  };
+  expect(() => scheduleOf(settled, 5)).toThrow(
+    /^\[lrSchedulerKwargs\.lrEnd\] expected a rate below learningRate 1e-8/u,
+  );
 });

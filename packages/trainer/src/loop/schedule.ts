@@ -1,49 +1,47 @@
 // The learning rate of each step.
-import { OptionError, type ParsedTrainingArguments } from "@tunesmith/core";
+import {
+  hasWarmup,
+  OptionError,
+  type ParsedTrainingArguments,
+  type SchedulerOptions,
+  schedulerOptions,
+  watchesMetric,
+} from "@tunesmith/core";
 import type { Settled } from "../options/resolved.ts";
+import { type Span, shapeAt } from "./schedule-shapes.ts";
 
-type SchedulerType = ParsedTrainingArguments["lrSchedulerType"];
-
-/** Shape of the learning rate over the run. */
-export interface Schedule {
-  type: SchedulerType;
-  /** Peak. */
-  learningRate: number;
-  /** Steps of warm-up, already counted. */
-  warmupSteps: number;
-  totalSteps: number;
+/** Shape of the learning rate over the run, and its peak. */
+export interface Schedule extends Span {
+  options: SchedulerOptions;
 }
 
 /**
- * Learning rate used by a step, from 1 on: the formulas of transformers' `get_scheduler`, which gives step n the factor of
- * index n − 1, so that with warm-up the first step has rate 0.
+ * Learning rate used by a step, from 1 on: transformers' `get_scheduler` gives step n the factor of index n − 1, so that with warm-up the
+ * first step has rate 0. A group with another peak gives it as `peak`.
  */
-export function learningRateAt(step: number, { type, learningRate, warmupSteps, totalSteps }: Schedule): number {
-  const index = step - 1;
-  if (type !== "constant" && index < warmupSteps) return (learningRate * index) / Math.max(1, warmupSteps);
-  const progress = (index - warmupSteps) / Math.max(1, totalSteps - warmupSteps);
-  switch (type) {
-    case "linear":
-      return learningRate * Math.max(0, 1 - progress);
-    case "cosine":
-      return learningRate * Math.max(0, 0.5 * (1 + Math.cos(Math.PI * progress)));
-    case "constant":
-    case "constant_with_warmup":
-      return learningRate;
-  }
+export function learningRateAt(step: number, schedule: Schedule, peak = schedule.learningRate): number {
+  return peak * shapeAt(step - 1, schedule.options, schedule);
 }
 
+/** Options of a schedule. */
+type ScheduleArguments = Pick<ParsedTrainingArguments, "lrSchedulerType" | "lrSchedulerKwargs" | "warmupSteps">;
+
 /** Whether the length of a run decides the learning rates of its steps, so that a run cannot be made longer when it is resumed. */
-export function dependsOnLength(type: SchedulerType, warmupSteps: number): boolean {
+export function dependsOnLength(args: ScheduleArguments): boolean {
+  const options = schedulerOptions(args);
   // A share of all steps.
-  if (warmupSteps > 0 && warmupSteps < 1) return true;
-  switch (type) {
-    case "linear":
-    case "cosine":
-      return true;
+  if (hasWarmup(options.type) && args.warmupSteps > 0 && args.warmupSteps < 1) return true;
+  switch (options.type) {
     case "constant":
     case "constant_with_warmup":
+    case "inverse_sqrt":
+    case "reduce_lr_on_plateau":
+    case "greedy":
       return false;
+    case "warmup_stable_decay":
+      return options.numStableSteps === undefined;
+    default:
+      return true;
   }
 }
 
@@ -59,6 +57,19 @@ export function countWarmupSteps(warmupSteps: number, totalSteps: number): numbe
 
 /** The schedule that options ask for. */
 export function scheduleOf(args: Settled, totalSteps: number): Schedule {
-  const { lrSchedulerType: type, learningRate } = args;
-  return { type, learningRate, warmupSteps: countWarmupSteps(args.warmupSteps, totalSteps), totalSteps };
+  const options = schedulerOptions(args);
+  const { learningRate } = args;
+  if (options.type === "polynomial" && learningRate > 0 && learningRate <= options.lrEnd)
+    throw new OptionError(
+      `[lrSchedulerKwargs.lrEnd] expected a rate below learningRate ${learningRate}, got ${options.lrEnd}; lower it`,
+    );
+  return { options, learningRate, warmupSteps: countWarmupSteps(args.warmupSteps, totalSteps), totalSteps };
+}
+
+/** A schedule that watches a metric needs evaluations: without them it is an `OptionError`. */
+export function refuseUnwatched({ lrSchedulerType, evalStrategy }: Settled): void {
+  if (watchesMetric(lrSchedulerType) && evalStrategy === "no")
+    throw new OptionError(
+      `[lrSchedulerType] expected evaluations whose metric ${lrSchedulerType} can watch, got none; give evalDataset and an evalStrategy other than "no"`,
+    );
 }

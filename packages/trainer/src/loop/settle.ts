@@ -5,6 +5,7 @@ import { peakLearningRate } from "../options/parameter-groups.ts";
 import type { Settled } from "../options/resolved.ts";
 import type { DeclaredMetrics } from "./metrics.ts";
 import type { RunInputs } from "./recipe.ts";
+import { refuseUnwatched } from "./schedule.ts";
 
 /**
  * Options with the defaults that depend on other options.
@@ -12,7 +13,7 @@ import type { RunInputs } from "./recipe.ts";
  * @param resume as given to `train`
  */
 export function settle<Args extends ParsedTrainingArguments>(
-  { args, evalDataset, model, peft }: RunInputs<Args>,
+  { args, evalDataset, lrScheduler = null, model, peft }: RunInputs<Args>,
   resume: boolean | string,
 ): Settled<Args> {
   const hasEvaluation = evalDataset !== null;
@@ -21,7 +22,7 @@ export function settle<Args extends ParsedTrainingArguments>(
   const resumedDir = typeof resume === "string" ? dirname(resume) : null;
   if (resume === true && args.outputDir === null)
     throw new OptionError("[outputDir] expected the run folder to continue, got none; give outputDir");
-  return {
+  const settled = {
     ...args,
     outputDir:
       args.outputDir ??
@@ -29,9 +30,11 @@ export function settle<Args extends ParsedTrainingArguments>(
       defaultOutputDir(args.runName, model.info.origin?.name ?? model.info.path, new Date()),
     learningRate: peakLearningRate(args, peft),
     maxGradNorm: args.maxGradNorm === 0 ? null : args.maxGradNorm,
-    evalStrategy: hasEvaluation ? (args.evalStrategy ?? automatic) : "no",
+    evalStrategy: hasEvaluation ? (args.evalStrategy ?? automatic) : ("no" as const),
     evalSteps: args.evalSteps ?? args.loggingSteps,
   };
+  if (lrScheduler === null) refuseUnwatched(settled);
+  return settled;
 }
 
 function refuseMissingEvaluation(args: ParsedTrainingArguments, hasEvaluation: boolean): void {

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { type BestState, emptyBest } from "./early-stopping.ts";
 import type { Metrics, SumsByName } from "./metrics.ts";
+import { type WatchState, watchStateSchema } from "./watching-schedule.ts";
 
 /** What comes next after a step, in this order; null when nothing is left. A stop in between is resumed at that place. */
 export type Pending = "log" | "evaluate" | "sample" | null;
@@ -27,6 +28,8 @@ export interface TrainerState {
   log: SumsByName;
   /** Rate and norm of the last step. */
   last: { learningRate: number; gradNorm: number };
+  /** What a schedule that watches a metric has seen; null for another one, and before the first evaluation. */
+  schedule: WatchState | null;
   /** Σ and number of the step losses, for the mean over the run. */
   loss_total: number;
   loss_count: number;
@@ -75,6 +78,7 @@ export function emptyState(maxSteps: number, config: Record<string, unknown>, st
     best_only: [],
     log: {},
     last: { learningRate: 0, gradNorm: 0 },
+    schedule: null,
     loss_total: 0,
     loss_count: 0,
     since_eval: { lossSum: 0, weightSum: 0 },
@@ -125,6 +129,7 @@ export const trainerStateSchema: z.ZodType<TrainerState> = z.object({
   best_only: z.array(step).default([]),
   log: z.record(z.string(), z.object({ sum: value, weight: value })),
   last: z.object({ learningRate: value, gradNorm: value }).default({ learningRate: 0, gradNorm: 0 }),
+  schedule: watchStateSchema.nullable().default(null),
   loss_total: z.number(),
   loss_count: z.number(),
   since_eval: z.object({ lossSum: value, weightSum: value }),

@@ -4,16 +4,17 @@ import type { ActiveRun } from "./active-run.ts";
 import type { StepBatches } from "./batch-sampler.ts";
 import { collect, ratio, total } from "./metrics.ts";
 import { skipped } from "./non-finite.ts";
+import { ratesOf } from "./rates.ts";
 import type { StepOutcome } from "./recipe.ts";
-import { learningRateAt } from "./schedule.ts";
 
 /** Takes one step. One whose loss or gradient is not finite changes no weight; several in a row are a `NonFiniteError`. */
 export async function takeStep(run: ActiveRun, batches: StepBatches): Promise<void> {
   const { events, prepared, session, state } = run;
   const begun = performance.now();
+  const { learningRate, groups: learningRates } = await ratesOf(run, batches.step);
   const outcome = await prepared.step({ session, batches });
   const { applied, gradNorm } = await session.update({
-    learningRates: learningRates(run, batches.step),
+    learningRates,
     maxGradNorm: run.args.maxGradNorm,
     denominator: outcome.denominator,
   });
@@ -22,7 +23,6 @@ export async function takeStep(run: ActiveRun, batches: StepBatches): Promise<vo
   const weightSum = total(microBatches, ({ metrics }) => metrics.loss.weight);
   const loss = ratio(lossSum, weightSum);
   const finite = applied && Number.isFinite(loss);
-  const learningRate = learningRateAt(batches.step, run.schedule);
   const tokens = total(microBatches, (entry) => entry.tokens);
   state.last = { learningRate, gradNorm };
   state.global_step = batches.step;
@@ -39,13 +39,6 @@ export async function takeStep(run: ActiveRun, batches: StepBatches): Promise<vo
   await events.emit({ type: "step", step, totalSteps, epoch, loss, learningRate, gradNorm, tokens, seconds });
   for (const message of outcome.warnings ?? []) await events.warn(step, message);
   if (!finite) await skipped(run, batches, outcome, `loss ${loss}, gradient norm ${gradNorm}`);
-}
-
-/** One per parameter group, in the session's order: each follows the schedule to its own peak. */
-function learningRates({ schedule, session }: ActiveRun, step: number): Float64Array {
-  return Float64Array.from(session.info.parameterGroups, ({ rate }) =>
-    learningRateAt(step, { ...schedule, learningRate: rate }),
-  );
 }
 
 function count(

@@ -8,6 +8,7 @@ import {
   type ParsedLoraConfig,
   type ParsedTrainingArguments,
   parseKeys,
+  schedulerOptions,
   TunesmithError,
 } from "@tunesmith/core";
 import type { DataReport } from "@tunesmith/data";
@@ -61,8 +62,9 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
   readonly #callbacks: readonly TrainCallback<M>[];
 
   constructor(recipe: Recipe<Args, M>, inputs: RunInputs<Args>, callbacks: readonly TrainCallback<M>[]) {
-    // What the optimizer does not take is refused like any other option: now, and not when a run starts.
+    // What the optimizer or the schedule does not take is refused like any other option: now, and not when a run starts.
     optimizerOptions(inputs.args);
+    schedulerOptions(inputs.args);
     this.#recipe = recipe;
     this.#inputs = inputs;
     this.#callbacks = callbacks;

@@ -1,6 +1,6 @@
 // Options that were set though another one leaves them without effect, and rates that teach nothing.
 import type { ParsedModelConfig, ParsedTrainingArguments, Schemas } from "@tunesmith/core";
-import { modelConfigSchema, type ParsedLoraConfig } from "@tunesmith/core";
+import { hasWarmup, modelConfigSchema, type ParsedLoraConfig } from "@tunesmith/core";
 
 /** A run, as far as its options say. */
 export interface OptionSetting {
@@ -30,11 +30,15 @@ const curricula: readonly { options: readonly string[]; strategies: readonly str
 const rules: readonly Rule[] = [
   {
     options: ["warmupSteps"],
-    because: ({ args }) =>
+    because: ({ args, fromProgram }) =>
       when(
-        args.lrSchedulerType === "constant",
-        "lrSchedulerType constant has no warm-up; constant_with_warmup has one",
+        !fromProgram.includes("lrScheduler") && !hasWarmup(args.lrSchedulerType),
+        `lrSchedulerType ${args.lrSchedulerType} has no warm-up; constant_with_warmup has one`,
       ),
+  },
+  {
+    options: ["lrSchedulerType", "lrSchedulerKwargs"],
+    because: ({ fromProgram }) => when(fromProgram.includes("lrScheduler"), "lrScheduler gives the learning rates"),
   },
   {
     options: ["adamBeta1", "adamBeta2", "adamEpsilon"],

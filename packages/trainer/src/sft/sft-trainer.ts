@@ -15,6 +15,7 @@ import {
 import type { SamplerFactory } from "@tunesmith/curriculum";
 import { collate, type DatasetSource, type FormattingFunc, splitDataset } from "@tunesmith/data";
 import type { TrainCallback } from "../loop/emitter.ts";
+import type { LrScheduler } from "../loop/lr-scheduler.ts";
 import { Trainer } from "../loop/trainer.ts";
 import { parseDataset, parseModel } from "../options/inputs.ts";
 import { parsePeftConfig } from "../options/peft-config.ts";
@@ -50,6 +51,8 @@ export interface SFTTrainerOptions {
    * must give the same then. Default: none.
    */
   sampler?: SamplerFactory;
+  /** Gives the learning rate of each step, in place of `lrSchedulerType`. A resumed run asks it again. Default: none. */
+  lrScheduler?: LrScheduler;
   /** Makes the batch of each pass, in training and evaluation (Hugging Face's data_collator). Default: `collate`. */
   dataCollator?: DataCollator;
   /** Options of the run. Default: none set. */
@@ -67,6 +70,7 @@ export const sftTrainerKeys: OptionKeys<SFTTrainerOptions> = {
   evalDataset: "optional",
   formattingFunc: "optional function",
   sampler: "optional function",
+  lrScheduler: "optional function",
   dataCollator: "optional function",
   args: "optional",
   peftConfig: "optional",
@@ -77,7 +81,7 @@ export const sftTrainerKeys: OptionKeys<SFTTrainerOptions> = {
 export class SFTTrainer extends Trainer<ParsedSFTConfig, SFTMetrics> implements ResponsesTrainer {
   constructor(options: SFTTrainerOptions) {
     const { model, trainDataset, evalDataset = null } = options ?? {};
-    const { formattingFunc = null, sampler = null, dataCollator = null } = options ?? {};
+    const { formattingFunc = null, sampler = null, lrScheduler = null, dataCollator = null } = options ?? {};
     const { args = {}, peftConfig = {}, callbacks = [] } = options ?? {};
     const [, base, train, held, config, peft] = together(
       () => parseKeys(sftTrainerKeys, options, "SFTTrainer"),
@@ -87,10 +91,10 @@ export class SFTTrainer extends Trainer<ParsedSFTConfig, SFTMetrics> implements 
       () => parseOptions(sftConfigSchema, args),
       () => parsePeftConfig(peftConfig),
     );
-    const functions = { formattingFunc, sampler, dataCollator };
+    const functions = { formattingFunc, sampler, lrScheduler, dataCollator };
     const fromProgram = Object.entries(functions).flatMap(([name, given]) => (given === null ? [] : [name]));
     const run = withStreaming(config, { trainDataset: train, hasSampler: sampler !== null });
-    const inputs = { model: base, ...split(train, held, run), args: run, peft, fromProgram };
+    const inputs = { model: base, ...split(train, held, run), args: run, peft, lrScheduler, fromProgram };
     const set = Object.keys(onlyGiven(config, args));
     const advised = advisedOptions.filter((name) => !set.includes(name));
     super(sftRecipe({ formattingFunc, sampler, dataCollator: dataCollator ?? collate, advised }), inputs, callbacks);

@@ -1,0 +1,62 @@
+// Constants that a schedule or an optimizer takes by name: how they are given, and how they are checked.
+import type { z } from "zod";
+import { OptionError } from "../errors.ts";
+import { refusedValue, shown } from "./expectation.ts";
+import { canonicalKeys } from "./parse.ts";
+
+/** Constants as an option holds them: `NAME=VALUE,NAME=VALUE`, a JSON object as text, or by name. */
+export type GivenConstants = string | Readonly<Record<string, unknown>> | null;
+
+/**
+ * The entries of constants: those of an object, of a text that is one in JSON (transformers' lr_scheduler_kwargs), or of
+ * `NAME=VALUE,NAME=VALUE` (its optim_args).
+ */
+export function entriesOf(given: GivenConstants, place: string): Readonly<Record<string, unknown>> {
+  if (typeof given !== "string") return given ?? {};
+  if (given.trimStart().startsWith("{")) return parsedObject(given, place);
+  return Object.fromEntries(
+    given
+      .replaceAll(" ", "")
+      .split(",")
+      .filter((entry) => entry !== "")
+      .map((entry) => {
+        const [, name, value] = /^([^=]+)=([^=]+)$/u.exec(entry) ?? [];
+        if (name === undefined || value === undefined)
+          throw new OptionError(`[${place}] expected NAME=VALUE, got "${entry}"; correct it`);
+        return [name, constantOf(value)];
+      }),
+  );
+}
+
+function parsedObject(text: string, place: string): Readonly<Record<string, unknown>> {
+  try {
+    return JSON.parse(text) as Readonly<Record<string, unknown>>;
+  } catch {
+    throw new OptionError(`[${place}] expected a JSON object or NAME=VALUE, got ${shown(text)}; correct it`);
+  }
+}
+
+/** A number or a truth value, in Python's spelling too; another text is for the schema to refuse. */
+function constantOf(text: string): unknown {
+  if (/^(?:true|false)$/iu.test(text)) return text.toLowerCase() === "true";
+  return Number.isFinite(Number(text)) ? Number(text) : text;
+}
+
+/**
+ * Constants checked against the schema of what takes them, whose `type` is filled in. A name that it does not have and a value out of
+ * range are an `OptionError`.
+ *
+ * @param place the option that holds them
+ */
+export function parseConstants<S extends z.ZodObject>(schema: S, given: object, place: string): z.output<S> {
+  const { type, ...constants } = schema.shape;
+  const name = String((type as z.ZodLiteral<string>).value);
+  const [first] = Object.keys(given);
+  if (first !== undefined && Object.keys(constants).length === 0)
+    throw new OptionError(`[${place}] expected nothing for ${name}, got "${first}"; remove it`);
+  const values = canonicalKeys(given, Object.keys(constants), place);
+  const result = schema.safeParse({ type: name, ...values });
+  if (result.success) return result.data;
+  const wrong = String(result.error.issues[0]?.path[0]);
+  throw new OptionError(refusedValue(`${place}.${wrong}`, constants[wrong] as z.ZodType, values[wrong]));
+}
