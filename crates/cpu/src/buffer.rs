@@ -12,15 +12,45 @@ use tunesmith_ops::{Code, DType, Error, MemoryStats, Result, TypedBuffer};
 pub(crate) struct Line([u8; 64]);
 
 /// Bytes held by all buffers and weights of one backend.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tracker {
     in_use: AtomicUsize,
     peak: AtomicUsize,
+    /// Allocations until one is refused, as a machine without memory would: for tests. `usize::MAX` refuses none.
+    until_refusal: AtomicUsize,
+}
+
+impl Default for Tracker {
+    fn default() -> Self {
+        Self { in_use: 0.into(), peak: 0.into(), until_refusal: usize::MAX.into() }
+    }
 }
 
 impl Tracker {
     pub(crate) fn stats(&self) -> MemoryStats {
         MemoryStats { in_use: self.in_use.load(Ordering::Relaxed), peak: self.peak.load(Ordering::Relaxed) }
+    }
+
+    fn out_of_memory(&self, bytes: usize) -> Error {
+        let MemoryStats { in_use, peak } = self.stats();
+        let text = format!(
+            "expected {bytes} bytes, got none: {in_use} in use, {peak} at peak; set gradientCheckpointing, lower maxLength or \
+             the batch size, load the model in 4 bits, or end other programs"
+        );
+        Error::new(Code::OutOfMemory, "cpu", text)
+    }
+
+    pub(crate) fn refuse_after(&self, allocations: usize) {
+        self.until_refusal.store(allocations, Ordering::Relaxed);
+    }
+
+    /// Whether the next allocation is the one to refuse; those after it are not.
+    fn refuses(&self) -> bool {
+        let left = self.until_refusal.load(Ordering::Relaxed);
+        if left != usize::MAX {
+            self.until_refusal.store(left.wrapping_sub(1), Ordering::Relaxed);
+        }
+        left == 0
     }
 }
 
@@ -33,11 +63,8 @@ pub(crate) struct Block {
 impl Block {
     pub(crate) fn zeroed(tracker: &Arc<Tracker>, bytes: usize) -> Result<Self> {
         let count = bytes.div_ceil(size_of::<Line>());
-        let lines = bytemuck::allocation::try_zeroed_vec(count).map_err(|()| {
-            let in_use = tracker.stats().in_use;
-            let text = format!("expected {bytes} bytes, got none with {in_use} in use; free memory or ask for less");
-            Error::new(Code::OutOfMemory, "cpu", text)
-        })?;
+        let lines = if tracker.refuses() { Err(()) } else { bytemuck::allocation::try_zeroed_vec(count) };
+        let lines = lines.map_err(|()| tracker.out_of_memory(bytes))?;
         let held = count * size_of::<Line>();
         let in_use = tracker.in_use.fetch_add(held, Ordering::Relaxed) + held;
         tracker.peak.fetch_max(in_use, Ordering::Relaxed);

@@ -81,6 +81,11 @@ impl Cpu {
         self.pool.threads()
     }
 
+    /// Refuses the allocation after the next `allocations` ones, once, as a machine without memory would: for tests.
+    pub fn refuse_allocation(&self, allocations: usize) {
+        self.tracker.refuse_after(allocations);
+    }
+
     /// The instruction set in use.
     pub fn isa(&self) -> Isa {
         self.isa

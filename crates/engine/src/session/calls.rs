@@ -51,9 +51,11 @@ impl<B: Backend + Send + Sync> Engine for Session<B> {
         let (supervised, pass) = self.training_pass("accumulate", batch, key)?;
         let Some(pass) = pass else { return Ok(supervised.no_sums()) };
         let training = self.training.as_mut().ok_or_else(not_training)?;
-        let mut grads = Backward { parameters: &self.parameters, gradients: &mut training.gradients };
-        let (keep, activations) = (self.keep, &mut self.activations);
-        self.decoder.accumulate(&*self.backend, &mut grads, (&pass, &supervised), objective, keep, activations)
+        let (backend, keep, activations) = (&*self.backend, self.keep, &mut self.activations);
+        training.add(|gradients| {
+            let mut grads = Backward { parameters: &self.parameters, gradients };
+            self.decoder.accumulate(backend, &mut grads, (&pass, &supervised), objective, keep, activations)
+        })
     }
 
     fn evaluate(&mut self, batch: &Batch<'_>, objective: &Objective) -> Result<Vec<SequenceSums>> {
@@ -91,14 +93,17 @@ impl<B: Backend + Send + Sync> Engine for Session<B> {
             return Err(Error::argument("backward", "a forward just before it", got));
         };
         let Some(pass) = pass else { return Ok(()) };
-        let mut grads = Backward { parameters: &self.parameters, gradients: &mut training.gradients };
-        let (keep, activations) = (self.keep, &mut self.activations);
-        self.decoder.backward(&*self.backend, &mut grads, (&pass, &supervised), coefficients, keep, activations)
+        let (backend, keep, activations) = (&*self.backend, self.keep, &mut self.activations);
+        training.add(|gradients| {
+            let mut grads = Backward { parameters: &self.parameters, gradients };
+            self.decoder.backward(backend, &mut grads, (&pass, &supervised), coefficients, keep, activations)
+        })
     }
 
     fn update(&mut self, update: &Update<'_>) -> Result<Updated> {
         self.pending = None;
         let training = self.training.as_mut().ok_or_else(not_training)?;
+        training.check_whole()?;
         let (optimizer, gradients) = (&mut training.optimizer, &mut training.gradients);
         let parameters = self.adapters.trained_parameters_mut(&mut self.parameters);
         optimizer.update(&*self.backend, parameters, gradients, update)
@@ -109,7 +114,7 @@ impl<B: Backend + Send + Sync> Engine for Session<B> {
         let training = self.training.as_mut().ok_or_else(not_training)?;
         let specs = self.adapters.trained_parameters_mut(&mut self.parameters).specs();
         let names = training.gradients.not_finite(&*self.backend, specs)?;
-        training.gradients.clear(&*self.backend)?;
+        training.clear(&*self.backend)?;
         Ok(names)
     }
 
@@ -137,7 +142,7 @@ impl<B: Backend + Send + Sync> Engine for Session<B> {
             &dir.join(weights),
             &dir.join(checkpoint::OPTIMIZER_FILE),
         )?;
-        training.gradients.clear(&*self.backend)
+        training.clear(&*self.backend)
     }
 
     fn save_adapter(&self, dir: &Path) -> Result<()> {

@@ -18,6 +18,35 @@ use crate::recompute::SavePolicy;
 pub(super) struct Training<B: Backend> {
     pub(super) gradients: Gradients<B>,
     pub(super) optimizer: Optimizer<B>,
+    /// Set while a call adds to the gradient, and left so by one that failed: a part of a batch is in it.
+    pub(super) broken: bool,
+}
+
+impl<B: Backend> Training<B> {
+    /// Adds to the gradient what `pass` adds to it, all or, after an error, something that no update may take.
+    pub(super) fn add<T>(&mut self, pass: impl FnOnce(&mut Gradients<B>) -> Result<T>) -> Result<T> {
+        let broken = std::mem::replace(&mut self.broken, true);
+        let added = pass(&mut self.gradients)?;
+        self.broken = broken;
+        Ok(added)
+    }
+
+    /// # Errors
+    /// `ArgumentInvalid` after a call that failed in the middle of a batch.
+    pub(super) fn check_whole(&self) -> Result<()> {
+        if self.broken {
+            let got = "one that a failed call has left in the middle of a batch; call discardGradient and accumulate again";
+            return Err(Error::argument("update", "a whole gradient", got));
+        }
+        Ok(())
+    }
+
+    /// Sets the gradient to zero.
+    pub(super) fn clear(&mut self, backend: &B) -> Result<()> {
+        self.gradients.clear(backend)?;
+        self.broken = false;
+        Ok(())
+    }
 }
 
 /// A forward whose backward is still to come.
@@ -76,6 +105,7 @@ impl<B: Backend> Session<B> {
             Some(optimizer) => Some(Training {
                 gradients: Gradients::new(&*backend, &parameters)?,
                 optimizer: Optimizer::new(&*backend, &parameters, optimizer, &options.parameter_groups)?,
+                broken: false,
             }),
         };
         let keep = match (&training, options.gradient_checkpointing) {
@@ -161,8 +191,7 @@ impl<B: Backend> Session<B> {
     /// # Errors
     /// `ArgumentInvalid` for a session that does not train.
     pub fn clear_gradients(&mut self) -> Result<()> {
-        let training = self.training.as_mut().ok_or_else(not_training)?;
-        training.gradients.clear(&*self.backend)
+        self.training.as_mut().ok_or_else(not_training)?.clear(&*self.backend)
     }
 
     /// The supervised tokens of a batch and its pass, without random numbers; no pass where nothing carries a loss.

@@ -8,6 +8,7 @@ mod common;
 mod embedding;
 mod files;
 mod objective;
+mod out_of_memory;
 mod plan;
 mod quantized;
 mod session;
