@@ -59,6 +59,11 @@ export const failures = trialsPart(
   [
     { id: "H1 aborted at random", trials: 200, tests: [[faults("abort")]] },
     { id: "H2 workers and processes that end", trials: 200, tests: [["packages/native/src/process.test.ts", "end"]] },
+    {
+      id: "H3 memory that ends",
+      trials: 1,
+      tests: [{ crate: "engine", name: "any_allocation" }, [sft("failing"), "memory that ends"]],
+    },
     { id: "H4 callbacks that throw", trials: 1, tests: [[sft("failing"), "callback"]] },
     { id: "H6 hostile names", trials: 1, tests: [["packages/sdk/src/hub"]] },
     { id: "H7 surroundings", trials: 1, tests: [[faults("surroundings")]] },

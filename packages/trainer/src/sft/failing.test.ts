@@ -1,6 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { CallbackError, FileSystemError, type Generator, NonFiniteError } from "@tunesmith/core";
+import { CallbackError, FileSystemError, type Generator, NonFiniteError, OutOfMemoryError } from "@tunesmith/core";
 import { expect, test } from "vitest";
 import { aDay, tried } from "../../../core/src/testing/trials.ts";
 import { ofType, record } from "../testing/record.ts";
@@ -118,6 +118,34 @@ test(
       expect((await record(next.train({ resumeFromCheckpoint }))).error, events[number]?.type).toBeNull();
     }
     tried(events.length);
+  },
+  aDay,
+);
+
+test(
+  "memory that ends at any call of the session ends the run with its error, and the trainer trains again",
+  async () => {
+    const args = { saveSteps: 2, saveTotalLimit: 2 };
+    const calls: string[] = [];
+    const straight = await trainer(args, { onCall: (name) => calls.push(name) });
+    const { lossHash } = await straight.trainer.train();
+    // A session that cannot be given back is no matter of memory.
+    const asking = [...calls.entries()].filter(([, name]) => name !== "dispose");
+    for (const [number, name] of asking) {
+      let seen = 0;
+      const onCall = () => {
+        if (seen++ === number) throw new OutOfMemoryError("[cpu] expected 8 bytes, got none: 4 in use, 6 at peak");
+      };
+      const { trainer: made, outputDir } = await trainer(args, { onCall });
+      const { error } = await record(made.train());
+      expect(error, `call ${number}, ${name}`).toBeInstanceOf(OutOfMemoryError);
+      const names = await readdir(outputDir);
+      expect(names.filter((one) => one.startsWith("."))).toEqual([]);
+      const resumeFromCheckpoint = names.includes("config.resolved.yaml");
+      const again = await made.train({ resumeFromCheckpoint });
+      expect(again.lossHash, `after call ${number}, ${name}`).toBe(lossHash);
+    }
+    tried(asking.length);
   },
   aDay,
 );
