@@ -44,7 +44,10 @@ export interface TrainSession extends Generator {
    * was no `forward`.
    */
   backward(coefficients: Coefficients): Promise<void>;
-  /** Divides the summed gradient, clips it by its global norm, takes one step of the optimizer and clears the gradient. */
+  /**
+   * Divides the summed gradient, clips it by its global norm, takes one step of the optimizer and clears the gradient. Rejects with
+   * `ArgumentError` after an `accumulate` or `backward` that failed in the middle of its batch, until `discardGradient`.
+   */
   update(options: UpdateOptions): Promise<UpdateResult>;
   /**
    * Throws the summed gradient away. Gives the names of the trained tensors, in the order of the model, in whose gradient a value was
