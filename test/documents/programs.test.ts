@@ -60,7 +60,7 @@ test("the programs of docs/training.md train, keep the best weights, stop and re
   const { folder, stdout } = await run(await programsOf("docs/training.md"));
   const lines = [
     /^runs\/cities\/adapter: mean loss [\d.]+ over 2 epochs$/u,
-    /^rates 9\.38e-4, 7\.50e-4, 4\.38e-4, 0\.00e\+0$/u,
+    /^rates 9\.37e-4, 7\.50e-4, 4\.38e-4, 0\.00e\+0$/u,
     /^stopped by (?:max_steps|early_stopping) with eval loss [\d.]+$/u,
     /^AbortError$/u,
     /^step 6$/u,
