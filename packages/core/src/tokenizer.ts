@@ -88,7 +88,10 @@ export interface EncodedPair {
   prefixMismatch: boolean;
 }
 
-/** Door A: text goes in once and comes back as ids. One path serves training and inference. */
+/**
+ * Door A: text goes in once and comes back as ids. One path serves training and inference. Arrays of one batch may be views of one piece of
+ * memory: who keeps a row alone copies it.
+ */
 export interface Tokenizer {
   readonly info: TokenizerInfo;
   /**

@@ -2,6 +2,7 @@ import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Conversation } from "@tunesmith/core";
 import { describe, expect, test } from "vitest";
+import { turns } from "../../core/src/testing/event-loop-turns.ts";
 import { fixtures, temporaryFolder, tinyModel } from "../test/fixture.ts";
 import { loadModel, loadTokenizer } from "./index.ts";
 
@@ -110,6 +111,11 @@ describe("encoding", () => {
     expect(tokenizer.decode(ids.slice(0, promptLength))).toBe("two and two");
     expect(tokenizer.decode(ids.slice(promptLength))).toBe(" is four");
     expect(ids.at(-1)).toBe(tokenizer.info.eosToken?.id);
+  });
+
+  test("the event loop turns between any two conversations of a batch that take long", async () => {
+    const batch = Array.from({ length: 300 }, () => talk);
+    expect(await turns(() => tokenizer.encodeConversations(batch))).toBeGreaterThanOrEqual(300);
   });
 
   test("batches larger than a thread's share keep their order", async () => {

@@ -7,6 +7,7 @@ import {
   type EncodedConversation,
   type EncodedPair,
   type LengthOptions,
+  slices,
   type Tokenizer,
   type TokenizerInfo,
 } from "@tunesmith/core";
@@ -51,15 +52,17 @@ export class NativeTokenizer implements Tokenizer {
     options: ConversationOptions = {},
   ): Promise<EncodedConversation[]> {
     const place = "encodeConversations";
-    const texts = array(`${place}.conversations`, conversations).map((row, n) =>
-      json(`${place}.conversations[${n}]`, row),
-    );
+    const texts: string[] = [];
+    for (const [n, row] of array(`${place}.conversations`, conversations).entries()) {
+      texts.push(json(`${place}.conversations[${n}]`, row));
+      if (slices.isOver) await slices.turn();
+    }
     const checked = checkedOptions(place, options);
     const encoded = await nativeAsync(() => this.#inner.encodeConversations(texts, checked));
     const rows = rowsOf(encoded.rows).map((ids, n): EncodedConversation => {
       const [first, last] = [encoded.turnStarts[n], encoded.turnStarts[n + 1]] as [number, number];
       return {
-        ...{ ids, spans: encoded.spans.slice(2 * first, 2 * last), turns: encoded.turns.slice(first, last) },
+        ...{ ids, spans: encoded.spans.subarray(2 * first, 2 * last), turns: encoded.turns.subarray(first, last) },
         ...(checked.findToolCalls && { toolCalls: rangesOf(encoded.toolCalls, n) }),
         ...(checked.findReasoning && { reasoning: rangesOf(encoded.reasoning, n) }),
       };
@@ -152,13 +155,13 @@ function most(place: string, maxTokens: number | null | undefined): number | und
     : integer(`${place}.maxTokens`, maxTokens, 1, 2 ** 31 - 1);
 }
 
-/** Rows that came end to end. Each gets memory of its own, so that keeping one does not keep the batch. */
+/** Rows that came end to end: views of the memory of all, since as many pieces of memory as rows are a third of the work of a batch. */
 function rowsOf({ ids, starts }: Native.EncodedRows): Int32Array[] {
-  return Array.from({ length: starts.length - 1 }, (_, row) => ids.slice(starts[row], starts[row + 1]));
+  return Array.from({ length: starts.length - 1 }, (_, row) => ids.subarray(starts[row], starts[row + 1]));
 }
 
 /** Ranges of a row: start, end, start, end, … */
 function rangesOf({ bounds, starts }: Native.EncodedRanges, row: number): Int32Array {
   const [first, last] = [starts[row], starts[row + 1]] as [number, number];
-  return bounds.slice(2 * first, 2 * last);
+  return bounds.subarray(2 * first, 2 * last);
 }

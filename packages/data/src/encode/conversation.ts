@@ -4,6 +4,7 @@ import {
   type Conversation,
   type EncodedConversation,
   type Message,
+  slices,
   type Tokenizer,
   textOf,
 } from "@tunesmith/core";
@@ -34,7 +35,12 @@ export const conversationKind: ItemKind<ConversationItem> = {
       ...(options.trainOnToolCalls === false && { findToolCalls: true }),
       ...(options.trainOnReasoning === false && { findReasoning: true }),
     });
-    return items.map((item, index) => label(item, encoded[index] as EncodedConversation, tokenizer, options));
+    const labelled: EncodedItem[] = [];
+    for (const [index, item] of items.entries()) {
+      labelled.push(label(item, encoded[index] as EncodedConversation, tokenizer, options));
+      if (slices.isOver) await slices.turn();
+    }
+    return labelled;
   },
   async prompt({ conversation }, tokenizer) {
     const { messages } = conversation;

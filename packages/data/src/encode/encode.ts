@@ -10,7 +10,11 @@ export async function encodeItems(
   options: EncodeOptions,
 ): Promise<EncodedItem[]> {
   const places = new Map<ItemKind<unknown>, number[]>();
-  for (const [place, { kind }] of items.entries()) places.set(kind, [...(places.get(kind) ?? []), place]);
+  for (const [place, { kind }] of items.entries()) {
+    const known = places.get(kind);
+    if (known === undefined) places.set(kind, [place]);
+    else known.push(place);
+  }
   const encoded: EncodedItem[] = new Array(items.length);
   for (const [kind, chosen] of places) {
     const values = chosen.map((place) => items[place]?.value);

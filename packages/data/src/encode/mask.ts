@@ -14,8 +14,14 @@ export interface Supervision {
 
 /** Tokens that are trained as much as their weights say: `[length]`. One of weight 0 has no label: it is not in the loss, nor in any metric. */
 export function supervise(ids: Int32Array, weights: Float32Array): Supervision {
-  const labels = ids.map((id, t) => (weights[t] === 0 ? IGNORE_INDEX : id));
-  return weights.every((weight) => weight === 0 || weight === 1) ? { labels } : { labels, weights };
+  const labels = new Int32Array(ids.length);
+  let isPlain = true;
+  for (let t = 0; t < ids.length; t += 1) {
+    const weight = weights[t];
+    labels[t] = weight === 0 ? IGNORE_INDEX : (ids[t] as number);
+    isPlain &&= weight === 0 || weight === 1;
+  }
+  return isPlain ? { labels } : { labels, weights };
 }
 
 /** Every token is trained. */

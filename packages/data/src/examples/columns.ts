@@ -75,9 +75,9 @@ export class ColumnExamples implements Examples {
 function starts(counts: Int32Array): Float64Array {
   const sums = new Float64Array(counts.length);
   let sum = 0;
-  for (const [n, count] of counts.entries()) {
+  for (let n = 0; n < counts.length; n += 1) {
     sums[n] = sum;
-    sum += count;
+    sum += counts[n] as number;
   }
   return sums;
 }
@@ -102,23 +102,21 @@ export class ColumnBuilder {
     this.#turns.push(truncated ? -turns : turns);
   }
 
-  /** Ids that were added since the last call, to be kept elsewhere. A view that the next example overwrites. */
-  takeIds(): Int32Array {
-    const ids = this.#ids.values;
-    this.#ids.length = 0;
-    return ids;
+  /** Ids that were added since the last call, to be kept elsewhere. */
+  takeIds(): Int32Array[] {
+    return this.#ids.take();
   }
 
-  /** What has been added; of the ids, what has not been taken. */
-  finish(): ExampleColumns {
+  /** What has been added, taken out of here; of the ids, what has not been taken. */
+  async finish(): Promise<ExampleColumns> {
     return {
-      ids: this.#ids.values,
-      lengths: this.#lengths.values,
-      spans: this.#spans.values,
-      spanCounts: this.#spanCounts.values,
-      spanWeights: this.#weighted ? this.#spanWeights.values : new Float32Array(),
-      rowIds: this.#rowIds.values,
-      turns: this.#turns.values,
+      ids: await this.#ids.finish(),
+      lengths: await this.#lengths.finish(),
+      spans: await this.#spans.finish(),
+      spanCounts: await this.#spanCounts.finish(),
+      spanWeights: this.#weighted ? await this.#spanWeights.finish() : new Float32Array(),
+      rowIds: await this.#rowIds.finish(),
+      turns: await this.#turns.finish(),
     };
   }
 

@@ -36,8 +36,9 @@ export class PlaceBuilder {
     return this.#lines.length;
   }
 
-  /** What has been added. */
-  finish(): PlaceColumns {
-    return { sources: [...this.#sources.keys()], rowSources: this.#rowSources.values, lines: this.#lines.values };
+  /** What has been added, taken out of here. */
+  async finish(): Promise<PlaceColumns> {
+    const [rowSources, lines] = [await this.#rowSources.finish(), await this.#lines.finish()];
+    return { sources: [...this.#sources.keys()], rowSources, lines };
   }
 }

@@ -1,5 +1,5 @@
 // Best fit decreasing: the longest pieces first, each into the fullest row that has room.
-import type { Slices } from "@tunesmith/core";
+import { slices } from "@tunesmith/core";
 import { FreeSpace } from "./free-space.ts";
 import type { PackBuilder, Pieces } from "./packs.ts";
 
@@ -8,34 +8,41 @@ import type { PackBuilder, Pieces } from "./packs.ts";
  * one length keep their order, and of equally full rows the oldest is taken, as TRL does. No piece is longer than `seqLength`.
  */
 export async function bestFitDecreasing(
-  { count, examples, starts, lengths }: Pieces,
+  { examples, starts, lengths }: Pieces,
   seqLength: number,
   packs: PackBuilder,
-  slices: Slices,
 ): Promise<void> {
-  const order = longestFirst(lengths, seqLength);
+  const order = await longestFirst(lengths, seqLength);
   const open = new FreeSpace(seqLength);
-  for (let n = 0; n < count; n += 1) {
-    const piece = order[n] as number;
-    const length = lengths[piece] as number;
-    const { row, free } = open.take(length) ?? { row: packs.open(), free: seqLength };
-    packs.place(row, examples[piece] as number, starts[piece] as number, length);
-    open.add(row, free - length);
-    if (slices.isOver) await slices.turn();
-  }
+  await slices.each(order.length, (from, to) => {
+    for (let n = from; n < to; n += 1) {
+      const piece = order[n] as number;
+      const length = lengths[piece] as number;
+      const { row, free } = open.take(length) ?? { row: packs.open(), free: seqLength };
+      packs.place(row, examples[piece] as number, starts[piece] as number, length);
+      open.add(row, free - length);
+    }
+  });
 }
 
 /** Indices of lengths of at most `most`, the largest first, equal ones in their order: a counting sort. */
-function longestFirst(lengths: Int32Array, most: number): Int32Array {
+async function longestFirst(lengths: Int32Array, most: number): Promise<Int32Array> {
   const places = new Int32Array(most + 2);
-  for (const length of lengths) places[most - length + 1] = (places[most - length + 1] as number) + 1;
+  await slices.each(lengths.length, (from, to) => {
+    for (let n = from; n < to; n += 1) {
+      const key = most - (lengths[n] as number) + 1;
+      places[key] = (places[key] as number) + 1;
+    }
+  });
   for (let n = 0; n <= most; n += 1) places[n + 1] = (places[n + 1] as number) + (places[n] as number);
   const order = new Int32Array(lengths.length);
-  for (let n = 0; n < lengths.length; n += 1) {
-    const key = most - (lengths[n] as number);
-    const place = places[key] as number;
-    order[place] = n;
-    places[key] = place + 1;
-  }
+  await slices.each(lengths.length, (from, to) => {
+    for (let n = from; n < to; n += 1) {
+      const key = most - (lengths[n] as number);
+      const place = places[key] as number;
+      order[place] = n;
+      places[key] = place + 1;
+    }
+  });
   return order;
 }

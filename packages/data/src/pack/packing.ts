@@ -1,7 +1,7 @@
 // How examples are laid into rows of one length, and what that costs.
-import { Slices } from "@tunesmith/core";
+import { slices } from "@tunesmith/core";
 import { bestFitDecreasing } from "./best-fit.ts";
-import { PackBuilder, type Packs, Pieces } from "./packs.ts";
+import { PackBuilder, type Packs, PieceBuilder, type Pieces } from "./packs.ts";
 
 /** How examples are laid into rows (names of TRL's `packing_strategy`, and `best_fit`). */
 export type PackingStrategy = "bfd" | "bfd_split" | "wrapped" | "best_fit";
@@ -40,15 +40,15 @@ export interface PackingReport {
  */
 export async function pack(lengths: ArrayLike<number>, seqLength: number, strategy: PackingStrategy): Promise<Packing> {
   const packs = new PackBuilder();
-  const slices = new Slices();
   const batch = strategy === "best_fit" ? lengths.length : batchOfTrl;
   for (let first = 0; first < lengths.length; first += batch) {
     const examples = { first, end: Math.min(lengths.length, first + batch) };
     if (strategy === "wrapped") wrap(lengths, examples, seqLength, packs);
-    else await bestFitDecreasing(pieces(lengths, examples, seqLength, strategy), seqLength, packs, slices);
+    else await bestFitDecreasing(await pieces(lengths, examples, seqLength, strategy), seqLength, packs);
     if (slices.isOver) await slices.turn();
   }
-  return { packs: packs.finish(), report: reportOf(packs, lengths, { seqLength, strategy }) };
+  const { packs: rows, pieces: placed } = await packs.finish();
+  return { packs: rows, report: await reportOf(placed, lengths, { rows: rows.length, seqLength, strategy }) };
 }
 
 /** Examples by their numbers, `end` not among them. */
@@ -58,19 +58,22 @@ interface Range {
 }
 
 /** Examples as pieces that fit into a row: the first tokens of a longer one, or all of them, cut into several. */
-function pieces(
+async function pieces(
   lengths: ArrayLike<number>,
   { first, end }: Range,
   seqLength: number,
   strategy: PackingStrategy,
-): Pieces {
-  const found = new Pieces();
-  for (let example = first; example < end; example += 1) {
-    const whole = lengths[example] as number;
-    const kept = strategy === "bfd_split" ? whole : Math.min(whole, seqLength);
-    for (let start = 0; start < kept; start += seqLength) found.add(example, start, Math.min(seqLength, kept - start));
-  }
-  return found;
+): Promise<Pieces> {
+  const found = new PieceBuilder();
+  await slices.each(end - first, (from, to) => {
+    for (let example = first + from; example < first + to; example += 1) {
+      const whole = lengths[example] as number;
+      const kept = strategy === "bfd_split" ? whole : Math.min(whole, seqLength);
+      for (let start = 0; start < kept; start += seqLength)
+        found.add(example, start, Math.min(seqLength, kept - start));
+    }
+  });
+  return found.finish();
 }
 
 /** All tokens end to end, cut every `seqLength` tokens wherever that falls. */
@@ -91,27 +94,31 @@ function wrap(lengths: ArrayLike<number>, { first, end }: Range, seqLength: numb
   }
 }
 
-function reportOf(
-  { rows, pieces: { count, examples, lengths: placed } }: PackBuilder,
+async function reportOf(
+  { examples, lengths: placed }: Pieces,
   lengths: ArrayLike<number>,
-  { seqLength, strategy }: { seqLength: number; strategy: PackingStrategy },
-): PackingReport {
+  { rows, seqLength, strategy }: { rows: number; seqLength: number; strategy: PackingStrategy },
+): Promise<PackingReport> {
   const report = { strategy, rows, keptTokens: 0, cutTokens: 0, splitExamples: 0, splitTokens: 0 };
   const kept = new Int32Array(lengths.length);
   const parts = new Int32Array(lengths.length);
-  for (let n = 0; n < count; n += 1) {
-    const example = examples[n] as number;
-    const length = placed[n] as number;
-    report.keptTokens += length;
-    kept[example] = (kept[example] as number) + length;
-    parts[example] = (parts[example] as number) + 1;
-  }
-  for (let n = 0; n < lengths.length; n += 1) {
-    const length = lengths[n] as number;
-    report.cutTokens += length - (kept[n] as number);
-    if ((parts[n] as number) < 2) continue;
-    report.splitExamples += 1;
-    report.splitTokens += length;
-  }
+  await slices.each(examples.length, (from, to) => {
+    for (let n = from; n < to; n += 1) {
+      const example = examples[n] as number;
+      const length = placed[n] as number;
+      report.keptTokens += length;
+      kept[example] = (kept[example] as number) + length;
+      parts[example] = (parts[example] as number) + 1;
+    }
+  });
+  await slices.each(lengths.length, (from, to) => {
+    for (let n = from; n < to; n += 1) {
+      const length = lengths[n] as number;
+      report.cutTokens += length - (kept[n] as number);
+      if ((parts[n] as number) < 2) continue;
+      report.splitExamples += 1;
+      report.splitTokens += length;
+    }
+  });
   return { ...report, fillRate: rows === 0 ? 0 : report.keptTokens / (rows * seqLength) };
 }

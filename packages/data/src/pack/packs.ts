@@ -1,4 +1,5 @@
 // Packed rows as positions: which tokens of which examples lie together.
+import { slices } from "@tunesmith/core";
 import { Growing } from "../examples/growing.ts";
 
 /** A run of an example's tokens in a packed row. */
@@ -12,30 +13,20 @@ export interface Piece {
 }
 
 /** Runs of examples' tokens, one after another: three numbers each. */
-export class Pieces {
+export interface Pieces {
+  /** Example of each: `[count]`. */
+  examples: Int32Array;
+  /** First token of each, in its example: `[count]`. */
+  starts: Int32Array;
+  /** Tokens of each: `[count]`. */
+  lengths: Int32Array;
+}
+
+/** Pieces that are added one after another. */
+export class PieceBuilder {
   readonly #examples = new Growing(new Int32Array());
   readonly #starts = new Growing(new Int32Array());
   readonly #lengths = new Growing(new Int32Array());
-
-  /** How many. */
-  get count(): number {
-    return this.#lengths.length;
-  }
-
-  /** Example of each: `[count]`. */
-  get examples(): Int32Array {
-    return this.#examples.values;
-  }
-
-  /** First token of each, in its example: `[count]`. */
-  get starts(): Int32Array {
-    return this.#starts.values;
-  }
-
-  /** Tokens of each: `[count]`. */
-  get lengths(): Int32Array {
-    return this.#lengths.values;
-  }
 
   /** Adds one. */
   add(example: number, start: number, length: number): void {
@@ -43,11 +34,17 @@ export class Pieces {
     this.#starts.push(start);
     this.#lengths.push(length);
   }
+
+  /** What has been added, taken out of here. */
+  async finish(): Promise<Pieces> {
+    const [examples, starts] = [await this.#examples.finish(), await this.#starts.finish()];
+    return { examples, starts, lengths: await this.#lengths.finish() };
+  }
 }
 
 /** Rows that pieces are put into, in any order; in a row they keep the order in which they came. */
 export class PackBuilder {
-  readonly pieces = new Pieces();
+  readonly #pieces = new PieceBuilder();
   readonly #rows = new Growing(new Int32Array());
   #count = 0;
 
@@ -65,23 +62,29 @@ export class PackBuilder {
   /** Puts a piece into a row. */
   place(row: number, example: number, start: number, length: number): void {
     this.#rows.push(row);
-    this.pieces.add(example, start, length);
+    this.#pieces.add(example, start, length);
   }
 
-  /** The rows. */
-  finish(): Packs {
-    const rows = this.#rows.values;
+  /** The rows, taken out of here, and the pieces in them. The event loop turns in between. */
+  async finish(): Promise<{ packs: Packs; pieces: Pieces }> {
+    const [pieces, rows] = [await this.#pieces.finish(), await this.#rows.finish()];
     const firsts = new Int32Array(this.#count + 1);
-    for (let n = 0; n < rows.length; n += 1) add(firsts, (rows[n] as number) + 1, 1);
-    for (let row = 0; row < this.#count; row += 1) add(firsts, row + 1, firsts[row] as number);
+    await slices.each(rows.length, (from, to) => {
+      for (let n = from; n < to; n += 1) add(firsts, (rows[n] as number) + 1, 1);
+    });
+    await slices.each(this.#count, (from, to) => {
+      for (let row = from; row < to; row += 1) add(firsts, row + 1, firsts[row] as number);
+    });
     const order = new Int32Array(rows.length);
     const next = firsts.slice();
-    for (let n = 0; n < rows.length; n += 1) {
-      const row = rows[n] as number;
-      order[next[row] as number] = n;
-      add(next, row, 1);
-    }
-    return new Packs(this.pieces, firsts, order);
+    await slices.each(rows.length, (from, to) => {
+      for (let n = from; n < to; n += 1) {
+        const row = rows[n] as number;
+        order[next[row] as number] = n;
+        add(next, row, 1);
+      }
+    });
+    return { packs: new Packs(pieces, firsts, order), pieces };
   }
 }
 

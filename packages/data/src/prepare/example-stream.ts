@@ -1,5 +1,5 @@
 // The examples of a data set that is prepared while it is trained on.
-import { Slices, type Tokenizer } from "@tunesmith/core";
+import { slices, type Tokenizer } from "@tunesmith/core";
 import type { Example } from "../examples/example.ts";
 import type { DataReport } from "../quality/report.ts";
 import { RowErrors } from "../sources/row-errors.ts";
@@ -58,7 +58,6 @@ export class ExampleStream {
   async *pass(): AsyncGenerator<StreamedExample, undefined> {
     const { rows, intake, errors } = this.#begin();
     this.#pass = { rows, intake, errors };
-    const slices = new Slices();
     let rowId = 0;
     for await (const batch of readAhead(rows.batches(), batchesAhead)) {
       this.#options.onProgress?.({ rows: intake.rows, share: null });
@@ -69,7 +68,8 @@ export class ExampleStream {
         rowId += 1;
         if (errors.areFatal) errors.throwIfAny();
         const { source, line } = encoded.row;
-        if (taken !== null) yield { ...taken.example, place: `${source}:${line}` };
+        // A copy: who keeps one row, as a buffer to shuffle in does, would else keep all of its batch.
+        if (taken !== null) yield { ...taken.example, ids: taken.example.ids.slice(), place: `${source}:${line}` };
         if (slices.isOver) await slices.turn();
       }
     }

@@ -50,17 +50,17 @@ export class KeptRows {
     this.#items.push(item);
   }
 
-  /** Ids of the rows since the last call, to be kept elsewhere. A view that the next row overwrites. */
-  takeIds(): Int32Array {
+  /** Ids of the rows since the last call, to be kept elsewhere. */
+  takeIds(): Int32Array[] {
     return this.#examples.takeIds();
   }
 
   /** What was kept. A data set of which nothing can be trained is a `DataError` that shows its first row. */
-  finish(source: string): KeptData {
+  async finish(source: string): Promise<KeptData> {
     this.intake.refuseNothingToTrain(source);
     return {
-      columns: this.#examples.finish(),
-      places: this.#places.finish(),
+      columns: await this.#examples.finish(),
+      places: await this.#places.finish(),
       report: this.intake.report,
       fingerprint: this.#hash.digest("hex"),
       first: this.#first,

@@ -1,5 +1,5 @@
 // From a source of rows to examples and a report.
-import { Slices, type Tokenizer } from "@tunesmith/core";
+import { slices, type Tokenizer } from "@tunesmith/core";
 import { throughCache } from "../cache/cache.ts";
 import type { Item } from "../encode/item.ts";
 import { ColumnExamples } from "../examples/columns.ts";
@@ -60,7 +60,6 @@ async function buildExamples(
   const rows = new RowSource(source, tokenizer, options);
   const errors = new RowErrors(options.onBadRow);
   const kept = new KeptRows(tokenizer, options, errors);
-  const slices = new Slices();
   const progress = await Progress.of(source);
   for await (const batch of readAhead(rows.batches(progress.onRead), 1)) {
     errors.include(batch.errors);
@@ -68,11 +67,11 @@ async function buildExamples(
       kept.add(row);
       if (slices.isOver) await slices.turn();
     }
-    await ids?.append(kept.takeIds());
+    if (ids !== null) for (const page of kept.takeIds()) await ids.append(page);
     options.onProgress?.(progress.after(kept.intake.rows));
   }
   if (errors.areFatal || kept.intake.rows === 0) errors.throwIfAny();
   rows.refuseEmpty();
-  const built = kept.finish(rows.name);
+  const built = await kept.finish(rows.name);
   return { ...built, report: rows.report(kept.intake, errors) };
 }

@@ -1,4 +1,5 @@
 // Reads rows as items of their formats.
+import { slices } from "@tunesmith/core";
 import { RowError } from "../formats/format.ts";
 import type { RowErrors } from "../sources/row-errors.ts";
 import type { Row } from "../sources/rows.ts";
@@ -15,6 +16,7 @@ export async function readItems(rows: readonly Row[], readers: PartReaders, erro
       if (!(cause instanceof RowError)) throw cause;
       errors.add(row.source, row.line, cause.message);
     }
+    if (slices.isOver) await slices.turn();
   }
   return read;
 }

@@ -1,5 +1,5 @@
 // Rows in batches, as they go through door A together.
-import { Slices } from "@tunesmith/core";
+import { slices } from "@tunesmith/core";
 import { RowErrors } from "../sources/row-errors.ts";
 import { type DatasetSource, type Row, readRows } from "../sources/rows.ts";
 import type { ReadOptions } from "../sources/source.ts";
@@ -22,7 +22,6 @@ export async function* rowBatches(source: DatasetSource, options: ReadOptions): 
   let rows: Row[] = [];
   let bytes = 0;
   let begun = performance.now();
-  const slices = new Slices();
   for await (const row of readRows(source, options, errors)) {
     const isLate = rows.length > 0 && performance.now() - begun > patience;
     if (isLate || rows.length === most.rows || bytes + row.size > most.bytes) {

@@ -1,5 +1,5 @@
 // Examples of encoded rows, and what the rows lost on their way to them.
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { DataError, type Tokenizer } from "@tunesmith/core";
 import { countTrained, IGNORE_INDEX } from "../encode/mask.ts";
 import { type Sequence, type Truncated, type TruncationMode, truncate } from "../encode/truncate.ts";
@@ -63,6 +63,7 @@ export class RowIntake {
   readonly #parts = new PartCounts();
   readonly #tokens = new TokenCounts();
   readonly #seen: DigestSet;
+  readonly #joined = new Joined();
   readonly #notes = new NoteCounts();
   readonly #dropped: DataReport["dropped"] = [];
   readonly #weights = { min: Number.POSITIVE_INFINITY, max: Number.NEGATIVE_INFINITY, given: false };
@@ -161,9 +162,11 @@ export class RowIntake {
   }
 
   #identify({ ids, labels, weights }: Sequence, { repeated = false }: Row): Buffer {
-    const hash = createHash("sha256").update(bytesOf(ids)).update(bytesOf(labels));
-    if (weights !== undefined) hash.update(bytesOf(weights));
-    const digest = hash.digest();
+    const digest = hash(
+      "sha256",
+      this.#joined.of(weights === undefined ? [ids, labels] : [ids, labels, weights]),
+      "buffer",
+    );
     if (!this.#seen.add(digest) && !repeated) this.#counts.duplicates += 1;
     return digest;
   }
@@ -210,6 +213,19 @@ export class RowIntake {
   }
 }
 
-function bytesOf({ buffer, byteOffset, byteLength }: Int32Array | Float32Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
+/** Arrays end to end, in memory that is used again: one digest of all is half the work of one that is made piece by piece. */
+class Joined {
+  #bytes = new Uint8Array(1 << 12);
+
+  /** A view that the next call overwrites. */
+  of(arrays: readonly (Int32Array | Float32Array)[]): Uint8Array {
+    const size = arrays.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    if (size > this.#bytes.length) this.#bytes = new Uint8Array(2 * size);
+    let at = 0;
+    for (const { buffer, byteOffset, byteLength } of arrays) {
+      this.#bytes.set(new Uint8Array(buffer, byteOffset, byteLength), at);
+      at += byteLength;
+    }
+    return this.#bytes.subarray(0, size);
+  }
 }

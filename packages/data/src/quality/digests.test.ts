@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { DigestSet } from "./digests.ts";
 
 test("a digest is new once, whatever was added in between", () => {
@@ -28,4 +28,26 @@ test("what is remembered has an end: what comes after it is new each time", () =
   const [first, second] = ["a", "b"].map((text) => createHash("sha256").update(text).digest()) as [Buffer, Buffer];
   const set = new DigestSet(1);
   expect([set.add(first), set.add(second), set.add(second), set.add(first)]).toEqual([true, true, true, false]);
+});
+
+test("a large set never makes a large table again: its parts grow on their own", () => {
+  const made: number[] = [];
+  const own = Uint32Array;
+  vi.stubGlobal(
+    "Uint32Array",
+    class extends own {
+      constructor(length: number) {
+        super(length);
+        made.push(length);
+      }
+    },
+  );
+  onTestFinished(() => {
+    vi.unstubAllGlobals();
+  });
+  const set = new DigestSet();
+  for (let n = 0; n < 200_000; n += 1) set.add(createHash("sha256").update(String(n)).digest());
+  expect(made.length).toBeGreaterThan(256);
+  // 200,000 digests in 256 parts: about 800 each, at most half full.
+  expect(Math.max(...made)).toBeLessThanOrEqual(2 * 4096);
 });
