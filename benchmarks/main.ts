@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { curriculum } from "./curriculum/curriculum.ts";
 import { data } from "./data/data.ts";
 import { formats } from "./formats/formats.ts";
 import { nf4 } from "./formats/nf4.ts";
@@ -29,6 +30,8 @@ const { values, positionals } = parseArgs({
     threads: { type: "string", default: "0" },
     task: { type: "string", default: "" },
     rows: { type: "string", default: "100000" },
+    folder: { type: "string" },
+    part: { type: "string" },
   },
 });
 
@@ -59,7 +62,7 @@ function dtypes(list: string): Spec["dtype"][] {
     throw new Error(`[bench] expected --dtype float32, bfloat16 or both with a comma, got ${JSON.stringify(dtype)}`);
   });
 }
-const benchmarks: Readonly<Record<string, () => Promise<Record<string, unknown>>>> = {
+const benchmarks: Readonly<Record<string, () => Promise<object>>> = {
   "cpu-sft": () =>
     cpuSft({
       steps: Number(values.steps),
@@ -73,6 +76,7 @@ const benchmarks: Readonly<Record<string, () => Promise<Record<string, unknown>>
       batches: numbers(values.batch),
       dtypes: dtypes(values.dtype),
     }),
+  curriculum: () => curriculum({ folder: values.folder, part: values.part, threads: Number(values.threads) }),
   data: () => data(Number(values.rows)),
   formats,
   kernels,

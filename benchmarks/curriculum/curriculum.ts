@@ -1,0 +1,114 @@
+// `npm run bench -- curriculum`: which rows first, and whether it matters. Five arms, two sets, three seeds; it goes on where it was stopped.
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
+import type { Generator } from "@tunesmith/core";
+import { FastLanguageModel } from "@tunesmith/sdk";
+import { cacheFolder } from "../../examples/quickstart/quickstart-model.ts";
+import { findSmollm2 } from "../../test/goldens/smollm2-path.ts";
+import { machine } from "../machine.ts";
+import { armNames } from "./arms.ts";
+import { type ExactCount, exactMatch, heldOutLoss, lossesOf } from "./held-out.ts";
+import { settings as defaults, type RunResult, trainArm } from "./run.ts";
+import { type TaskSet, taskSets } from "./sets.ts";
+import { RunStore } from "./store.ts";
+import { type CurriculumResult, tables } from "./summary.ts";
+
+/** How it is run. */
+export interface CurriculumOptions {
+  /** Finished runs are kept here. Default: in the cache. */
+  folder?: string | undefined;
+  /** `K/N`: every N-th run, from the K-th on, for N processes at once. Default all of them. */
+  part?: string | undefined;
+  /** The model that is trained. Default: SmolLM2-135M-Instruct. */
+  model?: string | undefined;
+  /** Tokens of a run. Default 40,000. */
+  budget?: number | undefined;
+  /** Threads of the engine; 0 is all cores. The results are the same with any number. */
+  threads: number;
+}
+
+const seeds = [1, 2, 3] as const;
+
+/** What the model says of a set before it is trained. */
+interface Before {
+  evalLoss: number;
+  exact: ExactCount[] | null;
+}
+
+/** Trains what is missing of all arms, all sets with the first seed, then all with the next, and sums up what is there. */
+export async function curriculum(options: CurriculumOptions): Promise<CurriculumResult> {
+  const { folder, part = "1/1", threads, budget = defaults.budget } = options;
+  const [nth, of] = parsePart(part);
+  const path = options.model ?? findSmollm2();
+  if (path === null)
+    throw new Error("[bench curriculum] expected SmolLM2-135M, got no file; run npm run quickstart once");
+  const model = await FastLanguageModel.fromPretrained(path, threads === 0 ? {} : { threads });
+  const sets = await taskSets(model);
+  const settings = { ...defaults, budget };
+  const facts = { settings, sets: sets.map(({ name, fingerprint }) => ({ name, fingerprint })) };
+  const store = new RunStore(folder ?? join(cacheFolder, "curriculum"), facts);
+  const wanted = seeds.flatMap((seed) => sets.flatMap((set) => armNames.map((arm) => ({ seed, set, arm }))));
+  for (const [index, { seed, set, arm }] of wanted.entries()) {
+    const name = runName(set.name, arm, seed);
+    if (index % of !== nth - 1 || store.get(name) !== null) continue;
+    const losses = async () => (arm === "loss-based" ? await rowLosses(model, set, store) : []);
+    const result = await trainArm(model, set, { losses: await losses() }, { name: arm, seed, settings });
+    store.put(name, { ...result, commit: commit() });
+    console.log(`${name}: ${result.points.map(({ evalLoss }) => evalLoss.toFixed(3)).join(" ")} ${exactText(result)}`);
+  }
+  const runs = wanted.flatMap(({ seed, set, arm }) => store.get<RunResult>(runName(set.name, arm, seed)) ?? []);
+  const before: CurriculumResult["before"] = {};
+  for (const set of sets) before[set.name] = await untrained(model, set, store);
+  const described = sets.map(({ name, rows, heldOut }) => ({ name, rows: rows.length, heldOut: heldOut.length }));
+  const result = { benchmark: "curriculum", machine: machine(), settings, seeds, sets: described, before, runs };
+  console.log(tables(result));
+  return result;
+}
+
+const runName = (set: string, arm: string, seed: number) => `${set} ${arm} seed ${seed}`;
+
+const exactText = ({ exact }: RunResult) =>
+  exact === null ? "" : `exact ${exact.map(({ exact: right, rows }) => `${right}/${rows}`).join(" ")}`;
+
+const commit = () => execFileSync("git", ["rev-parse", "HEAD"], { cwd: import.meta.dirname, encoding: "utf8" }).trim();
+
+function parsePart(part: string): [nth: number, of: number] {
+  const [nth = 0, of = 0] = part.split("/").map(Number);
+  if (Number.isInteger(nth) && Number.isInteger(of) && nth >= 1 && nth <= of) return [nth, of];
+  throw new Error(`[bench curriculum] expected --part K/N with K of 1 to N, got ${JSON.stringify(part)}`);
+}
+
+/** Loss of each row of a set by the model before training; computed once. */
+async function rowLosses(model: FastLanguageModel, set: TaskSet, store: RunStore): Promise<number[]> {
+  const name = `${set.name} losses`;
+  const compute = async () => {
+    const found = await withUntrained(model, (session) => lossesOf(session, set.examples));
+    return store.put(
+      name,
+      found.map(({ loss }) => loss),
+    );
+  };
+  return store.get<number[]>(name) ?? (await compute());
+}
+
+/** What the model says of the held-out rows before training; computed once. */
+async function untrained(model: FastLanguageModel, set: TaskSet, store: RunStore): Promise<Before> {
+  const name = `${set.name} before`;
+  const compute = async () => {
+    const measured = await withUntrained(model, async (session) => ({
+      evalLoss: await heldOutLoss(session, set),
+      exact: await exactMatch(session, model, set),
+    }));
+    return store.put(name, measured);
+  };
+  return store.get<Before>(name) ?? (await compute());
+}
+
+async function withUntrained<T>(model: FastLanguageModel, use: (session: Generator) => Promise<T>): Promise<T> {
+  const session = await model.createGenerator();
+  try {
+    return await use(session);
+  } finally {
+    await session[Symbol.asyncDispose]();
+  }
+}
