@@ -3,10 +3,11 @@ import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { namesJson, tablePath } from "./names/table.ts";
 import { datasetFormatNames } from "./options/dataset-formats.ts";
 import { fileSchema } from "./options/file-schema.ts";
 import { optionPage } from "./options/page.ts";
-import { optionTypes } from "./options/types.ts";
+import { fieldTypes, optionTypes } from "./options/types.ts";
 import { readResults, reliabilityPage } from "./reliability.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -22,6 +23,8 @@ export function generated(): Generated[] {
   return [
     formatNames(),
     { path: "packages/core/src/options/types.ts", text: optionTypes() },
+    { path: "packages/core/src/options/field/types.ts", text: fieldTypes() },
+    { path: tablePath, text: namesJson(root) },
     { path: "docs/options.md", text: optionPage() },
     { path: "docs/tunesmith.schema.json", text: fileSchema() },
     { path: "benchmarks/reliability.md", text: reliabilityPage(readResults(join(root, "benchmarks/reliability"))) },

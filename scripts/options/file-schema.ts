@@ -21,7 +21,7 @@ export function fileSchema(): string {
 
 /** Without what is no JSON Schema, and without the ends of what JavaScript tells apart, which go without saying. */
 function tidy(schema: JsonSchema): JsonSchema {
-  const { minimum, maximum, anyOf, items, additionalProperties, group: _, influence: _influence, ...rest } = schema;
+  const { minimum, maximum, anyOf, items, additionalProperties, ...rest } = withoutOurs(schema);
   return {
     ...rest,
     ...(minimum === undefined || minimum === Number.MIN_SAFE_INTEGER ? {} : { minimum }),
@@ -30,4 +30,18 @@ function tidy(schema: JsonSchema): JsonSchema {
     ...(items === undefined ? {} : { items: tidy(items) }),
     ...(typeof additionalProperties === "object" ? { additionalProperties: tidy(additionalProperties) } : {}),
   };
+}
+
+/** Without what only options have. */
+function withoutOurs({
+  group: _,
+  influence: _i,
+  verdict: _v,
+  why: _w,
+  reason: _r,
+  advice: _a,
+  noneIsDefault: _n,
+  ...rest
+}: JsonSchema): JsonSchema {
+  return rest;
 }

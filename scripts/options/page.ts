@@ -1,4 +1,5 @@
 // docs/options.md: every option with its flag, type and meaning, by group.
+import { join } from "node:path";
 import {
   type DeclaredOption,
   deviceOptionsSchema,
@@ -15,6 +16,7 @@ import {
   sftConfigSchema,
 } from "@tunesmith/core";
 import type { z } from "zod";
+import { type NameRow, type NameTable, namesJson } from "../names/table.ts";
 import { titleOf } from "./all.ts";
 
 /** Schemas in the order of the page. */
@@ -45,11 +47,40 @@ data: rows.jsonl
 
 /** `docs/options.md`. */
 export function optionPage(): string {
-  return `${[introduction, ...shown.map(section)].join("\n\n")}\n`;
+  return `${[introduction, ...shown.map(section), namesSection()].join("\n\n")}\n`;
+}
+
+/** Every name of the classes that people's settings are written for. */
+function namesSection(): string {
+  const { versions, names, counts } = JSON.parse(namesJson(join(import.meta.dirname, "../.."))) as NameTable;
+  const of = Object.entries(versions).map(([library, version]) => `${library} ${version}`);
+  const classes = [...new Set(names.map((row) => row.class))];
+  const tables = classes.map((title) => {
+    const rows = names.filter((row) => row.class === title).map(nameRow);
+    return [`### Names: ${title}`, "", "| name | default | here |", "| --- | --- | --- |", ...rows].join("\n");
+  });
+  const counted = Object.entries(counts).map(([name, count]) => `| ${name} | ${count} |`);
+  return [
+    "## Names of Hugging Face, TRL and PEFT",
+    `Every field of TrainingArguments, SFTConfig, ScriptArguments, ModelConfig and LoraConfig (${of.join(", ")}), read from the wheels by
+\`npm run names\` (as JSON in [names.json](names.json)). A name works; or it is **taken**: nothing has to be done for it, and a run that is given another value
+than the default says so once (event \`note\`); or it is **not yet** there: any value that asks for something is refused with the reason. Where the
+default here is another one, it stands with why.`,
+    ...tables,
+    ["### Names: counts", "", "| | names |", "| --- | --- |", ...counted].join("\n"),
+  ].join("\n\n");
+}
+
+function nameRow(row: NameRow): string {
+  const { name, default: theirs, verdict, option, ours, why = "" } = row;
+  const same = ours === undefined && why === "";
+  const other = same ? "" : `, default ${JSON.stringify(ours)}: ${why}`;
+  const here = verdict === "works" ? `\`${option}\`${other}` : `${verdict}: ${why}`;
+  return `| \`${name}\` | ${JSON.stringify(theirs)} | ${here.replaceAll("|", "\\|")} |`;
 }
 
 function section(schema: z.ZodObject): string {
-  const options = optionsOf(schema);
+  const options = optionsOf(schema).filter(({ schema: { verdict } }) => verdict === undefined);
   const groups = optionGroups.filter((group) => options.some((option) => option.group === group));
   const tables = groups.map((group) => {
     const rows = options.filter((option) => option.group === group).map(row);

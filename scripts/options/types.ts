@@ -8,18 +8,46 @@ const width = 120;
 
 /** `packages/core/src/options/types.ts`. */
 export function optionTypes(): string {
+  const names = publicSchemas.filter(({ schema }) => ofTheField(schema)).map(({ schema }) => `${titleOf(schema)}Names`);
   const head = "// The options of every schema as types; written by `npm run generate`.\n";
-  return [head, ...publicSchemas.map(({ schema, extends: base }) => interfaceOf(schema, base))].join("\n");
+  const used = `import type { ${names.sort().join(", ")} } from "./field/types.ts";\n`;
+  const all = publicSchemas.map(({ schema, extends: base }) => interfaceOf(schema, base));
+  return [head + used, ...all].join("\n");
+}
+
+/** `packages/core/src/options/field/types.ts`: the options without an effect, an interface for each schema that has some. */
+export function fieldTypes(): string {
+  const head = "// Names of the field without an effect here, as types; written by `npm run generate`.\n";
+  const all = publicSchemas
+    .filter(({ schema }) => ofTheField(schema))
+    .map(({ schema, extends: base }) => {
+      const members = membersOf(schema, base).filter(({ schema: { verdict } }) => verdict !== undefined);
+      const title = titleOf(schema);
+      const description = `Names of ${title} without an effect here: taken, or not there yet.`;
+      return `${comment(description, "")}export interface ${title}Names {\n${members.map(memberOf).join("")}}\n`;
+    });
+  return [head, ...all].join("\n");
+}
+
+function ofTheField(schema: z.ZodObject): boolean {
+  return optionsOf(schema).some(({ schema: { verdict } }) => verdict !== undefined);
+}
+
+/** Of options that the base has as well, those that differ. */
+function membersOf(schema: z.ZodObject, base?: z.ZodObject): DeclaredOption[] {
+  const inherited = new Map(base === undefined ? [] : optionsOf(base).map((option) => [option.name, memberOf(option)]));
+  return optionsOf(schema).filter((option) => inherited.get(option.name) !== memberOf(option));
 }
 
 /** One interface; of an option that the base has as well, only what differs is written again. */
 export function interfaceOf(schema: z.ZodObject, base?: z.ZodObject): string {
-  const inherited = new Map(base === undefined ? [] : optionsOf(base).map((option) => [option.name, memberOf(option)]));
-  const members = optionsOf(schema)
-    .filter((option) => inherited.get(option.name) !== memberOf(option))
-    .map(memberOf);
-  const parent = base === undefined ? "" : ` extends ${titleOf(base)}`;
-  return `${comment(schema.meta()?.description ?? "", "")}export interface ${titleOf(schema)}${parent} {\n${members.join("")}}\n`;
+  const members = membersOf(schema, base).filter(({ schema: { verdict } }) => verdict === undefined);
+  const parents = [
+    ...(base === undefined ? [] : [titleOf(base)]),
+    ...(ofTheField(schema) ? [`${titleOf(schema)}Names`] : []),
+  ];
+  const parent = parents.length === 0 ? "" : ` extends ${parents.join(", ")}`;
+  return `${comment(schema.meta()?.description ?? "", "")}export interface ${titleOf(schema)}${parent} {\n${members.map(memberOf).join("")}}\n`;
 }
 
 function memberOf({ name, description, schema }: DeclaredOption): string {
@@ -44,6 +72,7 @@ function typesOfForm({
   items,
   properties,
   additionalProperties,
+  not,
 }: JsonForm): string[] {
   if (choices !== undefined) return choices.map((choice) => JSON.stringify(choice));
   if (only !== undefined) return [JSON.stringify(only)];
@@ -56,7 +85,7 @@ function typesOfForm({
     return [`Record<string, ${typesOf(additionalProperties).join(" | ")}>`];
   if (type === "object" && properties !== undefined)
     return [`{\n${Object.entries(properties).map(fieldOf).join("")}      }`];
-  return [String(type)];
+  return [type === undefined ? (not === undefined ? "unknown" : "never") : String(type)];
 }
 
 /** A field of an object that is an entry of a list; such an option has several lines. */

@@ -14,6 +14,7 @@ import {
   runInputsSchema,
   type Schemas,
   sftConfigSchema,
+  verdictOn,
 } from "@tunesmith/core";
 import { type Command, Option } from "commander";
 import type { z } from "zod";
@@ -55,6 +56,8 @@ export function addSchemaFlags(command: Command, schemas: Schemas): void {
       .helpGroup(groupTitle(group))
       .argParser((text: string, before: unknown) => parseValue(flag, kind, type, text, before));
     if (kind.boolean) option.preset("true");
+    // They are in docs/options.md; a person who looks for what to set does not look for these.
+    if (verdictOn(type) !== null) option.hideHelp();
     command.addOption(option);
   }
 }

@@ -71,6 +71,8 @@ export interface LanguageModel {
   readonly tokenizer: Tokenizer;
   /** How its sessions hold the frozen weights. */
   readonly weightOptions: Readonly<ParsedModelConfig>;
+  /** Options for which nothing has to be done, as they were given. Default: none. */
+  readonly takenOptions?: Readonly<Record<string, unknown>>;
   /** Loads the weights to evaluate and generate; nothing is trained. */
   createGenerator(options?: GeneratorOptions): Promise<Generator>;
   /** Loads the weights and prepares training. */

@@ -5,6 +5,7 @@ import {
   type AdapterState,
   type DeviceOptions,
   deviceOptionsSchema,
+  effective,
   exists,
   expandHome,
   fileOperation,
@@ -28,6 +29,7 @@ import {
   sortOptionsBeside,
   type Tokenizer,
   type TrainSession,
+  takenOf,
   warnProcess,
 } from "@tunesmith/core";
 import { type ExportControl, loadModel } from "@tunesmith/native";
@@ -78,11 +80,14 @@ function sorted(
   const { adapter = null, quantizedCache = true, onWarning, ...download } = others;
   const cacheDir = quantizedCache ? join(download.cacheDir ?? cacheFolder(), "tunesmith-nf4") : null;
   const open = (path: string, chatTemplate = weights.chatTemplate) =>
-    loadModel(path, { ...device, ...weights, chatTemplate, cacheDir });
+    loadModel(path, { ...device, ...effective(modelConfigSchema, weights), chatTemplate, cacheDir });
+  const taken = takenOf(modelConfigSchema, weights);
+  const given = Object.fromEntries(Object.entries(weights).filter(([name]) => taken.includes(name)));
   const openAt = async (path: string) => {
     const model = await open(path);
     const trained = adapter === null || weights.chatTemplate !== null ? null : await templateOf(adapter, model);
-    return new FastLanguageModel(trained === null ? model : await open(path, trained), adapter, onWarning, open);
+    const opened = trained === null ? model : await open(path, trained);
+    return new FastLanguageModel(opened, adapter, onWarning, open, given);
   };
   return { download, openAt };
 }
@@ -122,6 +127,8 @@ export class FastLanguageModel implements LanguageModel {
     onWarning: (message: string) => void = warnProcess,
     open: OpenModel = (path, chatTemplate = model.weightOptions.chatTemplate) =>
       loadModel(path, { ...model.weightOptions, chatTemplate }),
+    /** Options for which nothing has to be done. */
+    readonly takenOptions: Readonly<Record<string, unknown>> = {},
   ) {
     this.#open = open;
     this.#model = model;
@@ -182,12 +189,12 @@ export class FastLanguageModel implements LanguageModel {
   async withChatTemplate(chatTemplate: string): Promise<FastLanguageModel> {
     const { adapter, onWarning } = this.#options;
     const open: OpenModel = (path, other = chatTemplate) => this.#open(path, other);
-    return new FastLanguageModel(await open(this.info.path), adapter, onWarning, open);
+    return new FastLanguageModel(await open(this.info.path), adapter, onWarning, open, this.takenOptions);
   }
 
   /** This model with a LoRA adapter to train (Unsloth's get_peft_model): give it to an `SFTTrainer`. */
   getPeftModel(config: LoraConfig = {}): PeftModel {
-    return new PeftModel(this.#model, config, this.#options.onWarning, this.#open);
+    return new PeftModel(this.#model, config, this.#options.onWarning, this.#open, this.takenOptions);
   }
 
   /**
@@ -296,8 +303,14 @@ export class FastLanguageModel implements LanguageModel {
 export class PeftModel extends FastLanguageModel {
   readonly peftConfig: LoraConfig;
 
-  constructor(model: LanguageModel, peftConfig: LoraConfig, onWarning?: (message: string) => void, open?: OpenModel) {
-    super(model, null, onWarning, open);
+  constructor(
+    model: LanguageModel,
+    peftConfig: LoraConfig,
+    onWarning?: (message: string) => void,
+    open?: OpenModel,
+    takenOptions?: Readonly<Record<string, unknown>>,
+  ) {
+    super(model, null, onWarning, open, takenOptions);
     parseOptions(loraConfigSchema, peftConfig);
     this.peftConfig = peftConfig;
   }

@@ -6,6 +6,7 @@ export type {
   DoneEvent,
   EvalEvent,
   LogEvent,
+  NoteEvent,
   PreparedEvent,
   PreparingEvent,
   SampleEvent,

@@ -63,6 +63,9 @@ export class RunView {
       case "warning":
         this.#screen.print(`${pc.yellow("warning:")} ${terminalText(event.message)}`);
         break;
+      case "note":
+        this.#screen.print(pc.dim(terminalText(event.message)));
+        break;
       case "done":
         this.#done(event.result);
         break;

@@ -13,6 +13,7 @@ export const optionGroups = [
   "saving",
   "memory",
   "generation",
+  "taken",
 ] as const;
 
 /** What an option is about. */
@@ -35,6 +36,7 @@ const influenceOf: Readonly<Record<OptionGroup, Influence>> = {
   saving: "nothing",
   memory: "numbers",
   generation: "nothing",
+  taken: "nothing",
 };
 
 /** A whole number above 0. */
@@ -51,3 +53,6 @@ export function grouped<Shape extends Readonly<Record<string, z.ZodType>>>(group
   });
   return Object.fromEntries(declared) as Shape;
 }
+
+/** For `meta`: Python's None, where a file has it as null, asks for the default. */
+export const noneIsDefault = { noneIsDefault: true } as const;

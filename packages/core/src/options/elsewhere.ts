@@ -7,14 +7,8 @@ const elsewhere: ReadonlyMap<string, readonly [instead: string, advice: string]>
   string,
   readonly [string, string]
 >([
-  [
-    "loadIn8bit",
-    ["loadIn4bit", "eight bits are not implemented: loadIn4bit holds the layers in four, dtype in sixteen"],
-  ],
   ["torchDtype", ["dtype", 'it is called "dtype"']],
   ["deviceMap", ["device", 'a model is on one device: give "device"']],
-  ["fp16", ["dtype", 'give "dtype"; float16 is computed in bfloat16 or float32']],
-  ["bf16", ["dtype", 'give dtype: "bfloat16"']],
   ["doSample", ["temperature", 'a "temperature" above 0 samples, 0 is greedy']],
   ["shuffleBufferSize", ["bufferSize", 'it is called "bufferSize"']],
   ["maxLen", ["maxLength", 'it is called "maxLength"']],

@@ -11,10 +11,10 @@ export function refusedValue(
   place: string,
   option: z.ZodType,
   value: unknown,
-  advice = "correct it, or leave it out for the default",
+  advice = adviceOf(option) ?? "correct it, or leave it out for the default",
 ): string {
   const schema = jsonSchemaOf(option);
-  const nearest = typeof value === "string" ? nearestName(value, choicesOf(schema)) : null;
+  const nearest = typeof value === "string" ? nearestName(value, choicesOf(schema).map(String)) : null;
   const hint = nearest === null ? advice : `did you mean ${JSON.stringify(nearest)}?`;
   return `[${place}] expected ${inWords(schema)}, got ${shown(value)}; ${hint}`;
 }
@@ -56,11 +56,8 @@ function meantFor(schema: JsonSchema, value: unknown): JsonSchema[] {
   return named.length > 0 ? named : forms.filter((form) => form.type === (Array.isArray(value) ? "array" : "object"));
 }
 
-function choicesOf(schema: JsonSchema): string[] {
-  const choices = formsOf(schema).flatMap(
-    ({ enum: several, const: only }) => several ?? (only === undefined ? [] : [only]),
-  );
-  return choices.map(String);
+function choicesOf(schema: JsonSchema): unknown[] {
+  return formsOf(schema).flatMap(({ enum: several, const: only }) => several ?? (only === undefined ? [] : [only]));
 }
 
 function inWords(schema: JsonSchema): string {
@@ -69,6 +66,7 @@ function inWords(schema: JsonSchema): string {
 
 function formInWords(form: JsonForm): string {
   const { type, items, properties, additionalProperties, minItems, minLength } = form;
+  if (form.not !== undefined) return "nothing";
   const choices = choicesOf(form).map((choice) => JSON.stringify(choice));
   if (choices.length > 0) return choices.length === 1 ? String(choices[0]) : `one of ${choices.join(", ")}`;
   if (properties !== undefined) return `an object with ${Object.keys(properties).join(", ")}`;
@@ -79,7 +77,12 @@ function formInWords(form: JsonForm): string {
   if (type === "boolean") return "true or false";
   if (type === "string") return minLength === 1 ? "a text that is not empty" : "a text";
   if (type === "integer" || type === "number") return numberInWords(form);
-  return String(type);
+  return type === undefined ? "a value" : String(type);
+}
+
+/** What an option itself says of values that it refuses. */
+function adviceOf(option: z.ZodType): string | null {
+  return (option.meta()?.advice as string | undefined) ?? null;
 }
 
 function numberInWords({ type, minimum, exclusiveMinimum, maximum, exclusiveMaximum }: JsonSchema): string {

@@ -3,6 +3,8 @@ export { count, grouped, type Influence, type OptionGroup, optionGroups } from "
 export { deviceOptionsSchema, type ParsedDeviceOptions } from "./device.ts";
 export { adviceFor } from "./elsewhere.ts";
 export { refusedValue } from "./expectation.ts";
+export type * from "./field/types.ts";
+export { effective, takenOf, type Verdict, verdictOn } from "./field/verdicts.ts";
 export { generationConfigSchema, type ParsedGenerationConfig } from "./generation.ts";
 export { type DatasetSpec, datasetSpecSchema, type ParsedRunInputs, runInputsSchema } from "./inputs.ts";
 export {
@@ -28,6 +30,7 @@ export {
   schedulerTypes,
   watchesMetric,
 } from "./scheduler.ts";
+export { type ParsedScriptArguments, scriptArgumentsSchema, scriptDefaults } from "./script.ts";
 export {
   type AdapterOptions,
   adapterOptions,

@@ -1,6 +1,7 @@
 // Options as JSON Schema: what messages, flags, types and documents are made from.
 import { z } from "zod";
 import type { Influence, OptionGroup } from "./declare.ts";
+import type { Reason, Verdict } from "./field/verdicts.ts";
 
 /** The part of JSON Schema that options use. */
 export interface JsonSchema {
@@ -12,6 +13,7 @@ export interface JsonSchema {
   default?: unknown;
   anyOf?: JsonSchema[];
   oneOf?: JsonSchema[];
+  not?: JsonSchema;
   items?: JsonSchema;
   properties?: Record<string, JsonSchema>;
   additionalProperties?: JsonSchema | boolean;
@@ -25,6 +27,16 @@ export interface JsonSchema {
   group?: OptionGroup;
   /** What it decides; of ours. */
   influence?: Influence;
+  /** Whether it is a name of the field without an effect here; of ours. */
+  verdict?: Verdict;
+  /** Why it has no effect; of ours. */
+  why?: string;
+  /** What kind of thing is lacking; of ours. */
+  reason?: Reason;
+  /** Whether null asks for the default; of ours. */
+  noneIsDefault?: boolean;
+  /** What to do about a value that is refused; of ours. */
+  advice?: string;
 }
 
 /** An option as its schema declares it. */
@@ -44,8 +56,16 @@ export function jsonSchemaOf(schema: z.ZodType): JsonSchema {
   return z.toJSONSchema(schema, { io: "input", target: "draft-7" }) as JsonSchema;
 }
 
+const declared = new WeakMap<z.ZodObject, readonly DeclaredOption[]>();
+
 /** The options of a schema, in its order. */
 export function optionsOf(schema: z.ZodObject): DeclaredOption[] {
+  const known = declared.get(schema) ?? declaredOf(schema);
+  declared.set(schema, known);
+  return [...known];
+}
+
+function declaredOf(schema: z.ZodObject): DeclaredOption[] {
   return Object.entries(jsonSchemaOf(schema).properties ?? {}).map(([name, option]) => ({
     name,
     group: option.group ?? "run",

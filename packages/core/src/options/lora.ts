@@ -1,6 +1,7 @@
 // Options of the adapter.
 import { z } from "zod";
-import { count, grouped, path } from "./declare.ts";
+import { count, grouped, noneIsDefault, path } from "./declare.ts";
+import { missingLora, takenLora } from "./field/lora.ts";
 import { nearestName } from "./names.ts";
 
 /** A regular expression of module names; what is nearly "all-linear" was meant to be that. */
@@ -12,8 +13,8 @@ const names = z.array(z.string().min(1)).min(1);
 
 /** The adapter (names of PEFT's LoraConfig; `fullFinetuning` is Unsloth's full_finetuning). */
 export const loraConfigSchema = z
-  .strictObject(
-    grouped("adapter", {
+  .strictObject({
+    ...grouped("adapter", {
       r: count.default(16).describe("Rank of the adapter. Default 16 (Unsloth)."),
       loraAlpha: z
         .number()
@@ -25,7 +26,8 @@ export const loraConfigSchema = z
         .default("all-linear")
         .describe(
           'Layers with an adapter: "all-linear" (all linear ones but the head), names or their endings such as q_proj, lm_head or embed_tokens, or a regular expression of whole names. Default all-linear (QLoRA, arXiv:2305.14314).',
-        ),
+        )
+        .meta(noneIsDefault),
       excludeModules: z
         .union([z.string().min(1), names])
         .nullable()
@@ -95,7 +97,8 @@ export const loraConfigSchema = z
         .describe("Continue this PEFT adapter folder in place of a new adapter. Default null.")
         .meta({ influence: "nothing" }),
     }),
-  )
+    ...grouped("taken", { ...takenLora, ...missingLora }),
+  })
   .meta({
     title: "LoraConfig",
     description: "The adapter (names of PEFT's LoraConfig; `fullFinetuning` is Unsloth's full_finetuning).",

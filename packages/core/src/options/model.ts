@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { ownTemplates } from "../templates/own-templates.ts";
 import { grouped } from "./declare.ts";
+import { missingModel, takenModel } from "./field/model.ts";
 
 /** Block sizes of NF4 (those of bitsandbytes from 64 on). */
 const blockSizes = [64, 128, 256, 512, 1024, 2048, 4096] as const;
@@ -48,6 +49,7 @@ export const modelConfigSchema = z
         .default(64)
         .describe("Weights that share a scale: 64, 128, 256, 512, 1024, 2048 or 4096. Default 64 (bitsandbytes)."),
     }),
+    ...grouped("taken", { ...takenModel, ...missingModel }),
   })
   .meta({
     title: "ModelConfig",

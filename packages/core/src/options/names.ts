@@ -4,6 +4,18 @@
 const aliases = new Map([
   ["warmupRatio", "warmupSteps"],
   ["maxSeqLength", "maxLength"],
+  ["activationCheckpointing", "gradientCheckpointing"],
+  // TRL's command line has the names of several classes on one level.
+  ["modelNameOrPath", "model"],
+  ["datasetName", "data"],
+  ["datasetStreaming", "streaming"],
+  ["testSplitSize", "testSize"],
+  ["loraR", "r"],
+  ["loraTargetModules", "targetModules"],
+  ["loraTargetParameters", "targetParameters"],
+  ["loraModulesToSave", "modulesToSave"],
+  ["loraTaskType", "taskType"],
+  ["useBnbNestedQuant", "bnb4bitUseDoubleQuant"],
 ]);
 
 /** The name of an option given in any accepted spelling: camelCase, snake_case, kebab-case, or an older name. */

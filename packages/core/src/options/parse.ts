@@ -26,7 +26,9 @@ export function parsedValues<S extends z.ZodObject>(
   values: Readonly<Record<string, unknown>>,
   problems: string[],
 ): z.output<S> | undefined {
-  const result = schema.safeParse(values);
+  const asks = ([name, value]: [string, unknown]) =>
+    value !== null || (schema.shape[name] as z.ZodType | undefined)?.meta()?.noneIsDefault !== true;
+  const result = schema.safeParse(Object.fromEntries(Object.entries(values).filter(asks)));
   if (result.success) return result.data;
   const wrong = new Set(result.error.issues.map((issue) => String(issue.path[0])));
   for (const key of wrong) problems.push(refusedValue(key, schema.shape[key] as z.ZodType, values[key]));

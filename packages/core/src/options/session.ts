@@ -1,6 +1,9 @@
 // What crosses to the engine, as one JSON value; the engine's structs have the same fields.
 import { z } from "zod";
 import { path } from "./declare.ts";
+import { missingLora, takenLora } from "./field/lora.ts";
+import { missingModel, takenModel } from "./field/model.ts";
+import { allOf, effective } from "./field/verdicts.ts";
 import { loraConfigSchema, type ParsedLoraConfig } from "./lora.ts";
 import { modelConfigSchema } from "./model.ts";
 import { optimizerSchema } from "./optimizer.ts";
@@ -14,12 +17,14 @@ export type ParameterKind = (typeof parameterKinds)[number];
 const listOrNull = <T extends z.ZodType>(item: T) => z.array(item).min(1).nullable().default(null);
 
 /** A new LoRA adapter: the options of {@link loraConfigSchema} that describe it. */
-export const loraOptionsSchema = loraConfigSchema.omit({ fullFinetuning: true, adapterPath: true, bias: true }).extend({
-  type: z.literal("lora"),
-  modulesToSave: listOrNull(z.string().min(1)),
-  layersToTransform: listOrNull(z.int().nonnegative()),
-  layersPattern: listOrNull(z.string().min(1)),
-});
+export const loraOptionsSchema = loraConfigSchema
+  .omit({ fullFinetuning: true, adapterPath: true, bias: true, ...allOf(takenLora), ...allOf(missingLora) })
+  .extend({
+    type: z.literal("lora"),
+    modulesToSave: listOrNull(z.string().min(1)),
+    layersToTransform: listOrNull(z.int().nonnegative()),
+    layersPattern: listOrNull(z.string().min(1)),
+  });
 
 /** A PEFT adapter folder to continue. */
 export const savedAdapterSchema = z.strictObject({ type: z.literal("saved"), path });
@@ -37,10 +42,12 @@ export const parameterGroupSchema = z.strictObject({
 });
 
 /** How the frozen weights are held: the options of {@link modelConfigSchema}, and where quantised matrices are kept. */
-export const weightsSchema = modelConfigSchema.omit({ chatTemplate: true }).extend({
-  /** Folder in which quantised matrices are kept for the next load; made where absent. Default null: nothing is kept. */
-  cacheDir: path.nullable().default(null),
-});
+export const weightsSchema = modelConfigSchema
+  .omit({ chatTemplate: true, ...allOf(takenModel), ...allOf(missingModel) })
+  .extend({
+    /** Folder in which quantised matrices are kept for the next load; made where absent. Default null: nothing is kept. */
+    cacheDir: path.nullable().default(null),
+  });
 
 /** What a training session is made of. */
 export const sessionOptionsSchema = z.strictObject({
@@ -86,7 +93,8 @@ export type ParameterGroupOptions = z.output<typeof parameterGroupSchema>;
 export type AdapterOptions = z.output<typeof sessionOptionsSchema>["adapter"];
 
 /** The adapter that options ask for: null for full fine-tuning. */
-export function adapterOptions({ fullFinetuning, adapterPath, bias: _, ...config }: ParsedLoraConfig): AdapterOptions {
+export function adapterOptions(peft: ParsedLoraConfig): AdapterOptions {
+  const { fullFinetuning, adapterPath, bias: _, ...config } = effective(loraConfigSchema, peft);
   if (fullFinetuning) return null;
   if (adapterPath !== null) return { type: "saved", path: adapterPath };
   const list = <T extends string | number>(value: T | T[] | null) =>

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { datasetFormats } from "./dataset-formats.ts";
 import { count, grouped } from "./declare.ts";
+import { missingSft, takenSft } from "./field/sft.ts";
 import { trainingArgumentsSchema } from "./training-arguments.ts";
 
 /** Bytes that a row may have where no option says otherwise: 1 MiB. */
@@ -179,14 +180,7 @@ export const sftConfigSchema = trainingArgumentsSchema
           "Conversations: control tokens in the texts of rows are encoded as text, so that only the chat template writes them as tokens: special tokens, and other added tokens that the template writes. Default false (transformers' apply_chat_template).",
         ),
     }),
-    ...grouped("evaluation", {
-      metricForBestModel: z
-        .enum(["eval_loss", "eval_mean_token_accuracy"])
-        .default("eval_loss")
-        .describe(
-          "Metric that decides which evaluation is best. Default eval_loss (TrainingArguments uses the loss too).",
-        ),
-    }),
+    ...grouped("taken", { ...takenSft, ...missingSft }),
   })
   .meta({
     title: "SFTConfig",

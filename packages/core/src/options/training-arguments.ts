@@ -1,6 +1,7 @@
 // Options that all trainers share.
 import { z } from "zod";
-import { count, grouped, path } from "./declare.ts";
+import { count, grouped, noneIsDefault, path } from "./declare.ts";
+import { missingArguments, takenArguments } from "./field/training-arguments.ts";
 import { schedulerTypes } from "./scheduler.ts";
 
 /** A stage of a curriculum, as far as a file can hold it. */
@@ -218,8 +219,9 @@ export const trainingArgumentsSchema = z
         .min(1)
         .default("eval_loss")
         .describe(
-          "Metric that decides which evaluation is best. Default eval_loss (TrainingArguments uses the loss too).",
-        ),
+          "Metric that decides which evaluation is best, such as eval_loss; of several evaluation sets with the name of one, such as eval_NAME_loss. Default eval_loss (TrainingArguments uses the loss too).",
+        )
+        .meta(noneIsDefault),
       earlyStoppingPatience: count
         .nullable()
         .default(null)
@@ -275,7 +277,8 @@ export const trainingArgumentsSchema = z
         .default(false)
         .describe(
           "Recompute layers in backward to save memory; auto: only where the run would not fit the free memory without, decided once and kept when it is resumed. Default false (TrainingArguments).",
-        ),
+        )
+        .meta(noneIsDefault),
       memoryCheck: z
         .enum(["refuse", "warn", "off"])
         .default("refuse")
@@ -290,6 +293,7 @@ export const trainingArgumentsSchema = z
           "Tokens of one packed pass: the micro-batches of a step are joined up to it. Changes speed and memory, never a metric. Default 1024: on two cores longer passes are no faster, and take about 0.7 MB a token for a model of 135M.",
         ),
     }),
+    ...grouped("taken", { ...takenArguments, ...missingArguments }),
   })
   .meta({
     title: "TrainingArguments",

@@ -1,7 +1,8 @@
 // The options of every schema as types; written by `npm run generate`.
+import type { LoraConfigNames, ModelConfigNames, SFTConfigNames, TrainingArgumentsNames } from "./field/types.ts";
 
 /** Options of any training run (names of Hugging Face's TrainingArguments in camelCase). */
-export interface TrainingArguments {
+export interface TrainingArguments extends TrainingArgumentsNames {
   /** Run folder, exactly as given. Default: runs/NAME-yyyymmdd-hhmmss. */
   outputDir?: string | null | undefined;
   /** Name of the run in the default run folder. Default: the model's name. */
@@ -139,7 +140,10 @@ export interface TrainingArguments {
   evalSteps?: number | null | undefined;
   /** Evaluate before the first step as well. Default false (TrainingArguments). */
   evalOnStart?: boolean | undefined;
-  /** Metric that decides which evaluation is best. Default eval_loss (TrainingArguments uses the loss too). */
+  /**
+   * Metric that decides which evaluation is best, such as eval_loss; of several evaluation sets with the name of one,
+   * such as eval_NAME_loss. Default eval_loss (TrainingArguments uses the loss too).
+   */
   metricForBestModel?: string | undefined;
   /**
    * Stop after this many evaluations in a row without an improvement; null is off. Default null (EarlyStoppingCallback
@@ -189,9 +193,7 @@ export interface TrainingArguments {
 }
 
 /** Options of supervised fine-tuning (names of TRL's SFTConfig in camelCase). */
-export interface SFTConfig extends TrainingArguments {
-  /** Metric that decides which evaluation is best. Default eval_loss (TrainingArguments uses the loss too). */
-  metricForBestModel?: "eval_loss" | "eval_mean_token_accuracy" | undefined;
+export interface SFTConfig extends TrainingArguments, SFTConfigNames {
   /**
    * Takes what recommendTraining says for numTrainEpochs, maxLength, perDeviceTrainBatchSize, gradientAccumulationSteps
    * and learningRate where they are not set; reads the rows once more. Default false (a run should do what its options
@@ -327,7 +329,7 @@ export interface SFTConfig extends TrainingArguments {
 }
 
 /** The adapter (names of PEFT's LoraConfig; `fullFinetuning` is Unsloth's full_finetuning). */
-export interface LoraConfig {
+export interface LoraConfig extends LoraConfigNames {
   /** Rank of the adapter. Default 16 (Unsloth). */
   r?: number | undefined;
   /** Scale numerator: the adapter is scaled by loraAlpha / r. Default 16 (Unsloth). */
@@ -375,7 +377,7 @@ export interface LoraConfig {
  * How a model's frozen weights are held (names of transformers' from_pretrained and BitsAndBytesConfig). A checkpoint
  * that is already quantised is loaded as it is, whatever these say.
  */
-export interface ModelConfig {
+export interface ModelConfig extends ModelConfigNames {
   /**
    * Chat template in place of the tokenizer's own, for base models without one: the text of a Jinja template, the path
    * of one, or one of chatml, llama3, qwen, gemma, mistral, phi. Saved with what is trained. Default null: the

@@ -95,6 +95,15 @@ export interface WarningEvent {
   message: string;
 }
 
+/** What a run says once, before its first step: names of the field for which nothing has to be done here. */
+export interface NoteEvent {
+  type: "note";
+  step: number;
+  message: string;
+  /** The options, by their names here. */
+  options: readonly string[];
+}
+
 /** The run has ended well. The last event. */
 export interface DoneEvent<M extends Metrics = Metrics> {
   type: "done";
@@ -111,4 +120,5 @@ export type TrainEvent<M extends Metrics = Metrics> =
   | SampleEvent
   | CheckpointEvent
   | WarningEvent
+  | NoteEvent
   | DoneEvent<M>;

@@ -1,15 +1,17 @@
 // The result of a finished run, and its longer form `report.json`.
 import type { ActiveRun } from "./active-run.ts";
 import type { StopReason, TrainResult } from "./result.ts";
+import { takenOptions } from "./taken.ts";
 
 /**
  * Result of a finished run, and the longer form of it that is kept as `report.json`. `loadedBestStep`: the step whose weights are the
  * result for being the best; null where they are those of the last step.
  */
 export function describeRun(
-  { args, events, prepared, folder, session, state }: ActiveRun,
+  run: ActiveRun,
   { stoppedBy, loadedBestStep }: { stoppedBy: StopReason; loadedBestStep: number | null },
 ): { result: TrainResult; report: object } {
+  const { args, events, prepared, folder, session, state } = run;
   const { seconds, step_seconds: stepSeconds, best } = state;
   const metrics = metricsOf(state, session.memory().peak);
   const trainingLoss = metrics.trainLoss;
@@ -50,6 +52,7 @@ export function describeRun(
     enginePeakBytes: metrics.enginePeakBytes,
     adapterDir: folder.adapterDir,
     lossHash: state.loss_hash,
+    taken: takenOptions(run),
     warnings: result.warnings,
     data: result.data,
     evalData: result.evalData,

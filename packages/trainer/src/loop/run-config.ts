@@ -47,7 +47,9 @@ export function describeConfig(inputs: RunInputs, args: Resolved): object {
   const base = { model: origin?.name ?? resolve(path), modelRevision: origin?.revision ?? null };
   const [data, evalData] = datasetSpecs(inputs);
   const given = fromProgram.length === 0 ? {} : { fromProgram };
-  return { ...base, data, evalData, ...given, ...model.weightOptions, ...args, ...peft };
+  const options = { ...model.weightOptions, ...model.takenOptions, ...args, ...peft };
+  // A token is nothing to leave in a file that people hand on.
+  return { ...base, data, evalData, ...given, ...options, ...("hubToken" in options ? { hubToken: undefined } : {}) };
 }
 
 /** How a configuration file names the data sets of a run; null for rows given in memory, and for no evaluation set. */

@@ -64,6 +64,7 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
   constructor(recipe: Recipe<Args, M>, inputs: RunInputs<Args>, callbacks: readonly TrainCallback<M>[]) {
     // What the optimizer or the schedule does not take is refused like any other option: now, and not when a run starts.
     optimizerOptions(inputs.args);
+    bestMetric(inputs.args.metricForBestModel, recipe.metrics.eval);
     schedulerOptions(inputs.args);
     this.#recipe = recipe;
     this.#inputs = inputs;

@@ -10,6 +10,7 @@ import { deleteOldCheckpoints } from "./rotation.ts";
 import type { RunControl } from "./run.ts";
 import { takeStep } from "./step.ts";
 import { errorOf } from "./stop.ts";
+import { takenNote, takenOptions } from "./taken.ts";
 import { attempt } from "./writing.ts";
 
 /**
@@ -53,6 +54,9 @@ async function announce(run: ActiveRun): Promise<void> {
     evalData: prepared.evaluation?.report ?? null,
   });
   clock.start();
+  const options = takenOptions(run);
+  if (options.length > 0)
+    await events.emit({ type: "note", step: state.global_step, message: takenNote(options), options });
   for (const message of warnings) await events.warn(state.global_step, message);
   await afterStep(run, prepared.batches.at(state.global_step));
 }

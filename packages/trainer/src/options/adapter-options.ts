@@ -1,11 +1,11 @@
 // The options of an adapter that is continued: its own, whatever the defaults are.
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { canonicalName, loraConfigSchema, OptionError, type ParsedLoraConfig } from "@tunesmith/core";
+import { canonicalName, loraConfigSchema, OptionError, type ParsedLoraConfig, verdictOn } from "@tunesmith/core";
 
 /** Options that describe an adapter, and not where it comes from. */
-const described = Object.keys(loraConfigSchema.shape).filter(
-  (name) => name !== "fullFinetuning" && name !== "adapterPath",
+const described = Object.entries(loraConfigSchema.shape).flatMap(([name, option]) =>
+  name === "fullFinetuning" || name === "adapterPath" || verdictOn(option) !== null ? [] : [name],
 ) as (keyof ParsedLoraConfig)[];
 
 /** What PEFT takes where its file says nothing and the default here is another. */

@@ -1,0 +1,44 @@
+// Names of TRL's SFTConfig for which nothing has to be done here, and those whose effect is not there yet.
+import { z } from "zod";
+import { anyObject, none, notYet, off, taken } from "./verdicts.ts";
+
+const noPadding = "rows lie end to end and are never padded";
+
+/** Names that are taken. */
+export const takenSft = {
+  trustRemoteCode: taken(
+    z.boolean(),
+    false,
+    "code of a repository is never run; model families are part of the engine",
+  ),
+  datasetNumProc: taken(z.int(), null, "rows are tokenised in Rust and in the background, without worker processes"),
+  datasetKwargs: taken(
+    z.union([z.string(), anyObject]),
+    null,
+    "rows that are tokenised already are recognised by their columns",
+  ),
+  paddingFree: taken(z.boolean(), false, noPadding),
+  padToMultipleOf: taken(z.union([z.int(), z.string()]), "auto", noPadding),
+  padToken: taken(z.string(), null, noPadding),
+};
+
+/** Names whose effect is not there yet. */
+export const missingSft = {
+  chatTemplatePath: notYet(none, null, "planned", "give chatTemplate where the model is opened"),
+  eosToken: notYet(none, null, "planned", "the tokenizer's own ends a row; leave it out"),
+  lossType: notYet(z.enum(["nll", "chunked_nll"]), "nll", "planned", "the loss is nll; leave it out"),
+  modelInitKwargs: notYet(none, null, "planned", "give these options where the model is opened"),
+  shuffleDataset: notYet(off, false, "planned", "trainSamplingStrategy says the order of rows; leave it out"),
+  routerAuxLossCoef: notYet(
+    z.union([z.literal(0), none]),
+    null,
+    "other",
+    "the load of experts is not balanced by a loss; give 0 or leave it out",
+  ),
+  activationOffloading: notYet(
+    off,
+    false,
+    "other",
+    'activations stay on the device; gradientCheckpointing: "auto" saves memory',
+  ),
+};
