@@ -1,17 +1,16 @@
 //! cuBLASLt, loaded at run time, for large dense products.
 //!
-//! The library is looked for in `TUNESMITH_CUDA_LIB_DIR`, `CUDA_PATH/lib64`, `/usr/local/cuda/lib64` and where the system's
-//! loader looks. Without it every product is computed by `kernels/matmul.cu`. An algorithm is chosen once per shape by the
+//! The library is looked for in `TUNESMITH_CUDA_LIB_DIR`, in the toolkit at `CUDA_PATH`, in `/usr/local/cuda/lib64` and where the
+//! system's loader looks. Without it every product is computed by `kernels/matmul.cu`. An algorithm is chosen once per shape by the
 //! library's heuristic and kept, so that a shape has the same bits all through a run.
 
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
 
 use cudarc::cublaslt::{result, sys};
-use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LAZY};
 
 use super::driver::{Address, DenseProduct, Mode};
 
@@ -53,25 +52,48 @@ unsafe impl Send for Vendor {}
 // SAFETY: as above.
 unsafe impl Sync for Vendor {}
 
+/// How the library's file is named, the newest first.
+const NAMES: &[&str] = if cfg!(windows) {
+    &["cublasLt64_13.dll", "cublasLt64_12.dll"]
+} else {
+    &["libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so"]
+};
+
+/// Where a toolkit has its libraries; that of CUDA 13 for Windows one folder deeper than those before.
+const IN_TOOLKIT: &[&str] = if cfg!(windows) { &["bin/x64", "bin"] } else { &["lib64"] };
+
 /// Folders in which the library may lie, besides those that the loader knows.
 fn folders() -> Vec<PathBuf> {
     let named = std::env::var_os("TUNESMITH_CUDA_LIB_DIR").map(PathBuf::from);
-    let toolkit = std::env::var_os("CUDA_PATH").map(|path| PathBuf::from(path).join("lib64"));
+    let toolkit = std::env::var_os("CUDA_PATH").map(PathBuf::from);
+    let toolkit = toolkit.iter().flat_map(|path| IN_TOOLKIT.iter().map(|folder| path.join(folder)));
     named.into_iter().chain(toolkit).chain([PathBuf::from("/usr/local/cuda/lib64")]).collect()
+}
+
+/// Opens a library for good, so that the loader knows it by its bare name. Does nothing where it does not open.
+#[cfg(unix)]
+fn keep_open(path: &Path) {
+    use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LAZY};
+    // SAFETY: NVIDIA's library, whose initialisers only prepare itself; it stays open for good.
+    if let Ok(library) = unsafe { Library::open(Some(path), RTLD_LAZY | RTLD_GLOBAL) } {
+        std::mem::forget(library);
+    }
+}
+
+/// Opens a library for good, so that the loader knows it by its bare name. Does nothing where it does not open.
+#[cfg(not(unix))]
+fn keep_open(path: &Path) {
+    // SAFETY: NVIDIA's library, whose initialisers only prepare itself; it stays open for good.
+    if let Ok(library) = unsafe { libloading::Library::new(path) } {
+        std::mem::forget(library);
+    }
 }
 
 /// True when the library can be opened by its bare name from now on: the loader knows a library that is open.
 fn present() -> bool {
     for folder in folders() {
-        for name in ["libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so"] {
-            let path = folder.join(name);
-            if !path.is_file() {
-                continue;
-            }
-            // SAFETY: NVIDIA's library, whose initialisers only prepare itself; it stays open for good.
-            if let Ok(library) = unsafe { Library::open(Some(&path), RTLD_LAZY | RTLD_GLOBAL) } {
-                std::mem::forget(library);
-            }
+        for path in NAMES.iter().map(|name| folder.join(name)).filter(|path| path.is_file()) {
+            keep_open(&path);
         }
     }
     // SAFETY: opens the library by its name and closes it.
