@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fetchNvcc } from "./cuda.mjs";
-import { capture, root, run, yellow } from "./shell.mjs";
+import { capture, root, runNpm, yellow } from "./shell.mjs";
 
 const minimum = { node: [20, 19], rust: [1, 95] };
 
@@ -67,8 +67,7 @@ export async function setup({ quiet = false } = {}) {
     return true;
   }
   console.log("setup: installing npm packages");
-  const npm = process.platform === "win32" ? "npm.cmd" : "npm";
-  const { code, output } = await run(npm, ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+  const { code, output } = await runNpm(["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
   if (code !== 0) {
     console.error(output);
     console.error("[npm ci] expected the packages of package-lock.json to install; the reason is printed above");

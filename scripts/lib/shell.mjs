@@ -1,5 +1,6 @@
 // What every script needs: the root, colours, and one way to run a command. No dependency: these run before `npm ci`.
 import { spawn, spawnSync } from "node:child_process";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** Absolute path of the repository root. */
@@ -27,7 +28,29 @@ export const bin = {
   biome: ["node_modules/@biomejs/biome/bin/biome"],
   tsx: ["node_modules/tsx/dist/cli.mjs"],
   tsc: ["node_modules/typescript/bin/tsc"],
+  napi: ["node_modules/@napi-rs/cli/dist/cli.js"],
+  changeset: ["node_modules/@changesets/cli/bin.js"],
+  publint: ["node_modules/publint/src/cli.js"],
+  attw: ["node_modules/@arethetypeswrong/cli/dist/index.js"],
 };
+
+/**
+ * npm, as a program that this Node runs: on Windows `npm` is a script, which only a shell can start.
+ *
+ * @returns {{ command: string, args: string[] }}
+ */
+export function npmProgram() {
+  const { npm_execpath: running } = process.env;
+  if (running?.endsWith(".js")) return { command: process.execPath, args: [running] };
+  if (process.platform !== "win32") return { command: "npm", args: [] };
+  return { command: process.execPath, args: [join(dirname(process.execPath), "node_modules/npm/bin/npm-cli.js")] };
+}
+
+/** Runs npm in the root. */
+export function runNpm(/** @type {string[]} */ args, /** @type {Parameters<typeof run>[2]} */ options = {}) {
+  const npm = npmProgram();
+  return run(npm.command, [...npm.args, ...args], options);
+}
 
 /** The trimmed standard output of a command, or null when it cannot be run or fails. */
 export function capture(/** @type {string} */ command, /** @type {string[]} */ args) {
@@ -43,20 +66,20 @@ export function hostTriple() {
 }
 
 /**
- * Runs a command in the root and resolves to its exit code and its output, both streams in the order they were written.
+ * Runs a command in the root, or in `cwd`, and resolves to its exit code and its output, both streams in the order they were written.
  *
  * `onLine` sees every line as it arrives; `inherit` gives the command this terminal instead and collects nothing.
  *
  * @param {string} command
  * @param {string[]} args
- * @param {{ env?: Record<string, string>, inherit?: boolean, onLine?: (line: string) => void }} [options]
+ * @param {{ env?: Record<string, string>, inherit?: boolean, onLine?: (line: string) => void, cwd?: string }} [options]
  * @returns {Promise<{ code: number, output: string }>}
  */
 export function run(command, args, options = {}) {
-  const { env = {}, inherit = false, onLine } = options;
+  const { env = {}, inherit = false, onLine, cwd = root } = options;
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
-      cwd: root,
+      cwd,
       env: { ...process.env, DO_NOT_TRACK: "1", TURBO_NO_UPDATE_NOTIFIER: "1", ...env },
       stdio: inherit ? "inherit" : ["ignore", "pipe", "pipe"],
     });
