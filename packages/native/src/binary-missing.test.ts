@@ -9,14 +9,19 @@ const host: Host = {
   isMusl: false,
   hasLoader: true,
   override: undefined,
+  refused: undefined,
 };
 
 test("reinstalling is advised only where it helps", () => {
   expect(whyMissing(host)).toMatch(/linux-x64 .*npm i @tunesmith\/native$/u);
   for (const [changed, said] of [
-    [{ platform: "freebsd" }, /got freebsd-x64; no binary is published/u],
-    [{ platform: "darwin" }, /got darwin-x64; no binary is published/u],
-    [{ arch: "arm64", isMusl: true }, /got linux-arm64-musl; no binary is published/u],
+    [{ platform: "freebsd" }, /linux-arm64, .*got freebsd-x64; no binary is published .*`npm run build`/u],
+    [{ arch: "ppc64" }, /got linux-ppc64; no binary is published/u],
+    [{ arch: "s390x", isMusl: true }, /got linux-s390x-musl; no binary is published/u],
+    [
+      { refused: "libc.so.6: version `GLIBC_2.17' not found" },
+      /to load, got: libc\.so\.6: version .*; use a newer system/u,
+    ],
     [{ node: "20.18.3" }, /expected Node 20\.19 or newer, got 20\.18\.3; install a newer Node$/u],
     [{ node: "18.20.0", platform: "sunos" }, /expected Node 20\.19/u],
     [{ hasLoader: false }, /got a bundle without them; leave the package out of the bundle/u],

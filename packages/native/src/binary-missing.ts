@@ -13,18 +13,35 @@ export interface Host {
   hasLoader: boolean;
   /** Path of a binary that is asked for by name (`NAPI_RS_NATIVE_LIBRARY_PATH`). */
   override: string | undefined;
+  /** What the system's loader said of a binary that is there; undefined where none is. */
+  refused: string | undefined;
 }
 
 /** Binaries that are published: those of `napi.targets` in package.json. */
-export const published = ["linux-x64", "linux-arm64", "linux-x64-musl", "darwin-arm64", "win32-x64"];
+export const published = [
+  "linux-x64",
+  "linux-arm64",
+  "linux-x64-musl",
+  "linux-arm64-musl",
+  "darwin-x64",
+  "darwin-arm64",
+  "win32-x64",
+  "win32-arm64",
+];
+
+/** How a binary is made where none is published. */
+const howToBuild =
+  "build it from a clone of https://github.com/tunesmith/tunesmith with `npm run build`, which needs Rust, and name the file " +
+  "packages/native/binding/tunesmith.*.node in NAPI_RS_NATIVE_LIBRARY_PATH";
 
 /**
  * This process.
  *
  * @param code address of the code that loads; undefined in a bundle of CommonJS
  * @param loader where the loader should be from there
+ * @param cause what the loader threw
  */
-export function host(code: string | undefined, loader: string): Host {
+export function host(code: string | undefined, loader: string, cause: unknown): Host {
   const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } };
   return {
     platform: process.platform,
@@ -33,11 +50,19 @@ export function host(code: string | undefined, loader: string): Host {
     isMusl: process.platform === "linux" && header.glibcVersionRuntime === undefined,
     hasLoader: code !== undefined && existsSync(new URL(loader, code)),
     override: process.env.NAPI_RS_NATIVE_LIBRARY_PATH,
+    refused: refusal(cause),
   };
 }
 
+/** The message of the system's loader among an error and its causes. */
+function refusal(error: unknown): string | undefined {
+  for (let next = error; next instanceof Error; next = next.cause)
+    if ((next as NodeJS.ErrnoException).code === "ERR_DLOPEN_FAILED") return next.message.split("\n", 1)[0];
+  return undefined;
+}
+
 /** What to say where the binary does not load. */
-export function whyMissing({ platform, arch, node, isMusl, hasLoader, override }: Host): string {
+export function whyMissing({ platform, arch, node, isMusl, hasLoader, override, refused }: Host): string {
   const target = `${platform}-${arch}${isMusl ? "-musl" : ""}`;
   const [major = 0, minor = 0] = node.split(".").map(Number);
   if (major < 20 || (major === 20 && minor < 19))
@@ -45,12 +70,14 @@ export function whyMissing({ platform, arch, node, isMusl, hasLoader, override }
   if (override !== undefined)
     return `[native] expected the binary for ${target} in NAPI_RS_NATIVE_LIBRARY_PATH, got ${override}, which does not load; correct it or unset it`;
   if (!published.includes(target))
-    return `[native] expected one of the platforms ${published.join(", ")}, got ${target}; no binary is published for it: use one of these, or build it from source`;
+    return `[native] expected one of the platforms ${published.join(", ")}, got ${target}; no binary is published for it: use one of these, or ${howToBuild}`;
   if (!hasLoader)
     return (
       "[native] expected the files of the package @tunesmith/native next to its code, got a bundle without them; leave the package " +
       "out of the bundle (esbuild --external:@tunesmith/native, serverExternalPackages of Next.js, external of Rollup and webpack)"
     );
+  if (refused !== undefined)
+    return `[native] expected the binary for ${target} to load, got: ${refused}; use a newer system (glibc 2.17), or ${howToBuild}`;
   return (
     `[native] expected the binary for ${target} (Node ${node}), looked for a package @tunesmith/native-${platform}-${arch}* and ` +
     "could not load it; install again without --omit=optional or --ignore-optional: npm i @tunesmith/native"

@@ -20,7 +20,7 @@ function load(): typeof Native {
   try {
     return createRequire(import.meta.url)(loader) as typeof Native;
   } catch (cause) {
-    throw new BinaryMissingError(whyMissing(host(import.meta.url, loader)), { cause });
+    throw new BinaryMissingError(whyMissing(host(import.meta.url, loader, cause)), { cause });
   }
 }
 
