@@ -3,7 +3,7 @@ import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "./lib/shell.mjs";
 
-const made = ["dist", "binding", ".turbo", "coverage"];
+const made = ["dist", "binding", ".turbo", "coverage", "release"];
 const folders = [
   ".",
   ...["packages", "examples"].flatMap((name) => readdirSync(join(root, name)).map((child) => join(name, child))),
