@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { curriculumPage } from "../benchmarks/curriculum/page.ts";
 import { namesJson, tablePath } from "./names/table.ts";
 import { datasetFormatNames } from "./options/dataset-formats.ts";
 import { fileSchema } from "./options/file-schema.ts";
@@ -27,9 +28,12 @@ export function generated(): Generated[] {
     { path: tablePath, text: namesJson(root) },
     { path: "docs/options.md", text: optionPage() },
     { path: "docs/tunesmith.schema.json", text: fileSchema() },
+    ...curriculumPage(join(root, "benchmarks/results/curriculum.json")).map(inDocs),
     { path: "benchmarks/reliability.md", text: reliabilityPage(readResults(join(root, "benchmarks/reliability"))) },
   ];
 }
+
+const inDocs = ({ name, text }: { name: string; text: string }) => ({ path: `docs/${name}`, text });
 
 function formatNames(): Generated {
   return { path: "packages/core/src/options/dataset-formats.ts", text: datasetFormatNames() };

@@ -17,7 +17,7 @@ import { type CurriculumResult, tables } from "./summary.ts";
 export interface CurriculumOptions {
   /** Finished runs are kept here. Default: in the cache. */
   folder?: string | undefined;
-  /** `K/N`: every N-th run, from the K-th on, for N processes at once. Default all of them. */
+  /** `K/N`: every N-th run, from the K-th on, for N processes at once; `0/1`: none, what is there is summed up. Default all of them. */
   part?: string | undefined;
   /** The model that is trained. Default: SmolLM2-135M-Instruct. */
   model?: string | undefined;
@@ -74,8 +74,8 @@ const commit = () => execFileSync("git", ["rev-parse", "HEAD"], { cwd: import.me
 
 function parsePart(part: string): [nth: number, of: number] {
   const [nth = 0, of = 0] = part.split("/").map(Number);
-  if (Number.isInteger(nth) && Number.isInteger(of) && nth >= 1 && nth <= of) return [nth, of];
-  throw new Error(`[bench curriculum] expected --part K/N with K of 1 to N, got ${JSON.stringify(part)}`);
+  if (Number.isInteger(nth) && Number.isInteger(of) && of >= 1 && nth >= 0 && nth <= of) return [nth, of];
+  throw new Error(`[bench curriculum] expected --part K/N with K of 0 to N, got ${JSON.stringify(part)}`);
 }
 
 /** Loss of each row of a set by the model before training; computed once. */

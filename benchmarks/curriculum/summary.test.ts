@@ -29,18 +29,37 @@ test("an arm is compared seed by seed with the last point of random", () => {
   expect(differences(result(runs.slice(1)), "totals", "staged forward", "evalLoss")).toEqual([-0.5]);
 });
 
-test("an arm is better or worse only where every seed says so, and all of them are there", () => {
-  expect(verdict([-0.1, -0.2], "evalLoss", 2)).toBe("better with each of 2 seeds");
-  expect(verdict([-0.1, -0.2], "exact", 2)).toBe("worse with each of 2 seeds");
-  expect(verdict([-0.1, 0.2], "evalLoss", 2)).toBe("not told apart: the seeds disagree");
-  expect(verdict([0, -0.2], "evalLoss", 2)).toBe("not told apart: the seeds disagree");
-  expect(verdict([-0.1], "evalLoss", 2)).toBe("1 of 2 seeds are in");
+/** Two seeds of random, two of another arm. */
+const compared = (random: readonly number[], other: readonly number[]) =>
+  result([
+    ...random.map((loss, n) => run("random", n + 1, loss, loss)),
+    ...other.map((loss, n) => run("loss-based", n + 1, loss, loss)),
+  ]);
+
+test.each([
+  [[2, 3], [1, 1.5], "better than random, beyond the spread", "worse than random, beyond the spread"],
+  [[2, 3], [1, 2.5], "better with each seed, within the spread", "worse with each seed, within the spread"],
+  [
+    [2, 3],
+    [1, 3.5],
+    "not told apart from random: the seeds disagree",
+    "not told apart from random: the seeds disagree",
+  ],
+  [
+    [2, 3],
+    [2, 2.5],
+    "not told apart from random: the seeds disagree",
+    "not told apart from random: the seeds disagree",
+  ],
+  [[2, 3], [1], "1 of 2 seeds are in", "1 of 2 seeds are in"],
+])("random %j compared with %j: as a loss %s, as a share %s", (random, other, asLoss, asShare) => {
+  expect(verdict(compared(random, other), "totals", "loss-based", "evalLoss")).toBe(asLoss);
+  expect(verdict(compared(random, other), "totals", "loss-based", "exact")).toBe(asShare);
 });
 
 test("the table has every arm with its mean and range, and says how many seeds are in", () => {
-  const runs = [run("random", 1, 1, 1), run("random", 2, 2), run("loss-based", 1, 0.5)];
-  const text = tables(result(runs));
-  expect(text).toContain("| random | 2 | 1.500 (1.000 – 2.000) |  |  | 50.0 (25.0 – 75.0) |");
-  expect(text).toContain("| loss-based | 1 | 0.500 | −0.500 | 1 of 2 seeds are in | 75.0 |");
-  expect(text).toContain("| staged reverse | 0 | – |  | 0 of 2 seeds are in | – |");
+  const text = tables(result([run("random", 1, 1, 1), run("random", 2, 2), run("loss-based", 1, 0.5)]));
+  expect(text).toContain("| random | 2 | 1.500 (1.000 – 2.000) |  | 50 (25 – 75) |  |");
+  expect(text).toContain("| loss-based | 1 | 0.500 | −0.500, 1 of 2 seeds are in | 75 | +50, 1 of 2 seeds are in |");
+  expect(text).toContain("| staged reverse | 0 | – | 0 of 2 seeds are in | – | 0 of 2 seeds are in |");
 });

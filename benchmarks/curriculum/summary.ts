@@ -64,14 +64,21 @@ export function differences(result: CurriculumResult, set: string, arm: ArmName,
   });
 }
 
-/** How an arm compares with `random`: `better` or `worse` only where every seed says so, and there are all of them. */
-export function verdict(found: readonly number[], measure: Measure, seeds: number): string {
-  if (found.length < seeds) return `${found.length} of ${seeds} seeds are in`;
-  const better = measure === "evalLoss" ? (by: number) => by < 0 : (by: number) => by > 0;
-  const worse = measure === "evalLoss" ? (by: number) => by > 0 : (by: number) => by < 0;
-  if (found.every(better)) return `better with each of ${seeds} seeds`;
-  if (found.every(worse)) return `worse with each of ${seeds} seeds`;
-  return "not told apart: the seeds disagree";
+/**
+ * How an arm compares with `random`, in words. Beyond the spread: the worst seed of one is better than the best seed of the other. Where
+ * seeds are missing, nothing is said but that.
+ */
+export function verdict(result: CurriculumResult, set: string, arm: ArmName, measure: Measure): string {
+  const { seeds } = result;
+  const found = differences(result, set, arm, measure);
+  if (found.length < seeds.length) return `${found.length} of ${seeds.length} seeds are in`;
+  const gains = found.map((difference) => (measure === "evalLoss" ? -difference : difference));
+  const word = gains.every((gain) => gain > 0) ? "better" : "worse";
+  if (word === "worse" && !gains.every((gain) => gain < 0)) return "not told apart from random: the seeds disagree";
+  const of = (name: ArmName) => spread(runsOf(result, set, name).flatMap((run) => final(run, measure) ?? []));
+  const [mine, other] = [of(arm), of("random")];
+  const areApart = mine.most < other.least || mine.least > other.most;
+  return areApart ? `${word} than random, beyond the spread` : `${word} with each seed, within the spread`;
 }
 
 /** `0.512 (0.498 – 0.530)`. */
@@ -82,32 +89,31 @@ export function spreadText({ mean, least, most, count }: Spread, digits: number,
 
 /** One table for each set, in Markdown. */
 export function tables(result: CurriculumResult): string {
-  return result.sets.map(({ name }) => table(result, name)).join("\n\n");
+  return result.sets.map(({ name }) => `**${name}**\n\n${table(result, name)}`).join("\n\n");
 }
 
-function table(result: CurriculumResult, set: string): string {
-  const { seeds, before } = result;
-  const hasExact = before[set]?.exact != null;
-  const loss = (arm: ArmName) => {
-    const found = differences(result, set, arm, "evalLoss");
-    const by = found.length === 0 || arm === "random" ? "" : signed(spread(found), 3);
-    return [by, arm === "random" ? "" : verdict(found, "evalLoss", seeds.length)];
-  };
-  const cell = (arm: ArmName, measure: Measure, digits: number, factor: number) => {
-    const values = runsOf(result, set, arm).flatMap((run) => final(run, measure) ?? []);
-    return values.length === 0 ? "–" : spreadText(spread(values), digits, factor);
-  };
-  const lines = armNames.map((arm) => {
-    const exact = hasExact ? [cell(arm, "exact", 1, 100)] : [];
-    return [arm, String(runsOf(result, set, arm).length), cell(arm, "evalLoss", 3, 1), ...loss(arm), ...exact];
-  });
-  const head = ["arm", "seeds", "eval loss", "less random's", "", ...(hasExact ? ["exact answers, %"] : [])];
-  const rows = [head, head.map(() => "---"), ...lines];
-  return [`**${set}**`, "", ...rows.map((row) => `| ${row.join(" | ")} |`)].join("\n");
+/** The table of one set. */
+export function table(result: CurriculumResult, set: string): string {
+  const measures: Measure[] = result.before[set]?.exact == null ? ["evalLoss"] : ["evalLoss", "exact"];
+  const cells = (arm: ArmName) => measures.flatMap((measure) => measured(result, set, arm, measure));
+  const lines = armNames.map((arm) => [arm, String(runsOf(result, set, arm).length), ...cells(arm)]);
+  const titles = { evalLoss: ["eval loss", "compared"], exact: ["exact answers, %", "compared"] };
+  const head = ["rows", "seeds", ...measures.flatMap((measure) => titles[measure])];
+  return [head, head.map(() => "---"), ...lines].map((row) => `| ${row.join(" | ")} |`).join("\n");
 }
 
-/** A mean difference with its sign and range. */
-function signed({ mean, least, most, count }: Spread, digits: number): string {
-  const text = (value: number) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
-  return count === 1 ? text(mean) : `${text(mean)} (${text(least)} – ${text(most)})`;
+/** What an arm ends with, and how that compares. */
+function measured(result: CurriculumResult, set: string, arm: ArmName, measure: Measure): [string, string] {
+  const values = runsOf(result, set, arm).flatMap((run) => final(run, measure) ?? []);
+  const [digits, factor] = measure === "exact" ? [0, 100] : [3, 1];
+  const text = values.length === 0 ? "–" : spreadText(spread(values), digits, factor);
+  if (arm === "random") return [text, ""];
+  const by = differences(result, set, arm, measure).map((difference) => factor * difference);
+  const mean = by.length === 0 ? "" : `${signed(spread(by).mean, digits)}, `;
+  return [text, `${mean}${verdict(result, set, arm, measure)}`];
+}
+
+/** A difference with its sign. */
+function signed(value: number, digits: number): string {
+  return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
 }
