@@ -1,14 +1,29 @@
 // Reads the options of a `--config` file.
 import { readFile } from "node:fs/promises";
-import { canonicalKeys, expandHome, FileSystemError, namesOf, OptionError, sortOptions } from "@tunesmith/core";
+import {
+  canonicalKeys,
+  expandHome,
+  FileSystemError,
+  namesOf,
+  OptionError,
+  type Schemas,
+  sortOptions,
+} from "@tunesmith/core";
 import { parseDocument } from "yaml";
+import type { z } from "zod";
+import { typedText } from "./flag-values.ts";
 import { trainingSchemas } from "./flags.ts";
 
 /**
  * Reads options from a YAML or JSON file, for example the `config.resolved.yaml` of another run. Keys are the flags' names in
  * camelCase, snake_case or kebab-case.
+ *
+ * @param schemas of the options. Default: those of `tunesmith train`
  */
-export async function readConfigFile(file: string): Promise<Record<string, unknown>> {
+export async function readConfigFile(
+  file: string,
+  schemas: Schemas = trainingSchemas,
+): Promise<Record<string, unknown>> {
   const path = expandHome(file);
   let text: string;
   try {
@@ -29,7 +44,21 @@ export async function readConfigFile(file: string): Promise<Record<string, unkno
       `[${path}] expected keys and values, got ${Array.isArray(value) ? "a list" : String(value)}; see tunesmith train --help`,
     );
   }
-  // All that is wrong with names and values at once, whatever flags say of them.
-  sortOptions(trainingSchemas, value, path);
-  return canonicalKeys(value, namesOf(trainingSchemas), path);
+  if (schemas === trainingSchemas) {
+    // All that is wrong with names and values at once, whatever flags say of them.
+    sortOptions(schemas, value, path);
+    return canonicalKeys(value, namesOf(schemas), path);
+  }
+  const values = canonicalKeys(value, namesOf(schemas), path);
+  const typed = Object.entries(values).map(([name, given]) => [name, typedValue(schemas, name, given)]);
+  sortOptions(schemas, Object.fromEntries(typed), path);
+  return Object.fromEntries(typed);
+}
+
+/** TRL reads a text of its file as it reads that of a flag. */
+function typedValue(schemas: Schemas, name: string, given: unknown): unknown {
+  const schema = Object.values(schemas).find(({ shape }) => Object.hasOwn(shape, name));
+  return typeof given === "string" && schema !== undefined
+    ? typedText(name, schema.shape[name] as z.ZodType, given)
+    : given;
 }

@@ -3,6 +3,7 @@ import {
   formsOf,
   type JsonForm,
   type JsonSchema,
+  jsonSchemaOf,
   OptionError,
   refusedValue,
   withCanonicalEntries,
@@ -72,9 +73,16 @@ export function parseValue(flag: string, kind: ValueKind, option: z.ZodType, tex
   return value;
 }
 
+/** A text of a configuration file as the type that its option has, where the option takes no such text; as argparse reads defaults. */
+export function typedText(name: string, option: z.ZodType, text: string): unknown {
+  if (option.safeParse(text).success) return text;
+  const value = readValue(name, kindOf(jsonSchemaOf(option)), text, undefined);
+  return value === nothing ? null : value;
+}
+
 /** A flag's text as the type that its option has; what is of no such type stays a text. */
 function readValue(flag: string, kind: ValueKind, text: string, before: unknown): unknown {
-  const isNothing = kind.null && (text === "none" || text === "null");
+  const isNothing = kind.null && /^(?:none|null)$/iu.test(text);
   if (kind.list !== null) {
     if (kind.list !== "texts" && isNothing) return nothing;
     // No module's name holds a character of regular expressions.
@@ -87,8 +95,16 @@ function readValue(flag: string, kind: ValueKind, text: string, before: unknown)
   if (kind.entries) return withCanonicalEntries(jsonOf(flag, text));
   // Where a text is an option's value too, its schema reads NAME=VALUE itself.
   if (kind.record !== null && !(kind.string && !isJson(text))) return recordOf(flag, text, kind.record);
-  if (kind.boolean && (text === "true" || text === "false")) return text === "true";
+  const truth = kind.boolean ? truthOf(text, kind) : null;
+  if (truth !== null) return truth;
   return kind.number && text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : text;
+}
+
+/** A truth value in the spellings of transformers' command line; where a number or a text is a value too, in Python's alone. */
+function truthOf(text: string, { number, string }: ValueKind): boolean | null {
+  const [yes, no] = number || string ? [/^true$/iu, /^false$/iu] : [/^(?:true|yes|t|y|1)$/iu, /^(?:false|no|f|n|0)$/iu];
+  if (yes.test(text)) return true;
+  return no.test(text) ? false : null;
 }
 
 function numberOf(flag: string, text: string): number {

@@ -13,6 +13,7 @@ import {
   optionsOf,
   runInputsSchema,
   type Schemas,
+  scriptArgumentsSchema,
   sftConfigSchema,
   verdictOn,
 } from "@tunesmith/core";
@@ -30,6 +31,9 @@ export const settingSchemas = {
 
 /** The same with the files it reads: what `tunesmith train` takes, and its configuration file. */
 export const trainingSchemas = { inputs: runInputsSchema, ...settingSchemas };
+
+/** What `tunesmith sft` takes, and its configuration file. */
+export const sftSchemas = { script: scriptArgumentsSchema, ...trainingSchemas };
 
 /** What `tunesmith chat` takes. */
 export const chatSchemas = {
@@ -75,6 +79,10 @@ export function normaliseFlags(argv: readonly string[], known: readonly string[]
     const [given = "", ...value] = argument.split("=");
     const name = canonicalName(given.slice(2));
     const flag = `--${kebabCase(name)}`;
+    // transformers' command line turns off with --no_NAME what is on by default.
+    const [, positive] = /^--no-(.+)$/u.exec(flag) ?? [];
+    if (!known.includes(flag) && positive !== undefined && known.includes(`--${positive}`) && value.length === 0)
+      return `--${positive}=false`;
     if (!known.includes(flag)) {
       const advice = adviceFor(name, names);
       if (advice === null) return argument;

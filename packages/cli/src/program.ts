@@ -10,8 +10,17 @@ import { exportToGguf } from "./commands/export.ts";
 import { inspectData } from "./commands/inspect.ts";
 import { merge } from "./commands/merge.ts";
 import { resume } from "./commands/resume.ts";
+import { sft } from "./commands/sft.ts";
 import { type Streams, train } from "./commands/train.ts";
-import { addSchemaFlags, chatSchemas, flagValues, groupTitle, settingSchemas, trainingSchemas } from "./flags.ts";
+import {
+  addSchemaFlags,
+  chatSchemas,
+  flagValues,
+  groupTitle,
+  settingSchemas,
+  sftSchemas,
+  trainingSchemas,
+} from "./flags.ts";
 import { examples, helpLayout } from "./help.ts";
 
 const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
@@ -45,7 +54,7 @@ export function buildProgram(streams: Streams, input: Input, finish: (code: numb
       writeErr: (text) => err.write(terminalText(text)),
     });
   const surroundings = { streams, input, finish };
-  for (const add of [addTrain, addEstimate, addInspect, addResume, addChat, addMerge, addExport, addDoctor])
+  for (const add of [addTrain, addSft, addEstimate, addInspect, addResume, addChat, addMerge, addExport, addDoctor])
     add(program, surroundings);
   return program;
 }
@@ -68,6 +77,25 @@ function addTrain(program: Command, { streams, finish }: Surroundings): void {
     ),
   );
   training.action(async () => finish(await train(flagValues(training), streams)));
+}
+
+function addSft(program: Command, { streams, finish }: Surroundings): void {
+  const training = program
+    .command("sft")
+    .description("fine-tune with the arguments of trl sft, as they stand")
+    .optionsGroup(groupTitle("run"))
+    .option("--config <file>", configHelp)
+    .option("--dry-run", "check options, model and data, print them, and stop")
+    .option("--json", jsonHelp);
+  addSchemaFlags(training, sftSchemas);
+  training.addHelpText(
+    "after",
+    examples(
+      "tunesmith sft --model_name_or_path ORG/NAME --dataset_name ORG/ROWS --use_peft --lora_r 32 --output_dir out",
+      "tunesmith sft --config sft_config.yaml --learning_rate 1e-5",
+    ),
+  );
+  training.action(async () => finish(await sft(flagValues(training), streams)));
 }
 
 function addEstimate(program: Command, { streams, finish }: Surroundings): void {

@@ -258,6 +258,7 @@ export { type HubSettings, hubSettings } from "./hub/settings.ts";
 export { downloadModel } from "./hub/snapshot.ts";
 export type { Patience } from "./hub/transfer.ts";
 export type { DownloadOptions } from "./hub/wanted.ts";
+export { localSplit } from "./local-split.ts";
 export { resolveDataset } from "./resolve-dataset.ts";
 export { resolveModel } from "./resolve-model.ts";
 export type { GgufFile, GgufOptions, MergedOptions, QuantizationMethod } from "./save.ts";

@@ -20,28 +20,53 @@ export interface Streams {
 export async function train(flags: Record<string, unknown>, { out, err }: Streams): Promise<number> {
   const { config, json = false, dryRun = false, ...given } = flags;
   const file = config === undefined ? {} : await readConfigFile(config as string);
-  // Wrong values are reported before a model is looked for.
   const all = { ...file, ...given };
-  const { inputs, place, args, peftConfig: peft, modelConfig } = sortOptions(trainingSchemas, all, "tunesmith train");
+  return trainWith(all, { json: json === true, dryRun: dryRun === true, place: "tunesmith train" }, { out, err });
+}
+
+/** How a run is started. */
+interface Start {
+  json: boolean;
+  dryRun: boolean;
+  /** The command, for messages. */
+  place: string;
+}
+
+/** Trains with options of any kind under their own names. Gives the exit code. */
+export async function trainWith(
+  all: Record<string, unknown>,
+  { json, dryRun, place: command }: Start,
+  { out, err }: Streams,
+): Promise<number> {
+  // Wrong values are reported before a model is looked for.
+  const { inputs, place: given, args, peftConfig: peft, modelConfig } = sortOptions(trainingSchemas, all, command);
+  const place = args.useCpu ? { ...given, device: "cpu" as const } : given;
   // Beside an adapter that is continued, what was given is not the same as a default.
   const peftConfig = onlyGiven(peft, all);
   const name = required("--model", inputs.model, "a model's path or ORG/NAME");
   const data = required("--data", inputs.data, "a file, folder or data set of the Hub");
   const { evalData } = inputs;
-  (json === true ? err : out).write(`${environmentLine(place)}\n`);
+  (json ? err : out).write(`${environmentLine(place)}\n`);
   const model = await openModel(name, err, { ...place, ...modelConfig, ...revisionOf(inputs.modelRevision) });
   const datasets = await openDatasets(data, evalData, err);
   // What is not given is for --auto to decide.
   const trainer = new SFTTrainer({ model, ...datasets, args: onlyGiven(args, all), peftConfig });
-  if (dryRun !== true) return runTraining(trainer, model, { json: json === true, out, err });
+  const { resumeFromCheckpoint } = args;
+  const options = resumeFromCheckpoint ? { resumeFromCheckpoint: resumed(resumeFromCheckpoint) } : {};
+  if (!dryRun) return runTraining(trainer, model, { json, out, err, options });
   const { args: decided, peftConfig: adapter, totalSteps, warnings, ...found } = await trainer.dryRun();
   const { origin, path } = model.info;
   const base = { model: origin?.name ?? path, modelRevision: origin?.revision ?? null };
-  const options = { ...base, data, evalData, ...modelConfig, ...decided, ...adapter };
+  const decidedOptions = { ...base, data, evalData, ...modelConfig, ...decided, ...adapter };
   // What the model's files lack is among the warnings.
   const { warnings: _, ...info } = model.info;
-  out.write(terminalText(stringify({ options, model: info, totalSteps, ...found, warnings })));
+  out.write(terminalText(stringify({ options: decidedOptions, model: info, totalSteps, ...found, warnings })));
   return 0;
+}
+
+/** TRL's flag has True for the newest checkpoint as a text too. */
+function resumed(given: string | boolean): string | boolean {
+  return typeof given === "string" && /^(?:true|false)$/iu.test(given) ? given.toLowerCase() === "true" : given;
 }
 
 function required<T>(flag: string, value: T | null, what: string): T {

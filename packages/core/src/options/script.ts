@@ -1,7 +1,7 @@
 // What `tunesmith sft` takes besides the options of a run: names of TRL's ScriptArguments and ModelConfig, and its defaults there.
 import { z } from "zod";
 import { grouped } from "./declare.ts";
-import { taken } from "./field/verdicts.ts";
+import { notYet, taken } from "./field/verdicts.ts";
 
 /** Names of TRL's `trl sft` that say which rows are read and whether there is an adapter. */
 export const scriptArgumentsSchema = z
@@ -35,6 +35,19 @@ export const scriptArgumentsSchema = z
       usePeft: z.boolean().default(false).describe("Train an adapter, and not every weight. Default false (TRL)."),
     }),
     ...grouped("taken", {
+      numProcesses: notYet(z.literal(1), 1, "several GPUs", "a run has one process; leave it out"),
+      numMachines: notYet(z.literal(1), 1, "several GPUs", "a run has one machine; leave it out"),
+      accelerateConfig: notYet(
+        z.literal("single_gpu"),
+        "single_gpu",
+        "several GPUs",
+        "a run has one device; leave it out",
+      ),
+      env: taken(
+        z.record(z.string(), z.unknown()),
+        null,
+        "a configuration file sets variables of the environment with it",
+      ),
       ignoreBiasBuffers: taken(z.boolean(), false, "there is one process with one device"),
     }),
   })

@@ -37,6 +37,12 @@ export const trainingArgumentsSchema = z
         .default(3407)
         .describe("Seed of the order of rows, the adapter's start and every random number. Default 3407 (Unsloth).")
         .meta({ influence: "numbers" }),
+      useCpu: z
+        .boolean()
+        .default(false)
+        .describe(
+          'Train on the CPU, whatever else there is: a model that was opened on another device is refused, tunesmith train and sft open it with device "cpu". Default false (TrainingArguments).',
+        ),
       loggingSteps: count
         .default(1)
         .describe("Steps between two log lines. Default 1 (Unsloth; TrainingArguments has 500)."),

@@ -1,5 +1,5 @@
 // Opens the folder of a run and loads its weights: from here on something is written.
-import { CheckpointError, plural, type TrainSession, TunesmithError } from "@tunesmith/core";
+import { CheckpointError, OptionError, plural, type TrainSession, TunesmithError } from "@tunesmith/core";
 import { asOptionError, sessionOptions } from "../options/session-options.ts";
 import { carryBest } from "./best-checkpoint.ts";
 import type { Checkpoint } from "./checkpoint.ts";
@@ -44,6 +44,10 @@ export async function openRun(
   signal.throwIfAborted();
   const session = await model.createSession(sessionOptions(args, peft)).catch(asOptionError);
   try {
+    if (args.useCpu && session.info.backend !== "cpu")
+      throw new OptionError(
+        `[useCpu] expected a model on the CPU, got one on ${session.info.backend}; open it with device: "cpu"`,
+      );
     const { checkpoint, warnings } = await restored(ready, session, refuse);
     if (checkpoint !== null) await remember(checkpoint, prepared);
     const { totalSteps } = prepared.batches;

@@ -11,6 +11,11 @@ export const takenSft = {
     false,
     "code of a repository is never run; model families are part of the engine",
   ),
+  modelInitKwargs: taken(
+    z.union([z.string(), anyObject]),
+    null,
+    "the model is open already, as for TRL with a model that is loaded; tunesmith sft opens it with them",
+  ),
   datasetNumProc: taken(z.int(), null, "rows are tokenised in Rust and in the background, without worker processes"),
   datasetKwargs: taken(
     z.union([z.string(), anyObject]),
@@ -27,7 +32,6 @@ export const missingSft = {
   chatTemplatePath: notYet(none, null, "planned", "give chatTemplate where the model is opened"),
   eosToken: notYet(none, null, "planned", "the tokenizer's own ends a row; leave it out"),
   lossType: notYet(z.enum(["nll", "chunked_nll"]), "nll", "planned", "the loss is nll; leave it out"),
-  modelInitKwargs: notYet(none, null, "planned", "give these options where the model is opened"),
   shuffleDataset: notYet(off, false, "planned", "trainSamplingStrategy says the order of rows; leave it out"),
   routerAuxLossCoef: notYet(
     z.union([z.literal(0), none]),

@@ -154,6 +154,11 @@ export interface TrainingArgumentsNames {
   /** Taken, nothing to do: the result of every run has its peak memory. Default true (theirs). */
   skipMemoryMetrics?: boolean | null | undefined;
   /**
+   * Taken, nothing to do: Trainer does not read it; train() takes it, and tunesmith sft goes on from it. Default null
+   * (theirs).
+   */
+  resumeFromCheckpoint?: string | boolean | null | undefined;
+  /**
    * Taken, nothing to do: Trainer does not read it; whether there is something to evaluate with says it. Default false
    * (theirs).
    */
@@ -186,10 +191,6 @@ export interface TrainingArgumentsNames {
   ignoreDataSkip?: false | null | undefined;
   /** Not yet: the last rows of an epoch are a smaller step; leave it out. Default false (theirs). */
   dataloaderDropLast?: false | null | undefined;
-  /** Not yet: give device: "cpu" where the model is opened. Default false (theirs). */
-  useCpu?: false | null | undefined;
-  /** Not yet: give it to train(). Default null (theirs). */
-  resumeFromCheckpoint?: null | undefined;
   /** Not yet: labels are not smoothed; leave it out. Default 0 (theirs). */
   labelSmoothingFactor?: 0 | null | undefined;
   /** Not yet: embeddings get no noise; leave it out. Default null (theirs). */
@@ -237,6 +238,11 @@ export interface SFTConfigNames {
    */
   trustRemoteCode?: boolean | null | undefined;
   /**
+   * Taken, nothing to do: the model is open already, as for TRL with a model that is loaded; tunesmith sft opens it
+   * with them. Default null (theirs).
+   */
+  modelInitKwargs?: string | Record<string, unknown> | null | undefined;
+  /**
    * Taken, nothing to do: rows are tokenised in Rust and in the background, without worker processes. Default null
    * (theirs).
    */
@@ -255,8 +261,6 @@ export interface SFTConfigNames {
   eosToken?: null | undefined;
   /** Not yet: the loss is nll; leave it out. Default nll (theirs). */
   lossType?: "nll" | "chunked_nll" | undefined;
-  /** Not yet: give these options where the model is opened. Default null (theirs). */
-  modelInitKwargs?: null | undefined;
   /** Not yet: trainSamplingStrategy says the order of rows; leave it out. Default false (theirs). */
   shuffleDataset?: false | null | undefined;
   /** Not yet: the load of experts is not balanced by a loss; give 0 or leave it out. Default null (theirs). */

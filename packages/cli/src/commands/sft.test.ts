@@ -1,0 +1,219 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { parse } from "yaml";
+import { tunesmith } from "../testing/tunesmith.ts";
+
+vi.setConfig({ testTimeout: 60_000 });
+
+const model = fileURLToPath(new URL("../../../../test/fixtures/models/llama", import.meta.url));
+
+let folder: string;
+let rows: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "tunesmith-sft-"));
+  rows = join(folder, "rows");
+  await mkdir(rows);
+  await write("train.jsonl", 12);
+  await write("test.jsonl", 4);
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+async function write(name: string, count: number): Promise<void> {
+  const lines = Array.from({ length: count }, (_, i) => `${JSON.stringify({ text: `row ${i} of ${name} is here` })}\n`);
+  await writeFile(join(rows, name), lines.join(""));
+}
+
+/** A command line as it is written in a document, its model and data set exchanged for small ones. */
+function asWritten(command: string): string[] {
+  const words = command
+    .replaceAll("\\\n", " ")
+    .trim()
+    .split(/\s+/u)
+    .map((word) => word.replaceAll("'", ""));
+  const exchange: Record<string, string> = { "--model_name_or_path": model, "--dataset_name": rows };
+  const argv = words.map((word, n) => exchange[words[n - 1] ?? ""] ?? word);
+  const output = argv.indexOf("--output_dir");
+  if (output >= 0) argv[output + 1] = join(folder, argv[output + 1] ?? "");
+  return argv.slice(1);
+}
+
+/** The options that a command comes to, without training. */
+async function dryRun(argv: string[]) {
+  const { code, out, err } = await tunesmith([...argv, "--dry-run"]);
+  expect({ code, err }).toEqual({ code: 0, err: expect.anything() });
+  return parse(out.slice(out.indexOf("options:")));
+}
+
+test("the first command of TRL's documentation runs as it stands (docs/source/clis.md, Basic Usage)", async () => {
+  const argv = asWritten(`trl sft \\
+  --model_name_or_path Qwen/Qwen2.5-0.5B \\
+  --dataset_name stanfordnlp/imdb`);
+  const { options } = await dryRun(argv);
+  expect(options).toMatchObject({
+    fullFinetuning: true,
+    data: join(rows, "train.jsonl"),
+    evalData: null,
+    learningRate: 2e-5,
+    assistantOnlyLoss: false,
+    gradientCheckpointing: true,
+    evalStrategy: "no",
+    dtype: "float32",
+    // TRL's 1024, cut to the context of the small model.
+    maxLength: 256,
+    numTrainEpochs: 3,
+    perDeviceTrainBatchSize: 8,
+  });
+  const { code } = await tunesmith([...argv, "--output_dir", join(folder, "out"), "--max_steps", "1"]);
+  expect(code).toBe(0);
+  expect(JSON.parse(await readFile(join(folder, "out", "report.json"), "utf8"))).toMatchObject({ steps: 1 });
+});
+
+test("TRL's command for QLoRA runs as it stands (docs/source/peft_integration.md, QLoRA, Command Line)", async () => {
+  const argv = asWritten(`sft \\
+    --model_name_or_path meta-llama/Llama-2-7b-hf \\
+    --dataset_name trl-lib/Capybara \\
+    --load_in_4bit \\
+    --use_peft \\
+    --lora_r 32 \\
+    --lora_alpha 16 \\
+    --per_device_train_batch_size 1 \\
+    --gradient_accumulation_steps 16 \\
+    --output_dir Llama-2-7b-QLoRA`);
+  expect((await dryRun(["sft", ...argv])).options).toMatchObject({
+    loadIn4bit: true,
+    bnb4bitUseDoubleQuant: false,
+    fullFinetuning: false,
+    r: 32,
+    loraAlpha: 16,
+    loraDropout: 0.05,
+    perDeviceTrainBatchSize: 1,
+    gradientAccumulationSteps: 16,
+    // The one default of an adapter that is not TRL's.
+    learningRate: 2e-4,
+  });
+  expect((await tunesmith(["sft", ...argv, "--max_steps", "1"])).code).toBe(0);
+});
+
+test("TRL's configuration file runs as it stands (examples/cli_configs/example_config.yaml)", async () => {
+  const yaml = join(folder, "config.yaml");
+  await writeFile(
+    yaml,
+    `# This is an example configuration file of TRL CLI
+# env:
+#   CUDA_VISIBLE_DEVICES: 0
+
+model_name_or_path:
+  ${model}
+dataset_name:
+  ${rows}
+report_to:
+  none
+learning_rate:
+  0.0001
+lr_scheduler_type:
+  cosine
+`,
+  );
+  const argv = ["sft", "--config", yaml, "--output_dir", join(folder, "test-sft")];
+  expect((await dryRun(argv)).options).toMatchObject({
+    learningRate: 1e-4,
+    lrSchedulerType: "cosine",
+    reportTo: "none",
+  });
+  expect((await tunesmith([...argv, "--max_steps", "1"])).code).toBe(0);
+});
+
+test("the command in the head of TRL's script runs but for the push, which is refused by name (trl/scripts/sft.py, LoRA)", async () => {
+  const argv = asWritten(`sft \\
+    --model_name_or_path Qwen/Qwen2-0.5B \\
+    --dataset_name trl-lib/Capybara \\
+    --learning_rate 2.0e-4 \\
+    --num_train_epochs 1 \\
+    --packing \\
+    --per_device_train_batch_size 2 \\
+    --gradient_accumulation_steps 8 \\
+    --eval_strategy steps \\
+    --eval_steps 100 \\
+    --use_peft \\
+    --lora_r 32 \\
+    --lora_alpha 16 \\
+    --output_dir Qwen2-0.5B-SFT \\
+    --push_to_hub`);
+  const pushed = await tunesmith(["sft", ...argv]);
+  expect(pushed.code).toBe(2);
+  expect(pushed.err).toMatch(
+    /\[--push-to-hub\] expected false or null, got true; not yet: the run folder holds the result/u,
+  );
+  const kept = argv.filter((word) => word !== "--push_to_hub");
+  const { options } = await dryRun(["sft", ...kept]);
+  expect(options).toMatchObject({
+    packing: true,
+    evalStrategy: "steps",
+    evalSteps: 100,
+    evalData: join(rows, "test.jsonl"),
+  });
+  const { code, out } = await tunesmith(["sft", ...kept]);
+  expect({ code, out }).toEqual({ code: 0, out: expect.stringContaining("eval") });
+});
+
+const base = () => ["sft", "--model_name_or_path", model, "--dataset_name", rows];
+
+test("flags have the forms of transformers' command line", async () => {
+  for (const on of [["--packing"], ["--packing", "True"], ["--packing", "yes"], ["--packing=1"], ["--packing", "t"]])
+    expect((await dryRun([...base(), ...on])).options.packing, on.join(" ")).toBe(true);
+  for (const off of [["--packing", "False"], ["--no_packing"], ["--no-packing"]])
+    expect((await dryRun([...base(), ...off])).options.packing, off.join(" ")).toBe(false);
+  expect((await dryRun([...base(), "--no_gradient_checkpointing"])).options.gradientCheckpointing).toBe(false);
+  const lists = [
+    "--use_peft",
+    "--lora_target_modules",
+    "q_proj",
+    "v_proj",
+    "--warmup_steps",
+    "0.1",
+    "--learning_rate",
+    "2.0e-5",
+  ];
+  expect((await dryRun([...base(), ...lists])).options).toMatchObject({
+    targetModules: ["q_proj", "v_proj"],
+    learningRate: 2e-5,
+  });
+  expect((await dryRun([...base(), "--save_total_limit", "None"])).options).toMatchObject({ saveTotalLimit: null });
+  const model_init = ["--model_init_kwargs", '{"attn_implementation": "sdpa", "dtype": "bfloat16"}'];
+  expect((await dryRun([...base(), ...model_init])).options).toMatchObject({ dtype: "bfloat16" });
+});
+
+test("a file may hold texts where numbers are meant, and variables of the environment; a flag beats it", async () => {
+  const yaml = join(folder, "config.yaml");
+  const text = `model_name_or_path: ${model}\ndataset_name: ${rows}\nlearning_rate: "1e-4"\npacking: "True"\nenv:\n  TUNESMITH_SFT_TEST: 5\nlora_r: 4\nuse_peft: true\n`;
+  await writeFile(yaml, text);
+  const { options } = await dryRun(["sft", "--config", yaml, "--lora_r", "8"]);
+  expect(options).toMatchObject({ learningRate: 1e-4, packing: true, r: 8 });
+  expect(process.env.TUNESMITH_SFT_TEST).toBe("5");
+  delete process.env.TUNESMITH_SFT_TEST;
+});
+
+test("what is not used or not there is said", async () => {
+  const unused = await tunesmith([...base(), "--lora_r", "8", "--dry-run"]);
+  expect(unused.err).toContain("without --use_peft no adapter is trained, and not used are: r");
+  const split = await tunesmith([
+    ...base(),
+    "--dataset_test_split",
+    "validation",
+    "--eval_strategy",
+    "epoch",
+    "--dry-run",
+  ]);
+  expect(split.err).toMatch(/expected the split "validation", got "\w+", "\w+"; give one as split/u);
+  for (const [flag, value] of [
+    ["--num_processes", "4"],
+    ["--accelerate_config", "zero2"],
+    ["--deepspeed", "ds.json"],
+  ] as const)
+    expect((await tunesmith([...base(), flag, value])).err, flag).toMatch(/not yet: a run has one (?:process|device)/u);
+  const typo = await tunesmith([...base(), "--lora_rr", "4"]);
+  expect(typo.err).toMatch(/unknown option '--lora_rr'|unknown option '--lora-rr'/u);
+});
