@@ -1,8 +1,9 @@
 // A curriculum without stages: ever more of the rows may be drawn, the easiest first.
 import { OptionError } from "@tunesmith/core";
 import type { SamplerFactory } from "./custom-sampler.ts";
+import type { Measured } from "./measured.ts";
 import { drawBelow, keyOf, permutation, purpose } from "./philox.ts";
-import { type Difficulty, easiestFirst, type SamplerContext } from "./rows.ts";
+import { type Difficulty, rankingOf, type SamplerContext } from "./rows.ts";
 import type { Sampler } from "./sampler.ts";
 
 /** How fast a curriculum goes from easy rows to all of them. */
@@ -49,22 +50,22 @@ export function byCompetence(context: SamplerContext, options: CompetenceOptions
     throw new OptionError(`[steps] expected a whole number above 0, got ${steps}; correct it, or leave it out`);
   const n = lengths.length;
   const stepsOfEpoch = Math.ceil(n / batchSize);
-  const ranked = easiestFirst(context, difficulty);
-  if (reverse) ranked.reverse();
+  const ranking = rankingOf(context, difficulty);
   const competence = (step: number) => competenceAt(step, steps ?? stepsOfEpoch, initial);
-  const epoch = (number: number) => {
+  const epoch = (number: number, measured?: Measured) => {
     if (competence(number * stepsOfEpoch) >= 1) return permutation(n, seed, number);
+    const ranked = ranking.easiestFirst(measured);
     const order = new Int32Array(n);
     for (let step = 0; step < stepsOfEpoch; step += 1) {
       const batch = order.subarray(step * batchSize, (step + 1) * batchSize);
       // Sums of floats may be a rounding error above a whole number of rows.
       const allowed = Math.ceil(competence(number * stepsOfEpoch + step) * n - 1e-9);
       drawDistinct(batch, Math.max(batch.length, allowed), seed, [number, step]);
-      for (const [place, rank] of batch.entries()) batch[place] = ranked[rank] as number;
+      for (const [place, rank] of batch.entries()) batch[place] = ranked[reverse ? n - 1 - rank : rank] as number;
     }
     return order;
   };
-  return { size: () => n, epoch, warnings: [] };
+  return { size: () => n, epoch, measures: ranking.measures, warnings: [] };
 }
 
 /** Fills a batch with different numbers of 0 … n − 1 (Floyd's algorithm; Bentley and Floyd, CACM 1987). */

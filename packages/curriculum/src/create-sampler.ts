@@ -2,6 +2,7 @@
 import { ArgumentError } from "@tunesmith/core";
 import { byCompetence } from "./competence.ts";
 import { groupByLength } from "./group-by-length.ts";
+import type { MeasuredDifficulty } from "./measured.ts";
 import { permutation } from "./philox.ts";
 import type { SamplerContext } from "./rows.ts";
 import type { Sampler } from "./sampler.ts";
@@ -24,7 +25,7 @@ export interface SamplerOptions {
   competenceSteps: number | null;
   /** `competence`: share of the rows that may be drawn at first. */
   initialCompetence: number;
-  difficulty: "length" | "turns";
+  difficulty: "length" | "turns" | MeasuredDifficulty;
   reverse: boolean;
 }
 

@@ -1,14 +1,21 @@
 // An order of one's own, checked.
 import { OptionError } from "@tunesmith/core";
+import { isMeasured, type Measured, type MeasuredDifficulty, measuredDifficulties } from "./measured.ts";
 import type { SamplerContext } from "./rows.ts";
 import type { Sampler, SamplerPart } from "./sampler.ts";
 
 /** The order of rows in each epoch, as a program gives it. Both functions give the same whenever they are asked, so that a run can be resumed. */
 export interface CustomSampler {
-  /** Rows in an epoch. */
+  /** Rows in an epoch, whatever is measured. */
   size(epoch: number): number;
-  /** Indices of rows in an epoch, from 0: `size(epoch)` of them. A row may be left out, or come more than once. */
-  epoch(epoch: number): ArrayLike<number>;
+  /**
+   * Indices of rows in an epoch, from 0: `size(epoch)` of them. A row may be left out, or come more than once.
+   *
+   * @param measured how hard the model finds the rows, where `measures` asks for it
+   */
+  epoch(epoch: number, measured?: Measured): ArrayLike<number>;
+  /** What the model is asked of every row, before the first step and every `difficultySteps`. Default: nothing. */
+  readonly measures?: MeasuredDifficulty | undefined;
   /** What the user should know before training. Default: nothing. */
   readonly warnings?: readonly string[] | undefined;
   /** Parts that the epochs fall into: one that the run does not come to is warned of. Default: none. */
@@ -25,14 +32,19 @@ export function customSampler(factory: SamplerFactory, context: SamplerContext):
     throw new OptionError(
       "[sampler] expected { size, epoch }, got something else; return an object with both functions",
     );
+  const { measures } = given;
+  if (measures !== undefined && !isMeasured(measures))
+    throw new OptionError(
+      `[sampler] expected one of ${measuredDifficulties.join(", ")} as measures, got ${String(measures)}; correct it`,
+    );
   const rows = context.lengths.length;
   const size = (epoch: number) => {
     const count = given.size(epoch);
     if (Number.isSafeInteger(count) && count > 0) return count;
     throw new OptionError(`[sampler] expected a number of rows in epoch ${epoch}, got ${count}; return at least 1`);
   };
-  const epoch = (number: number) => {
-    const order = given.epoch(number);
+  const epoch = (number: number, measured?: Measured) => {
+    const order = given.epoch(number, measured);
     const expected = size(number);
     if (order?.length !== expected)
       throw new OptionError(
@@ -45,5 +57,5 @@ export function customSampler(factory: SamplerFactory, context: SamplerContext):
       );
     return Int32Array.from(order);
   };
-  return { size, epoch, warnings: given.warnings ?? [], parts: given.parts };
+  return { size, epoch, measures, warnings: given.warnings ?? [], parts: given.parts };
 }

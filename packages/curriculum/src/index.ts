@@ -4,6 +4,14 @@ export { type CompetenceOptions, competenceAt, competenceSampler } from "./compe
 export { createSampler, type SamplerOptions, type SamplingStrategy } from "./create-sampler.ts";
 export { type CustomSampler, customSampler, type SamplerFactory } from "./custom-sampler.ts";
 export { type EpochAdvice, recommendEpochs } from "./epochs.ts";
+export {
+  difficultyOf,
+  type LossSums,
+  type Measured,
+  type MeasuredDifficulty,
+  measuredDifficulties,
+  ranked,
+} from "./measured.ts";
 export { permutation, philox } from "./philox.ts";
 export type { Difficulty, SamplerContext, SamplerRow } from "./rows.ts";
 export type { Sampler, SamplerPart } from "./sampler.ts";

@@ -1,5 +1,6 @@
 // What is known of the rows that an order is made of, and how hard they are.
-import { OptionError } from "@tunesmith/core";
+import { ArgumentError, OptionError } from "@tunesmith/core";
+import { isMeasured, type Measured, type MeasuredDifficulty } from "./measured.ts";
 
 /**
  * What is known of a row. Its fields are not in memory any more: what a program knows of them it looks up by `rowIds`. A packed row has the
@@ -30,11 +31,38 @@ export interface SamplerContext {
   row(index: number): SamplerRow;
 }
 
-/** What makes a row hard: its tokens, its turns, or the score that a program gives it. Higher is harder. */
-export type Difficulty = "length" | "turns" | ((row: SamplerRow) => number);
+/**
+ * What makes a row hard: its tokens, its turns, what the model finds of it, or the score that a program gives it. Higher is harder.
+ */
+export type Difficulty = "length" | "turns" | MeasuredDifficulty | ((row: SamplerRow) => number);
 
-/** Indices of the rows, easiest first; of equal ones that of the data set's order first. */
-export function easiestFirst({ lengths, row }: SamplerContext, difficulty: Difficulty): Int32Array {
+/** The rows from the easiest to the hardest, as far as the model has been asked. */
+export interface Ranking {
+  /** What the model is asked; undefined where nothing. */
+  measures: MeasuredDifficulty | undefined;
+  /** Indices of the rows, easiest first; of equal ones that of the data set's order first. */
+  easiestFirst(measured: Measured | undefined): Int32Array;
+}
+
+/** The rows by a difficulty: known from now on, or once the model was asked. */
+export function rankingOf(context: SamplerContext, difficulty: Difficulty): Ranking {
+  if (!isMeasured(difficulty)) {
+    const order = easiestFirst(context, difficulty);
+    return { measures: undefined, easiestFirst: () => order };
+  }
+  return {
+    measures: difficulty,
+    easiestFirst: (measured) => {
+      if (measured !== undefined) return measured.easiestFirst;
+      throw new ArgumentError(`[sampler] expected the ${difficulty} of rows, got none; measure them first`);
+    },
+  };
+}
+
+function easiestFirst(
+  { lengths, row }: SamplerContext,
+  difficulty: Exclude<Difficulty, MeasuredDifficulty>,
+): Int32Array {
   const score = typeof difficulty === "function" ? difficulty : (facts: SamplerRow) => facts[difficulty];
   const scores = Float64Array.from({ length: lengths.length }, (_, index) => {
     const given = score(row(index));

@@ -1,8 +1,9 @@
 // A curriculum of stages: which rows are trained on first, for how long, and what comes after them.
 import { OptionError } from "@tunesmith/core";
 import type { SamplerFactory } from "./custom-sampler.ts";
+import type { Measured } from "./measured.ts";
 import { permutation, purpose } from "./philox.ts";
-import { type Difficulty, easiestFirst, type SamplerContext } from "./rows.ts";
+import { type Difficulty, type Ranking, rankingOf, type SamplerContext } from "./rows.ts";
 import type { Sampler, SamplerPart } from "./sampler.ts";
 import { conditionsOf, everyRow, fits, noRowFits, type Stage, type StageLength, stageLength } from "./stage.ts";
 
@@ -26,31 +27,60 @@ export function stagedSampler(options: StagesOptions): SamplerFactory {
 
 /** A stage with its rows. */
 interface FilledStage extends SamplerPart, StageLength {
+  /** In the order of the data set. */
   rows: Int32Array;
-  /** Hard rows that are mixed into a pass, drawn from these. */
-  hard: number;
-  hardRows: Int32Array;
+  /** Whether a pass takes them from the easiest to the hardest, or the other way round. */
   isSorted: boolean;
+  /** Hard rows that are mixed into a pass. */
+  hard: number;
 }
 
 /** Of all rows, as many count as hard. */
 const hardQuarter = 0.25;
 
 /**
- * The order of a curriculum of stages, as a function of (seed, epoch). Bengio et al., "Curriculum learning" (ICML 2009). Hard rows are the
- * hardest quarter of all; a stage draws those that it does not have itself, or where it has all of them, those a second time.
+ * The order of a curriculum of stages, as a function of (seed, epoch) and of what is measured. Bengio et al., "Curriculum learning" (ICML
+ * 2009). Hard rows are the hardest quarter of all; a stage draws those that it does not have itself, or where it has all of them, those a
+ * second time.
  *
  * @param isPreset a stage that no row fits is left out with a warning; else it is an `OptionError`
  */
 export function staged(context: SamplerContext, options: StagesOptions, isPreset = false): Sampler {
-  const { reverse = false } = options;
+  const { difficulty = "length", reverse = false } = options;
   if (options.stages.length === 0)
     throw new OptionError("[stages] expected at least one stage, got none; {} is one of every row");
-  const warnings: string[] = [];
-  const { listed, hardest } = membersOf(context, options);
+  const { stages, warnings } = filledStages(context, options, isPreset);
+  const ranking = stages.some(({ hard, isSorted }) => hard > 0 || isSorted) ? rankingOf(context, difficulty) : null;
+  if (ranking === null && difficulty !== "length")
+    warnings.push(
+      `staged sampling: difficulty ${typeof difficulty === "function" ? "" : `${difficulty} `}has no effect: no stage has the order easy_first or a hardShare`,
+    );
+  const at = (number: number) => stages.findLast((stage) => stage.epoch <= number) as FilledStage;
+  const size = (number: number) => {
+    const stage = at(number);
+    const isLastPass = stage !== stages.at(-1) && number === stage.epoch + stage.passes - 1;
+    return isLastPass ? stage.lastSize : stage.rows.length + stage.hard;
+  };
+  const epoch = (number: number, measured?: Measured) => {
+    const pass = { context, epoch: number, ranking, measured, reverse };
+    return passOf(at(number), pass).subarray(0, size(number));
+  };
+  return { size, epoch, measures: ranking?.measures, warnings, parts: stages };
+}
+
+/** The stages with their rows, in the order in which they come. */
+function filledStages(context: SamplerContext, { stages: given, reverse }: StagesOptions, isPreset: boolean) {
+  const members: number[][] = given.map(() => []);
+  for (let index = 0; index < context.lengths.length; index += 1) {
+    const facts = context.row(index);
+    for (const [n, stage] of given.entries()) if (fits(stage, facts)) members[n]?.push(index);
+  }
+  const listed = given.map((stage, n) => ({ stage, name: `stage ${n + 1} (${conditionsOf(stage)})`, n }));
   const stages: FilledStage[] = [];
+  const warnings: string[] = [];
   let epoch = 0;
-  for (const { stage, name, rows } of reverse ? listed.toReversed() : listed) {
+  for (const { stage, name, n } of reverse ? listed.toReversed() : listed) {
+    const rows = Int32Array.from(members[n] as number[]);
     if (rows.length === 0) {
       const problem = `expected rows that fit ${name}, got none: ${noRowFits(stage, context)}`;
       if (!isPreset) throw new OptionError(`[stages] ${problem}; change its conditions, or leave it out`);
@@ -59,65 +89,71 @@ export function staged(context: SamplerContext, options: StagesOptions, isPreset
     }
     if (rows.length === context.lengths.length && conditionsOf(stage) !== everyRow)
       warnings.push(`staged sampling: all ${rows.length} rows fit ${name}, so it trains on everything`);
-    const filled = { name, epoch, rows, isSorted: stage.order === "easy_first", ...hardOf(stage, rows, hardest) };
-    const length = stageLength(stage, name, rows.length + filled.hard, context);
-    stages.push({ ...filled, ...length });
+    const hard = hardRowsOf(stage, rows.length);
+    const length = stageLength(stage, name, rows.length + hard, context);
+    stages.push({ name, epoch, rows, isSorted: stage.order === "easy_first", hard, ...length });
     epoch += length.passes;
   }
-  const { seed } = context;
-  const at = (number: number) => stages.findLast((stage) => stage.epoch <= number) as FilledStage;
-  const size = (number: number) => {
-    const stage = at(number);
-    const isLastPass = stage !== stages.at(-1) && number === stage.epoch + stage.passes - 1;
-    return isLastPass ? stage.lastSize : stage.rows.length + stage.hard;
-  };
-  return {
-    size,
-    epoch: (number) => passOf(at(number), seed, number).subarray(0, size(number)),
-    warnings,
-    parts: stages,
-  };
+  return { stages, warnings };
 }
 
-/** The rows of each stage, in the order in which it takes them unless that is random, and the hardest rows of all. */
-function membersOf(context: SamplerContext, { stages, difficulty = "length", reverse = false }: StagesOptions) {
-  const rows: number[][] = stages.map(() => []);
-  for (let index = 0; index < context.lengths.length; index += 1) {
-    const facts = context.row(index);
-    for (const [n, stage] of stages.entries()) if (fits(stage, facts)) rows[n]?.push(index);
-  }
-  const needsDifficulty = stages.some(({ hardShare = 0, order }) => hardShare > 0 || order === "easy_first");
-  const sorted = needsDifficulty ? easiestFirst(context, difficulty) : new Int32Array();
-  const listed = stages.map((stage, n) => {
-    const own = Int32Array.from(rows[n] as number[]);
-    const name = `stage ${n + 1} (${conditionsOf(stage)})`;
-    if (stage.order !== "easy_first") return { stage, name, rows: own };
-    const members = new Set(own);
-    const ordered = sorted.filter((row) => members.has(row));
-    return { stage, name, rows: reverse ? ordered.reverse() : ordered };
-  });
-  return { listed, hardest: sorted.subarray(sorted.length - Math.ceil(sorted.length * hardQuarter)) };
-}
-
-/** The hard rows of a stage: how many of a pass, and which they are drawn from. */
-function hardOf({ hardShare = 0 }: Stage, rows: Int32Array, hardest: Int32Array) {
+/** How many hard rows a pass has. */
+function hardRowsOf({ hardShare = 0 }: Stage, rows: number): number {
   if (!(hardShare >= 0 && hardShare < 1))
     throw new OptionError(`[hardShare] expected a share of at least 0 and below 1, got ${hardShare}; correct it`);
-  const own = new Set(rows);
-  const others = hardest.filter((row) => !own.has(row));
-  const hard = Math.round((rows.length * hardShare) / (1 - hardShare));
-  return { hard, hardRows: others.length > 0 ? others : hardest };
+  return Math.round((rows * hardShare) / (1 - hardShare));
 }
 
-/** The order of one pass, a function of (seed, epoch). */
-function passOf({ rows, isSorted, hard, hardRows }: FilledStage, seed: number, epoch: number): Int32Array {
-  const own = isSorted ? rows : permutation(rows.length, seed, epoch).map((place) => rows[place] as number);
-  if (hard === 0) return own.slice();
-  const drawn = permutation(hardRows.length, seed, epoch, purpose.hardRows);
-  const order = new Int32Array(own.length + hard).fill(-1);
-  const places = permutation(order.length, seed, epoch, purpose.hardPlaces).subarray(0, hard);
-  for (const [n, place] of places.entries()) order[place] = hardRows[drawn[n % drawn.length] as number] as number;
+/** What the order of a pass follows from, besides its stage. */
+interface Pass {
+  context: SamplerContext;
+  epoch: number;
+  /** Null where no stage needs one. */
+  ranking: Ranking | null;
+  measured: Measured | undefined;
+  reverse: boolean;
+}
+
+/**
+ * The order of one pass. In one that had begun when the model was asked, its own rows that were taken stay where they were, so that each
+ * still comes once.
+ */
+function passOf(
+  { rows, isSorted, hard }: FilledStage,
+  { context, epoch, ranking, measured, reverse }: Pass,
+): Int32Array {
+  const { seed, lengths } = context;
+  const easiestFirst = ranking?.easiestFirst(measured) ?? new Int32Array();
+  const own = new Uint8Array(lengths.length);
+  for (const row of rows) own[row] = 1;
+  const sorted = isSorted
+    ? easiestFirst.filter((row) => own[row] === 1)
+    : permutation(rows.length, seed, epoch).map((place) => rows[place] as number);
+  if (isSorted && reverse) sorted.reverse();
+  const order = new Int32Array(rows.length + hard).fill(-1);
+  const hardest = easiestFirst.subarray(easiestFirst.length - Math.ceil(easiestFirst.length * hardQuarter));
+  if (hard > 0) placeHard(order, hard, { seed, epoch, hardest, own });
+  const taken = (measured?.taken ?? []).slice(0, order.length);
+  for (const [place, row] of taken.entries()) {
+    if (order[place] !== -1) continue;
+    order[place] = row;
+    own[row] = 0;
+  }
+  const rest = sorted.filter((row) => own[row] === 1);
   let next = 0;
-  for (const [place, row] of order.entries()) if (row === -1) order[place] = own[next++] as number;
+  for (const [place, row] of order.entries()) if (row === -1) order[place] = rest[next++] as number;
   return order;
+}
+
+/** Puts hard rows at random places: those that the stage has not itself, or where it has all of them, those once more. */
+function placeHard(
+  order: Int32Array,
+  hard: number,
+  { seed, epoch, hardest, own }: { seed: number; epoch: number; hardest: Int32Array; own: Uint8Array },
+): void {
+  const others = hardest.filter((row) => own[row] === 0);
+  const from = others.length > 0 ? others : hardest;
+  const drawn = permutation(from.length, seed, epoch, purpose.hardRows);
+  const places = permutation(order.length, seed, epoch, purpose.hardPlaces).subarray(0, hard);
+  for (const [n, place] of places.entries()) order[place] = from[drawn[n % drawn.length] as number] as number;
 }

@@ -15,6 +15,7 @@ export type { AuditReport, FixedCopy } from "./audit/report.ts";
 export { type RowScore, type RowScorer, SelectedRows, type SelectOptions, selectRows } from "./audit/select-rows.ts";
 export type { CacheOptions } from "./cache/cache.ts";
 export { tokenCacheFolder } from "./cache/folder.ts";
+export { keptScores, type ScoresRequest } from "./cache/kept-scores.ts";
 export { promptsOfItems, promptsOfTexts } from "./encode/held-out.ts";
 export type { Item, LossOptions, SamplePrompt } from "./encode/item.ts";
 export { countTrained, IGNORE_INDEX } from "./encode/mask.ts";

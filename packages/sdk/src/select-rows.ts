@@ -1,7 +1,6 @@
 // The best rows of a data set, by what a model says of their answers too.
 import {
   DataError,
-  type Generator,
   type LanguageModel,
   OptionError,
   type OptionKeys,
@@ -12,17 +11,14 @@ import {
   sftConfigSchema,
 } from "@tunesmith/core";
 import {
-  collate,
   type DatasetSource,
-  type Example,
-  IGNORE_INDEX,
   type RowObject,
   type RowScore,
   type RowScorer,
   type SelectedRows,
   selectRows as selectByScore,
 } from "@tunesmith/data";
-import { prepareRows, withinContext } from "@tunesmith/trainer";
+import { prepareRows, rowScores, withinContext } from "@tunesmith/trainer";
 
 /** Which rows are selected. */
 export interface SelectRowsOptions {
@@ -68,7 +64,12 @@ function scorer(by: "loss" | "ifd", model: LanguageModel, args: ParsedSFTConfig)
       const score = async (row: RowObject) => {
         const example = await exampleOf(row, model, args);
         if (example === null) return null;
-        return by === "loss" ? meanLoss(example, session) : difficulty(example, session);
+        const rows = { length: 1, at: () => [example] };
+        const { scores } = await rowScores(session, rows, { difficulty: by, tokenBudget: args.tokenBudget });
+        const found = scores[0] as number;
+        // Where the prompt does not help, the answer may well belong to another one.
+        const isLeftOut = !Number.isFinite(found) || (by === "ifd" && found >= 1);
+        return isLeftOut ? Number.NaN : found;
       };
       return { score, close: async () => session[Symbol.asyncDispose]() };
     },
@@ -85,21 +86,4 @@ async function exampleOf(row: RowObject, { tokenizer, info }: LanguageModel, arg
     if (cause instanceof DataError) return null;
     throw cause;
   }
-}
-
-/** Instruction-following difficulty; NaN where the prompt does not help, and where the answer alone has nothing to predict. */
-async function difficulty(example: Example, session: Pick<Generator, "logProbs">): Promise<number> {
-  const answer = example.ids.filter((_, t) => example.labels[t] !== IGNORE_INDEX);
-  if (answer.length < 2) return Number.NaN;
-  const alone: Example = { ...example, ids: answer, labels: answer.slice(), length: answer.length };
-  const ratio = (await meanLoss(example, session)) / (await meanLoss(alone, session));
-  return ratio < 1 ? ratio : Number.NaN;
-}
-
-/** Mean of −log p over the trained tokens, in nats. */
-async function meanLoss({ weights: _, ...example }: Example, session: Pick<Generator, "logProbs">): Promise<number> {
-  const whole = { ...example, labels: example.ids.slice() };
-  const { logProb } = await session.logProbs(collate([{ example: whole, microBatch: 0 }]));
-  const trained = logProb.filter((_, t) => t > 0 && example.labels[t] !== IGNORE_INDEX);
-  return -trained.reduce((sum, value) => sum + value, 0) / trained.length;
 }

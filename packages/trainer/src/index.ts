@@ -6,6 +6,7 @@ export type {
   DoneEvent,
   EvalEvent,
   LogEvent,
+  MeasuringEvent,
   NoteEvent,
   PreparedEvent,
   PreparingEvent,
@@ -16,6 +17,7 @@ export type {
 } from "./loop/events.ts";
 export { howToResume } from "./loop/how-to-resume.ts";
 export type { LrScheduler, LrSchedulerContext } from "./loop/lr-scheduler.ts";
+export type { DifficultyReport } from "./loop/measured-order.ts";
 export type { Metrics } from "./loop/metrics.ts";
 export { readCheckpoint } from "./loop/read-checkpoint.ts";
 export type { StopReason, TrainMetrics, TrainResult } from "./loop/result.ts";
@@ -32,5 +34,6 @@ export type { EvalMetrics, SFTMetrics } from "./sft/metrics.ts";
 export { prepareRows, type RowsRequest, withinContext } from "./sft/prepare.ts";
 export { adviseTraining, type RecommendOptions, recommendTraining, type TrainingAdvice } from "./sft/recommend.ts";
 export { type ResponsesOnlyOptions, type ResponsesTrainer, trainOnResponsesOnly } from "./sft/responses-only.ts";
+export { type RowScoreOptions, type RowScores, rowScores } from "./sft/row-scores.ts";
 export { readRunConfig } from "./sft/run-config.ts";
 export { SFTTrainer, type SFTTrainerOptions, sftTrainerKeys } from "./sft/sft-trainer.ts";

@@ -1,5 +1,5 @@
-// What the status line says while rows are prepared.
-import type { PreparingEvent } from "@tunesmith/sdk";
+// What the status line says while rows are prepared, and while the model is asked of them.
+import type { MeasuringEvent, PreparingEvent } from "@tunesmith/sdk";
 import { plural } from "./format.ts";
 
 const names = { train: "training rows", eval: "evaluation rows" } as const;
@@ -9,7 +9,16 @@ const cells = 24;
 
 /** `preparing training rows  ██████░░░░  25 %  12000 rows`; without a bar where it is not known how many there are. */
 export function preparingLine({ dataset, rows, share }: PreparingEvent): string {
-  const fields = [`preparing ${names[dataset]}`];
+  return lineOf(`preparing ${names[dataset]}`, rows, share);
+}
+
+/** `measuring the loss of training rows  ██████░░░░  25 %  12000 rows` */
+export function measuringLine({ difficulty, rows, share }: MeasuringEvent): string {
+  return lineOf(`measuring the ${difficulty} of ${names.train}`, rows, share);
+}
+
+function lineOf(what: string, rows: number, share: number | null): string {
+  const fields = [what];
   if (share !== null) {
     const full = Math.floor(cells * share);
     fields.push(`${"█".repeat(full)}${"░".repeat(cells - full)} ${String(Math.floor(100 * share)).padStart(3)} %`);

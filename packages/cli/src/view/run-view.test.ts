@@ -108,6 +108,7 @@ const events: TrainEvent<SFTMetrics>[] = [
         cutTokens,
       },
       evalData: null,
+      difficulty: { difficulty: "loss", rows: 20, measured: 3, fromCache: 1, tokens: 1200, seconds: 2 },
     },
   },
 ];
@@ -132,6 +133,7 @@ test("tells the story of a run", () => {
     "saved runs/a/checkpoint-2",
     "done   2 steps in 1:05, 402 tokens/s, peak memory 1.0 GiB",
     "loss   █▁  mean 2, hash 0123456789ab",
+    "order  loss of 20 rows measured 3 times (1 from the cache), 1.2 k tokens in 0:02",
     "eval   loss 3.5 before → 0.5 after",
     "saved  runs/a/adapter",
     "next   tunesmith chat runs/a",
@@ -193,4 +195,8 @@ test("while rows are prepared a bar shows how far they are, and goes when the ru
   const before = written.length;
   view.show(events[0] as TrainEvent<SFTMetrics>);
   expect(stripVTControlCharacters(written.slice(before).join(""))).not.toContain("preparing");
+  view.show({ type: "measuring", step: 4, difficulty: "ifd", rows: 300, share: 0.5, fromCache: false });
+  expect(written.at(-1)).toBe(
+    `measuring the ifd of training rows  ${"█".repeat(12)}${"░".repeat(12)}  50 %  300 rows`,
+  );
 });

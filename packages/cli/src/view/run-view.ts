@@ -3,6 +3,7 @@ import { basename } from "node:path";
 import { terminalText } from "@tunesmith/core";
 import {
   adviseTraining,
+  type DifficultyReport,
   type EvalEvent,
   type LanguageModel,
   type PreparedEvent,
@@ -16,7 +17,7 @@ import { describeData } from "./data-line.ts";
 import { deviceName } from "./device.ts";
 import { display } from "./display.ts";
 import { bytes, count, duration, percent, plural, significant } from "./format.ts";
-import { preparingLine } from "./preparing-line.ts";
+import { measuringLine, preparingLine } from "./preparing-line.ts";
 import { Progress } from "./progress.ts";
 import { type Output, Screen } from "./screen.ts";
 import { sparkline } from "./sparkline.ts";
@@ -45,6 +46,9 @@ export class RunView {
       case "prepared":
         this.#screen.clear();
         this.#prepared(event);
+        break;
+      case "measuring":
+        this.#screen.status(measuringLine(event));
         break;
       case "step":
         this.#step(event);
@@ -117,8 +121,18 @@ export class RunView {
   }
 
   #done(result: TrainResult<SFTMetrics>): void {
-    const { metrics, globalStep, trainingLoss, evalBefore, evalAfter, runDir, adapterDir, stoppedBy, lossHash } =
-      result;
+    const {
+      metrics,
+      globalStep,
+      trainingLoss,
+      evalBefore,
+      evalAfter,
+      runDir,
+      adapterDir,
+      stoppedBy,
+      lossHash,
+      difficulty,
+    } = result;
     this.#screen.settle();
     const before = evalBefore === null ? "" : `${significant(evalBefore.evalLoss)} before → `;
     const why = stoppedBy === "early_stopping" ? ", stopped early" : "";
@@ -132,6 +146,7 @@ export class RunView {
       losses.length === 0 ? finished : done,
       `loss   ${curve}mean ${significant(trainingLoss)}, hash ${lossHash.slice(0, 12)}`,
       ...(this.#reserved === null ? [] : [`memory ${deviceMemory(this.#reserved, metrics.enginePeakBytes)}`]),
+      ...(difficulty === null ? [] : [difficultyLine(difficulty)]),
       ...(evalAfter === null ? [] : [`eval   loss ${before}${significant(evalAfter.evalLoss)} after`]),
       `saved  ${display(adapterDir)}`,
       `next   ${pc.bold(`tunesmith chat ${display(runDir)}`)}`,
@@ -152,6 +167,12 @@ function adviceLine(
   return pc.dim(
     `usual  ${plural(numTrainEpochs, "epoch")}, max length ${maxLength}, ${batch}, rate ${learningRate}: ${plural(data.kept, "row")}, for ${advice.expected} (--auto takes what is not set)`,
   );
+}
+
+/** What it took to order rows by what the model finds hard. */
+function difficultyLine({ difficulty, rows, measured, fromCache, tokens, seconds }: DifficultyReport): string {
+  const cached = fromCache === 0 ? "" : ` (${fromCache} from the cache)`;
+  return `order  ${difficulty} of ${plural(rows, "row")} measured ${plural(measured, "time")}${cached}, ${count(tokens)} tokens in ${duration(seconds)}`;
 }
 
 function deviceMemory(reserved: number, peak: number): string {

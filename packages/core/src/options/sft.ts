@@ -74,7 +74,7 @@ export const sftConfigSchema = trainingArgumentsSchema
         .boolean()
         .default(true)
         .describe(
-          "Files of 4 MiB or more are prepared once and kept in HF_DATASETS_CACHE; a run with the same rows, tokenizer, template and options takes them from there. Default true (datasets).",
+          "Files of 4 MiB or more are prepared once and kept in HF_DATASETS_CACHE; a run with the same rows, tokenizer, template and options takes them from there. What difficulty measures before the first step is kept there too, for the same model and rows. Default true (datasets).",
         )
         .meta({ influence: "nothing" }),
       streaming: z

@@ -110,9 +110,17 @@ export const trainingArgumentsSchema = z
         .default(0.01)
         .describe("competence: share of the rows that may be drawn at the first step. Default 0.01 (the paper)."),
       difficulty: z
-        .enum(["length", "turns"])
+        .enum(["length", "turns", "loss", "ifd"])
         .default("length")
-        .describe("staged, competence: what makes a row hard, its tokens or its messages. Default length."),
+        .describe(
+          "staged, competence: what makes a row hard, its tokens, its messages, or what the model itself finds before the first step: the loss of what is trained of it, or the loss of its answers with their prompts over the loss without (instruction-following difficulty, arXiv:2308.12032). Default length.",
+        ),
+      difficultySteps: count
+        .nullable()
+        .default(null)
+        .describe(
+          "difficulty loss, ifd: optimizer steps between two measurements, each with the weights as they are then; one takes a forward pass of all rows, for ifd two. Default null: only before the first step.",
+        ),
       reverseCurriculum: z
         .boolean()
         .default(false)

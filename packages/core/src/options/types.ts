@@ -69,8 +69,17 @@ export interface TrainingArguments extends TrainingArgumentsNames {
   competenceSteps?: number | null | undefined;
   /** competence: share of the rows that may be drawn at the first step. Default 0.01 (the paper). */
   initialCompetence?: number | undefined;
-  /** staged, competence: what makes a row hard, its tokens or its messages. Default length. */
-  difficulty?: "length" | "turns" | undefined;
+  /**
+   * staged, competence: what makes a row hard, its tokens, its messages, or what the model itself finds before the
+   * first step: the loss of what is trained of it, or the loss of its answers with their prompts over the loss without
+   * (instruction-following difficulty, arXiv:2308.12032). Default length.
+   */
+  difficulty?: "length" | "turns" | "loss" | "ifd" | undefined;
+  /**
+   * difficulty loss, ifd: optimizer steps between two measurements, each with the weights as they are then; one takes a
+   * forward pass of all rows, for ifd two. Default null: only before the first step.
+   */
+  difficultySteps?: number | null | undefined;
   /**
    * staged, competence: from the last stage to the first, hard rows before easy ones. Default false; which of the two
    * is better depends on model and task (arXiv:2510.19099).
@@ -252,7 +261,8 @@ export interface SFTConfig extends TrainingArguments, SFTConfigNames {
   datasetTextField?: string | undefined;
   /**
    * Files of 4 MiB or more are prepared once and kept in HF_DATASETS_CACHE; a run with the same rows, tokenizer,
-   * template and options takes them from there. Default true (datasets).
+   * template and options takes them from there. What difficulty measures before the first step is kept there too, for
+   * the same model and rows. Default true (datasets).
    */
   loadFromCacheFile?: boolean | undefined;
   /**

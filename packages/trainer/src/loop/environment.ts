@@ -21,6 +21,12 @@ export async function digestModel(path: string): Promise<string | null> {
   return hash.digest("hex");
 }
 
+/** The version of this package. */
+export async function packageVersion(): Promise<string> {
+  const manifest = await readFile(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(manifest) as { version: string }).version;
+}
+
 /** Where a run took place: `env.json`. Nothing of the process environment goes in. */
 export async function describeEnvironment(
   model: ModelInfo,
@@ -28,11 +34,8 @@ export async function describeEnvironment(
   session: SessionInfo,
   data: { train: string | null; eval: string | null },
 ): Promise<object> {
-  const { version } = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8")) as {
-    version: string;
-  };
   return {
-    tunesmith: version,
+    tunesmith: await packageVersion(),
     node: process.version,
     os: { platform: platform(), release: release(), arch: arch() },
     cpu: { model: cpus()[0]?.model ?? "unknown", cores: cpus().length },

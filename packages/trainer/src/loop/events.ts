@@ -1,5 +1,6 @@
 // Events of a run.
 import type { MemoryUsage, SessionInfo } from "@tunesmith/core";
+import type { MeasuredDifficulty } from "@tunesmith/curriculum";
 import type { DataReport } from "@tunesmith/data";
 import type { Metrics } from "./metrics.ts";
 import type { TrainResult } from "./result.ts";
@@ -29,6 +30,23 @@ export interface PreparedEvent {
   memory: MemoryUsage;
   data: DataReport;
   evalData: DataReport | null;
+}
+
+/**
+ * The model is asked how hard the rows are, for an order that goes by it: told four times a second where that takes longer than one, and once
+ * all of them are known.
+ */
+export interface MeasuringEvent {
+  type: "measuring";
+  /** Steps done before. */
+  step: number;
+  difficulty: MeasuredDifficulty;
+  /** Rows so far. */
+  rows: number;
+  /** Of all rows: 1 once all are known. */
+  share: number;
+  /** Whether an earlier run had asked the same. */
+  fromCache: boolean;
 }
 
 /** One optimizer step. */
@@ -114,6 +132,7 @@ export interface DoneEvent<M extends Metrics = Metrics> {
 export type TrainEvent<M extends Metrics = Metrics> =
   | PreparingEvent
   | PreparedEvent
+  | MeasuringEvent
   | StepEvent
   | LogEvent<M>
   | EvalEvent<M>

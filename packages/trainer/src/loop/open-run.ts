@@ -21,6 +21,8 @@ export interface OpenRun extends ReadyRun {
   folder: RunFolder;
   session: TrainSession;
   state: TrainerState;
+  /** Digest of the model that it began with; null where that is no file and no folder. */
+  modelSha256: string | null;
 }
 
 /**
@@ -65,7 +67,7 @@ export async function openRun(
     signal.throwIfAborted();
     const folder = await openFolder(ready, claim.path, session, state, modelSha256);
     const said = [...ready.warnings, ...warnings, ...idleRates(args, session.info), ...session.info.warnings];
-    return { ...ready, checkpoint, claim, folder, session, state, warnings: said };
+    return { ...ready, checkpoint, claim, folder, session, state, modelSha256, warnings: said };
   } catch (error) {
     session.dispose();
     throw error;

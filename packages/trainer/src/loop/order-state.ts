@@ -1,18 +1,36 @@
-// Notices that the sampler of a program gives another order than before the run was stopped.
+// What a checkpoint holds of the order of rows: what the model found of them, and a sum of the order that a program gave.
 import { createHash } from "node:crypto";
 import { CheckpointError } from "@tunesmith/core";
 import { z } from "zod";
-import type { EpochBatchSampler } from "./batch-sampler.ts";
+import type { EpochBatchSampler } from "./epoch-batches.ts";
+import type { MeasuredOrder } from "./measured-order.ts";
 import type { RecipeState } from "./recipe.ts";
 
 const savedOrder = z.object({ step: z.int().nonnegative(), order_sha256: z.string() });
+const savedParts = z.object({ difficulty: z.unknown() });
 
-/** The order of the epoch that a run is in, as a state that is saved and compared. */
-export function orderState(batches: EpochBatchSampler): RecipeState {
+/** What an order depends on besides options and rows. */
+export interface OrderOrigin {
+  /** Whether a program gives it. */
+  isOfProgram: boolean;
+  measured: MeasuredOrder | undefined;
+}
+
+/** The order of the epoch that a run is in, as a state that is saved and compared; undefined where options and rows say it all. */
+export function orderState(
+  batches: EpochBatchSampler,
+  { isOfProgram, measured }: OrderOrigin,
+): RecipeState | undefined {
+  if (!isOfProgram && measured === undefined) return undefined;
   const orderAt = (step: number) => createHash("sha256").update(batches.orderAt(step)).digest("hex");
   return {
-    save: (step) => ({ step, order_sha256: orderAt(step) }),
+    save: (step) => ({
+      ...(isOfProgram && { step, order_sha256: orderAt(step) }),
+      ...(measured !== undefined && { difficulty: measured.save() }),
+    }),
     load(state) {
+      measured?.load(savedParts.safeParse(state).data?.difficulty);
+      if (!isOfProgram) return;
       const { data } = savedOrder.safeParse(state);
       if (data !== undefined && data.order_sha256 === orderAt(data.step)) return;
       throw new CheckpointError(

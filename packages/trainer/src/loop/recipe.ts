@@ -13,6 +13,7 @@ import type { DataReport, DatasetSource, Item } from "@tunesmith/data";
 import type { Settled } from "../options/resolved.ts";
 import type { BatchSampler, StepBatches } from "./batch-sampler.ts";
 import type { LrScheduler } from "./lr-scheduler.ts";
+import type { MeasuredOrder } from "./measured-order.ts";
 import type { DeclaredMetrics, MetricSums, Metrics } from "./metrics.ts";
 import type { OnPreparing } from "./preparing.ts";
 
@@ -76,6 +77,8 @@ export interface PreparedRun<
   evaluation: DataSummary | null;
   /** Which rows each step sees; `epochBatches` makes the usual one. */
   batches: BatchSampler;
+  /** How hard the model finds the rows, where their order goes by it. Default: it does not. */
+  measured?: MeasuredOrder | undefined;
   /** What prompts go through that are answered during training. */
   tokenizer: Tokenizer;
   /** Held-out rows whose prompts are watched where `samplePrompts` names none. */
@@ -90,7 +93,7 @@ export interface PreparedRun<
   /** Measures the weights as they are on the evaluation set. Throws the signal's reason between two passes. */
   evaluate(context: EvaluationContext): Promise<M["eval"]>;
   /** What it must remember beyond its options and the number of the step, such as rollouts that further steps use. */
-  state?: RecipeState;
+  state?: RecipeState | undefined;
   /** Lets go of what it holds open, such as files that are read while they are trained on. Called once, when nothing more is asked of it. */
   close?(): Promise<void>;
 }

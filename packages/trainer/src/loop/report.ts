@@ -29,6 +29,7 @@ export function describeRun(
     warnings: [...events.warnings],
     data: prepared.train.report,
     evalData: prepared.evaluation?.report ?? null,
+    difficulty: prepared.measured?.report ?? null,
   };
   const report = {
     steps: state.global_step,
@@ -56,6 +57,7 @@ export function describeRun(
     warnings: result.warnings,
     data: result.data,
     evalData: result.evalData,
+    difficulty: result.difficulty,
   };
   return { result, report };
 }

@@ -1,5 +1,6 @@
 // The result of a run, as types.
 import type { DataReport } from "@tunesmith/data";
+import type { DifficultyReport } from "./measured-order.ts";
 import type { Metrics } from "./metrics.ts";
 
 /** Why a run ended. */
@@ -45,4 +46,6 @@ export interface TrainResult<M extends Metrics = Metrics> {
   data: DataReport;
   /** The same of the evaluation set; null without one. */
   evalData: DataReport | null;
+  /** How often and at what cost the model was asked how hard the rows are; null where their order does not go by it. */
+  difficulty: DifficultyReport | null;
 }

@@ -4,6 +4,7 @@ import { afterStep } from "./after-step.ts";
 import { stopsEarly } from "./early-stopping.ts";
 import type { TrainCallback } from "./emitter.ts";
 import { finish } from "./finish.ts";
+import { measureIfDue } from "./measuring.ts";
 import type { OpenRun } from "./open-run.ts";
 import type { TrainResult } from "./result.ts";
 import { deleteOldCheckpoints } from "./rotation.ts";
@@ -64,6 +65,7 @@ async function announce(run: ActiveRun): Promise<void> {
 async function takeSteps(run: ActiveRun): Promise<void> {
   const { args, control, prepared, state } = run;
   if (stopsEarly(state.best, args.earlyStoppingPatience)) return;
+  await measureIfDue(run);
   for await (const batches of prepared.batches.steps(state.global_step)) {
     await control.rest();
     control.signal.throwIfAborted();
@@ -71,5 +73,6 @@ async function takeSteps(run: ActiveRun): Promise<void> {
     if (state.non_finite === 0) await attempt(run, "the deletion of old checkpoints", () => deleteOldCheckpoints(run));
     await afterStep(run, batches);
     if (stopsEarly(state.best, args.earlyStoppingPatience)) return;
+    await measureIfDue(run);
   }
 }

@@ -24,7 +24,7 @@ const when = (condition: boolean, why: string) => (condition ? why : null);
 const curricula: readonly { options: readonly string[]; strategies: readonly string[] }[] = [
   { options: ["simpleMaxLength", "stages", "hardShare"], strategies: ["staged"] },
   { options: ["competenceSteps", "initialCompetence"], strategies: ["competence"] },
-  { options: ["difficulty", "reverseCurriculum"], strategies: ["staged", "competence"] },
+  { options: ["difficulty", "difficultySteps", "reverseCurriculum"], strategies: ["staged", "competence"] },
 ];
 
 const rules: readonly Rule[] = [
@@ -64,7 +64,22 @@ const rules: readonly Rule[] = [
     }),
   ),
   {
-    options: ["trainSamplingStrategy", ...curricula.flatMap(({ options }) => options)],
+    options: ["difficultySteps"],
+    because: ({ args, fromProgram }) =>
+      when(
+        !fromProgram.includes("sampler") &&
+          (args.trainSamplingStrategy === "staged" || args.trainSamplingStrategy === "competence") &&
+          args.difficulty !== "loss" &&
+          args.difficulty !== "ifd",
+        `difficulty is ${args.difficulty}, which no step changes`,
+      ),
+  },
+  {
+    // A sampler may have rows measured; where it has not, that is said once it is known.
+    options: [
+      "trainSamplingStrategy",
+      ...curricula.flatMap(({ options }) => options.filter((name) => name !== "difficultySteps")),
+    ],
     because: ({ fromProgram }) => when(fromProgram.includes("sampler"), "sampler gives the order of the rows"),
   },
   {

@@ -63,7 +63,9 @@ async function prepareSFT(
   const context = model.info.maxPositionEmbeddings;
   // Opened last: what is held open from here on is closed with the run.
   const { sequences, news, ...data } =
-    whole === null ? await streamedData(rows, reader, args, { context, signal }) : wholeData(whole, args, sampler);
+    whole === null
+      ? await streamedData(rows, reader, args, { context, signal })
+      : wholeData(whole, tokenizer, args, sampler);
   const { tokenBudget, seed, perDeviceEvalBatchSize: batchSize } = args;
   return {
     ...data,

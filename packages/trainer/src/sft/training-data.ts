@@ -1,15 +1,18 @@
 // What supervised fine-tuning trains on: prepared whole before the first step, or read while it trains.
-import type { ParsedSFTConfig, PassShape } from "@tunesmith/core";
+import type { ParsedSFTConfig, PassShape, Tokenizer } from "@tunesmith/core";
 import { type SamplerFactory, shuffled } from "@tunesmith/curriculum";
 import { type Example, type PackingReport, type StreamedExample, WindowPacker } from "@tunesmith/data";
 import { batchLimit } from "../loop/batch-room.ts";
-import { type BatchSampler, epochBatches, type StepPlace } from "../loop/batch-sampler.ts";
+import type { BatchSampler, StepPlace } from "../loop/batch-sampler.ts";
+import { epochBatches } from "../loop/epoch-batches.ts";
+import type { MeasuredOrder } from "../loop/measured-order.ts";
 import { orderState } from "../loop/order-state.ts";
 import type { DataSummary, RecipeState } from "../loop/recipe.ts";
 import { type RowStream, StreamBatches } from "../loop/stream-batches.ts";
 import { largestPass } from "../memory/largest-pass.ts";
 import { DataNews, dataWarnings } from "./data-warnings.ts";
 import { fullPass } from "./estimate-memory.ts";
+import { measuredRows } from "./measured-rows.ts";
 import { type ArrangedRows, exampleLength } from "./packing.ts";
 import { epochWarnings, type RowsReader, type RowsRequest, streamRows } from "./prepare.ts";
 
@@ -17,6 +20,7 @@ import { epochWarnings, type RowsReader, type RowsRequest, streamRows } from "./
 export interface TrainingData {
   train: DataSummary;
   batches: BatchSampler;
+  measured?: MeasuredOrder | undefined;
   /** The sequences of a row of the step in hand. */
   sequences(row: number): Example[];
   warnings: readonly string[];
@@ -24,17 +28,21 @@ export interface TrainingData {
   news(place: StepPlace): string[];
   largestPass(done: number): PassShape;
   locate(rowId: number): string;
-  state?: RecipeState;
+  state?: RecipeState | undefined;
   close?(): Promise<void>;
 }
 
 /** Rows that have been prepared, in epochs. */
 export function wholeData(
-  { data, rows }: ArrangedRows,
+  arranged: ArrangedRows,
+  tokenizer: Tokenizer,
   args: ParsedSFTConfig,
   sampler: SamplerFactory | null,
 ): TrainingData {
+  const { data, rows } = arranged;
   const { batches, warnings } = epochBatches(args, rows, sampler);
+  const measured = measuredRows(arranged, { batches, args, tokenizer });
+  const longest = rows.lengths.reduce((most, length) => Math.max(most, length), 1);
   function* lengths(done: number) {
     for (const { microBatches } of batches.steps(done))
       yield microBatches.map((indices) => Array.from(indices, (row) => rows.pieces(row)).flat());
@@ -45,9 +53,14 @@ export function wholeData(
     sequences: (row) => rows.at(row),
     warnings: [...warnings, ...dataWarnings(data.report), ...epochWarnings(args, data.examples.length)],
     news: () => [],
-    largestPass: (done) => largestPass(lengths(done), args.tokenBudget),
+    measured,
+    // Which rows meet in a pass shows when they have been measured: until then it is planned as if they were the longest.
+    largestPass: (done) =>
+      measured === undefined
+        ? largestPass(lengths(done), args.tokenBudget)
+        : fullPass({ ...args, maxLength: longest }, longest),
     locate: data.locate,
-    ...(sampler !== null && { state: orderState(batches) }),
+    state: orderState(batches, { isOfProgram: sampler !== null, measured }),
   };
 }
 
