@@ -23,6 +23,9 @@ const trainer = new SFTTrainer({
     saveTotalLimit: 2,
     learningRate: 5e-3,
     perDeviceTrainBatchSize: 3,
+    // Measured again in between, so that what it goes by is killed as well.
+    ...{ trainSamplingStrategy: "competence", competenceSteps: 1000, difficulty: "loss", difficultySteps: 3 },
+    loadFromCacheFile: false,
   },
   peftConfig: { r: 4 },
 });

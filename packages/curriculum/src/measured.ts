@@ -48,7 +48,9 @@ export function difficultyOf(difficulty: MeasuredDifficulty, whole: LossSums, al
 
 /** Indices of the rows by their scores, easiest first; of equal ones that of the data set's order first, and those without a score before all. */
 export function ranked(scores: Float32Array): Int32Array {
-  const bits = new Uint32Array(scores.map((score) => (Number.isNaN(score) ? Number.NEGATIVE_INFINITY : score)).buffer);
+  // Both zeros are equal: a sum has the positive one.
+  const comparable = scores.map((score) => (Number.isNaN(score) ? Number.NEGATIVE_INFINITY : score + 0));
+  const bits = new Uint32Array(comparable.buffer);
   const keys = new BigUint64Array(scores.length);
   const words = new Uint32Array(keys.buffer);
   const [index, score] = isLittleEndian ? [0, 1] : [1, 0];
