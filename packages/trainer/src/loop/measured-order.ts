@@ -4,7 +4,7 @@ import type { MeasuredDifficulty } from "@tunesmith/curriculum";
 import { keptScores } from "@tunesmith/data";
 import { z } from "zod";
 import { packageVersion } from "./environment.ts";
-import type { EpochBatchSampler } from "./epoch-batches.ts";
+import type { EpochBatchSampler } from "./epoch-batch-sampler.ts";
 
 /** What it took to know how hard rows are. */
 export interface DifficultyReport {

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { CheckpointError } from "@tunesmith/core";
 import { z } from "zod";
-import type { EpochBatchSampler } from "./epoch-batches.ts";
+import type { EpochBatchSampler } from "./epoch-batch-sampler.ts";
 import type { MeasuredOrder } from "./measured-order.ts";
 import type { RecipeState } from "./recipe.ts";
 

@@ -15,7 +15,9 @@ vi.setConfig({ testTimeout: 180_000 });
 
 beforeEach(async () => {
   vi.stubEnv("HF_DATASETS_CACHE", await scratchFolder(onTestFinished));
-  onTestFinished(() => vi.unstubAllEnvs());
+  onTestFinished(() => {
+    vi.unstubAllEnvs();
+  });
 });
 
 const maxSteps = 5;
@@ -149,6 +151,22 @@ test("a run that is killed or aborted while it measures goes on as one that neve
   }
 });
 
+test("a run that is stopped once it has measured does not measure again", async () => {
+  const args = { ...sorted, difficultySteps: 3 };
+  const whole = await runOf({ args });
+  const outputDir = await scratchFolder(onTestFinished);
+  const stop = new AbortController();
+  const stopped: SFTTrainerOptions["callbacks"] = [
+    (event) => void (event.type === "measuring" && event.step === 3 && stop.abort()),
+  ];
+  const first = await runOf({ args, outputDir, more: { callbacks: stopped }, start: { signal: stop.signal } });
+  expect(first.error?.message).toMatch(/stopped as asked after step 3/u);
+  const rest = await runOf({ args, outputDir, start: { resumeFromCheckpoint: true } });
+  expect([rest.evaluations, rest.result?.difficulty?.measured]).toEqual([0, 2]);
+  expect(rest.steps).toEqual(whole.steps.slice(3));
+  expect(rest.result?.lossHash).toBe(whole.result?.lossHash);
+});
+
 /** Losses of steps of one row with weights that stay. */
 const losses = (events: readonly TrainEvent[]) => ofType(events, "step").map(({ loss }) => loss);
 
@@ -225,6 +243,7 @@ test("another model, adapter, rows, template, measure or packing is measured by 
     { args: { ...sorted, maxLength: 20 } },
     { args: { ...sorted, difficulty: "ifd" } },
     { args: { ...sorted, packing: true } },
+    { args: { ...sorted, packing: true, packingStrategy: "best_fit" } },
     { args: { ...sorted, promptLossWeight: 0.5 } },
   ];
   for (const other of others) {

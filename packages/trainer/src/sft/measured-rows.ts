@@ -1,7 +1,7 @@
 // The order of a run of supervised fine-tuning by how hard its model finds the rows.
 import { OptionError, type ParsedSFTConfig, type Tokenizer } from "@tunesmith/core";
 import { tokenCacheFolder } from "@tunesmith/data";
-import type { EpochBatchSampler } from "../loop/epoch-batches.ts";
+import type { EpochBatchSampler } from "../loop/epoch-batch-sampler.ts";
 import { MeasuredOrder } from "../loop/measured-order.ts";
 import type { ArrangedRows } from "./packing.ts";
 import { rowScores } from "./row-scores.ts";

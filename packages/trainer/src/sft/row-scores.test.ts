@@ -89,7 +89,7 @@ test("it stops between two passes, and says how far it is", async () => {
 });
 
 test("the event loop turns between any two rows that take long", async () => {
-  const rows = { length: 400, at: (n: number) => many[n] ?? [] };
+  const rows = { length: 400, at: (n: number) => [example([n % 99, 7, 8], 1)] };
   // All in one pass, for a pass of the model lets the loop turn by itself.
   expect(await turns(() => rowScores(session, rows, { difficulty: "ifd", tokenBudget: 1e6 }))).toBeGreaterThanOrEqual(
     400,

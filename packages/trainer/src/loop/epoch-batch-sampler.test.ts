@@ -1,7 +1,7 @@
 import { createSampler, type SamplingStrategy } from "@tunesmith/curriculum";
 import { expect, test } from "vitest";
 import { rowsPerBatch } from "./batch-room.ts";
-import { EpochBatchSampler, type EpochOptions } from "./epoch-batches.ts";
+import { EpochBatchSampler, type EpochOptions } from "./epoch-batch-sampler.ts";
 
 const limit = { rows: 2, tokens: Number.POSITIVE_INFINITY };
 

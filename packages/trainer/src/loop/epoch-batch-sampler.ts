@@ -1,0 +1,194 @@
+// Passes over rows that are all known: which of them each step sees, as a function of the step and of what was measured.
+import { OptionError } from "@tunesmith/core";
+import { type Measured, type MeasuredDifficulty, ranked, type Sampler } from "@tunesmith/curriculum";
+import { type BatchLimit, BatchRoom } from "./batch-room.ts";
+import { type BatchSampler, type StepBatches, type StepPlace, startPlace } from "./batch-sampler.ts";
+
+/** What an {@link EpochBatchSampler} is made of. */
+export interface EpochOptions {
+  sampler: Sampler;
+  /** What a micro-batch may hold. */
+  limit: BatchLimit;
+  /** Tokens of each row. */
+  lengths: ArrayLike<number>;
+  /** Micro-batches of a step. */
+  accumulation: number;
+  /** Passes; a fraction is allowed. */
+  numTrainEpochs: number;
+  /** Wins when positive. */
+  maxSteps: number;
+}
+
+/** What the model found of the rows, and where the run was when it was asked. */
+export interface MeasuredScores {
+  /** Of each row; higher is harder: `[rows]`. */
+  scores: Float32Array;
+  /** The epoch of the step that followed. */
+  epoch: number;
+  /** The rows of that epoch that had been trained on before, in their order. */
+  taken: Int32Array;
+}
+
+/**
+ * Passes over the data set, a pure function of the step and of what was measured last: rows are cut into micro-batches, micro-batches into
+ * steps; the last of either may be smaller, and no step crosses an epoch (transformers).
+ */
+export class EpochBatchSampler implements BatchSampler {
+  readonly totalSteps: number;
+  readonly #options: EpochOptions;
+  /** Where micro-batches begin in the order of an epoch, of those epochs whose rows had to be looked at to count them. */
+  readonly #starts = new Map<number, Int32Array>();
+  #measured: (MeasuredScores & { easiestFirst: Int32Array }) | null = null;
+  /** The order of the epoch that was asked for last. */
+  #order: { epoch: number; rows: Int32Array } | null = null;
+
+  constructor(options: EpochOptions) {
+    this.#options = options;
+    this.totalSteps = options.maxSteps > 0 ? options.maxSteps : this.#stepsOf(options.numTrainEpochs);
+  }
+
+  /** What the model must be asked of the rows before the first step; null where nothing. */
+  get measures(): MeasuredDifficulty | null {
+    return this.#options.sampler.measures ?? null;
+  }
+
+  /** What the order goes by; null before it was measured. */
+  get measured(): MeasuredScores | null {
+    return this.#measured;
+  }
+
+  /** The steps that follow go by what was measured: the rest of the epoch that they are of, and all later ones. */
+  goBy(measured: MeasuredScores): void {
+    this.#measured = { ...measured, easiestFirst: ranked(measured.scores) };
+    this.#order = null;
+  }
+
+  /** The epoch of the step after `done` steps, and its rows that these were trained on. */
+  takenAfter(done: number): Omit<MeasuredScores, "scores"> {
+    const { epoch, index } = this.#find(done + 1);
+    const { limit, accumulation } = this.#options;
+    const taken = index === 0 ? new Int32Array() : this.#orderOf(epoch).slice(0, index * accumulation * limit.rows);
+    return { epoch, taken };
+  }
+
+  /** Parts of the order that the run ends before, in words. */
+  neverReached(): string[] {
+    const { sampler, maxSteps } = this.#options;
+    const option = maxSteps > 0 ? "maxSteps" : "numTrainEpochs";
+    return (sampler.parts ?? []).flatMap(({ name, epoch: first }) => {
+      let before = 0;
+      for (let epoch = 0; epoch < first && before < this.totalSteps; epoch += 1) before += this.#epochSteps(epoch);
+      if (before < this.totalSteps) return [];
+      return [
+        `${name} is never trained: the run ends after step ${this.totalSteps}, before it begins; raise ${option}`,
+      ];
+    });
+  }
+
+  at(step: number): StepPlace {
+    if (step === 0) return startPlace;
+    const { epoch, index } = this.#find(step);
+    return { step, ...this.#place(epoch, index) };
+  }
+
+  epochEnds(done: number): number {
+    let ends = 0;
+    let end = 0;
+    for (let epoch = 0; end < this.totalSteps; epoch += 1) {
+      end = Math.min(this.totalSteps, end + this.#epochSteps(epoch));
+      if (end > done) ends += 1;
+    }
+    return ends;
+  }
+
+  /** The order of the epoch that a step is of: indices of rows. */
+  orderAt(step: number): Int32Array {
+    return this.#orderOf(this.#find(step).epoch);
+  }
+
+  *steps(done: number): Generator<StepBatches, undefined> {
+    if (done >= this.totalSteps) return;
+    let { epoch, index } = this.#find(done + 1);
+    for (let step = done + 1; step <= this.totalSteps; step += 1) {
+      const { epochDone, endsEpoch } = this.#place(epoch, index);
+      yield { step, epochDone, endsEpoch, microBatches: this.#microBatches(epoch, index) };
+      [epoch, index] = endsEpoch ? [epoch + 1, 0] : [epoch, index + 1];
+    }
+  }
+
+  /** The epoch that a step is of, and its number there from 0. */
+  #find(step: number): { epoch: number; index: number } {
+    let index = step - 1;
+    for (let epoch = 0; ; epoch += 1) {
+      const size = this.#epochSteps(epoch);
+      if (index < size) return { epoch, index };
+      index -= size;
+    }
+  }
+
+  /** Where a run is in its data after a step, which is counted within its epoch. */
+  #place(epoch: number, index: number): Omit<StepPlace, "step"> {
+    const count = this.#microBatchesOf(epoch);
+    const done = Math.min((index + 1) * this.#options.accumulation, count);
+    return { epochDone: epoch + done / count, endsEpoch: done === count };
+  }
+
+  #microBatches(epoch: number, index: number): Int32Array[] {
+    const { accumulation, limit } = this.#options;
+    const order = this.#orderOf(epoch);
+    const first = index * accumulation;
+    const done = Math.min(first + accumulation, this.#microBatchesOf(epoch));
+    const startOf = (m: number) =>
+      limit.tokens === Number.POSITIVE_INFINITY ? m * limit.rows : this.#startsOf(epoch)[m];
+    return Array.from({ length: done - first }, (_, m) => order.subarray(startOf(first + m), startOf(first + m + 1)));
+  }
+
+  #epochSteps(epoch: number): number {
+    return Math.ceil(this.#microBatchesOf(epoch) / this.#options.accumulation);
+  }
+
+  #microBatchesOf(epoch: number): number {
+    const { sampler, limit } = this.#options;
+    if (limit.tokens === Number.POSITIVE_INFINITY) return Math.ceil(sampler.size(epoch) / limit.rows);
+    return this.#startsOf(epoch).length;
+  }
+
+  /** Where the micro-batches of an epoch begin. */
+  #startsOf(epoch: number): Int32Array {
+    const found = this.#starts.get(epoch);
+    if (found !== undefined) return found;
+    const { limit, lengths } = this.#options;
+    const room = new BatchRoom(limit);
+    const starts: number[] = [];
+    for (const [place, row] of this.#orderOf(epoch).entries())
+      if (room.begins(lengths[row] as number)) starts.push(place);
+    const made = Int32Array.from(starts);
+    this.#starts.set(epoch, made);
+    return made;
+  }
+
+  /** The order of an epoch, which is made where it is not that of the one before. */
+  #orderOf(epoch: number): Int32Array {
+    if (this.#order?.epoch !== epoch)
+      this.#order = { epoch, rows: this.#options.sampler.epoch(epoch, this.#measuredFor(epoch)) };
+    return this.#order.rows;
+  }
+
+  #measuredFor(epoch: number): Measured | undefined {
+    if (this.measures === null) return undefined;
+    if (this.#measured === null)
+      throw new OptionError(
+        `[difficulty] expected length or turns, for this trainer measures no rows, got "${this.measures}"; choose one of them`,
+      );
+    const { scores, easiestFirst, epoch: begun, taken } = this.#measured;
+    return { scores, easiestFirst, taken: epoch === begun ? taken : new Int32Array() };
+  }
+
+  /** Steps of a number of passes; the steps of a fraction are rounded up (transformers), but not over a rounding error. */
+  #stepsOf(epochs: number): number {
+    const whole = Math.floor(epochs);
+    let steps = 0;
+    for (let epoch = 0; epoch < whole; epoch += 1) steps += this.#epochSteps(epoch);
+    return steps + Math.ceil((epochs - whole) * this.#epochSteps(whole) - 1e-9);
+  }
+}
