@@ -1,5 +1,5 @@
 // How hard a model finds rows: the loss of what is trained of them, with what comes before it and without.
-import { type Generator, Slices } from "@tunesmith/core";
+import { type Generator, slices } from "@tunesmith/core";
 import { difficultyOf, type LossSums, type MeasuredDifficulty } from "@tunesmith/curriculum";
 import { collate, countTrained, type Example, IGNORE_INDEX, type Placed, type TrainingRows } from "@tunesmith/data";
 
@@ -35,7 +35,6 @@ export async function rowScores(
 ): Promise<RowScores> {
   const sums = { whole: new Sums(rows.length), alone: new Sums(rows.length) };
   const passes = new Passes(session, tokenBudget);
-  const slices = new Slices();
   let allWhole = true;
   for (let row = 0; row < rows.length; row += 1) {
     if (slices.isOver) await slices.turn();
