@@ -15,6 +15,8 @@ interface Measured {
   tokens: number;
   packed_rows?: number;
   peak_rss_bytes: number;
+  /** Longest time that the event loop was held, in milliseconds: rows prepared and packed, orders of an epoch made. Ours alone. */
+  longest_pause_ms?: number;
 }
 
 const here = import.meta.dirname;
@@ -29,7 +31,7 @@ function measure(command: string, args: readonly string[]): Measured {
   return JSON.parse(output.trim().split("\n").at(-1) ?? "") as Measured;
 }
 
-/** Prepares `count` rows on both sides, one after the other; token counts must agree. Then ten times as many short ones, by ours alone. */
+/** Prepares `count` rows on both sides, one after the other; token counts must agree. Then ten times as many short ones, by ours alone. Says how long the event loop was held at most. */
 export async function data(count: number): Promise<Record<string, unknown>> {
   const model = findSmollm2();
   if (model === null) throw new Error("[bench data] expected SmolLM2-135M, got no file; run npm run quickstart once");
@@ -78,11 +80,12 @@ async function manyRows(count: number, model: string, work: string) {
 function report(results: Readonly<Record<string, Measured>>): Record<string, unknown> {
   const [first] = Object.values(results);
   const { tokens, seconds: mine } = first as Measured;
-  for (const [name, { rows, seconds, tokens: counted, peak_rss_bytes: peak }] of Object.entries(results)) {
+  for (const [name, result] of Object.entries(results)) {
+    const { rows, seconds, tokens: counted, peak_rss_bytes: peak, longest_pause_ms: pause } = result;
     if (counted !== tokens) throw new Error(`[bench data] expected ${tokens} tokens of ${name} too, got ${counted}`);
     const rate = Math.round(rows / seconds);
     console.log(
-      `${name.padEnd(32)} ${String(rate).padStart(8)} rows/s  ${(peak / 1e6).toFixed(0).padStart(6)} MB  ${(seconds / mine).toFixed(2).padStart(6)} of ours`,
+      `${name.padEnd(32)} ${String(rate).padStart(8)} rows/s  ${(peak / 1e6).toFixed(0).padStart(6)} MB  ${(seconds / mine).toFixed(2).padStart(6)} of ours${pause === undefined ? "" : `  longest pause ${pause.toFixed(0)} ms`}`,
     );
   }
   return { results };

@@ -1,7 +1,9 @@
 // One preparation in a process of its own: `tunesmith-data.ts ROWS MODEL [CACHE]` writes what it took as a line of JSON.
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import { pack, prepare } from "@tunesmith/data";
+import { parseOptions, sftConfigSchema } from "@tunesmith/core";
+import { pack, prepare, TrainingRows } from "@tunesmith/data";
 import { loadTokenizer } from "@tunesmith/native";
+import { epochBatches } from "../../packages/trainer/src/loop/epoch-batches.ts";
 
 const [rows = "", model = "", folder] = process.argv.slice(2);
 const tokenizer = await loadTokenizer(model);
@@ -20,6 +22,13 @@ const { examples, report } = await prepare(rows, tokenizer, {
 const prepared = performance.now();
 const packing = await pack(examples.lengths, 1024, "bfd");
 const end = performance.now();
+// Not of the time that is compared, and of the longest pause: what else is done with all rows before a first step.
+await pack(examples.lengths, 1024, "best_fit");
+for (const trainSamplingStrategy of ["random", "group_by_length", "staged"] as const) {
+  const args = parseOptions(sftConfigSchema, { trainSamplingStrategy, perDeviceTrainBatchSize: 8 });
+  const { batches } = await epochBatches(args, new TrainingRows(examples));
+  for await (const _ of batches.steps(0)) break;
+}
 delay.disable();
 const result = {
   seconds: (end - start) / 1000,

@@ -14,6 +14,7 @@ export * from "./options/index.ts";
 export * from "./plural.ts";
 export * from "./session.ts";
 export * from "./similarity.ts";
+export * from "./sort-in-slices.ts";
 export * from "./templates/chat-template.ts";
 export * from "./templates/own-templates.ts";
 export * from "./terminal.ts";

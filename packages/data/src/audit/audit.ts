@@ -128,8 +128,12 @@ function formatsOf(rows: readonly AuditRow[]): string[] {
 
 function tokensOf(measured: Measured | null): AuditReport["tokens"] {
   if (measured === null || measured.rows.length === 0) return null;
-  const lengths = measured.rows.map(({ tokens }) => tokens).sort((a, b) => a - b);
-  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+  const lengths = Int32Array.from(measured.rows, ({ tokens }) => tokens).sort();
+  const sum = (values: Iterable<number>) => {
+    let total = 0;
+    for (const value of values) total += value;
+    return total;
+  };
   return {
     min: lengths[0] as number,
     median: lengths[Math.ceil(lengths.length / 2) - 1] as number,

@@ -1,6 +1,7 @@
 // What a data set covers: how its prompts open, how many pairs of words are distinct, how large its largest cluster is.
-import type { Similarity } from "@tunesmith/core";
+import { type Similarity, slices } from "@tunesmith/core";
 import { type AuditRow, answersOf, firstPrompt } from "./audit-row.ts";
+import { flatMapInSlices } from "./in-slices.ts";
 
 /** What a data set covers. */
 export interface Coverage {
@@ -44,11 +45,12 @@ export async function coverageOf(
     const counted = counts.get(key) ?? { ...opening, count: 0 };
     counted.count += 1;
     counts.set(key, counted);
+    if (slices.isOver) await slices.turn();
   }
   const sizes = new Map<number, number>();
   for (const first of clusters) sizes.set(first, (sizes.get(first) ?? 0) + 1);
   const largest = [...sizes.values()].reduce((most, size) => Math.max(most, size), 0);
-  const { total, distinct } = await similarity.distinctNgrams(rows.flatMap(answersOf), 2);
+  const { total, distinct } = await similarity.distinctNgrams(await flatMapInSlices(rows, answersOf), 2);
   return {
     rows: rows.length,
     openings: [...counts.values()].sort((a, b) => b.count - a.count).slice(0, 10),

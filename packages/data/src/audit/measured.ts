@@ -1,5 +1,5 @@
 // Rows of an audit in tokens: how long they are, how much of them is trained, whether they teach where an answer ends.
-import { DataError, type LanguageModel, type ParsedSFTConfig } from "@tunesmith/core";
+import { DataError, type LanguageModel, type ParsedSFTConfig, slices } from "@tunesmith/core";
 import { IGNORE_INDEX } from "../encode/mask.ts";
 import { isSpecial } from "../encode/special.ts";
 import type { Example } from "../examples/example.ts";
@@ -60,7 +60,7 @@ export async function measure(
   // Not one row can be trained.
   if (data === null) return { ...none, refused: withReasons(usable, new Map([[usable[0], refusal]])) };
   const { controlTokens } = data.report;
-  return { ...measuredRows(data, usable, maxLength, model), maxLength, controlTokens };
+  return { ...(await measuredRows(data, usable, maxLength, model)), maxLength, controlTokens };
 }
 
 function rowOptions(args: ParsedSFTConfig) {
@@ -74,7 +74,7 @@ function rowOptions(args: ParsedSFTConfig) {
   };
 }
 
-function measuredRows(
+async function measuredRows(
   data: PreparedData,
   usable: readonly AuditRow[],
   maxLength: number,
@@ -86,6 +86,7 @@ function measuredRows(
     const example = data.examples.at(n);
     const row = rowAt(data.locate(example.rowId));
     if (row !== undefined) rows.push({ row, ...counted(example, maxLength, (id) => isSpecial(id, tokenizer)) });
+    if (slices.isOver) await slices.turn();
   }
   const used = new Set(rows.map(({ row }) => row));
   for (const { line } of data.report.dropped) used.add(usable[line - 1] as AuditRow);

@@ -1,5 +1,5 @@
 // Reads a data set for an audit: every row, usable or not.
-import type { ParsedSFTConfig } from "@tunesmith/core";
+import { type ParsedSFTConfig, slices } from "@tunesmith/core";
 import { detectFormat, hasColumns } from "../formats/detect.ts";
 import { RowError } from "../formats/format.ts";
 import { formats } from "../formats/index.ts";
@@ -45,6 +45,7 @@ export async function readForAudit(
     const isOfFirst = first !== null && (read.problem === null || hasColumns(first, row.fields, reading));
     const format = isOfFirst ? first : detectFormat(formats, row.fields, reading);
     rows.push({ ...read, index: rows.length, format: format?.name ?? null });
+    if (slices.isOver) await slices.turn();
   }
   if (rows.length === 0 && errors.count === 0) throw noRows(nameOf(source, name));
   return { rows, unreadable: errors.skipped, badLines: errors.lines };

@@ -1,5 +1,5 @@
 // The best rows of a data set, by a score: value quality over quantity.
-import { OptionError, parseOptions, type SFTConfig, sftConfigSchema } from "@tunesmith/core";
+import { OptionError, parseOptions, type SFTConfig, sftConfigSchema, slices, sortInSlices } from "@tunesmith/core";
 import { RowError } from "../formats/format.ts";
 import { ItemReader } from "../formats/item-reader.ts";
 import { collect } from "../sources/collect.ts";
@@ -56,8 +56,8 @@ export class SelectedRows extends DerivedDataset {
   readonly #dataset: DatasetSource;
   readonly #options: SelectOptions;
   #collected: Promise<Row[]> | null = null;
-  /** Places of the rows that are kept: scores are computed once. */
-  #chosen: Promise<Set<number>> | null = null;
+  /** Whether the row at a place is kept: scores are computed once. */
+  #chosen: Promise<Uint8Array> | null = null;
   readonly origin = null;
 
   constructor(dataset: DatasetSource, options: SelectOptions) {
@@ -72,13 +72,17 @@ export class SelectedRows extends DerivedDataset {
 
   /** @internal */
   async *rows(read: RowReader, options: ReadOptions, errors: RowErrors): AsyncGenerator<Row> {
-    this.#chosen ??= this.#choose(read, options, errors);
+    this.#chosen ??= this.#choose(read, options, errors).catch((error: unknown) => {
+      // A reading that was stopped may be begun again.
+      this.#chosen = null;
+      throw error;
+    });
     const chosen = await this.#chosen;
     let index = 0;
-    for await (const row of this.#all(read, options, errors)) if (chosen.has(index++)) yield row;
+    for await (const row of this.#all(read, options, errors)) if (chosen[index++] === 1) yield row;
   }
 
-  async #choose(read: RowReader, options: ReadOptions, errors: RowErrors): Promise<Set<number>> {
+  async #choose(read: RowReader, options: ReadOptions, errors: RowErrors): Promise<Uint8Array> {
     const { by, keep, args } = this.#options;
     const { score, close } = await opened(by, args);
     const scores: (number | null)[] = [];
@@ -96,7 +100,10 @@ export class SelectedRows extends DerivedDataset {
   async *#all(read: RowReader, options: ReadOptions, errors: RowErrors): AsyncGenerator<Row> {
     if (canBeginAgain(this.#dataset)) return yield* read(this.#dataset, options, errors);
     this.#collected ??= collect(read(this.#dataset, options, errors));
-    yield* await this.#collected;
+    for (const row of await this.#collected) {
+      yield row;
+      if (slices.isOver) await slices.turn();
+    }
   }
 }
 
@@ -107,13 +114,23 @@ async function opened(by: SelectOptions["by"], args: SFTConfig | undefined) {
   return { score: ({ fields }: Row) => score(fields), close };
 }
 
-/** Places of the highest scores, and of rows without one. */
-function best(scores: readonly (number | null)[], keep: number): Set<number> {
-  const scored = scores.flatMap((score, place) => (score === null || Number.isNaN(score) ? [] : [{ score, place }]));
-  const count = keep < 1 ? Math.max(1, Math.round(keep * scored.length)) : keep;
-  const highest = scored.sort((a, b) => b.score - a.score || a.place - b.place).slice(0, count);
-  const unread = scores.flatMap((score, place) => (score === null ? [place] : []));
-  return new Set([...highest.map(({ place }) => place), ...unread]);
+/** Of each place, 1 for the highest scores and for rows without one. */
+async function best(scores: readonly (number | null)[], keep: number): Promise<Uint8Array> {
+  const chosen = new Uint8Array(scores.length);
+  const places = new Int32Array(scores.length);
+  let scored = 0;
+  await slices.each(scores.length, (from, to) => {
+    for (let place = from; place < to; place += 1) {
+      const score = scores[place] as number | null;
+      if (score === null) chosen[place] = 1;
+      else if (!Number.isNaN(score)) places[scored++] = place;
+    }
+  });
+  const highest = places.subarray(0, scored);
+  await sortInSlices(highest, (a, b) => (scores[b] as number) - (scores[a] as number) || a - b);
+  const count = keep < 1 ? Math.max(1, Math.round(keep * scored)) : keep;
+  for (const place of highest.subarray(0, count)) chosen[place] = 1;
+  return chosen;
 }
 
 /** Characters of a row's answers; null for a row that cannot be read. */

@@ -1,5 +1,5 @@
 // Rows of CSV and TSV: the first line names the columns, every value is a text.
-import { DataError } from "@tunesmith/core";
+import { DataError, slices } from "@tunesmith/core";
 import { CsvError, parse } from "csv-parse";
 import { excerpt } from "./excerpt.ts";
 import type { Row, RowMaker } from "./row.ts";
@@ -41,10 +41,13 @@ export async function* csvRows(
     },
   });
   const table = new Table(separator, path, maker);
-  const taken = function* () {
+  const taken = async function* () {
     const all = found;
     found = [];
-    for (const record of all) yield* table.rows(record);
+    for (const record of all) {
+      yield* table.rows(record);
+      if (slices.isOver) await slices.turn();
+    }
   };
   try {
     for await (const _ of writing(withoutMark(chunks), parser)) yield* taken();

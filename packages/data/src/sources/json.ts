@@ -1,5 +1,5 @@
 // Rows of JSONL, or of one JSON array.
-import { parseExact } from "@tunesmith/core";
+import { parseExact, slices } from "@tunesmith/core";
 import { excerpt } from "./excerpt.ts";
 import { elements, lines, type Piece } from "./pieces.ts";
 import type { Row, RowMaker } from "./row.ts";
@@ -14,7 +14,10 @@ export async function* jsonRows(
   maker: RowMaker,
 ): AsyncGenerator<Row> {
   const cut = layout === "array" ? elements : lines;
-  for await (const piece of cut(chunks, maker.maxRowBytes)) yield* rowOf(piece, layout, maker);
+  for await (const piece of cut(chunks, maker.maxRowBytes)) {
+    yield* rowOf(piece, layout, maker);
+    if (slices.isOver) await slices.turn();
+  }
 }
 
 function* rowOf(piece: Piece, layout: JsonLayout, maker: RowMaker): Generator<Row> {

@@ -1,7 +1,7 @@
 // Rows of Parquet, one row group after the other.
 import { open } from "node:fs/promises";
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
-import { DataError, FileSystemError, parseExact, TunesmithError } from "@tunesmith/core";
+import { DataError, FileSystemError, parseExact, slices, TunesmithError } from "@tunesmith/core";
 import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
 import { compressors, decompressZstd } from "hyparquet-compressors";
 import { excerpt } from "./excerpt.ts";
@@ -43,6 +43,7 @@ export async function* parquetRows(
       for (const value of values) {
         rows += 1;
         yield* rowOf(value, rows, columns, maker);
+        if (slices.isOver) await slices.turn();
       }
       onRead?.(Math.round((file.byteLength * count) / Math.max(1, Number(metadata.num_rows))));
     }

@@ -1,5 +1,5 @@
 // Reads rows from files or memory, with the place of each.
-import { DataError } from "@tunesmith/core";
+import { DataError, slices } from "@tunesmith/core";
 import { beginning } from "./chunks.ts";
 import { fileRows, streamRows } from "./file.ts";
 import { filesAt } from "./folder.ts";
@@ -49,6 +49,7 @@ async function* memoryRows(source: RowIterable, name: string, maker: RowMaker): 
   for await (const value of all) {
     line += 1;
     yield* maker.measured(value, line);
+    if (slices.isOver) await slices.turn();
   }
 }
 

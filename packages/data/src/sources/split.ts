@@ -1,7 +1,8 @@
 // One data set as two that share no row: one to train on, one to evaluate with.
 import { createHash } from "node:crypto";
-import { DataError, OptionError, plural, writeExact } from "@tunesmith/core";
+import { DataError, OptionError, plural, slices, writeExact } from "@tunesmith/core";
 import { collect } from "./collect.ts";
+import { Groups } from "./groups.ts";
 import { canBeginAgain } from "./mix.ts";
 import { randomStream } from "./random.ts";
 import type { Row } from "./row.ts";
@@ -125,13 +126,21 @@ class Split {
   async *all(read: RowReader, options: ReadOptions, errors: RowErrors): AsyncGenerator<Row> {
     if (canBeginAgain(this.dataset)) return yield* read(this.dataset, options, errors);
     this.#collected ??= collect(read(this.dataset, options, errors));
-    yield* await this.#collected;
+    for (const row of await this.#collected) {
+      yield row;
+      if (slices.isOver) await slices.turn();
+    }
   }
 
   /** Which rows are held out. */
   membership(read: RowReader, options: ReadOptions): Promise<Membership> {
-    this.#membership ??=
-      this.#options.splitStrategy === "hash" ? Promise.resolve(this.#byHash()) : this.#byChance(read, options);
+    const made =
+      this.#options.splitStrategy === "hash" ? async () => this.#byHash() : () => this.#byChance(read, options);
+    this.#membership ??= made().catch((error: unknown) => {
+      // A reading that was stopped may be begun again.
+      this.#membership = null;
+      throw error;
+    });
     return this.#membership;
   }
 
@@ -166,23 +175,25 @@ class Split {
     const { testSize, seed, splitBy } = this.#options;
     // What is wrong with rows is told by the side that reads them.
     const silent = new RowErrors();
-    const sizes = new Map<string | number, number>();
+    const groups = new Groups();
     let rows = 0;
     for await (const row of this.all(read, { ...options, onIgnoredFile: undefined }, silent)) {
-      const key = splitBy === null ? rows : this.#keyOf(row);
-      if (this.isUsable(row, silent)) sizes.set(key, (sizes.get(key) ?? 0) + 1);
+      if (splitBy !== null && this.isUsable(row, silent)) groups.add(this.#keyOf(row));
       rows += 1;
     }
     const wanted = testSize < 1 ? Math.ceil(testSize * rows) : testSize;
-    const chosen = new Set<string | number>();
-    let count = 0;
-    for (const [key, size] of shuffled([...sizes], seed)) {
-      if (count >= wanted) break;
-      chosen.add(key);
-      count += size;
+    // Without groups each row is one.
+    const order = await shuffled(splitBy === null ? rows : groups.count, seed);
+    const isChosen = new Uint8Array(order.length);
+    let [count, chosen] = [0, 0];
+    for (; count < wanted && chosen < order.length; chosen += 1) {
+      const group = order[chosen] as number;
+      isChosen[group] = 1;
+      count += splitBy === null ? 1 : groups.sizeOf(group);
     }
-    if (rows > 0 && chosen.size === sizes.size) throw this.emptySide("train", rows);
-    return splitBy === null ? (_, index) => chosen.has(index) : (row) => chosen.has(this.#keyOf(row));
+    if (rows > 0 && chosen === order.length) throw this.emptySide("train", rows);
+    const groupOf = splitBy === null ? (_: Row, index: number) => index : (row: Row) => groups.find(this.#keyOf(row));
+    return (row, index) => isChosen[groupOf(row, index)] === 1;
   }
 
   /** What is equal for rows that stay together. */
@@ -197,12 +208,18 @@ class Split {
   }
 }
 
-/** Fisher and Yates. */
-function shuffled<T>(list: T[], seed: number): T[] {
+/** 0 … n − 1 in an order that follows from the seed: Fisher and Yates. */
+async function shuffled(n: number, seed: number): Promise<Int32Array> {
+  const order = new Int32Array(n);
+  for (let index = 0; index < n; index += 1) order[index] = index;
   const random = randomStream(seed);
-  for (let last = list.length - 1; last > 0; last -= 1) {
-    const other = Math.floor(random() * (last + 1));
-    [list[last], list[other]] = [list[other] as T, list[last] as T];
-  }
-  return list;
+  await slices.each(n - 1, (from, to) => {
+    for (let last = n - 1 - from; last > n - 1 - to; last -= 1) {
+      const other = Math.floor(random() * (last + 1));
+      const taken = order[other] as number;
+      order[other] = order[last] as number;
+      order[last] = taken;
+    }
+  });
+  return order;
 }

@@ -1,6 +1,7 @@
 // Answers that are empty, or end before their end.
 import { answersOf } from "../audit-row.ts";
 import type { Check } from "../finding.ts";
+import { filterInSlices, flatMapInSlices } from "../in-slices.ts";
 
 /** Answers without a word: nothing, white space, or what an export puts where nothing was. */
 export const emptyAnswer: Check = {
@@ -8,8 +9,8 @@ export const emptyAnswer: Check = {
   severity: "error",
   remedy: "write these answers or remove the rows; an empty answer teaches the model to end at once",
   isRemoved: true,
-  find({ rows }) {
-    const found = rows.flatMap((row) => {
+  async find({ rows }) {
+    const found = await flatMapInSlices(rows, (row) => {
       const empty = answersOf(row).find((answer) => isEmpty(answer));
       return empty === undefined
         ? []
@@ -37,10 +38,12 @@ export const cutAnswer: Check = {
   remedy:
     "complete these answers or remove them: check the length limit they were generated with, and how their end of sequence was handled; cut answers teach truncated outputs",
   isRemoved: true,
-  find({ rows }) {
-    const answers = rows.flatMap((row) => answersOf(row).map((answer) => ({ row, answer: answer.trim() })));
-    const isUnusual = unusualEnds(answers.map(({ answer }) => answer));
-    const found = answers.flatMap(({ row, answer }) => {
+  async find({ rows }) {
+    const answers = await flatMapInSlices(rows, (row) =>
+      answersOf(row).map((answer) => ({ row, answer: answer.trim() })),
+    );
+    const isUnusual = await unusualEnds(answers.map(({ answer }) => answer));
+    const found = await flatMapInSlices(answers, ({ row, answer }) => {
       const reason = cutAt(answer) ?? (isUnusual(answer) ? "no end of its last sentence" : null);
       return reason === null ? [] : [{ row, detail: `${reason}: ${JSON.stringify(`…${answer.slice(-40)}`)}` }];
     });
@@ -58,12 +61,13 @@ const sentences: readonly { isOfKind: (answer: string) => boolean; least: number
 ];
 
 /** Tells answers that end otherwise than those of their kind mostly do. */
-function unusualEnds(answers: readonly string[]): (answer: string) => boolean {
-  const usual = sentences.filter(({ isOfKind, least, share }) => {
-    const alike = answers.filter(isOfKind);
-    const open = alike.filter((answer) => !endsSentence(answer)).length;
-    return alike.length >= least && open <= Math.max(least / 5, share * alike.length);
-  });
+async function unusualEnds(answers: readonly string[]): Promise<(answer: string) => boolean> {
+  const usual: (typeof sentences)[number][] = [];
+  for (const kind of sentences) {
+    const alike = await filterInSlices(answers, kind.isOfKind);
+    const open = (await filterInSlices(alike, (answer) => !endsSentence(answer))).length;
+    if (alike.length >= kind.least && open <= Math.max(kind.least / 5, kind.share * alike.length)) usual.push(kind);
+  }
   return (answer) => !endsSentence(answer) && usual.some(({ isOfKind }) => isOfKind(answer));
 }
 

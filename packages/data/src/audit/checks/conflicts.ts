@@ -1,6 +1,7 @@
 // Prompts that have several answers.
 import { type AuditRow, lastAnswer, normalized, promptOf } from "../audit-row.ts";
 import type { Check } from "../finding.ts";
+import { flatMapInSlices } from "../in-slices.ts";
 
 /** Rows with the same prompt and another answer than an earlier row. */
 export const conflictingAnswers: Check = {
@@ -9,9 +10,9 @@ export const conflictingAnswers: Check = {
   remedy:
     "keep the right answer, or add to the prompt what tells the cases apart; the model learns a mean of answers that contradict each other",
   isRemoved: false,
-  find({ rows }) {
+  async find({ rows }) {
     const first = new Map<string, { row: AuditRow; answer: string }>();
-    const found = rows.flatMap((row) => {
+    const found = await flatMapInSlices(rows, (row) => {
       const answer = lastAnswer(row);
       const prompt = promptOf(row);
       if (answer === null || prompt === "") return [];

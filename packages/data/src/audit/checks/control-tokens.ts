@@ -1,4 +1,5 @@
 // Texts that hold what a tokenizer takes for control.
+import { slices } from "@tunesmith/core";
 import type { AuditRow } from "../audit-row.ts";
 import type { Check, Noted } from "../finding.ts";
 
@@ -13,13 +14,14 @@ export const controlToken: Check = {
   remedy:
     "remove them, or set sanitizeControlTokens: in a text such a token is no text but ends or opens a turn, which teaches the wrong structure",
   isRemoved: false,
-  find({ rows, measured }) {
+  async find({ rows, measured }) {
     const found = new Map<AuditRow, Noted>();
     // Plain text may be written as a template would write it.
     const spoken = rows.filter(({ turns }) => turns.every(({ role }) => role !== "text"));
     for (const row of spoken) {
       const token = row.turns.map(({ text }) => common.exec(text)?.[0]).find((name) => name !== undefined);
       if (token !== undefined) found.set(row, { row, detail: `holds ${JSON.stringify(token)}` });
+      if (slices.isOver) await slices.turn();
     }
     const usable = rows.filter(({ problem }) => problem === null);
     for (const { name, lines } of measured?.controlTokens ?? []) {

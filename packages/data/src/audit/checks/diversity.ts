@@ -2,6 +2,7 @@
 import { type AuditRow, answersOf, firstPrompt, lastAnswer } from "../audit-row.ts";
 import { openingOf } from "../coverage.ts";
 import type { Check, Found } from "../finding.ts";
+import { flatMapInSlices, mapInSlices } from "../in-slices.ts";
 
 /** Rows below which shares say nothing. */
 const few = 10;
@@ -15,30 +16,31 @@ export const onePattern: Check = {
   severity: "note",
   remedy: "vary the wording and add other tasks: a model that has seen one pattern answers well to that one only",
   isRemoved: false,
-  find({ rows, limits }) {
+  async find({ rows, limits }) {
     if (rows.length < few) return null;
     const most = limits.maxPatternShare * rows.length;
     return (
-      commonStart("prompts", rows, firstPrompt, most) ??
+      (await commonStart("prompts", rows, firstPrompt, most)) ??
       commonStart("answers", rows, (row) => lastAnswer(row) ?? "", most)
     );
   },
 };
 
-function commonStart(
+async function commonStart(
   what: string,
   rows: readonly AuditRow[],
   textOf: (row: AuditRow) => string,
   most: number,
-): Found | null {
-  const starts = rows.map((row) => {
+): Promise<Found | null> {
+  const starts = await mapInSlices(rows, (row) => {
     const words = textOf(row).toLowerCase().trim().split(/\s+/u);
     // Labels of a classification are no pattern.
     return words.length > opening ? words.slice(0, opening).join(" ") : "";
   });
   const counts = new Map<string, number>();
   for (const start of starts) if (start !== "") counts.set(start, (counts.get(start) ?? 0) + 1);
-  const [start, count] = [...counts].reduce((best, entry) => (entry[1] > best[1] ? entry : best), ["", 0]);
+  let [start, count] = ["", 0];
+  for (const entry of counts) if (entry[1] > count) [start, count] = entry;
   if (count <= most) return null;
   const found = rows.filter((_, n) => starts[n] === start);
   return {
@@ -75,10 +77,10 @@ export const evalNotCovered: Check = {
   remedy:
     "add rows of these tasks, or evaluate on what is trained: the evaluation measures something else than the training",
   isRemoved: false,
-  find({ rows, evalRows }) {
+  async find({ rows, evalRows }) {
     if (rows.length < few || evalRows.length < few) return null;
-    const trained = new Set(rows.map((row) => openingOf(firstPrompt(row)).verb));
-    const found = evalRows.flatMap((row) => {
+    const trained = new Set(await mapInSlices(rows, (row) => openingOf(firstPrompt(row)).verb));
+    const found = await flatMapInSlices(evalRows, (row) => {
       const { verb } = openingOf(firstPrompt(row));
       return verb === "" || trained.has(verb) ? [] : [{ row, detail: `opens with ${JSON.stringify(verb)}` }];
     });

@@ -1,7 +1,8 @@
 // Rows that say the same, and rows that say nearly the same.
-import type { NearDuplicates } from "@tunesmith/core";
+import { type NearDuplicates, slices } from "@tunesmith/core";
 import { type AuditRow, normalized, promptOf, saidIn } from "../audit-row.ts";
 import type { AuditData, Check, Noted } from "../finding.ts";
+import { flatMapInSlices, mapInSlices } from "../in-slices.ts";
 
 /** Words of a shingle: rows of chat are shorter than the documents that five are usual for. */
 const shingle = 3;
@@ -12,7 +13,7 @@ export const exactDuplicate: Check = {
   severity: "warning",
   remedy: "keep one of each; what stands there twice is learned by heart, and repeats in what the model writes",
   isRemoved: true,
-  find: ({ rows }) => ({ message: "rows that equal an earlier row", rows: copies(rows) }),
+  find: async ({ rows }) => ({ message: "rows that equal an earlier row", rows: await copies(rows) }),
 };
 
 /** Rows that are nearly an earlier row. */
@@ -23,7 +24,7 @@ export const nearDuplicate: Check = {
   isRemoved: true,
   async find(data) {
     const { rows } = data;
-    const copied = new Set(copies(rows).map(({ row }) => row));
+    const copied = new Set((await copies(rows)).map(({ row }) => row));
     const { pairs } = await near("train", data);
     const found = new Map<AuditRow, Noted>();
     for (const { first, second, similarity } of pairs) {
@@ -51,8 +52,8 @@ export const leakage: Check = {
     const { rows, evalRows } = data;
     if (evalRows.length === 0) return null;
     const found = new Map<AuditRow, Noted>();
-    noteTwins(found, data, "equals", (row) => normalized(saidIn(row)));
-    noteTwins(found, data, "asks what is asked in", promptOf);
+    await noteTwins(found, data, "equals", (row) => normalized(saidIn(row)));
+    await noteTwins(found, data, "asks what is asked in", promptOf);
     const { pairs } = await near("both", data);
     for (const { first, second, similarity } of pairs) {
       const [row, twin] = [rows[first], evalRows[second - rows.length]];
@@ -68,17 +69,22 @@ function inOrder(found: ReadonlyMap<AuditRow, Noted>): Noted[] {
 }
 
 /** Notes the rows whose key a row to evaluate with has as well. */
-function noteTwins(
+async function noteTwins(
   found: Map<AuditRow, Noted>,
   { rows, evalRows }: AuditData,
   verb: string,
   keyOf: (row: AuditRow) => string,
-): void {
-  const held = new Map(evalRows.map((row) => [keyOf(row), row]));
+): Promise<void> {
+  const held = new Map<string, AuditRow>();
+  for (const row of evalRows) {
+    held.set(keyOf(row), row);
+    if (slices.isOver) await slices.turn();
+  }
   for (const row of rows) {
     const key = keyOf(row);
     const twin = key === "" ? undefined : held.get(key);
     if (twin !== undefined && !found.has(row)) found.set(row, { row, detail: `${verb} ${twin.place}` });
+    if (slices.isOver) await slices.turn();
   }
 }
 
@@ -93,7 +99,8 @@ export const largeCluster: Check = {
     const { clusters } = await near("train", data);
     const sizes = new Map<number, number>();
     for (const first of clusters) sizes.set(first, (sizes.get(first) ?? 0) + 1);
-    const [first, size] = [...sizes].reduce((best, entry) => (entry[1] > best[1] ? entry : best), [0, 0]);
+    let [first, size] = [0, 0];
+    for (const entry of sizes) if (entry[1] > size) [first, size] = entry;
     if (size < 5 || size <= limits.maxClusterShare * rows.length) return null;
     const found = rows
       .filter((_, n) => clusters[n] === first)
@@ -117,15 +124,15 @@ export function near(which: Compared, data: AuditData): Promise<NearDuplicates> 
   return found;
 }
 
-function search(which: Compared, { rows, evalRows, similarity, limits }: AuditData): Promise<NearDuplicates> {
+async function search(which: Compared, { rows, evalRows, similarity, limits }: AuditData): Promise<NearDuplicates> {
   const compared = { train: rows, eval: evalRows, both: [...rows, ...evalRows] }[which];
   const options = { unit: "word", size: shingle, threshold: limits.nearDuplicateThreshold } as const;
-  return similarity.nearDuplicates(compared.map(saidIn), options);
+  return similarity.nearDuplicates(await mapInSlices(compared, saidIn), options);
 }
 
-function copies(rows: readonly AuditRow[]): Noted[] {
+function copies(rows: readonly AuditRow[]): Promise<Noted[]> {
   const seen = new Map<string, AuditRow>();
-  return rows.flatMap((row) => {
+  return flatMapInSlices(rows, (row) => {
     if (row.turns.length === 0) return [];
     const key = JSON.stringify(row.turns.map(({ role, text, acts }) => [role, acts ? [text, row.index] : text]));
     const earlier = seen.get(key);

@@ -1,6 +1,7 @@
 // Rows in another language than most, and texts that mix scripts.
 import { type AuditRow, answersOf, saidIn } from "../audit-row.ts";
 import type { Check } from "../finding.ts";
+import { flatMapInSlices } from "../in-slices.ts";
 import { languageOf, scriptOf, wordOfTwoScripts } from "../language.ts";
 
 /** Rows in another language than most. */
@@ -10,8 +11,8 @@ export const mixedLanguages: Check = {
   remedy:
     "keep one language, or see that each has enough rows of its own; a few rows in another make the model change language at random",
   isRemoved: false,
-  find({ rows }) {
-    const named = rows.flatMap((row) => {
+  async find({ rows }) {
+    const named = await flatMapInSlices(rows, (row) => {
       const language = languageOf(saidIn(row));
       return language === null ? [] : [{ row, language }];
     });
@@ -32,8 +33,8 @@ export const mixedScripts: Check = {
   remedy:
     "correct these texts: letters of another script that look alike are other tokens, and an answer in another script is rarely meant",
   isRemoved: false,
-  find({ rows }) {
-    const found = rows.flatMap((row) => {
+  async find({ rows }) {
+    const found = await flatMapInSlices(rows, (row) => {
       const detail = mixture(row);
       return detail === null ? [] : [{ row, detail }];
     });

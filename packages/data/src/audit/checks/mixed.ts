@@ -1,4 +1,5 @@
 // Rows that are of another format, or written for another template, than the rest.
+import { slices } from "@tunesmith/core";
 import { type AuditRow, saidIn } from "../audit-row.ts";
 import type { Check, Noted } from "../finding.ts";
 
@@ -8,9 +9,9 @@ export const mixedFormats: Check = {
   severity: "error",
   remedy: "bring all rows into one format, or put each format into a file of its own and mix the files",
   isRemoved: false,
-  find({ rows }) {
+  async find({ rows }) {
     const known = rows.filter(({ format }) => format !== null);
-    const { message, rows: found } = minority(known, ({ format }) => format ?? "");
+    const { message, rows: found } = await minority(known, ({ format }) => format ?? "");
     return { message: `rows of several formats: ${message}`, rows: found };
   },
 };
@@ -35,8 +36,8 @@ export const mixedTemplates: Check = {
   remedy:
     "write all prompts in one way, rather as messages without marks of their own, so that the chat template is the only one; mixed templates teach the wrong structure",
   isRemoved: false,
-  find({ rows }) {
-    const { message, rows: found } = minority(rows, marksOf);
+  async find({ rows }) {
+    const { message, rows: found } = await minority(rows, marksOf);
     return { message: `rows written with the marks of several templates: ${message}`, rows: found };
   },
 };
@@ -52,13 +53,17 @@ function marksOf(row: AuditRow): string {
 }
 
 /** Rows that differ from most; none where all are alike. */
-function minority(rows: readonly AuditRow[], kindOf: (row: AuditRow) => string): { message: string; rows: Noted[] } {
+async function minority(
+  rows: readonly AuditRow[],
+  kindOf: (row: AuditRow) => string,
+): Promise<{ message: string; rows: Noted[] }> {
   const kinds = new Map<string, AuditRow[]>();
   for (const row of rows) {
     const kind = kindOf(row);
     const alike = kinds.get(kind);
     if (alike === undefined) kinds.set(kind, [row]);
     else alike.push(row);
+    if (slices.isOver) await slices.turn();
   }
   const [most, ...others] = [...kinds].sort((a, b) => b[1].length - a[1].length);
   const found = others.flatMap(([kind, of]) => of.map((row) => ({ row, detail: `${kind}, not ${most?.[0]}` })));

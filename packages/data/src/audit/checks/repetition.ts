@@ -1,7 +1,11 @@
 // Answers that repeat themselves.
+import type { NgramCount } from "@tunesmith/core";
 import { answersOf } from "../audit-row.ts";
 import type { Check } from "../finding.ts";
+import { flatMapInSlices } from "../in-slices.ts";
 
+/** Answers that are counted together: to hand over all of them at once would hold the event loop. */
+const batch = 2_000;
 /** Words of an n-gram. */
 const n = 4;
 /** n-grams below which an answer is too short to tell. */
@@ -20,12 +24,13 @@ export const repeatedNgrams: Check = {
     "remove or rewrite these answers, and add diversity; a model repeats what its data repeats, whatever temperature it samples with",
   isRemoved: true,
   async find({ rows, similarity }) {
-    const answers = rows.flatMap((row) => answersOf(row).map((text) => ({ row, text })));
-    const counted = await similarity.countNgrams(
-      answers.map(({ text }) => text),
-      n,
-    );
-    const found = counted.flatMap(({ total, distinct, most, frequent }, place) => {
+    const answers = await flatMapInSlices(rows, (row) => answersOf(row).map((text) => ({ row, text })));
+    const counted: NgramCount[] = [];
+    for (let from = 0; from < answers.length; from += batch) {
+      const texts = answers.slice(from, from + batch).map(({ text }) => text);
+      for (const count of await similarity.countNgrams(texts, n)) counted.push(count);
+    }
+    const found = await flatMapInSlices(counted, ({ total, distinct, most, frequent }, place) => {
       const row = answers[place]?.row;
       const isOften = most >= often.times && most * n >= often.share * total;
       if (row === undefined || total < least || (total - distinct < share * total && !isOften)) return [];

@@ -1,6 +1,7 @@
 // Answers that are shorter than what the model will be used for.
 import { type AuditRow, firstPrompt, lastAnswer } from "../audit-row.ts";
 import type { Check } from "../finding.ts";
+import { flatMapInSlices } from "../in-slices.ts";
 import { countWords } from "../words.ts";
 
 /** Answers below the expected number of words, or below what their own prompt asks for. */
@@ -10,8 +11,8 @@ export const shortAnswer: Check = {
   remedy:
     "train on answers as long as those you expect, and check how their end of sequence was handled; short answers teach truncated outputs",
   isRemoved: false,
-  find({ rows, limits: { expectedAnswerWords: expected } }) {
-    const found = rows.flatMap((row) => {
+  async find({ rows, limits: { expectedAnswerWords: expected } }) {
+    const found = await flatMapInSlices(rows, (row) => {
       const answer = lastAnswer(row);
       if (answer === null || answer.trim() === "") return [];
       const words = countWords(answer);

@@ -1,6 +1,7 @@
 // Conversations whose turns are not whole, or not in order.
 import type { AuditRow, AuditTurn } from "../audit-row.ts";
 import type { Check } from "../finding.ts";
+import { flatMapInSlices } from "../in-slices.ts";
 
 /** Conversations in which a question has no answer, an answer no question, or a turn says and does nothing. */
 export const brokenTurns: Check = {
@@ -8,7 +9,10 @@ export const brokenTurns: Check = {
   severity: "error",
   remedy: "complete these conversations or cut them after their last answer; one broken format teaches the next",
   isRemoved: true,
-  find: ({ rows }) => ({ message: "conversations whose turns are not whole", rows: noted(rows, brokenPart) }),
+  find: async ({ rows }) => ({
+    message: "conversations whose turns are not whole",
+    rows: await noted(rows, brokenPart),
+  }),
 };
 
 /** Conversations in which the system speaks late, or one side twice in a row. */
@@ -18,11 +22,14 @@ export const roleOrder: Check = {
   remedy:
     "put the system's words first and let user and assistant take turns, joining what one side says twice; many templates refuse anything else",
   isRemoved: false,
-  find: ({ rows }) => ({ message: "conversations whose roles are out of order", rows: noted(rows, disorder) }),
+  find: async ({ rows }) => ({
+    message: "conversations whose roles are out of order",
+    rows: await noted(rows, disorder),
+  }),
 };
 
 function noted(rows: readonly AuditRow[], look: (turns: readonly AuditTurn[]) => string | null) {
-  return rows.flatMap((row) => {
+  return flatMapInSlices(rows, (row) => {
     const detail = row.turns.some(({ role }) => role === "text") ? null : look(row.turns);
     return detail === null ? [] : [{ row, detail }];
   });
