@@ -19,6 +19,7 @@ export type ErrorCode =
   | "LOCKED"
   | "CHECKPOINT_INVALID"
   | "DOWNLOAD_FAILED"
+  | "ENDPOINT_FAILED"
   | "ABORTED"
   | "DISPOSED"
   | "CALLBACK_FAILED"
@@ -108,6 +109,7 @@ const classNames: Readonly<Record<ErrorCode, string>> = {
   LOCKED: "LockedError",
   CHECKPOINT_INVALID: "CheckpointError",
   DOWNLOAD_FAILED: "DownloadError",
+  ENDPOINT_FAILED: "EndpointError",
   ABORTED: "AbortError",
   DISPOSED: "DisposedError",
   CALLBACK_FAILED: "CallbackError",
@@ -237,6 +239,14 @@ export class DownloadError extends TunesmithError {
   }
 }
 
+/** A model at an endpoint did not answer, or refused to. The message names the address and never the key. */
+export class EndpointError extends TunesmithError {
+  override readonly name = "EndpointError";
+  constructor(message: string, options?: Rest) {
+    super("ENDPOINT_FAILED", message, options);
+  }
+}
+
 /** The caller asked to stop. `name` is the platform's `AbortError`. */
 export class AbortError extends TunesmithError {
   override readonly name = "AbortError";
@@ -292,6 +302,7 @@ const classOf: Partial<Record<ErrorCode, new (message: string, options?: Rest) =
   LOCKED: LockedError,
   CHECKPOINT_INVALID: CheckpointError,
   DOWNLOAD_FAILED: DownloadError,
+  ENDPOINT_FAILED: EndpointError,
   ABORTED: AbortError,
   DISPOSED: DisposedError,
   CALLBACK_FAILED: CallbackError,

@@ -18,4 +18,6 @@ export * from "./sort-in-slices.ts";
 export * from "./templates/chat-template.ts";
 export * from "./templates/own-templates.ts";
 export * from "./terminal.ts";
+export * from "./text-stream.ts";
 export * from "./tokenizer.ts";
+export * from "./web/index.ts";

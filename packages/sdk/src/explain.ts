@@ -7,12 +7,12 @@ import {
   parseOptions,
   type SFTConfig,
   sftConfigSchema,
+  TextStream,
   type Tokenizer,
   withConversationOptions,
 } from "@tunesmith/core";
 import { collate, type DataReport, type DatasetSource, type Example, IGNORE_INDEX } from "@tunesmith/data";
 import { dataWarnings, prepareRows, withinContext } from "@tunesmith/trainer";
-import { TextStream } from "./text-stream.ts";
 
 /** A token of a row as it is trained. */
 export interface ExplainedToken {

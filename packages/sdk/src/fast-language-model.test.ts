@@ -1,12 +1,12 @@
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { TextStream } from "@tunesmith/core";
 import { readRunConfig } from "@tunesmith/trainer";
 import { expect, onTestFinished, test } from "vitest";
 import { FastLanguageModel } from "./fast-language-model.ts";
 import { SFTTrainer } from "./sft-trainer.ts";
 import { echoModel, type Watched } from "./testing/echo-model.ts";
-import { TextStream } from "./text-stream.ts";
 
 const rows = Array.from({ length: 8 }, (_, i) => ({
   messages: [

@@ -27,6 +27,7 @@ import {
   parseOptions,
   type SessionOptions,
   sortOptionsBeside,
+  TextStream,
   type Tokenizer,
   type TrainSession,
   takenOf,
@@ -47,7 +48,6 @@ import {
   saveGguf,
   saveMerged,
 } from "./save.ts";
-import { TextStream } from "./text-stream.ts";
 
 /** Options of {@link FastLanguageModel.fromPretrained}; those of a download count for models of the hub only. */
 export interface PretrainedOptions extends DownloadOptions, DeviceOptions, ModelConfig {

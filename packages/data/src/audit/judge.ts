@@ -1,5 +1,13 @@
 // Lets a judge score a sample of the answers: a function, or a model that answers in OpenAI's form.
-import { ArgumentError, DataError, type OptionKeys, parseKeys } from "@tunesmith/core";
+import {
+  ArgumentError,
+  DataError,
+  type EndpointOptions,
+  endpointKeys,
+  type OptionKeys,
+  parseKeys,
+  TextEndpoint,
+} from "@tunesmith/core";
 import { type AuditRow, lastAnswer } from "./audit-row.ts";
 import type { Check } from "./finding.ts";
 
@@ -16,14 +24,7 @@ export interface JudgedAnswer {
 export type JudgeFunction = (answer: JudgedAnswer) => number | Promise<number>;
 
 /** A model that scores answers, at an endpoint in OpenAI's form (`POST …/chat/completions`). */
-export interface JudgeEndpoint {
-  /** Address before `/chat/completions`, such as `http://localhost:8000/v1`. */
-  baseUrl: string;
-  /** Name of the model. */
-  model: string;
-  /** Sent as a bearer token. Default: none. */
-  apiKey?: string;
-}
+export type JudgeEndpoint = EndpointOptions;
 
 /** Who scores, and how many answers. */
 export type Judge =
@@ -42,10 +43,10 @@ interface Settings extends Partial<JudgeEndpoint> {
 }
 
 const keys: OptionKeys<Settings> = {
-  score: "optional function",
+  ...endpointKeys,
   baseUrl: "optional",
   model: "optional",
-  apiKey: "optional",
+  score: "optional function",
   sample: "optional",
   least: "optional",
 };
@@ -53,7 +54,7 @@ const keys: OptionKeys<Settings> = {
 /** Scores a sample; gives the check that names low scores, and what they are in all. */
 export async function judgeCheck(judge: Judge, rows: readonly AuditRow[], signal?: AbortSignal) {
   const { score, sample = 50, least = 5, ...endpoint } = settingsOf(judge);
-  const scoring = score ?? ((answer: JudgedAnswer) => askEndpoint(endpoint, answer, signal));
+  const scoring = score ?? asking(endpoint as JudgeEndpoint, signal);
   const judged: { row: AuditRow; score: number }[] = [];
   for (const row of spread(
     rows.filter((entry) => (lastAnswer(entry) ?? "").trim() !== ""),
@@ -82,7 +83,7 @@ function settingsOf(judge: Judge): Settings {
   const settings: Settings =
     typeof judge === "function" ? { score: judge } : parseKeys(keys, judge as Settings, "judge");
   const { score, baseUrl, model, sample = 1 } = settings;
-  if (score === undefined && (typeof baseUrl !== "string" || !URL.canParse(baseUrl) || typeof model !== "string"))
+  if (score === undefined && (typeof baseUrl !== "string" || typeof model !== "string"))
     throw new ArgumentError(
       "[judge] expected a function, { score }, or { baseUrl, model } of an endpoint in OpenAI's form, got something else; give one of these",
     );
@@ -111,40 +112,21 @@ const instruction =
   "You grade answers that a language model will be trained on. Judge whether the answer is correct, complete and helpful for the prompt. " +
   "Reply with one whole number from 0 (useless) to 10 (excellent) and nothing else.";
 
-/** Milliseconds that an endpoint has for one answer. */
-const patience = 60_000;
-
-async function askEndpoint(endpoint: Partial<JudgeEndpoint>, asked: JudgedAnswer, signal?: AbortSignal) {
-  const { baseUrl = "", model = "", apiKey } = endpoint;
-  const prompt = asked.prompt.map(({ role, text }) => `${role}: ${text}`).join("\n\n");
-  const content = `Prompt:\n${prompt}\n\nAnswer:\n${asked.answer}\n\nScore:`;
-  const messages = [
-    { role: "system", content: instruction },
-    { role: "user", content },
-  ];
-  const timeout = AbortSignal.timeout(patience);
-  const url = `${baseUrl.replace(/\/+$/u, "")}/chat/completions`;
-  try {
-    const response = await fetch(url, {
-      method: "POST",
-      headers: {
-        "content-type": "application/json",
-        ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }),
-      },
-      body: JSON.stringify({ model, messages, temperature: 0, max_tokens: 16 }),
-      signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
-    });
-    if (!response.ok) throw new Error(`status ${response.status}`);
-    const reply = (await response.json()) as { choices?: { message?: { content?: unknown } }[] };
-    const said = reply.choices?.[0]?.message?.content;
-    const number = typeof said === "string" ? /\d+(?:\.\d+)?/u.exec(said)?.[0] : undefined;
-    if (number === undefined) throw new Error(`a reply without a score, ${JSON.stringify(said ?? null).slice(0, 80)}`);
-    return Number(number);
-  } catch (cause) {
-    signal?.throwIfAborted();
+/** A judge that asks an endpoint. */
+function asking(options: JudgeEndpoint, signal?: AbortSignal): JudgeFunction {
+  const endpoint = new TextEndpoint(options, "judge");
+  return async ({ place, prompt, answer }) => {
+    const asked = prompt.map(({ role, text }) => `${role}: ${text}`).join("\n\n");
+    const content = `Prompt:\n${asked}\n\nAnswer:\n${answer}\n\nScore:`;
+    const messages = [
+      { role: "system", content: instruction },
+      { role: "user", content },
+    ];
+    const { text } = await endpoint.complete({ messages, temperature: 0, maxTokens: 16 }, signal);
+    const number = /\d+(?:\.\d+)?/u.exec(text)?.[0];
+    if (number !== undefined) return Number(number);
     throw new DataError(
-      `[judge] ${asked.place}: expected a score from ${url}, got ${(cause as Error).message}; check the address and the model`,
-      { cause },
+      `[judge] ${place}: expected a score from ${options.model}, got a reply without one, ${JSON.stringify(text.slice(0, 80))}; choose another model`,
     );
-  }
+  };
 }

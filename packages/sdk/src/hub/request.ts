@@ -1,5 +1,5 @@
 // GET requests to the hub.
-import { AbortError, DownloadError } from "@tunesmith/core";
+import { AbortError, DownloadError, deadline, failureOf, late } from "@tunesmith/core";
 
 /** No answer of the hub: the one failure after which a cached copy or another source may serve. */
 export class HubUnreachableError extends DownloadError {}
@@ -69,7 +69,7 @@ async function fetchOnce(
     asked.then(({ body }) => body?.cancel()).catch(() => {});
     if (signal?.aborted)
       throw new AbortError("[download] stopped on request; the part that has arrived is kept", { cause });
-    const got = cause === late ? `none within ${timeout / 1000} s` : reason(cause);
+    const got = cause === late ? `none within ${timeout / 1000} s` : failureOf(cause);
     throw new HubUnreachableError(
       `[${address.host}] expected an answer, got ${got}; check the connection, or give the path of a local model`,
       { cause },
@@ -77,35 +77,6 @@ async function fetchOnce(
   } finally {
     waiting.end();
   }
-}
-
-const late = new Error("late");
-
-/**
- * A promise that rejects when it is too late, or on request. It is raced with what is waited for: fetch and `AbortSignal.any` hold their
- * signals weakly, and where one is collected (Node 20 and 22) an abort reaches nothing.
- */
-function deadline(timeout: number, signal: AbortSignal | undefined): { over: Promise<never>; end: () => void } {
-  let stop: (reason: unknown) => void = () => {};
-  const over = new Promise<never>((_, reject) => {
-    stop = reject;
-  });
-  over.catch(() => {});
-  const timer = setTimeout(() => stop(late), timeout);
-  const abort = () => stop(signal?.reason);
-  if (signal?.aborted) abort();
-  signal?.addEventListener("abort", abort, { once: true });
-  const end = () => {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", abort);
-  };
-  return { over, end };
-}
-
-/** What fetch itself hides in `cause`. */
-function reason(error: unknown): string {
-  const { cause, message } = error as { cause?: { code?: string; message?: string }; message: string };
-  return cause?.code ?? cause?.message ?? message;
 }
 
 /** How a body may come. */

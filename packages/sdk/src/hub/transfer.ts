@@ -1,7 +1,15 @@
 // Downloads one file: resumed where it broke off, checked against its checksum.
 import { type FileHandle, open, rm, stat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import { AbortError, DownloadError, FileSystemError, fileOperation, placeFile } from "@tunesmith/core";
+import {
+  AbortError,
+  DownloadError,
+  discard,
+  FileSystemError,
+  fileOperation,
+  placeFile,
+  retryAfter,
+} from "@tunesmith/core";
 import { hasDigest } from "./checksum.ts";
 import type { RemoteFile } from "./listing.ts";
 import { get, HubUnreachableError } from "./request.ts";
@@ -113,18 +121,6 @@ async function fetchRest(
   }
   const start = continued ? have : 0;
   await append(response, { partial, start, size: file.size, stall: patience.stall, signal, onBytes });
-}
-
-/** Ends an answer that is not wanted. */
-function discard({ body }: Response): void {
-  body?.cancel().catch(() => {});
-}
-
-/** Milliseconds of the header Retry-After, in seconds or as a date; 0 without one. */
-function retryAfter(response: Response): number {
-  const text = response.headers.get("retry-after") ?? "";
-  const wait = /^\d+$/u.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now();
-  return Number.isNaN(wait) ? 0 : Math.max(0, wait);
 }
 
 interface Appending {

@@ -1,5 +1,5 @@
 // Turns token ids into text piece by piece.
-import type { Tokenizer } from "@tunesmith/core";
+import type { Tokenizer } from "./tokenizer.ts";
 
 /** Turns token ids into text piece by piece. A character that spans tokens is held back until it is whole. */
 export class TextStream {

@@ -1,0 +1,10 @@
+// Requests: their deadlines, their failures, and an endpoint that generates text.
+export { deadline, late } from "./deadline.ts";
+export {
+  type EndpointOptions,
+  type EndpointReply,
+  type EndpointRequest,
+  endpointKeys,
+  TextEndpoint,
+} from "./endpoint.ts";
+export { discard, failureOf, retryAfter } from "./response.ts";
