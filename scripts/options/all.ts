@@ -5,6 +5,7 @@ import {
   loraConfigSchema,
   modelConfigSchema,
   runInputsSchema,
+  selfInstructConfigSchema,
   sftConfigSchema,
   trainingArgumentsSchema,
 } from "@tunesmith/core";
@@ -24,6 +25,7 @@ export const publicSchemas: readonly NamedSchema[] = [
   { schema: modelConfigSchema },
   { schema: deviceOptionsSchema },
   { schema: generationConfigSchema },
+  { schema: selfInstructConfigSchema },
 ];
 
 /** Schemas whose options a configuration file may hold, all on one level. */

@@ -13,6 +13,7 @@ import {
   optionGroups,
   optionsOf,
   runInputsSchema,
+  selfInstructConfigSchema,
   sftConfigSchema,
 } from "@tunesmith/core";
 import type { z } from "zod";
@@ -27,6 +28,7 @@ const shown: readonly z.ZodObject[] = [
   runInputsSchema,
   deviceOptionsSchema,
   generationConfigSchema,
+  selfInstructConfigSchema,
 ];
 
 const introduction = `# Options

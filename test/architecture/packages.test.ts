@@ -9,9 +9,10 @@ const edges: Record<string, readonly string[]> = {
   native: ["core"],
   data: ["core"],
   curriculum: ["core"],
+  synth: ["core", "curriculum"],
   trainer: ["core", "data", "curriculum"],
-  sdk: ["core", "native", "data", "curriculum", "trainer"],
-  cli: ["core", "native", "data", "curriculum", "trainer", "sdk"],
+  sdk: ["core", "native", "data", "curriculum", "synth", "trainer"],
+  cli: ["core", "native", "data", "curriculum", "synth", "trainer", "sdk"],
 };
 
 type Manifest = { name: string; dependencies?: Record<string, string>; scripts?: Record<string, string> };

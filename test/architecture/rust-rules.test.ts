@@ -48,7 +48,7 @@ const familiesAreData: Rule = (tree) => {
   return (
     tree
       .matching(
-        /^(?:crates\/(?:ops|cpu|engine|node)\/src|packages\/(?:core|native|data|curriculum|trainer)\/src)\/.*\.(?:rs|ts)$/,
+        /^(?:crates\/(?:ops|cpu|engine|node)\/src|packages\/(?:core|native|data|curriculum|synth|trainer)\/src)\/.*\.(?:rs|ts)$/,
       )
       // A chat template of our own is named by whoever asks for it.
       .filter(

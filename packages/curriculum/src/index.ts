@@ -12,7 +12,7 @@ export {
   measuredDifficulties,
   ranked,
 } from "./measured.ts";
-export { permutation, philox } from "./philox.ts";
+export { drawBelow, drawUnit, keyOf, permutation, philox, purpose } from "./philox.ts";
 export type { Difficulty, SamplerContext, SamplerRow } from "./rows.ts";
 export type { Sampler, SamplerPart } from "./sampler.ts";
 export { type ShuffleOptions, shuffled } from "./shuffle-buffer.ts";

@@ -43,7 +43,21 @@ export function keyOf(seed: number): readonly [number, number] {
 }
 
 /** What numbers are drawn for: the last word of a counter, which keeps draws for different ends apart. */
-export const purpose = { order: 0, buffer: 1, hardRows: 2, hardPlaces: 3, competence: 4, weights: 5 } as const;
+export const purpose = {
+  order: 0,
+  buffer: 1,
+  hardRows: 2,
+  hardPlaces: 3,
+  competence: 4,
+  weights: 5,
+  seedExamples: 6,
+  generatedExamples: 7,
+  exampleOrder: 8,
+  sampling: 9,
+  instances: 10,
+  templates: 11,
+  rows: 12,
+} as const;
 
 /** A random number of [0, 1), by {@link philox} at a counter. */
 export function drawUnit(...at: Parameters<typeof philox>): number {

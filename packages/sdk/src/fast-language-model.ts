@@ -246,6 +246,16 @@ export class FastLanguageModel implements LanguageModel {
     return saveGguf(this.#answering.saved, path, options);
   }
 
+  /** @internal What it answers with, as files. */
+  get saved(): Saved {
+    return this.#answering.saved;
+  }
+
+  /** @internal The weights that it answers with, in memory; they stay its own. */
+  answering(): Promise<Generator> {
+    return this.#answering.generator();
+  }
+
   /** @internal A trainer says where its result is: from here on that is what answers and what is saved. */
   adopt(trained: Saved): void {
     this.#answering.adopt(trained);

@@ -20,6 +20,8 @@ export {
   DownloadError,
   type EncodedConversation,
   type EncodedPair,
+  EndpointError,
+  type EndpointOptions,
   type ErrorCode,
   FileSystemError,
   type GenerateOptions,
@@ -58,6 +60,8 @@ export {
   type PassShape,
   type QuantizationInfo,
   type RougePool,
+  type SelfInstructConfig,
+  type SelfInstructFilter,
   type SequenceSums,
   type SerializedError,
   type SessionInfo,
@@ -194,6 +198,23 @@ export {
   systemInfo,
 } from "@tunesmith/native";
 export type {
+  FilterReport,
+  GeneratedText,
+  GenerateFunction,
+  GenerateTextOptions,
+  PromptCompletion,
+  SeedTask,
+  SelfInstructEvent,
+  SelfInstructFiles,
+  SelfInstructOptions,
+  SelfInstructReport,
+  SelfInstructStep,
+  SimilarInstruction,
+  StepReport,
+  TextGenerator,
+  TextModel,
+} from "@tunesmith/synth";
+export type {
   CallbackContext,
   CheckpointEvent,
   DataCollator,
@@ -267,4 +288,5 @@ export { resolveDataset } from "./resolve-dataset.ts";
 export { resolveModel } from "./resolve-model.ts";
 export type { GgufFile, GgufOptions, MergedOptions, QuantizationMethod } from "./save.ts";
 export { type SelectRowsOptions, selectRows } from "./select-rows.ts";
+export { selfInstruct } from "./self-instruct.ts";
 export { SFTTrainer } from "./sft-trainer.ts";

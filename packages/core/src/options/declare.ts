@@ -14,6 +14,7 @@ export const optionGroups = [
   "memory",
   "generation",
   "taken",
+  "synthesis",
 ] as const;
 
 /** What an option is about. */
@@ -37,6 +38,8 @@ const influenceOf: Readonly<Record<OptionGroup, Influence>> = {
   memory: "numbers",
   generation: "nothing",
   taken: "nothing",
+  // Of rows that are made before any run.
+  synthesis: "nothing",
 };
 
 /** A whole number above 0. */

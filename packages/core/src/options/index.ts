@@ -32,6 +32,12 @@ export {
 } from "./scheduler.ts";
 export { type ParsedScriptArguments, scriptArgumentsSchema, scriptDefaults } from "./script.ts";
 export {
+  type ParsedSelfInstructConfig,
+  type SelfInstructFilter,
+  selfInstructConfigSchema,
+  selfInstructFilters,
+} from "./self-instruct.ts";
+export {
   type AdapterOptions,
   adapterOptions,
   type EngineOptions,

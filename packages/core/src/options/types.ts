@@ -447,3 +447,50 @@ export interface GenerationConfig {
   /** Tokens that end the text. Default: the model's (eos_token_id). */
   stopTokenIds?: number[] | null | undefined;
 }
+
+/** How rows are made of seed tasks (defaults as in the code of Self-Instruct, where it has the option). */
+export interface SelfInstructConfig {
+  /** Instructions to generate, those of the seeds not counted. Default 100. */
+  numInstructions?: number | undefined;
+  /** Seed of all that is drawn: examples, templates, order, sampling. Default 42. */
+  seed?: number | undefined;
+  /** Prompts that are answered together; each batch knows what the ones before it kept. Default 5. */
+  requestsPerBatch?: number | undefined;
+  /** Instructions of the seeds in a prompt for more; while there are too few generated ones, more. Default 6. */
+  numSeedExamples?: number | undefined;
+  /** Instructions generated before in a prompt for more. Default 2. */
+  numGeneratedExamples?: number | undefined;
+  /** Requests for instructions at most, however few were kept. Default: no limit. */
+  maxRequests?: number | null | undefined;
+  /** Requests for instructions in a row that yield none, after which it goes on with what is there. Default 200. */
+  maxIdleRequests?: number | undefined;
+  /** Temperature of instructions; classification and instances are greedy. Default 0.7. */
+  temperature?: number | undefined;
+  /** Nucleus of instructions. Default 0.5. */
+  topP?: number | undefined;
+  /** Default: 2 for instructions and 1.5 for instances; none for a Tunesmith model, which has none. */
+  presencePenalty?: number | null | undefined;
+  /** Of a Tunesmith model, in place of the presence penalty. Default: 1.1. */
+  repetitionPenalty?: number | null | undefined;
+  /** Tokens of a reply with instructions. Default 1024. */
+  maxInstructionTokens?: number | undefined;
+  /** Tokens of a reply with instances. Default: 300 for classification, 350 for other tasks. */
+  maxInstanceTokens?: number | null | undefined;
+  /**
+   * How a model or endpoint is asked: `completion` continues the text, `chat` answers it as a user's turn. Default:
+   * `completion` for a model, `chat` for an endpoint.
+   */
+  prompting?: "completion" | "chat" | null | undefined;
+  /** ROUGE-L F-measure with any instruction of the pool above which a new one is dropped. Default 0.7. */
+  maxSimilarity?: number | undefined;
+  /** Instances of a task at most. Default 5. */
+  maxInstancesPerTask?: number | undefined;
+  /** Words and phrases of instructions that are dropped, in any case. Default: of images, files, maps and the like. */
+  blocklist?: string[] | undefined;
+  /** Filters that drop nothing. Default: none of them. */
+  withoutFilters?:
+    | ("cut-reply" | "too-short" | "too-long" | "blocklist" | "write-a-program" | "leading-punctuation" | "leading-non-ascii" | "similar" | "cut-example" | "same-as-input" | "empty-output" | "ends-with-colon" | "conflicting-outputs" | "duplicate-instance" | "instances-per-task" | "duplicate-row" | "all")[]
+    | undefined;
+  /** Whether the seeds' instances become rows too. Default true. */
+  includeSeeds?: boolean | undefined;
+}

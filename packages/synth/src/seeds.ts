@@ -1,0 +1,105 @@
+// Seed tasks: what a person writes, from a file or a program.
+import { readFile } from "node:fs/promises";
+import { DataError, expandHome, fileOperation } from "@tunesmith/core";
+import { parsedLine, splitLines } from "./json-lines.ts";
+
+/** One answered case of a task. */
+export interface TaskInstance {
+  /** What the instruction is applied to; empty where it needs nothing. */
+  input: string;
+  output: string;
+}
+
+/** A task that a person wrote. */
+export interface SeedTask {
+  /** Default: its place, `seed-1`. */
+  id?: string;
+  instruction: string;
+  /** Answered cases; they become rows where `includeSeeds` says so. Default: none. */
+  instances?: readonly { input?: string; output: string }[];
+  /** Whether its answers are labels. Files may write `is_classification`. Default false. */
+  isClassification?: boolean;
+}
+
+/** A task of the pool. */
+export interface SynthTask {
+  /** `generated-1` …, or that of the seed. */
+  id: string;
+  instruction: string;
+  isClassification: boolean;
+  instances: TaskInstance[];
+  /** The instruction of the pool that was most like it when it was kept, by ROUGE-L; null for seeds and where none shared a word. */
+  mostSimilar: SimilarInstruction | null;
+}
+
+/** An instruction of the pool, and how like it a candidate is. */
+export interface SimilarInstruction {
+  instruction: string;
+  /** ROUGE-L F-measure, 0 to 1. */
+  score: number;
+}
+
+/** Reads seed tasks: JSONL of a file, or a list. What is wrong with one is a `DataError` that names its line or place. */
+export async function readSeeds(seeds: string | readonly SeedTask[]): Promise<SynthTask[]> {
+  const tasks = typeof seeds === "string" ? await fromFile(expandHome(seeds)) : seeds.map(ofProgram);
+  if (tasks.length === 0) throw new DataError("[seeds] expected at least one task, got none; give some");
+  const ids = tasks.map(({ id }) => id);
+  const twice = ids.find((id, n) => ids.indexOf(id) < n);
+  if (twice !== undefined)
+    throw new DataError(`[seeds] expected every id once, got "${twice}" twice; give each task its own`);
+  return tasks;
+}
+
+async function fromFile(path: string): Promise<SynthTask[]> {
+  const bytes = await fileOperation("read", path, () => readFile(path));
+  const { lines, rest } = splitLines(bytes);
+  const all = rest === "" ? lines : [...lines, rest];
+  return all.flatMap((text, n) => {
+    if (text.trim() === "") return [];
+    const place = `${path}:${n + 1}`;
+    return [taskOf(parsedLine(text, place), n, place)];
+  });
+}
+
+function ofProgram(task: SeedTask, n: number): SynthTask {
+  return taskOf(task, n, `seeds[${n}]`);
+}
+
+function taskOf(value: unknown, n: number, place: string): SynthTask {
+  const { id, instruction, instances, isClassification, is_classification } = recordOf(value, place, "a task");
+  const labels = isClassification ?? is_classification ?? false;
+  if (typeof labels !== "boolean")
+    throw new DataError(`[${place}] expected is_classification to be true or false, got ${shown(labels)}; correct it`);
+  if (instances !== undefined && !Array.isArray(instances))
+    throw new DataError(`[${place}] expected instances to be a list, got ${shown(instances)}; correct it`);
+  return {
+    id: typeof id === "string" && id !== "" ? id : `seed-${n + 1}`,
+    instruction: filled(instruction, `[${place}] expected "instruction"`).trim(),
+    isClassification: labels,
+    instances: ((instances as unknown[] | undefined) ?? []).map((entry, at) =>
+      instanceOf(entry, `${place} instances[${at}]`),
+    ),
+    mostSimilar: null,
+  };
+}
+
+function instanceOf(value: unknown, place: string): TaskInstance {
+  const { input = "", output } = recordOf(value, place, "an instance");
+  if (typeof input !== "string")
+    throw new DataError(`[${place}] expected "input" to be a text, got ${shown(input)}; correct it`);
+  return { input, output: filled(output, `[${place}] expected "output"`) };
+}
+
+function recordOf(value: unknown, place: string, what: string): Record<string, unknown> {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw new DataError(`[${place}] expected ${what} as an object, got ${shown(value)}; correct it`);
+}
+
+function filled(value: unknown, expected: string): string {
+  if (typeof value === "string" && value.trim() !== "") return value;
+  throw new DataError(`${expected} to be a text that is not empty, got ${shown(value)}; correct it`);
+}
+
+function shown(value: unknown): string {
+  return (JSON.stringify(value) ?? "nothing").slice(0, 60);
+}
