@@ -35,7 +35,8 @@ export function kindOf(schema: JsonSchema): ValueKind {
   const items = forms.find((form) => form.type === "array")?.items;
   // Entries that have keys are written as JSON; where a text is a value too, who takes it reads them.
   const hasKeys = items !== undefined && formsOf(items).some((form) => form.type === "object");
-  const named = has("string") ? "names" : "texts";
+  // None of a few choices holds a comma.
+  const named = has("string") || items?.enum !== undefined ? "names" : "texts";
   const list = items === undefined || hasKeys ? null : items.type === "integer" ? "numbers" : named;
   return {
     boolean: has("boolean"),

@@ -35,12 +35,11 @@ export const trainingSchemas = { inputs: runInputsSchema, ...settingSchemas };
 /** What `tunesmith sft` takes, and its configuration file. */
 export const sftSchemas = { script: scriptArgumentsSchema, ...trainingSchemas };
 
+/** Where a model that writes is computed, and how its weights are held. */
+export const placeSchemas = { place: deviceOptionsSchema, modelConfig: modelConfigSchema };
+
 /** What `tunesmith chat` takes. */
-export const chatSchemas = {
-  sampling: generationConfigSchema,
-  place: deviceOptionsSchema,
-  modelConfig: modelConfigSchema,
-};
+export const chatSchemas = { sampling: generationConfigSchema, ...placeSchemas };
 
 /** Title of a group of flags in the help. */
 export function groupTitle(group: OptionGroup): string {

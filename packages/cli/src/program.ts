@@ -10,6 +10,7 @@ import { exportToGguf } from "./commands/export.ts";
 import { inspectData } from "./commands/inspect.ts";
 import { merge } from "./commands/merge.ts";
 import { resume } from "./commands/resume.ts";
+import { selfInstructFrom, synthSchemas } from "./commands/self-instruct.ts";
 import { sft } from "./commands/sft.ts";
 import { type Streams, train } from "./commands/train.ts";
 import {
@@ -54,8 +55,8 @@ export function buildProgram(streams: Streams, input: Input, finish: (code: numb
       writeErr: (text) => err.write(terminalText(text)),
     });
   const surroundings = { streams, input, finish };
-  for (const add of [addTrain, addSft, addEstimate, addInspect, addResume, addChat, addMerge, addExport, addDoctor])
-    add(program, surroundings);
+  const all = [addTrain, addSft, addEstimate, addInspect, addResume, addChat, addMerge, addExport, addDoctor, addSynth];
+  for (const add of all) add(program, surroundings);
   return program;
 }
 
@@ -185,6 +186,32 @@ function addDoctor(program: Command, { streams, finish }: Surroundings): void {
     ),
   );
   data.action(async (file: string | undefined) => finish(await doctorData(file, flagValues(data), streams)));
+}
+
+function addSynth(program: Command, { streams, finish }: Surroundings): void {
+  const making = program
+    .command("synth")
+    .description("make training rows with a language model")
+    .command("self-instruct")
+    .description("make rows of a few seed tasks; a run that was interrupted goes on with the same command")
+    .optionsGroup(groupTitle("run"))
+    .option("--seeds <file>", "seed tasks, JSONL: instruction, instances of input and output, is_classification")
+    .option("--output <file>", "rows to write, JSONL of prompt and completion; replies and tasks go beside it")
+    .option("--model <run-or-model>", `who writes: ${targetHelp}`)
+    .option("--adapter <dir>", "PEFT adapter folder to use; default: the run's")
+    .option("--endpoint <url>", "who writes: an endpoint in OpenAI's form; its key is in OPENAI_API_KEY")
+    .option("--endpoint-model <name>", "model of that endpoint")
+    .option("--requests-per-minute <n>", "requests to the endpoint at most (default: no limit)")
+    .option("--json", jsonHelp);
+  addSchemaFlags(making, synthSchemas);
+  making.addHelpText(
+    "after",
+    examples(
+      "tunesmith synth self-instruct --seeds seeds.jsonl --model ORG/NAME --output rows.jsonl --num-instructions 200",
+      "tunesmith synth self-instruct --seeds seeds.jsonl --endpoint http://localhost:8000/v1 --endpoint-model NAME --output rows.jsonl",
+    ),
+  );
+  making.action(async () => finish(await selfInstructFrom(flagValues(making), streams)));
 }
 
 function addMerge(program: Command, { streams, finish }: Surroundings): void {

@@ -181,7 +181,9 @@ test("a generator that fails ends the run, and the next goes on where it was", a
     stop.abort();
     return recordedGenerator(prompts, options);
   };
-  await expect(eventsOf({ output: path, generate: stopping, signal: stop.signal })).rejects.toThrow(/abort/u);
+  await expect(eventsOf({ output: path, generate: stopping, signal: stop.signal })).rejects.toMatchObject({
+    code: "ABORTED",
+  });
   const { generate, asked } = counting();
   const events = await eventsOf({ output: path, generate });
   expect(made(events)).toEqual(made(await eventsOf()));

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { dirname } from "node:path";
 import {
+  AbortError,
   ArgumentError,
   exists,
   expandHome,
@@ -38,7 +39,7 @@ export interface SelfInstructOptions extends SelfInstructConfig {
    * interruption. Default: none; the rows come as events alone.
    */
   output?: string | null;
-  /** Stops after the batch in hand; the iterator then throws the signal's reason. Default: none. */
+  /** Stops the batch in hand; the iterator then throws an `AbortError`. Default: none. */
   signal?: AbortSignal;
 }
 
@@ -137,14 +138,24 @@ async function* run(setup: Setup): AsyncGenerator<SelfInstructEvent, void, undef
 /** Answers batches: from the journal as far as it goes, then by the generator. */
 function asking({ config, generator, signal }: Setup, journal: Journal | null): Ask {
   return async (step, request, prompts, how) => {
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw aborted(signal, journal);
     const recorded = journal?.recorded(step, request, prompts) ?? null;
     if (recorded !== null) return { replies: recorded, resumed: true };
     const options = { ...how, step, seed: seedOf(config.seed, step, request), ...(signal !== undefined && { signal }) };
-    const replies = await repliesOf(generator.generate, prompts, options);
+    const replies = await repliesOf(generator.generate, prompts, options).catch((cause: unknown) => {
+      throw signal?.aborted ? aborted(signal, journal) : cause;
+    });
     await journal?.record(step, request, prompts, replies);
     return { replies, resumed: false };
   };
+}
+
+function aborted({ reason }: AbortSignal, journal: Journal | null): AbortError {
+  const kept =
+    journal === null
+      ? "nothing is kept, since there is no output"
+      : `the replies so far are in ${journal.path}; run it again to go on`;
+  return new AbortError(`[selfInstruct] stopped on request; ${kept}`, { cause: reason });
 }
 
 /** All that decides the rows. */

@@ -196,7 +196,5 @@ test("while rows are prepared a bar shows how far they are, and goes when the ru
   view.show(events[0] as TrainEvent<SFTMetrics>);
   expect(stripVTControlCharacters(written.slice(before).join(""))).not.toContain("preparing");
   view.show({ type: "measuring", step: 4, difficulty: "ifd", rows: 300, share: 0.5, fromCache: false });
-  expect(written.at(-1)).toBe(
-    `measuring the ifd of training rows  ${"█".repeat(12)}${"░".repeat(12)}  50 %  300 rows`,
-  );
+  expect(written.at(-1)).toBe(`measuring the ifd of training rows  ${"█".repeat(12)}${"░".repeat(12)}  50 %  300 rows`);
 });
