@@ -9,6 +9,7 @@ import { formats } from "./formats/formats.ts";
 import { nf4 } from "./formats/nf4.ts";
 import { machine } from "./machine.ts";
 import { similarity } from "./similarity/similarity.ts";
+import { selfInstruct } from "./synth/self-instruct.ts";
 import { cpuQlora } from "./training/cpu-qlora.ts";
 import { cpuSft } from "./training/cpu-sft.ts";
 import { limits } from "./training/limits.ts";
@@ -32,6 +33,7 @@ const { values, positionals } = parseArgs({
     rows: { type: "string", default: "100000" },
     folder: { type: "string" },
     part: { type: "string" },
+    instructions: { type: "string", default: "16" },
   },
 });
 
@@ -84,6 +86,13 @@ const benchmarks: Readonly<Record<string, () => Promise<object>>> = {
   nf4: async () => ({ benchmark: "nf4", machine: machine(), ...(await nf4()) }),
   "qlora-memory": () => qloraMemory(values.model),
   memory: () => memory(values.model),
+  "self-instruct": () =>
+    selfInstruct({
+      model: values.model,
+      instructions: Number(values.instructions),
+      folder: values.folder,
+      task: values.task,
+    }),
   similarity: () => similarity(Number(values.rows)),
 };
 
