@@ -86,3 +86,11 @@ test("the programs of docs/callbacks.md watch a run and steer it", async () => {
     /^\d+ trainable parameters\n(?:step \d of 3: loss [\d.]+\n){3}runs\/watched\nstep 2: ".*"\nstep 4: ".*"\nAbortError in state aborted\n$/u,
   );
 });
+
+test("the program of docs/self-instruct.md makes rows of seeds", async () => {
+  const { folder, stdout } = await run(await programsOf("docs/self-instruct.md"));
+  expect(stdout).toBe("Suggest a name for a boat.\n{ generated: 1, seeds: 2 }\n");
+  const made = await readFile(join(folder, "made.jsonl"), "utf8");
+  expect(made.trimEnd().split("\n")).toHaveLength(3);
+  expect(made).toContain("The Patient Heron");
+});

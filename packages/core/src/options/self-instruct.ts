@@ -90,13 +90,15 @@ export const selfInstructConfigSchema = z
         .max(2)
         .nullable()
         .default(null)
-        .describe("Default: 2 for instructions and 1.5 for instances; none for a Tunesmith model, which has none."),
+        .describe(
+          "Lowers the logits of tokens that are written already, at an endpoint or by a function. Default: 2 for instructions and 1.5 for instances; 0 for a Tunesmith model, which has no such penalty.",
+        ),
       repetitionPenalty: z
         .number()
         .positive()
         .nullable()
         .default(null)
-        .describe("Of a Tunesmith model, in place of the presence penalty. Default: 1.1."),
+        .describe("Of a Tunesmith model, in place of the presence penalty: as in GenerationConfig. Default: 1.1."),
       maxInstructionTokens: count.default(1024).describe("Tokens of a reply with instructions. Default 1024."),
       maxInstanceTokens: count
         .nullable()

@@ -468,9 +468,12 @@ export interface SelfInstructConfig {
   temperature?: number | undefined;
   /** Nucleus of instructions. Default 0.5. */
   topP?: number | undefined;
-  /** Default: 2 for instructions and 1.5 for instances; none for a Tunesmith model, which has none. */
+  /**
+   * Lowers the logits of tokens that are written already, at an endpoint or by a function. Default: 2 for instructions
+   * and 1.5 for instances; 0 for a Tunesmith model, which has no such penalty.
+   */
   presencePenalty?: number | null | undefined;
-  /** Of a Tunesmith model, in place of the presence penalty. Default: 1.1. */
+  /** Of a Tunesmith model, in place of the presence penalty: as in GenerationConfig. Default: 1.1. */
   repetitionPenalty?: number | null | undefined;
   /** Tokens of a reply with instructions. Default 1024. */
   maxInstructionTokens?: number | undefined;
