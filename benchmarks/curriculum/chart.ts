@@ -11,7 +11,7 @@ const colours = {
   "loss-based": "#009e73",
 } as const;
 
-const size = { width: 640, height: 300, left: 52, right: 140, top: 14, bottom: 40 } as const;
+const size = { width: 640, height: 300, left: 60, right: 140, top: 14, bottom: 40 } as const;
 
 /** A place on the curve of an arm. */
 interface Place {
@@ -64,7 +64,7 @@ function curve(arm: keyof typeof colours, places: readonly Place[], axes: Axes):
     `${across(place.tokens, axes).toFixed(1)},${down(place.loss[of], axes).toFixed(1)}`;
   const band = [...places.map(at("most")), ...places.map(at("least")).reverse()].join(" ");
   const colour = colours[arm];
-  return `<polygon points="${band}" fill="${colour}" opacity="0.12"/><polyline points="${places.map(at("mean")).join(" ")}" fill="none" stroke="${colour}" stroke-width="1.8"/>`;
+  return `<polygon points="${band}" fill="${colour}" fill-opacity="0.15"/><polyline points="${places.map(at("mean")).join(" ")}" fill="none" stroke="${colour}" stroke-width="1.8"/>`;
 }
 
 function grid(axes: Axes): string {
@@ -80,7 +80,8 @@ function grid(axes: Axes): string {
     return `<text x="${across(tokens, axes).toFixed(1)}" y="${bottom + 16}" text-anchor="middle">${text}</text>`;
   });
   const title = `<text x="${(left + right) / 2}" y="${bottom + 32}" text-anchor="middle">tokens trained on</text>`;
-  return [...rows, ...columns, title].join("");
+  const measured = `<text x="12" y="${(size.top + bottom) / 2}" text-anchor="middle" transform="rotate(-90 12 ${(size.top + bottom) / 2})">eval loss</text>`;
+  return [...rows, ...columns, title, measured].join("");
 }
 
 function legendLine(arm: keyof typeof colours, n: number): string {

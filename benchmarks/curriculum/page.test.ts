@@ -49,6 +49,13 @@ test("a page of some of the runs says so, and concludes nothing of arms that lac
   expect(page?.text).not.toContain("beyond the spread;");
 });
 
+test("a set without a finished run has neither table nor chart", () => {
+  const [page, ...charts] = pageOf([]);
+  expect(charts).toEqual([]);
+  expect(page?.text).toContain("No run is finished yet.");
+  expect(page?.text).not.toContain("NaN");
+});
+
 test("the chart has a line and a band for every arm, lower where the loss is lower, inside the picture", () => {
   const chart = pageOf(runs)[1];
   expect(chart?.name).toBe("curriculum-running-totals.svg");

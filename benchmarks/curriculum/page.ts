@@ -8,9 +8,12 @@ import { type CurriculumResult, exactShare, runsOf, table, verdict } from "./sum
 export function curriculumPage(path: string): { name: string; text: string }[] {
   if (!existsSync(path)) return [];
   const result = JSON.parse(readFileSync(path, "utf8")) as CurriculumResult;
-  const charts = result.sets.map(({ name }) => ({ name: chartName(name), text: lossChart(result, name) }));
+  const begun = result.sets.filter(({ name }) => hasRuns(result, name));
+  const charts = begun.map(({ name }) => ({ name: chartName(name), text: lossChart(result, name) }));
   return [{ name: "curriculum.md", text: page(result) }, ...charts];
 }
+
+const hasRuns = ({ runs }: CurriculumResult, set: string) => runs.some((run) => run.set === set);
 
 const chartName = (set: string) => `curriculum-${set.replaceAll(" ", "-")}.svg`;
 
@@ -64,11 +67,13 @@ function section(result: CurriculumResult, set: string): string[] {
   return [
     `## ${set}`,
     about[set] ?? "",
-    `${rows.toLocaleString("en-US")} rows to choose from and to order, ${heldOut} held out. Before training: eval loss ${before?.evalLoss.toFixed(3)}${exact}. Below, means with the least and the most of the seeds.`,
-    `![Eval loss against tokens: mean and range over the seeds](${chartName(set)})`,
-    table(result, set),
-    ...by,
+    `${rows.toLocaleString("en-US")} rows to choose from and to order, ${heldOut} held out. Before training: eval loss ${before?.evalLoss.toFixed(3)}${exact}.`,
+    ...(hasRuns(result, set) ? [curves(set), table(result, set), ...by] : ["No run is finished yet."]),
   ];
+}
+
+function curves(set: string): string {
+  return `![Eval loss against tokens](${chartName(set)})\n\nMeans over the seeds, with the least and the most; the curves come from the loss before training, above the picture.`;
 }
 
 /** How many answers of each difficulty are exact. */
