@@ -19,7 +19,16 @@ export { type OptionKeys, parseKeys } from "./keys.ts";
 export { loraConfigSchema, type ParsedLoraConfig } from "./lora.ts";
 export { modelConfigSchema, type ParsedModelConfig } from "./model.ts";
 export { canonicalName, kebabCase, nearestName, snakeCase, withCanonicalEntries } from "./names.ts";
-export { adamwSchema, type OptimizerOptions, optimizerOptions, optimizerSchema, sgdSchema } from "./optimizer.ts";
+export {
+  adamOptionsOf,
+  adamwSchema,
+  type OptimizerOptions,
+  optimizerNote,
+  optimizerOptions,
+  optimizerSchema,
+  sgdSchema,
+} from "./optimizer.ts";
+export { type EngineOptimizer, type OptimizerName, optimizerNames } from "./optimizer-names.ts";
 export { canonicalKeys, parseArgument, parseOptions } from "./parse.ts";
 export { together } from "./problems.ts";
 export {

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { optimizerOptions } from "./optimizer.ts";
+import { optimizerNote, optimizerOptions } from "./optimizer.ts";
+import { optimizerNameList, optimizerNames } from "./optimizer-names.ts";
 import { parseOptions } from "./parse.ts";
 import { sftConfigSchema } from "./sft.ts";
 
@@ -32,5 +33,21 @@ test("constants that an optimizer does not have, or not like this, are refused",
   expect(refused({ momentum: -1 })).toThrow(/^\[optimArgs\.momentum\] expected a number of at least 0, got -1/u);
   expect(refused({ nesterov: true })).toThrow(/^\[optimArgs\.nesterov\] expected a momentum above 0/u);
   expect(refused({ nesterov: true, momentum: 0.9, dampening: 0.1 })).toThrow(/dampening 0\.1/u);
-  expect(() => optimizer({ optim: "adam" })).toThrow(/^\[optim\] expected one of "adamw_torch", "sgd", got "adam"/u);
+  expect(() => optimizer({ optim: "adamw_8bt" })).toThrow(/got "adamw_8bt"; did you mean "adamw_8bit"\?$/u);
+});
+
+test("every name of transformers is here, stands for one that is, or says that it is not yet", () => {
+  // OptimizerNames of transformers 5.24.0, and muon.
+  expect(optimizerNameList).toHaveLength(42);
+  for (const optim of optimizerNameList) {
+    const meaning = optimizerNames[optim];
+    if ("notYet" in meaning) {
+      expect(() => optimizer({ optim })).toThrow(
+        `[optim] expected an optimizer that is here, got "${optim}", which is not yet: `,
+      );
+    } else {
+      expect(optimizer({ optim }).type, optim).toBe(meaning.type);
+      expect(optimizerNote(optim) !== null, optim).toBe(/^paged_|_fused$|_xla$/u.test(optim));
+    }
+  }
 });

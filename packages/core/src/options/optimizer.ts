@@ -1,8 +1,8 @@
 // Optimizers: what the engine is told of them, and how the options of a run become that.
 import { z } from "zod";
 import { OptionError } from "../errors.ts";
-import { entriesOf, parseConstants } from "./constants.ts";
-import type { ParsedTrainingArguments } from "./training-arguments.ts";
+import { entriesOf, type GivenConstants, parseConstants } from "./constants.ts";
+import { type OptimizerName, optimizerNames } from "./optimizer-names.ts";
 
 const decayRate = z.number().min(0).lt(1);
 
@@ -31,17 +31,44 @@ export const optimizerSchema = z.discriminatedUnion("type", [adamwSchema, sgdSch
 /** An optimizer with its constants. */
 export type OptimizerOptions = z.output<typeof optimizerSchema>;
 
-/** The optimizer that `optim`, `optimArgs` and AdamW's own options ask for; defaults of sgd are torch's. */
-export function optimizerOptions(
-  args: Pick<ParsedTrainingArguments, "optim" | "optimArgs" | "adamBeta1" | "adamBeta2" | "adamEpsilon">,
-): OptimizerOptions {
+/** The options that an optimizer comes from. */
+export interface OptimizerArguments {
+  optim: OptimizerName;
+  optimArgs: GivenConstants;
+  adamBeta1: number;
+  adamBeta2: number;
+  adamEpsilon: number;
+}
+
+/** The options of AdamW that an optimizer takes its constants from. */
+export function adamOptionsOf(optim: OptimizerName): readonly ("adamBeta1" | "adamBeta2" | "adamEpsilon")[] {
+  const found = optimizerNames[optim];
+  return "type" in found && found.type === "adamw" ? ["adamBeta1", "adamBeta2", "adamEpsilon"] : [];
+}
+
+/** What to say of a name that another optimizer stands for here; null for one that is here itself. */
+export function optimizerNote(optim: OptimizerName): string | null {
+  const found = optimizerNames[optim];
+  return "note" in found && found.note !== undefined ? `optim ${optim} ${found.note}` : null;
+}
+
+/**
+ * The optimizer that `optim`, `optimArgs` and AdamW's own options ask for, with the constants that transformers gives it; defaults of sgd are
+ * torch's. One that is not here yet is an `OptionError` that says so, and so is a constant that it does not have.
+ */
+export function optimizerOptions(args: OptimizerArguments): OptimizerOptions {
+  const found = optimizerNames[args.optim];
+  if ("notYet" in found)
+    throw new OptionError(
+      `[optim] expected an optimizer that is here, got "${args.optim}", which is not yet: ${found.notYet}`,
+    );
   const given = entriesOf(args.optimArgs, "optimArgs");
-  switch (args.optim) {
-    case "adamw_torch": {
+  switch (found.type) {
+    case "adamw": {
       const [name] = Object.keys(given);
       if (name !== undefined)
         throw new OptionError(
-          `[optimArgs] expected nothing for adamw_torch, got "${name}"; adamBeta1, adamBeta2 and adamEpsilon are its options`,
+          `[optimArgs] expected nothing for ${args.optim}, got "${name}"; adamBeta1, adamBeta2 and adamEpsilon are its options`,
         );
       return { type: "adamw", beta1: args.adamBeta1, beta2: args.adamBeta2, epsilon: args.adamEpsilon };
     }

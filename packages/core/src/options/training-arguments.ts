@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { count, grouped, noneIsDefault, path } from "./declare.ts";
 import { missingArguments, takenArguments } from "./field/training-arguments.ts";
+import { optimizerNameList } from "./optimizer-names.ts";
 import { schedulerTypes } from "./scheduler.ts";
 
 /** A stage of a curriculum, as far as a file can hold it. */
@@ -172,10 +173,10 @@ export const trainingArgumentsSchema = z
           "Steps in which the learning rate rises from 0; below 1 it is a share of all steps. Default 0 (TrainingArguments).",
         ),
       optim: z
-        .enum(["adamw_torch", "sgd"])
+        .enum(optimizerNameList)
         .default("adamw_torch")
         .describe(
-          "Optimizer: AdamW, or stochastic gradient descent as in torch.optim.SGD. Default adamw_torch (TrainingArguments).",
+          "Optimizer, by the names of transformers; docs/optimizers.md says which are here. Default adamw_torch (TrainingArguments takes its fused form).",
         ),
       optimArgs: z
         .union([z.string().min(1), z.record(z.string(), z.union([z.number(), z.boolean()]))])

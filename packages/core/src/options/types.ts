@@ -122,9 +122,53 @@ export interface TrainingArguments extends TrainingArgumentsNames {
    */
   warmupSteps?: number | undefined;
   /**
-   * Optimizer: AdamW, or stochastic gradient descent as in torch.optim.SGD. Default adamw_torch (TrainingArguments).
+   * Optimizer, by the names of transformers; docs/optimizers.md says which are here. Default adamw_torch
+   * (TrainingArguments takes its fused form).
    */
-  optim?: "adamw_torch" | "sgd" | undefined;
+  optim?:
+    | "adamw_torch"
+    | "adamw_torch_fused"
+    | "adamw_torch_xla"
+    | "adamw_torch_npu_fused"
+    | "adafactor"
+    | "adamw_anyprecision"
+    | "adamw_torch_4bit"
+    | "adamw_torch_8bit"
+    | "ademamix"
+    | "sgd"
+    | "adagrad"
+    | "adamw_bnb_8bit"
+    | "adamw_8bit"
+    | "ademamix_8bit"
+    | "lion_8bit"
+    | "lion_32bit"
+    | "paged_adamw_32bit"
+    | "paged_adamw_8bit"
+    | "paged_ademamix_32bit"
+    | "paged_ademamix_8bit"
+    | "paged_lion_32bit"
+    | "paged_lion_8bit"
+    | "rmsprop"
+    | "rmsprop_bnb"
+    | "rmsprop_bnb_8bit"
+    | "rmsprop_bnb_32bit"
+    | "galore_adamw"
+    | "galore_adamw_8bit"
+    | "galore_adafactor"
+    | "galore_adamw_layerwise"
+    | "galore_adamw_8bit_layerwise"
+    | "galore_adafactor_layerwise"
+    | "lomo"
+    | "adalomo"
+    | "grokadamw"
+    | "schedule_free_radam"
+    | "schedule_free_adamw"
+    | "schedule_free_sgd"
+    | "apollo_adamw"
+    | "apollo_adamw_layerwise"
+    | "stable_adamw"
+    | "muon"
+    | undefined;
   /**
    * Constants of the optimizer, as "name=value,..." or by name; sgd has momentum, dampening and nesterov. Default null:
    * torch's own, all of them off (TrainingArguments).

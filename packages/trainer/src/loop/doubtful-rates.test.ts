@@ -24,4 +24,7 @@ test("a rate that is never reached, far too high, zero, or of tensors that are n
 test("usual rates are not", async () => {
   expect(await warnings({ warmupSteps: 3, learningRate: 0.05 })).toEqual([]);
   expect(await warnings({ optim: "sgd", learningRate: 1e-3 })).toEqual([]);
+  expect(await warnings({ optim: "paged_adamw_32bit", learningRate: 0.05 })).toEqual([
+    "optim paged_adamw_32bit is adamw_torch here: its states stay on the device, where the memory plan counts them",
+  ]);
 });

@@ -1,16 +1,25 @@
 // Learning rates that cannot be what was meant.
-import { hasWarmup, plural, type SessionInfo } from "@tunesmith/core";
+import {
+  type EngineOptimizer,
+  hasWarmup,
+  optimizerNote,
+  optimizerOptions,
+  plural,
+  type SessionInfo,
+} from "@tunesmith/core";
 import type { Resolved } from "../options/resolved.ts";
 import { learningRateAt, type Schedule } from "./schedule.ts";
 
 /** Peak rates from here on throw weights about rather than train them: AdamW moves every weight by about the rate in a step. */
-const tooHigh = { adamw_torch: 1, sgd: 10 } as const;
+const tooHigh: Readonly<Record<EngineOptimizer, number>> = { adamw: 1, sgd: 10 };
 
 /** What to say of the schedule of a run. */
-export function doubtfulSchedule({ optim }: Resolved, schedule: Schedule): string[] {
+export function doubtfulSchedule(args: Resolved, schedule: Schedule): string[] {
+  const { optim } = args;
   const { learningRate, options, totalSteps, warmupSteps } = schedule;
-  const warnings: string[] = [];
-  if (learningRate >= tooHigh[optim])
+  const note = optimizerNote(optim);
+  const warnings: string[] = note === null ? [] : [note];
+  if (learningRate >= tooHigh[optimizerOptions(args).type])
     warnings.push(
       `learningRate ${learningRate} is far above what ${optim} trains with (adapters usually take 1e-5 to 1e-3); lower it`,
     );

@@ -1,6 +1,6 @@
 // Options that were set though another one leaves them without effect, and rates that teach nothing.
 import type { ParsedModelConfig, ParsedTrainingArguments, Schemas } from "@tunesmith/core";
-import { hasWarmup, modelConfigSchema, type ParsedLoraConfig } from "@tunesmith/core";
+import { adamOptionsOf, hasWarmup, modelConfigSchema, type ParsedLoraConfig } from "@tunesmith/core";
 
 /** A run, as far as its options say. */
 export interface OptionSetting {
@@ -42,7 +42,7 @@ const rules: readonly Rule[] = [
   },
   {
     options: ["adamBeta1", "adamBeta2", "adamEpsilon"],
-    because: ({ args }) => when(args.optim !== "adamw_torch", `optim is ${args.optim}`),
+    because: ({ args }) => when(adamOptionsOf(args.optim).length === 0, `optim is ${args.optim}`),
   },
   {
     options: ["loraplusLrRatio"],

@@ -1,0 +1,67 @@
+// Names of optimizers, those of transformers' OptimizerNames and muon, and the optimizer that each stands for.
+
+/** What a name asks for: an optimizer of the engine, with a note where it is not quite what the name says; or why it is not here yet. */
+type Meaning = { readonly type: EngineOptimizer; readonly note?: string } | { readonly notYet: string };
+
+/** The engine's optimizers. */
+export type EngineOptimizer = "adamw" | "sgd";
+
+const fused = "is adamw_torch here: the step is one pass in any case";
+const paged = (name: string) => `is ${name} here: its states stay on the device, where the memory plan counts them`;
+const lowRank = "projections of the gradient are not implemented; train an adapter, or take adamw_torch";
+const fewBits = "states are float32 only; take adamw_torch";
+const other = "it is not implemented; take adamw_torch";
+
+const names = {
+  adamw_torch: { type: "adamw" },
+  adamw_torch_fused: { type: "adamw", note: fused },
+  adamw_torch_xla: { type: "adamw", note: "is adamw_torch here: there is no XLA device" },
+  adamw_torch_npu_fused: { type: "adamw", note: "is adamw_torch here: there is no NPU" },
+  adafactor: { notYet: "its factored states are not implemented; take adamw_torch" },
+  adamw_anyprecision: { notYet: "states of a chosen type are not implemented; take adamw_torch" },
+  adamw_torch_4bit: { notYet: fewBits },
+  adamw_torch_8bit: { notYet: fewBits },
+  ademamix: { notYet: other },
+  sgd: { type: "sgd" },
+  adagrad: { notYet: other },
+  adamw_bnb_8bit: { notYet: fewBits },
+  adamw_8bit: { notYet: fewBits },
+  ademamix_8bit: { notYet: other },
+  lion_8bit: { notYet: fewBits },
+  lion_32bit: { notYet: other },
+  paged_adamw_32bit: { type: "adamw", note: paged("adamw_torch") },
+  paged_adamw_8bit: { notYet: fewBits },
+  paged_ademamix_32bit: { notYet: other },
+  paged_ademamix_8bit: { notYet: other },
+  paged_lion_32bit: { notYet: other },
+  paged_lion_8bit: { notYet: fewBits },
+  rmsprop: { notYet: other },
+  rmsprop_bnb: { notYet: other },
+  rmsprop_bnb_8bit: { notYet: other },
+  rmsprop_bnb_32bit: { notYet: other },
+  galore_adamw: { notYet: lowRank },
+  galore_adamw_8bit: { notYet: lowRank },
+  galore_adafactor: { notYet: lowRank },
+  galore_adamw_layerwise: { notYet: lowRank },
+  galore_adamw_8bit_layerwise: { notYet: lowRank },
+  galore_adafactor_layerwise: { notYet: lowRank },
+  lomo: { notYet: "an update inside backward is not implemented; take adamw_torch" },
+  adalomo: { notYet: "an update inside backward is not implemented; take adamw_torch" },
+  grokadamw: { notYet: other },
+  schedule_free_radam: { notYet: other },
+  schedule_free_adamw: { notYet: other },
+  schedule_free_sgd: { notYet: other },
+  apollo_adamw: { notYet: lowRank },
+  apollo_adamw_layerwise: { notYet: lowRank },
+  stable_adamw: { notYet: "it is not implemented; take adamw_torch with maxGradNorm" },
+  muon: { notYet: "orthogonalised steps are not implemented; take adamw_torch" },
+} as const satisfies Readonly<Record<string, Meaning>>;
+
+/** A name of an optimizer. */
+export type OptimizerName = keyof typeof names;
+
+/** What each name stands for. */
+export const optimizerNames: Readonly<Record<OptimizerName, Meaning>> = names;
+
+/** The names, for an option. */
+export const optimizerNameList = Object.keys(names) as [OptimizerName, ...OptimizerName[]];
