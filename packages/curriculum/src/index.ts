@@ -19,4 +19,4 @@ export { type ShuffleOptions, shuffled } from "./shuffle-buffer.ts";
 export { type Novelty, NoveltyFilter, type NoveltyOptions } from "./similarity/novelty.ts";
 export type { Stage } from "./stage.ts";
 export { type StagesOptions, stagedSampler } from "./stages.ts";
-export { weightedSampler } from "./weighted.ts";
+export { type WeightedOptions, weightedSampler } from "./weighted.ts";

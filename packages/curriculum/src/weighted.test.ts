@@ -37,3 +37,15 @@ test.each([
   expect(() => make(given)).toThrow(OptionError);
   expect(() => make(given)).toThrow(message);
 });
+
+test("weights may go by what the model finds, from the newest measurement on", () => {
+  const sampler = weightedSampler(({ rowIds: [row] }, score) => (row === 0 ? 0 : score), { measures: "loss" })(context);
+  expect(sampler.measures).toBe("loss");
+  const drawn = (scores: readonly number[]) => {
+    const measured = { scores: Float32Array.from(scores), easiestFirst: new Int32Array(), taken: new Int32Array() };
+    return new Set(Array.from({ length: 50 }, (_, epoch) => Array.from(sampler.epoch(epoch, measured))).flat());
+  };
+  expect(drawn([9, 0, 2, 0, 1, 0])).toEqual(new Set([2, 4]));
+  expect(drawn([9, 3, 0, 0, 0, 0])).toEqual(new Set([1]));
+  expect(() => drawn([1, 1, Number.NaN, 1, 1, 1])).toThrow(/\[weight\] .* for row 2, got NaN/u);
+});

@@ -1,38 +1,57 @@
 // Rows drawn by weight.
 import { OptionError } from "@tunesmith/core";
 import type { SamplerFactory } from "./custom-sampler.ts";
+import type { Measured, MeasuredDifficulty } from "./measured.ts";
 import { drawUnit, keyOf, purpose } from "./philox.ts";
 import type { SamplerRow } from "./rows.ts";
+
+/** How rows are weighed. */
+export interface WeightedOptions {
+  /** What the model is asked of every row, for the score that the weight is given. Default: nothing. */
+  measures?: MeasuredDifficulty;
+}
 
 /**
  * Draws rows with replacement, each as often as its weight says among the weights of all, as the `sampler` of a trainer (torch's
  * WeightedRandomSampler). An epoch draws as many as there are rows. Weights need not sum to 1; a row of weight 0 is never drawn. Weights that
  * are negative or not finite, or all 0, are an `OptionError`.
+ *
+ * @param weight of a row, by what is known of it and, with `measures`, its score: higher is harder, NaN where there is nothing to measure, or
+ * nothing is asked. Drawn by their newest loss: Loshchilov and Hutter, arXiv:1511.06343
  */
-export function weightedSampler(weight: (row: SamplerRow) => number): SamplerFactory {
+export function weightedSampler(
+  weight: (row: SamplerRow, score: number) => number,
+  { measures }: WeightedOptions = {},
+): SamplerFactory {
   return ({ lengths, seed, row }) => {
     const n = lengths.length;
-    const sums = new Float64Array(n);
-    let sum = 0;
-    for (let index = 0; index < n; index += 1) {
-      const given = weight(row(index));
-      if (!(Number.isFinite(given) && given >= 0))
-        throw new OptionError(
-          `[weight] expected a number of at least 0 for row ${index}, got ${given}; weigh every row`,
-        );
-      sum += given;
-      sums[index] = sum;
-    }
-    if (!(sum > 0 && Number.isFinite(sum)))
-      throw new OptionError(`[weight] expected weights with a finite sum above 0, got the sum ${sum}; correct them`);
-    // Beyond it rows have no weight.
-    const last = sums.indexOf(sum);
-    const epoch = (number: number) =>
-      Int32Array.from({ length: n }, (_, place) =>
+    const weigh = (scores?: Float32Array) =>
+      runningSums(Float64Array.from({ length: n }, (_, index) => weight(row(index), scores?.[index] ?? Number.NaN)));
+    // What depends on no measurement is refused at once, and known from then on.
+    const known = measures === undefined ? weigh() : null;
+    const epoch = (number: number, measured?: Measured) => {
+      const sums = known ?? weigh(measured?.scores);
+      const sum = sums[n - 1] as number;
+      // Beyond it rows have no weight.
+      const last = sums.indexOf(sum);
+      return Int32Array.from({ length: n }, (_, place) =>
         firstAbove(sums, last, sum * drawUnit([place, number, 0, purpose.weights], keyOf(seed))),
       );
-    return { size: () => n, epoch };
+    };
+    return { size: () => n, epoch, measures };
   };
+}
+
+function runningSums(weights: Float64Array): Float64Array {
+  let sum = 0;
+  const sums = weights.map((given, index) => {
+    if (!(Number.isFinite(given) && given >= 0))
+      throw new OptionError(`[weight] expected a number of at least 0 for row ${index}, got ${given}; weigh every row`);
+    sum += given;
+    return sum;
+  });
+  if (sum > 0 && Number.isFinite(sum)) return sums;
+  throw new OptionError(`[weight] expected weights with a finite sum above 0, got the sum ${sum}; correct them`);
 }
 
 /** Index of the first sum above a value; the last where rounding leaves none. */

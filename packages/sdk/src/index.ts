@@ -104,6 +104,7 @@ export {
   type Stage,
   type StagesOptions,
   stagedSampler,
+  type WeightedOptions,
   weightedSampler,
 } from "@tunesmith/curriculum";
 export {

@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CheckpointError, OptionError } from "@tunesmith/core";
-import { competenceSampler, type SamplerFactory, stagedSampler } from "@tunesmith/curriculum";
+import { competenceSampler, type SamplerFactory, stagedSampler, weightedSampler } from "@tunesmith/curriculum";
 import { collate, type DatasetSource, mixDatasets, type Placed } from "@tunesmith/data";
 import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { SFTTrainer, type SFTTrainerOptions, type TrainEvent, type TrainOptions } from "../index.ts";
@@ -97,6 +97,7 @@ test.each<[string, object, Partial<SFTTrainerOptions>?]>([
   ["a mix", { ...sorted, difficulty: "ifd" }, { trainDataset: mixed() }],
   ["stages of a program", {}, { sampler: stagedSampler({ stages: [{ order: "easy_first" }], difficulty: "loss" }) }],
   ["competence of a program", {}, { sampler: competenceSampler({ difficulty: "loss", steps: 20 }) }],
+  ["weights of a program", {}, { sampler: weightedSampler((_, loss) => loss ** 4, { measures: "loss" }) }],
   ["a sampler of a program", {}, { sampler: own }],
 ])(
   "%s: a run that measures again goes on from any step with the rows that it would have seen",
