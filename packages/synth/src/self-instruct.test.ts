@@ -213,6 +213,10 @@ test("another configuration, a journal that was changed, and files of another ki
   const lines = before.toString().split("\n");
   await writeFile(journal, [lines[0], lines[2], ""].join("\n"));
   await expect(eventsOf({ output: path })).rejects.toThrow(/:2\] expected the replies to request 0 of instructions/u);
+  // Replies to other prompts at the same place, as another version would ask.
+  const other = (lines[1] as string).replace(/"prompts":"[0-9a-f]{16}"/u, '"prompts":"0123456789abcdef"');
+  await writeFile(journal, [lines[0], other, ""].join("\n"));
+  await expect(eventsOf({ output: path })).rejects.toThrow(/:2\] expected the replies to request 0 of instructions/u);
   await writeFile(journal, [lines[0], '{"step": 1}', ""].join("\n"));
   await expect(eventsOf({ output: path })).rejects.toThrow(/:2\] expected the replies to a request, got/u);
   await writeFile(journal, '{"prompt": "mine"}\n');
