@@ -1,8 +1,8 @@
 // A curriculum without stages: ever more of the rows may be drawn, the easiest first.
-import { OptionError } from "@tunesmith/core";
+import { OptionError, slices } from "@tunesmith/core";
 import type { SamplerFactory } from "./custom-sampler.ts";
 import type { Measured } from "./measured.ts";
-import { drawBelow, keyOf, permutation, purpose } from "./philox.ts";
+import { drawBelow, keyOf, permutationInSlices, purpose } from "./philox.ts";
 import { type Difficulty, rankingOf, type SamplerContext } from "./rows.ts";
 import type { Sampler } from "./sampler.ts";
 
@@ -41,7 +41,7 @@ export function competenceSampler(options: CompetenceOptions = {}): SamplerFacto
 }
 
 /** The same as a sampler. */
-export function byCompetence(context: SamplerContext, options: CompetenceOptions): Sampler {
+export async function byCompetence(context: SamplerContext, options: CompetenceOptions): Promise<Sampler> {
   const { lengths, seed, batchSize } = context;
   const { steps = null, initial = 0.01, difficulty = "length", reverse = false } = options;
   if (!(initial > 0 && initial <= 1))
@@ -50,10 +50,10 @@ export function byCompetence(context: SamplerContext, options: CompetenceOptions
     throw new OptionError(`[steps] expected a whole number above 0, got ${steps}; correct it, or leave it out`);
   const n = lengths.length;
   const stepsOfEpoch = Math.ceil(n / batchSize);
-  const ranking = rankingOf(context, difficulty);
+  const ranking = await rankingOf(context, difficulty);
   const competence = (step: number) => competenceAt(step, steps ?? stepsOfEpoch, initial);
-  const epoch = (number: number, measured?: Measured) => {
-    if (competence(number * stepsOfEpoch) >= 1) return permutation(n, seed, number);
+  const epoch = async (number: number, measured?: Measured) => {
+    if (competence(number * stepsOfEpoch) >= 1) return permutationInSlices(n, seed, number);
     const ranked = ranking.easiestFirst(measured);
     const order = new Int32Array(n);
     for (let step = 0; step < stepsOfEpoch; step += 1) {
@@ -62,6 +62,7 @@ export function byCompetence(context: SamplerContext, options: CompetenceOptions
       const allowed = Math.ceil(competence(number * stepsOfEpoch + step) * n - 1e-9);
       drawDistinct(batch, Math.max(batch.length, allowed), seed, [number, step]);
       for (const [place, rank] of batch.entries()) batch[place] = ranked[reverse ? n - 1 - rank : rank] as number;
+      if (slices.isOver) await slices.turn();
     }
     return order;
   };

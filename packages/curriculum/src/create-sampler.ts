@@ -3,7 +3,7 @@ import { ArgumentError } from "@tunesmith/core";
 import { byCompetence } from "./competence.ts";
 import { groupByLength } from "./group-by-length.ts";
 import type { MeasuredDifficulty } from "./measured.ts";
-import { permutation } from "./philox.ts";
+import { ascending, permutationInSlices } from "./philox.ts";
 import type { SamplerContext } from "./rows.ts";
 import type { Sampler } from "./sampler.ts";
 import type { Stage } from "./stage.ts";
@@ -30,7 +30,7 @@ export interface SamplerOptions {
 }
 
 /** Makes the sampler of a strategy. */
-export function createSampler(options: SamplerOptions, context: SamplerContext): Sampler {
+export async function createSampler(options: SamplerOptions, context: SamplerContext): Promise<Sampler> {
   const { lengths, seed, batchSize } = context;
   if (lengths.length === 0)
     throw new ArgumentError("[sampler] expected at least one example, got none; check the data set");
@@ -65,10 +65,10 @@ function byStages(
 
 /** Every epoch in the order of the data set. */
 function sequential(n: number): Sampler {
-  return { size: () => n, epoch: () => Int32Array.from({ length: n }, (_, index) => index), warnings: [] };
+  return { size: () => n, epoch: async () => ascending(n), warnings: [] };
 }
 
 /** Every epoch in another random order, a function of (seed, epoch). */
 function random(n: number, seed: number): Sampler {
-  return { size: () => n, epoch: (epoch) => permutation(n, seed, epoch), warnings: [] };
+  return { size: () => n, epoch: (epoch) => permutationInSlices(n, seed, epoch), warnings: [] };
 }

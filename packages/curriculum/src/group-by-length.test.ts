@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { groupByLength } from "./group-by-length.ts";
 import { permutation } from "./philox.ts";
 
-const lengthsOf = (n: number) => Int32Array.from(permutation(n, 9, 9), (value) => 1 + (value % 97));
+const lengthsOf = async (n: number) => permutation(n, 9, 9).map((value) => 1 + (value % 97));
 const sorted = (order: Int32Array) => [...order].sort((a, b) => a - b);
 
 /** `get_length_grouped_indices` of transformers, line by line, over a given permutation. */
@@ -26,20 +26,20 @@ test.each([
   [100, 8],
   [5000, 4],
   [5000, 16],
-])("%i rows in batches of %i are grouped as transformers does", (n, batchSize) => {
-  const lengths = lengthsOf(n);
+])("%i rows in batches of %i are grouped as transformers does", async (n, batchSize) => {
+  const lengths = await lengthsOf(n);
   const sampler = groupByLength(lengths, 3407, batchSize);
   for (const epoch of [0, 3]) {
-    const order = sampler.epoch(epoch);
+    const order = await sampler.epoch(epoch);
     expect([...order]).toEqual(reference(lengths, [...permutation(n, 3407, epoch)], batchSize));
     expect(sorted(order)).toEqual([...Array(n).keys()]);
     expect(lengths[order[0] as number]).toBe(Math.max(...lengths));
   }
 });
 
-test("a batch holds rows of like length, and epochs differ but need no earlier one", () => {
-  const lengths = lengthsOf(4000);
-  const order = groupByLength(lengths, 1, 8).epoch(2);
+test("a batch holds rows of like length, and epochs differ but need no earlier one", async () => {
+  const lengths = await lengthsOf(4000);
+  const order = await groupByLength(lengths, 1, 8).epoch(2);
   const spans: number[] = [];
   for (let start = 0; start < 4000; start += 8) {
     const batch = Array.from(order.subarray(start, start + 8), (row) => lengths[row] as number);
@@ -47,7 +47,7 @@ test("a batch holds rows of like length, and epochs differ but need no earlier o
   }
   // At random they would be about 75 apart.
   expect(spans.sort((a, b) => a - b)[250]).toBeLessThan(5);
-  expect(groupByLength(lengths, 1, 8).epoch(2)).toEqual(order);
-  expect(groupByLength(lengths, 1, 8).epoch(1)).not.toEqual(order);
-  expect(groupByLength(lengths, 2, 8).epoch(2)).not.toEqual(order);
+  expect(await groupByLength(lengths, 1, 8).epoch(2)).toEqual(order);
+  expect(await groupByLength(lengths, 1, 8).epoch(1)).not.toEqual(order);
+  expect(await groupByLength(lengths, 2, 8).epoch(2)).not.toEqual(order);
 });

@@ -1,5 +1,6 @@
 // Rows of like length in one batch, so that little of a pass is padding or short.
-import { permutation } from "./philox.ts";
+import { slices, sortInSlices } from "@tunesmith/core";
+import { permutationInSlices } from "./philox.ts";
 import type { Sampler } from "./sampler.ts";
 
 /** Batches that are sorted together, where there are rows enough for four such groups (transformers). */
@@ -15,12 +16,14 @@ export function groupByLength(lengths: ArrayLike<number>, seed: number, batchSiz
   const n = lengths.length;
   const group = batchSize * Math.max(1, Math.min(Math.floor(n / (batchSize * 4)), batchesOfGroup));
   const longestFirst = (a: number, b: number) => (lengths[b] as number) - (lengths[a] as number);
-  const epoch = (number: number) => {
-    const order = permutation(n, seed, number);
+  const epoch = async (number: number) => {
+    const order = await permutationInSlices(n, seed, number);
     let longest = 0;
     for (let start = 0; start < n; start += group) {
-      const sorted = order.subarray(start, start + group).sort(longestFirst);
+      const sorted = order.subarray(start, start + group);
+      await sortInSlices(sorted, longestFirst);
       if (longestFirst(order[longest] as number, sorted[0] as number) > 0) longest = start;
+      if (slices.isOver) await slices.turn();
     }
     const first = order[longest] as number;
     order[longest] = order[0] as number;

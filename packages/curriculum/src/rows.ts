@@ -1,6 +1,7 @@
 // What is known of the rows that an order is made of, and how hard they are.
-import { ArgumentError, OptionError } from "@tunesmith/core";
+import { ArgumentError, OptionError, slices, sortInSlices } from "@tunesmith/core";
 import { isMeasured, type Measured, type MeasuredDifficulty } from "./measured.ts";
+import { ascending } from "./philox.ts";
 
 /**
  * What is known of a row. Its fields are not in memory any more: what a program knows of them it looks up by `rowIds`. A packed row has the
@@ -45,9 +46,9 @@ export interface Ranking {
 }
 
 /** The rows by a difficulty: known from now on, or once the model was asked. */
-export function rankingOf(context: SamplerContext, difficulty: Difficulty): Ranking {
+export async function rankingOf(context: SamplerContext, difficulty: Difficulty): Promise<Ranking> {
   if (!isMeasured(difficulty)) {
-    const order = easiestFirst(context, difficulty);
+    const order = await easiestFirst(context, difficulty);
     return { measures: undefined, easiestFirst: () => order };
   }
   return {
@@ -59,17 +60,35 @@ export function rankingOf(context: SamplerContext, difficulty: Difficulty): Rank
   };
 }
 
-function easiestFirst(
+async function easiestFirst(
   { lengths, row }: SamplerContext,
   difficulty: Exclude<Difficulty, MeasuredDifficulty>,
-): Int32Array {
+): Promise<Int32Array> {
   const score = typeof difficulty === "function" ? difficulty : (facts: SamplerRow) => facts[difficulty];
-  const scores = Float64Array.from({ length: lengths.length }, (_, index) => {
+  const scores = new Float64Array(lengths.length);
+  for (let index = 0; index < lengths.length; index += 1) {
     const given = score(row(index));
-    if (typeof given === "number" && !Number.isNaN(given)) return given;
-    throw new OptionError(`[difficulty] expected a number for row ${index}, got ${given}; score every row`);
+    if (typeof given !== "number" || Number.isNaN(given))
+      throw new OptionError(`[difficulty] expected a number for row ${index}, got ${given}; score every row`);
+    scores[index] = given;
+    if (slices.isOver) await slices.turn();
+  }
+  const order = ascending(scores.length);
+  await sortInSlices(order, (a, b) => compare(scores[a] as number, scores[b] as number));
+  return order;
+}
+
+/** Those of some rows that are taken, in their order. */
+export async function picked(rows: Int32Array, takes: (row: number) => boolean): Promise<Int32Array> {
+  const taken = new Int32Array(rows.length);
+  let count = 0;
+  await slices.each(rows.length, (from, to) => {
+    for (let n = from; n < to; n += 1) {
+      const row = rows[n] as number;
+      if (takes(row)) taken[count++] = row;
+    }
   });
-  return Int32Array.from(scores.keys()).sort((a, b) => compare(scores[a] as number, scores[b] as number));
+  return taken.slice(0, count);
 }
 
 /** Infinite scores have no difference. */

@@ -9,11 +9,11 @@ export interface Sampler {
   /** Examples in an epoch, whatever is measured. */
   size(epoch: number): number;
   /**
-   * Indices of an epoch, from 0.
+   * Indices of an epoch, from 0. Made in slices, between which the event loop turns.
    *
    * @param measured how hard the model finds the rows: given where `measures` asks for it
    */
-  epoch(epoch: number, measured?: Measured): Int32Array;
+  epoch(epoch: number, measured?: Measured): Promise<Int32Array>;
   /** What the model must be asked of every row before an epoch is. Default: nothing. */
   readonly measures?: MeasuredDifficulty | undefined;
   /** What the user should know before training. */

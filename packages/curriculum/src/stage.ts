@@ -1,5 +1,5 @@
 // One stage of a curriculum: what belongs to it, and how long it is.
-import { OptionError } from "@tunesmith/core";
+import { OptionError, slices } from "@tunesmith/core";
 import type { SamplerContext, SamplerRow } from "./rows.ts";
 
 /** A stage of a curriculum: rows that fulfil all its conditions, and for how long they are trained on. */
@@ -46,13 +46,17 @@ export function conditionsOf({ maxLength, minTurns, where }: Stage): string {
 }
 
 /** Why no row fits a stage, in numbers. */
-export function noRowFits({ maxLength, minTurns, where }: Stage, { lengths, row }: SamplerContext): string {
+export async function noRowFits(
+  { maxLength, minTurns, where }: Stage,
+  { lengths, row }: SamplerContext,
+): Promise<string> {
   let [shortest, most, short] = [Number.POSITIVE_INFINITY, 0, 0];
   for (let index = 0; index < lengths.length; index += 1) {
     const { length, turns } = row(index);
     shortest = Math.min(shortest, length);
     most = Math.max(most, turns);
     if (length <= (maxLength ?? length) && turns >= (minTurns ?? turns)) short += 1;
+    if (slices.isOver) await slices.turn();
   }
   const numbers = [
     maxLength === undefined ? [] : [`the shortest of ${lengths.length} has ${shortest} tokens`],

@@ -1,9 +1,9 @@
 // A curriculum of stages: which rows are trained on first, for how long, and what comes after them.
-import { OptionError } from "@tunesmith/core";
+import { OptionError, slices } from "@tunesmith/core";
 import type { SamplerFactory } from "./custom-sampler.ts";
 import type { Measured } from "./measured.ts";
-import { permutation, purpose } from "./philox.ts";
-import { type Difficulty, type Ranking, rankingOf, type SamplerContext } from "./rows.ts";
+import { permutationInSlices, purpose } from "./philox.ts";
+import { type Difficulty, picked, type Ranking, rankingOf, type SamplerContext } from "./rows.ts";
 import type { Sampler, SamplerPart } from "./sampler.ts";
 import { conditionsOf, everyRow, fits, noRowFits, type Stage, type StageLength, stageLength } from "./stage.ts";
 
@@ -45,12 +45,13 @@ const hardQuarter = 0.25;
  *
  * @param isPreset a stage that no row fits is left out with a warning; else it is an `OptionError`
  */
-export function staged(context: SamplerContext, options: StagesOptions, isPreset = false): Sampler {
+export async function staged(context: SamplerContext, options: StagesOptions, isPreset = false): Promise<Sampler> {
   const { difficulty = "length", reverse = false } = options;
   if (options.stages.length === 0)
     throw new OptionError("[stages] expected at least one stage, got none; {} is one of every row");
-  const { stages, warnings } = filledStages(context, options, isPreset);
-  const ranking = stages.some(({ hard, isSorted }) => hard > 0 || isSorted) ? rankingOf(context, difficulty) : null;
+  const { stages, warnings } = await filledStages(context, options, isPreset);
+  const needsRanking = stages.some(({ hard, isSorted }) => hard > 0 || isSorted);
+  const ranking = needsRanking ? await rankingOf(context, difficulty) : null;
   if (ranking === null && difficulty !== "length")
     warnings.push(
       `staged sampling: difficulty ${typeof difficulty === "function" ? "" : `${difficulty} `}has no effect: no stage has the order easy_first or a hardShare`,
@@ -61,28 +62,32 @@ export function staged(context: SamplerContext, options: StagesOptions, isPreset
     const isLastPass = stage !== stages.at(-1) && number === stage.epoch + stage.passes - 1;
     return isLastPass ? stage.lastSize : stage.rows.length + stage.hard;
   };
-  const epoch = (number: number, measured?: Measured) => {
+  const epoch = async (number: number, measured?: Measured) => {
     const pass = { context, epoch: number, ranking, measured, reverse };
-    return passOf(at(number), pass).subarray(0, size(number));
+    return (await passOf(at(number), pass)).subarray(0, size(number));
   };
   return { size, epoch, measures: ranking?.measures, warnings, parts: stages };
 }
 
 /** The stages with their rows, in the order in which they come. */
-function filledStages(context: SamplerContext, { stages: given, reverse }: StagesOptions, isPreset: boolean) {
+async function filledStages(context: SamplerContext, { stages: given, reverse }: StagesOptions, isPreset: boolean) {
   const members: number[][] = given.map(() => []);
   for (let index = 0; index < context.lengths.length; index += 1) {
     const facts = context.row(index);
     for (const [n, stage] of given.entries()) if (fits(stage, facts)) members[n]?.push(index);
+    if (slices.isOver) await slices.turn();
   }
   const listed = given.map((stage, n) => ({ stage, name: `stage ${n + 1} (${conditionsOf(stage)})`, n }));
   const stages: FilledStage[] = [];
   const warnings: string[] = [];
   let epoch = 0;
   for (const { stage, name, n } of reverse ? listed.toReversed() : listed) {
-    const rows = Int32Array.from(members[n] as number[]);
+    const rows = new Int32Array(members[n]?.length ?? 0);
+    await slices.each(rows.length, (from, to) => {
+      for (let at = from; at < to; at += 1) rows[at] = members[n]?.[at] as number;
+    });
     if (rows.length === 0) {
-      const problem = `expected rows that fit ${name}, got none: ${noRowFits(stage, context)}`;
+      const problem = `expected rows that fit ${name}, got none: ${await noRowFits(stage, context)}`;
       if (!isPreset) throw new OptionError(`[stages] ${problem}; change its conditions, or leave it out`);
       warnings.push(`staged sampling: ${problem}; it is left out`);
       continue;
@@ -118,42 +123,54 @@ interface Pass {
  * The order of one pass. In one that had begun when the model was asked, its own rows that were taken stay where they were, so that each
  * still comes once.
  */
-function passOf(
+async function passOf(
   { rows, isSorted, hard }: FilledStage,
   { context, epoch, ranking, measured, reverse }: Pass,
-): Int32Array {
+): Promise<Int32Array> {
   const { seed, lengths } = context;
   const easiestFirst = ranking?.easiestFirst(measured) ?? new Int32Array();
   const own = new Uint8Array(lengths.length);
   for (const row of rows) own[row] = 1;
-  const sorted = isSorted
-    ? easiestFirst.filter((row) => own[row] === 1)
-    : permutation(rows.length, seed, epoch).map((place) => rows[place] as number);
+  const sorted = isSorted ? await picked(easiestFirst, (row) => own[row] === 1) : await shuffled(rows, seed, epoch);
   if (isSorted && reverse) sorted.reverse();
   const order = new Int32Array(rows.length + hard).fill(-1);
   const hardest = easiestFirst.subarray(easiestFirst.length - Math.ceil(easiestFirst.length * hardQuarter));
-  if (hard > 0) placeHard(order, hard, { seed, epoch, hardest, own });
+  if (hard > 0) await placeHard(order, hard, { seed, epoch, hardest, own });
   const taken = (measured?.taken ?? []).slice(0, order.length);
   for (const [place, row] of taken.entries()) {
     if (order[place] !== -1) continue;
     order[place] = row;
     own[row] = 0;
   }
-  const rest = sorted.filter((row) => own[row] === 1);
+  const rest = await picked(sorted, (row) => own[row] === 1);
   let next = 0;
-  for (const [place, row] of order.entries()) if (row === -1) order[place] = rest[next++] as number;
+  await slices.each(order.length, (from, to) => {
+    for (let place = from; place < to; place += 1) if (order[place] === -1) order[place] = rest[next++] as number;
+  });
+  return order;
+}
+
+/** Rows in the random order of an epoch. */
+async function shuffled(rows: Int32Array, seed: number, epoch: number): Promise<Int32Array> {
+  const order = await permutationInSlices(rows.length, seed, epoch);
+  await slices.each(order.length, (from, to) => {
+    for (let n = from; n < to; n += 1) order[n] = rows[order[n] as number] as number;
+  });
   return order;
 }
 
 /** Puts hard rows at random places: those that the stage has not itself, or where it has all of them, those once more. */
-function placeHard(
+async function placeHard(
   order: Int32Array,
   hard: number,
   { seed, epoch, hardest, own }: { seed: number; epoch: number; hardest: Int32Array; own: Uint8Array },
-): void {
-  const others = hardest.filter((row) => own[row] === 0);
+): Promise<void> {
+  const others = await picked(hardest, (row) => own[row] === 0);
   const from = others.length > 0 ? others : hardest;
-  const drawn = permutation(from.length, seed, epoch, purpose.hardRows);
-  const places = permutation(order.length, seed, epoch, purpose.hardPlaces).subarray(0, hard);
-  for (const [n, place] of places.entries()) order[place] = from[drawn[n % drawn.length] as number] as number;
+  const drawn = await permutationInSlices(from.length, seed, epoch, purpose.hardRows);
+  const places = await permutationInSlices(order.length, seed, epoch, purpose.hardPlaces);
+  await slices.each(hard, (first, last) => {
+    for (let n = first; n < last; n += 1)
+      order[places[n] as number] = from[drawn[n % drawn.length] as number] as number;
+  });
 }

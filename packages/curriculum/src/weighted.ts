@@ -1,5 +1,5 @@
 // Rows drawn by weight.
-import { OptionError } from "@tunesmith/core";
+import { OptionError, slices } from "@tunesmith/core";
 import type { SamplerFactory } from "./custom-sampler.ts";
 import type { Measured, MeasuredDifficulty } from "./measured.ts";
 import { drawUnit, keyOf, purpose } from "./philox.ts";
@@ -23,20 +23,29 @@ export function weightedSampler(
   weight: (row: SamplerRow, score: number) => number,
   { measures }: WeightedOptions = {},
 ): SamplerFactory {
-  return ({ lengths, seed, row }) => {
+  return async ({ lengths, seed, row }) => {
     const n = lengths.length;
-    const weigh = (scores?: Float32Array) =>
-      runningSums(Float64Array.from({ length: n }, (_, index) => weight(row(index), scores?.[index] ?? Number.NaN)));
+    const weigh = async (scores?: Float32Array) => {
+      const weights = new Float64Array(n);
+      for (let index = 0; index < n; index += 1) {
+        weights[index] = weight(row(index), scores?.[index] ?? Number.NaN);
+        if (slices.isOver) await slices.turn();
+      }
+      return runningSums(weights);
+    };
     // What depends on no measurement is refused at once, and known from then on.
-    const known = measures === undefined ? weigh() : null;
-    const epoch = (number: number, measured?: Measured) => {
-      const sums = known ?? weigh(measured?.scores);
+    const known = measures === undefined ? await weigh() : null;
+    const epoch = async (number: number, measured?: Measured) => {
+      const sums = known ?? (await weigh(measured?.scores));
       const sum = sums[n - 1] as number;
       // Beyond it rows have no weight.
       const last = sums.indexOf(sum);
-      return Int32Array.from({ length: n }, (_, place) =>
-        firstAbove(sums, last, sum * drawUnit([place, number, 0, purpose.weights], keyOf(seed))),
-      );
+      const order = new Int32Array(n);
+      await slices.each(n, (from, to) => {
+        for (let place = from; place < to; place += 1)
+          order[place] = firstAbove(sums, last, sum * drawUnit([place, number, 0, purpose.weights], keyOf(seed)));
+      });
+      return order;
     };
     return { size: () => n, epoch, measures };
   };

@@ -19,7 +19,8 @@ export function batchLimit({
 
 /** Rows of a micro-batch; where tokens limit it, as many as fit of mean length. */
 export function rowsPerBatch({ rows, tokens }: BatchLimit, lengths: ArrayLike<number>): number {
-  const total = Array.from(lengths).reduce((sum, length) => sum + length, 0);
+  let total = 0;
+  for (let n = 0; n < lengths.length; n += 1) total += lengths[n] as number;
   return Math.max(1, Math.min(rows, Math.floor((tokens * lengths.length) / total)));
 }
 

@@ -1,5 +1,5 @@
 // Passes over rows that are all known: which of them each step sees, as a function of the step and of what was measured.
-import { OptionError } from "@tunesmith/core";
+import { OptionError, slices } from "@tunesmith/core";
 import { type Measured, type MeasuredDifficulty, ranked, type Sampler } from "@tunesmith/curriculum";
 import { type BatchLimit, BatchRoom } from "./batch-room.ts";
 import { type BatchSampler, type StepBatches, type StepPlace, startPlace } from "./batch-sampler.ts";
@@ -36,15 +36,29 @@ export interface MeasuredScores {
 export class EpochBatchSampler implements BatchSampler {
   readonly totalSteps: number;
   readonly #options: EpochOptions;
-  /** Where micro-batches begin in the order of an epoch, of those epochs whose rows had to be looked at to count them. */
-  readonly #starts = new Map<number, Int32Array>();
+  /** Where micro-batches begin in the order of each epoch of the run, where tokens limit them; null where rows do. */
+  readonly #starts: readonly Int32Array[] | null;
   #measured: (MeasuredScores & { easiestFirst: Int32Array }) | null = null;
   /** The order of the epoch that was asked for last. */
-  #order: { epoch: number; rows: Int32Array } | null = null;
+  #order: { epoch: number; rows: Promise<Int32Array> } | null = null;
 
-  constructor(options: EpochOptions) {
+  private constructor(options: EpochOptions, starts: readonly Int32Array[] | null) {
     this.#options = options;
+    this.#starts = starts;
     this.totalSteps = options.maxSteps > 0 ? options.maxSteps : this.#stepsOf(options.numTrainEpochs);
+  }
+
+  /** Counts the steps. Where tokens limit micro-batches, the order of every epoch is looked at once; it is not one that is measured. */
+  static async of(options: EpochOptions): Promise<EpochBatchSampler> {
+    const { limit, accumulation, maxSteps, numTrainEpochs } = options;
+    if (limit.tokens === Number.POSITIVE_INFINITY) return new EpochBatchSampler(options, null);
+    const starts: Int32Array[] = [];
+    for (let steps = 0; maxSteps > 0 ? steps < maxSteps : starts.length < numTrainEpochs; ) {
+      const found = await startsOf(options, starts.length);
+      starts.push(found);
+      steps += Math.ceil(found.length / accumulation);
+    }
+    return new EpochBatchSampler(options, starts);
   }
 
   /** What the model must be asked of the rows before the first step; null where nothing. */
@@ -64,11 +78,11 @@ export class EpochBatchSampler implements BatchSampler {
   }
 
   /** The epoch of the step after `done` steps, and its rows that these were trained on. */
-  takenAfter(done: number): Omit<MeasuredScores, "scores"> {
+  async takenAfter(done: number): Promise<Omit<MeasuredScores, "scores">> {
     const { epoch, index } = this.#find(done + 1);
     const { limit, accumulation } = this.#options;
-    const taken = index === 0 ? new Int32Array() : this.#orderOf(epoch).slice(0, index * accumulation * limit.rows);
-    return { epoch, taken };
+    if (index === 0) return { epoch, taken: new Int32Array() };
+    return { epoch, taken: (await this.#orderOf(epoch)).slice(0, index * accumulation * limit.rows) };
   }
 
   /** Parts of the order that the run ends before, in words. */
@@ -102,16 +116,16 @@ export class EpochBatchSampler implements BatchSampler {
   }
 
   /** The order of the epoch that a step is of: indices of rows. */
-  orderAt(step: number): Int32Array {
+  orderAt(step: number): Promise<Int32Array> {
     return this.#orderOf(this.#find(step).epoch);
   }
 
-  *steps(done: number): Generator<StepBatches, undefined> {
+  async *steps(done: number): AsyncGenerator<StepBatches, undefined> {
     if (done >= this.totalSteps) return;
     let { epoch, index } = this.#find(done + 1);
     for (let step = done + 1; step <= this.totalSteps; step += 1) {
       const { epochDone, endsEpoch } = this.#place(epoch, index);
-      yield { step, epochDone, endsEpoch, microBatches: this.#microBatches(epoch, index) };
+      yield { step, epochDone, endsEpoch, microBatches: await this.#microBatches(epoch, index) };
       [epoch, index] = endsEpoch ? [epoch + 1, 0] : [epoch, index + 1];
     }
   }
@@ -133,13 +147,12 @@ export class EpochBatchSampler implements BatchSampler {
     return { epochDone: epoch + done / count, endsEpoch: done === count };
   }
 
-  #microBatches(epoch: number, index: number): Int32Array[] {
+  async #microBatches(epoch: number, index: number): Promise<Int32Array[]> {
     const { accumulation, limit } = this.#options;
-    const order = this.#orderOf(epoch);
+    const order = await this.#orderOf(epoch);
     const first = index * accumulation;
     const done = Math.min(first + accumulation, this.#microBatchesOf(epoch));
-    const startOf = (m: number) =>
-      limit.tokens === Number.POSITIVE_INFINITY ? m * limit.rows : this.#startsOf(epoch)[m];
+    const startOf = (m: number) => (this.#starts === null ? m * limit.rows : this.#starts[epoch]?.[m]);
     return Array.from({ length: done - first }, (_, m) => order.subarray(startOf(first + m), startOf(first + m + 1)));
   }
 
@@ -149,26 +162,11 @@ export class EpochBatchSampler implements BatchSampler {
 
   #microBatchesOf(epoch: number): number {
     const { sampler, limit } = this.#options;
-    if (limit.tokens === Number.POSITIVE_INFINITY) return Math.ceil(sampler.size(epoch) / limit.rows);
-    return this.#startsOf(epoch).length;
-  }
-
-  /** Where the micro-batches of an epoch begin. */
-  #startsOf(epoch: number): Int32Array {
-    const found = this.#starts.get(epoch);
-    if (found !== undefined) return found;
-    const { limit, lengths } = this.#options;
-    const room = new BatchRoom(limit);
-    const starts: number[] = [];
-    for (const [place, row] of this.#orderOf(epoch).entries())
-      if (room.begins(lengths[row] as number)) starts.push(place);
-    const made = Int32Array.from(starts);
-    this.#starts.set(epoch, made);
-    return made;
+    return this.#starts?.[epoch]?.length ?? Math.ceil(sampler.size(epoch) / limit.rows);
   }
 
   /** The order of an epoch, which is made where it is not that of the one before. */
-  #orderOf(epoch: number): Int32Array {
+  async #orderOf(epoch: number): Promise<Int32Array> {
     if (this.#order?.epoch !== epoch)
       this.#order = { epoch, rows: this.#options.sampler.epoch(epoch, this.#measuredFor(epoch)) };
     return this.#order.rows;
@@ -189,6 +187,19 @@ export class EpochBatchSampler implements BatchSampler {
     const whole = Math.floor(epochs);
     let steps = 0;
     for (let epoch = 0; epoch < whole; epoch += 1) steps += this.#epochSteps(epoch);
-    return steps + Math.ceil((epochs - whole) * this.#epochSteps(whole) - 1e-9);
+    return epochs === whole ? steps : steps + Math.ceil((epochs - whole) * this.#epochSteps(whole) - 1e-9);
   }
+}
+
+/** Where the micro-batches of an epoch begin, by the tokens of their rows. */
+async function startsOf({ sampler, limit, lengths }: EpochOptions, epoch: number): Promise<Int32Array> {
+  const order = await sampler.epoch(epoch);
+  const room = new BatchRoom(limit);
+  const starts = new Int32Array(order.length);
+  let count = 0;
+  await slices.each(order.length, (from, to) => {
+    for (let place = from; place < to; place += 1)
+      if (room.begins(lengths[order[place] as number] as number)) starts[count++] = place;
+  });
+  return starts.slice(0, count);
 }

@@ -17,11 +17,11 @@ export interface OrderedRows {
  *
  * @param factory makes the order in place of `trainSamplingStrategy`
  */
-export function epochBatches(
+export async function epochBatches(
   args: ParsedTrainingArguments,
   rows: OrderedRows,
   factory: SamplerFactory | null = null,
-): { batches: EpochBatchSampler; warnings: readonly string[] } {
+): Promise<{ batches: EpochBatchSampler; warnings: readonly string[] }> {
   const { seed, numTrainEpochs, maxSteps, gradientAccumulationSteps: accumulation, difficultySteps } = args;
   const { lengths } = rows;
   const limit = batchLimit(args);
@@ -30,13 +30,13 @@ export function epochBatches(
   const context = { lengths, seed, batchSize, fixedBatches, row: (index: number) => rows.facts(index) };
   const sampler =
     factory === null
-      ? createSampler({ ...args, strategy: args.trainSamplingStrategy, reverse: args.reverseCurriculum }, context)
-      : customSampler(factory, context);
+      ? await createSampler({ ...args, strategy: args.trainSamplingStrategy, reverse: args.reverseCurriculum }, context)
+      : await customSampler(factory, context);
   if (sampler.measures !== undefined && !fixedBatches)
     throw new OptionError(
       `[maxTokensPerBatch] expected none with rows ordered by ${sampler.measures}, which is measured after the number of steps is planned, got ${args.maxTokensPerBatch}; give perDeviceTrainBatchSize`,
     );
-  const batches = new EpochBatchSampler({ sampler, lengths, limit, accumulation, numTrainEpochs, maxSteps });
+  const batches = await EpochBatchSampler.of({ sampler, lengths, limit, accumulation, numTrainEpochs, maxSteps });
   const idle =
     factory !== null && difficultySteps !== null && sampler.measures === undefined
       ? [`difficultySteps ${difficultySteps} has no effect: sampler has nothing measured`]

@@ -108,7 +108,7 @@ export class MeasuredOrder {
     const { batches } = this.#options;
     const begun = performance.now();
     const { scores, fromCache, tokens } = await this.#scores(context);
-    batches.goBy({ scores, ...batches.takenAfter(context.step) });
+    batches.goBy({ scores, ...(await batches.takenAfter(context.step)) });
     this.#step = context.step;
     this.#report.measured += 1;
     this.#report.fromCache += fromCache ? 1 : 0;

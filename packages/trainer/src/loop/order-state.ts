@@ -22,17 +22,20 @@ export function orderState(
   { isOfProgram, measured }: OrderOrigin,
 ): RecipeState | undefined {
   if (!isOfProgram && measured === undefined) return undefined;
-  const orderAt = (step: number) => createHash("sha256").update(batches.orderAt(step)).digest("hex");
+  const orderAt = async (step: number) =>
+    createHash("sha256")
+      .update(await batches.orderAt(step))
+      .digest("hex");
   return {
-    save: (step) => ({
-      ...(isOfProgram && { step, order_sha256: orderAt(step) }),
+    save: async (step) => ({
+      ...(isOfProgram && { step, order_sha256: await orderAt(step) }),
       ...(measured !== undefined && { difficulty: measured.save() }),
     }),
-    load(state) {
+    async load(state) {
       measured?.load(savedParts.safeParse(state).data?.difficulty);
       if (!isOfProgram) return;
       const { data } = savedOrder.safeParse(state);
-      if (data !== undefined && data.order_sha256 === orderAt(data.step)) return;
+      if (data !== undefined && data.order_sha256 === (await orderAt(data.step))) return;
       throw new CheckpointError(
         `[sampler] expected the order of rows that the run began with, got another for the epoch of step ${data?.step ?? "of the checkpoint"}; give the same sampler, which must not depend on anything else, or start a new run`,
       );

@@ -78,7 +78,7 @@ async function plan(
   const { recipe, inputs, prepared, resume, checkpoint } = known;
   const { model, peft } = inputs;
   const prompts = await samplePrompts(prepared, model.info.vocabSize, warnings);
-  const pass = prepared.largestPass(checkpoint?.trainer.global_step ?? 0);
+  const pass = await prepared.largestPass(checkpoint?.trainer.global_step ?? 0);
   const gradientCheckpointing = await recomputation(inputs, prepared.args, pass, checkpoint).catch(asOptionError);
   if (prepared.args.gradientCheckpointing === "auto" && gradientCheckpointing)
     warnings.push(

@@ -85,7 +85,7 @@ export interface PreparedRun<
   heldOut: readonly Item[];
   warnings: readonly string[];
   /** The largest pass of the steps after the first `done`, for the memory check. */
-  largestPass(done: number): PassShape;
+  largestPass(done: number): PassShape | Promise<PassShape>;
   /** `source:line` of a row. */
   locate(rowId: number): string;
   /** Leaves the summed gradient of one step in the session; the loop updates the weights with it. */
@@ -100,7 +100,7 @@ export interface PreparedRun<
 
 /** State of a recipe in a checkpoint, as a JSON value. */
 export interface RecipeState {
-  /** As it is after a step: the newest that was taken, while the next may have been begun. */
+  /** As it is after a step, or a promise of it: the newest that was taken, while the next may have been begun. */
   save(step: number): unknown;
   /** Called before the first step of a resumed run with what `save` gave. What does not fit the run is a `CheckpointError`. */
   load(state: unknown): void | Promise<void>;

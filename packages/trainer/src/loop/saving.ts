@@ -42,7 +42,7 @@ export async function save(run: ActiveRun, onlyBest = false): Promise<void> {
   const parts = {
     trainer: { ...state, ...next },
     data: dataState(run),
-    recipe: prepared.state?.save(state.global_step),
+    recipe: await prepared.state?.save(state.global_step),
   };
   const path = await writeCheckpoint(folder.path, parts, (dir) => session.saveCheckpoint(dir)).catch((error: unknown) =>
     nameLastGood(error, run),

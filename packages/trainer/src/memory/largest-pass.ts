@@ -1,21 +1,23 @@
 // The largest pass of a run, as far as its steps are looked at.
-import type { PassShape } from "@tunesmith/core";
+import { type PassShape, slices } from "@tunesmith/core";
 import { coalesce } from "@tunesmith/data";
 
 /** Rows whose passes are looked at one by one; a longer run is taken to go on as it began. */
 const mostRows = 200_000;
+
+type Sequences = readonly { readonly length: number }[];
+
+/** The sequences of each step, by micro-batch. */
+type StepLengths = Iterable<readonly Sequences[]> | AsyncIterable<readonly Sequences[]>;
 
 /**
  * The largest pass of a run: the most tokens of any, and the longest sequence of all.
  *
  * @param steps sequences of each step, by micro-batch
  */
-export function largestPass(
-  steps: Iterable<readonly (readonly { readonly length: number }[])[]>,
-  tokenBudget: number,
-): PassShape {
+export async function largestPass(steps: StepLengths, tokenBudget: number): Promise<PassShape> {
   let [tokens, longest, rows] = [1, 1, 0];
-  for (const microBatches of steps) {
+  for await (const microBatches of steps) {
     for (const pass of coalesce(microBatches, tokenBudget)) {
       const lengths = pass.map(({ example }) => example.length);
       tokens = Math.max(
@@ -26,6 +28,7 @@ export function largestPass(
       rows += lengths.length;
     }
     if (rows > mostRows) break;
+    if (slices.isOver) await slices.turn();
   }
   // Planned as if every token had a label, so that no pass takes more.
   return { tokens, longest, supervised: tokens };

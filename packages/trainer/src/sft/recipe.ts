@@ -65,7 +65,7 @@ async function prepareSFT(
   const { sequences, news, ...data } =
     whole === null
       ? await streamedData(rows, reader, args, { context, signal })
-      : wholeData(whole, tokenizer, args, sampler);
+      : await wholeData(whole, tokenizer, args, sampler);
   const { tokenBudget, seed, perDeviceEvalBatchSize: batchSize } = args;
   return {
     ...data,

@@ -26,25 +26,25 @@ export interface TrainingData {
   warnings: readonly string[];
   /** What there is to say after a step, of rows that came with it. */
   news(place: StepPlace): string[];
-  largestPass(done: number): PassShape;
+  largestPass(done: number): PassShape | Promise<PassShape>;
   locate(rowId: number): string;
   state?: RecipeState | undefined;
   close?(): Promise<void>;
 }
 
 /** Rows that have been prepared, in epochs. */
-export function wholeData(
+export async function wholeData(
   arranged: ArrangedRows,
   tokenizer: Tokenizer,
   args: ParsedSFTConfig,
   sampler: SamplerFactory | null,
-): TrainingData {
+): Promise<TrainingData> {
   const { data, rows } = arranged;
-  const { batches, warnings } = epochBatches(args, rows, sampler);
+  const { batches, warnings } = await epochBatches(args, rows, sampler);
   const measured = measuredRows(arranged, { batches, args, tokenizer });
   const longest = rows.lengths.reduce((most, length) => Math.max(most, length), 1);
-  function* lengths(done: number) {
-    for (const { microBatches } of batches.steps(done))
+  async function* lengths(done: number) {
+    for await (const { microBatches } of batches.steps(done))
       yield microBatches.map((indices) => Array.from(indices, (row) => rows.pieces(row)).flat());
   }
   return {

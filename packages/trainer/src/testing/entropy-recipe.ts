@@ -49,7 +49,7 @@ async function prepareRows(
   const read = (source: DatasetSource, name: string) => prepare(source, tokenizer, { ...options, name });
   const train = await read(trainDataset, "trainDataset");
   const evaluation = evalDataset === null ? null : await read(evalDataset, "evalDataset");
-  const { batches, warnings } = epochBatches(args, new TrainingRows(train.examples));
+  const { batches, warnings } = await epochBatches(args, new TrainingRows(train.examples));
   const examplesOf = ({ microBatches }: StepBatches) =>
     microBatches.map((rows) => Array.from(rows, (row) => train.examples.at(row)));
   const own = { coef: 0 };
@@ -64,7 +64,11 @@ async function prepareRows(
       locate: train.locate,
       heldOut: evaluation?.items ?? [],
     },
-    largestPass: (done) => largestPass([...batches.steps(done)].map(examplesOf), Number.POSITIVE_INFINITY),
+    largestPass: async (done) => {
+      const steps: ReturnType<typeof examplesOf>[] = [];
+      for await (const step of batches.steps(done)) steps.push(examplesOf(step));
+      return largestPass(steps, Number.POSITIVE_INFINITY);
+    },
     step: async (context) => {
       const microBatches = [];
       for (const examples of examplesOf(context.batches))
