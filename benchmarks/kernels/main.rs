@@ -3,10 +3,12 @@
 mod adamw;
 mod attention;
 mod bench;
+mod blockwise_step;
 mod cross_entropy;
 mod dora;
 mod dropout;
 mod elementwise;
+mod elementwise_step;
 mod embedding;
 mod grad_norm;
 mod grouped_matmul;
@@ -32,6 +34,8 @@ type Entry<B> = (&'static str, fn(&mut Bench<'_, B>) -> tunesmith_ops::Result<()
 fn stems<B: Backend>() -> Vec<Entry<B>> {
     vec![
         ("adamw", adamw::run),
+        ("blockwise_step", blockwise_step::run),
+        ("elementwise_step", elementwise_step::run),
         ("sgd", sgd::run),
         ("attention", attention::run),
         ("cross_entropy", cross_entropy::run),

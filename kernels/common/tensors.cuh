@@ -7,15 +7,22 @@
 struct Tensor {
     float* parameter;
     const float* gradient;
-    /// State, null where an optimizer has none: both moments of AdamW, the momentum buffer of SGD.
+    /// State, null where an optimizer has none: both moments of AdamW, the momentum buffer of SGD, those of a rule of
+    /// `elementwise_step`; the codes of `blockwise_step`.
     float* first;
     float* second;
+    /// State of `elementwise_step`, or the scales of the first codes.
+    float* third;
+    /// The scales of the second codes.
+    float* fourth;
     index_t len;
-    /// AdamW: 1 − learning rate · weight decay. SGD: weight decay.
+    /// Where decay is decoupled what is kept of the parameter, 1 − learning rate · weight decay; else the weight decay.
     float decay;
     /// Learning rate; AdamW: over the first moment's correction.
     float rate;
-    /// All four pointers are aligned to 16 bytes.
+    /// Schedule-free rules: share of z in the average, and the factor of the direction.
+    float average, step;
+    /// All pointers are aligned to 16 bytes.
     int wide;
     int unused;
 };

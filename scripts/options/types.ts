@@ -71,6 +71,7 @@ function typesOfForm({
   const: only,
   items,
   properties,
+  required = [],
   additionalProperties,
   not,
 }: JsonForm): string[] {
@@ -84,13 +85,18 @@ function typesOfForm({
   if (type === "object" && typeof additionalProperties === "object")
     return [`Record<string, ${typesOf(additionalProperties).join(" | ")}>`];
   if (type === "object" && properties !== undefined)
-    return [`{\n${Object.entries(properties).map(fieldOf).join("")}      }`];
+    return [
+      `{\n${Object.entries(properties)
+        .map(([name, value]) => fieldOf(name, value, required.includes(name)))
+        .join("")}      }`,
+    ];
   return [type === undefined ? (not === undefined ? "unknown" : "never") : String(type)];
 }
 
 /** A field of an object that is an entry of a list; such an option has several lines. */
-function fieldOf([name, value]: [string, JsonSchema]): string {
-  return `        ${name}?: ${[...typesOf(value), "undefined"].join(" | ")};\n`;
+function fieldOf(name: string, value: JsonSchema, isRequired: boolean): string {
+  const types = typesOf(value);
+  return `        ${name}${isRequired ? "" : "?"}: ${(isRequired ? types : [...types, "undefined"]).join(" | ")};\n`;
 }
 
 /** A doc comment, on one line where it fits. */

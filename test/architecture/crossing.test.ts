@@ -1,12 +1,18 @@
 // What crosses to the engine has the same fields on both sides: the schemas in packages/core/src/options and the structs of Rust.
 import {
+  adagradSchema,
   adamwSchema,
+  ademamixSchema,
   engineOptionsSchema,
+  lionSchema,
   loraOptionsSchema,
   modelConfigSchema,
+  optimizerSchemas,
   parameterGroupSchema,
   parameterKinds,
+  rmspropSchema,
   savedAdapterSchema,
+  scheduleFreeSchema,
   sgdSchema,
   snakeCase,
   weightsSchema,
@@ -21,6 +27,11 @@ const structs: Readonly<Record<string, z.ZodObject>> = {
   AdapterConfig: loraOptionsSchema,
   AdamWOptions: adamwSchema,
   SgdOptions: sgdSchema,
+  LionOptions: lionSchema,
+  ScheduleFreeOptions: scheduleFreeSchema,
+  RmsPropOptions: rmspropSchema,
+  AdagradOptions: adagradSchema,
+  AdEmaMixOptions: ademamixSchema,
   ParameterGroup: parameterGroupSchema,
 };
 
@@ -29,7 +40,7 @@ const enums: Readonly<Record<string, readonly string[]>> = {
   ParameterKind: parameterKinds,
   WeightDtype: modelConfigSchema.shape.dtype.unwrap().options,
   QuantType: modelConfigSchema.shape.bnb4bitQuantType.unwrap().options,
-  OptimizerOptions: [adamwSchema, sgdSchema].map(({ shape }) => shape.type.value),
+  OptimizerOptions: optimizerSchemas.map(({ shape }) => shape.type.value),
   AdapterOptions: [loraOptionsSchema, savedAdapterSchema].map(({ shape }) => shape.type.value),
 };
 
@@ -128,6 +139,11 @@ holds(
   ],
 );
 
+const variants = optimizerSchemas
+  .map(({ shape }) => shape.type.value)
+  .map((word) => `    ${word[0]?.toUpperCase()}${word.slice(1)}(Options),\n`)
+  .join("");
+
 holds(
   "the engine's enums have the words of the schemas",
   enumsHaveTheSchemasWords,
@@ -136,7 +152,7 @@ holds(
       `${derived('rename_all = "snake_case"')}pub enum ParameterKind {\n    Decay,\n    NoDecay,\n    Embedding,\n    LoraA,\n}\n`,
       `${derived('rename_all = "lowercase"')}pub enum WeightDtype {\n    Auto,\n    Float32,\n    Bfloat16,\n}\n`,
       `${derived('rename_all = "lowercase"')}pub enum QuantType {\n    Nf4,\n    Fp4,\n}\n`,
-      `${derived('tag = "type"')}pub enum OptimizerOptions {\n    AdamW(AdamWOptions),\n    Sgd(SgdOptions),\n}\n`,
+      `${derived('tag = "type"')}pub enum OptimizerOptions {\n${variants}}\n`,
       `${derived('tag = "type"')}pub enum AdapterOptions {\n    Lora(AdapterConfig),\n    Saved {\n        path: PathBuf,\n    },\n}\n`,
     ].join("\n"),
   },

@@ -2,7 +2,7 @@
 import { holds, type Rule, type Tree } from "./tree.ts";
 
 /** Files of crates/ops that hold nouns, not ops. */
-const nouns = new Set(["lib", "check", "dtype", "error", "memory", "philox"]);
+const nouns = new Set(["lib", "check", "dtype", "dynamic_map", "error", "memory", "philox"]);
 
 const stemOf = (path: string) => /([^/]+)\.rs$/.exec(path)?.[1] ?? "";
 const contracts = (tree: Tree) =>

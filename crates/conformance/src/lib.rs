@@ -3,11 +3,13 @@
 
 pub mod adamw;
 pub mod attention;
+pub mod blockwise_step;
 pub mod cross_entropy;
 pub mod device;
 pub mod dora;
 pub mod dropout;
 pub mod elementwise;
+pub mod elementwise_step;
 pub mod embedding;
 pub mod goldens;
 pub mod grad_norm;

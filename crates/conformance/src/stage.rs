@@ -11,6 +11,8 @@ const MARGIN: usize = 3;
 
 /// The value of the margins, exact in every floating-point dtype.
 const GUARD: f32 = 12352.0;
+/// The same for bytes.
+const GUARD_BYTE: u8 = 0xa5;
 
 /// A backend under test.
 #[derive(Debug)]
@@ -157,16 +159,38 @@ impl<'a, B: Memory> Stage<'a, B> {
         Ok(self.staged(self.backend.upload(Host::I32(&padded))?, x.len()))
     }
 
+    /// Uploads bytes between margins.
+    ///
+    /// # Errors
+    /// What the upload fails with.
+    pub fn bytes(&self, x: &[u8]) -> Result<Staged<B::Buffer>> {
+        let mut padded = vec![GUARD_BYTE; self.margin + x.len() + self.after];
+        padded[self.margin..self.margin + x.len()].copy_from_slice(x);
+        Ok(self.staged(self.backend.upload(Host::U8(&padded))?, x.len()))
+    }
+
+    /// The bytes of a view, as [`Stage::read`] has floats.
+    ///
+    /// # Errors
+    /// What the read fails with.
+    pub fn read_bytes(&self, staged: &Staged<B::Buffer>) -> Result<Vec<f32>> {
+        self.read_guarded(staged, f32::from(GUARD_BYTE))
+    }
+
     /// The floats of a view; empty, and so unlike any reference, when something wrote into the margins.
     ///
     /// # Errors
     /// What the read fails with.
     pub fn read(&self, staged: &Staged<B::Buffer>) -> Result<Vec<f32>> {
+        self.read_guarded(staged, GUARD)
+    }
+
+    fn read_guarded(&self, staged: &Staged<B::Buffer>, guard: f32) -> Result<Vec<f32>> {
         let mut all = vec![0.0; staged.margin + staged.len + staged.after];
         self.backend.read(View::new(&staged.buffer, 0, all.len()), &mut all)?;
         let (before, rest) = all.split_at(staged.margin);
         let (view, after) = rest.split_at(staged.len);
-        let intact = before.iter().chain(after).all(|x| x.to_bits() == GUARD.to_bits());
+        let intact = before.iter().chain(after).all(|x| x.to_bits() == guard.to_bits());
         Ok(if intact { view.to_vec() } else { Vec::new() })
     }
 

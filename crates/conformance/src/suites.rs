@@ -6,8 +6,8 @@
 use tunesmith_ops::{Backend, Result};
 
 use crate::{
-    Record, Stage, adamw, attention, cross_entropy, dora, dropout, elementwise, embedding, grad_norm, grouped_matmul,
-    lora_matmul, matmul, nf4, rms_norm, rope, router, sgd, swiglu,
+    Record, Stage, adamw, attention, blockwise_step, cross_entropy, dora, dropout, elementwise, elementwise_step,
+    embedding, grad_norm, grouped_matmul, lora_matmul, matmul, nf4, rms_norm, rope, router, sgd, swiglu,
 };
 
 /// A stem's suite.
@@ -29,6 +29,8 @@ pub fn stems<B: Backend>() -> Vec<(&'static str, Suite<B>)> {
         ("dora", dora::suite),
         ("dropout", dropout::suite),
         ("adamw", adamw::suite),
+        ("blockwise_step", blockwise_step::suite),
+        ("elementwise_step", elementwise_step::suite),
         ("sgd", sgd::suite),
         ("grad_norm", grad_norm::suite),
         ("router", router::suite),

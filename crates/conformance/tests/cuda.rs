@@ -1,8 +1,8 @@
 //! The CUDA backend on the emulated device against every contract, in float32 and bfloat16, in three orders of threads.
 
 use tunesmith_conformance::{
-    Record, Stage, adamw, attention, cross_entropy, dora, dropout, elementwise, embedding, grad_norm, grouped_matmul,
-    lora_matmul, matmul, nf4, rms_norm, rope, router, sgd, swiglu,
+    Record, Stage, adamw, attention, blockwise_step, cross_entropy, dora, dropout, elementwise, elementwise_step,
+    embedding, grad_norm, grouped_matmul, lora_matmul, matmul, nf4, rms_norm, rope, router, sgd, swiglu,
 };
 use tunesmith_cuda::{Cuda, EmulatedOptions, Schedule};
 use tunesmith_ops::{DType, Result};
@@ -179,6 +179,16 @@ fn embedding_meets_its_contract() {
 #[test]
 fn sgd_meets_its_contract() {
     check(sgd::suite);
+}
+
+#[test]
+fn elementwise_step_meets_its_contract() {
+    check(elementwise_step::suite);
+}
+
+#[test]
+fn blockwise_step_meets_its_contract() {
+    check(blockwise_step::suite);
 }
 
 #[test]

@@ -13,7 +13,7 @@ const PIECE: usize = 8192;
 
 /// The constants of one tensor, as float32.
 #[derive(Clone, Copy)]
-struct Constants {
+pub(crate) struct Constants {
     decay: f32,
     scale: f32,
     one_minus_beta1: f32,
@@ -25,7 +25,7 @@ struct Constants {
 }
 
 impl Constants {
-    fn new(step: &AdamWStep, factor: f64, learning_rate: f64, weight_decay: f64) -> Self {
+    pub(crate) fn new(step: &AdamWStep, factor: f64, learning_rate: f64, weight_decay: f64) -> Self {
         let t = step.step as f64;
         let (correction1, correction2) = (1.0 - step.beta1.powf(t), 1.0 - step.beta2.powf(t));
         Self {
@@ -42,12 +42,12 @@ impl Constants {
 }
 
 /// A piece of one tensor.
-struct Update<'a> {
-    constants: Constants,
-    parameter: &'a mut [f32],
-    gradient: &'a [f32],
-    first: &'a mut [f32],
-    second: &'a mut [f32],
+pub(crate) struct Update<'a> {
+    pub(crate) constants: Constants,
+    pub(crate) parameter: &'a mut [f32],
+    pub(crate) gradient: &'a [f32],
+    pub(crate) first: &'a mut [f32],
+    pub(crate) second: &'a mut [f32],
 }
 
 impl Kernel for Update<'_> {

@@ -106,6 +106,7 @@ pub(crate) enum Elements<'a> {
     F16(&'a [u16]),
     Bf16(&'a [u16]),
     I32(&'a [i32]),
+    U8(&'a [u8]),
 }
 
 impl TypedBuffer for Buffer {
@@ -130,6 +131,7 @@ impl Buffer {
             DType::F16 => Elements::F16(self.block.as_slice(self.len)),
             DType::Bf16 => Elements::Bf16(self.block.as_slice(self.len)),
             DType::I32 => Elements::I32(self.block.as_slice(self.len)),
+            DType::U8 => Elements::U8(self.block.as_slice(self.len)),
         }
     }
 

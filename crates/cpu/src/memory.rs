@@ -12,6 +12,7 @@ fn host_bytes(host: Host<'_>) -> &[u8] {
         Host::F32(v) => bytemuck::cast_slice(v),
         Host::F16(v) | Host::Bf16(v) => bytemuck::cast_slice(v),
         Host::I32(v) => bytemuck::cast_slice(v),
+        Host::U8(v) => v,
     }
 }
 
@@ -54,6 +55,9 @@ impl Memory for Cpu {
             Elements::F32(v) => target.copy_from_slice(&v[range]),
             Elements::F16(v) => v[range].reinterpret_cast::<f16>().convert_to_f32_slice(target),
             Elements::Bf16(v) => v[range].reinterpret_cast::<bf16>().convert_to_f32_slice(target),
+            Elements::U8(v) => {
+                target.iter_mut().zip(&v[range]).for_each(|(wide, byte)| *wide = f32::from(*byte));
+            }
             Elements::I32(_) => return Err(Error::argument("read", "a floating-point view", "int32")),
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Views as slices. Whoever asks has checked them, as the contract of the op says.
 
-use tunesmith_ops::{Call, DType, View, ViewMut};
+use tunesmith_ops::{Call, DType, TypedBuffer as _, View, ViewMut};
 
 use crate::buffer::{Buffer, Elements};
 
@@ -39,4 +39,12 @@ pub(crate) fn integers_mut(view: ViewMut<'_, Buffer>) -> &mut [i32] {
         Some(v) => &mut v[view.start..view.start + view.len],
         None => &mut [],
     }
+}
+
+/// The elements of a writable view on bytes; none of another dtype.
+pub(crate) fn bytes_mut(view: ViewMut<'_, Buffer>) -> &mut [u8] {
+    if view.buffer.dtype() != DType::U8 {
+        return &mut [];
+    }
+    &mut view.buffer.bytes_mut()[view.start..view.start + view.len]
 }

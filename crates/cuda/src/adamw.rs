@@ -24,6 +24,7 @@ impl AdamW for Cuda {
                 len: tensor.parameter.len,
                 decay: (1.0 - tensor.learning_rate * tensor.weight_decay) as f32,
                 rate: (tensor.learning_rate / correction1) as f32,
+                ..Tensor::default()
             });
         }
         let table = TensorTable::new(self, &list)?;

@@ -6,11 +6,13 @@
 mod adamw;
 mod attention;
 mod attention_plan;
+mod blockwise_step;
 mod cross_entropy;
 mod device;
 mod dora;
 mod dropout;
 mod elementwise;
+mod elementwise_step;
 mod embedding;
 mod grad_norm;
 mod grouped_matmul;

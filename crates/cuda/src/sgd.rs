@@ -20,10 +20,10 @@ impl Sgd for Cuda {
                 parameter: tensor.parameter.buffer.address_of(tensor.parameter.start),
                 gradient: tensor.gradient.buffer.address_of(tensor.gradient.start),
                 first: buffer.map_or(0, |buffer| buffer.buffer.address_of(buffer.start)),
-                second: 0,
                 len: tensor.parameter.len,
                 decay: tensor.weight_decay as f32,
                 rate: tensor.learning_rate as f32,
+                ..Tensor::default()
             });
         }
         let table = TensorTable::new(self, &list)?;

@@ -15,9 +15,13 @@ pub(crate) struct Tensor {
     pub(crate) gradient: Address,
     pub(crate) first: Address,
     pub(crate) second: Address,
+    pub(crate) third: Address,
+    pub(crate) fourth: Address,
     pub(crate) len: usize,
     pub(crate) decay: f32,
     pub(crate) rate: f32,
+    pub(crate) average: f32,
+    pub(crate) step: f32,
 }
 
 /// Both tables on the device.
@@ -34,13 +38,15 @@ fn low_high(word: u64) -> [i32; 2] {
 }
 
 impl Tensor {
-    fn words(&self) -> [i32; 14] {
-        let pointers = [self.parameter, self.gradient, self.first, self.second];
+    fn words(&self) -> [i32; 20] {
+        let pointers = [self.parameter, self.gradient, self.first, self.second, self.third, self.fourth];
         let wide = pointers.iter().all(|pointer| pointer.is_multiple_of(16));
-        let [a, b, c, d] = pointers.map(low_high);
-        let len = low_high(self.len as u64);
-        let [decay, rate] = [self.decay, self.rate].map(|x| x.to_bits() as i32);
-        [a[0], a[1], b[0], b[1], c[0], c[1], d[0], d[1], len[0], len[1], decay, rate, i32::from(wide), 0]
+        let mut words = [0; 20];
+        let longs = pointers.into_iter().chain([self.len as u64]).flat_map(low_high);
+        let floats = [self.decay, self.rate, self.average, self.step].map(|x| x.to_bits() as i32);
+        let all = longs.chain(floats).chain([i32::from(wide)]);
+        words.iter_mut().zip(all).for_each(|(word, value)| *word = value);
+        words
     }
 }
 

@@ -26,7 +26,8 @@ pub use decode::{Finish, Request, Sampling, TokenEvent};
 pub use load::{QuantType, QuantizationInfo, WeightDtype, WeightOptions};
 pub use objective::{Asked, Objective, SequenceSums, TokenCoefficients, TokenValues};
 pub use optimizer::{
-    AdamWOptions, GroupInfo, OptimizerOptions, ParameterGroup, ParameterKind, SgdOptions, Update, Updated,
+    AdEmaMixOptions, AdagradOptions, AdamWOptions, GroupInfo, LionOptions, OptimizerOptions, ParameterGroup,
+    ParameterKind, RmsPropOptions, ScheduleFreeOptions, SgdOptions, Update, Updated,
 };
 pub use plan::{MemoryPlan, PassShape, inspect};
 pub use session::{AdapterOptions, AdapterState, Engine, LogitCheck, Session, SessionOptions, compare_logits};

@@ -13,6 +13,8 @@ pub enum DType {
     Bf16,
     /// Two's complement 32-bit integer: token ids, positions, sequence starts.
     I32,
+    /// Unsigned byte: codes of quantised numbers.
+    U8,
 }
 
 impl DType {
@@ -21,6 +23,7 @@ impl DType {
         match self {
             Self::F32 | Self::I32 => 4,
             Self::F16 | Self::Bf16 => 2,
+            Self::U8 => 1,
         }
     }
 
@@ -31,6 +34,7 @@ impl DType {
             Self::F16 => "float16",
             Self::Bf16 => "bfloat16",
             Self::I32 => "int32",
+            Self::U8 => "uint8",
         }
     }
 }

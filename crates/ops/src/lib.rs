@@ -3,12 +3,15 @@
 
 pub mod adamw;
 pub mod attention;
+pub mod blockwise_step;
 pub mod check;
 pub mod cross_entropy;
 pub mod dora;
 pub mod dropout;
 pub mod dtype;
+pub mod dynamic_map;
 pub mod elementwise;
+pub mod elementwise_step;
 pub mod embedding;
 pub mod error;
 pub mod grad_norm;
@@ -26,6 +29,7 @@ pub mod swiglu;
 
 pub use adamw::{AdamW, AdamWStep, AdamWTensor};
 pub use attention::{Attention, AttentionShape, CheckedSequences, Sequence, Sequences};
+pub use blockwise_step::{BLOCK, BlockwiseRule, BlockwiseStep, BlockwiseTensor, Quantized};
 pub use check::Call;
 pub use cross_entropy::{
     Coefficients, CrossEntropy, IGNORE_INDEX, LocalObjective, LogitTransform, RowGradient, RowValues,
@@ -34,6 +38,7 @@ pub use dora::Dora;
 pub use dropout::{Dropout, DropoutMask};
 pub use dtype::DType;
 pub use elementwise::{Columns, Elementwise};
+pub use elementwise_step::{ElementwiseRule, ElementwiseStep, StepTensor};
 pub use embedding::Embedding;
 pub use error::{Code, Error, Result};
 pub use grad_norm::{Clip, GradNorm};
@@ -67,6 +72,8 @@ pub trait Backend:
     + Router
     + GroupedMatmul
     + Sgd
+    + ElementwiseStep
+    + BlockwiseStep
 {
     /// Short name for logs and results: `cpu`, `cuda`.
     fn name(&self) -> &'static str;

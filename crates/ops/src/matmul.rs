@@ -195,8 +195,8 @@ pub fn check_host(n: usize, k: usize, host: Host<'_>, holds: bool) -> Result<()>
     if n.checked_mul(k).is_none_or(|len| holds && len != host.len()) {
         return Err(Error::argument(op, format!("{n} · {k} elements"), host.len()));
     }
-    if let Host::I32(_) = host {
-        return Err(Error::argument(op, "floating-point numbers", "int32"));
+    if let Host::I32(_) | Host::U8(_) = host {
+        return Err(Error::argument(op, "floating-point numbers", host.dtype()));
     }
     Ok(())
 }

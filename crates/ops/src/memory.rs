@@ -14,6 +14,8 @@ pub enum Host<'a> {
     Bf16(&'a [u16]),
     /// 32-bit integers.
     I32(&'a [i32]),
+    /// Bytes.
+    U8(&'a [u8]),
 }
 
 impl Host<'_> {
@@ -23,6 +25,7 @@ impl Host<'_> {
             Self::F32(v) => v.len(),
             Self::F16(v) | Self::Bf16(v) => v.len(),
             Self::I32(v) => v.len(),
+            Self::U8(v) => v.len(),
         }
     }
 
@@ -38,6 +41,7 @@ impl Host<'_> {
             Self::F16(_) => DType::F16,
             Self::Bf16(_) => DType::Bf16,
             Self::I32(_) => DType::I32,
+            Self::U8(_) => DType::U8,
         }
     }
 }
@@ -207,7 +211,7 @@ pub trait Memory: Send + Sync + 'static {
     /// `ArgumentInvalid` on a mismatch.
     fn write(&self, host: Host<'_>, target: ViewMut<'_, Self::Buffer>) -> Result<()>;
 
-    /// Copies a floating-point view to the host as float32, waiting for work in flight.
+    /// Copies a view of floating-point numbers or bytes to the host as float32, waiting for work in flight.
     ///
     /// # Errors
     /// `ArgumentInvalid` on a mismatch.

@@ -202,32 +202,8 @@ pub fn midpoints() -> [f32; 15] {
     std::array::from_fn(|i| f32::midpoint(NF4[i], NF4[i + 1]))
 }
 
-/// The code book of the second level (bitsandbytes' dynamic map, Dettmers 2016, arXiv:1511.04561): 256 values, sorted.
-///
-/// Zero, one and, for `i` in 0 … 6, ± the means of neighbours among `2^i + 1` points from 0.1 to 1, times `10^(i − 6)`. The
-/// points are those of torch's `linspace`: from both ends towards the middle, one rounding each.
-pub fn code_book() -> &'static [f32; 256] {
-    static BOOK: OnceLock<[f32; 256]> = OnceLock::new();
-    BOOK.get_or_init(|| {
-        let mut values = vec![0.0, 1.0];
-        for i in 0..7 {
-            let n = (1_usize << i) + 1;
-            let step = (1.0 - 0.1_f32) / (n - 1) as f32;
-            let point = |j: usize| {
-                if j < n / 2 { step.mul_add(j as f32, 0.1) } else { (-step).mul_add((n - 1 - j) as f32, 1.0) }
-            };
-            let power = 10.0_f64.powi(i - 6) as f32;
-            for j in 0..n - 1 {
-                let value = f32::midpoint(point(j), point(j + 1)) * power;
-                values.extend([value, -value]);
-            }
-        }
-        values.sort_by(f32::total_cmp);
-        let mut book = [0.0; 256];
-        book.copy_from_slice(&values);
-        book
-    })
-}
+/// The code book of the second level: 256 values, sorted.
+pub use crate::dynamic_map::signed as code_book;
 
 /// The second level of a matrix's scales.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,11 +1,17 @@
 import {
+  adagradSchema,
   adamwSchema,
+  ademamixSchema,
   engineOptionsSchema,
+  lionSchema,
   loraOptionsSchema,
+  optimizerSchemas,
   parameterGroupSchema,
   parameterKinds,
   parseArgument,
+  rmspropSchema,
   savedAdapterSchema,
+  scheduleFreeSchema,
   sgdSchema,
   weightsSchema,
 } from "@tunesmith/core";
@@ -37,6 +43,9 @@ const listed = (message: string) =>
 const [group] = whole.parameterGroups;
 const { adapter, optimizer } = whole;
 const unknown = { stranger: 1 };
+const moments = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8 };
+const free = scheduleFreeSchema.parse({ type: "schedulefree", ...moments });
+const mixed = ademamixSchema.parse({ type: "ademamix", ...moments });
 
 test("the engine takes the options as the schemas fill them in", async () => {
   expect(await refusal(whole)).toBe("nothing");
@@ -50,6 +59,11 @@ test.each([
   ["a saved adapter", { ...whole, adapter: { type: "saved", path: "x", ...unknown } }, savedAdapterSchema],
   ["adamw", { ...whole, optimizer: { ...optimizer, ...unknown } }, adamwSchema],
   ["sgd", { ...whole, optimizer: { type: "sgd", momentum: 0, dampening: 0, nesterov: false, ...unknown } }, sgdSchema],
+  ["lion", { ...whole, optimizer: { type: "lion", beta1: 0.9, beta2: 0.99, ...unknown } }, lionSchema],
+  ["schedule-free", { ...whole, optimizer: { ...free, ...unknown } }, scheduleFreeSchema],
+  ["rmsprop", { ...whole, optimizer: { ...rmspropSchema.parse({ type: "rmsprop" }), ...unknown } }, rmspropSchema],
+  ["adagrad", { ...whole, optimizer: { ...adagradSchema.parse({ type: "adagrad" }), ...unknown } }, adagradSchema],
+  ["ademamix", { ...whole, optimizer: { ...mixed, ...unknown } }, ademamixSchema],
   ["a parameter group", { ...whole, parameterGroups: [{ ...group, ...unknown }] }, parameterGroupSchema],
 ])("schema and engine have the same fields: %s", async (_, options, schema) => {
   const message = await refusal(options);
@@ -65,7 +79,7 @@ test("the kinds of parameters are the engine's", async () => {
 });
 
 test.each([
-  ["optimizer", ["adamw", "sgd"]],
+  ["optimizer", optimizerSchemas.map(({ shape }) => shape.type.value).sort()],
   ["adapter", ["lora", "saved"]],
 ])("schema and engine know the same types: %s", async (key, types) => {
   const message = await refusal({ ...whole, [key]: { type: "stranger" } });

@@ -36,7 +36,8 @@ export async function schedules(root: string): Promise<Outcome[]> {
 function ratesOf({ lr_scheduler_type: type, kwargs, learning_rate: learningRate, ...entry }: Case): number[] {
   const args = parseOptions(sftConfigSchema, { lrSchedulerType: type, lrSchedulerKwargs: kwargs });
   const options: SchedulerOptions = schedulerOptions(args);
-  const schedule: Schedule = { options, learningRate, warmupSteps: entry.warmup_steps, totalSteps: entry.total_steps };
+  const span = { warmupSteps: entry.warmup_steps, totalSteps: entry.total_steps };
+  const schedule: Schedule = { options, learningRate, ...span, warmsUpItself: false };
   const state = firstWatchState(options, [learningRate]);
   return entry.lrs.map((_, step) => {
     if (state === null) return learningRateAt(step + 1, schedule);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use tunesmith_formats::ModelFiles;
 use tunesmith_ops::{Code, Error, Result};
 
@@ -43,8 +44,24 @@ pub fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-pub fn read_json(path: &Path) -> Result<serde_json::Value> {
+pub fn read_json(path: &Path) -> Result<Value> {
     let place = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|error| Error::new(Code::FileMissing, &place, error.to_string()))?;
     serde_json::from_slice(&bytes).map_err(|error| Error::new(Code::FileInvalid, &place, error.to_string()))
+}
+
+/// The numbers of a list.
+pub fn list(value: &Value) -> Result<Vec<f32>> {
+    let numbers = value.as_array().ok_or_else(|| Error::argument("misc", "a list of numbers", value))?;
+    numbers
+        .iter()
+        .map(|number| {
+            number.as_f64().map(|number| number as f32).ok_or_else(|| Error::argument("misc", "a number", number))
+        })
+        .collect()
+}
+
+/// The entries of a list; none of anything else.
+pub fn entries(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
 }

@@ -10,6 +10,7 @@ mod files_case;
 mod misc_case;
 mod model_case;
 mod nf4_case;
+mod optimizer_case;
 mod outcome;
 mod reference;
 

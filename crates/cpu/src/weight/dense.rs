@@ -86,7 +86,7 @@ fn fill<T>(
                 Host::F32(v) => row[..columns].copy_from_slice(&v[range]),
                 Host::F16(v) => v[range].reinterpret_cast::<f16>().convert_to_f32_slice(&mut row[..columns]),
                 Host::Bf16(v) => v[range].reinterpret_cast::<bf16>().convert_to_f32_slice(&mut row[..columns]),
-                Host::I32(_) => {}
+                Host::I32(_) | Host::U8(_) => {}
             }
         }
         isa.run(Transpose {

@@ -18,6 +18,7 @@ pub(crate) fn host_bytes(host: Host<'_>) -> &[u8] {
         Host::F32(v) => bytes(v),
         Host::F16(v) | Host::Bf16(v) => bytes(v),
         Host::I32(v) => bytes(v),
+        Host::U8(v) => v,
     }
 }
 
@@ -74,7 +75,11 @@ impl Memory for Cuda {
             DType::F32 => target.copy_from_slice(&self.download::<f32>(source)?),
             DType::F16 => self.download::<u16>(source)?.reinterpret_cast::<f16>().convert_to_f32_slice(target),
             DType::Bf16 => self.download::<u16>(source)?.reinterpret_cast::<bf16>().convert_to_f32_slice(target),
-            other => return Err(Error::argument("read", "a floating-point view", other)),
+            DType::U8 => {
+                let bytes = self.download::<u8>(source)?;
+                target.iter_mut().zip(bytes).for_each(|(wide, byte)| *wide = f32::from(byte));
+            }
+            other @ DType::I32 => return Err(Error::argument("read", "a floating-point view", other)),
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ fn floats(host: Host<'_>, first: usize, len: usize) -> Vec<f32> {
         Host::F16(v) => v[range].iter().map(|&bits| f16::from_bits(bits).to_f32()).collect(),
         Host::Bf16(v) => v[range].iter().map(|&bits| bf16::from_bits(bits).to_f32()).collect(),
         Host::I32(v) => v[range].iter().map(|&integer| integer as f32).collect(),
+        Host::U8(v) => v[range].iter().map(|&byte| f32::from(byte)).collect(),
     }
 }
 

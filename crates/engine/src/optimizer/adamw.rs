@@ -1,11 +1,12 @@
-//! AdamW: two moments of each trained tensor.
+//! AdamW: two moments of each trained tensor, in float32 or in eight bits.
 
 use serde::Deserialize;
-use tunesmith_ops::{AdamWStep, AdamWTensor, Backend, Result};
+use tunesmith_ops::{AdamWStep, AdamWTensor, Backend, BlockwiseRule, Result};
 
+use super::blockwise::{is_small, step_quantized};
+use super::parameters::ParameterSpec;
 use super::slot::Slot;
-use super::trained::Trained;
-use crate::internal::internal;
+use super::trained::{Trained, exactly};
 
 /// Constants of AdamW (Loshchilov and Hutter 2017, arXiv:1711.05101).
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
@@ -30,6 +31,14 @@ impl AdamWOptions {
     /// First and second moment.
     pub(super) const SLOTS: [Slot; 2] = [Slot::float32("exp_avg"), Slot::float32("exp_avg_sq")];
 
+    /// The same in eight bits (bitsandbytes' names), small tensors in float32.
+    pub(super) fn slots_of_8bit(spec: &ParameterSpec) -> Vec<Slot> {
+        if is_small(spec) {
+            return Self::SLOTS.to_vec();
+        }
+        [Slot::eight_bits("state1", "absmax1"), Slot::eight_bits("state2", "absmax2")].concat()
+    }
+
     pub(super) fn step<B: Backend>(
         &self,
         backend: &B,
@@ -41,12 +50,23 @@ impl AdamWOptions {
         let mut tensors = tensors.into_iter().map(tensor).collect::<Result<Vec<_>>>()?;
         backend.adamw(&AdamWStep { step, beta1, beta2, epsilon }, norm, &mut tensors)
     }
+
+    pub(super) fn step_8bit<B: Backend>(
+        &self,
+        backend: &B,
+        step: u64,
+        norm: &B::Norm,
+        tensors: Vec<Trained<'_, B::Buffer>>,
+    ) -> Result<()> {
+        let Self { beta1, beta2, epsilon } = *self;
+        let (small, large) = tensors.into_iter().partition(|trained| is_small(trained.spec));
+        self.step(backend, step, norm, small)?;
+        step_quantized(backend, &BlockwiseRule::AdamW { beta1, beta2, epsilon }, step, norm, large)
+    }
 }
 
 fn tensor<T>(trained: Trained<'_, T>) -> Result<AdamWTensor<'_, T>> {
-    let Ok([first_moment, second_moment]) = <[_; 2]>::try_from(trained.slots) else {
-        return Err(internal("adamw", "two slots"));
-    };
+    let [first_moment, second_moment] = exactly("adamw", trained.slots)?;
     Ok(AdamWTensor {
         parameter: trained.parameter,
         gradient: trained.gradient,

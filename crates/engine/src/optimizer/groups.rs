@@ -1,36 +1,10 @@
 //! Parameter groups: which trained tensors learn at one rate and decay alike.
 
-use serde::Deserialize;
 use tunesmith_ops::{Error, Memory, Result};
 
+use super::parameter_group::ParameterGroup;
 use super::parameters::{ParameterKind, ParameterSpec, Parameters};
-
-/// A group of a run.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ParameterGroup {
-    /// Name in events and checkpoints.
-    pub name: String,
-    /// The kinds of trained tensors that belong to it.
-    pub parameters: Vec<ParameterKind>,
-    /// Peak learning rate.
-    pub rate: f64,
-    /// Weight decay.
-    pub decay: f64,
-}
-
-impl ParameterGroup {
-    /// Each kind as a group of its own, by its name: norms and biases without decay (Hugging Face Trainer's rule).
-    pub fn of_each_kind(rate: f64, decay: f64) -> Vec<Self> {
-        let group = |kind: ParameterKind| Self {
-            name: kind.name().to_owned(),
-            parameters: vec![kind],
-            rate,
-            decay: if kind == ParameterKind::NoDecay { 0.0 } else { decay },
-        };
-        ParameterKind::ALL.map(group).to_vec()
-    }
-}
+use super::patterns::Patterns;
 
 /// A group as the engine has resolved it.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,11 +19,12 @@ pub struct GroupInfo {
     pub decay: f64,
 }
 
-/// The groups of a run, and the one that each kind of tensor belongs to.
+/// The groups of a run, and the one that each trained tensor belongs to.
 #[derive(Debug, Clone)]
 pub struct Groups {
     list: Vec<ParameterGroup>,
-    of_kind: [Option<usize>; ParameterKind::ALL.len()],
+    /// By the tensor's number.
+    of: Vec<usize>,
 }
 
 impl Groups {
@@ -79,20 +54,24 @@ impl Groups {
                     format!("{:?}", group.name),
                 ));
             }
-            for kind in &group.parameters {
+            for kind in group.parameters.iter().filter(|_| group.pattern.is_none()) {
                 if let Some(before) = of_kind[*kind as usize].replace(index) {
                     let got = format!("{:?} in {:?} and in {:?}", kind.name(), list[before].name, group.name);
                     return Err(Error::argument(&format!("{place}.parameters"), "each kind in one group", got));
                 }
             }
         }
-        match parameters.specs().iter().find(|spec| of_kind[spec.kind as usize].is_none()) {
-            None => Ok(Self { list: list.to_vec(), of_kind }),
-            Some(ParameterSpec { name, kind, .. }) => {
-                let got = format!("none for {name}; add {:?} to one of them", kind.name());
-                Err(Error::argument("parameterGroups", "a group for every trained tensor", got))
-            }
-        }
+        let patterns = Patterns::new(list)?;
+        let group_of = |spec: &ParameterSpec| {
+            let found = patterns.find(list, spec)?.or(of_kind[spec.kind as usize]);
+            found.ok_or_else(|| {
+                let got = format!("none for {}; add {:?} to one of them", spec.name, spec.kind.name());
+                Error::argument("parameterGroups", "a group for every trained tensor", got)
+            })
+        };
+        let of = parameters.specs().iter().map(group_of).collect::<Result<Vec<_>>>()?;
+        patterns.refuse_idle(list, parameters.specs())?;
+        Ok(Self { list: list.to_vec(), of })
     }
 
     /// Number of groups: an update takes as many learning rates.
@@ -100,9 +79,9 @@ impl Groups {
         self.list.len()
     }
 
-    /// Index of the group of a trained tensor, and its weight decay.
-    pub(super) fn of(&self, spec: &ParameterSpec) -> Option<(usize, f64)> {
-        self.of_kind[spec.kind as usize].map(|index| (index, self.list[index].decay))
+    /// Index of the group of a trained tensor by its number, and its weight decay.
+    pub(super) fn of(&self, number: usize) -> Option<(usize, f64)> {
+        self.of.get(number).map(|&index| (index, self.list[index].decay))
     }
 
     /// What the groups hold, in their order.
@@ -112,8 +91,9 @@ impl Groups {
             parameters: parameters
                 .specs()
                 .iter()
-                .filter(|spec| self.of_kind[spec.kind as usize] == Some(index))
-                .map(ParameterSpec::len)
+                .zip(&self.of)
+                .filter(|(_, group)| **group == index)
+                .map(|(spec, _)| spec.len())
                 .sum(),
             rate: group.rate,
             decay: group.decay,

@@ -58,6 +58,15 @@ impl ParameterSpec {
         self.shape.iter().product()
     }
 
+    /// Rows and columns of a matrix as it is held; anything else is one row.
+    pub fn held_matrix(&self) -> [usize; 2] {
+        match self.shape[..] {
+            [rows, columns] if self.transposed => [columns, rows],
+            [rows, columns] => [rows, columns],
+            _ => [1, self.len()],
+        }
+    }
+
     /// Values as files have them, in the order in which they are held.
     pub fn held<'a>(&self, stored: &'a [f32]) -> Cow<'a, [f32]> {
         match self.shape[..] {
@@ -150,6 +159,11 @@ impl<B: Memory> Parameters<B> {
             Ok(host)
         })
         .collect()
+    }
+
+    /// Writable value of a tensor, as it is held.
+    pub(crate) fn value_mut(&mut self, id: ParameterId) -> ViewMut<'_, B::Buffer> {
+        ViewMut::new(&mut self.values[id.0], 0, self.specs[id.0].len())
     }
 
     /// Replaces the values of a tensor by those that a file has.

@@ -1,10 +1,10 @@
 //! What an optimizer keeps of each trained tensor: named slots, from which the memory plan, the checkpoint and the tests know it.
 
-use tunesmith_ops::{Backend, DType, Memory, Result, ViewMut};
+use tunesmith_ops::{BLOCK, Backend, DType, Memory, Result, ViewMut};
 
 use super::parameters::{ParameterSpec, Parameters};
 
-/// One kind of state, kept once for every trained tensor.
+/// One kind of state of a trained tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slot {
     /// Name in checkpoints (PyTorch's): the state of `NAME` is the tensor `SLOT.NAME`.
@@ -20,18 +20,40 @@ pub struct Slot {
 pub enum SlotShape {
     /// The parameter's own.
     Parameter,
+    /// One after another, as the parameter is held.
+    Flat,
+    /// One for each [`BLOCK`] elements, as the parameter is held.
+    Blocks,
+    /// One for each row of a matrix, as it is held.
+    Rows,
+    /// One for each column of a matrix, as it is held.
+    Columns,
 }
 
 impl Slot {
     /// A slot of float32 in the parameter's shape.
     pub const fn float32(name: &'static str) -> Self {
-        Self { name, dtype: DType::F32, shape: SlotShape::Parameter }
+        Self::of(name, SlotShape::Parameter)
+    }
+
+    /// A slot of float32.
+    pub const fn of(name: &'static str, shape: SlotShape) -> Self {
+        Self { name, dtype: DType::F32, shape }
+    }
+
+    /// The slots of a state in eight bits: its codes, and the scales of their blocks.
+    pub const fn eight_bits(codes: &'static str, absmax: &'static str) -> [Self; 2] {
+        [Self { name: codes, dtype: DType::U8, shape: SlotShape::Flat }, Self::of(absmax, SlotShape::Blocks)]
     }
 
     /// Shape of the state of a parameter, row-major.
     pub fn shape_of(&self, parameter: &ParameterSpec) -> Vec<usize> {
         match self.shape {
             SlotShape::Parameter => parameter.shape.clone(),
+            SlotShape::Flat => vec![parameter.len()],
+            SlotShape::Blocks => vec![parameter.len().div_ceil(BLOCK)],
+            SlotShape::Rows => vec![parameter.held_matrix()[0]],
+            SlotShape::Columns => vec![parameter.held_matrix()[1]],
         }
     }
 
@@ -44,45 +66,49 @@ impl Slot {
     pub fn bytes_of(&self, parameter: &ParameterSpec) -> usize {
         self.dtype.size() * self.len_of(parameter)
     }
+
+    /// Whether the state lies as the parameter does, transposed where that is held so.
+    pub fn follows_parameter(&self) -> bool {
+        self.shape == SlotShape::Parameter
+    }
 }
 
-/// The state of every trained tensor, slot by slot.
+/// The state of every trained tensor.
 pub struct State<B: Memory> {
-    slots: Vec<(Slot, Vec<B::Buffer>)>,
+    tensors: Vec<Vec<(Slot, B::Buffer)>>,
 }
 
 impl<B: Backend> State<B> {
-    /// Zeros for every parameter.
+    /// Zeros for every parameter; `slots` says which it has.
     ///
     /// # Errors
     /// `OutOfMemory`.
-    pub fn new(backend: &B, parameters: &Parameters<B>, slots: &[Slot]) -> Result<Self> {
-        let zeros = |slot: &Slot| {
-            let specs = parameters.specs().iter();
-            let buffers = specs.map(|spec| backend.zeros(slot.dtype, slot.len_of(spec))).collect::<Result<Vec<_>>>()?;
-            Ok((*slot, buffers))
+    pub fn new(backend: &B, parameters: &Parameters<B>, slots: impl Fn(&ParameterSpec) -> Vec<Slot>) -> Result<Self> {
+        let zeros = |spec: &ParameterSpec| {
+            let buffers = slots(spec).into_iter().map(|slot| Ok((slot, backend.zeros(slot.dtype, slot.len_of(spec))?)));
+            buffers.collect::<Result<Vec<_>>>()
         };
-        Ok(Self { slots: slots.iter().map(zeros).collect::<Result<_>>()? })
+        Ok(Self { tensors: parameters.specs().iter().map(zeros).collect::<Result<_>>()? })
     }
 
-    /// The slots with their buffers, one for each parameter in order.
-    pub fn slots(&self) -> impl Iterator<Item = (&Slot, &[B::Buffer])> {
-        self.slots.iter().map(|(slot, buffers)| (slot, buffers.as_slice()))
+    /// The slots of each parameter in order, with their buffers.
+    pub fn tensors(&self) -> &[Vec<(Slot, B::Buffer)>] {
+        &self.tensors
     }
 
     /// The same, to be written.
-    pub fn slots_mut(&mut self) -> impl Iterator<Item = (&Slot, &mut [B::Buffer])> {
-        self.slots.iter_mut().map(|(slot, buffers)| (&*slot, buffers.as_mut_slice()))
+    pub fn tensors_mut(&mut self) -> &mut [Vec<(Slot, B::Buffer)>] {
+        &mut self.tensors
     }
 
-    /// The state of each parameter in order: one view a slot, in the order of the slots.
+    /// The state of each parameter in order: one view a slot.
     pub(super) fn by_parameter(&mut self, specs: &[ParameterSpec]) -> Vec<Vec<ViewMut<'_, B::Buffer>>> {
-        let mut states: Vec<Vec<ViewMut<'_, B::Buffer>>> = specs.iter().map(|_| Vec::new()).collect();
-        for (slot, buffers) in &mut self.slots {
-            for ((state, spec), buffer) in states.iter_mut().zip(specs).zip(buffers) {
-                state.push(ViewMut::new(buffer, 0, slot.len_of(spec)));
-            }
-        }
-        states
+        self.tensors
+            .iter_mut()
+            .zip(specs)
+            .map(|(slots, spec)| {
+                slots.iter_mut().map(|(slot, buffer)| ViewMut::new(buffer, 0, slot.len_of(spec))).collect()
+            })
+            .collect()
     }
 }

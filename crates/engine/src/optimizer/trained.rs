@@ -1,9 +1,14 @@
 //! A trained tensor as a step of an optimizer takes it.
 
-use tunesmith_ops::{View, ViewMut};
+use tunesmith_ops::{Result, View, ViewMut};
+
+use super::parameters::ParameterSpec;
+use crate::internal::internal;
 
 /// One trained tensor in a step.
 pub(super) struct Trained<'a, T> {
+    /// What it is.
+    pub spec: &'a ParameterSpec,
     /// Updated in place.
     pub parameter: ViewMut<'a, T>,
     /// Summed gradient.
@@ -14,4 +19,14 @@ pub(super) struct Trained<'a, T> {
     pub rate: f64,
     /// Weight decay.
     pub decay: f64,
+    /// Share of the newest point in the mean of a schedule-free optimizer.
+    pub average: f64,
+}
+
+/// The views of so many slots.
+pub(super) fn exactly<'a, T, const N: usize>(
+    optimizer: &str,
+    slots: Vec<ViewMut<'a, T>>,
+) -> Result<[ViewMut<'a, T>; N]> {
+    <[_; N]>::try_from(slots).map_err(|_| internal(optimizer, "as many slots as it has states"))
 }

@@ -2,9 +2,11 @@
 
 use tunesmith_ops::{Backend, Clip, Error, Memory, Result};
 
-use super::groups::{GroupInfo, Groups, ParameterGroup};
+use super::groups::{GroupInfo, Groups};
 use super::options::OptimizerOptions;
+use super::parameter_group::ParameterGroup;
 use super::parameters::{Gradients, Parameters};
+use super::schedule_free::PointWeights;
 use super::slot::State;
 use super::trained::Trained;
 use crate::internal::internal;
@@ -35,6 +37,8 @@ pub struct Optimizer<B: Memory> {
     groups: Groups,
     /// Steps applied so far.
     pub step: u64,
+    /// Weights of the points of a schedule-free optimizer, by group; not read by another one.
+    pub points: Vec<PointWeights>,
     /// State of every trained tensor.
     pub state: State<B>,
 }
@@ -51,7 +55,14 @@ impl<B: Backend> Optimizer<B> {
         groups: &[ParameterGroup],
     ) -> Result<Self> {
         let groups = Groups::new(groups, parameters)?;
-        Ok(Self { options, groups, step: 0, state: State::new(backend, parameters, &options.slots())? })
+        let points = vec![PointWeights::default(); groups.count()];
+        let state = State::new(backend, parameters, |spec| options.slots(spec))?;
+        Ok(Self { options, groups, step: 0, points, state })
+    }
+
+    /// The optimizer's name and constants.
+    pub fn options(&self) -> &OptimizerOptions {
+        &self.options
     }
 
     /// The groups of the run as they were resolved.
@@ -73,12 +84,16 @@ impl<B: Backend> Optimizer<B> {
         self.check(update)?;
         let clip = Clip { denominator: update.denominator, max_grad_norm: update.max_grad_norm };
         let norm = backend.grad_norm(&clip, &gradients.views())?;
-        self.apply(backend, parameters, gradients, update, &norm)?;
+        let points = self.points_with(update);
+        self.apply(backend, parameters, gradients, update, (&norm, &points))?;
         gradients.clear(backend)?;
         // The only wait of a step: the device has skipped the step by itself where the norm is not finite.
         let grad_norm = backend.read_norm(&norm)?;
         let applied = grad_norm.is_finite();
         self.step += u64::from(applied);
+        if applied {
+            self.points = points.into_iter().map(|(weights, _)| weights).collect();
+        }
         Ok(Updated { grad_norm, applied })
     }
 
@@ -88,7 +103,7 @@ impl<B: Backend> Optimizer<B> {
         parameters: &mut Parameters<B>,
         gradients: &Gradients<B>,
         update: &Update<'_>,
-        norm: &B::Norm,
+        (norm, points): (&B::Norm, &[(PointWeights, f64)]),
     ) -> Result<()> {
         let states = self.state.by_parameter(parameters.specs());
         let groups = &self.groups;
@@ -96,14 +111,25 @@ impl<B: Backend> Optimizer<B> {
             .iter_mut()
             .zip(gradients.views())
             .zip(states)
-            .map(|(((spec, parameter), gradient), slots)| {
-                let Some((group, decay)) = groups.of(spec) else {
+            .enumerate()
+            .map(|(number, (((spec, parameter), gradient), slots))| {
+                let Some((group, decay)) = groups.of(number) else {
                     return Err(internal("update", "a group for every trained tensor"));
                 };
-                Ok(Trained { parameter, gradient, slots, rate: update.learning_rates[group], decay })
+                let (rate, (_, average)) = (update.learning_rates[group], points[group]);
+                Ok(Trained { spec, parameter, gradient, slots, rate, decay, average })
             })
             .collect::<Result<Vec<_>>>()?;
         self.options.step(backend, self.step + 1, norm, tensors)
+    }
+
+    /// The weights of each group once this step has been taken, and the share of its point in the mean.
+    fn points_with(&self, update: &Update<'_>) -> Vec<(PointWeights, f64)> {
+        let with = |(weights, rate): (&PointWeights, &f64)| match self.options.schedule_free() {
+            Some(options) => weights.with(options, self.step + 1, *rate),
+            None => (*weights, 0.0),
+        };
+        self.points.iter().zip(update.learning_rates).map(with).collect()
     }
 
     fn check(&self, update: &Update<'_>) -> Result<()> {

@@ -9,7 +9,7 @@ use tunesmith_ops::{Backend, DType, Error, IGNORE_INDEX, Result};
 use super::ledger::{DeviceLayout, Ledger};
 use crate::batch::{Batch, StepKey};
 use crate::objective::{Asked, Objective, TokenCoefficients};
-use crate::optimizer::{OptimizerOptions, ParameterSpec, Slot, Update};
+use crate::optimizer::{OptimizerOptions, ParameterSpec, Update};
 use crate::session::{Engine, Session, SessionOptions};
 
 /// The largest pass of a run.
@@ -34,7 +34,7 @@ pub struct MemoryPlan {
     pub trained: usize,
     /// Their gradients.
     pub gradients: usize,
-    /// The optimizer's two moments.
+    /// The optimizer's states.
     pub optimizer: usize,
     /// What a pass works in: activations, their gradients, logits.
     pub activations: usize,
@@ -85,10 +85,12 @@ pub fn plan_on<B: Backend>(
     let peak = backend.memory_stats().peak;
     let specs = session.parameters().specs();
     let trained: usize = specs.iter().map(|spec| rounded(DType::F32.size() * spec.len())).sum();
-    let slots = options.optimizer.as_ref().map(OptimizerOptions::slots);
-    let gradients = if slots.is_some() { trained } else { 0 };
-    let state_of = |slot: &Slot| specs.iter().map(|spec| rounded(slot.bytes_of(spec))).sum::<usize>();
-    let optimizer = slots.iter().flatten().map(state_of).sum();
+    let trains = options.optimizer.is_some();
+    let gradients = if trains { trained } else { 0 };
+    let state_of = |optimizer: &OptimizerOptions, spec: &ParameterSpec| {
+        optimizer.slots(spec).iter().map(|slot| rounded(slot.bytes_of(spec))).sum::<usize>()
+    };
+    let optimizer = options.optimizer.iter().flat_map(|one| specs.iter().map(move |spec| state_of(one, spec))).sum();
     Ok(MemoryPlan {
         weights: standing.saturating_sub(trained + gradients + optimizer),
         trained,
@@ -98,7 +100,7 @@ pub fn plan_on<B: Backend>(
         peak,
         loading: standing.saturating_sub(gradients + optimizer),
         total_parameters: session.total_parameters(),
-        trainable_parameters: slots.map_or(0, |_| specs.iter().map(ParameterSpec::len).sum()),
+        trainable_parameters: if trains { specs.iter().map(ParameterSpec::len).sum() } else { 0 },
     })
 }
 

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tunesmith_ops::nf4::NESTED_BLOCK;
 use tunesmith_ops::{
-    Activation, AdamW, AdamWStep, AdamWTensor, Attention, AttentionShape, Backend, Clip, Columns, CrossEntropy, DType,
-    Dora, Dropout, DropoutMask, Elementwise, Embedding, GradNorm, GroupedMatmul, GroupedShape, Host, LogitTransform,
-    Lora, LoraMatmul, Matmul, MatmulShape, Matrix, Memory, MemoryStats, Nf4, Nf4Matrix, Nf4Options, NormShape, Result,
-    RmsNorm, Rope, RopeShape, Rotation, Router, RouterShape, RowGradient, RowValues, Sequences, Sgd, SgdStep,
-    SgdTensor, Stack, Storage, Swiglu, View, ViewMut,
+    Activation, AdamW, AdamWStep, AdamWTensor, Attention, AttentionShape, Backend, BlockwiseRule, BlockwiseStep,
+    BlockwiseTensor, Clip, Columns, CrossEntropy, DType, Dora, Dropout, DropoutMask, Elementwise, ElementwiseRule,
+    ElementwiseStep, Embedding, GradNorm, GroupedMatmul, GroupedShape, Host, LogitTransform, Lora, LoraMatmul, Matmul,
+    MatmulShape, Matrix, Memory, MemoryStats, Nf4, Nf4Matrix, Nf4Options, NormShape, Result, RmsNorm, Rope, RopeShape,
+    Rotation, Router, RouterShape, RowGradient, RowValues, Sequences, Sgd, SgdStep, SgdTensor, Stack, StepTensor,
+    Storage, Swiglu, View, ViewMut,
 };
 
 /// How a backend lays out what it is given.
@@ -297,6 +298,18 @@ impl GroupedMatmul for Ledger {
 impl Sgd for Ledger {
     free! {
         sgd(&SgdStep, &(), &mut [SgdTensor<'_, LedgerBuffer>]);
+    }
+}
+
+impl ElementwiseStep for Ledger {
+    free! {
+        elementwise_step(&ElementwiseRule, u64, &(), &mut [StepTensor<'_, LedgerBuffer>]);
+    }
+}
+
+impl BlockwiseStep for Ledger {
+    free! {
+        blockwise_step(&BlockwiseRule, u64, &(), &mut [BlockwiseTensor<'_, LedgerBuffer>]);
     }
 }
 

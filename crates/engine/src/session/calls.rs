@@ -59,6 +59,7 @@ impl<B: Backend + Send + Sync> Engine for Session<B> {
     }
 
     fn evaluate(&mut self, batch: &Batch<'_>, objective: &Objective) -> Result<Vec<SequenceSums>> {
+        self.switch_to_mean("evaluate")?;
         let (supervised, pass) = self.plain_pass(batch)?;
         let Some(pass) = pass else { return Ok(supervised.no_sums()) };
         let (backend, activations) = (&*self.backend, &mut self.activations);
@@ -66,6 +67,7 @@ impl<B: Backend + Send + Sync> Engine for Session<B> {
     }
 
     fn log_probs(&mut self, batch: &Batch<'_>, asked: Asked) -> Result<TokenValues> {
+        self.switch_to_mean("logProbs")?;
         let (supervised, pass) = self.plain_pass(batch)?;
         let Some(pass) = pass else { return Ok(supervised.no_values(asked)) };
         let (backend, activations) = (&*self.backend, &mut self.activations);
@@ -102,15 +104,19 @@ impl<B: Backend + Send + Sync> Engine for Session<B> {
 
     fn update(&mut self, update: &Update<'_>) -> Result<Updated> {
         self.pending = None;
+        self.switch_to_trained()?;
         let training = self.training.as_mut().ok_or_else(not_training)?;
         training.check_whole()?;
         let (optimizer, gradients) = (&mut training.optimizer, &mut training.gradients);
         let parameters = self.adapters.trained_parameters_mut(&mut self.parameters);
-        optimizer.update(&*self.backend, parameters, gradients, update)
+        let updated = optimizer.update(&*self.backend, parameters, gradients, update)?;
+        training.holds_gradient = false;
+        Ok(updated)
     }
 
     fn discard_gradient(&mut self) -> Result<Vec<String>> {
         self.pending = None;
+        self.switch_to_trained()?;
         let training = self.training.as_mut().ok_or_else(not_training)?;
         let specs = self.adapters.trained_parameters_mut(&mut self.parameters).specs();
         let names = training.gradients.not_finite(&*self.backend, specs)?;
@@ -120,32 +126,42 @@ impl<B: Backend + Send + Sync> Engine for Session<B> {
 
     fn generate(&mut self, request: &Request, emit: &mut dyn FnMut(TokenEvent) -> ControlFlow<()>) -> Result<()> {
         self.pending = None;
+        self.switch_to_mean("generate")?;
         let (backend, activations) = (&*self.backend, &mut self.activations);
         generate(backend, &self.decoder, &self.parameters, activations, request, emit)
     }
 
-    fn save_checkpoint(&self, dir: &Path) -> Result<()> {
-        let training = self.training.as_ref().ok_or_else(not_training)?;
+    fn save_checkpoint(&mut self, dir: &Path) -> Result<()> {
+        if self.training.is_none() {
+            return Err(not_training());
+        }
         self.save_adapter(dir)?;
+        let training = self.training.as_ref().ok_or_else(not_training)?;
         let path = dir.join(checkpoint::OPTIMIZER_FILE);
-        checkpoint::save_optimizer(&*self.backend, self.parameters(), &training.optimizer, &path)
+        let trained = training.is_mean.then_some(&training.gradients);
+        checkpoint::save_optimizer(&*self.backend, self.parameters(), &training.optimizer, trained, &path)
     }
 
     fn load_checkpoint(&mut self, dir: &Path) -> Result<()> {
         self.pending = None;
         let training = self.training.as_mut().ok_or_else(not_training)?;
         let weights = if self.adapters.trained().is_some() { checkpoint::ADAPTER_FILE } else { checkpoint::MODEL_FILE };
+        // A schedule-free optimizer's file has the mean in place of the trained point.
+        let has_mean = training.optimizer.options().schedule_free().is_some();
         checkpoint::load(
             &*self.backend,
             self.adapters.trained_parameters_mut(&mut self.parameters),
             &mut training.optimizer,
-            &dir.join(weights),
-            &dir.join(checkpoint::OPTIMIZER_FILE),
+            has_mean.then_some(&mut training.gradients),
+            (&dir.join(weights), &dir.join(checkpoint::OPTIMIZER_FILE)),
         )?;
-        training.clear(&*self.backend)
+        training.is_mean = has_mean;
+        (training.broken, training.holds_gradient) = (false, false);
+        if has_mean { Ok(()) } else { training.clear(&*self.backend) }
     }
 
-    fn save_adapter(&self, dir: &Path) -> Result<()> {
+    fn save_adapter(&mut self, dir: &Path) -> Result<()> {
+        self.switch_to_mean("saveAdapter")?;
         if let Some((adapter, parameters)) = self.adapters.to_save(&self.parameters) {
             return adapter.save(&*self.backend, parameters, dir);
         }

@@ -98,7 +98,7 @@ pub trait Engine: Send {
     ///
     /// # Errors
     /// `NonFinite`, `Io`, `ArgumentInvalid` for a session that does not train.
-    fn save_checkpoint(&self, dir: &Path) -> Result<()>;
+    fn save_checkpoint(&mut self, dir: &Path) -> Result<()>;
 
     /// Reads what [`Self::save_checkpoint`] wrote; a mismatch leaves the session as it was.
     ///
@@ -111,7 +111,7 @@ pub trait Engine: Send {
     ///
     /// # Errors
     /// `NonFinite`, `Io`, `ArgumentInvalid` when there is neither an adapter nor a trained model.
-    fn save_adapter(&self, dir: &Path) -> Result<()>;
+    fn save_adapter(&mut self, dir: &Path) -> Result<()>;
 
     /// Loads a PEFT folder under a name, without activating it.
     ///

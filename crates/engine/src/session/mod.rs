@@ -1,5 +1,6 @@
 //! A model in memory with everything that trains it, and the calls it takes.
 
+mod averaged;
 mod calls;
 mod checkpoint;
 mod engine;

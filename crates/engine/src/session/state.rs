@@ -20,12 +20,17 @@ pub(super) struct Training<B: Backend> {
     pub(super) optimizer: Optimizer<B>,
     /// Set while a call adds to the gradient, and left so by one that failed: a part of a batch is in it.
     pub(super) broken: bool,
+    /// Something has been added to the gradient since it was cleared.
+    pub(super) holds_gradient: bool,
+    /// The parameters are the mean of a schedule-free optimizer, its trained point in the gradient's buffers.
+    pub(super) is_mean: bool,
 }
 
 impl<B: Backend> Training<B> {
     /// Adds to the gradient what `pass` adds to it, all or, after an error, something that no update may take.
     pub(super) fn add<T>(&mut self, pass: impl FnOnce(&mut Gradients<B>) -> Result<T>) -> Result<T> {
         let broken = std::mem::replace(&mut self.broken, true);
+        self.holds_gradient = true;
         let added = pass(&mut self.gradients)?;
         self.broken = broken;
         Ok(added)
@@ -35,7 +40,8 @@ impl<B: Backend> Training<B> {
     /// `ArgumentInvalid` after a call that failed in the middle of a batch.
     pub(super) fn check_whole(&self) -> Result<()> {
         if self.broken {
-            let got = "one that a failed call has left in the middle of a batch; call discardGradient and accumulate again";
+            let got =
+                "one that a failed call has left in the middle of a batch; call discardGradient and accumulate again";
             return Err(Error::argument("update", "a whole gradient", got));
         }
         Ok(())
@@ -44,7 +50,7 @@ impl<B: Backend> Training<B> {
     /// Sets the gradient to zero.
     pub(super) fn clear(&mut self, backend: &B) -> Result<()> {
         self.gradients.clear(backend)?;
-        self.broken = false;
+        (self.broken, self.holds_gradient) = (false, false);
         Ok(())
     }
 }
@@ -106,6 +112,8 @@ impl<B: Backend> Session<B> {
                 gradients: Gradients::new(&*backend, &parameters)?,
                 optimizer: Optimizer::new(&*backend, &parameters, optimizer, &options.parameter_groups)?,
                 broken: false,
+                holds_gradient: false,
+                is_mean: false,
             }),
         };
         let keep = match (&training, options.gradient_checkpointing) {
@@ -165,6 +173,7 @@ impl<B: Backend> Session<B> {
     pub fn logits(&mut self, batch: &Batch<'_>) -> Result<Vec<f32>> {
         batch.check(self.decoder.config.vocab)?;
         self.pending = None;
+        self.switch_to_mean("logits")?;
         let pass = packed_pass(&*self.backend, batch, (0..batch.input_ids.len() as i32).collect())?;
         self.decoder.logits(&*self.backend, &self.parameters, &pass, None, &mut self.activations)
     }
@@ -191,6 +200,7 @@ impl<B: Backend> Session<B> {
     /// # Errors
     /// `ArgumentInvalid` for a session that does not train.
     pub fn clear_gradients(&mut self) -> Result<()> {
+        self.switch_to_trained()?;
         self.training.as_mut().ok_or_else(not_training)?.clear(&*self.backend)
     }
 
@@ -219,6 +229,7 @@ impl<B: Backend> Session<B> {
             let got = format!("{active}; set it with setAdapter");
             return Err(Error::argument(place, "the trained adapter to be the active one", got));
         }
+        self.switch_to_trained()?;
         let drops = self.adapters.trained().is_some_and(|adapter| adapter.config.lora_dropout > 0.0);
         let token_rows = drops.then(|| batch.token_rows()).transpose()?;
         let (supervised, mut pass) = self.plain_pass(batch)?;

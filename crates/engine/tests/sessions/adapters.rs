@@ -154,12 +154,12 @@ fn a_checkpoint_continues_dropout_to_the_bit() {
             let key = StepKey { step: number, ..KEY };
             assert_eq!(step(&mut straight, &rows, key).to_bits(), step(&mut resumed, &rows, key).to_bits());
         }
-        let written = |model: &Session<Cpu>| {
+        let written = |model: &mut Session<Cpu>| {
             let dir = tempfile::tempdir().unwrap();
             model.save_adapter(dir.path()).unwrap();
             std::fs::read(dir.path().join("adapter_model.safetensors")).unwrap()
         };
-        assert!(written(&straight) == written(&resumed));
+        assert!(written(&mut straight) == written(&mut resumed));
     }
 }
 

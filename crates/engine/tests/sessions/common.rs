@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use tunesmith_cpu::Cpu;
 use tunesmith_engine::rng::{Philox, Purpose};
 use tunesmith_engine::{
-    AdamWOptions, AdapterOptions, Batch, OptimizerOptions, ParameterGroup, Session, SessionOptions, SgdOptions,
-    WeightOptions, families::names,
+    AdEmaMixOptions, AdagradOptions, AdamWOptions, AdapterOptions, Batch, LionOptions, OptimizerOptions,
+    ParameterGroup, RmsPropOptions, ScheduleFreeOptions, Session, SessionOptions, SgdOptions, WeightOptions,
+    families::names,
 };
 use tunesmith_formats::{
     AdapterConfig, F32Tensor, ModelConfig, ModuleNames, SafetensorsFile, TensorSource, write_safetensors,
@@ -90,13 +91,47 @@ pub fn adapter(config: AdapterConfig) -> Option<AdapterOptions> {
     Some(AdapterOptions::Lora(config))
 }
 
+/// A new adapter whose factors are large enough for states in eight bits.
+pub fn wide() -> Option<AdapterOptions> {
+    let targets = ModuleNames::Endings(vec!["q_proj".to_owned(), "down_proj".to_owned()]);
+    let config = AdapterConfig { r: 200, lora_alpha: 200.0, target_modules: targets, ..AdapterConfig::default() };
+    Some(AdapterOptions::Lora(config))
+}
+
 pub const OPTIMIZER: OptimizerOptions =
     OptimizerOptions::AdamW(AdamWOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
 
-/// Every optimizer, and SGD without a buffer.
-pub fn optimizers() -> [OptimizerOptions; 3] {
+/// Every optimizer, each with all its states; second and third SGD with and without a buffer.
+pub fn optimizers() -> Vec<OptimizerOptions> {
     let momentum = SgdOptions { momentum: 0.9, dampening: 0.0, nesterov: true };
-    [OPTIMIZER, OptimizerOptions::Sgd(momentum), OptimizerOptions::Sgd(SgdOptions::default())]
+    let lion = LionOptions { beta1: 0.9, beta2: 0.99 };
+    let epsilon = 1e-8;
+    vec![
+        OPTIMIZER,
+        OptimizerOptions::Sgd(momentum),
+        OptimizerOptions::Sgd(SgdOptions::default()),
+        OptimizerOptions::AdamW8bit(AdamWOptions::default()),
+        OptimizerOptions::Lion(lion),
+        OptimizerOptions::Lion8bit(lion),
+        OptimizerOptions::ScheduleFree(ScheduleFreeOptions {
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon,
+            r: 0.5,
+            weight_lr_power: 2.0,
+        }),
+        OptimizerOptions::RmsProp(RmsPropOptions { alpha: 0.9, epsilon, momentum: 0.5, centered: true }),
+        OptimizerOptions::Adagrad(AdagradOptions { epsilon, lr_decay: 0.1 }),
+        OptimizerOptions::AdEmaMix(AdEmaMixOptions {
+            beta1: 0.9,
+            beta2: 0.99,
+            beta3: 0.999,
+            alpha: 5.0,
+            epsilon,
+            t_alpha: Some(5),
+            t_beta3: Some(7),
+        }),
+    ]
 }
 
 pub fn options(adapter: Option<AdapterOptions>) -> SessionOptions {

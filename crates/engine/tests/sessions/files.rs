@@ -157,7 +157,8 @@ fn a_fully_trained_model_says_the_type_of_its_tensors() {
         let mut json = config();
         json[key] = json!("float16");
         let config = ModelConfig::from_json(Path::new("config.json"), json).unwrap();
-        let session = Session::new(Arc::new(Cpu::new(1).unwrap()), config, &source, "tiny", &options(None)).unwrap();
+        let mut session =
+            Session::new(Arc::new(Cpu::new(1).unwrap()), config, &source, "tiny", &options(None)).unwrap();
         session.save_adapter(dir.path()).unwrap();
         let saved: Value = serde_json::from_slice(&std::fs::read(dir.path().join("config.json")).unwrap()).unwrap();
         assert_eq!((&saved[key], &saved[other]), (&json!("float32"), &Value::Null));

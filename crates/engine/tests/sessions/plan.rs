@@ -14,7 +14,7 @@ use tunesmith_engine::{
 use tunesmith_formats::{AdapterConfig, ModelConfig, ModelFiles, ModuleNames, TensorSource};
 use tunesmith_ops::{Code, MemoryStats, Nf4Options};
 
-use super::common::{OPTIMIZER, Rows, adapter, config, lora, optimizers, options, write_model};
+use super::common::{OPTIMIZER, Rows, adapter, config, lora, optimizers, options, wide, write_model};
 
 /// Plans a session of the tiny model and runs it: what was planned, what stood before the first pass, what was held at most.
 fn planned_and_held(options: &SessionOptions, lengths: &[usize]) -> (MemoryPlan, MemoryStats, MemoryStats) {
@@ -73,9 +73,9 @@ fn sessions() -> Vec<(&'static str, SessionOptions)> {
         let config = AdapterConfig { use_dora: true, lora_dropout: 0.1, ..AdapterConfig::default() };
         SessionOptions { weights, ..options(adapter(config)) }
     };
-    let [_, momentum, sgd] = optimizers();
+    let (momentum, sgd) = (optimizers()[1], optimizers()[2]);
     let attention = ModuleNames::Endings(vec!["q_proj".to_owned(), "v_proj".to_owned()]);
-    vec![
+    let mut sessions = vec![
         ("lora", options(lora(ModuleNames::AllLinear))),
         ("lora on attention", options(lora(attention))),
         ("lora on the embedding", options(lora(ModuleNames::Endings(vec!["embed_tokens".to_owned()])))),
@@ -91,7 +91,16 @@ fn sessions() -> Vec<(&'static str, SessionOptions)> {
         ("everything", options(None)),
         ("everything, checkpointing", SessionOptions { gradient_checkpointing: true, ..options(None) }),
         ("evaluation", SessionOptions { optimizer: None, ..options(None) }),
-    ]
+    ];
+    let with = |optimizer, adapter| SessionOptions { optimizer: Some(optimizer), ..options(adapter) };
+    sessions.extend(optimizers().into_iter().skip(3).flat_map(|optimizer| {
+        [
+            ("lora under another optimizer", with(optimizer, lora(ModuleNames::AllLinear))),
+            ("everything under another optimizer", with(optimizer, None)),
+            ("a wide adapter under another optimizer", with(optimizer, wide())),
+        ]
+    }));
+    sessions
 }
 
 #[test]

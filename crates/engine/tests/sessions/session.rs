@@ -10,13 +10,15 @@ use std::sync::Arc;
 use tunesmith_cpu::Cpu;
 use tunesmith_engine::optimizer::ParameterSpec;
 use tunesmith_engine::{
-    Batch, Engine, Objective, ParameterGroup, ParameterKind, Request, Sampling, SequenceSums, Session, SessionOptions,
-    StepKey, Update,
+    AdamWOptions, AdapterOptions, Batch, Engine, LionOptions, Objective, OptimizerOptions, ParameterGroup,
+    ParameterKind, Request, Sampling, ScheduleFreeOptions, SequenceSums, Session, SessionOptions, StepKey, Update,
 };
 use tunesmith_formats::{ModelConfig, ModuleNames};
 use tunesmith_ops::Code;
 
-use super::common::{Rows, VOCAB, config, lora, optimizers, options, session, tensors, write_model, write_moved};
+use super::common::{
+    OPTIMIZER, Rows, VOCAB, config, lora, optimizers, options, session, tensors, wide, write_model, write_moved,
+};
 
 const RATES: [f64; 4] = [1e-2; 4];
 const KEY: StepKey = StepKey { seed: 3, step: 1 };
@@ -140,6 +142,8 @@ fn continues_to_the_bit(options: &SessionOptions) {
     straight.save_checkpoint(dir.path()).unwrap();
     resumed.load_checkpoint(dir.path()).unwrap();
     for _ in 0..3 {
+        // To look at the weights between two steps changes none, whatever an optimizer evaluates with.
+        resumed.evaluate(&rows.batch(), &Objective::default()).unwrap();
         assert_eq!(step(&mut straight).to_bits(), step(&mut resumed).to_bits());
     }
     let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -147,6 +151,82 @@ fn continues_to_the_bit(options: &SessionOptions) {
     resumed.save_adapter(b.path()).unwrap();
     let bytes = |dir: &Path| std::fs::read(dir.join("adapter_model.safetensors")).unwrap();
     assert!(bytes(a.path()) == bytes(b.path()));
+}
+
+#[test]
+fn a_checkpoint_continues_to_the_bit_in_eight_bits() {
+    let lion = OptimizerOptions::Lion8bit(LionOptions { beta1: 0.9, beta2: 0.99 });
+    for optimizer in [OptimizerOptions::AdamW8bit(AdamWOptions::default()), lion] {
+        let options = SessionOptions { optimizer: Some(optimizer), ..options(wide()) };
+        continues_to_the_bit(&options);
+        let dir = tempfile::tempdir().unwrap();
+        session(1, &options).unwrap().save_checkpoint(dir.path()).unwrap();
+        let names = tensors(&dir.path().join("optimizer.safetensors"));
+        for part in ["state1.", "absmax1."] {
+            assert!(names.iter().any(|(name, ..)| name.starts_with(part)), "{part}");
+        }
+    }
+}
+
+#[test]
+fn a_schedule_free_optimizer_evaluates_and_saves_the_mean_of_its_points() {
+    let free = ScheduleFreeOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, r: 0.0, weight_lr_power: 2.0 };
+    let with = |optimizer| SessionOptions { optimizer, ..options(lora(ModuleNames::AllLinear)) };
+    let rows = Rows::new(&[20, 11], 6);
+    let mut model = session(1, &with(Some(OptimizerOptions::ScheduleFree(free)))).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    for _ in 0..3 {
+        model.accumulate(&rows.batch(), &Objective::default(), KEY).unwrap();
+        update(&mut model, 20.0);
+    }
+    let evaluated = model.evaluate(&rows.batch(), &Objective::default()).unwrap();
+    model.save_checkpoint(dir.path()).unwrap();
+    // Whoever reads the adapter has what was evaluated.
+    let saved = Some(AdapterOptions::Saved { path: dir.path().to_owned() });
+    let mut read = session(1, &SessionOptions { optimizer: None, ..options(saved) }).unwrap();
+    assert_eq!(read.evaluate(&rows.batch(), &Objective::default()).unwrap(), evaluated);
+    let trained = model.accumulate(&rows.batch(), &Objective::default(), KEY).unwrap();
+    assert_ne!(trained, evaluated, "the trained point is another one");
+    let error = model.evaluate(&rows.batch(), &Objective::default()).unwrap_err();
+    assert!(error.to_string().contains("no summed gradient with a schedule-free optimizer"), "{error}");
+    let mean = tensors(&dir.path().join("adapter_model.safetensors"));
+    let state = tensors(&dir.path().join("optimizer.safetensors"));
+    let of = |name: String| &state.iter().find(|(of, ..)| *of == name).unwrap().2;
+    for (name, _, mean) in &mean {
+        let (y, z) = (of(format!("y.{name}")), of(format!("z.{name}")));
+        for ((x, y), z) in mean.iter().zip(y).zip(z) {
+            // y = β₁ x + (1 − β₁) z
+            assert!((0.9 * x + 0.1 * z - y).abs() <= 1e-6 * (1.0 + y.abs()), "{name}");
+        }
+    }
+}
+
+#[test]
+fn groups_by_regular_expression_come_first_and_must_find_something() {
+    let with = |parameter_groups| SessionOptions { parameter_groups, ..options(lora(ModuleNames::AllLinear)) };
+    let by = |pattern: &str, rate| ParameterGroup {
+        name: format!("by {pattern}"),
+        parameters: ParameterKind::ALL.to_vec(),
+        pattern: Some(pattern.to_owned()),
+        rate,
+        decay: 0.25,
+    };
+    let groups = |patterns: &[&str]| {
+        let named = patterns.iter().map(|pattern| by(pattern, 0.5)).collect::<Vec<_>>();
+        [named, ParameterGroup::of_each_kind(0.1, 0.01)].concat()
+    };
+    let model = session(1, &with(groups(&[r"layers\.1\..*q_proj", "q_proj"]))).unwrap();
+    let info = model.groups();
+    let q_proj: usize = 4 * 24 + 32 * 4;
+    assert_eq!((info[0].parameters, info[1].parameters), (q_proj, q_proj), "the first that finds it");
+    let trained: usize = model.parameters().specs().iter().map(ParameterSpec::len).sum();
+    assert_eq!(info.iter().map(|group| group.parameters).sum::<usize>(), trained);
+    for (patterns, named) in
+        [(&["q_prj"][..], "an expression that finds a trained tensor"), (&["q_(proj"][..], "a regular expression")]
+    {
+        let error = session(1, &with(groups(patterns))).err().unwrap();
+        assert!(error.code == Code::ArgumentInvalid && error.to_string().contains(named), "{error}");
+    }
 }
 
 #[test]
@@ -165,7 +245,7 @@ fn a_checkpoint_of_another_adapter_is_refused_and_changes_nothing() {
 #[test]
 fn a_checkpoint_of_another_optimizer_is_refused_by_what_it_lacks() {
     let with = |optimizer| SessionOptions { optimizer: Some(optimizer), ..options(lora(ModuleNames::AllLinear)) };
-    let [adamw, momentum, _] = optimizers();
+    let (adamw, momentum) = (OPTIMIZER, optimizers()[1]);
     let dir = tempfile::tempdir().unwrap();
     session(1, &with(momentum)).unwrap().save_checkpoint(dir.path()).unwrap();
     let error = session(1, &with(adamw)).unwrap().load_checkpoint(dir.path()).unwrap_err();
@@ -178,6 +258,7 @@ fn every_trained_tensor_belongs_to_one_group() {
     let group = |name: &str, parameters: &[ParameterKind], rate| ParameterGroup {
         name: name.to_owned(),
         parameters: parameters.to_vec(),
+        pattern: None,
         rate,
         decay: 0.0,
     };

@@ -20,13 +20,20 @@ export { loraConfigSchema, type ParsedLoraConfig } from "./lora.ts";
 export { modelConfigSchema, type ParsedModelConfig } from "./model.ts";
 export { canonicalName, kebabCase, nearestName, snakeCase, withCanonicalEntries } from "./names.ts";
 export {
+  adagradSchema,
   adamOptionsOf,
   adamwSchema,
+  ademamixSchema,
+  lionSchema,
   type OptimizerOptions,
   optimizerNote,
   optimizerOptions,
   optimizerSchema,
+  optimizerSchemas,
+  rmspropSchema,
+  scheduleFreeSchema,
   sgdSchema,
+  warmsUpItself,
 } from "./optimizer.ts";
 export { type EngineOptimizer, type OptimizerName, optimizerNames } from "./optimizer-names.ts";
 export { canonicalKeys, parseArgument, parseOptions } from "./parse.ts";

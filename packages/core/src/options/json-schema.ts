@@ -16,6 +16,7 @@ export interface JsonSchema {
   not?: JsonSchema;
   items?: JsonSchema;
   properties?: Record<string, JsonSchema>;
+  required?: string[];
   additionalProperties?: JsonSchema | boolean;
   minItems?: number;
   minLength?: number;

@@ -34,6 +34,9 @@ test("constants that an optimizer does not have, or not like this, are refused",
   expect(refused({ nesterov: true })).toThrow(/^\[optimArgs\.nesterov\] expected a momentum above 0/u);
   expect(refused({ nesterov: true, momentum: 0.9, dampening: 0.1 })).toThrow(/dampening 0\.1/u);
   expect(() => optimizer({ optim: "adamw_8bt" })).toThrow(/got "adamw_8bt"; did you mean "adamw_8bit"\?$/u);
+  expect(() => optimizer({ optim: "lion_8bit", optimArgs: "beta1=0.9" })).toThrow(
+    /^\[optimArgs\] expected nothing for lion_8bit, got "beta1"; adamBeta1 and adamBeta2 are its options$/u,
+  );
 });
 
 test("every name of transformers is here, stands for one that is, or says that it is not yet", () => {
@@ -47,7 +50,26 @@ test("every name of transformers is here, stands for one that is, or says that i
       );
     } else {
       expect(optimizer({ optim }).type, optim).toBe(meaning.type);
-      expect(optimizerNote(optim) !== null, optim).toBe(/^paged_|_fused$|_xla$/u.test(optim));
+      const stands = /^paged_|_fused$|_xla$/u.test(optim);
+      expect(optimizerNote(optim) !== null, optim).toBe(stands);
     }
   }
+});
+
+test("constants are transformers', under torch's names where they come through optimArgs", () => {
+  const moments = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+  expect(optimizer({ optim: "paged_adamw_8bit" })).toEqual({ type: "adamw8bit", ...moments });
+  expect(optimizer({ optim: "lion_32bit", adamBeta2: 0.99 })).toEqual({ type: "lion", beta1: 0.9, beta2: 0.99 });
+  expect(optimizer({ optim: "schedule_free_adamw", optimArgs: "r=0.5, weight_lr_power=1" })).toEqual({
+    ...moments,
+    ...{ type: "schedulefree", r: 0.5, weightLrPower: 1 },
+  });
+  const rmsprop = { type: "rmsprop", alpha: 0.9, epsilon: 1e-6, momentum: 0, centered: true };
+  expect(optimizer({ optim: "rmsprop", optimArgs: "alpha=0.9,eps=1e-6,centered=true" })).toEqual(rmsprop);
+  expect(optimizer({ optim: "adagrad", optimArgs: { lr_decay: 0.1 } })).toEqual({
+    ...{ type: "adagrad", epsilon: 1e-10, lrDecay: 0.1 },
+  });
+  expect(optimizer({ optim: "ademamix", optimArgs: "t_alpha=8,beta1=0.8,eps=1e-6" })).toEqual({
+    ...{ type: "ademamix", beta1: 0.8, beta2: 0.999, beta3: 0.9999, alpha: 5, epsilon: 1e-6, tAlpha: 8, tBeta3: null },
+  });
 });

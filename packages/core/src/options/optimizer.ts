@@ -5,28 +5,95 @@ import { entriesOf, type GivenConstants, parseConstants } from "./constants.ts";
 import { type OptimizerName, optimizerNames } from "./optimizer-names.ts";
 
 const decayRate = z.number().min(0).lt(1);
+const factor = z.number().nonnegative();
+const moments = { beta1: decayRate, beta2: decayRate };
 
 /** AdamW (arXiv:1711.05101): decay rates of its two moments, and what is added to the root of the second. */
-export const adamwSchema = z.strictObject({
-  type: z.literal("adamw"),
-  beta1: decayRate,
-  beta2: decayRate,
-  epsilon: z.number().nonnegative(),
-});
+export const adamwSchema = z.strictObject({ type: z.literal("adamw"), ...moments, epsilon: factor });
+
+/** The same with its moments in eight bits (arXiv:2110.02861). */
+export const adamw8bitSchema = adamwSchema.extend({ type: z.literal("adamw8bit") });
 
 /** Stochastic gradient descent as torch.optim.SGD computes it. */
 export const sgdSchema = z.strictObject({
   type: z.literal("sgd"),
   /** Share of the momentum buffer that is kept; 0 keeps no buffer. */
-  momentum: z.number().nonnegative().default(0),
+  momentum: factor.default(0),
   /** Share of the gradient that does not enter the momentum buffer. */
   dampening: z.number().default(0),
   /** Nesterov momentum: the step looks ahead along the buffer. */
   nesterov: z.boolean().default(false),
 });
 
+/** Lion (arXiv:2302.06675): share of the average in the direction, and what is kept of the average. */
+export const lionSchema = z.strictObject({ type: z.literal("lion"), ...moments });
+
+/** The same with its average in eight bits. */
+export const lion8bitSchema = lionSchema.extend({ type: z.literal("lion8bit") });
+
+/** Schedule-free AdamW (arXiv:2405.15682) as the package schedulefree computes it. */
+export const scheduleFreeSchema = z.strictObject({
+  type: z.literal("schedulefree"),
+  ...moments,
+  epsilon: factor,
+  /** Power of the number of the step in the weight of a point. */
+  r: factor.default(0),
+  /** Power of the largest learning rate so far in the weight of a point. */
+  weightLrPower: factor.default(2),
+});
+
+/** RMSprop as torch.optim.RMSprop computes it. */
+export const rmspropSchema = z.strictObject({
+  type: z.literal("rmsprop"),
+  /** What is kept of the second moment. */
+  alpha: decayRate.default(0.99),
+  /** Added to its root. */
+  epsilon: factor.default(1e-8),
+  /** What is kept of the momentum buffer; 0 keeps no buffer. */
+  momentum: factor.default(0),
+  /** The second moment is taken about the mean. */
+  centered: z.boolean().default(false),
+});
+
+/** Adagrad as torch.optim.Adagrad computes it. */
+export const adagradSchema = z.strictObject({
+  type: z.literal("adagrad"),
+  /** Added to the root of the sum of squares. */
+  epsilon: factor.default(1e-10),
+  /** How fast the rate falls with the number of the step. */
+  lrDecay: factor.default(0),
+});
+
+/** AdEMAMix (arXiv:2409.03137) as bitsandbytes computes it. */
+export const ademamixSchema = z.strictObject({
+  type: z.literal("ademamix"),
+  ...moments,
+  /** What is kept of the slow average. */
+  beta3: decayRate.default(0.9999),
+  /** Weight of the slow average. */
+  alpha: factor.default(5),
+  epsilon: factor,
+  /** Steps in which alpha rises from 0. Default null: it is whole at once. */
+  tAlpha: z.int().positive().nullable().default(null),
+  /** Steps in which beta3 rises from beta1. Default null: it is whole at once. */
+  tBeta3: z.int().positive().nullable().default(null),
+});
+
+/** The schemas of all optimizers. */
+export const optimizerSchemas = [
+  adamwSchema,
+  adamw8bitSchema,
+  sgdSchema,
+  lionSchema,
+  lion8bitSchema,
+  scheduleFreeSchema,
+  rmspropSchema,
+  adagradSchema,
+  ademamixSchema,
+] as const;
+
 /** An optimizer with its constants. */
-export const optimizerSchema = z.discriminatedUnion("type", [adamwSchema, sgdSchema]);
+export const optimizerSchema = z.discriminatedUnion("type", [...optimizerSchemas]);
 
 /** An optimizer with its constants. */
 export type OptimizerOptions = z.output<typeof optimizerSchema>;
@@ -43,7 +110,24 @@ export interface OptimizerArguments {
 /** The options of AdamW that an optimizer takes its constants from. */
 export function adamOptionsOf(optim: OptimizerName): readonly ("adamBeta1" | "adamBeta2" | "adamEpsilon")[] {
   const found = optimizerNames[optim];
-  return "type" in found && found.type === "adamw" ? ["adamBeta1", "adamBeta2", "adamEpsilon"] : [];
+  switch ("type" in found ? found.type : null) {
+    case "adamw":
+    case "adamw8bit":
+    case "schedulefree":
+    case "ademamix":
+      return ["adamBeta1", "adamBeta2", "adamEpsilon"];
+    case "lion":
+    case "lion8bit":
+      return ["adamBeta1", "adamBeta2"];
+    default:
+      return [];
+  }
+}
+
+/** Whether an optimizer raises its learning rates over the warm-up itself, whatever the schedule does. */
+export function warmsUpItself(optim: OptimizerName): boolean {
+  const found = optimizerNames[optim];
+  return "type" in found && found.type === "schedulefree";
 }
 
 /** What to say of a name that another optimizer stands for here; null for one that is here itself. */
@@ -53,8 +137,8 @@ export function optimizerNote(optim: OptimizerName): string | null {
 }
 
 /**
- * The optimizer that `optim`, `optimArgs` and AdamW's own options ask for, with the constants that transformers gives it; defaults of sgd are
- * torch's. One that is not here yet is an `OptionError` that says so, and so is a constant that it does not have.
+ * The optimizer that `optim`, `optimArgs` and AdamW's own options ask for, with the constants that transformers gives it. One that is not
+ * here yet is an `OptionError` that says so, and so is a constant that it does not have.
  */
 export function optimizerOptions(args: OptimizerArguments): OptimizerOptions {
   const found = optimizerNames[args.optim];
@@ -62,19 +146,54 @@ export function optimizerOptions(args: OptimizerArguments): OptimizerOptions {
     throw new OptionError(
       `[optim] expected an optimizer that is here, got "${args.optim}", which is not yet: ${found.notYet}`,
     );
+  const { adamBeta1: beta1, adamBeta2: beta2, adamEpsilon: epsilon } = args;
   const given = entriesOf(args.optimArgs, "optimArgs");
-  switch (found.type) {
-    case "adamw": {
-      const [name] = Object.keys(given);
-      if (name !== undefined)
-        throw new OptionError(
-          `[optimArgs] expected nothing for ${args.optim}, got "${name}"; adamBeta1, adamBeta2 and adamEpsilon are its options`,
-        );
-      return { type: "adamw", beta1: args.adamBeta1, beta2: args.adamBeta2, epsilon: args.adamEpsilon };
-    }
+  const { type } = found;
+  switch (type) {
+    case "adamw":
+    case "adamw8bit":
+      refuseConstants(args.optim, given);
+      return { type, beta1, beta2, epsilon };
+    case "lion":
+    case "lion8bit":
+      refuseConstants(args.optim, given);
+      return { type, beta1, beta2 };
     case "sgd":
       return sgdOptions(given);
+    case "schedulefree": {
+      const own = scheduleFreeSchema.omit({ beta1: true, beta2: true, epsilon: true });
+      return { beta1, beta2, epsilon, ...parseConstants(own, given, "optimArgs") };
+    }
+    case "rmsprop":
+      return withEpsilon(rmspropSchema, given);
+    case "adagrad":
+      return withEpsilon(adagradSchema, given);
+    case "ademamix": {
+      const { type: _, eps, ...own } = parseConstants(ademamixArguments, given, "optimArgs");
+      return { ...own, type, beta1: own.beta1 ?? beta1, beta2: own.beta2 ?? beta2, epsilon: eps ?? epsilon };
+    }
   }
+}
+
+/** Its two first moments and epsilon come from AdamW's options unless they are given here (transformers). */
+const ademamixArguments = ademamixSchema
+  .omit({ epsilon: true })
+  .extend({ beta1: decayRate.optional(), beta2: decayRate.optional(), eps: factor.optional() });
+
+/** Constants under torch's names, which calls epsilon eps. */
+function withEpsilon<S extends typeof rmspropSchema | typeof adagradSchema>(schema: S, given: object): z.output<S> {
+  const { epsilon, ...shape } = schema.shape;
+  const { eps, ...own } = parseConstants(z.strictObject({ ...shape, eps: epsilon }), given, "optimArgs");
+  return { ...own, epsilon: eps } as z.output<S>;
+}
+
+function refuseConstants(optim: OptimizerName, given: object): void {
+  const [name] = Object.keys(given);
+  if (name === undefined) return;
+  const names = adamOptionsOf(optim)
+    .join(", ")
+    .replace(/, (\w+)$/u, " and $1");
+  throw new OptionError(`[optimArgs] expected nothing for ${optim}, got "${name}"; ${names} are its options`);
 }
 
 function sgdOptions(given: object): OptimizerOptions {

@@ -35,6 +35,8 @@ export const parameterGroupSchema = z.strictObject({
   name: z.string().min(1),
   /** The engine's groups that belong to it. */
   parameters: z.array(z.enum(parameterKinds)).min(1),
+  /** Of these kinds only tensors in whose name this regular expression finds something; the first such group wins. Default: all that are left. */
+  pattern: z.string().min(1).optional(),
   /** Peak learning rate. */
   rate: z.number().nonnegative(),
   /** Weight decay. */

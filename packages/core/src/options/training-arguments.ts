@@ -15,6 +15,14 @@ const stageSchema = z.strictObject({
   order: z.enum(["random", "easy_first"]).optional(),
 });
 
+/** Tensors that learn at a rate of their own, as far as an option names them. */
+const lrGroupSchema = z.strictObject({
+  pattern: z.string().min(1),
+  learningRate: z.number().nonnegative().optional(),
+  weightDecay: z.number().nonnegative().optional(),
+  name: z.string().min(1).optional(),
+});
+
 /**
  * Options of any training run (names of Hugging Face's TrainingArguments in camelCase; defaults are theirs unless the description says
  * otherwise). A trainer's own schema extends this one.
@@ -154,6 +162,14 @@ export const trainingArgumentsSchema = z
         .describe(
           "Peak learning rate of embed_tokens and lm_head in modulesToSave, and of an adapter on embed_tokens. Default null: learningRate (Unsloth's embedding_learning_rate).",
         ),
+      lrGroups: z
+        .array(lrGroupSchema)
+        .min(1)
+        .nullable()
+        .default(null)
+        .describe(
+          "Tensors with a peak learning rate and weight decay of their own: each group has a pattern, a regular expression that is looked for in the names of the trained tensors as they are saved, a learningRate, a weightDecay and a name. The first that finds a tensor has it; one that finds none is refused. What a group does not give stays as it is without it. Default null: none (lr_groups of Axolotl).",
+        ),
       lrSchedulerType: z
         .enum(schedulerTypes)
         .default("linear")
@@ -183,27 +199,27 @@ export const trainingArgumentsSchema = z
         .nullable()
         .default(null)
         .describe(
-          'Constants of the optimizer, as "name=value,..." or by name; sgd has momentum, dampening and nesterov. Default null: torch\'s own, all of them off (TrainingArguments).',
+          'Constants of the optimizer, as "name=value,..." or by name, such as momentum, dampening and nesterov of sgd; docs/optimizers.md lists them. Default null: the optimizer\'s own (TrainingArguments).',
         ),
       weightDecay: z
         .number()
         .nonnegative()
         .default(0)
         .describe(
-          "Weight decay, decoupled for AdamW and added to the gradient for sgd; norms and biases are exempt. Default 0 (TrainingArguments).",
+          "Weight decay, decoupled, but added to the gradient for sgd, rmsprop and adagrad; norms and biases are exempt. Default 0 (TrainingArguments).",
         ),
       adamBeta1: z
         .number()
         .min(0)
         .lt(1)
         .default(0.9)
-        .describe("AdamW's decay of the first moment. Default 0.9 (TrainingArguments)."),
+        .describe("Decay of the first moment of AdamW, and beta1 of Lion. Default 0.9 (TrainingArguments)."),
       adamBeta2: z
         .number()
         .min(0)
         .lt(1)
         .default(0.999)
-        .describe("AdamW's decay of the second moment. Default 0.999 (TrainingArguments)."),
+        .describe("Decay of the second moment of AdamW, and beta2 of Lion. Default 0.999 (TrainingArguments)."),
       adamEpsilon: z.number().positive().default(1e-8).describe("AdamW's epsilon. Default 1e-8 (TrainingArguments)."),
       maxGradNorm: z
         .number()

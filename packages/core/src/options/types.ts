@@ -97,6 +97,21 @@ export interface TrainingArguments extends TrainingArgumentsNames {
    * learningRate (Unsloth's embedding_learning_rate).
    */
   embeddingLearningRate?: number | null | undefined;
+  /**
+   * Tensors with a peak learning rate and weight decay of their own: each group has a pattern, a regular expression
+   * that is looked for in the names of the trained tensors as they are saved, a learningRate, a weightDecay and a name.
+   * The first that finds a tensor has it; one that finds none is refused. What a group does not give stays as it is
+   * without it. Default null: none (lr_groups of Axolotl).
+   */
+  lrGroups?:
+    | {
+        pattern: string;
+        learningRate?: number | undefined;
+        weightDecay?: number | undefined;
+        name?: string | undefined;
+      }[]
+    | null
+    | undefined;
   /** Shape of the learning rate over the run. Default linear (TrainingArguments). */
   lrSchedulerType?:
     | "linear"
@@ -170,18 +185,18 @@ export interface TrainingArguments extends TrainingArgumentsNames {
     | "muon"
     | undefined;
   /**
-   * Constants of the optimizer, as "name=value,..." or by name; sgd has momentum, dampening and nesterov. Default null:
-   * torch's own, all of them off (TrainingArguments).
+   * Constants of the optimizer, as "name=value,..." or by name, such as momentum, dampening and nesterov of sgd;
+   * docs/optimizers.md lists them. Default null: the optimizer's own (TrainingArguments).
    */
   optimArgs?: string | Record<string, number | boolean> | null | undefined;
   /**
-   * Weight decay, decoupled for AdamW and added to the gradient for sgd; norms and biases are exempt. Default 0
-   * (TrainingArguments).
+   * Weight decay, decoupled, but added to the gradient for sgd, rmsprop and adagrad; norms and biases are exempt.
+   * Default 0 (TrainingArguments).
    */
   weightDecay?: number | undefined;
-  /** AdamW's decay of the first moment. Default 0.9 (TrainingArguments). */
+  /** Decay of the first moment of AdamW, and beta1 of Lion. Default 0.9 (TrainingArguments). */
   adamBeta1?: number | undefined;
-  /** AdamW's decay of the second moment. Default 0.999 (TrainingArguments). */
+  /** Decay of the second moment of AdamW, and beta2 of Lion. Default 0.999 (TrainingArguments). */
   adamBeta2?: number | undefined;
   /** AdamW's epsilon. Default 1e-8 (TrainingArguments). */
   adamEpsilon?: number | undefined;

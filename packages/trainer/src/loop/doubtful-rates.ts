@@ -11,7 +11,17 @@ import type { Resolved } from "../options/resolved.ts";
 import { learningRateAt, type Schedule } from "./schedule.ts";
 
 /** Peak rates from here on throw weights about rather than train them: AdamW moves every weight by about the rate in a step. */
-const tooHigh: Readonly<Record<EngineOptimizer, number>> = { adamw: 1, sgd: 10 };
+const tooHigh: Readonly<Record<EngineOptimizer, number>> = {
+  adamw: 1,
+  adamw8bit: 1,
+  schedulefree: 1,
+  ademamix: 1,
+  rmsprop: 1,
+  lion: 0.1,
+  lion8bit: 0.1,
+  sgd: 10,
+  adagrad: 10,
+};
 
 /** What to say of the schedule of a run. */
 export function doubtfulSchedule(args: Resolved, schedule: Schedule): string[] {
@@ -19,7 +29,12 @@ export function doubtfulSchedule(args: Resolved, schedule: Schedule): string[] {
   const { learningRate, options, totalSteps, warmupSteps } = schedule;
   const note = optimizerNote(optim);
   const warnings: string[] = note === null ? [] : [note];
-  if (learningRate >= tooHigh[optimizerOptions(args).type])
+  const { type } = optimizerOptions(args);
+  if (type === "schedulefree" && options.type !== "constant")
+    warnings.push(
+      `optim ${optim} needs no schedule, but lrSchedulerType ${options.type} changes its rates as well; set it to constant, which keeps warmupSteps`,
+    );
+  if (learningRate >= tooHigh[type])
     warnings.push(
       `learningRate ${learningRate} is far above what ${optim} trains with (adapters usually take 1e-5 to 1e-3); lower it`,
     );

@@ -4,9 +4,9 @@ import { countWarmupSteps, dependsOnLength, learningRateAt, type Schedule, sched
 
 const optionsOf = (lrSchedulerType: string, lrSchedulerKwargs: unknown = null) =>
   schedulerOptions(parseOptions(trainingArgumentsSchema, { lrSchedulerType, lrSchedulerKwargs }));
-const rates = (schedule: Omit<Schedule, "learningRate">, peak = 1) =>
+const rates = (schedule: Omit<Schedule, "learningRate" | "warmsUpItself">, peak = 1) =>
   Array.from({ length: schedule.totalSteps }, (_, index) =>
-    learningRateAt(index + 1, { ...schedule, learningRate: 1 }, peak),
+    learningRateAt(index + 1, { ...schedule, learningRate: 1, warmsUpItself: false }, peak),
   );
 
 test("linear rises over the warm-up from 0 and falls to one step above 0", () => {
@@ -40,7 +40,13 @@ test("every shape has the values of transformers 5.24.0 at its corners", () => {
     ],
   };
   for (const [type, [kwargs, values]] of Object.entries(shapes)) {
-    const schedule = { options: optionsOf(type, kwargs), learningRate: 1, warmupSteps: 3, totalSteps: 10 };
+    const schedule = {
+      options: optionsOf(type, kwargs),
+      learningRate: 1,
+      warmupSteps: 3,
+      totalSteps: 10,
+      warmsUpItself: false,
+    };
     for (const [place, step] of [0, 2, 3, 6, 9, 11].entries())
       expect(learningRateAt(step + 1, schedule), `${type}, step ${step}`).toBeCloseTo(values[place] as number, 11);
   }
@@ -79,6 +85,12 @@ test("the length of a run matters exactly where another length gives other rates
       rates({ options, warmupSteps: 2, totalSteps: 10 })[0] !== rates({ options, warmupSteps: 0, totalSteps: 10 })[0];
     expect([setting, dependsOnLength({ ...args, warmupSteps: 0.5 })]).toEqual([setting, matters || warmed]);
   }
+});
+
+test("a schedule-free optimizer warms up by itself, from the first step on", () => {
+  const schedule = { options: optionsOf("constant"), learningRate: 6, warmupSteps: 3, totalSteps: 5 };
+  const rate = (step: number) => learningRateAt(step, { ...schedule, warmsUpItself: true });
+  expect([1, 2, 3, 4].map(rate)).toEqual([2, 4, 6, 6]);
 });
 
 test("a polynomial must fall", () => {

@@ -5,6 +5,7 @@ import {
   type ParsedTrainingArguments,
   type SchedulerOptions,
   schedulerOptions,
+  warmsUpItself,
   watchesMetric,
 } from "@tunesmith/core";
 import type { Settled } from "../options/resolved.ts";
@@ -13,6 +14,8 @@ import { type Span, shapeAt } from "./schedule-shapes.ts";
 /** Shape of the learning rate over the run, and its peak. */
 export interface Schedule extends Span {
   options: SchedulerOptions;
+  /** Whether the optimizer has a warm-up of its own: schedulefree's, which ends one step before that of a schedule. */
+  warmsUpItself: boolean;
 }
 
 /**
@@ -20,17 +23,23 @@ export interface Schedule extends Span {
  * first step has rate 0. A group with another peak gives it as `peak`.
  */
 export function learningRateAt(step: number, schedule: Schedule, peak = schedule.learningRate): number {
-  return peak * shapeAt(step - 1, schedule.options, schedule);
+  const { options, warmsUpItself, warmupSteps } = schedule;
+  const rate = peak * shapeAt(step - 1, options, schedule);
+  return warmsUpItself && step < warmupSteps ? (rate * step) / warmupSteps : rate;
 }
 
 /** Options of a schedule. */
-type ScheduleArguments = Pick<ParsedTrainingArguments, "lrSchedulerType" | "lrSchedulerKwargs" | "warmupSteps">;
+type ScheduleArguments = Pick<
+  ParsedTrainingArguments,
+  "lrSchedulerType" | "lrSchedulerKwargs" | "warmupSteps" | "optim"
+>;
 
 /** Whether the length of a run decides the learning rates of its steps, so that a run cannot be made longer when it is resumed. */
 export function dependsOnLength(args: ScheduleArguments): boolean {
   const options = schedulerOptions(args);
   // A share of all steps.
-  if (hasWarmup(options.type) && args.warmupSteps > 0 && args.warmupSteps < 1) return true;
+  if ((hasWarmup(options.type) || warmsUpItself(args.optim)) && args.warmupSteps > 0 && args.warmupSteps < 1)
+    return true;
   switch (options.type) {
     case "constant":
     case "constant_with_warmup":
@@ -63,7 +72,8 @@ export function scheduleOf(args: Settled, totalSteps: number): Schedule {
     throw new OptionError(
       `[lrSchedulerKwargs.lrEnd] expected a rate below learningRate ${learningRate}, got ${options.lrEnd}; lower it`,
     );
-  return { options, learningRate, warmupSteps: countWarmupSteps(args.warmupSteps, totalSteps), totalSteps };
+  const warmupSteps = countWarmupSteps(args.warmupSteps, totalSteps);
+  return { options, learningRate, warmupSteps, totalSteps, warmsUpItself: warmsUpItself(args.optim) };
 }
 
 /** A schedule that watches a metric needs evaluations: without them it is an `OptionError`. */

@@ -1,6 +1,6 @@
 // Options that were set though another one leaves them without effect, and rates that teach nothing.
 import type { ParsedModelConfig, ParsedTrainingArguments, Schemas } from "@tunesmith/core";
-import { adamOptionsOf, hasWarmup, modelConfigSchema, type ParsedLoraConfig } from "@tunesmith/core";
+import { adamOptionsOf, hasWarmup, modelConfigSchema, type ParsedLoraConfig, warmsUpItself } from "@tunesmith/core";
 
 /** A run, as far as its options say. */
 export interface OptionSetting {
@@ -32,7 +32,7 @@ const rules: readonly Rule[] = [
     options: ["warmupSteps"],
     because: ({ args, fromProgram }) =>
       when(
-        !fromProgram.includes("lrScheduler") && !hasWarmup(args.lrSchedulerType),
+        !fromProgram.includes("lrScheduler") && !hasWarmup(args.lrSchedulerType) && !warmsUpItself(args.optim),
         `lrSchedulerType ${args.lrSchedulerType} has no warm-up; constant_with_warmup has one`,
       ),
   },
@@ -41,8 +41,12 @@ const rules: readonly Rule[] = [
     because: ({ fromProgram }) => when(fromProgram.includes("lrScheduler"), "lrScheduler gives the learning rates"),
   },
   {
-    options: ["adamBeta1", "adamBeta2", "adamEpsilon"],
-    because: ({ args }) => when(adamOptionsOf(args.optim).length === 0, `optim is ${args.optim}`),
+    options: ["adamBeta1", "adamBeta2"],
+    because: ({ args }) => when(!adamOptionsOf(args.optim).includes("adamBeta1"), `optim is ${args.optim}`),
+  },
+  {
+    options: ["adamEpsilon"],
+    because: ({ args }) => when(!adamOptionsOf(args.optim).includes("adamEpsilon"), `optim is ${args.optim}`),
   },
   {
     options: ["loraplusLrRatio"],

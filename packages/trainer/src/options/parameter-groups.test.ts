@@ -1,7 +1,13 @@
 import { expect, test } from "vitest";
 import { parameterGroups } from "./parameter-groups.ts";
 
-const args = { learningRate: 0.5, weightDecay: 0.1, loraplusLrRatio: null, embeddingLearningRate: null };
+const args = {
+  learningRate: 0.5,
+  weightDecay: 0.1,
+  loraplusLrRatio: null,
+  embeddingLearningRate: null,
+  lrGroups: null,
+};
 const adapter = { fullFinetuning: false };
 const rates = (more: Partial<typeof args> | object, peft = adapter) =>
   Object.fromEntries(parameterGroups({ ...args, ...more }, peft).map(({ name, rate }) => [name, rate]));
@@ -28,4 +34,20 @@ test("LoRA+ moves B and one-dimensional tensors, the embedding has its own rate"
 test("LoRA+ is about adapters: full fine-tuning learns at one rate", () => {
   const full = rates({ loraplusLrRatio: 16 }, { fullFinetuning: true });
   expect(full).toEqual({ decay: 0.5, no_decay: 0.5, embedding: 0.5, lora_b: 0.5 });
+});
+
+test("tensors found by an expression come first, with a rate and a decay of their own; norms stay without decay", () => {
+  const lrGroups = [
+    { pattern: "q_proj", learningRate: 0.25 },
+    { pattern: "layers\\.0\\.", weightDecay: 0.5, name: "first" },
+  ];
+  const groups = parameterGroups({ ...args, lrGroups, loraplusLrRatio: 4 }, adapter);
+  const all = { pattern: "q_proj", rate: 0.25 };
+  expect(groups.slice(0, 4)).toEqual([
+    { name: "1: q_proj", parameters: ["decay", "embedding", "lora_b"], ...all, decay: 0.1 },
+    { name: "1: q_proj no_decay", parameters: ["no_decay"], ...all, decay: 0 },
+    { name: "2: first", parameters: ["decay", "embedding"], pattern: "layers\\.0\\.", rate: 0.5, decay: 0.5 },
+    { name: "2: first no_decay", parameters: ["no_decay", "lora_b"], pattern: "layers\\.0\\.", rate: 2, decay: 0.5 },
+  ]);
+  expect(groups).toHaveLength(8);
 });

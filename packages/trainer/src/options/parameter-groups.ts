@@ -10,7 +10,7 @@ import {
 /** The options that groups come from. */
 type GroupArguments = Pick<
   ParsedTrainingArguments,
-  "learningRate" | "weightDecay" | "loraplusLrRatio" | "embeddingLearningRate"
+  "learningRate" | "weightDecay" | "loraplusLrRatio" | "embeddingLearningRate" | "lrGroups"
 >;
 
 /** The peak learning rate of a run: 2e-4 for an adapter (Unsloth, QLoRA paper), 2e-5 for full fine-tuning (TRL). */
@@ -39,5 +39,31 @@ export function parameterGroups(
     embedding: { rate: embeddingLearningRate ?? peak, decay },
     lora_b: { rate: faster, decay },
   };
-  return parameterKinds.map((kind) => ({ name: kind, parameters: [kind], ...groups[kind] }));
+  const ofKind = (kind: ParameterKind) => ({ name: kind, parameters: [kind], ...groups[kind] });
+  return [
+    ...(args.lrGroups ?? []).flatMap((group, index) => ownGroups(group, index, groups)),
+    ...parameterKinds.map(ofKind),
+  ];
+}
+
+type LrGroup = NonNullable<GroupArguments["lrGroups"]>[number];
+
+/** The tensors of one expression, kinds that learn and decay alike together. */
+function ownGroups(
+  { pattern, learningRate, weightDecay, name = pattern }: LrGroup,
+  index: number,
+  groups: Readonly<Record<ParameterKind, Pick<ParameterGroupOptions, "rate" | "decay">>>,
+): ParameterGroupOptions[] {
+  const alike = new Map<string, ParameterGroupOptions>();
+  for (const kind of parameterKinds) {
+    const rate = learningRate ?? groups[kind].rate;
+    const decay = weightDecay ?? groups[kind].decay;
+    const key = `${rate} ${decay}`;
+    const found = alike.get(key);
+    const suffix = alike.size === 0 ? "" : ` ${kind}`;
+    if (found === undefined)
+      alike.set(key, { name: `${index + 1}: ${name}${suffix}`, parameters: [kind], pattern, rate, decay });
+    else found.parameters.push(kind);
+  }
+  return [...alike.values()];
 }

@@ -1,0 +1,68 @@
+//! Schedule-free AdamW: a point that is stepped and a second moment of each trained tensor; the parameter lies between that point and
+//! the mean of all of them, which is what evaluates and is saved.
+
+use serde::Deserialize;
+use tunesmith_ops::{Backend, ElementwiseRule, Result};
+
+use super::elementwise::step_by_rule;
+use super::slot::Slot;
+use super::trained::Trained;
+
+/// Constants of schedule-free AdamW (Defazio et al. 2024, arXiv:2405.15682).
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ScheduleFreeOptions {
+    /// How far the trained point lies from the stepped one towards the mean.
+    pub beta1: f64,
+    /// What is kept of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Power of the number of the step in the weight of a point.
+    pub r: f64,
+    /// Power of the largest learning rate so far in the weight of a point.
+    pub weight_lr_power: f64,
+}
+
+impl ScheduleFreeOptions {
+    /// The stepped point `z` and the second moment.
+    pub(super) const SLOTS: [Slot; 2] = [Slot::float32("z"), Slot::float32("exp_avg_sq")];
+
+    pub(super) fn step<B: Backend>(
+        &self,
+        backend: &B,
+        step: u64,
+        norm: &B::Norm,
+        tensors: Vec<Trained<'_, B::Buffer>>,
+    ) -> Result<()> {
+        let Self { beta1, beta2, epsilon, .. } = *self;
+        let rule = ElementwiseRule::ScheduleFreeAdamW { beta1, beta2, epsilon };
+        step_by_rule(backend, &rule, step, norm, tensors)
+    }
+
+    /// The mean of the stepped points, from the trained point and the stepped one.
+    pub fn mean(&self, trained: f32, stepped: f32) -> f32 {
+        let (y, z) = (f64::from(trained), f64::from(stepped));
+        (y + (1.0 - 1.0 / self.beta1) * (z - y)) as f32
+    }
+}
+
+/// The weights of a group's points so far: float32, as checkpoints hold them.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct PointWeights {
+    /// Largest learning rate so far.
+    pub largest_rate: f32,
+    /// Sum of the weights.
+    pub sum: f32,
+}
+
+impl PointWeights {
+    /// With the point of one more step, and the share of that point in the mean.
+    pub(super) fn with(self, options: &ScheduleFreeOptions, step: u64, rate: f64) -> (Self, f64) {
+        let largest = f64::from(self.largest_rate).max(rate);
+        let weight = (step as f64).powf(options.r) * largest.powf(options.weight_lr_power);
+        let sum = f64::from(self.sum) + weight;
+        let share = if sum == 0.0 { 0.0 } else { weight / sum };
+        (Self { largest_rate: largest as f32, sum: sum as f32 }, share)
+    }
+}
