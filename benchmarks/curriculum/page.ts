@@ -113,5 +113,5 @@ function chanceOf(n: number): number {
 
 function caution({ seeds, sets }: CurriculumResult): string {
   const comparisons = sets.length * (armNames.length - 1);
-  return `Beyond the spread means that the worst of ${seeds.length} seeds on one side is better than the best on the other. Where nothing differs that happens by chance in one of ${chanceOf(seeds.length)} comparisons, and there are ${comparisons} for the loss alone. One small model, two sets, one budget: with others it may come out otherwise, as published results do (arXiv:2510.19099).`;
+  return `Beyond the spread means that the worst of ${seeds.length} seeds on one side is better than the best on the other. Where nothing differs that happens by chance in one of ${chanceOf(seeds.length)} comparisons, and there are ${comparisons} for the loss alone. The learning rate does not fall at the end, so that the order has nothing to do with it; the loss still moves from one evaluation to the next by what the curves show. One small model, two sets, one budget: with others it may come out otherwise, as published results do (arXiv:2510.19099).`;
 }
