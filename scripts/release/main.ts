@@ -8,7 +8,7 @@ import { contentFaults, isHollow } from "./contents.ts";
 import { crossCheck } from "./cross.ts";
 import { publintOf, typesOf } from "./lint.ts";
 import { changes, manifestFaults, targetFaults, versionFaults } from "./manifests.ts";
-import { type Packed, packRelease, readRelease } from "./pack.ts";
+import { type Packed, packRelease, readRelease, stagedFolder } from "./pack.ts";
 import { readPackages } from "./packages.ts";
 import { publishRelease } from "./publish.ts";
 import { Report, unless } from "./report.ts";
@@ -65,7 +65,13 @@ async function cross(triples: readonly string[]): Promise<void> {
 async function pack(binaries: string): Promise<Packed[]> {
   let list: Packed[] = [];
   await report.check("TypeScript", async () => {
-    const { code, output: log } = await runNode(bin.turbo, ["run", "build", "--only", "--output-logs=errors-only"]);
+    const { code, output: log } = await runNode(bin.turbo, [
+      "run",
+      "build",
+      "--only",
+      "--filter=./packages/*",
+      "--output-logs=errors-only",
+    ]);
     return unless(code === 0 ? [] : [log.trim()]);
   });
   await report.check("tarballs", async () => {
@@ -82,13 +88,6 @@ async function pack(binaries: string): Promise<Packed[]> {
   return list;
 }
 
-/** Where a tarball's files lie unpacked. */
-function stagedFolder({ name, triple }: Packed): string {
-  if (triple === null) return name;
-  const native = readPackages().find(({ manifest }) => manifest.napi !== undefined)?.manifest.name ?? "";
-  return join(native, "npm", name.slice(native.length + 1));
-}
-
 /** Every step on this platform, and what can be checked of the others; nothing leaves this machine. */
 async function dryRun(): Promise<void> {
   const host = hostTriple();
@@ -103,6 +102,7 @@ async function dryRun(): Promise<void> {
     });
   }
   const list = await pack(binaries);
+  if (list.length === 0) return;
   for (const packed of list.filter(isHollow))
     await report.check(`binary of ${packed.triple}`, () => ({
       skipped: "built on its own runner only; packed without it here",

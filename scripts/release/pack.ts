@@ -62,6 +62,13 @@ export function readRelease(folder: string): Packed[] {
   return JSON.parse(readFileSync(path, "utf8")) as Packed[];
 }
 
+/** Where a tarball's files lie unpacked, below `staged` in the folder of the release. */
+export function stagedFolder({ name, triple }: Packed): string {
+  if (triple === null) return name;
+  const platform = platformOf(triple);
+  return join(name.slice(0, -platform.length - 1), "npm", platform);
+}
+
 /** Copies what is packed of a package, its page and the licence. */
 function stage({ folder, manifest }: Package, place: string): void {
   mkdirSync(place, { recursive: true });

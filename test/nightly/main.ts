@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import { machine } from "../../benchmarks/machine.ts";
 import { bin, root } from "../../scripts/lib/shell.mjs";
 import { formats } from "./formats.ts";
+import { install } from "./install.ts";
 import { kernels } from "./kernels.ts";
 import { memory } from "./memory.ts";
 import { pack } from "./pack.ts";
@@ -19,6 +20,7 @@ const parts: Readonly<Record<string, Part>> = {
   failures: failureTrials,
   formats,
   hub,
+  install,
   kernels,
   long,
   memory,
