@@ -72,8 +72,8 @@ export class EpochBatchSampler implements BatchSampler {
   }
 
   /** The steps that follow go by what was measured: the rest of the epoch that they are of, and all later ones. */
-  goBy(measured: MeasuredScores): void {
-    this.#measured = { ...measured, easiestFirst: ranked(measured.scores) };
+  async goBy(measured: MeasuredScores): Promise<void> {
+    this.#measured = { ...measured, easiestFirst: await ranked(measured.scores) };
     this.#order = null;
   }
 

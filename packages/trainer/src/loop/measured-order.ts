@@ -108,7 +108,7 @@ export class MeasuredOrder {
     const { batches } = this.#options;
     const begun = performance.now();
     const { scores, fromCache, tokens } = await this.#scores(context);
-    batches.goBy({ scores, ...(await batches.takenAfter(context.step)) });
+    await batches.goBy({ scores, ...(await batches.takenAfter(context.step)) });
     this.#step = context.step;
     this.#report.measured += 1;
     this.#report.fromCache += fromCache ? 1 : 0;
@@ -127,7 +127,7 @@ export class MeasuredOrder {
   }
 
   /** Goes on with what {@link save} gave. What does not fit the rows is a `CheckpointError`. */
-  load(state: unknown): void {
+  async load(state: unknown): Promise<void> {
     const { data } = saved.safeParse(state);
     const scores = new Float32Array(bytesOf(data?.scores ?? ""));
     if (data === undefined || data.difficulty !== this.#difficulty || scores.length !== this.#options.rows)
@@ -135,7 +135,7 @@ export class MeasuredOrder {
         `[difficulty] expected the ${this.#difficulty} of ${this.#options.rows} rows in the checkpoint, got ${data === undefined ? "something else" : `the ${data.difficulty} of ${scores.length}`}; start a new run`,
       );
     const { step, epoch, taken, measured, fromCache, tokens, seconds } = data;
-    this.#options.batches.goBy({ scores, epoch, taken: new Int32Array(bytesOf(taken)) });
+    await this.#options.batches.goBy({ scores, epoch, taken: new Int32Array(bytesOf(taken)) });
     this.#step = step;
     Object.assign(this.#report, { measured, fromCache, tokens, seconds });
   }

@@ -32,7 +32,7 @@ export function orderState(
       ...(measured !== undefined && { difficulty: measured.save() }),
     }),
     async load(state) {
-      measured?.load(savedParts.safeParse(state).data?.difficulty);
+      await measured?.load(savedParts.safeParse(state).data?.difficulty);
       if (!isOfProgram) return;
       const { data } = savedOrder.safeParse(state);
       if (data !== undefined && data.order_sha256 === (await orderAt(data.step))) return;
