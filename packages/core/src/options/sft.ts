@@ -32,6 +32,12 @@ export const sftConfigSchema = trainingArgumentsSchema
         .describe(
           "What is done with a row of more than maxLength tokens: its start or its end is kept, it is left out, or it is an error. Default keep_start (TRL).",
         ),
+      shuffleDataset: z
+        .boolean()
+        .default(false)
+        .describe(
+          "trainSamplingStrategy sequential: rows come in one random order by the seed, the same in every epoch; other orders are random anyway. Default false (TRL).",
+        ),
       packing: z
         .boolean()
         .default(false)

@@ -55,9 +55,45 @@ export const trainingArgumentsSchema = z
       loggingSteps: count
         .default(1)
         .describe("Steps between two log lines. Default 1 (Unsloth; TrainingArguments has 500)."),
+      loggingStrategy: z
+        .enum(["no", "steps", "epoch"])
+        .default("steps")
+        .describe(
+          "When log lines are written: never, every loggingSteps and after the last step, or after each epoch. Default steps (TrainingArguments).",
+        ),
+      loggingFirstStep: z
+        .boolean()
+        .default(false)
+        .describe("Log the first step as well. Default false (TrainingArguments)."),
     }),
     ...grouped("data", {
       perDeviceTrainBatchSize: count.default(8).describe("Rows of a micro-batch. Default 8 (TrainingArguments)."),
+      autoFindBatchSize: z
+        .boolean()
+        .default(false)
+        .describe(
+          "Where a run would not fit the memory that is free, tokenBudget is halved until it does, down to 32: micro-batches are computed in more passes, and steps stay what they are; decided once and kept when it is resumed. Default false (TrainingArguments, which halves perDeviceTrainBatchSize and so changes what is trained).",
+        )
+        .meta({ influence: "nothing" }),
+      dataSeed: z
+        .int()
+        .nonnegative()
+        .nullable()
+        .default(null)
+        .describe("Seed of the order of rows alone. Default null: seed (TrainingArguments)."),
+      dataloaderDropLast: z
+        .boolean()
+        .default(false)
+        .describe(
+          "Leave the last micro-batch of an epoch out where it has fewer rows than the others, in training and evaluation. Default false (TrainingArguments).",
+        ),
+      ignoreDataSkip: z
+        .boolean()
+        .default(false)
+        .describe(
+          "A resumed run begins with the first rows of the epoch that it was in, and not where it was; it is then not the run that was never stopped. Default false (TrainingArguments).",
+        )
+        .meta({ influence: "nothing" }),
       maxTokensPerBatch: count
         .nullable()
         .default(null)
@@ -241,6 +277,13 @@ export const trainingArgumentsSchema = z
         .nullable()
         .default(null)
         .describe("Steps between two evaluations. Default for evalStrategy steps: loggingSteps (TrainingArguments)."),
+      evalDelay: z
+        .number()
+        .nonnegative()
+        .default(0)
+        .describe(
+          "No evaluation before this step, or with evalStrategy epoch before this many epochs. Default 0 (TrainingArguments).",
+        ),
       evalOnStart: z
         .boolean()
         .default(false)
@@ -253,6 +296,13 @@ export const trainingArgumentsSchema = z
           "Metric that decides which evaluation is best, such as eval_loss; of several evaluation sets with the name of one, such as eval_NAME_loss. Default eval_loss (TrainingArguments uses the loss too).",
         )
         .meta(noneIsDefault),
+      greaterIsBetter: z
+        .boolean()
+        .nullable()
+        .default(null)
+        .describe(
+          "Whether a greater metricForBestModel is better. Default null: as the metric itself says, so a lower loss (TrainingArguments).",
+        ),
       earlyStoppingPatience: count
         .nullable()
         .default(null)
@@ -290,6 +340,12 @@ export const trainingArgumentsSchema = z
         .default(null)
         .describe(
           "Checkpoints kept, the one of the best evaluation in addition; null keeps all. Default null (TrainingArguments).",
+        ),
+      saveOnlyModel: z
+        .boolean()
+        .default(false)
+        .describe(
+          "Checkpoints without the optimizer's state: smaller, but no run can go on from them. With loadBestModelAtEnd the best one keeps it. Default false (TrainingArguments).",
         ),
       onSaveError: z
         .enum(["stop", "pause", "continue"])

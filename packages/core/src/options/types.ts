@@ -16,8 +16,33 @@ export interface TrainingArguments extends TrainingArgumentsNames {
   useCpu?: boolean | undefined;
   /** Steps between two log lines. Default 1 (Unsloth; TrainingArguments has 500). */
   loggingSteps?: number | undefined;
+  /**
+   * When log lines are written: never, every loggingSteps and after the last step, or after each epoch. Default steps
+   * (TrainingArguments).
+   */
+  loggingStrategy?: "no" | "steps" | "epoch" | undefined;
+  /** Log the first step as well. Default false (TrainingArguments). */
+  loggingFirstStep?: boolean | undefined;
   /** Rows of a micro-batch. Default 8 (TrainingArguments). */
   perDeviceTrainBatchSize?: number | undefined;
+  /**
+   * Where a run would not fit the memory that is free, tokenBudget is halved until it does, down to 32: micro-batches
+   * are computed in more passes, and steps stay what they are; decided once and kept when it is resumed. Default false
+   * (TrainingArguments, which halves perDeviceTrainBatchSize and so changes what is trained).
+   */
+  autoFindBatchSize?: boolean | undefined;
+  /** Seed of the order of rows alone. Default null: seed (TrainingArguments). */
+  dataSeed?: number | null | undefined;
+  /**
+   * Leave the last micro-batch of an epoch out where it has fewer rows than the others, in training and evaluation.
+   * Default false (TrainingArguments).
+   */
+  dataloaderDropLast?: boolean | undefined;
+  /**
+   * A resumed run begins with the first rows of the epoch that it was in, and not where it was; it is then not the run
+   * that was never stopped. Default false (TrainingArguments).
+   */
+  ignoreDataSkip?: boolean | undefined;
   /**
    * Tokens of a micro-batch, in place of perDeviceTrainBatchSize: rows are taken in their order as long as they fit, a
    * longer one alone. Steps then have about as many tokens each, and not as many rows. Default null: by rows
@@ -211,6 +236,10 @@ export interface TrainingArguments extends TrainingArgumentsNames {
   evalStrategy?: "no" | "steps" | "epoch" | null | undefined;
   /** Steps between two evaluations. Default for evalStrategy steps: loggingSteps (TrainingArguments). */
   evalSteps?: number | null | undefined;
+  /**
+   * No evaluation before this step, or with evalStrategy epoch before this many epochs. Default 0 (TrainingArguments).
+   */
+  evalDelay?: number | undefined;
   /** Evaluate before the first step as well. Default false (TrainingArguments). */
   evalOnStart?: boolean | undefined;
   /**
@@ -218,6 +247,11 @@ export interface TrainingArguments extends TrainingArgumentsNames {
    * such as eval_NAME_loss. Default eval_loss (TrainingArguments uses the loss too).
    */
   metricForBestModel?: string | undefined;
+  /**
+   * Whether a greater metricForBestModel is better. Default null: as the metric itself says, so a lower loss
+   * (TrainingArguments).
+   */
+  greaterIsBetter?: boolean | null | undefined;
   /**
    * Stop after this many evaluations in a row without an improvement; null is off. Default null (EarlyStoppingCallback
    * is opt-in).
@@ -241,6 +275,11 @@ export interface TrainingArguments extends TrainingArgumentsNames {
   saveSteps?: number | undefined;
   /** Checkpoints kept, the one of the best evaluation in addition; null keeps all. Default null (TrainingArguments). */
   saveTotalLimit?: number | null | undefined;
+  /**
+   * Checkpoints without the optimizer's state: smaller, but no run can go on from them. With loadBestModelAtEnd the
+   * best one keeps it. Default false (TrainingArguments).
+   */
+  saveOnlyModel?: boolean | undefined;
   /**
    * What to do when a checkpoint or log line cannot be written, such as on a full disk: stop with an error, hold until
    * resume() or SIGCONT and try again, or warn and go on without. The newest good checkpoint is kept. Default stop.
@@ -280,6 +319,11 @@ export interface SFTConfig extends TrainingArguments, SFTConfigNames {
    * error. Default keep_start (TRL).
    */
   truncationMode?: "keep_start" | "keep_end" | "drop" | "error" | undefined;
+  /**
+   * trainSamplingStrategy sequential: rows come in one random order by the seed, the same in every epoch; other orders
+   * are random anyway. Default false (TRL).
+   */
+  shuffleDataset?: boolean | undefined;
   /**
    * Rows are packed into rows of maxLength tokens, so that a step sees more of them. No token sees another row. Default
    * false (TRL).
@@ -551,7 +595,25 @@ export interface SelfInstructConfig {
   blocklist?: string[] | undefined;
   /** Filters that drop nothing. Default: none of them. */
   withoutFilters?:
-    | ("cut-reply" | "too-short" | "too-long" | "blocklist" | "write-a-program" | "leading-punctuation" | "leading-non-ascii" | "similar" | "cut-example" | "same-as-input" | "empty-output" | "ends-with-colon" | "conflicting-outputs" | "duplicate-instance" | "instances-per-task" | "duplicate-row" | "all")[]
+    | (
+        | "cut-reply"
+        | "too-short"
+        | "too-long"
+        | "blocklist"
+        | "write-a-program"
+        | "leading-punctuation"
+        | "leading-non-ascii"
+        | "similar"
+        | "cut-example"
+        | "same-as-input"
+        | "empty-output"
+        | "ends-with-colon"
+        | "conflicting-outputs"
+        | "duplicate-instance"
+        | "instances-per-task"
+        | "duplicate-row"
+        | "all"
+      )[]
     | undefined;
   /** Whether the seeds' instances become rows too. Default true. */
   includeSeeds?: boolean | undefined;

@@ -19,9 +19,10 @@ export async function afterStep(run: ActiveRun, batches: StepPlace): Promise<voi
   await saveIfDue(run, batches, isBest);
 }
 
-async function log(run: ActiveRun, { step }: StepPlace): Promise<void> {
-  const { args, events, folder, recipe, state } = run;
-  const due = step % args.loggingSteps === 0 || step === state.max_steps;
+async function log(run: ActiveRun, place: StepPlace): Promise<void> {
+  const { step } = place;
+  const { events, folder, recipe, state } = run;
+  const due = shouldLog(run, place);
   const values = valuesOf(state.log, recipe.metrics.log);
   const { epoch, num_tokens: numTokens } = state;
   if (due) {
@@ -32,6 +33,13 @@ async function log(run: ActiveRun, { step }: StepPlace): Promise<void> {
   state.pending = "evaluate";
   await writeLines(run);
   if (due) await events.emit({ type: "log", step, epoch, ...values, ...state.last, numTokens });
+}
+
+function shouldLog({ args, state }: ActiveRun, { step, endsEpoch }: StepPlace): boolean {
+  if (args.loggingFirstStep && step === 1) return true;
+  if (args.loggingStrategy === "no") return false;
+  const regular = args.loggingStrategy === "epoch" ? endsEpoch : step % args.loggingSteps === 0;
+  return regular || step === state.max_steps;
 }
 
 /** True when the evaluation is the best of the run. */
@@ -66,10 +74,10 @@ async function evaluate(run: ActiveRun, batches: StepPlace): Promise<boolean> {
   return isBest;
 }
 
-function shouldEvaluate({ args, prepared, state }: ActiveRun, { step, endsEpoch }: StepPlace): boolean {
+function shouldEvaluate({ args, prepared, state }: ActiveRun, { step, epochDone, endsEpoch }: StepPlace): boolean {
   if (prepared.evaluation === null) return false;
   if (step === 0) return args.evalOnStart;
-  if (args.evalStrategy === "no") return false;
+  if (args.evalStrategy === "no" || args.evalDelay > (args.evalStrategy === "epoch" ? epochDone : step)) return false;
   return step === state.max_steps || (args.evalStrategy === "epoch" ? endsEpoch : step % args.evalSteps === 0);
 }
 

@@ -9,12 +9,15 @@ export const manifestName = "MANIFEST.json";
 /** Files of a checkpoint next to weights and optimizer state; the last one only where a recipe has state of its own. */
 export const files = { trainer: "trainer_state.json", data: "data_state.json", recipe: "recipe_state.json" } as const;
 
+/** The optimizer's state, as the engine writes it. */
+export const optimizerFile = "optimizer.safetensors";
+
 /** What a whole checkpoint must list: for each part the names that it may have, weights and optimizer state as the engine writes them. */
 export const requiredFiles: readonly (readonly string[])[] = [
   [files.trainer],
   [files.data],
   ["adapter_model.safetensors", "model.safetensors"],
-  ["optimizer.safetensors"],
+  [optimizerFile],
 ];
 
 /** Sizes and digests of a checkpoint's files. */

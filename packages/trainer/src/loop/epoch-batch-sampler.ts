@@ -17,6 +17,8 @@ export interface EpochOptions {
   numTrainEpochs: number;
   /** Wins when positive. */
   maxSteps: number;
+  /** Leaves out a last micro-batch with fewer rows than the others; where these have no number of rows, nothing. Default false. */
+  dropLast?: boolean;
 }
 
 /** What the model found of the rows, and where the run was when it was asked. */
@@ -161,8 +163,9 @@ export class EpochBatchSampler implements BatchSampler {
   }
 
   #microBatchesOf(epoch: number): number {
-    const { sampler, limit } = this.#options;
-    return this.#starts?.[epoch]?.length ?? Math.ceil(sampler.size(epoch) / limit.rows);
+    const { sampler, limit, dropLast } = this.#options;
+    const round = dropLast === true ? Math.floor : Math.ceil;
+    return this.#starts?.[epoch]?.length ?? round(sampler.size(epoch) / limit.rows);
   }
 
   /** The order of an epoch, which is made where it is not that of the one before. */

@@ -10,6 +10,7 @@ import {
   listCheckpoints,
   type Manifest,
   manifestName,
+  optimizerFile,
   requiredFiles,
 } from "./checkpoint.ts";
 import { dataStateSchema, trainerStateSchema } from "./state.ts";
@@ -31,6 +32,7 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
     if (actual.sha256 !== expected.sha256) throw damaged(path, `SHA-256 ${expected.sha256} for ${file}`, actual.sha256);
   }
   for (const names of requiredFiles) {
+    if (!names.some((name) => manifest.files[name] !== undefined) && names[0] === optimizerFile) throw modelOnly(path);
     if (!names.some((name) => manifest.files[name] !== undefined))
       throw damaged(path, `${names.join(" or ")} in ${manifestName}`, "nothing");
   }
@@ -84,6 +86,12 @@ async function readJson<T>(path: string, file: string, schema: z.ZodType<T>): Pr
   const [issue] = error.issues;
   const place = issue?.path.join(".") || "its value";
   throw damaged(path, `a whole ${file}`, `one where ${place} is wrong: ${issue?.message}`, error);
+}
+
+function modelOnly(path: string): CheckpointError {
+  return new CheckpointError(
+    `[${path}] expected the optimizer's state to go on with, got the model alone (saveOnlyModel); start a new run from what lies there`,
+  );
 }
 
 function damaged(path: string, expected: string, got: string, cause?: unknown): CheckpointError {

@@ -15,6 +15,7 @@ import type { PreparedRun, Recipe, RunInputs } from "./recipe.ts";
 import { refuseNothingToResume } from "./run-folder.ts";
 import { type Schedule, scheduleOf } from "./schedule.ts";
 import type { BestMetric } from "./settle.ts";
+import { fitTokenBudget } from "./token-budget.ts";
 
 /** All that is known of a run before its files are opened and a weight is read. */
 export interface ReadyRun {
@@ -59,14 +60,17 @@ export async function prepareRun(
   const checkpoint = await findCheckpoint(resume, settled.outputDir, warnings);
   const startedAt = checkpoint?.trainer.started_at ?? Math.floor(Date.now() / 1000);
   const tokenizer = withConversationOptions(model.tokenizer, { moment: startedAt });
-  const prepared = await recipe.prepare({ ...inputs, onPreparing, tokenizer, args: settled }, signal);
-  try {
-    const known = { recipe, inputs, prepared, best, resume, startedAt, checkpoint };
-    return await plan(known, [...warnings, ...prepared.warnings], signal);
-  } catch (error) {
-    await prepared.close?.();
-    throw error;
-  }
+  const begin = async (args: Settled) => {
+    const prepared = await recipe.prepare({ ...inputs, onPreparing, tokenizer, args }, signal);
+    try {
+      const known = { recipe, inputs, prepared, best, resume, startedAt, checkpoint };
+      return await plan(known, [...warnings, ...prepared.warnings], signal);
+    } catch (error) {
+      await prepared.close?.();
+      throw error;
+    }
+  };
+  return fitTokenBudget(settled, checkpoint, begin);
 }
 
 /** What is decided of a run once its rows are known: prompts, learning rates, memory, room on the disk. */

@@ -1,9 +1,11 @@
 // When checkpoints are written, and what goes into them.
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import { NonFiniteError } from "@tunesmith/core";
 import type { ActiveRun } from "./active-run.ts";
 import type { StepPlace } from "./batch-sampler.ts";
 import { choosesBest } from "./best-checkpoint.ts";
-import { writeCheckpoint } from "./checkpoint.ts";
+import { optimizerFile, writeCheckpoint } from "./checkpoint.ts";
 import { stopsEarly } from "./early-stopping.ts";
 import { lastGood } from "./non-finite.ts";
 import type { DataState, TrainerState } from "./state.ts";
@@ -31,7 +33,7 @@ function isScheduled({ args, state }: ActiveRun, { step, endsEpoch }: StepPlace)
  * @param onlyBest whether the next best one takes its place
  */
 export async function save(run: ActiveRun, onlyBest = false): Promise<void> {
-  const { claim, clock, events, folder, prepared, session, state } = run;
+  const { args, claim, clock, events, folder, prepared, session, state } = run;
   await claim.confirm();
   await folder.metrics.sync();
   await folder.samples.sync();
@@ -44,7 +46,12 @@ export async function save(run: ActiveRun, onlyBest = false): Promise<void> {
     data: dataState(run),
     recipe: await prepared.state?.save(state.global_step),
   };
-  const path = await writeCheckpoint(folder.path, parts, (dir) => session.saveCheckpoint(dir)).catch((error: unknown) =>
+  const isReturnedTo = args.loadBestModelAtEnd && state.best.bestStep === state.global_step;
+  const writeWeights = async (dir: string) => {
+    await session.saveCheckpoint(dir);
+    if (args.saveOnlyModel && !isReturnedTo) await rm(join(dir, optimizerFile), { force: true });
+  };
+  const path = await writeCheckpoint(folder.path, parts, writeWeights).catch((error: unknown) =>
     nameLastGood(error, run),
   );
   run.savedStep = state.global_step;
@@ -71,7 +78,8 @@ function onceSaved(
 }
 
 function dataState({ args, prepared, state }: ActiveRun): DataState {
-  const { trainSamplingStrategy: strategy, seed, simpleMaxLength } = args;
+  const { trainSamplingStrategy: strategy, simpleMaxLength } = args;
+  const seed = args.dataSeed ?? args.seed;
   const { fingerprint, report } = prepared.train;
   return {
     fingerprint,

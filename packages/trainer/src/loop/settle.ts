@@ -58,11 +58,15 @@ export interface BestMetric {
   greaterIsBetter: boolean;
 }
 
-/** The declared metric that `metricForBestModel` names. */
-export function bestMetric(metricForBestModel: string, declared: DeclaredMetrics["eval"]): BestMetric {
+/** The declared metric that `metricForBestModel` names; transformers' trainer knows it without `eval_` as well. */
+export function bestMetric(
+  { metricForBestModel, greaterIsBetter }: Pick<ParsedTrainingArguments, "metricForBestModel" | "greaterIsBetter">,
+  declared: DeclaredMetrics["eval"],
+): BestMetric {
   const comparable = Object.entries(declared).filter(([, better]) => better !== null);
+  const wanted = metricForBestModel.startsWith("eval_") ? metricForBestModel : `eval_${metricForBestModel}`;
   for (const [name, better] of comparable)
-    if (snakeCase(name) === metricForBestModel) return { name, greaterIsBetter: better === "higher" };
+    if (snakeCase(name) === wanted) return { name, greaterIsBetter: greaterIsBetter ?? better === "higher" };
   const names = comparable.map(([name]) => snakeCase(name)).join(", ");
   throw new OptionError(
     `[metricForBestModel] expected one of ${names}, got "${metricForBestModel}"; correct it, or leave it out for the default`,

@@ -64,7 +64,7 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
   constructor(recipe: Recipe<Args, M>, inputs: RunInputs<Args>, callbacks: readonly TrainCallback<M>[]) {
     // What the optimizer or the schedule does not take is refused like any other option: now, and not when a run starts.
     optimizerOptions(inputs.args);
-    bestMetric(inputs.args.metricForBestModel, recipe.metrics.eval);
+    bestMetric(inputs.args, recipe.metrics.eval);
     schedulerOptions(inputs.args);
     this.#recipe = recipe;
     this.#inputs = inputs;
@@ -156,7 +156,7 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
   }
 
   #start(resume: boolean | string): RunStart {
-    const best = bestMetric(this.#inputs.args.metricForBestModel, this.#recipe.metrics.eval);
+    const best = bestMetric(this.#inputs.args, this.#recipe.metrics.eval);
     return { args: settle(this.#inputs, resume), best, resume };
   }
 

@@ -1,6 +1,7 @@
 // The loop of one run, from its first step to its result.
 import { type ActiveRun, activate } from "./active-run.ts";
 import { afterStep } from "./after-step.ts";
+import { stepsAfter } from "./data-skip.ts";
 import { stopsEarly } from "./early-stopping.ts";
 import type { TrainCallback } from "./emitter.ts";
 import { finish } from "./finish.ts";
@@ -66,7 +67,8 @@ async function takeSteps(run: ActiveRun): Promise<void> {
   const { args, control, prepared, state } = run;
   if (stopsEarly(state.best, args.earlyStoppingPatience)) return;
   await measureIfDue(run);
-  for await (const batches of prepared.batches.steps(state.global_step)) {
+  const ignoresSkip = args.ignoreDataSkip && run.checkpoint !== null;
+  for await (const batches of stepsAfter(prepared.batches, state.global_step, ignoresSkip)) {
     await control.rest();
     control.signal.throwIfAborted();
     await takeStep(run, batches);

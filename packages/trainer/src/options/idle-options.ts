@@ -108,6 +108,14 @@ const rules: readonly Rule[] = [
     because: ({ args }) => when(args.maxTokensPerBatch !== null, "maxTokensPerBatch says how many rows a batch has"),
   },
   {
+    options: ["dataloaderDropLast"],
+    because: ({ args }) => when(args.maxTokensPerBatch !== null, "maxTokensPerBatch says what a batch holds"),
+  },
+  {
+    options: ["loggingSteps"],
+    because: ({ args }) => when(args.loggingStrategy !== "steps", `loggingStrategy is ${args.loggingStrategy}`),
+  },
+  {
     options: ["bufferSize"],
     because: ({ args }) =>
       when("streaming" in args && args.streaming === false, "streaming is off") ??
@@ -123,7 +131,14 @@ const rules: readonly Rule[] = [
     because: ({ args }) => when("testSize" in args && args.testSize === null, "testSize is not given"),
   },
   {
-    options: ["evalOnStart", "evalPacking", "perDeviceEvalBatchSize", "metricForBestModel"],
+    options: [
+      "evalOnStart",
+      "evalDelay",
+      "greaterIsBetter",
+      "evalPacking",
+      "perDeviceEvalBatchSize",
+      "metricForBestModel",
+    ],
     because: ({ hasEvaluation }) => when(!hasEvaluation, "there is no evaluation set"),
   },
   {

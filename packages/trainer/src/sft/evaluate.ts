@@ -1,5 +1,5 @@
 // Evaluates a session on held-out examples.
-import type { Generator } from "@tunesmith/core";
+import { type Generator, OptionError, plural } from "@tunesmith/core";
 import { coalesce, type Example, type TrainingRows } from "@tunesmith/data";
 import { ratio, total } from "../loop/metrics.ts";
 import { collateWith, type DataCollator } from "./collator.ts";
@@ -9,6 +9,8 @@ import { type EvalMetrics, type PassSums, sumsPerMicroBatch } from "./metrics.ts
 export interface EvaluateOptions {
   /** Rows whose mean is one term of the metrics. */
   batchSize: number;
+  /** Leaves out a last batch with fewer rows. Default false. */
+  dropLast?: boolean;
   /** Tokens of a pass. */
   tokenBudget: number;
   collator: DataCollator;
@@ -19,9 +21,15 @@ export interface EvaluateOptions {
 /** Loss, accuracy and entropy of the rows of a data set. Throws the signal's reason between two passes. */
 export async function evaluate(
   session: Generator,
-  rows: Pick<TrainingRows, "length" | "at">,
-  { batchSize, tokenBudget, collator, signal }: EvaluateOptions,
+  all: Pick<TrainingRows, "length" | "at">,
+  { batchSize, dropLast = false, tokenBudget, collator, signal }: EvaluateOptions,
 ): Promise<EvalMetrics> {
+  const length = dropLast ? all.length - (all.length % batchSize) : all.length;
+  if (length === 0 && all.length > 0)
+    throw new OptionError(
+      `[dataloaderDropLast] expected at least one batch of ${plural(batchSize, "row")} to evaluate on, got ${plural(all.length, "row")}; lower perDeviceEvalBatchSize, or leave it out`,
+    );
+  const rows = { length, at: (row: number) => all.at(row) };
   const batches: Example[][] = [];
   for (let start = 0; start < rows.length; start += batchSize) batches.push(batchFrom(rows, start, batchSize));
   const passes: PassSums[] = [];

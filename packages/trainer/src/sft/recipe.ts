@@ -66,7 +66,7 @@ async function prepareSFT(
     whole === null
       ? await streamedData(rows, reader, args, { context, signal })
       : await wholeData(whole, tokenizer, args, sampler);
-  const { tokenBudget, seed, perDeviceEvalBatchSize: batchSize } = args;
+  const { tokenBudget, seed, perDeviceEvalBatchSize: batchSize, dataloaderDropLast: dropLast } = args;
   return {
     ...data,
     args,
@@ -80,7 +80,7 @@ async function prepareSFT(
       return { ...(await accumulateStep(session, input)), warnings: news(batches) };
     },
     evaluate: ({ session, signal: stop }) =>
-      evaluate(session, held?.rows ?? noRows, { batchSize, tokenBudget, collator, signal: stop }),
+      evaluate(session, held?.rows ?? noRows, { batchSize, dropLast, tokenBudget, collator, signal: stop }),
   };
 }
 

@@ -38,6 +38,10 @@ const refusals: readonly Refusal[] = [
     strategy !== "random" && strategy !== "sequential"
       ? `[trainSamplingStrategy] expected random or sequential with streaming, got "${strategy}", which needs the lengths of all rows; choose one of them`
       : null,
+  ({ ignoreDataSkip, dataloaderDropLast }) =>
+    ignoreDataSkip || dataloaderDropLast
+      ? `[${ignoreDataSkip ? "ignoreDataSkip" : "dataloaderDropLast"}] expected false with streaming, got true, which needs to know where an epoch ends; leave it out`
+      : null,
   (_, { hasSampler }) =>
     hasSampler
       ? "[sampler] expected none with streaming, got a function, which needs the lengths of all rows; leave it out"

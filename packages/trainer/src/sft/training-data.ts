@@ -129,11 +129,12 @@ class StreamedRows implements RowStream<readonly StreamedExample[]> {
   }
 
   async *pass(epoch: number): AsyncGenerator<readonly StreamedExample[], undefined> {
-    const { trainSamplingStrategy: strategy, seed } = this.#args;
-    const bufferSize = strategy === "sequential" ? 1 : this.#args.bufferSize;
+    const { trainSamplingStrategy: strategy, dataSeed, seed: seedOfAll, shuffleDataset } = this.#args;
+    const seed = dataSeed ?? seedOfAll;
+    const bufferSize = strategy === "sequential" && !shuffleDataset ? 1 : this.#args.bufferSize;
     // A packed row counts as the rows that lie in it.
     const weigh = (row: readonly StreamedExample[]) => row.length;
-    yield* shuffled(this.#rows(), { bufferSize, seed, epoch, weigh });
+    yield* shuffled(this.#rows(), { bufferSize, seed, epoch: strategy === "sequential" ? 0 : epoch, weigh });
   }
 
   lengthOf(row: readonly StreamedExample[]): number {

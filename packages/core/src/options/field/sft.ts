@@ -32,7 +32,6 @@ export const missingSft = {
   chatTemplatePath: notYet(none, null, "planned", "give chatTemplate where the model is opened"),
   eosToken: notYet(none, null, "planned", "the tokenizer's own ends a row; leave it out"),
   lossType: notYet(z.enum(["nll", "chunked_nll"]), "nll", "planned", "the loss is nll; leave it out"),
-  shuffleDataset: notYet(off, false, "planned", "trainSamplingStrategy says the order of rows; leave it out"),
   routerAuxLossCoef: notYet(
     z.union([z.literal(0), none]),
     null,

@@ -91,20 +91,6 @@ const compile = "the engine's kernels are compiled ahead of time, and nothing is
 
 /** Names whose effect is not there yet. */
 export const missingArguments = {
-  evalDelay: notYet(
-    z.union([z.literal(0), none]),
-    0,
-    "planned",
-    "evaluations begin with the first that is due; leave it out",
-  ),
-  dataSeed: notYet(none, null, "planned", "seed is that of the order of rows too; leave it out"),
-  saveOnlyModel: notYet(off, false, "planned", "checkpoints hold what a run goes on from; leave it out"),
-  loggingFirstStep: notYet(off, false, "planned", "loggingSteps 1 logs every step; leave it out"),
-  loggingStrategy: notYet(z.literal("steps"), "steps", "planned", "log lines come after steps; give loggingSteps"),
-  greaterIsBetter: notYet(none, null, "planned", "the metric itself says it; leave it out"),
-  autoFindBatchSize: notYet(off, false, "planned", "a run that does not fit is refused with advice; leave it out"),
-  ignoreDataSkip: notYet(off, false, "planned", "a resumed run goes on where it was; leave it out"),
-  dataloaderDropLast: notYet(off, false, "planned", "the last rows of an epoch are a smaller step; leave it out"),
   labelSmoothingFactor: notYet(z.union([z.literal(0), none]), 0, "planned", "labels are not smoothed; leave it out"),
   neftuneNoiseAlpha: notYet(none, null, "planned", "embeddings get no noise; leave it out"),
   optimTargetModules: notYet(none, null, "other", "GaLore and APOLLO are not there; leave it out"),

@@ -173,24 +173,6 @@ export interface TrainingArgumentsNames {
    * (theirs).
    */
   doPredict?: boolean | null | undefined;
-  /** Not yet: evaluations begin with the first that is due; leave it out. Default 0 (theirs). */
-  evalDelay?: 0 | null | undefined;
-  /** Not yet: seed is that of the order of rows too; leave it out. Default null (theirs). */
-  dataSeed?: null | undefined;
-  /** Not yet: checkpoints hold what a run goes on from; leave it out. Default false (theirs). */
-  saveOnlyModel?: false | null | undefined;
-  /** Not yet: loggingSteps 1 logs every step; leave it out. Default false (theirs). */
-  loggingFirstStep?: false | null | undefined;
-  /** Not yet: log lines come after steps; give loggingSteps. Default steps (theirs). */
-  loggingStrategy?: "steps" | undefined;
-  /** Not yet: the metric itself says it; leave it out. Default null (theirs). */
-  greaterIsBetter?: null | undefined;
-  /** Not yet: a run that does not fit is refused with advice; leave it out. Default false (theirs). */
-  autoFindBatchSize?: false | null | undefined;
-  /** Not yet: a resumed run goes on where it was; leave it out. Default false (theirs). */
-  ignoreDataSkip?: false | null | undefined;
-  /** Not yet: the last rows of an epoch are a smaller step; leave it out. Default false (theirs). */
-  dataloaderDropLast?: false | null | undefined;
   /** Not yet: labels are not smoothed; leave it out. Default 0 (theirs). */
   labelSmoothingFactor?: 0 | null | undefined;
   /** Not yet: embeddings get no noise; leave it out. Default null (theirs). */
@@ -261,8 +243,6 @@ export interface SFTConfigNames {
   eosToken?: null | undefined;
   /** Not yet: the loss is nll; leave it out. Default nll (theirs). */
   lossType?: "nll" | "chunked_nll" | undefined;
-  /** Not yet: trainSamplingStrategy says the order of rows; leave it out. Default false (theirs). */
-  shuffleDataset?: false | null | undefined;
   /** Not yet: the load of experts is not balanced by a loss; give 0 or leave it out. Default null (theirs). */
   routerAuxLossCoef?: 0 | null | undefined;
   /** Not yet: activations stay on the device; gradientCheckpointing: "auto" saves memory. Default false (theirs). */
