@@ -223,6 +223,7 @@ export type {
   DoneEvent,
   DryRun,
   EstimateOptions,
+  EvalDatasets,
   EvalEvent,
   EvalMetrics,
   LogEvent,

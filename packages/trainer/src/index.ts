@@ -26,6 +26,7 @@ export type { RunConfig } from "./loop/run-config.ts";
 export type { DryRun, TrainOptions } from "./loop/trainer.ts";
 export type { MemoryEstimate } from "./memory/estimate.ts";
 export { freeMemory } from "./memory/free-memory.ts";
+export type { EvalDatasets } from "./options/eval-sets.ts";
 export type { Resolved, Settled } from "./options/resolved.ts";
 export type { DataCollator } from "./sft/collator.ts";
 export { dataWarnings } from "./sft/data-warnings.ts";

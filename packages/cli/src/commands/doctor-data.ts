@@ -8,7 +8,7 @@ import { auditPage } from "../view/audit-html.ts";
 import { auditLines } from "../view/audit-lines.ts";
 import { display } from "../view/display.ts";
 import { describeModel, revisionOf } from "./load-model.ts";
-import { openDatasets, pathsOf } from "./open-datasets.ts";
+import { asOneSet, openDataset, pathsOf } from "./open-datasets.ts";
 import type { Streams } from "./train.ts";
 import { choice } from "./write.ts";
 
@@ -22,7 +22,8 @@ export async function doctorData(
   const fromFile = config === undefined ? {} : await readConfigFile(config as string);
   const all = { ...fromFile, ...given, ...(file !== undefined && { data: file }) };
   const { inputs, place, args, modelConfig } = sortOptions(trainingSchemas, all, "tunesmith doctor data");
-  const { model: name, data, evalData, modelRevision } = inputs;
+  const { model: name, data, modelRevision } = inputs;
+  const evalData = asOneSet(inputs.evalData);
   if (data === null)
     throw new OptionError("[data] expected a file of rows, got nothing; give it, or put it into the --config file");
   const options: AuditOptions = {
@@ -37,7 +38,8 @@ export async function doctorData(
     throw new OptionError(`[--html] expected another path than --fix, got ${page} for both; correct one`);
   const inputPaths = [...pathsOf(data), ...pathsOf(evalData ?? []), ...named(config), ...named(name)];
   for (const output of [...named(page), ...named(fix)]) await refuseInput(output, inputPaths);
-  const { trainDataset, evalDataset } = await openDatasets(data, evalData, err);
+  const trainDataset = await openDataset(data, err);
+  const evalDataset = evalData === null ? null : await openDataset(evalData, err);
   const audit = (model: AuditOptions["model"]) =>
     auditDataset(trainDataset, { ...options, evalDataset, model: model ?? null });
   const report =

@@ -89,7 +89,7 @@ export class RunView {
     this.#screen.settle();
   }
 
-  #prepared({ runDir, step, totalSteps, session, memory, data, evalData }: PreparedEvent): void {
+  #prepared({ runDir, step, totalSteps, session, memory, data, evalData, evalSets }: PreparedEvent): void {
     const { modelType, origin, path } = this.#model.info;
     const share = percent(session.trainableParameters / session.totalParameters);
     const trained = `${count(session.trainableParameters)} trained (${share})`;
@@ -101,7 +101,9 @@ export class RunView {
       this.#screen.print(`memory ${bytes(memory.inUse)} of the device reserved before the first step`);
     }
     this.#screen.print(`data   ${describeData(data)}`);
-    if (evalData !== null) this.#screen.print(`eval   ${describeData(evalData)}`);
+    for (const [name, report] of Object.entries(evalSets ?? {}))
+      this.#screen.print(`eval   ${name}: ${describeData(report)}`);
+    if (evalData !== null && evalSets === undefined) this.#screen.print(`eval   ${describeData(evalData)}`);
     if (step === 0 && data.streamed !== true) this.#screen.print(adviceLine(data, this.#model, session));
     const from = step > 0 ? `, from step ${step}` : "";
     this.#screen.print(`run    ${display(runDir)}, ${plural(totalSteps, "step")}${from}`);
@@ -116,7 +118,7 @@ export class RunView {
     const best = event.best ? pc.green("  best so far") : "";
     const accuracy = percent(event.evalMeanTokenAccuracy);
     this.#screen.print(
-      `${pc.bold("eval")} at step ${event.step}  loss ${significant(event.evalLoss)}  token accuracy ${accuracy}${best}`,
+      `${pc.bold("eval")} ${event.dataset === undefined ? "" : `${event.dataset} `}at step ${event.step}  loss ${significant(event.evalLoss)}  token accuracy ${accuracy}${best}`,
     );
   }
 

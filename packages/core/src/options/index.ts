@@ -6,7 +6,14 @@ export { refusedValue } from "./expectation.ts";
 export type * from "./field/types.ts";
 export { effective, takenOf, type Verdict, verdictOn } from "./field/verdicts.ts";
 export { generationConfigSchema, type ParsedGenerationConfig } from "./generation.ts";
-export { type DatasetSpec, datasetSpecSchema, type ParsedRunInputs, runInputsSchema } from "./inputs.ts";
+export {
+  type DatasetSpec,
+  datasetSpecSchema,
+  type EvalDatasetSpec,
+  evalDatasetSpecSchema,
+  type ParsedRunInputs,
+  runInputsSchema,
+} from "./inputs.ts";
 export {
   type DeclaredOption,
   formsOf,

@@ -24,6 +24,12 @@ function datasetEntry() {
 /** A data set, or several that are mixed, as a configuration file names them. */
 export type DatasetSpec = z.output<typeof datasetSpecSchema>;
 
+/** Held-out rows, as a configuration file names them: one data set, or several by name. */
+export const evalDatasetSpecSchema = z.union([datasetSpecSchema, z.record(z.string().min(1), datasetSpecSchema)]);
+
+/** Held-out rows, as a configuration file names them. */
+export type EvalDatasetSpec = z.output<typeof evalDatasetSpecSchema>;
+
 /** What a run reads. */
 export const runInputsSchema = z
   .strictObject({
@@ -47,7 +53,12 @@ export const runInputsSchema = z
         .describe(
           "Training rows: a file or folder, ORG/NAME of the Hub, { path, name, split, revision } of it, or a list of these, with weights to mix them. Default: none; they have to be given.",
         ),
-      evalData: datasetSpecSchema.nullable().default(null).describe("Held-out rows, in the same forms. Default: none."),
+      evalData: evalDatasetSpecSchema
+        .nullable()
+        .default(null)
+        .describe(
+          "Held-out rows, in the same forms; several sets by name, { a: …, b: … }, have metrics of their own such as eval_a_loss. Default: none.",
+        ),
     }),
   })
   .meta({ title: "RunInputs", description: "What a run reads." });

@@ -595,25 +595,7 @@ export interface SelfInstructConfig {
   blocklist?: string[] | undefined;
   /** Filters that drop nothing. Default: none of them. */
   withoutFilters?:
-    | (
-        | "cut-reply"
-        | "too-short"
-        | "too-long"
-        | "blocklist"
-        | "write-a-program"
-        | "leading-punctuation"
-        | "leading-non-ascii"
-        | "similar"
-        | "cut-example"
-        | "same-as-input"
-        | "empty-output"
-        | "ends-with-colon"
-        | "conflicting-outputs"
-        | "duplicate-instance"
-        | "instances-per-task"
-        | "duplicate-row"
-        | "all"
-      )[]
+    | ("cut-reply" | "too-short" | "too-long" | "blocklist" | "write-a-program" | "leading-punctuation" | "leading-non-ascii" | "similar" | "cut-example" | "same-as-input" | "empty-output" | "ends-with-colon" | "conflicting-outputs" | "duplicate-instance" | "instances-per-task" | "duplicate-row" | "all")[]
     | undefined;
   /** Whether the seeds' instances become rows too. Default true. */
   includeSeeds?: boolean | undefined;

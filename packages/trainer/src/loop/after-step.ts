@@ -2,11 +2,12 @@
 import type { ActiveRun } from "./active-run.ts";
 import type { StepPlace } from "./batch-sampler.ts";
 import { observe } from "./early-stopping.ts";
-import { lineOf, type Values, valuesOf } from "./metrics.ts";
+import { lineOf, type Metrics, type Values, valuesOf } from "./metrics.ts";
 import { watchOverfitting } from "./overfitting.ts";
 import { watchEvaluation } from "./rates.ts";
 import { complete } from "./samples.ts";
 import { saveIfDue } from "./saving.ts";
+import { evalName } from "./settle.ts";
 import { attempt } from "./writing.ts";
 
 /** Does what is due after a step. The state's `pending` says where to go on after a stop in between. */
@@ -49,10 +50,16 @@ async function evaluate(run: ActiveRun, batches: StepPlace): Promise<boolean> {
     state.pending = "sample";
     return false;
   }
-  const metrics = await prepared.evaluate({ session, signal: control.signal });
+  const evaluations: { set: string | null; metrics: Metrics["eval"] }[] = [];
+  for (const set of Object.keys(prepared.evalSets ?? {}).length > 0 ? Object.keys(prepared.evalSets ?? {}) : [null])
+    evaluations.push({ set, metrics: await prepared.evaluate({ session, signal: control.signal, set }) });
   const { step } = batches;
   const { epoch } = state;
-  folder.metrics.add({ step, epoch, ...lineOf({ ...metrics }) });
+  for (const { set, metrics } of evaluations) {
+    const line = Object.entries(lineOf({ ...metrics })).map(([name, value]) => [evalName(name, set), value]);
+    folder.metrics.add({ step, epoch, ...Object.fromEntries(line) });
+  }
+  const { metrics } = evaluations.find(({ set }) => set === best.set) as (typeof evaluations)[number];
   const value = ({ ...metrics } as Values)[best.name] ?? Number.NaN;
   const { greaterIsBetter } = best;
   // The untouched model is what training is compared with; it is no candidate for the best.
@@ -69,7 +76,10 @@ async function evaluate(run: ActiveRun, batches: StepPlace): Promise<boolean> {
   if (isBest && run.savedStep === step) state.best.keptStep = step;
   state.pending = "sample";
   await writeLines(run);
-  await events.emit({ type: "eval", step, epoch, ...metrics, best: isBest });
+  for (const { set, metrics: found } of evaluations) {
+    const dataset = set === null ? {} : { dataset: set };
+    await events.emit({ type: "eval", step, epoch, ...found, best: isBest && set === best.set, ...dataset });
+  }
   if (warning !== null) await events.warn(step, warning);
   return isBest;
 }

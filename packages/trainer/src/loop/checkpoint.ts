@@ -1,4 +1,5 @@
 // Checkpoints: their folders and files, and how they are written, whole or not at all.
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { digestFile, list, replaceFolder, writeText } from "@tunesmith/core";
 import type { DataState, TrainerState } from "./state.ts";
@@ -23,6 +24,8 @@ export const requiredFiles: readonly (readonly string[])[] = [
 /** Sizes and digests of a checkpoint's files. */
 export interface Manifest {
   files: Record<string, { size: number; sha256: string }>;
+  /** Whether it was written without the optimizer's state (saveOnlyModel). Default false. */
+  modelOnly?: boolean | undefined;
 }
 
 /** What a checkpoint holds next to weights and optimizer state. */
@@ -56,18 +59,21 @@ export async function listCheckpoints(runDir: string): Promise<number[]> {
  * Writes a checkpoint so that it is either there and whole or not there.
  *
  * @param writeWeights writes model or adapter and optimizer state into an existing folder
+ * @param modelOnly leaves the optimizer's state out: no run can go on from it
  */
 export async function writeCheckpoint(
   runDir: string,
   state: CheckpointState,
   writeWeights: (dir: string) => Promise<void>,
+  modelOnly = false,
 ): Promise<string> {
   const path = join(runDir, checkpointName(state.trainer.global_step));
   await replaceFolder(path, async (folder) => {
     await writeWeights(folder);
     for (const part of ["trainer", "data", "recipe"] as const)
       if (state[part] !== undefined) await writeText(join(folder, files[part]), json(state[part]));
-    const manifest: Manifest = { files: {} };
+    if (modelOnly) await rm(join(folder, optimizerFile), { force: true });
+    const manifest: Manifest = { files: {}, ...(modelOnly && { modelOnly }) };
     for (const file of await list(folder)) manifest.files[file] = await digestFile(join(folder, file));
     await writeText(join(folder, manifestName), json(manifest));
   });

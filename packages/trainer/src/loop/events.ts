@@ -30,6 +30,8 @@ export interface PreparedEvent {
   memory: MemoryUsage;
   data: DataReport;
   evalData: DataReport | null;
+  /** Of several evaluation sets the report of each, by its name; absent where there is one at most. */
+  evalSets?: Readonly<Record<string, DataReport>>;
 }
 
 /**
@@ -86,8 +88,10 @@ interface EvalFields {
   type: "eval";
   step: number;
   epoch: number;
-  /** True when no earlier evaluation of the run was better. */
+  /** True when no earlier evaluation of the run was better; of several sets only of the one that metricForBestModel names. */
   best: boolean;
+  /** Name of the set, where there are several: each has an event of its own. */
+  dataset?: string;
 }
 
 /** One answer to a watched prompt. */

@@ -17,6 +17,7 @@ import { dataStateSchema, trainerStateSchema } from "./state.ts";
 
 const manifestSchema: z.ZodType<Manifest> = z.object({
   files: z.record(z.string(), z.object({ size: z.int().nonnegative(), sha256: z.string() })),
+  modelOnly: z.boolean().optional(),
 });
 
 /** Reads a checkpoint after checking every file against the manifest. What is damaged is a `CheckpointError`. */
@@ -32,7 +33,7 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
     if (actual.sha256 !== expected.sha256) throw damaged(path, `SHA-256 ${expected.sha256} for ${file}`, actual.sha256);
   }
   for (const names of requiredFiles) {
-    if (!names.some((name) => manifest.files[name] !== undefined) && names[0] === optimizerFile) throw modelOnly(path);
+    if (names[0] === optimizerFile && manifest.modelOnly === true) throw modelOnly(path);
     if (!names.some((name) => manifest.files[name] !== undefined))
       throw damaged(path, `${names.join(" or ")} in ${manifestName}`, "nothing");
   }

@@ -10,6 +10,7 @@ import type {
   TrainSession,
 } from "@tunesmith/core";
 import type { DataReport, DatasetSource, Item } from "@tunesmith/data";
+import type { EvalDatasets } from "../options/eval-sets.ts";
 import type { Settled } from "../options/resolved.ts";
 import type { BatchSampler, StepBatches } from "./batch-sampler.ts";
 import type { LrScheduler } from "./lr-scheduler.ts";
@@ -21,7 +22,7 @@ import type { OnPreparing } from "./preparing.ts";
 export interface RunInputs<Args extends ParsedTrainingArguments = ParsedTrainingArguments> {
   model: LanguageModel;
   trainDataset: DatasetSource;
-  evalDataset: DatasetSource | null;
+  evalDataset: EvalDatasets | null;
   args: Args;
   peft: ParsedLoraConfig;
   /** The data set that both were split from. Default: none, they were given as they are. */
@@ -73,8 +74,10 @@ export interface PreparedRun<
   /** The options, with what model and data have decided. */
   args: Settled<Args>;
   train: DataSummary;
-  /** Null without an evaluation set. */
+  /** Null without an evaluation set; of several the report is that of the first, and the fingerprint that of all. */
   evaluation: DataSummary | null;
+  /** Of several evaluation sets the report of each, by its name. Default: there is one at most. */
+  evalSets?: Readonly<Record<string, DataReport>>;
   /** Which rows each step sees; `epochBatches` makes the usual one. */
   batches: BatchSampler;
   /** How hard the model finds the rows, where their order goes by it. Default: it does not. */
@@ -116,6 +119,8 @@ export interface StepContext {
 export interface EvaluationContext {
   session: Generator;
   signal: AbortSignal;
+  /** Name of one of several sets; null where there is one. */
+  set: string | null;
 }
 
 /** What one micro-batch of a step gives. */

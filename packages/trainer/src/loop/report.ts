@@ -57,6 +57,7 @@ export function describeRun(
     warnings: result.warnings,
     data: result.data,
     evalData: result.evalData,
+    ...(prepared.evalSets !== undefined && { evalSets: prepared.evalSets }),
     difficulty: result.difficulty,
   };
   return { result, report };

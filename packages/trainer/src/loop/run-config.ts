@@ -5,6 +5,8 @@ import {
   CheckpointError,
   type DatasetSpec,
   datasetSpecSchema,
+  type EvalDatasetSpec,
+  evalDatasetSpecSchema,
   FileSystemError,
   loraConfigSchema,
   modelConfigSchema,
@@ -17,6 +19,7 @@ import {
 import { type DatasetEntry, type DatasetSource, originOf } from "@tunesmith/data";
 import { parse } from "yaml";
 import { z } from "zod";
+import { evalSetsOf } from "../options/eval-sets.ts";
 import type { Resolved } from "../options/resolved.ts";
 import type { RunInputs } from "./recipe.ts";
 
@@ -31,7 +34,7 @@ export interface RunConfig<Args> {
   modelRevision: string | null;
   /** Paths or names of the data sets; null for data that was given in memory. */
   data: DatasetSpec | null;
-  evalData: DatasetSpec | null;
+  evalData: EvalDatasetSpec | null;
   /** Names of what only a program can give, such as functions, where it gave them. */
   fromProgram: string[];
   args: Args;
@@ -55,10 +58,18 @@ export function describeConfig(inputs: RunInputs, args: Resolved): object {
 /** How a configuration file names the data sets of a run; null for rows given in memory, and for no evaluation set. */
 export function datasetSpecs(
   inputs: Pick<RunInputs, "trainDataset" | "evalDataset" | "splitFrom">,
-): [train: DatasetSpec | null, evaluation: DatasetSpec | null] {
+): [train: DatasetSpec | null, evaluation: EvalDatasetSpec | null] {
   const { trainDataset, evalDataset, splitFrom = null } = inputs;
   if (splitFrom !== null) return [specOf(splitFrom), null];
-  return [specOf(trainDataset), evalDataset === null ? null : specOf(evalDataset)];
+  return [specOf(trainDataset), evalSpecOf(evalDataset)];
+}
+
+function evalSpecOf(given: RunInputs["evalDataset"]): EvalDatasetSpec | null {
+  const sets = evalSetsOf(given).map(({ name, source }) => [name, specOf(source)] as const);
+  const [only] = sets;
+  if (only === undefined || only[0] === null) return only?.[1] ?? null;
+  const specs = sets.flatMap(([name, spec]) => (spec === null ? [] : [[name, spec] as const]));
+  return specs.length < sets.length ? null : Object.fromEntries(specs);
 }
 
 function specOf(source: DatasetSource): DatasetSpec | null {
@@ -104,7 +115,7 @@ const inputsSchema = z.looseObject({
   model: z.string().min(1),
   modelRevision: z.string().min(1).nullable().default(null),
   data: datasetSpecSchema.nullable().default(null),
-  evalData: datasetSpecSchema.nullable().default(null),
+  evalData: evalDatasetSpecSchema.nullable().default(null),
   fromProgram: z.array(z.string()).default([]),
 });
 

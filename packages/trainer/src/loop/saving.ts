@@ -1,11 +1,9 @@
 // When checkpoints are written, and what goes into them.
-import { rm } from "node:fs/promises";
-import { join } from "node:path";
 import { NonFiniteError } from "@tunesmith/core";
 import type { ActiveRun } from "./active-run.ts";
 import type { StepPlace } from "./batch-sampler.ts";
 import { choosesBest } from "./best-checkpoint.ts";
-import { optimizerFile, writeCheckpoint } from "./checkpoint.ts";
+import { writeCheckpoint } from "./checkpoint.ts";
 import { stopsEarly } from "./early-stopping.ts";
 import { lastGood } from "./non-finite.ts";
 import type { DataState, TrainerState } from "./state.ts";
@@ -47,11 +45,9 @@ export async function save(run: ActiveRun, onlyBest = false): Promise<void> {
     recipe: await prepared.state?.save(state.global_step),
   };
   const isReturnedTo = args.loadBestModelAtEnd && state.best.bestStep === state.global_step;
-  const writeWeights = async (dir: string) => {
-    await session.saveCheckpoint(dir);
-    if (args.saveOnlyModel && !isReturnedTo) await rm(join(dir, optimizerFile), { force: true });
-  };
-  const path = await writeCheckpoint(folder.path, parts, writeWeights).catch((error: unknown) =>
+  const modelOnly = args.saveOnlyModel && !isReturnedTo;
+  const writeWeights = (dir: string) => session.saveCheckpoint(dir);
+  const path = await writeCheckpoint(folder.path, parts, writeWeights, modelOnly).catch((error: unknown) =>
     nameLastGood(error, run),
   );
   run.savedStep = state.global_step;

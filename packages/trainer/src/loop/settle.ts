@@ -56,21 +56,47 @@ function refuseMissingEvaluation(args: ParsedTrainingArguments, hasEvaluation: b
 export interface BestMetric {
   name: string;
   greaterIsBetter: boolean;
+  /** The evaluation set that it is measured on; null where there is one. */
+  set: string | null;
 }
 
-/** The declared metric that `metricForBestModel` names; transformers' trainer knows it without `eval_` as well. */
+/**
+ * The declared metric that `metricForBestModel` names; transformers' trainer knows it without `eval_` as well. Of several sets it names one,
+ * as in eval_NAME_loss; where nothing is chosen by it, the default is the loss of the first.
+ *
+ * @param sets names of the evaluation sets, where there are several
+ */
 export function bestMetric(
-  { metricForBestModel, greaterIsBetter }: Pick<ParsedTrainingArguments, "metricForBestModel" | "greaterIsBetter">,
+  args: Pick<
+    ParsedTrainingArguments,
+    "metricForBestModel" | "greaterIsBetter" | "loadBestModelAtEnd" | "earlyStoppingPatience"
+  >,
   declared: DeclaredMetrics["eval"],
+  sets: readonly string[] = [],
 ): BestMetric {
+  const { metricForBestModel: given, greaterIsBetter } = args;
+  const [firstSet = null] = sets;
+  const isChosen = args.loadBestModelAtEnd || args.earlyStoppingPatience !== null;
   const comparable = Object.entries(declared).filter(([, better]) => better !== null);
-  const wanted = metricForBestModel.startsWith("eval_") ? metricForBestModel : `eval_${metricForBestModel}`;
-  for (const [name, better] of comparable)
-    if (snakeCase(name) === wanted) return { name, greaterIsBetter: greaterIsBetter ?? better === "higher" };
-  const names = comparable.map(([name]) => snakeCase(name)).join(", ");
-  throw new OptionError(
-    `[metricForBestModel] expected one of ${names}, got "${metricForBestModel}"; correct it, or leave it out for the default`,
+  const named = comparable.flatMap(([name, better]) =>
+    (sets.length === 0 ? [null] : sets).map((set) => ({
+      spelling: evalName(snakeCase(name), set),
+      metric: { name, set, greaterIsBetter: greaterIsBetter ?? better === "higher" },
+    })),
   );
+  const wanted = given.startsWith("eval_") ? given : `eval_${given}`;
+  const byDefault = firstSet !== null && !isChosen && wanted === "eval_loss" ? evalName(wanted, firstSet) : wanted;
+  const found = named.find(({ spelling }) => spelling === byDefault);
+  if (found !== undefined) return found.metric;
+  const names = named.map(({ spelling }) => spelling).join(", ");
+  throw new OptionError(
+    `[metricForBestModel] expected one of ${names}, got "${given}"; correct it, or leave it out for the default`,
+  );
+}
+
+/** A metric of one of several evaluation sets, in snake_case: eval_loss → eval_NAME_loss (transformers). */
+export function evalName(metric: string, set: string | null): string {
+  return set === null ? metric : `eval_${set}_${metric.replace(/^eval_/u, "")}`;
 }
 
 /** Default run folder: runs/NAME-yyyymmdd-hhmmss. */

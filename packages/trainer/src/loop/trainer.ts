@@ -13,6 +13,7 @@ import {
 } from "@tunesmith/core";
 import type { DataReport } from "@tunesmith/data";
 import type { MemoryEstimate } from "../memory/estimate.ts";
+import { evalSetsOf } from "../options/eval-sets.ts";
 import type { Resolved } from "../options/resolved.ts";
 import type { TrainCallback } from "./emitter.ts";
 import { digestModel } from "./environment.ts";
@@ -64,7 +65,7 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
   constructor(recipe: Recipe<Args, M>, inputs: RunInputs<Args>, callbacks: readonly TrainCallback<M>[]) {
     // What the optimizer or the schedule does not take is refused like any other option: now, and not when a run starts.
     optimizerOptions(inputs.args);
-    bestMetric(inputs.args, recipe.metrics.eval);
+    bestMetric(inputs.args, recipe.metrics.eval, namesOfSets(inputs));
     schedulerOptions(inputs.args);
     this.#recipe = recipe;
     this.#inputs = inputs;
@@ -156,7 +157,7 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
   }
 
   #start(resume: boolean | string): RunStart {
-    const best = bestMetric(this.#inputs.args, this.#recipe.metrics.eval);
+    const best = bestMetric(this.#inputs.args, this.#recipe.metrics.eval, namesOfSets(this.#inputs));
     return { args: settle(this.#inputs, resume), best, resume };
   }
 
@@ -173,4 +174,8 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
       throw error;
     }
   }
+}
+
+function namesOfSets({ evalDataset }: Pick<RunInputs, "evalDataset">): string[] {
+  return evalSetsOf(evalDataset).flatMap(({ name }) => name ?? []);
 }

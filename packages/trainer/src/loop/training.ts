@@ -54,6 +54,7 @@ async function announce(run: ActiveRun): Promise<void> {
     memory: session.memory(),
     data: prepared.train.report,
     evalData: prepared.evaluation?.report ?? null,
+    ...(prepared.evalSets !== undefined && { evalSets: prepared.evalSets }),
   });
   clock.start();
   const options = takenOptions(run);

@@ -5,6 +5,7 @@ import { collate, type Placed } from "@tunesmith/data";
 import { expect, test, vi } from "vitest";
 import { readRunConfig, SFTTrainer } from "../index.ts";
 import { fakeModel } from "../testing/fake-session.ts";
+import { lines } from "../testing/lines.ts";
 import { gib, plan } from "../testing/memory-plan.ts";
 import { ofType, record } from "../testing/record.ts";
 import { conversations } from "../testing/scratch.ts";
@@ -47,6 +48,48 @@ test("greaterIsBetter turns round what is best, and a metric may be named withou
   };
   expect(await best({})).toEqual([2]);
   expect(await best({ greaterIsBetter: true, metricForBestModel: "loss" })).toEqual([2, 4]);
+});
+
+test("several evaluation sets by name have metrics of their own, one of which chooses the best", async () => {
+  const outputDir = (await trainer({})).outputDir;
+  const run = (more: object, evalLosses: number[]) =>
+    new SFTTrainer({
+      model: fakeModel({ evalLosses }),
+      trainDataset: conversations(20),
+      evalDataset: { a: conversations(3), b: conversations(5) },
+      args: { outputDir, maxLength: 512, maxSteps: 4, perDeviceTrainBatchSize: 4, evalSteps: 2, ...more },
+    });
+  // Steps 2 and 4, each on a and then on b.
+  const sft = run({ metricForBestModel: "eval_b_loss", loadBestModelAtEnd: true }, [1, 5, 2, 4]);
+  const { events: found, error } = await record(sft.train());
+  expect(error).toBeNull();
+  expect(ofType(found, "eval").map(({ step, dataset, evalLoss, best }) => [step, dataset, evalLoss, best])).toEqual([
+    [2, "a", 1, false],
+    [2, "b", 5, true],
+    [4, "a", 2, false],
+    [4, "b", 4, true],
+  ]);
+  const written = (await lines(join(outputDir, "metrics.jsonl"))).filter(
+    (line) => "eval_a_loss" in line || "eval_b_loss" in line,
+  );
+  expect(written.map(({ step, eval_a_loss: a, eval_b_loss: b }) => [step, a, b])).toEqual([
+    [2, 1, undefined],
+    [2, undefined, 5],
+    [4, 2, undefined],
+    [4, undefined, 4],
+  ]);
+  const [prepared] = ofType(found, "prepared");
+  expect(Object.entries(prepared?.evalSets ?? {}).map(([name, { kept }]) => [name, kept])).toEqual([
+    ["a", 3],
+    ["b", 5],
+  ]);
+  expect(() => run({ metricForBestModel: "eval_c_loss" }, [])).toThrow(
+    /^\[metricForBestModel\] expected one of eval_a_loss, eval_b_loss, .*got "eval_c_loss"/u,
+  );
+  expect(() => run({ loadBestModelAtEnd: true }, [])).toThrow(/\[metricForBestModel\] expected one of eval_a_loss/u);
+  expect(
+    () => new SFTTrainer({ model: fakeModel({}), trainDataset: conversations(2), evalDataset: { "a b": [] } }),
+  ).toThrow(/^\[evalDataset\] expected names of letters/u);
 });
 
 /** Trains without an evaluation set; gives the rows of each step, in their order. */

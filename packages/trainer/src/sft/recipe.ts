@@ -1,8 +1,10 @@
 // Supervised fine-tuning as a recipe of the loop.
+import { createHash } from "node:crypto";
 import { type ParsedSFTConfig, sftConfigSchema, withConversationOptions } from "@tunesmith/core";
 import type { SamplerFactory } from "@tunesmith/curriculum";
 import type { FormattingFunc, PrepareProgress } from "@tunesmith/data";
 import type { PreparedRun, Recipe, RecipeInputs } from "../loop/recipe.ts";
+import { evalSetsOf } from "../options/eval-sets.ts";
 import type { DataCollator } from "./collator.ts";
 import { dataWarnings } from "./data-warnings.ts";
 import { evaluate } from "./evaluate.ts";
@@ -56,10 +58,13 @@ async function prepareSFT(
     ...{ ...rows, name: "evalDataset", keepItems: defaultSamples },
     onProgress: (progress: PrepareProgress) => onPreparing("eval", progress),
   };
-  const heldOut = evalDataset === null ? null : { ...evaluationRows, source: evalDataset };
   const packed = args.evalPacking ?? args.packing;
-  const held = heldOut === null ? null : await readRows(heldOut, reader, { args, packed, signal });
-  const evaluation = held?.data ?? null;
+  const held: HeldOut[] = [];
+  for (const { name, source } of evalSetsOf(evalDataset)) {
+    const request = { ...evaluationRows, source, name: name === null ? "evalDataset" : `evalDataset.${name}` };
+    held.push({ name, ...(await readRows(request, reader, { args, packed, signal })) });
+  }
+  const [first] = held;
   const context = model.info.maxPositionEmbeddings;
   // Opened last: what is held open from here on is closed with the run.
   const { sequences, news, ...data } =
@@ -71,16 +76,41 @@ async function prepareSFT(
     ...data,
     args,
     tokenizer,
-    evaluation,
-    heldOut: evaluation?.items ?? [],
-    warnings: [...warnings, ...data.warnings, ...(evaluation === null ? [] : dataWarnings(evaluation.report))],
+    ...evaluationOf(held),
+    heldOut: first?.data.items ?? [],
+    warnings: [...warnings, ...data.warnings, ...held.flatMap(({ data: { report } }) => dataWarnings(report))],
     step: async ({ session, batches }) => {
       const microBatches = batches.microBatches.map((indices) => Array.from(indices, sequences).flat());
       const input = { step: batches.step, microBatches, tokenBudget, seed, collator };
       return { ...(await accumulateStep(session, input)), warnings: news(batches) };
     },
-    evaluate: ({ session, signal: stop }) =>
-      evaluate(session, held?.rows ?? noRows, { batchSize, dropLast, tokenBudget, collator, signal: stop }),
+    evaluate: ({ session, signal: stop, set }) =>
+      evaluate(session, held.find(({ name }) => name === set)?.rows ?? noRows, {
+        batchSize,
+        dropLast,
+        tokenBudget,
+        collator,
+        signal: stop,
+      }),
+  };
+}
+
+/** The rows of an evaluation set. */
+interface HeldOut extends ArrangedRows {
+  name: string | null;
+}
+
+/** What checkpoints, events and reports know of the evaluation sets. */
+function evaluationOf(held: readonly HeldOut[]): Pick<PreparedRun, "evaluation" | "evalSets"> {
+  const [first] = held;
+  if (first === undefined) return { evaluation: null };
+  if (first.name === null) return { evaluation: first.data };
+  const all = createHash("sha256");
+  for (const { name, data } of held) all.update(`${name}\n${data.fingerprint}\n`);
+  const reports = held.map(({ name, data }) => [name, data.report] as const);
+  return {
+    evaluation: { report: first.data.report, fingerprint: all.digest("hex") },
+    evalSets: Object.fromEntries(reports),
   };
 }
 

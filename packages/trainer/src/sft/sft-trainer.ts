@@ -17,6 +17,7 @@ import { collate, type DatasetSource, type FormattingFunc, splitDataset } from "
 import type { TrainCallback } from "../loop/emitter.ts";
 import type { LrScheduler } from "../loop/lr-scheduler.ts";
 import { Trainer } from "../loop/trainer.ts";
+import { type EvalDatasets, parseEvalDatasets } from "../options/eval-sets.ts";
 import { parseDataset, parseModel } from "../options/inputs.ts";
 import { parsePeftConfig } from "../options/peft-config.ts";
 import type { DataCollator } from "./collator.ts";
@@ -39,8 +40,8 @@ export interface SFTTrainerOptions {
    * Functions, iterables and streams are read while they are trained on, as everything is with `streaming`.
    */
   trainDataset: DatasetSource;
-  /** Held-out rows, in the same forms. */
-  evalDataset?: DatasetSource | null;
+  /** Held-out rows, in the same forms; several sets by name, `{ a: …, b: … }`, are evaluated one after another (`eval_a_loss`). */
+  evalDataset?: EvalDatasets | null;
   /**
    * Makes of each row, its `columns` renamed, a text or a row of any format; may be async (TRL's formatting_func). One that throws or
    * gives something else is a `DataError` that names the row. Default: rows are read as they are.
@@ -87,7 +88,7 @@ export class SFTTrainer extends Trainer<ParsedSFTConfig, SFTMetrics> implements 
       () => parseKeys(sftTrainerKeys, options, "SFTTrainer"),
       () => (model === undefined ? model : parseModel(model)) as LanguageModel,
       () => (trainDataset === undefined ? trainDataset : parseDataset("trainDataset", trainDataset)) as DatasetSource,
-      () => (evalDataset === null ? null : parseDataset("evalDataset", evalDataset)),
+      () => (evalDataset === null ? null : parseEvalDatasets(evalDataset)),
       () => parseOptions(sftConfigSchema, args),
       () => parsePeftConfig(peftConfig),
     );
@@ -112,7 +113,7 @@ export class SFTTrainer extends Trainer<ParsedSFTConfig, SFTMetrics> implements 
 }
 
 /** The data sets of a run, where `testSize` holds out rows of the one to train on. */
-function split(trainDataset: DatasetSource, evalDataset: DatasetSource | null, args: ParsedSFTConfig) {
+function split(trainDataset: DatasetSource, evalDataset: EvalDatasets | null, args: ParsedSFTConfig) {
   const { testSize, splitBy, splitStrategy, seed } = args;
   if (testSize === null) return { trainDataset, evalDataset };
   if (evalDataset !== null)

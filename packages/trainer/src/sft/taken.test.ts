@@ -48,7 +48,7 @@ test("a run without such options says nothing of them", async () => {
   const { trainer: sft, outputDir } = await trainer({ maxSteps: 1 });
   const { events } = await record(sft.train());
   expect(ofType(events, "note")).toEqual([]);
-  expect(await readFile(join(outputDir, "config.resolved.yaml"), "utf8")).not.toMatch(/bf16|dataloader/u);
+  expect(await readFile(join(outputDir, "config.resolved.yaml"), "utf8")).not.toMatch(/bf16|dataloaderNum/u);
 });
 
 test("a name that is not there yet is refused before anything is read, and its library's default is not", async () => {

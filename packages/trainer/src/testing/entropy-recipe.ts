@@ -10,6 +10,7 @@ import { type Metrics, ratio, total } from "../loop/metrics.ts";
 import type { MicroBatchOutcome, PreparedRun, Recipe, RecipeInputs, RunInputs, StepContext } from "../loop/recipe.ts";
 import { Trainer } from "../loop/trainer.ts";
 import { largestPass } from "../memory/largest-pass.ts";
+import { evalSetsOf } from "../options/eval-sets.ts";
 import { parsePeftConfig } from "../options/peft-config.ts";
 
 const schema = trainingArgumentsSchema.extend({
@@ -48,7 +49,8 @@ async function prepareRows(
   const options = { ...format, assistantOnlyLoss: true, completionOnlyLoss: null, signal };
   const read = (source: DatasetSource, name: string) => prepare(source, tokenizer, { ...options, name });
   const train = await read(trainDataset, "trainDataset");
-  const evaluation = evalDataset === null ? null : await read(evalDataset, "evalDataset");
+  const [held] = evalSetsOf(evalDataset);
+  const evaluation = held === undefined ? null : await read(held.source, "evalDataset");
   const { batches, warnings } = await epochBatches(args, new TrainingRows(train.examples));
   const examplesOf = ({ microBatches }: StepBatches) =>
     microBatches.map((rows) => Array.from(rows, (row) => train.examples.at(row)));
