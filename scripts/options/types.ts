@@ -1,17 +1,36 @@
 // The public types of options: one interface per schema, its members described as the schema describes them.
-import { type DeclaredOption, formsOf, type JsonForm, type JsonSchema, optionsOf } from "@tunesmith/core";
+import {
+  type DeclaredOption,
+  formsOf,
+  type JsonForm,
+  type JsonSchema,
+  optionsOf,
+  sftConfigSchema,
+  trainingArgumentsSchema,
+} from "@tunesmith/core";
 import type { z } from "zod";
-import { publicSchemas, titleOf } from "./all.ts";
+import { type NamedSchema, publicSchemas, titleOf } from "./all.ts";
 
 /** Columns of a line at most, as the formatter has them. */
 const width = 120;
 
-/** `packages/core/src/options/types.ts`. */
+const ofRuns: readonly z.ZodObject[] = [trainingArgumentsSchema, sftConfigSchema];
+
+/** `packages/core/src/options/types.ts`: the options of runs. */
 export function optionTypes(): string {
-  const names = publicSchemas.filter(({ schema }) => ofTheField(schema)).map(({ schema }) => `${titleOf(schema)}Names`);
-  const head = "// The options of every schema as types; written by `npm run generate`.\n";
+  return typesOfSchemas(publicSchemas.filter(({ schema }) => ofRuns.includes(schema)));
+}
+
+/** `packages/core/src/options/model-types.ts`: the options of models, their adapters, and where and how they compute. */
+export function modelTypes(): string {
+  return typesOfSchemas(publicSchemas.filter(({ schema }) => !ofRuns.includes(schema)));
+}
+
+function typesOfSchemas(schemas: readonly NamedSchema[]): string {
+  const names = schemas.filter(({ schema }) => ofTheField(schema)).map(({ schema }) => `${titleOf(schema)}Names`);
+  const head = "// The options of schemas as types; written by `npm run generate`.\n";
   const used = `import type { ${names.sort().join(", ")} } from "./field/types.ts";\n`;
-  const all = publicSchemas.map(({ schema, extends: base }) => interfaceOf(schema, base));
+  const all = schemas.map(({ schema, extends: base }) => interfaceOf(schema, base));
   return [head + used, ...all].join("\n");
 }
 

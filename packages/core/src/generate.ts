@@ -1,5 +1,5 @@
 // What a generation is asked for and what it yields.
-import type { GenerationConfig } from "./options/types.ts";
+import type { GenerationConfig } from "./options/model-types.ts";
 
 /** A generation request: how text is written, and of what. */
 export interface GenerateOptions extends GenerationConfig {

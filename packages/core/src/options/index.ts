@@ -25,6 +25,7 @@ export {
 export { type OptionKeys, parseKeys } from "./keys.ts";
 export { loraConfigSchema, type ParsedLoraConfig } from "./lora.ts";
 export { modelConfigSchema, type ParsedModelConfig } from "./model.ts";
+export type * from "./model-types.ts";
 export { canonicalName, kebabCase, nearestName, snakeCase, withCanonicalEntries } from "./names.ts";
 export {
   adagradSchema,

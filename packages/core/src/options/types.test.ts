@@ -4,16 +4,10 @@ import type { deviceOptionsSchema } from "./device.ts";
 import type { generationConfigSchema } from "./generation.ts";
 import type { loraConfigSchema } from "./lora.ts";
 import type { modelConfigSchema } from "./model.ts";
+import type { DeviceOptions, GenerationConfig, LoraConfig, ModelConfig } from "./model-types.ts";
 import type { sftConfigSchema } from "./sft.ts";
 import type { trainingArgumentsSchema } from "./training-arguments.ts";
-import type {
-  DeviceOptions,
-  GenerationConfig,
-  LoraConfig,
-  ModelConfig,
-  SFTConfig,
-  TrainingArguments,
-} from "./types.ts";
+import type { SFTConfig, TrainingArguments } from "./types.ts";
 
 /** True where two types hold the same keys and each is assignable to the other. */
 type Same<A, B> = [keyof A, keyof B, A, B] extends [keyof B, keyof A, B, A] ? true : false;

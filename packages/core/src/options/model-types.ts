@@ -1,0 +1,175 @@
+// The options of schemas as types; written by `npm run generate`.
+import type { LoraConfigNames, ModelConfigNames } from "./field/types.ts";
+
+/** The adapter (names of PEFT's LoraConfig; `fullFinetuning` is Unsloth's full_finetuning). */
+export interface LoraConfig extends LoraConfigNames {
+  /** Rank of the adapter. Default 16 (Unsloth). */
+  r?: number | undefined;
+  /** Scale numerator: the adapter is scaled by loraAlpha / r. Default 16 (Unsloth). */
+  loraAlpha?: number | undefined;
+  /**
+   * Layers with an adapter: "all-linear" (all linear ones but the head), names or their endings such as q_proj, lm_head
+   * or embed_tokens, or a regular expression of whole names. Default all-linear (QLoRA, arXiv:2305.14314).
+   */
+  targetModules?: "all-linear" | (string & {}) | string[] | undefined;
+  /** Layers without an adapter though targeted: names, endings or a regular expression. Default null (PEFT). */
+  excludeModules?: string | string[] | null | undefined;
+  /** Dropout probability on the adapter's input; none on embed_tokens. Default 0 (PEFT, Unsloth). */
+  loraDropout?: number | undefined;
+  /** Biases that are trained: only "none" is implemented. Default none (PEFT). */
+  bias?: "none" | undefined;
+  /** Scale by loraAlpha / √r (arXiv:2312.03732). Default false (PEFT). */
+  useRslora?: boolean | undefined;
+  /**
+   * Train the lengths of the weight's rows as well (DoRA, arXiv:2402.09353); not with embed_tokens. Default false
+   * (PEFT).
+   */
+  useDora?: boolean | undefined;
+  /** Modules that are fully trained and saved with the adapter, such as embed_tokens, lm_head. Default null (PEFT). */
+  modulesToSave?: string | string[] | null | undefined;
+  /** Other ranks, by regular expressions on the ends of names, such as up_proj. Default: none (PEFT). */
+  rankPattern?: Record<string, number> | undefined;
+  /** Other values of loraAlpha, by regular expressions on the ends of names. Default: none (PEFT). */
+  alphaPattern?: Record<string, number> | undefined;
+  /** Layers with an adapter, counted from 0; null is all. Default null (PEFT). */
+  layersToTransform?: number | number[] | null | undefined;
+  /** Names of the lists that layersToTransform counts in. Default null: the first list (PEFT). */
+  layersPattern?: string | string[] | null | undefined;
+  /**
+   * First values: true (A uniform, B zero), gaussian (A normal, B zero) or false (both uniform); on embed_tokens A zero
+   * and B normal, or with false both normal. Default true (PEFT).
+   */
+  initLoraWeights?: boolean | "gaussian" | undefined;
+  /** Train every weight, without an adapter. Default false (Unsloth). */
+  fullFinetuning?: boolean | undefined;
+  /** Continue this PEFT adapter folder in place of a new adapter. Default null. */
+  adapterPath?: string | null | undefined;
+}
+
+/**
+ * How a model's frozen weights are held (names of transformers' from_pretrained and BitsAndBytesConfig). A checkpoint
+ * that is already quantised is loaded as it is, whatever these say.
+ */
+export interface ModelConfig extends ModelConfigNames {
+  /**
+   * Chat template in place of the tokenizer's own, for base models without one: the text of a Jinja template, the path
+   * of one, or one of chatml, llama3, qwen, gemma, mistral, phi. Saved with what is trained. Default null: the
+   * tokenizer's own (TRL's chat_template_path).
+   */
+  chatTemplate?: string | null | undefined;
+  /**
+   * Storage of the frozen matrices that are not quantised; on a GPU also what is computed in, while the CPU computes in
+   * float32 whatever it is. Default auto: bfloat16 on a GPU and with 4-bit layers, else float32.
+   */
+  dtype?: "auto" | "float32" | "bfloat16" | undefined;
+  /**
+   * Hold the linear layers in four bits (QLoRA, arXiv:2305.14314): an eighth of the memory, and only an adapter can be
+   * trained. Default false (transformers).
+   */
+  loadIn4bit?: boolean | undefined;
+  /** Four-bit type: NormalFloat 4. Default nf4 (QLoRA; BitsAndBytesConfig has fp4). */
+  bnb4bitQuantType?: "nf4" | undefined;
+  /** Hold the scales of the blocks in eight bits. Default true (QLoRA; BitsAndBytesConfig has false). */
+  bnb4bitUseDoubleQuant?: boolean | undefined;
+  /** Weights that share a scale: 64, 128, 256, 512, 1024, 2048 or 4096. Default 64 (bitsandbytes). */
+  bnb4bitBlocksize?: 64 | 128 | 256 | 512 | 1024 | 2048 | 4096 | undefined;
+}
+
+/** Where a model computes. */
+export interface DeviceOptions {
+  /** Where to compute. Default auto: the best there is. */
+  device?: "auto" | "cuda" | "cpu" | undefined;
+  /** CPU threads; results do not depend on it. Default: the physical cores. */
+  threads?: number | null | undefined;
+}
+
+/** How text is written (names and order of application of Hugging Face's GenerationConfig). */
+export interface GenerationConfig {
+  /** Tokens to write at most. Default 256. */
+  maxNewTokens?: number | undefined;
+  /** 0 is greedy: the likeliest token, the lowest id on a tie. Default 0. */
+  temperature?: number | undefined;
+  /** Sample from the k likeliest tokens; 0 is all of them. Default 0. */
+  topK?: number | undefined;
+  /** Sample from the likeliest tokens of this total probability. Default 1 (GenerationConfig). */
+  topP?: number | undefined;
+  /** Drop tokens less likely than this times the likeliest. Default 0. */
+  minP?: number | undefined;
+  /**
+   * Divides positive and multiplies negative logits of tokens that are there already; above 1 avoids them. Default 1
+   * (GenerationConfig).
+   */
+  repetitionPenalty?: number | undefined;
+  /** Seed of sampling: same seed, same prompts, same text, whatever the batch. Default 0. */
+  seed?: number | undefined;
+  /** Tokens that end the text. Default: the model's (eos_token_id). */
+  stopTokenIds?: number[] | null | undefined;
+}
+
+/** How rows are made of seed tasks (defaults as in the code of Self-Instruct, where it has the option). */
+export interface SelfInstructConfig {
+  /** Instructions to generate, those of the seeds not counted. Default 100. */
+  numInstructions?: number | undefined;
+  /** Seed of all that is drawn: examples, templates, order, sampling. Default 42. */
+  seed?: number | undefined;
+  /** Prompts that are answered together; each batch knows what the ones before it kept. Default 5. */
+  requestsPerBatch?: number | undefined;
+  /** Instructions of the seeds in a prompt for more; while there are too few generated ones, more. Default 6. */
+  numSeedExamples?: number | undefined;
+  /** Instructions generated before in a prompt for more. Default 2. */
+  numGeneratedExamples?: number | undefined;
+  /** Requests for instructions at most, however few were kept. Default: no limit. */
+  maxRequests?: number | null | undefined;
+  /** Requests for instructions in a row that yield none, after which it goes on with what is there. Default 200. */
+  maxIdleRequests?: number | undefined;
+  /** Temperature of instructions; classification and instances are greedy. Default 0.7. */
+  temperature?: number | undefined;
+  /** Nucleus of instructions. Default 0.5. */
+  topP?: number | undefined;
+  /**
+   * Lowers the logits of tokens that are written already, at an endpoint or by a function. Default: 2 for instructions
+   * and 1.5 for instances; 0 for a Tunesmith model, which has no such penalty.
+   */
+  presencePenalty?: number | null | undefined;
+  /** Of a Tunesmith model, in place of the presence penalty: as in GenerationConfig. Default: 1.1. */
+  repetitionPenalty?: number | null | undefined;
+  /** Tokens of a reply with instructions. Default 1024. */
+  maxInstructionTokens?: number | undefined;
+  /** Tokens of a reply with instances. Default: 300 for classification, 350 for other tasks. */
+  maxInstanceTokens?: number | null | undefined;
+  /**
+   * How a model or endpoint is asked: `completion` continues the text, `chat` answers it as a user's turn. Default:
+   * `completion` for a model, `chat` for an endpoint.
+   */
+  prompting?: "completion" | "chat" | null | undefined;
+  /** ROUGE-L F-measure with any instruction of the pool above which a new one is dropped. Default 0.7. */
+  maxSimilarity?: number | undefined;
+  /** Instances of a task at most. Default 5. */
+  maxInstancesPerTask?: number | undefined;
+  /** Words and phrases of instructions that are dropped, in any case. Default: of images, files, maps and the like. */
+  blocklist?: string[] | undefined;
+  /** Filters that drop nothing. Default: none of them. */
+  withoutFilters?:
+    | (
+        | "cut-reply"
+        | "too-short"
+        | "too-long"
+        | "blocklist"
+        | "write-a-program"
+        | "leading-punctuation"
+        | "leading-non-ascii"
+        | "similar"
+        | "cut-example"
+        | "same-as-input"
+        | "empty-output"
+        | "ends-with-colon"
+        | "conflicting-outputs"
+        | "duplicate-instance"
+        | "instances-per-task"
+        | "duplicate-row"
+        | "all"
+      )[]
+    | undefined;
+  /** Whether the seeds' instances become rows too. Default true. */
+  includeSeeds?: boolean | undefined;
+}
