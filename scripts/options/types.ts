@@ -72,8 +72,19 @@ export function interfaceOf(schema: z.ZodObject, base?: z.ZodObject): string {
 function memberOf({ name, description, schema }: DeclaredOption): string {
   const types = [...typesOf(schema), "undefined"];
   const line = `  ${name}?: ${types.join(" | ")};`;
-  const member = line.length <= width ? line : `  ${name}?:\n${types.map((type) => `    | ${type}`).join("\n")};`;
+  const member = line.length <= width ? line : `  ${name}?:\n${types.map(alternative).join("\n")};`;
   return `${comment(description, "  ")}${member}\n`;
+}
+
+/** A type on a line of its own; a list of more choices than fit has a line for each, as the formatter has it. */
+function alternative(type: string): string {
+  const line = `    | ${type}`;
+  const [, choices] = /^\((.*)\)\[\]$/u.exec(type) ?? [];
+  if (line.length <= width || choices === undefined) return line;
+  return `    | (\n${choices
+    .split(" | ")
+    .map((choice) => `        | ${choice}\n`)
+    .join("")}      )[]`;
 }
 
 function typesOf(schema: JsonSchema): string[] {
