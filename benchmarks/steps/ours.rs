@@ -48,7 +48,7 @@ impl<'a, B: Backend> Ours<'a, B> {
             gradient_checkpointing: scenario.workloads[0].gradient_checkpointing,
             seed: u64::from(SEED),
         };
-        let session = Session::new(Arc::clone(&backend), config, &weights, scenario.model.name, &options)?;
+        let mut session = Session::new(Arc::clone(&backend), config, &weights, scenario.model.name, &options)?;
         backend.synchronize()?;
         let facts = json!({
             "process_seconds": begun.elapsed().as_secs_f64(), "generate_seconds": weights.seconds(),
