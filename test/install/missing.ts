@@ -58,7 +58,8 @@ const bundled: InstallCheck = {
     const bundle = async (format: Format, external: string[]) => {
       const outfile = join(place.folder, "bundle", `ask.${format === "esm" ? "mjs" : "cjs"}`);
       // As esbuild's users write it: packages in CommonJS ask for Node's own modules by `require`, which an ES module lacks.
-      const banner = 'import { createRequire as ofModule } from "node:module"; const require = ofModule(import.meta.url);';
+      const banner =
+        'import { createRequire as ofModule } from "node:module"; const require = ofModule(import.meta.url);';
       const withRequire = format === "esm" ? { banner: { js: banner } } : {};
       const entry = { ...withRequire, entryPoints: [join(place.folder, "ask.mjs")], outfile, external, format };
       await build({ ...entry, bundle: true, platform: "node", logLevel: "silent" });
