@@ -169,7 +169,7 @@ impl<B: Backend> Decoder<B> {
     /// The second phase: adds the gradient of every trained tensor for the derivative of a loss by each value.
     ///
     /// # Errors
-    /// `ArgumentInvalid` for coefficients of another length; whatever the backend fails with.
+    /// Whatever the backend fails with.
     pub fn backward(
         &self,
         backend: &B,

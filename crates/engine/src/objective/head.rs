@@ -134,11 +134,11 @@ impl<B: Backend> Head<B> {
         Ok(input.supervised.values(scratch.columns.read(backend, input.rows.count, asked)?, asked))
     }
 
-    /// Everything backward of the head for the derivative of a loss by each value: the second of two phases. The logits are
+    /// Everything backward of the head for the checked derivative of a loss by each value: the second of two phases. The logits are
     /// computed again, which costs one product with the vocabulary more than an objective of one pass.
     ///
     /// # Errors
-    /// `ArgumentInvalid` for coefficients of another length; whatever the backend fails with.
+    /// Whatever the backend fails with.
     pub fn backward(
         &self,
         backend: &B,
@@ -147,15 +147,14 @@ impl<B: Backend> Head<B> {
         scratch: &mut HeadScratch<B>,
         gradient: HiddenGradient<'_, '_, B>,
     ) -> Result<()> {
-        let upload = |name: &str, values: Option<&[f32]>| {
-            let at_labels = values.map(|values| input.supervised.at_labels(name, values)).transpose()?;
-            at_labels.map(|values| backend.upload(Host::F32(&values))).transpose()
+        let upload = |values: Option<&[f32]>| {
+            values.map(|values| backend.upload(Host::F32(&input.supervised.at_labels(values)))).transpose()
         };
         let slope = Slope::Given(Coefficients {
-            log_prob: upload("logProb", coefficients.log_prob)?,
-            entropy: upload("entropy", coefficients.entropy)?,
-            log_sum_exp: upload("logSumExp", coefficients.log_sum_exp)?,
-            mean_log_prob: upload("meanLogProb", coefficients.mean_log_prob)?,
+            log_prob: upload(coefficients.log_prob)?,
+            entropy: upload(coefficients.entropy)?,
+            log_sum_exp: upload(coefficients.log_sum_exp)?,
+            mean_log_prob: upload(coefficients.mean_log_prob)?,
         });
         self.run(backend, input, Asked::default(), scratch, Some((&slope, gradient)))
     }

@@ -133,15 +133,26 @@ impl Supervised {
         }
     }
 
-    /// The values of `all[T]` at the labels.
+    /// Refuses coefficients that are not one per token of the batch.
     ///
     /// # Errors
-    /// `ArgumentInvalid` for another length than the batch's.
-    pub(super) fn at_labels(&self, name: &str, all: &[f32]) -> Result<Vec<f32>> {
-        if all.len() != self.tokens {
-            let expected = format!("{} values, one per token of the batch", self.tokens);
-            return Err(Error::argument(&format!("backward.{name}"), expected, all.len()));
+    /// `ArgumentInvalid`.
+    pub fn check(&self, coefficients: &TokenCoefficients<'_>) -> Result<()> {
+        let TokenCoefficients { log_prob, entropy, log_sum_exp, mean_log_prob } = *coefficients;
+        let named =
+            [("logProb", log_prob), ("entropy", entropy), ("logSumExp", log_sum_exp), ("meanLogProb", mean_log_prob)];
+        for (name, values) in named {
+            let got = values.map_or(self.tokens, <[f32]>::len);
+            if got != self.tokens {
+                let expected = format!("{} values, one per token of the batch", self.tokens);
+                return Err(Error::argument(&format!("backward.{name}"), expected, got));
+            }
         }
-        Ok(self.places.iter().map(|place| all[*place]).collect())
+        Ok(())
+    }
+
+    /// Those of [checked](Self::check) values that belong to a label.
+    pub(super) fn at_labels(&self, all: &[f32]) -> Vec<f32> {
+        self.places.iter().map(|place| all[*place]).collect()
     }
 }

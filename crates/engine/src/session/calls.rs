@@ -94,6 +94,7 @@ impl<B: Backend + Send + Sync> Engine for Session<B> {
             let got = "none, or another call in between; call forward, then backward";
             return Err(Error::argument("backward", "a forward just before it", got));
         };
+        supervised.check(coefficients)?;
         let Some(pass) = pass else { return Ok(()) };
         let (backend, keep, activations) = (&*self.backend, self.keep, &mut self.activations);
         training.add(|gradients| {
