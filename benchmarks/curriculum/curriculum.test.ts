@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
@@ -14,7 +14,8 @@ test("every arm spends the budget, and finished runs are not run again", async (
   const printed = vi.spyOn(console, "log").mockReturnValue();
   const options = { folder, model, threads: 1, budget: 2000 };
   // Every third run of five arms and three seeds.
-  const { runs, before } = await curriculum({ ...options, part: "1/3" });
+  const first = await curriculum({ ...options, part: "1/3" });
+  const { runs, before } = first;
   expect(runs.map(({ arm }) => arm).sort()).toEqual([...armNames].sort());
   expect(runs.map(({ seed }) => seed)).toEqual([1, 1, 2, 2, 3]);
   for (const { points, exact } of runs) {
@@ -28,5 +29,11 @@ test("every arm spends the budget, and finished runs are not run again", async (
   // Why GSM8K is left out, and the tables.
   expect(printed.mock.calls.length - lines).toBe(2);
   expect((await curriculum({ ...options, part: "0/1" })).runs).toEqual(runs);
+  // Elsewhere, from the result alone; one of other settings is no help.
+  const from = join(folder, "result.json");
+  writeFileSync(from, JSON.stringify(first));
+  const elsewhere = { ...options, folder: join(folder, "elsewhere"), from, part: "0/1" };
+  expect(await curriculum(elsewhere)).toMatchObject({ runs, before });
+  expect((await curriculum({ ...elsewhere, budget: 2001 })).runs).toEqual([]);
   await expect(curriculum({ ...options, part: "3/2" })).rejects.toThrow("expected --part K/N");
 });

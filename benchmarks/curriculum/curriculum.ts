@@ -1,5 +1,6 @@
 // `npm run bench -- curriculum`: which rows first, and whether it matters. Five arms, two sets, three seeds; it goes on where it was stopped.
 import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Generator } from "@tunesmith/core";
 import { FastLanguageModel } from "@tunesmith/sdk";
@@ -17,6 +18,8 @@ import { type CurriculumResult, tables } from "./summary.ts";
 export interface CurriculumOptions {
   /** Finished runs are kept here. Default: in the cache. */
   folder?: string | undefined;
+  /** A result of equal settings and rows, whose runs are not run again. Default: the one that is published. */
+  from?: string | undefined;
   /** `K/N`: every N-th run, from the K-th on, for N processes at once; `0/1`: none, what is there is summed up. Default all of them. */
   part?: string | undefined;
   /** The model that is trained. Default: SmolLM2-135M-Instruct. */
@@ -28,6 +31,7 @@ export interface CurriculumOptions {
 }
 
 const seeds = [1, 2, 3] as const;
+const published = join(import.meta.dirname, "../results/curriculum.json");
 
 /** What the model says of a set before it is trained. */
 interface Before {
@@ -37,7 +41,7 @@ interface Before {
 
 /** Trains what is missing of all arms, all sets with the first seed, then all with the next, and sums up what is there. */
 export async function curriculum(options: CurriculumOptions): Promise<CurriculumResult> {
-  const { folder, part = "1/1", threads, budget = defaults.budget } = options;
+  const { folder, from = published, part = "1/1", threads, budget = defaults.budget } = options;
   const [nth, of] = parsePart(part);
   const path = options.model ?? findSmollm2();
   if (path === null)
@@ -47,6 +51,7 @@ export async function curriculum(options: CurriculumOptions): Promise<Curriculum
   const settings = { ...defaults, budget };
   const facts = { settings, sets: sets.map(({ name, fingerprint }) => ({ name, fingerprint })) };
   const store = new RunStore(folder ?? join(cacheFolder, "curriculum"), facts);
+  takeOver(from, store);
   const wanted = seeds.flatMap((seed) => sets.flatMap((set) => armNames.map((arm) => ({ seed, set, arm }))));
   for (const [index, { seed, set, arm }] of wanted.entries()) {
     const name = runName(set.name, arm, seed);
@@ -60,12 +65,33 @@ export async function curriculum(options: CurriculumOptions): Promise<Curriculum
   const before: CurriculumResult["before"] = {};
   for (const set of sets) before[set.name] = await untrained(model, set, store);
   const described = sets.map(({ name, rows, heldOut }) => ({ name, rows: rows.length, heldOut: heldOut.length }));
-  const result = { benchmark: "curriculum", machine: machine(), settings, seeds, sets: described, before, runs };
+  const result = {
+    benchmark: "curriculum",
+    key: store.key,
+    machine: machine(),
+    settings,
+    seeds,
+    sets: described,
+    before,
+    runs,
+  };
   console.log(tables(result));
   return result;
 }
 
 const runName = (set: string, arm: string, seed: number) => `${set} ${arm} seed ${seed}`;
+
+/** Keeps what an earlier result has of equal settings and rows, so that another machine goes on where one was stopped. */
+function takeOver(file: string, store: RunStore): void {
+  if (!existsSync(file)) return;
+  const { key, runs, before } = JSON.parse(readFileSync(file, "utf8")) as CurriculumResult;
+  if (key !== store.key) return;
+  const known = [
+    ...runs.map((run) => [runName(run.set, run.arm, run.seed), run] as const),
+    ...Object.entries(before).map(([set, found]) => [`${set} before`, found] as const),
+  ];
+  for (const [name, found] of known) if (store.get(name) === null) store.put(name, found);
+}
 
 const exactText = ({ exact }: RunResult) =>
   exact === null ? "" : `exact ${exact.map(({ exact: right, rows }) => `${right}/${rows}`).join(" ")}`;

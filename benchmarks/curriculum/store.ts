@@ -5,12 +5,14 @@ import { join } from "node:path";
 
 /** Results by name, in a folder that belongs to one state of settings and rows: with others it begins from nothing. */
 export class RunStore {
+  /** Of the settings and rows. */
+  readonly key: string;
   readonly #folder: string;
 
   /** @param facts what decides the results; equal facts share a folder */
   constructor(folder: string, facts: unknown) {
-    const key = createHash("sha256").update(JSON.stringify(facts)).digest("hex").slice(0, 12);
-    this.#folder = join(folder, key);
+    this.key = createHash("sha256").update(JSON.stringify(facts)).digest("hex").slice(0, 12);
+    this.#folder = join(folder, this.key);
     mkdirSync(this.#folder, { recursive: true });
   }
 

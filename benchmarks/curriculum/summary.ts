@@ -6,6 +6,8 @@ import type { RunResult, Settings } from "./run.ts";
 /** The result file. */
 export interface CurriculumResult {
   benchmark: string;
+  /** Of settings and rows: a run of equal ones need not be run again, wherever it was. */
+  key: string;
   machine: Record<string, unknown>;
   settings: Settings;
   seeds: readonly number[];
