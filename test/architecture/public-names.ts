@@ -16,9 +16,13 @@ export interface PublicNames {
  *
  * @param entry absolute path
  * @param options of the compiler
+ * @param program what {@link publicProgram} has read, where it is there already
  */
-export function publicNames(entry: string, options: ts.CompilerOptions): PublicNames {
-  const program = ts.createProgram([entry], { ...options, noEmit: true });
+export function publicNames(
+  entry: string,
+  options: ts.CompilerOptions,
+  program: ts.Program = publicProgram(entry, options),
+): PublicNames {
   const checker = program.getTypeChecker();
   const file = program.getSourceFile(entry);
   const module = file && checker.getSymbolAtLocation(file);
@@ -39,6 +43,58 @@ export function publicNames(entry: string, options: ts.CompilerOptions): PublicN
     names: exported.map((symbol) => `${isValue(symbol) ? "value" : "type"} ${symbol.name}`).sort(),
     hidden: [...new Set(hidden)].sort(),
   };
+}
+
+/** What the compiler reads from an entry file on; it can emit declarations. */
+export function publicProgram(entry: string, options: ts.CompilerOptions): ts.Program {
+  const declarations = { declaration: true, emitDeclarationOnly: true, noEmit: false, noEmitOnError: false };
+  return ts.createProgram([entry], { ...options, ...declarations, allowJs: false });
+}
+
+/**
+ * The declarations of the public names as a user's compiler gets them, without comments and sorted by name.
+ *
+ * @param entry absolute path
+ * @param program of {@link publicProgram}
+ */
+export function publicTypes(entry: string, program: ts.Program): string {
+  const emitted = new Map<string, string>();
+  program.emit(undefined, (path, text) => emitted.set(path, text), undefined, true);
+  const checker = program.getTypeChecker();
+  const file = program.getSourceFile(entry);
+  const module = file && checker.getSymbolAtLocation(file);
+  const printer = ts.createPrinter({ removeComments: true });
+  const parsed = new Map<string, ts.SourceFile>();
+  const declarationFile = (source: string) => {
+    const path = source.replace(/\.ts$/, ".d.ts");
+    const known = parsed.get(path) ?? ts.createSourceFile(path, emitted.get(path) ?? "", ts.ScriptTarget.Latest, true);
+    parsed.set(path, known);
+    return known;
+  };
+  const declared = (symbol: ts.Symbol) => {
+    const origin = symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol;
+    const sources = new Set((origin.declarations ?? []).map((declaration) => declaration.getSourceFile().fileName));
+    return [...sources]
+      .map(declarationFile)
+      .flatMap((source) =>
+        source.statements
+          .filter((statement) => namesOf(statement).includes(origin.name))
+          .map((statement) => printer.printNode(ts.EmitHint.Unspecified, statement, source)),
+      );
+  };
+  return (module === undefined ? [] : checker.getExportsOfModule(module))
+    .map((symbol) => ({ name: symbol.name, text: declared(symbol).join("\n") }))
+    .sort((a, b) => Number(a.name > b.name) - Number(a.name < b.name))
+    .map(({ name, text }) => `// ${name}\n${text}\n`)
+    .join("\n");
+}
+
+/** The names that a statement of a declaration file declares. */
+function namesOf(statement: ts.Statement): string[] {
+  if (ts.isVariableStatement(statement))
+    return statement.declarationList.declarations.map(({ name }) => (ts.isIdentifier(name) ? name.text : ""));
+  const { name } = statement as ts.Statement & { name?: ts.Node };
+  return name !== undefined && ts.isIdentifier(name) ? [name.text] : [];
 }
 
 /** The options of the repository's own compiler run. */
