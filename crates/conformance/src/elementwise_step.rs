@@ -97,7 +97,7 @@ fn steps<B: ElementwiseStep>(
             let name = format!("elementwise_step {name}: step {step} of {}", want.parameter.len());
             record.compare(format!("{name} parameter"), &stage.read(&state.parameter)?, &want.parameter, 1e-6);
             for (number, (got, want)) in state.states.iter().zip(&want.states).enumerate() {
-                record.compare(format!("{name} state {number}"), &stage.read(got)?, want, 1e-6);
+                record.compare(format!("{name} state {number}"), &stage.read(got)?, want, 2e-6);
             }
         }
     }

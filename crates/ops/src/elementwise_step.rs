@@ -119,7 +119,8 @@ impl<T: TypedBuffer> StepTensor<'_, T> {
 
 /// One step by one of the rules of [`ElementwiseRule`].
 ///
-/// Tolerance f32: 1e-6 relative. Edge sizes: 0, 1, 15, 16, 17, 4099; several tensors of unequal length.
+/// Tolerance f32: parameters 1e-6 relative, states 2e-6: the momentum of RMSprop about the mean comes after some fifteen roundings of 6e-8,
+/// two of them of a difference. Edge sizes: 0, 1, 15, 16, 17, 4099; several tensors of unequal length.
 pub trait ElementwiseStep: GradNorm {
     /// Takes step number `step`, from 1, with every tensor, each gradient multiplied with the factor of `norm` first. Changes
     /// nothing when the norm is not finite.
