@@ -84,7 +84,7 @@ async function use(address: string): Promise<string> {
 }
 
 export const queueCheck: InstallCheck = {
-  id: "a queue behind HTTP",
+  id: "a queue over HTTP",
   async run(_, release) {
     using place = await makePlace(release, { names: ["@tunesmith/sdk"], others: { "@types/node": "^20.19" } });
     mustExist(place.folder, "node_modules/@tunesmith/sdk/dist/index.js");

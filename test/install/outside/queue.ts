@@ -1,4 +1,4 @@
-// A queue of fine-tunes behind HTTP, as somebody outside would write it: one file, and @tunesmith/sdk alone.
+// A queue of fine-tunes over HTTP, as somebody outside would write it: one file, and @tunesmith/sdk alone.
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { FastLanguageModel, type SFTConfig, SFTTrainer, type TrainEvent, TunesmithError } from "@tunesmith/sdk";
