@@ -22,7 +22,8 @@ const { examples, report } = await prepare(rows, tokenizer, {
 const prepared = performance.now();
 const packing = await pack(examples.lengths, 1024, "bfd");
 const end = performance.now();
-// Not of the time that is compared, and of the longest pause: what else is done with all rows before a first step.
+const peak = process.resourceUsage().maxRSS * 1024;
+// Not of the time and memory that are compared, but of the longest pause: what else is done with all rows before a first step.
 await pack(examples.lengths, 1024, "best_fit");
 for (const trainSamplingStrategy of ["random", "group_by_length", "staged"] as const) {
   const args = parseOptions(sftConfigSchema, { trainSamplingStrategy, perDeviceTrainBatchSize: 8 });
@@ -37,7 +38,7 @@ const result = {
   tokens: report.tokens.total,
   packed_rows: packing.report.rows,
   from_cache: report.fromCache ?? false,
-  peak_rss_bytes: process.resourceUsage().maxRSS * 1024,
+  peak_rss_bytes: peak,
   longest_pause_ms: delay.max / 1e6,
 };
 process.stdout.write(`${JSON.stringify(result)}\n`);
