@@ -1,5 +1,6 @@
+import { getEventListeners } from "node:events";
 import { inspect } from "node:util";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { EndpointError } from "../errors.ts";
 import { type Answer, textServer } from "../testing/text-server.ts";
 import { type EndpointOptions, TextEndpoint } from "./endpoint.ts";
@@ -80,20 +81,74 @@ test("what will not pass is not asked again, and the key is in no message", asyn
   const refusals: Answer[] = [
     (_, response) => void response.writeHead(401).end(JSON.stringify({ error: { message: `Bad key ${apiKey}` } })),
     (_, response) => void response.writeHead(429).end(JSON.stringify({ error: { code: "insufficient_quota" } })),
-    (_, response) => void response.writeHead(308, { location: "https://elsewhere.example" }).end(),
     (_, response) => void response.writeHead(429, { "retry-after": "86400" }).end(),
     (_, response) => void response.end(JSON.stringify({ choices: [] })),
+    (_, response) => void response.end(JSON.stringify({ error: `${apiKey} ${apiKey}`, choices: [{ text: 5 }] })),
+    // Where the words are cut, the key is not: a part of it would be left.
+    (_, response) => void response.writeHead(401).end(JSON.stringify({ error: `${"x".repeat(195)}${apiKey}` })),
+    (_, response) => void response.end(JSON.stringify({ error: `${"x".repeat(65)}${apiKey}`, choices: [] })),
   ];
   for (const refuse of refusals) {
     const { asked, endpoint: model } = await endpoint(refuse);
     const error = await model.complete(chat).catch((caught: unknown) => caught);
     expect(error).toBeInstanceOf(EndpointError);
     expect(error).toMatchObject({ code: "ENDPOINT_FAILED" });
-    expect(inspect([error, model], { depth: 9 })).not.toContain(apiKey);
+    expect(inspect([error, model], { depth: 9 })).not.toContain(apiKey.slice(0, 4));
     expect(asked).toHaveLength(1);
   }
   const closed = new TextEndpoint({ baseUrl: "http://127.0.0.1:9/v1", model: "m", apiKey });
   await expect(closed.complete(chat)).rejects.toThrow(/^\[http:\/\/127.0.0.1:9\/v1\] .*check the address/u);
+});
+
+test("a redirect is not followed: the key belongs to the address that was given", async () => {
+  const elsewhere = await textServer(onTestFinished, () => "from elsewhere");
+  const location = `${elsewhere.baseUrl}/chat/completions`;
+  for (const status of [301, 307, 308]) {
+    const { asked, endpoint: model } = await endpoint(
+      (_, response) => void response.writeHead(status, { location }).end(),
+    );
+    await expect(model.complete(chat)).rejects.toThrow(`got a redirect (HTTP ${status}); give the address it leads to`);
+    expect([asked.length, elsewhere.asked.length]).toEqual([1, 0]);
+  }
+});
+
+test("what is not waited for any longer is closed: no answer in time, or an abort", async () => {
+  let closed = 0;
+  const silent: Answer = (_, response) =>
+    void response.on("close", () => {
+      closed += 1;
+    });
+  const late = await endpoint(silent, { timeout: 30, maxRetries: 0 });
+  await expect(late.endpoint.complete(chat)).rejects.toThrow(/got none within 0.03 s;/u);
+  const stop = new AbortController();
+  const stopped = await endpoint(silent);
+  const waiting = stopped.endpoint.complete(chat, stop.signal);
+  await vi.waitUntil(() => stopped.asked.length === 1);
+  stop.abort(new Error("enough"));
+  await expect(waiting).rejects.toThrow(/^enough$/u);
+  await vi.waitUntil(() => closed === 2);
+});
+
+test("an answer leaves nothing behind on a signal that stops many", async () => {
+  const stop = new AbortController();
+  const { endpoint: model } = await endpoint(() => "yes");
+  await model.complete(chat, stop.signal);
+  expect(getEventListeners(stop.signal, "abort")).toEqual([]);
+});
+
+test("an address may end with slashes, and a reply that is all reasoning has no text", async () => {
+  const { baseUrl, asked } = await textServer(
+    onTestFinished,
+    (_, response) => void response.end(JSON.stringify({ choices: [{ message: { content: null } }] })),
+  );
+  const model = new TextEndpoint({ baseUrl: `${baseUrl}//`, model: "m" });
+  expect(await model.complete(chat)).toEqual({ text: "", finishReason: "stop" });
+  expect(asked.map(({ path, key }) => [path, key])).toEqual([["/v1/chat/completions", undefined]]);
+});
+
+test("an answer of more than 32 MiB is refused, and its rest is not waited for", async () => {
+  const { endpoint: model } = await endpoint((_, response) => void response.write(Buffer.alloc(2 ** 25 + 1, " ")));
+  await expect(model.complete(chat)).rejects.toThrow(/got more than 33554432 bytes/u);
 });
 
 test("no more requests a minute than allowed, and an abort ends a pause", async () => {

@@ -156,13 +156,10 @@ export class TextEndpoint {
   }
 
   #failure(cause: unknown, tries: number): EndpointError {
-    const { apiKey, model } = this.#options;
-    const message = cause instanceof Refusal ? cause.message : failureOf(cause);
-    // Some endpoints repeat what they were sent.
-    const got = apiKey === undefined ? message : message.replaceAll(apiKey, "***");
+    const got = cause instanceof Refusal ? cause.message : failureOf(cause);
     const again = tries === 1 ? "" : `, ${tries} times`;
     return new EndpointError(
-      `[${this.#base}] expected an answer of ${model}, got ${got}${again}; check the address, the model and the key`,
+      `[${this.#base}] expected an answer of ${this.model}, got ${got}${again}; check the address, the model and the key`,
     );
   }
 }

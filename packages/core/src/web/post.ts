@@ -45,8 +45,16 @@ export async function post(
     throw new Refusal(`a redirect (HTTP ${response.status}); give the address it leads to`, { passing: false });
   }
   const text = await textOf(response);
-  if (!response.ok) throw refusalOf(response, text);
-  return replyOf(text);
+  const shown = excerpts(apiKey);
+  if (!response.ok) throw refusalOf(response, text, shown);
+  return replyOf(text, shown);
+}
+
+type Excerpt = (text: string, most: number) => string;
+
+/** Shows the beginning of a text without the key, which some endpoints repeat: taken out before the cut, which might leave a part of it. */
+function excerpts(apiKey: string | undefined): Excerpt {
+  return (text, most) => (apiKey === undefined ? text : text.replaceAll(apiKey, "***")).slice(0, most);
 }
 
 async function textOf(response: Response): Promise<string> {
@@ -65,10 +73,10 @@ async function textOf(response: Response): Promise<string> {
   return Buffer.concat(chunks).toString("utf8");
 }
 
-function refusalOf(response: Response, text: string): Refusal {
+function refusalOf(response: Response, text: string, shown: Excerpt): Refusal {
   const { status } = response;
   const { code, message } = wordsOf(text);
-  const words = message === "" ? "" : ` (${message.slice(0, shownWords)})`;
+  const words = message === "" ? "" : ` (${shown(message, shownWords)})`;
   // An account without credit answers 429 too, and for good.
   const passing = [408, 425, 429].includes(status) || status >= 500;
   return new Refusal(`HTTP ${status}${words}`, {
@@ -84,17 +92,17 @@ function wordsOf(text: string): { code: string; message: string } {
   return { code: String(code ?? ""), message: typeof message === "string" ? message : "" };
 }
 
-function replyOf(text: string): EndpointReply {
+function replyOf(text: string, shown: Excerpt): EndpointReply {
   const value = parsed(text) as {
     choices?: { text?: unknown; message?: { content?: unknown }; finish_reason?: unknown }[];
   };
-  if (value === null) throw new Refusal(`no JSON: ${JSON.stringify(text.slice(0, 80))}`, { passing: true });
+  if (value === null) throw new Refusal(`no JSON: ${JSON.stringify(shown(text, 80))}`, { passing: true });
   const choice = Array.isArray(value.choices) ? value.choices[0] : undefined;
-  const said = choice?.message?.content ?? choice?.text;
   // A reply that is all reasoning has no content.
-  if (choice === undefined || (said !== null && said !== undefined && typeof said !== "string"))
-    throw new Refusal(`an answer without a text, ${JSON.stringify(text.slice(0, 80))}`, { passing: false });
-  return { text: said ?? "", finishReason: choice.finish_reason === "length" ? "length" : "stop" };
+  const said = choice?.message?.content ?? choice?.text ?? "";
+  if (choice === undefined || typeof said !== "string")
+    throw new Refusal(`an answer without a text, ${JSON.stringify(shown(text, 80))}`, { passing: false });
+  return { text: said, finishReason: choice.finish_reason === "length" ? "length" : "stop" };
 }
 
 function parsed(text: string): unknown {
