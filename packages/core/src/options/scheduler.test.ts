@@ -11,7 +11,7 @@ test("there are twelve, and constants come as a text, as JSON or by name in eith
   const wanted = { type: "warmup_stable_decay", numDecaySteps: 7, decayType: "1-sqrt", minLrRatio: 0.1 };
   for (const given of [
     "num_decay_steps=7, decay_type=1-sqrt, min_lr_ratio=0.1",
-    '{"num_decay_steps": 7, "decay_type": "1-sqrt", "min_lr_ratio": 0.1}',
+    ' {"num_decay_steps": 7, "decay_type": "1-sqrt", "min_lr_ratio": 0.1}',
     { numDecaySteps: 7, decay_type: "1-sqrt", minLrRatio: 0.1 },
   ])
     expect(scheduler("warmup_stable_decay", given)).toMatchObject(wanted);

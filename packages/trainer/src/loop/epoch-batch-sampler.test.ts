@@ -1,4 +1,4 @@
-import { createSampler, type SamplingStrategy } from "@tunesmith/curriculum";
+import { createSampler, type Sampler, type SamplingStrategy } from "@tunesmith/curriculum";
 import { expect, test } from "vitest";
 import { turns } from "../../../core/src/testing/event-loop-turns.ts";
 import { rowsPerBatch } from "./batch-room.ts";
@@ -87,6 +87,24 @@ test("epochs of different size are counted each by their own", async () => {
     ["2", 1 + 2 / 3],
     ["2", 2],
   ]);
+});
+
+test("rows that were taken before a measurement count in the epoch that it was made in, and in no other", async () => {
+  const sampler: Sampler = {
+    measures: "loss",
+    warnings: [],
+    size: () => 4,
+    epoch: async (_, measured) => {
+      const { taken, easiestFirst } = measured ?? { taken: new Int32Array(), easiestFirst: new Int32Array() };
+      return Int32Array.from([...taken, ...easiestFirst.filter((row) => !taken.includes(row))]);
+    },
+  };
+  const steps = await batches(4, { sampler, limit: { ...limit, rows: 1 }, accumulation: 2, numTrainEpochs: 2 });
+  await steps.goBy({ scores: Float32Array.of(4, 3, 2, 1), epoch: 0, taken: Int32Array.of(0, 1) });
+  expect([...(await steps.orderAt(2))]).toEqual([0, 1, 3, 2]);
+  expect([...(await steps.orderAt(3))]).toEqual([3, 2, 1, 0]);
+  expect(await steps.takenAfter(2)).toEqual({ epoch: 1, taken: new Int32Array() });
+  expect(await steps.takenAfter(3)).toEqual({ epoch: 1, taken: Int32Array.of(3, 2) });
 });
 
 test("a part of the order that the run ends before is named", async () => {

@@ -24,6 +24,11 @@ test("constant ignores the warm-up, constant_with_warmup does not", () => {
   expect(rates({ options: optionsOf("constant_with_warmup"), warmupSteps: 2, totalSteps: 4 })).toEqual([0, 0.5, 1, 1]);
 });
 
+test("schedules that watch a metric stay at the peak until they are told one, whatever the warm-up", () => {
+  for (const type of ["reduce_lr_on_plateau", "greedy"])
+    expect(rates({ options: optionsOf(type), warmupSteps: 2, totalSteps: 4 })).toEqual([1, 1, 1, 1]);
+});
+
 test("every shape has the values of transformers 5.24.0 at its corners", () => {
   const shapes: Record<string, [kwargs: unknown, values: number[]]> = {
     cosine_with_restarts: ["num_cycles=2", [0, 0.666666666667, 1, 0.049515566049, 0.188255099071, 0]],
@@ -58,6 +63,18 @@ test("a group with another peak has the same shape, its lowest rate too", () => 
   expect(rates({ options, warmupSteps: 1, totalSteps: 8 }, 16)).toEqual(own.map((rate) => 16 * rate));
 });
 
+test("a lowest rate is one of the run's, not a share of its peak", () => {
+  for (const type of ["cosine_with_min_lr", "cosine_warmup_with_min_lr"]) {
+    const [asRate, asShare] = [{ minLr: 1 }, { minLrRate: 0.25 }].map((kwargs) =>
+      [3, 5, 9].map((step) => {
+        const schedule = { options: optionsOf(type, kwargs), learningRate: 4, warmupSteps: 2, totalSteps: 8 };
+        return learningRateAt(step, { ...schedule, warmsUpItself: false });
+      }),
+    );
+    expect(asRate).toEqual(asShare);
+  }
+});
+
 test("a warm-up below 1 is a share of all steps, rounded up", () => {
   expect(countWarmupSteps(0.1, 25)).toBe(3);
   expect(countWarmupSteps(0, 25)).toBe(0);
@@ -87,6 +104,12 @@ test("the length of a run matters exactly where another length gives other rates
   }
 });
 
+test("the length of a run matters for the warm-up that an optimizer has itself", () => {
+  const given = { lrSchedulerType: "constant", optim: "schedule_free_adamw" };
+  const args = (warmupSteps: number) => parseOptions(trainingArgumentsSchema, { ...given, warmupSteps });
+  expect([0, 0.5, 2].map((warmupSteps) => dependsOnLength(args(warmupSteps)))).toEqual([false, true, false]);
+});
+
 test("a schedule-free optimizer warms up by itself, from the first step on", () => {
   const schedule = { options: optionsOf("constant"), learningRate: 6, warmupSteps: 3, totalSteps: 5 };
   const rate = (step: number) => learningRateAt(step, { ...schedule, warmsUpItself: true });
@@ -94,16 +117,11 @@ test("a schedule-free optimizer warms up by itself, from the first step on", () 
 });
 
 test("a polynomial must fall", () => {
-  const args = parseOptions(trainingArgumentsSchema, { lrSchedulerType: "polynomial", learningRate: 1e-8 });
-  const settled = {
-    ...args,
-    outputDir: "",
-    learningRate: 1e-8,
-    maxGradNorm: 1,
-    evalStrategy: "no" as const,
-    evalSteps: 1,
-  };
-  expect(() => scheduleOf(settled, 5)).toThrow(
-    /^\[lrSchedulerKwargs\.lrEnd\] expected a rate below learningRate 1e-8/u,
-  );
+  const args = parseOptions(trainingArgumentsSchema, { lrSchedulerType: "polynomial" });
+  const settled = { ...args, outputDir: "", maxGradNorm: 1, evalStrategy: "no" as const, evalSteps: 1 };
+  for (const learningRate of [1e-8, 1e-7])
+    expect(() => scheduleOf({ ...settled, learningRate }, 5)).toThrow(
+      `[lrSchedulerKwargs.lrEnd] expected a rate below learningRate ${learningRate}, got 1e-7; lower it`,
+    );
+  expect(scheduleOf({ ...settled, learningRate: 2e-7 }, 5)).toMatchObject({ totalSteps: 5 });
 });

@@ -183,8 +183,12 @@ test("rows come from the easiest to the hardest by their own loss, or the other 
 });
 
 test("rows that were trained on before a measurement do not come again in the pass, and all others do", async () => {
-  for (const difficultySteps of [1, 2, 5]) {
-    const { steps } = await runOf({ args: { ...sorted, difficultySteps, maxSteps: 12 } });
+  // Of the hardest first, training moves those that were seen towards those to come.
+  for (const [difficultySteps, reverseCurriculum] of [1, 2, 5].flatMap((n) => [
+    [n, false] as const,
+    [n, true] as const,
+  ])) {
+    const { steps } = await runOf({ args: { ...sorted, difficultySteps, reverseCurriculum, maxSteps: 12 } });
     for (const pass of [steps.slice(0, 6), steps.slice(6)])
       expect(pass.flat().sort((a, b) => a - b)).toEqual([...rows.keys()]);
   }

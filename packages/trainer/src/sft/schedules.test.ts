@@ -60,6 +60,13 @@ test("a program's own schedule gives each rate, groups keep their ratio, and a r
   expect(error?.message).toMatch(/fromProgram \(was \["lrScheduler"\], is null\)/u);
 });
 
+test("a schedule that a program's own takes the place of keeps no account of evaluations", async () => {
+  const { trainer: made, outputDir } = await trainer({ ...watching, maxSteps: 2 }, {}, { lrScheduler: () => 1e-3 });
+  expect(rates((await record(made.train())).events)).toEqual([1e-3, 1e-3]);
+  const state = JSON.parse(await readFile(join(outputDir, "checkpoint-2/trainer_state.json"), "utf8"));
+  expect(state.schedule).toBeNull();
+});
+
 test.each([
   [() => Number.NaN, /^\[lrScheduler\] expected a finite number of at least 0 for step 1, got NaN; fix the function/u],
   [() => -1, /got -1; fix the function/u],

@@ -2,6 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type LanguageModel, OptionError } from "@tunesmith/core";
 import { expect, test } from "vitest";
+import type { SFTTrainerOptions } from "../index.ts";
 import { fakeModel } from "../testing/fake-session.ts";
 import { lines } from "../testing/lines.ts";
 import { ofType, record } from "../testing/record.ts";
@@ -127,7 +128,8 @@ test("options that need an evaluation set say so", async () => {
   }
 });
 
-test("every parameter group follows the schedule to its own peak", async () => {
+/** The rates of each step, one for each group: decay, no_decay, embedding, lora_b. */
+async function groupRates(args: object, more: Partial<SFTTrainerOptions> = {}): Promise<number[][]> {
   const rates: number[][] = [];
   const model = fakeModel();
   const watched: LanguageModel = {
@@ -143,13 +145,25 @@ test("every parameter group follows the schedule to its own peak", async () => {
     },
   };
   const groups = { learningRate: 0.01, loraplusLrRatio: 16, embeddingLearningRate: 0.001 };
-  const { trainer: made } = await trainer({ ...groups, maxSteps: 4, warmupSteps: 2 }, {}, { model: watched });
+  const { trainer: made } = await trainer({ ...groups, ...args }, {}, { model: watched, ...more });
   await made.train();
-  // decay, no_decay, embedding, lora_b
-  expect(rates).toEqual([
+  return rates;
+}
+
+test("every parameter group follows the schedule to its own peak", async () => {
+  expect(await groupRates({ maxSteps: 4, warmupSteps: 2 })).toEqual([
     [0, 0, 0, 0],
     [0.005, 0.08, 0.0005, 0.08],
     [0.01, 0.16, 0.001, 0.16],
     [0.005, 0.08, 0.0005, 0.08],
   ]);
+});
+
+test("and a program's own schedule in the ratio of the peaks; without a peak all have its rate", async () => {
+  const lrScheduler = (step: number) => 0.02 / step;
+  expect(await groupRates({ maxSteps: 2 }, { lrScheduler })).toEqual([
+    [0.02, 0.32, 0.002, 0.32],
+    [0.01, 0.16, 0.001, 0.16],
+  ]);
+  expect(await groupRates({ maxSteps: 1, learningRate: 0 }, { lrScheduler })).toEqual([[0.02, 0.02, 0.02, 0.02]]);
 });

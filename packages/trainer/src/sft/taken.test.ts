@@ -15,6 +15,8 @@ test("options for which nothing has to be done are said in one line, and kept; t
     dataloader_num_workers: 4,
     paddingFree: true,
     useCache: false,
+    // Not given, whatever the library's value is.
+    hubStrategy: null,
     hubToken: "secret",
     reportTo: "none",
   };
