@@ -1,11 +1,9 @@
 //! Adagrad: the sum of squares of each trained tensor.
 
 use serde::Deserialize;
-use tunesmith_ops::{Backend, ElementwiseRule, Result};
+use tunesmith_ops::ElementwiseRule;
 
-use super::elementwise::step_by_rule;
 use super::slot::Slot;
-use super::trained::Trained;
 
 /// Constants of `torch.optim.Adagrad`.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
@@ -21,14 +19,9 @@ impl AdagradOptions {
     /// Sum of squares.
     pub(super) const SLOTS: [Slot; 1] = [Slot::float32("sum")];
 
-    pub(super) fn step<B: Backend>(
-        &self,
-        backend: &B,
-        step: u64,
-        norm: &B::Norm,
-        tensors: Vec<Trained<'_, B::Buffer>>,
-    ) -> Result<()> {
+    /// The rule of a step.
+    pub(super) fn rule(&self) -> ElementwiseRule {
         let Self { epsilon, lr_decay } = *self;
-        step_by_rule(backend, &ElementwiseRule::Adagrad { epsilon, lr_decay }, step, norm, tensors)
+        ElementwiseRule::Adagrad { epsilon, lr_decay }
     }
 }

@@ -3,9 +3,8 @@
 use serde::Deserialize;
 use tunesmith_ops::{AdamWStep, AdamWTensor, Backend, BlockwiseRule, Result};
 
-use super::blockwise::{is_small, step_quantized};
-use super::parameters::ParameterSpec;
 use super::slot::Slot;
+use super::step::Step;
 use super::trained::{Trained, exactly};
 
 /// Constants of AdamW (Loshchilov and Hutter 2017, arXiv:1711.05101).
@@ -31,37 +30,21 @@ impl AdamWOptions {
     /// First and second moment.
     pub(super) const SLOTS: [Slot; 2] = [Slot::float32("exp_avg"), Slot::float32("exp_avg_sq")];
 
-    /// The same in eight bits (bitsandbytes' names), small tensors in float32.
-    pub(super) fn slots_of_8bit(spec: &ParameterSpec) -> Vec<Slot> {
-        if is_small(spec) {
-            return Self::SLOTS.to_vec();
-        }
+    /// The same in eight bits (bitsandbytes' names).
+    pub(super) fn slots_8bit() -> Vec<Slot> {
         [Slot::eight_bits("state1", "absmax1"), Slot::eight_bits("state2", "absmax2")].concat()
     }
 
-    pub(super) fn step<B: Backend>(
-        &self,
-        backend: &B,
-        step: u64,
-        norm: &B::Norm,
-        tensors: Vec<Trained<'_, B::Buffer>>,
-    ) -> Result<()> {
+    pub(super) fn step<B: Backend>(&self, at: &Step<'_, B>, tensors: Vec<Trained<'_, B::Buffer>>) -> Result<()> {
         let Self { beta1, beta2, epsilon } = *self;
         let mut tensors = tensors.into_iter().map(tensor).collect::<Result<Vec<_>>>()?;
-        backend.adamw(&AdamWStep { step, beta1, beta2, epsilon }, norm, &mut tensors)
+        at.backend.adamw(&AdamWStep { step: at.number, beta1, beta2, epsilon }, at.norm, &mut tensors)
     }
 
-    pub(super) fn step_8bit<B: Backend>(
-        &self,
-        backend: &B,
-        step: u64,
-        norm: &B::Norm,
-        tensors: Vec<Trained<'_, B::Buffer>>,
-    ) -> Result<()> {
+    /// The rule of a step in eight bits.
+    pub(super) fn rule_8bit(&self) -> BlockwiseRule {
         let Self { beta1, beta2, epsilon } = *self;
-        let (small, large) = tensors.into_iter().partition(|trained| is_small(trained.spec));
-        self.step(backend, step, norm, small)?;
-        step_quantized(backend, &BlockwiseRule::AdamW { beta1, beta2, epsilon }, step, norm, large)
+        BlockwiseRule::AdamW { beta1, beta2, epsilon }
     }
 }
 

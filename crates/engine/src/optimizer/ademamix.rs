@@ -1,11 +1,9 @@
 //! `AdEMAMix`: a fast and a slow average of each trained tensor, and a second moment.
 
 use serde::Deserialize;
-use tunesmith_ops::{Backend, ElementwiseRule, Result};
+use tunesmith_ops::ElementwiseRule;
 
-use super::elementwise::step_by_rule;
 use super::slot::Slot;
-use super::trained::Trained;
 
 /// Constants of `AdEMAMix` (Pagliardini et al. 2024, arXiv:2409.03137).
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
@@ -48,15 +46,5 @@ impl AdEmaMixOptions {
             alpha: self.t_alpha.map_or(alpha, |last| (t * alpha / last as f64).min(alpha)),
             epsilon,
         }
-    }
-
-    pub(super) fn step<B: Backend>(
-        &self,
-        backend: &B,
-        step: u64,
-        norm: &B::Norm,
-        tensors: Vec<Trained<'_, B::Buffer>>,
-    ) -> Result<()> {
-        step_by_rule(backend, &self.rule(step), step, norm, tensors)
     }
 }

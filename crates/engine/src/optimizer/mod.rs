@@ -3,8 +3,6 @@
 mod adagrad;
 mod adamw;
 mod ademamix;
-mod blockwise;
-mod elementwise;
 mod groups;
 mod lion;
 mod options;
@@ -15,6 +13,7 @@ mod rmsprop;
 mod schedule_free;
 mod sgd;
 mod slot;
+mod step;
 mod trained;
 mod update;
 

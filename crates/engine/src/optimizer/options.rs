@@ -12,6 +12,7 @@ use super::rmsprop::RmsPropOptions;
 use super::schedule_free::ScheduleFreeOptions;
 use super::sgd::SgdOptions;
 use super::slot::Slot;
+use super::step::{Step, is_small};
 use super::trained::Trained;
 
 /// An optimizer with its constants.
@@ -42,11 +43,11 @@ impl OptimizerOptions {
     /// What is kept of a trained tensor.
     pub fn slots(&self, spec: &ParameterSpec) -> Vec<Slot> {
         match self {
-            Self::AdamW(_) => AdamWOptions::SLOTS.to_vec(),
-            Self::AdamW8bit(_) => AdamWOptions::slots_of_8bit(spec),
+            Self::AdamW8bit(_) if !is_small(spec) => AdamWOptions::slots_8bit(),
+            Self::AdamW(_) | Self::AdamW8bit(_) => AdamWOptions::SLOTS.to_vec(),
             Self::Sgd(options) => options.slots(),
-            Self::Lion(_) => LionOptions::SLOTS.to_vec(),
-            Self::Lion8bit(_) => LionOptions::slots_of_8bit(spec),
+            Self::Lion8bit(_) if !is_small(spec) => LionOptions::SLOTS_8BIT.to_vec(),
+            Self::Lion(_) | Self::Lion8bit(_) => LionOptions::SLOTS.to_vec(),
             Self::ScheduleFree(_) => ScheduleFreeOptions::SLOTS.to_vec(),
             Self::RmsProp(options) => options.slots(),
             Self::Adagrad(_) => AdagradOptions::SLOTS.to_vec(),
@@ -54,27 +55,29 @@ impl OptimizerOptions {
         }
     }
 
-    /// Takes step number `step`, from 1. Nothing changes where the norm is not finite.
+    /// Takes a step. Nothing changes where the norm is not finite.
     ///
     /// # Errors
     /// Whatever the backend fails with.
-    pub(super) fn step<B: Backend>(
-        &self,
-        backend: &B,
-        step: u64,
-        norm: &B::Norm,
-        tensors: Vec<Trained<'_, B::Buffer>>,
-    ) -> Result<()> {
+    pub(super) fn step<B: Backend>(&self, at: &Step<'_, B>, tensors: Vec<Trained<'_, B::Buffer>>) -> Result<()> {
         match self {
-            Self::AdamW(options) => options.step(backend, step, norm, tensors),
-            Self::AdamW8bit(options) => options.step_8bit(backend, step, norm, tensors),
-            Self::Sgd(options) => options.step(backend, step, norm, tensors),
-            Self::Lion(options) => options.step(backend, step, norm, tensors),
-            Self::Lion8bit(options) => options.step_8bit(backend, step, norm, tensors),
-            Self::ScheduleFree(options) => options.step(backend, step, norm, tensors),
-            Self::RmsProp(options) => options.step(backend, step, norm, tensors),
-            Self::Adagrad(options) => options.step(backend, step, norm, tensors),
-            Self::AdEmaMix(options) => options.step(backend, step, norm, tensors),
+            Self::AdamW(options) => options.step(at, tensors),
+            Self::AdamW8bit(options) => {
+                let (small, large) = by_size(tensors);
+                options.step(at, small)?;
+                at.in_eight_bits(&options.rule_8bit(), large)
+            }
+            Self::Sgd(options) => options.step(at, tensors),
+            Self::Lion(options) => at.by_rule(&options.rule(), tensors),
+            Self::Lion8bit(options) => {
+                let (small, large) = by_size(tensors);
+                at.by_rule(&options.rule(), small)?;
+                at.in_eight_bits(&options.rule_8bit(), large)
+            }
+            Self::ScheduleFree(options) => at.by_rule(&options.rule(), tensors),
+            Self::RmsProp(options) => at.by_rule(&options.rule(), tensors),
+            Self::Adagrad(options) => at.by_rule(&options.rule(), tensors),
+            Self::AdEmaMix(options) => at.by_rule(&options.rule(at.number), tensors),
         }
     }
 
@@ -85,4 +88,9 @@ impl OptimizerOptions {
             _ => None,
         }
     }
+}
+
+/// Tensors that keep their states in float32, and the others.
+fn by_size<T>(tensors: Vec<Trained<'_, T>>) -> (Vec<Trained<'_, T>>, Vec<Trained<'_, T>>) {
+    tensors.into_iter().partition(|trained| is_small(trained.spec))
 }

@@ -1,11 +1,9 @@
 //! RMSprop: a second moment of each trained tensor, with a mean and a momentum buffer where they are asked for.
 
 use serde::Deserialize;
-use tunesmith_ops::{Backend, ElementwiseRule, Result};
+use tunesmith_ops::ElementwiseRule;
 
-use super::elementwise::step_by_rule;
 use super::slot::Slot;
-use super::trained::Trained;
 
 /// Constants of `torch.optim.RMSprop`.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
@@ -29,15 +27,9 @@ impl RmsPropOptions {
         slots
     }
 
-    pub(super) fn step<B: Backend>(
-        &self,
-        backend: &B,
-        step: u64,
-        norm: &B::Norm,
-        tensors: Vec<Trained<'_, B::Buffer>>,
-    ) -> Result<()> {
+    /// The rule of a step.
+    pub(super) fn rule(&self) -> ElementwiseRule {
         let Self { alpha, epsilon, momentum, centered } = *self;
-        let rule = ElementwiseRule::RmsProp { alpha, epsilon, momentum, centered };
-        step_by_rule(backend, &rule, step, norm, tensors)
+        ElementwiseRule::RmsProp { alpha, epsilon, momentum, centered }
     }
 }

@@ -2,11 +2,9 @@
 //! the mean of all of them, which is what evaluates and is saved.
 
 use serde::Deserialize;
-use tunesmith_ops::{Backend, ElementwiseRule, Result};
+use tunesmith_ops::ElementwiseRule;
 
-use super::elementwise::step_by_rule;
 use super::slot::Slot;
-use super::trained::Trained;
 
 /// Constants of schedule-free AdamW (Defazio et al. 2024, arXiv:2405.15682).
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
@@ -28,16 +26,10 @@ impl ScheduleFreeOptions {
     /// The stepped point `z` and the second moment.
     pub(super) const SLOTS: [Slot; 2] = [Slot::float32("z"), Slot::float32("exp_avg_sq")];
 
-    pub(super) fn step<B: Backend>(
-        &self,
-        backend: &B,
-        step: u64,
-        norm: &B::Norm,
-        tensors: Vec<Trained<'_, B::Buffer>>,
-    ) -> Result<()> {
+    /// The rule of a step.
+    pub(super) fn rule(&self) -> ElementwiseRule {
         let Self { beta1, beta2, epsilon, .. } = *self;
-        let rule = ElementwiseRule::ScheduleFreeAdamW { beta1, beta2, epsilon };
-        step_by_rule(backend, &rule, step, norm, tensors)
+        ElementwiseRule::ScheduleFreeAdamW { beta1, beta2, epsilon }
     }
 
     /// The mean of the stepped points, from the trained point and the stepped one.

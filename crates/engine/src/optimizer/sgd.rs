@@ -4,6 +4,7 @@ use serde::Deserialize;
 use tunesmith_ops::{Backend, Result, SgdStep, SgdTensor};
 
 use super::slot::Slot;
+use super::step::Step;
 use super::trained::Trained;
 
 /// Constants of `torch.optim.SGD`.
@@ -24,16 +25,10 @@ impl SgdOptions {
         if self.momentum == 0.0 { Vec::new() } else { vec![Slot::float32("momentum_buffer")] }
     }
 
-    pub(super) fn step<B: Backend>(
-        &self,
-        backend: &B,
-        step: u64,
-        norm: &B::Norm,
-        tensors: Vec<Trained<'_, B::Buffer>>,
-    ) -> Result<()> {
+    pub(super) fn step<B: Backend>(&self, at: &Step<'_, B>, tensors: Vec<Trained<'_, B::Buffer>>) -> Result<()> {
         let Self { momentum, dampening, nesterov } = *self;
         let mut tensors: Vec<SgdTensor<'_, B::Buffer>> = tensors.into_iter().map(tensor).collect();
-        backend.sgd(&SgdStep { step, momentum, dampening, nesterov }, norm, &mut tensors)
+        at.backend.sgd(&SgdStep { step: at.number, momentum, dampening, nesterov }, at.norm, &mut tensors)
     }
 }
 

@@ -8,6 +8,7 @@ use super::parameter_group::ParameterGroup;
 use super::parameters::{Gradients, Parameters};
 use super::schedule_free::PointWeights;
 use super::slot::State;
+use super::step::Step;
 use super::trained::Trained;
 use crate::internal::internal;
 
@@ -120,7 +121,7 @@ impl<B: Backend> Optimizer<B> {
                 Ok(Trained { spec, parameter, gradient, slots, rate, decay, average })
             })
             .collect::<Result<Vec<_>>>()?;
-        self.options.step(backend, self.step + 1, norm, tensors)
+        self.options.step(&Step { backend, number: self.step + 1, norm }, tensors)
     }
 
     /// The weights of each group once this step has been taken, and the share of its point in the mean.
