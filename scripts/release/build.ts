@@ -16,17 +16,33 @@ export async function buildBinary(target: Target, output: string, { native = fal
   const missing = target.kernels ? await fetchNvcc() : null;
   if (missing !== null) throw new Error(missing);
   mkdirSync(output, { recursive: true });
-  const flags = native ? [] : target.flags.split(" ").filter(Boolean);
   const place = ["--cwd", "packages/native", "--manifest-path", "../../crates/node/Cargo.toml"];
   const made = ["--output-dir", output, "--js", "index.cjs", "--dts", "index.d.cts"];
-  const args = ["build", "--platform", "--profile", "dist", "--target", target.triple, ...flags, ...place, ...made];
+  const args = [
+    "build",
+    "--platform",
+    "--profile",
+    "dist",
+    ...(native ? ["--target", target.triple] : compiledFor(target)),
+    ...place,
+    ...made,
+  ];
   const { code } = await runNode(bin.napi, args, { inherit: true, env: kernelSettings(target) });
   if (code !== 0) throw new Error(`[build] expected ${binaryOf(target.triple)}, got exit code ${code} of napi build`);
+}
+
+/** The glibc that a binary needs: RHEL 7's, older than every system that Node 20 runs on. */
+const glibc = "2.17";
+
+/** How `napi build` is told of a target. */
+export function compiledFor({ triple, zig }: Target): string[] {
+  if (!zig) return ["--target", triple];
+  return ["--target", triple.endsWith("-gnu") ? `${triple}.${glibc}` : triple, "--cross-compile"];
 }
 
 /** Where kernels belong, a build without them is an error: no release ships without. */
 export function kernelSettings({ kernels }: Pick<Target, "kernels">): Record<string, string> {
   return kernels
-    ? { TUNESMITH_REQUIRE_CUDA_KERNELS: "1", TUNESMITH_CUDA_ARCHS: cudaArchs }
-    : { TUNESMITH_SKIP_NVCC: "1" };
+    ? { TUNESMITH_REQUIRE_CUDA_KERNELS: "1", TUNESMITH_SKIP_NVCC: "0", TUNESMITH_CUDA_ARCHS: cudaArchs }
+    : { TUNESMITH_REQUIRE_CUDA_KERNELS: "0", TUNESMITH_SKIP_NVCC: "1" };
 }

@@ -6,13 +6,14 @@ import { bin, hostTriple, root, runNode } from "../lib/shell.mjs";
 import { binaryOf, buildBinary } from "./build.ts";
 import { contentFaults, isHollow } from "./contents.ts";
 import { crossCheck } from "./cross.ts";
+import { kernelFaults } from "./kernels.ts";
 import { publintOf, typesOf } from "./lint.ts";
 import { changes, manifestFaults, targetFaults, versionFaults } from "./manifests.ts";
-import { type Packed, packRelease, readRelease, stagedFolder } from "./pack.ts";
+import { type Packed, packRelease, readRelease, stagedFolder, withdrawRelease } from "./pack.ts";
 import { readPackages } from "./packages.ts";
 import { publishRelease } from "./publish.ts";
 import { Report, unless } from "./report.ts";
-import { targetOf, targets } from "./targets.ts";
+import { cudaArchs, targetOf, targets } from "./targets.ts";
 import { tryRelease } from "./try.mjs";
 import { nextVersion } from "./version.ts";
 
@@ -88,6 +89,21 @@ async function pack(binaries: string): Promise<Packed[]> {
   return list;
 }
 
+/**
+ * Looks into the binaries that must have kernels.
+ *
+ * @param isRehearsal they were built otherwise than a release builds them, and nothing of it is published
+ */
+async function kernels(list: readonly Packed[], { isRehearsal }: { isRehearsal: boolean }): Promise<void> {
+  for (const packed of list.filter((one) => one.triple !== null && targetOf(one.triple).kernels && !isHollow(one)))
+    await report.check(`kernels of ${packed.name}`, () => {
+      const file = join(output, "staged", stagedFolder(packed), binaryOf(packed.triple ?? ""));
+      const faults = kernelFaults(readFileSync(file));
+      if (isRehearsal && faults.length > 0) return { skipped: `not those of a release: ${faults.join("; ")}` };
+      return unless(faults, cudaArchs);
+    });
+}
+
 /** Every step on this platform, and what can be checked of the others; nothing leaves this machine. */
 async function dryRun(): Promise<void> {
   const host = hostTriple();
@@ -103,6 +119,7 @@ async function dryRun(): Promise<void> {
   }
   const list = await pack(binaries);
   if (list.length === 0) return;
+  await kernels(list, { isRehearsal: values.binaries !== undefined });
   for (const packed of list.filter(isHollow))
     await report.check(`binary of ${packed.triple}`, () => ({
       skipped: "built on its own runner only; packed without it here",
@@ -119,9 +136,11 @@ const registry = () => (values.registry === undefined ? {} : { registry: values.
 async function packWhole(): Promise<void> {
   await check(values.tag);
   const list = await pack(resolve(root, values.binaries ?? loaderFolder));
+  await kernels(list, { isRehearsal: false });
   await report.check("binaries", () =>
     unless(list.filter(isHollow).map(({ name, triple }) => `${name} lacks ${binaryOf(triple ?? "")}`)),
   );
+  if (report.counts.failed > 0) withdrawRelease(output);
 }
 
 async function publish(): Promise<void> {

@@ -62,6 +62,9 @@ export function readRelease(folder: string): Packed[] {
   return JSON.parse(readFileSync(path, "utf8")) as Packed[];
 }
 
+/** Takes the list back, so that nothing of a release with faults is published. */
+export const withdrawRelease = (folder: string): void => rmSync(join(folder, listFile), { force: true });
+
 /** Where a tarball's files lie unpacked, below `staged` in the folder of the release. */
 export function stagedFolder({ name, triple }: Packed): string {
   if (triple === null) return name;

@@ -7,8 +7,8 @@ export interface Target {
   triple: string;
   /** Runner of GitHub that compiles it. */
   builder: string;
-  /** Flags of `napi build` where it is cross-compiled. */
-  flags: string;
+  /** Whether zig links it: it has musl, and a glibc as old as that of any distribution that Node 20 runs on. */
+  zig: boolean;
   /** Whether CUDA kernels are part of it: those of NVIDIA's platforms whose C library its driver supports. */
   kernels: boolean;
   /** Runner that installs and trains with it: a machine of its own kind. */
@@ -17,12 +17,8 @@ export interface Target {
   container: string;
 }
 
-/** Old enough for every distribution that Node 20 runs on: binaries need glibc 2.17. */
-const glibc = "--use-napi-cross";
-/** With zig as the linker, which has musl. */
-const zig = "--cross-compile";
 const alpine = "node:20-alpine";
-const here = { flags: "", kernels: false, container: "" };
+const here = { zig: false, kernels: false, container: "" };
 
 export const targets: readonly Target[] = [
   {
@@ -30,7 +26,7 @@ export const targets: readonly Target[] = [
     triple: "x86_64-unknown-linux-gnu",
     builder: "ubuntu-22.04",
     runner: "ubuntu-22.04",
-    flags: glibc,
+    zig: true,
     kernels: true,
   },
   {
@@ -38,7 +34,7 @@ export const targets: readonly Target[] = [
     triple: "aarch64-unknown-linux-gnu",
     builder: "ubuntu-22.04",
     runner: "ubuntu-22.04-arm",
-    flags: glibc,
+    zig: true,
     kernels: true,
   },
   {
@@ -46,7 +42,7 @@ export const targets: readonly Target[] = [
     triple: "x86_64-unknown-linux-musl",
     builder: "ubuntu-22.04",
     runner: "ubuntu-22.04",
-    flags: zig,
+    zig: true,
     container: alpine,
   },
   {
@@ -54,7 +50,7 @@ export const targets: readonly Target[] = [
     triple: "aarch64-unknown-linux-musl",
     builder: "ubuntu-22.04",
     runner: "ubuntu-22.04-arm",
-    flags: zig,
+    zig: true,
     container: alpine,
   },
   { ...here, triple: "x86_64-apple-darwin", builder: "macos-14", runner: "macos-15-intel" },

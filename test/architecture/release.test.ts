@@ -3,20 +3,23 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
+import { kernelSettings } from "../../scripts/release/build.ts";
 import { manifestFaults, targetFaults } from "../../scripts/release/manifests.ts";
 import { readPackages } from "../../scripts/release/packages.ts";
-import { targets } from "../../scripts/release/targets.ts";
+import { cudaArchs, targets } from "../../scripts/release/targets.ts";
 import { root } from "./tree.ts";
 
 interface Step {
+  if?: string;
   run?: string;
+  env?: Record<string, string>;
   uses?: string;
   with?: Record<string, string>;
 }
 interface Job {
   needs?: string;
   permissions?: Record<string, string>;
-  strategy?: { matrix: { include?: Record<string, string>[]; node?: string[] } };
+  strategy?: { matrix: { include?: Record<string, string | boolean>[]; node?: string[] } };
   steps: Step[];
 }
 
@@ -28,11 +31,29 @@ const commands = (job: Job | undefined) => (job?.steps ?? []).flatMap(({ run }) 
 test("the release builds and tries every target on the machine that the script names", () => {
   const { build, try: tried } = workflow("release.yml");
   expect(build?.strategy?.matrix.include).toEqual(
-    targets.map(({ triple, builder }) => ({ target: triple, os: builder })),
+    targets.map(({ triple, builder, kernels }) => ({ target: triple, os: builder, kernels })),
   );
   expect(tried?.strategy?.matrix.include).toEqual(
     targets.map(({ triple, runner, container }) => ({ target: triple, os: runner, container })),
   );
+});
+
+test("the release requires the kernels of all architectures where they belong", () => {
+  const { build } = workflow("release.yml");
+  const builds = (build?.steps ?? []).filter(({ run }) => run?.startsWith("npm run release -- build"));
+  const whole = { TUNESMITH_REQUIRE_CUDA_KERNELS: "1", TUNESMITH_CUDA_ARCHS: cudaArchs };
+  expect(builds.map(({ if: when, env }) => [when, env])).toEqual([
+    ["matrix.kernels", whole],
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: an expression of GitHub's.
+    ["${{ !matrix.kernels }}", undefined],
+  ]);
+  expect(kernelSettings({ kernels: true })).toMatchObject(whole);
+});
+
+test("zig is there for every target that it links", () => {
+  const step = workflow("release.yml").build?.steps.find(({ run }) => run?.includes("ziglang"));
+  expect(step?.if).toBe("contains(matrix.target, '-linux-')");
+  for (const { triple, zig } of targets) expect(zig, triple).toBe(triple.includes("-linux-"));
 });
 
 test("nothing is published before every binary has trained, and nothing but by the script", () => {
