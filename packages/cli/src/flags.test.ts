@@ -1,13 +1,12 @@
 import { kebabCase, namesOf } from "@tunesmith/core";
 import { Command } from "commander";
 import { describe, expect, test } from "vitest";
-import { addSchemaFlags, flagValues, normaliseFlags, trainingSchemas } from "./flags.ts";
+import { addSchemaFlags, flagsOf, flagValues, normaliseFlags, trainingSchemas } from "./flags.ts";
 
 function parse(...argv: string[]): Record<string, unknown> {
   const command = new Command().exitOverride().configureOutput({ writeErr: () => {} });
   addSchemaFlags(command, trainingSchemas);
-  const known = command.options.flatMap(({ long }) => (long ? [long] : []));
-  return flagValues(command.parse(normaliseFlags(argv, known), { from: "user" }));
+  return flagValues(command.parse(normaliseFlags(argv, flagsOf(command)), { from: "user" }));
 }
 
 describe("flags of the schemas", () => {
@@ -130,11 +129,14 @@ describe("flags of the schemas", () => {
 });
 
 test("leaves texts after -- and unknown flags as they were written", () => {
-  expect(normaliseFlags(["--no_such", "--", "--max_steps"], ["--max-steps"])).toEqual([
-    "--no_such",
-    "--",
-    "--max_steps",
-  ]);
+  const known = [{ long: "--max-steps", isSwitch: false }];
+  expect(normaliseFlags(["--no_such", "--", "--max_steps"], known)).toEqual(["--no_such", "--", "--max_steps"]);
+});
+
+test("only what is on or off is turned off with --no_NAME: a text would become the text false", () => {
+  expect(parse("--no_packing")).toEqual({ packing: false });
+  for (const flag of ["--no_output_dir", "--no_data", "--no_target_modules", "--no_learning_rate"])
+    expect(() => parse(flag), flag).toThrow(/unknown option/u);
 });
 
 test("a flag of another library is refused with what stands in its place", () => {

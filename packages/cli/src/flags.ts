@@ -65,14 +65,29 @@ export function addSchemaFlags(command: Command, schemas: Schemas): void {
   }
 }
 
+/** The flags that a command has of itself. */
+export function flagsOf({ options }: Command): KnownFlag[] {
+  return options.flatMap((option) =>
+    option.long ? [{ long: option.long, isSwitch: option.presetArg === "true" || option.isBoolean() }] : [],
+  );
+}
+
+/** A flag as commander knows it, and whether it is one that is on or off. */
+export interface KnownFlag {
+  long: string;
+  isSwitch: boolean;
+}
+
 /**
  * Writes flags as commander knows them: `--learning_rate` and TRL's other names become `--learning-rate`. Texts after `--` stay. A flag
  * in two spellings is an `OptionError`, and so is one of another library in whose place another stands here.
  */
-export function normaliseFlags(argv: readonly string[], known: readonly string[]): string[] {
+export function normaliseFlags(argv: readonly string[], flags: readonly KnownFlag[]): string[] {
   const end = argv.indexOf("--");
   const spellings = new Map<string, string>();
+  const known = flags.map(({ long }) => long);
   const names = known.map((flag) => canonicalName(flag.slice(2)));
+  const isSwitch = (flag: string) => flags.some((other) => other.long === flag && other.isSwitch);
   return argv.map((argument, index) => {
     if (!argument.startsWith("--") || argument === "--" || (end !== -1 && index > end)) return argument;
     const [given = "", ...value] = argument.split("=");
@@ -80,7 +95,7 @@ export function normaliseFlags(argv: readonly string[], known: readonly string[]
     const flag = `--${kebabCase(name)}`;
     // transformers' command line turns off with --no_NAME what is on by default.
     const [, positive] = /^--no-(.+)$/u.exec(flag) ?? [];
-    if (!known.includes(flag) && positive !== undefined && known.includes(`--${positive}`) && value.length === 0)
+    if (!known.includes(flag) && positive !== undefined && isSwitch(`--${positive}`) && value.length === 0)
       return `--${positive}=false`;
     if (!known.includes(flag)) {
       const advice = adviceFor(name, names);

@@ -16,8 +16,10 @@ import { type Streams, train } from "./commands/train.ts";
 import {
   addSchemaFlags,
   chatSchemas,
+  flagsOf,
   flagValues,
   groupTitle,
+  type KnownFlag,
   settingSchemas,
   sftSchemas,
   trainingSchemas,
@@ -252,7 +254,6 @@ function addWriting(command: Command): void {
 }
 
 /** Every long flag of every command. */
-export function knownFlags(program: Command): string[] {
-  const below = program.commands.flatMap(knownFlags);
-  return [...program.options.flatMap(({ long }) => (long ? [long] : [])), ...below];
+export function knownFlags(program: Command): KnownFlag[] {
+  return [...flagsOf(program), ...program.commands.flatMap(knownFlags)];
 }
