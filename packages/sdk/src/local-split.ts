@@ -21,6 +21,6 @@ export async function localSplit(
       : null;
   // One file of any name is what its path names, whatever words are in it.
   const splits = isFolder ? splitsOf(files, readme) : [{ name: "default", split: "train", files }];
-  const chosen = chosenSplit(splits, { name: isFolder ? name : null, split }, path);
+  const chosen = chosenSplit(splits, { name, split }, path);
   return chosen.files.map((file) => (isFolder ? join(path, file.path) : file.path));
 }

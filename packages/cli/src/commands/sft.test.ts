@@ -217,3 +217,34 @@ test("what is not used or not there is said", async () => {
   const typo = await tunesmith([...base(), "--lora_rr", "4"]);
   expect(typo.err).toMatch(/unknown option '--lora_rr'|unknown option '--lora-rr'/u);
 });
+
+test("held-out rows by Tunesmith's own name are evaluated on, several sets by name too", async () => {
+  const [a, b] = [join(rows, "test.jsonl"), join(rows, "train.jsonl")];
+  expect((await dryRun([...base(), "--eval_data", b])).options).toMatchObject({ evalData: b, evalStrategy: "epoch" });
+  const sets = { a, b };
+  const named = [
+    "--eval_data",
+    JSON.stringify(sets),
+    "--eval_strategy",
+    "steps",
+    "--metric_for_best_model",
+    "eval_b_loss",
+  ];
+  const { options, warnings } = await dryRun([...base(), ...named]);
+  expect(options).toMatchObject({ evalData: sets, evalStrategy: "steps", metricForBestModel: "eval_b_loss" });
+  // Nothing is said of what was not given.
+  expect(warnings).toEqual([]);
+});
+
+test("what says which rows are read and is not read is said", async () => {
+  const said = async (...argv: string[]) => (await tunesmith([...base(), ...argv, "--dry-run"])).err;
+  const mixture = ["--datasets", JSON.stringify([{ path: rows }])];
+  const both = await said(...mixture, "--dataset_train_split", "other");
+  expect(both).toContain(`data ${JSON.stringify(rows)} has no effect: datasets say which rows are trained on`);
+  expect(both).toContain('datasetTrainSplit "other" has no effect: datasets say which rows are trained on');
+  expect(await said("--dataset_test_split", "other")).toContain('datasetTestSplit "other" has no effect');
+  expect(await said("--test_split_size", "0.5")).toContain("the rows held out are neither trained on nor evaluated");
+  expect(await said("--test_split_size", "0.5", "--eval_strategy", "epoch")).not.toContain("warning");
+  const file = ["--dataset_name", join(rows, "test.jsonl"), "--dataset_config", "other"];
+  expect(await said(...file)).toMatch(/expected the configuration "other", got "default"/u);
+});

@@ -7,9 +7,11 @@ import {
   loraConfigSchema,
   OptionError,
   optionsOf,
+  type ParsedRunInputs,
   type ParsedScriptArguments,
   scriptDefaults,
   sortOptions,
+  terminalText,
 } from "@tunesmith/core";
 import { localSplit } from "@tunesmith/sdk";
 import pc from "picocolors";
@@ -33,11 +35,8 @@ export async function sft(flags: Record<string, unknown>, streams: Streams): Pro
   setEnvironment(env);
   const all = withModelOptions({ ...written, ...given });
   const { script, inputs, args } = sortOptions(sftSchemas, all, "tunesmith sft");
-  const { options, unused } = await optionsOfRun(all, script, inputs.data as string | null, args.evalStrategy);
-  if (unused.length > 0)
-    streams.err.write(
-      `${pc.yellow("warning:")} without --use_peft no adapter is trained, and not used are: ${unused.join(", ")}\n`,
-    );
+  const { options, warnings } = await optionsOfRun(all, script, inputs, args.evalStrategy);
+  for (const warning of warnings) streams.err.write(`${pc.yellow("warning:")} ${terminalText(warning)}\n`);
   return trainWith(options, { json: json === true, dryRun: dryRun === true, place: "tunesmith sft" }, streams);
 }
 
@@ -45,24 +44,54 @@ export async function sft(flags: Record<string, unknown>, streams: Streams): Pro
 async function optionsOfRun(
   all: Record<string, unknown>,
   script: ParsedScriptArguments,
-  data: string | null,
+  { data, evalData }: ParsedRunInputs,
   evalStrategy: string | null,
-): Promise<{ options: Record<string, unknown>; unused: string[] }> {
+): Promise<{ options: Record<string, unknown>; warnings: string[] }> {
   const own = Object.fromEntries(Object.entries(all).filter(([name]) => !scriptNames.includes(name)));
-  const unused = script.usePeft ? [] : adapterNames.filter((name) => own[name] !== undefined && own[name] !== null);
-  const isDefault = (name: string) => script.usePeft || !adapterNames.includes(name);
-  const defaults = Object.fromEntries(Object.entries(scriptDefaults).filter(([name]) => isDefault(name)));
+  const isGiven = (name: string) => all[name] !== undefined && all[name] !== null;
+  const unused = script.usePeft ? [] : adapterNames.filter(isGiven);
   for (const name of unused) delete own[name];
+  const isDefault = (name: string) =>
+    (script.usePeft || !adapterNames.includes(name)) &&
+    // Held-out rows by Tunesmith's own name are evaluated on as they are without TRL's default.
+    (name !== "evalStrategy" || evalData === null) &&
+    (name !== "bnb4bitUseDoubleQuant" || all.loadIn4bit === true);
+  const defaults = Object.fromEntries(Object.entries(scriptDefaults).filter(([name]) => isDefault(name)));
   const { datasets, datasetConfig, datasetTrainSplit, datasetTestSplit } = script;
-  const evaluates = (evalStrategy ?? "no") !== "no" && own.testSize === undefined;
-  const sets =
-    datasets !== null && datasets.length > 0
-      ? { data: await mixtureOf(datasets) }
-      : {
-          data: data === null ? null : await splitOf(data, datasetConfig, datasetTrainSplit),
-          evalData: data === null || !evaluates ? null : await splitOf(data, datasetConfig, datasetTestSplit),
-        };
-  return { options: { ...defaults, ...own, ...sets, fullFinetuning: !script.usePeft }, unused };
+  const mixed = datasets !== null && datasets.length > 0 ? await mixtureOf(datasets) : null;
+  // A data set in another form than TRL's says itself which rows it is.
+  const named = mixed === null && typeof data === "string" ? data : null;
+  const readsTest = named !== null && evalData === null && (evalStrategy ?? "no") !== "no" && !isGiven("testSize");
+  const sets = {
+    data: named === null ? (mixed ?? data) : await splitOf(named, datasetConfig, datasetTrainSplit),
+    evalData: readsTest ? await splitOf(named, datasetConfig, datasetTestSplit) : evalData,
+  };
+  const unread = [
+    ...(mixed === null ? [] : ["data"]),
+    ...(named === null ? ["datasetConfig", "datasetTrainSplit"] : []),
+    ...(readsTest ? [] : ["datasetTestSplit"]),
+  ].filter(isGiven);
+  return {
+    options: { ...defaults, ...own, ...sets, fullFinetuning: !script.usePeft },
+    warnings: [
+      ...(unused.length > 0
+        ? [`without --use_peft no adapter is trained, and not used are: ${unused.join(", ")}`]
+        : []),
+      ...(isGiven("testSize") && (evalStrategy ?? "no") === "no"
+        ? [`testSize ${all.testSize}: the rows held out are neither trained on nor evaluated; set evalStrategy`]
+        : []),
+      ...unread.map(
+        (name) => `${name} ${JSON.stringify(all[name])} has no effect: ${whyUnread(name, mixed, evalData)}`,
+      ),
+    ],
+  };
+}
+
+/** Why an option that says which rows are read decides nothing. */
+function whyUnread(name: string, mixed: DatasetSpec | null, evalData: ParsedRunInputs["evalData"]): string {
+  if (name === "datasetTestSplit")
+    return evalData === null ? "nothing is evaluated on a split" : "evalData says which rows are evaluated on";
+  return mixed === null ? "data says which rows are trained on" : "datasets say which rows are trained on";
 }
 
 async function mixtureOf(datasets: NonNullable<ParsedScriptArguments["datasets"]>): Promise<DatasetSpec> {
