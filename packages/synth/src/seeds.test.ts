@@ -40,6 +40,9 @@ test("what is wrong with a seed is named at its line", async () => {
     ['{"instruction": "A.", "instances": [{"input": "x"}]}', /:1 instances\[0\]\] expected "output"/u],
     ['{"instruction": "A.", "instances": [{"input": 1, "output": "x"}]}', /expected "input" to be a text, got 1/u],
     ['{"instruction": "A.", "is_classification": "no"}', /expected is_classification to be true or false/u],
+    ['{"instruction": "A.", "input": "", "output": "x"}', /:1\] expected input and output in instances/u],
+    ['{"id": [], "instruction": "A."}', /:1\] expected "id" to be a text, got \[\]/u],
+    ['{"id": "1", "instruction": "A."}\n{"id": 1, "instruction": "B."}', /expected every id once, got "1" twice/u],
     ['["A."]', /:1\] expected a task as an object/u],
     ['{"id": "a", "instruction": "A."}\n{"id": "a", "instruction": "B."}', /expected every id once, got "a" twice/u],
   ];
@@ -48,4 +51,12 @@ test("what is wrong with a seed is named at its line", async () => {
     code: "IO",
   });
   await expect(readSeeds([{ instruction: 3 } as never])).rejects.toThrow(/\[seeds\[0\]\] expected "instruction"/u);
+});
+
+test("a file may begin with a byte order mark and end its lines as Windows does; other bytes than UTF-8 are refused", async () => {
+  const marked = await file('\uFEFF{"instruction": "Añadir."}\r\n{"instruction": "Cantar."}\r\n');
+  expect((await readSeeds(marked)).map(({ instruction }) => instruction)).toEqual(["Añadir.", "Cantar."]);
+  const path = await file("");
+  await writeFile(path, Buffer.from('{"instruction": "Añadir."}\n', "latin1"));
+  await expect(readSeeds(path)).rejects.toThrow(/seeds.jsonl\] expected UTF-8, got other bytes/u);
 });

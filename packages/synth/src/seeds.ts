@@ -1,4 +1,5 @@
 // Seed tasks: what a person writes, from a file or a program.
+import { isUtf8 } from "node:buffer";
 import { readFile } from "node:fs/promises";
 import { DataError, expandHome, fileOperation } from "@tunesmith/core";
 import { parsedLine, splitLines } from "./json-lines.ts";
@@ -51,8 +52,7 @@ export async function readSeeds(seeds: string | readonly SeedTask[]): Promise<Sy
 }
 
 async function fromFile(path: string): Promise<SynthTask[]> {
-  const bytes = await fileOperation("read", path, () => readFile(path));
-  const { lines, rest } = splitLines(bytes);
+  const { lines, rest } = splitLines(withoutMark(await fileOperation("read", path, () => readFile(path)), path));
   const all = rest === "" ? lines : [...lines, rest];
   return all.flatMap((text, n) => {
     if (text.trim() === "") return [];
@@ -61,19 +61,33 @@ async function fromFile(path: string): Promise<SynthTask[]> {
   });
 }
 
+/** The bytes of a text in UTF-8, without the mark that editors on Windows put before it. */
+function withoutMark(bytes: Buffer, path: string): Buffer {
+  if (!isUtf8(bytes)) throw new DataError(`[${path}] expected UTF-8, got other bytes; save the file as UTF-8`);
+  return bytes.subarray(bytes.indexOf("\uFEFF") === 0 ? 3 : 0);
+}
+
 function ofProgram(task: SeedTask, n: number): SynthTask {
   return taskOf(task, n, `seeds[${n}]`);
 }
 
 function taskOf(value: unknown, n: number, place: string): SynthTask {
-  const { id, instruction, instances, isClassification, is_classification } = recordOf(value, place, "a task");
+  const { id, instruction, instances, input, output, isClassification, is_classification } = recordOf(
+    value,
+    place,
+    "a task",
+  );
+  if (instances === undefined && (input !== undefined || output !== undefined))
+    throw new DataError(
+      `[${place}] expected input and output in instances, as [{"input": …, "output": …}], got them beside the instruction; move them`,
+    );
   const labels = isClassification ?? is_classification ?? false;
   if (typeof labels !== "boolean")
     throw new DataError(`[${place}] expected is_classification to be true or false, got ${shown(labels)}; correct it`);
   if (instances !== undefined && !Array.isArray(instances))
     throw new DataError(`[${place}] expected instances to be a list, got ${shown(instances)}; correct it`);
   return {
-    id: typeof id === "string" && id !== "" ? id : `seed-${n + 1}`,
+    id: idOf(id, n, place),
     instruction: filled(instruction, `[${place}] expected "instruction"`).trim(),
     isClassification: labels,
     instances: ((instances as unknown[] | undefined) ?? []).map((entry, at) =>
@@ -81,6 +95,12 @@ function taskOf(value: unknown, n: number, place: string): SynthTask {
     ),
     mostSimilar: null,
   };
+}
+
+function idOf(id: unknown, n: number, place: string): string {
+  if (id === undefined || id === null || id === "") return `seed-${n + 1}`;
+  if (typeof id === "string" || typeof id === "number") return String(id);
+  throw new DataError(`[${place}] expected "id" to be a text, got ${shown(id)}; correct it`);
 }
 
 function instanceOf(value: unknown, place: string): TaskInstance {
