@@ -41,6 +41,7 @@ test("what is wrong with a seed is named at its line", async () => {
     ['{"instruction": "A.", "instances": [{"input": 1, "output": "x"}]}', /expected "input" to be a text, got 1/u],
     ['{"instruction": "A.", "is_classification": "no"}', /expected is_classification to be true or false/u],
     ['{"instruction": "A.", "input": "", "output": "x"}', /:1\] expected input and output in instances/u],
+    ['{"instruction": "A.", "output": "x", "instances": []}', /:1\] expected input and output in instances/u],
     ['{"id": [], "instruction": "A."}', /:1\] expected "id" to be a text, got \[\]/u],
     ['{"id": "1", "instruction": "A."}\n{"id": 1, "instruction": "B."}', /expected every id once, got "1" twice/u],
     ['["A."]', /:1\] expected a task as an object/u],

@@ -77,7 +77,7 @@ function taskOf(value: unknown, n: number, place: string): SynthTask {
     place,
     "a task",
   );
-  if (instances === undefined && (input !== undefined || output !== undefined))
+  if (input !== undefined || output !== undefined)
     throw new DataError(
       `[${place}] expected input and output in instances, as [{"input": …, "output": …}], got them beside the instruction; move them`,
     );
