@@ -6,6 +6,7 @@ import {
   jsonSchemaOf,
   OptionError,
   refusedValue,
+  valuesByName,
   withCanonicalEntries,
 } from "@tunesmith/core";
 import type { z } from "zod";
@@ -128,13 +129,10 @@ function jsonOf(flag: string, text: string): unknown {
 /** `NAME=VALUE,NAME=VALUE`, or a JSON object where names hold commas or equals signs. */
 function recordOf(flag: string, text: string, values: "numbers" | "texts"): Record<string, unknown> {
   if (isJson(text)) return jsonOf(flag, text) as Record<string, unknown>;
-  return Object.fromEntries(
-    text.split(",").map((entry) => {
-      // Patterns of names may hold an equals sign, and so may names of columns.
-      const at = values === "numbers" ? entry.lastIndexOf("=") : entry.indexOf("=");
-      if (at <= 0) throw new OptionError(`[${flag}] expected NAME=VALUE, got "${entry}"; correct it`);
-      const value = entry.slice(at + 1);
-      return [entry.slice(0, at), values === "numbers" ? numberOf(flag, value) : value];
-    }),
-  );
+  return valuesByName(text.split(","), flag, (entry) => {
+    // Patterns of names may hold an equals sign, and so may names of columns.
+    const at = values === "numbers" ? entry.lastIndexOf("=") : entry.indexOf("=");
+    const value = entry.slice(at + 1);
+    return at <= 0 ? null : [entry.slice(0, at), values === "numbers" ? numberOf(flag, value) : value];
+  });
 }

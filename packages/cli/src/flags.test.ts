@@ -146,3 +146,9 @@ test("a flag of another library is refused with what stands in its place", () =>
   expect(() => parse("--device-map", "auto")).toThrow(/got "--device-map"; a model is on one device/u);
   expect(() => parse("--prompt=1")).toThrow(/unknown option/u);
 });
+
+test("a name that is given two values in one flag is refused", () => {
+  expect(() => parse("--rank-pattern", "q_proj=4,q_proj=8")).toThrow(
+    /^\[--rank-pattern\] expected "q_proj" once, got it twice; remove "q_proj=8"$/u,
+  );
+});

@@ -14,18 +14,35 @@ export type GivenConstants = string | Readonly<Record<string, unknown>> | null;
 export function entriesOf(given: GivenConstants, place: string): Readonly<Record<string, unknown>> {
   if (typeof given !== "string") return given ?? {};
   if (given.trimStart().startsWith("{")) return parsedObject(given, place);
-  return Object.fromEntries(
-    given
-      .replaceAll(" ", "")
-      .split(",")
-      .filter((entry) => entry !== "")
-      .map((entry) => {
-        const [, name, value] = /^([^=]+)=([^=]+)$/u.exec(entry) ?? [];
-        if (name === undefined || value === undefined)
-          throw new OptionError(`[${place}] expected NAME=VALUE, got "${entry}"; correct it`);
-        return [name, constantOf(value)];
-      }),
-  );
+  const entries = given
+    .replaceAll(" ", "")
+    .split(",")
+    .filter((entry) => entry !== "");
+  return valuesByName(entries, place, (entry) => {
+    const [, name, value] = /^([^=]+)=([^=]+)$/u.exec(entry) ?? [];
+    return name === undefined || value === undefined ? null : [name, constantOf(value)];
+  });
+}
+
+/**
+ * The values of `NAME=VALUE` entries. An entry without a name and a name that stands twice are an `OptionError`.
+ *
+ * @param read gives the name and the value of an entry, null where it has none
+ */
+export function valuesByName(
+  entries: readonly string[],
+  place: string,
+  read: (entry: string) => readonly [name: string, value: unknown] | null,
+): Record<string, unknown> {
+  const values = new Map<string, unknown>();
+  for (const entry of entries) {
+    const named = read(entry);
+    if (named === null) throw new OptionError(`[${place}] expected NAME=VALUE, got "${entry}"; correct it`);
+    if (values.has(named[0]))
+      throw new OptionError(`[${place}] expected "${named[0]}" once, got it twice; remove "${entry}"`);
+    values.set(...named);
+  }
+  return Object.fromEntries(values);
 }
 
 function parsedObject(text: string, place: string): Readonly<Record<string, unknown>> {
@@ -58,5 +75,9 @@ export function parseConstants<S extends z.ZodObject>(schema: S, given: object, 
   const result = schema.safeParse({ type: name, ...values });
   if (result.success) return result.data;
   const wrong = String(result.error.issues[0]?.path[0]);
+  if (values[wrong] === undefined)
+    throw new OptionError(
+      `[${place}] expected ${wrong} for ${name}, which has no default, got nothing; give it, as in ${wrong}=VALUE`,
+    );
   throw new OptionError(refusedValue(`${place}.${wrong}`, constants[wrong] as z.ZodType, values[wrong]));
 }

@@ -23,7 +23,10 @@ test("constants that a schedule does not have, or not like this, are refused", (
   );
   expect(() => scheduler("cosine", { num_cycle: 2 })).toThrow(/got "num_cycle"; did you mean "numCycles"\?$/u);
   expect(() => scheduler("warmup_stable_decay")).toThrow(
-    /^\[lrSchedulerKwargs\.numDecaySteps\] expected a whole number of at least 0, got undefined/u,
+    /^\[lrSchedulerKwargs\] expected numDecaySteps for warmup_stable_decay, which has no default, got nothing; give it/u,
+  );
+  expect(() => scheduler("warmup_stable_decay", "num_decay_steps=2,num_decay_steps=3")).toThrow(
+    /^\[lrSchedulerKwargs\] expected "num_decay_steps" once, got it twice; remove "num_decay_steps=3"$/u,
   );
   expect(() => scheduler("greedy", { factor: 1 })).toThrow(
     /^\[lrSchedulerKwargs\.factor\] expected a number above 0 and below 1/u,
