@@ -19,6 +19,9 @@ test("a rate that is never reached, far too high, zero, or of tensors that are n
   expect(await warnings({ embeddingLearningRate: 1e-5 })).toEqual([
     expect.stringMatching(/^embeddingLearningRate 0\.00001 has no effect: no embedding is trained/),
   ]);
+  expect(await warnings({ lrGroups: [{ pattern: "q_proj" }] })).toContainEqual(
+    expect.stringMatching(/^lrGroups\[0\] with the pattern "q_proj" has no effect/),
+  );
 });
 
 test("usual rates are not", async () => {
@@ -27,4 +30,26 @@ test("usual rates are not", async () => {
   expect(await warnings({ optim: "paged_adamw_32bit", learningRate: 0.05 })).toEqual([
     "optim paged_adamw_32bit is adamw_torch here: its states stay on the device, where the memory plan counts them",
   ]);
+});
+
+test("constants with which a schedule rises, never falls, or begins in its decay are told", async () => {
+  const told = (lrSchedulerType: string, lrSchedulerKwargs: object, more = {}) =>
+    warnings({ learningRate: 1e-3, lrSchedulerType, lrSchedulerKwargs, ...more });
+  for (const type of ["cosine_with_min_lr", "cosine_warmup_with_min_lr"]) {
+    expect(await told(type, { minLr: 1 })).toEqual([
+      `lrSchedulerKwargs of ${type}: minLr 1 is above learningRate 0.001, so the rate rises to it; lower it`,
+    ]);
+    expect(await told(type, { minLr: 1e-3 })).toEqual([]);
+  }
+  const evaluated = { evalStrategy: "steps", evalSteps: 2 };
+  expect(await told("reduce_lr_on_plateau", { minLr: 1e-3 }, evaluated)).toEqual([
+    expect.stringContaining("minLr 0.001 is no lower than learningRate 0.001, which is never cut"),
+  ]);
+  expect(await told("reduce_lr_on_plateau", {}, evaluated)).toEqual([]);
+  expect(await told("warmup_stable_decay", { numDecaySteps: 4 }, { warmupSteps: 2 })).toEqual([
+    expect.stringMatching(
+      /a decay of 4 steps after 2 of warm-up is longer than the run of 4, so its first 2 steps are left out/u,
+    ),
+  ]);
+  expect(await told("warmup_stable_decay", { numDecaySteps: 2 }, { warmupSteps: 2 })).toEqual([]);
 });

@@ -48,7 +48,31 @@ export function doubtfulSchedule(args: Resolved, schedule: Schedule): string[] {
       `the warm-up of ${plural(warmupSteps, "step")} is no shorter than the run of ${totalSteps}, so learningRate ${learningRate} is never reached ` +
         `(${learningRateAt(totalSteps, schedule).toPrecision(2)} in the last step); lower warmupSteps, or give a share below 1`,
     );
-  return warnings;
+  return [...warnings, ...doubtfulConstants(schedule)];
+}
+
+/** Constants with which a schedule does the opposite of what it is for, or nothing. */
+function doubtfulConstants({ options, learningRate, totalSteps, warmupSteps }: Schedule): string[] {
+  const says = (why: string) => [`lrSchedulerKwargs of ${options.type}: ${why}`];
+  switch (options.type) {
+    case "cosine_with_min_lr":
+    case "cosine_warmup_with_min_lr":
+      if (learningRate === 0 || options.minLr === undefined || options.minLr <= learningRate) return [];
+      return says(`minLr ${options.minLr} is above learningRate ${learningRate}, so the rate rises to it; lower it`);
+    case "reduce_lr_on_plateau":
+      if (learningRate === 0 || options.minLr < learningRate) return [];
+      return says(`minLr ${options.minLr} is no lower than learningRate ${learningRate}, which is never cut; lower it`);
+    case "warmup_stable_decay": {
+      const before = warmupSteps + options.numDecaySteps - totalSteps;
+      // A warm-up as long as the run is told of itself.
+      if (options.numStableSteps !== undefined || before <= 0 || warmupSteps >= totalSteps) return [];
+      return says(
+        `a decay of ${plural(options.numDecaySteps, "step")} after ${warmupSteps} of warm-up is longer than the run of ${totalSteps}, so its first ${plural(before, "step")} are left out; lower numDecaySteps`,
+      );
+    }
+    default:
+      return [];
+  }
 }
 
 /** What to say of rates for tensors that the run does not have, once the session says which it has. */

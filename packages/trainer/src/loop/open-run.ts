@@ -1,5 +1,6 @@
 // Opens the folder of a run and loads its weights: from here on something is written.
 import { CheckpointError, OptionError, plural, type TrainSession, TunesmithError } from "@tunesmith/core";
+import { idleGroups } from "../options/parameter-groups.ts";
 import { asOptionError, sessionOptions } from "../options/session-options.ts";
 import { carryBest } from "./best-checkpoint.ts";
 import type { Checkpoint } from "./checkpoint.ts";
@@ -66,7 +67,13 @@ export async function openRun(
     }
     signal.throwIfAborted();
     const folder = await openFolder(ready, claim.path, session, state, modelSha256);
-    const said = [...ready.warnings, ...warnings, ...idleRates(args, session.info), ...session.info.warnings];
+    const said = [
+      ...ready.warnings,
+      ...warnings,
+      ...idleRates(args, session.info),
+      ...idleGroups(args, session.info),
+      ...session.info.warnings,
+    ];
     return { ...ready, checkpoint, claim, folder, session, state, modelSha256, warnings: said };
   } catch (error) {
     session.dispose();

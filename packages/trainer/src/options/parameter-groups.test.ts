@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parameterGroups } from "./parameter-groups.ts";
+import { idleGroups, parameterGroups } from "./parameter-groups.ts";
 
 const args = {
   learningRate: 0.5,
@@ -50,4 +50,23 @@ test("tensors found by an expression come first, with a rate and a decay of thei
     { name: "2: first no_decay", parameters: ["no_decay", "lora_b"], pattern: "layers\\.0\\.", rate: 2, decay: 0.5 },
   ]);
   expect(groups).toHaveLength(8);
+});
+
+test("a group of whose tensors none is left, and a last one that changes nothing, are told", () => {
+  const found = (lrGroups: Parameters<typeof idleGroups>[0]["lrGroups"], ...counts: number[]) => {
+    const groups = parameterGroups({ ...args, lrGroups }, adapter);
+    const info = groups.map(({ name, rate, decay }, n) => ({ name, rate, decay, parameters: counts[n] ?? 0 }));
+    return idleGroups({ lrGroups }, { parameterGroups: info });
+  };
+  const first = { pattern: "q_proj", learningRate: 0.25 };
+  const second = { pattern: "layers", learningRate: 0.125 };
+  // Either group is two: norms stay without decay.
+  expect(found([first, second], 0, 8, 8)).toEqual([]);
+  expect(found([first, second], 8, 8)).toEqual([
+    'lrGroups[1] with the pattern "layers" has no effect: groups before it have every tensor that it finds',
+  ]);
+  expect(found([{ pattern: "q_proj" }, second], 8, 0, 8)).toEqual([]);
+  expect(found([first, { pattern: "layers" }], 8, 0, 8)).toEqual([
+    'lrGroups[1] with the pattern "layers" has no effect: it has neither learningRate nor weightDecay, and no group comes after it',
+  ]);
 });

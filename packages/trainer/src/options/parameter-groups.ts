@@ -5,6 +5,7 @@ import {
   type ParsedLoraConfig,
   type ParsedTrainingArguments,
   parameterKinds,
+  type SessionInfo,
 } from "@tunesmith/core";
 
 /** The options that groups come from. */
@@ -48,6 +49,30 @@ export function parameterGroups(
 
 type LrGroup = NonNullable<GroupArguments["lrGroups"]>[number];
 
+/** What to say of groups of `lrGroups` that no tensor is left for, and of a last one that changes nothing of its tensors. */
+export function idleGroups(
+  { lrGroups }: Pick<GroupArguments, "lrGroups">,
+  { parameterGroups: groups }: Pick<SessionInfo, "parameterGroups">,
+): string[] {
+  return (lrGroups ?? []).flatMap(({ pattern, learningRate, weightDecay }, index, all) => {
+    const says = (why: string) => [
+      `lrGroups[${index}] with the pattern ${JSON.stringify(pattern)} has no effect: ${why}`,
+    ];
+    const own = groups.filter(({ name }) => name.startsWith(numbered(index, "")));
+    if (own.every(({ parameters }) => parameters === 0))
+      return says("groups before it have every tensor that it finds");
+    // One before others may keep its tensors from them.
+    const isLast = index === all.length - 1;
+    const changes = learningRate !== undefined || weightDecay !== undefined;
+    return isLast && !changes ? says("it has neither learningRate nor weightDecay, and no group comes after it") : [];
+  });
+}
+
+/** The name of a group of its own, which no other group begins with. */
+function numbered(index: number, name: string): string {
+  return `${index + 1}: ${name}`;
+}
+
 /** The tensors of one expression, kinds that learn and decay alike together. */
 function ownGroups(
   { pattern, learningRate, weightDecay, name = pattern }: LrGroup,
@@ -62,7 +87,7 @@ function ownGroups(
     const found = alike.get(key);
     const suffix = alike.size === 0 ? "" : ` ${kind}`;
     if (found === undefined)
-      alike.set(key, { name: `${index + 1}: ${name}${suffix}`, parameters: [kind], pattern, rate, decay });
+      alike.set(key, { name: numbered(index, `${name}${suffix}`), parameters: [kind], pattern, rate, decay });
     else found.parameters.push(kind);
   }
   return [...alike.values()];
