@@ -1,15 +1,36 @@
-// A promise that rejects when it is too late, or on request.
+// Waits for a request until it is too late, or one is told to stop.
 
-/** What {@link deadline} rejects with when it is too late. */
+/** What {@link inTime} rejects with when it is too late. */
 export const late = new Error("late");
 
 /**
- * A promise that rejects when it is too late ({@link late}), or on request with the signal's reason. It is raced with what is waited for:
- * fetch and `AbortSignal.any` hold their signals weakly, and where one is collected (Node 20 and 22) an abort reaches nothing.
+ * Waits for what `start` begins. Rejects when that takes too long ({@link late}), or on request with the signal's reason; what was begun is
+ * then told to stop by its own signal.
  *
  * @param timeout milliseconds
  */
-export function deadline(timeout: number, signal: AbortSignal | undefined): { over: Promise<never>; end: () => void } {
+export async function inTime<T>(
+  start: (stop: AbortSignal) => Promise<T>,
+  timeout: number,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  const stop = new AbortController();
+  const waiting = deadline(timeout, signal);
+  try {
+    return await Promise.race([start(stop.signal), waiting.over]);
+  } catch (cause) {
+    stop.abort();
+    throw cause;
+  } finally {
+    waiting.end();
+  }
+}
+
+/**
+ * A promise that rejects when it is too late, or on request. It is raced with what is waited for: fetch and `AbortSignal.any` hold their
+ * signals weakly, and where one is collected (Node 20 and 22) an abort reaches nothing.
+ */
+function deadline(timeout: number, signal: AbortSignal | undefined): { over: Promise<never>; end: () => void } {
   let stop: (reason: unknown) => void = () => {};
   const over = new Promise<never>((_, reject) => {
     stop = reject;

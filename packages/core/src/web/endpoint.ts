@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ArgumentError, EndpointError } from "../errors.ts";
 import { type OptionKeys, parseKeys } from "../options/keys.ts";
-import { deadline, late } from "./deadline.ts";
+import { inTime, late } from "./deadline.ts";
 import { post, Refusal } from "./post.ts";
 import { failureOf } from "./response.ts";
 
@@ -143,15 +143,10 @@ export class TextEndpoint {
     const { prompt, messages = [] } = request;
     const path = prompt === undefined ? "chat/completions" : "completions";
     const body = { model, ...(prompt === undefined ? { messages } : { prompt }), ...wire(request) };
-    const stop = new AbortController();
-    const waiting = deadline(timeout, signal);
     try {
-      return await Promise.race([post(`${this.#base}/${path}`, body, apiKey, stop.signal), waiting.over]);
+      return await inTime((stop) => post(`${this.#base}/${path}`, body, apiKey, stop), timeout, signal);
     } catch (cause) {
-      stop.abort();
       throw cause === late ? new Refusal(`none within ${timeout / 1000} s`, { passing: true, cause }) : cause;
-    } finally {
-      waiting.end();
     }
   }
 

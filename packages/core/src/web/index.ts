@@ -1,5 +1,5 @@
 // Requests: their deadlines, their failures, and an endpoint that generates text.
-export { deadline, late } from "./deadline.ts";
+export { inTime, late } from "./deadline.ts";
 export {
   type EndpointOptions,
   type EndpointReply,

@@ -1,5 +1,5 @@
 // GET requests to the hub.
-import { AbortError, DownloadError, deadline, failureOf, late } from "@tunesmith/core";
+import { AbortError, DownloadError, failureOf, inTime, late } from "@tunesmith/core";
 
 /** No answer of the hub: the one failure after which a cached copy or another source may serve. */
 export class HubUnreachableError extends DownloadError {}
@@ -59,14 +59,9 @@ async function fetchOnce(
   timeout: number,
   signal?: AbortSignal,
 ): Promise<Response> {
-  const given = new AbortController();
-  const asked = fetch(address, { headers, redirect: "manual", signal: given.signal });
-  const waiting = deadline(timeout, signal);
   try {
-    return await Promise.race([asked, waiting.over]);
+    return await inTime((stop) => fetch(address, { headers, redirect: "manual", signal: stop }), timeout, signal);
   } catch (cause) {
-    given.abort();
-    asked.then(({ body }) => body?.cancel()).catch(() => {});
     if (signal?.aborted)
       throw new AbortError("[download] stopped on request; the part that has arrived is kept", { cause });
     const got = cause === late ? `none within ${timeout / 1000} s` : failureOf(cause);
@@ -74,8 +69,6 @@ async function fetchOnce(
       `[${address.host}] expected an answer, got ${got}; check the connection, or give the path of a local model`,
       { cause },
     );
-  } finally {
-    waiting.end();
   }
 }
 
