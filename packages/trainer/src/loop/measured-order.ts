@@ -35,7 +35,7 @@ export interface ScoreContext {
 export interface MeasureContext extends ScoreContext {
   /** Steps done. */
   step: number;
-  /** All that decides the weights before the first step; null where that is not known. */
+  /** All that decides the weights; null where that is not known, as of those that a run has trained. */
   weights: unknown;
 }
 
@@ -48,7 +48,7 @@ export interface MeasuredOrderOptions {
   difficultySteps: number | null;
   /** Asks the model of each row: higher is harder. */
   score(difficulty: MeasuredDifficulty, context: ScoreContext): Promise<{ scores: Float32Array; tokens: number }>;
-  /** Where scores are kept that the weights before the first step gave; null: nowhere. */
+  /** Where scores of known weights are kept; null: nowhere. */
   cacheFolder: string | null;
   /** All that decides scores besides the weights. */
   key: unknown;
@@ -140,16 +140,15 @@ export class MeasuredOrder {
     Object.assign(this.#report, { measured, fromCache, tokens, seconds });
   }
 
-  async #scores({ step, weights, ...context }: MeasureContext) {
+  async #scores({ weights, session, signal, onRows }: MeasureContext) {
     const { score, cacheFolder, key, rows: count, tokenizer } = this.#options;
     let tokens = 0;
     const compute = async () => {
-      const given = await score(this.#difficulty, context);
+      const given = await score(this.#difficulty, { session, signal, onRows });
       tokens = given.tokens;
       return given.scores;
     };
-    // Weights that a run has trained are its own.
-    const folder = step === 0 && weights !== null ? cacheFolder : null;
+    const folder = weights === null ? null : cacheFolder;
     const parts = ["difficulty", await packageVersion(), this.#difficulty, weights, key];
     return { ...(await keptScores({ folder, key: parts, count, tokenizer }, compute)), tokens };
   }
