@@ -22,6 +22,11 @@ test("rows are drawn as often as their weights say, with replacement", async () 
   }
 });
 
+test("a row of weight 0 is not drawn where a number drawn is rounded to 0 or to the sum of all", async () => {
+  const sampler = await make([0, 0, Number.MIN_VALUE, 0, 0, 0]);
+  for (let epoch = 0; epoch < 5; epoch += 1) expect(await sampler.epoch(epoch)).toEqual(new Int32Array(6).fill(2));
+});
+
 test("an epoch follows from seed and epoch alone", async () => {
   expect(await (await make(weights)).epoch(7)).toEqual(await (await make(weights)).epoch(7));
   expect(await (await make(weights)).epoch(7)).not.toEqual(await (await make(weights)).epoch(8));

@@ -129,12 +129,8 @@ test.each([
 
 test("by tokens, rows are taken as long as they fit, and a longer one is alone", async () => {
   const lengths = [5, 3, 2, 9, 12, 1, 1, 7, 4];
-  const steps = await batches(9, {
-    lengths,
-    limit: { rows: Number.POSITIVE_INFINITY, tokens: 10 },
-    accumulation: 2,
-    numTrainEpochs: 2,
-  });
+  const limit = { rows: Number.POSITIVE_INFINITY, tokens: 10 };
+  const steps = await batches(9, { lengths, limit, accumulation: 2, numTrainEpochs: 2 });
   const rows = (await stepsOf(steps)).map(({ microBatches, epochDone, endsEpoch }) => [
     microBatches.map((rows) => [...rows].join()),
     epochDone,
@@ -148,6 +144,8 @@ test("by tokens, rows are taken as long as they fit, and a longer one is alone",
   expect(steps.totalSteps).toBe(6);
   for (let done = 0; done <= 6; done += 1)
     expect((await stepsOf(steps, done)).map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6].slice(done));
+  const half = await batches(9, { lengths, limit, accumulation: 2, numTrainEpochs: 1.5 });
+  expect(await stepsOf(half)).toEqual((await stepsOf(steps)).slice(0, 5));
 });
 
 test("the event loop turns while an order is cut by its tokens, and where a run is needs no order", async () => {

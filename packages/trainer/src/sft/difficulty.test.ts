@@ -346,6 +346,7 @@ test("what has no effect is said", async () => {
   expect(await warnings({ args: { difficultySteps: 2 }, more: { sampler } })).toMatch(
     /difficultySteps 2 has no effect: sampler has nothing measured/u,
   );
+  expect(await warnings({ args: {}, more: { sampler } })).not.toContain("difficultySteps");
   const measuring = competenceSampler({ difficulty: "loss" });
   expect(await warnings({ args: { difficultySteps: 2 }, more: { sampler: measuring } })).not.toContain(
     "difficultySteps",

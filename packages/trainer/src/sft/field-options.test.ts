@@ -120,6 +120,12 @@ test("dataloaderDropLast leaves out the smaller micro-batch at the end of an epo
   expect(await sizes({})).toEqual([8, 8, 4, 8, 8, 4]);
   expect(await sizes({ dataloaderDropLast: true })).toEqual([8, 8, 8, 8]);
   expect(await sizes({ dataloaderDropLast: true }, 16)).toEqual([8, 8, 8, 8]);
+  // Where tokens say what a micro-batch holds, no number of rows is too few.
+  const byTokens = await rowsOf({ ...batch, dataloaderDropLast: true, maxTokensPerBatch: 500 });
+  expect([byTokens.error, new Set(byTokens.passes.flat()).size]).toEqual([null, 20]);
+  expect(ofType(byTokens.events, "warning").map(({ message }) => message)).toContain(
+    "dataloaderDropLast true has no effect: maxTokensPerBatch says what a batch holds",
+  );
   const none = await rowsOf({ ...batch, dataloaderDropLast: true }, 7);
   expect(none.error?.message).toMatch(
     /^\[dataloaderDropLast\] expected at least one micro-batch of 8 rows in an epoch, got 7 rows/u,
