@@ -4,6 +4,7 @@ import {
   type JsonForm,
   type JsonSchema,
   jsonSchemaOf,
+  jsonValue,
   OptionError,
   refusedValue,
   valuesByName,
@@ -94,7 +95,7 @@ function readValue(flag: string, kind: ValueKind, text: string, before: unknown)
     return [...(Array.isArray(before) ? before : []), ...values];
   }
   if (isNothing) return nothing;
-  if (kind.entries) return withCanonicalEntries(jsonOf(flag, text));
+  if (kind.entries) return withCanonicalEntries(jsonValue(text, flag));
   // Where a text is an option's value too, its schema reads NAME=VALUE itself.
   if (kind.record !== null && !(kind.string && !isJson(text))) return recordOf(flag, text, kind.record);
   const truth = kind.boolean ? truthOf(text, kind) : null;
@@ -118,17 +119,9 @@ function isJson(text: string): boolean {
   return /^\s*(?:\{|\[\s*["{])/u.test(text);
 }
 
-function jsonOf(flag: string, text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new OptionError(`[${flag}] expected JSON, got "${text}" (${String(error)}); correct it`, { cause: error });
-  }
-}
-
 /** `NAME=VALUE,NAME=VALUE`, or a JSON object where names hold commas or equals signs. */
 function recordOf(flag: string, text: string, values: "numbers" | "texts"): Record<string, unknown> {
-  if (isJson(text)) return jsonOf(flag, text) as Record<string, unknown>;
+  if (isJson(text)) return jsonValue(text, flag) as Record<string, unknown>;
   return valuesByName(text.split(","), flag, (entry) => {
     // Patterns of names may hold an equals sign, and so may names of columns.
     const at = values === "numbers" ? entry.lastIndexOf("=") : entry.indexOf("=");

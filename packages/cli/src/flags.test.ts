@@ -151,4 +151,9 @@ test("a name that is given two values in one flag is refused", () => {
   expect(() => parse("--rank-pattern", "q_proj=4,q_proj=8")).toThrow(
     /^\[--rank-pattern\] expected "q_proj" once, got it twice; remove "q_proj=8"$/u,
   );
+  for (const flag of ["--rank-pattern", "--eval-data"])
+    expect(() => parse(flag, '{"a": 1, "b": {"a": 2}, "\\u0061": 3}'), flag).toThrow(
+      new RegExp(`^\\[${flag}\\] expected "a" once, got it twice in .*; remove one$`, "u"),
+    );
+  expect(() => parse("--eval-data", '{"a": 1')).toThrow(/^\[--eval-data\] expected JSON, got .*; correct it$/u);
 });

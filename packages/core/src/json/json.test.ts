@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { asNumber, asObject, ExactNumber } from "./exact-number.ts";
-import { maxJsonDepth, parseExact } from "./parse.ts";
+import { maxJsonDepth, parseExact, repeatedKey } from "./parse.ts";
 import { writeExact } from "./write.ts";
 
 /** Texts without spaces must come back letter for letter. */
@@ -72,6 +72,18 @@ test("nesting has a limit, and no depth overflows the stack", () => {
   for (const depth of [maxJsonDepth + 1, 20_000, 200_000])
     expect(() => parseExact(nested(depth))).toThrow(/nested more than 100 levels/u);
   expect(() => parseExact("[".repeat(1_000_000))).toThrow(SyntaxError);
+});
+
+test("a key that stands twice in one object is found, at any depth and in any spelling", () => {
+  for (const text of [
+    '{"a":1,"a":1}',
+    '[{"b":{"a":[],"\\u0061":{}}}]',
+    '{"10":1,"b":2,"10":3}',
+    '{"__proto__":1,"__proto__":2}',
+  ])
+    expect(repeatedKey(text), text).toMatch(/^(?:a|10|__proto__)$/u);
+  for (const text of ['{"a":{"a":1},"b":{"a":"a"}}', "[1,1]", '"a"', "{}"]) expect(repeatedKey(text), text).toBeNull();
+  expect(() => repeatedKey("{")).toThrow(SyntaxError);
 });
 
 test("a long string with many escapes is read in one go", () => {

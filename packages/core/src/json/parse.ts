@@ -16,6 +16,14 @@ export function parseExact(text: string): unknown {
   return isExact(value, 0) ? value : new ValidText(text).value();
 }
 
+/** The first key of a JSON text that stands twice in its object; null where none does. Throws `SyntaxError` as {@link parseExact} does. */
+export function repeatedKey(text: string): string | null {
+  isExact(parsed(text), 0);
+  const valid = new ValidText(text);
+  valid.value();
+  return valid.repeated;
+}
+
 /** The error of JSON.parse holds a piece of the text. */
 function parsed(text: string): unknown {
   try {
@@ -47,6 +55,8 @@ function startsWithDigit(key: string): boolean {
 class ValidText {
   readonly #text: string;
   #at = 0;
+  /** The first key that stood twice in its object, of what was read. */
+  repeated: string | null = null;
 
   constructor(text: string) {
     this.#text = text;
@@ -76,6 +86,7 @@ class ValidText {
       this.#peek();
       this.#at += 1;
       const value = this.value();
+      if (order.has(key)) this.repeated ??= key;
       order.add(key);
       // An assignment to "__proto__" would set the prototype.
       if (key === "__proto__")

@@ -1,6 +1,7 @@
 // Constants that a schedule or an optimizer takes by name: how they are given, and how they are checked.
 import type { z } from "zod";
 import { OptionError } from "../errors.ts";
+import { repeatedKey } from "../json/index.ts";
 import { refusedValue, shown } from "./expectation.ts";
 import { canonicalKeys } from "./parse.ts";
 
@@ -13,7 +14,8 @@ export type GivenConstants = string | Readonly<Record<string, unknown>> | null;
  */
 export function entriesOf(given: GivenConstants, place: string): Readonly<Record<string, unknown>> {
   if (typeof given !== "string") return given ?? {};
-  if (given.trimStart().startsWith("{")) return parsedObject(given, place);
+  if (given.trimStart().startsWith("{"))
+    return jsonValue(given, place, "a JSON object or NAME=VALUE") as Readonly<Record<string, unknown>>;
   const entries = given
     .replaceAll(" ", "")
     .split(",")
@@ -45,12 +47,23 @@ export function valuesByName(
   return Object.fromEntries(values);
 }
 
-function parsedObject(text: string, place: string): Readonly<Record<string, unknown>> {
+/**
+ * The value of an option that is written as JSON. What is not JSON is an `OptionError`, and so is a key that stands twice in its object:
+ * one of its values would be lost.
+ *
+ * @param expected what is expected, for the message
+ */
+export function jsonValue(text: string, place: string, expected = "JSON"): unknown {
+  let repeated: string | null;
   try {
-    return JSON.parse(text) as Readonly<Record<string, unknown>>;
-  } catch {
-    throw new OptionError(`[${place}] expected a JSON object or NAME=VALUE, got ${shown(text)}; correct it`);
+    repeated = repeatedKey(text);
+  } catch (cause) {
+    throw new OptionError(`[${place}] expected ${expected}, got ${shown(text)} (${String(cause)}); correct it`, {
+      cause,
+    });
   }
+  if (repeated === null) return JSON.parse(text);
+  throw new OptionError(`[${place}] expected "${repeated}" once, got it twice in ${shown(text)}; remove one`);
 }
 
 /** A number or a truth value, in Python's spelling too; another text is for the schema to refuse. */

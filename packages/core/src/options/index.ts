@@ -1,6 +1,6 @@
 // Options: their schemas, and how given ones are checked, named and sorted.
 
-export { valuesByName } from "./constants.ts";
+export { jsonValue, valuesByName } from "./constants.ts";
 export { count, grouped, type Influence, type OptionGroup, optionGroups } from "./declare.ts";
 export { deviceOptionsSchema, type ParsedDeviceOptions } from "./device.ts";
 export { adviceFor } from "./elsewhere.ts";

@@ -28,6 +28,9 @@ test("constants that a schedule does not have, or not like this, are refused", (
   expect(() => scheduler("warmup_stable_decay", "num_decay_steps=2,num_decay_steps=3")).toThrow(
     /^\[lrSchedulerKwargs\] expected "num_decay_steps" once, got it twice; remove "num_decay_steps=3"$/u,
   );
+  expect(() => scheduler("cosine_with_min_lr", '{"min_lr": 5, "min_lr": 0}')).toThrow(
+    /^\[lrSchedulerKwargs\] expected "min_lr" once, got it twice/u,
+  );
   expect(() => scheduler("greedy", { factor: 1 })).toThrow(
     /^\[lrSchedulerKwargs\.factor\] expected a number above 0 and below 1/u,
   );
