@@ -11,7 +11,7 @@ describe("readConfigFile", () => {
   });
   afterEach(() => rm(folder, { recursive: true }));
 
-  const read = async (text: string) => {
+  const read = async (text: string | Uint8Array) => {
     const path = join(folder, "train.yaml");
     await writeFile(path, text);
     return readConfigFile(path);
@@ -31,6 +31,12 @@ describe("readConfigFile", () => {
       ),
     ).toEqual(expected);
     expect(await read(JSON.stringify(expected))).toEqual(expected);
+  });
+
+  test("other bytes than UTF-8 and tags of another program are refused, a byte order mark is not", async () => {
+    expect(await read("\uFEFFoutput_dir: año\r\n")).toEqual({ outputDir: "año" });
+    await expect(read(Buffer.from("output_dir: año\n", "latin1"))).rejects.toThrow(/train.yaml\] expected UTF-8, got/u);
+    await expect(read("output_dir: !!python/tuple out")).rejects.toThrow(/got Unresolved tag: .*python/u);
   });
 
   test.each([

@@ -1,4 +1,5 @@
 // Reads the options of a `--config` file.
+import { isUtf8 } from "node:buffer";
 import { readFile } from "node:fs/promises";
 import {
   canonicalKeys,
@@ -25,17 +26,19 @@ export async function readConfigFile(
   schemas: Schemas = trainingSchemas,
 ): Promise<Record<string, unknown>> {
   const path = expandHome(file);
-  let text: string;
+  let bytes: Buffer;
   try {
-    text = await readFile(path, "utf8");
+    bytes = await readFile(path);
   } catch (cause) {
     throw new FileSystemError(
       `[${path}] expected a readable configuration file, got ${(cause as Error).message}; check the path`,
       { cause },
     );
   }
-  const document = parseDocument(text);
-  const [error] = document.errors;
+  if (!isUtf8(bytes)) throw new OptionError(`[${path}] expected UTF-8, got other bytes; save the file as UTF-8`);
+  const document = parseDocument(bytes.toString("utf8"));
+  // A tag of another program, as Python's !!python/tuple, is no more than a warning there.
+  const [error] = [...document.errors, ...document.warnings];
   if (error !== undefined)
     throw new OptionError(`[${path}] expected YAML or JSON, got ${error.message.split("\n")[0]}; correct the file`);
   const value: unknown = document.toJS();
