@@ -218,6 +218,28 @@ test("what is not used or not there is said", async () => {
   expect(typo.err).toMatch(/unknown option '--lora_rr'|unknown option '--lora-rr'/u);
 });
 
+test("model_init_kwargs hold options of the model alone, and say nothing else than the other flags", async () => {
+  const kwargs = (value: object, ...more: string[]) => [
+    ...base(),
+    "--model_init_kwargs",
+    JSON.stringify(value),
+    ...more,
+  ];
+  expect((await dryRun(kwargs({ torch_dtype: "bfloat16" }))).options).toMatchObject({ dtype: "bfloat16" });
+  const same = kwargs({ torch_dtype: "bfloat16", dtype: "bfloat16" }, "--dtype", "bfloat16");
+  expect((await dryRun(same)).options).toMatchObject({ dtype: "bfloat16" });
+  const refused: [string[], RegExp][] = [
+    [
+      kwargs({ torch_dtype: "bfloat16" }, "--dtype", "float32"),
+      /dtype as it is given besides, "float32", got "bfloat16"/u,
+    ],
+    [kwargs({ torch_dtype: "bfloat16", dtype: "float32" }), /dtype as it is given besides, "bfloat16", got "float32"/u],
+    [kwargs({ revision: "a" }, "--model_revision", "b"), /modelRevision as it is given besides, "b", got "a"/u],
+    [kwargs({ learning_rate: 1 }), /\[modelInitKwargs\] expected a known option, got "learning_rate"/u],
+  ];
+  for (const [argv, message] of refused) expect((await tunesmith(argv)).err).toMatch(message);
+});
+
 test("held-out rows by Tunesmith's own name are evaluated on, several sets by name too", async () => {
   const [a, b] = [join(rows, "test.jsonl"), join(rows, "train.jsonl")];
   expect((await dryRun([...base(), "--eval_data", b])).options).toMatchObject({ evalData: b, evalStrategy: "epoch" });

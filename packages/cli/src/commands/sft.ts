@@ -2,9 +2,12 @@
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import {
+  canonicalKeys,
+  canonicalName,
   type DatasetSpec,
   expandHome,
   loraConfigSchema,
+  namesOf,
   OptionError,
   optionsOf,
   type ParsedRunInputs,
@@ -26,6 +29,14 @@ const scriptNames = Object.keys(sftSchemas.script.shape);
 const adapterNames = optionsOf(loraConfigSchema)
   .filter(({ group, name }) => group === "adapter" && name !== "fullFinetuning" && name !== "adapterPath")
   .map(({ name }) => name);
+
+/** Options that say how a model is opened, and those of `model_init_kwargs` that have another name there. */
+const modelNames = ["modelRevision", ...namesOf({ model: sftSchemas.modelConfig })];
+const renamed: Readonly<Record<string, string>> = {
+  revision: "modelRevision",
+  torch_dtype: "dtype",
+  torchDtype: "dtype",
+};
 
 /** `tunesmith sft`. Gives the exit code. */
 export async function sft(flags: Record<string, unknown>, streams: Streams): Promise<number> {
@@ -118,13 +129,18 @@ function withModelOptions(all: Record<string, unknown>): Record<string, unknown>
     throw new OptionError(
       `[modelInitKwargs] expected options of the model as JSON, got ${JSON.stringify(modelInitKwargs)}; correct it`,
     );
-  const { revision, torch_dtype: torchDtype, ...kwargs } = modelInitKwargs as Record<string, unknown>;
-  return {
-    ...kwargs,
-    ...(revision === undefined ? {} : { modelRevision: revision }),
-    ...(torchDtype === undefined ? {} : { dtype: torchDtype }),
-    ...options,
-  };
+  const kwargs = Object.entries(modelInitKwargs).map(([name, value]) => [renamed[name] ?? name, value] as const);
+  const place = "modelInitKwargs";
+  const values = canonicalKeys(Object.fromEntries(kwargs), modelNames, place);
+  for (const [name, value] of Object.entries(values)) {
+    const others = [options[name], ...kwargs.flatMap(([key, other]) => (canonicalName(key) === name ? [other] : []))];
+    const other = others.find((given) => JSON.stringify(given ?? value) !== JSON.stringify(value));
+    if (other !== undefined)
+      throw new OptionError(
+        `[${place}] expected ${name} as it is given besides, ${JSON.stringify(other)}, got ${JSON.stringify(value)}; give it once`,
+      );
+  }
+  return { ...options, ...values };
 }
 
 /** `env` of a configuration file: variables of the environment. */
