@@ -9,6 +9,10 @@ import { commit, FakeHub } from "./testing/fake-hub.ts";
 test("takes a path that exists as it is", async () => {
   const here = fileURLToPath(import.meta.url);
   expect(await resolveModel(here)).toBe(here);
+  expect(await resolveModel(here, { revision: "main" })).toBe(here);
+  await expect(resolveModel(here, { revision: "v1" })).rejects.toThrow(
+    /^\[modelRevision\] expected none with a local path, got "v1" with .*; leave it out/u,
+  );
 });
 
 test.each(["missing.gguf", "./missing/model", "/missing", "org/model.gguf"])(

@@ -42,7 +42,14 @@ async function locate(
   const path = expandHome(nameOrPath);
   // A merged model that was being replaced when its process was killed.
   await recoverFolder(resolve(path));
-  if ((await stat(path).catch(() => null)) !== null) return { path: resolve(path) };
+  if ((await stat(path).catch(() => null)) !== null) {
+    // Commands name the branch main where a local model has none.
+    if (options.revision !== undefined && options.revision !== "main")
+      throw new OptionError(
+        `[modelRevision] expected none with a local path, got ${JSON.stringify(options.revision)} with ${path}; leave it out, or give ORG/NAME`,
+      );
+    return { path: resolve(path) };
+  }
   if (isHubName) return { repo: nameOrPath, options };
   const origin = originOf(path);
   if (origin !== null) return { repo: origin.name, options: { ...options, revision: origin.revision } };
