@@ -42,6 +42,12 @@ test("what is wrong with a seed is named at its line", async () => {
     ['{"instruction": "A.", "is_classification": "no"}', /expected is_classification to be true or false/u],
     ['{"instruction": "A.", "input": "", "output": "x"}', /:1\] expected input and output in instances/u],
     ['{"instruction": "A.", "output": "x", "instances": []}', /:1\] expected input and output in instances/u],
+    ['{"instruction": "A.", "instance": []}', /:1\] expected a known key, got "instance"; did you mean "instances"\?/u],
+    ['{"instruction": "A.", "isclassification": true}', /did you mean "isClassification"/u],
+    [
+      '{"instruction": "A.", "instances": [{"inptu": "x", "output": "y"}]}',
+      /instances\[0\]\] .* did you mean "input"/u,
+    ],
     ['{"id": [], "instruction": "A."}', /:1\] expected "id" to be a text, got \[\]/u],
     ['{"id": "1", "instruction": "A."}\n{"id": 1, "instruction": "B."}', /expected every id once, got "1" twice/u],
     ['["A."]', /:1\] expected a task as an object/u],

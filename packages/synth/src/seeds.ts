@@ -1,7 +1,7 @@
 // Seed tasks: what a person writes, from a file or a program.
 import { isUtf8 } from "node:buffer";
 import { readFile } from "node:fs/promises";
-import { DataError, expandHome, fileOperation } from "@tunesmith/core";
+import { canonicalName, DataError, expandHome, fileOperation, nearestName } from "@tunesmith/core";
 import { parsedLine, splitLines } from "./json-lines.ts";
 
 /** One answered case of a task. */
@@ -40,6 +40,10 @@ export interface SimilarInstruction {
   score: number;
 }
 
+/** Keys of a task, `mostSimilar` in the tasks of a run alone, and those that are refused beside its instances. */
+const taskKeys = ["id", "instruction", "instances", "isClassification", "mostSimilar", "input", "output"];
+const instanceKeys = ["input", "output"];
+
 /** Reads seed tasks: JSONL of a file, or a list. What is wrong with one is a `DataError` that names its line or place. */
 export async function readSeeds(seeds: string | readonly SeedTask[]): Promise<SynthTask[]> {
   const tasks = typeof seeds === "string" ? await fromFile(expandHome(seeds)) : seeds.map(ofProgram);
@@ -77,6 +81,7 @@ function taskOf(value: unknown, n: number, place: string): SynthTask {
     place,
     "a task",
   );
+  refuseMisspelt(value as object, taskKeys, place);
   if (input !== undefined || output !== undefined)
     throw new DataError(
       `[${place}] expected input and output in instances, as [{"input": …, "output": …}], got them beside the instruction; move them`,
@@ -97,6 +102,15 @@ function taskOf(value: unknown, n: number, place: string): SynthTask {
   };
 }
 
+/** Other keys are the user's own; one that is nearly a known one is a slip that would cost its value. */
+function refuseMisspelt(given: object, known: readonly string[], place: string): void {
+  for (const name of Object.keys(given)) {
+    const meant = known.includes(canonicalName(name)) ? null : nearestName(canonicalName(name), known);
+    if (meant !== null)
+      throw new DataError(`[${place}] expected a known key, got ${shown(name)}; did you mean ${shown(meant)}?`);
+  }
+}
+
 function idOf(id: unknown, n: number, place: string): string {
   if (id === undefined || id === null || id === "") return `seed-${n + 1}`;
   if (typeof id === "string" || typeof id === "number") return String(id);
@@ -105,6 +119,7 @@ function idOf(id: unknown, n: number, place: string): string {
 
 function instanceOf(value: unknown, place: string): TaskInstance {
   const { input = "", output } = recordOf(value, place, "an instance");
+  refuseMisspelt(value as object, instanceKeys, place);
   if (typeof input !== "string")
     throw new DataError(`[${place}] expected "input" to be a text, got ${shown(input)}; correct it`);
   return { input, output: filled(output, `[${place}] expected "output"`) };
