@@ -34,10 +34,16 @@ export function doubtfulSchedule(args: Resolved, schedule: Schedule): string[] {
     warnings.push(
       `optim ${optim} needs no schedule, but lrSchedulerType ${options.type} changes its rates as well; set it to constant, which keeps warmupSteps`,
     );
-  if (learningRate >= tooHigh[type])
-    warnings.push(
-      `learningRate ${learningRate} is far above what ${optim} trains with (adapters usually take 1e-5 to 1e-3); lower it`,
-    );
+  const rates: [string, number | null | undefined][] = [
+    ["learningRate", learningRate],
+    ["embeddingLearningRate", args.embeddingLearningRate],
+    ...(args.lrGroups ?? []).map((group, n) => [`lrGroups[${n}].learningRate`, group.learningRate] as [string, number]),
+  ];
+  for (const [name, rate] of rates)
+    if ((rate ?? 0) >= tooHigh[type])
+      warnings.push(
+        `${name} ${rate} is far above what ${optim} trains with (adapters usually take 1e-5 to 1e-3); lower it`,
+      );
   if (learningRate === 0) warnings.push("learningRate 0 trains nothing; set it above 0");
   if (options.type === "greedy" && learningRate < options.minLr)
     warnings.push(

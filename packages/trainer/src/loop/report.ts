@@ -29,6 +29,7 @@ export function describeRun(
     warnings: [...events.warnings],
     data: prepared.train.report,
     evalData: prepared.evaluation?.report ?? null,
+    ...(prepared.evalSets !== undefined && { evalSets: prepared.evalSets }),
     difficulty: prepared.measured?.report ?? null,
   };
   const report = {

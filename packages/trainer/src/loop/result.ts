@@ -44,8 +44,10 @@ export interface TrainResult<M extends Metrics = Metrics> {
   warnings: readonly string[];
   /** The rows that were trained on, and what was cut or left out of them. */
   data: DataReport;
-  /** The same of the evaluation set; null without one. */
+  /** The same of the evaluation set, of several the first; null without one. */
   evalData: DataReport | null;
+  /** Of several evaluation sets each, by its name. Default: there is one at most. */
+  evalSets?: Readonly<Record<string, DataReport>>;
   /** How often and at what cost the model was asked how hard the rows are; null where their order does not go by it. */
   difficulty: DifficultyReport | null;
 }

@@ -1,6 +1,6 @@
 // Defaults that depend on other options, and options that contradict each other: decided before any row is read.
 import { basename, dirname, join } from "node:path";
-import { OptionError, type ParsedTrainingArguments, snakeCase } from "@tunesmith/core";
+import { OptionError, type ParsedTrainingArguments, snakeCase, watchesMetric } from "@tunesmith/core";
 import { peakLearningRate } from "../options/parameter-groups.ts";
 import type { Settled } from "../options/resolved.ts";
 import type { DeclaredMetrics } from "./metrics.ts";
@@ -69,14 +69,15 @@ export interface BestMetric {
 export function bestMetric(
   args: Pick<
     ParsedTrainingArguments,
-    "metricForBestModel" | "greaterIsBetter" | "loadBestModelAtEnd" | "earlyStoppingPatience"
+    "metricForBestModel" | "greaterIsBetter" | "loadBestModelAtEnd" | "earlyStoppingPatience" | "lrSchedulerType"
   >,
   declared: DeclaredMetrics["eval"],
   sets: readonly string[] = [],
 ): BestMetric {
   const { metricForBestModel: given, greaterIsBetter } = args;
   const [firstSet = null] = sets;
-  const isChosen = args.loadBestModelAtEnd || args.earlyStoppingPatience !== null;
+  const isChosen =
+    args.loadBestModelAtEnd || args.earlyStoppingPatience !== null || watchesMetric(args.lrSchedulerType);
   const comparable = Object.entries(declared).filter(([, better]) => better !== null);
   const named = comparable.flatMap(([name, better]) =>
     (sets.length === 0 ? [null] : sets).map((set) => ({

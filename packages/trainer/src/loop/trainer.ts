@@ -50,7 +50,10 @@ export interface DryRun<Args extends ParsedTrainingArguments = ParsedTrainingArg
   peftConfig: ParsedLoraConfig;
   totalSteps: number;
   data: DataReport;
+  /** Of several evaluation sets the first. */
   evalData: DataReport | null;
+  /** Of several evaluation sets each, by its name. Default: there is one at most. */
+  evalSets?: Readonly<Record<string, DataReport>>;
   /** What the run would take; null where `memoryCheck` is off. */
   memory: MemoryEstimate | null;
   warnings: readonly string[];
@@ -116,7 +119,7 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
       signal,
       onPreparing: () => {},
     });
-    const { batches, train, evaluation } = prepared;
+    const { batches, train, evaluation, evalSets } = prepared;
     await prepared.close?.();
     const reports = { data: train.report, evalData: evaluation?.report ?? null };
     return {
@@ -124,6 +127,7 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
       peftConfig: this.#inputs.peft,
       totalSteps: batches.totalSteps,
       ...reports,
+      ...(evalSets !== undefined && { evalSets }),
       memory,
       warnings,
     };

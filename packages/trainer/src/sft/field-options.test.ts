@@ -59,6 +59,8 @@ test("several evaluation sets by name have metrics of their own, one of which ch
       evalDataset: { a: conversations(3), b: conversations(5) },
       args: { outputDir, maxLength: 512, maxSteps: 4, perDeviceTrainBatchSize: 4, evalSteps: 2, ...more },
     });
+  const dry = await run({}, []).dryRun();
+  expect([dry.evalData?.rows, dry.evalSets?.a?.rows, dry.evalSets?.b?.rows]).toEqual([3, 3, 5]);
   // Steps 2 and 4, each on a and then on b.
   const sft = run({ metricForBestModel: "eval_b_loss", loadBestModelAtEnd: true }, [1, 5, 2, 4]);
   const { events: found, error } = await record(sft.train());
