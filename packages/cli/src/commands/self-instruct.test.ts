@@ -147,6 +147,11 @@ test("wrong flags are named", async () => {
     [["--seeds", seeds, "--model", tiny], "[--output] expected the file of rows"],
     [["--seeds", seeds, "--output", output], "[--model] expected either --model or --endpoint"],
     [[...from("http://localhost:1"), "--model", tiny], "[--model] expected either --model or --endpoint"],
+    [
+      [...from("http://localhost:1"), "--adapter", "x", "--load-in-4bit"],
+      "got --adapter, --load-in-4bit; leave them out",
+    ],
+    [[...from("http://localhost:1"), "--device", "cpu"], "got --device; leave them out, or give --model"],
     [["--seeds", seeds, "--output", output, "--endpoint", "http://localhost:1"], "--endpoint-model, got one of them"],
     [[...from("localhost")], "expected an address such as"],
     [[...from("http://localhost:1"), "--requests-per-minute", "many"], "requestsPerMinute"],

@@ -1,6 +1,7 @@
 // `tunesmith synth self-instruct`: rows of seed tasks, written by a model or at an endpoint.
 import {
   expandHome,
+  kebabCase,
   type OptionKeys,
   onlyGiven,
   selfInstructConfigSchema,
@@ -62,6 +63,7 @@ export async function selfInstructFrom(flags: Record<string, unknown>, { out, er
   const endpoint = endpointOf(given);
   if ((given.model === undefined) === (endpoint === null))
     throw new OptionError("[--model] expected either --model or --endpoint, got both or neither; give one of them");
+  if (endpoint !== null) refuseModelFlags(given, onlyGiven({ ...sorted.place, ...sorted.modelConfig }, flags));
   const told = given.json === true ? err : out;
   told.write(`${environmentLine(sorted.place)}\n`);
   const model = given.model === undefined ? null : await modelFor(given, flags, sorted, err);
@@ -105,6 +107,15 @@ async function toEnd(
   } finally {
     interrupt.dispose();
   }
+}
+
+/** What says how a model is opened here says nothing to an endpoint. */
+function refuseModelFlags({ adapter }: SynthFlags, ofModel: object): void {
+  const names = [...(adapter === undefined ? [] : ["adapter"]), ...Object.keys(ofModel)];
+  if (names.length > 0)
+    throw new OptionError(
+      `[--endpoint] expected no options of a model that is opened here, got ${names.map((name) => `--${kebabCase(name)}`).join(", ")}; leave them out, or give --model`,
+    );
 }
 
 async function modelFor(

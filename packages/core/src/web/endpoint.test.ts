@@ -166,6 +166,9 @@ test("wrong options are named, without the key", () => {
   const wrong: [Partial<EndpointOptions>, RegExp][] = [
     [{ baseUrl: "localhost" }, /\[endpoint.baseUrl\] expected an address/u],
     [{ baseUrl: "http://me:secret@host/v1" }, /got one with a user or password/u],
+    [{ baseUrl: "http://host/v1?key=secret" }, /got one with a query or a fragment/u],
+    [{ baseUrl: "http://host/v1#secret" }, /got one with a query or a fragment/u],
+    [{ model: "" }, /\[endpoint.model\] expected the name of a model/u],
     [{ apiKey: "secret\n" }, /\[endpoint.apiKey\] expected printable ASCII/u],
     [{ timeout: 0 }, /timeout\] expected a number above 0, got 0/u],
     [{ maxRetries: -1 }, /maxRetries\] expected 0 or more/u],

@@ -91,6 +91,7 @@ export class TextEndpoint {
         throw new ArgumentError(`[${place}.${name}] expected a number above 0, got ${value}; correct it`);
     for (const [name, value] of Object.entries({ maxRetries, retryDelay }))
       if (value < 0) throw new ArgumentError(`[${place}.${name}] expected 0 or more, got ${value}; correct it`);
+    if (given.model === "") throw new ArgumentError(`[${place}.model] expected the name of a model, got ""; give it`);
     // The runtime's own error would show it.
     if (given.apiKey !== undefined && !/^[\x21-\x7e]+$/u.test(given.apiKey))
       throw new ArgumentError(
@@ -172,5 +173,8 @@ function checkedBase(address: string, place: string): string {
     throw new ArgumentError(`${expected}, got ${JSON.stringify(address)}; correct it`);
   if (url.username + url.password !== "")
     throw new ArgumentError(`${expected}, got one with a user or password; leave them out and give apiKey`);
+  // The path of a request follows the address, and a query may hold a key.
+  if (url.search + url.hash !== "")
+    throw new ArgumentError(`${expected}, got one with a query or a fragment; leave it out`);
   return address.replace(/\/+$/u, "");
 }
