@@ -4,11 +4,12 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Generator } from "@tunesmith/core";
 import { FastLanguageModel } from "@tunesmith/sdk";
+import { rowScores } from "@tunesmith/trainer";
 import { cacheFolder } from "../../examples/quickstart/quickstart-model.ts";
 import { findSmollm2 } from "../../test/goldens/smollm2-path.ts";
 import { machine } from "../machine.ts";
 import { armNames } from "./arms.ts";
-import { type ExactCount, exactMatch, heldOutLoss, lossesOf } from "./held-out.ts";
+import { type ExactCount, exactMatch, heldOutLoss, passTokens } from "./held-out.ts";
 import { settings as defaults, type RunResult, trainArm } from "./run.ts";
 import { type TaskSet, taskSets } from "./sets.ts";
 import { RunStore } from "./store.ts";
@@ -108,11 +109,12 @@ function parsePart(part: string): [nth: number, of: number] {
 async function rowLosses(model: FastLanguageModel, set: TaskSet, store: RunStore): Promise<number[]> {
   const name = `${set.name} losses`;
   const compute = async () => {
-    const found = await withUntrained(model, (session) => lossesOf(session, set.examples));
-    return store.put(
-      name,
-      found.map(({ loss }) => loss),
+    const { length } = set.examples;
+    const at = (row: number) => set.examples.slice(row, row + 1);
+    const found = await withUntrained(model, (session) =>
+      rowScores(session, { length, at }, { difficulty: "loss", tokenBudget: passTokens }),
     );
+    return store.put(name, [...found.scores]);
   };
   return store.get<number[]>(name) ?? (await compute());
 }

@@ -7,29 +7,21 @@ import type { TaskSet } from "./sets.ts";
 type Session = Pick<Generator, "evaluate" | "generate">;
 
 /** Tokens of a pass. */
-const passTokens = 1024;
+export const passTokens = 1024;
 /** Prompts that are answered together, and a few more tokens than an answer has. */
 const [promptsTogether, maxNewTokens] = [32, 6];
 
-/** Loss of each example: the mean over its trained tokens, in nats; and how many tokens these are. */
-export async function lossesOf(
-  session: Session,
-  examples: readonly Example[],
-): Promise<{ loss: number; tokens: number }[]> {
-  const found: { loss: number; tokens: number }[] = [];
-  for (const placed of coalesce<Example>([examples], passTokens)) {
-    const { lossSum, tokens } = await session.evaluate(collate(placed as Placed[]));
-    for (const [place, count] of tokens.entries())
-      found.push({ loss: (lossSum[place] as number) / count, tokens: count });
-  }
-  return found;
-}
-
 /** Mean loss over all trained tokens of the held-out rows, in nats. */
 export async function heldOutLoss(session: Session, { heldOut }: TaskSet): Promise<number> {
-  const losses = await lossesOf(session, heldOut);
-  const sum = losses.reduce((total, { loss, tokens }) => total + loss * tokens, 0);
-  return sum / losses.reduce((total, { tokens }) => total + tokens, 0);
+  const sum = { loss: 0, tokens: 0 };
+  for (const placed of coalesce<Example>([heldOut], passTokens)) {
+    const { lossSum, tokens } = await session.evaluate(collate(placed as Placed[]));
+    for (const [place, count] of tokens.entries()) {
+      sum.loss += lossSum[place] as number;
+      sum.tokens += count;
+    }
+  }
+  return sum.loss / sum.tokens;
 }
 
 /** Exactly right answers of one difficulty. */
