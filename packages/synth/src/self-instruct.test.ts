@@ -105,6 +105,11 @@ test("prompts show six seeds and two generated instructions, shuffled and number
   expect(instances?.prompts[0]).toMatch(/\nClass label:$/u);
   expect(asked.at(-1)?.prompts[0]).toMatch(/\nExample 1$/u);
   expect(asked.at(-1)?.options.maxTokens).toBe(350);
+  expect(new Set(asked.map(({ options }) => options.seed)).size).toBe(asked.length);
+  const short = counting();
+  await eventsOf({ generate: short.generate, numInstructions: 5, maxInstructionTokens: 77, maxInstanceTokens: 78 });
+  const tokens = new Set(short.asked.map(({ options }) => `${options.step} ${options.maxTokens}`));
+  expect(tokens).toEqual(new Set(["instructions 77", "classification 3", "instances 78"]));
 });
 
 test("with every filter off nothing is dropped", async () => {
@@ -115,6 +120,59 @@ test("with every filter off nothing is dropped", async () => {
   const each = reportOf(await eventsOf({ withoutFilters: ["similar", "too-short"] }));
   const off = each.steps.flatMap((step) => step.filters).filter(({ enabled }) => !enabled);
   expect(off.map(({ name }) => name)).toEqual(["too-short", "similar"]);
+});
+
+test("the pool knows every instruction that was kept, also one that is like another", async () => {
+  const events = await eventsOf({ withoutFilters: ["similar"] });
+  const pool = wordOverlap.rougePool();
+  const all = ownSeeds.map(({ instruction }) => instruction);
+  await pool.add(all);
+  for (const { instruction, mostSimilar } of ofType(events, "instruction")) {
+    const [{ index, score } = { index: null, score: 0 }] = await pool.mostSimilar([instruction]);
+    expect(mostSimilar).toEqual(index === null ? null : { instruction: all[index], score });
+    await pool.add([instruction]);
+    all.push(instruction);
+  }
+});
+
+test("which of too many instances stay, how a row is laid out and where it stands is drawn for each", async () => {
+  const reply = Array.from({ length: 9 }, (_, n) => `Example ${n + 1}\nNumber: ${n}\nOutput: n${n}`).join("\n");
+  const generate: GenerateFunction = (prompts, { step, seed }) =>
+    prompts.map((_, n) =>
+      step === "instructions" ? ` Turn a${seed}${n} b${seed}${n} c${seed}${n} over.` : step === "instances" ? reply : "no",
+    );
+  const of = async (seed: number) =>
+    ofType(await eventsOf({ generate, seed, numInstructions: 12, maxInstancesPerTask: 2 }), "row");
+  const rows = await of(1);
+  const generated = rows.filter(({ source }) => source === "generated");
+  const choices = generated.map(({ task }) => {
+    const ofTask = generated.filter((row) => row.task === task);
+    return ofTask
+      .map(({ completion }) => completion.trim())
+      .sort()
+      .join();
+  });
+  expect(new Set(choices).size).toBeGreaterThan(4);
+  const layouts = generated.map(({ prompt }) => `${/^\w+:/u.exec(prompt)} ${/[A-Z]\w*:$/u.exec(prompt)}`);
+  expect(new Set(layouts).size).toBeGreaterThan(3);
+  const order = (rows: readonly { task: string }[]) =>
+    rows.flatMap(({ task }) => (task.startsWith("seed") ? [task] : []));
+  expect(order(rows)).toHaveLength(8);
+  expect(order(await of(2))).not.toEqual(order(rows));
+});
+
+test("a request that keeps something begins the count of idle ones again", async () => {
+  let requests = 0;
+  const generate: GenerateFunction = (_, { step }) => {
+    requests += 1;
+    return [
+      step === "instructions" && requests % 3 === 0 ? ` Say w${requests} x${requests} y${requests} aloud.` : "no",
+    ];
+  };
+  const limits = { numInstructions: 4, requestsPerBatch: 1, maxIdleRequests: 3 };
+  expect(reportOf(await eventsOf({ generate, ...limits })).stopped).toBe("complete");
+  requests = 0;
+  expect(reportOf(await eventsOf({ generate, ...limits, maxIdleRequests: 2 })).stopped).toBe("maxIdleRequests");
 });
 
 test("limits end the search for instructions with a warning, and seeds are left out where asked for", async () => {
@@ -202,6 +260,10 @@ test("another configuration, a journal that was changed, and files of another ki
       /journal.jsonl\] expected the options of the run that is there, numInstructions 40, got 41; give/u,
     ],
     [{ seed: 1, withoutFilters: ["similar"] }, /seed 42, got 1; withoutFilters \[\], got \["similar"\]/u],
+    [
+      { generate: { baseUrl: "http://127.0.0.1:9/v1", model: "m" } },
+      /generator \{"type":"function"\}, got \{"type":"endpoint","model":"m"\}/u,
+    ],
     [{ seeds: ownSeeds.slice(1) }, /seeds "[0-9a-f]+", got "[0-9a-f]+"/u],
   ];
   for (const [options, message] of others)

@@ -99,7 +99,6 @@ async function* run(setup: Setup): AsyncGenerator<SelfInstructEvent, void, undef
       similarity,
       filters,
       ask: asking(setup, journal),
-      hasPresencePenalty: generator.hasPresencePenalty,
       seeds,
       tasks: [],
       steps: [],

@@ -199,6 +199,7 @@ test("a file may hold texts where numbers are meant, and variables of the enviro
 test("what is not used or not there is said", async () => {
   const unused = await tunesmith([...base(), "--lora_r", "8", "--dry-run"]);
   expect(unused.err).toContain("without --use_peft no adapter is trained, and not used are: r");
+  expect((await dryRun([...base(), "--lora_r", "8"])).options).toMatchObject({ r: 16, fullFinetuning: true });
   const split = await tunesmith([
     ...base(),
     "--dataset_test_split",
@@ -216,6 +217,13 @@ test("what is not used or not there is said", async () => {
     expect((await tunesmith([...base(), flag, value])).err, flag).toMatch(/not yet: a run has one (?:process|device)/u);
   const typo = await tunesmith([...base(), "--lora_rr", "4"]);
   expect(typo.err).toMatch(/unknown option '--lora_rr'|unknown option '--lora-rr'/u);
+});
+
+test("entries of datasets say which split and which configuration they are; train is the default", async () => {
+  const of = (...datasets: object[]) => ["sft", "--model_name_or_path", model, "--datasets", JSON.stringify(datasets)];
+  const { options } = await dryRun(of({ path: rows }, { path: rows, split: "test" }));
+  expect(options).toMatchObject({ data: [join(rows, "train.jsonl"), join(rows, "test.jsonl")] });
+  expect((await tunesmith(of({ path: rows, name: "other" }))).err).toMatch(/expected the configuration "other"/u);
 });
 
 test("model_init_kwargs hold options of the model alone, and say nothing else than the other flags", async () => {
@@ -237,6 +245,7 @@ test("model_init_kwargs hold options of the model alone, and say nothing else th
     [kwargs({ revision: "a" }, "--model_revision", "b"), /modelRevision as it is given besides, "b", got "a"/u],
     [kwargs({ learning_rate: 1 }), /\[modelInitKwargs\] expected a known option, got "learning_rate"/u],
   ];
+  refused.push([kwargs({ revision: "a" }), /\[modelRevision\] expected none with a local path, got "a"/u]);
   for (const [argv, message] of refused) expect((await tunesmith(argv)).err).toMatch(message);
 });
 
@@ -266,7 +275,9 @@ test("what says which rows are read and is not read is said", async () => {
   expect(both).toContain('datasetTrainSplit "other" has no effect: datasets say which rows are trained on');
   expect(await said("--dataset_test_split", "other")).toContain('datasetTestSplit "other" has no effect');
   expect(await said("--test_split_size", "0.5")).toContain("the rows held out are neither trained on nor evaluated");
-  expect(await said("--test_split_size", "0.5", "--eval_strategy", "epoch")).not.toContain("warning");
+  const held = await dryRun([...base(), "--test_split_size", "0.5", "--eval_strategy", "epoch"]);
+  expect(held.options).toMatchObject({ testSize: 0.5, evalData: null });
+  expect(held.warnings).toEqual([]);
   const file = ["--dataset_name", join(rows, "test.jsonl"), "--dataset_config", "other"];
   expect(await said(...file)).toMatch(/expected the configuration "other", got "default"/u);
 });

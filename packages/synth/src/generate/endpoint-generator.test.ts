@@ -1,8 +1,9 @@
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { textServer } from "../../../core/src/testing/text-server.ts";
 import type { SelfInstructEvent } from "../report.ts";
 import { recordedGenerator } from "../testing/recorded.ts";
 import { eventsOf } from "../testing/run.ts";
+import { endpointGenerator } from "./endpoint-generator.ts";
 import type { GenerateTextOptions } from "./generate.ts";
 
 /** The recording as an endpoint; it fails now and then, and gives the replies of a batch in any order. */
@@ -56,4 +57,28 @@ test("an endpoint that refuses ends the run with its typed error", async () => {
     code: "ENDPOINT_FAILED",
     message: expect.not.stringContaining("secret-key"),
   });
+});
+
+test("a batch of which one is refused has ended when that is told, and a run that goes on must share the model", async () => {
+  let ended = 0;
+  const { baseUrl } = await textServer(onTestFinished, ({ body }, response) => {
+    response.on("close", () => {
+      ended += 1;
+    });
+    if (body.prompt === "refused") return void response.writeHead(400).end();
+    return void setTimeout(() => response.end(JSON.stringify({ choices: [{ text: "late" }] })), 50);
+  });
+  const { generate, identity } = endpointGenerator({ baseUrl, model: "m" }, { prompting: "completion" });
+  expect(identity).toEqual({ type: "endpoint", model: "m" });
+  const options = {
+    temperature: 0,
+    topP: 1,
+    presencePenalty: 0,
+    maxTokens: 1,
+    stop: [],
+    seed: 1,
+    step: "rows",
+  } as const;
+  await expect(generate(["refused", "late", "late"], options)).rejects.toMatchObject({ code: "ENDPOINT_FAILED" });
+  await vi.waitUntil(() => ended >= 3, { timeout: 20, interval: 1 });
 });

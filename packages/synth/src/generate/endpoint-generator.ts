@@ -11,7 +11,6 @@ export function endpointGenerator(
   const isChat = prompting !== "completion";
   return {
     identity: { type: "endpoint", model: endpoint.model },
-    hasPresencePenalty: true,
     async generate(prompts, { temperature, topP, presencePenalty, maxTokens, stop, seed, signal }) {
       const asked = prompts.map((prompt, n) =>
         endpoint.complete(

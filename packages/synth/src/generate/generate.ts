@@ -51,7 +51,6 @@ export interface Reply {
 export interface OpenGenerator {
   /** What a run that goes on must share of it. */
   identity: Readonly<Record<string, unknown>>;
-  hasPresencePenalty: boolean;
   generate: GenerateFunction;
   close(): Promise<void>;
 }
@@ -78,7 +77,7 @@ export function openGenerator(generator: TextGenerator, settings: Settings): Ope
         "[prompting] expected a model or an endpoint, got a function, which decides it; leave it out",
       );
     const identity = { type: "function" };
-    return { identity, hasPresencePenalty: true, generate: generator, close: async () => {} };
+    return { identity, generate: generator, close: async () => {} };
   }
   if (typeof generator === "object" && generator !== null && "baseUrl" in generator)
     return endpointGenerator(generator, settings);

@@ -6,7 +6,7 @@ import type { GenerateTextOptions } from "./generate.ts";
 import { modelGenerator, type TextModel } from "./model-generator.ts";
 
 /** A model of which each prompt goes on as told, letter by letter in turn; it counts the tokens that were taken of it. */
-function scripted(replies: readonly string[], context = 400) {
+function scripted(replies: readonly string[], context = 400, end = endOfTurn) {
   const seen: { requests: GenerateOptions[]; tokens: number; closed: number } = { requests: [], tokens: 0, closed: 0 };
   const model: TextModel = {
     info: { path: "models/scripted", origin: null, maxPositionEmbeddings: context },
@@ -22,7 +22,7 @@ function scripted(replies: readonly string[], context = 400) {
             seen.tokens += 1;
             const isLast = at === maxNewTokens - 1;
             const isEnd = at === text.length;
-            yield { index, tokenId: text[at] ?? endOfTurn, finishReason: isEnd ? "stop" : isLast ? "length" : null };
+            yield { index, tokenId: text[at] ?? end, finishReason: isEnd ? "stop" : isLast ? "length" : null };
           }
       },
       [Symbol.asyncDispose]: async () => {
@@ -59,6 +59,23 @@ test("prompts of a batch go on together, each to its first stop, its end or its 
   expect(seen.closed).toBe(0);
   await generator.close();
   expect(seen.closed).toBe(1);
+});
+
+test("of two stops that end at once the first counts, and the token that ends a turn is no text whatever it says", async () => {
+  const { model } = scripted(["one\n9. two", "ends"], 400, codes("!")[0]);
+  expect(await modelGenerator(model, settings).generate(["a", "b"], { ...options, stop: [".", "\n9."] })).toEqual([
+    { text: "one", finishReason: "stop" },
+    { text: "ends", finishReason: "stop" },
+  ]);
+});
+
+test("a run that goes on must share the model and its repetition penalty", () => {
+  const { model } = scripted([]);
+  const identityOf = (...of: Parameters<typeof modelGenerator>) => modelGenerator(...of).identity;
+  const usual = { type: "model", model: "models/scripted", repetitionPenalty: 1.1 };
+  expect(identityOf(model, settings)).toEqual(usual);
+  expect(identityOf(model, { ...settings, repetitionPenalty: 1.2 })).toEqual({ ...usual, repetitionPenalty: 1.2 });
+  expect(identityOf({ ...model, identity: "own" }, settings)).toEqual({ ...usual, model: "own" });
 });
 
 test("where all texts have ended, no more tokens are made", async () => {

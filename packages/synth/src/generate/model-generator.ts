@@ -38,7 +38,6 @@ export function modelGenerator(
   let loading: ReturnType<TextModel["createGenerator"]> | null = null;
   return {
     identity: { type: "model", model: name, repetitionPenalty: penalty },
-    hasPresencePenalty: false,
     async generate(prompts, options) {
       loading ??= model.createGenerator();
       const session = await loading;

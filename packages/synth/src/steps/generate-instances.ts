@@ -5,7 +5,7 @@ import { instancePrompt, instanceStop } from "../prompts/instances.ts";
 import type { SelfInstructEvent } from "../report.ts";
 import type { SynthTask } from "../seeds.ts";
 import { filteredInstances, inputFirst, outputFirst } from "./instance-filters.ts";
-import { type Asking, batches, beginStep, type Pool, presencePenaltyOf } from "./pool.ts";
+import { type Asking, batches, beginStep, type Pool } from "./pool.ts";
 
 /** Tokens of a reply where nothing else is given. */
 const usualTokens = { labels: 300, others: 350 };
@@ -65,7 +65,7 @@ function asking(pool: Pool, hasLabels: boolean): Asking {
   return {
     temperature: 0,
     topP: 1,
-    presencePenalty: presencePenaltyOf(pool, 1.5),
+    presencePenalty: pool.config.presencePenalty ?? 1.5,
     maxTokens: maxInstanceTokens ?? (hasLabels ? usualTokens.labels : usualTokens.others),
     stop: instanceStop(maxInstancesPerTask),
   };

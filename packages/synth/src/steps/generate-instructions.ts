@@ -5,7 +5,7 @@ import { instructionPrompt, instructionStop } from "../prompts/instructions.ts";
 import type { SelfInstructEvent, SelfInstructReport, StepReport } from "../report.ts";
 import type { SimilarInstruction } from "../seeds.ts";
 import { blockedWords, candidatesOf, droppedAlone } from "./instruction-filters.ts";
-import { type Asking, beginStep, type Pool, presencePenaltyOf } from "./pool.ts";
+import { type Asking, beginStep, type Pool } from "./pool.ts";
 
 /** Adds tasks to the pool, without instances, until there are as many as asked for. */
 export async function* generateInstructions(
@@ -73,7 +73,7 @@ function asking(pool: Pool, examples: number): Asking {
     temperature,
     topP,
     maxTokens,
-    presencePenalty: presencePenaltyOf(pool, 2),
+    presencePenalty: pool.config.presencePenalty ?? 2,
     stop: instructionStop(examples),
   };
 }

@@ -23,7 +23,6 @@ export interface Pool {
   similarity: Similarity;
   filters: Filters;
   ask: Ask;
-  hasPresencePenalty: boolean;
   seeds: readonly SynthTask[];
   /** Generated tasks, in the order in which they were kept. */
   tasks: SynthTask[];
@@ -35,11 +34,6 @@ export function beginStep(pool: Pool, step: SelfInstructStep): StepReport {
   const report: StepReport = { step, requests: 0, candidates: 0, kept: 0, surplus: 0, filters: [] };
   pool.steps.push(report);
   return report;
-}
-
-/** The presence penalty of a step: what was given, else the usual one, none where the generator has none. */
-export function presencePenaltyOf({ config, hasPresencePenalty }: Pool, usual: number): number {
-  return config.presencePenalty ?? (hasPresencePenalty ? usual : 0);
 }
 
 const streams: Readonly<Record<SelfInstructStep, number>> = {
