@@ -123,7 +123,9 @@ test("with every filter off nothing is dropped", async () => {
 });
 
 test("the pool knows every instruction that was kept, also one that is like another", async () => {
-  const events = await eventsOf({ withoutFilters: ["similar"] });
+  const events = await eventsOf({ withoutFilters: ["similar"], numInstructions: 120 });
+  const scores = ofType(events, "instruction").map(({ mostSimilar }) => mostSimilar?.score ?? 0);
+  expect(scores.slice(0, 100).filter((score) => score > 0.7).length).toBeGreaterThan(10);
   const pool = wordOverlap.rougePool();
   const all = ownSeeds.map(({ instruction }) => instruction);
   await pool.add(all);
@@ -139,7 +141,11 @@ test("which of too many instances stay, how a row is laid out and where it stand
   const reply = Array.from({ length: 9 }, (_, n) => `Example ${n + 1}\nNumber: ${n}\nOutput: n${n}`).join("\n");
   const generate: GenerateFunction = (prompts, { step, seed }) =>
     prompts.map((_, n) =>
-      step === "instructions" ? ` Turn a${seed}${n} b${seed}${n} c${seed}${n} over.` : step === "instances" ? reply : "no",
+      step === "instructions"
+        ? ` Turn a${seed}${n} b${seed}${n} c${seed}${n} over.`
+        : step === "instances"
+          ? reply
+          : "no",
     );
   const of = async (seed: number) =>
     ofType(await eventsOf({ generate, seed, numInstructions: 12, maxInstancesPerTask: 2 }), "row");

@@ -255,8 +255,15 @@ test("another model, adapter, rows, template, measure or packing is measured by 
     expect([await asked(other), other]).toEqual([true, other]);
     expect([await asked(other), other]).toEqual([false, other]);
   }
+  // An adapter that is not 0 at first follows from the seed.
+  const random = (seed: number) =>
+    asked({ args: { ...sorted, seed }, more: { peftConfig: { initLoraWeights: false } } });
+  expect([await random(1), await random(1), await random(2)]).toEqual([true, false, true]);
+  const ofAdapter = () => asked({ args: sorted, more: { peftConfig: { adapterPath: adapter } } });
+  await writeFile(join(adapter, "adapter_model.safetensors"), "other weights");
+  expect([await ofAdapter(), await ofAdapter()]).toEqual([true, false]);
   await writeFile(join(adapter, "adapter_config.json"), '{ "r": 9 }');
-  expect(await asked({ args: sorted, more: { peftConfig: { adapterPath: adapter } } })).toBe(true);
+  expect(await ofAdapter()).toBe(true);
   expect(await asked({ args: { ...sorted, loadFromCacheFile: false } })).toBe(true);
 });
 

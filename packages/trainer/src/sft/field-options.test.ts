@@ -186,6 +186,9 @@ test("ignoreDataSkip begins the epoch again after a resume, and the run has as m
   };
   expect(await rest({})).toEqual(whole.passes.slice(2));
   expect(await rest({ ignoreDataSkip: true })).toEqual(whole.passes.slice(0, 4));
+  // In the second epoch it is that one's beginning.
+  await rowsOf({ ...args, lrSchedulerType: "constant", maxSteps: 4 }, 20, true);
+  expect(await rest({ ignoreDataSkip: true })).toEqual(whole.passes.slice(3, 5));
 });
 
 test("autoFindBatchSize halves passes until the run fits; steps and what a resumed run does stay the same", async () => {
