@@ -278,6 +278,14 @@ test("every row that the chat template refuses is counted and removed", async ()
   const report = await auditDataset(path, { ...options, fix: join(folder, "clean.jsonl") });
   expect(report.findings.find(({ code }) => code === "unusable-row")?.count).toBe(13);
   expect(report.fixed).toMatchObject({ kept: 2, removed: 13 });
+  // As many as go through the template at once, and all there are.
+  const first = many(300, (n) => ({ messages: [{ role: "system", content: `Rule ${n}.` }, user, assistant] }));
+  for (const more of [cleanRows.slice(0, 2), []]) {
+    const { findings } = await auditDataset([...first, ...more], options);
+    const found = findings.find(({ code }) => code === "unusable-row");
+    expect(found?.count).toBe(300);
+    expect(found?.rows[0]?.detail).toContain("no system");
+  }
 });
 
 test("the copy keeps a near duplicate of a row that goes for another fault", async () => {

@@ -8,9 +8,9 @@ import { auditPage } from "../view/audit-html.ts";
 import { auditLines } from "../view/audit-lines.ts";
 import { display } from "../view/display.ts";
 import { describeModel, revisionOf } from "./load-model.ts";
-import { asOneSet, openDataset, pathsOf } from "./open-datasets.ts";
+import { asOneSet, openDataset, pathIn, pathsOf } from "./open-datasets.ts";
 import type { Streams } from "./train.ts";
-import { choice } from "./write.ts";
+import { choice, endpointKey } from "./write.ts";
 
 /** `tunesmith doctor data`. Exit code 1 where a finding is an error. */
 export async function doctorData(
@@ -34,10 +34,10 @@ export async function doctorData(
     limits: expectedAnswerWords === undefined ? {} : { expectedAnswerWords: Number(expectedAnswerWords) },
   };
   const page = html === undefined ? null : expandHome(html as string);
-  if (page !== null && named(fix).some((path) => resolve(path) === resolve(page)))
+  if (page !== null && pathIn(fix).some((path) => resolve(path) === resolve(page)))
     throw new OptionError(`[--html] expected another path than --fix, got ${page} for both; correct one`);
-  const inputPaths = [...pathsOf(data), ...pathsOf(evalData ?? []), ...named(config), ...named(name)];
-  for (const output of [...named(page), ...named(fix)]) await refuseInput(output, inputPaths);
+  const inputPaths = [...pathsOf(data), ...pathsOf(evalData ?? []), ...pathIn(config), ...pathIn(name)];
+  for (const output of [...pathIn(page), ...pathIn(fix)]) await refuseInput(output, inputPaths);
   const trainDataset = await openDataset(data, err);
   const evalDataset = evalData === null ? null : await openDataset(evalData, err);
   const audit = (model: AuditOptions["model"]) =>
@@ -54,11 +54,6 @@ export async function doctorData(
   return report.findings.some(({ severity }) => severity === "error") ? 1 : 0;
 }
 
-/** A path that may have been given. */
-function named(path: unknown): string[] {
-  return typeof path === "string" ? [expandHome(path)] : [];
-}
-
 function code(name: string): AuditCode {
   return choice("--ignore", name.trim(), auditCodes);
 }
@@ -67,6 +62,5 @@ function judgeOf(url: unknown, model: unknown): Judge | null {
   if (url === undefined && model === undefined) return null;
   if (typeof url !== "string" || typeof model !== "string")
     throw new OptionError("[--judge] expected an address and --judge-model, got one of them; give both");
-  const { OPENAI_API_KEY: apiKey } = process.env;
-  return { baseUrl: url, model, ...(apiKey !== undefined && { apiKey }) };
+  return { baseUrl: url, model, ...endpointKey() };
 }

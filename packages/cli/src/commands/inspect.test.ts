@@ -57,6 +57,13 @@ test("what is being read is not written over, and wrong flags are named", async 
   const over = await tunesmith(["inspect", "data", data, "--model", model, "--html", data]);
   expect([over.code, over.err]).toEqual([2, expect.stringContaining("rows.jsonl")]);
   expect((await readFile(data, "utf8")).startsWith("{")).toBe(true);
+  const config = join(folder, "run.yaml");
+  await writeFile(config, `model: ${model}\ndata: ${data}\n`);
+  for (const path of [config, model]) {
+    const { code, err } = await tunesmith(["inspect", "data", "--config", config, "--html", path]);
+    expect([code, err]).toEqual([2, expect.stringContaining("expected a path apart from what is being read")]);
+  }
+  expect(await readFile(config, "utf8")).toContain("model: ");
   const none = await tunesmith(["inspect", "data", data, "--model", model, "--examples", "0"]);
   expect(none.err).toContain("[--examples] expected a whole number above 0");
   expect((await tunesmith(["inspect", "data", data])).err).toContain("[--model] expected a model's path");

@@ -1,5 +1,5 @@
 // `tunesmith inspect data`: what a run would train on, token by token.
-import { expandHome, OptionError, refuseInput, replaceFile, sortOptions, terminalText } from "@tunesmith/core";
+import { OptionError, refuseInput, replaceFile, sortOptions, terminalText } from "@tunesmith/core";
 import { explainRows } from "@tunesmith/sdk";
 import pc from "picocolors";
 import { readConfigFile } from "../config-file.ts";
@@ -9,7 +9,7 @@ import { display } from "../view/display.ts";
 import { tokenLegend, tokenLines } from "../view/tokens.ts";
 import { tokenPage } from "../view/tokens-html.ts";
 import { openModel, revisionOf } from "./load-model.ts";
-import { openDatasets, pathsOf } from "./open-datasets.ts";
+import { openDatasets, pathIn, pathsOf } from "./open-datasets.ts";
 import type { Streams } from "./train.ts";
 
 /** `tunesmith inspect data`. Gives the exit code. */
@@ -27,6 +27,8 @@ export async function inspectData(
   const examples = Number(count);
   if (!Number.isInteger(examples) || examples < 1)
     throw new OptionError(`[--examples] expected a whole number above 0, got "${String(count)}"; correct it`);
+  const [page] = pathIn(html);
+  if (page !== undefined) await refuseInput(page, [...pathsOf(data), ...pathIn(config), ...pathIn(name)]);
   const model = await openModel(name, err, { ...place, ...modelConfig, ...revisionOf(inputs.modelRevision) });
   const session = loss === true ? await model.createGenerator() : undefined;
   try {
@@ -36,15 +38,13 @@ export async function inspectData(
     const view = { ids: ids === true };
     out.write(`data   ${describeData(report)}\n`);
     for (const warning of warnings) err.write(`${pc.yellow("warning:")} ${terminalText(warning)}\n`);
-    if (html === undefined) {
+    if (page === undefined) {
       out.write(`${tokenLegend}\n`);
       for (const row of rows) out.write(`\n${tokenLines(row, view)}`);
       return 0;
     }
-    const path = expandHome(html as string);
-    await refuseInput(path, [...pathsOf(data), model.info.path]);
-    await replaceFile(path, tokenPage(report.source, rows, view));
-    out.write(`saved  ${terminalText(display(path))}\n`);
+    await replaceFile(page, tokenPage(report.source, rows, view));
+    out.write(`saved  ${terminalText(display(page))}\n`);
     return 0;
   } finally {
     session?.dispose();

@@ -31,6 +31,11 @@ export function asOneSet(evalData: EvalDatasetSpec | null): DatasetSpec | null {
   return one.success ? one.data : ([Object.values(evalData)].flat(2) as DatasetSpec);
 }
 
+/** A path that may have been given. */
+export function pathIn(given: unknown): string[] {
+  return typeof given === "string" ? [expandHome(given)] : [];
+}
+
 /** The paths that a data set may be read from. */
 export function pathsOf(data: DatasetSpec): string[] {
   return [data].flat().map((entry) => expandHome(typeof entry === "string" ? entry : entry.path));

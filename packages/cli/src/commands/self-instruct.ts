@@ -26,7 +26,7 @@ import { Interrupt } from "./interrupt.ts";
 import { openModel, revisionOf } from "./load-model.ts";
 import { modelOf } from "./run-target.ts";
 import type { Streams } from "./train.ts";
-import { required } from "./write.ts";
+import { endpointKey, required } from "./write.ts";
 
 /** Flags besides those of the schemas. */
 interface SynthFlags {
@@ -139,16 +139,15 @@ function flagsOfModel(flags: Record<string, unknown>): object {
   return Object.fromEntries(Object.keys(placeSchemas.modelConfig.shape).map((name) => [name, flags[name]]));
 }
 
-/** The endpoint that the flags name; its key is in the environment, where no list of processes shows it. */
+/** The endpoint that the flags name. */
 function endpointOf({ endpoint, endpointModel, requestsPerMinute }: SynthFlags): EndpointOptions | null {
   if (endpoint === undefined && endpointModel === undefined && requestsPerMinute === undefined) return null;
   if (endpoint === undefined || endpointModel === undefined)
     throw new OptionError("[--endpoint] expected an address and --endpoint-model, got one of them; give both");
-  const { OPENAI_API_KEY: apiKey } = process.env;
   return {
     baseUrl: endpoint,
     model: endpointModel,
-    ...(apiKey !== undefined && apiKey !== "" && { apiKey }),
+    ...endpointKey(),
     ...(requestsPerMinute !== undefined && { requestsPerMinute: Number(requestsPerMinute) }),
   };
 }

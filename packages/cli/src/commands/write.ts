@@ -52,6 +52,12 @@ export async function runWrite(
   }
 }
 
+/** The key of an endpoint: it is in the environment, where no list of processes shows it. */
+export function endpointKey(): { apiKey?: string } {
+  const { OPENAI_API_KEY: apiKey = "" } = process.env;
+  return apiKey === "" ? {} : { apiKey };
+}
+
 /** The value of a flag that has to be given. */
 export function required(flag: string, value: unknown, what: string): string {
   if (typeof value === "string" && value !== "") return value;

@@ -50,6 +50,8 @@ export async function measure(
     {
       ...rowOptions(args),
       ...{ name: "rows", onBadRow: "skip", maxLength: null, truncationMode: "keep_start", keepItems: 0 },
+      // What is refused is a finding, however many rows there are of it.
+      templateWorks: true,
       ...(signal && { signal }),
     },
   ).catch((cause: unknown) => {

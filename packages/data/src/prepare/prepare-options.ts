@@ -31,6 +31,8 @@ export interface PrepareOptions extends LossOptions, KeepOptions {
   formattingFunc?: FormattingFunc | null;
   /** What is done about a row that cannot be used. Default `error`. */
   onBadRow?: OnBadRow;
+  /** @internal Whether a chat template that refuses all of the first rows refuses them as rows; else it is at fault itself. Default false. */
+  templateWorks?: boolean;
   /** Bytes that a row may have; a larger one is refused. Default 1048576 (1 MiB). */
   maxRowBytes?: number;
   /** Stops between two batches of rows. */

@@ -54,7 +54,7 @@ export class RowSource {
     const onIgnoredFile = (path: string) => this.#ignoredFiles.push(path);
     const encoding = { ...this.#options, tokenizer: this.#tokenizer, maxTokens: neededTokens(this.#options) };
     const batches = rowBatches(this.#source, { name, onIgnoredFile, onRead, signal, maxRowBytes });
-    let [isOver, templateWorks] = [false, false];
+    let [isOver, templateWorks] = [false, this.#options.templateWorks ?? false];
     for await (const batch of readAhead(batches, 1)) {
       signal?.throwIfAborted();
       const errors = new RowErrors(onBadRow);
