@@ -167,6 +167,7 @@ test("a limit or judge out of range, and an unknown option, is named", async () 
     [{ limits: { nearDuplicateThreshold: 0.5 } }, "from 0.7 to 1"],
     [{ judge: {} as never }, "[judge] expected a function"],
     [{ judge: () => 11 }, "expected a score from 0 to 10, got 11"],
+    [{ judge: () => -1 }, "expected a score from 0 to 10, got -1"],
     [{ ignored: [] } as never, "ignore"],
   ] as const;
   for (const [options, message] of wrong) await expect(auditDataset([...cleanRows], options)).rejects.toThrow(message);
@@ -254,6 +255,22 @@ test("lines that hold no row stay in the copy where no one looks for them", asyn
   const { fixed } = await auditDataset(path, { fix: join(folder, "new.jsonl"), ignore: ["unusable-row"] });
   expect(fixed).toMatchObject({ kept: 2, removed: 1, reasons: { "exact-duplicate": 1 } });
   expect(await readFile(join(folder, "new.jsonl"), "utf8")).toBe(`${line}not json\n`);
+});
+
+test("a judge looks at answers from all over the set", async () => {
+  const places: string[] = [];
+  const score = ({ place }: { place: string }) => places.push(place) && 8;
+  await auditDataset([...cleanRows.slice(0, 20)], { judge: { score, sample: 4 } });
+  expect(places).toEqual([1, 6, 11, 16].map((line) => `trainDataset:${line}`));
+});
+
+test("a row that goes for several reasons is counted for the first of them", async () => {
+  const path = join(folder, "rows.jsonl");
+  const rows = [cleanRows[0], row(long, " "), row(long, " ")];
+  await writeFile(path, rows.map((entry) => `${JSON.stringify(entry)}\n`).join(""));
+  const { findings, fixed } = await auditDataset(path, { fix: join(folder, "clean.jsonl") });
+  expect(findings.map(({ code }) => code)).toEqual(["empty-answer", "exact-duplicate"]);
+  expect(fixed).toMatchObject({ kept: 1, removed: 2, reasons: { "empty-answer": 2 } });
 });
 
 test("a search for likeness that ended early is told", async () => {

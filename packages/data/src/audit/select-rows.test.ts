@@ -8,6 +8,7 @@ const prompts = async (source: Parameters<typeof readAll>[0]) => (await fieldsOf
 test("the longest answers are kept, in the order of the set", async () => {
   expect(await prompts(selectRows(rows, { by: "length", keep: 3 }))).toEqual(["0", "1", "2"]);
   expect(await prompts(selectRows(rows, { by: "length", keep: 0.4 }))).toEqual(["0", "2"]);
+  expect(await prompts(selectRows(rows, { by: "length", keep: 0.05 }))).toEqual(["2"]);
   expect(await prompts(selectRows(rows, { by: "length", keep: 9 }))).toHaveLength(5);
   const once = selectRows(rows.values(), { by: "length", keep: 1 });
   expect([await prompts(once), await prompts(once)]).toEqual([["2"], ["2"]]);

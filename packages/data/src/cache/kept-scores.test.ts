@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileOperations } from "@tunesmith/core";
@@ -29,6 +29,16 @@ test("scores are computed once for a key and a number, and come back to the bit"
   expect(computed.times).toBe(1);
   expect([(await take({ key: ["b"] })).fromCache, (await take({ count: 3 })).fromCache]).toEqual([false, false]);
   expect((await take({ folder: null })).fromCache).toBe(false);
+});
+
+test("scores that are used are kept as long as those that are made", async () => {
+  const { folder, take } = await setUp();
+  await take();
+  const [name = ""] = await readdir(folder);
+  const path = join(folder, name);
+  await utimes(path, 1e6, 1e6);
+  await take();
+  expect((await stat(path)).mtimeMs).toBeGreaterThan(Date.now() - 60_000);
 });
 
 test("a file that is not whole is made again, whichever byte of it is wrong", async () => {

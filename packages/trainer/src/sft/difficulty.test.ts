@@ -277,6 +277,14 @@ test("a cache that cannot be written to, and a model that is no file, are done w
   }
 });
 
+test("after the last step nothing is measured any more, nor where a run that has ended is resumed", async () => {
+  const outputDir = await scratchFolder(onTestFinished);
+  const run = { args: { ...sorted, difficultySteps: 2, maxSteps: 4, saveStrategy: "steps", saveSteps: 2 }, outputDir };
+  expect((await runOf(run)).result?.difficulty).toMatchObject({ measured: 2 });
+  const again = await runOf({ ...run, start: { resumeFromCheckpoint: true } });
+  expect([again.error, again.evaluations]).toEqual([null, 0]);
+});
+
 test("a run that measures is planned like any other, and only asks the model once it trains", async () => {
   const calls: string[] = [];
   const args = { ...plain, ...sorted, maxSteps: -1, numTrainEpochs: 2, outputDir: await scratchFolder(onTestFinished) };
