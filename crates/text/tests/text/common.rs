@@ -1,6 +1,7 @@
 //! What the integration tests share: the fixtures' root, and a small tokenizer folder written on the spot.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use serde_json::{Map, Value as Json, json};
@@ -14,6 +15,14 @@ pub fn fixtures() -> Option<PathBuf> {
         eprintln!("skipped: TUNESMITH_FIXTURES is not set");
     }
     root
+}
+
+/// Numbers of the cases to try, from 0: `usual` many, as many as `TRIALS` says, or those that fit into `TRIAL_SECONDS`.
+pub fn cases(usual: u64) -> impl Iterator<Item = u64> {
+    let number = |name| env::var(name).ok().map(|number| number.parse::<u64>().unwrap());
+    let end = number("TRIAL_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let count = if end.is_some() { u64::MAX } else { number("TRIALS").unwrap_or(usual) };
+    (0..count).take_while(move |_| end.is_none_or(|end| Instant::now() < end))
 }
 
 pub fn read_json(path: &Path) -> Json {

@@ -1,21 +1,21 @@
 //! Mutated chat templates: whatever a template says, it is compiled, rendered and followed to the spans and parts of its turns,
 //! or refused by a typed error. Never a panic, a hang or a dead process.
 //!
-//! `TRIALS` says how many are tried; each is reproducible from its number.
+//! Each is reproducible from its number.
 
 #[allow(dead_code, reason = "shared with other tests, each of which uses a part")]
 #[path = "../../../formats/tests/hostile/random.rs"]
 mod random;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use std::{env, fs};
 
 use random::Random;
 use serde_json::{Value as Json, json};
 use tunesmith_text::{ConversationOptions, PartOptions, TextError, Tokenizer};
 
-use crate::common::{CHATML, small};
+use crate::common::{CHATML, cases, small};
 
 /// Every kind of statement and value that published templates have.
 const ALL_KINDS: &str = "{%- set ns = namespace(last=0, called=false) -%}{%- macro call(c) -%}<tool_call>{{ c.function.name }}: {{ c.function.arguments | tojson(indent=2) }}</tool_call>{%- endmacro -%}{% if tools %}<|im_start|>system\n{% for t in tools %}{{ t.function | tojson }}{{ ', ' if not loop.last }}{% endfor %}<|im_end|>\n{% endif %}{% for m in messages[::-1] %}{% if m.role == 'user' and not ns.last %}{% set ns.last = messages | length - loop.index0 %}{% endif %}{% endfor %}{%- for m in messages -%}{{ '<|im_start|>' + m['role'] }}\n{% if m.role == 'assistant' %}{% generation %}{% if m.thinking and loop.index0 >= ns.last %}<think>\n{{ m.thinking.strip('\\n') }}\n</think>\n\n{% endif %}{% set content = m.content or '' %}{{ content.split('</think>')[-1].lstrip() }}{% for c in m.tool_calls or [] %}\n{{ call(c) }}{% set ns.called = true %}{% endfor %}<|im_end|>{% endgeneration %}{% elif m.role == 'tool' %}{% filter trim %}{{ m.content }}{% endfilter %}<|im_end|>{% else %}{{ m.content if m.content is string else m.content | map(attribute='text') | join }}<|im_end|>{% endif %}\n{% endfor %}{% raw %}{{{% endraw %}{# c #}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
@@ -254,16 +254,16 @@ fn check(error: TextError) {
 
 #[test]
 fn mutated_templates_end_in_ids_or_in_a_typed_error() {
-    let trials = env::var("TRIALS").map_or(10_000, |trials| trials.parse().unwrap());
     let (sources, rows) = (sources(), rows());
     let mut tokenizer = small(CHATML);
     for source in &sources {
         assert!(exercise(&mut tokenizer, source, &rows).unwrap(), "{source}");
     }
     let sources: Vec<Vec<String>> = sources.iter().map(|source| words(source)).collect();
-    let (mut compiled, mut rendered) = (0_u64, 0_u64);
+    let (mut trials, mut compiled, mut rendered) = (0_u64, 0_u64, 0_u64);
     let mut slowest = Duration::ZERO;
-    for case in 0..trials {
+    for case in cases(10_000) {
+        trials += 1;
         let template = mutated(&sources, &mut Random::of_case(case));
         let begun = Instant::now();
         match exercise(&mut tokenizer, &template, &rows) {

@@ -1,7 +1,7 @@
 import { terminalText } from "@tunesmith/core";
 import { expect, test } from "vitest";
 import { letterTokenizer } from "../../../core/src/testing/letter-tokenizer.ts";
-import { aDay, trials, tried } from "../../../core/src/testing/trials.ts";
+import { aDay, cases, tried } from "../../../core/src/testing/trials.ts";
 import { plainTokenizer } from "../testing/prepare-rows.ts";
 import { type Format, RowError } from "./format.ts";
 import { formats } from "./index.ts";
@@ -133,9 +133,9 @@ test.each(formats.map((format) => [format.name, format] as const))(
     const rows = whole[name] ?? [];
     for (const row of rows) expect(await outcome(format, row, true)).toBe("item");
     const random = randomly(name.length);
-    const count = trials(6000);
+    let count = 0;
     const seen = { item: 0, refused: 0 };
-    for (let n = 0; n < count; n += 1) {
+    for (count of cases(6000)) {
       const message = await outcome(format, mutated(pick(random, rows), random), random(2) === 0);
       seen[message === "item" ? "item" : "refused"] += 1;
       if (message === "item") continue;

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { DataError, parseExact, writeExact } from "@tunesmith/core";
 import { expect, onTestFinished, test } from "vitest";
 import { scratchFolder } from "../../../core/src/testing/scratch.ts";
-import { aDay, trials, tried } from "../../../core/src/testing/trials.ts";
+import { aDay, cases, tried } from "../../../core/src/testing/trials.ts";
 import { RowErrors } from "./row-errors.ts";
 import { readRows } from "./rows.ts";
 
@@ -93,8 +93,8 @@ async function read(path: string): Promise<ReturnType<typeof expected> | null> {
 test(
   "any JSON is written as it was read, but for white space and keys that stand twice",
   () => {
-    const cases = trials(1000);
-    for (let seed = 1; seed <= cases; seed += 1) {
+    let seed = 0;
+    for (seed of cases(1000)) {
       const text = json(randomly(seed), 5);
       const written = writeExact(parseExact(text));
       expect([seed, JSON.parse(written)]).toEqual([seed, JSON.parse(text)]);
@@ -105,7 +105,7 @@ test(
       if (written.length === text.replaceAll(/[ \t]/gu, "").length)
         expect([seed, tokens(written)]).toEqual([seed, tokens(text)]);
     }
-    tried(cases);
+    tried(seed);
   },
   aDay,
 );
@@ -114,8 +114,8 @@ test(
   "any lines give the rows and the errors that they hold",
   async () => {
     const path = join(await scratchFolder(onTestFinished), "rows.jsonl");
-    const cases = trials(300);
-    for (let seed = 1; seed <= cases; seed += 1) {
+    let seed = 0;
+    for (seed of cases(300)) {
       const random = randomly(seed);
       const parts: Buffer[] = [Buffer.from(pick(random, ["", "\uFEFF", "\n"])), Buffer.from('{"text":"a"}\n')];
       for (let n = random(8); n > 0; n -= 1) {
@@ -131,7 +131,7 @@ test(
       const found = await read(path);
       expect([seed, found]).toEqual([seed, expected(bytes)]);
     }
-    tried(cases);
+    tried(seed);
   },
   aDay,
 );
@@ -140,8 +140,8 @@ test(
   "an array gives the rows of the same lines, whatever stands between them",
   async () => {
     const path = join(await scratchFolder(onTestFinished), "rows.json");
-    const cases = trials(100);
-    for (let seed = 1; seed <= cases; seed += 1) {
+    let seed = 0;
+    for (seed of cases(100)) {
       const random = randomly(seed);
       const rows = Array.from({ length: random(6) }, () => `{"text":${json(random, 3)}}`);
       const space = () => pick(random, ["", " ", "\n", "\r\n\t"]);
@@ -149,7 +149,7 @@ test(
       const found = await read(path);
       expect([seed, found]).toEqual([seed, { rows: rows.map((row, n) => [n + 1, JSON.parse(row)]), bad: [] }]);
     }
-    tried(cases);
+    tried(seed);
   },
   aDay,
 );
@@ -158,16 +158,16 @@ test(
   "any bytes give rows or a DataError",
   async () => {
     const path = join(await scratchFolder(onTestFinished), "rows");
-    const cases = trials(100);
+    let seed = 0;
     const begin = ["", "[", "{", '{"text":"', "PK\x03\x04", "\x1f\x8b", "{'", "\ufeff"];
-    for (let seed = 1; seed <= cases; seed += 1) {
+    for (seed of cases(100)) {
       const random = randomly(seed);
       const signs = pick(random, ['{}[],:"\\\n1.e ', null]);
       const bytes = Array.from({ length: random(200) }, () => signs?.charCodeAt(random(signs.length)) ?? random(256));
       await writeFile(path, Buffer.concat([Buffer.from(pick(random, begin), "latin1"), Buffer.from(bytes)]));
       await read(path);
     }
-    tried(cases);
+    tried(seed);
   },
   aDay,
 );
