@@ -196,6 +196,17 @@ test("a file may hold texts where numbers are meant, and variables of the enviro
   delete process.env.TUNESMITH_SFT_TEST;
 });
 
+test("a run goes on with the flag of TRL, which is not said to ask for nothing", async () => {
+  const argv = [...base(), "--output_dir", join(folder, "out"), "--max_steps", "1"];
+  expect((await tunesmith(argv)).code).toBe(0);
+  const { code, out, err } = await tunesmith([...argv, "--resume_from_checkpoint", "True"]);
+  expect({ code, err: err.includes("this run is finished") || out.includes("this run is finished") }).toEqual({
+    code: 0,
+    err: true,
+  });
+  expect(out).not.toContain("nothing to do");
+});
+
 test("what is not used or not there is said", async () => {
   const unused = await tunesmith([...base(), "--lora_r", "8", "--dry-run"]);
   expect(unused.err).toContain("without --use_peft no adapter is trained, and not used are: r");

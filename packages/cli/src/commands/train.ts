@@ -50,8 +50,8 @@ export async function trainWith(
   const model = await openModel(name, err, { ...place, ...modelConfig, ...revisionOf(inputs.modelRevision) });
   const datasets = await openDatasets(data, evalData, err);
   // What is not given is for --auto to decide.
-  const trainer = new SFTTrainer({ model, ...datasets, args: onlyGiven(args, all), peftConfig });
-  const { resumeFromCheckpoint } = args;
+  const { resumeFromCheckpoint, ...givenArgs } = onlyGiven(args, all);
+  const trainer = new SFTTrainer({ model, ...datasets, args: givenArgs, peftConfig });
   const options = resumeFromCheckpoint ? { resumeFromCheckpoint: resumed(resumeFromCheckpoint) } : {};
   if (!dryRun) return runTraining(trainer, model, { json, out, err, options });
   const { args: decided, peftConfig: adapter, totalSteps, warnings, ...found } = await trainer.dryRun();

@@ -14,7 +14,16 @@ interface Finding {
 
 /** What rows lost on their way, in words. */
 export function dataWarnings(report: DataReport): string[] {
-  return findings(report).map(({ text }) => text);
+  return [...findings(report).map(({ text }) => text), ...emptyParts(report)];
+}
+
+/** Of a mix that was read whole, the data sets that it has no row of. */
+function emptyParts({ source, parts = [] }: DataReport): string[] {
+  const empty = parts.filter(({ kept }) => kept === 0).map((part) => `${part.source} (weight ${part.weight})`);
+  if (empty.length === 0) return [];
+  return [
+    `${source}: nothing is trained of ${empty.join(", ")}: the mix ended before it gave a row, or none can be used; check rows and weights`,
+  ];
 }
 
 /** What is new in the report of a data set that is still being read. */

@@ -1,0 +1,22 @@
+import { mixDatasets } from "@tunesmith/data";
+import { expect, test } from "vitest";
+import { conversations } from "../testing/scratch.ts";
+import { trainer } from "../testing/sft-trainer.ts";
+
+test("a data set that a mix has no row of is told, and one that gives few is not", async () => {
+  const told = async (weight: number, other: number) => {
+    const entries = [
+      { dataset: conversations(9), weight },
+      { dataset: conversations(4), weight: other },
+    ];
+    const { trainer: made } = await trainer({}, {}, { trainDataset: mixDatasets(entries) });
+    return (await made.dryRun()).warnings.filter((text) => text.includes("nothing is trained of"));
+  };
+  expect(await told(1e-9, 1)).toEqual([
+    expect.stringMatching(/nothing is trained of entry 1 \(weight 1e-9\): the mix/u),
+  ]);
+  expect(await told(1, 1e-9)).toEqual([
+    expect.stringMatching(/nothing is trained of entry 2 \(weight 1e-9\): the mix/u),
+  ]);
+  expect(await told(1, 1)).toEqual([]);
+});
