@@ -11,28 +11,10 @@
 //      operations of integers an element, memory bound.
 //
 // 4. Launch bounds: 256 threads.
+#include "common/philox.cuh"
 #include "common/types.cuh"
 
 namespace {
-
-struct Words {
-    unsigned at[4];
-};
-
-__device__ Words philox(unsigned key_low, unsigned key_high, unsigned a, unsigned b, unsigned c) {
-    unsigned d = 0;
-#pragma unroll
-    for (int round = 0; round < 10; ++round) {
-        const unsigned long long p0 = 0xD2511F53ull * a, p1 = 0xCD9E8D57ull * c;
-        a = static_cast<unsigned>(p1 >> 32) ^ b ^ key_low;
-        b = static_cast<unsigned>(p1);
-        c = static_cast<unsigned>(p0 >> 32) ^ d ^ key_high;
-        d = static_cast<unsigned>(p0);
-        key_low += 0x9E3779B9u;
-        key_high += 0xBB67AE85u;
-    }
-    return {{a, b, c, d}};
-}
 
 template <class T>
 __device__ void drop(const T* x, T* y, const int* row_ids, const int* positions, index_t groups, int n, unsigned key_low,

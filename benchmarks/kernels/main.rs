@@ -14,6 +14,7 @@ mod grad_norm;
 mod grouped_matmul;
 mod lora_matmul;
 mod matmul;
+mod neftune;
 mod nf4;
 mod rms_norm;
 mod rope;
@@ -41,6 +42,7 @@ fn stems<B: Backend>() -> Vec<Entry<B>> {
         ("cross_entropy", cross_entropy::run),
         ("dora", dora::run),
         ("dropout", dropout::run),
+        ("neftune", neftune::run),
         ("elementwise", elementwise::run),
         ("embedding", embedding::run),
         ("grad_norm", grad_norm::run),

@@ -17,6 +17,7 @@ pub mod grouped_matmul;
 pub mod inputs;
 pub mod lora_matmul;
 pub mod matmul;
+pub mod neftune;
 pub mod nf4;
 pub mod record;
 pub mod rms_norm;

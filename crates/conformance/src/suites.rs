@@ -7,7 +7,7 @@ use tunesmith_ops::{Backend, Result};
 
 use crate::{
     Record, Stage, adamw, attention, blockwise_step, cross_entropy, dora, dropout, elementwise, elementwise_step,
-    embedding, grad_norm, grouped_matmul, lora_matmul, matmul, nf4, rms_norm, rope, router, sgd, swiglu,
+    embedding, grad_norm, grouped_matmul, lora_matmul, matmul, neftune, nf4, rms_norm, rope, router, sgd, swiglu,
 };
 
 /// A stem's suite.
@@ -28,6 +28,7 @@ pub fn stems<B: Backend>() -> Vec<(&'static str, Suite<B>)> {
         ("cross_entropy", cross_entropy::suite),
         ("dora", dora::suite),
         ("dropout", dropout::suite),
+        ("neftune", neftune::suite),
         ("adamw", adamw::suite),
         ("blockwise_step", blockwise_step::suite),
         ("elementwise_step", elementwise_step::suite),

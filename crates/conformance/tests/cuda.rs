@@ -2,7 +2,7 @@
 
 use tunesmith_conformance::{
     Record, Stage, adamw, attention, blockwise_step, cross_entropy, dora, dropout, elementwise, elementwise_step,
-    embedding, grad_norm, grouped_matmul, lora_matmul, matmul, nf4, rms_norm, rope, router, sgd, swiglu,
+    embedding, grad_norm, grouped_matmul, lora_matmul, matmul, neftune, nf4, rms_norm, rope, router, sgd, swiglu,
 };
 use tunesmith_cuda::{Cuda, EmulatedOptions, Schedule};
 use tunesmith_ops::{DType, Result};
@@ -189,6 +189,11 @@ fn elementwise_step_meets_its_contract() {
 #[test]
 fn blockwise_step_meets_its_contract() {
     check(blockwise_step::suite);
+}
+
+#[test]
+fn neftune_meets_its_contract() {
+    check(neftune::suite);
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod grouped_matmul;
 mod lora_matmul;
 mod matmul;
 mod memory;
+mod neftune;
 mod nf4;
 mod pool;
 mod product;

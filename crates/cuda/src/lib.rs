@@ -18,6 +18,7 @@ mod grad_norm;
 mod grouped_matmul;
 mod lora_matmul;
 mod matmul;
+mod neftune;
 mod nf4;
 mod packs;
 mod product;

@@ -2,6 +2,8 @@
 
 use tunesmith_ops::{Attention, Backend, Error, Host, IGNORE_INDEX, Matrix, Memory, Result, Sequences, View, ViewMut};
 
+use crate::noise::EmbeddingNoise;
+
 /// Token rows end to end, without padding. Borrowed from the caller.
 #[derive(Debug, Clone, Copy)]
 pub struct Batch<'a> {
@@ -77,7 +79,11 @@ impl Batch<'_> {
     /// `ArgumentInvalid` when the batch has no row ids.
     pub fn token_rows(&self) -> Result<Vec<i32>> {
         let Some(row_ids) = self.row_ids else {
-            return Err(wrong("rowIds", "one per sequence, for the dropout of the adapter", "none"));
+            return Err(wrong(
+                "rowIds",
+                "one per sequence, for the dropout of the adapter and the noise on embeddings",
+                "none",
+            ));
         };
         let lengths = self.sequence_starts.windows(2).map(|pair| (pair[1] - pair[0]) as usize);
         Ok(row_ids.iter().zip(lengths).flat_map(|(row, len)| std::iter::repeat_n(*row, len)).collect())
@@ -267,6 +273,8 @@ pub struct Pass<B: Attention> {
     pub attention: B::Plan,
     /// The tokens that are asked for something.
     pub selected: SelectedTokens<B>,
+    /// What is added to the embeddings of a training pass.
+    pub noise: Option<EmbeddingNoise<B>>,
     draws: Option<Draws<B>>,
 }
 
@@ -293,11 +301,12 @@ impl<B: Attention> Pass<B> {
             attention: backend.plan_attention(layout.sequences())?,
             layout,
             selected: SelectedTokens { tokens: backend.upload(Host::I32(&selected))?, host: selected, draws: None },
+            noise: None,
             draws: None,
         })
     }
 
-    /// Lets adapters drop. `token_rows` is the row of the data set of each token `[T]`.
+    /// Lets adapters drop, and noise be drawn. `token_rows` is the row of the data set of each token `[T]`.
     ///
     /// # Errors
     /// `OutOfMemory`.

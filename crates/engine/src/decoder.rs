@@ -69,6 +69,10 @@ impl<B: Backend> Decoder<B> {
         let (t, d) = (pass.tokens(), self.config.hidden);
         let (ids, x) = (View::new(&pass.ids, 0, t), activations.inputs[0].write(backend, t * d)?);
         self.embedding.forward(backend, parameters, ids, &mut activations.embedding, x)?;
+        if let Some(noise) = &pass.noise {
+            let places = pass.rows().places.map(|places| [places.row_ids, places.positions]);
+            noise.add(backend, (t, d), places, activations.inputs[0].view_mut(t * d)?)?;
+        }
         let context = PassContext { backend, parameters, rotations: &self.rotations, pass, rows: pass.rows() };
         self.enter(&context, keep, 0, activations)?;
         for index in 0..self.layers.len() {

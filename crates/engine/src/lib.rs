@@ -12,6 +12,7 @@ pub mod frequencies;
 mod internal;
 pub mod layer;
 pub mod load;
+pub mod noise;
 pub mod objective;
 pub mod optimizer;
 pub mod plan;

@@ -12,6 +12,8 @@ pub enum Purpose {
     Sampling = 2,
     /// Keys of dropout masks.
     Dropout = 3,
+    /// Keys of the noise on embeddings.
+    Noise = 4,
 }
 
 /// The generator of one seed: `philox` keyed by it.

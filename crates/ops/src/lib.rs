@@ -19,6 +19,7 @@ pub mod grouped_matmul;
 pub mod lora_matmul;
 pub mod matmul;
 pub mod memory;
+pub mod neftune;
 pub mod nf4;
 pub mod philox;
 pub mod rms_norm;
@@ -46,6 +47,7 @@ pub use grouped_matmul::{GroupedMatmul, GroupedShape, Stack};
 pub use lora_matmul::{Lora, LoraMatmul};
 pub use matmul::{Matmul, MatmulShape, Matrix, Storage};
 pub use memory::{Host, Memory, MemoryStats, TypedBuffer, View, ViewMut};
+pub use neftune::Neftune;
 pub use nf4::{Nf4, Nf4Matrix, Nf4Options, Nf4Scales};
 pub use philox::philox;
 pub use rms_norm::{NormShape, RmsNorm};
@@ -74,6 +76,7 @@ pub trait Backend:
     + Sgd
     + ElementwiseStep
     + BlockwiseStep
+    + Neftune
 {
     /// Short name for logs and results: `cpu`, `cuda`.
     fn name(&self) -> &'static str;

@@ -1,6 +1,6 @@
 //! Whole-model goldens: what the reference libraries computed on tiny models, compared number by number.
 //!
-//! Cases are found by listing folders (`goldens/NAME`, `goldens/NAME/VARIANT`, `misc/adapters/NAME/VARIANT`, `models-v4-config`,
+//! Cases are found by listing folders (`goldens/NAME`, `goldens/NAME/VARIANT`, `misc/adapters/NAME/VARIANT`, `misc/losses`, `models-v4-config`,
 //! `models-extra`, `misc`),
 //! so the same code runs on any root of that layout. Nothing here knows a name, a size or a seed.
 
@@ -9,6 +9,7 @@ mod case;
 mod files_case;
 mod misc_case;
 mod model_case;
+mod neftune_case;
 mod nf4_case;
 mod optimizer_case;
 mod outcome;
@@ -61,5 +62,6 @@ pub fn run<B: Backend>(backend: &Arc<B>, root: &Path, filter: &str, report: &mut
         }
     }
     files_case::run(backend, root, filter, report);
+    neftune_case::run(backend, root, filter, report)?;
     misc_case::run(backend, &root.join("misc"), filter, report)
 }

@@ -80,6 +80,7 @@ fn session<B: Backend>(
         parameter_groups: ParameterGroup::of_each_kind(1e-2, 0.01),
         gradient_checkpointing,
         seed: 3,
+        neftune_noise_alpha: None,
     };
     Session::new(Arc::clone(backend), files.config.clone(), &*files.source, model, &options)
 }

@@ -26,6 +26,7 @@ fn lora(config: AdapterConfig) -> SessionOptions {
         parameter_groups: ParameterGroup::of_each_kind(1e-2, 0.01),
         gradient_checkpointing: false,
         seed: 3,
+        neftune_noise_alpha: None,
     }
 }
 
@@ -47,6 +48,7 @@ fn sessions() -> Vec<(&'static str, SessionOptions)> {
             "dora over nf4, checkpointing",
             SessionOptions { weights: nf4(64, true), gradient_checkpointing: true, ..dora() },
         ),
+        ("noise", SessionOptions { neftune_noise_alpha: Some(5.0), ..plain() }),
         ("everything", everything()),
         ("evaluation", SessionOptions { optimizer: None, ..everything() }),
     ]

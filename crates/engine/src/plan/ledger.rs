@@ -8,9 +8,9 @@ use tunesmith_ops::{
     Activation, AdamW, AdamWStep, AdamWTensor, Attention, AttentionShape, Backend, BlockwiseRule, BlockwiseStep,
     BlockwiseTensor, Clip, Columns, CrossEntropy, DType, Dora, Dropout, DropoutMask, Elementwise, ElementwiseRule,
     ElementwiseStep, Embedding, GradNorm, GroupedMatmul, GroupedShape, Host, LogitTransform, Lora, LoraMatmul, Matmul,
-    MatmulShape, Matrix, Memory, MemoryStats, Nf4, Nf4Matrix, Nf4Options, NormShape, Result, RmsNorm, Rope, RopeShape,
-    Rotation, Router, RouterShape, RowGradient, RowValues, Sequences, Sgd, SgdStep, SgdTensor, Stack, StepTensor,
-    Storage, Swiglu, View, ViewMut,
+    MatmulShape, Matrix, Memory, MemoryStats, Neftune, Nf4, Nf4Matrix, Nf4Options, NormShape, Result, RmsNorm, Rope,
+    RopeShape, Rotation, Router, RouterShape, RowGradient, RowValues, Sequences, Sgd, SgdStep, SgdTensor, Stack,
+    StepTensor, Storage, Swiglu, View, ViewMut,
 };
 
 /// How a backend lays out what it is given.
@@ -310,6 +310,12 @@ impl ElementwiseStep for Ledger {
 impl BlockwiseStep for Ledger {
     free! {
         blockwise_step(&BlockwiseRule, u64, &(), &mut [BlockwiseTensor<'_, LedgerBuffer>]);
+    }
+}
+
+impl Neftune for Ledger {
+    free! {
+        neftune(usize, usize, u64, In<'_>, In<'_>, In<'_>, Out<'_>);
     }
 }
 

@@ -48,14 +48,8 @@ impl<B: Backend + Send + Sync> Engine for Session<B> {
     }
 
     fn accumulate(&mut self, batch: &Batch<'_>, objective: &Objective, key: StepKey) -> Result<Vec<SequenceSums>> {
-        let (supervised, pass) = self.training_pass("accumulate", batch, key)?;
-        let Some(pass) = pass else { return Ok(supervised.no_sums()) };
-        let training = self.training.as_mut().ok_or_else(not_training)?;
-        let (backend, keep, activations) = (&*self.backend, self.keep, &mut self.activations);
-        training.add(|gradients| {
-            let mut grads = Backward { parameters: &self.parameters, gradients };
-            self.decoder.accumulate(backend, &mut grads, (&pass, &supervised), objective, keep, activations)
-        })
+        let pass = self.training_pass("accumulate", batch, key)?;
+        self.accumulate_pass(pass, objective)
     }
 
     fn evaluate(&mut self, batch: &Batch<'_>, objective: &Objective) -> Result<Vec<SequenceSums>> {

@@ -39,6 +39,9 @@ pub struct SessionOptions {
     pub gradient_checkpointing: bool,
     /// Seeds the adapter's first values.
     pub seed: u64,
+    /// Noise on the embeddings of training passes (NEFTune); none or 0: there is none.
+    #[serde(default)]
+    pub neftune_noise_alpha: Option<f64>,
 }
 
 impl SessionOptions {
@@ -51,6 +54,7 @@ impl SessionOptions {
             parameter_groups: Vec::new(),
             gradient_checkpointing: false,
             seed: 0,
+            neftune_noise_alpha: None,
         }
     }
 
@@ -96,6 +100,7 @@ mod tests {
             "parameterGroups": [{ "name": "all", "parameters": ["decay", "no_decay"], "rate": 1e-3, "decay": 0.1 }],
             "gradientCheckpointing": true,
             "seed": 3407,
+            "neftuneNoiseAlpha": 5.0,
         })
     }
 
@@ -115,6 +120,7 @@ mod tests {
         assert_eq!(options.optimizer, Some(OptimizerOptions::AdamW(adamw)));
         assert_eq!(options.parameter_groups[0].parameters, [ParameterKind::Decay, ParameterKind::NoDecay]);
         assert_eq!((options.gradient_checkpointing, options.seed), (true, 3407));
+        assert_eq!(options.neftune_noise_alpha, Some(5.0));
     }
 
     #[test]

@@ -10,10 +10,13 @@ use crate::adapter::{Adapter, Adapters};
 use crate::batch::{Batch, Pass, SequenceLayout, StepKey};
 use crate::config::ModelConfig;
 use crate::decoder::{Activations, Decoder};
+use crate::layer::Backward;
 use crate::load::{QuantizationInfo, load};
-use crate::objective::Supervised;
+use crate::noise::{self, EmbeddingNoise};
+use crate::objective::{Objective, SequenceSums, Supervised};
 use crate::optimizer::{Gradients, Optimizer, Parameters};
 use crate::recompute::SavePolicy;
+use crate::rng::{Philox, Purpose};
 
 pub(super) struct Training<B: Backend> {
     pub(super) gradients: Gradients<B>,
@@ -71,6 +74,8 @@ pub struct Session<B: Backend> {
     pub(super) adapters: Adapters<B>,
     pub(super) activations: Activations<B>,
     pub(super) keep: SavePolicy,
+    /// Above 0: noise on the embeddings of training passes.
+    neftune_noise_alpha: Option<f64>,
     /// Set between the two phases of a step; any other call discards it.
     pub(super) pending: Option<Pending<B>>,
     pub(super) hf_config: HfConfig,
@@ -91,6 +96,7 @@ impl<B: Backend> Session<B> {
         base_model: &str,
         options: &SessionOptions,
     ) -> Result<Self> {
+        noise::check(options.neftune_noise_alpha)?;
         let config = ModelConfig::new(&hf_config)?;
         let train_all = options.optimizer.is_some() && options.adapter.is_none();
         let loaded = load(&*backend, source, train_all, &options.weights, config)?;
@@ -129,6 +135,7 @@ impl<B: Backend> Session<B> {
             training,
             adapters,
             keep,
+            neftune_noise_alpha: options.neftune_noise_alpha.filter(|alpha| *alpha > 0.0),
             pending: None,
             hf_config,
             total_parameters: loaded.total_parameters,
@@ -213,7 +220,7 @@ impl<B: Backend> Session<B> {
         Ok((supervised, pass.transpose()?))
     }
 
-    /// The same for a step of training: the adapter that is trained must be the active one, and drops by `key`.
+    /// The same for a step of training: the adapter that is trained must be the active one, and drops by `key`, as noise is drawn.
     pub(super) fn training_pass(
         &mut self,
         place: &str,
@@ -231,12 +238,53 @@ impl<B: Backend> Session<B> {
         }
         self.switch_to_trained()?;
         let drops = self.adapters.trained().is_some_and(|adapter| adapter.config.lora_dropout > 0.0);
-        let token_rows = drops.then(|| batch.token_rows()).transpose()?;
+        let draws = drops || self.neftune_noise_alpha.is_some();
+        let token_rows = draws.then(|| batch.token_rows()).transpose()?;
         let (supervised, mut pass) = self.plain_pass(batch)?;
+        let (backend, d) = (&*self.backend, self.decoder.config.hidden);
         if let (Some(pass), Some(token_rows)) = (&mut pass, token_rows) {
-            pass.draw(&*self.backend, key, &token_rows, batch.positions)?;
+            pass.draw(backend, key, &token_rows, batch.positions)?;
+            if let Some(alpha) = self.neftune_noise_alpha {
+                let key = Philox::new(key.seed).bits(Purpose::Noise, 0, key.step);
+                pass.noise = Some(EmbeddingNoise::drawn(backend, alpha, key, &pass.layout.key_lengths, d)?);
+            }
         }
         Ok((supervised, pass))
+    }
+
+    /// Adds the gradient of a pass of training.
+    pub(super) fn accumulate_pass(
+        &mut self,
+        (supervised, pass): (Supervised, Option<Pass<B>>),
+        objective: &Objective,
+    ) -> Result<Vec<SequenceSums>> {
+        let Some(pass) = pass else { return Ok(supervised.no_sums()) };
+        let training = self.training.as_mut().ok_or_else(not_training)?;
+        let (backend, keep, activations) = (&*self.backend, self.keep, &mut self.activations);
+        training.add(|gradients| {
+            let mut grads = Backward { parameters: &self.parameters, gradients };
+            self.decoder.accumulate(backend, &mut grads, (&pass, &supervised), objective, keep, activations)
+        })
+    }
+
+    /// As `accumulate`, with recorded noise `unit[T, d]` in (−1, 1) in place of random numbers: for comparisons. Nothing is drawn,
+    /// dropout neither.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` for another number of values, and as `accumulate`.
+    pub fn accumulate_with_noise(
+        &mut self,
+        batch: &Batch<'_>,
+        objective: &Objective,
+        unit: &[f32],
+    ) -> Result<Vec<SequenceSums>> {
+        self.switch_to_trained()?;
+        let (supervised, mut pass) = self.plain_pass(batch)?;
+        if let Some(pass) = &mut pass {
+            let (alpha, d) = (self.neftune_noise_alpha.unwrap_or(0.0), self.decoder.config.hidden);
+            pass.noise = Some(EmbeddingNoise::given(&*self.backend, alpha, unit, &pass.layout.key_lengths, d)?);
+        }
+        self.accumulate_pass((supervised, pass), objective)
     }
 }
 

@@ -142,6 +142,7 @@ pub fn options(adapter: Option<AdapterOptions>) -> SessionOptions {
         parameter_groups: ParameterGroup::of_each_kind(0.1, 0.01),
         gradient_checkpointing: false,
         seed: 3,
+        neftune_noise_alpha: None,
     }
 }
 

@@ -7,6 +7,7 @@ mod adapters;
 mod common;
 mod embedding;
 mod files;
+mod noise;
 mod objective;
 mod out_of_memory;
 mod plan;

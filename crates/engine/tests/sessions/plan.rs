@@ -88,6 +88,7 @@ fn sessions() -> Vec<(&'static str, SessionOptions)> {
         ("dora over nf4 of plain scales", dora(nf4(64, false))),
         ("sgd", SessionOptions { optimizer: Some(momentum), ..options(lora(ModuleNames::AllLinear)) }),
         ("sgd without momentum", SessionOptions { optimizer: Some(sgd), ..options(None) }),
+        ("noise", SessionOptions { neftune_noise_alpha: Some(5.0), ..options(lora(ModuleNames::AllLinear)) }),
         ("everything", options(None)),
         ("everything, checkpointing", SessionOptions { gradient_checkpointing: true, ..options(None) }),
         ("evaluation", SessionOptions { optimizer: None, ..options(None) }),
