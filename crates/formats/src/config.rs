@@ -53,7 +53,8 @@ impl ModelConfig {
     }
 
     /// The same with another value of a key.
-    pub(crate) fn with(mut self, key: &str, value: Value) -> Self {
+    #[must_use]
+    pub fn with(mut self, key: &str, value: Value) -> Self {
         self.map.insert(key.to_owned(), value);
         self
     }

@@ -36,6 +36,8 @@ pub struct ModelFiles {
     pub tokenizer: TokenizerSource,
     /// A chat template in place of those of the tokenizer.
     pub chat_template: Option<String>,
+    /// An end of sequence in place of the tokenizer's own.
+    pub eos_token: Option<String>,
     /// Ids that end a generated text: of `generation_config.json`, else of the configuration. May be empty.
     pub eos_token_ids: Vec<u32>,
     /// What the user should know of the files.
@@ -86,6 +88,7 @@ impl ModelFiles {
             config: file.config().clone(),
             tokenizer: TokenizerSource::Gguf(Box::new(tokenizer)),
             chat_template: None,
+            eos_token: None,
             eos_token_ids: file.config().eos_token_ids()?,
             source: Box::new(file),
         })
@@ -123,6 +126,7 @@ impl ModelFiles {
             config,
             tokenizer: TokenizerSource::Folder(dir.to_path_buf()),
             chat_template: None,
+            eos_token: None,
             eos_token_ids,
             warnings,
         })

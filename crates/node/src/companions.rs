@@ -3,18 +3,22 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tunesmith_formats::{ModelFiles, TokenizerSource, read_limited, write_atomic};
 use tunesmith_ops::{Code, Error};
+use tunesmith_text as text;
 
 use crate::error::Outcome;
 use crate::tokenizer;
 
 /// Files of a Hugging Face folder that describe text. Each is copied where it exists.
-const TOKENIZER: [&str; 4] = ["tokenizer.json", CONFIG, "special_tokens_map.json", TEMPLATE];
+const TOKENIZER: [&str; 4] = ["tokenizer.json", CONFIG, TOKENS, TEMPLATE];
 
 /// The tokenizer's configuration.
 const CONFIG: &str = "tokenizer_config.json";
+
+/// The named tokens, in folders that older versions of transformers wrote.
+const TOKENS: &str = "special_tokens_map.json";
 
 /// The chat template.
 const TEMPLATE: &str = "chat_template.jinja";
@@ -32,7 +36,16 @@ const GENERATION: &str = "generation_config.json";
 pub fn copy(files: &ModelFiles, to: &Path) -> Outcome<()> {
     copy_tokenizer(files, to)?;
     let TokenizerSource::Folder(from) = &files.tokenizer else { return Ok(()) };
-    copy_file(from, Path::new(GENERATION), to)
+    copy_file(from, Path::new(GENERATION), to)?;
+    // What ends a text beside the new end of sequence still does.
+    let Some(new) = files.config.eos_token_ids()?.first().copied().filter(|_| files.eos_token.is_some()) else {
+        return Ok(());
+    };
+    change_json(&to.join(GENERATION), |object| {
+        let others = files.eos_token_ids.iter().copied().filter(|id| *id != new);
+        let ids: Vec<u32> = std::iter::once(new).chain(others).collect();
+        object.insert("eos_token_id".to_owned(), ids.into()).is_some()
+    })
 }
 
 /// Copies the tokenizer with its chat template; the one inside a GGUF file is written out as such files. A template that is in place of
@@ -50,8 +63,16 @@ pub fn copy_tokenizer(files: &ModelFiles, to: &Path) -> Outcome<()> {
         return Ok(());
     };
     TOKENIZER.iter().try_for_each(|name| copy_file(from, Path::new(name), to))?;
+    if let Some(token) = &files.eos_token {
+        for name in [CONFIG, TOKENS] {
+            change_json(&to.join(name), |object| {
+                object.insert("eos_token".to_owned(), token.as_str().into());
+                true
+            })?;
+        }
+    }
     if let Some(template) = &files.chat_template {
-        drop_templates(&to.join(CONFIG))?;
+        change_json(&to.join(CONFIG), |object| object.remove("chat_template").is_some())?;
         return Ok(write_atomic(&to.join(TEMPLATE), template.as_bytes())?);
     }
     let templates = templates(from);
@@ -61,36 +82,41 @@ pub fn copy_tokenizer(files: &ModelFiles, to: &Path) -> Outcome<()> {
     templates.iter().try_for_each(|name| copy_file(from, name, to))
 }
 
-/// Takes the chat templates out of a tokenizer's configuration, if it is there.
-fn drop_templates(config: &Path) -> Outcome<()> {
-    if !config.exists() {
+/// Changes the object that a JSON file holds, if the file is there; `change` says whether it has.
+fn change_json(path: &Path, change: impl FnOnce(&mut Map<String, Value>) -> bool) -> Outcome<()> {
+    if !path.exists() {
         return Ok(());
     }
     let refuse = |error: &dyn std::fmt::Display| {
         let message = format!("expected JSON, got {error}; fetch the file again");
-        Error::new(Code::FileInvalid, config.display().to_string(), message)
+        Error::new(Code::FileInvalid, path.display().to_string(), message)
     };
-    let mut value: Value = serde_json::from_slice(&read_limited(config, u64::MAX)?).map_err(|error| refuse(&error))?;
-    if value.as_object_mut().and_then(|object| object.remove("chat_template")).is_none() {
+    let mut value: Value = serde_json::from_slice(&read_limited(path, u64::MAX)?).map_err(|error| refuse(&error))?;
+    if !value.as_object_mut().is_some_and(change) {
         return Ok(());
     }
     let text = serde_json::to_string_pretty(&value).map_err(|error| refuse(&error))?;
-    Ok(write_atomic(config, text.as_bytes())?)
+    Ok(write_atomic(path, text.as_bytes())?)
 }
 
-/// Lets the template that an adapter was trained with take the place of the model's own, where it is another.
+/// Lets the template and the end of sequence that an adapter was trained with take the place of the model's own, where they are others.
 ///
 /// # Errors
 /// `Io` naming the file, and those of [`tokenizer::read_own`].
-pub fn adopt_template(files: &mut ModelFiles, adapter: &Path) -> Outcome<()> {
-    let path = adapter.join(TEMPLATE);
-    if !path.exists() {
-        return Ok(());
-    }
-    let template = String::from_utf8_lossy(&read_limited(&path, u64::MAX)?).into_owned();
+pub fn adopt_tokenizer(files: &mut ModelFiles, adapter: &Path) -> Outcome<()> {
     let own = tokenizer::read_own(&files.tokenizer)?;
-    if own.info().chat_template.as_ref() != Some(&template) {
-        files.chat_template = Some(template);
+    let path = adapter.join(TEMPLATE);
+    if path.exists() {
+        let template = String::from_utf8_lossy(&read_limited(&path, u64::MAX)?).into_owned();
+        if own.info().chat_template.as_ref() != Some(&template) {
+            files.chat_template = Some(template);
+        }
+    }
+    if adapter.join("tokenizer.json").exists() {
+        let trained = text::Tokenizer::from_dir(adapter)?;
+        if trained.info().eos != own.info().eos {
+            files.eos_token = trained.info().eos.as_ref().map(|token| token.content.clone());
+        }
     }
     Ok(())
 }

@@ -66,7 +66,9 @@ impl MergeSource {
     ) -> Outcome<Vec<String>> {
         let mut files = ModelFiles::open(Path::new(&self.model))?;
         if let Some(adapter) = self.adapter() {
-            companions::adopt_template(&mut files, adapter)?;
+            companions::adopt_tokenizer(&mut files, adapter)?;
+            let tokenizer = tokenizer::read(&files)?;
+            model::end_with_token(&mut files, &tokenizer);
         }
         let mut notes = model::warnings(&files, self.adapter())?;
         let backend = Cpu::new(0)?;

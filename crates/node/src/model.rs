@@ -90,16 +90,22 @@ pub struct Model {
 }
 
 /// Opens a Hugging Face folder or a GGUF file and reads its configuration and tokenizer; a chat template that is given is in place of
-/// the tokenizer's own.
+/// the tokenizer's own, and so is an end of sequence.
 #[napi(catch_unwind, ts_return_type = "Promise<Model>")]
-pub fn open_model(env: &Env, path: String, chat_template: Option<String>) -> napi::Result<Object<'_>> {
-    in_background(env, "loadModel", move || open(path, chat_template), |_, model| Ok(model))
+pub fn open_model(
+    env: &Env,
+    path: String,
+    chat_template: Option<String>,
+    eos_token: Option<String>,
+) -> napi::Result<Object<'_>> {
+    in_background(env, "loadModel", move || open(path, chat_template, eos_token), |_, model| Ok(model))
 }
 
-fn open(path: String, chat_template: Option<String>) -> Outcome<Model> {
-    let files = ModelFiles { chat_template, ..ModelFiles::open(Path::new(&path))? };
-    let config = ModelConfig::new(&files.config)?;
+fn open(path: String, chat_template: Option<String>, eos_token: Option<String>) -> Outcome<Model> {
+    let mut files = ModelFiles { chat_template, eos_token, ..ModelFiles::open(Path::new(&path))? };
     let tokenizer = tokenizer::read(&files)?;
+    end_with_token(&mut files, &tokenizer);
+    let config = ModelConfig::new(&files.config)?;
     let info = ModelInfo {
         path,
         model_type: config.family.model_type.to_owned(),
@@ -112,6 +118,13 @@ fn open(path: String, chat_template: Option<String>) -> Outcome<Model> {
         warnings: warnings(&files, None)?,
     };
     Ok(Model { files: Arc::new(files), tokenizer: Arc::new(tokenizer), info })
+}
+
+/// Lets the configuration end texts with the end of sequence that is in place of the tokenizer's own, where there is one (TRL).
+pub fn end_with_token(files: &mut ModelFiles, tokenizer: &text::Tokenizer) {
+    if let (Some(_), Some(eos)) = (&files.eos_token, &tokenizer.info().eos) {
+        files.config = files.config.clone().with("eos_token_id", eos.id.into());
+    }
 }
 
 /// What the model's files list, then the tokenizer's end of sequence and the end of turn of a GGUF file or of a chat template that was

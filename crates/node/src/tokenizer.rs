@@ -152,9 +152,14 @@ pub fn open_tokenizer(env: &Env, path: String, chat_template: Option<String>) ->
     in_background(env, "loadTokenizer", work, |_, tokenizer| Ok(Tokenizer(Arc::new(tokenizer))))
 }
 
-/// Reads a model's tokenizer from where its files say, with the chat template that is to be in place of its own.
+/// Reads a model's tokenizer from where its files say, with the chat template and the end of sequence that are to be in place of its own.
 pub fn read(files: &ModelFiles) -> Outcome<text::Tokenizer> {
-    with_template(read_own(&files.tokenizer)?, files.chat_template.clone())
+    let own = read_own(&files.tokenizer)?;
+    let own = match &files.eos_token {
+        Some(token) => own.with_eos_token(token.clone())?,
+        None => own,
+    };
+    with_template(own, files.chat_template.clone())
 }
 
 fn with_template(own: text::Tokenizer, template: Option<String>) -> Outcome<text::Tokenizer> {

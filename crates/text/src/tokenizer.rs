@@ -142,6 +142,36 @@ impl Tokenizer {
         self.adopt_template()
     }
 
+    /// The same tokenizer with another end of sequence (transformers' `eos_token`): chat templates see it, and texts and completions
+    /// end with it.
+    ///
+    /// # Errors
+    /// `TOKENIZER_INVALID` for what is no token of the vocabulary.
+    pub fn with_eos_token(mut self, content: String) -> Result<Self> {
+        let Some(id) = self.inner.token_to_id(&content) else {
+            let expected = "expected a token of this vocabulary as the end of sequence";
+            return Err(TextError::tokenizer(
+                "eosToken",
+                &format!("{expected}, got {content:?}; give one that the tokenizer has"),
+            ));
+        };
+        let mut added: Vec<AddedToken> = self.inner.get_added_tokens_decoder().into_values().collect();
+        if !added.iter().any(|token| token.content == content) {
+            // As on loading: a named token is matched in text even where the file does not list it as added.
+            let token = AddedToken::from(content.as_str(), true);
+            added.push(token.clone());
+            self.inner.add_special_tokens([token]).map_err(|error| {
+                TextError::tokenizer("eosToken", &format!("expected a token it can match, got {error}; give another"))
+            })?;
+            self.cuts = Cuts::with_added([self.cuts; 2], &added);
+        }
+        self.info.eos = Some(SpecialToken { id: id as i32, content: content.clone() });
+        self.settings.named.insert("eos_token".to_owned(), content);
+        (self.specials, self.control_tokens) = special_tokens(&self.inner, &self.settings)?;
+        self.adopt_template()?;
+        Ok(self)
+    }
+
     fn build(file: Json, settings: Settings) -> Result<Self> {
         let growth = growth_of(&file)?;
         let cuts = Cuts::of(&file);
@@ -162,13 +192,7 @@ impl Tokenizer {
             has_generation_tags: false,
             chat_template_sha256: None,
         };
-        let added = inner.get_added_tokens_decoder().into_values();
-        let (special, others): (Vec<AddedToken>, Vec<AddedToken>) = added.partition(|token| token.special);
-        let [mut specials, others] =
-            [special, others].map(|tokens| tokens.into_iter().map(|token| token.content).collect::<Vec<String>>());
-        specials.extend(settings.named.values().filter(|token| inner.token_to_id(token).is_some()).cloned());
-        let control_tokens = ControlTokens::new(specials.clone())?;
-        let specials = SpecialTokens::new(specials, others);
+        let (specials, control_tokens) = special_tokens(&inner, &settings)?;
         let added: Vec<AddedToken> = inner.get_added_tokens_decoder().into_values().collect();
         let cuts = Cuts::with_added(cuts, &added);
         let mut tokenizer = Self {
@@ -255,6 +279,17 @@ impl Tokenizer {
             })
         })
     }
+}
+
+/// The special tokens: how a text ends in them, and where rows hold them.
+fn special_tokens(inner: &tokenizers::Tokenizer, settings: &Settings) -> Result<(SpecialTokens, ControlTokens)> {
+    let added = inner.get_added_tokens_decoder().into_values();
+    let (special, others): (Vec<AddedToken>, Vec<AddedToken>) = added.partition(|token| token.special);
+    let [mut specials, others] =
+        [special, others].map(|tokens| tokens.into_iter().map(|token| token.content).collect::<Vec<String>>());
+    specials.extend(settings.named.values().filter(|token| inner.token_to_id(token).is_some()).cloned());
+    let control_tokens = ControlTokens::new(specials.clone())?;
+    Ok((SpecialTokens::new(specials, others), control_tokens))
 }
 
 /// The library's tokenizer. As transformers does, a named special token is matched in text even where the file does not

@@ -351,3 +351,22 @@ fn sentence_piece_metadata_is_read_and_written() {
     let unprefixed = Tokenizer::from_gguf(GgufTokenizer { add_space_prefix: Some(false), ..sentence_piece() }).unwrap();
     assert_eq!(unprefixed.encode("hello", false).unwrap().len(), 3);
 }
+
+#[test]
+fn another_end_of_sequence_ends_texts_and_is_seen_by_templates() {
+    let own = small("{{ messages[0].content }}{{ eos_token }}");
+    let ends = own.info().eos.clone().unwrap();
+    let tokenizer =
+        small("{{ messages[0].content }}{{ eos_token }}").with_eos_token("<|im_start|>".to_owned()).unwrap();
+    let eos = tokenizer.info().eos.clone().unwrap();
+    assert_eq!(eos.content, "<|im_start|>");
+    assert_ne!(eos.id, ends.id);
+    let text = |tokenizer: &Tokenizer| tokenizer.encode_texts(&["hello"], true, None, 1).remove(0).unwrap();
+    assert_eq!(text(&own).last(), Some(&ends.id));
+    assert_eq!(text(&tokenizer).last(), Some(&eos.id));
+    let row = json!({ "messages": [{ "role": "user", "content": "hello" }] });
+    assert_eq!(tokenizer.render(&row, false).unwrap().text, "hello<|im_start|>");
+    let refused = small(CHATML).with_eos_token("<|nowhere|>".to_owned()).err().unwrap();
+    assert_eq!(refused.code, "TOKENIZER_INVALID");
+    assert!(refused.to_string().contains("<|nowhere|>"), "{refused}");
+}
