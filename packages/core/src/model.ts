@@ -65,6 +65,14 @@ export interface MemoryPlan {
   free: number | null;
 }
 
+/** What of a model's tokenizer a run exchanges; null leaves it as it is. */
+export interface TokenizerChanges {
+  /** A Jinja file, or a tokenizer whose template and end of sequence are taken. */
+  chatTemplatePath: string | null;
+  /** A token of the vocabulary. Wins over that of a tokenizer at `chatTemplatePath`. */
+  eosToken: string | null;
+}
+
 /** A model that is known but not yet in memory. */
 export interface LanguageModel {
   readonly info: ModelInfo;
@@ -73,6 +81,12 @@ export interface LanguageModel {
   readonly weightOptions: Readonly<ParsedModelConfig>;
   /** Options for which nothing has to be done, as they were given. Default: none. */
   readonly takenOptions?: Readonly<Record<string, unknown>>;
+  /**
+   * The same model with another chat template or end of sequence, which are saved with what is trained. Absent: its tokenizer cannot be
+   * changed. Rejects with `OptionError` for a path without a template, `TemplateError` or `TokenizerError` for tokens that the vocabulary
+   * lacks.
+   */
+  withTokenizer?(changes: TokenizerChanges): Promise<LanguageModel>;
   /** Loads the weights to evaluate and generate; nothing is trained. */
   createGenerator(options?: GeneratorOptions): Promise<Generator>;
   /** Loads the weights and prepares training. */

@@ -18,13 +18,16 @@ import {
   parseArgument,
   type SessionOptions,
   sessionOptionsSchema,
+  sftConfigSchema,
   type Tokenizer,
+  type TokenizerChanges,
   type TrainSession,
   weightsSchema,
 } from "@tunesmith/core";
 import { type Native, native, nativeAsync } from "./binding.ts";
 import { boolean, integer, object, path } from "./check.ts";
 import { NativeGenerator } from "./generator.ts";
+import { readOtherTokenizer } from "./other-tokenizer.ts";
 import { NativeSession } from "./session.ts";
 import { requireTokens } from "./template-tokens.ts";
 import { NativeTokenizer } from "./tokenizer.ts";
@@ -33,11 +36,14 @@ import { NativeTokenizer } from "./tokenizer.ts";
 export interface LoadModelOptions extends DeviceOptions, ModelConfig {
   /** Folder in which 4-bit matrices are kept for the next load; made where absent. Default null: nothing is kept. */
   cacheDir?: string | null;
+  /** Token of the vocabulary that ends a sequence in place of the tokenizer's own. Default null: that one. */
+  eosToken?: string | null;
 }
 
 const loadModelSchema = weightsSchema.extend({
   ...deviceOptionsSchema.shape,
   chatTemplate: modelConfigSchema.shape.chatTemplate,
+  eosToken: sftConfigSchema.shape.eosToken,
 });
 
 /** Far above what any memory holds of a pass. */
@@ -51,10 +57,24 @@ const maxTokens = 2 ** 24;
 export async function loadModel(source: string, options: LoadModelOptions = {}): Promise<LanguageModel> {
   const place = path("loadModel.path", source);
   const given = parseArgument(loadModelSchema, options, "loadModel");
-  const { device, threads, chatTemplate: named, ...weights } = given;
+  const { device, threads, chatTemplate: named, eosToken, ...weights } = given;
   const chatTemplate = named === null ? null : await chatTemplateText(named);
-  const inner = await nativeAsync((library) => library.openModel(place, chatTemplate));
-  const model = new NativeModel(inner, { device, threads: threads ?? 0 }, weights, chatTemplate);
+  return open(place, { place: { device, threads: threads ?? 0 }, weights, chatTemplate, eosToken });
+}
+
+/** How a model is opened. */
+interface Opening {
+  place: Native.Place;
+  weights: EngineOptions["weights"];
+  /** The text of one that is in place of the tokenizer's own. */
+  chatTemplate: string | null;
+  eosToken: string | null;
+}
+
+async function open(path: string, opening: Opening): Promise<NativeModel> {
+  const { chatTemplate, eosToken } = opening;
+  const inner = await nativeAsync((library) => library.openModel(path, chatTemplate, eosToken));
+  const model = new NativeModel(inner, opening);
   if (chatTemplate !== null) await requireTokens(model.tokenizer);
   return model;
 }
@@ -64,30 +84,32 @@ class NativeModel implements LanguageModel {
   readonly tokenizer: Tokenizer;
   readonly weightOptions: ParsedModelConfig;
   readonly #inner: Native.Model;
-  readonly #place: Native.Place;
-  readonly #weights: EngineOptions["weights"];
+  readonly #opening: Opening;
 
-  /** @param chatTemplate the text of one that is in place of the tokenizer's own */
-  constructor(
-    inner: Native.Model,
-    place: Native.Place,
-    weights: EngineOptions["weights"],
-    chatTemplate: string | null,
-  ) {
-    const { cacheDir: _, ...weightOptions } = weights;
-    this.weightOptions = { ...weightOptions, chatTemplate };
+  constructor(inner: Native.Model, opening: Opening) {
+    const { cacheDir: _, ...weightOptions } = opening.weights;
+    this.weightOptions = { ...weightOptions, chatTemplate: opening.chatTemplate };
     this.#inner = inner;
-    this.#place = place;
-    this.#weights = weights;
+    this.#opening = opening;
     const info = native(() => inner.info);
     this.info = { ...info, origin: originOf(info.path) };
     this.tokenizer = new NativeTokenizer(native(() => inner.tokenizer));
   }
 
+  async withTokenizer({ chatTemplatePath, eosToken }: TokenizerChanges): Promise<LanguageModel> {
+    const other = chatTemplatePath === null ? null : await readOtherTokenizer(chatTemplatePath);
+    const own = this.#opening;
+    return open(this.info.path, {
+      ...own,
+      chatTemplate: other?.chatTemplate ?? own.chatTemplate,
+      eosToken: eosToken ?? other?.eosToken ?? own.eosToken,
+    });
+  }
+
   async createGenerator(options: GeneratorOptions = {}): Promise<Generator> {
     const { adapter } = parseArgument(generatorOptionsSchema, options, "createGenerator");
     const untrained = { optimizer: null, parameterGroups: [], gradientCheckpointing: false, seed: 0 };
-    return new NativeGenerator(await this.#open({ weights: this.#weights, adapter, ...untrained }), this.info);
+    return new NativeGenerator(await this.#open({ weights: this.#opening.weights, adapter, ...untrained }), this.info);
   }
 
   async createSession(options: SessionOptions): Promise<TrainSession> {
@@ -103,14 +125,14 @@ class NativeModel implements LanguageModel {
       supervised: integer("estimateMemory.pass.supervised", supervised, 1, tokens),
       twoPhases: boolean("estimateMemory.pass.twoPhases", twoPhases),
     };
-    return nativeAsync(() => this.#inner.estimateMemory(this.#place, json, shape));
+    return nativeAsync(() => this.#inner.estimateMemory(this.#opening.place, json, shape));
   }
 
   #engineOptions(place: string, options: SessionOptions): EngineOptions {
-    return { weights: this.#weights, ...parseArgument(sessionOptionsSchema, options, place) };
+    return { weights: this.#opening.weights, ...parseArgument(sessionOptionsSchema, options, place) };
   }
 
   #open(options: EngineOptions): Promise<Native.Session> {
-    return nativeAsync(() => this.#inner.createSession(this.#place, JSON.stringify(options)));
+    return nativeAsync(() => this.#inner.createSession(this.#opening.place, JSON.stringify(options)));
   }
 }

@@ -18,7 +18,7 @@ export interface AnsweringOptions {
 
 /** The weights that a model answers with. */
 export class Answering {
-  readonly #options: AnsweringOptions;
+  #options: AnsweringOptions;
   #generator: Promise<Generator> | null = null;
   /** What has been trained since the weights were loaded, and is not in them yet. */
   #due: Saved | null = null;
@@ -34,8 +34,11 @@ export class Answering {
     return this.#saved;
   }
 
-  /** From here on answers are those of what has been trained. */
-  adopt(trained: Saved): void {
+  /** From here on answers are those of what has been trained, which may have been with another tokenizer of the model. */
+  adopt(trained: Saved, model = this.#options.model): void {
+    // What the loaded weights end an answer with is that of the model they were loaded from.
+    if (model !== this.#options.model) void this.dispose().catch(() => {});
+    this.#options = { ...this.#options, model };
     this.#saved = trained;
     if (this.#generator !== null) this.#due = trained;
   }

@@ -12,7 +12,7 @@ import {
   withConversationOptions,
 } from "@tunesmith/core";
 import { collate, type DataReport, type DatasetSource, type Example, IGNORE_INDEX } from "@tunesmith/data";
-import { dataWarnings, prepareRows, withinContext } from "@tunesmith/trainer";
+import { dataWarnings, prepareRows, withinContext, withTokenizerOptions } from "@tunesmith/trainer";
 
 /** A token of a row as it is trained. */
 export interface ExplainedToken {
@@ -77,10 +77,12 @@ export async function explain(row: Record<string, unknown>, options: ExplainOpti
 
 /** The same for the first rows of a data set, which is prepared whole. */
 export async function explainRows(source: DatasetSource, options: ExplainRowsOptions): Promise<ExplainedRows> {
-  const { model, args: given = {}, session, examples: count = 3 } = parseKeys(explainKeys, options, "explain");
+  const { model: opened, args: given = {}, session, examples: count = 3 } = parseKeys(explainKeys, options, "explain");
   const warnings: string[] = [];
-  // As a run does: within the model's context, with control tokens in texts as asked.
-  const args = withinContext(parseOptions(sftConfigSchema, given), model, warnings);
+  // As a run does: within the model's context, with its template, with control tokens in texts as asked.
+  const parsed = parseOptions(sftConfigSchema, given);
+  const model = await withTokenizerOptions(opened, parsed);
+  const args = withinContext(parsed, model, warnings);
   const { sanitizeControlTokens } = args;
   const tokenizer = withConversationOptions(model.tokenizer, { sanitizeControlTokens });
   const request = { source, name: "rows", keepItems: 0, formattingFunc: null };

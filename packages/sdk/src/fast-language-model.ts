@@ -21,6 +21,7 @@ import {
   type ModelConfig,
   type ModelInfo,
   modelConfigSchema,
+  OptionError,
   type OptionKeys,
   type ParsedModelConfig,
   type PassShape,
@@ -29,14 +30,23 @@ import {
   sortOptionsBeside,
   TextStream,
   type Tokenizer,
+  type TokenizerChanges,
   type TrainSession,
   takenOf,
   warnProcess,
 } from "@tunesmith/core";
-import { type ExportControl, loadModel } from "@tunesmith/native";
+import { type ExportControl, loadModel, loadTokenizer } from "@tunesmith/native";
 import { Answering, type AnsweringOptions } from "./answering.ts";
 import { cacheFolder } from "./hub/settings.ts";
-import { type DownloadOptions, downloadKeys } from "./hub/wanted.ts";
+import { type DownloadOptions, downloadKeys, isRepoId } from "./hub/wanted.ts";
+import {
+  noDefaults,
+  type OpenedFor,
+  openedFor,
+  type PeftModelOptions,
+  peftModelOptions,
+  type RunDefaults,
+} from "./notebook-names.ts";
 import { encodePrompt } from "./prompt.ts";
 import { describeModel, resolveModel } from "./resolve-model.ts";
 import {
@@ -50,7 +60,9 @@ import {
 } from "./save.ts";
 
 /** Options of {@link FastLanguageModel.fromPretrained}; those of a download count for models of the hub only. */
-export interface PretrainedOptions extends DownloadOptions, DeviceOptions, ModelConfig {
+export interface PretrainedOptions extends DownloadOptions, DeviceOptions, Omit<ModelConfig, "dtype">, OpenedFor {
+  /** Storage of the frozen matrices that are not quantised (see ModelConfig). Default null: auto. */
+  dtype?: ModelConfig["dtype"] | null;
   /** PEFT adapter folder that `generate` uses on top of the model. Default: none. */
   adapter?: string | undefined;
   /** With `loadIn4bit`: keep the quantised matrices in the folder `tunesmith-nf4` of the model cache for the next load. Default true. */
@@ -60,15 +72,26 @@ export interface PretrainedOptions extends DownloadOptions, DeviceOptions, Model
 }
 
 /** What no schema declares of them. */
-const pretrainedKeys: OptionKeys<Omit<PretrainedOptions, keyof DeviceOptions | keyof ModelConfig>> = {
+const pretrainedKeys: OptionKeys<
+  Omit<PretrainedOptions, keyof DeviceOptions | keyof ModelConfig | "maxSeqLength"> & { maxLength?: number }
+> = {
   ...downloadKeys,
+  // The canonical name of maxSeqLength.
+  maxLength: "optional number",
+  fullFinetuning: "optional flag",
   adapter: "optional path",
   quantizedCache: "optional flag",
   onWarning: "optional function",
 };
 
-/** Opens a model at its path, with another chat template where one is given. */
-type OpenModel = (path: string, chatTemplate?: string | null) => Promise<LanguageModel>;
+/** What of a tokenizer is exchanged on opening; what is absent is as the model was opened with. */
+interface Exchanged {
+  chatTemplate?: string | null;
+  eosToken?: string | null;
+}
+
+/** Opens a model at its path, with another chat template or end of sequence where one is given. */
+type OpenModel = (path: string, exchanged?: Exchanged) => Promise<LanguageModel>;
 
 /** The options of a download, and what opens a model at its path. */
 function sorted(
@@ -77,27 +100,34 @@ function sorted(
 ): { download: DownloadOptions; openAt: (path: string) => Promise<FastLanguageModel> } {
   const schemas = { device: deviceOptionsSchema, weights: modelConfigSchema };
   const [{ device, weights }, others] = sortOptionsBeside(schemas, pretrainedKeys, options, place);
-  const { adapter = null, quantizedCache = true, onWarning, ...download } = others;
+  const { adapter = null, quantizedCache = true, onWarning, maxLength, fullFinetuning, ...download } = others;
+  const defaults = openedFor({ maxSeqLength: maxLength, fullFinetuning });
   const cacheDir = quantizedCache ? join(download.cacheDir ?? cacheFolder(), "tunesmith-nf4") : null;
-  const open = (path: string, chatTemplate = weights.chatTemplate) =>
-    loadModel(path, { ...device, ...effective(modelConfigSchema, weights), chatTemplate, cacheDir });
+  const open = (path: string, exchanged: Exchanged = {}) =>
+    loadModel(path, { ...device, ...effective(modelConfigSchema, weights), ...exchanged, cacheDir });
   const taken = takenOf(modelConfigSchema, weights);
   const given = Object.fromEntries(Object.entries(weights).filter(([name]) => taken.includes(name)));
   const openAt = async (path: string) => {
     const model = await open(path);
-    const trained = adapter === null || weights.chatTemplate !== null ? null : await templateOf(adapter, model);
-    const opened = trained === null ? model : await open(path, trained);
-    return new FastLanguageModel(opened, adapter, onWarning, open, given);
+    const trained = adapter === null ? {} : await tokenizerOf(adapter, model);
+    // A template that is given wins over the one that was trained with.
+    if (weights.chatTemplate !== null) delete trained.chatTemplate;
+    const opened = Object.keys(trained).length === 0 ? model : await open(path, trained);
+    return new FastLanguageModel(opened, adapter, onWarning, open, given, defaults);
   };
   return { download, openAt };
 }
 
-/** The chat template that an adapter was trained with, where that is another than the model's own; else null. */
-async function templateOf(adapter: string, { tokenizer }: LanguageModel): Promise<string | null> {
-  const path = join(expandHome(adapter), "chat_template.jinja");
-  if (!(await exists(path))) return null;
-  const text = await fileOperation("read", path, () => readFile(path, "utf8"));
-  return text === tokenizer.info.chatTemplate ? null : text;
+/** The chat template and the end of sequence that an adapter was trained with, as far as they are not the model's own. */
+async function tokenizerOf(adapter: string, { tokenizer: { info: own } }: LanguageModel): Promise<Exchanged> {
+  const folder = expandHome(adapter);
+  const path = join(folder, "chat_template.jinja");
+  const chatTemplate = (await exists(path)) ? await fileOperation("read", path, () => readFile(path, "utf8")) : null;
+  const named = (await exists(join(folder, "tokenizer.json"))) ? (await loadTokenizer(folder)).info.eosToken : null;
+  return {
+    ...(chatTemplate !== null && chatTemplate !== own.chatTemplate && { chatTemplate }),
+    ...(named !== null && named.content !== own.eosToken?.content && { eosToken: named.content }),
+  };
 }
 
 /** Options of {@link FastLanguageModel.generate}. */
@@ -115,20 +145,23 @@ const generationKeys: OptionKeys<Omit<TextGenerationOptions, keyof GenerationCon
  * well, the model that was given to the trainer answers as trained, and its save methods write that.
  */
 export class FastLanguageModel implements LanguageModel {
-  readonly #model: LanguageModel;
+  #model: LanguageModel;
   readonly #options: AnsweringOptions;
   readonly #answering: Answering;
   readonly #open: OpenModel;
+  /** With the tokenizer that was asked for last: what a run that has asked for it leaves. */
+  #exchanged: LanguageModel | null = null;
 
   /** Wraps a model that is already known. Most programs want {@link FastLanguageModel.fromPretrained}. */
   constructor(
     model: LanguageModel,
     adapter: string | null = null,
     onWarning: (message: string) => void = warnProcess,
-    open: OpenModel = (path, chatTemplate = model.weightOptions.chatTemplate) =>
-      loadModel(path, { ...model.weightOptions, chatTemplate }),
+    open: OpenModel = (path, exchanged = {}) => loadModel(path, { ...model.weightOptions, ...exchanged }),
     /** Options for which nothing has to be done. */
     readonly takenOptions: Readonly<Record<string, unknown>> = {},
+    /** @internal Options of the runs on it. */
+    readonly runDefaults: RunDefaults = noDefaults,
   ) {
     this.#open = open;
     this.#model = model;
@@ -188,13 +221,38 @@ export class FastLanguageModel implements LanguageModel {
    */
   async withChatTemplate(chatTemplate: string): Promise<FastLanguageModel> {
     const { adapter, onWarning } = this.#options;
-    const open: OpenModel = (path, other = chatTemplate) => this.#open(path, other);
-    return new FastLanguageModel(await open(this.info.path), adapter, onWarning, open, this.takenOptions);
+    const open: OpenModel = (path, exchanged) => this.#open(path, { chatTemplate, ...exchanged });
+    const model = await open(this.info.path);
+    return new FastLanguageModel(model, adapter, onWarning, open, this.takenOptions, this.runDefaults);
+  }
+
+  /**
+   * The same model with another chat template or end of sequence, as `chatTemplatePath` and `eosToken` of a run ask for them. Once that
+   * run has ended well this model answers with them.
+   */
+  async withTokenizer(changes: TokenizerChanges): Promise<LanguageModel> {
+    const { chatTemplatePath } = changes;
+    const exchange = async (path: string | null) => {
+      if (this.#model.withTokenizer === undefined)
+        throw new OptionError(
+          "[chatTemplatePath] expected a model that was opened from files, got another; leave it out",
+        );
+      return this.#model.withTokenizer({ ...changes, chatTemplatePath: path });
+    };
+    const isHere = chatTemplatePath === null || (await exists(expandHome(chatTemplatePath)));
+    const changed =
+      isHere || !isRepoId(chatTemplatePath)
+        ? await exchange(chatTemplatePath)
+        : await describeModel(chatTemplatePath, {}, exchange);
+    this.#exchanged = changed;
+    const { adapter, onWarning } = this.#options;
+    return new FastLanguageModel(changed, adapter, onWarning, this.#open, this.takenOptions);
   }
 
   /** This model with a LoRA adapter to train (Unsloth's get_peft_model): give it to an `SFTTrainer`. */
-  getPeftModel(config: LoraConfig = {}): PeftModel {
-    return new PeftModel(this.#model, config, this.#options.onWarning, this.#open, this.takenOptions);
+  getPeftModel(config: PeftModelOptions = {}): PeftModel {
+    const { onWarning } = this.#options;
+    return new PeftModel(this.#model, config, onWarning, this.#open, this.takenOptions, this.runDefaults);
   }
 
   /**
@@ -258,7 +316,8 @@ export class FastLanguageModel implements LanguageModel {
 
   /** @internal A trainer says where its result is: from here on that is what answers and what is saved. */
   adopt(trained: Saved): void {
-    this.#answering.adopt(trained);
+    if (this.#exchanged !== null) this.#model = this.#exchanged;
+    this.#answering.adopt(trained, this.#model);
   }
 
   /**
@@ -315,12 +374,14 @@ export class PeftModel extends FastLanguageModel {
 
   constructor(
     model: LanguageModel,
-    peftConfig: LoraConfig,
+    options: PeftModelOptions,
     onWarning?: (message: string) => void,
     open?: OpenModel,
     takenOptions?: Readonly<Record<string, unknown>>,
+    runDefaults: RunDefaults = noDefaults,
   ) {
-    super(model, null, onWarning, open, takenOptions);
+    const { peftConfig, defaults } = peftModelOptions(options, runDefaults);
+    super(model, null, onWarning, open, takenOptions, defaults);
     parseOptions(loraConfigSchema, peftConfig);
     this.peftConfig = peftConfig;
   }

@@ -75,6 +75,7 @@ export {
   type TextPart,
   type TokenEvent,
   type Tokenizer,
+  type TokenizerChanges,
   TokenizerError,
   type TokenizerInfo,
   type TokenValueName,
@@ -286,6 +287,7 @@ export { downloadModel } from "./hub/snapshot.ts";
 export type { Patience } from "./hub/transfer.ts";
 export type { DownloadOptions } from "./hub/wanted.ts";
 export { localSplit } from "./local-split.ts";
+export type { OpenedFor, PeftModelOptions, RunDefaults, TrainerNames } from "./notebook-names.ts";
 export { resolveDataset } from "./resolve-dataset.ts";
 export { resolveModel } from "./resolve-model.ts";
 export type { GgufFile, GgufOptions, MergedOptions, QuantizationMethod } from "./save.ts";

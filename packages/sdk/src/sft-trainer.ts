@@ -9,19 +9,21 @@ import {
   type TrainResult,
 } from "@tunesmith/trainer";
 import { FastLanguageModel, PeftModel } from "./fast-language-model.ts";
+import { noDefaults, type TrainerNames, withRunOptions } from "./notebook-names.ts";
 
 /** Supervised fine-tuning (TRL's SFTTrainer). The adapter's options come with the model of `getPeftModel`, or as `peftConfig`. */
 export class SFTTrainer extends BaseTrainer {
   readonly #model: SFTTrainerOptions["model"];
 
-  constructor(options: SFTTrainerOptions) {
+  constructor(options: SFTTrainerOptions & TrainerNames) {
     const { model, peftConfig } = options ?? {};
     if (model instanceof PeftModel && peftConfig !== undefined) {
       throw new OptionError(
         "[peftConfig] expected adapter options once, got them from getPeftModel() and as peftConfig; leave one out",
       );
     }
-    super(model instanceof PeftModel ? { ...options, peftConfig: model.peftConfig } : options);
+    const own = model instanceof PeftModel ? { ...options, peftConfig: model.peftConfig } : (options ?? {});
+    super(withRunOptions(own, model instanceof FastLanguageModel ? model.runDefaults : noDefaults));
     this.#model = model;
   }
 

@@ -28,6 +28,7 @@ export type { MemoryEstimate } from "./memory/estimate.ts";
 export { freeMemory } from "./memory/free-memory.ts";
 export type { EvalDatasets } from "./options/eval-sets.ts";
 export type { Resolved, Settled } from "./options/resolved.ts";
+export { withTokenizerOptions } from "./options/tokenizer-options.ts";
 export type { DataCollator } from "./sft/collator.ts";
 export { dataWarnings } from "./sft/data-warnings.ts";
 export { type EstimateOptions, estimateMemory, memoryShortage } from "./sft/estimate-memory.ts";

@@ -54,6 +54,8 @@ export async function losses(root: string): Promise<Outcome[]> {
     const path = join(dir, file);
     const golden = JSON.parse(readFileSync(path, "utf8")) as Golden;
     for (const entry of golden.cases) {
+      // Noise is drawn in the engine, whose own runner takes the recorded one in its place.
+      if (entry.case.startsWith("neftune")) continue;
       const name = `misc/losses/${basename(file, ".json")}/${entry.case}`;
       const objective = objectiveOf(entry);
       outcomes.push(

@@ -7,7 +7,7 @@ import { type Example, prepare } from "@tunesmith/data";
 import { loadModel } from "@tunesmith/native";
 import { type EvalEvent, type LogEvent, type SFTMetrics, SFTTrainer } from "@tunesmith/trainer";
 import { readSafetensors, tensorError } from "../../support/safetensors.ts";
-import { attempt, measured, type Outcome, relative, unsupported } from "../outcome.ts";
+import { attempt, measured, type Outcome, relative } from "../outcome.ts";
 
 type Row = Record<string, unknown>;
 interface Run {
@@ -30,7 +30,7 @@ interface Run {
 }
 
 /** Arguments of TRL that say nothing here: precision and optimizer kernels of PyTorch, and where nothing is saved. */
-const silent = ["bf16", "fp16", "optim", "save_strategy", "gradient_checkpointing", "loss_type"];
+const silent = ["bf16", "fp16", "optim", "save_strategy", "gradient_checkpointing"];
 
 /** `trl/sft-*`: whole runs of TRL's SFTTrainer, step by step. */
 export async function trlSft(root: string): Promise<Outcome[]> {
@@ -48,9 +48,6 @@ export async function trlSft(root: string): Promise<Outcome[]> {
 async function oneRun(root: string, name: string): Promise<Outcome[]> {
   const folder = join(root, name);
   const run = JSON.parse(readFileSync(join(folder, "run.json"), "utf8")) as Run;
-  const loss = run.args.loss_type;
-  if (loss !== undefined && loss !== "nll" && loss !== "chunked_nll")
-    return [unsupported(name, `loss_type ${String(loss)}`)];
   const model = await loadModel(join(root, "models", run.model));
   const outputDir = mkdtempSync(join(tmpdir(), "tunesmith-trl-"));
   try {

@@ -86,6 +86,16 @@ export const loraConfigSchema = z
         .describe(
           "First values: true (A uniform, B zero), gaussian (A normal, B zero) or false (both uniform); on embed_tokens A zero and B normal, or with false both normal. Default true (PEFT).",
         ),
+      // A checkpoint holds the weights of the adapter; where they began no longer matters.
+      randomState: z
+        .int()
+        .nonnegative()
+        .nullable()
+        .default(null)
+        .describe(
+          "Seed of the adapter's first values. Default null: seed (Unsloth's random_state is 3407, as seed is).",
+        )
+        .meta({ influence: "nothing" }),
       fullFinetuning: z
         .boolean()
         .default(false)

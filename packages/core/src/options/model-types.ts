@@ -40,6 +40,8 @@ export interface LoraConfig extends LoraConfigNames {
    * and B normal, or with false both normal. Default true (PEFT).
    */
   initLoraWeights?: boolean | "gaussian" | undefined;
+  /** Seed of the adapter's first values. Default null: seed (Unsloth's random_state is 3407, as seed is). */
+  randomState?: number | null | undefined;
   /** Train every weight, without an adapter. Default false (Unsloth). */
   fullFinetuning?: boolean | undefined;
   /** Continue this PEFT adapter folder in place of a new adapter. Default null. */

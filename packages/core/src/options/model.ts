@@ -1,7 +1,7 @@
 // Schema of the options by which a model's weights are held.
 import { z } from "zod";
 import { ownTemplates } from "../templates/own-templates.ts";
-import { grouped } from "./declare.ts";
+import { grouped, noneIsDefault } from "./declare.ts";
 import { missingModel, takenModel } from "./field/model.ts";
 
 /** Block sizes of NF4 (those of bitsandbytes from 64 on). */
@@ -29,7 +29,8 @@ export const modelConfigSchema = z
         .default("auto")
         .describe(
           "Storage of the frozen matrices that are not quantised; on a GPU also what is computed in, while the CPU computes in float32 whatever it is. Default auto: bfloat16 on a GPU and with 4-bit layers, else float32.",
-        ),
+        )
+        .meta(noneIsDefault),
       loadIn4bit: z
         .boolean()
         .default(false)

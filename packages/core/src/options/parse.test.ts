@@ -43,6 +43,7 @@ test("the defaults are those of the libraries the names come from", () => {
     layersToTransform: null,
     layersPattern: null,
     initLoraWeights: true,
+    randomState: null,
     fullFinetuning: false,
     adapterPath: null,
   });

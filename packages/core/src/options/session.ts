@@ -18,7 +18,14 @@ const listOrNull = <T extends z.ZodType>(item: T) => z.array(item).min(1).nullab
 
 /** A new LoRA adapter: the options of {@link loraConfigSchema} that describe it. */
 export const loraOptionsSchema = loraConfigSchema
-  .omit({ fullFinetuning: true, adapterPath: true, bias: true, ...allOf(takenLora), ...allOf(missingLora) })
+  .omit({
+    fullFinetuning: true,
+    adapterPath: true,
+    bias: true,
+    randomState: true,
+    ...allOf(takenLora),
+    ...allOf(missingLora),
+  })
   .extend({
     type: z.literal("lora"),
     modulesToSave: listOrNull(z.string().min(1)),
@@ -63,6 +70,8 @@ export const sessionOptionsSchema = z.strictObject({
   gradientCheckpointing: z.boolean(),
   /** Seeds the adapter's first values. */
   seed: z.int().nonnegative(),
+  /** Noise on the embeddings of training passes, which then need a batch's rowIds. Default: none. */
+  neftuneNoiseAlpha: z.number().nonnegative().optional(),
 });
 
 /** What a generator is made of. */
@@ -96,7 +105,7 @@ export type AdapterOptions = z.output<typeof sessionOptionsSchema>["adapter"];
 
 /** The adapter that options ask for: null for full fine-tuning. */
 export function adapterOptions(peft: ParsedLoraConfig): AdapterOptions {
-  const { fullFinetuning, adapterPath, bias: _, ...config } = effective(loraConfigSchema, peft);
+  const { fullFinetuning, adapterPath, bias: _, randomState: __, ...config } = effective(loraConfigSchema, peft);
   if (fullFinetuning) return null;
   if (adapterPath !== null) return { type: "saved", path: adapterPath };
   const list = <T extends string | number>(value: T | T[] | null) =>

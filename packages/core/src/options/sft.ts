@@ -1,7 +1,7 @@
 // Options of supervised fine-tuning.
 import { z } from "zod";
 import { datasetFormats } from "./dataset-formats.ts";
-import { count, grouped } from "./declare.ts";
+import { count, grouped, noneIsDefault } from "./declare.ts";
 import { missingSft, takenSft } from "./field/sft.ts";
 import { trainingArgumentsSchema } from "./training-arguments.ts";
 
@@ -184,6 +184,30 @@ export const sftConfigSchema = trainingArgumentsSchema
         .default(false)
         .describe(
           "Conversations: control tokens in the texts of rows are encoded as text, so that only the chat template writes them as tokens: special tokens, and other added tokens that the template writes. Default false (transformers' apply_chat_template).",
+        ),
+    }),
+    ...grouped("optimizer", {
+      lossType: z
+        .enum(["nll", "chunked_nll", "dft"])
+        .default("nll")
+        .describe(
+          "What is minimised, in training and in eval_loss: nll, the mean of -log p of the supervised tokens; dft, that times p taken as a constant, so that tokens which are unlikely anyway count less (arXiv:2508.05629); chunked_nll is nll. Default nll (TRL).",
+        ),
+      labelSmoothingFactor: z
+        .number()
+        .min(0)
+        .max(1)
+        .default(0)
+        .describe(
+          "Share of the loss that goes to the mean of -log p over the whole vocabulary, in training and in eval_loss (arXiv:1512.00567); none with lossType dft. Default 0 (TrainingArguments).",
+        )
+        .meta(noneIsDefault),
+      zLossMultiplier: z
+        .number()
+        .nonnegative()
+        .default(0)
+        .describe(
+          "Factor of (log Σ exp logits)² in the loss of each token, which keeps logits from growing (arXiv:2204.02311); in training only, none with lossType dft. The paper takes 1e-4. Default 0 (z_loss_multiplier of OLMo-core and MaxText).",
         ),
     }),
     ...grouped("taken", { ...takenSft, ...missingSft }),

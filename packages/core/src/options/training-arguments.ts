@@ -87,6 +87,20 @@ export const trainingArgumentsSchema = z
         .describe(
           "Leave the last micro-batch of an epoch out where it has fewer rows than the others, in training and evaluation. Default false (TrainingArguments).",
         ),
+      chatTemplatePath: path
+        .nullable()
+        .default(null)
+        .describe(
+          "Chat template of the run, saved with what is trained: a Jinja file, or the folder, GGUF file or hub model of a tokenizer, whose end of sequence is taken as well. Default null: the model's own, or the chatTemplate that it was opened with (TRL, which can add the other tokenizer's tokens; here a template whose tokens the vocabulary lacks is refused).",
+        ),
+      eosToken: z
+        .string()
+        .min(1)
+        .nullable()
+        .default(null)
+        .describe(
+          "Token of the vocabulary that ends a sequence: texts and completions end with it, it ends an answer beside those that do already, and it is saved with what is trained. Default null: the tokenizer's own (TRL).",
+        ),
       ignoreDataSkip: z
         .boolean()
         .default(false)
@@ -263,6 +277,14 @@ export const trainingArgumentsSchema = z
         .nullable()
         .default(1)
         .describe("Gradients are clipped to this global norm; 0 or null is off. Default 1 (TrainingArguments)."),
+      neftuneNoiseAlpha: z
+        .number()
+        .nonnegative()
+        .nullable()
+        .default(null)
+        .describe(
+          "Uniform noise on the embeddings of training passes, at most alpha / √(tokens of the row · hidden size) (arXiv:2310.05914, which takes 5 to 15). The tokens are those of the row itself, where Hugging Face counts the padding of its batch too: there a row's noise is smaller the longer its neighbours are. Default null: none (TrainingArguments).",
+        ),
     }),
     ...grouped("evaluation", {
       perDeviceEvalBatchSize: count.default(8).describe("Rows of an evaluation batch. Default 8 (TrainingArguments)."),

@@ -39,6 +39,18 @@ export interface TrainingArguments extends TrainingArgumentsNames {
    */
   dataloaderDropLast?: boolean | undefined;
   /**
+   * Chat template of the run, saved with what is trained: a Jinja file, or the folder, GGUF file or hub model of a
+   * tokenizer, whose end of sequence is taken as well. Default null: the model's own, or the chatTemplate that it was
+   * opened with (TRL, which can add the other tokenizer's tokens; here a template whose tokens the vocabulary lacks is
+   * refused).
+   */
+  chatTemplatePath?: string | null | undefined;
+  /**
+   * Token of the vocabulary that ends a sequence: texts and completions end with it, it ends an answer beside those
+   * that do already, and it is saved with what is trained. Default null: the tokenizer's own (TRL).
+   */
+  eosToken?: string | null | undefined;
+  /**
    * A resumed run begins with the first rows of the epoch that it was in, and not where it was; it is then not the run
    * that was never stopped. Default false (TrainingArguments).
    */
@@ -227,6 +239,13 @@ export interface TrainingArguments extends TrainingArgumentsNames {
   adamEpsilon?: number | undefined;
   /** Gradients are clipped to this global norm; 0 or null is off. Default 1 (TrainingArguments). */
   maxGradNorm?: number | null | undefined;
+  /**
+   * Uniform noise on the embeddings of training passes, at most alpha / √(tokens of the row · hidden size)
+   * (arXiv:2310.05914, which takes 5 to 15). The tokens are those of the row itself, where Hugging Face counts the
+   * padding of its batch too: there a row's noise is smaller the longer its neighbours are. Default null: none
+   * (TrainingArguments).
+   */
+  neftuneNoiseAlpha?: number | null | undefined;
   /** Rows of an evaluation batch. Default 8 (TrainingArguments). */
   perDeviceEvalBatchSize?: number | undefined;
   /**
@@ -444,4 +463,21 @@ export interface SFTConfig extends TrainingArguments, SFTConfigNames {
    * apply_chat_template).
    */
   sanitizeControlTokens?: boolean | undefined;
+  /**
+   * What is minimised, in training and in eval_loss: nll, the mean of -log p of the supervised tokens; dft, that times
+   * p taken as a constant, so that tokens which are unlikely anyway count less (arXiv:2508.05629); chunked_nll is nll.
+   * Default nll (TRL).
+   */
+  lossType?: "nll" | "chunked_nll" | "dft" | undefined;
+  /**
+   * Share of the loss that goes to the mean of -log p over the whole vocabulary, in training and in eval_loss
+   * (arXiv:1512.00567); none with lossType dft. Default 0 (TrainingArguments).
+   */
+  labelSmoothingFactor?: number | undefined;
+  /**
+   * Factor of (log Σ exp logits)² in the loss of each token, which keeps logits from growing (arXiv:2204.02311); in
+   * training only, none with lossType dft. The paper takes 1e-4. Default 0 (z_loss_multiplier of OLMo-core and
+   * MaxText).
+   */
+  zLossMultiplier?: number | undefined;
 }

@@ -6,6 +6,7 @@ import { checkMemory } from "../memory/shortage.ts";
 import { idleOptions } from "../options/idle-options.ts";
 import type { Resolved, Settled } from "../options/resolved.ts";
 import { asOptionError, sessionOptions } from "../options/session-options.ts";
+import { exchangeTokenizer } from "../options/tokenizer-options.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { spaceShortage } from "./disk-space.ts";
 import { doubtfulSchedule } from "./doubtful-rates.ts";
@@ -51,11 +52,12 @@ export interface RunStart {
 /** Everything before the files of a run are opened, the cheap parts first. */
 export async function prepareRun(
   recipe: Recipe,
-  inputs: RunInputs,
-  { args: settled, best, resume }: RunStart,
+  given: RunInputs,
+  { args: asked, best, resume }: RunStart,
   { signal, onPreparing }: { signal: AbortSignal; onPreparing: OnPreparing },
 ): Promise<ReadyRun> {
-  const { model } = inputs;
+  const { model, args: settled } = await exchangeTokenizer(given.model, asked);
+  const inputs = { ...given, model };
   const warnings = [...model.info.warnings];
   const checkpoint = await findCheckpoint(resume, settled.outputDir, warnings);
   const startedAt = checkpoint?.trainer.started_at ?? Math.floor(Date.now() / 1000);

@@ -92,6 +92,10 @@ const rules: readonly Rule[] = [
       when("packing" in args && !args.packing && "evalPacking" in args && args.evalPacking !== true, "packing is off"),
   },
   {
+    options: ["labelSmoothingFactor", "zLossMultiplier"],
+    because: ({ args }) => when("lossType" in args && args.lossType === "dft", "lossType is dft"),
+  },
+  {
     // Rows that are cut anyway are not first cut to the same length.
     options: ["truncationMode"],
     because: ({ args }) =>

@@ -17,7 +17,8 @@ export function sessionOptions(args: ParsedTrainingArguments, peft: ParsedLoraCo
     optimizer: optimizerOptions(args),
     parameterGroups: parameterGroups(args, peft),
     gradientCheckpointing: args.gradientCheckpointing === true,
-    seed: args.seed,
+    seed: peft.randomState ?? args.seed,
+    ...(args.neftuneNoiseAlpha === null ? {} : { neftuneNoiseAlpha: args.neftuneNoiseAlpha }),
   };
 }
 

@@ -1,5 +1,5 @@
 // Evaluates a session on held-out examples.
-import { type Generator, OptionError, plural } from "@tunesmith/core";
+import { type Generator, type Objective, OptionError, plural } from "@tunesmith/core";
 import { coalesce, type Example, type TrainingRows } from "@tunesmith/data";
 import { ratio, total } from "../loop/metrics.ts";
 import { collateWith, type DataCollator } from "./collator.ts";
@@ -14,6 +14,8 @@ export interface EvaluateOptions {
   /** Tokens of a pass. */
   tokenBudget: number;
   collator: DataCollator;
+  /** What `evalLoss` is of. Default: the plain negative log-likelihood. */
+  objective?: Objective;
   /** Stops between two passes. */
   signal?: AbortSignal;
 }
@@ -22,7 +24,7 @@ export interface EvaluateOptions {
 export async function evaluate(
   session: Generator,
   all: Pick<TrainingRows, "length" | "at">,
-  { batchSize, dropLast = false, tokenBudget, collator, signal }: EvaluateOptions,
+  { batchSize, dropLast = false, tokenBudget, collator, objective, signal }: EvaluateOptions,
 ): Promise<EvalMetrics> {
   const length = dropLast ? all.length - (all.length % batchSize) : all.length;
   if (length === 0 && all.length > 0)
@@ -35,7 +37,7 @@ export async function evaluate(
   const passes: PassSums[] = [];
   for (const placed of coalesce(batches, tokenBudget)) {
     signal?.throwIfAborted();
-    passes.push({ placed, sums: await session.evaluate(collateWith(collator, placed)) });
+    passes.push({ placed, sums: await session.evaluate(collateWith(collator, placed), objective) });
   }
   const sums = sumsPerMicroBatch(passes);
   const rowsOf = (batch: number) => Math.min(batchSize, rows.length - batch * batchSize);

@@ -9,6 +9,7 @@ import type { DataCollator } from "./collator.ts";
 import { dataWarnings } from "./data-warnings.ts";
 import { evaluate } from "./evaluate.ts";
 import { type SFTMetrics, sftMetrics } from "./metrics.ts";
+import { evalObjectiveOf, lossNote, objectiveOf } from "./objective.ts";
 import { type ArrangedRows, arrangeRows, exampleLength } from "./packing.ts";
 import { prepareRows, type RowsReader, type RowsRequest, withinContext } from "./prepare.ts";
 import { type AdvisedOption, withAdvice } from "./recommend.ts";
@@ -31,7 +32,7 @@ export interface SFTFunctions {
   advised: readonly AdvisedOption[];
 }
 
-/** Supervised fine-tuning: the mean negative log-likelihood of the supervised tokens is minimised. */
+/** Supervised fine-tuning: the mean loss of the supervised tokens is minimised. */
 export function sftRecipe(functions: SFTFunctions): Recipe<ParsedSFTConfig, SFTMetrics> {
   return {
     metrics: sftMetrics,
@@ -47,6 +48,8 @@ async function prepareSFT(
 ): Promise<PreparedRun<ParsedSFTConfig, SFTMetrics>> {
   const warnings: string[] = [];
   const args = withinContext(given, model, warnings);
+  const note = lossNote(args);
+  if (note !== null) warnings.push(note);
   const { sanitizeControlTokens } = args;
   const tokenizer = withConversationOptions(plain, { sanitizeControlTokens });
   const reader = { tokenizer, vocabSize: model.info.vocabSize };
@@ -72,6 +75,7 @@ async function prepareSFT(
       ? await streamedData(rows, reader, args, { context, signal })
       : await wholeData(whole, tokenizer, args, sampler);
   const { tokenBudget, seed, perDeviceEvalBatchSize: batchSize, dataloaderDropLast: dropLast } = args;
+  const [objective, evalObjective] = [objectiveOf(args), evalObjectiveOf(args)];
   return {
     ...data,
     args,
@@ -81,7 +85,7 @@ async function prepareSFT(
     warnings: [...warnings, ...data.warnings, ...held.flatMap(({ data: { report } }) => dataWarnings(report))],
     step: async ({ session, batches }) => {
       const microBatches = batches.microBatches.map((indices) => Array.from(indices, sequences).flat());
-      const input = { step: batches.step, microBatches, tokenBudget, seed, collator };
+      const input = { step: batches.step, microBatches, tokenBudget, objective, seed, collator };
       return { ...(await accumulateStep(session, input)), warnings: news(batches) };
     },
     evaluate: ({ session, signal: stop, set }) =>
@@ -90,6 +94,7 @@ async function prepareSFT(
         dropLast,
         tokenBudget,
         collator,
+        objective: evalObjective,
         signal: stop,
       }),
   };

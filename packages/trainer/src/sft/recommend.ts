@@ -14,6 +14,7 @@ import { recommendEpochs } from "@tunesmith/curriculum";
 import type { DataReport, DatasetSource, FormattingFunc, PrepareProgress } from "@tunesmith/data";
 import type { RecipeInputs } from "../loop/recipe.ts";
 import { peakLearningRate } from "../options/parameter-groups.ts";
+import { withTokenizerOptions } from "../options/tokenizer-options.ts";
 import { batchFor } from "./advised-batch.ts";
 import { prepareRows, withinContext } from "./prepare.ts";
 
@@ -62,12 +63,14 @@ export async function recommendTraining(
   options: RecommendOptions = {},
 ): Promise<TrainingAdvice> {
   const { args: given = {}, fullFinetuning = false } = parseKeys(keys, options, "recommendTraining");
+  const parsed = parseOptions(sftConfigSchema, given);
+  const own = await withTokenizerOptions(model, parsed);
   // Whole rows, as far as the model reads.
-  const args = withinContext({ ...parseOptions(sftConfigSchema, given), maxLength: null }, model, []);
-  const reader = { tokenizer: model.tokenizer, vocabSize: model.info.vocabSize };
+  const args = withinContext({ ...parsed, maxLength: null }, own, []);
+  const reader = { tokenizer: own.tokenizer, vocabSize: own.info.vocabSize };
   const request = { source: dataset, name: "dataset", keepItems: 0, formattingFunc: null };
   const { report } = await prepareRows(request, reader, args, new AbortController().signal);
-  return adviseTraining(report, model.info, { fullFinetuning });
+  return adviseTraining(report, own.info, { fullFinetuning });
 }
 
 /** The inputs of a run, where `auto` is on with what is recommended for the options that are not set. */

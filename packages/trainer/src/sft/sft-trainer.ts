@@ -107,7 +107,8 @@ export class SFTTrainer extends Trainer<ParsedSFTConfig, SFTMetrics> implements 
     const { args, model } = this.inputs;
     const { instructionPart, responsePart, lastResponseOnly } = parseOptions(sftConfigSchema, given);
     const change = { trainOnResponsesOnly: true, instructionPart, responsePart, lastResponseOnly };
-    checkResponses({ ...args, ...change }, model.tokenizer);
+    // The tokenizer of another template is read when a run starts, and checked then.
+    if (args.chatTemplatePath === null) checkResponses({ ...args, ...change }, model.tokenizer);
     this.change(change);
   }
 }

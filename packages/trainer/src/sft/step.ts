@@ -1,5 +1,5 @@
 // The gradient of one step of supervised fine-tuning.
-import type { TrainSession } from "@tunesmith/core";
+import type { Objective, TrainSession } from "@tunesmith/core";
 import { coalesce, type Example } from "@tunesmith/data";
 import { total } from "../loop/metrics.ts";
 import type { StepOutcome } from "../loop/recipe.ts";
@@ -12,6 +12,7 @@ export interface StepInput {
   step: number;
   microBatches: readonly (readonly Example[])[];
   tokenBudget: number;
+  objective: Objective;
   seed: number;
   collator: DataCollator;
 }
@@ -22,11 +23,11 @@ export interface StepInput {
  */
 export async function accumulateStep(
   session: TrainSession,
-  { step, microBatches, tokenBudget, seed, collator }: StepInput,
+  { step, microBatches, tokenBudget, objective, seed, collator }: StepInput,
 ): Promise<StepOutcome<SFTMetrics>> {
   const passes: PassSums[] = [];
   for (const placed of coalesce(microBatches, tokenBudget)) {
-    const sums = await session.accumulate(collateWith(collator, placed), { objective: { type: "nll" }, step, seed });
+    const sums = await session.accumulate(collateWith(collator, placed), { objective, step, seed });
     passes.push({ placed, sums });
   }
   const outcomes = sumsPerMicroBatch(passes);

@@ -29,9 +29,6 @@ export const takenSft = {
 
 /** Names whose effect is not there yet. */
 export const missingSft = {
-  chatTemplatePath: notYet(none, null, "planned", "give chatTemplate where the model is opened"),
-  eosToken: notYet(none, null, "planned", "the tokenizer's own ends a row; leave it out"),
-  lossType: notYet(z.enum(["nll", "chunked_nll"]), "nll", "planned", "the loss is nll; leave it out"),
   routerAuxLossCoef: notYet(
     z.union([z.literal(0), none]),
     null,

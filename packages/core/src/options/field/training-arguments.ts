@@ -91,8 +91,6 @@ const compile = "the engine's kernels are compiled ahead of time, and nothing is
 
 /** Names whose effect is not there yet. */
 export const missingArguments = {
-  labelSmoothingFactor: notYet(z.union([z.literal(0), none]), 0, "planned", "labels are not smoothed; leave it out"),
-  neftuneNoiseAlpha: notYet(none, null, "planned", "embeddings get no noise; leave it out"),
   optimTargetModules: notYet(none, null, "other", "GaLore and APOLLO are not there; leave it out"),
   torchCompile: notYet(off, false, "torch.compile", compile),
   torchCompileBackend: notYet(none, null, "torch.compile", compile),

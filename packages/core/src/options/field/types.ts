@@ -173,10 +173,6 @@ export interface TrainingArgumentsNames {
    * (theirs).
    */
   doPredict?: boolean | null | undefined;
-  /** Not yet: labels are not smoothed; leave it out. Default 0 (theirs). */
-  labelSmoothingFactor?: 0 | null | undefined;
-  /** Not yet: embeddings get no noise; leave it out. Default null (theirs). */
-  neftuneNoiseAlpha?: null | undefined;
   /** Not yet: GaLore and APOLLO are not there; leave it out. Default null (theirs). */
   optimTargetModules?: null | undefined;
   /**
@@ -237,12 +233,6 @@ export interface SFTConfigNames {
   padToMultipleOf?: number | string | null | undefined;
   /** Taken, nothing to do: rows lie end to end and are never padded. Default null (theirs). */
   padToken?: string | null | undefined;
-  /** Not yet: give chatTemplate where the model is opened. Default null (theirs). */
-  chatTemplatePath?: null | undefined;
-  /** Not yet: the tokenizer's own ends a row; leave it out. Default null (theirs). */
-  eosToken?: null | undefined;
-  /** Not yet: the loss is nll; leave it out. Default nll (theirs). */
-  lossType?: "nll" | "chunked_nll" | undefined;
   /** Not yet: the load of experts is not balanced by a loss; give 0 or leave it out. Default null (theirs). */
   routerAuxLossCoef?: 0 | null | undefined;
   /** Not yet: activations stay on the device; gradientCheckpointing: "auto" saves memory. Default false (theirs). */
