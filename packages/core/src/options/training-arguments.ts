@@ -23,6 +23,9 @@ const lrGroupSchema = z.strictObject({
   name: z.string().min(1).optional(),
 });
 
+/** What metrics can be reported to. */
+const reports = ["none", "tensorboard"] as const;
+
 /**
  * Options of any training run (names of Hugging Face's TrainingArguments in camelCase; defaults are theirs unless the description says
  * otherwise). A trainer's own schema extends this one.
@@ -61,6 +64,16 @@ export const trainingArgumentsSchema = z
         .describe(
           "When log lines are written: never, every loggingSteps and after the last step, or after each epoch. Default steps (TrainingArguments).",
         ),
+      reportTo: z
+        .union([z.enum(reports), z.array(z.enum(reports))])
+        .default("none")
+        .describe(
+          "Where metrics go besides metrics.jsonl of the run folder: tensorboard, a file of events in TENSORBOARD_LOGGING_DIR or in the folder runs of the run, with transformers' tags (train/loss, eval/loss). Other services are not yet there. Default none (TrainingArguments).",
+        )
+        .meta({
+          ...noneIsDefault,
+          advice: "not yet: other services; metrics.jsonl of the run folder holds every number",
+        }),
       loggingFirstStep: z
         .boolean()
         .default(false)

@@ -21,6 +21,12 @@ export interface TrainingArguments extends TrainingArgumentsNames {
    * (TrainingArguments).
    */
   loggingStrategy?: "no" | "steps" | "epoch" | undefined;
+  /**
+   * Where metrics go besides metrics.jsonl of the run folder: tensorboard, a file of events in TENSORBOARD_LOGGING_DIR
+   * or in the folder runs of the run, with transformers' tags (train/loss, eval/loss). Other services are not yet
+   * there. Default none (TrainingArguments).
+   */
+  reportTo?: "none" | "tensorboard" | ("none" | "tensorboard")[] | undefined;
   /** Log the first step as well. Default false (TrainingArguments). */
   loggingFirstStep?: boolean | undefined;
   /** Rows of a micro-batch. Default 8 (TrainingArguments). */

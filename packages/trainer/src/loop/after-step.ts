@@ -28,7 +28,7 @@ async function log(run: ActiveRun, place: StepPlace): Promise<void> {
   const { epoch, num_tokens: numTokens } = state;
   if (due) {
     const { loss, ...others } = values;
-    folder.metrics.add({ step, epoch, ...lineOf({ loss, ...state.last, numTokens, ...others }) });
+    folder.addMetrics({ step, epoch, ...lineOf({ loss, ...state.last, numTokens, ...others }) });
     state.log = {};
   }
   state.pending = "evaluate";
@@ -57,7 +57,7 @@ async function evaluate(run: ActiveRun, batches: StepPlace): Promise<boolean> {
   const { epoch } = state;
   for (const { set, metrics } of evaluations) {
     const line = Object.entries(lineOf({ ...metrics })).map(([name, value]) => [evalName(name, set), value]);
-    folder.metrics.add({ step, epoch, ...Object.fromEntries(line) });
+    folder.addMetrics({ step, epoch, ...Object.fromEntries(line) });
   }
   const { metrics } = evaluations.find(({ set }) => set === best.set) as (typeof evaluations)[number];
   const value = ({ ...metrics } as Values)[best.name] ?? Number.NaN;
@@ -116,6 +116,5 @@ async function sample(run: ActiveRun, { step }: StepPlace): Promise<void> {
 
 /** What is not written now stays in memory until it is. */
 async function writeLines(run: ActiveRun): Promise<void> {
-  for (const file of [run.folder.metrics, run.folder.samples])
-    await attempt(run, `lines of ${file.path}`, () => file.flush());
+  for (const file of run.folder.growing) await attempt(run, `lines of ${file.path}`, () => file.flush());
 }

@@ -93,7 +93,13 @@ async function openFolder(
   state: TrainerState,
   modelSha256: string | null,
 ): Promise<RunFolder> {
-  const folder = await RunFolder.open(path, { metrics: state.metrics_bytes, samples: state.samples_bytes });
+  const kept = { metrics: state.metrics_bytes, samples: state.samples_bytes };
+  const isReported = [args.reportTo].flat().includes("tensorboard");
+  const folder = await RunFolder.open(
+    path,
+    kept,
+    isReported ? state.global_step + (state.global_step > 0 ? 1 : 0) : null,
+  );
   try {
     await folder.writeConfig(describeConfig(inputs, args));
     const fingerprints = { train: prepared.train.fingerprint, eval: prepared.evaluation?.fingerprint ?? null };

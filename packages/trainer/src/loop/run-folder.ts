@@ -1,8 +1,17 @@
 // The files of a run, open for writing.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { CheckpointError, LineFile, list, OptionError, removeLeftovers, replaceFile } from "@tunesmith/core";
+import {
+  CheckpointError,
+  expandHome,
+  LineFile,
+  list,
+  OptionError,
+  removeLeftovers,
+  replaceFile,
+} from "@tunesmith/core";
 import { stringify } from "yaml";
+import { EventFile } from "./event-file.ts";
 import { howToResume } from "./how-to-resume.ts";
 import type { RunInputs } from "./recipe.ts";
 import { configName } from "./run-config.ts";
@@ -12,24 +21,40 @@ export class RunFolder {
   readonly path: string;
   readonly metrics: LineFile;
   readonly samples: LineFile;
+  /** What TensorBoard reads; null where nothing is reported to it. */
+  readonly reported: EventFile | null;
 
-  private constructor(path: string, metrics: LineFile, samples: LineFile) {
+  private constructor(path: string, metrics: LineFile, samples: LineFile, reported: EventFile | null) {
     this.path = path;
     this.metrics = metrics;
     this.samples = samples;
+    this.reported = reported;
   }
 
   /**
    * Opens the files in the folder of a run.
    *
    * @param kept sizes to which the line files are cut: what follows was written after the checkpoint that the run goes on from
+   * @param reportedFrom the first step that is reported to TensorBoard; null: none is
    */
-  static async open(path: string, kept: { metrics: number; samples: number }): Promise<RunFolder> {
+  static async open(
+    path: string,
+    kept: { metrics: number; samples: number },
+    reportedFrom: number | null = null,
+  ): Promise<RunFolder> {
     await removeLeftovers(path);
     const metrics = await LineFile.open(join(path, "metrics.jsonl"), kept.metrics);
     try {
       const samples = await LineFile.open(join(path, "samples.jsonl"), kept.samples);
-      return new RunFolder(path, metrics, samples);
+      try {
+        const given = process.env.TENSORBOARD_LOGGING_DIR;
+        const folder = given === undefined || given === "" ? join(path, "runs") : expandHome(given);
+        const reported = reportedFrom === null ? null : await EventFile.begin(folder, reportedFrom);
+        return new RunFolder(path, metrics, samples, reported);
+      } catch (error) {
+        await samples.close();
+        throw error;
+      }
     } catch (error) {
       await metrics.close();
       throw error;
@@ -53,6 +78,18 @@ export class RunFolder {
   async close(): Promise<void> {
     await this.metrics.close();
     await this.samples.close();
+    await this.reported?.close();
+  }
+
+  /** Adds a line of metrics to what is written next. */
+  addMetrics(line: { step: number; [name: string]: unknown }): void {
+    this.metrics.add(line);
+    this.reported?.add(line);
+  }
+
+  /** The files that grow with the run. */
+  get growing(): readonly (LineFile | EventFile)[] {
+    return [this.metrics, this.samples, ...(this.reported === null ? [] : [this.reported])];
   }
 }
 

@@ -95,12 +95,6 @@ export const missingArguments = {
   torchCompile: notYet(off, false, "torch.compile", compile),
   torchCompileBackend: notYet(none, null, "torch.compile", compile),
   torchCompileMode: notYet(none, null, "torch.compile", compile),
-  reportTo: notYet(
-    z.union([z.literal("none"), z.null(), z.array(z.literal("none"))]),
-    "none",
-    "reporting",
-    'metrics.jsonl of the run folder holds every number; give "none"',
-  ),
   pushToHub: notYet(off, false, "hub push", "the run folder holds the result; push it with the hub's own client"),
   parallelismConfig: notYet(none, null, "several GPUs", "a run has one device; leave it out"),
   fsdp: notYet(z.union([z.literal(""), none]), null, "several GPUs", "a run has one device; leave it out"),

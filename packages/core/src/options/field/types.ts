@@ -190,8 +190,6 @@ export interface TrainingArgumentsNames {
    * Default null (theirs).
    */
   torchCompileMode?: null | undefined;
-  /** Not yet: metrics.jsonl of the run folder holds every number; give "none". Default none (theirs). */
-  reportTo?: "none" | null | "none"[] | undefined;
   /** Not yet: the run folder holds the result; push it with the hub's own client. Default false (theirs). */
   pushToHub?: false | null | undefined;
   /** Not yet: a run has one device; leave it out. Default null (theirs). */

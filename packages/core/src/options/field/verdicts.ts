@@ -5,15 +5,7 @@ import { z } from "zod";
 export type Verdict = "taken" | "not yet";
 
 /** Why a name has no effect yet: a kind of thing that is not there, a reason of its own (`other`), or it is only not written yet. */
-export type Reason =
-  | "several GPUs"
-  | "torch.compile"
-  | "hub push"
-  | "reporting"
-  | "vision"
-  | "kernels"
-  | "other"
-  | "planned";
+export type Reason = "several GPUs" | "torch.compile" | "hub push" | "vision" | "kernels" | "other" | "planned";
 
 /** A value that a JSON file can hold. */
 type Plain = string | number | boolean | null | readonly unknown[] | Readonly<Record<string, unknown>>;
