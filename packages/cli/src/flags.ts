@@ -35,6 +35,15 @@ export const trainingSchemas = { inputs: runInputsSchema, ...settingSchemas };
 /** What `tunesmith sft` takes, and its configuration file. */
 export const sftSchemas = { script: scriptArgumentsSchema, ...trainingSchemas };
 
+/**
+ * What `tunesmith resume` takes. What the run began with in its steps is refused by the trainer, which names it; its folder and checkpoint
+ * are those of the command.
+ */
+export const resumeSchemas = {
+  place: deviceOptionsSchema,
+  args: sftConfigSchema.omit({ outputDir: true, resumeFromCheckpoint: true }),
+};
+
 /** Where a model that writes is computed, and how its weights are held. */
 export const placeSchemas = { place: deviceOptionsSchema, modelConfig: modelConfigSchema };
 

@@ -256,6 +256,23 @@ describe("commands", () => {
     expect(out).not.toMatch(/^done/mu);
   });
 
+  test("goes on with more steps after the end of a run, and refuses by name what decides its numbers", async () => {
+    await train();
+    const run = join(folder, "run");
+    const more = await tunesmith(["resume", run, "--max-steps", "3", "--logging-steps", "2"]);
+    expect([more.code, more.out]).toEqual([0, expect.stringMatching(/phase 2 of this run: 1 step after step 2; its/u)]);
+    const passes = await tunesmith(["resume", run, "--num-train-epochs", "9", "--schedule", "continue"]);
+    expect([passes.code, passes.out]).toEqual([
+      0,
+      expect.stringMatching(/phase 3 of this run: \d+ steps after step 3; its learning/u),
+    ]);
+    expect(await tunesmith(["resume", run, "--max-steps", "99", "--seed", "1"])).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/seed \(was 3407, is 1\)/u),
+    });
+    expect(await tunesmith(["resume", run, "--output-dir", "elsewhere"])).toMatchObject({ code: 2 });
+  });
+
   test("does not say of a merge without an adapter that it was compared", async () => {
     const { code, out } = await tunesmith(["merge", model, "--output", join(folder, "merged")]);
     expect([code, out]).toEqual([0, expect.stringMatching(/^check {4}none: without an adapter there is nothing/mu)]);

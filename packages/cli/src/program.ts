@@ -1,6 +1,6 @@
 // The commands and their flags.
 import { createRequire } from "node:module";
-import { deviceOptionsSchema, terminalText } from "@tunesmith/core";
+import { terminalText } from "@tunesmith/core";
 import { Command } from "commander";
 import { chat, type Input } from "./commands/chat.ts";
 import { doctor } from "./commands/doctor.ts";
@@ -20,6 +20,7 @@ import {
   flagValues,
   groupTitle,
   type KnownFlag,
+  resumeSchemas,
   settingSchemas,
   sftSchemas,
   trainingSchemas,
@@ -135,12 +136,12 @@ function addInspect(program: Command, { streams, finish }: Surroundings): void {
 function addResume(program: Command, { streams, finish }: Surroundings): void {
   const resuming = program
     .command("resume")
-    .description("continue an interrupted run from its newest whole checkpoint")
+    .description("continue an interrupted run from its newest whole checkpoint, or a finished one with more steps")
     .argument("<run-dir>", "run folder")
     .optionsGroup(groupTitle("run"))
     .option("--json", jsonHelp);
-  addSchemaFlags(resuming, { place: deviceOptionsSchema });
-  resuming.addHelpText("after", examples("tunesmith resume runs/first"));
+  addSchemaFlags(resuming, resumeSchemas);
+  resuming.addHelpText("after", examples("tunesmith resume runs/first", "tunesmith resume runs/first --max-steps 200"));
   resuming.action(async (runDir: string) => finish(await resume(runDir, flagValues(resuming), streams)));
 }
 

@@ -234,6 +234,8 @@ export type {
   MemoryEstimate,
   Metrics,
   NoteEvent,
+  OptionChange,
+  Phase,
   PreparedEvent,
   PreparingEvent,
   Resolved,

@@ -1,5 +1,6 @@
 // What the package offers: trainers, their events, and what they find out before they start.
 
+export type { OptionChange } from "./loop/drift.ts";
 export type { CallbackContext, TrainCallback } from "./loop/emitter.ts";
 export type {
   CheckpointEvent,
@@ -19,6 +20,7 @@ export { howToResume } from "./loop/how-to-resume.ts";
 export type { LrScheduler, LrSchedulerContext } from "./loop/lr-scheduler.ts";
 export type { DifficultyReport } from "./loop/measured-order.ts";
 export type { Metrics } from "./loop/metrics.ts";
+export type { Phase } from "./loop/phases.ts";
 export { readCheckpoint } from "./loop/read-checkpoint.ts";
 export type { StopReason, TrainMetrics, TrainResult } from "./loop/result.ts";
 export { type RunState, TrainRun } from "./loop/run.ts";

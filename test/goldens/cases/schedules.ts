@@ -37,7 +37,7 @@ function ratesOf({ lr_scheduler_type: type, kwargs, learning_rate: learningRate,
   const args = parseOptions(sftConfigSchema, { lrSchedulerType: type, lrSchedulerKwargs: kwargs });
   const options: SchedulerOptions = schedulerOptions(args);
   const span = { warmupSteps: entry.warmup_steps, totalSteps: entry.total_steps };
-  const schedule: Schedule = { options, learningRate, ...span, warmsUpItself: false };
+  const schedule: Schedule = { options, learningRate, ...span, warmsUpItself: false, afterStep: 0 };
   const state = firstWatchState(options, [learningRate]);
   return entry.lrs.map((_, step) => {
     if (state === null) return learningRateAt(step + 1, schedule);

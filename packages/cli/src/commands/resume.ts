@@ -1,21 +1,29 @@
-// `tunesmith resume`: goes on from the newest whole checkpoint of a run folder.
-import { DataError, deviceOptionsSchema, expandHome, parseOptions } from "@tunesmith/core";
+// `tunesmith resume`: goes on from the newest whole checkpoint of a run folder, after its end with more steps.
+import { DataError, expandHome, onlyGiven, sortOptions } from "@tunesmith/core";
 import { SFTTrainer } from "@tunesmith/sdk";
 import { readRunConfig } from "@tunesmith/trainer";
+import { resumeSchemas } from "../flags.ts";
 import { environmentLine } from "../view/environment-line.ts";
 import { openModel, revisionOf } from "./load-model.ts";
 import { openDatasets } from "./open-datasets.ts";
 import { runTraining } from "./run-session.ts";
 import type { Streams } from "./train.ts";
 
-/** `tunesmith resume RUN_DIR`: goes on from the newest whole checkpoint with the options of the run. Gives the exit code. */
+/**
+ * `tunesmith resume RUN_DIR`: goes on from the newest whole checkpoint with the options of the run, but for those given. Gives the exit
+ * code.
+ */
 export async function resume(folder: string, flags: Record<string, unknown>, { out, err }: Streams): Promise<number> {
   const { json: asked, ...given } = flags;
   const runDir = expandHome(folder);
   const json = asked === true;
-  const place = parseOptions(deviceOptionsSchema, given);
+  const { place, args: parsed } = sortOptions(resumeSchemas, given, "tunesmith resume");
+  const changed = onlyGiven(parsed, given);
   const { model: name, modelRevision, data, evalData, fromProgram, ...config } = await readRunConfig(runDir);
-  const { args, peftConfig, modelConfig } = config;
+  const { peftConfig, modelConfig } = config;
+  // maxSteps would win over a number of epochs.
+  const byEpochs = changed.numTrainEpochs !== undefined && changed.maxSteps === undefined ? { maxSteps: -1 } : {};
+  const args = { ...config.args, ...byEpochs, ...changed };
   if (data === null || fromProgram.length > 0) {
     const what = data === null ? "rows" : fromProgram.join(", ");
     throw new DataError(

@@ -95,6 +95,7 @@ const events: TrainEvent<SFTMetrics>[] = [
       runDir,
       adapterDir: join(runDir, "adapter"),
       stoppedBy: "epochs",
+      phases: [],
       lossHash: "0123456789abcdef",
       warnings: ["look here"],
       data: {

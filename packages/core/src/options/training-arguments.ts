@@ -244,6 +244,13 @@ export const trainingArgumentsSchema = z
         .describe(
           "Constants of the schedule, as \"name=value,...\", as a JSON object or by name: transformers' of that type, such as num_cycles, min_lr_rate or num_decay_steps. Default null: transformers' own (TrainingArguments).",
         ),
+      schedule: z
+        .enum(["fresh", "continue"])
+        .default("fresh")
+        .describe(
+          "How a finished run goes on that is resumed with more maxSteps or numTrainEpochs: fresh begins schedule and warm-up again over the added steps, continue gives each of them the rate it has in a run that was this long from the start (transformers). The optimizer's state stays. Default fresh.",
+        )
+        .meta({ influence: "nothing" }),
       warmupSteps: z
         .number()
         .nonnegative()

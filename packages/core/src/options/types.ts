@@ -176,6 +176,12 @@ export interface TrainingArguments extends TrainingArgumentsNames {
    */
   lrSchedulerKwargs?: string | Record<string, number | boolean | string> | null | undefined;
   /**
+   * How a finished run goes on that is resumed with more maxSteps or numTrainEpochs: fresh begins schedule and warm-up
+   * again over the added steps, continue gives each of them the rate it has in a run that was this long from the start
+   * (transformers). The optimizer's state stays. Default fresh.
+   */
+  schedule?: "fresh" | "continue" | undefined;
+  /**
    * Steps in which the learning rate rises from 0; below 1 it is a share of all steps. Default 0 (TrainingArguments).
    */
   warmupSteps?: number | undefined;

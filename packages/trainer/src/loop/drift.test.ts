@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { z } from "zod";
 import type { Resolved } from "../options/resolved.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { decisiveOptions, refuseDrift } from "./drift.ts";
+import { decisiveOptions, driftOf, refuseChanges } from "./drift.ts";
 
 const weights = parseOptions(modelConfigSchema, {});
 
@@ -54,9 +54,12 @@ test("an option that a checkpoint does not name had its default, and a function 
     );
   const { packing: _, ...older } = options(false);
   const found = (config: object) => ({ path: "c", trainer: { config }, data: { fingerprint: "f" } }) as Checkpoint;
-  expect(() => refuseDrift(found(older), options(false), "f", withDefaults)).not.toThrow();
-  expect(() => refuseDrift(found(older), options(true), "f", withDefaults)).toThrow(/packing \(was false, is true\)/u);
-  expect(() => refuseDrift(found(options(false, ["sampler"])), options(false), "f", withDefaults)).toThrow(
+  const check = (checkpoint: Checkpoint, now: Record<string, unknown>, fingerprint = "f") =>
+    refuseChanges(checkpoint, driftOf(checkpoint, { options: now, fingerprint, schema: withDefaults }));
+  expect(() => check(found(older), options(false))).not.toThrow();
+  expect(() => check(found(older), options(true))).toThrow(/packing \(was false, is true\)/u);
+  expect(() => check(found(options(false, ["sampler"])), options(false))).toThrow(
     /fromProgram \(was \["sampler"\], is null\)/u,
   );
+  expect(() => check(found(older), options(false), "g")).toThrow(/these differ: the training data; set them back/u);
 });

@@ -59,27 +59,44 @@ function changed(weights: Readonly<ParsedModelConfig>): Partial<ParsedModelConfi
   return Object.fromEntries(Object.entries(weights).filter(([name, value]) => value !== defaults[name]));
 }
 
+/** The options that decide and the rows, as they are now. */
+export interface Decisive {
+  options: Record<string, unknown>;
+  /** Of the training data. */
+  fingerprint: string | null;
+  /** Of the trainer's arguments. */
+  schema: Schemas[string];
+}
+
+/** What is not as it was. */
+export interface OptionChange {
+  /** Its name; null for the training data, whose fingerprints the values are. */
+  option: string | null;
+  was: unknown;
+  is: unknown;
+}
+
 /**
- * A run goes on only with the options and the data it began with. What a checkpoint does not name was not there when it was written: the
- * run had what is the default now.
- *
- * @param options those that decide, as they are now
- * @param schema of the trainer's arguments
+ * What differs from the run that wrote a checkpoint. What a checkpoint does not name was not there when it was written: the run had what is
+ * the default now.
  */
-export function refuseDrift(
-  { path, trainer, data }: Checkpoint,
-  options: Record<string, unknown>,
-  fingerprint: string | null,
-  schema: Schemas[string],
-): void {
+export function driftOf({ trainer, data }: Checkpoint, { options, fingerprint, schema }: Decisive): OptionChange[] {
   const defaults: Readonly<Record<string, unknown>> = { ...schema.parse({}), ...loraConfigSchema.parse({}) };
   const before: Readonly<Record<string, unknown>> = { ...pick(defaults, Object.keys(options)), ...trainer.config };
   const names = [...new Set([...Object.keys(options), ...Object.keys(before)])];
-  const text = (value: unknown) => JSON.stringify(value ?? null);
-  const drift = names.filter((name) => text(options[name]) !== text(before[name]));
-  const changes = drift.map((name) => `${name} (was ${text(before[name])}, is ${text(options[name])})`);
-  if (data.fingerprint !== fingerprint) changes.push("the training data");
-  if (changes.length === 0) return;
+  const drift = names
+    .map((option): OptionChange => ({ option, was: before[option] ?? null, is: options[option] ?? null }))
+    .filter(({ was, is }) => JSON.stringify(was) !== JSON.stringify(is));
+  if (data.fingerprint !== fingerprint) drift.push({ option: null, was: data.fingerprint, is: fingerprint });
+  return drift;
+}
+
+/** A run goes on only with the options and the data it began with: anything else is a `CheckpointError` that names it. */
+export function refuseChanges({ path }: Checkpoint, drift: readonly OptionChange[]): void {
+  if (drift.length === 0) return;
+  const changes = drift.map(({ option, was, is }) =>
+    option === null ? "the training data" : `${option} (was ${JSON.stringify(was)}, is ${JSON.stringify(is)})`,
+  );
   throw new CheckpointError(
     `[${path}] expected the options the run began with, but these differ: ${changes.join(", ")}; set them back, or start a new run`,
   );

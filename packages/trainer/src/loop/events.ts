@@ -117,7 +117,7 @@ export interface WarningEvent {
   message: string;
 }
 
-/** What a run says once, before its first step: names of the field for which nothing has to be done here. */
+/** What a run says once, before its first step: names of the field for which nothing has to be done here, or that it goes on after its end. */
 export interface NoteEvent {
   type: "note";
   step: number;

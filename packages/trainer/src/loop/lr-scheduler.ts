@@ -5,6 +5,7 @@ import type { Metrics } from "./metrics.ts";
 export interface LrSchedulerContext {
   /** `learningRate` of the options, with its default. */
   learningRate: number;
+  /** Steps of the run; in a phase whose schedule begins afresh those of the phase. */
   totalSteps: number;
   /** `warmupSteps` of the options; a share is counted. */
   warmupSteps: number;
@@ -15,7 +16,8 @@ export interface LrSchedulerContext {
 }
 
 /**
- * Gives the learning rate of a step, which is counted from 1 as in events; may be async. Groups with a peak of their own, such as LoRA+,
+ * Gives the learning rate of a step, which is counted from 1 as in events, in a phase whose schedule begins afresh
+ * from its first one; may be async. Groups with a peak of their own, such as LoRA+,
  * keep their ratio to it. It must depend on nothing but what it is given, or a resumed run is another one.
  */
 export type LrScheduler = (step: number, context: LrSchedulerContext) => number | Promise<number>;

@@ -5,15 +5,16 @@ import { asOptionError, sessionOptions } from "../options/session-options.ts";
 import { carryBest } from "./best-checkpoint.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { idleRates } from "./doubtful-rates.ts";
-import { decisiveOptions, refuseDrift } from "./drift.ts";
-import { stopsEarly } from "./early-stopping.ts";
+import { decisiveOptions } from "./drift.ts";
 import { describeEnvironment } from "./environment.ts";
+import { begun, isOver, type Phase, phaseAfter, scheduleStart } from "./phases.ts";
 import { newestCheckpoint } from "./read-checkpoint.ts";
 import type { ReadyRun } from "./ready-run.ts";
 import type { PreparedRun } from "./recipe.ts";
 import type { RunClaim } from "./run-claim.ts";
 import { describeConfig } from "./run-config.ts";
 import { RunFolder } from "./run-folder.ts";
+import { scheduleOf } from "./schedule.ts";
 import { emptyState, type TrainerState } from "./state.ts";
 
 /** A run whose folder and session are open. */
@@ -22,6 +23,8 @@ export interface OpenRun extends ReadyRun {
   folder: RunFolder;
   session: TrainSession;
   state: TrainerState;
+  /** The phase that begins now, after all that the run was to do; null where none does. */
+  phase: Phase | null;
   /** Digest of the model that it began with; null where that is no file and no folder. */
   modelSha256: string | null;
 }
@@ -42,8 +45,11 @@ export async function openRun(
   const { model, peft, fromProgram = [] } = inputs;
   const identity = { fromProgram, modelType: model.info.modelType, sha256: modelSha256, weights: model.weightOptions };
   const config = decisiveOptions(args, peft, identity, recipe.schema);
-  const refuse = (found: Checkpoint) => refuseDrift(found, config, prepared.train.fingerprint, recipe.schema);
-  if (ready.checkpoint !== null) refuse(ready.checkpoint);
+  const { totalSteps } = prepared.batches;
+  const decisive = { options: config, fingerprint: prepared.train.fingerprint, schema: recipe.schema };
+  const length = { args, totalSteps, now: Math.floor(Date.now() / 1000) };
+  const check = (found: Checkpoint) => phaseAfter(found, length, decisive);
+  if (ready.checkpoint !== null) check(ready.checkpoint);
   signal.throwIfAborted();
   const session = await model.createSession(sessionOptions(args, peft)).catch(asOptionError);
   try {
@@ -51,17 +57,17 @@ export async function openRun(
       throw new OptionError(
         `[useCpu] expected a model on the CPU, got one on ${session.info.backend}; open it with device: "cpu"`,
       );
-    const { checkpoint, warnings } = await restored(ready, session, refuse);
+    const { checkpoint, warnings } = await restored(ready, session, check);
     if (checkpoint !== null) await remember(checkpoint, prepared);
-    const { totalSteps } = prepared.batches;
-    const state =
-      checkpoint === null
-        ? emptyState(totalSteps, config, ready.startedAt)
-        : { ...checkpoint.trainer, max_steps: totalSteps, config, started_at: ready.startedAt };
+    const phase = checkpoint === null ? null : check(checkpoint);
+    const before = checkpoint === null ? emptyState(totalSteps, config, ready.startedAt) : checkpoint.trainer;
+    const now = { max_steps: totalSteps, config, started_at: ready.startedAt };
+    const state = { ...(phase === null ? before : begun(before, phase)), ...now };
+    const schedule = scheduleOf(args, totalSteps, scheduleStart(state));
     if (checkpoint !== null) {
       if (isOver(state, args))
         warnings.push(
-          `${claim.path}: this run is finished; all its ${plural(state.global_step, "step")} were trained before, so nothing is trained and its result is written again`,
+          `${claim.path}: this run is finished; all its ${plural(state.global_step, "step")} were trained before, so nothing is trained and its result is written again; give it more maxSteps or numTrainEpochs to go on`,
         );
       warnings.push(...(await carryBest(ready, checkpoint, state)));
     }
@@ -74,15 +80,11 @@ export async function openRun(
       ...idleGroups(args, session.info),
       ...session.info.warnings,
     ];
-    return { ...ready, checkpoint, claim, folder, session, state, modelSha256, warnings: said };
+    return { ...ready, schedule, checkpoint, claim, folder, session, state, phase, modelSha256, warnings: said };
   } catch (error) {
     session.dispose();
     throw error;
   }
-}
-
-function isOver({ best, global_step, max_steps }: TrainerState, { earlyStoppingPatience }: ReadyRun["args"]): boolean {
-  return global_step >= max_steps || stopsEarly(best, earlyStoppingPatience);
 }
 
 /** Opens the files, cut to where the state has them, and says in them what is run and where. */
@@ -119,7 +121,7 @@ async function openFolder(
 async function restored(
   { args, checkpoint: newest, resume }: ReadyRun,
   session: TrainSession,
-  refuse: (found: Checkpoint) => void,
+  check: (found: Checkpoint) => unknown,
 ): Promise<{ checkpoint: Checkpoint | null; warnings: string[] }> {
   const warnings: string[] = [];
   for (let checkpoint = newest; checkpoint !== null; ) {
@@ -132,7 +134,7 @@ async function restored(
       const older = await newestCheckpoint(args.outputDir, (message) => warnings.push(message), step);
       if (older === null) throw error;
       warnings.push(`[${checkpoint.path}] could not be loaded: ${error.message}; an older checkpoint is used`);
-      refuse(older);
+      check(older);
       checkpoint = older;
     }
   }

@@ -43,11 +43,11 @@ function split([learningRate = 0, ...groups]: readonly number[]): StepRates {
 }
 
 async function ownRate({ schedule, state }: ActiveRun, lrScheduler: LrScheduler, step: number): Promise<number> {
-  const { learningRate, totalSteps, warmupSteps } = schedule;
+  const { afterStep, learningRate, totalSteps, warmupSteps } = schedule;
   const { epoch, eval_last: evaluation } = state;
   let rate: unknown;
   try {
-    rate = await lrScheduler(step, { learningRate, totalSteps, warmupSteps, epoch, evaluation });
+    rate = await lrScheduler(step - afterStep, { learningRate, totalSteps, warmupSteps, epoch, evaluation });
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause);
     throw new CallbackError(

@@ -25,6 +25,7 @@ export function describeRun(
     runDir: folder.path,
     adapterDir: folder.adapterDir,
     stoppedBy,
+    phases: state.phases,
     lossHash: state.loss_hash,
     warnings: [...events.warnings],
     data: prepared.train.report,
@@ -36,6 +37,7 @@ export function describeRun(
     steps: state.global_step,
     epochs: state.epoch,
     stoppedBy,
+    phases: state.phases,
     trainLoss: trainingLoss,
     eval: {
       before: state.eval_before,

@@ -2,6 +2,7 @@
 import type { DataReport } from "@tunesmith/data";
 import type { DifficultyReport } from "./measured-order.ts";
 import type { Metrics } from "./metrics.ts";
+import type { Phase } from "./phases.ts";
 
 /** Why a run ended. */
 export type StopReason = "epochs" | "max_steps" | "early_stopping";
@@ -38,6 +39,8 @@ export interface TrainResult<M extends Metrics = Metrics> {
   runDir: string;
   adapterDir: string;
   stoppedBy: StopReason;
+  /** What the run went on with, each time after it had ended. */
+  phases: readonly Phase[];
   /** SHA-256 chained over the loss of every step: equal runs have equal hashes. */
   lossHash: string;
   /** What the user should know, as the warning events said it. */

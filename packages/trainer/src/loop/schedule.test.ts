@@ -4,9 +4,9 @@ import { countWarmupSteps, dependsOnLength, learningRateAt, type Schedule, sched
 
 const optionsOf = (lrSchedulerType: string, lrSchedulerKwargs: unknown = null) =>
   schedulerOptions(parseOptions(trainingArgumentsSchema, { lrSchedulerType, lrSchedulerKwargs }));
-const rates = (schedule: Omit<Schedule, "learningRate" | "warmsUpItself">, peak = 1) =>
+const rates = (schedule: Omit<Schedule, "learningRate" | "warmsUpItself" | "afterStep">, peak = 1) =>
   Array.from({ length: schedule.totalSteps }, (_, index) =>
-    learningRateAt(index + 1, { ...schedule, learningRate: 1, warmsUpItself: false }, peak),
+    learningRateAt(index + 1, { ...schedule, learningRate: 1, warmsUpItself: false, afterStep: 0 }, peak),
   );
 
 test("linear rises over the warm-up from 0 and falls to one step above 0", () => {
@@ -51,6 +51,7 @@ test("every shape has the values of transformers 5.24.0 at its corners", () => {
       warmupSteps: 3,
       totalSteps: 10,
       warmsUpItself: false,
+      afterStep: 0,
     };
     for (const [place, step] of [0, 2, 3, 6, 9, 11].entries())
       expect(learningRateAt(step + 1, schedule), `${type}, step ${step}`).toBeCloseTo(values[place] as number, 11);
@@ -68,7 +69,7 @@ test("a lowest rate is one of the run's, not a share of its peak", () => {
     const [asRate, asShare] = [{ minLr: 1 }, { minLrRate: 0.25 }].map((kwargs) =>
       [3, 5, 9].map((step) => {
         const schedule = { options: optionsOf(type, kwargs), learningRate: 4, warmupSteps: 2, totalSteps: 8 };
-        return learningRateAt(step, { ...schedule, warmsUpItself: false });
+        return learningRateAt(step, { ...schedule, warmsUpItself: false, afterStep: 0 });
       }),
     );
     expect(asRate).toEqual(asShare);
@@ -112,7 +113,7 @@ test("the length of a run matters for the warm-up that an optimizer has itself",
 
 test("a schedule-free optimizer warms up by itself, from the first step on", () => {
   const schedule = { options: optionsOf("constant"), learningRate: 6, warmupSteps: 3, totalSteps: 5 };
-  const rate = (step: number) => learningRateAt(step, { ...schedule, warmsUpItself: true });
+  const rate = (step: number) => learningRateAt(step, { ...schedule, warmsUpItself: true, afterStep: 0 });
   expect([1, 2, 3, 4].map(rate)).toEqual([2, 4, 6, 6]);
 });
 

@@ -16,6 +16,8 @@ export interface Schedule extends Span {
   options: SchedulerOptions;
   /** Whether the optimizer has a warm-up of its own: schedulefree's, which ends one step before that of a schedule. */
   warmsUpItself: boolean;
+  /** Steps of the run before it begins; `totalSteps` counts those after them. */
+  afterStep: number;
 }
 
 /**
@@ -23,9 +25,10 @@ export interface Schedule extends Span {
  * first step has rate 0. A group with another peak gives it as `peak`.
  */
 export function learningRateAt(step: number, schedule: Schedule, peak = schedule.learningRate): number {
-  const { options, warmsUpItself, warmupSteps } = schedule;
-  const rate = peak * shapeAt(step - 1, options, schedule);
-  return warmsUpItself && step < warmupSteps ? (rate * step) / warmupSteps : rate;
+  const { afterStep, options, warmsUpItself, warmupSteps } = schedule;
+  const own = step - afterStep;
+  const rate = peak * shapeAt(own - 1, options, schedule);
+  return warmsUpItself && own < warmupSteps ? (rate * own) / warmupSteps : rate;
 }
 
 /** Options of a schedule. */
@@ -64,16 +67,22 @@ export function countWarmupSteps(warmupSteps: number, totalSteps: number): numbe
   return warmupSteps;
 }
 
-/** The schedule that options ask for. */
-export function scheduleOf(args: Settled, totalSteps: number): Schedule {
+/**
+ * The schedule that options ask for.
+ *
+ * @param runSteps all steps of the run
+ * @param afterStep those before the schedule begins
+ */
+export function scheduleOf(args: Settled, runSteps: number, afterStep = 0): Schedule {
   const options = schedulerOptions(args);
   const { learningRate } = args;
   if (options.type === "polynomial" && learningRate > 0 && learningRate <= options.lrEnd)
     throw new OptionError(
       `[lrSchedulerKwargs.lrEnd] expected a rate below learningRate ${learningRate}, got ${options.lrEnd}; lower it`,
     );
+  const totalSteps = runSteps - afterStep;
   const warmupSteps = countWarmupSteps(args.warmupSteps, totalSteps);
-  return { options, learningRate, warmupSteps, totalSteps, warmsUpItself: warmsUpItself(args.optim) };
+  return { options, learningRate, warmupSteps, totalSteps, warmsUpItself: warmsUpItself(args.optim), afterStep };
 }
 
 /** A schedule that watches a metric needs evaluations: without them it is an `OptionError`. */

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { type BestState, emptyBest } from "./early-stopping.ts";
 import type { Metrics, SumsByName } from "./metrics.ts";
+import { type Phase, phaseSchema } from "./phases.ts";
 import { type WatchState, watchStateSchema } from "./watching-schedule.ts";
 
 /** What comes next after a step, in this order; null when nothing is left. A stop in between is resumed at that place. */
@@ -14,6 +15,8 @@ export type Pending = "log" | "evaluate" | "sample" | null;
 export interface TrainerState {
   global_step: number;
   max_steps: number;
+  /** What the run went on with, each time after it had ended. */
+  phases: readonly Phase[];
   /** When the run was started, in seconds since 1970; null where that was not kept. A chat template may write the time. */
   started_at: number | null;
   epoch: number;
@@ -70,6 +73,7 @@ export function emptyState(maxSteps: number, config: Record<string, unknown>, st
   return {
     global_step: 0,
     max_steps: maxSteps,
+    phases: [],
     started_at: startedAt,
     epoch: 0,
     num_tokens: 0,
@@ -121,6 +125,7 @@ const best = z
 export const trainerStateSchema: z.ZodType<TrainerState> = z.object({
   global_step: step,
   max_steps: step,
+  phases: z.array(phaseSchema).default([]),
   started_at: step.nullable().default(null),
   epoch: z.number(),
   num_tokens: z.number(),

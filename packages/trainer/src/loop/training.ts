@@ -7,6 +7,7 @@ import type { TrainCallback } from "./emitter.ts";
 import { finish } from "./finish.ts";
 import { measureIfDue } from "./measuring.ts";
 import type { OpenRun } from "./open-run.ts";
+import { describePhase } from "./phases.ts";
 import type { TrainResult } from "./result.ts";
 import { deleteOldCheckpoints } from "./rotation.ts";
 import type { RunControl } from "./run.ts";
@@ -60,6 +61,9 @@ async function announce(run: ActiveRun): Promise<void> {
   const options = takenOptions(run);
   if (options.length > 0)
     await events.emit({ type: "note", step: state.global_step, message: takenNote(options), options });
+  const message = run.phase === null ? null : describePhase(state);
+  if (message !== null)
+    await events.emit({ type: "note", step: state.global_step, message, options: ["maxSteps", "numTrainEpochs"] });
   for (const message of warnings) await events.warn(state.global_step, message);
   await afterStep(run, prepared.batches.at(state.global_step));
 }
