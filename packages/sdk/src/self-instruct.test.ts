@@ -57,6 +57,9 @@ test("a model writes as it answers, and the rows train as they are", async () =>
   expect(first.instructions.length).toBeGreaterThan(0);
   // From the journal: the same, without the model.
   expect(await made(run)).toEqual(first);
+  // Weights that are held otherwise write otherwise.
+  await using narrow = await FastLanguageModel.fromPretrained(wide, { dtype: "bfloat16" });
+  await expect(made({ ...run, generate: narrow })).rejects.toThrow(/generator .*, got .*model dtype bfloat16/u);
   const other = { ...run, output: join(folder, "other.jsonl") };
   expect((await made(other)).instructions).toEqual(first.instructions);
   const trainer = new SFTTrainer({

@@ -1,5 +1,6 @@
 // Self-Instruct, with the engine's binding to compare texts, and with models as they answer.
-
+import { createHash } from "node:crypto";
+import { modelConfigSchema, parseOptions } from "@tunesmith/core";
 import { similarity } from "@tunesmith/native";
 import {
   type SelfInstructEvent,
@@ -21,13 +22,25 @@ export function selfInstruct(options: SelfInstructOptions): AsyncGenerator<SelfI
   return selfInstructBy({ ...options, generate: writer }, similarity);
 }
 
+/** All that is known to decide what a model writes: where it is from, its adapter, and how its weights are held where that was chosen. */
+function identityOf({ info: { origin }, saved, weightOptions }: FastLanguageModel): string {
+  const usual: Readonly<Record<string, unknown>> = parseOptions(modelConfigSchema, {});
+  const chosen = Object.entries(weightOptions).filter(([name, value]) => value !== usual[name]);
+  const held = chosen.map(([name, value]) => `${name} ${name === "chatTemplate" ? digest(value) : String(value)}`);
+  const base = origin === null ? saved.model : `${origin.name} at ${origin.revision}`;
+  return [base, ...(saved.adapter === null ? [] : [`with ${saved.adapter}`]), ...held].join(" ");
+}
+
+function digest(value: unknown): string {
+  return createHash("sha256").update(String(value)).digest("hex").slice(0, 16);
+}
+
 /** A model as it answers: with its adapter, and with the weights that it has loaded already. */
 function answering(model: FastLanguageModel): TextModel {
-  const { info, tokenizer, saved } = model;
-  const base = info.origin?.name ?? saved.model;
+  const { info, tokenizer } = model;
   return {
     info,
-    identity: saved.adapter === null ? base : `${base} with ${saved.adapter}`,
+    identity: identityOf(model),
     tokenizer,
     async createGenerator() {
       const session = await model.answering();
