@@ -274,6 +274,9 @@ test("held-out rows by Tunesmith's own name are evaluated on, several sets by na
   ];
   const { options, warnings } = await dryRun([...base(), ...named]);
   expect(options).toMatchObject({ evalData: sets, evalStrategy: "steps", metricForBestModel: "eval_b_loss" });
+  const { out } = await tunesmith([...base(), ...named, "--dry-run"]);
+  expect(parse(out.slice(out.indexOf("options:"))).evalSets).toMatchObject({ a: { rows: 4 }, b: { rows: 12 } });
+  expect(out).not.toMatch(/[&*]a1$/mu);
   // Nothing is said of what was not given.
   expect(warnings).toEqual([]);
 });

@@ -60,7 +60,9 @@ export async function trainWith(
   const decidedOptions = { ...base, data, evalData, ...modelConfig, ...decided, ...adapter };
   // What the model's files lack is among the warnings.
   const { warnings: _, ...info } = model.info;
-  out.write(terminalText(stringify({ options: decidedOptions, model: info, totalSteps, ...found, warnings })));
+  const shown = { options: decidedOptions, model: info, totalSteps, ...found, warnings };
+  // The first of several evaluation sets stands there twice, both times in full.
+  out.write(terminalText(stringify(shown, { aliasDuplicateObjects: false })));
   return 0;
 }
 
