@@ -23,7 +23,7 @@ export default defineConfig({
         test: {
           name: "whole",
           include: [
-            "test/{nightly,goldens,reports,invariants,e2e,install,faults,documents}/**/*.test.ts",
+            "test/{nightly,goldens,reports,invariants,workflows,install,faults,documents}/**/*.test.ts",
             "test/peers/*.test.ts",
             "{benchmarks,examples}/**/*.test.ts",
           ],
