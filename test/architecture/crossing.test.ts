@@ -1,5 +1,6 @@
 // What crosses to the engine has the same fields on both sides: the schemas in packages/core/src/options and the structs of Rust.
 import {
+  adafactorSchema,
   adagradSchema,
   adamwSchema,
   ademamixSchema,
@@ -7,6 +8,7 @@ import {
   lionSchema,
   loraOptionsSchema,
   modelConfigSchema,
+  muonSchema,
   optimizerSchemas,
   parameterGroupSchema,
   parameterKinds,
@@ -32,6 +34,8 @@ const structs: Readonly<Record<string, z.ZodObject>> = {
   RmsPropOptions: rmspropSchema,
   AdagradOptions: adagradSchema,
   AdEmaMixOptions: ademamixSchema,
+  AdafactorOptions: adafactorSchema,
+  MuonOptions: muonSchema,
   ParameterGroup: parameterGroupSchema,
 };
 

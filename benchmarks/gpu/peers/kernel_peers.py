@@ -28,7 +28,8 @@ class Sizes:
         self.compiling = compiling
         self.hidden, self.intermediate = model["hidden"], model["intermediate"]
         self.heads, self.kv_heads, self.head_dim = model["heads"], model["kv_heads"], model["head_dim"]
-        self.vocabulary, self.tokens, self.device = model["vocabulary"], tokens, device
+        self.layers, self.vocabulary = model["layers"], model["vocabulary"]
+        self.tokens, self.device = tokens, device
         self.dtype = torch.bfloat16 if device == "cuda" else torch.float32
 
     def random(self, *shape: int, grad: bool = False, dtype: torch.dtype | None = None) -> torch.Tensor:
@@ -259,10 +260,10 @@ def matmul(case: str, sizes: Sizes) -> Runs:
 
 
 def adapter_tensors(sizes: Sizes) -> list[torch.Tensor]:
-    """An adapter in 448 tensors with their gradients."""
-    linears = [sizes.linear(name) for name in ("q_proj", "k_proj", "gate_proj", "down_proj")]
-    lengths = [length for n, k in linears for length in (RANK * k, RANK * n)]
-    tensors = [sizes.random(lengths[i % len(lengths)], dtype=torch.float32) for i in range(448)]
+    """An adapter on all linear layers with their gradients: q, k, v, o, gate, up and down."""
+    names = ("q_proj", "k_proj", "k_proj", "q_proj", "gate_proj", "gate_proj", "down_proj")
+    lengths = [length for n, k in map(sizes.linear, names) for length in (RANK * k, RANK * n)]
+    tensors = [sizes.random(length, dtype=torch.float32) for length in lengths * sizes.layers]
     for tensor in tensors:
         tensor.requires_grad_()
         tensor.grad = torch.randn_like(tensor)

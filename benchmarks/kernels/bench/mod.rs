@@ -4,6 +4,8 @@ mod data;
 mod head;
 mod model;
 mod report;
+pub mod streams;
+mod trained;
 
 use std::time::Instant;
 
@@ -42,6 +44,10 @@ pub struct Settings {
     pub patience: u128,
     /// How results are told.
     pub output: Output,
+    /// Optimizers step all weights of the model in place of an adapter.
+    pub whole: bool,
+    /// Threads of the machine's own passes.
+    pub threads: usize,
     /// Only cases whose name contains one of these; all where there is none.
     pub cases: Vec<String>,
 }

@@ -1,6 +1,7 @@
 //! Is a backend right? One suite per stem against the float64 references, with seeded inputs over the edge sizes its
 //! contract names, and whole models against goldens.
 
+pub mod adafactor;
 pub mod adamw;
 pub mod attention;
 pub mod blockwise_step;
@@ -17,6 +18,7 @@ pub mod grouped_matmul;
 pub mod inputs;
 pub mod lora_matmul;
 pub mod matmul;
+pub mod muon;
 pub mod neftune;
 pub mod nf4;
 pub mod record;

@@ -6,8 +6,9 @@
 use tunesmith_ops::{Backend, Result};
 
 use crate::{
-    Record, Stage, adamw, attention, blockwise_step, cross_entropy, dora, dropout, elementwise, elementwise_step,
-    embedding, grad_norm, grouped_matmul, lora_matmul, matmul, neftune, nf4, rms_norm, rope, router, sgd, swiglu,
+    Record, Stage, adafactor, adamw, attention, blockwise_step, cross_entropy, dora, dropout, elementwise,
+    elementwise_step, embedding, grad_norm, grouped_matmul, lora_matmul, matmul, muon, neftune, nf4, rms_norm, rope,
+    router, sgd, swiglu,
 };
 
 /// A stem's suite.
@@ -30,6 +31,8 @@ pub fn stems<B: Backend>() -> Vec<(&'static str, Suite<B>)> {
         ("dropout", dropout::suite),
         ("neftune", neftune::suite),
         ("adamw", adamw::suite),
+        ("muon", muon::suite),
+        ("adafactor", adafactor::suite),
         ("blockwise_step", blockwise_step::suite),
         ("elementwise_step", elementwise_step::suite),
         ("sgd", sgd::suite),

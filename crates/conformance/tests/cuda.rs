@@ -1,8 +1,9 @@
 //! The CUDA backend on the emulated device against every contract, in float32 and bfloat16, in three orders of threads.
 
 use tunesmith_conformance::{
-    Record, Stage, adamw, attention, blockwise_step, cross_entropy, dora, dropout, elementwise, elementwise_step,
-    embedding, grad_norm, grouped_matmul, lora_matmul, matmul, neftune, nf4, rms_norm, rope, router, sgd, swiglu,
+    Record, Stage, adafactor, adamw, attention, blockwise_step, cross_entropy, dora, dropout, elementwise,
+    elementwise_step, embedding, grad_norm, grouped_matmul, lora_matmul, matmul, muon, neftune, nf4, rms_norm, rope,
+    router, sgd, swiglu,
 };
 use tunesmith_cuda::{Cuda, EmulatedOptions, Schedule};
 use tunesmith_ops::{DType, Result};
@@ -194,6 +195,16 @@ fn blockwise_step_meets_its_contract() {
 #[test]
 fn neftune_meets_its_contract() {
     check(neftune::suite);
+}
+
+#[test]
+fn adafactor_meets_its_contract() {
+    check(adafactor::suite);
+}
+
+#[test]
+fn muon_meets_its_contract() {
+    check(muon::suite);
 }
 
 #[test]

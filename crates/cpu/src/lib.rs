@@ -6,6 +6,7 @@
 // The vector operations must be inlined into the function that enables the instruction set, or they cost a call each.
 #![allow(clippy::inline_always)]
 
+mod adafactor;
 mod adamw;
 mod attention;
 mod attention_backward;
@@ -23,6 +24,7 @@ mod grouped_matmul;
 mod lora_matmul;
 mod matmul;
 mod memory;
+mod muon;
 mod neftune;
 mod nf4;
 mod pool;

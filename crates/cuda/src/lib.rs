@@ -3,6 +3,7 @@
 //! Activations are bfloat16 or float32; sums, statistics and angles are float32. Every kernel is deterministic. The driver
 //! is loaded when a device is opened, and every failure to do so names the missing piece.
 
+mod adafactor;
 mod adamw;
 mod attention;
 mod attention_plan;
@@ -18,6 +19,7 @@ mod grad_norm;
 mod grouped_matmul;
 mod lora_matmul;
 mod matmul;
+mod muon;
 mod neftune;
 mod nf4;
 mod packs;

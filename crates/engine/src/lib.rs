@@ -27,8 +27,8 @@ pub use decode::{Finish, Request, Sampling, TokenEvent};
 pub use load::{QuantType, QuantizationInfo, WeightDtype, WeightOptions};
 pub use objective::{Asked, Objective, SequenceSums, TokenCoefficients, TokenValues};
 pub use optimizer::{
-    AdEmaMixOptions, AdagradOptions, AdamWOptions, GroupInfo, LionOptions, OptimizerOptions, ParameterGroup,
-    ParameterKind, RmsPropOptions, ScheduleFreeOptions, SgdOptions, Update, Updated,
+    AdEmaMixOptions, AdafactorOptions, AdagradOptions, AdamWOptions, AdjustLr, GroupInfo, LionOptions, MuonOptions,
+    OptimizerOptions, ParameterGroup, ParameterKind, RmsPropOptions, ScheduleFreeOptions, SgdOptions, Update, Updated,
 };
 pub use plan::{MemoryPlan, PassShape, inspect};
 pub use session::{AdapterOptions, AdapterState, Engine, LogitCheck, Session, SessionOptions, compare_logits};

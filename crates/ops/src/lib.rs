@@ -1,6 +1,7 @@
 //! The contract of every operation: the nouns, one trait per op, and beside each trait a float64 reference written for
 //! reading. This crate imports nothing.
 
+pub mod adafactor;
 pub mod adamw;
 pub mod attention;
 pub mod blockwise_step;
@@ -19,6 +20,7 @@ pub mod grouped_matmul;
 pub mod lora_matmul;
 pub mod matmul;
 pub mod memory;
+pub mod muon;
 pub mod neftune;
 pub mod nf4;
 pub mod philox;
@@ -28,6 +30,7 @@ pub mod router;
 pub mod sgd;
 pub mod swiglu;
 
+pub use adafactor::{Adafactor, AdafactorStep, AdafactorTensor};
 pub use adamw::{AdamW, AdamWStep, AdamWTensor};
 pub use attention::{Attention, AttentionShape, CheckedSequences, Sequence, Sequences};
 pub use blockwise_step::{BLOCK, BlockwiseRule, BlockwiseStep, BlockwiseTensor, Quantized};
@@ -47,6 +50,7 @@ pub use grouped_matmul::{GroupedMatmul, GroupedShape, Stack};
 pub use lora_matmul::{Lora, LoraMatmul};
 pub use matmul::{Matmul, MatmulShape, Matrix, Storage};
 pub use memory::{Host, Memory, MemoryStats, TypedBuffer, View, ViewMut};
+pub use muon::{Muon, MuonStep, MuonTensor, MuonWorkspace};
 pub use neftune::Neftune;
 pub use nf4::{Nf4, Nf4Matrix, Nf4Options, Nf4Scales};
 pub use philox::philox;
@@ -77,6 +81,8 @@ pub trait Backend:
     + ElementwiseStep
     + BlockwiseStep
     + Neftune
+    + Adafactor
+    + Muon
 {
     /// Short name for logs and results: `cpu`, `cuda`.
     fn name(&self) -> &'static str;

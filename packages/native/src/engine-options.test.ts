@@ -1,10 +1,12 @@
 import {
+  adafactorSchema,
   adagradSchema,
   adamwSchema,
   ademamixSchema,
   engineOptionsSchema,
   lionSchema,
   loraOptionsSchema,
+  muonSchema,
   optimizerSchemas,
   parameterGroupSchema,
   parameterKinds,
@@ -64,6 +66,12 @@ test.each([
   ["rmsprop", { ...whole, optimizer: { ...rmspropSchema.parse({ type: "rmsprop" }), ...unknown } }, rmspropSchema],
   ["adagrad", { ...whole, optimizer: { ...adagradSchema.parse({ type: "adagrad" }), ...unknown } }, adagradSchema],
   ["ademamix", { ...whole, optimizer: { ...mixed, ...unknown } }, ademamixSchema],
+  [
+    "adafactor",
+    { ...whole, optimizer: { ...adafactorSchema.parse({ type: "adafactor" }), ...unknown } },
+    adafactorSchema,
+  ],
+  ["muon", { ...whole, optimizer: { ...muonSchema.parse({ type: "muon", ...moments }), ...unknown } }, muonSchema],
   ["a parameter group", { ...whole, parameterGroups: [{ ...group, ...unknown }] }, parameterGroupSchema],
 ])("schema and engine have the same fields: %s", async (_, options, schema) => {
   const message = await refusal(options);

@@ -61,6 +61,17 @@ fn options(run: &Value) -> Result<Option<OptimizerOptions>> {
             "type": "ademamix", "beta1": beta1, "beta2": beta2, "beta3": hyper["beta3"], "alpha": hyper["alpha"],
             "epsilon": epsilon, "tAlpha": hyper["t_alpha"], "tBeta3": hyper["t_beta3"],
         }),
+        "adafactor" => json!({
+            "type": "adafactor", "decayRate": or("decay_rate", json!(-0.8)), "epsilon": or("eps", json!([1e-30, 1e-3])),
+            "clipThreshold": or("clip_threshold", json!(1.0)), "beta1": hyper["beta1"],
+            "scaleParameter": or("scale_parameter", json!(true)),
+        }),
+        "muon" => json!({
+            "type": "muon", "momentum": or("momentum", json!(0.95)), "nesterov": or("nesterov", json!(true)),
+            "nsCoefficients": or("ns_coefficients", json!([3.4445, -4.775, 2.0315])), "nsSteps": or("ns_steps", json!(5)),
+            "nsEpsilon": or("eps", json!(1e-7)), "adjustLrFn": or("adjust_lr_fn", json!("original")),
+            "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8,
+        }),
         _ => return Ok(None),
     };
     let refused = |error: serde_json::Error| Error::new(Code::FileInvalid, "optimizers", error.to_string());
@@ -105,8 +116,10 @@ impl<B: Backend> Training<B> {
 }
 
 fn trajectories<B: Backend>(backend: &B, file: &Value, report: &mut dyn FnMut(Outcome)) -> Result<()> {
-    let shape: Vec<usize> = list(&file["shape"])?.into_iter().map(|size| size as usize).collect();
     for (index, run) in entries(&file["runs"]).iter().enumerate() {
+        // The matrix of a run may have another shape, of as many elements.
+        let shape = if run["shape"].is_null() { &file["shape"] } else { &run["shape"] };
+        let shape: Vec<usize> = list(shape)?.into_iter().map(|size| size as usize).collect();
         let id = format!("misc/optimizers/{index}-{}", run["optim"].as_str().unwrap_or_default());
         let Some(options) = options(run)? else {
             report(Outcome::unsupported(&id, "optimizer"));

@@ -1,10 +1,12 @@
 //! What is trained and how a step changes it: parameters, their gradients and groups, and the optimizer.
 
+mod adafactor;
 mod adagrad;
 mod adamw;
 mod ademamix;
 mod groups;
 mod lion;
+mod muon;
 mod options;
 mod parameter_group;
 mod parameters;
@@ -17,11 +19,13 @@ mod step;
 mod trained;
 mod update;
 
+pub use adafactor::AdafactorOptions;
 pub use adagrad::AdagradOptions;
 pub use adamw::AdamWOptions;
 pub use ademamix::AdEmaMixOptions;
 pub use groups::GroupInfo;
 pub use lion::LionOptions;
+pub use muon::{AdjustLr, MuonOptions};
 pub use options::OptimizerOptions;
 pub use parameter_group::ParameterGroup;
 pub use parameters::{Gradients, ParameterId, ParameterKind, ParameterSpec, Parameters, refuse_non_finite};

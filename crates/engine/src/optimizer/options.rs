@@ -3,10 +3,12 @@
 use serde::Deserialize;
 use tunesmith_ops::{Backend, Result};
 
+use super::adafactor::AdafactorOptions;
 use super::adagrad::AdagradOptions;
 use super::adamw::AdamWOptions;
 use super::ademamix::AdEmaMixOptions;
 use super::lion::LionOptions;
+use super::muon::MuonOptions;
 use super::parameters::ParameterSpec;
 use super::rmsprop::RmsPropOptions;
 use super::schedule_free::ScheduleFreeOptions;
@@ -37,6 +39,10 @@ pub enum OptimizerOptions {
     Adagrad(AdagradOptions),
     /// `AdEMAMix`.
     AdEmaMix(AdEmaMixOptions),
+    /// Adafactor.
+    Adafactor(AdafactorOptions),
+    /// Muon for the matrices of hidden layers, AdamW for the rest.
+    Muon(MuonOptions),
 }
 
 impl OptimizerOptions {
@@ -52,6 +58,8 @@ impl OptimizerOptions {
             Self::RmsProp(options) => options.slots(),
             Self::Adagrad(_) => AdagradOptions::SLOTS.to_vec(),
             Self::AdEmaMix(_) => AdEmaMixOptions::SLOTS.to_vec(),
+            Self::Adafactor(options) => options.slots(spec),
+            Self::Muon(_) => MuonOptions::slots(spec),
         }
     }
 
@@ -78,6 +86,8 @@ impl OptimizerOptions {
             Self::RmsProp(options) => at.by_rule(&options.rule(), tensors),
             Self::Adagrad(options) => at.by_rule(&options.rule(), tensors),
             Self::AdEmaMix(options) => at.by_rule(&options.rule(at.number), tensors),
+            Self::Adafactor(options) => options.step(at, tensors),
+            Self::Muon(options) => options.step(at, tensors),
         }
     }
 

@@ -58,12 +58,13 @@ impl ParameterSpec {
         self.shape.iter().product()
     }
 
-    /// Rows and columns of a matrix as it is held; anything else is one row.
-    pub fn held_matrix(&self) -> [usize; 2] {
+    /// Matrices, rows and columns as they are held: a matrix is one, a stack of experts has several, a vector is one row.
+    pub fn held_matrices(&self) -> [usize; 3] {
         match self.shape[..] {
-            [rows, columns] if self.transposed => [columns, rows],
-            [rows, columns] => [rows, columns],
-            _ => [1, self.len()],
+            [rows, columns] if self.transposed => [1, columns, rows],
+            [rows, columns] => [1, rows, columns],
+            [count, rows, columns] => [count, rows, columns],
+            _ => [1, 1, self.len()],
         }
     }
 

@@ -24,9 +24,9 @@ pub enum SlotShape {
     Flat,
     /// One for each [`BLOCK`] elements, as the parameter is held.
     Blocks,
-    /// One for each row of a matrix, as it is held.
+    /// One for each row of a matrix, as it is held; of a stack, for each of its matrices.
     Rows,
-    /// One for each column of a matrix, as it is held.
+    /// One for each column, alike.
     Columns,
 }
 
@@ -48,12 +48,13 @@ impl Slot {
 
     /// Shape of the state of a parameter, row-major.
     pub fn shape_of(&self, parameter: &ParameterSpec) -> Vec<usize> {
+        let [count, rows, columns] = parameter.held_matrices();
         match self.shape {
             SlotShape::Parameter => parameter.shape.clone(),
             SlotShape::Flat => vec![parameter.len()],
             SlotShape::Blocks => vec![parameter.len().div_ceil(BLOCK)],
-            SlotShape::Rows => vec![parameter.held_matrix()[0]],
-            SlotShape::Columns => vec![parameter.held_matrix()[1]],
+            SlotShape::Rows => vec![count * rows],
+            SlotShape::Columns => vec![count * columns],
         }
     }
 

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tunesmith_ops::nf4::NESTED_BLOCK;
 use tunesmith_ops::{
-    Activation, AdamW, AdamWStep, AdamWTensor, Attention, AttentionShape, Backend, BlockwiseRule, BlockwiseStep,
-    BlockwiseTensor, Clip, Columns, CrossEntropy, DType, Dora, Dropout, DropoutMask, Elementwise, ElementwiseRule,
-    ElementwiseStep, Embedding, GradNorm, GroupedMatmul, GroupedShape, Host, LogitTransform, Lora, LoraMatmul, Matmul,
-    MatmulShape, Matrix, Memory, MemoryStats, Neftune, Nf4, Nf4Matrix, Nf4Options, NormShape, Result, RmsNorm, Rope,
-    RopeShape, Rotation, Router, RouterShape, RowGradient, RowValues, Sequences, Sgd, SgdStep, SgdTensor, Stack,
-    StepTensor, Storage, Swiglu, View, ViewMut,
+    Activation, Adafactor, AdafactorStep, AdafactorTensor, AdamW, AdamWStep, AdamWTensor, Attention, AttentionShape,
+    Backend, BlockwiseRule, BlockwiseStep, BlockwiseTensor, Clip, Columns, CrossEntropy, DType, Dora, Dropout,
+    DropoutMask, Elementwise, ElementwiseRule, ElementwiseStep, Embedding, GradNorm, GroupedMatmul, GroupedShape, Host,
+    LogitTransform, Lora, LoraMatmul, Matmul, MatmulShape, Matrix, Memory, MemoryStats, Muon, MuonStep, MuonTensor,
+    MuonWorkspace, Neftune, Nf4, Nf4Matrix, Nf4Options, NormShape, Result, RmsNorm, Rope, RopeShape, Rotation, Router,
+    RouterShape, RowGradient, RowValues, Sequences, Sgd, SgdStep, SgdTensor, Stack, StepTensor, Storage, Swiglu, View,
+    ViewMut,
 };
 
 /// How a backend lays out what it is given.
@@ -316,6 +317,18 @@ impl BlockwiseStep for Ledger {
 impl Neftune for Ledger {
     free! {
         neftune(usize, usize, u64, In<'_>, In<'_>, In<'_>, Out<'_>);
+    }
+}
+
+impl Adafactor for Ledger {
+    free! {
+        adafactor(&AdafactorStep, &(), &mut [AdafactorTensor<'_, LedgerBuffer>]);
+    }
+}
+
+impl Muon for Ledger {
+    free! {
+        muon(&MuonStep, &(), &mut [MuonTensor<'_, LedgerBuffer>], MuonWorkspace<'_, LedgerBuffer>);
     }
 }
 

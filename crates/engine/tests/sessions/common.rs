@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use tunesmith_cpu::Cpu;
 use tunesmith_engine::rng::{Philox, Purpose};
 use tunesmith_engine::{
-    AdEmaMixOptions, AdagradOptions, AdamWOptions, AdapterOptions, Batch, LionOptions, OptimizerOptions,
-    ParameterGroup, RmsPropOptions, ScheduleFreeOptions, Session, SessionOptions, SgdOptions, WeightOptions,
-    families::names,
+    AdEmaMixOptions, AdafactorOptions, AdagradOptions, AdamWOptions, AdapterOptions, AdjustLr, Batch, LionOptions,
+    MuonOptions, OptimizerOptions, ParameterGroup, RmsPropOptions, ScheduleFreeOptions, Session, SessionOptions,
+    SgdOptions, WeightOptions, families::names,
 };
 use tunesmith_formats::{
     AdapterConfig, F32Tensor, ModelConfig, ModuleNames, SafetensorsFile, TensorSource, write_safetensors,
@@ -101,6 +101,28 @@ pub fn wide() -> Option<AdapterOptions> {
 pub const OPTIMIZER: OptimizerOptions =
     OptimizerOptions::AdamW(AdamWOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
 
+/// As transformers' Trainer sets it.
+pub const ADAFACTOR: AdafactorOptions = AdafactorOptions {
+    decay_rate: -0.8,
+    epsilon: [1e-30, 1e-3],
+    clip_threshold: 1.0,
+    beta1: None,
+    scale_parameter: false,
+};
+
+/// As torch sets it, with updates as large as AdamW's.
+pub const MUON: MuonOptions = MuonOptions {
+    momentum: 0.95,
+    nesterov: true,
+    ns_coefficients: [3.4445, -4.775, 2.0315],
+    ns_steps: 5,
+    ns_epsilon: 1e-7,
+    adjust_lr_fn: AdjustLr::MatchRmsAdamw,
+    beta1: 0.9,
+    beta2: 0.999,
+    epsilon: 1e-8,
+};
+
 /// Every optimizer, each with all its states; second and third SGD with and without a buffer.
 pub fn optimizers() -> Vec<OptimizerOptions> {
     let momentum = SgdOptions { momentum: 0.9, dampening: 0.0, nesterov: true };
@@ -131,6 +153,9 @@ pub fn optimizers() -> Vec<OptimizerOptions> {
             t_alpha: Some(5),
             t_beta3: Some(7),
         }),
+        OptimizerOptions::Adafactor(ADAFACTOR),
+        OptimizerOptions::Adafactor(AdafactorOptions { beta1: Some(0.9), scale_parameter: true, ..ADAFACTOR }),
+        OptimizerOptions::Muon(MUON),
     ]
 }
 

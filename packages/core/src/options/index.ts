@@ -30,11 +30,13 @@ export { modelConfigSchema, type ParsedModelConfig } from "./model.ts";
 export type * from "./model-types.ts";
 export { canonicalName, kebabCase, nearestName, snakeCase, withCanonicalEntries } from "./names.ts";
 export {
+  adafactorSchema,
   adagradSchema,
   adamOptionsOf,
   adamwSchema,
   ademamixSchema,
   lionSchema,
+  muonSchema,
   type OptimizerOptions,
   optimizerNote,
   optimizerOptions,

@@ -13,7 +13,9 @@ export type EngineOptimizer =
   | "schedulefree"
   | "rmsprop"
   | "adagrad"
-  | "ademamix";
+  | "ademamix"
+  | "adafactor"
+  | "muon";
 
 const fused = "is adamw_torch here: the step is one pass in any case";
 const paged = (name: string) => `is ${name} here: its states stay on the device, where the memory plan counts them`;
@@ -25,7 +27,7 @@ const names = {
   adamw_torch_fused: { type: "adamw", note: fused },
   adamw_torch_xla: { type: "adamw", note: "is adamw_torch here: there is no XLA device" },
   adamw_torch_npu_fused: { type: "adamw", note: "is adamw_torch here: there is no NPU" },
-  adafactor: { notYet: "its factored states are not implemented; take adamw_8bit" },
+  adafactor: { type: "adafactor" },
   adamw_anyprecision: { notYet: "states of a chosen type are not implemented; take adamw_8bit" },
   adamw_torch_4bit: { notYet: fewBits },
   adamw_torch_8bit: { notYet: fewBits },
@@ -62,7 +64,7 @@ const names = {
   apollo_adamw: { notYet: lowRank },
   apollo_adamw_layerwise: { notYet: lowRank },
   stable_adamw: { notYet: "it is not implemented; take adamw_torch with maxGradNorm" },
-  muon: { notYet: "orthogonalised steps are not implemented; take adamw_torch" },
+  muon: { type: "muon" },
 } as const satisfies Readonly<Record<string, Meaning>>;
 
 /** A name of an optimizer. */

@@ -41,7 +41,14 @@ test("constants that an optimizer does not have, or not like this, are refused",
 
 test("a name asks for what it says", () => {
   const types: Record<string, string> = {
-    ...{ sgd: "sgd", adagrad: "adagrad", ademamix: "ademamix", paged_ademamix_32bit: "ademamix" },
+    ...{
+      sgd: "sgd",
+      adagrad: "adagrad",
+      adafactor: "adafactor",
+      muon: "muon",
+      ademamix: "ademamix",
+      paged_ademamix_32bit: "ademamix",
+    },
     ...{ rmsprop: "rmsprop", rmsprop_bnb: "rmsprop", rmsprop_bnb_32bit: "rmsprop" },
     ...{ lion_32bit: "lion", paged_lion_32bit: "lion", lion_8bit: "lion8bit", paged_lion_8bit: "lion8bit" },
     ...{ adamw_8bit: "adamw8bit", adamw_bnb_8bit: "adamw8bit", paged_adamw_8bit: "adamw8bit" },
@@ -93,6 +100,33 @@ test("constants are transformers', under torch's names where they come through o
   expect(optimizer({ optim: "ademamix", adamBeta2: 0.99, optimArgs: "t_alpha=8,beta1=0.8,eps=1e-6" })).toEqual({
     ...{ type: "ademamix", beta1: 0.8, beta2: 0.99, beta3: 0.9999, alpha: 5, epsilon: 1e-6, tAlpha: 8, tBeta3: null },
   });
+  const adafactor = { type: "adafactor", decayRate: -0.8, clipThreshold: 1, beta1: null, scaleParameter: false };
+  expect(optimizer({ optim: "adafactor" })).toEqual({ ...adafactor, epsilon: [1e-30, 1e-3] });
+  expect(optimizer({ optim: "adafactor", optimArgs: '{"eps": [1e-20, 0.01], "beta1": 0.9}' })).toEqual({
+    ...adafactor,
+    ...{ epsilon: [1e-20, 0.01], beta1: 0.9 },
+  });
+  expect(() => optimizer({ optim: "adafactor", optimArgs: "relative_step=true" })).toThrow(
+    /^\[optimArgs\] .*got "relative_step"/u,
+  );
+  expect(() => optimizer({ optim: "adafactor", optimArgs: "clip_threshold=0" })).toThrow(
+    /^\[optimArgs\.clipThreshold\] expected a number above 0, got 0/u,
+  );
+  const muon = { type: "muon", momentum: 0.95, nesterov: true, nsSteps: 5, nsEpsilon: 1e-7, adjustLrFn: "original" };
+  const whole = { ...muon, ...moments, nsCoefficients: [3.4445, -4.775, 2.0315] };
+  expect(optimizer({ optim: "muon" })).toEqual(whole);
+  expect(optimizer({ optim: "muon", optimArgs: { nsCoefficients: [2, -1.5, 0.5] } })).toEqual({
+    ...whole,
+    nsCoefficients: [2, -1.5, 0.5],
+  });
+  expect(optimizer({ optim: "muon", adamBeta2: 0.95, optimArgs: "adjust_lr_fn=match_rms_adamw,eps=1e-6" })).toEqual({
+    ...whole,
+    ...{ adjustLrFn: "match_rms_adamw", nsEpsilon: 1e-6, beta2: 0.95 },
+  });
+  const ofMuon = (optimArgs: object) => () => optimizer({ optim: "muon", optimArgs });
+  expect(ofMuon({ ns_steps: 100 })).toThrow(/^\[optimArgs\.nsSteps\] expected .*, got 100/u);
+  expect(ofMuon({ ns_coefficients: [1, 2] })).toThrow(/^\[optimArgs\.nsCoefficients\] expected /u);
+  expect(ofMuon({ adjust_lr_fn: "none" })).toThrow(/^\[optimArgs\.adjustLrFn\] expected .*match_rms_adamw/u);
   const ademamix = { optim: "ademamix", adamBeta1: 0.7, adamEpsilon: 1e-5 };
   expect(optimizer(ademamix)).toMatchObject({ beta1: 0.7, beta2: 0.999, epsilon: 1e-5 });
 });

@@ -79,6 +79,40 @@ export const ademamixSchema = z.strictObject({
   tBeta3: z.int().positive().nullable().default(null),
 });
 
+/** Adafactor (arXiv:1804.04235) as transformers' Trainer sets it, with the learning rate that it is given. */
+export const adafactorSchema = z.strictObject({
+  type: z.literal("adafactor"),
+  /** Power of the number of the step in what the second moments take of a square. */
+  decayRate: z.number().max(0).default(-0.8),
+  /** Added to every square, and the least scale of a parameter. */
+  epsilon: z.tuple([factor, factor]).default([1e-30, 1e-3]),
+  /** Largest root mean square of an update. */
+  clipThreshold: z.number().positive().default(1),
+  /** What is kept of the first moment. Default null: there is none. */
+  beta1: decayRate.nullable().default(null),
+  /** Rates are multiplied with the root mean square of the parameter. */
+  scaleParameter: z.boolean().default(false),
+});
+
+/** Muon (Jordan et al. 2024) as torch.optim.Muon computes it for the matrices of hidden layers, AdamW for everything else. */
+export const muonSchema = z.strictObject({
+  type: z.literal("muon"),
+  /** What is kept of the momentum. */
+  momentum: decayRate.default(0.95),
+  /** The step looks ahead along the momentum. */
+  nesterov: z.boolean().default(true),
+  /** Coefficients of an iteration of Newton and Schulz. */
+  nsCoefficients: z.tuple([z.number(), z.number(), z.number()]).default([3.4445, -4.775, 2.0315]),
+  /** Number of iterations. */
+  nsSteps: z.int().min(1).max(99).default(5),
+  /** The least norm that a direction is divided by. */
+  nsEpsilon: z.number().positive().default(1e-7),
+  /** How a rate follows from the shape of a matrix. */
+  adjustLrFn: z.enum(["original", "match_rms_adamw", "spectral_unclamped"]).default("original"),
+  ...moments,
+  epsilon: factor,
+});
+
 /** The schemas of all optimizers. */
 export const optimizerSchemas = [
   adamwSchema,
@@ -90,6 +124,8 @@ export const optimizerSchemas = [
   rmspropSchema,
   adagradSchema,
   ademamixSchema,
+  adafactorSchema,
+  muonSchema,
 ] as const;
 
 /** An optimizer with its constants. */
@@ -115,6 +151,7 @@ export function adamOptionsOf(optim: OptimizerName): readonly ("adamBeta1" | "ad
     case "adamw8bit":
     case "schedulefree":
     case "ademamix":
+    case "muon":
       return ["adamBeta1", "adamBeta2", "adamEpsilon"];
     case "lion":
     case "lion8bit":
@@ -168,6 +205,12 @@ export function optimizerOptions(args: OptimizerArguments): OptimizerOptions {
       return withEpsilon(rmspropSchema, given);
     case "adagrad":
       return withEpsilon(adagradSchema, given);
+    case "adafactor":
+      return withEpsilon(adafactorSchema, given);
+    case "muon": {
+      const { eps, ...own } = parseConstants(muonArguments, given, "optimArgs");
+      return { ...own, nsEpsilon: eps, beta1, beta2, epsilon };
+    }
     case "ademamix": {
       const { type: _, eps, ...own } = parseConstants(ademamixArguments, given, "optimArgs");
       return { ...own, type, beta1: own.beta1 ?? beta1, beta2: own.beta2 ?? beta2, epsilon: eps ?? epsilon };
@@ -180,8 +223,16 @@ const ademamixArguments = ademamixSchema
   .omit({ epsilon: true })
   .extend({ beta1: decayRate.optional(), beta2: decayRate.optional(), eps: factor.optional() });
 
+/** Constants of Muon under torch's names; AdamW's come from its own options. */
+const muonArguments = muonSchema
+  .omit({ beta1: true, beta2: true, epsilon: true, nsEpsilon: true })
+  .extend({ eps: muonSchema.shape.nsEpsilon });
+
 /** Constants under torch's names, which calls epsilon eps. */
-function withEpsilon<S extends typeof rmspropSchema | typeof adagradSchema>(schema: S, given: object): z.output<S> {
+function withEpsilon<S extends typeof rmspropSchema | typeof adagradSchema | typeof adafactorSchema>(
+  schema: S,
+  given: object,
+): z.output<S> {
   const { epsilon, ...shape } = schema.shape;
   const { eps, ...own } = parseConstants(z.strictObject({ ...shape, eps: epsilon }), given, "optimArgs");
   return { ...own, epsilon: eps } as z.output<S>;

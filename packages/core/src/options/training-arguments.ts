@@ -265,11 +265,14 @@ export const trainingArgumentsSchema = z
           "Optimizer, by the names of transformers; docs/optimizers.md says which are here. Default adamw_torch (TrainingArguments takes its fused form).",
         ),
       optimArgs: z
-        .union([z.string().min(1), z.record(z.string(), z.union([z.number(), z.boolean()]))])
+        .union([
+          z.string().min(1),
+          z.record(z.string(), z.union([z.number(), z.boolean(), z.string(), z.array(z.number())])),
+        ])
         .nullable()
         .default(null)
         .describe(
-          'Constants of the optimizer, as "name=value,..." or by name, such as momentum, dampening and nesterov of sgd; docs/optimizers.md lists them. Default null: the optimizer\'s own (TrainingArguments).',
+          'Constants of the optimizer, as "name=value,...", as a JSON object or by name, such as momentum, dampening and nesterov of sgd; docs/optimizers.md lists them. Default null: the optimizer\'s own (TrainingArguments).',
         ),
       weightDecay: z
         .number()

@@ -234,10 +234,10 @@ export interface TrainingArguments extends TrainingArgumentsNames {
     | "muon"
     | undefined;
   /**
-   * Constants of the optimizer, as "name=value,..." or by name, such as momentum, dampening and nesterov of sgd;
-   * docs/optimizers.md lists them. Default null: the optimizer's own (TrainingArguments).
+   * Constants of the optimizer, as "name=value,...", as a JSON object or by name, such as momentum, dampening and
+   * nesterov of sgd; docs/optimizers.md lists them. Default null: the optimizer's own (TrainingArguments).
    */
-  optimArgs?: string | Record<string, number | boolean> | null | undefined;
+  optimArgs?: string | Record<string, number | boolean | string | number[]> | null | undefined;
   /**
    * Weight decay, decoupled, but added to the gradient for sgd, rmsprop and adagrad; norms and biases are exempt.
    * Default 0 (TrainingArguments).

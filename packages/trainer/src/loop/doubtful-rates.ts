@@ -16,6 +16,8 @@ const tooHigh: Readonly<Record<EngineOptimizer, number>> = {
   adamw8bit: 1,
   schedulefree: 1,
   ademamix: 1,
+  adafactor: 1,
+  muon: 1,
   rmsprop: 1,
   lion: 0.1,
   lion8bit: 0.1,
