@@ -8,6 +8,7 @@ import { data } from "./data/data.ts";
 import { formats } from "./formats/formats.ts";
 import { nf4 } from "./formats/nf4.ts";
 import { machine } from "./machine.ts";
+import { optimizerSteps } from "./optimizers/optimizers.ts";
 import { similarity } from "./similarity/similarity.ts";
 import { selfInstruct } from "./synth/self-instruct.ts";
 import { cpuQlora } from "./training/cpu-qlora.ts";
@@ -86,6 +87,7 @@ const benchmarks: Readonly<Record<string, () => Promise<object>>> = {
   nf4: async () => ({ benchmark: "nf4", machine: machine(), ...(await nf4()) }),
   "qlora-memory": () => qloraMemory(values.model),
   memory: () => memory(values.model),
+  optimizers: () => optimizerSteps(values.op),
   "self-instruct": () =>
     selfInstruct({
       model: values.model,
