@@ -285,6 +285,13 @@ test("another configuration, a journal that was changed, and files of another ki
   const other = (lines[1] as string).replace(/"prompts":"[0-9a-f]{16}"/u, '"prompts":"0123456789abcdef"');
   await writeFile(journal, [lines[0], other, ""].join("\n"));
   await expect(eventsOf({ output: path })).rejects.toThrow(/:2\] expected the replies to request 0 of instructions/u);
+  const first = JSON.parse(lines[1] as string) as { replies: { text: string; isCut: boolean }[] };
+  for (const changed of [{ request: 7 }, { step: "rows" }, { replies: first.replies.slice(1) }]) {
+    await writeFile(journal, [lines[0], JSON.stringify({ ...first, ...changed }), ""].join("\n"));
+    await expect(eventsOf({ output: path })).rejects.toThrow(/:2\] expected the replies to request 0 of instructions/u);
+  }
+  await writeFile(journal, [lines[0], JSON.stringify({ ...first, replies: [{ text: "a" }] }), ""].join("\n"));
+  await expect(eventsOf({ output: path })).rejects.toThrow(/:2\] expected the replies to a request, got/u);
   await writeFile(journal, [lines[0], '{"step": 1}', ""].join("\n"));
   await expect(eventsOf({ output: path })).rejects.toThrow(/:2\] expected the replies to a request, got/u);
   await writeFile(journal, '{"prompt": "mine"}\n');
