@@ -138,14 +138,14 @@ test("the pool knows every instruction that was kept, also one that is like anot
 });
 
 test("which of too many instances stay, how a row is laid out and where it stands is drawn for each", async () => {
-  const reply = Array.from({ length: 9 }, (_, n) => `Example ${n + 1}\nNumber: ${n}\nOutput: n${n}`).join("\n");
+  const reply = Array.from({ length: 9 }, (_, n) => ` n${n}\nNumber: ${n}`).join("\nClass label:");
   const generate: GenerateFunction = (prompts, { step, seed }) =>
     prompts.map((_, n) =>
       step === "instructions"
         ? ` Turn a${seed}${n} b${seed}${n} c${seed}${n} over.`
         : step === "instances"
           ? reply
-          : "no",
+          : "yes",
     );
   const of = async (seed: number) =>
     ofType(await eventsOf({ generate, seed, numInstructions: 12, maxInstancesPerTask: 2 }), "row");
@@ -165,6 +165,20 @@ test("which of too many instances stay, how a row is laid out and where it stand
     rows.flatMap(({ task }) => (task.startsWith("seed") ? [task] : []));
   expect(order(rows)).toHaveLength(8);
   expect(order(await of(2))).not.toEqual(order(rows));
+});
+
+test("where a generator goes on beyond a stop, the examples of the next task are not of this one", async () => {
+  const own = " Word: ice\nOutput: cold\n\n";
+  const generate: GenerateFunction = (prompts, { step, seed }) =>
+    prompts.map((_, n) => {
+      if (step === "instructions") return ` Say a${seed}${n} b${seed}${n} c${seed}${n} aloud.`;
+      const more = `${own}Task: Another one.\nExample 1\nWord: sun\nOutput: hot`;
+      return step === "classification" ? "no" : { text: more, finishReason: "length" as const };
+    });
+  const events = await eventsOf({ generate, numInstructions: 2, includeSeeds: false });
+  const instances = ofType(events, "instance").map(({ input, output }) => [input, output]);
+  // What was cut at its length had ended before.
+  expect(instances).toEqual(Array(2).fill(["Word: ice", "cold"]));
 });
 
 test("a request that keeps something begins the count of idle ones again", async () => {

@@ -8,6 +8,7 @@ import {
   type TokenEvent,
   type Tokenizer,
 } from "@tunesmith/core";
+import { firstStop } from "./first-stop.ts";
 import type { GenerateTextOptions, OpenGenerator } from "./generate.ts";
 
 /** What is needed of a model: every `LanguageModel` has it. */
@@ -115,9 +116,9 @@ class Continuation {
     // The token that ends a turn is no text.
     if (finishReason !== "stop") this.text += this.#stream.push(tokenId);
     if (finishReason !== null) this.text += this.#stream.end();
-    const ends = this.#stop.map((text) => this.text.indexOf(text)).filter((at) => at !== -1);
-    if (ends.length > 0) this.text = this.text.slice(0, Math.min(...ends));
-    this.finishReason = ends.length > 0 ? "stop" : finishReason;
+    const end = firstStop(this.text, this.#stop);
+    if (end !== null) this.text = this.text.slice(0, end);
+    this.finishReason = end === null ? finishReason : "stop";
     return this.finishReason !== null;
   }
 }

@@ -1,5 +1,6 @@
 // Step 3: instances of the generated tasks, labels first where the answers are labels.
 import { permutation, purpose } from "@tunesmith/curriculum";
+import { firstStop } from "../generate/first-stop.ts";
 import type { Reply } from "../generate/generate.ts";
 import { instancePrompt, instanceStop } from "../prompts/instances.ts";
 import type { SelfInstructEvent } from "../report.ts";
@@ -20,9 +21,10 @@ export async function* generateInstances(pool: Pool): AsyncGenerator<SelfInstruc
     const those = numbered.filter(({ task }) => task.isClassification === hasLabels);
     for (const [, batch] of batches(those, config.requestsPerBatch)) {
       const prompts = batch.map(({ task }) => instancePrompt(task.instruction, hasLabels));
-      const { replies, resumed } = await pool.ask("instances", report.requests, prompts, asking(pool, hasLabels));
+      const how = asking(pool, hasLabels);
+      const { replies, resumed } = await pool.ask("instances", report.requests, prompts, how);
       for (const [n, { task, place }] of batch.entries()) {
-        const reply = replies[n] as Reply;
+        const reply = untilStop(replies[n] as Reply, how.stop);
         const found = hasLabels ? outputFirst(reply) : inputFirst(reply);
         report.candidates += found.length;
         const choose = (count: number) =>
@@ -58,6 +60,12 @@ function* taken(
       text: `${task.instruction}\n${instance.input}\n${instance.output}`,
     };
   for (const instance of kept) yield { type: "instance", task: task.id, ...instance };
+}
+
+/** A generator that does not heed a stop goes on with another task, whose examples are not of this one. */
+function untilStop({ text, isCut }: Reply, stop: readonly string[]): Reply {
+  const end = firstStop(text, stop);
+  return end === null ? { text, isCut } : { text: text.slice(0, end), isCut: false };
 }
 
 function asking(pool: Pool, hasLabels: boolean): Asking {
