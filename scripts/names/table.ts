@@ -13,7 +13,7 @@ import {
   sftConfigSchema,
 } from "@tunesmith/core";
 import type { z } from "zod";
-import { deviations } from "./deviations.ts";
+import { type Difference, deviations } from "./deviations.ts";
 
 /** Where the table is. */
 export const tablePath = "docs/names.json";
@@ -33,6 +33,8 @@ export interface NameRow extends Field {
   option: string;
   /** Default here, where it is another. */
   ours?: unknown;
+  /** What kind of difference that is. */
+  difference?: Difference | "unnamed";
   /** Why the default is another, why nothing has to be done, or what is lacking. */
   why?: string;
   /** What kind of thing is lacking. */
@@ -97,18 +99,13 @@ function rowOf(field: Field): NameRow {
   const plain: Field = { class: of, name, type, default: theirs };
   if (declared === undefined) return { ...plain, verdict: "unknown", option: canonicalName(name) };
   const { name: option, schema } = declared;
-  const { verdict, why = "", reason } = schema;
-  if (verdict === "taken") return { ...plain, verdict, option, why };
-  if (verdict === "not yet") return { ...plain, verdict, option, why, ...(reason && { reason }) };
+  const { verdict, why: said = "", reason } = schema;
+  if (verdict === "taken") return { ...plain, verdict, option, why: said };
+  if (verdict === "not yet") return { ...plain, verdict, option, why: said, ...(reason && { reason }) };
   const ours = defaultOf(field, declared);
   if (JSON.stringify(ours) === JSON.stringify(theirs)) return { ...plain, verdict: "works", option };
-  return {
-    ...plain,
-    verdict: "works",
-    option,
-    ours,
-    why: deviations[`${of}.${option}`] ?? deviations[option] ?? "unnamed",
-  };
+  const [difference, why] = deviations[`${of}.${option}`] ?? deviations[option] ?? ["unnamed", "unnamed"];
+  return { ...plain, verdict: "works", option, ours, difference, why };
 }
 
 /** The default of an option where the fields of a class are taken. */
@@ -120,9 +117,16 @@ function defaultOf({ class: of }: Field, { name, schema }: DeclaredOption): unkn
 
 function countsOf(rows: readonly NameRow[]): Record<string, number> {
   const counts: Record<string, number> = { names: rows.length };
-  for (const { verdict, reason } of rows) {
-    counts[verdict] = (counts[verdict] ?? 0) + 1;
-    if (reason !== undefined) counts[`not yet: ${reason}`] = (counts[`not yet: ${reason}`] ?? 0) + 1;
+  const add = (name: string) => {
+    counts[name] = (counts[name] ?? 0) + 1;
+  };
+  for (const { verdict, reason, difference } of rows) {
+    add(verdict);
+    if (reason !== undefined) add(`not yet: ${reason}`);
+    if (difference !== undefined) add(`another default: ${difference}`);
   }
-  return counts;
+  // Of each verdict together.
+  const order = ["names", "works", "another default", "taken", "not yet"];
+  const place = (name: string) => order.indexOf(name.split(": ")[0] ?? "");
+  return Object.fromEntries(Object.entries(counts).sort(([a], [b]) => place(a) - place(b) || (a < b ? -1 : 1)));
 }

@@ -67,16 +67,17 @@ function namesSection(): string {
     `Every field of TrainingArguments, SFTConfig, ScriptArguments, ModelConfig and LoraConfig (${of.join(", ")}), read from the wheels by
 \`npm run names\` (as JSON in [names.json](names.json)). A name works; or it is **taken**: nothing has to be done for it, and a run that is given another value
 than the default says so once (event \`note\`); or it is **not yet** there: any value that asks for something is refused with the reason. Where the
-default here is another one, it stands with why.`,
+default here is another one, it stands with why: a **deviation** that was decided on, the **same** by another word, or **kept** where two libraries
+disagree or where theirs would do harm in silence.`,
     ...tables,
     ["### Names: counts", "", "| | names |", "| --- | --- |", ...counted].join("\n"),
   ].join("\n\n");
 }
 
 function nameRow(row: NameRow): string {
-  const { name, default: theirs, verdict, option, ours, why = "" } = row;
+  const { name, default: theirs, verdict, option, ours, difference, why = "" } = row;
   const same = ours === undefined && why === "";
-  const other = same ? "" : `, default ${JSON.stringify(ours)}: ${why}`;
+  const other = same ? "" : `, default ${JSON.stringify(ours)} (${difference}): ${why}`;
   const here = verdict === "works" ? `\`${option}\`${other}` : `${verdict}: ${why}`;
   return `| \`${name}\` | ${JSON.stringify(theirs)} | ${here.replaceAll("|", "\\|")} |`;
 }

@@ -38,6 +38,7 @@ import {
 import { type ExportControl, loadModel, loadTokenizer } from "@tunesmith/native";
 import { Answering, type AnsweringOptions } from "./answering.ts";
 import { cacheFolder } from "./hub/settings.ts";
+import { withTokenizerFiles } from "./hub/tokenizer-files.ts";
 import { type DownloadOptions, downloadKeys, isRepoId } from "./hub/wanted.ts";
 import {
   noDefaults,
@@ -243,7 +244,7 @@ export class FastLanguageModel implements LanguageModel {
     const changed =
       isHere || !isRepoId(chatTemplatePath)
         ? await exchange(chatTemplatePath)
-        : await describeModel(chatTemplatePath, {}, exchange);
+        : await withTokenizerFiles(chatTemplatePath, {}, exchange);
     this.#exchanged = changed;
     const { adapter, onWarning } = this.#options;
     return new FastLanguageModel(changed, adapter, onWarning, this.#open, this.takenOptions);

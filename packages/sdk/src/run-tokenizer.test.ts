@@ -1,11 +1,12 @@
 // `chatTemplatePath` and `eosToken` of a run: what is trained, what is saved, what answers afterwards.
-import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { loadTokenizer } from "@tunesmith/native";
 import { readRunConfig } from "@tunesmith/trainer";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { explainRows, FastLanguageModel, SFTTrainer } from "./index.ts";
+import { FakeHub, filesOf } from "./testing/fake-hub.ts";
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -107,6 +108,29 @@ test("chatTemplatePath is a tokenizer: its template and its end of sequence are 
   expect((await loadTokenizer(adapter)).info).toMatchObject({ chatTemplate: template, eosToken: { content: other } });
   const { model: chosen } = await train("folder-own", { chatTemplatePath: source, eosToken: own });
   expect(chosen.tokenizer.info).toMatchObject({ chatTemplate: template, eosToken: { content: own } });
+});
+
+test("chatTemplatePath is a model of the Hub, of which no weights are downloaded", async () => {
+  const source = join(folder, "hub-source");
+  await cp(tinyModel, source, { recursive: true });
+  await writeFile(join(source, "chat_template.jinja"), template);
+  const hub = new FakeHub(filesOf(source));
+  await hub.listen();
+  onTestFinished(() => {
+    vi.unstubAllEnvs();
+    hub.close();
+  });
+  vi.stubEnv("HF_ENDPOINT", hub.endpoint);
+  vi.stubEnv("HF_HOME", join(folder, "home-of-models"));
+  const { adapter } = await train("hub", { chatTemplatePath: "acorn/tiny-oak" });
+  expect(await readFile(join(adapter, "chat_template.jinja"), "utf8")).toBe(template);
+  const sizes = await Promise.all(
+    (await readdir(join(folder, "home-of-models"), { recursive: true, withFileTypes: true }))
+      .filter((entry) => entry.isFile())
+      .map(async (entry) => (await stat(join(entry.parentPath, entry.name))).size),
+  );
+  const weights = (await stat(join(tinyModel, "model.safetensors"))).size;
+  expect(sizes.every((size) => size < weights)).toBe(true);
 });
 
 test("what is no template is refused by name, and a template of other tokens too", async () => {

@@ -126,6 +126,30 @@ lr_scheduler_type:
   expect((await tunesmith([...argv, "--max_steps", "1"])).code).toBe(0);
 });
 
+test("a chat template and an end of sequence are given as to trl sft, and a resumed run needs no file of them", async () => {
+  const [template, output] = [join(folder, "template.jinja"), join(folder, "out")];
+  const text =
+    "{% for m in messages %}{{ m.role }}: {% generation %}{{ m.content }}{{ eos_token }}{% endgeneration %}{% endfor %}";
+  await writeFile(template, text);
+  const turns = (n: number) => [
+    { role: "user", content: `say ${n}` },
+    { role: "assistant", content: `${n}` },
+  ];
+  const lines = Array.from({ length: 8 }, (_, n) => `${JSON.stringify({ messages: turns(n) })}\n`);
+  await writeFile(join(rows, "train.jsonl"), lines.join(""));
+  const argv = ["sft", "--model_name_or_path", model, "--dataset_name", rows, "--output_dir", output];
+  const more = ["--chat_template_path", template, "--eos_token", "<|im_start|>", "--use_peft", "--save_steps", "1"];
+  const { options } = await dryRun([...argv, ...more]);
+  expect(options).toMatchObject({ chatTemplatePath: template, eosToken: "<|im_start|>" });
+  expect((await tunesmith([...argv, ...more, "--max_steps", "2"])).code).toBe(0);
+  expect(await readFile(join(output, "adapter", "chat_template.jinja"), "utf8")).toBe(text);
+  const saved = JSON.parse(await readFile(join(output, "adapter", "tokenizer_config.json"), "utf8"));
+  expect(saved.eos_token).toBe("<|im_start|>");
+  await rm(template);
+  await rm(join(output, "checkpoint-2"), { recursive: true });
+  expect((await tunesmith(["resume", output])).code).toBe(0);
+});
+
 test("the command in the head of TRL's script runs but for the push, which is refused by name (trl/scripts/sft.py, LoRA)", async () => {
   const argv = asWritten(`sft \\
     --model_name_or_path Qwen/Qwen2-0.5B \\

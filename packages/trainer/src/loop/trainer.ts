@@ -123,7 +123,8 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
     await prepared.close?.();
     const reports = { data: train.report, evalData: evaluation?.report ?? null };
     return {
-      args: args as Resolved<Args>,
+      // As it was asked for: nothing is written down.
+      args: { ...(args as Resolved<Args>), chatTemplatePath: this.#inputs.args.chatTemplatePath },
       peftConfig: this.#inputs.peft,
       totalSteps: batches.totalSteps,
       ...reports,
