@@ -106,6 +106,8 @@ test("prompts show six seeds and two generated instructions, shuffled and number
   expect(asked.at(-1)?.prompts[0]).toMatch(/\nExample 1$/u);
   expect(asked.at(-1)?.options.maxTokens).toBe(350);
   expect(new Set(asked.map(({ options }) => options.seed)).size).toBe(asked.length);
+  // Endpoints may take no more than 31 bits.
+  for (const { options } of asked) expect(options.seed).toBeLessThan(2 ** 31);
   const short = counting();
   await eventsOf({ generate: short.generate, numInstructions: 5, maxInstructionTokens: 77, maxInstanceTokens: 78 });
   const tokens = new Set(short.asked.map(({ options }) => `${options.step} ${options.maxTokens}`));
@@ -165,6 +167,22 @@ test("which of too many instances stay, how a row is laid out and where it stand
     rows.flatMap(({ task }) => (task.startsWith("seed") ? [task] : []));
   expect(order(rows)).toHaveLength(8);
   expect(order(await of(2))).not.toEqual(order(rows));
+});
+
+test("a reply that is neither yes nor no is told, and counts as no", async () => {
+  const replies = ["Perhaps.", " YES", "no: it is free"];
+  const generate: GenerateFunction = (prompts, options) =>
+    options.step === "classification" ? prompts.map((_, n) => replies[n] ?? "no") : recordedGenerator(prompts, options);
+  const events = await eventsOf({ generate, numInstructions: 3 });
+  const found = ofType(events, "classification").map(({ isClassification }) => isClassification);
+  expect([found, reportOf(events).classification]).toEqual([[null, true, false], { yes: 1, no: 1, unclear: 1 }]);
+  const { generate: asking, asked } = counting();
+  await eventsOf({
+    numInstructions: 3,
+    generate: (...of) => (of[1].step === "instances" ? asking(...of) : generate(...of)),
+  });
+  // Labels first, then all others.
+  expect(asked.map(({ prompts }) => prompts.length)).toEqual([1, 2]);
 });
 
 test("where a generator goes on beyond a stop, the examples of the next task are not of this one", async () => {

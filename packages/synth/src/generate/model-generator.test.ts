@@ -96,6 +96,7 @@ test("a prompt is a text to continue or a user's turn, and fits into the context
   await expect(chat.generate(["x".repeat(40)], options)).rejects.toThrow(
     /fewer tokens than the model's context of 30, got 43 in the step instructions/u,
   );
+  await expect(chat.generate(["x".repeat(27)], options)).rejects.toThrow(/context of 30, got 30 in the step/u);
   const plain = { ...model, tokenizer: { ...letterTokenizer, info: { ...letterTokenizer.info, chatTemplate: null } } };
   expect(() => modelGenerator(plain, { prompting: "chat", repetitionPenalty: null })).toThrow(
     /\[prompting\] expected a model/u,
