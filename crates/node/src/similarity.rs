@@ -1,6 +1,7 @@
 //! How alike texts are. Every call works on a thread of its own and, from there, on all processors.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::mem;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use napi::Env;
 use napi::bindgen_prelude::{Float64Array, Int32Array, Object};
@@ -66,6 +67,30 @@ pub struct NearDuplicatePairs {
     pub clusters: Int32Array,
     /// Whether these are all pairs.
     pub complete: bool,
+}
+
+/// Texts that are handed over part by part: to copy a hundred thousand of them at once would hold the event loop. The call that is
+/// given the list takes them out of it.
+#[napi]
+pub struct TextList(Mutex<Vec<String>>);
+
+#[napi]
+impl TextList {
+    /// A list without texts.
+    #[napi(constructor, catch_unwind)]
+    pub fn new() -> Self {
+        Self(Mutex::default())
+    }
+
+    /// Adds texts at the end.
+    #[napi(catch_unwind)]
+    pub fn push(&self, texts: Vec<String>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(texts);
+    }
+
+    fn take(&self) -> Vec<String> {
+        mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// Texts to compare with by ROUGE-L.
@@ -136,7 +161,8 @@ pub fn count_ngrams(env: &Env, texts: Vec<String>, n: u32) -> napi::Result<Objec
 
 /// Counts the n-grams of all texts together.
 #[napi(catch_unwind, ts_return_type = "Promise<DistinctNgrams>")]
-pub fn distinct_ngrams(env: &Env, texts: Vec<String>, n: u32) -> napi::Result<Object<'_>> {
+pub fn distinct_ngrams<'env>(env: &'env Env, texts: &TextList, n: u32) -> napi::Result<Object<'env>> {
+    let texts = texts.take();
     let work = move || Ok(similarity::distinct_ngrams(&texts, n as usize));
     in_background(env, "distinctNgrams", work, |_, (total, distinct)| {
         Ok(DistinctNgrams { total: total as f64, distinct: distinct as f64 })
@@ -145,7 +171,12 @@ pub fn distinct_ngrams(env: &Env, texts: Vec<String>, n: u32) -> napi::Result<Ob
 
 /// Finds near duplicates among texts.
 #[napi(catch_unwind, ts_return_type = "Promise<NearDuplicatePairs>")]
-pub fn near_duplicates(env: &Env, texts: Vec<String>, options: NearDuplicateOptions) -> napi::Result<Object<'_>> {
+pub fn near_duplicates<'env>(
+    env: &'env Env,
+    texts: &TextList,
+    options: NearDuplicateOptions,
+) -> napi::Result<Object<'env>> {
+    let texts = texts.take();
     let search = Search {
         shingling: Shingling {
             unit: if options.characters { Unit::Character } else { Unit::Word },

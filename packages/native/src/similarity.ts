@@ -1,11 +1,13 @@
 // How alike texts are, over the binding.
-import type {
-  MostSimilar,
-  NearDuplicateOptions,
-  NearDuplicates,
-  NgramCount,
-  RougePool,
-  Similarity,
+import {
+  type MostSimilar,
+  type NearDuplicateOptions,
+  type NearDuplicatePair,
+  type NearDuplicates,
+  type NgramCount,
+  type RougePool,
+  type Similarity,
+  slices,
 } from "@tunesmith/core";
 import { type Native, native, nativeAsync } from "./binding.ts";
 import { array, integer, object, refuse, string } from "./check.ts";
@@ -37,19 +39,20 @@ export const similarity: Similarity = {
   },
 
   async distinctNgrams(texts, n) {
-    const [checked, words] = [strings("distinctNgrams.texts", texts), ngramSize("distinctNgrams.n", n)];
-    return nativeAsync((library) => library.distinctNgrams(checked, words));
+    const words = ngramSize("distinctNgrams.n", n);
+    const list = await handedOver("distinctNgrams.texts", texts);
+    return nativeAsync((library) => library.distinctNgrams(list, words));
   },
 
   async nearDuplicates(texts, options = {}) {
-    const checked = strings("nearDuplicates.texts", texts);
     const search = searchOf(options);
-    const found = await nativeAsync((library) => library.nearDuplicates(checked, search));
-    const pairs = Array.from(found.similarities, (value, n) => ({
-      first: found.first[n] as number,
-      second: found.second[n] as number,
-      similarity: value,
-    }));
+    const list = await handedOver("nearDuplicates.texts", texts);
+    const found = await nativeAsync((library) => library.nearDuplicates(list, search));
+    const pairs: NearDuplicatePair[] = [];
+    for (const [n, value] of found.similarities.entries()) {
+      pairs.push({ first: found.first[n] as number, second: found.second[n] as number, similarity: value });
+      if (slices.isOver) await slices.turn();
+    }
     return { pairs, clusters: found.clusters, complete: found.complete } satisfies NearDuplicates;
   },
 };
@@ -92,6 +95,20 @@ function searchOf(options: NearDuplicateOptions): Native.NearDuplicateOptions {
 
 function strings(place: string, texts: readonly string[]): string[] {
   return array(place, texts).map((text, n) => string(`${place}[${n}]`, text));
+}
+
+/** Texts that are checked and copied at once. */
+const part = 256;
+
+/** Texts as the binding takes many of them: checked and copied part by part, between which the event loop turns. */
+async function handedOver(place: string, texts: readonly string[]): Promise<Native.TextList> {
+  const all = array(place, texts);
+  const list = native((library) => new library.TextList());
+  for (let from = 0; from < all.length; from += part) {
+    list.push(all.slice(from, from + part).map((text, n) => string(`${place}[${from + n}]`, text)));
+    if (slices.isOver) await slices.turn();
+  }
+  return list;
 }
 
 function ngramSize(place: string, n: number): number {
