@@ -30,6 +30,7 @@ test("by hash a row stays on its side when others are added, and equal rows are 
   expect(before.test.length / 500).toBeCloseTo(0.2, 1);
   expect(before.test.every((text) => after.test.includes(text))).toBe(true);
   expect(after.train.some((text) => after.test.includes(text))).toBe(false);
+  expect(await sides(rows(500), { ...options, seed: 7 })).not.toEqual(before);
 });
 
 test("a group is never on both sides, by chance or by hash, in files, iterables and mixes", async () => {
