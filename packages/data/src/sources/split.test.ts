@@ -66,6 +66,9 @@ test("a side without rows, a row without its group, and senseless options are re
   await expect(read([...rows(5), { text: "a" }], { testSize: 0.5, splitBy: "user" })).rejects.toThrow(
     /memory:6: expected the column "user" \(splitBy\), got nothing/u,
   );
+  await expect(read(rows(2), { testSize: 0.5, splitBy: "usr" })).rejects.toThrow(
+    /memory:1: expected the column "usr" \(splitBy\), got nothing/u,
+  );
   for (const options of [
     { testSize: 0 },
     { testSize: 1.5 },

@@ -181,6 +181,8 @@ class Split {
       if (splitBy !== null && this.isUsable(row, silent)) groups.add(this.#keyOf(row));
       rows += 1;
     }
+    // No row has the column: each is refused for that when it is read.
+    if (splitBy !== null && groups.count === 0) return () => false;
     const wanted = testSize < 1 ? Math.ceil(testSize * rows) : testSize;
     // Without groups each row is one.
     const order = await shuffled(splitBy === null ? rows : groups.count, seed);
