@@ -94,6 +94,23 @@ test("several evaluation sets by name have metrics of their own, one of which ch
   ).toThrow(/^\[evalDataset\] expected names of letters/u);
 });
 
+test("evaluation sets that have exchanged their names are others", async () => {
+  const digestOf = async (evalDataset: Record<string, object[]>) => {
+    const { outputDir } = await trainer({});
+    const args = { outputDir, maxLength: 512, maxSteps: 1 };
+    const sft = new SFTTrainer({ model: fakeModel({}), trainDataset: conversations(4), evalDataset, args });
+    expect((await record(sft.train())).error).toBeNull();
+    const text = await readFile(join(outputDir, "env.json"), "utf8");
+    return (JSON.parse(text) as { dataSha256: { eval: string } }).dataSha256.eval;
+  };
+  const [few, many] = [conversations(3), conversations(5)];
+  const first = await digestOf({ a: few, b: many });
+  expect(first).toMatch(/^[0-9a-f]{64}$/u);
+  expect(await digestOf({ a: few, b: many })).toBe(first);
+  // In the same order, so that the rows are the same ones after another.
+  expect(await digestOf({ b: few, a: many })).not.toBe(first);
+});
+
 /** Trains without an evaluation set; gives the rows of each step, in their order. */
 async function rowsOf(args: object, rows = 20, resume: true | undefined = undefined, model = fakeModel({})) {
   const passes: number[][] = [];
