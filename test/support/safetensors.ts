@@ -1,5 +1,5 @@
 // Reads the tensors of a safetensors file, independently of the engine's reader.
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 
 /** Reads the tensors of a safetensors file, all of them float32: for comparing files in tests. */
 export function readSafetensors(path: string): Map<string, Float32Array> {
@@ -25,6 +25,19 @@ export function readIntegers(path: string): Map<string, number[][]> {
     );
   }
   return tensors;
+}
+
+/** Writes zeros over one row of a tensor. */
+export function emptyRow(path: string, tensor: string, row: number): void {
+  const file = readFileSync(path);
+  const start = 8 + Number(file.readBigUInt64LE(0));
+  const { shape, data_offsets: offsets } = (JSON.parse(file.toString("utf8", 8, start)) as Record<string, Entry>)[
+    tensor
+  ] as Entry;
+  const [from, to] = offsets;
+  const bytes = (to - from) / (shape[0] as number);
+  file.fill(0, start + from + row * bytes, start + from + (row + 1) * bytes);
+  writeFileSync(path, file);
 }
 
 interface Entry {

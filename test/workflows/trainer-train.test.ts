@@ -1,10 +1,11 @@
 // What `trainer.train()` owes to whoever knows that of Unsloth, TRL and transformers: each test is one criterion.
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import {
   AbortError,
   DataError,
+  explain,
   FastLanguageModel,
   NonFiniteError,
   type SFTConfig,
@@ -14,6 +15,7 @@ import {
 } from "../../packages/cli/src/index.ts";
 import { conversations } from "../support/rows.ts";
 import { smallModel, temporaryFolder } from "../support/runs.ts";
+import { emptyRow } from "../support/safetensors.ts";
 
 const rows = conversations(20);
 
@@ -69,6 +71,29 @@ test("2. refuses before any computation what nothing can be learned from", async
   }
   const huge = await trainer({ perDeviceTrainBatchSize: 2, memoryCheck: "warn" });
   expect(ofType(await events(huge.trainer), "prepared")[0]?.memory.peak).toBeGreaterThan(0);
+});
+
+test("3. tells of tokens in the rows whose rows of the embedding were never trained", async () => {
+  const folder = join(temporaryFolder(), "model");
+  cpSync(smallModel("llama"), folder, { recursive: true });
+  const path = join(folder, "model.safetensors");
+  const before = await FastLanguageModel.fromPretrained(folder, { device: "cpu" });
+  const { tokens } = await explain(rows[0] as never, { model: before });
+  const turn = tokens.find(({ text }) => text === "<|im_end|>")?.id as number;
+  emptyRow(path, "model.embed_tokens.weight", turn);
+  const warnings = async (more: object) => {
+    const model = (await FastLanguageModel.fromPretrained(folder, { device: "cpu" })).getPeftModel({ r: 4, ...more });
+    const args = { outputDir: join(temporaryFolder(), "run"), maxSteps: 3 };
+    const { warnings: told } = await new SFTTrainer({ model, trainDataset: rows, args }).train();
+    return told.filter((message) => message.includes("never trained"));
+  };
+  expect(await warnings({})).toEqual([
+    expect.stringMatching(
+      `the rows hold tokens .* is nothing: "<\\|im_end\\|>" \\(${turn}\\); train them with modulesToSave`,
+    ),
+  ]);
+  // What is trained along is no longer nothing.
+  expect(await warnings({ modulesToSave: ["embed_tokens"] })).toEqual([]);
 });
 
 test("4. an epoch has as many steps as its batches fill, the last smaller one among them, each normalised by itself", async () => {

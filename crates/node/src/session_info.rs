@@ -61,6 +61,8 @@ pub struct SessionInfo {
     pub adapter_modules: Option<Vec<String>>,
     /// Linear layers in four bits.
     pub quantization: Option<QuantizationInfo>,
+    /// Tokens whose rows of the embedding hold nothing, and stay so.
+    pub untrained_tokens: Vec<u32>,
     /// What the user should know of loading the model.
     pub warnings: Vec<String>,
 }
@@ -99,6 +101,7 @@ impl From<&Engine> for SessionInfo {
                 from_cache: info.from_cache as u32,
                 cache_dir: info.cache.as_ref().map(|cache| cache.display().to_string()),
             }),
+            untrained_tokens: engine.untrained_tokens().to_vec(),
             warnings: engine.warnings().to_vec(),
         }
     }

@@ -48,6 +48,8 @@ export interface SessionInfo {
   adapterModules: string[] | null;
   /** 4-bit linear layers, or null where none is. */
   quantization: QuantizationInfo | null;
+  /** Tokens that the model was never trained with and is not now: their rows of the embedding hold nothing, and stay so. */
+  untrainedTokens: number[];
   /** What the user should know of loading the model, such as a damaged cache file that was written again. */
   warnings: string[];
 }

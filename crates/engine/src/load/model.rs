@@ -26,6 +26,8 @@ pub struct Loaded<B: Backend> {
     pub unused: Vec<String>,
     /// How the linear layers are quantised.
     pub quantization: Option<QuantizationInfo>,
+    /// Tokens whose rows of the embedding hold nothing.
+    pub untrained_tokens: Vec<u32>,
     /// What the user should know.
     pub warnings: Vec<String>,
 }
@@ -43,6 +45,7 @@ pub fn load<B: Backend>(
 ) -> Result<Loaded<B>> {
     let mut loader = Loader::new(backend, source, train_all, weights, config.quantized);
     let (v, d) = (config.vocab, config.hidden);
+    let untrained_tokens = loader.untrained_tokens(&config)?;
     let embedding = loader.embedding(&config)?;
     let layers = (0..config.layers).map(|index| layer(&mut loader, &config, index)).collect::<Result<Vec<_>>>()?;
     let norm = loader.norm(names::FINAL_NORM, d, &config)?;
@@ -60,6 +63,7 @@ pub fn load<B: Backend>(
         parameters: loader.parameters,
         total_parameters: loader.count,
         unused,
+        untrained_tokens,
         quantization: loader.quantizer.info(),
         warnings: loader.quantizer.into_warnings(),
     })

@@ -14,6 +14,9 @@ use crate::families::names;
 use crate::layer::{Experts, Linear, Norm, TokenEmbedding, Vector, Weight};
 use crate::optimizer::{ParameterId, ParameterKind, ParameterSpec, Parameters};
 
+/// A row of an embedding without a larger value was never trained (Unsloth's threshold).
+const NOTHING: f32 = 1e-16;
+
 /// Reads tensors into frozen weights, or into parameters when everything is trained.
 pub struct Loader<'a, B: Backend> {
     backend: &'a B,
@@ -76,6 +79,28 @@ impl<'a, B: Backend> Loader<'a, B> {
         let module = name.strip_suffix(".weight").unwrap_or(name).to_owned();
         let table = self.matrix(name, v, d)?;
         Ok(TokenEmbedding { module, v, d, table, multiplier: config.embedding_scale, lora: None })
+    }
+
+    /// Tokens that the model was never trained with: their rows of the embedding hold nothing, or next to nothing. A table in blocks is
+    /// not looked at.
+    ///
+    /// # Errors
+    /// `FileInvalid` for a missing tensor or a wrong shape, `OutOfMemory`.
+    pub fn untrained_tokens(&mut self, config: &ModelConfig) -> Result<Vec<u32>> {
+        let (v, d) = (config.vocab, config.hidden);
+        let tensor = shaped(self.source, names::EMBEDDING, &[v, d])?;
+        if !self.backend.keeps_values() || tensor.host().is_none() {
+            return Ok(Vec::new());
+        }
+        let step = (FINITE / d.max(1)).max(1);
+        let mut found = Vec::new();
+        for first in (0..v).step_by(step) {
+            tensor.rows_to_f32(first, step.min(v - first), &mut self.host)?;
+            let rows = self.host.chunks_exact(d).enumerate();
+            let empty = rows.filter(|(_, row)| row.iter().all(|value| value.abs() <= NOTHING));
+            found.extend(empty.map(|(row, _)| (first + row) as u32));
+        }
+        Ok(found)
     }
 
     /// The norm over rows of `d` of that name.

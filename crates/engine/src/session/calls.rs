@@ -31,6 +31,10 @@ impl<B: Backend + Send + Sync> Engine for Session<B> {
         self.quantization.as_ref()
     }
 
+    fn untrained_tokens(&self) -> &[u32] {
+        if self.decoder.embedding.is_trained() { &[] } else { &self.untrained_tokens }
+    }
+
     fn warnings(&self) -> &[String] {
         &self.warnings
     }

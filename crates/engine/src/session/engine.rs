@@ -31,6 +31,9 @@ pub trait Engine: Send {
     /// How the linear layers are quantized, or None where they are not.
     fn quantization(&self) -> Option<&QuantizationInfo>;
 
+    /// Tokens that the model was never trained with and is not now: their rows of the embedding hold nothing, and stay so.
+    fn untrained_tokens(&self) -> &[u32];
+
     /// What the user should know of loading the model.
     fn warnings(&self) -> &[String];
 

@@ -81,6 +81,7 @@ pub struct Session<B: Backend> {
     pub(super) hf_config: HfConfig,
     pub(super) total_parameters: usize,
     pub(super) quantization: Option<QuantizationInfo>,
+    pub(super) untrained_tokens: Vec<u32>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -140,6 +141,7 @@ impl<B: Backend> Session<B> {
             hf_config,
             total_parameters: loaded.total_parameters,
             quantization: loaded.quantization,
+            untrained_tokens: loaded.untrained_tokens,
             warnings: loaded.warnings,
         })
     }

@@ -43,6 +43,7 @@ const events: TrainEvent<SFTMetrics>[] = [
       parameterGroups: [],
       adapterModules: [],
       quantization: null,
+      untrainedTokens: [],
       warnings: [],
     },
     memory: { inUse: 2 ** 20, peak: 2 ** 21 },

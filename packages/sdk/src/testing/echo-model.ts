@@ -160,6 +160,7 @@ function echoSession(watched: Watched): TrainSession {
       parameterGroups: [{ name: "all", parameters: 1, rate: 1e-3, decay: 0 }],
       adapterModules: [],
       quantization: null,
+      untrainedTokens: [],
       warnings: [],
     },
     accumulate: async ({ rowIds }) => sums(rowIds.length),

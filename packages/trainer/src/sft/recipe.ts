@@ -16,6 +16,7 @@ import { type AdvisedOption, withAdvice } from "./recommend.ts";
 import { checkResponses } from "./responses-only.ts";
 import { accumulateStep } from "./step.ts";
 import { streamedData, wholeData } from "./training-data.ts";
+import { UntrainedTokens } from "./untrained-tokens.ts";
 
 /** Held-out rows that are watched when `samplePrompts` names none. */
 const defaultSamples = 3;
@@ -75,6 +76,7 @@ async function prepareSFT(
       ? await streamedData(rows, reader, args, { context, signal })
       : await wholeData(whole, tokenizer, args, sampler);
   const { tokenBudget, seed, perDeviceEvalBatchSize: batchSize, dataloaderDropLast: dropLast } = args;
+  const untrained = new UntrainedTokens(tokenizer);
   const [objective, evalObjective] = [objectiveOf(args), evalObjectiveOf(args)];
   return {
     ...data,
@@ -86,7 +88,8 @@ async function prepareSFT(
     step: async ({ session, batches }) => {
       const microBatches = batches.microBatches.map((indices) => Array.from(indices, sequences).flat());
       const input = { step: batches.step, microBatches, tokenBudget, objective, seed, collator };
-      return { ...(await accumulateStep(session, input)), warnings: news(batches) };
+      const warnings = [...news(batches), ...untrained.warnings(session.info.untrainedTokens, microBatches)];
+      return { ...(await accumulateStep(session, input)), warnings };
     },
     evaluate: ({ session, signal: stop, set }) =>
       evaluate(session, held.find(({ name }) => name === set)?.rows ?? noRows, {

@@ -31,6 +31,7 @@ import { addCoefficients, sequenceSums, tokenValues } from "./bigram.ts";
 export interface FakeOptions {
   /** Steps whose gradient is not finite. */
   nonFiniteSteps?: readonly number[];
+  untrainedTokens?: number[];
   /** Evaluation losses to give, one per call of `evaluate`, in place of the real ones. */
   evalLosses?: readonly number[];
   /** Told about every call of the session, in order. */
@@ -126,6 +127,7 @@ class FakeSession implements TrainSession {
       })),
       adapterModules: this.#full ? null : ["table"],
       quantization: null,
+      untrainedTokens: this.#options.untrainedTokens ?? [],
       warnings: [],
     };
   }
