@@ -95,7 +95,7 @@ test("several evaluation sets by name have metrics of their own, one of which ch
 });
 
 test("evaluation sets that have exchanged their names are others", async () => {
-  const digestOf = async (evalDataset: Record<string, object[]>) => {
+  const digestOf = async (evalDataset: Record<string, ReturnType<typeof conversations>>) => {
     const { outputDir } = await trainer({});
     const args = { outputDir, maxLength: 512, maxSteps: 1 };
     const sft = new SFTTrainer({ model: fakeModel({}), trainDataset: conversations(4), evalDataset, args });
