@@ -113,10 +113,10 @@ pub fn adopt_tokenizer(files: &mut ModelFiles, adapter: &Path) -> Outcome<()> {
         }
     }
     if adapter.join("tokenizer.json").exists() {
-        let trained = text::Tokenizer::from_dir(adapter)?;
-        if trained.info().eos != own.info().eos {
-            files.eos_token = trained.info().eos.as_ref().map(|token| token.content.clone());
-        }
+        let trained = text::Tokenizer::from_dir(adapter)?.info().eos.clone().map(|token| token.content);
+        let before = own.info().eos.as_ref().map(|token| &token.content);
+        // One that the model has no row for came with tokens that were added to it: the model keeps its own.
+        files.eos_token = trained.filter(|token| Some(token) != before && own.token_to_id(token).is_some());
     }
     Ok(())
 }

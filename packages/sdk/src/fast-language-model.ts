@@ -120,15 +120,24 @@ function sorted(
 }
 
 /** The chat template and the end of sequence that an adapter was trained with, as far as they are not the model's own. */
-async function tokenizerOf(adapter: string, { tokenizer: { info: own } }: LanguageModel): Promise<Exchanged> {
+async function tokenizerOf(adapter: string, { tokenizer }: LanguageModel): Promise<Exchanged> {
+  const { info: own } = tokenizer;
   const folder = expandHome(adapter);
   const path = join(folder, "chat_template.jinja");
   const chatTemplate = (await exists(path)) ? await fileOperation("read", path, () => readFile(path, "utf8")) : null;
   const named = (await exists(join(folder, "tokenizer.json"))) ? (await loadTokenizer(folder)).info.eosToken : null;
   return {
     ...(chatTemplate !== null && chatTemplate !== own.chatTemplate && { chatTemplate }),
-    ...(named !== null && named.content !== own.eosToken?.content && { eosToken: named.content }),
+    ...(named !== null && named.content !== own.eosToken?.content && (await isToken(named.content, tokenizer))
+      ? { eosToken: named.content }
+      : {}),
   };
+}
+
+/** Whether a text is one token of a tokenizer: one that was added to the adapter's is none. */
+async function isToken(text: string, tokenizer: Tokenizer): Promise<boolean> {
+  const [alone, nothing] = await tokenizer.encodeTexts([text, ""]);
+  return (alone?.length ?? 0) - (nothing?.length ?? 0) === 1;
 }
 
 /** Options of {@link FastLanguageModel.generate}. */

@@ -73,6 +73,21 @@ test("eosToken ends rows, is saved with what is trained, and ends answers", asyn
   );
 });
 
+test("an end of sequence that the model has no row for is left with the adapter", async () => {
+  const { adapter } = await train("added", {});
+  const file = join(adapter, "tokenizer.json");
+  const tokenizer = JSON.parse(await readFile(file, "utf8"));
+  const id = Math.max(...tokenizer.added_tokens.map((token: { id: number }) => token.id), 400) + 1;
+  tokenizer.added_tokens.push({ ...tokenizer.added_tokens[0], id, content: "<|added|>" });
+  await writeFile(file, JSON.stringify(tokenizer));
+  const config = join(adapter, "tokenizer_config.json");
+  await writeFile(config, JSON.stringify({ ...JSON.parse(await readFile(config, "utf8")), eos_token: "<|added|>" }));
+  const model = await FastLanguageModel.fromPretrained(tinyModel, { adapter });
+  expect(model.tokenizer.info.eosToken?.content).toBe(own);
+  await model.savePretrainedMerged(join(folder, "added-merged"));
+  expect((await loadTokenizer(join(folder, "added-merged"))).info.eosToken?.content).toBe(own);
+});
+
 test("full fine-tuning with an eosToken writes it into every file that says what ends a text", async () => {
   const model = await FastLanguageModel.fromPretrained(tinyModel, { fullFinetuning: true });
   const { adapter } = await train("eos-full", { eosToken: other }, model);
