@@ -6,7 +6,7 @@ use crate::bench::{Bench, Work};
 
 /// Times one step of AdamW and of Lion.
 pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
-    if !bench.wants("blockwise_step") {
+    if !["blockwise_step adamw", "blockwise_step lion"].iter().any(|case| bench.wants(case)) {
         return Ok(());
     }
     let (backend, mut trained) = (bench.backend, bench.trained(0)?);

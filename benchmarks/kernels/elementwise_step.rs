@@ -6,7 +6,7 @@ use crate::bench::{Bench, Work};
 
 /// Times one step of Lion and of schedule-free AdamW.
 pub fn run<B: Backend>(bench: &mut Bench<'_, B>) -> Result<()> {
-    if !bench.wants("elementwise_step") {
+    if !["elementwise_step lion", "elementwise_step schedule-free"].iter().any(|case| bench.wants(case)) {
         return Ok(());
     }
     let (backend, mut trained) = (bench.backend, bench.trained(2)?);
