@@ -59,3 +59,17 @@ fn tensor<T>(trained: Trained<'_, T>) -> Result<AdamWTensor<'_, T>> {
         weight_decay: trained.decay,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use tunesmith_ops::BlockwiseRule;
+
+    use super::AdamWOptions;
+
+    // An epsilon that is small everywhere shows in no trajectory.
+    #[test]
+    fn the_rule_in_eight_bits_has_the_constants_of_the_options() {
+        let options = AdamWOptions { beta1: 0.5, beta2: 0.25, epsilon: 0.125 };
+        assert_eq!(options.rule_8bit(), BlockwiseRule::AdamW { beta1: 0.5, beta2: 0.25, epsilon: 0.125 });
+    }
+}

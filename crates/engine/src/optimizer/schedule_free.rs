@@ -58,3 +58,30 @@ impl PointWeights {
         (Self { largest_rate: largest as f32, sum: sum as f32 }, share)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{PointWeights, ScheduleFreeOptions};
+
+    // Of the package schedulefree: stepʳ · (largest rate so far)ᵖ, each point's share of the sum.
+    #[test]
+    fn a_point_weighs_by_the_number_of_its_step_and_the_largest_rate_so_far() {
+        let options = ScheduleFreeOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, r: 0.5, weight_lr_power: 2.0 };
+        let (first, share) = PointWeights::default().with(&options, 1, 0.5);
+        assert_eq!((first, share), (PointWeights { largest_rate: 0.5, sum: 0.25 }, 1.0));
+        let (fourth, share) = first.with(&options, 4, 1.0);
+        assert_eq!((fourth, share), (PointWeights { largest_rate: 1.0, sum: 2.25 }, 2.0 / 2.25));
+        // A rate that falls leaves the largest as it was.
+        let (ninth, share) = fourth.with(&options, 9, 0.25);
+        assert_eq!((ninth, share), (PointWeights { largest_rate: 1.0, sum: 5.25 }, 3.0 / 5.25));
+        assert_eq!(PointWeights::default().with(&options, 1, 0.0).1, 0.0, "no weight at all");
+    }
+
+    #[test]
+    fn the_mean_is_where_the_trained_point_was_taken_from() {
+        let options = ScheduleFreeOptions { beta1: 0.75, beta2: 0.999, epsilon: 1e-8, r: 0.0, weight_lr_power: 2.0 };
+        let (mean, stepped) = (3.0_f32, 7.0_f32);
+        let trained = 0.75 * mean + 0.25 * stepped;
+        assert!((options.mean(trained, stepped) - mean).abs() < 1e-6);
+    }
+}
