@@ -24,6 +24,13 @@ pub fn suite<B: Elementwise>(stage: &Stage<'_, B>, seed: u64, record: &mut Recor
         stage.backend.scale(-0.22, staged_x.view_mut())?;
         let want: Vec<_> = wide(&x).iter().map(|x| x * f64::from(-0.22_f32)).collect();
         record.compare(format!("scale {len}"), &stage.read(&staged_x)?, &want, stage.tolerance(1e-6, 4e-3));
+        // Trained values are float32 whatever activations are.
+        let (x, y) = (inputs.normal(len), inputs.normal(len));
+        let (staged_x, mut staged_y) = (stage.floats(&x)?, stage.floats(&y)?);
+        stage.backend.add(staged_x.view(), staged_y.view_mut())?;
+        stage.backend.scale(0.7, staged_y.view_mut())?;
+        let want: Vec<_> = reference::add(&wide(&x), &wide(&y)).iter().map(|y| y * f64::from(0.7_f32)).collect();
+        record.compare(format!("add and scale {len} in float32"), &stage.read(&staged_y)?, &want, 1e-6);
     }
     for (m, n) in [(0, 17), (1, 1), (15, 16), (256, 15), (257, 17), (4099, 65), (17, 4099), (3, 0)] {
         let (x, y) = (stage.round(inputs.normal(m * n)), inputs.normal(n));

@@ -89,7 +89,7 @@ impl Elementwise for Cpu {
     }
 
     fn scale(&self, factor: f32, y: ViewMut<'_, Buffer>) -> Result<()> {
-        call("scale").activations("y", y.as_view(), y.len)?;
+        call("scale").float32_or_activations("y", y.as_view(), y.len)?;
         let y = floats_mut(y);
         self.pool.each(y.chunks_mut(PIECE), |_, y| self.isa.run(Scale { factor, y }))
     }

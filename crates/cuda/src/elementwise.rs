@@ -44,17 +44,21 @@ impl Cuda {
 impl Elementwise for Cuda {
     fn add(&self, x: View<'_, Buffer>, y: ViewMut<'_, Buffer>) -> Result<()> {
         elementwise::check_add(self.call("add"), x, y.as_view())?;
-        let (len, dtype) = (y.len, self.dtype);
+        let (len, dtype) = (y.len, y.buffer.dtype());
         let wide = packs::wide(16, &[x, y.as_view()]);
-        let launch = self.launch_activations("add_f32", "add_bf16").blocks(pack_blocks(len, dtype), THREADS);
+        let launch = self
+            .launch(if dtype == DType::F32 { "add_f32" } else { "add_bf16" })
+            .blocks(pack_blocks(len, dtype), THREADS);
         launch.long(len).read(x).write(&y).flag(wide).run()
     }
 
     fn scale(&self, factor: f32, y: ViewMut<'_, Buffer>) -> Result<()> {
-        let (len, dtype) = (y.len, self.dtype);
-        self.call("scale").activations("y", y.as_view(), len)?;
+        let (len, dtype) = (y.len, y.buffer.dtype());
+        self.call("scale").float32_or_activations("y", y.as_view(), len)?;
         let wide = packs::wide(16, &[y.as_view()]);
-        let launch = self.launch_activations("scale_f32", "scale_bf16").blocks(pack_blocks(len, dtype), THREADS);
+        let launch = self
+            .launch(if dtype == DType::F32 { "scale_f32" } else { "scale_bf16" })
+            .blocks(pack_blocks(len, dtype), THREADS);
         launch.long(len).float(factor).write(&y).flag(wide).run()
     }
 

@@ -19,13 +19,13 @@ pub struct Columns {
 /// activations into float32, 1e-5; `copy_columns`
 /// exact. Edge sizes: 0, 1, 15, 16, 17, 4099.
 pub trait Elementwise: Memory {
-    /// `y[i] += x[i]`; accumulates. `x` and `y` of one length.
+    /// `y[i] += x[i]`; accumulates. `x` and `y` of one length, both activations or both float32.
     ///
     /// # Errors
     /// `ArgumentInvalid` on unequal lengths.
     fn add(&self, x: View<'_, Self::Buffer>, y: ViewMut<'_, Self::Buffer>) -> Result<()>;
 
-    /// `y[i] *= factor`, in place.
+    /// `y[i] *= factor`, in place; activations or float32.
     ///
     /// # Errors
     /// `ArgumentInvalid` when the view does not lie in its buffer.
@@ -60,8 +60,8 @@ pub trait Elementwise: Memory {
 /// # Errors
 /// `ArgumentInvalid` naming the view that does not fit.
 pub fn check_add<T: TypedBuffer>(call: Call, x: View<'_, T>, y: View<'_, T>) -> Result<()> {
-    call.activations("x", x, y.len)?;
-    call.activations("y", y, y.len)
+    call.float32_or_activations("y", y, y.len)?;
+    x.check(call.op, "x", Some(y.buffer.dtype()), y.len)
 }
 
 impl Columns {
