@@ -4,7 +4,9 @@ use tunesmith_ops::{Backend, Memory, Result, View};
 
 use crate::batch::{Pass, SelectedTokens};
 use crate::config::ModelConfig;
-use crate::layer::{Backward, EmbeddingScratch, KvCache, Layer, PassContext, Rotary, Saved, Scratch, TokenEmbedding};
+use crate::layer::{
+    Backward, EmbeddingScratch, FrozenWeights, KvCache, Layer, PassContext, Rotary, Saved, Scratch, TokenEmbedding,
+};
 use crate::objective::{
     Asked, Head, HeadInput, HeadScratch, HiddenGradient, Objective, SequenceSums, Supervised, TokenCoefficients,
     TokenValues,
@@ -23,6 +25,8 @@ pub struct Decoder<B: Backend> {
     pub layers: Vec<Layer<B>>,
     /// Final norm and head.
     pub head: Head<B>,
+    /// How its frozen matrices are held.
+    pub frozen: FrozenWeights,
     /// The rotations its layers have.
     pub rotations: Vec<Rotary<B>>,
 }

@@ -40,6 +40,12 @@ pub fn folders(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// A model's folder below `kind`: that of the root, or else that of the cases of adapters.
+pub fn place(root: &Path, kind: &str, name: &str) -> PathBuf {
+    let own = root.join(kind).join(name);
+    if own.is_dir() { own } else { root.join("misc/adapters").join(kind).join(name) }
+}
+
 pub fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }

@@ -1,12 +1,13 @@
 //! Whole-model goldens: what the reference libraries computed on tiny models, compared number by number.
 //!
-//! Cases are found by listing folders (`goldens/NAME`, `goldens/NAME/VARIANT`, `misc/adapters/NAME/VARIANT`, `misc/losses`, `models-v4-config`,
-//! `models-extra`, `misc`),
+//! Cases are found by listing folders (`goldens/NAME`, `goldens/NAME/VARIANT`, `misc/adapters/NAME/VARIANT`, `misc/init/CASE`,
+//! `misc/losses`, `models-v4-config`, `models-extra`, `misc`),
 //! so the same code runs on any root of that layout. Nothing here knows a name, a size or a seed.
 
 mod adapter_case;
 mod case;
 mod files_case;
+mod init_case;
 mod misc_case;
 mod model_case;
 mod neftune_case;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 
 use tunesmith_ops::{Backend, Result};
 
-use case::{Case, attempt, file_name, folders};
+use case::{Case, attempt, file_name, folders, place};
 
 pub use outcome::{Outcome, Verdict};
 
@@ -50,18 +51,33 @@ pub fn run<B: Backend>(backend: &Arc<B>, root: &Path, filter: &str, report: &mut
             }
         }
     }
+    adapters(backend, root, filter, report);
+    files_case::run(backend, root, filter, report);
+    neftune_case::run(backend, root, filter, report)?;
+    misc_case::run(backend, &root.join("misc"), filter, report)
+}
+
+/// The cases of adapters beside those of the models.
+fn adapters<B: Backend>(backend: &Arc<B>, root: &Path, filter: &str, report: &mut dyn FnMut(Outcome)) {
     for family in folders(&root.join("misc/adapters")) {
-        let (model, goldens) =
-            (root.join("models").join(file_name(&family)), root.join("goldens").join(file_name(&family)));
+        let name = file_name(&family);
+        // Folders of models and batches that this root has nowhere else.
+        if ["models", "goldens"].contains(&name.as_str()) {
+            continue;
+        }
+        let (model, goldens) = (place(root, "models", &name), place(root, "goldens", &name));
         for variant in folders(&family) {
-            let id = format!("misc/adapters/{}/{}", file_name(&family), file_name(&variant));
+            let id = format!("misc/adapters/{name}/{}", file_name(&variant));
             if variant.join("adamw.json").is_file() && id.contains(filter) {
                 let case = Case { id: &id, dir: &variant, model: &model };
                 attempt(&id, report, |report| adapter_case::run(backend, &case, &goldens, report));
             }
         }
     }
-    files_case::run(backend, root, filter, report);
-    neftune_case::run(backend, root, filter, report)?;
-    misc_case::run(backend, &root.join("misc"), filter, report)
+    for dir in folders(&root.join("misc/init")) {
+        let id = format!("misc/init/{}", file_name(&dir));
+        if dir.join("case.json").is_file() && id.contains(filter) {
+            attempt(&id, report, |report| init_case::run(backend, root, &dir, &id, report));
+        }
+    }
 }

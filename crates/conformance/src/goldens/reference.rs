@@ -137,8 +137,13 @@ pub struct Tolerances {
 impl Tolerances {
     pub fn read<B: Backend>(model: &Session<B>, model_goldens: &Path) -> Result<Self> {
         let case = read_json(&model_goldens.join("case.json"))?;
+        Ok(Self::of_run(model, &case["tolerance"]["float32"]))
+    }
+
+    /// Those that a recording itself has.
+    pub fn of_run<B: Backend>(model: &Session<B>, float32: &Value) -> Self {
         let (bf16, routed) = (is_bf16(model.backend()), model.config().mixture.is_some());
-        Ok(Self { float32: case["tolerance"]["float32"].clone(), bf16, routed: bf16 && routed })
+        Self { float32: float32.clone(), bf16, routed: bf16 && routed }
     }
 
     pub fn of(&self, name: &str) -> Result<f64> {

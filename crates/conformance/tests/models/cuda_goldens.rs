@@ -12,7 +12,7 @@ use tunesmith_engine::{
     AdamWOptions, AdapterOptions, Batch, Engine, Objective, OptimizerOptions, ParameterGroup, Session, SessionOptions,
     StepKey, Update, WeightOptions,
 };
-use tunesmith_formats::{AdapterConfig, ModelFiles, ModuleNames};
+use tunesmith_formats::{AdapterConfig, ModelFiles, ModuleNames, TrainedBias};
 use tunesmith_ops::{Backend, DType, Result};
 
 fn device(dtype: DType) -> Result<Arc<Cuda>> {
@@ -57,6 +57,11 @@ fn goldens_in_bfloat16() -> Result<()> {
 /// An adapter on every linear layer.
 fn linear() -> AdapterConfig {
     AdapterConfig { r: 8, lora_alpha: 16.0, ..AdapterConfig::default() }
+}
+
+/// Every bias of the model, and one of B.
+fn biases() -> AdapterConfig {
+    AdapterConfig { bias: TrainedBias::All, lora_bias: true, lora_alpha: 5.0, ..linear() }
 }
 
 /// An adapter on the embedding and a layer above it.
@@ -109,9 +114,12 @@ fn cpu_and_cuda_agree_step_by_step() -> Result<()> {
     let cpu = Arc::new(Cpu::new(1)?);
     // What reaches the embedding has been rounded to bfloat16 in every layer on its way back, and AdamW's first updates of a
     // factor that starts at zero are as large for a gradient of rounding errors as for any other.
-    for (model, adapter, gradient_checkpointing, bfloat16) in
-        [("llama", linear(), false, 4e-3), ("llama", linear(), true, 4e-3), ("gemma2", embedding(), false, 1e-2)]
-    {
+    for (model, adapter, gradient_checkpointing, bfloat16) in [
+        ("llama", linear(), false, 4e-3),
+        ("llama", linear(), true, 4e-3),
+        ("gemma2", embedding(), false, 1e-2),
+        ("qwen2", biases(), false, 4e-3),
+    ] {
         for (dtype, tolerance) in [(DType::F32, 1e-6), (DType::Bf16, bfloat16)] {
             let mut got = session(&device(dtype)?, model, adapter.clone(), gradient_checkpointing)?;
             let mut expected = session(&cpu, model, adapter.clone(), gradient_checkpointing)?;

@@ -8,9 +8,9 @@ use tunesmith_cuda::{Cuda, EmulatedOptions};
 use tunesmith_engine::plan::plan_on;
 use tunesmith_engine::{
     AdamWOptions, AdapterOptions, Batch, Engine, Objective, OptimizerOptions, ParameterGroup, PassShape, Session,
-    SessionOptions, StepKey, Update, WeightOptions,
+    SessionOptions, StepKey, Update, WeightDtype, WeightOptions,
 };
-use tunesmith_formats::{AdapterConfig, ModelFiles};
+use tunesmith_formats::{AdapterConfig, InitLoraWeights, ModelFiles, TrainedBias};
 use tunesmith_ops::{Code, DType, IGNORE_INDEX, Memory, Nf4Options, Result};
 
 fn files(model: &str) -> Result<ModelFiles> {
@@ -37,6 +37,9 @@ fn sessions() -> Vec<(&'static str, SessionOptions)> {
     let nf4 = |block_size, double_quant| WeightOptions::nf4(Nf4Options { block_size, double_quant });
     let everything = || SessionOptions { adapter: None, ..plain() };
     let saved = AdapterConfig { modules_to_save: vec!["lm_head".to_owned()], ..AdapterConfig::default() };
+    let olora = AdapterConfig { init_lora_weights: InitLoraWeights::Olora, ..AdapterConfig::default() };
+    let biased = AdapterConfig { bias: TrainedBias::All, lora_bias: true, ..AdapterConfig::default() };
+    let bf16 = WeightOptions { dtype: WeightDtype::Bfloat16, ..WeightOptions::default() };
     vec![
         ("lora", plain()),
         ("lora, checkpointing", SessionOptions { gradient_checkpointing: true, ..plain() }),
@@ -49,6 +52,8 @@ fn sessions() -> Vec<(&'static str, SessionOptions)> {
             SessionOptions { weights: nf4(64, true), gradient_checkpointing: true, ..dora() },
         ),
         ("noise", SessionOptions { neftune_noise_alpha: Some(5.0), ..plain() }),
+        ("olora on bf16", SessionOptions { weights: bf16, ..lora(olora) }),
+        ("trained biases and those of B", lora(biased)),
         ("everything", everything()),
         ("evaluation", SessionOptions { optimizer: None, ..everything() }),
     ]

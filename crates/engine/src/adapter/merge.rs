@@ -6,10 +6,13 @@ use std::path::Path;
 use std::thread;
 
 use serde_json::{Map, Value, json};
-use tunesmith_formats::{AdapterFiles, AsStored, Matcher, ModuleTensors, TensorSource, Weights, nf4, read_nf4};
+use tunesmith_formats::{
+    AdapterFiles, AsStored, FactorKind, LoraTensors, Matcher, ModuleTensors, TensorSource, Weights, nf4, read_nf4,
+};
 use tunesmith_ops::nf4::{code_book, double_quantize, reference};
 use tunesmith_ops::{Code, DType, Error, Nf4, Nf4Matrix, Nf4Options, Nf4Scales, Result};
 
+use super::decompose::{self, Sizes};
 use super::whole::refuse_other_base;
 use crate::families::names;
 
@@ -79,6 +82,9 @@ impl<'a, B: Nf4> MergedWeights<'a, B> {
         for (module, tensors) in self.adapter.iter().flat_map(|files| &files.modules) {
             match tensors {
                 ModuleTensors::Lora(factors) => {
+                    if let Some(bias) = &factors.bias {
+                        self.check_b_bias(module, &bias.shape)?;
+                    }
                     self.check_shape(&format!("{module}.weight"), &factors.weight_shape())?;
                 }
                 ModuleTensors::Saved(tensors) => {
@@ -89,6 +95,9 @@ impl<'a, B: Nf4> MergedWeights<'a, B> {
             }
         }
         let Some(files) = &self.adapter else { return Ok(()) };
+        for (module, bias) in &files.biases {
+            self.check_shape(&format!("{module}.bias"), &bias.shape)?;
+        }
         refuse_other_base(&files.copies, |name, copy| {
             // A tied head is the embedding.
             let is_head = name == head_weight() && !self.source.contains(name);
@@ -98,6 +107,17 @@ impl<'a, B: Nf4> MergedWeights<'a, B> {
             self.read_stored(name, &mut values)?;
             Ok(Some(values))
         })
+    }
+
+    /// A bias of B goes into that of the layer, which must have one (PEFT).
+    fn check_b_bias(&self, module: &str, shape: &[usize]) -> Result<()> {
+        let name = format!("{module}.bias");
+        if self.contains(&name) {
+            return self.check_shape(&name, shape);
+        }
+        let message = "expected a layer with a bias to merge that of lora_B into, got one without; use the adapter unmerged, \
+                       or train it without loraBias";
+        Err(Error::new(Code::ModelUnsupported, module, message))
     }
 
     fn check_shape(&self, name: &str, expected: &[usize]) -> Result<()> {
@@ -145,6 +165,20 @@ impl<'a, B: Nf4> MergedWeights<'a, B> {
     /// The tensor of the base as its files have it.
     fn read_stored(&self, name: &str, out: &mut Vec<f32>) -> Result<()> {
         AsStored(self.source).read(self.stored(name), out)
+    }
+
+    /// The bias of a layer with what an adapter makes of it.
+    fn read_bias(&self, name: &str, out: &mut Vec<f32>) -> Result<()> {
+        let module = name.rsplit_once('.').map_or(name, |(module, _)| module);
+        match self.adapter.as_ref().and_then(|files| files.biases.get(module)) {
+            None => self.read_base(name, out)?,
+            Some(bias) => out.clone_from(&bias.data),
+        }
+        if let Some((module, files, ModuleTensors::Lora(LoraTensors { bias: Some(bias), .. }))) = self.adapted(name) {
+            let (_, scale) = Matcher::new(&files.config)?.rank_and_scale(module)?;
+            out.iter_mut().zip(&bias.data).for_each(|(value, b)| *value += scale * b);
+        }
+        Ok(())
     }
 
     /// The tensor of the base. What the files already hold in four bits has no other values.
@@ -198,10 +232,19 @@ impl<B: Nf4> Weights for MergedWeights<'_, B> {
                 self.read_base(name, out)?;
                 let (r, scale) = Matcher::new(&files.config)?.rank_and_scale(module)?;
                 let magnitude = factors.magnitude.as_ref().map(|magnitude| magnitude.data.as_slice());
+                let [n, k] = factors.weight_shape();
+                let sizes = Sizes { n, k, r, scale };
+                if factors.kind == FactorKind::Linear
+                    && let Some([a, b]) = decompose::factors(files.config.init_lora_weights, out, sizes)?
+                {
+                    decompose::subtract(out, [&a, &b], sizes);
+                }
                 let [b, a] = factors.product();
                 merge(out, Factors { a: &a, b: &b, magnitude, r, scale });
                 Ok(())
             }
+            // `bias + s · b` of an adapted layer, from its own bias where that is trained.
+            _ if part == "bias" => self.read_bias(name, out),
             _ => self.read_base(name, out),
         }
     }

@@ -1,12 +1,16 @@
 //! Adapters: which modules they are put on, PEFT folders, the adapters of a session by name, and merging.
 
 mod candidate;
+mod convert;
+mod decompose;
 mod idle;
 mod initial;
+mod matrices;
 mod merge;
 mod modules;
 mod peft;
 mod registry;
+mod taken;
 mod targets;
 mod tensors;
 mod values;

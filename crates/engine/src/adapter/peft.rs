@@ -5,24 +5,31 @@
 use std::path::Path;
 
 use tunesmith_formats::{
-    AdapterConfig, AdapterFiles, F32Tensor, FactorKind, LoraTensors, Matcher, ModuleNames, ModuleTensors, write_adapter,
+    AdapterConfig, AdapterFiles, AdapterTensor, CONVERTED_FOLDER, F32Tensor, FactorKind, LoraTensors, Matcher,
+    ModuleNames, ModuleTensors, TrainedBias, write_adapter,
 };
 use tunesmith_ops::{Backend, Code, Error, Result};
 
 use super::candidate::Candidate;
+use super::convert::FirstValues;
 use super::initial::Draws;
 use super::modules::{Module, modules};
+use super::taken::take;
 use super::targets::targets;
 use super::whole::{refuse_missing, refuse_other_base, tensor_of};
 use crate::decoder::Decoder;
-use crate::layer::{EmbeddingLora, LoraSlot, Vector, Weight};
+use crate::layer::{EmbeddingLora, FrozenWeights, Linear, LoraSlot, Vector, Weight};
 use crate::optimizer::Parameters;
 
 /// What changes places with a module's own tensors.
 pub(super) enum Patch<B: Backend> {
     Lora(Option<LoraSlot>),
     EmbeddingLora(Option<EmbeddingLora>),
+    /// The weight that is left under factors that were taken out of it.
+    Rest(Weight<B>),
     Linear(Weight<B>, Option<Vector<B>>),
+    /// The bias of a layer alone.
+    Bias(Vector<B>),
     Norm(Vector<B>),
     Embedding(Weight<B>),
 }
@@ -35,6 +42,10 @@ pub struct Adapter<B: Backend> {
     pub modules: Vec<String>,
     /// By the index of the module.
     pub(super) patches: Vec<(usize, Patch<B>)>,
+    /// What the user should know of it.
+    pub warnings: Vec<String>,
+    /// What it has taken out of the base.
+    first: FirstValues,
     /// Its tensors while it is not active; the session's own while it is.
     pub(crate) parameters: Parameters<B>,
 }
@@ -53,27 +64,44 @@ impl<B: Backend> Adapter<B> {
     ) -> Result<Self> {
         let mut config = options.clone();
         config.base_model_name_or_path = Some(base_model.to_owned());
+        let frozen = decoder.frozen;
         let all = modules(decoder);
         let candidates: Vec<Candidate> = all.iter().map(Candidate::of).collect();
         let targets = targets(options, &candidates)?;
         let matcher = Matcher::new(options)?;
-        let mut this = Self { config, modules: Vec::new(), patches: Vec::new(), parameters: Parameters::default() };
+        let mut this = Self::empty(config);
         for (number, index) in targets.adapted.iter().enumerate() {
             let module = &all[*index];
             let (r, scale) = matcher.rank_and_scale(module.name())?;
             let (init, draws) = (options.init_lora_weights, Draws::new(seed, number as u32));
+            let taken = this.add_rest(backend, (*index, module), (r, scale), frozen)?;
             let [a, b] = match module {
-                Module::Linear(linear) => draws.linear(init, (r, linear.n, linear.k)),
+                Module::Linear(linear) => taken.unwrap_or_else(|| draws.linear(init, (r, linear.n, linear.k))),
                 Module::Embedding(embedding) => draws.embedding(init, (r, embedding.v, embedding.d)),
                 Module::Norm(_) => continue,
             };
             this.add_factors(backend, *index, module, (r, scale), [&a, &b])?;
-            if let (true, Module::Linear(linear)) = (this.config.use_dora, module) {
+            let Module::Linear(linear) = module else { continue };
+            if this.config.use_dora {
                 this.measure_magnitude(backend, linear)?;
             }
+            if this.config.lora_bias {
+                this.add_b_bias(backend, module.name(), &draws.b_bias(init, (r, linear.n, linear.k)))?;
+            }
         }
-        for index in targets.saved {
-            this.add_copy(backend, index, &all[index])?;
+        for index in &targets.saved {
+            this.add_copy(backend, *index, &all[*index])?;
+        }
+        for (index, module) in all.iter().enumerate().filter(|(index, _)| !targets.saved.contains(index)) {
+            if let Module::Linear(linear) = module
+                && options.bias.includes(targets.adapted.contains(&index))
+            {
+                this.add_bias(backend, (index, linear), None)?;
+            }
+        }
+        if options.bias != TrainedBias::None && !this.patches.iter().any(|(_, patch)| matches!(patch, Patch::Bias(_))) {
+            let why = "lora.bias: no layer that it means has a bias in this model, so none is trained";
+            this.warnings.push(why.to_owned());
         }
         if this.config.target_modules == ModuleNames::AllLinear {
             // The endings say the same in any program, whatever it counts as linear.
@@ -92,27 +120,30 @@ impl<B: Backend> Adapter<B> {
         if decoder.config.tied {
             found.check_tied()?;
         }
+        let frozen = decoder.frozen;
         let all = modules(decoder);
         refuse_missing(&found, &all)?;
         refuse_other_base(&found.copies, |name, _| tensor_of(backend, &all, name))?;
-        let AdapterFiles { config, modules: mut files, .. } = found;
-        let mut this = Self {
-            config: config.clone(),
-            modules: Vec::new(),
-            patches: Vec::new(),
-            parameters: Parameters::default(),
-        };
+        let AdapterFiles { config, modules: mut files, mut biases, .. } = found;
+        let mut this = Self::empty(config.clone());
         let matcher = Matcher::new(&config)?;
         for (index, module) in all.iter().enumerate() {
             let name = module.name();
+            let bias = biases.remove(name);
+            let saved = files.get(name).is_some_and(|tensors| matches!(tensors, ModuleTensors::Saved(_)));
             match (files.remove(name), module) {
                 (None, _) => {}
                 (Some(ModuleTensors::Lora(factors)), module) => {
                     fits(module, &factors)?;
-                    let LoraTensors { a, b, magnitude, .. } = factors;
-                    this.add_factors(backend, index, module, matcher.rank_and_scale(name)?, [&a.data, &b.data])?;
+                    let LoraTensors { a, b, magnitude, bias, .. } = factors;
+                    let rank_and_scale = matcher.rank_and_scale(name)?;
+                    this.add_rest(backend, (index, module), rank_and_scale, frozen)?;
+                    this.add_factors(backend, index, module, rank_and_scale, [&a.data, &b.data])?;
                     if let Some(magnitude) = magnitude {
                         this.add_magnitude(backend, name, &magnitude.data)?;
+                    }
+                    if let Some(bias) = bias {
+                        this.add_b_bias(backend, name, &bias.data)?;
                     }
                 }
                 (Some(ModuleTensors::Saved(tensors)), module) => {
@@ -120,14 +151,53 @@ impl<B: Backend> Adapter<B> {
                     this.overwrite(backend, name, tensors)?;
                 }
             }
+            if let Module::Linear(linear) = module {
+                let due =
+                    linear.bias.is_some() && !saved && config.bias.includes(this.modules.contains(&linear.module));
+                bias_fits(linear, due, bias.as_ref())?;
+                if due {
+                    this.add_bias(backend, (index, linear), bias.as_ref())?;
+                }
+            }
         }
-        match files.into_keys().next() {
+        match files.into_keys().chain(biases.into_keys()).next() {
             None => Ok(this),
             Some(module) => Err(Error::new(
                 Code::ConfigInvalid,
                 dir.display().to_string(),
                 format!("expected adapters on modules of this model, got one on {module}; it belongs to another model"),
             )),
+        }
+    }
+
+    fn empty(config: AdapterConfig) -> Self {
+        let (modules, patches, warnings) = (Vec::new(), Vec::new(), Vec::new());
+        Self { config, modules, patches, warnings, first: FirstValues::default(), parameters: Parameters::default() }
+    }
+
+    /// Takes the first factors of a module out of the base where the options say so, and gives them: of a saved adapter they are the
+    /// same again, whatever it has become since (PEFT).
+    fn add_rest(
+        &mut self,
+        backend: &B,
+        (index, module): (usize, &Module<'_, B>),
+        (r, scale): (usize, f32),
+        frozen: FrozenWeights,
+    ) -> Result<Option<[Vec<f32>; 2]>> {
+        let init = self.config.init_lora_weights;
+        match module {
+            Module::Linear(linear) => {
+                let Some(taken) = take(backend, linear, init, (r, scale), frozen)? else { return Ok(None) };
+                self.patches.push((index, Patch::Rest(taken.rest)));
+                self.first.keep(FactorKind::Linear, &linear.module, taken.factors.clone());
+                Ok(Some(taken.factors))
+            }
+            Module::Embedding(embedding) if init.changes_base() => {
+                let nothing = [vec![0.0; r * embedding.v], vec![0.0; embedding.d * r]];
+                self.first.keep(FactorKind::Embedding, &embedding.module, nothing);
+                Ok(None)
+            }
+            _ => Ok(None),
         }
     }
 
@@ -141,10 +211,12 @@ impl<B: Backend> Adapter<B> {
             match (patch, all.get_mut(*index)) {
                 (Patch::Lora(slot), Some(Module::Linear(linear))) => std::mem::swap(slot, &mut linear.lora),
                 (Patch::EmbeddingLora(slot), Some(Module::Embedding(own))) => std::mem::swap(slot, &mut own.lora),
+                (Patch::Rest(weight), Some(Module::Linear(linear))) => std::mem::swap(weight, &mut linear.weight),
                 (Patch::Linear(weight, bias), Some(Module::Linear(linear))) => {
                     std::mem::swap(weight, &mut linear.weight);
                     std::mem::swap(bias, &mut linear.bias);
                 }
+                (Patch::Bias(bias), Some(Module::Linear(Linear { bias: Some(own), .. }))) => std::mem::swap(bias, own),
                 (Patch::Norm(scale), Some(Module::Norm(norm))) => std::mem::swap(scale, &mut norm.scale),
                 (Patch::Embedding(table), Some(Module::Embedding(own))) => std::mem::swap(table, &mut own.table),
                 _ => return Err(crate::internal::internal("adapter", "the modules that the adapter was made for")),
@@ -168,6 +240,27 @@ impl<B: Backend> Adapter<B> {
             .collect();
         write_adapter(dir, &self.config, &tensors)
     }
+
+    /// Writes the adapter for the whole base into a folder of its own inside `dir`, where it has taken its first values out of that:
+    /// what any program reads without repeating a decomposition. Nothing to do for other adapters.
+    ///
+    /// # Errors
+    /// As [`Self::save`].
+    pub fn save_converted(&self, backend: &B, parameters: &Parameters<B>, dir: &Path) -> Result<()> {
+        if self.first.is_empty() {
+            return Ok(());
+        }
+        let host = parameters.read_all(backend)?;
+        let converted: Vec<(Vec<usize>, Vec<f32>)> =
+            parameters.specs().iter().zip(&host).map(|(spec, now)| self.first.converted(spec, now)).collect();
+        let tensors: Vec<F32Tensor<'_>> = parameters
+            .specs()
+            .iter()
+            .zip(&converted)
+            .map(|(spec, (shape, data))| F32Tensor { name: spec.name.clone(), shape: shape.clone(), data })
+            .collect();
+        write_adapter(&dir.join(CONVERTED_FOLDER), &self.config.converted(), &tensors)
+    }
 }
 
 fn fits<B: Backend>(module: &Module<'_, B>, factors: &LoraTensors) -> Result<()> {
@@ -184,6 +277,16 @@ fn fits<B: Backend>(module: &Module<'_, B>, factors: &LoraTensors) -> Result<()>
         return Err(misfit(module.name(), &format!("an adapter on a [{n}, {k}] matrix"), &format!("one on {got:?}")));
     }
     Ok(())
+}
+
+/// Whether a file has the bias of a layer exactly where it is trained, and of the layer's length.
+fn bias_fits<B: Backend>(linear: &Linear<B>, due: bool, bias: Option<&AdapterTensor>) -> Result<()> {
+    let shown = |shape: Option<&[usize]>| shape.map_or("none".to_owned(), |shape| format!("a bias {shape:?}"));
+    let (due, got) = (due.then_some(linear.n), bias.map(|bias| bias.shape.as_slice()));
+    if due.as_ref().map(std::slice::from_ref) == got {
+        return Ok(());
+    }
+    Err(misfit(&linear.module, &shown(due.as_ref().map(std::slice::from_ref)), &shown(got)))
 }
 
 fn misfit(module: &str, expected: &str, got: &str) -> Error {

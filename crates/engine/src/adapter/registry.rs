@@ -65,16 +65,30 @@ impl<B: Backend> Adapters<B> {
         self.set(DEFAULT_ADAPTER, decoder, parameters)
     }
 
-    /// Loads a PEFT folder under a name, without activating it.
+    /// Loads a PEFT folder under a name, without activating it. The active adapter is out of the decoder meanwhile: what is loaded is
+    /// made for the base.
     ///
     /// # Errors
     /// `ArgumentInvalid` for a name that is taken or empty; those of [`Adapter::read`].
-    pub fn load(&mut self, backend: &B, decoder: &mut Decoder<B>, dir: &Path, name: &str) -> Result<()> {
+    pub fn load(
+        &mut self,
+        backend: &B,
+        decoder: &mut Decoder<B>,
+        parameters: &mut Parameters<B>,
+        (dir, name): (&Path, &str),
+    ) -> Result<()> {
         if name.is_empty() || self.find(name).is_some() {
             let got = if name.is_empty() { "an empty one".to_owned() } else { format!("{name:?}") };
             return Err(Error::argument("loadAdapter.name", "a name of its own", got + "; choose another name"));
         }
-        self.list.push((name.to_owned(), Adapter::read(backend, decoder, dir)?));
+        let active = self.active.clone();
+        self.disable(decoder, parameters)?;
+        let read = Adapter::read(backend, decoder, dir);
+        if let Some(active) = active {
+            self.toggle(&active, decoder, parameters)?;
+            self.active = Some(active);
+        }
+        self.list.push((name.to_owned(), read?));
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! A new adapter: its options, the modules it is put on, and its first values.
 
-use tunesmith_formats::{AdapterConfig, Choice, Matcher, ModuleNames};
+use tunesmith_formats::{AdapterConfig, Choice, InitLoraWeights, Matcher, ModuleNames};
 use tunesmith_ops::{Code, Error, Result};
 
 use super::candidate::{Candidate, CandidateKind};
@@ -57,6 +57,9 @@ pub fn targets(config: &AdapterConfig, all: &[Candidate]) -> Result<Targets> {
             Choice::Adapted if config.use_dora && module.kind == CandidateKind::Embedding => {
                 return Err(no_dora(&module.name));
             }
+            Choice::Adapted if config.lora_bias && module.kind == CandidateKind::Embedding => {
+                return Err(no_b_bias(&module.name));
+            }
             Choice::Adapted => adapted.push(index),
             Choice::Excluded => excluded = true,
             Choice::Untouched => {}
@@ -80,6 +83,14 @@ fn check(config: &AdapterConfig) -> Result<()> {
     let ranks = config.rank_pattern.iter().map(|(_, r)| *r);
     if let Some(r) = ranks.chain([config.r]).find(|r| *r == 0) {
         return Err(Error::argument("lora.r", "a rank of at least 1", r));
+    }
+    if config.init_lora_weights == InitLoraWeights::Orthogonal {
+        let ranks = config.rank_pattern.iter().map(|(_, r)| *r);
+        if let Some(r) = ranks.chain([config.r]).find(|r| r % 2 == 1) {
+            let got =
+                format!("{r} with initLoraWeights \"orthogonal\"; choose an even rank, or another initLoraWeights");
+            return Err(Error::argument("lora.r", "an even rank", got));
+        }
     }
     let alphas = config.alpha_pattern.iter().map(|(_, alpha)| *alpha);
     if let Some(alpha) = alphas.chain([config.lora_alpha]).find(|alpha| !alpha.is_finite()) {
@@ -107,6 +118,11 @@ fn no_dora(name: &str) -> Error {
     let message = format!(
         "expected linear layers with useDora, got {name:?}; set useDora to false, or train it whole with modulesToSave"
     );
+    Error::new(Code::ModelUnsupported, "lora.targetModules", message)
+}
+
+fn no_b_bias(name: &str) -> Error {
+    let message = format!("expected linear layers with loraBias, got {name:?}; set loraBias to false, or leave it out");
     Error::new(Code::ModelUnsupported, "lora.targetModules", message)
 }
 
@@ -236,6 +252,10 @@ mod tests {
         for (place, config) in [
             ("lora.r", AdapterConfig { r: 0, ..AdapterConfig::default() }),
             ("lora.r", AdapterConfig { rank_pattern: vec![("q".to_owned(), 0)], ..AdapterConfig::default() }),
+            (
+                "lora.r",
+                AdapterConfig { r: 3, init_lora_weights: InitLoraWeights::Orthogonal, ..AdapterConfig::default() },
+            ),
             ("lora.loraAlpha", AdapterConfig { lora_alpha: f64::NAN, ..AdapterConfig::default() }),
             ("lora.loraDropout", AdapterConfig { lora_dropout: 1.0, ..AdapterConfig::default() }),
         ] {

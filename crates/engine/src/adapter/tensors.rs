@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tunesmith_formats::{AdapterTensor, FactorKind, magnitude_name, saved_name};
+use tunesmith_formats::{AdapterTensor, FactorKind, b_bias_name, bias_name, magnitude_name, saved_name};
 use tunesmith_ops::{Backend, Code, DType, Error, Lora, Matrix, Result, View, ViewMut};
 
 use super::modules::Module;
@@ -32,6 +32,7 @@ impl<B: Backend> Adapter<B> {
                     a: self.parameters.add(backend, a_spec, a)?,
                     b: self.parameters.add(backend, b_spec, b)?,
                     magnitude: None,
+                    bias: None,
                     r,
                     scale,
                     dropout: self.config.lora_dropout,
@@ -56,6 +57,33 @@ impl<B: Backend> Adapter<B> {
         Ok(())
     }
 
+    /// Gives the last factors a bias of B.
+    pub(super) fn add_b_bias(&mut self, backend: &B, name: &str, values: &[f32]) -> Result<()> {
+        let id =
+            self.parameters.add(backend, spec(b_bias_name(name), &[values.len()], ParameterKind::NoDecay), values)?;
+        match self.patches.last_mut() {
+            Some((_, Patch::Lora(Some(slot)))) => slot.bias = Some(id),
+            _ => return Err(crate::internal::internal("adapter", "factors before the bias of B")),
+        }
+        Ok(())
+    }
+
+    /// Trains the bias of a layer: from `values`, or from what the base has. Nothing to do for a layer without one.
+    pub(super) fn add_bias(
+        &mut self,
+        backend: &B,
+        (index, linear): (usize, &Linear<B>),
+        values: Option<&AdapterTensor>,
+    ) -> Result<()> {
+        let Some(bias) = &linear.bias else { return Ok(()) };
+        let name = bias_name(&linear.module, self.modules.contains(&linear.module));
+        let own = values.is_none().then(|| vector_values(backend, bias)).transpose()?;
+        let values = own.as_deref().or(values.map(|tensor| tensor.data.as_slice())).unwrap_or_default();
+        let id = self.parameters.add(backend, spec(name, &[linear.n], ParameterKind::NoDecay), values)?;
+        self.patches.push((index, Patch::Bias(Vector::Trained(id))));
+        Ok(())
+    }
+
     /// Gives the last factors the magnitudes of a DoRA.
     pub(super) fn add_magnitude(&mut self, backend: &B, name: &str, values: &[f32]) -> Result<()> {
         let magnitude = spec(magnitude_name(name), &[values.len()], ParameterKind::LoraB);
@@ -67,13 +95,17 @@ impl<B: Backend> Adapter<B> {
         Ok(())
     }
 
-    /// The same, with the lengths that the rows have now.
+    /// The same, with the lengths that the rows have now: those of what is left under the factors, and the factors.
     pub(super) fn measure_magnitude(&mut self, backend: &B, linear: &Linear<B>) -> Result<()> {
         let (Some((_, Patch::Lora(Some(slot)))), Some(name)) = (self.patches.last(), self.modules.last().cloned())
         else {
             return Err(crate::internal::internal("adapter", "factors before their magnitudes"));
         };
-        let Weight::Frozen(weight) = &linear.weight else {
+        let rest = self.patches.iter().rev().nth(1).and_then(|(_, patch)| match patch {
+            Patch::Rest(rest) => Some(rest),
+            _ => None,
+        });
+        let Weight::Frozen(weight) = rest.unwrap_or(&linear.weight) else {
             return Err(crate::internal::internal("adapter", "a frozen weight under an adapter"));
         };
         let (a, b) = (self.parameters.value(slot.a), self.parameters.value(slot.b));

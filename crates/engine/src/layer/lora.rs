@@ -3,7 +3,7 @@
 //! Letters: `x[m, k]` the input, `z` what A is given: `x`, or `x` after dropout while training.
 //!
 //! ```text
-//! LoRA   y = x wᵀ + bias + s · z Aᵀ Bᵀ
+//! LoRA   y = x wᵀ + bias + s · (z Aᵀ Bᵀ + b)          (b: the bias of B, where it has one)
 //! DoRA   u = z wᵀ + s · z Aᵀ Bᵀ,  g = magnitude / norms(w + s · B A)
 //!        y = (x − z) wᵀ + bias + g ∘ u        (as PEFT: the weight's own part is dropped too)
 //! ```
@@ -25,6 +25,8 @@ pub struct LoraSlot {
     pub b: ParameterId,
     /// `magnitude[n]`: the adapter is a DoRA.
     pub magnitude: Option<ParameterId>,
+    /// `[n]`: the bias of B. Never of a DoRA.
+    pub bias: Option<ParameterId>,
     /// Rank.
     pub r: usize,
     /// Scale `s`.
@@ -60,13 +62,22 @@ pub struct AdapterScratch<B: Memory> {
     rest: WorkspaceBuffer<B>,
     du: WorkspaceBuffer<B>,
     back: WorkspaceBuffer<B>,
+    /// The scaled bias of B, or the gradient of it.
+    bias: WorkspaceBuffer<B>,
 }
 
 impl<B: Memory> AdapterScratch<B> {
     /// Empty.
     pub fn new(backend: &B) -> Self {
         let buffer = || WorkspaceBuffer::new(backend);
-        Self { dyb: buffer(), dropped: buffer(), rest: buffer(), du: buffer(), back: buffer() }
+        Self {
+            dyb: buffer(),
+            dropped: buffer(),
+            rest: buffer(),
+            du: buffer(),
+            back: buffer(),
+            bias: WorkspaceBuffer::of(DType::F32),
+        }
     }
 }
 
@@ -128,11 +139,13 @@ impl<B: Backend> Adapted<'_, B> {
         let weight = self.weight.matrix(parameters);
         let bias = self.bias.map(|bias| bias.view(parameters));
         let drop = LayerDropout::of(self.slot, self.rows);
+        let AdapterScratch { dropped, rest, bias: sum, .. } = scratch;
         if let Some(drop) = &drop {
-            drop.apply(backend, 1.0, x, scratch.dropped.write(backend, x.len)?, false)?;
+            drop.apply(backend, 1.0, x, dropped.write(backend, x.len)?, false)?;
         }
-        let dropped = drop.as_ref().map(|_| scratch.dropped.view(x.len)).transpose()?;
+        let dropped = drop.as_ref().map(|_| dropped.view(x.len)).transpose()?;
         let lora = self.lora(parameters);
+        let bias = self.bias_with_own(parameters, bias, sum)?;
         let xa = kept.xa.write(backend, shape.m * self.slot.r)?;
         let Some(magnitude) = self.slot.magnitude else {
             return backend.lora_forward(shape, x, dropped, weight, bias, lora, xa, y);
@@ -146,10 +159,27 @@ impl<B: Backend> Adapted<'_, B> {
             return backend.dora_forward(shape.m, shape.n, u, magnitude, norms, bias, y, false);
         };
         let mut y = y;
-        backend.copy(x, scratch.rest.write(backend, x.len)?)?;
-        drop.apply(backend, -1.0, x, scratch.rest.view_mut(x.len)?, true)?;
-        backend.matmul_forward(shape, scratch.rest.view(x.len)?, weight, bias, y.reborrow())?;
+        backend.copy(x, rest.write(backend, x.len)?)?;
+        drop.apply(backend, -1.0, x, rest.view_mut(x.len)?, true)?;
+        backend.matmul_forward(shape, rest.view(x.len)?, weight, bias, y.reborrow())?;
         backend.dora_forward(shape.m, shape.n, u, magnitude, norms, None, y, true)
+    }
+
+    /// What is added to every row: the layer's bias and `s · b`, in `sum` where there is the latter.
+    fn bias_with_own<'v>(
+        &self,
+        parameters: &'v Parameters<B>,
+        bias: Option<View<'v, B::Buffer>>,
+        sum: &'v mut WorkspaceBuffer<B>,
+    ) -> Result<Option<View<'v, B::Buffer>>> {
+        let Some(id) = self.slot.bias else { return Ok(bias) };
+        let (backend, n) = (self.backend, self.shape.n);
+        backend.copy(parameters.value(id), sum.write(backend, n)?)?;
+        backend.scale(self.slot.scale, sum.view_mut(n)?)?;
+        if let Some(bias) = bias {
+            backend.add(bias, sum.view_mut(n)?)?;
+        }
+        sum.view(n).map(Some)
     }
 
     pub(crate) fn backward(
@@ -163,6 +193,12 @@ impl<B: Backend> Adapted<'_, B> {
         accumulate: bool,
     ) -> Result<()> {
         let (backend, MatmulShape { m, n, .. }) = (self.backend, self.shape);
+        if let Some(id) = self.slot.bias {
+            backend.clear(scratch.bias.write(backend, n)?)?;
+            backend.sum_rows(m, n, dy, scratch.bias.view_mut(n)?)?;
+            backend.scale(self.slot.scale, scratch.bias.view_mut(n)?)?;
+            backend.add(scratch.bias.view(n)?, pass.gradients.of(id))?;
+        }
         let drop = LayerDropout::of(self.slot, self.rows);
         if let Some(drop) = &drop {
             drop.apply(backend, 1.0, x, scratch.dropped.write(backend, x.len)?, false)?;
@@ -214,7 +250,7 @@ impl<B: Backend> Adapted<'_, B> {
     ) -> Result<()> {
         let (backend, shape) = (self.backend, self.shape);
         let len = shape.m * shape.k;
-        let AdapterScratch { dyb, dropped, rest, du, back } = scratch;
+        let AdapterScratch { dyb, dropped, rest, du, back, .. } = scratch;
         let (du, z) = (du.view(shape.m * shape.n)?, dropped.view(len)?);
         let Some(mut dx) = dx else {
             return self.low_rank(pass, du, z, kept, dyb, None, false);

@@ -30,4 +30,4 @@ pub use norm::Norm;
 pub use pass_context::{CacheAt, PassContext};
 pub use residual::Residual;
 pub use rotary::Rotary;
-pub use weight::{Backward, Vector, Weight};
+pub use weight::{Backward, FrozenWeights, Vector, Weight};

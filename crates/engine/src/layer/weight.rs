@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tunesmith_ops::{Matmul, Matrix, Memory, View, ViewMut};
+use tunesmith_ops::{Matmul, Matrix, Memory, Storage, View, ViewMut};
 
 use crate::optimizer::{Gradients, ParameterId, Parameters};
 
@@ -31,6 +31,17 @@ impl<B: Matmul> Weight<B> {
             Self::Trained(id) => Matrix::Trained(parameters.value(*id)),
         }
     }
+}
+
+/// How the frozen matrices of a decoder are held.
+#[derive(Debug, Clone, Copy)]
+pub struct FrozenWeights {
+    /// Storage of those that are not quantised.
+    pub storage: Storage,
+    /// Those of linear layers are in four bits.
+    pub four_bits: bool,
+    /// Head and embedding are one matrix.
+    pub tied: bool,
 }
 
 /// A vector of the model: a norm scale or a bias.

@@ -10,7 +10,7 @@ use super::weights::Loader;
 use crate::config::ModelConfig;
 use crate::decoder::Decoder;
 use crate::families::names;
-use crate::layer::{Linear, Rotary};
+use crate::layer::{FrozenWeights, Linear, Rotary};
 use crate::objective::Head;
 use crate::optimizer::Parameters;
 
@@ -52,6 +52,8 @@ pub fn load<B: Backend>(
     let head_name = format!("{}.weight", names::HEAD);
     let weight = if config.tied { embedding.table.clone() } else { loader.matrix(&head_name, v, d)? };
     let linear = Linear { module: names::HEAD.to_owned(), n: v, k: d, weight, bias: None, lora: None };
+    let four_bits = loader.quantizer.info().is_some();
+    let frozen = FrozenWeights { storage: weights.storage(config.quantized), four_bits, tied: config.tied };
     let rotations = config.rotations.iter();
     let rotations = rotations.map(|rotation| Rotary::new(backend, rotation)).collect::<Result<_>>()?;
     let head = Head { norm, linear, transform: config.logits };
@@ -59,7 +61,7 @@ pub fn load<B: Backend>(
     // A tied head that is stored as well is the embedding once more: opening the files has compared them.
     unused.retain(|name| !config.tied || *name != head_name);
     Ok(Loaded {
-        decoder: Decoder { config, embedding, layers, head, rotations },
+        decoder: Decoder { config, embedding, layers, head, frozen, rotations },
         parameters: loader.parameters,
         total_parameters: loader.count,
         unused,

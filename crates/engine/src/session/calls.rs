@@ -134,7 +134,7 @@ impl<B: Backend + Send + Sync> Engine for Session<B> {
         if self.training.is_none() {
             return Err(not_training());
         }
-        self.save_adapter(dir)?;
+        self.save_weights(dir, false)?;
         let training = self.training.as_ref().ok_or_else(not_training)?;
         let path = dir.join(checkpoint::OPTIMIZER_FILE);
         let trained = training.is_mean.then_some(&training.gradients);
@@ -160,18 +160,7 @@ impl<B: Backend + Send + Sync> Engine for Session<B> {
     }
 
     fn save_adapter(&mut self, dir: &Path) -> Result<()> {
-        self.switch_to_mean("saveAdapter")?;
-        if let Some((adapter, parameters)) = self.adapters.to_save(&self.parameters) {
-            return adapter.save(&*self.backend, parameters, dir);
-        }
-        if self.training.is_none() {
-            return Err(not_training());
-        }
-        checkpoint::save_parameters(&*self.backend, &self.parameters, &dir.join(checkpoint::MODEL_FILE))?;
-        // What was trained is float32, whatever the model was before.
-        let json = serde_json::to_vec_pretty(&with_dtype(self.hf_config.as_map(), DType::F32))
-            .map_err(|error| Error::new(Code::Internal, "config.json", error.to_string()))?;
-        write_atomic(&dir.join("config.json"), &json)
+        self.save_weights(dir, true)
     }
 
     fn load_adapter(&mut self, dir: &Path, name: &str) -> Result<()> {
@@ -180,7 +169,7 @@ impl<B: Backend + Send + Sync> Engine for Session<B> {
             let got = "full fine-tuning; load it into a session of its own";
             return Err(Error::argument("loadAdapter", "a session whose base model is frozen", got));
         }
-        self.adapters.load(&self.backend, &mut self.decoder, dir, name)
+        self.adapters.load(&self.backend, &mut self.decoder, &mut self.parameters, (dir, name))
     }
 
     fn set_adapter(&mut self, name: &str) -> Result<()> {
@@ -208,5 +197,24 @@ impl<B: Backend + Send + Sync> Engine for Session<B> {
             names: self.adapters.names().into_iter().map(str::to_owned).collect(),
             active: self.adapters.active().map(str::to_owned),
         }
+    }
+}
+
+impl<B: Backend> Session<B> {
+    /// Writes the adapter, with `converted` also that for the whole base, or the whole model after full fine-tuning.
+    fn save_weights(&mut self, dir: &Path, converted: bool) -> Result<()> {
+        self.switch_to_mean("saveAdapter")?;
+        if let Some((adapter, parameters)) = self.adapters.to_save(&self.parameters) {
+            adapter.save(&*self.backend, parameters, dir)?;
+            return if converted { adapter.save_converted(&*self.backend, parameters, dir) } else { Ok(()) };
+        }
+        if self.training.is_none() {
+            return Err(not_training());
+        }
+        checkpoint::save_parameters(&*self.backend, &self.parameters, &dir.join(checkpoint::MODEL_FILE))?;
+        // What was trained is float32, whatever the model was before.
+        let json = serde_json::to_vec_pretty(&with_dtype(self.hf_config.as_map(), DType::F32))
+            .map_err(|error| Error::new(Code::Internal, "config.json", error.to_string()))?;
+        write_atomic(&dir.join("config.json"), &json)
     }
 }

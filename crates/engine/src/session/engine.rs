@@ -109,7 +109,8 @@ pub trait Engine: Send {
     /// `CheckpointInvalid`, and those of reading files.
     fn load_checkpoint(&mut self, dir: &Path) -> Result<()>;
 
-    /// Writes the trained adapter (or else the active one) as a PEFT folder, or model.safetensors with config.json after full
+    /// Writes the trained adapter (or else the active one) as a PEFT folder, with one more inside for the whole base where the adapter
+    /// has taken its first values out of that; or model.safetensors with config.json after full
     /// fine-tuning.
     ///
     /// # Errors

@@ -78,7 +78,7 @@ impl SessionOptions {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
-    use tunesmith_formats::{InitLoraWeights, ModuleNames};
+    use tunesmith_formats::{InitLoraWeights, ModuleNames, TrainedBias};
 
     use super::*;
     use crate::load::WeightDtype;
@@ -95,6 +95,7 @@ mod tests {
                 "loraDropout": 0.1, "useRslora": true, "useDora": false, "modulesToSave": null,
                 "rankPattern": { "up_proj": 4, "10": 2, "down_proj": 1 }, "alphaPattern": {},
                 "layersToTransform": [0, 1], "layersPattern": ["layers"], "initLoraWeights": "gaussian",
+                "bias": "lora_only", "loraBias": false,
             },
             "optimizer": { "type": "adamw", "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8 },
             "parameterGroups": [{ "name": "all", "parameters": ["decay", "no_decay"], "rate": 1e-3, "decay": 0.1 }],
@@ -115,7 +116,7 @@ mod tests {
         let ranks: Vec<(&str, usize)> = lora.rank_pattern.iter().map(|(name, r)| (name.as_str(), *r)).collect();
         assert_eq!(ranks, [("up_proj", 4), ("10", 2), ("down_proj", 1)]);
         assert_eq!((lora.modules_to_save.len(), lora.layers_to_transform.as_deref()), (0, Some([0, 1].as_slice())));
-        assert_eq!(lora.init_lora_weights, InitLoraWeights::Gaussian);
+        assert_eq!((lora.init_lora_weights, lora.bias), (InitLoraWeights::Gaussian, TrainedBias::LoraOnly));
         let adamw = AdamWOptions { beta1: 0.9, beta2: 0.99, epsilon: 1e-8 };
         assert_eq!(options.optimizer, Some(OptimizerOptions::AdamW(adamw)));
         assert_eq!(options.parameter_groups[0].parameters, [ParameterKind::Decay, ParameterKind::NoDecay]);
@@ -128,7 +129,7 @@ mod tests {
         let changes: [(&str, &[&str], Value, &str); 7] = [
             ("session.weights.dtypes", &["weights", "dtypes"], json!("auto"), "dtypes"),
             ("session.adapter", &["adapter", "useDoraa"], json!(true), "useDoraa"),
-            ("session.adapter", &["adapter", "initLoraWeights"], json!("pissa"), "pissa"),
+            ("session.adapter", &["adapter", "initLoraWeights"], json!("pisa"), "pisa"),
             ("session.optimizer.type", &["optimizer", "type"], json!("adam"), "adamw"),
             ("session.optimizer", &["optimizer", "weightDecay"], json!(0.1), "weightDecay"),
             (

@@ -110,7 +110,9 @@ impl<B: Backend> Session<B> {
             Some(AdapterOptions::Saved { path }) => Some(Adapter::read(&*backend, &mut decoder, path)?),
         };
         let mut adapters = Adapters::default();
+        let mut warnings = loaded.warnings;
         if let Some(adapter) = adapter {
+            warnings.extend(adapter.warnings.iter().cloned());
             adapters.begin(adapter, options.optimizer.is_some(), &mut decoder, &mut parameters)?;
         }
         let training = match options.optimizer {
@@ -142,7 +144,7 @@ impl<B: Backend> Session<B> {
             total_parameters: loaded.total_parameters,
             quantization: loaded.quantization,
             untrained_tokens: loaded.untrained_tokens,
-            warnings: loaded.warnings,
+            warnings,
         })
     }
 

@@ -124,7 +124,8 @@ fn dropout_needs_to_know_the_rows() {
 #[test]
 fn recomputation_and_threads_change_no_bit_of_any_adapter() {
     let rows = Rows::new(&[25, 40], 3);
-    for config in [dropping(), dora(dropping()), embedding(), saving()] {
+    let biased = AdapterConfig { lora_bias: true, ..dropping() };
+    for config in [dropping(), dora(dropping()), embedding(), saving(), biased] {
         let run = |threads: usize, gradient_checkpointing: bool| {
             let options = SessionOptions { gradient_checkpointing, ..options(adapter(config.clone())) };
             let mut model = session(threads, &options).unwrap();
@@ -212,7 +213,10 @@ fn slope(model: &mut Session<Cpu>, rows: &Rows, chosen: impl Fn(&str) -> bool) -
 fn gradients_agree_with_finite_differences() {
     let rows = Rows::new(&[9, 6], 4);
     let all = |_: &str| true;
-    for (name, config) in [("dropout", dropping()), ("embedding", embedding()), ("whole modules", saving())] {
+    let biased = AdapterConfig { lora_bias: true, ..dropping() };
+    let cases =
+        [("dropout", dropping()), ("embedding", embedding()), ("whole modules", saving()), ("bias of B", biased)];
+    for (name, config) in cases {
         let ratio = slope(&mut trained(config), &rows, all);
         assert!((ratio - 1.0).abs() < 3e-3, "{name}: {ratio}");
     }

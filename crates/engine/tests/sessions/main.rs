@@ -13,3 +13,4 @@ mod out_of_memory;
 mod plan;
 mod quantized;
 mod session;
+mod starts;

@@ -11,7 +11,7 @@ use tunesmith_engine::{
     Asked, Engine, MemoryPlan, Objective, PassShape, Session, SessionOptions, StepKey, TokenCoefficients, Update,
     WeightDtype, WeightOptions,
 };
-use tunesmith_formats::{AdapterConfig, ModelConfig, ModelFiles, ModuleNames, TensorSource};
+use tunesmith_formats::{AdapterConfig, InitLoraWeights, ModelConfig, ModelFiles, ModuleNames, TensorSource};
 use tunesmith_ops::{Code, MemoryStats, Nf4Options};
 
 use super::common::{OPTIMIZER, Rows, adapter, config, lora, optimizers, options, wide, write_model};
@@ -86,6 +86,11 @@ fn sessions() -> Vec<(&'static str, SessionOptions)> {
         ("dora", dora(WeightOptions::default())),
         ("dora over nf4", dora(nf4(64, true))),
         ("dora over nf4 of plain scales", dora(nf4(64, false))),
+        (
+            "pissa",
+            options(adapter(AdapterConfig { init_lora_weights: InitLoraWeights::Pissa, ..AdapterConfig::default() })),
+        ),
+        ("bias of B", options(adapter(AdapterConfig { lora_bias: true, ..AdapterConfig::default() }))),
         ("sgd", SessionOptions { optimizer: Some(momentum), ..options(lora(ModuleNames::AllLinear)) }),
         ("sgd without momentum", SessionOptions { optimizer: Some(sgd), ..options(None) }),
         ("noise", SessionOptions { neftune_noise_alpha: Some(5.0), ..options(lora(ModuleNames::AllLinear)) }),

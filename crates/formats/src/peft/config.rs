@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tunesmith_ops::{Code, Result};
 
-use super::options::{InitLoraWeights, ModuleNames, list, names_or_pattern, optional_names, pairs};
+use super::options::{InitLoraWeights, ModuleNames, TrainedBias, list, names_or_pattern, optional_names, pairs};
 use crate::config::{ModelConfig, shown};
 
 /// Keys of PEFT 0.21 that change nothing once an adapter is trained, whatever their value, or only together with a key that
@@ -26,14 +26,17 @@ const WITHOUT_EFFECT: [&str; 11] = [
 ];
 
 /// Keys that are read.
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 18] = [
     "alpha_pattern",
     "base_model_name_or_path",
+    "bias",
     "ensure_weight_tying",
     "exclude_modules",
+    "init_lora_weights",
     "layers_pattern",
     "layers_to_transform",
     "lora_alpha",
+    "lora_bias",
     "lora_dropout",
     "modules_to_save",
     "r",
@@ -85,7 +88,11 @@ pub struct AdapterConfig {
     /// Names of the lists whose indices those are; empty: the first list in a name.
     #[serde(deserialize_with = "list")]
     pub layers_pattern: Vec<String>,
-    /// How the factors of a new adapter begin; a saved one is past it.
+    /// Biases of the model that are trained.
+    pub bias: TrainedBias,
+    /// B has a bias of its own, which is scaled as the factors are.
+    pub lora_bias: bool,
+    /// How the factors of a new adapter begin. A saved one is past it, but for what its beginning took out of the base.
     pub init_lora_weights: InitLoraWeights,
     /// What is done to a head or an embedding is done to both where they are one matrix.
     #[serde(skip)]
@@ -110,6 +117,8 @@ impl Default for AdapterConfig {
             alpha_pattern: Vec::new(),
             layers_to_transform: None,
             layers_pattern: Vec::new(),
+            bias: TrainedBias::default(),
+            lora_bias: false,
             init_lora_weights: InitLoraWeights::default(),
             ensure_weight_tying: false,
         }
@@ -147,9 +156,29 @@ impl AdapterConfig {
             ("modules_to_save", !self.modules_to_save.is_empty()),
             ("rank_pattern", !self.rank_pattern.is_empty()),
             ("alpha_pattern", !self.alpha_pattern.is_empty()),
+            ("bias", self.bias != TrainedBias::None),
+            ("lora_bias", self.lora_bias),
+            ("init_lora_weights", self.init_lora_weights.changes_base()),
         ]
         .into_iter()
         .find_map(|(key, set)| set.then_some(key))
+    }
+
+    /// That of the same adapter on the whole base, once what it took out of that is subtracted by factors of the same rank
+    /// (PEFT's `path_initial_model_for_weight_conversion`): twice the rank and the same scale.
+    #[must_use]
+    pub fn converted(&self) -> Self {
+        let wider = |alpha: f64| alpha * if self.use_rslora { std::f64::consts::SQRT_2 } else { 2.0 };
+        let ranks = self.rank_pattern.iter().map(|(key, r)| (key.clone(), 2 * r));
+        let alphas = self.alpha_pattern.iter().map(|(key, alpha)| (key.clone(), wider(*alpha)));
+        Self {
+            r: 2 * self.r,
+            lora_alpha: wider(self.lora_alpha),
+            rank_pattern: ranks.collect(),
+            alpha_pattern: alphas.collect(),
+            init_lora_weights: InitLoraWeights::Kaiming,
+            ..self.clone()
+        }
     }
 
     /// Reads `adapter_config.json`.
@@ -188,7 +217,9 @@ impl AdapterConfig {
             })?
             .filter(|layers| !layers.is_empty()),
             layers_pattern: strings(&config, "layers_pattern")?,
-            init_lora_weights: InitLoraWeights::default(),
+            bias: trained_bias(&config)?,
+            lora_bias: config.flag("lora_bias", false)?,
+            init_lora_weights: first_values(&config)?,
             ensure_weight_tying: config.flag("ensure_weight_tying", false)?,
         };
         this.contradiction().map_or(Ok(()), |message| Err(config.refuse(Code::ConfigInvalid, message)))?;
@@ -204,6 +235,17 @@ impl AdapterConfig {
             let advice = "choose the layers in the regular expression";
             return Some(format!(
                 "expected no `{key}` beside a regular expression as target_modules, got both; {advice}"
+            ));
+        }
+        // As PEFT's LoraConfig has it.
+        if self.lora_bias && self.use_dora {
+            return Some("expected `lora_bias` without `use_dora`, got both; leave one of them out".to_owned());
+        }
+        let plain = matches!(self.init_lora_weights, InitLoraWeights::Kaiming | InitLoraWeights::Random);
+        if self.lora_bias && !plain {
+            let got = self.init_lora_weights.to_json();
+            return Some(format!(
+                "expected true or false as `init_lora_weights` with `lora_bias`, got {got}; leave one of them out"
             ));
         }
         (lists && !layers).then(|| {
@@ -225,14 +267,15 @@ impl AdapterConfig {
             "alpha_pattern": alphas,
             "auto_mapping": null,
             "base_model_name_or_path": self.base_model_name_or_path,
-            "bias": "none",
+            "bias": self.bias.name(),
             "exclude_modules": self.exclude_modules.as_ref().map(shown_names),
             "fan_in_fan_out": false,
             "inference_mode": true,
-            "init_lora_weights": true,
+            "init_lora_weights": self.init_lora_weights.to_json(),
             "layers_pattern": list(&self.layers_pattern),
             "layers_to_transform": self.layers_to_transform,
             "lora_alpha": number(self.lora_alpha),
+            "lora_bias": self.lora_bias,
             "lora_dropout": self.lora_dropout,
             "modules_to_save": list(&self.modules_to_save),
             "peft_type": "LORA",
@@ -318,16 +361,34 @@ fn pattern<T>(
     Ok(read(config, key, &format!("{expected} by module name"), parse)?.unwrap_or_default())
 }
 
+/// How the factors began. What did so by the data has left nothing in the base.
+fn first_values(config: &ModelConfig) -> Result<InitLoraWeights> {
+    match config.value("init_lora_weights") {
+        None | Some(Value::Bool(true)) => Ok(InitLoraWeights::Kaiming),
+        Some(Value::Bool(false)) => Ok(InitLoraWeights::Random),
+        Some(value) if value == "eva" => Ok(InitLoraWeights::Kaiming),
+        Some(value) => value
+            .as_str()
+            .and_then(InitLoraWeights::named)
+            .ok_or_else(|| config.refuse(Code::ModelUnsupported, not_implemented("init_lora_weights", value))),
+    }
+}
+
+fn trained_bias(config: &ModelConfig) -> Result<TrainedBias> {
+    let Some(value) = config.value("bias") else { return Ok(TrainedBias::None) };
+    let refused = || config.refuse(Code::ModelUnsupported, not_implemented("bias", value));
+    value.as_str().and_then(TrainedBias::named).ok_or_else(refused)
+}
+
+fn not_implemented(key: &str, value: &Value) -> String {
+    format!("expected an adapter of LoRA or DoRA, got `{key}`: {}; this feature is not implemented", shown(value))
+}
+
 fn refuse_other_features(config: &ModelConfig) -> Result<()> {
     for (key, value) in config.as_map() {
         let at_rest = match key.as_str() {
             known if KNOWN.contains(&known) || WITHOUT_EFFECT.contains(&known) => true,
             "peft_type" => value == "LORA",
-            "bias" => value == "none",
-            // Other ways to begin change the base weights as well, or have been undone before saving.
-            "init_lora_weights" => {
-                value.is_boolean() || ["gaussian", "eva", "orthogonal"].iter().any(|name| value == name)
-            }
             _ => match value {
                 Value::Null | Value::Bool(false) => true,
                 Value::Array(list) => list.is_empty(),
@@ -336,13 +397,7 @@ fn refuse_other_features(config: &ModelConfig) -> Result<()> {
             },
         };
         if !at_rest {
-            return Err(config.refuse(
-                Code::ModelUnsupported,
-                format!(
-                    "expected an adapter of LoRA or DoRA, got `{key}`: {}; this feature is not implemented",
-                    shown(value)
-                ),
-            ));
+            return Err(config.refuse(Code::ModelUnsupported, not_implemented(key, value)));
         }
     }
     Ok(())

@@ -7,7 +7,8 @@ use tunesmith_ops::{Code, Error, Result};
 
 use super::config::AdapterConfig;
 use super::matching::Matcher;
-use super::names::{FactorKind, MAGNITUDE_SUFFIX, PREFIX};
+use super::names::{B_BIAS_SUFFIX, BASE_BIAS_SUFFIX, BIAS_SUFFIX, FactorKind, MAGNITUDE_SUFFIX, PREFIX};
+use super::options::TrainedBias;
 use super::shapes::{Found, Shapes};
 
 /// The tensors of one module.
@@ -20,6 +21,8 @@ pub enum Parts<'a> {
 pub struct Layout<'a> {
     /// By the module's path in the base model.
     pub modules: BTreeMap<&'a str, Parts<'a>>,
+    /// Trained biases of the base model: their modules and their names in the file.
+    pub biases: BTreeMap<&'a str, &'a str>,
     /// Tensors of the base model: their names there and in the file.
     pub copies: BTreeMap<String, &'a str>,
 }
@@ -29,6 +32,9 @@ enum Role<'a> {
     A(FactorKind),
     B(FactorKind),
     Magnitude,
+    BBias,
+    /// The bias of the module itself.
+    Bias,
     /// Of a module that is saved whole, by its last name.
     Saved(&'a str),
 }
@@ -53,9 +59,13 @@ impl<'a> Layout<'a> {
     ) -> Result<Self> {
         let refuse = |code, message: String| Error::new(code, path.display().to_string(), message);
         let matcher = Matcher::new(config)?;
-        let (mut seen, mut copies) = (BTreeMap::new(), BTreeMap::new());
+        let (mut seen, mut biases, mut copies) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for (name, shape) in shapes {
-            if let Some((module, role)) = role_of(name, &matcher) {
+            if let Some((module, role)) = role_of(name, &matcher, config.bias) {
+                if matches!(role, Role::Bias) {
+                    biases.insert(module, name);
+                    continue;
+                }
                 add(&mut seen, module, role, shape).map_err(|message| refuse(Code::ConfigInvalid, message))?;
             } else if let Some(base) = copy_of(name) {
                 copies.insert(base, name);
@@ -78,7 +88,7 @@ impl<'a> Layout<'a> {
                 Seen::Saved(names) => Parts::Saved(names),
                 Seen::Factors(found) => {
                     let (rank, _) = matcher.rank_and_scale(module)?;
-                    let checked = found.check(module, rank, config.use_dora);
+                    let checked = found.check(module, rank, config.use_dora, config.lora_bias);
                     let shapes = checked.map_err(|message| refuse(Code::ConfigInvalid, message))?;
                     if config.use_dora && shapes.kind == FactorKind::Embedding {
                         let message = format!("expected LoRA on `{module}`, got DoRA; this is not implemented");
@@ -89,7 +99,7 @@ impl<'a> Layout<'a> {
             };
             modules.insert(module, parts);
         }
-        Ok(Self { modules, copies })
+        Ok(Self { modules, biases, copies })
     }
 }
 
@@ -104,6 +114,7 @@ fn add<'a>(
     match (seen.entry(module).or_insert_with(empty), role) {
         (Seen::Factors(found), Role::A(kind)) => found.a = Some((kind, shape)),
         (Seen::Factors(found), Role::B(kind)) => found.b = Some((kind, shape)),
+        (Seen::Factors(found), Role::BBias) => found.bias = Some(shape),
         (Seen::Factors(found), Role::Magnitude) => found.magnitude = Some(shape),
         (Seen::Saved(names), Role::Saved(name)) => names.push(name),
         _ => return Err(format!("expected `{module}` either adapted or saved whole, got both; correct the file")),
@@ -124,8 +135,14 @@ fn copy_of(name: &str) -> Option<String> {
 }
 
 /// The module of a tensor's name, and what the tensor is to it.
-fn role_of<'a>(name: &'a str, matcher: &Matcher<'_>) -> Option<(&'a str, Role<'a>)> {
+fn role_of<'a>(name: &'a str, matcher: &Matcher<'_>, trained: TrainedBias) -> Option<(&'a str, Role<'a>)> {
     let rest = name.strip_prefix(PREFIX)?;
+    if let Some(module) = rest.strip_suffix(B_BIAS_SUFFIX) {
+        return Some((module, Role::BBias));
+    }
+    if let Some(module) = rest.strip_suffix(BASE_BIAS_SUFFIX).filter(|_| trained.includes(true)) {
+        return Some((module, Role::Bias));
+    }
     for kind in FactorKind::ALL {
         let [a, b] = kind.suffixes();
         for (suffix, role) in [(a, Role::A(kind)), (b, Role::B(kind)), (MAGNITUDE_SUFFIX, Role::Magnitude)] {
@@ -135,6 +152,10 @@ fn role_of<'a>(name: &'a str, matcher: &Matcher<'_>) -> Option<(&'a str, Role<'a
         }
     }
     let (module, part) = rest.rsplit_once('.')?;
+    let own_bias = rest.strip_suffix(BIAS_SUFFIX).filter(|module| trained.includes(false) && !matcher.is_saved(module));
+    if let Some(module) = own_bias {
+        return Some((module, Role::Bias));
+    }
     let is_saved = !rest.contains(".lora_") && !rest.contains(".base_layer.") && matcher.is_saved(module);
     is_saved.then_some((module, Role::Saved(part)))
 }

@@ -17,8 +17,8 @@ use tunesmith_ops::{Code, Error, Result};
 pub use config::AdapterConfig;
 use layout::{Layout, Parts};
 pub use matching::{Choice, Matcher};
-pub use names::{FactorKind, magnitude_name, saved_name};
-pub use options::{InitLoraWeights, ModuleNames};
+pub use names::{FactorKind, b_bias_name, bias_name, magnitude_name, saved_name};
+pub use options::{InitLoraWeights, ModuleNames, TrainedBias};
 use shapes::Shapes;
 pub use tensors::{AdapterTensor, LoraTensors, ModuleTensors};
 
@@ -31,6 +31,8 @@ use crate::stored_tensor::TensorSource;
 
 /// File name of the configuration.
 const CONFIG_FILE: &str = "adapter_config.json";
+/// Folder inside that of an adapter which has taken its first values out of the base: the same adapter for the whole base.
+pub const CONVERTED_FOLDER: &str = "converted";
 /// File name of the tensors.
 const TENSORS_FILE: &str = "adapter_model.safetensors";
 
@@ -41,6 +43,8 @@ pub struct AdapterFiles {
     pub config: AdapterConfig,
     /// By the module's path in the base model.
     pub modules: BTreeMap<String, ModuleTensors>,
+    /// Trained biases of layers that are not saved whole, by the module's path.
+    pub biases: BTreeMap<String, AdapterTensor>,
     /// The base model's own tensors, by their names there: PEFT saves head and embedding along with factors on one of them. They
     /// are to be what the base model has.
     pub copies: BTreeMap<String, AdapterTensor>,
@@ -60,11 +64,17 @@ pub fn write_adapter(dir: &Path, config: &AdapterConfig, tensors: &[F32Tensor<'_
 }
 
 /// Reads a plain LoRA adapter of one rank and one scale: its configuration and the factors of every adapted module, by module.
+/// Where the folder has the adapter converted for the whole base as well, that is read.
 ///
 /// # Errors
 /// Those of [`AdapterFiles::read`]; `ModelUnsupported` names what is not plain.
 pub fn read_adapter(dir: &Path) -> Result<(AdapterConfig, BTreeMap<String, LoraTensors>)> {
-    let AdapterFiles { config, modules, .. } = AdapterFiles::read(dir)?;
+    let AdapterFiles { config, modules, .. } = match AdapterFiles::read(dir)? {
+        own if own.config.init_lora_weights.changes_base() && dir.join(CONVERTED_FOLDER).is_dir() => {
+            AdapterFiles::read(&dir.join(CONVERTED_FOLDER))?
+        }
+        own => own,
+    };
     if let Some(key) = config.beyond_plain() {
         let message = format!("expected a plain LoRA adapter, got `{key}`; this is not implemented here");
         return Err(Error::new(Code::ModelUnsupported, dir.join(CONFIG_FILE).display().to_string(), message));
@@ -106,15 +116,16 @@ impl AdapterFiles {
             check_finite(name, 0, &data)?;
             Ok::<_, Error>(AdapterTensor { shape: stored.shape, data })
         };
-        let Layout { modules: parts, copies } = Layout::of(&path, &config, shapes)?;
+        let Layout { modules: parts, biases, copies } = Layout::of(&path, &config, shapes)?;
         let mut modules = BTreeMap::new();
         for (module, parts) in parts {
             let tensors = match parts {
-                Parts::Lora(Shapes { kind, magnitude, .. }) => ModuleTensors::Lora(LoraTensors {
+                Parts::Lora(Shapes { kind, magnitude, bias }) => ModuleTensors::Lora(LoraTensors {
                     kind,
                     a: read(&kind.a_name(module))?,
                     b: read(&kind.b_name(module))?,
                     magnitude: magnitude.map(|_| read(&magnitude_name(module))).transpose()?,
+                    bias: bias.map(|_| read(&b_bias_name(module))).transpose()?,
                 }),
                 Parts::Saved(names) => {
                     let named = |name: &str| Ok((name.to_owned(), read(&saved_name(&format!("{module}.{name}")))?));
@@ -124,7 +135,9 @@ impl AdapterFiles {
             modules.insert(module.to_owned(), tensors);
         }
         let copies = copies.into_iter().map(|(base, name)| Ok((base, read(name)?))).collect::<Result<_>>()?;
-        Ok(Self { config, modules, copies })
+        let biases =
+            biases.into_iter().map(|(module, name)| Ok((module.to_owned(), read(name)?))).collect::<Result<_>>()?;
+        Ok(Self { config, modules, biases, copies })
     }
 
     /// Refuses what a model whose head and embedding are one matrix would compute otherwise than PEFT.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::{Value, json};
 
 /// A choice of modules by their names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,41 @@ pub enum ModuleNames {
     Pattern(String),
 }
 
+/// Which biases of the model are trained with an adapter (PEFT's `bias`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrainedBias {
+    /// None.
+    #[default]
+    None,
+    /// Every one.
+    All,
+    /// Those of the adapted layers.
+    LoraOnly,
+}
+
+impl TrainedBias {
+    const ALL: [Self; 3] = [Self::None, Self::All, Self::LoraOnly];
+
+    /// Its name in adapter_config.json.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::All => "all",
+            Self::LoraOnly => "lora_only",
+        }
+    }
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// Whether the bias of a layer is among them.
+    pub fn includes(self, adapted: bool) -> bool {
+        self == Self::All || (self == Self::LoraOnly && adapted)
+    }
+}
+
 /// How the factors of a new adapter begin (PEFT's `init_lora_weights`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum InitLoraWeights {
@@ -26,6 +62,51 @@ pub enum InitLoraWeights {
     Gaussian,
     /// A as with `true`, B uniform in ±1/√r: `false`. The adapter does not begin at the base model.
     Random,
+    /// Rows of A orthogonal to columns of B, so that B·A is zero though neither is: `"orthogonal"`. For even ranks.
+    Orthogonal,
+    /// The largest singular values of the weight with their vectors, which leave the base (PiSSA, Meng et al. 2024,
+    /// arXiv:2404.02948): `"pissa"`.
+    Pissa,
+    /// The same, found by a random projection and this many iterations (Halko et al. 2011): `"pissa_niter_16"`.
+    PissaNiter(u32),
+    /// The first columns of Q and rows of R of the weight, which leave the base (OLoRA, Büyükakyüz 2024, arXiv:2406.01775):
+    /// `"olora"`.
+    Olora,
+}
+
+impl InitLoraWeights {
+    /// Every spelling that is read, for messages.
+    const EXPECTED: &str =
+        "true, false, \"gaussian\", \"orthogonal\", \"pissa\", \"pissa_niter_16\" (or another number) or \"olora\"";
+
+    /// Whether the adapter takes its first values out of the base, so that it fits only what is left of that.
+    pub fn changes_base(self) -> bool {
+        matches!(self, Self::Pissa | Self::PissaNiter(_) | Self::Olora)
+    }
+
+    /// By PEFT's name of it.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "gaussian" => Self::Gaussian,
+            "orthogonal" => Self::Orthogonal,
+            "pissa" => Self::Pissa,
+            "olora" => Self::Olora,
+            _ => Self::PissaNiter(name.strip_prefix("pissa_niter_")?.parse().ok()?),
+        })
+    }
+
+    /// As adapter_config.json has it.
+    pub(super) fn to_json(self) -> Value {
+        match self {
+            Self::Kaiming => json!(true),
+            Self::Random => json!(false),
+            Self::Gaussian => json!("gaussian"),
+            Self::Orthogonal => json!("orthogonal"),
+            Self::Pissa => json!("pissa"),
+            Self::PissaNiter(iterations) => json!(format!("pissa_niter_{iterations}")),
+            Self::Olora => json!("olora"),
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for InitLoraWeights {
@@ -39,8 +120,8 @@ impl<'de> Deserialize<'de> for InitLoraWeights {
         match Given::deserialize(deserializer)? {
             Given::Flag(true) => Ok(Self::Kaiming),
             Given::Flag(false) => Ok(Self::Random),
-            Given::Name(name) if name == "gaussian" => Ok(Self::Gaussian),
-            Given::Name(name) => Err(de::Error::custom(format!("expected true, false or \"gaussian\", got {name:?}"))),
+            Given::Name(name) => Self::named(&name)
+                .ok_or_else(|| de::Error::custom(format!("expected {}, got {name:?}", Self::EXPECTED))),
         }
     }
 }

@@ -8,17 +8,19 @@ pub struct Found<'a> {
     pub a: Option<(FactorKind, &'a [usize])>,
     pub b: Option<(FactorKind, &'a [usize])>,
     pub magnitude: Option<&'a [usize]>,
+    pub bias: Option<&'a [usize]>,
 }
 
 /// Factors that belong together.
 pub struct Shapes<'a> {
     pub kind: FactorKind,
     pub magnitude: Option<&'a [usize]>,
+    pub bias: Option<&'a [usize]>,
 }
 
 impl<'a> Found<'a> {
     /// The factors, where all of them are there and fit the rank. The error says what does not.
-    pub fn check(&self, module: &str, rank: usize, dora: bool) -> Result<Shapes<'a>, String> {
+    pub fn check(&self, module: &str, rank: usize, dora: bool, lora_bias: bool) -> Result<Shapes<'a>, String> {
         let (kind, a, b) = match (self.a, self.b) {
             (Some((kind, a)), Some((other, b))) if kind == other => (kind, a, b),
             _ => {
@@ -42,6 +44,13 @@ impl<'a> Found<'a> {
         let Some(out) = b.first().copied().filter(|_| matches!(b, [_, r] if *r == rank) && inside(b)) else {
             return wrong(b_suffix, "[out, r]", b);
         };
+        if lora_bias != self.bias.is_some() || self.bias.is_some_and(|shape| shape != [out]) {
+            let got = self.bias.map_or("none".to_owned(), |shape| format!("{shape:?}"));
+            let expected = if lora_bias { format!("lora_B.bias [{out}]") } else { "no lora_B.bias".to_owned() };
+            return Err(format!(
+                "expected {expected} of `{module}` with lora_bias {lora_bias}, got {got}; correct the file"
+            ));
+        }
         match (dora, self.magnitude) {
             (true, Some(shape)) if shape != [out] => wrong("lora_magnitude_vector", "[out]", shape),
             (true, None) | (false, Some(_)) => {
@@ -51,7 +60,7 @@ impl<'a> Found<'a> {
                      the file"
                 ))
             }
-            _ => Ok(Shapes { kind, magnitude: self.magnitude }),
+            _ => Ok(Shapes { kind, magnitude: self.magnitude, bias: self.bias }),
         }
     }
 }

@@ -43,6 +43,8 @@ pub struct LoraTensors {
     pub b: AdapterTensor,
     /// Lengths \[out\] of a DoRA's rows.
     pub magnitude: Option<AdapterTensor>,
+    /// Bias \[out\] of B.
+    pub bias: Option<AdapterTensor>,
 }
 
 impl LoraTensors {

@@ -64,7 +64,7 @@ fn check_round_trip(dir: &Path, read: &AdapterFiles) {
     let mut push = |name: String, tensor: &'_ AdapterTensor| tensors.push((name, tensor.clone()));
     for (module, parts) in &read.modules {
         match parts {
-            ModuleTensors::Lora(LoraTensors { kind, a, b, magnitude }) => {
+            ModuleTensors::Lora(LoraTensors { kind, a, b, magnitude, .. }) => {
                 push(kind.a_name(module), a);
                 push(kind.b_name(module), b);
                 magnitude.iter().for_each(|magnitude| push(magnitude_name(module), magnitude));

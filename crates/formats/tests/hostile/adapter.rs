@@ -196,7 +196,7 @@ fn attacks() -> Vec<Attack> {
         unsupported("type-a-number.json", r#"{"peft_type":1}"#),
         unsupported("type-null.json", r#"{"peft_type":null}"#),
         unsupported("bias-unknown.json", r#"{"bias":"some"}"#),
-        unsupported("start-by-singular-values.json", r#"{"init_lora_weights":"pissa"}"#),
+        unsupported("start-by-quantisation.json", r#"{"init_lora_weights":"loftq"}"#),
         unsupported("key-of-tomorrow.json", r#"{"use_everything":true}"#),
         odd("base-a-path.json", with(r#"{"base_model_name_or_path":"../../etc"}"#)),
     ]
