@@ -123,7 +123,9 @@ describe("flags of the schemas", () => {
     expect(() => parse("--max-steps", "-2")).toThrow(
       "[--max-steps] expected a whole number of at least -1, got -2; correct it, or leave it out for the default",
     );
-    expect(() => parse("--bias", "all")).toThrow(/^\[--bias\] expected "none", got "all"/u);
+    expect(() => parse("--bias", "some")).toThrow(
+      /^\[--bias\] expected one of "none", "all", "lora_only", got "some"/u,
+    );
     expect(() => parse("--lerning-rate", "1")).toThrow(/Did you mean --learning-rate/u);
   });
 });

@@ -65,7 +65,7 @@ function inWords(schema: JsonSchema): string {
 }
 
 function formInWords(form: JsonForm): string {
-  const { type, items, properties, additionalProperties, minItems, minLength } = form;
+  const { type, items, properties, additionalProperties, minItems, minLength, pattern } = form;
   if (form.not !== undefined) return "nothing";
   const choices = choicesOf(form).map((choice) => JSON.stringify(choice));
   if (choices.length > 0) return choices.length === 1 ? String(choices[0]) : `one of ${choices.join(", ")}`;
@@ -75,6 +75,7 @@ function formInWords(form: JsonForm): string {
   if (type === "array")
     return `a list${minItems === 1 ? " that is not empty" : ""}, each entry ${inWords(items ?? {})}`;
   if (type === "boolean") return "true or false";
+  if (pattern !== undefined) return `a text that matches ${pattern}`;
   if (type === "string") return minLength === 1 ? "a text that is not empty" : "a text";
   if (type === "integer" || type === "number") return numberInWords(form);
   return type === undefined ? "a value" : String(type);

@@ -9,6 +9,7 @@ export interface JsonSchema {
   description?: string;
   type?: string | string[] | undefined;
   enum?: unknown[];
+  pattern?: string;
   const?: unknown;
   default?: unknown;
   anyOf?: JsonSchema[];

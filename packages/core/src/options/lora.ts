@@ -9,6 +9,8 @@ const expression = z
   .string()
   .min(1)
   .refine((text) => nearestName(text, ["all-linear"]) === null);
+/** PiSSA by a number of iterations. */
+const approximatePissa = z.string().regex(/^pissa_niter_\d{1,4}$/);
 const names = z.array(z.string().min(1)).min(1);
 
 /** The adapter (names of PEFT's LoraConfig; `fullFinetuning` is Unsloth's full_finetuning). */
@@ -42,9 +44,17 @@ export const loraConfigSchema = z
         .default(0)
         .describe("Dropout probability on the adapter's input; none on embed_tokens. Default 0 (PEFT, Unsloth)."),
       bias: z
-        .enum(["none"])
+        .enum(["none", "all", "lora_only"])
         .default("none")
-        .describe('Biases that are trained: only "none" is implemented. Default none (PEFT).'),
+        .describe(
+          "Biases of the model that are trained: lora_only means those of layers with an adapter. Default none (PEFT).",
+        ),
+      loraBias: z
+        .boolean()
+        .default(false)
+        .describe(
+          "Give B a bias, scaled as the adapter is; only where layers have biases can it be merged. Default false (PEFT).",
+        ),
       useRslora: z
         .boolean()
         .default(false)
@@ -81,10 +91,10 @@ export const loraConfigSchema = z
         .default(null)
         .describe("Names of the lists that layersToTransform counts in. Default null: the first list (PEFT)."),
       initLoraWeights: z
-        .union([z.boolean(), z.enum(["gaussian"])])
+        .union([z.boolean(), z.enum(["gaussian", "orthogonal", "pissa", "olora"]), approximatePissa])
         .default(true)
         .describe(
-          "First values: true (A uniform, B zero), gaussian (A normal, B zero) or false (both uniform); on embed_tokens A zero and B normal, or with false both normal. Default true (PEFT).",
+          "First values: true (A uniform, B zero), gaussian (A normal, B zero), false (both uniform), orthogonal (B·A zero though neither is; even r), pissa (largest singular values, arXiv:2404.02948; pissa_niter_16 by 16 iterations, much faster) or olora (QR, arXiv:2406.01775); the last three leave the base, see docs/adapters.md. On embed_tokens A zero and B normal, or with false both normal. Default true (PEFT).",
         ),
       // A checkpoint holds the weights of the adapter; where they began no longer matters.
       randomState: z

@@ -16,8 +16,10 @@ export interface LoraConfig extends LoraConfigNames {
   excludeModules?: string | string[] | null | undefined;
   /** Dropout probability on the adapter's input; none on embed_tokens. Default 0 (PEFT, Unsloth). */
   loraDropout?: number | undefined;
-  /** Biases that are trained: only "none" is implemented. Default none (PEFT). */
-  bias?: "none" | undefined;
+  /** Biases of the model that are trained: lora_only means those of layers with an adapter. Default none (PEFT). */
+  bias?: "none" | "all" | "lora_only" | undefined;
+  /** Give B a bias, scaled as the adapter is; only where layers have biases can it be merged. Default false (PEFT). */
+  loraBias?: boolean | undefined;
   /** Scale by loraAlpha / √r (arXiv:2312.03732). Default false (PEFT). */
   useRslora?: boolean | undefined;
   /**
@@ -36,10 +38,12 @@ export interface LoraConfig extends LoraConfigNames {
   /** Names of the lists that layersToTransform counts in. Default null: the first list (PEFT). */
   layersPattern?: string | string[] | null | undefined;
   /**
-   * First values: true (A uniform, B zero), gaussian (A normal, B zero) or false (both uniform); on embed_tokens A zero
-   * and B normal, or with false both normal. Default true (PEFT).
+   * First values: true (A uniform, B zero), gaussian (A normal, B zero), false (both uniform), orthogonal (B·A zero
+   * though neither is; even r), pissa (largest singular values, arXiv:2404.02948; pissa_niter_16 by 16 iterations, much
+   * faster) or olora (QR, arXiv:2406.01775); the last three leave the base, see docs/adapters.md. On embed_tokens A
+   * zero and B normal, or with false both normal. Default true (PEFT).
    */
-  initLoraWeights?: boolean | "gaussian" | undefined;
+  initLoraWeights?: boolean | "gaussian" | "orthogonal" | "pissa" | "olora" | (string & {}) | undefined;
   /** Seed of the adapter's first values. Default null: seed (Unsloth's random_state is 3407, as seed is). */
   randomState?: number | null | undefined;
   /** Train every weight, without an adapter. Default false (Unsloth). */

@@ -35,6 +35,7 @@ test("the defaults are those of the libraries the names come from", () => {
     excludeModules: null,
     loraDropout: 0,
     bias: "none",
+    loraBias: false,
     useRslora: false,
     useDora: false,
     modulesToSave: null,
@@ -105,7 +106,12 @@ test("values out of range are named with what was expected and what was given", 
     /^\[samplePrompts\] expected a list, each entry a text that is not empty or null, got \["a",""\];/,
   );
   expect(() => parseLoraConfig({ targetModules: "all-liner" })).toThrow(/did you mean "all-linear"\?$/);
-  expect(() => parseLoraConfig({ bias: "all" })).toThrow(/^\[bias\] expected "none", got "all"/);
+  expect(() => parseLoraConfig({ bias: "some" })).toThrow(
+    /^\[bias\] expected one of "none", "all", "lora_only", got "some"/,
+  );
+  expect(() => parseLoraConfig({ initLoraWeights: "pissa_niter_x" })).toThrow(
+    /^\[initLoraWeights\] expected true or false or one of "gaussian", .* or a text that matches \^pissa_niter_/,
+  );
   expect(() => parseLoraConfig({ rankPattern: { q_proj: 0 } })).toThrow(
     /^\[rankPattern\] expected values by name, each a whole number above 0, got \{"q_proj":0\};/,
   );

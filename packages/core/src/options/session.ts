@@ -21,7 +21,6 @@ export const loraOptionsSchema = loraConfigSchema
   .omit({
     fullFinetuning: true,
     adapterPath: true,
-    bias: true,
     randomState: true,
     ...allOf(takenLora),
     ...allOf(missingLora),
@@ -105,7 +104,7 @@ export type AdapterOptions = z.output<typeof sessionOptionsSchema>["adapter"];
 
 /** The adapter that options ask for: null for full fine-tuning. */
 export function adapterOptions(peft: ParsedLoraConfig): AdapterOptions {
-  const { fullFinetuning, adapterPath, bias: _, randomState: __, ...config } = effective(loraConfigSchema, peft);
+  const { fullFinetuning, adapterPath, randomState: _, ...config } = effective(loraConfigSchema, peft);
   if (fullFinetuning) return null;
   if (adapterPath !== null) return { type: "saved", path: adapterPath };
   const list = <T extends string | number>(value: T | T[] | null) =>

@@ -37,6 +37,7 @@ async function initialWeights({ args, inputs, modelSha256, session }: ActiveRun)
   const adapterSha256 = adapterPath === null ? null : await digestModel(adapterPath);
   if (modelSha256 === null || (adapterPath !== null && adapterSha256 === null)) return null;
   // An adapter that is not 0 at first depends on the seed.
-  const seed = peft.initLoraWeights === false || peft.useDora ? args.seed : null;
+  const isRandom = peft.initLoraWeights === false || peft.initLoraWeights === "orthogonal";
+  const seed = isRandom || peft.useDora ? args.seed : null;
   return [modelSha256, inputs.model.weightOptions, peft, adapterSha256, seed, session.info.backend];
 }

@@ -26,7 +26,6 @@ export const missingLora = {
   trainableTokenIndices: notYet(none, null, "planned", `single rows of embeddings are not trained; ${leave}`),
   loftqConfig: notYet(z.union([none, nothing]), {}, "planned", `LoftQ is not there; ${leave}`),
   evaConfig: notYet(none, null, "planned", `EVA is not there; ${leave}`),
-  loraBias: notYet(off, false, "planned", `B has no bias; ${leave}`),
   targetParameters: notYet(none, null, "planned", `name the layers of experts in targetModules; ${leave}`),
   ensureWeightTying: notYet(off, false, "planned", `tied weights stay tied; ${leave}`),
   megatronConfig: notYet(none, null, "several GPUs", `a run has one device; ${leave}`),

@@ -267,8 +267,6 @@ export interface LoraConfigNames {
   loftqConfig?: null | Record<string, never> | undefined;
   /** Not yet: EVA is not there; leave it out. Default null (theirs). */
   evaConfig?: null | undefined;
-  /** Not yet: B has no bias; leave it out. Default false (theirs). */
-  loraBias?: false | null | undefined;
   /** Not yet: name the layers of experts in targetModules; leave it out. Default null (theirs). */
   targetParameters?: null | undefined;
   /** Not yet: tied weights stay tied; leave it out. Default false (theirs). */
