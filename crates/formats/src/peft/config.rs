@@ -50,6 +50,7 @@ const KNOWN: [&str; 18] = [
 /// A LoRA adapter's configuration, by the names of PEFT's `LoraConfig`: as a file holds it, or in camelCase as the options of a
 /// new adapter.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
+#[allow(clippy::struct_excessive_bools, reason = "as PEFT has them")]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AdapterConfig {
     /// Where the base model came from.
@@ -169,10 +170,10 @@ impl AdapterConfig {
     #[must_use]
     pub fn converted(&self) -> Self {
         let wider = |alpha: f64| alpha * if self.use_rslora { std::f64::consts::SQRT_2 } else { 2.0 };
-        let ranks = self.rank_pattern.iter().map(|(key, r)| (key.clone(), 2 * r));
+        let ranks = self.rank_pattern.iter().map(|(key, r)| (key.clone(), r.saturating_mul(2)));
         let alphas = self.alpha_pattern.iter().map(|(key, alpha)| (key.clone(), wider(*alpha)));
         Self {
-            r: 2 * self.r,
+            r: self.r.saturating_mul(2),
             lora_alpha: wider(self.lora_alpha),
             rank_pattern: ranks.collect(),
             alpha_pattern: alphas.collect(),

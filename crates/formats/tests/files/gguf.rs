@@ -395,6 +395,7 @@ fn factors_on_the_embedding_are_written_as_llama_cpp_gathers_them() {
         a: factor(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
         b: factor(&[4, 2], &[0.5; 8]),
         magnitude: None,
+        bias: None,
     };
     let modules = BTreeMap::from([("model.embed_tokens".to_owned(), factors)]);
     let adapter = AdapterConfig::lora("base", 2, 4.0, false, vec!["embed_tokens".to_owned()]);

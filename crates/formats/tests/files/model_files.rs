@@ -162,7 +162,6 @@ fn other_kinds_of_adapter_are_named() {
         ("fan_in_fan_out", json!(true)),
         ("trainable_token_indices", json!([1])),
         ("init_lora_weights", json!("pissa")),
-        ("lora_bias", json!(true)),
         ("target_parameters", json!(["experts"])),
         ("peft_type", json!("IA3")),
         ("something_of_tomorrow", json!(1)),
@@ -171,6 +170,8 @@ fn other_kinds_of_adapter_are_named() {
         assert_eq!(error.code, Code::ModelUnsupported, "{key}: {error}");
         assert!(error.message.contains(key), "{error}");
     }
+    let error = with("lora_bias", json!(true));
+    assert!(error.code == Code::ConfigInvalid && error.message.contains("lora_B.bias"), "{error}");
     for (key, value) in [
         ("r", json!(0)),
         ("r", json!(3)),
