@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::common::{fixtures, subfolders};
 use tunesmith_formats::{
     AdapterFiles, AdapterTensor, F32Tensor, LoraTensors, ModelFiles, ModuleTensors, SafetensorsFile, TensorSource,
-    TokenizerSource, magnitude_name, read_adapter, saved_name, write_adapter,
+    TokenizerSource, b_bias_name, bias_name, magnitude_name, read_adapter, saved_name, write_adapter,
 };
 use tunesmith_ops::Code;
 
@@ -53,7 +53,13 @@ fn adapters_survive_reading_and_writing() {
         survived += 1;
         assert_eq!(Some(read.config.r as u64), json["r"].as_u64());
         check_round_trip(&dir, &read);
-        let plain = ["use_dora", "modules_to_save"].into_iter().all(|key| json[key] == false || json[key].is_null());
+        let is_off = |key: &str| json[key] == false || json[key].is_null();
+        let changes_base = json["init_lora_weights"].as_str().is_some_and(|start| {
+            let start = start.to_lowercase();
+            start.starts_with("pissa") || start == "olora"
+        });
+        let own = ["use_dora", "modules_to_save", "lora_bias"].into_iter().all(is_off);
+        let plain = own && json["bias"] == "none" && !changes_base;
         assert_eq!(read_adapter(&dir).is_ok(), plain, "{}", dir.display());
     }
     assert!(survived > 0, "no adapters under {}", root.display());
@@ -64,15 +70,19 @@ fn check_round_trip(dir: &Path, read: &AdapterFiles) {
     let mut push = |name: String, tensor: &'_ AdapterTensor| tensors.push((name, tensor.clone()));
     for (module, parts) in &read.modules {
         match parts {
-            ModuleTensors::Lora(LoraTensors { kind, a, b, magnitude, .. }) => {
+            ModuleTensors::Lora(LoraTensors { kind, a, b, magnitude, bias }) => {
                 push(kind.a_name(module), a);
                 push(kind.b_name(module), b);
                 magnitude.iter().for_each(|magnitude| push(magnitude_name(module), magnitude));
+                bias.iter().for_each(|bias| push(b_bias_name(module), bias));
             }
             ModuleTensors::Saved(parts) => {
                 parts.iter().for_each(|(part, tensor)| push(saved_name(&format!("{module}.{part}")), tensor));
             }
         }
+    }
+    for (module, bias) in &read.biases {
+        push(bias_name(module, read.modules.contains_key(module)), bias);
     }
     let views: Vec<F32Tensor<'_>> = tensors
         .iter()
