@@ -1,5 +1,5 @@
 // npm run release -- COMMAND, or --dry-run: everything from manifests to the registry; docs/releasing.md says when to run what.
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { bin, hostTriple, root, runNode } from "../lib/shell.mjs";
@@ -66,6 +66,8 @@ async function cross(triples: readonly string[]): Promise<void> {
 async function pack(binaries: string): Promise<Packed[]> {
   let list: Packed[] = [];
   await report.check("TypeScript", async () => {
+    // What an older build has left there would be packed too.
+    for (const { folder } of readPackages()) rmSync(join(root, folder, "dist"), { recursive: true, force: true });
     const { code, output: log } = await runNode(bin.turbo, [
       "run",
       "build",
