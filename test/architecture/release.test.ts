@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
 import { kernelSettings } from "../../scripts/release/build.ts";
-import { manifestFaults, targetFaults } from "../../scripts/release/manifests.ts";
+import { changes, manifestFaults, targetFaults } from "../../scripts/release/manifests.ts";
 import { readPackages } from "../../scripts/release/packages.ts";
 import { cudaArchs, targets } from "../../scripts/release/targets.ts";
 import { root } from "./tree.ts";
@@ -104,4 +104,8 @@ test("every package has a page, keywords, a home and its own folder, and the tar
   const packages = readPackages();
   expect(packages.length).toBeGreaterThan(6);
   expect([...packages.flatMap((one) => manifestFaults(one)), ...targetFaults(packages)]).toEqual([]);
+});
+
+test("every change that waits for a version names packages that there are", () => {
+  expect(changes(readPackages()).faults).toEqual([]);
 });
