@@ -266,6 +266,10 @@ describe("commands", () => {
       0,
       expect.stringMatching(/phase 3 of this run: \d+ steps after step 3; its learning/u),
     ]);
+    // The next time nothing is said of the schedule, so it begins afresh again.
+    expect((await tunesmith(["resume", run, "--max-steps", "20"])).out).toMatch(
+      /phase 4 of this run: .* begin afresh/u,
+    );
     expect(await tunesmith(["resume", run, "--max-steps", "99", "--seed", "1"])).toMatchObject({
       code: 1,
       err: expect.stringMatching(/seed \(was 3407, is 1\)/u),

@@ -23,7 +23,9 @@ export async function resume(folder: string, flags: Record<string, unknown>, { o
   const { peftConfig, modelConfig } = config;
   // maxSteps would win over a number of epochs.
   const byEpochs = changed.numTrainEpochs !== undefined && changed.maxSteps === undefined ? { maxSteps: -1 } : {};
-  const args = { ...config.args, ...byEpochs, ...changed };
+  // How the run went on the last time says nothing of this time.
+  const isLonger = changed.maxSteps !== undefined || changed.numTrainEpochs !== undefined;
+  const args = { ...config.args, ...(isLonger && { schedule: "fresh" as const }), ...byEpochs, ...changed };
   if (data === null || fromProgram.length > 0) {
     const what = data === null ? "rows" : fromProgram.join(", ");
     throw new DataError(

@@ -20,3 +20,16 @@ test("a data set that a mix has no row of is told, and one that gives few is not
   ]);
   expect(await told(1, 1)).toEqual([]);
 });
+
+test("an evaluation set of the rows that are trained on is told, by its name where there are several", async () => {
+  const rows = conversations(9);
+  const told = async (evalDataset: object) => {
+    const { trainer: made } = await trainer({}, {}, { trainDataset: rows, evalDataset: evalDataset as never });
+    return (await made.dryRun()).warnings.filter((text) => text.includes("rows that are trained on"));
+  };
+  expect(await told(conversations(9))).toEqual([
+    expect.stringMatching(/^evalDataset: these are the rows that are trained on, .*give held-out rows, or testSize$/u),
+  ]);
+  expect(await told({ seen: rows, other: conversations(4) })).toEqual([expect.stringMatching(/^evalDataset\.seen: /u)]);
+  expect(await told(conversations(4))).toEqual([]);
+});

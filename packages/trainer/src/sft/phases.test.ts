@@ -98,6 +98,35 @@ test("with schedule continue the added steps have the rates of a run that was th
   expect(result?.phases).toMatchObject([{ afterStep: 6, scheduleAfterStep: 0 }]);
 });
 
+test("what a phase continues is the schedule of the phase before it", async () => {
+  const { outputDir } = await ended();
+  await (await run(outputDir, { maxSteps: 9 })).again();
+  const { result, events } = await (await run(outputDir, { maxSteps: 12, schedule: "continue" })).again();
+  expect(result?.phases.map(({ scheduleAfterStep }) => scheduleAfterStep)).toEqual([6, 6]);
+  // As the second phase of a run whose first had 6 steps and whose second has 6.
+  const before = rates((await ended()).events);
+  expect(rates(events)).toEqual({ 10: before[4], 11: before[5], 12: before[6] });
+});
+
+test("a schedule that watches forgets what it has seen where it begins afresh, and only there", async () => {
+  const watching: More = {
+    evalLosses: [1, 2, 3, 4, 5, 6, 7, 8, 9],
+    lrSchedulerType: "reduce_lr_on_plateau",
+    lrSchedulerKwargs: { patience: 0, factor: 0.5 },
+    warmupSteps: 0,
+    evalSteps: 1,
+    tokenBudget: 100_000,
+  };
+  const first = async (schedule: "fresh" | "continue") => {
+    const { outputDir } = await ended({ ...watching, maxSteps: 3 });
+    const { events, error } = await (await run(outputDir, { ...watching, maxSteps: 5, schedule })).again();
+    expect(error).toBeNull();
+    return rates(events)[4];
+  };
+  expect(await first("fresh")).toBe(2e-4);
+  expect(await first("continue")).toBeLessThan(2e-4);
+});
+
 test.each(["fresh", "continue"] as const)(
   "a phase with schedule %s is resumed at every step, to the byte",
   async (schedule) => {

@@ -84,7 +84,7 @@ async function prepareSFT(
     tokenizer,
     ...evaluationOf(held),
     heldOut: first?.data.items ?? [],
-    warnings: [...warnings, ...data.warnings, ...held.flatMap(({ data: { report } }) => dataWarnings(report))],
+    warnings: [...warnings, ...data.warnings, ...heldOutWarnings(whole, held)],
     step: async ({ session, batches }) => {
       const microBatches = batches.microBatches.map((indices) => Array.from(indices, sequences).flat());
       const input = { step: batches.step, microBatches, tokenBudget, objective, seed, collator };
@@ -106,6 +106,18 @@ async function prepareSFT(
 /** The rows of an evaluation set. */
 interface HeldOut extends ArrangedRows {
   name: string | null;
+}
+
+/** What evaluation sets lost, and those that hold the rows that are trained on, in words. */
+function heldOutWarnings(trained: ArrangedRows | null, held: readonly HeldOut[]): string[] {
+  return held.flatMap(({ data: { report, fingerprint } }) => [
+    ...dataWarnings(report),
+    ...(fingerprint === trained?.data.fingerprint
+      ? [
+          `${report.source}: these are the rows that are trained on, so their loss says how well they are remembered, and not what was learned; give held-out rows, or testSize`,
+        ]
+      : []),
+  ]);
 }
 
 /** What checkpoints, events and reports know of the evaluation sets. */
