@@ -1,6 +1,7 @@
 // Rows of all kinds of sources are read in slices, and what is chosen of them stays what it was.
 import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
+import { parquetWriteBuffer } from "hyparquet-writer";
 import { expect, test } from "vitest";
 import { turns } from "../../../core/src/testing/event-loop-turns.ts";
 import { selectRows } from "../audit/select-rows.ts";
@@ -16,12 +17,18 @@ const rows = Array.from({ length: 5000 }, (_, n) => ({
 }));
 const lines = rows.map((row) => `${JSON.stringify(row)}\n`).join("");
 
+const parquetOf = (options: { rowGroupSize: number }) => {
+  const column = (name: "text" | "user") => ({ name, data: rows.map((row) => row[name]), type: "STRING" as const });
+  return new Uint8Array(parquetWriteBuffer({ columnData: [column("text"), column("user")], ...options }));
+};
+
 test.each<[string, () => Promise<DatasetSource>]>([
   ["JSONL", () => rowsFile(lines)],
   ["JSONL whose lines are no rows", () => rowsFile(`{"text":"a"}\n${"1\n".repeat(5000)}`)],
   ["JSONL in gzip", () => rowsFile(gzipSync(lines), ".jsonl.gz")],
   ["a JSON array", () => rowsFile(JSON.stringify(rows), ".json")],
   ["CSV", () => rowsFile(`text,user\n${rows.map(({ text, user }) => `${text},${user}\n`).join("")}`, ".csv")],
+  ["one group of Parquet", () => rowsFile(parquetOf({ rowGroupSize: rows.length }), ".parquet")],
   ["an array", async () => rows],
   ["a generator", async () => rows.values()],
   ["one side of a split", async () => splitDataset(rows, { testSize: 1 }).test],

@@ -1,4 +1,5 @@
 // What the headers of a row group's pages promise, against what can be: nothing is decoded that would take all memory, or no end.
+import { slices } from "@tunesmith/core";
 import type {
   AsyncBuffer,
   ColumnMetaData,
@@ -62,6 +63,7 @@ async function checkColumn(file: AsyncBuffer, column: ColumnMetaData, rows: bigi
     found += header.data_page_header?.num_values ?? header.data_page_header_v2?.num_values ?? 0;
     if (bytes > most.bytes)
       throw new RangeError(`more than 2 GiB of the column ${name} in a row group; write smaller ones`);
+    if (slices.isOver) await slices.turn();
   }
   if (found !== Number(values)) throw new RangeError(`more values of the column ${name} than it says`);
 }

@@ -35,6 +35,42 @@ test("rows of many groups are numbered through, and a row beyond the limit is na
   await expect(readAll(path, 1000)).rejects.toThrow(/rows.parquet:2346: expected a row of at most 1000 bytes/u);
 });
 
+/** Conversations, some without turns and some missing, with texts that repeat and texts that do not. */
+const conversations = Array.from({ length: 9000 }, (_, n) =>
+  n % 97 === 0
+    ? null
+    : Array.from({ length: n % 5 }, (__, turn) => ({
+        role: turn % 2 === 0 ? "user" : "assistant",
+        content: turn === 3 ? null : `turn ${turn} of ${n}`,
+        parts: turn === 1 ? [] : [n, null],
+      })),
+);
+
+const schema: Options["schema"] = [
+  { name: "root", num_children: 2 },
+  { name: "messages", repetition_type: "OPTIONAL", converted_type: "LIST", num_children: 1 },
+  { name: "list", repetition_type: "REPEATED", num_children: 1 },
+  { name: "element", repetition_type: "OPTIONAL", num_children: 3 },
+  { name: "role", type: "BYTE_ARRAY", repetition_type: "REQUIRED", converted_type: "UTF8" },
+  { name: "content", type: "BYTE_ARRAY", repetition_type: "OPTIONAL", converted_type: "UTF8" },
+  { name: "parts", repetition_type: "OPTIONAL", converted_type: "LIST", num_children: 1 },
+  { name: "list", repetition_type: "REPEATED", num_children: 1 },
+  { name: "element", type: "INT32", repetition_type: "OPTIONAL" },
+  { name: "n", type: "INT32", repetition_type: "REQUIRED" },
+];
+
+test.each([1 << 20, 2000, 100])(
+  "lists of structs are the rows they were written from, in pages of %i bytes",
+  async (pageSize) => {
+    const columnData = [
+      { name: "messages", data: conversations },
+      { name: "n", data: conversations.map((_, n) => n) },
+    ];
+    const path = await parquet({ schema, columnData, pageSize, rowGroupSize: conversations.length });
+    expect(await fieldsOf(path)).toEqual(conversations.map((messages, n) => ({ messages, n })));
+  },
+);
+
 test("a cut or damaged file is one error, with the rows before it", async () => {
   const data = Array.from({ length: 3000 }, (_, n) => `row ${n} ${Math.sin(n)}`);
   const whole = new Uint8Array(

@@ -2,9 +2,12 @@
 import { open } from "node:fs/promises";
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import { DataError, FileSystemError, parseExact, slices, TunesmithError } from "@tunesmith/core";
-import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
+import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync } from "hyparquet";
+import { DEFAULT_PARSERS } from "hyparquet/src/convert.js";
 import { compressors, decompressZstd } from "hyparquet-compressors";
 import { excerpt } from "./excerpt.ts";
+import type { Decoding } from "./parquet-column.ts";
+import { groupRows } from "./parquet-group.ts";
 import { checkRowGroup } from "./parquet-pages.ts";
 import { columnsOf, ValueError } from "./parquet-values.ts";
 import type { Row, RowMaker } from "./row.ts";
@@ -36,13 +39,11 @@ export async function* parquetRows(
     const { metadata, columns } = await guarded(() => opened(file));
     for (const group of metadata.row_groups) {
       const count = Number(group.num_rows);
-      const values = await guarded(async () => {
-        await checkRowGroup(file, group, metadata, reading.compressors);
-        return parquetReadObjects({ ...reading, file, metadata, rowStart: rows, rowEnd: rows + count });
-      });
-      for (const value of values) {
+      await guarded(() => checkRowGroup(file, group, metadata, decoding.compressors));
+      const values = groupRows(file, group, metadata, decoding);
+      for (let value = await guarded(() => values.next()); !value.done; value = await guarded(() => values.next())) {
         rows += 1;
-        yield* rowOf(value, rows, columns, maker);
+        yield* rowOf(value.value, rows, columns, maker);
         if (slices.isOver) await slices.turn();
       }
       onRead?.(Math.round((file.byteLength * count) / Math.max(1, Number(metadata.num_rows))));
@@ -75,9 +76,7 @@ function* rowOf(
 }
 
 /** How values are decoded: texts by us, so that what is not UTF-8 can be named, and never more bytes than a page's header says. */
-const reading = {
-  utf8: false,
-  geoparquet: false,
+const decoding: Decoding = {
   compressors: {
     ...compressors,
     GZIP: (input: Uint8Array, length: number) => gunzipSync(input, { maxOutputLength: Math.max(1, length) }),
@@ -86,6 +85,7 @@ const reading = {
     ZSTD: (input: Uint8Array, length: number) => decompressZstd(input, new Uint8Array(length)),
   },
   parsers: {
+    ...DEFAULT_PARSERS,
     stringFromBytes: (bytes: Uint8Array | undefined) => bytes && textOf(bytes),
     jsonFromBytes: (bytes: Uint8Array | undefined) => bytes && jsonOf(bytes),
   },
