@@ -79,6 +79,13 @@ test("an unknown option is refused with the nearest name", () => {
     expect(() => parseConfig(JSON.parse(`{"${name}":1}`))).toThrow(OptionError);
 });
 
+test("a name inside an option that an object would lose is refused", () => {
+  for (const given of ['{"path":"a","__proto__":{"path":"b"}}', '[{"__proto__":1}]'])
+    expect(() => parseConfig({ lrSchedulerKwargs: JSON.parse(given) })).toThrow(
+      /expected other names than "__proto__" in "lrSchedulerKwargs"; rename it/,
+    );
+});
+
 test("an option of another library is refused with what stands in its place, where that can be given", () => {
   const weights = (options: object) => () => parseOptions(modelConfigSchema, options);
   expect(weights({ torch_dtype: "auto", foo: 1 })).toThrow(

@@ -73,9 +73,22 @@ export function namedValues(
     if (!known.includes(key)) problems.push(unknownOption(name, known, place));
     else if (Object.hasOwn(values, key))
       problems.push(`[${place}] expected "${key}" once, got it twice; remove "${name}"`);
+    else if (namesPrototype(value))
+      problems.push(`[${place}] expected other names than "__proto__" in "${name}"; rename it`);
     else values[key] = withCanonicalEntries(value);
   }
   return values;
+}
+
+/** Whether a key in a value, as deep as options go, is `__proto__`, which a checked copy of it would lose. */
+function namesPrototype(value: unknown, depth = 4): boolean {
+  if (typeof value !== "object" || value === null || depth === 0) return false;
+  if (!Array.isArray(value) && !isPlain(value)) return false;
+  return Object.entries(value).some(([name, inner]) => name === "__proto__" || namesPrototype(inner, depth - 1));
+}
+
+function isPlain(value: object): boolean {
+  return [Object.prototype, null].includes(Object.getPrototypeOf(value));
 }
 
 /** What can be listed in an error without hiding the error. */

@@ -14,6 +14,8 @@ export interface PartReport {
   share: number;
   /** Tokens with a label. */
   trainedTokens: number;
+  /** True where the mix ended before its last row: more rows are not read. */
+  isCut?: true;
 }
 
 /** Counts by the part that rows are of. */
@@ -27,7 +29,7 @@ export class PartCounts {
   }
 
   /** What came of each part. */
-  of(parts: readonly Pick<PartReport, "source" | "weight" | "format">[]): PartReport[] {
+  of(parts: readonly Pick<PartReport, "source" | "weight" | "format" | "isCut">[]): PartReport[] {
     const all = this.#counts.reduce((sum, count) => sum + count.kept, 0);
     return parts.map((part, index) => {
       const { kept, trainedTokens } = this.#counts[index] ?? { kept: 0, trainedTokens: 0 };

@@ -35,6 +35,7 @@ export class RowSource {
   readonly #options: PrepareOptions;
   readonly #readers: PartReaders;
   readonly #ignoredFiles: string[] = [];
+  readonly #partsLeft = new Set<number>();
 
   constructor(source: DatasetSource, tokenizer: Tokenizer, options: PrepareOptions) {
     this.name = nameOf(source, options.name);
@@ -52,8 +53,9 @@ export class RowSource {
   async *batches(onRead?: ReadOptions["onRead"]): AsyncGenerator<EncodedBatch, undefined> {
     const { name, signal, onBadRow, maxRowBytes = defaultMaxRowBytes } = this.#options;
     const onIgnoredFile = (path: string) => this.#ignoredFiles.push(path);
+    const onPartLeft = (part: number) => this.#partsLeft.add(part);
     const encoding = { ...this.#options, tokenizer: this.#tokenizer, maxTokens: neededTokens(this.#options) };
-    const batches = rowBatches(this.#source, { name, onIgnoredFile, onRead, signal, maxRowBytes });
+    const batches = rowBatches(this.#source, { name, onIgnoredFile, onPartLeft, onRead, signal, maxRowBytes });
     let [isOver, templateWorks] = [false, this.#options.templateWorks ?? false];
     for await (const batch of readAhead(batches, 1)) {
       signal?.throwIfAborted();
@@ -88,6 +90,8 @@ export class RowSource {
 
   /** What a data set of a mix is called, its weight, and the format of its rows. */
   #partOf({ dataset, weight }: Required<MixEntry>, index: number) {
-    return { source: nameOf(dataset, `entry ${index + 1}`), weight, format: this.#readers.formatOf(index) };
+    const source = nameOf(dataset, `entry ${index + 1}`);
+    const isCut = this.#partsLeft.has(index) && ({ isCut: true } as const);
+    return { source, weight, format: this.#readers.formatOf(index), ...isCut };
   }
 }

@@ -112,13 +112,15 @@ export class DatasetMix extends DerivedDataset {
       return { part, weight, reader: new Ahead(() => read(dataset, named, errors)) };
     });
     try {
-      yield* this.#interleaved(parts);
+      const unfinished = yield* this.#interleaved(parts);
+      for (const { part, reader } of unfinished) if (await reader.hasNext()) options.onPartLeft?.(part);
     } finally {
       for (const { reader } of parts) await reader.close();
     }
   }
 
-  async *#interleaved(all: readonly Part[]): AsyncGenerator<Row> {
+  /** Returns the data sets that were not read to their end. */
+  async *#interleaved(all: readonly Part[]): AsyncGenerator<Row, Iterable<Part>> {
     const random = randomStream(this.#seed);
     const waiting = new Set(all);
     const reading = new Set(all);
@@ -128,11 +130,12 @@ export class DatasetMix extends DerivedDataset {
       if (row !== null) yield { ...row, part: drawn.part, repeated: !waiting.has(drawn) };
       if (await drawn.reader.hasNext()) continue;
       waiting.delete(drawn);
-      if (this.#stopping === "first_exhausted") return;
+      if (this.#stopping === "first_exhausted") break;
       // One without any row would begin again for ever.
       if (this.#stopping === "all_exhausted" && row !== null) await drawn.reader.restart();
       else reading.delete(drawn);
     }
+    return waiting;
   }
 }
 

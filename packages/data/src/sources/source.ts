@@ -70,6 +70,8 @@ export interface ReadOptions {
   maxRowBytes: number;
   /** Told of each file of a folder that is not read. Default: not told. */
   onIgnoredFile?: ((path: string) => void) | undefined;
+  /** Told of each data set of a mix, by its place, that has rows left when the mix ends. Default: not told. */
+  onPartLeft?: ((part: number) => void) | undefined;
   /** Told of bytes of files as they are read; of Parquet, when a row group has been. Default: not told. */
   onRead?: ((bytes: number) => void) | undefined;
   /** Stops in the middle of a file. */

@@ -21,6 +21,23 @@ test("a data set that a mix has no row of is told, and one that gives few is not
   expect(await told(1, 1)).toEqual([]);
 });
 
+test("a data set of a mix that is not read to its end is told", async () => {
+  const told = async (stopping: "first_exhausted" | "all_exhausted") => {
+    const entries = [{ dataset: conversations(3) }, { dataset: conversations(40) }];
+    const { trainer: made } = await trainer({}, {}, { trainDataset: mixDatasets(entries, { stopping }) });
+    const { data, warnings } = await made.dryRun();
+    expect(data.parts?.map(({ isCut }) => isCut)).toEqual([
+      undefined,
+      stopping === "first_exhausted" ? true : undefined,
+    ]);
+    return warnings.filter((text) => text.includes("the mix ended"));
+  };
+  expect(await told("first_exhausted")).toEqual([
+    expect.stringMatching(/the mix ended with the first data set .*, and entry 2 has some left; stopping "all_/u),
+  ]);
+  expect(await told("all_exhausted")).toEqual([]);
+});
+
 test("an evaluation set of the rows that are trained on is told, by its name where there are several", async () => {
   const rows = conversations(9);
   const told = async (evalDataset: object) => {

@@ -14,7 +14,7 @@ interface Finding {
 
 /** What rows lost on their way, in words. */
 export function dataWarnings(report: DataReport): string[] {
-  return [...findings(report).map(({ text }) => text), ...emptyParts(report)];
+  return [...findings(report).map(({ text }) => text), ...emptyParts(report), ...cutParts(report)];
 }
 
 /** Of a mix that was read whole, the data sets that it has no row of. */
@@ -23,6 +23,15 @@ function emptyParts({ source, parts = [] }: DataReport): string[] {
   if (empty.length === 0) return [];
   return [
     `${source}: nothing is trained of ${empty.join(", ")}: the mix ended before it gave a row, or none can be used; check rows and weights`,
+  ];
+}
+
+/** Of a mix, the data sets that it has not read to their end. */
+function cutParts({ source, parts = [] }: DataReport): string[] {
+  const cut = parts.filter(({ kept, isCut }) => isCut && kept > 0).map((part) => part.source);
+  if (cut.length === 0) return [];
+  return [
+    `${source}: the mix ended with the first data set that has no more rows, and ${cut.join(", ")} ${cut.length === 1 ? "has" : "have"} some left; stopping "all_exhausted" reads them`,
   ];
 }
 
