@@ -1,6 +1,7 @@
 // The schemas of all options, in the order in which documents show them.
 import {
   deviceOptionsSchema,
+  evaluationConfigSchema,
   generationConfigSchema,
   loraConfigSchema,
   modelConfigSchema,
@@ -25,6 +26,7 @@ export const publicSchemas: readonly NamedSchema[] = [
   { schema: modelConfigSchema },
   { schema: deviceOptionsSchema },
   { schema: generationConfigSchema },
+  { schema: evaluationConfigSchema },
   { schema: selfInstructConfigSchema },
 ];
 

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import {
   type DeclaredOption,
   deviceOptionsSchema,
+  evaluationConfigSchema,
   formsOf,
   generationConfigSchema,
   type JsonForm,
@@ -28,6 +29,7 @@ const shown: readonly z.ZodObject[] = [
   runInputsSchema,
   deviceOptionsSchema,
   generationConfigSchema,
+  evaluationConfigSchema,
   selfInstructConfigSchema,
 ];
 

@@ -87,6 +87,13 @@ test("the programs of docs/callbacks.md watch a run and steer it", async () => {
   );
 });
 
+test("the program of docs/evaluation.md measures a model next to its base", async () => {
+  const { stdout } = await run(await programsOf("docs/evaluation.md"));
+  expect(stdout).toMatch(
+    /^loss: ([\d.]+) -> [\d.]+, difference within -[\d.e-]+,-[\d.e-]+\nperplexity: .*\ntokenAccuracy: .*\nexactMatch: .*\nrougeL: .*\nwords: .*\n.*\n$/u,
+  );
+});
+
 test("the program of docs/self-instruct.md makes rows of seeds", async () => {
   const { folder, stdout } = await run(await programsOf("docs/self-instruct.md"));
   expect(stdout).toBe("Suggest a name for a boat.\n{ generated: 1, seeds: 2 }\n");

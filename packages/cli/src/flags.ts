@@ -3,6 +3,7 @@ import {
   adviceFor,
   canonicalName,
   deviceOptionsSchema,
+  evaluationConfigSchema,
   generationConfigSchema,
   kebabCase,
   loraConfigSchema,
@@ -11,6 +12,7 @@ import {
   type OptionGroup,
   optionGroups,
   optionsOf,
+  readingOptionsSchema,
   runInputsSchema,
   type Schemas,
   scriptArgumentsSchema,
@@ -49,6 +51,13 @@ export const placeSchemas = { place: deviceOptionsSchema, modelConfig: modelConf
 
 /** What `tunesmith chat` takes. */
 export const chatSchemas = { sampling: generationConfigSchema, ...placeSchemas };
+
+/** What `tunesmith eval` takes. */
+export const evalSchemas = {
+  evaluation: evaluationConfigSchema,
+  reading: readingOptionsSchema,
+  ...chatSchemas,
+};
 
 /** Title of a group of flags in the help. */
 export function groupTitle(group: OptionGroup): string {

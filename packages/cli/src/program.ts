@@ -6,6 +6,7 @@ import { chat, type Input } from "./commands/chat.ts";
 import { doctor } from "./commands/doctor.ts";
 import { doctorData } from "./commands/doctor-data.ts";
 import { estimate } from "./commands/estimate.ts";
+import { evaluateTarget } from "./commands/evaluate.ts";
 import { exportToGguf } from "./commands/export.ts";
 import { inspectData } from "./commands/inspect.ts";
 import { merge } from "./commands/merge.ts";
@@ -16,6 +17,7 @@ import { type Streams, train } from "./commands/train.ts";
 import {
   addSchemaFlags,
   chatSchemas,
+  evalSchemas,
   flagsOf,
   flagValues,
   groupTitle,
@@ -58,7 +60,19 @@ export function buildProgram(streams: Streams, input: Input, finish: (code: numb
       writeErr: (text) => err.write(terminalText(text)),
     });
   const surroundings = { streams, input, finish };
-  const all = [addTrain, addSft, addEstimate, addInspect, addResume, addChat, addMerge, addExport, addDoctor, addSynth];
+  const all = [
+    addTrain,
+    addSft,
+    addEstimate,
+    addInspect,
+    addResume,
+    addChat,
+    addEval,
+    addMerge,
+    addExport,
+    addDoctor,
+    addSynth,
+  ];
   for (const add of all) add(program, surroundings);
   return program;
 }
@@ -160,6 +174,32 @@ function addChat(program: Command, { streams, input, finish }: Surroundings): vo
     examples("tunesmith chat runs/first", 'tunesmith chat ORG/NAME --prompt "Hello" --temperature 0.7'),
   );
   chatting.action(async (target: string) => finish(await chat(target, flagValues(chatting), streams, input)));
+}
+
+function addEval(program: Command, { streams, finish }: Surroundings): void {
+  const evaluating = program
+    .command("eval")
+    .description("measure a model, or the result of a run, on held-out rows, with its base next to it")
+    .argument("<run-or-model>", targetHelp)
+    .optionsGroup(groupTitle("run"))
+    .option("--data <file>", "held-out rows: a file or folder, or ORG/NAME; required")
+    .option("--adapter <dir>", "PEFT adapter folder to use; default: the run's")
+    .option(
+      "--base <model>",
+      "what to compare with, or none; default: the model without its adapter, or before its run",
+    )
+    .option("--metrics <file>", "module of JavaScript: each function that it exports is a metric of an answer")
+    .option("--output <file>", "JSON lines of every row with its answers and metrics")
+    .option("--json", "the result as one line of JSON on standard output");
+  addSchemaFlags(evaluating, evalSchemas);
+  evaluating.addHelpText(
+    "after",
+    examples(
+      "tunesmith eval runs/first --data held-out.jsonl --output answers.jsonl",
+      "tunesmith eval ORG/NAME --data held-out.jsonl --group-by topic --max-new-tokens 64",
+    ),
+  );
+  evaluating.action(async (target: string) => finish(await evaluateTarget(target, flagValues(evaluating), streams)));
 }
 
 function addDoctor(program: Command, { streams, finish }: Surroundings): void {

@@ -58,6 +58,7 @@ export const purpose = {
   instances: 10,
   templates: 11,
   rows: 12,
+  bootstrap: 13,
 } as const;
 
 /** A random number of [0, 1), by {@link philox} at a counter. */

@@ -23,6 +23,7 @@ export {
   EndpointError,
   type EndpointOptions,
   type ErrorCode,
+  type EvaluationConfig,
   FileSystemError,
   type GenerateOptions,
   type GenerationConfig,
@@ -217,8 +218,10 @@ export type {
   TextModel,
 } from "@tunesmith/synth";
 export type {
+  Answer,
   CallbackContext,
   CheckpointEvent,
+  Contender,
   DataCollator,
   DifficultyReport,
   DoneEvent,
@@ -227,18 +230,25 @@ export type {
   EvalDatasets,
   EvalEvent,
   EvalMetrics,
+  EvaluatedAnswer,
+  EvaluatedMetric,
+  EvaluationProgress,
+  EvaluationTable,
+  KeptRow,
   LogEvent,
   LrScheduler,
   LrSchedulerContext,
   MeasuringEvent,
   MemoryEstimate,
   Metrics,
+  MetricValue,
   NoteEvent,
   OptionChange,
   Phase,
   PreparedEvent,
   PreparingEvent,
   Resolved,
+  RowMetric,
   RunState,
   SampleEvent,
   Settled,
@@ -265,6 +275,7 @@ export {
 } from "@tunesmith/trainer";
 export { auditDataset } from "./audit-dataset.ts";
 export { estimateMemory } from "./estimate-memory.ts";
+export { type EvaluateOptions, type Evaluation, evaluate } from "./evaluate.ts";
 export {
   type ExplainedRow,
   type ExplainedRows,

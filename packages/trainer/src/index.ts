@@ -1,5 +1,15 @@
 // What the package offers: trainers, their events, and what they find out before they start.
 
+export type { Answer, EvaluatedAnswer, RowMetric } from "./evaluation/answers.ts";
+export {
+  type AnswerEvent,
+  type Contender,
+  type EvaluationProgress,
+  evaluateModels,
+  type KeptRow,
+  type UseWeights,
+} from "./evaluation/evaluate-models.ts";
+export type { EvaluatedMetric, EvaluationTable, MetricValue } from "./evaluation/table.ts";
 export type { OptionChange } from "./loop/drift.ts";
 export type { CallbackContext, TrainCallback } from "./loop/emitter.ts";
 export type {

@@ -6,6 +6,7 @@ import {
   ModelFileError,
   modelConfigSchema,
   type ParsedModelConfig,
+  type ParsedSFTConfig,
   parseOptions,
   recoverFolder,
 } from "@tunesmith/core";
@@ -20,6 +21,12 @@ export interface Target {
   adapter: string | null;
   /** How the weights were held. */
   weights: ParsedModelConfig;
+  /** The run that it is of; null for a model by itself. */
+  run: {
+    args: ParsedSFTConfig;
+    /** What it began with. */
+    base: { model: string; revision: string | null };
+  } | null;
 }
 
 /**
@@ -31,13 +38,17 @@ export async function modelOf(runOrModel: string, adapterFlag: string | undefine
   const adapter = adapterFlag === undefined ? undefined : expandHome(adapterFlag);
   const run = await runOf(target);
   if (run === null)
-    return { model: target, revision: null, adapter: adapter ?? null, weights: parseOptions(modelConfigSchema, {}) };
+    return {
+      ...{ model: target, revision: null, adapter: adapter ?? null, run: null },
+      weights: parseOptions(modelConfigSchema, {}),
+    };
   const trained = adapter ?? (await resultOf(run, target));
-  const { model, modelRevision: revision, peftConfig, modelConfig: weights } = await readRunConfig(run);
+  const { model, modelRevision: revision, peftConfig, modelConfig: weights, args } = await readRunConfig(run);
+  const of = { weights, run: { args, base: { model, revision } } };
   // After full fine-tuning the folder holds a whole model.
   return peftConfig.fullFinetuning
-    ? { model: trained, revision: null, adapter: null, weights }
-    : { model, revision, adapter: trained, weights };
+    ? { ...of, model: trained, revision: null, adapter: null }
+    : { ...of, model, revision, adapter: trained };
 }
 
 /** The run folder that is meant, by itself or by a checkpoint in it; null for anything else. */

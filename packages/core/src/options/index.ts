@@ -4,6 +4,7 @@ export { jsonValue, valuesByName } from "./constants.ts";
 export { count, grouped, type Influence, type OptionGroup, optionGroups } from "./declare.ts";
 export { deviceOptionsSchema, type ParsedDeviceOptions } from "./device.ts";
 export { adviceFor } from "./elsewhere.ts";
+export { evaluationConfigSchema, type ParsedEvaluationConfig, readingOptionsSchema } from "./evaluation.ts";
 export { refusedValue } from "./expectation.ts";
 export type * from "./field/types.ts";
 export { effective, takenOf, type Verdict, verdictOn } from "./field/verdicts.ts";

@@ -112,6 +112,21 @@ export interface GenerationConfig {
   stopTokenIds?: number[] | null | undefined;
 }
 
+/** What is measured of a model on held-out rows, and how sure the numbers are. */
+export interface EvaluationConfig {
+  /** Column of the rows by whose values there is a table each. Default null: none. */
+  groupBy?: string | null | undefined;
+  /**
+   * Whether the model answers the prompts of the rows. Without answers there is no exactMatch, no rougeL and no metric
+   * of one's own. Default true.
+   */
+  generateAnswers?: boolean | undefined;
+  /** Share of the resamples that an interval covers. Default 0.95. */
+  confidence?: number | undefined;
+  /** Sets of rows that are drawn for an interval (paired bootstrap). Default 1000 (Koehn 2004 takes as many). */
+  resamples?: number | undefined;
+}
+
 /** How rows are made of seed tasks (defaults as in the code of Self-Instruct, where it has the option). */
 export interface SelfInstructConfig {
   /** Instructions to generate, those of the seeds not counted. Default 100. */

@@ -6,6 +6,7 @@ import { ColumnExamples } from "../examples/columns.ts";
 import type { Examples } from "../examples/example.ts";
 import { placeOf } from "../examples/places.ts";
 import type { DataReport } from "../quality/report.ts";
+import type { Row } from "../sources/row.ts";
 import { RowErrors } from "../sources/row-errors.ts";
 import type { DatasetSource } from "../sources/rows.ts";
 import type { BuiltExamples, IdSink } from "./built-examples.ts";
@@ -25,6 +26,8 @@ export interface PreparedData {
   fingerprint: string;
   /** @internal The first rows as text: `keepItems` of them at most. */
   items: Item[];
+  /** @internal These rows as they were read. */
+  rows: Row[];
   /** `source:line` of a row. */
   locate(rowId: number): string;
 }
@@ -49,6 +52,7 @@ export async function prepare(
     report,
     fingerprint,
     items,
+    rows: first,
     locate: (rowId) => placeOf(places, rowId),
   };
 }

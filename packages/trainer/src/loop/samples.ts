@@ -1,21 +1,26 @@
-// Answers prompts during training.
-import type { Generator } from "@tunesmith/core";
+// Answers prompts, during training and to evaluate a model.
+import type { GenerateOptions, Generator, TokenEvent } from "@tunesmith/core";
 import type { SamplePrompt } from "@tunesmith/data";
 
-/** Ids that continue each prompt: greedy, all prompts together, stop tokens left out. */
+/** How prompts are answered. */
+export interface CompleteOptions extends Omit<GenerateOptions, "prompts"> {
+  /** Told of each prompt once it is answered. Default: not told. */
+  onAnswer?: (index: number, ids: Int32Array, finishReason: NonNullable<TokenEvent["finishReason"]>) => void;
+}
+
+/** Ids that continue each prompt: all prompts together, stop tokens left out; greedy unless a temperature is given. */
 export async function complete(
-  session: Generator,
-  prompts: readonly SamplePrompt[],
-  {
-    maxNewTokens,
-    stopTokenIds,
-    signal,
-  }: { maxNewTokens: number; stopTokenIds: readonly number[]; signal?: AbortSignal },
+  session: Pick<Generator, "generate">,
+  prompts: readonly Pick<SamplePrompt, "ids">[],
+  { onAnswer = () => {}, ...options }: CompleteOptions,
 ): Promise<Int32Array[]> {
   const ids: number[][] = prompts.map(() => []);
-  const request = { prompts: prompts.map((prompt) => prompt.ids), maxNewTokens, stopTokenIds: [...stopTokenIds] };
-  for await (const event of session.generate(signal === undefined ? request : { ...request, signal })) {
-    if (event.finishReason !== "stop") ids[event.index]?.push(event.tokenId);
+  const request = { ...options, prompts: prompts.map((prompt) => prompt.ids) };
+  for await (const { index, tokenId, finishReason } of session.generate(request)) {
+    const own = ids[index];
+    if (own === undefined) continue;
+    if (finishReason !== "stop") own.push(tokenId);
+    if (finishReason !== null) onAnswer(index, Int32Array.from(own), finishReason);
   }
   return ids.map((list) => Int32Array.from(list));
 }
