@@ -94,6 +94,22 @@ test("the program of docs/evaluation.md measures a model next to its base", asyn
   );
 });
 
+test("the programs of docs/objectives.md minimise what is held against TRL's recorded values", async () => {
+  const page = await readFile(join(root, "docs/objectives.md"), "utf8");
+  for (const name of ["dft", "sigmoid-dpo"]) {
+    const source = await readFile(join(root, `test/goldens/objectives/${name}.ts`), "utf8");
+    // All of it but its first line and its import.
+    expect(page).toContain(source.slice(source.indexOf("/**")).replace(/^export /mu, ""));
+  }
+  const { stdout } = await run(await programsOf("docs/objectives.md"));
+  const [own, named, first, last, ...others] = stdout.trimEnd().split("\n");
+  expect(own).toMatch(/^own {3}\d\.\d{4} \d\.\d{4} \d\.\d{4}$/u);
+  expect(own?.slice(6)).toBe(named?.slice(6));
+  expect(first).toBe("step 1: loss 0.69");
+  expect(Number(/^step 12: loss (.*)$/u.exec(last ?? "")?.[1])).toBeLessThan(0.5);
+  expect(others).toEqual([]);
+});
+
 test("the program of docs/self-instruct.md makes rows of seeds", async () => {
   const { folder, stdout } = await run(await programsOf("docs/self-instruct.md"));
   expect(stdout).toBe("Suggest a name for a boat.\n{ generated: 1, seeds: 2 }\n");

@@ -1,6 +1,7 @@
 // Every golden that goes through the TypeScript packages, one group after the other.
 import { chatTemplates } from "./cases/chat-templates.ts";
 import { losses } from "./cases/losses.ts";
+import { ownObjectives } from "./cases/own-objectives.ts";
 import { schedules } from "./cases/schedules.ts";
 import { smollm2 } from "./cases/smollm2.ts";
 import { trlSft } from "./cases/trl-sft.ts";
@@ -14,6 +15,7 @@ export async function* typescriptCases(root: string, smollm2Path: string | null)
     losses,
     chatTemplates,
     trlSft,
+    ownObjectives,
     (dir: string) => smollm2(dir, smollm2Path),
     unsupportedFeatures,
   ]) {

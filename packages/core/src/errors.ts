@@ -263,7 +263,7 @@ export class DisposedError extends TunesmithError {
   }
 }
 
-/** A function given by the caller threw; `cause` holds what it threw. */
+/** A function given by the caller threw, and `cause` holds what it threw; or it gave back what cannot be used. */
 export class CallbackError extends TunesmithError {
   override readonly name = "CallbackError";
   constructor(message: string, options?: Rest) {

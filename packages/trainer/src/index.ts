@@ -42,6 +42,15 @@ export type { EvalDatasets } from "./options/eval-sets.ts";
 export type { Resolved, Settled } from "./options/resolved.ts";
 export { withTokenizerOptions } from "./options/tokenizer-options.ts";
 export type { DataCollator } from "./sft/collator.ts";
+export type {
+  ComputeLossFunc,
+  LossBatch,
+  LossFunction,
+  LossResult,
+  LossRow,
+  ReferenceLoss,
+  ReferenceLossRow,
+} from "./sft/compute-loss.ts";
 export { dataWarnings } from "./sft/data-warnings.ts";
 export { type EstimateOptions, estimateMemory, memoryShortage } from "./sft/estimate-memory.ts";
 export type { EvalMetrics, SFTMetrics } from "./sft/metrics.ts";

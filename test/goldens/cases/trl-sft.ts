@@ -5,8 +5,9 @@ import { join } from "node:path";
 import { parseOptions, sftConfigSchema } from "@tunesmith/core";
 import { type Example, prepare } from "@tunesmith/data";
 import { loadModel } from "@tunesmith/native";
-import { type EvalEvent, type LogEvent, type SFTMetrics, SFTTrainer } from "@tunesmith/trainer";
+import { type EvalEvent, type LogEvent, type LossFunction, type SFTMetrics, SFTTrainer } from "@tunesmith/trainer";
 import { readSafetensors, tensorError } from "../../support/safetensors.ts";
+import { dft } from "../objectives/dft.ts";
 import { attempt, measured, type Outcome, relative } from "../outcome.ts";
 
 type Row = Record<string, unknown>;
@@ -40,19 +41,29 @@ export async function trlSft(root: string): Promise<Outcome[]> {
   for (const entry of readdirSync(dir)
     .filter((name) => existsSync(join(dir, name, "run.json")))
     .sort()) {
-    outcomes.push(...(await attempt(`trl/${entry}`, () => oneRun(root, `trl/${entry}`))));
+    const name = `trl/${entry}`;
+    outcomes.push(...(await attempt(name, () => oneRun(root, name, null))));
+    const own = `${name}/own-objective`;
+    if (isDft(root, name)) outcomes.push(...(await attempt(own, () => oneRun(root, name, dft))));
   }
   return outcomes;
 }
 
-async function oneRun(root: string, name: string): Promise<Outcome[]> {
-  const folder = join(root, name);
+function isDft(root: string, name: string): boolean {
+  return (JSON.parse(readFileSync(join(root, name, "run.json"), "utf8")) as Run).args.loss_type === "dft";
+}
+
+/** @param own what is minimised in place of `loss_type`; null: that is */
+async function oneRun(root: string, path: string, own: LossFunction | null): Promise<Outcome[]> {
+  const name = own === null ? path : `${path}/own-objective`;
+  const folder = join(root, path);
   const run = JSON.parse(readFileSync(join(folder, "run.json"), "utf8")) as Run;
   const model = await loadModel(join(root, "models", run.model));
   const outputDir = mkdtempSync(join(tmpdir(), "tunesmith-trl-"));
   try {
     const args = {
       ...argumentsOf(run),
+      ...(own !== null && { loss_type: "nll" }),
       outputDir,
       saveStrategy: "no",
       evalOnStart: true,
@@ -73,7 +84,9 @@ async function oneRun(root: string, name: string): Promise<Outcome[]> {
     const peftConfig = existsSync(adapter) ? { adapterPath: adapter } : { fullFinetuning: true };
     const logs: LogEvent<SFTMetrics>[] = [];
     const evals: EvalEvent<SFTMetrics>[] = [];
-    const trainer = new SFTTrainer({ model, trainDataset: run.train, evalDataset: run.eval, args, peftConfig });
+    const objective = own === null ? {} : { computeLossFunc: own };
+    const rows = { trainDataset: run.train, evalDataset: run.eval };
+    const trainer = new SFTTrainer({ model, ...rows, args, peftConfig, ...objective });
     const training = trainer.train();
     for await (const event of training) {
       if (event.type === "log") logs.push(event);

@@ -16,6 +16,7 @@ const elsewhere: ReadonlyMap<string, readonly [instead: string, advice: string]>
   ["formattingFunc", functionAdvice],
   ["sampler", functionAdvice],
   ["dataCollator", functionAdvice],
+  ["computeLossFunc", functionAdvice],
   [
     "lrScheduler",
     ["lrSchedulerType", 'a name goes into "lrSchedulerType"; a function needs a program: give it to SFTTrainer'],

@@ -92,8 +92,17 @@ const rules: readonly Rule[] = [
       when("packing" in args && !args.packing && "evalPacking" in args && args.evalPacking !== true, "packing is off"),
   },
   {
+    options: ["lossType", "labelSmoothingFactor", "zLossMultiplier"],
+    because: ({ fromProgram }) =>
+      when(fromProgram.includes("computeLossFunc"), "computeLossFunc says what is minimised"),
+  },
+  {
     options: ["labelSmoothingFactor", "zLossMultiplier"],
-    because: ({ args }) => when("lossType" in args && args.lossType === "dft", "lossType is dft"),
+    because: ({ args, fromProgram }) =>
+      when(
+        !fromProgram.includes("computeLossFunc") && "lossType" in args && args.lossType === "dft",
+        "lossType is dft",
+      ),
   },
   {
     // Rows that are cut anyway are not first cut to the same length.

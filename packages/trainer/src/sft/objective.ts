@@ -15,7 +15,7 @@ export function evalObjectiveOf(options: LossOptions): Objective {
   return objectiveOf({ ...options, zLossMultiplier: 0 });
 }
 
-/** What to say of a name that another one stands for here; null for one that is here itself. */
-export function lossNote({ lossType }: Pick<LossOptions, "lossType">): string | null {
-  return lossType === "chunked_nll" ? "lossType chunked_nll is nll here: logits exist in chunks in any case" : null;
+/** What to say of a name that another one stands for here; nothing for one that is here itself. */
+export function lossNotes({ lossType }: Pick<LossOptions, "lossType">): string[] {
+  return lossType === "chunked_nll" ? ["lossType chunked_nll is nll here: logits exist in chunks in any case"] : [];
 }

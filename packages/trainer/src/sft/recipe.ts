@@ -1,20 +1,22 @@
 // Supervised fine-tuning as a recipe of the loop.
 import { createHash } from "node:crypto";
-import { type ParsedSFTConfig, sftConfigSchema, withConversationOptions } from "@tunesmith/core";
+import { type ParsedSFTConfig, sftConfigSchema, type TrainSession, withConversationOptions } from "@tunesmith/core";
 import type { SamplerFactory } from "@tunesmith/curriculum";
 import type { FormattingFunc, PrepareProgress } from "@tunesmith/data";
 import type { PreparedRun, Recipe, RecipeInputs } from "../loop/recipe.ts";
 import { evalSetsOf } from "../options/eval-sets.ts";
 import type { DataCollator } from "./collator.ts";
+import type { OwnLoss } from "./compute-loss.ts";
 import { dataWarnings } from "./data-warnings.ts";
 import { evaluate } from "./evaluate.ts";
 import { type SFTMetrics, sftMetrics } from "./metrics.ts";
-import { evalObjectiveOf, lossNote, objectiveOf } from "./objective.ts";
+import { evalObjectiveOf, lossNotes, objectiveOf } from "./objective.ts";
+import { ownLossStep } from "./own-loss.ts";
 import { type ArrangedRows, arrangeRows, exampleLength } from "./packing.ts";
 import { prepareRows, type RowsReader, type RowsRequest, withinContext } from "./prepare.ts";
 import { type AdvisedOption, withAdvice } from "./recommend.ts";
 import { checkResponses } from "./responses-only.ts";
-import { accumulateStep } from "./step.ts";
+import { accumulateStep, type StepInput } from "./step.ts";
 import { streamedData, wholeData } from "./training-data.ts";
 import { UntrainedTokens } from "./untrained-tokens.ts";
 
@@ -29,6 +31,8 @@ export interface SFTFunctions {
   sampler: SamplerFactory | null;
   /** Makes the batches. */
   dataCollator: DataCollator;
+  /** What is minimised; null: options say it. */
+  ownLoss: OwnLoss | null;
   /** Options that `auto` decides, since they are not set. */
   advised: readonly AdvisedOption[];
 }
@@ -44,13 +48,12 @@ export function sftRecipe(functions: SFTFunctions): Recipe<ParsedSFTConfig, SFTM
 
 async function prepareSFT(
   { model, tokenizer: plain, trainDataset, evalDataset, args: given, onPreparing }: RecipeInputs<ParsedSFTConfig>,
-  { formattingFunc, sampler, dataCollator: collator }: SFTFunctions,
+  { formattingFunc, sampler, dataCollator: collator, ownLoss }: SFTFunctions,
   signal: AbortSignal,
 ): Promise<PreparedRun<ParsedSFTConfig, SFTMetrics>> {
   const warnings: string[] = [];
   const args = withinContext(given, model, warnings);
-  const note = lossNote(args);
-  if (note !== null) warnings.push(note);
+  if (ownLoss === null) warnings.push(...lossNotes(args));
   const { sanitizeControlTokens } = args;
   const tokenizer = withConversationOptions(plain, { sanitizeControlTokens });
   const reader = { tokenizer, vocabSize: model.info.vocabSize };
@@ -87,20 +90,34 @@ async function prepareSFT(
     warnings: [...warnings, ...data.warnings, ...heldOutWarnings(whole, held)],
     step: async ({ session, batches }) => {
       const microBatches = batches.microBatches.map((indices) => Array.from(indices, sequences).flat());
-      const input = { step: batches.step, microBatches, tokenBudget, objective, seed, collator };
+      const input = { step: batches.step, microBatches, tokenBudget, seed, collator };
       const warnings = [...news(batches), ...untrained.warnings(session.info.untrainedTokens, microBatches)];
-      return { ...(await accumulateStep(session, input)), warnings };
+      return { ...(await gradientOf(session, input, { objective, ownLoss, locate: data.locate })), warnings };
     },
-    evaluate: ({ session, signal: stop, set }) =>
-      evaluate(session, held.find(({ name }) => name === set)?.rows ?? noRows, {
-        batchSize,
-        dropLast,
-        tokenBudget,
-        collator,
-        objective: evalObjective,
-        signal: stop,
-      }),
+    evaluate: ({ session, signal: stop, set }) => {
+      const found = held.find(({ name }) => name === set);
+      return evaluate(session, found?.rows ?? noRows, {
+        ...{ batchSize, dropLast, tokenBudget, collator, signal: stop },
+        ...{ objective: evalObjective, own: ownLoss, locate: (row) => found?.data.locate(row) ?? `row ${row}` },
+      });
+    },
+    // Values, a function, derivatives: what is between the two phases has its own memory.
+    largestPass: async (done) => ({ ...(await data.largestPass(done)), twoPhases: ownLoss !== null }),
   };
+}
+
+/** Leaves the gradient of a step in the session: of the objective that options name, or of the program's own. */
+function gradientOf(
+  session: TrainSession,
+  input: Omit<StepInput, "objective">,
+  {
+    objective,
+    ownLoss,
+    locate,
+  }: Pick<StepInput, "objective"> & Pick<SFTFunctions, "ownLoss"> & Pick<PreparedRun, "locate">,
+) {
+  if (ownLoss === null) return accumulateStep(session, { ...input, objective });
+  return ownLossStep(session, ownLoss, input, locate);
 }
 
 /** The rows of an evaluation set. */

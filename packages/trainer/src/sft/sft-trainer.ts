@@ -21,6 +21,7 @@ import { type EvalDatasets, parseEvalDatasets } from "../options/eval-sets.ts";
 import { parseDataset, parseModel } from "../options/inputs.ts";
 import { parsePeftConfig } from "../options/peft-config.ts";
 import type { DataCollator } from "./collator.ts";
+import { type ComputeLossFunc, parseComputeLossFunc } from "./compute-loss.ts";
 import type { SFTMetrics } from "./metrics.ts";
 import { sftRecipe } from "./recipe.ts";
 import { advisedOptions } from "./recommend.ts";
@@ -56,6 +57,11 @@ export interface SFTTrainerOptions {
   lrScheduler?: LrScheduler;
   /** Makes the batch of each pass, in training and evaluation (Hugging Face's data_collator). Default: `collate`. */
   dataCollator?: DataCollator;
+  /**
+   * Gives the loss of each micro-batch and its derivatives by the log-probabilities, in place of `lossType` (Hugging Face's
+   * compute_loss_func); `evalLoss` is of it too. See docs/objectives.md. Default: none.
+   */
+  computeLossFunc?: ComputeLossFunc;
   /** Options of the run. Default: none set. */
   args?: SFTConfig;
   /** The adapter. Default: a new one of rank 16 on every linear layer. */
@@ -73,6 +79,7 @@ export const sftTrainerKeys: OptionKeys<SFTTrainerOptions> = {
   sampler: "optional function",
   lrScheduler: "optional function",
   dataCollator: "optional function",
+  computeLossFunc: "optional",
   args: "optional",
   peftConfig: "optional",
   callbacks: "optional functions",
@@ -83,6 +90,7 @@ export class SFTTrainer extends Trainer<ParsedSFTConfig, SFTMetrics> implements 
   constructor(options: SFTTrainerOptions) {
     const { model, trainDataset, evalDataset = null } = options ?? {};
     const { formattingFunc = null, sampler = null, lrScheduler = null, dataCollator = null } = options ?? {};
+    const { computeLossFunc = null } = options ?? {};
     const { args = {}, peftConfig = {}, callbacks = [] } = options ?? {};
     const [, base, train, held, config, peft] = together(
       () => parseKeys(sftTrainerKeys, options, "SFTTrainer"),
@@ -92,13 +100,15 @@ export class SFTTrainer extends Trainer<ParsedSFTConfig, SFTMetrics> implements 
       () => parseOptions(sftConfigSchema, args),
       () => parsePeftConfig(peftConfig),
     );
-    const functions = { formattingFunc, sampler, lrScheduler, dataCollator };
+    const ownLoss = computeLossFunc === null ? null : parseComputeLossFunc(computeLossFunc, peft);
+    const functions = { formattingFunc, sampler, lrScheduler, dataCollator, computeLossFunc };
     const fromProgram = Object.entries(functions).flatMap(([name, given]) => (given === null ? [] : [name]));
     const run = withStreaming(config, { trainDataset: train, hasSampler: sampler !== null });
     const inputs = { model: base, ...split(train, held, run), args: run, peft, lrScheduler, fromProgram };
     const set = Object.keys(onlyGiven(config, args));
     const advised = advisedOptions.filter((name) => !set.includes(name));
-    super(sftRecipe({ formattingFunc, sampler, dataCollator: dataCollator ?? collate, advised }), inputs, callbacks);
+    const given = { formattingFunc, sampler, dataCollator: dataCollator ?? collate, ownLoss, advised };
+    super(sftRecipe(given), inputs, callbacks);
   }
 
   /** @internal See {@link trainOnResponsesOnly}. */

@@ -77,9 +77,9 @@ export function fakeModel(options: FakeOptions = {}): LanguageModel {
     },
     tokenizer: letterTokenizer,
     weightOptions: modelConfigSchema.parse({}),
-    estimateMemory: async ({ gradientCheckpointing }, { tokens }) =>
+    estimateMemory: async ({ gradientCheckpointing }, { tokens, twoPhases }) =>
       (gradientCheckpointing ? options.checkpointedPlan : undefined) ??
-      options.plan ?? { ...smallPlan, activations: tokens, peak: tokens },
+      options.plan ?? { ...smallPlan, activations: tokens, peak: twoPhases === true ? 2 * tokens : tokens },
     createGenerator: async () => {
       options.onCall?.("createGenerator");
       return new FakeSession(options, { adapter: null, parameterGroups: [], seed: 0 });
@@ -99,6 +99,9 @@ class FakeSession implements TrainSession {
   #weights = new Float64Array(vocab * vocab);
   #momentum = new Float64Array(vocab * vocab);
   #gradient = new Float64Array(vocab * vocab);
+  /** What the adapter began with: the model while it is off. */
+  readonly #base: Float64Array;
+  #isAdapterOff = false;
   #evaluations = 0;
   /** What the last `forward` was given, until its `backward`. */
   #waiting: { batch: Batch; step: number } | null = null;
@@ -112,6 +115,7 @@ class FakeSession implements TrainSession {
     this.#full = adapter === null;
     const size = vocab * vocab;
     for (let i = 0; i < size; i += 1) this.#weights[i] = 0.01 * Math.sin(i * 12.9898 + seed);
+    this.#base = this.#weights.slice();
     this.info = {
       backend: "fake",
       backendNote: null,
@@ -144,7 +148,7 @@ class FakeSession implements TrainSession {
 
   async logProbs(batch: Batch, { values = [] }: { values?: readonly TokenValueName[] } = {}): Promise<TokenValues> {
     this.#call("logProbs");
-    return tokenValues(this.#weights, batch, values);
+    return tokenValues(this.#isAdapterOff ? this.#base : this.#weights, batch, values);
   }
 
   async forward(
@@ -152,6 +156,8 @@ class FakeSession implements TrainSession {
     { step, values = [] }: StepKey & { values?: readonly TokenValueName[] },
   ): Promise<TokenValues> {
     this.#call("forward");
+    if (this.#isAdapterOff)
+      throw new ArgumentError("[forward] expected the trained adapter to be the active one, got none");
     this.#waiting = { batch, step };
     return tokenValues(this.#weights, batch, values);
   }
@@ -230,10 +236,14 @@ class FakeSession implements TrainSession {
   }
 
   disableAdapter(): Promise<AdapterState> {
+    this.#call("disableAdapter");
+    this.#isAdapterOff = true;
     return this.adapters();
   }
 
   enableAdapter(): Promise<AdapterState> {
+    this.#call("enableAdapter");
+    this.#isAdapterOff = false;
     return this.adapters();
   }
 

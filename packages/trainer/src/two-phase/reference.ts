@@ -1,0 +1,23 @@
+// Log-probabilities by a reference: what the model would say without what is trained.
+import type { Generator } from "@tunesmith/core";
+import type { Pass } from "./sequence-values.ts";
+
+/** What says how likely the tokens of some passes are by a reference. */
+export interface ReferenceModel {
+  /** log p of every supervised token, 0 elsewhere: `[T]` per pass, in nats. */
+  logProbs(session: Generator, passes: readonly Pass[]): Promise<Float32Array[]>;
+}
+
+/** The model itself with its adapter switched off: the base model to the bit, and no weight is held twice. */
+export const adapterOff: ReferenceModel = {
+  async logProbs(session, passes) {
+    await session.disableAdapter();
+    try {
+      const columns: Float32Array[] = [];
+      for (const { batch } of passes) columns.push((await session.logProbs(batch)).logProb);
+      return columns;
+    } finally {
+      await session.enableAdapter();
+    }
+  },
+};
