@@ -64,7 +64,8 @@ const staysInside: Rule = (tree) =>
 const trainerRooms: Record<string, readonly string[]> = {
   options: [],
   memory: ["options"],
-  loop: ["options", "memory"],
+  health: [],
+  loop: ["options", "memory", "health"],
 };
 
 const loopKnowsNoRecipe: Rule = (tree) =>

@@ -56,6 +56,13 @@ test("the program of docs/quality.md audits rows and writes what is left of them
   expect(await readFile(join(folder, "clean.jsonl"), "utf8")).toBe("");
 });
 
+test("the program of docs/health.md stops at what its own rule finds, and goes on past it", async () => {
+  const { stdout } = await run(await programsOf("docs/health.md"));
+  expect(stdout).toMatch(
+    /^\[health\] expected a run without findings, got high-loss after step 3 of 6: the loss is [\d.]+ after 3 steps\nstep 6, told high-loss at 3\n$/u,
+  );
+});
+
 test("the programs of docs/training.md train, keep the best weights, stop and resume", async () => {
   const { folder, stdout } = await run(await programsOf("docs/training.md"));
   const lines = [

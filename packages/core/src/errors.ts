@@ -13,6 +13,7 @@ export type ErrorCode =
   | "TOKENIZER_INVALID"
   | "TEMPLATE_INVALID"
   | "NON_FINITE"
+  | "HEALTH_STOPPED"
   | "OUT_OF_MEMORY"
   | "DEVICE_UNAVAILABLE"
   | "IO"
@@ -103,6 +104,7 @@ const classNames: Readonly<Record<ErrorCode, string>> = {
   TOKENIZER_INVALID: "TokenizerError",
   TEMPLATE_INVALID: "TemplateError",
   NON_FINITE: "NonFiniteError",
+  HEALTH_STOPPED: "HealthError",
   OUT_OF_MEMORY: "OutOfMemoryError",
   DEVICE_UNAVAILABLE: "DeviceUnavailableError",
   IO: "FileSystemError",
@@ -188,6 +190,14 @@ export class NonFiniteError extends TunesmithError {
   override readonly name = "NonFiniteError";
   constructor(message: string, options?: Rest) {
     super("NON_FINITE", message, options);
+  }
+}
+
+/** A rule of a run's health found something, and the run was to stop then (`onHealth: "stop"`). The message names the rule and its remedy. */
+export class HealthError extends TunesmithError {
+  override readonly name = "HealthError";
+  constructor(message: string, options?: Rest) {
+    super("HEALTH_STOPPED", message, options);
   }
 }
 
@@ -296,6 +306,7 @@ const classOf: Partial<Record<ErrorCode, new (message: string, options?: Rest) =
   TOKENIZER_INVALID: TokenizerError,
   TEMPLATE_INVALID: TemplateError,
   NON_FINITE: NonFiniteError,
+  HEALTH_STOPPED: HealthError,
   OUT_OF_MEMORY: OutOfMemoryError,
   DEVICE_UNAVAILABLE: DeviceUnavailableError,
   IO: FileSystemError,

@@ -10,12 +10,26 @@ export {
   type UseWeights,
 } from "./evaluation/evaluate-models.ts";
 export type { EvaluatedMetric, EvaluationTable, MetricValue } from "./evaluation/table.ts";
+export type {
+  HealthAnswer,
+  HealthEvaluation,
+  HealthFinding,
+  HealthReport,
+  HealthRule,
+  HealthRun,
+  HealthSamples,
+  HealthStep,
+  HealthView,
+} from "./health/rule.ts";
+export { healthText } from "./health/rule.ts";
+export { healthRules } from "./health/rules.ts";
 export type { OptionChange } from "./loop/drift.ts";
 export type { CallbackContext, TrainCallback } from "./loop/emitter.ts";
 export type {
   CheckpointEvent,
   DoneEvent,
   EvalEvent,
+  HealthEvent,
   LogEvent,
   MeasuringEvent,
   NoteEvent,

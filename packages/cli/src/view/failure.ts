@@ -10,10 +10,11 @@ const exitCodes: Partial<Record<ErrorCode, number>> = {
   ARGUMENT_INVALID: 2,
   DATA_INVALID: 3,
   OUT_OF_MEMORY: 4,
+  HEALTH_STOPPED: 5,
   ABORTED: 130,
 };
 
-/** Says what went wrong in one clear line, with a hint where there is one, and gives the exit code: 2 usage, 3 data, 4 memory, 1 else. */
+/** Says what went wrong in one clear line, with a hint where there is one, and gives the exit code: 2 usage, 3 data, 4 memory, 5 health, 1 else. */
 export function reportFailure(
   error: unknown,
   stderr: { write(text: string): unknown },

@@ -72,7 +72,7 @@ const events: TrainEvent<SFTMetrics>[] = [
     seconds: 1,
   },
   { type: "warning", step: 1, message: "look here" },
-  { type: "sample", step: 1, prompt: "two\nlines", completion: "yes ", reference: null },
+  { type: "sample", step: 1, prompt: "two\nlines", completion: "yes ", reference: null, finishReason: "stop" },
   { type: "step", step: 2, totalSteps: 2, epoch: 1, loss: 1, learningRate: 1e-3, gradNorm: 1, tokens: 40, seconds: 1 },
   { ...evaluation, step: 2, epoch: 1, evalLoss: 0.5, evalMeanTokenAccuracy: 0.9, best: true },
   { type: "checkpoint", step: 2, path: join(runDir, "checkpoint-2") },
@@ -99,6 +99,7 @@ const events: TrainEvent<SFTMetrics>[] = [
       phases: [],
       lossHash: "0123456789abcdef",
       warnings: ["look here"],
+      health: [],
       data: {
         ...data,
         dropped: [...data.dropped],
@@ -150,7 +151,7 @@ test("what a stranger wrote reaches the terminal without control characters", ()
   } as LanguageModel);
   const prepared = events[0] as Extract<(typeof events)[number], { type: "prepared" }>;
   view.show({ ...prepared, runDir: bad, data: { ...prepared.data, source: bad } });
-  view.show({ type: "sample", step: 1, prompt: bad, completion: bad, reference: null });
+  view.show({ type: "sample", step: 1, prompt: bad, completion: bad, reference: null, finishReason: "stop" });
   view.show({ type: "checkpoint", step: 1, path: bad });
   view.show({ type: "warning", step: 1, message: bad });
   const text = stripVTControlCharacters(written.join(""));

@@ -5,6 +5,7 @@ import {
   adviseTraining,
   type DifficultyReport,
   type EvalEvent,
+  healthText,
   type LanguageModel,
   type PreparedEvent,
   type SFTMetrics,
@@ -66,6 +67,9 @@ export class RunView {
         break;
       case "warning":
         this.#screen.print(`${pc.yellow("warning:")} ${terminalText(event.message)}`);
+        break;
+      case "health":
+        this.#screen.print(`${pc.yellow("health:")} ${terminalText(healthText(event))}`);
         break;
       case "note":
         this.#screen.print(pc.dim(terminalText(event.message)));

@@ -78,6 +78,12 @@ export const trainingArgumentsSchema = z
         .boolean()
         .default(false)
         .describe("Log the first step as well. Default false (TrainingArguments)."),
+      onHealth: z
+        .enum(["warn", "stop"])
+        .default("warn")
+        .describe(
+          "What to do when a rule of the run's health finds something (docs/health.md): tell it once and go on, or save a checkpoint and end with a HealthError; the same run, resumed, goes on past it. Default warn.",
+        ),
     }),
     ...grouped("data", {
       perDeviceTrainBatchSize: count.default(8).describe("Rows of a micro-batch. Default 8 (TrainingArguments)."),
@@ -366,10 +372,17 @@ export const trainingArgumentsSchema = z
         .nullable()
         .default(null)
         .describe("Prompts to answer during training. Default: the first three rows of the evaluation set."),
+      sampleOnEval: z
+        .boolean()
+        .nullable()
+        .default(null)
+        .describe(
+          "Answer the prompts before the first step, at each evaluation and at the end, so that report.html shows the answers side by side. Default null: where samplePrompts or sampleEverySteps is given.",
+        ),
       sampleEverySteps: count
         .nullable()
         .default(null)
-        .describe("Steps between two rounds of samples; null is off. Default null."),
+        .describe("Steps between two further rounds of samples; null is off. Default null."),
       sampleMaxNewTokens: count.default(64).describe("Tokens of a sample at most. Default 64."),
     }),
     ...grouped("saving", {

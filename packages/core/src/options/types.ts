@@ -29,6 +29,11 @@ export interface TrainingArguments extends TrainingArgumentsNames {
   reportTo?: "none" | "tensorboard" | ("none" | "tensorboard")[] | undefined;
   /** Log the first step as well. Default false (TrainingArguments). */
   loggingFirstStep?: boolean | undefined;
+  /**
+   * What to do when a rule of the run's health finds something (docs/health.md): tell it once and go on, or save a
+   * checkpoint and end with a HealthError; the same run, resumed, goes on past it. Default warn.
+   */
+  onHealth?: "warn" | "stop" | undefined;
   /** Rows of a micro-batch. Default 8 (TrainingArguments). */
   perDeviceTrainBatchSize?: number | undefined;
   /**
@@ -292,7 +297,12 @@ export interface TrainingArguments extends TrainingArgumentsNames {
   earlyStoppingThreshold?: number | undefined;
   /** Prompts to answer during training. Default: the first three rows of the evaluation set. */
   samplePrompts?: string[] | null | undefined;
-  /** Steps between two rounds of samples; null is off. Default null. */
+  /**
+   * Answer the prompts before the first step, at each evaluation and at the end, so that report.html shows the answers
+   * side by side. Default null: where samplePrompts or sampleEverySteps is given.
+   */
+  sampleOnEval?: boolean | null | undefined;
+  /** Steps between two further rounds of samples; null is off. Default null. */
   sampleEverySteps?: number | null | undefined;
   /** Tokens of a sample at most. Default 64. */
   sampleMaxNewTokens?: number | undefined;

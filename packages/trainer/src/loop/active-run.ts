@@ -1,5 +1,6 @@
 // A run in progress, as the parts of the loop share it.
 import { Emitter, type TrainCallback } from "./emitter.ts";
+import { HealthWatch } from "./health-watch.ts";
 import type { OpenRun } from "./open-run.ts";
 import type { RunControl } from "./run.ts";
 
@@ -8,6 +9,7 @@ export interface ActiveRun extends OpenRun {
   readonly control: RunControl;
   readonly events: Emitter;
   readonly clock: Clock;
+  readonly health: HealthWatch;
   /** Step of the newest checkpoint written or read; null before the first. */
   savedStep: number | null;
   /** The newest checkpoint after which older ones were deleted; null before the first. */
@@ -24,6 +26,7 @@ export function activate(run: OpenRun, control: RunControl, callbacks: readonly 
     control,
     events: new Emitter(control, callbacks, { model: inputs.model, session }),
     clock: new Clock(state.seconds),
+    health: new HealthWatch(run, state.max_steps),
     savedStep: checkpoint === null ? null : state.global_step,
     tidiedStep: null,
     refused: new Set(),

@@ -1,9 +1,13 @@
 // What follows a step: log line, evaluation, samples, checkpoint.
+import { repeatedShare } from "../health/answers.ts";
+import { addEvaluation, addSamples } from "../health/state.ts";
+import { answersOnEval } from "../options/sampling.ts";
 import type { ActiveRun } from "./active-run.ts";
 import type { StepPlace } from "./batch-sampler.ts";
 import { observe } from "./early-stopping.ts";
-import { lineOf, type Metrics, type Values, valuesOf } from "./metrics.ts";
-import { watchOverfitting } from "./overfitting.ts";
+import type { SampleEvent } from "./events.ts";
+import { watchHealth } from "./health-watch.ts";
+import { lineOf, type Metrics, ratio, type Values, valuesOf } from "./metrics.ts";
 import { watchEvaluation } from "./rates.ts";
 import { complete } from "./samples.ts";
 import { saveIfDue } from "./saving.ts";
@@ -66,7 +70,11 @@ async function evaluate(run: ActiveRun, batches: StepPlace): Promise<boolean> {
   const isBest =
     step > 0 && observe(state.best, value, step, { greaterIsBetter, threshold: args.earlyStoppingThreshold });
   if (step > 0) watchEvaluation(run, value);
-  const warning = step > 0 ? watchOverfitting(state, metrics.evalLoss) : null;
+  if (step > 0) {
+    const trainLoss = ratio(state.since_eval.lossSum, state.since_eval.weightSum);
+    addEvaluation(state.health, { step, evalLoss: metrics.evalLoss, trainLoss });
+    state.since_eval = { lossSum: 0, weightSum: 0 };
+  }
   state.best.metric = args.metricForBestModel;
   state.best.evaluation = prepared.evaluation?.fingerprint ?? null;
   if (step === 0) state.eval_before = metrics;
@@ -80,7 +88,7 @@ async function evaluate(run: ActiveRun, batches: StepPlace): Promise<boolean> {
     const dataset = set === null ? {} : { dataset: set };
     await events.emit({ type: "eval", step, epoch, ...found, best: isBest && set === best.set, ...dataset });
   }
-  if (warning !== null) await events.warn(step, warning);
+  await watchHealth(run, { event: "eval" });
   return isBest;
 }
 
@@ -91,27 +99,45 @@ function shouldEvaluate({ args, prepared, state }: ActiveRun, { step, epochDone,
   return step === state.max_steps || (args.evalStrategy === "epoch" ? endsEpoch : step % args.evalSteps === 0);
 }
 
-async function sample(run: ActiveRun, { step }: StepPlace): Promise<void> {
+function shouldSample(run: ActiveRun, place: StepPlace): boolean {
+  const { args, prompts, state } = run;
+  const { step } = place;
+  if (prompts.length === 0) return false;
+  if (step === 0) return answersOnEval(args);
+  const isRound = args.sampleEverySteps !== null && step % args.sampleEverySteps === 0;
+  return isRound || step === state.max_steps || (answersOnEval(args) && shouldEvaluate(run, place));
+}
+
+async function sample(run: ActiveRun, place: StepPlace): Promise<void> {
   const { args, control, events, folder, inputs, prompts, session, state } = run;
-  const every = args.sampleEverySteps;
-  const due = every !== null && prompts.length > 0 && step > 0 && (step % every === 0 || step === state.max_steps);
-  if (!due) {
+  const { step } = place;
+  if (!shouldSample(run, place)) {
     state.pending = null;
     return;
   }
   const { info, tokenizer } = inputs.model;
+  const cut = new Set<number>();
   const completions = await complete(session, prompts, {
     maxNewTokens: args.sampleMaxNewTokens,
     stopTokenIds: info.eosTokenIds,
     signal: control.signal,
+    onAnswer: (index, _, finishReason) => finishReason === "length" && cut.add(index),
   });
   const samples = prompts.map(({ prompt, reference }, n) => {
-    return { step, prompt, completion: tokenizer.decode(completions[n] ?? new Int32Array()), reference };
+    const finishReason: SampleEvent["finishReason"] = cut.has(n) ? "length" : "stop";
+    return { step, prompt, completion: tokenizer.decode(completions[n] ?? new Int32Array()), reference, finishReason };
   });
   for (const entry of samples) folder.samples.add(entry);
+  const answers = samples.map(({ prompt, completion, reference, finishReason }, n) => {
+    const ids = completions[n] ?? [];
+    const [isCut, repeated] = [finishReason === "length", repeatedShare(ids)];
+    return { prompt, completion, reference, tokens: ids.length, isCut, repeated };
+  });
+  addSamples(state.health, { step, answers });
   state.pending = null;
   await writeLines(run);
   for (const entry of samples) await events.emit({ type: "sample", ...entry });
+  await watchHealth(run, { event: "sample" });
 }
 
 /** What is not written now stays in memory until it is. */

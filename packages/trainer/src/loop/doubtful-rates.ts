@@ -1,31 +1,10 @@
 // Learning rates that cannot be what was meant.
-import {
-  type EngineOptimizer,
-  hasWarmup,
-  optimizerNote,
-  optimizerOptions,
-  plural,
-  type SessionInfo,
-} from "@tunesmith/core";
+import { hasWarmup, optimizerNote, optimizerOptions, plural, type SessionInfo } from "@tunesmith/core";
+import { rateLimit } from "../health/learning-rate.ts";
 import type { Resolved } from "../options/resolved.ts";
 import { learningRateAt, type Schedule } from "./schedule.ts";
 
-/** Peak rates from here on throw weights about rather than train them: AdamW moves every weight by about the rate in a step. */
-const tooHigh: Readonly<Record<EngineOptimizer, number>> = {
-  adamw: 1,
-  adamw8bit: 1,
-  schedulefree: 1,
-  ademamix: 1,
-  adafactor: 1,
-  muon: 1,
-  rmsprop: 1,
-  lion: 0.1,
-  lion8bit: 0.1,
-  sgd: 10,
-  adagrad: 10,
-};
-
-/** What to say of the schedule of a run. */
+/** What to say of the schedule of a run. A peak that is too high is a matter of its health. */
 export function doubtfulSchedule(args: Resolved, schedule: Schedule): string[] {
   const { optim } = args;
   const { learningRate, options, totalSteps, warmupSteps } = schedule;
@@ -37,15 +16,12 @@ export function doubtfulSchedule(args: Resolved, schedule: Schedule): string[] {
       `optim ${optim} needs no schedule, but lrSchedulerType ${options.type} changes its rates as well; set it to constant, which keeps warmupSteps`,
     );
   const rates: [string, number | null | undefined][] = [
-    ["learningRate", learningRate],
     ["embeddingLearningRate", args.embeddingLearningRate],
     ...(args.lrGroups ?? []).map((group, n) => [`lrGroups[${n}].learningRate`, group.learningRate] as [string, number]),
   ];
   for (const [name, rate] of rates)
-    if ((rate ?? 0) >= tooHigh[type])
-      warnings.push(
-        `${name} ${rate} is far above what ${optim} trains with (adapters usually take 1e-5 to 1e-3); lower it`,
-      );
+    if ((rate ?? 0) >= rateLimit(type, false))
+      warnings.push(`${name} ${rate} is far above what ${optim} trains with (usual are 1e-6 to 1e-3); lower it`);
   if (learningRate === 0) warnings.push("learningRate 0 trains nothing; set it above 0");
   if (options.type === "greedy" && learningRate < options.minLr)
     warnings.push(

@@ -2,6 +2,7 @@
 import type { MemoryUsage, SessionInfo } from "@tunesmith/core";
 import type { MeasuredDifficulty } from "@tunesmith/curriculum";
 import type { DataReport } from "@tunesmith/data";
+import type { HealthReport } from "../health/rule.ts";
 import type { Metrics } from "./metrics.ts";
 import type { TrainResult } from "./result.ts";
 
@@ -101,6 +102,8 @@ export interface SampleEvent {
   prompt: string;
   completion: string;
   reference: string | null;
+  /** `length` where the answer was cut at `sampleMaxNewTokens`. */
+  finishReason: "stop" | "length";
 }
 
 /** A checkpoint is on the disk. */
@@ -115,6 +118,11 @@ export interface WarningEvent {
   type: "warning";
   step: number;
   message: string;
+}
+
+/** A rule of the run's health has found something; each rule tells it once, also over resumes. */
+export interface HealthEvent extends HealthReport {
+  type: "health";
 }
 
 /** What a run says once, before its first step: names of the field for which nothing has to be done here, or that it goes on after its end. */
@@ -143,5 +151,6 @@ export type TrainEvent<M extends Metrics = Metrics> =
   | SampleEvent
   | CheckpointEvent
   | WarningEvent
+  | HealthEvent
   | NoteEvent
   | DoneEvent<M>;

@@ -5,6 +5,7 @@ import { decideCheckpointing, type MemoryEstimate } from "../memory/estimate.ts"
 import { checkMemory } from "../memory/shortage.ts";
 import { idleOptions } from "../options/idle-options.ts";
 import type { Resolved, Settled } from "../options/resolved.ts";
+import { answersPrompts } from "../options/sampling.ts";
 import { asOptionError, sessionOptions } from "../options/session-options.ts";
 import { exchangeTokenizer } from "../options/tokenizer-options.ts";
 import type { Checkpoint } from "./checkpoint.ts";
@@ -115,7 +116,7 @@ async function samplePrompts(
   vocabSize: number,
   warnings: string[],
 ): Promise<SamplePrompt[]> {
-  if (args.sampleEverySteps === null) return [];
+  if (!answersPrompts(args)) return [];
   const prompts =
     args.samplePrompts === null
       ? await promptsOfItems(heldOut, tokenizer)
@@ -126,7 +127,7 @@ async function samplePrompts(
   }
   if (prompts.length === 0)
     warnings.push(
-      "sampleEverySteps is set, but there is no prompt: give samplePrompts, or an evaluation set of conversations or prompts",
+      "prompts are to be answered during the run, but there is none: give samplePrompts, or an evaluation set of conversations or prompts",
     );
   return prompts;
 }

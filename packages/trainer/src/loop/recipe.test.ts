@@ -56,7 +56,8 @@ test("its own metrics stand in events, in metrics.jsonl and in the report", asyn
   const outputDir = await scratchFolder(onTestFinished);
   const { events, error } = await record(trainer(outputDir).train());
   expect(error).toBeNull();
-  const kinds = "prepared step step log eval step sample sample step log eval step step log eval sample sample";
+  const samples = "sample sample";
+  const kinds = `prepared ${samples} step step log eval ${samples} step ${samples} health step log eval ${samples} step step log eval ${samples}`;
   expect(events.map(({ type }) => type).join(" ")).toBe(`${kinds} checkpoint done`);
   const logs = ofType(events, "log");
   expect(logs.map(({ entropyCoef }) => entropyCoef)).toEqual([-0.125, -0.375, -0.625]);

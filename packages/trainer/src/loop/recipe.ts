@@ -10,6 +10,7 @@ import type {
   TrainSession,
 } from "@tunesmith/core";
 import type { DataReport, DatasetSource, Item } from "@tunesmith/data";
+import type { HealthRule } from "../health/rule.ts";
 import type { EvalDatasets } from "../options/eval-sets.ts";
 import type { Settled } from "../options/resolved.ts";
 import type { BatchSampler, StepBatches } from "./batch-sampler.ts";
@@ -29,6 +30,8 @@ export interface RunInputs<Args extends ParsedTrainingArguments = ParsedTraining
   splitFrom?: DatasetSource | null;
   /** Gives the learning rates in place of `lrSchedulerType`. Default: none. */
   lrScheduler?: LrScheduler | null;
+  /** Rules of the run's health besides the built-in ones. Default: none. */
+  healthRules?: readonly HealthRule[];
   /** Names of what only a program can give, such as functions, where it gave them. Default: none. */
   fromProgram?: readonly string[];
 }
@@ -139,6 +142,10 @@ export interface StepOutcome<M extends Metrics = Metrics> {
   denominator: number;
   /** Rows whose loss is not finite. */
   badRows: readonly number[];
+  /** The rows with the loss of each, of which a loss spike names the highest. Default: not told. */
+  rows?: readonly { row: number; loss: number }[];
+  /** Tokens of the rows whose embedding holds nothing, by id. Default: none. */
+  untrainedTokens?: readonly number[];
   /** What the user should know of the rows, where that shows only now. Default: nothing. */
   warnings?: readonly string[];
 }

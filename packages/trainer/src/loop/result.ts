@@ -1,5 +1,6 @@
 // The result of a run, as types.
 import type { DataReport } from "@tunesmith/data";
+import type { HealthReport } from "../health/rule.ts";
 import type { DifficultyReport } from "./measured-order.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Phase } from "./phases.ts";
@@ -45,6 +46,8 @@ export interface TrainResult<M extends Metrics = Metrics> {
   lossHash: string;
   /** What the user should know, as the warning events said it. */
   warnings: readonly string[];
+  /** What the rules of the run's health found, over all of its resumes. */
+  health: readonly HealthReport[];
   /** The rows that were trained on, and what was cut or left out of them. */
   data: DataReport;
   /** The same of the evaluation set, of several the first; null without one. */

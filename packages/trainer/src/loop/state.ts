@@ -1,5 +1,6 @@
 // What a checkpoint remembers of trainer and data.
 import { z } from "zod";
+import { emptyHealth, type HealthState, healthStateSchema } from "../health/state.ts";
 import { type BestState, emptyBest } from "./early-stopping.ts";
 import type { Metrics, SumsByName } from "./metrics.ts";
 import { type Phase, phaseSchema } from "./phases.ts";
@@ -36,9 +37,10 @@ export interface TrainerState {
   /** Σ and number of the step losses, for the mean over the run. */
   loss_total: number;
   loss_count: number;
-  /** Train loss since the last evaluation, and the evaluations so far as far as the overfitting check looks back. */
+  /** Train loss since the last evaluation. */
   since_eval: { lossSum: number; weightSum: number };
-  recent: { trainLoss: number; evalLoss: number }[];
+  /** What the rules of its health look at, and what they have told. */
+  health: HealthState;
   eval_before: Metrics["eval"] | null;
   eval_last: Metrics["eval"] | null;
   eval_best: Metrics["eval"] | null;
@@ -86,7 +88,7 @@ export function emptyState(maxSteps: number, config: Record<string, unknown>, st
     loss_total: 0,
     loss_count: 0,
     since_eval: { lossSum: 0, weightSum: 0 },
-    recent: [],
+    health: emptyHealth(),
     eval_before: null,
     eval_last: null,
     eval_best: null,
@@ -138,7 +140,7 @@ export const trainerStateSchema: z.ZodType<TrainerState> = z.object({
   loss_total: z.number(),
   loss_count: z.number(),
   since_eval: z.object({ lossSum: value, weightSum: value }),
-  recent: z.array(z.object({ trainLoss: value, evalLoss: value })),
+  health: healthStateSchema.default(emptyHealth),
   eval_before: evaluation,
   eval_last: evaluation,
   eval_best: evaluation,

@@ -1,14 +1,20 @@
 // One optimizer step: the recipe's gradient, the update, and what is counted of it.
 import { createHash } from "node:crypto";
+import { addStep } from "../health/state.ts";
 import type { ActiveRun } from "./active-run.ts";
 import type { StepBatches } from "./batch-sampler.ts";
+import { watchHealth } from "./health-watch.ts";
 import { collect, ratio, total } from "./metrics.ts";
 import { skipped } from "./non-finite.ts";
 import { ratesOf } from "./rates.ts";
 import type { StepOutcome } from "./recipe.ts";
 
-/** Takes one step. One whose loss or gradient is not finite changes no weight; several in a row are a `NonFiniteError`. */
-export async function takeStep(run: ActiveRun, batches: StepBatches): Promise<void> {
+/**
+ * Takes one step. One whose loss or gradient is not finite changes no weight; several in a row are a `NonFiniteError`.
+ *
+ * @param waitSeconds until its rows were there
+ */
+export async function takeStep(run: ActiveRun, batches: StepBatches, waitSeconds: number): Promise<void> {
   const { events, prepared, session, state } = run;
   const begun = performance.now();
   const { learningRate, groups: learningRates } = await ratesOf(run, batches.step);
@@ -36,9 +42,13 @@ export async function takeStep(run: ActiveRun, batches: StepBatches): Promise<vo
   if (finite) count(run, outcome, { loss, lossSum, weightSum });
   else state.non_finite += 1;
   const { global_step: step, max_steps: totalSteps, epoch } = state;
+  const known = (value: number) => (Number.isFinite(value) ? value : Number.NaN);
+  addStep(state.health, { step, loss: known(loss), learningRate, gradNorm: known(gradNorm), seconds, waitSeconds });
   await events.emit({ type: "step", step, totalSteps, epoch, loss, learningRate, gradNorm, tokens, seconds });
   for (const message of outcome.warnings ?? []) await events.warn(step, message);
   if (!finite) await skipped(run, batches, outcome, `loss ${loss}, gradient norm ${gradNorm}`);
+  const { rows, untrainedTokens } = outcome;
+  await watchHealth(run, { event: "step", ...(rows && { rows }), ...(untrainedTokens && { untrainedTokens }) });
 }
 
 function count(

@@ -4,6 +4,7 @@ import {
   CallbackError,
   DataError,
   FileSystemError,
+  HealthError,
   isDiskFull,
   isRefused,
   TunesmithError,
@@ -18,7 +19,8 @@ export async function errorOf(run: ActiveRun, error: unknown): Promise<unknown> 
   const asked = control.signal.aborted && (error === control.signal.reason || (error as Error).name === "AbortError");
   const refused = isRefused(error);
   const isOfData = TunesmithError.isInstance(error) && error.code === "DATA_INVALID";
-  if (!asked && !refused && !isOfData && !(error instanceof CallbackError)) return error;
+  const isHealth = HealthError.isInstance(error) && error.code === "HEALTH_STOPPED";
+  if (!asked && !refused && !isOfData && !isHealth && !(error instanceof CallbackError)) return error;
   // A callback that fails must not keep the checkpoint from being written.
   events.silence();
   const { global_step: step } = state;
@@ -33,9 +35,19 @@ export async function errorOf(run: ActiveRun, error: unknown): Promise<unknown> 
   }
   if (refused) return unwritten(run, error);
   if (isOfData) return run.savedStep === null ? error : savedBefore(run, error);
+  if (isHealth) return stoppedByHealth(run, error);
   if (!asked) return error;
   const how = step > 0 ? `continue with: ${howToResume(folder.path, inputs)}` : "nothing has been trained";
   return new AbortError(`[train] stopped as asked after step ${step} of ${state.max_steps}; ${how}`, { cause: error });
+}
+
+/** Where a run goes on all the same that its health has stopped: what was told once does not stop it again. */
+function stoppedByHealth({ folder, inputs, savedStep }: ActiveRun, cause: Error): HealthError {
+  const how =
+    savedStep === null
+      ? 'nothing has been trained; set onHealth to "warn" to train all the same'
+      : `the run is saved after step ${savedStep}, continue it all the same with: ${howToResume(folder.path, inputs)}`;
+  return new HealthError(`${cause.message}; ${how}`, { cause });
 }
 
 /** What is wrong with the rows of the next step, where those before it are kept. */

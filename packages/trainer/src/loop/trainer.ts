@@ -17,6 +17,7 @@ import { evalSetsOf } from "../options/eval-sets.ts";
 import type { Resolved } from "../options/resolved.ts";
 import type { TrainCallback } from "./emitter.ts";
 import { digestModel } from "./environment.ts";
+import { foreseen } from "./health-watch.ts";
 import type { Metrics } from "./metrics.ts";
 import { type OpenRun, openRun } from "./open-run.ts";
 import { preparingEvents } from "./preparing.ts";
@@ -115,10 +116,8 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
   /** Everything that a run does before it makes its folder and reads a weight; rejects with what that run would end with. */
   async dryRun(options: { signal?: AbortSignal } = {}): Promise<DryRun<Args>> {
     const { signal = new AbortController().signal } = parseKeys(dryRunKeys, options, "dryRun");
-    const { args, prepared, memory, warnings } = await prepareRun(this.#recipe, this.#inputs, this.#start(false), {
-      signal,
-      onPreparing: () => {},
-    });
+    const ready = await prepareRun(this.#recipe, this.#inputs, this.#start(false), { signal, onPreparing: () => {} });
+    const { args, prepared, memory } = ready;
     const { batches, train, evaluation, evalSets } = prepared;
     await prepared.close?.();
     const reports = { data: train.report, evalData: evaluation?.report ?? null };
@@ -130,7 +129,7 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
       ...reports,
       ...(evalSets !== undefined && { evalSets }),
       memory,
-      warnings,
+      warnings: [...ready.warnings, ...foreseen(ready)],
     };
   }
 

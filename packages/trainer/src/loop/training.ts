@@ -5,6 +5,7 @@ import { stepsAfter } from "./data-skip.ts";
 import { stopsEarly } from "./early-stopping.ts";
 import type { TrainCallback } from "./emitter.ts";
 import { finish } from "./finish.ts";
+import { watchHealth } from "./health-watch.ts";
 import { measureIfDue } from "./measuring.ts";
 import type { OpenRun } from "./open-run.ts";
 import { describePhase } from "./phases.ts";
@@ -65,6 +66,7 @@ async function announce(run: ActiveRun): Promise<void> {
   if (message !== null)
     await events.emit({ type: "note", step: state.global_step, message, options: ["maxSteps", "numTrainEpochs"] });
   for (const message of warnings) await events.warn(state.global_step, message);
+  await watchHealth(run, { event: "start" });
   await afterStep(run, prepared.batches.at(state.global_step));
 }
 
@@ -73,13 +75,16 @@ async function takeSteps(run: ActiveRun): Promise<void> {
   if (stopsEarly(state.best, args.earlyStoppingPatience)) return;
   await measureIfDue(run);
   const ignoresSkip = args.ignoreDataSkip && run.checkpoint !== null;
+  let since = performance.now();
   for await (const batches of stepsAfter(prepared.batches, state.global_step, ignoresSkip)) {
+    const waitSeconds = (performance.now() - since) / 1000;
     await control.rest();
     control.signal.throwIfAborted();
-    await takeStep(run, batches);
+    await takeStep(run, batches, waitSeconds);
     if (state.non_finite === 0) await attempt(run, "the deletion of old checkpoints", () => deleteOldCheckpoints(run));
     await afterStep(run, batches);
     if (stopsEarly(state.best, args.earlyStoppingPatience)) return;
     await measureIfDue(run);
+    since = performance.now();
   }
 }

@@ -1,12 +1,14 @@
-// Warnings of a run that have not reached anyone: they become warnings of the process.
+// Warnings and findings of a run that have not reached anyone: they become warnings of the process.
 import { warnProcess } from "@tunesmith/core";
+import { healthText } from "../health/rule.ts";
 import type { TrainEvent } from "./events.ts";
+import type { Metrics } from "./metrics.ts";
 
 /** Follows which warnings of a run have been heard: read by an iterator, or given to a callback. */
 export class Unheard {
   readonly #hasCallbacks: boolean;
   readonly #warn: (message: string) => void;
-  readonly #waiting = new Set<{ message: string }>();
+  readonly #waiting = new Map<object, string>();
   #listeners = 0;
 
   /**
@@ -24,9 +26,9 @@ export class Unheard {
   }
 
   /** An event has happened. */
-  add(event: { type: TrainEvent["type"] }): void {
-    if (event.type !== "warning" || this.#hasCallbacks) return;
-    this.#waiting.add(event as { type: "warning"; message: string });
+  add<M extends Metrics>(event: TrainEvent<M>): void {
+    if ((event.type !== "warning" && event.type !== "health") || this.#hasCallbacks) return;
+    this.#waiting.set(event, event.type === "health" ? healthText(event) : event.message);
     this.#tell();
   }
 
@@ -37,7 +39,7 @@ export class Unheard {
 
   /** An iterator gives an event out. */
   read(event: object): void {
-    this.#waiting.delete(event as { message: string });
+    this.#waiting.delete(event);
   }
 
   /** An iterator ends: what it has not read is told in another way. */
@@ -48,7 +50,7 @@ export class Unheard {
 
   #tell(): void {
     if (this.isListenedTo) return;
-    for (const { message } of this.#waiting) this.#warn(message);
+    for (const message of this.#waiting.values()) this.#warn(message);
     this.#waiting.clear();
   }
 }

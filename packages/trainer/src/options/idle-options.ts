@@ -1,6 +1,7 @@
 // Options that were set though another one leaves them without effect, and rates that teach nothing.
 import type { ParsedModelConfig, ParsedTrainingArguments, Schemas } from "@tunesmith/core";
 import { adamOptionsOf, hasWarmup, modelConfigSchema, type ParsedLoraConfig, warmsUpItself } from "@tunesmith/core";
+import { answersPrompts } from "./sampling.ts";
 
 /** A run, as far as its options say. */
 export interface OptionSetting {
@@ -165,7 +166,7 @@ const rules: readonly Rule[] = [
   },
   {
     options: ["samplePrompts", "sampleMaxNewTokens"],
-    because: ({ args }) => when(args.sampleEverySteps === null, "sampleEverySteps is off"),
+    because: ({ args }) => when(!answersPrompts(args), "sampleOnEval and sampleEverySteps are off"),
   },
   {
     options: ["saveSteps"],

@@ -18,7 +18,7 @@ import { type AdvisedOption, withAdvice } from "./recommend.ts";
 import { checkResponses } from "./responses-only.ts";
 import { accumulateStep, type StepInput } from "./step.ts";
 import { streamedData, wholeData } from "./training-data.ts";
-import { UntrainedTokens } from "./untrained-tokens.ts";
+import { untrainedIn } from "./untrained-tokens.ts";
 
 /** Held-out rows that are watched when `samplePrompts` names none. */
 const defaultSamples = 3;
@@ -79,7 +79,6 @@ async function prepareSFT(
       ? await streamedData(rows, reader, args, { context, signal })
       : await wholeData(whole, tokenizer, args, sampler);
   const { tokenBudget, seed, perDeviceEvalBatchSize: batchSize, dataloaderDropLast: dropLast } = args;
-  const untrained = new UntrainedTokens(tokenizer);
   const [objective, evalObjective] = [objectiveOf(args), evalObjectiveOf(args)];
   return {
     ...data,
@@ -91,8 +90,9 @@ async function prepareSFT(
     step: async ({ session, batches }) => {
       const microBatches = batches.microBatches.map((indices) => Array.from(indices, sequences).flat());
       const input = { step: batches.step, microBatches, tokenBudget, seed, collator };
-      const warnings = [...news(batches), ...untrained.warnings(session.info.untrainedTokens, microBatches)];
-      return { ...(await gradientOf(session, input, { objective, ownLoss, locate: data.locate })), warnings };
+      const untrainedTokens = untrainedIn(session.info.untrainedTokens, microBatches);
+      const outcome = await gradientOf(session, input, { objective, ownLoss, locate: data.locate });
+      return { ...outcome, untrainedTokens, warnings: news(batches) };
     },
     evaluate: ({ session, signal: stop, set }) => {
       const found = held.find(({ name }) => name === set);

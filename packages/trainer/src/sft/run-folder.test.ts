@@ -47,7 +47,7 @@ test("the run folder holds everything that was promised", async () => {
     "entropy",
   ];
   expect(Object.keys(metrics[1] ?? {})).toEqual(logKeys);
-  expect(await lines(join(outputDir, "samples.jsonl"))).toHaveLength(6);
+  expect(await lines(join(outputDir, "samples.jsonl"))).toHaveLength(9);
   const report = JSON.parse(await readFile(join(outputDir, "report.json"), "utf8"));
   expect(report).toMatchObject({
     steps: 6,

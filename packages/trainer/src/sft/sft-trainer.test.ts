@@ -20,12 +20,14 @@ test("tells what it does, in order, and learns", async () => {
   expect(error).toBeNull();
   const samples = "sample sample sample";
   expect(events.map((event) => event.type).join(" ")).toBe(
-    `prepared eval step log step log step log eval ${samples} step log checkpoint step log step log eval ${samples} checkpoint done`,
+    `prepared eval ${samples} step log step log step log eval ${samples} health step log checkpoint step log step log eval ${samples} checkpoint done`,
   );
+  // The answers that it learns first are all the same.
+  expect(ofType(events, "health").map(({ rule }) => rule)).toEqual(["equal-answers"]);
   const [before, , after] = ofType(events, "eval");
   expect(after?.evalLoss).toBeLessThan((before?.evalLoss ?? 0) - 1);
   expect(ofType(events, "eval").map(({ best }) => best)).toEqual([false, true, true]);
-  expect(ofType(events, "sample")[0]).toMatchObject({ step: 3, prompt: "say abc0", reference: "xyz" });
+  expect(ofType(events, "sample")[3]).toMatchObject({ step: 3, prompt: "say abc0", reference: "xyz" });
   expect(ofType(events, "prepared")[0]).toMatchObject({
     step: 0,
     totalSteps: 6,
@@ -93,10 +95,10 @@ test("the staged order trains the short rows first, then everything", async () =
 test("own prompts are answered, and a missing prompt is said", async () => {
   const own = await trainer({ maxSteps: 2, sampleEverySteps: 2, samplePrompts: ["say abc"], sampleMaxNewTokens: 5 });
   const [sample] = ofType((await record(own.trainer.train())).events, "sample");
-  expect(sample).toMatchObject({ step: 2, prompt: "say abc", reference: null });
+  expect(sample).toMatchObject({ step: 0, prompt: "say abc", reference: null, finishReason: "length" });
   expect(sample?.completion.length).toBeLessThanOrEqual(5);
   const none = await trainer({ maxSteps: 1, sampleEverySteps: 1 }, {}, { evalDataset: null });
-  expect(ofType((await record(none.trainer.train())).events, "warning")[0]?.message).toMatch(/there is no prompt/);
+  expect(ofType((await record(none.trainer.train())).events, "warning")[0]?.message).toMatch(/but there is none/);
 });
 
 test("the result holds what the user should know and what the rows have lost", async () => {

@@ -14,6 +14,8 @@ import {
 } from "@tunesmith/core";
 import type { SamplerFactory } from "@tunesmith/curriculum";
 import { collate, type DatasetSource, type FormattingFunc, splitDataset } from "@tunesmith/data";
+import type { HealthRule } from "../health/rule.ts";
+import { parseHealthRules } from "../health/rules.ts";
 import type { TrainCallback } from "../loop/emitter.ts";
 import type { LrScheduler } from "../loop/lr-scheduler.ts";
 import { Trainer } from "../loop/trainer.ts";
@@ -66,6 +68,11 @@ export interface SFTTrainerOptions {
   args?: SFTConfig;
   /** The adapter. Default: a new one of rank 16 on every linear layer. */
   peftConfig?: LoraConfig;
+  /**
+   * Rules of the run's health besides the built-in ones, asked after every step, evaluation and round of samples (docs/health.md). One of
+   * their names takes its place. Default: none.
+   */
+  healthRules?: readonly HealthRule[];
   /** Called with every event, in order, and awaited. */
   callbacks?: readonly TrainCallback<SFTMetrics>[];
 }
@@ -82,6 +89,7 @@ export const sftTrainerKeys: OptionKeys<SFTTrainerOptions> = {
   computeLossFunc: "optional",
   args: "optional",
   peftConfig: "optional",
+  healthRules: "optional",
   callbacks: "optional functions",
 };
 
@@ -90,21 +98,22 @@ export class SFTTrainer extends Trainer<ParsedSFTConfig, SFTMetrics> implements 
   constructor(options: SFTTrainerOptions) {
     const { model, trainDataset, evalDataset = null } = options ?? {};
     const { formattingFunc = null, sampler = null, lrScheduler = null, dataCollator = null } = options ?? {};
-    const { computeLossFunc = null } = options ?? {};
+    const { computeLossFunc = null, healthRules: rules = [] } = options ?? {};
     const { args = {}, peftConfig = {}, callbacks = [] } = options ?? {};
-    const [, base, train, held, config, peft] = together(
+    const [, base, train, held, config, peft, healthRules] = together(
       () => parseKeys(sftTrainerKeys, options, "SFTTrainer"),
       () => (model === undefined ? model : parseModel(model)) as LanguageModel,
       () => (trainDataset === undefined ? trainDataset : parseDataset("trainDataset", trainDataset)) as DatasetSource,
       () => (evalDataset === null ? null : parseEvalDatasets(evalDataset)),
       () => parseOptions(sftConfigSchema, args),
       () => parsePeftConfig(peftConfig),
+      () => parseHealthRules(rules),
     );
     const ownLoss = computeLossFunc === null ? null : parseComputeLossFunc(computeLossFunc, peft);
     const functions = { formattingFunc, sampler, lrScheduler, dataCollator, computeLossFunc };
     const fromProgram = Object.entries(functions).flatMap(([name, given]) => (given === null ? [] : [name]));
     const run = withStreaming(config, { trainDataset: train, hasSampler: sampler !== null });
-    const inputs = { model: base, ...split(train, held, run), args: run, peft, lrScheduler, fromProgram };
+    const inputs = { model: base, ...split(train, held, run), args: run, peft, lrScheduler, healthRules, fromProgram };
     const set = Object.keys(onlyGiven(config, args));
     const advised = advisedOptions.filter((name) => !set.includes(name));
     const given = { formattingFunc, sampler, dataCollator: dataCollator ?? collate, ownLoss, advised };

@@ -1,7 +1,7 @@
 // The gradient of one step of supervised fine-tuning.
 import type { Objective, TrainSession } from "@tunesmith/core";
 import { coalesce, type Example } from "@tunesmith/data";
-import { total } from "../loop/metrics.ts";
+import { ratio, total } from "../loop/metrics.ts";
 import type { StepOutcome } from "../loop/recipe.ts";
 import { collateWith, type DataCollator } from "./collator.ts";
 import { type PassSums, type SFTMetrics, sumsPerMicroBatch } from "./metrics.ts";
@@ -32,9 +32,12 @@ export async function accumulateStep(
   }
   const outcomes = sumsPerMicroBatch(passes);
   const weight = total(outcomes, ({ metrics }) => metrics.loss.weight);
+  const rows = passes.flatMap(({ placed, sums: { lossSum, weightSum } }) =>
+    placed.map(({ example }, n) => ({ row: example.rowId, loss: ratio(lossSum[n] as number, weightSum[n] as number) })),
+  );
   const badRows = passes.flatMap(({ placed, sums: { lossSum } }) =>
     placed.flatMap(({ example }, n) => (Number.isFinite(lossSum[n]) ? [] : [example.rowId])),
   );
   // Without a supervised token the gradient is zero: any denominator but 0 keeps it so.
-  return { microBatches: outcomes, denominator: weight === 0 ? 1 : weight, badRows };
+  return { microBatches: outcomes, denominator: weight === 0 ? 1 : weight, badRows, rows };
 }

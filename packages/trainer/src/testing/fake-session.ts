@@ -34,6 +34,14 @@ export interface FakeOptions {
   untrainedTokens?: number[];
   /** Evaluation losses to give, one per call of `evaluate`, in place of the real ones. */
   evalLosses?: readonly number[];
+  /** Mean losses of training steps to give, from step 1 on, in place of the real ones. */
+  stepLosses?: readonly number[];
+  /** Gradient norms to tell, from step 1 on, in place of the real ones. */
+  gradNorms?: readonly number[];
+  /** Answers to give, by call of `generate`, from 1, and prompt, in place of the real ones; ids of letters. */
+  answers?: (call: number, index: number) => readonly number[];
+  /** Bytes that the engine is said to hold. */
+  inUse?: number;
   /** Told about every call of the session, in order. */
   onCall?: (name: string) => void;
   /** What a session is said to hold. */
@@ -91,6 +99,13 @@ export function fakeModel(options: FakeOptions = {}): LanguageModel {
   };
 }
 
+/** An answer as it is given, up to the limit of tokens. */
+function* givenAnswer(ids: readonly number[], index: number, maxNewTokens: number): Generator<TokenEvent> {
+  for (const [n, tokenId] of ids.slice(0, maxNewTokens).entries())
+    yield { index, tokenId, finishReason: n === maxNewTokens - 1 ? "length" : null };
+  if (ids.length < maxNewTokens) yield { index, tokenId: end, finishReason: "stop" };
+}
+
 /** Logits of the next id by the id before it, trained by gradient descent with momentum. */
 class FakeSession implements TrainSession {
   readonly info: SessionInfo;
@@ -103,6 +118,8 @@ class FakeSession implements TrainSession {
   readonly #base: Float64Array;
   #isAdapterOff = false;
   #evaluations = 0;
+  #steps = 0;
+  #generations = 0;
   /** What the last `forward` was given, until its `backward`. */
   #waiting: { batch: Batch; step: number } | null = null;
   #disposed = false;
@@ -139,6 +156,8 @@ class FakeSession implements TrainSession {
   async accumulate(batch: Batch, { objective, step }: StepKey & { objective: Objective }): Promise<SequenceSums> {
     this.#call("accumulate");
     const sums = sequenceSums(this.#weights, batch, objective, this.#gradient);
+    const given = this.#options.stepLosses?.[step - 1];
+    if (given !== undefined) for (const [n, weight] of sums.weightSum.entries()) sums.lossSum[n] = given * weight;
     if (this.#options.nonFiniteSteps?.includes(step)) {
       this.#gradient[0] = Number.NaN;
       sums.lossSum[0] = Number.NaN;
@@ -174,6 +193,8 @@ class FakeSession implements TrainSession {
 
   async update({ learningRates, maxGradNorm, denominator }: UpdateOptions): Promise<UpdateResult> {
     this.#call("update");
+    const told = this.#options.gradNorms?.[this.#steps];
+    this.#steps += 1;
     const gradient = this.#gradient.map((value) => value / denominator);
     this.#gradient.fill(0);
     let squares = 0;
@@ -188,7 +209,7 @@ class FakeSession implements TrainSession {
       this.#momentum[i] = momentum;
       this.#weights[i] = (this.#weights[i] as number) - rate * momentum;
     }
-    return { gradNorm, applied: true };
+    return { gradNorm: told ?? gradNorm, applied: true };
   }
 
   async discardGradient(): Promise<string[]> {
@@ -210,7 +231,13 @@ class FakeSession implements TrainSession {
   async *generate({ prompts, maxNewTokens = 256, stopTokenIds, signal }: GenerateOptions): AsyncIterable<TokenEvent> {
     this.#call("generate");
     const stops = stopTokenIds ?? [end];
+    this.#generations += 1;
     for (const [index, prompt] of prompts.entries()) {
+      const given = this.#options.answers?.(this.#generations, index);
+      if (given !== undefined) {
+        yield* givenAnswer(given, index, maxNewTokens);
+        continue;
+      }
       let token = prompt.at(-1) ?? 0;
       for (let n = 1; n <= maxNewTokens; n += 1) {
         signal?.throwIfAborted();
@@ -271,7 +298,7 @@ class FakeSession implements TrainSession {
   }
 
   memory() {
-    return { inUse: 0, peak: 3 * this.#weights.byteLength };
+    return { inUse: this.#options.inUse ?? 0, peak: 3 * this.#weights.byteLength };
   }
 
   dispose(): void {
