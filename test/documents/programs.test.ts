@@ -117,6 +117,11 @@ test("the programs of docs/objectives.md minimise what is held against TRL's rec
   expect(others).toEqual([]);
 });
 
+test("the program of docs/recipes.md lists learning rates", async () => {
+  const { stdout } = await run(await programsOf("docs/recipes.md"));
+  expect(stdout).toBe("0.000001 0.000002 0.000004 0.000008 0.000016 0.000032 0.000064\n");
+});
+
 test("the program of docs/self-instruct.md makes rows of seeds", async () => {
   const { folder, stdout } = await run(await programsOf("docs/self-instruct.md"));
   expect(stdout).toBe("Suggest a name for a boat.\n{ generated: 1, seeds: 2 }\n");

@@ -26,6 +26,28 @@ export async function readConfigFile(
   schemas: Schemas = trainingSchemas,
 ): Promise<Record<string, unknown>> {
   const path = expandHome(file);
+  const value = await readKeys(path);
+  if (schemas === trainingSchemas) {
+    // All that is wrong with names and values at once, whatever flags say of them.
+    sortOptions(schemas, value, path);
+    return canonicalKeys(value, namesOf(schemas), path);
+  }
+  const values = canonicalKeys(value, namesOf(schemas), path);
+  const typed = Object.entries(values).map(([name, given]) => [name, typedValue(schemas, name, given)]);
+  sortOptions(schemas, Object.fromEntries(typed), path);
+  return Object.fromEntries(typed);
+}
+
+/** Reads the file of a sweep: options of `tunesmith train`, and below `sweep` those that arms vary, as they stand. */
+export async function readSweepFile(file: string): Promise<Record<string, unknown> & { sweep?: unknown }> {
+  const path = expandHome(file);
+  const { sweep, ...shared } = (await readKeys(path)) as Record<string, unknown>;
+  sortOptions(trainingSchemas, shared, path);
+  return { ...canonicalKeys(shared, namesOf(trainingSchemas), path), sweep };
+}
+
+/** Keys and values of a YAML or JSON file. */
+async function readKeys(path: string): Promise<object> {
   let bytes: Buffer;
   try {
     bytes = await readFile(path);
@@ -47,15 +69,7 @@ export async function readConfigFile(
       `[${path}] expected keys and values, got ${Array.isArray(value) ? "a list" : String(value)}; see tunesmith train --help`,
     );
   }
-  if (schemas === trainingSchemas) {
-    // All that is wrong with names and values at once, whatever flags say of them.
-    sortOptions(schemas, value, path);
-    return canonicalKeys(value, namesOf(schemas), path);
-  }
-  const values = canonicalKeys(value, namesOf(schemas), path);
-  const typed = Object.entries(values).map(([name, given]) => [name, typedValue(schemas, name, given)]);
-  sortOptions(schemas, Object.fromEntries(typed), path);
-  return Object.fromEntries(typed);
+  return value;
 }
 
 /** TRL reads a text of its file as it reads that of a flag. */

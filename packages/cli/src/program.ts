@@ -13,6 +13,7 @@ import { merge } from "./commands/merge.ts";
 import { resume } from "./commands/resume.ts";
 import { selfInstructFrom, synthSchemas } from "./commands/self-instruct.ts";
 import { sft } from "./commands/sft.ts";
+import { sweep } from "./commands/sweep.ts";
 import { type Streams, train } from "./commands/train.ts";
 import {
   addSchemaFlags,
@@ -63,6 +64,7 @@ export function buildProgram(streams: Streams, input: Input, finish: (code: numb
   const all = [
     addTrain,
     addSft,
+    addSweep,
     addEstimate,
     addInspect,
     addResume,
@@ -114,6 +116,21 @@ function addSft(program: Command, { streams, finish }: Surroundings): void {
     ),
   );
   training.action(async () => finish(await sft(flagValues(training), streams)));
+}
+
+function addSweep(program: Command, { streams, finish }: Surroundings): void {
+  const sweeping = program
+    .command("sweep")
+    .description(
+      "train every combination of the values that a file lists; the same command goes on after an interruption",
+    )
+    .argument("<file>", "YAML or JSON file of options, with lists of values below sweep")
+    .optionsGroup(groupTitle("run"))
+    .option("--no-stop-bad-arms", "train every arm to its end (default: the median rule stops bad ones)")
+    .option("--dry-run", "check the file, list the arms, and stop")
+    .option("--json", "the arms as one line of JSON on standard output, everything else on standard error");
+  sweeping.addHelpText("after", examples("tunesmith sweep sweep.yaml", "tunesmith sweep sweep.yaml --dry-run"));
+  sweeping.action(async (file: string) => finish(await sweep(file, flagValues(sweeping), streams)));
 }
 
 function addEstimate(program: Command, { streams, finish }: Surroundings): void {

@@ -1,6 +1,7 @@
 // Audits a data set, with the engine's binding to compare texts.
 import { type AuditOptions, type AuditReport, audit, type DatasetSource } from "@tunesmith/data";
 import { similarity } from "@tunesmith/native";
+import { withPreset } from "@tunesmith/trainer";
 
 /**
  * Looks at all rows of a data set for what would do harm to a training: rows that cannot be used, broken turns, duplicates, leakage into
@@ -8,5 +9,6 @@ import { similarity } from "@tunesmith/native";
  * file that cannot be read at all throws as in training.
  */
 export function auditDataset(source: DatasetSource, options: AuditOptions = {}): Promise<AuditReport> {
-  return audit(source, similarity, options);
+  const args = options.args === undefined ? {} : { args: withPreset(options.args, {}, null).args };
+  return audit(source, similarity, { ...options, ...args });
 }

@@ -29,6 +29,7 @@ import {
   type KeptRow,
   type RowMetric,
   type UseWeights,
+  withPreset,
 } from "@tunesmith/trainer";
 import { FastLanguageModel } from "./fast-language-model.ts";
 
@@ -101,7 +102,7 @@ export async function evaluate(model: LanguageModel, options: EvaluateOptions): 
   const [{ evaluation, generation }, given] = sortOptionsBeside(schemas, evaluateKeys, options, "evaluate");
   const { data, metrics = {}, formattingFunc = null, answersFile } = given;
   const { signal = new AbortController().signal, onProgress = () => {} } = given;
-  const args = parseOptions(sftConfigSchema, given.args ?? {});
+  const args = parseOptions(sftConfigSchema, withPreset(given.args ?? {}, {}, model).args);
   refuseMetrics(metrics);
   const use = { model: weightsOf(model), base: await baseOf(model, given.base) };
   const kept = answersFile === undefined ? null : await Kept.open(expandHome(answersFile), pathsOf(data) ?? []);

@@ -12,7 +12,7 @@ import {
   withConversationOptions,
 } from "@tunesmith/core";
 import { collate, type DataReport, type DatasetSource, type Example, IGNORE_INDEX } from "@tunesmith/data";
-import { dataWarnings, prepareRows, withinContext, withTokenizerOptions } from "@tunesmith/trainer";
+import { dataWarnings, prepareRows, withinContext, withPreset, withTokenizerOptions } from "@tunesmith/trainer";
 
 /** A token of a row as it is trained. */
 export interface ExplainedToken {
@@ -80,7 +80,7 @@ export async function explainRows(source: DatasetSource, options: ExplainRowsOpt
   const { model: opened, args: given = {}, session, examples: count = 3 } = parseKeys(explainKeys, options, "explain");
   const warnings: string[] = [];
   // As a run does: within the model's context, with its template, with control tokens in texts as asked.
-  const parsed = parseOptions(sftConfigSchema, given);
+  const parsed = parseOptions(sftConfigSchema, withPreset(given, {}, opened).args);
   const model = await withTokenizerOptions(opened, parsed);
   const args = withinContext(parsed, model, warnings);
   const { sanitizeControlTokens } = args;

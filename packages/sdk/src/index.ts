@@ -220,6 +220,7 @@ export type {
 } from "@tunesmith/synth";
 export type {
   Answer,
+  Better,
   CallbackContext,
   CheckpointEvent,
   ComputeLossFunc,
@@ -246,6 +247,7 @@ export type {
   HealthSamples,
   HealthStep,
   HealthView,
+  Interval,
   KeptRow,
   LogEvent,
   LossBatch,
@@ -320,6 +322,7 @@ export { downloadModel } from "./hub/snapshot.ts";
 export type { Patience } from "./hub/transfer.ts";
 export type { DownloadOptions } from "./hub/wanted.ts";
 export { localSplit } from "./local-split.ts";
+export { type LrSweepOptions, lrSweep } from "./lr-sweep.ts";
 export type { OpenedFor, PeftModelOptions, RunDefaults, TrainerNames } from "./notebook-names.ts";
 export { resolveDataset } from "./resolve-dataset.ts";
 export { resolveModel } from "./resolve-model.ts";

@@ -18,7 +18,7 @@ import {
   type SelectedRows,
   selectRows as selectByScore,
 } from "@tunesmith/data";
-import { prepareRows, rowScores, withinContext } from "@tunesmith/trainer";
+import { prepareRows, rowScores, withinContext, withPreset } from "@tunesmith/trainer";
 
 /** Which rows are selected. */
 export interface SelectRowsOptions {
@@ -49,7 +49,8 @@ const keys: OptionKeys<SelectRowsOptions> = {
  * that training names it.
  */
 export function selectRows(dataset: DatasetSource, options: SelectRowsOptions): SelectedRows {
-  const { by, keep, model, args = {} } = parseKeys(keys, options, "selectRows");
+  const { by, keep, model, args: given = {} } = parseKeys(keys, options, "selectRows");
+  const { args } = withPreset(given, {}, model ?? null);
   if (by !== "loss" && by !== "ifd") return selectByScore(dataset, { by, keep, args });
   if (model === undefined)
     throw new OptionError(`[selectRows] expected a model to ask for by: "${by}", got none; give model`);

@@ -1,6 +1,7 @@
 // What the package offers: trainers, their events, and what they find out before they start.
 
 export type { Answer, EvaluatedAnswer, RowMetric } from "./evaluation/answers.ts";
+export type { Interval } from "./evaluation/bootstrap.ts";
 export {
   type AnswerEvent,
   type Contender,
@@ -43,7 +44,7 @@ export type {
 export { howToResume } from "./loop/how-to-resume.ts";
 export type { LrScheduler, LrSchedulerContext } from "./loop/lr-scheduler.ts";
 export type { DifficultyReport } from "./loop/measured-order.ts";
-export type { Metrics } from "./loop/metrics.ts";
+export type { Better, Metrics } from "./loop/metrics.ts";
 export type { Phase } from "./loop/phases.ts";
 export { readCheckpoint } from "./loop/read-checkpoint.ts";
 export type { StopReason, TrainMetrics, TrainResult } from "./loop/result.ts";
@@ -53,6 +54,7 @@ export type { DryRun, TrainOptions } from "./loop/trainer.ts";
 export type { MemoryEstimate } from "./memory/estimate.ts";
 export { freeMemory } from "./memory/free-memory.ts";
 export type { EvalDatasets } from "./options/eval-sets.ts";
+export { withPreset } from "./options/preset.ts";
 export type { Resolved, Settled } from "./options/resolved.ts";
 export { withTokenizerOptions } from "./options/tokenizer-options.ts";
 export type { DataCollator } from "./sft/collator.ts";

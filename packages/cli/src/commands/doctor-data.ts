@@ -1,6 +1,14 @@
 // `tunesmith doctor data`: what in a data set would do harm to a training.
 import { resolve } from "node:path";
-import { expandHome, OptionError, refuseInput, replaceFile, sortOptions, terminalText } from "@tunesmith/core";
+import {
+  expandHome,
+  OptionError,
+  onlyGiven,
+  refuseInput,
+  replaceFile,
+  sortOptions,
+  terminalText,
+} from "@tunesmith/core";
 import { type AuditCode, type AuditOptions, auditCodes, auditDataset, type Judge } from "@tunesmith/sdk";
 import { readConfigFile } from "../config-file.ts";
 import { trainingSchemas } from "../flags.ts";
@@ -27,7 +35,7 @@ export async function doctorData(
   if (data === null)
     throw new OptionError("[data] expected a file of rows, got nothing; give it, or put it into the --config file");
   const options: AuditOptions = {
-    args,
+    args: onlyGiven(args, all),
     fix: (fix as string | undefined) ?? null,
     ignore: ignore === undefined ? [] : (ignore as string).split(",").map(code),
     judge: judgeOf(judge, judgeModel),

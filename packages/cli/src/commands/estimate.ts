@@ -7,6 +7,7 @@ import { trainingSchemas } from "../flags.ts";
 import { deviceName } from "../view/device.ts";
 import { bytes, count, plural } from "../view/format.ts";
 import { describeModel, revisionOf } from "./load-model.ts";
+import { tellPreset, withPresetModel } from "./preset.ts";
 import type { Streams } from "./train.ts";
 
 /** `tunesmith estimate`. Exit code 1 when the run does not fit the memory that is free. */
@@ -14,11 +15,17 @@ export async function estimate(name: string, flags: Record<string, unknown>, { o
   const { config, json = false, ...given } = flags;
   const file = config === undefined ? {} : await readConfigFile(config as string);
   const all = { ...file, ...given };
-  const { inputs, place, modelConfig, args, peftConfig } = sortOptions(trainingSchemas, all, "tunesmith estimate");
-  const settings = { args, peftConfig: onlyGiven(peftConfig, all) };
+  const { inputs, place, modelConfig, args, peftConfig } = sortOptions(
+    trainingSchemas,
+    withPresetModel(all, "tunesmith estimate"),
+    "tunesmith estimate",
+  );
+  // What is not given is for a preset to say.
+  const settings = { args: onlyGiven(args, all), peftConfig: onlyGiven(peftConfig, all) };
   const options = { ...place, ...modelConfig, ...revisionOf(inputs.modelRevision) };
   const { found, shortage } = await describeModel(name, err, options, async (model) => {
     for (const warning of model.info.warnings) err.write(`${pc.yellow("warning:")} ${terminalText(warning)}\n`);
+    tellPreset(all, "tunesmith estimate", model.info, json === true ? err : out);
     const estimated = await estimateMemory(model, settings);
     return { found: estimated, shortage: memoryShortage(model, estimated, settings) };
   });

@@ -1,5 +1,5 @@
 // `tunesmith inspect data`: what a run would train on, token by token.
-import { OptionError, refuseInput, replaceFile, sortOptions, terminalText } from "@tunesmith/core";
+import { OptionError, onlyGiven, refuseInput, replaceFile, sortOptions, terminalText } from "@tunesmith/core";
 import { explainRows } from "@tunesmith/sdk";
 import pc from "picocolors";
 import { readConfigFile } from "../config-file.ts";
@@ -10,6 +10,7 @@ import { tokenLegend, tokenLines } from "../view/tokens.ts";
 import { tokenPage } from "../view/tokens-html.ts";
 import { openModel, revisionOf } from "./load-model.ts";
 import { openDatasets, pathIn, pathsOf } from "./open-datasets.ts";
+import { withPresetModel } from "./preset.ts";
 import type { Streams } from "./train.ts";
 
 /** `tunesmith inspect data`. Gives the exit code. */
@@ -21,7 +22,11 @@ export async function inspectData(
   const { config, examples: count = "3", ids = false, loss = false, html, ...given } = flags;
   const fromFile = config === undefined ? {} : await readConfigFile(config as string);
   const all = { ...fromFile, ...given, ...(file !== undefined && { data: file }) };
-  const { inputs, place, args, modelConfig } = sortOptions(trainingSchemas, all, "tunesmith inspect data");
+  const { inputs, place, args, modelConfig } = sortOptions(
+    trainingSchemas,
+    withPresetModel(all, "tunesmith inspect data"),
+    "tunesmith inspect data",
+  );
   const name = required("--model", inputs.model, "a model's path or ORG/NAME");
   const data = required("data", inputs.data, "a file of rows");
   const examples = Number(count);
@@ -32,7 +37,7 @@ export async function inspectData(
   const model = await openModel(name, err, { ...place, ...modelConfig, ...revisionOf(inputs.modelRevision) });
   const session = loss === true ? await model.createGenerator() : undefined;
   try {
-    const options = { model, args, examples, ...(session !== undefined && { session }) };
+    const options = { model, args: onlyGiven(args, all), examples, ...(session !== undefined && { session }) };
     const { trainDataset } = await openDatasets(data, null, err);
     const { rows, report, warnings } = await explainRows(trainDataset, options);
     const view = { ids: ids === true };

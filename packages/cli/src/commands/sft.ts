@@ -46,6 +46,10 @@ export async function sft(flags: Record<string, unknown>, streams: Streams): Pro
   setEnvironment(env);
   const all = withModelOptions({ ...written, ...given });
   const { script, inputs, args } = sortOptions(sftSchemas, all, "tunesmith sft");
+  if (args.preset !== null)
+    throw new OptionError(
+      `[--preset] expected none, since tunesmith sft has the defaults of trl sft, got ${args.preset}; leave it out, or run tunesmith train`,
+    );
   const { options, warnings } = await optionsOfRun(all, script, inputs, args.evalStrategy);
   for (const warning of warnings) streams.err.write(`${pc.yellow("warning:")} ${terminalText(warning)}\n`);
   return trainWith(options, { json: json === true, dryRun: dryRun === true, place: "tunesmith sft" }, streams);

@@ -1,6 +1,6 @@
 // `tunesmith train`: trains with the options of flags and file.
 import { OptionError, onlyGiven, sortOptions, terminalText } from "@tunesmith/core";
-import { SFTTrainer } from "@tunesmith/sdk";
+import { SFTTrainer, type SFTTrainerOptions } from "@tunesmith/sdk";
 import { stringify } from "yaml";
 import { readConfigFile } from "../config-file.ts";
 import { trainingSchemas } from "../flags.ts";
@@ -8,6 +8,7 @@ import { environmentLine } from "../view/environment-line.ts";
 import type { Output } from "../view/screen.ts";
 import { openModel, revisionOf } from "./load-model.ts";
 import { openDatasets } from "./open-datasets.ts";
+import { tellPreset, withPresetModel } from "./preset.ts";
 import { runTraining } from "./run-session.ts";
 
 /** Streams of a command. */
@@ -32,27 +33,45 @@ interface Start {
   place: string;
 }
 
-/** Trains with options of any kind under their own names. Gives the exit code. */
-export async function trainWith(
+/** A trainer of options under their own names, once model and data are open. `tell` gets what runs here, and what a preset says. */
+export async function trainerOf(
   all: Record<string, unknown>,
-  { json, dryRun, place: command }: Start,
-  { out, err }: Streams,
-): Promise<number> {
+  { command, tell, more = {} }: { command: string; tell: Output; more?: Pick<SFTTrainerOptions, "callbacks"> },
+  err: Output,
+) {
   // Wrong values are reported before a model is looked for.
-  const { inputs, place: given, args, peftConfig: peft, modelConfig } = sortOptions(trainingSchemas, all, command);
+  const {
+    inputs,
+    place: given,
+    args,
+    peftConfig: peft,
+    modelConfig,
+  } = sortOptions(trainingSchemas, withPresetModel(all, command), command);
   const place = args.useCpu ? { ...given, device: "cpu" as const } : given;
   // Beside an adapter that is continued, what was given is not the same as a default.
   const peftConfig = onlyGiven(peft, all);
   const name = required("--model", inputs.model, "a model's path or ORG/NAME");
   const data = required("--data", inputs.data, "a file, folder or data set of the Hub");
   const { evalData } = inputs;
-  (json ? err : out).write(`${environmentLine(place)}\n`);
+  tell.write(`${environmentLine(place)}\n`);
   const model = await openModel(name, err, { ...place, ...modelConfig, ...revisionOf(inputs.modelRevision) });
+  tellPreset(all, command, model.info, tell);
   const datasets = await openDatasets(data, evalData, err);
   // What is not given is for --auto to decide.
   const { resumeFromCheckpoint, ...givenArgs } = onlyGiven(args, all);
-  const trainer = new SFTTrainer({ model, ...datasets, args: givenArgs, peftConfig });
+  const trainer = new SFTTrainer({ model, ...datasets, args: givenArgs, peftConfig, ...more });
   const options = resumeFromCheckpoint ? { resumeFromCheckpoint: resumed(resumeFromCheckpoint) } : {};
+  return { trainer, model, options, data, evalData, modelConfig };
+}
+
+/** Trains with options of any kind under their own names. Gives the exit code. */
+export async function trainWith(
+  all: Record<string, unknown>,
+  { json, dryRun, place: command }: Start,
+  { out, err }: Streams,
+): Promise<number> {
+  const tell = json || dryRun ? err : out;
+  const { trainer, model, options, data, evalData, modelConfig } = await trainerOf(all, { command, tell }, err);
   if (!dryRun) return runTraining(trainer, model, { json, out, err, options });
   const { args: decided, peftConfig: adapter, totalSteps, warnings, ...found } = await trainer.dryRun();
   const { origin, path } = model.info;

@@ -46,6 +46,8 @@ export const readingOptionsSchema = sftConfigSchema
   .pick({
     maxLength: true,
     truncationMode: true,
+    maxPromptLength: true,
+    maxCompletionLength: true,
     maxRowBytes: true,
     datasetFormat: true,
     columns: true,

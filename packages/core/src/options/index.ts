@@ -50,6 +50,17 @@ export {
 } from "./optimizer.ts";
 export { type EngineOptimizer, type OptimizerName, optimizerNames } from "./optimizer-names.ts";
 export { canonicalKeys, parseArgument, parseOptions } from "./parse.ts";
+export {
+  type AppliedPresetValue,
+  type Preset,
+  type PresetModel,
+  type PresetName,
+  type PresetValue,
+  presetNamed,
+  presetNames,
+  presetOptions,
+  presetValues,
+} from "./presets.ts";
 export { together } from "./problems.ts";
 export {
   hasWarmup,

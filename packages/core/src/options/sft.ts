@@ -3,6 +3,7 @@ import { z } from "zod";
 import { datasetFormats } from "./dataset-formats.ts";
 import { count, grouped, noneIsDefault } from "./declare.ts";
 import { missingSft, takenSft } from "./field/sft.ts";
+import { presetNames } from "./presets.ts";
 import { trainingArgumentsSchema } from "./training-arguments.ts";
 
 /** Bytes that a row may have where no option says otherwise: 1 MiB. */
@@ -14,6 +15,15 @@ const maxRowBytesLimit = 2 ** 29 - 24;
 /** Options of supervised fine-tuning (names of TRL's SFTConfig): those of every run, and how rows become supervised tokens. */
 export const sftConfigSchema = trainingArgumentsSchema
   .extend({
+    ...grouped("run", {
+      preset: z
+        .enum(presetNames)
+        .nullable()
+        .default(null)
+        .describe(
+          "Recipe whose values hold for all options that are not given: unslothNotebook, trlSft or qlora8b (docs/recipes.md). Default null: none.",
+        ),
+    }),
     ...grouped("data", {
       auto: z
         .boolean()
@@ -37,6 +47,18 @@ export const sftConfigSchema = trainingArgumentsSchema
         .default(false)
         .describe(
           "trainSamplingStrategy sequential: rows come in one random order by the seed, the same in every epoch; other orders are random anyway. Default false (TRL).",
+        ),
+      maxPromptLength: count
+        .nullable()
+        .default(null)
+        .describe(
+          "Tokens that the prompt of a row may have, all before the first that is trained; rows with a longer one are left out and counted. Plain text has none. Default null: any number (TRL's DPOConfig cuts at 512; InstructGPT leaves out prompts over 1k).",
+        ),
+      maxCompletionLength: count
+        .nullable()
+        .default(null)
+        .describe(
+          "Tokens from the first that is trained on that a row may have, likewise. Plain text is not looked at. Default null: any number.",
         ),
       packing: z
         .boolean()

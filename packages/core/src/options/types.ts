@@ -348,6 +348,11 @@ export interface TrainingArguments extends TrainingArgumentsNames {
 /** Options of supervised fine-tuning (names of TRL's SFTConfig in camelCase). */
 export interface SFTConfig extends TrainingArguments, SFTConfigNames {
   /**
+   * Recipe whose values hold for all options that are not given: unslothNotebook, trlSft or qlora8b (docs/recipes.md).
+   * Default null: none.
+   */
+  preset?: "unslothNotebook" | "trlSft" | "qlora8b" | null | undefined;
+  /**
    * Takes what recommendTraining says for numTrainEpochs, maxLength, perDeviceTrainBatchSize, gradientAccumulationSteps
    * and learningRate where they are not set; reads the rows once more. Default false (a run should do what its options
    * say).
@@ -365,6 +370,17 @@ export interface SFTConfig extends TrainingArguments, SFTConfigNames {
    * are random anyway. Default false (TRL).
    */
   shuffleDataset?: boolean | undefined;
+  /**
+   * Tokens that the prompt of a row may have, all before the first that is trained; rows with a longer one are left out
+   * and counted. Plain text has none. Default null: any number (TRL's DPOConfig cuts at 512; InstructGPT leaves out
+   * prompts over 1k).
+   */
+  maxPromptLength?: number | null | undefined;
+  /**
+   * Tokens from the first that is trained on that a row may have, likewise. Plain text is not looked at. Default null:
+   * any number.
+   */
+  maxCompletionLength?: number | null | undefined;
   /**
    * Rows are packed into rows of maxLength tokens, so that a step sees more of them. No token sees another row. Default
    * false (TRL).

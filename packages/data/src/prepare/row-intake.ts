@@ -21,6 +21,10 @@ export interface KeepOptions {
   maxLength: number | null;
   /** What is done with a longer row. Default `keep_start` (TRL). */
   truncationMode?: TruncationMode;
+  /** Tokens before the first trained one that a row may have; one with more is left out, but plain text. Default null: any number. */
+  maxPromptLength?: number | null;
+  /** Tokens from the first trained one on, likewise. */
+  maxCompletionLength?: number | null;
   /** Rows of the model's embedding; a row with a token beyond them is refused. Default: not looked at. */
   vocabSize?: number;
   /** How many of the first kept rows are given back as they were, for sample prompts. Default 0. */
@@ -92,6 +96,11 @@ export class RowIntake {
     this.#rows += 1;
     this.#notes.add(row, encoded.notes ?? []);
     if (encoded.prefixMismatch) this.#counts.prefixMismatches += 1;
+    const overlong = this.#overlong(encoded);
+    if (overlong !== null) {
+      this.#drop(row, overlong);
+      return null;
+    }
     const kept = this.#fit(row, encoded);
     if (kept === null) return null;
     const { ids, labels, cut, weights } = kept;
@@ -121,6 +130,20 @@ export class RowIntake {
     const { maxLength, truncationMode } = this.#options;
     if (truncationMode !== "error" || maxLength === null || ids.length <= maxLength) return null;
     return `expected at most ${maxLength} tokens (maxLength), got ${ids.length}; shorten the row, raise maxLength, or choose another truncationMode`;
+  }
+
+  /** Why a row is left out for its prompt or its answer; null where it is not. */
+  #overlong({ ids, labels, turns }: EncodedRow["encoded"]): string | null {
+    const { maxPromptLength = null, maxCompletionLength = null } = this.#options;
+    if (turns < 2 || (maxPromptLength === null && maxCompletionLength === null)) return null;
+    const prompt = labels.findIndex((label) => label !== IGNORE_INDEX);
+    if (prompt === -1) return null;
+    const completion = ids.length - prompt;
+    if (maxPromptLength !== null && prompt > maxPromptLength)
+      return `a prompt of ${prompt} tokens, more than maxPromptLength ${maxPromptLength}`;
+    return maxCompletionLength !== null && completion > maxCompletionLength
+      ? `an answer of ${completion} tokens, more than maxCompletionLength ${maxCompletionLength}`
+      : null;
   }
 
   /** The sequence within `maxLength`; null for a row that is left out for its length. */

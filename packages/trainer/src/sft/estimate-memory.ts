@@ -15,6 +15,7 @@ import { batchLimit } from "../loop/batch-room.ts";
 import { decideCheckpointing, estimateSession, type MemoryEstimate } from "../memory/estimate.ts";
 import { shortage } from "../memory/shortage.ts";
 import { parsePeftConfig } from "../options/peft-config.ts";
+import { withPreset } from "../options/preset.ts";
 import { sessionOptions } from "../options/session-options.ts";
 
 /** What {@link estimateMemory} is asked about; the options are those of a run. */
@@ -35,8 +36,9 @@ const estimateKeys: OptionKeys<EstimateOptions> = { args: "optional", peftConfig
  */
 export async function estimateMemory(model: LanguageModel, options: EstimateOptions = {}): Promise<MemoryEstimate> {
   const given = parseKeys(estimateKeys, options, "estimateMemory");
-  const args = parseOptions(sftConfigSchema, given.args ?? {});
-  const peft = parsePeftConfig(given.peftConfig ?? {});
+  const run = withPreset(given.args ?? {}, given.peftConfig ?? {}, model);
+  const args = parseOptions(sftConfigSchema, run.args);
+  const peft = parsePeftConfig(run.peftConfig);
   const pass = given.pass ?? fullPass(args, model.info.maxPositionEmbeddings);
   const gradientCheckpointing = await decideCheckpointing(model, args, peft, pass);
   return estimateSession(model, sessionOptions({ ...args, gradientCheckpointing }, peft), pass);
@@ -59,7 +61,8 @@ export function memoryShortage(
 ): string | null {
   const { gradientCheckpointing } = estimate;
   const given = parseKeys(estimateKeys, options, "memoryShortage");
-  const args = { ...parseOptions(sftConfigSchema, given.args ?? {}), gradientCheckpointing };
-  const session = sessionOptions(args, parsePeftConfig(given.peftConfig ?? {}));
+  const run = withPreset(given.args ?? {}, given.peftConfig ?? {}, model);
+  const args = { ...parseOptions(sftConfigSchema, run.args), gradientCheckpointing };
+  const session = sessionOptions(args, parsePeftConfig(run.peftConfig));
   return shortage(estimate, session, model.weightOptions.loadIn4bit);
 }

@@ -76,10 +76,12 @@ export function streamRows(
 
 function rowOptions(args: ParsedSFTConfig) {
   const { datasetFormat, columns, datasetTextField, onBadRow, maxRowBytes } = args;
+  const { maxPromptLength, maxCompletionLength } = args;
   const { maxLength, truncationMode, assistantOnlyLoss, completionOnlyLoss, promptLossWeight } = args;
   const { trainOnResponsesOnly, lastResponseOnly, trainOnToolCalls, trainOnReasoning } = args;
   return {
     ...{ datasetFormat, columns, datasetTextField, onBadRow, maxRowBytes },
+    ...{ maxPromptLength, maxCompletionLength },
     ...{ maxLength, truncationMode, assistantOnlyLoss, completionOnlyLoss, promptLossWeight },
     ...{ trainOnResponsesOnly, lastResponseOnly, trainOnToolCalls, trainOnReasoning },
   };

@@ -35,6 +35,8 @@ export interface SFTFunctions {
   ownLoss: OwnLoss | null;
   /** Options that `auto` decides, since they are not set. */
   advised: readonly AdvisedOption[];
+  /** What the user should know of the options. Default: nothing. */
+  warnings?: readonly string[];
 }
 
 /** Supervised fine-tuning: the mean loss of the supervised tokens is minimised. */
@@ -48,10 +50,10 @@ export function sftRecipe(functions: SFTFunctions): Recipe<ParsedSFTConfig, SFTM
 
 async function prepareSFT(
   { model, tokenizer: plain, trainDataset, evalDataset, args: given, onPreparing }: RecipeInputs<ParsedSFTConfig>,
-  { formattingFunc, sampler, dataCollator: collator, ownLoss }: SFTFunctions,
+  { formattingFunc, sampler, dataCollator: collator, ownLoss, warnings: known = [] }: SFTFunctions,
   signal: AbortSignal,
 ): Promise<PreparedRun<ParsedSFTConfig, SFTMetrics>> {
-  const warnings: string[] = [];
+  const warnings: string[] = [...known];
   const args = withinContext(given, model, warnings);
   if (ownLoss === null) warnings.push(...lossNotes(args));
   const { sanitizeControlTokens } = args;

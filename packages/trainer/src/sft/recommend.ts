@@ -14,6 +14,7 @@ import { recommendEpochs } from "@tunesmith/curriculum";
 import type { DataReport, DatasetSource, FormattingFunc, PrepareProgress } from "@tunesmith/data";
 import type { RecipeInputs } from "../loop/recipe.ts";
 import { peakLearningRate } from "../options/parameter-groups.ts";
+import { withPreset } from "../options/preset.ts";
 import { withTokenizerOptions } from "../options/tokenizer-options.ts";
 import { batchFor } from "./advised-batch.ts";
 import { prepareRows, withinContext } from "./prepare.ts";
@@ -63,7 +64,7 @@ export async function recommendTraining(
   options: RecommendOptions = {},
 ): Promise<TrainingAdvice> {
   const { args: given = {}, fullFinetuning = false } = parseKeys(keys, options, "recommendTraining");
-  const parsed = parseOptions(sftConfigSchema, given);
+  const parsed = parseOptions(sftConfigSchema, withPreset(given, {}, model).args);
   const own = await withTokenizerOptions(model, parsed);
   // Whole rows, as far as the model reads.
   const args = withinContext({ ...parsed, maxLength: null }, own, []);

@@ -22,6 +22,7 @@ import { Trainer } from "../loop/trainer.ts";
 import { type EvalDatasets, parseEvalDatasets } from "../options/eval-sets.ts";
 import { parseDataset, parseModel } from "../options/inputs.ts";
 import { parsePeftConfig } from "../options/peft-config.ts";
+import { withPreset } from "../options/preset.ts";
 import type { DataCollator } from "./collator.ts";
 import { type ComputeLossFunc, parseComputeLossFunc } from "./compute-loss.ts";
 import type { SFTMetrics } from "./metrics.ts";
@@ -99,7 +100,8 @@ export class SFTTrainer extends Trainer<ParsedSFTConfig, SFTMetrics> implements 
     const { model, trainDataset, evalDataset = null } = options ?? {};
     const { formattingFunc = null, sampler = null, lrScheduler = null, dataCollator = null } = options ?? {};
     const { computeLossFunc = null, healthRules: rules = [] } = options ?? {};
-    const { args = {}, peftConfig = {}, callbacks = [] } = options ?? {};
+    const { args: ownArgs = {}, peftConfig: ownPeft = {}, callbacks = [] } = options ?? {};
+    const { args, peftConfig, warnings } = withPreset(ownArgs, ownPeft, model ?? null);
     const [, base, train, held, config, peft, healthRules] = together(
       () => parseKeys(sftTrainerKeys, options, "SFTTrainer"),
       () => (model === undefined ? model : parseModel(model)) as LanguageModel,
@@ -116,7 +118,7 @@ export class SFTTrainer extends Trainer<ParsedSFTConfig, SFTMetrics> implements 
     const inputs = { model: base, ...split(train, held, run), args: run, peft, lrScheduler, healthRules, fromProgram };
     const set = Object.keys(onlyGiven(config, args));
     const advised = advisedOptions.filter((name) => !set.includes(name));
-    const given = { formattingFunc, sampler, dataCollator: dataCollator ?? collate, ownLoss, advised };
+    const given = { formattingFunc, sampler, dataCollator: dataCollator ?? collate, ownLoss, advised, warnings };
     super(sftRecipe(given), inputs, callbacks);
   }
 
