@@ -255,7 +255,8 @@ mod tests {
 
     #[test]
     fn a_plan_is_that_of_the_device_and_tells_what_its_driver_calls_free() {
-        let shape = PassShape { tokens: 8, longest: 8, supervised: 7, two_phases: false };
+        let shape =
+            PassShape { tokens: 8, longest: 8, supervised: 7, two_phases: false, objective: Objective::default() };
         for (device, dtype) in [
             ("cuda", WeightDtype::Auto),
             ("cuda", WeightDtype::Float32),

@@ -7,7 +7,7 @@ use napi::Env;
 use napi::bindgen_prelude::Object;
 use napi_derive::napi;
 use tunesmith_engine::config::ModelConfig;
-use tunesmith_engine::{self as engine, SessionOptions};
+use tunesmith_engine::{self as engine, Objective, SessionOptions};
 use tunesmith_formats::{ModelFiles, TokenizerSource};
 use tunesmith_text as text;
 
@@ -52,6 +52,8 @@ pub struct PassShape {
     pub supervised: u32,
     /// Whether forward and backward are two calls.
     pub two_phases: bool,
+    /// What one call minimises, as JSON.
+    pub objective: String,
 }
 
 /// What a session would hold, in bytes.
@@ -184,13 +186,16 @@ impl Model {
         pass: PassShape,
     ) -> napi::Result<Object<'env>> {
         let files = Arc::clone(&self.files);
-        let shape = engine::PassShape {
-            tokens: pass.tokens as usize,
-            longest: pass.longest as usize,
-            supervised: pass.supervised as usize,
-            two_phases: pass.two_phases,
+        let work = move || {
+            let shape = engine::PassShape {
+                tokens: pass.tokens as usize,
+                longest: pass.longest as usize,
+                supervised: pass.supervised as usize,
+                two_phases: pass.two_phases,
+                objective: Objective::from_json(&pass.objective)?,
+            };
+            Ok(device::plan(&place, &files, &SessionOptions::from_json(&options)?, shape)?)
         };
-        let work = move || Ok(device::plan(&place, &files, &SessionOptions::from_json(&options)?, shape)?);
         in_background(env, "estimateMemory", work, |_, device::Planned { plan, device, free }| {
             Ok(MemoryPlan {
                 weights: plan.weights as f64,

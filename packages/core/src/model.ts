@@ -1,6 +1,7 @@
 // A model that is known but not in memory, and the way from there to a session.
 import type { Generator } from "./generator.ts";
 import type { ModelOrigin } from "./model-origin.ts";
+import type { Objective } from "./objective.ts";
 import type { ParsedModelConfig } from "./options/model.ts";
 import type { GeneratorOptions, SessionOptions } from "./options/session.ts";
 import type { TrainSession } from "./session.ts";
@@ -37,6 +38,8 @@ export interface PassShape {
   supervised: number;
   /** Whether it is trained by `forward` and `backward` in place of `accumulate`. Default false. */
   twoPhases?: boolean;
+  /** What `accumulate` minimises. Default nll. */
+  objective?: Objective;
 }
 
 /** What a session would hold, in bytes. */

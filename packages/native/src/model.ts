@@ -24,6 +24,7 @@ import {
   type TrainSession,
   weightsSchema,
 } from "@tunesmith/core";
+import { objectiveJson } from "./batch.ts";
 import { type Native, native, nativeAsync } from "./binding.ts";
 import { boolean, integer, object, path } from "./check.ts";
 import { NativeGenerator } from "./generator.ts";
@@ -118,12 +119,19 @@ class NativeModel implements LanguageModel {
 
   async estimateMemory(options: SessionOptions, pass: PassShape): Promise<MemoryPlan> {
     const json = JSON.stringify(this.#engineOptions("estimateMemory", options));
-    const { tokens, longest, supervised, twoPhases = false } = object("estimateMemory.pass", pass);
+    const {
+      tokens,
+      longest,
+      supervised,
+      twoPhases = false,
+      objective = { type: "nll" },
+    } = object("estimateMemory.pass", pass);
     const shape = {
       tokens: integer("estimateMemory.pass.tokens", tokens, 1, maxTokens),
       longest: integer("estimateMemory.pass.longest", longest, 1, tokens),
       supervised: integer("estimateMemory.pass.supervised", supervised, 1, tokens),
       twoPhases: boolean("estimateMemory.pass.twoPhases", twoPhases),
+      objective: objectiveJson("estimateMemory.pass", objective),
     };
     return nativeAsync(() => this.#inner.estimateMemory(this.#opening.place, json, shape));
   }

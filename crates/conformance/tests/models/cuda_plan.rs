@@ -97,7 +97,13 @@ fn check(model: &str, device: &EmulatedOptions, dtype: DType, lengths: &[usize])
         let cuda = Arc::new(Cuda::emulated(device, dtype)?);
         let accounts = Arc::new(cuda.accounts()?);
         let tokens: usize = lengths.iter().sum();
-        let shape = PassShape { tokens, longest: lengths[0], supervised: tokens - lengths.len(), two_phases: false };
+        let shape = PassShape {
+            tokens,
+            longest: lengths[0],
+            supervised: tokens - lengths.len(),
+            two_phases: false,
+            objective: Objective::default(),
+        };
         let rounded = |bytes| accounts.rounded(bytes);
         let planned = plan_on(&accounts, rounded, &files.config, &*files.source, &options, shape)?;
         let mut session = Session::new(Arc::clone(&cuda), files.config.clone(), &*files.source, model, &options)?;

@@ -13,7 +13,7 @@ use crate::optimizer::{OptimizerOptions, ParameterSpec, Update};
 use crate::session::{Engine, Session, SessionOptions};
 
 /// The largest pass of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PassShape {
     /// Tokens of the pass, all of its sequences together.
     pub tokens: usize,
@@ -23,6 +23,8 @@ pub struct PassShape {
     pub supervised: usize,
     /// Steps are of two phases, values and then coefficients, in place of one pass.
     pub two_phases: bool,
+    /// What steps of one phase minimise, and what is evaluated where nothing is trained.
+    pub objective: Objective,
 }
 
 /// What a session holds, in bytes.
@@ -138,12 +140,12 @@ fn run<B: Backend>(session: &mut Session<B>, shape: PassShape) -> Result<()> {
                 let [log_prob, entropy, log_sum_exp, mean_log_prob] = [Some(&zeros[..]); 4];
                 session.backward(&TokenCoefficients { log_prob, entropy, log_sum_exp, mean_log_prob })?;
             } else {
-                session.accumulate(&batch, &Objective::default(), key)?;
+                session.accumulate(&batch, &shape.objective, key)?;
             }
             let rates = vec![0.0; session.groups().len()];
             session.update(&Update { learning_rates: &rates, max_grad_norm: Some(1.0), denominator: 1.0 })?;
         } else {
-            session.evaluate(&batch, &Objective::default())?;
+            session.evaluate(&batch, &shape.objective)?;
         }
     }
     Ok(())

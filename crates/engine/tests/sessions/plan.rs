@@ -21,18 +21,18 @@ fn planned_and_held(options: &SessionOptions, lengths: &[usize]) -> (MemoryPlan,
     let dir = tempfile::tempdir().unwrap();
     let source = write_model(dir.path(), None);
     let config = ModelConfig::from_json(Path::new("config.json"), config()).unwrap();
-    planned_and_held_of(config, &source, options, (lengths, false))
+    planned_and_held_of(config, &source, options, (lengths, false, Objective::default()))
 }
 
 fn planned_and_held_of(
     config: ModelConfig,
     source: &dyn TensorSource,
     options: &SessionOptions,
-    (lengths, two_phases): (&[usize], bool),
+    (lengths, two_phases, objective): (&[usize], bool, Objective),
 ) -> (MemoryPlan, MemoryStats, MemoryStats) {
     let rows = Rows::new(lengths, 1);
     let supervised = rows.labels.iter().filter(|&&label| label >= 0).count();
-    let shape = PassShape { tokens: lengths.iter().sum(), longest: lengths[0], supervised, two_phases };
+    let shape = PassShape { tokens: lengths.iter().sum(), longest: lengths[0], supervised, two_phases, objective };
     let planned = plan(DeviceLayout::CPU, &config, source, options, shape).unwrap();
     let cpu = Arc::new(Cpu::new(2).unwrap());
     let mut session = Session::new(cpu, config, source, "tiny", options).unwrap();
@@ -47,12 +47,12 @@ fn planned_and_held_of(
                 let [log_prob, entropy, log_sum_exp, mean_log_prob] = [all; 4];
                 session.backward(&TokenCoefficients { log_prob, entropy, log_sum_exp, mean_log_prob }).unwrap();
             } else {
-                session.accumulate(&rows.batch(), &Objective::default(), key).unwrap();
+                session.accumulate(&rows.batch(), &objective, key).unwrap();
             }
             let update = Update { learning_rates: &[1e-3; 4], max_grad_norm: Some(1.0), denominator: 1.0 };
             session.update(&update).unwrap();
         } else {
-            session.evaluate(&rows.batch(), &Objective::default()).unwrap();
+            session.evaluate(&rows.batch(), &objective).unwrap();
         }
     }
     let held = session.memory();
@@ -127,8 +127,32 @@ fn the_plan_of_two_phases_is_what_they_hold_to_the_byte() {
     for (name, options) in sessions().into_iter().filter(|(_, options)| options.optimizer.is_some()) {
         for lengths in [&[32, 32, 32][..], &[200]] {
             let config = ModelConfig::from_json(Path::new("config.json"), config()).unwrap();
-            let (planned, _, held) = planned_and_held_of(config, &source, &options, (lengths, true));
+            let (planned, _, held) =
+                planned_and_held_of(config, &source, &options, (lengths, true, Objective::default()));
             assert_eq!(planned.peak, held.peak, "{name}, {lengths:?}: {planned:?}");
+        }
+    }
+}
+
+#[test]
+fn the_plan_of_an_objective_that_reads_more_is_what_it_holds_to_the_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = write_model(dir.path(), None);
+    let planned = |options: &SessionOptions, objective| {
+        let config = ModelConfig::from_json(Path::new("config.json"), config()).unwrap();
+        let (planned, _, held) = planned_and_held_of(config, &source, options, (&[200], false, objective));
+        assert_eq!(planned.peak, held.peak, "{objective:?}: {planned:?}");
+        planned.peak
+    };
+    let evaluated = SessionOptions { optimizer: None, ..options(None) };
+    for options in [options(lora(ModuleNames::AllLinear)), evaluated] {
+        let plain = planned(&options, Objective::default());
+        assert_eq!(planned(&options, Objective::Dft {}), plain);
+        for objective in [
+            Objective::Nll { label_smoothing: 0.1, z_loss: 0.0 },
+            Objective::Nll { label_smoothing: 0.0, z_loss: 1e-4 },
+        ] {
+            assert!(planned(&options, objective) > plain, "{objective:?}");
         }
     }
 }
@@ -149,7 +173,7 @@ fn the_plan_of_a_mixture_is_what_is_held_to_the_byte() {
         for lengths in [&[1][..], &[32, 32], &[7, 7]] {
             let files = ModelFiles::open(&folder).unwrap();
             let (planned, standing, held) =
-                planned_and_held_of(files.config, &*files.source, &options, (lengths, false));
+                planned_and_held_of(files.config, &*files.source, &options, (lengths, false, Objective::default()));
             assert_eq!(planned.peak, held.peak, "{name}, {lengths:?}: {planned:?}");
             assert_eq!(planned.peak - planned.activations, standing.in_use, "{name}, {lengths:?}: {planned:?}");
         }
@@ -178,7 +202,8 @@ fn tokens_without_a_label_hold_nothing_behind_the_last_attention() {
     let source = write_model(dir.path(), None);
     let config = ModelConfig::from_json(Path::new("config.json"), config()).unwrap();
     let activations = |supervised| {
-        let shape = PassShape { tokens: 65, longest: 65, supervised, two_phases: false };
+        let shape =
+            PassShape { tokens: 65, longest: 65, supervised, two_phases: false, objective: Objective::default() };
         plan(DeviceLayout::CPU, &config, &source, &options(lora(ModuleNames::AllLinear)), shape).unwrap().activations
     };
     // Of each token: gate and up, logits, and the stream before and after the block and the final norm.
@@ -192,7 +217,7 @@ fn impossible_shapes_are_refused() {
     let source = write_model(dir.path(), None);
     let config = ModelConfig::from_json(Path::new("config.json"), config()).unwrap();
     for (tokens, longest, supervised) in [(0, 0, 0), (8, 0, 8), (8, 9, 8), (8, 8, 9)] {
-        let shape = PassShape { tokens, longest, supervised, two_phases: false };
+        let shape = PassShape { tokens, longest, supervised, two_phases: false, objective: Objective::default() };
         let error = plan(DeviceLayout::CPU, &config, &source, &options(None), shape).unwrap_err();
         assert_eq!(error.code, Code::ArgumentInvalid);
     }

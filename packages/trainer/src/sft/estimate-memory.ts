@@ -17,6 +17,7 @@ import { shortage } from "../memory/shortage.ts";
 import { parsePeftConfig } from "../options/peft-config.ts";
 import { withPreset } from "../options/preset.ts";
 import { sessionOptions } from "../options/session-options.ts";
+import { objectiveOf } from "./objective.ts";
 
 /** What {@link estimateMemory} is asked about; the options are those of a run. */
 export interface EstimateOptions {
@@ -50,7 +51,7 @@ export function fullPass(args: ParsedSFTConfig, context: number): PassShape {
   const { rows, tokens: most } = batchLimit(args);
   const step = args.gradientAccumulationSteps * Math.min(rows * longest, Math.max(longest, most));
   const tokens = Math.max(longest, Math.min(args.tokenBudget, step));
-  return { tokens, longest, supervised: tokens };
+  return { tokens, longest, supervised: tokens, objective: objectiveOf(args) };
 }
 
 /** What to say of options that do not fit; null where they do. */

@@ -13,6 +13,7 @@ import { largestPass } from "../memory/largest-pass.ts";
 import { DataNews, dataWarnings } from "./data-warnings.ts";
 import { fullPass } from "./estimate-memory.ts";
 import { measuredRows } from "./measured-rows.ts";
+import { objectiveOf } from "./objective.ts";
 import { type ArrangedRows, exampleLength } from "./packing.ts";
 import { epochWarnings, type RowsReader, type RowsRequest, streamRows } from "./prepare.ts";
 
@@ -55,9 +56,9 @@ export async function wholeData(
     news: () => [],
     measured,
     // Which rows meet in a pass shows when they have been measured: until then it is planned as if they were the longest.
-    largestPass: (done) =>
+    largestPass: async (done) =>
       measured === undefined
-        ? largestPass(lengths(done), args.tokenBudget)
+        ? { ...(await largestPass(lengths(done), args.tokenBudget)), objective: objectiveOf(args) }
         : fullPass({ ...args, maxLength: longest }, longest),
     locate: data.locate,
     state: orderState(batches, { isOfProgram: sampler !== null, measured }),
