@@ -232,7 +232,7 @@ test("a dry run plans for two phases, and says which options have no effect", as
   const plain = await (await trainer({})).trainer.dryRun();
   const { trainer: made } = await trainer({ lossType: "dft", zLossMultiplier: 1e-4 }, {}, { computeLossFunc: nll });
   const { memory, warnings } = await made.dryRun();
-  expect(memory?.pass).toEqual({ ...plain.memory?.pass, twoPhases: true });
+  expect(memory?.pass).toEqual({ ...plain.memory?.pass, objective: { type: "dft" }, twoPhases: true });
   expect(memory?.plan.peak).toBe(2 * (plain.memory?.plan.peak ?? 0));
   expect(warnings.filter((message) => message.includes("has no effect"))).toEqual([
     'lossType "dft" has no effect: computeLossFunc says what is minimised',
