@@ -10,7 +10,7 @@ export class LineFile {
   /** Bytes written. */
   #size: number;
   /** Lines that are not written yet. */
-  #waiting: string[] = [];
+  readonly #waiting: string[] = [];
 
   private constructor(path: string, handle: FileHandle, size: number) {
     this.path = path;
@@ -52,6 +52,8 @@ export class LineFile {
 
   /** Writes what was added. Where the system refuses that, nothing of it counts as written, and the next time tries again. */
   async flush(): Promise<void> {
+    // More may be added while these are written.
+    const lines = this.#waiting.length;
     const text = Buffer.from(this.#waiting.join(""));
     if (text.length === 0) return;
     await fileOperation("append to", this.path, async () => {
@@ -60,7 +62,7 @@ export class LineFile {
       await this.#handle.appendFile(text);
     });
     this.#size += text.length;
-    this.#waiting = [];
+    this.#waiting.splice(0, lines);
   }
 
   /** Writes what was added, and forces it to the disk. */

@@ -78,7 +78,7 @@ export class EventFile {
   readonly #handle: FileHandle;
   /** Bytes written. */
   #size = 0;
-  #waiting: Buffer[] = [];
+  readonly #waiting: Buffer[] = [];
 
   private constructor(path: string, handle: FileHandle) {
     this.path = path;
@@ -113,6 +113,8 @@ export class EventFile {
 
   /** Writes what was added. Where the system refuses that, nothing of it counts as written, and the next time tries again. */
   async flush(): Promise<void> {
+    // More may be added while these are written.
+    const events = this.#waiting.length;
     const bytes = Buffer.concat(this.#waiting);
     if (bytes.length === 0) return;
     await fileOperation("append to", this.path, async () => {
@@ -120,7 +122,7 @@ export class EventFile {
       await this.#handle.write(bytes, 0, bytes.length, this.#size);
     });
     this.#size += bytes.length;
-    this.#waiting = [];
+    this.#waiting.splice(0, events);
   }
 
   async close(): Promise<void> {
