@@ -62,7 +62,7 @@ test("a trainer refuses what it does not know, and asks for what it needs", () =
   );
   // @ts-expect-error batchSampler is no option
   expect(refusal(() => new SFTTrainer({ model, trainDataset, batchSampler: null }))).toBe(
-    '[SFTTrainer] expected a known option, got "batchSampler"; its options are model, trainDataset, evalDataset, formattingFunc, sampler, lrScheduler, dataCollator, args, peftConfig, callbacks',
+    '[SFTTrainer] expected a known option, got "batchSampler"; its options are model, trainDataset, evalDataset, formattingFunc, sampler, lrScheduler, dataCollator, computeLossFunc, args, peftConfig, healthRules, metrics, callbacks',
   );
   // @ts-expect-error trainDataset is missing
   expect(refusal(() => new SFTTrainer({ model }))).toBe("[SFTTrainer] expected trainDataset, got nothing; give it");

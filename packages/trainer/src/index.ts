@@ -1,6 +1,6 @@
 // What the package offers: trainers, their events, and what they find out before they start.
 
-export type { Answer, EvaluatedAnswer, RowMetric } from "./evaluation/answers.ts";
+export type { EvaluatedAnswer, RowMetric } from "./evaluation/answers.ts";
 export type { Interval } from "./evaluation/bootstrap.ts";
 export {
   type AnswerEvent,
@@ -24,11 +24,14 @@ export type {
 } from "./health/rule.ts";
 export { healthText } from "./health/rule.ts";
 export { healthRules } from "./health/rules.ts";
+export type { Answer } from "./loop/answers.ts";
 export type { OptionChange } from "./loop/drift.ts";
-export type { CallbackContext, TrainCallback } from "./loop/emitter.ts";
 export type {
   CheckpointEvent,
   DoneEvent,
+  EpochBeginEvent,
+  EpochEndEvent,
+  EvalBeginEvent,
   EvalEvent,
   HealthEvent,
   LogEvent,
@@ -37,14 +40,27 @@ export type {
   PreparedEvent,
   PreparingEvent,
   SampleEvent,
+  StepBeginEvent,
   StepEvent,
+  TrainBeginEvent,
+  TrainEndEvent,
   TrainEvent,
   WarningEvent,
 } from "./loop/events.ts";
+export type {
+  CallbackContext,
+  CallbackFunction,
+  CallbackObject,
+  CallbackState,
+  TrainCallback,
+} from "./loop/hooks/callback.ts";
+export type { LearningRateOverride, TrainControl } from "./loop/hooks/control.ts";
+export type { EvalPrompt, EvalRow } from "./loop/hooks/eval-rows.ts";
+export type { MetricContext, MetricFunction, MetricFunctions } from "./loop/hooks/own-metrics.ts";
 export { howToResume } from "./loop/how-to-resume.ts";
 export type { LrScheduler, LrSchedulerContext } from "./loop/lr-scheduler.ts";
 export type { DifficultyReport } from "./loop/measured-order.ts";
-export type { Better, Metrics } from "./loop/metrics.ts";
+export type { Better, Metrics, OwnEvalValues } from "./loop/metrics.ts";
 export type { Phase } from "./loop/phases.ts";
 export { readCheckpoint } from "./loop/read-checkpoint.ts";
 export type { StopReason, TrainMetrics, TrainResult } from "./loop/result.ts";

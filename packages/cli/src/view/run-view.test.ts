@@ -96,6 +96,7 @@ const events: TrainEvent<SFTMetrics>[] = [
       runDir,
       adapterDir: join(runDir, "adapter"),
       stoppedBy: "epochs",
+      learningRateOverride: null,
       phases: [],
       lossHash: "0123456789abcdef",
       warnings: ["look here"],

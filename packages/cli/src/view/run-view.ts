@@ -10,6 +10,7 @@ import {
   type PreparedEvent,
   type SFTMetrics,
   type StepEvent,
+  type StopReason,
   type TrainEvent,
   type TrainResult,
 } from "@tunesmith/sdk";
@@ -77,7 +78,7 @@ export class RunView {
       case "done":
         this.#done(event.result);
         break;
-      case "log":
+      default:
         // metrics.jsonl holds these; the step line shows the same.
         break;
     }
@@ -141,7 +142,7 @@ export class RunView {
     } = result;
     this.#screen.settle();
     const before = evalBefore === null ? "" : `${significant(evalBefore.evalLoss)} before → `;
-    const why = stoppedBy === "early_stopping" ? ", stopped early" : "";
+    const why = reasons[stoppedBy] ?? "";
     const speed = `${Math.round(metrics.trainTokensPerSecond)} tokens/s`;
     const { losses } = this.#progress;
     const memory = `peak memory ${bytes(metrics.peakMemoryBytes)}`;
@@ -160,6 +161,12 @@ export class RunView {
     for (const line of lines) this.#screen.print(line);
   }
 }
+
+/** Why a run ended before its last step. */
+const reasons: Partial<Record<StopReason, string>> = {
+  early_stopping: ", stopped early",
+  callback: ", stopped by a callback",
+};
 
 /** What is usual for these rows, beside what was asked for. */
 function adviceLine(

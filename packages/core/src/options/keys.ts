@@ -12,10 +12,7 @@ const kinds = {
   number: { expected: "a number", holds: (value: unknown) => typeof value === "number" && Number.isFinite(value) },
   flag: { expected: "true or false", holds: (value: unknown) => typeof value === "boolean" },
   function: { expected: "a function", holds: (value: unknown) => typeof value === "function" },
-  functions: {
-    expected: "a list of functions",
-    holds: (value: unknown) => Array.isArray(value) && value.every((entry) => typeof entry === "function"),
-  },
+  list: { expected: "a list", holds: (value: unknown) => Array.isArray(value) },
   object: { expected: "an object", holds: (value: unknown) => typeof value === "object" && value !== null },
   signal: {
     expected: "an AbortSignal",

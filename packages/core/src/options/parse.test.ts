@@ -241,12 +241,12 @@ test("values of another kind are refused by what they should be, and a tilde is 
   const keys = {
     text: "optional text",
     path: "optional path",
-    list: "optional functions",
+    list: "optional list",
     flag: "optional flag",
     call: "optional function",
     n: "optional number",
   } as const;
-  const wrong = { text: 1, path: "", list: [1], flag: "no", call: {}, n: Number.NaN } as unknown as Given;
+  const wrong = { text: 1, path: "", list: 1, flag: "no", call: {}, n: Number.NaN } as unknown as Given;
   expect(problems(() => parseKeys<Given>(keys, wrong, "f"))).toEqual(Object.keys(keys).map((name) => `[${name}]`));
   expect(parseKeys<Given>(keys, { path: "~/a", text: "~/a" }, "f")).toEqual({
     path: join(homedir(), "a"),

@@ -84,6 +84,16 @@ export const trainingArgumentsSchema = z
         .describe(
           "What to do when a rule of the run's health finds something (docs/health.md): tell it once and go on, or save a checkpoint and end with a HealthError; the same run, resumed, goes on past it. Default warn.",
         ),
+      hookTimeout: z
+        .number()
+        .positive()
+        .max(2_000_000)
+        .nullable()
+        .default(null)
+        .describe(
+          "Seconds within which the promise of a callback, a metric of the program or an lrScheduler must settle; else the run is saved and ends with an error that names it. Answers that a metric generates do not count. Default null: it may take its time.",
+        )
+        .meta({ influence: "nothing" }),
     }),
     ...grouped("data", {
       perDeviceTrainBatchSize: count.default(8).describe("Rows of a micro-batch. Default 8 (TrainingArguments)."),
@@ -344,7 +354,7 @@ export const trainingArgumentsSchema = z
         .min(1)
         .default("eval_loss")
         .describe(
-          "Metric that decides which evaluation is best, such as eval_loss; of several evaluation sets with the name of one, such as eval_NAME_loss. Default eval_loss (TrainingArguments uses the loss too).",
+          "Metric that decides which evaluation is best, such as eval_loss, or one of the program's metrics; of several evaluation sets with the name of one, such as eval_NAME_loss. Default eval_loss (TrainingArguments uses the loss too).",
         )
         .meta(noneIsDefault),
       greaterIsBetter: z
@@ -352,7 +362,7 @@ export const trainingArgumentsSchema = z
         .nullable()
         .default(null)
         .describe(
-          "Whether a greater metricForBestModel is better. Default null: as the metric itself says, so a lower loss (TrainingArguments).",
+          "Whether a greater metricForBestModel is better. Default null: as the metric itself says, so a lower loss; of the program's metrics a greater value, unless the name ends with loss (TrainingArguments).",
         ),
       earlyStoppingPatience: count
         .nullable()

@@ -34,6 +34,12 @@ export interface TrainingArguments extends TrainingArgumentsNames {
    * checkpoint and end with a HealthError; the same run, resumed, goes on past it. Default warn.
    */
   onHealth?: "warn" | "stop" | undefined;
+  /**
+   * Seconds within which the promise of a callback, a metric of the program or an lrScheduler must settle; else the run
+   * is saved and ends with an error that names it. Answers that a metric generates do not count. Default null: it may
+   * take its time.
+   */
+  hookTimeout?: number | null | undefined;
   /** Rows of a micro-batch. Default 8 (TrainingArguments). */
   perDeviceTrainBatchSize?: number | undefined;
   /**
@@ -279,13 +285,14 @@ export interface TrainingArguments extends TrainingArgumentsNames {
   /** Evaluate before the first step as well. Default false (TrainingArguments). */
   evalOnStart?: boolean | undefined;
   /**
-   * Metric that decides which evaluation is best, such as eval_loss; of several evaluation sets with the name of one,
-   * such as eval_NAME_loss. Default eval_loss (TrainingArguments uses the loss too).
+   * Metric that decides which evaluation is best, such as eval_loss, or one of the program's metrics; of several
+   * evaluation sets with the name of one, such as eval_NAME_loss. Default eval_loss (TrainingArguments uses the loss
+   * too).
    */
   metricForBestModel?: string | undefined;
   /**
-   * Whether a greater metricForBestModel is better. Default null: as the metric itself says, so a lower loss
-   * (TrainingArguments).
+   * Whether a greater metricForBestModel is better. Default null: as the metric itself says, so a lower loss; of the
+   * program's metrics a greater value, unless the name ends with loss (TrainingArguments).
    */
   greaterIsBetter?: boolean | null | undefined;
   /**

@@ -1,4 +1,5 @@
 // Evaluates a model on held-out rows, with the base model next to it.
+
 import type {
   Generator,
   LanguageModel,
@@ -8,7 +9,8 @@ import type {
   Similarity,
 } from "@tunesmith/core";
 import type { DataReport, DatasetSource, FormattingFunc } from "@tunesmith/data";
-import { type Answer, answersOf, judged, type RowMetric } from "./answers.ts";
+import { type Answer, answersOf } from "../loop/answers.ts";
+import { judged, type RowMetric } from "./answers.ts";
 import { likelihood } from "./likelihood.ts";
 import { type EvaluatedRow, rowsToEvaluate } from "./rows.ts";
 import type { RowValues } from "./sums.ts";

@@ -1,6 +1,9 @@
 // A run in progress, as the parts of the loop share it.
-import { Emitter, type TrainCallback } from "./emitter.ts";
+import { Emitter } from "./emitter.ts";
 import { HealthWatch } from "./health-watch.ts";
+import type { HookLimits } from "./hooks/call-hook.ts";
+import { Callbacks } from "./hooks/callbacks.ts";
+import { controlOf, type Steered } from "./hooks/control.ts";
 import type { OpenRun } from "./open-run.ts";
 import type { RunControl } from "./run.ts";
 
@@ -8,6 +11,10 @@ import type { RunControl } from "./run.ts";
 export interface ActiveRun extends OpenRun {
   readonly control: RunControl;
   readonly events: Emitter;
+  /** How functions of the program are called. */
+  readonly limits: HookLimits;
+  /** What callbacks steer. */
+  readonly steered: Steered;
   readonly clock: Clock;
   readonly health: HealthWatch;
   /** Step of the newest checkpoint written or read; null before the first. */
@@ -19,12 +26,27 @@ export interface ActiveRun extends OpenRun {
 }
 
 /** Makes an open run ready for its first step. */
-export function activate(run: OpenRun, control: RunControl, callbacks: readonly TrainCallback[]): ActiveRun {
-  const { checkpoint, inputs, session, state } = run;
+export function activate(run: OpenRun, control: RunControl): ActiveRun {
+  const { args, checkpoint, folder, inputs, prepared, prompts, session, state } = run;
+  const steered: Steered = {
+    over: null,
+    hasEvaluation: prepared.evaluation !== null,
+    hasPrompts: prompts.length > 0,
+    state,
+    addMetrics: (line) => folder.addMetrics(line),
+  };
+  const limits: HookLimits = {
+    timeout: args.hookTimeout,
+    onHeld: (label, milliseconds) => events.held(label, milliseconds),
+  };
+  const context = { model: inputs.model, session, control: controlOf(steered) };
+  const events = new Emitter(control, new Callbacks(inputs.callbacks ?? [], context, limits));
   return {
     ...run,
     control,
-    events: new Emitter(control, callbacks, { model: inputs.model, session }),
+    events,
+    limits,
+    steered,
     clock: new Clock(state.seconds),
     health: new HealthWatch(run, state.max_steps),
     savedStep: checkpoint === null ? null : state.global_step,

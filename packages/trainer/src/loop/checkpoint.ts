@@ -2,13 +2,19 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { digestFile, list, replaceFolder, writeText } from "@tunesmith/core";
+import type { CallbackStates } from "./hooks/callback-states.ts";
 import type { DataState, TrainerState } from "./state.ts";
 
 /** Its list of files. */
 export const manifestName = "MANIFEST.json";
 
-/** Files of a checkpoint next to weights and optimizer state; the last one only where a recipe has state of its own. */
-export const files = { trainer: "trainer_state.json", data: "data_state.json", recipe: "recipe_state.json" } as const;
+/** Files of a checkpoint next to weights and optimizer state; the last two only where recipe or callbacks have state of their own. */
+export const files = {
+  trainer: "trainer_state.json",
+  data: "data_state.json",
+  recipe: "recipe_state.json",
+  callbacks: "callbacks_state.json",
+} as const;
 
 /** The optimizer's state, as the engine writes it. */
 export const optimizerFile = "optimizer.safetensors";
@@ -34,6 +40,8 @@ export interface CheckpointState {
   data: DataState;
   /** State of the recipe, a JSON value; undefined where it has none. */
   recipe: unknown;
+  /** State of callbacks by their names; undefined where none has any. */
+  callbacks: CallbackStates | undefined;
 }
 
 /** A checkpoint that was read and found whole. */
@@ -70,7 +78,7 @@ export async function writeCheckpoint(
   const path = join(runDir, checkpointName(state.trainer.global_step));
   await replaceFolder(path, async (folder) => {
     await writeWeights(folder);
-    for (const part of ["trainer", "data", "recipe"] as const)
+    for (const part of ["trainer", "data", "recipe", "callbacks"] as const)
       if (state[part] !== undefined) await writeText(join(folder, files[part]), json(state[part]));
     if (modelOnly) await rm(join(folder, optimizerFile), { force: true });
     const manifest: Manifest = { files: {}, ...(modelOnly && { modelOnly }) };

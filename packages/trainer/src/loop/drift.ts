@@ -14,6 +14,9 @@ import type { Resolved } from "../options/resolved.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { dependsOnLength } from "./schedule.ts";
 
+/** What a program gives that no step computes with: what these decide of a run is in its state. */
+const watching: readonly string[] = ["metrics", "callbacks"];
+
 /** What a checkpoint remembers of a run besides its options. */
 export interface RunIdentity {
   /** Names of the functions that a program gave, such as an order of the rows: without them the steps would be others. */
@@ -37,7 +40,8 @@ export function decisiveOptions(
   const influence = new Map(
     [schema, loraConfigSchema].flatMap(optionsOf).map((option) => [option.name, option.influence]),
   );
-  const given = fromProgram.length > 0 ? { fromProgram } : {};
+  const deciding = fromProgram.filter((name) => !watching.includes(name));
+  const given = deciding.length > 0 ? { fromProgram: deciding } : {};
   const entries = Object.entries({ ...args, ...lora, modelType, modelSha256, ...changed(weights), ...given });
   return Object.fromEntries(entries.filter(([name]) => decides(influence.get(name) ?? "numbers", args, fromProgram)));
 }

@@ -1,51 +1,37 @@
 // Tells everyone who listens to a run what happens in it.
-import { CallbackError, type Generator, type LanguageModel, terminalText } from "@tunesmith/core";
+import { plural, terminalText, warnProcess } from "@tunesmith/core";
 import type { TrainEvent } from "./events.ts";
-import type { Metrics } from "./metrics.ts";
+import { longHold } from "./hooks/call-hook.ts";
+import type { Callbacks } from "./hooks/callbacks.ts";
 import type { RunControl } from "./run.ts";
-
-/** What a callback is given with each event. */
-export interface CallbackContext {
-  model: LanguageModel;
-  /** Evaluates and generates with the weights as they are now. Not to be kept: it is disposed when the run ends. */
-  session: Generator;
-}
-
-/**
- * Called with every event of a run, in order; the run waits for it. What it throws ends the run with a `CallbackError`. `M` names the
- * metrics of a recipe; a callback for any recipe leaves it out.
- */
-export type TrainCallback<M extends Metrics = Metrics> = (
-  event: TrainEvent<M>,
-  context: CallbackContext,
-) => void | Promise<void>;
 
 /** The events of one run: to its iterators, then to each callback. */
 export class Emitter {
-  readonly #control: RunControl;
-  readonly #context: CallbackContext;
-  #callbacks: readonly TrainCallback[];
+  readonly #control: Pick<RunControl, "emit">;
+  readonly #callbacks: Callbacks;
   readonly #warnings: string[] = [];
+  /** Hooks that have held the event loop, and those of them that have not been told of. */
+  readonly #held = new Map<string, number>();
+  #untold: string[] = [];
 
-  constructor(control: RunControl, callbacks: readonly TrainCallback[], context: CallbackContext) {
+  constructor(control: Pick<RunControl, "emit">, callbacks: Callbacks) {
     this.#control = control;
     this.#callbacks = callbacks;
-    this.#context = context;
   }
 
   /** Emits an event and waits for the callbacks. */
   async emit(event: TrainEvent): Promise<void> {
     this.#control.emit(event);
-    for (const callback of this.#callbacks) {
-      try {
-        await callback(event, this.#context);
-      } catch (cause) {
-        const message = cause instanceof Error ? cause.message : String(cause);
-        throw new CallbackError(
-          `[callback] expected no error on the event "${event.type}", got: ${message}; fix the callback`,
-          { cause },
-        );
-      }
+    await this.tell(event);
+  }
+
+  /** The same to callbacks alone. */
+  async tell(event: TrainEvent): Promise<void> {
+    await this.#callbacks.call(event);
+    for (const message of this.#untold.splice(0)) {
+      // Nothing comes after the last event.
+      if (event.type === "done") warnProcess(message);
+      else if (event.type !== "preparing") await this.warn(event.step, message);
     }
   }
 
@@ -61,8 +47,23 @@ export class Emitter {
     await this.emit({ type: "warning", step, message: safe });
   }
 
+  /** A hook has held the event loop: told once after it has returned, and again where it takes twice as long. */
+  held(label: string, milliseconds: number): void {
+    if (milliseconds < 2 * (this.#held.get(label) ?? longHold / 2)) return;
+    this.#held.set(label, milliseconds);
+    const time = plural(Math.round(milliseconds), "millisecond");
+    this.#untold.push(
+      `${label} held the thread for ${time}: timers, servers and the run itself waited for it; give long work to a worker thread`,
+    );
+  }
+
   /** From here on no callback is called. */
   silence(): void {
-    this.#callbacks = [];
+    this.#callbacks.silence();
+  }
+
+  /** Whether that is so. */
+  get isSilent(): boolean {
+    return this.#callbacks.isSilent;
   }
 }

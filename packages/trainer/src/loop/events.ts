@@ -3,7 +3,7 @@ import type { MemoryUsage, SessionInfo } from "@tunesmith/core";
 import type { MeasuredDifficulty } from "@tunesmith/curriculum";
 import type { DataReport } from "@tunesmith/data";
 import type { HealthReport } from "../health/rule.ts";
-import type { Metrics } from "./metrics.ts";
+import type { Metrics, OwnEvalValues } from "./metrics.ts";
 import type { TrainResult } from "./result.ts";
 
 /**
@@ -52,6 +52,42 @@ export interface MeasuringEvent {
   fromCache: boolean;
 }
 
+/** The first step is about to be taken, or the next one of a resumed run (transformers' on_train_begin). */
+export interface TrainBeginEvent {
+  type: "trainBegin";
+  /** Steps done before. */
+  step: number;
+  totalSteps: number;
+  epoch: number;
+}
+
+/** The first step of an epoch is about to be taken (transformers' on_epoch_begin). */
+export interface EpochBeginEvent {
+  type: "epochBegin";
+  /** Steps done before. */
+  step: number;
+  /** Passes over the data done before. */
+  epoch: number;
+}
+
+/** The last step of an epoch has been taken (transformers' on_epoch_end). Log line, evaluation, samples and checkpoint of the step follow. */
+export interface EpochEndEvent {
+  type: "epochEnd";
+  step: number;
+  /** Passes over the data done. */
+  epoch: number;
+}
+
+/** A step is about to be taken (transformers' on_step_begin). To callbacks alone: who iterates is told once of each step. */
+export interface StepBeginEvent {
+  type: "stepBegin";
+  /** The step that begins, from 1. */
+  step: number;
+  totalSteps: number;
+  /** Passes over the data before it. */
+  epoch: number;
+}
+
 /** One optimizer step. */
 export interface StepEvent {
   type: "step";
@@ -82,8 +118,15 @@ interface LogFields {
   numTokens: number;
 }
 
+/** An evaluation is about to begin. One that is interrupted begins again without another word. */
+export interface EvalBeginEvent {
+  type: "evalBegin";
+  step: number;
+  epoch: number;
+}
+
 /** One evaluation. */
-export type EvalEvent<M extends Metrics = Metrics> = EvalFields & M["eval"];
+export type EvalEvent<M extends Metrics = Metrics> = EvalFields & M["eval"] & OwnEvalValues;
 
 interface EvalFields {
   type: "eval";
@@ -134,6 +177,13 @@ export interface NoteEvent {
   options: readonly string[];
 }
 
+/** The last step has been taken, and the session holds the weights of the result; adapter and report follow (transformers' on_train_end). */
+export interface TrainEndEvent {
+  type: "trainEnd";
+  step: number;
+  epoch: number;
+}
+
 /** The run has ended well. The last event. */
 export interface DoneEvent<M extends Metrics = Metrics> {
   type: "done";
@@ -145,12 +195,18 @@ export type TrainEvent<M extends Metrics = Metrics> =
   | PreparingEvent
   | PreparedEvent
   | MeasuringEvent
+  | TrainBeginEvent
+  | EpochBeginEvent
+  | StepBeginEvent
   | StepEvent
+  | EpochEndEvent
   | LogEvent<M>
+  | EvalBeginEvent
   | EvalEvent<M>
   | SampleEvent
   | CheckpointEvent
   | WarningEvent
   | HealthEvent
   | NoteEvent
+  | TrainEndEvent
   | DoneEvent<M>;

@@ -1,5 +1,5 @@
 // A program's own schedule of the learning rate.
-import type { Metrics } from "./metrics.ts";
+import type { Metrics, OwnEvalValues } from "./metrics.ts";
 
 /** What a {@link LrScheduler} may decide by, besides the step. A run that is resumed gives it the same again. */
 export interface LrSchedulerContext {
@@ -12,7 +12,7 @@ export interface LrSchedulerContext {
   /** Passes over the data before this step. */
   epoch: number;
   /** The last evaluation; null before the first. */
-  evaluation: Metrics["eval"] | null;
+  evaluation: (Metrics["eval"] & OwnEvalValues) | null;
 }
 
 /**

@@ -13,6 +13,11 @@ export interface Metrics {
   };
 }
 
+/** What metrics of the program have given: `exactMatch` is `evalExactMatch`. */
+export interface OwnEvalValues {
+  readonly [name: `eval${string}`]: number;
+}
+
 /**
  * How the values of several micro-batches become one: `ratio` is Σ sum / Σ weight, `mean` the unweighted mean over micro-batches of
  * each one's sum / weight (TRL), `last` the newest.

@@ -7,10 +7,10 @@ import type { Checkpoint } from "./checkpoint.ts";
 import { idleRates } from "./doubtful-rates.ts";
 import { decisiveOptions } from "./drift.ts";
 import { describeEnvironment } from "./environment.ts";
+import { loadStates } from "./hooks/callback-states.ts";
 import { begun, isOver, type Phase, phaseAfter, scheduleStart } from "./phases.ts";
 import { newestCheckpoint } from "./read-checkpoint.ts";
 import type { ReadyRun } from "./ready-run.ts";
-import type { PreparedRun } from "./recipe.ts";
 import type { RunClaim } from "./run-claim.ts";
 import { describeConfig } from "./run-config.ts";
 import { RunFolder } from "./run-folder.ts";
@@ -58,7 +58,7 @@ export async function openRun(
         `[useCpu] expected a model on the CPU, got one on ${session.info.backend}; open it with device: "cpu"`,
       );
     const { checkpoint, warnings } = await restored(ready, session, check);
-    if (checkpoint !== null) await remember(checkpoint, prepared);
+    if (checkpoint !== null) warnings.push(...(await remember(checkpoint, ready)));
     const phase = checkpoint === null ? null : check(checkpoint);
     const before = checkpoint === null ? emptyState(totalSteps, config, ready.startedAt) : checkpoint.trainer;
     const now = { max_steps: totalSteps, config, started_at: ready.startedAt };
@@ -141,14 +141,25 @@ async function restored(
   return { checkpoint: null, warnings };
 }
 
-/** Gives the recipe what it was to remember. */
-async function remember({ path, recipe }: Checkpoint, { state }: PreparedRun): Promise<void> {
-  if (state === undefined) return;
-  if (recipe === undefined)
-    throw new CheckpointError(
-      `[${path}] expected the state of this trainer, got none; it was written by another one, so start a new run`,
-    );
-  await state.load(recipe);
+/** Gives recipe and callbacks what they were to remember, and what the user should know of that. */
+async function remember(
+  { path, recipe, callbacks: states, trainer }: Checkpoint,
+  { args, inputs: { callbacks = [] }, prepared: { state } }: ReadyRun,
+): Promise<string[]> {
+  if (state !== undefined) {
+    if (recipe === undefined)
+      throw new CheckpointError(
+        `[${path}] expected the state of this trainer, got none; it was written by another one, so start a new run`,
+      );
+    await state.load(recipe);
+  }
+  const rate = trainer.learning_rate_override?.learningRate ?? null;
+  const orphaned =
+    rate !== null && callbacks.length === 0
+      ? [`the learning rate stays at ${rate}, as a callback had set it; no callback is given now that could change it`]
+      : [];
+  const onHeld = () => {};
+  return [...orphaned, ...(await loadStates(callbacks, { path, states }, { timeout: args.hookTimeout, onHeld }))];
 }
 
 function isDamage(error: unknown): error is TunesmithError {

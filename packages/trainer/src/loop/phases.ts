@@ -37,10 +37,10 @@ const ofSchedule = ["learningRate", "lrSchedulerType", "lrSchedulerKwargs", "war
 
 /** Whether all that a run was to do is done. */
 export function isOver(
-  { best, global_step, max_steps }: Pick<TrainerState, "best" | "global_step" | "max_steps">,
+  { asked, best, global_step, max_steps }: Pick<TrainerState, "asked" | "best" | "global_step" | "max_steps">,
   { earlyStoppingPatience }: Pick<Resolved, "earlyStoppingPatience">,
 ): boolean {
-  return global_step >= max_steps || stopsEarly(best, earlyStoppingPatience);
+  return global_step >= max_steps || asked.stop || stopsEarly(best, earlyStoppingPatience);
 }
 
 /** Steps of the run before its schedule began. */
@@ -85,7 +85,9 @@ export function begun(state: TrainerState, phase: Phase): TrainerState {
     ...state,
     phases: [...state.phases, phase],
     best: { ...state.best, withoutImprovement: 0 },
+    asked: { ...state.asked, stop: false },
     schedule: isFresh ? null : state.schedule,
+    learning_rate_override: isFresh ? null : state.learning_rate_override,
   };
 }
 

@@ -1,6 +1,8 @@
-// The learning rates of a step: by the schedule of the options, by what it has seen in evaluations, or by a program's own function.
+// The learning rates of a step: by the schedule of the options, by what it has seen in evaluations, by a program's own function, or as
+// callbacks have set them.
 import { CallbackError } from "@tunesmith/core";
 import type { ActiveRun } from "./active-run.ts";
+import { callHook } from "./hooks/call-hook.ts";
 import type { LrScheduler } from "./lr-scheduler.ts";
 import { learningRateAt } from "./schedule.ts";
 import { firstWatchState, watch } from "./watching-schedule.ts";
@@ -16,8 +18,9 @@ export async function ratesOf(run: ActiveRun, step: number): Promise<StepRates> 
   const { inputs, schedule, state } = run;
   const peaks = peaksOf(run);
   const { lrScheduler = null } = inputs;
-  if (lrScheduler !== null) {
-    const rate = await ownRate(run, lrScheduler, step);
+  const set = setRate(state, step);
+  const rate = set ?? (lrScheduler === null ? null : await ownScheduleRate(run, lrScheduler, step));
+  if (rate !== null) {
     const share = (peak: number) => (schedule.learningRate === 0 ? rate : (peak / schedule.learningRate) * rate);
     return split([rate, ...peaks.slice(1).map(share)]);
   }
@@ -42,21 +45,22 @@ function split([learningRate = 0, ...groups]: readonly number[]): StepRates {
   return { learningRate, groups: Float64Array.from(groups) };
 }
 
-async function ownRate({ schedule, state }: ActiveRun, lrScheduler: LrScheduler, step: number): Promise<number> {
+/** The rate that callbacks have set; null where they have not, or have given it back to the schedule. */
+function setRate({ learning_rate_override: own }: ActiveRun["state"], step: number): number | null {
+  if (own !== null) own.fromStep ??= step;
+  return own?.learningRate ?? null;
+}
+
+async function ownScheduleRate(
+  { limits, schedule, state }: ActiveRun,
+  lrScheduler: LrScheduler,
+  step: number,
+): Promise<number> {
   const { afterStep, learningRate, totalSteps, warmupSteps } = schedule;
   const { epoch, eval_last: evaluation } = state;
-  let rate: unknown;
-  try {
-    rate = await lrScheduler(step - afterStep, { learningRate, totalSteps, warmupSteps, epoch, evaluation });
-  } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause);
-    throw new CallbackError(
-      `[lrScheduler] expected a learning rate for step ${step}, got: ${message}; fix the function`,
-      {
-        cause,
-      },
-    );
-  }
+  const hook = { label: "lrScheduler", expected: `a learning rate for step ${step}`, kind: "function" } as const;
+  const context = { learningRate, totalSteps, warmupSteps, epoch, evaluation };
+  const rate: unknown = await callHook(hook, limits, () => lrScheduler(step - afterStep, context));
   if (typeof rate === "number" && Number.isFinite(rate) && rate >= 0) return rate;
   throw new CallbackError(
     `[lrScheduler] expected a finite number of at least 0 for step ${step}, got ${String(rate)}; fix the function`,

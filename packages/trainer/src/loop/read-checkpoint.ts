@@ -13,6 +13,7 @@ import {
   optimizerFile,
   requiredFiles,
 } from "./checkpoint.ts";
+import { callbackStatesSchema } from "./hooks/callback-states.ts";
 import { dataStateSchema, trainerStateSchema } from "./state.ts";
 
 const manifestSchema: z.ZodType<Manifest> = z.object({
@@ -39,12 +40,14 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
   }
   const trainer = await readJson(path, files.trainer, trainerStateSchema);
   const data = await readJson(path, files.data, dataStateSchema);
-  const recipe = manifest.files[files.recipe] === undefined ? undefined : await readJson(path, files.recipe, z.json());
+  const has = (file: string) => manifest.files[file] !== undefined;
+  const recipe = has(files.recipe) ? await readJson(path, files.recipe, z.json()) : undefined;
+  const callbacks = has(files.callbacks) ? await readJson(path, files.callbacks, callbackStatesSchema) : undefined;
   const { global_step: step } = trainer;
   const named = /^checkpoint-\d+$/u.test(basename(path)) ? basename(path) : checkpointName(step);
   if (named !== checkpointName(step) || data.global_step !== step)
     throw damaged(path, `one step in its name, ${files.trainer} and ${files.data}`, `${step} and ${data.global_step}`);
-  return { path, trainer, data, recipe };
+  return { path, trainer, data, recipe, callbacks };
 }
 
 /**

@@ -19,6 +19,9 @@ import { type Schedule, scheduleOf } from "./schedule.ts";
 import type { BestMetric } from "./settle.ts";
 import { fitTokenBudget } from "./token-budget.ts";
 
+/** Held-out rows that are watched when `samplePrompts` names none. */
+const defaultSamples = 3;
+
 /** All that is known of a run before its files are opened and a weight is read. */
 export interface ReadyRun {
   recipe: Recipe;
@@ -64,7 +67,8 @@ export async function prepareRun(
   const startedAt = checkpoint?.trainer.started_at ?? Math.floor(Date.now() / 1000);
   const tokenizer = withConversationOptions(model.tokenizer, { moment: startedAt });
   const begin = async (args: Settled) => {
-    const prepared = await recipe.prepare({ ...inputs, onPreparing, tokenizer, args }, signal);
+    const keepHeldOut = Object.keys(inputs.metrics ?? {}).length > 0 ? Number.MAX_SAFE_INTEGER : defaultSamples;
+    const prepared = await recipe.prepare({ ...inputs, keepHeldOut, onPreparing, tokenizer, args }, signal);
     try {
       const known = { recipe, inputs, prepared, best, resume, startedAt, checkpoint };
       return await plan(known, [...warnings, ...prepared.warnings], signal);
@@ -84,7 +88,7 @@ async function plan(
 ): Promise<ReadyRun> {
   const { recipe, inputs, prepared, resume, checkpoint } = known;
   const { model, peft } = inputs;
-  const prompts = await samplePrompts(prepared, model.info.vocabSize, warnings);
+  const prompts = await samplePrompts(prepared, inputs, warnings);
   const pass = await prepared.largestPass(checkpoint?.trainer.global_step ?? 0);
   const gradientCheckpointing = await recomputation(inputs, prepared.args, pass, checkpoint).catch(asOptionError);
   if (prepared.args.gradientCheckpointing === "auto" && gradientCheckpointing)
@@ -106,26 +110,36 @@ async function plan(
   return { ...known, args, schedule, prompts, memory, warnings };
 }
 
-function doubts({ schema }: Recipe, { args, evalDataset, fromProgram = [], model, peft }: RunInputs): string[] {
+function doubts(
+  { schema }: Recipe,
+  { args, callbacks = [], evalDataset, fromProgram = [], model, peft }: RunInputs,
+): string[] {
   const hasEvaluation = evalDataset !== null;
-  return idleOptions({ args, peft, weights: model.weightOptions, hasEvaluation, fromProgram }, schema);
+  const hasCallbacks = callbacks.length > 0;
+  const weights = model.weightOptions;
+  return idleOptions({ args, peft, weights, hasEvaluation, hasCallbacks, fromProgram }, schema);
 }
 
 async function samplePrompts(
   { args, heldOut, tokenizer }: PreparedRun,
-  vocabSize: number,
+  { callbacks = [], model }: RunInputs,
   warnings: string[],
 ): Promise<SamplePrompt[]> {
-  if (!answersPrompts(args)) return [];
+  // Callbacks may ask for samples.
+  if (!answersPrompts(args) && callbacks.length === 0) return [];
+  const items = heldOut(null).slice(0, defaultSamples);
   const prompts =
     args.samplePrompts === null
-      ? await promptsOfItems(heldOut, tokenizer)
+      ? await promptsOfItems(
+          items.map(({ item }) => item),
+          tokenizer,
+        )
       : await promptsOfTexts(args.samplePrompts, tokenizer);
   for (const { ids } of prompts) {
-    const beyond = beyondEmbedding(ids, vocabSize, tokenizer);
+    const beyond = beyondEmbedding(ids, model.info.vocabSize, tokenizer);
     if (beyond !== null) throw new OptionError(`[samplePrompts] ${beyond}`);
   }
-  if (prompts.length === 0)
+  if (prompts.length === 0 && answersPrompts(args))
     warnings.push(
       "prompts are to be answered during the run, but there is none: give samplePrompts, or an evaluation set of conversations or prompts",
     );

@@ -9,11 +9,13 @@ import type {
   Tokenizer,
   TrainSession,
 } from "@tunesmith/core";
-import type { DataReport, DatasetSource, Item } from "@tunesmith/data";
+import type { DataReport, DatasetSource, Item, RowObject } from "@tunesmith/data";
 import type { HealthRule } from "../health/rule.ts";
 import type { EvalDatasets } from "../options/eval-sets.ts";
 import type { Settled } from "../options/resolved.ts";
 import type { BatchSampler, StepBatches } from "./batch-sampler.ts";
+import type { NamedCallback } from "./hooks/callback.ts";
+import type { MetricFunctions } from "./hooks/own-metrics.ts";
 import type { LrScheduler } from "./lr-scheduler.ts";
 import type { MeasuredOrder } from "./measured-order.ts";
 import type { DeclaredMetrics, MetricSums, Metrics } from "./metrics.ts";
@@ -32,6 +34,10 @@ export interface RunInputs<Args extends ParsedTrainingArguments = ParsedTraining
   lrScheduler?: LrScheduler | null;
   /** Rules of the run's health besides the built-in ones. Default: none. */
   healthRules?: readonly HealthRule[];
+  /** Metrics of the program, evaluated where the recipe's own are. Default: none. */
+  metrics?: MetricFunctions;
+  /** Called with every event. Default: none. */
+  callbacks?: readonly NamedCallback[];
   /** Names of what only a program can give, such as functions, where it gave them. Default: none. */
   fromProgram?: readonly string[];
 }
@@ -39,10 +45,18 @@ export interface RunInputs<Args extends ParsedTrainingArguments = ParsedTraining
 /** What a recipe prepares its rows from. */
 export interface RecipeInputs<Args extends ParsedTrainingArguments = ParsedTrainingArguments>
   extends RunInputs<Settled<Args>> {
+  /** How many of the first rows of each evaluation set are kept as they were read. */
+  keepHeldOut: number;
   /** Told how far the rows are. */
   onPreparing: OnPreparing;
   /** The model's tokenizer; what a chat template takes for the present moment is when the run was started. */
   tokenizer: Tokenizer;
+}
+
+/** A row of an evaluation set, and what its format has made of it. */
+export interface HeldOutRow {
+  item: Item;
+  fields: RowObject;
 }
 
 /** A data set as checkpoints, events and reports know it. */
@@ -87,8 +101,8 @@ export interface PreparedRun<
   measured?: MeasuredOrder | undefined;
   /** What prompts go through that are answered during training. */
   tokenizer: Tokenizer;
-  /** Held-out rows whose prompts are watched where `samplePrompts` names none. */
-  heldOut: readonly Item[];
+  /** The first rows of an evaluation set, `keepHeldOut` of them at most: the same list each time. Of several sets null is the first. */
+  heldOut(set: string | null): readonly HeldOutRow[];
   warnings: readonly string[];
   /** The largest pass of the steps after the first `done`, for the memory check. */
   largestPass(done: number): PassShape | Promise<PassShape>;

@@ -11,8 +11,8 @@ export function describeRun(
   run: ActiveRun,
   { stoppedBy, loadedBestStep }: { stoppedBy: StopReason; loadedBestStep: number | null },
 ): { result: TrainResult; report: object } {
-  const { args, events, prepared, folder, session, state } = run;
-  const { seconds, step_seconds: stepSeconds, best } = state;
+  const { events, prepared, folder, session, state } = run;
+  const { seconds, step_seconds: stepSeconds } = state;
   const metrics = metricsOf(state, session.memory().peak);
   const trainingLoss = metrics.trainLoss;
   const evalAfter = loadedBestStep === null ? state.eval_last : state.eval_best;
@@ -25,6 +25,7 @@ export function describeRun(
     runDir: folder.path,
     adapterDir: folder.adapterDir,
     stoppedBy,
+    learningRateOverride: state.learning_rate_override,
     phases: state.phases,
     lossHash: state.loss_hash,
     warnings: [...events.warnings],
@@ -38,15 +39,10 @@ export function describeRun(
     steps: state.global_step,
     epochs: state.epoch,
     stoppedBy,
+    learningRateOverride: result.learningRateOverride,
     phases: state.phases,
     trainLoss: trainingLoss,
-    eval: {
-      before: state.eval_before,
-      after: evalAfter,
-      metricForBestModel: args.metricForBestModel,
-      best: best.best,
-      bestStep: best.bestStep,
-    },
+    eval: { before: state.eval_before, after: evalAfter, ...bestOf(run) },
     loadedBestStep,
     tokens: state.num_tokens,
     rows: state.num_rows,
@@ -66,6 +62,11 @@ export function describeRun(
     difficulty: result.difficulty,
   };
   return { result, report };
+}
+
+function bestOf({ args, state }: ActiveRun) {
+  const { best, bestStep } = state.best;
+  return { metricForBestModel: args.metricForBestModel, best, bestStep };
 }
 
 /** What transformers' trainer returns as metrics, and the memory at its peak, in bytes. */

@@ -1,12 +1,13 @@
 // The result of a run, as types.
 import type { DataReport } from "@tunesmith/data";
 import type { HealthReport } from "../health/rule.ts";
+import type { LearningRateOverride } from "./hooks/control.ts";
 import type { DifficultyReport } from "./measured-order.ts";
-import type { Metrics } from "./metrics.ts";
+import type { Metrics, OwnEvalValues } from "./metrics.ts";
 import type { Phase } from "./phases.ts";
 
 /** Why a run ended. */
-export type StopReason = "epochs" | "max_steps" | "early_stopping";
+export type StopReason = "epochs" | "max_steps" | "early_stopping" | "callback";
 
 /**
  * Figures of a whole run (names of Hugging Face's TrainOutput.metrics in camelCase). The rates are over the time spent in steps,
@@ -35,11 +36,13 @@ export interface TrainResult<M extends Metrics = Metrics> {
   trainingLoss: number;
   metrics: TrainMetrics;
   /** Evaluation before the first step (`evalOnStart`), and that of the final weights. */
-  evalBefore: M["eval"] | null;
-  evalAfter: M["eval"] | null;
+  evalBefore: (M["eval"] & OwnEvalValues) | null;
+  evalAfter: (M["eval"] & OwnEvalValues) | null;
   runDir: string;
   adapterDir: string;
   stoppedBy: StopReason;
+  /** How callbacks have set the learning rate; null where they have not. */
+  learningRateOverride: LearningRateOverride | null;
   /** What the run went on with, each time after it had ended. */
   phases: readonly Phase[];
   /** SHA-256 chained over the loss of every step: equal runs have equal hashes. */

@@ -61,7 +61,7 @@ export interface BestMetric {
 }
 
 /**
- * The declared metric that `metricForBestModel` names; transformers' trainer knows it without `eval_` as well. Of several sets it names one,
+ * The declared metric that `metricForBestModel` names, in any spelling of options; transformers' trainer knows it without `eval_` as well. Of several sets it names one,
  * as in eval_NAME_loss; where nothing is chosen by it, the default is the loss of the first.
  *
  * @param sets names of the evaluation sets, where there are several
@@ -85,9 +85,10 @@ export function bestMetric(
       metric: { name, set, greaterIsBetter: greaterIsBetter ?? better === "higher" },
     })),
   );
-  const wanted = given.startsWith("eval_") ? given : `eval_${given}`;
+  const wanted = /^eval(?:_|[A-Z])/u.test(given) ? given : `eval_${given}`;
   const byDefault = firstSet !== null && !isChosen && wanted === "eval_loss" ? evalName(wanted, firstSet) : wanted;
-  const found = named.find(({ spelling }) => spelling === byDefault);
+  const alike = ({ spelling }: { spelling: string }) => snakeCase(spelling) === snakeCase(byDefault);
+  const found = named.find(({ spelling }) => spelling === byDefault) ?? named.find(alike);
   if (found !== undefined) return found.metric;
   const names = named.map(({ spelling }) => spelling).join(", ");
   throw new OptionError(

@@ -2,12 +2,19 @@
 import { z } from "zod";
 import { emptyHealth, type HealthState, healthStateSchema } from "../health/state.ts";
 import { type BestState, emptyBest } from "./early-stopping.ts";
+import {
+  type Asked,
+  askedSchema,
+  type LearningRateOverride,
+  learningRateOverrideSchema,
+  nothingAsked,
+} from "./hooks/control.ts";
 import type { Metrics, SumsByName } from "./metrics.ts";
 import { type Phase, phaseSchema } from "./phases.ts";
 import { type WatchState, watchStateSchema } from "./watching-schedule.ts";
 
 /** What comes next after a step, in this order; null when nothing is left. A stop in between is resumed at that place. */
-export type Pending = "log" | "evaluate" | "sample" | null;
+export type Pending = "epochEnd" | "log" | "evalBegin" | "evaluate" | "sample" | null;
 
 /**
  * Everything that a resumed run needs besides weights and optimizer state: `trainer_state.json`. Names of Hugging Face's
@@ -28,6 +35,12 @@ export interface TrainerState {
   best: BestState;
   /** Steps of checkpoints that were written only because they were the best. */
   best_only: number[];
+  /** What callbacks have asked for and is still to be done. */
+  asked: Asked;
+  /** How callbacks have set the learning rate; null where they have not. */
+  learning_rate_override: LearningRateOverride | null;
+  /** Whether callbacks were told of this checkpoint: not where it was written because the run was stopped. */
+  checkpoint_told: boolean;
   /** What was collected since the last log line, by metric. */
   log: SumsByName;
   /** Rate and norm of the last step. */
@@ -82,6 +95,9 @@ export function emptyState(maxSteps: number, config: Record<string, unknown>, st
     num_rows: 0,
     best: emptyBest(),
     best_only: [],
+    asked: nothingAsked(),
+    learning_rate_override: null,
+    checkpoint_told: false,
     log: {},
     last: { learningRate: 0, gradNorm: 0 },
     schedule: null,
@@ -94,7 +110,7 @@ export function emptyState(maxSteps: number, config: Record<string, unknown>, st
     eval_best: null,
     non_finite: 0,
     loss_hash: "",
-    pending: "evaluate",
+    pending: "evalBegin",
     seconds: 0,
     step_seconds: 0,
     metrics_bytes: 0,
@@ -134,6 +150,9 @@ export const trainerStateSchema: z.ZodType<TrainerState> = z.object({
   num_rows: z.number(),
   best,
   best_only: z.array(step).default([]),
+  asked: askedSchema.default(nothingAsked),
+  learning_rate_override: learningRateOverrideSchema.nullable().default(null),
+  checkpoint_told: z.boolean().default(false),
   log: z.record(z.string(), z.object({ sum: value, weight: value })),
   last: z.object({ learningRate: value, gradNorm: value }).default({ learningRate: 0, gradNorm: 0 }),
   schedule: watchStateSchema.nullable().default(null),
@@ -146,7 +165,7 @@ export const trainerStateSchema: z.ZodType<TrainerState> = z.object({
   eval_best: evaluation,
   non_finite: step,
   loss_hash: z.string().regex(/^[0-9a-f]*$/u),
-  pending: z.enum(["log", "evaluate", "sample"]).nullable(),
+  pending: z.enum(["epochEnd", "log", "evalBegin", "evaluate", "sample"]).nullable(),
   seconds: z.number(),
   step_seconds: z.number(),
   metrics_bytes: step,

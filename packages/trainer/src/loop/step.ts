@@ -33,7 +33,7 @@ export async function takeStep(run: ActiveRun, batches: StepBatches, waitSeconds
   state.last = { learningRate, gradNorm };
   state.global_step = batches.step;
   state.epoch = batches.epochDone;
-  state.pending = "log";
+  state.pending = batches.endsEpoch ? "epochEnd" : "log";
   state.num_tokens += tokens;
   state.num_rows += total(microBatches, ({ rowIds }) => rowIds.length);
   state.loss_hash = chain(state.loss_hash, loss);

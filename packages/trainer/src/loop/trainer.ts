@@ -15,9 +15,10 @@ import type { DataReport } from "@tunesmith/data";
 import type { MemoryEstimate } from "../memory/estimate.ts";
 import { evalSetsOf } from "../options/eval-sets.ts";
 import type { Resolved } from "../options/resolved.ts";
-import type { TrainCallback } from "./emitter.ts";
 import { digestModel } from "./environment.ts";
 import { foreseen } from "./health-watch.ts";
+import { namedCallbacks, type TrainCallback } from "./hooks/callback.ts";
+import { declaredOwn, parseMetrics } from "./hooks/own-metrics.ts";
 import type { Metrics } from "./metrics.ts";
 import { type OpenRun, openRun } from "./open-run.ts";
 import { preparingEvents } from "./preparing.ts";
@@ -27,7 +28,7 @@ import type { TrainResult } from "./result.ts";
 import { type RunControl, TrainRun } from "./run.ts";
 import { RunClaim } from "./run-claim.ts";
 import { refuseOtherRun } from "./run-folder.ts";
-import { bestMetric, settle } from "./settle.ts";
+import { type BestMetric, bestMetric, settle } from "./settle.ts";
 import { runTraining } from "./training.ts";
 import { Unheard } from "./unheard.ts";
 
@@ -64,16 +65,18 @@ export interface DryRun<Args extends ParsedTrainingArguments = ParsedTrainingArg
 export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
   readonly #recipe: Recipe<Args, M>;
   #inputs: RunInputs<Args>;
-  readonly #callbacks: readonly TrainCallback<M>[];
 
   constructor(recipe: Recipe<Args, M>, inputs: RunInputs<Args>, callbacks: readonly TrainCallback<M>[]) {
     // What the optimizer or the schedule does not take is refused like any other option: now, and not when a run starts.
     optimizerOptions(inputs.args);
-    bestMetric(inputs.args, recipe.metrics.eval, namesOfSets(inputs));
-    schedulerOptions(inputs.args);
+    const metrics = parseMetrics(inputs.metrics ?? {}, recipe.metrics.eval);
+    if (Object.keys(metrics).length > 0 && inputs.evalDataset === null)
+      throw new OptionError("[metrics] expected an evaluation set to measure on, got none; give evalDataset");
     this.#recipe = recipe;
-    this.#inputs = inputs;
-    this.#callbacks = callbacks;
+    // The loop knows events with declared names.
+    this.#inputs = { ...inputs, metrics, callbacks: namedCallbacks(callbacks as readonly TrainCallback[]) };
+    this.#best();
+    schedulerOptions(inputs.args);
   }
 
   /** Starts training at once. Await the run for its result, or iterate it for its events. */
@@ -96,7 +99,7 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
         }
       },
       signal,
-      new Unheard(this.#callbacks.length > 0),
+      new Unheard((this.#inputs.callbacks ?? []).length > 0),
     );
   }
 
@@ -148,11 +151,8 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
     }
     try {
       // The loop knows metrics as a record with declared names; here they get the names of the recipe back.
-      const result = await runTraining(
-        open,
-        control as unknown as RunControl,
-        this.#callbacks as readonly TrainCallback[],
-        (ended) => this.finished(ended as TrainResult<M>),
+      const result = await runTraining(open, control as unknown as RunControl, (ended) =>
+        this.finished(ended as TrainResult<M>),
       );
       return result as TrainResult<M>;
     } finally {
@@ -161,8 +161,12 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
   }
 
   #start(resume: boolean | string): RunStart {
-    const best = bestMetric(this.#inputs.args, this.#recipe.metrics.eval, namesOfSets(this.#inputs));
-    return { args: settle(this.#inputs, resume), best, resume };
+    return { args: settle(this.#inputs, resume), best: this.#best(), resume };
+  }
+
+  #best(): BestMetric {
+    const { args, metrics = {} } = this.#inputs;
+    return bestMetric(args, { ...this.#recipe.metrics.eval, ...declaredOwn(metrics) }, namesOfSets(this.#inputs));
   }
 
   async #open(start: RunStart, claim: RunClaim, { signal, emit }: RunControl<M>): Promise<OpenRun> {

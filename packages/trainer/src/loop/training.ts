@@ -1,17 +1,17 @@
 // The loop of one run, from its first step to its result.
 import { type ActiveRun, activate } from "./active-run.ts";
 import { afterStep } from "./after-step.ts";
+import type { StepPlace } from "./batch-sampler.ts";
 import { stepsAfter } from "./data-skip.ts";
-import { stopsEarly } from "./early-stopping.ts";
-import type { TrainCallback } from "./emitter.ts";
 import { finish } from "./finish.ts";
 import { watchHealth } from "./health-watch.ts";
 import { measureIfDue } from "./measuring.ts";
 import type { OpenRun } from "./open-run.ts";
-import { describePhase } from "./phases.ts";
+import { describePhase, isOver } from "./phases.ts";
 import type { TrainResult } from "./result.ts";
 import { deleteOldCheckpoints } from "./rotation.ts";
 import type { RunControl } from "./run.ts";
+import { tellAgain } from "./saving.ts";
 import { takeStep } from "./step.ts";
 import { errorOf } from "./stop.ts";
 import { takenNote, takenOptions } from "./taken.ts";
@@ -25,11 +25,10 @@ import { attempt } from "./writing.ts";
 export async function runTraining(
   open: OpenRun,
   control: RunControl,
-  callbacks: readonly TrainCallback[],
   finished: (result: TrainResult) => void,
 ): Promise<TrainResult> {
   try {
-    const run = activate(open, control, callbacks);
+    const run = activate(open, control);
     try {
       control.setState("running");
       await announce(run);
@@ -37,6 +36,8 @@ export async function runTraining(
       return await finish(run, finished);
     } catch (error) {
       throw await errorOf(run, error);
+    } finally {
+      run.steered.over = "run";
     }
   } finally {
     open.session.dispose();
@@ -67,23 +68,37 @@ async function announce(run: ActiveRun): Promise<void> {
     await events.emit({ type: "note", step: state.global_step, message, options: ["maxSteps", "numTrainEpochs"] });
   for (const message of warnings) await events.warn(state.global_step, message);
   await watchHealth(run, { event: "start" });
-  await afterStep(run, prepared.batches.at(state.global_step));
+  await begin(run);
+}
+
+/** Tells callbacks where the run is, with what is still to be done after its newest step. */
+async function begin(run: ActiveRun): Promise<void> {
+  const { checkpoint, events, phase, prepared, state } = run;
+  const { global_step: step, max_steps: totalSteps, epoch } = state;
+  await events.emit({ type: "trainBegin", step, totalSteps, epoch });
+  await afterStep(run, prepared.batches.at(step));
+  if (checkpoint?.trainer.checkpoint_told === true && phase === null) await tellAgain(run);
 }
 
 async function takeSteps(run: ActiveRun): Promise<void> {
-  const { args, control, prepared, state } = run;
-  if (stopsEarly(state.best, args.earlyStoppingPatience)) return;
+  const { args, control, events, prepared, state } = run;
+  if (isOver(state, args)) return;
   await measureIfDue(run);
   const ignoresSkip = args.ignoreDataSkip && run.checkpoint !== null;
+  let before: StepPlace = prepared.batches.at(state.global_step);
   let since = performance.now();
   for await (const batches of stepsAfter(prepared.batches, state.global_step, ignoresSkip)) {
     const waitSeconds = (performance.now() - since) / 1000;
     await control.rest();
     control.signal.throwIfAborted();
+    const { global_step: done, max_steps: totalSteps, epoch } = state;
+    if (done === 0 || before.endsEpoch) await events.emit({ type: "epochBegin", step: done, epoch });
+    await events.tell({ type: "stepBegin", step: batches.step, totalSteps, epoch });
     await takeStep(run, batches, waitSeconds);
     if (state.non_finite === 0) await attempt(run, "the deletion of old checkpoints", () => deleteOldCheckpoints(run));
     await afterStep(run, batches);
-    if (stopsEarly(state.best, args.earlyStoppingPatience)) return;
+    if (isOver(state, args)) return;
+    before = batches;
     await measureIfDue(run);
     since = performance.now();
   }

@@ -39,6 +39,11 @@ export async function mustWrite(run: ActiveRun, what: string, write: () => Promi
   else await write();
 }
 
+/** What is not written now stays in memory until it is. */
+export async function writeLines(run: ActiveRun): Promise<void> {
+  for (const file of run.folder.growing) await attempt(run, `lines of ${file.path}`, () => file.flush());
+}
+
 async function hold({ control, events, state }: ActiveRun, what: string, error: FileSystemError): Promise<void> {
   const how = `free some space or correct the path, then call resume() or, at the command line: kill -CONT ${process.pid}`;
   await events.warn(state.global_step, `${what} could not be written, the run holds: ${error.message}; ${how}`);

@@ -4,12 +4,13 @@ import { idleOptions } from "./idle-options.ts";
 
 const setting = (
   args: object,
-  { peft = {}, weights = {}, hasEvaluation = true, fromProgram = [] as string[] } = {},
+  { peft = {}, weights = {}, hasEvaluation = true, hasCallbacks = false, fromProgram = [] as string[] } = {},
 ) => ({
   args: sftConfigSchema.parse(args),
   peft: loraConfigSchema.parse(peft),
   weights: modelConfigSchema.parse(weights),
   hasEvaluation,
+  hasCallbacks,
   fromProgram,
 });
 const named = (...of: Parameters<typeof setting>) =>

@@ -9,6 +9,7 @@ export interface OptionSetting {
   peft: ParsedLoraConfig;
   weights: Readonly<ParsedModelConfig>;
   hasEvaluation: boolean;
+  hasCallbacks: boolean;
   /** Names of the functions that the program gave. */
   fromProgram: readonly string[];
 }
@@ -166,7 +167,16 @@ const rules: readonly Rule[] = [
   },
   {
     options: ["samplePrompts", "sampleMaxNewTokens"],
-    because: ({ args }) => when(!answersPrompts(args), "sampleOnEval and sampleEverySteps are off"),
+    because: ({ args, hasCallbacks }) =>
+      when(!answersPrompts(args) && !hasCallbacks, "sampleOnEval and sampleEverySteps are off"),
+  },
+  {
+    options: ["hookTimeout"],
+    because: ({ fromProgram, hasCallbacks }) =>
+      when(
+        !hasCallbacks && !fromProgram.includes("metrics") && !fromProgram.includes("lrScheduler"),
+        "no callback, metric or lrScheduler is given",
+      ),
   },
   {
     options: ["saveSteps"],

@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto";
 import { type ParsedSFTConfig, sftConfigSchema, type TrainSession, withConversationOptions } from "@tunesmith/core";
 import type { SamplerFactory } from "@tunesmith/curriculum";
-import type { FormattingFunc, PrepareProgress } from "@tunesmith/data";
-import type { PreparedRun, Recipe, RecipeInputs } from "../loop/recipe.ts";
+import type { FormattingFunc, PreparedData, PrepareProgress } from "@tunesmith/data";
+import type { HeldOutRow, PreparedRun, Recipe, RecipeInputs } from "../loop/recipe.ts";
 import { evalSetsOf } from "../options/eval-sets.ts";
 import type { DataCollator } from "./collator.ts";
 import type { OwnLoss } from "./compute-loss.ts";
@@ -19,9 +19,6 @@ import { checkResponses } from "./responses-only.ts";
 import { accumulateStep, type StepInput } from "./step.ts";
 import { streamedData, wholeData } from "./training-data.ts";
 import { untrainedIn } from "./untrained-tokens.ts";
-
-/** Held-out rows that are watched when `samplePrompts` names none. */
-const defaultSamples = 3;
 
 /** What only a program can give. */
 export interface SFTFunctions {
@@ -49,10 +46,11 @@ export function sftRecipe(functions: SFTFunctions): Recipe<ParsedSFTConfig, SFTM
 }
 
 async function prepareSFT(
-  { model, tokenizer: plain, trainDataset, evalDataset, args: given, onPreparing }: RecipeInputs<ParsedSFTConfig>,
+  inputs: RecipeInputs<ParsedSFTConfig>,
   { formattingFunc, sampler, dataCollator: collator, ownLoss, warnings: known = [] }: SFTFunctions,
   signal: AbortSignal,
 ): Promise<PreparedRun<ParsedSFTConfig, SFTMetrics>> {
+  const { model, tokenizer: plain, trainDataset, args: given, onPreparing } = inputs;
   const warnings: string[] = [...known];
   const args = withinContext(given, model, warnings);
   if (ownLoss === null) warnings.push(...lossNotes(args));
@@ -63,16 +61,7 @@ async function prepareSFT(
   const onProgress = (progress: PrepareProgress) => onPreparing("train", progress);
   const rows = { source: trainDataset, name: "trainDataset", keepItems: 0, formattingFunc, onProgress };
   const whole = args.streaming ? null : await readRows(rows, reader, { args, packed: args.packing, signal });
-  const evaluationRows = {
-    ...{ ...rows, name: "evalDataset", keepItems: defaultSamples },
-    onProgress: (progress: PrepareProgress) => onPreparing("eval", progress),
-  };
-  const packed = args.evalPacking ?? args.packing;
-  const held: HeldOut[] = [];
-  for (const { name, source } of evalSetsOf(evalDataset)) {
-    const request = { ...evaluationRows, source, name: name === null ? "evalDataset" : `evalDataset.${name}` };
-    held.push({ name, ...(await readRows(request, reader, { args, packed, signal })) });
-  }
+  const held = await readHeldOut(inputs, reader, { args, formattingFunc, signal });
   const [first] = held;
   const context = model.info.maxPositionEmbeddings;
   // Opened last: what is held open from here on is closed with the run.
@@ -87,7 +76,7 @@ async function prepareSFT(
     args,
     tokenizer,
     ...evaluationOf(held),
-    heldOut: first?.data.items ?? [],
+    heldOut: (set) => (set === null ? first : held.find(({ name }) => name === set))?.kept ?? [],
     warnings: [...warnings, ...data.warnings, ...heldOutWarnings(whole, held)],
     step: async ({ session, batches }) => {
       const microBatches = batches.microBatches.map((indices) => Array.from(indices, sequences).flat());
@@ -125,6 +114,33 @@ function gradientOf(
 /** The rows of an evaluation set. */
 interface HeldOut extends ArrangedRows {
   name: string | null;
+  kept: readonly HeldOutRow[];
+}
+
+/** Reads the evaluation sets, one after another. */
+async function readHeldOut(
+  { evalDataset, keepHeldOut: keepItems, onPreparing }: RecipeInputs<ParsedSFTConfig>,
+  reader: RowsReader,
+  {
+    args,
+    formattingFunc,
+    signal,
+  }: { args: ParsedSFTConfig; signal: AbortSignal } & Pick<SFTFunctions, "formattingFunc">,
+): Promise<HeldOut[]> {
+  const packed = args.evalPacking ?? args.packing;
+  const onProgress = (progress: PrepareProgress) => onPreparing("eval", progress);
+  const held: HeldOut[] = [];
+  for (const { name: set, source } of evalSetsOf(evalDataset)) {
+    const name = set === null ? "evalDataset" : `evalDataset.${set}`;
+    const request = { source, name, keepItems, formattingFunc, onProgress };
+    const arranged = await readRows(request, reader, { args, packed, signal });
+    held.push({ name: set, kept: heldOutRows(arranged.data), ...arranged });
+  }
+  return held;
+}
+
+function heldOutRows({ items, rows }: PreparedData): HeldOutRow[] {
+  return items.map((item, index) => ({ item, fields: rows[index]?.fields ?? {} }));
 }
 
 /** What evaluation sets lost, and those that hold the rows that are trained on, in words. */

@@ -20,7 +20,12 @@ test("tells what it does, in order, and learns", async () => {
   expect(error).toBeNull();
   const samples = "sample sample sample";
   expect(events.map((event) => event.type).join(" ")).toBe(
-    `prepared eval ${samples} step log step log step log eval ${samples} health step log checkpoint step log step log eval ${samples} checkpoint done`,
+    [
+      `prepared trainBegin evalBegin eval ${samples}`,
+      `epochBegin step log step log step epochEnd log evalBegin eval ${samples} health`,
+      `epochBegin step log checkpoint step log step epochEnd log evalBegin eval ${samples} checkpoint`,
+      "trainEnd done",
+    ].join(" "),
   );
   // The answers that it learns first are all the same.
   expect(ofType(events, "health").map(({ rule }) => rule)).toEqual(["equal-answers"]);

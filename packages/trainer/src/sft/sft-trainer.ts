@@ -16,7 +16,8 @@ import type { SamplerFactory } from "@tunesmith/curriculum";
 import { collate, type DatasetSource, type FormattingFunc, splitDataset } from "@tunesmith/data";
 import type { HealthRule } from "../health/rule.ts";
 import { parseHealthRules } from "../health/rules.ts";
-import type { TrainCallback } from "../loop/emitter.ts";
+import type { TrainCallback } from "../loop/hooks/callback.ts";
+import type { MetricFunctions } from "../loop/hooks/own-metrics.ts";
 import type { LrScheduler } from "../loop/lr-scheduler.ts";
 import { Trainer } from "../loop/trainer.ts";
 import { type EvalDatasets, parseEvalDatasets } from "../options/eval-sets.ts";
@@ -74,7 +75,9 @@ export interface SFTTrainerOptions {
    * their names takes its place. Default: none.
    */
   healthRules?: readonly HealthRule[];
-  /** Called with every event, in order, and awaited. */
+  /** Measured on the rows of each evaluation set where the loss is, by their names: `{ exactMatch: ({ generate, rows }) => … }`. Default: none. */
+  metrics?: MetricFunctions;
+  /** Functions, or objects with a name and state, that are called with every event, in order, and awaited. Default: none. */
   callbacks?: readonly TrainCallback<SFTMetrics>[];
 }
 
@@ -91,7 +94,8 @@ export const sftTrainerKeys: OptionKeys<SFTTrainerOptions> = {
   args: "optional",
   peftConfig: "optional",
   healthRules: "optional",
-  callbacks: "optional functions",
+  metrics: "optional object",
+  callbacks: "optional list",
 };
 
 /** Supervised fine-tuning (TRL's SFTTrainer). Options are checked here, data and files when the run starts. */
@@ -100,7 +104,7 @@ export class SFTTrainer extends Trainer<ParsedSFTConfig, SFTMetrics> implements 
     const { model, trainDataset, evalDataset = null } = options ?? {};
     const { formattingFunc = null, sampler = null, lrScheduler = null, dataCollator = null } = options ?? {};
     const { computeLossFunc = null, healthRules: rules = [] } = options ?? {};
-    const { args: ownArgs = {}, peftConfig: ownPeft = {}, callbacks = [] } = options ?? {};
+    const { args: ownArgs = {}, peftConfig: ownPeft = {}, metrics = {}, callbacks = [] } = options ?? {};
     const { args, peftConfig, warnings } = withPreset(ownArgs, ownPeft, model ?? null);
     const [, base, train, held, config, peft, healthRules] = together(
       () => parseKeys(sftTrainerKeys, options, "SFTTrainer"),
@@ -113,13 +117,18 @@ export class SFTTrainer extends Trainer<ParsedSFTConfig, SFTMetrics> implements 
     );
     const ownLoss = computeLossFunc === null ? null : parseComputeLossFunc(computeLossFunc, peft);
     const functions = { formattingFunc, sampler, lrScheduler, dataCollator, computeLossFunc };
-    const fromProgram = Object.entries(functions).flatMap(([name, given]) => (given === null ? [] : [name]));
+    const fromProgram = [
+      ...Object.entries(functions).flatMap(([name, given]) => (given === null ? [] : [name])),
+      ...(Object.keys(metrics).length > 0 ? ["metrics"] : []),
+      ...(callbacks.some((callback) => typeof callback === "object") ? ["callbacks"] : []),
+    ];
     const run = withStreaming(config, { trainDataset: train, hasSampler: sampler !== null });
-    const inputs = { model: base, ...split(train, held, run), args: run, peft, lrScheduler, healthRules, fromProgram };
+    const given = { args: run, peft, lrScheduler, healthRules, metrics, fromProgram };
+    const inputs = { model: base, ...split(train, held, run), ...given };
     const set = Object.keys(onlyGiven(config, args));
     const advised = advisedOptions.filter((name) => !set.includes(name));
-    const given = { formattingFunc, sampler, dataCollator: dataCollator ?? collate, ownLoss, advised, warnings };
-    super(sftRecipe(given), inputs, callbacks);
+    const recipe = { formattingFunc, sampler, dataCollator: dataCollator ?? collate, ownLoss, advised, warnings };
+    super(sftRecipe(recipe), inputs, callbacks);
   }
 
   /** @internal See {@link trainOnResponsesOnly}. */

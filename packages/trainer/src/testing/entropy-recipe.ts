@@ -4,8 +4,8 @@ import { count, grouped, parseOptions, trainingArgumentsSchema } from "@tunesmit
 import { collate, type DatasetSource, type Example, type Placed, prepare, TrainingRows } from "@tunesmith/data";
 import { z } from "zod";
 import type { StepBatches } from "../loop/batch-sampler.ts";
-import type { TrainCallback } from "../loop/emitter.ts";
 import { epochBatches } from "../loop/epoch-batches.ts";
+import type { TrainCallback } from "../loop/hooks/callback.ts";
 import { type Metrics, ratio, total } from "../loop/metrics.ts";
 import type { MicroBatchOutcome, PreparedRun, Recipe, RecipeInputs, RunInputs, StepContext } from "../loop/recipe.ts";
 import { Trainer } from "../loop/trainer.ts";
@@ -42,15 +42,16 @@ const recipe: Recipe<Args, EntropyMetrics> = {
 };
 
 async function prepareRows(
-  { tokenizer, trainDataset, evalDataset, args }: RecipeInputs<Args>,
+  { tokenizer, trainDataset, evalDataset, args, keepHeldOut }: RecipeInputs<Args>,
   signal: AbortSignal,
 ): Promise<PreparedRun<Args, EntropyMetrics>> {
-  const format = { datasetFormat: "auto", datasetTextField: "text", maxLength: args.maxLength, keepItems: 2 } as const;
-  const options = { ...format, assistantOnlyLoss: true, completionOnlyLoss: null, signal };
+  const format = { datasetFormat: "auto", datasetTextField: "text", maxLength: args.maxLength } as const;
+  const options = { ...format, keepItems: keepHeldOut, assistantOnlyLoss: true, completionOnlyLoss: null, signal };
   const read = (source: DatasetSource, name: string) => prepare(source, tokenizer, { ...options, name });
   const train = await read(trainDataset, "trainDataset");
   const [held] = evalSetsOf(evalDataset);
   const evaluation = held === undefined ? null : await read(held.source, "evalDataset");
+  const kept = (evaluation?.items ?? []).map((item, n) => ({ item, fields: evaluation?.rows[n]?.fields ?? {} }));
   const { batches, warnings } = await epochBatches(args, new TrainingRows(train.examples));
   const examplesOf = ({ microBatches }: StepBatches) =>
     microBatches.map((rows) => Array.from(rows, (row) => train.examples.at(row)));
@@ -64,7 +65,7 @@ async function prepareRows(
       batches,
       warnings,
       locate: train.locate,
-      heldOut: evaluation?.items ?? [],
+      heldOut: () => kept,
     },
     largestPass: async (done) => {
       const steps: ReturnType<typeof examplesOf>[] = [];
