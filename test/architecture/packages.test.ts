@@ -65,7 +65,8 @@ const trainerRooms: Record<string, readonly string[]> = {
   options: [],
   memory: ["options"],
   health: [],
-  loop: ["options", "memory", "health"],
+  record: [],
+  loop: ["options", "memory", "health", "record"],
 };
 
 const loopKnowsNoRecipe: Rule = (tree) =>

@@ -99,13 +99,16 @@ describe("commands", () => {
     const { code, out } = await train("--eval-data", data, "--eval_on_start");
     expect(code).toBe(0);
     expect(out).toMatch(/^tunesmith \d.*cpu/u);
-    expect(out).toMatch(/step 2\/2 .*\n(.*\n)*done {3}2 steps(.*\n)*eval {3}loss \S+ before → \S+ after\n/u);
+    expect(out).toMatch(
+      /step 2\/2 .*\n(.*\n)*done {3}2 steps(.*\n)*eval {3}loss \S+ before → \S+ after, perplexity \S+ → \S+\n/u,
+    );
     const files = [
       "adapter",
       "checkpoint-2",
       "config.resolved.yaml",
       "env.json",
       "metrics.jsonl",
+      "report.html",
       "report.json",
       "samples.jsonl",
     ];

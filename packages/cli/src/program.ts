@@ -11,6 +11,7 @@ import { exportToGguf } from "./commands/export.ts";
 import { inspectData } from "./commands/inspect.ts";
 import { merge } from "./commands/merge.ts";
 import { resume } from "./commands/resume.ts";
+import { compareRuns, listRuns } from "./commands/runs.ts";
 import { selfInstructFrom, synthSchemas } from "./commands/self-instruct.ts";
 import { sft } from "./commands/sft.ts";
 import { sweep } from "./commands/sweep.ts";
@@ -68,6 +69,7 @@ export function buildProgram(streams: Streams, input: Input, finish: (code: numb
     addEstimate,
     addInspect,
     addResume,
+    addRuns,
     addChat,
     addEval,
     addMerge,
@@ -174,6 +176,25 @@ function addResume(program: Command, { streams, finish }: Surroundings): void {
   addSchemaFlags(resuming, resumeSchemas);
   resuming.addHelpText("after", examples("tunesmith resume runs/first", "tunesmith resume runs/first --max-steps 200"));
   resuming.action(async (runDir: string) => finish(await resume(runDir, flagValues(resuming), streams)));
+}
+
+function addRuns(program: Command, { streams, finish }: Surroundings): void {
+  const runs = program.command("runs").description("look at the folders of runs");
+  const listing = runs
+    .command("list")
+    .description("list the runs in a folder: how far they are, their loss, whether they can be resumed")
+    .argument("[folder]", "folder of run folders", "runs")
+    .option("--json", "a line of JSON for each run");
+  listing.addHelpText("after", examples("tunesmith runs list", "tunesmith runs list experiments --json"));
+  listing.action(async (folder: string, flags) => finish(await listRuns(folder, flags, streams)));
+  const comparing = runs
+    .command("compare")
+    .description("show which options of runs differ, and what came of each")
+    .argument("<run-dirs...>", "run folders, two or more")
+    .option("--json", "options and figures as one line of JSON")
+    .option("--html <file>", "write a page with their curves in one chart as well");
+  comparing.addHelpText("after", examples("tunesmith runs compare runs/first runs/second --html compared.html"));
+  comparing.action(async (folders: string[], flags) => finish(await compareRuns(folders, flags, streams)));
 }
 
 function addChat(program: Command, { streams, input, finish }: Surroundings): void {

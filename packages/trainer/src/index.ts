@@ -62,7 +62,7 @@ export type { LrScheduler, LrSchedulerContext } from "./loop/lr-scheduler.ts";
 export type { DifficultyReport } from "./loop/measured-order.ts";
 export type { Better, Metrics, OwnEvalValues } from "./loop/metrics.ts";
 export type { Phase } from "./loop/phases.ts";
-export { readCheckpoint } from "./loop/read-checkpoint.ts";
+export { newestCheckpoint, readCheckpoint } from "./loop/read-checkpoint.ts";
 export type { StopReason, TrainMetrics, TrainResult } from "./loop/result.ts";
 export { type RunState, TrainRun } from "./loop/run.ts";
 export type { RunConfig } from "./loop/run-config.ts";
@@ -73,6 +73,9 @@ export type { EvalDatasets } from "./options/eval-sets.ts";
 export { withPreset } from "./options/preset.ts";
 export type { Resolved, Settled } from "./options/resolved.ts";
 export { withTokenizerOptions } from "./options/tokenizer-options.ts";
+export { type Curve, curveChart } from "./record/curves.ts";
+export { curveOf, reportPage } from "./record/report-page.ts";
+export { type MetricLine, type RunRecord, type RunReport, readRun, type SampleLine } from "./record/run-record.ts";
 export type { DataCollator } from "./sft/collator.ts";
 export type {
   ComputeLossFunc,

@@ -3,14 +3,12 @@ import { basename } from "node:path";
 import { terminalText } from "@tunesmith/core";
 import {
   adviseTraining,
-  type DifficultyReport,
   type EvalEvent,
   healthText,
   type LanguageModel,
   type PreparedEvent,
   type SFTMetrics,
   type StepEvent,
-  type StopReason,
   type TrainEvent,
   type TrainResult,
 } from "@tunesmith/sdk";
@@ -18,11 +16,11 @@ import pc from "picocolors";
 import { describeData } from "./data-line.ts";
 import { deviceName } from "./device.ts";
 import { display } from "./display.ts";
-import { bytes, count, duration, percent, plural, significant } from "./format.ts";
+import { bytes, count, percent, plural, significant } from "./format.ts";
 import { measuringLine, preparingLine } from "./preparing-line.ts";
 import { Progress } from "./progress.ts";
 import { type Output, Screen } from "./screen.ts";
-import { sparkline } from "./sparkline.ts";
+import { summaryLines } from "./summary-lines.ts";
 
 /** Shows the events of a run to a person. */
 export class RunView {
@@ -128,45 +126,10 @@ export class RunView {
   }
 
   #done(result: TrainResult<SFTMetrics>): void {
-    const {
-      metrics,
-      globalStep,
-      trainingLoss,
-      evalBefore,
-      evalAfter,
-      runDir,
-      adapterDir,
-      stoppedBy,
-      lossHash,
-      difficulty,
-    } = result;
     this.#screen.settle();
-    const before = evalBefore === null ? "" : `${significant(evalBefore.evalLoss)} before → `;
-    const why = reasons[stoppedBy] ?? "";
-    const speed = `${Math.round(metrics.trainTokensPerSecond)} tokens/s`;
-    const { losses } = this.#progress;
-    const memory = `peak memory ${bytes(metrics.peakMemoryBytes)}`;
-    const done = `${pc.green("done")}   ${plural(globalStep, "step")} in ${duration(metrics.trainRuntime)}${why}, ${speed}, ${memory}`;
-    const finished = `${pc.green("finished")} before: ${plural(globalStep, "step")}${why}; nothing was trained now`;
-    const curve = losses.length === 0 ? "" : `${sparkline(losses, 40)}  `;
-    const lines = [
-      losses.length === 0 ? finished : done,
-      `loss   ${curve}mean ${significant(trainingLoss)}, hash ${lossHash.slice(0, 12)}`,
-      ...(this.#reserved === null ? [] : [`memory ${deviceMemory(this.#reserved, metrics.enginePeakBytes)}`]),
-      ...(difficulty === null ? [] : [difficultyLine(difficulty)]),
-      ...(evalAfter === null ? [] : [`eval   loss ${before}${significant(evalAfter.evalLoss)} after`]),
-      `saved  ${display(adapterDir)}`,
-      `next   ${pc.bold(`tunesmith chat ${display(runDir)}`)}`,
-    ];
-    for (const line of lines) this.#screen.print(line);
+    for (const line of summaryLines(result, this.#progress.losses, this.#reserved)) this.#screen.print(line);
   }
 }
-
-/** Why a run ended before its last step. */
-const reasons: Partial<Record<StopReason, string>> = {
-  early_stopping: ", stopped early",
-  callback: ", stopped by a callback",
-};
 
 /** What is usual for these rows, beside what was asked for. */
 function adviceLine(
@@ -180,16 +143,6 @@ function adviceLine(
   return pc.dim(
     `usual  ${plural(numTrainEpochs, "epoch")}, max length ${maxLength}, ${batch}, rate ${learningRate}: ${plural(data.kept, "row")}, for ${advice.expected} (--auto takes what is not set)`,
   );
-}
-
-/** What it took to order rows by what the model finds hard. */
-function difficultyLine({ difficulty, rows, measured, fromCache, tokens, seconds }: DifficultyReport): string {
-  const cached = fromCache === 0 ? "" : ` (${fromCache} from the cache)`;
-  return `order  ${difficulty} of ${plural(rows, "row")} measured ${plural(measured, "time")}${cached}, ${count(tokens)} tokens in ${duration(seconds)}`;
-}
-
-function deviceMemory(reserved: number, peak: number): string {
-  return `${bytes(peak)} of the device at the most, ${bytes(Math.max(0, peak - reserved))} of it for training`;
 }
 
 function oneLine(text: string): string {

@@ -1,7 +1,7 @@
 // Tokens of rows as a page of HTML that stands alone.
+import { escapeHtml, htmlPage } from "@tunesmith/core";
 import type { ExplainedRow, ExplainedToken } from "@tunesmith/sdk";
 import { significant } from "./format.ts";
-import { escaped, page } from "./html.ts";
 import { summary, type TokenViewOptions } from "./tokens.ts";
 
 const style = `body { font: 15px/1.7 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color-scheme: light dark }
@@ -13,16 +13,16 @@ h2 { font-size: 1rem; margin: 2rem 0 .3rem } pre { white-space: pre-wrap; overfl
 export function tokenPage(title: string, rows: readonly ExplainedRow[], options: TokenViewOptions): string {
   const sections = rows.map(
     (row) =>
-      `<h2>${escaped(row.place)}</h2>\n<p>${escaped(summary(row))}</p>\n<pre>${row.tokens.map((token) => span(token, options)).join("")}</pre>`,
+      `<h2>${escapeHtml(row.place)}</h2>\n<p>${escapeHtml(summary(row))}</p>\n<pre>${row.tokens.map((token) => span(token, options)).join("")}</pre>`,
   );
   const legend =
     '<p><span class="trained">trained</span> <span class="context">context only</span> <span class="weighted">weighted</span> <span class="special">special token</span></p>';
-  return page(title, style, `${legend}\n${sections.join("\n")}`);
+  return htmlPage(title, style, `${legend}\n${sections.join("\n")}`);
 }
 
 function span({ id, text, special, weight, loss }: ExplainedToken, { ids }: TokenViewOptions): string {
   const kind = weight === 0 ? "context" : weight === 1 ? "trained" : "weighted";
   const notes = [`id ${id}`, `weight ${significant(weight)}`, ...(loss === null ? [] : [`loss ${significant(loss)}`])];
   const number = ids ? `<sub>${id}</sub>` : "";
-  return `<span class="${kind}${special ? " special" : ""}" title="${notes.join(", ")}">${escaped(text)}</span>${number}`;
+  return `<span class="${kind}${special ? " special" : ""}" title="${notes.join(", ")}">${escapeHtml(text)}</span>${number}`;
 }

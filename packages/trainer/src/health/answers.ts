@@ -1,13 +1,6 @@
 // Answers to watched prompts that no one could want: repeating themselves, cut, empty, all the same.
-import {
-  type HealthAnswer,
-  type HealthRule,
-  type HealthSamples,
-  type HealthView,
-  mean,
-  percent,
-  short,
-} from "./rule.ts";
+import { percent, significant } from "@tunesmith/core";
+import { type HealthAnswer, type HealthRule, type HealthSamples, type HealthView, mean } from "./rule.ts";
 
 /** Tokens of an n-gram, n-grams below which an answer is too short to tell, and the share of repeats from which on it repeats itself. */
 const [n, least, repeats] = [4, 12, 0.5];
@@ -108,7 +101,7 @@ export const equalAnswers: HealthRule = {
     if (areKnown ? new Set(references).size < 2 : prompts < labels.prompts && first.tokens < labels.tokens) return null;
     return {
       value: answers.length,
-      message: `all ${answers.length} answers are the same at step ${step}, to ${short(prompts)} different prompts: ${JSON.stringify(first.completion.slice(0, 80))}`,
+      message: `all ${answers.length} answers are the same at step ${step}, to ${significant(prompts)} different prompts: ${JSON.stringify(first.completion.slice(0, 80))}`,
       remedy:
         "lower learningRate or train for fewer epochs, and look with tunesmith doctor data whether most answers are the same",
     };

@@ -1,5 +1,6 @@
 // Gradients that are very large, or grow.
-import { type HealthRule, median, short } from "./rule.ts";
+import { significant } from "@tunesmith/core";
+import { type HealthRule, median } from "./rule.ts";
 
 /** A norm above this is no gradient of a run that goes well. */
 const limit = 100;
@@ -18,7 +19,7 @@ export const gradientNorm: HealthRule = {
     const worst = [...rows].sort((a, b) => b.loss - a.loss).slice(0, 3);
     return {
       value: last.gradNorm,
-      message: `the gradient norm of step ${last.step} is ${short(last.gradNorm)}, above ${limit}`,
+      message: `the gradient norm of step ${last.step} is ${significant(last.gradNorm)}, above ${limit}`,
       remedy: `lower learningRate or lengthen warmupSteps, and look at the rows with the highest loss; ${clipping(run.maxGradNorm)}`,
       rows: worst.map(({ row }) => row),
     };
@@ -38,7 +39,7 @@ export const gradientNormGrowing: HealthRule = {
     if (last < growth * first || last < 1) return null;
     return {
       value: last,
-      message: `the gradient norm is growing: from ${short(first)} to ${short(last)} within ${blocks * length} steps, and higher with every ${length}`,
+      message: `the gradient norm is growing: from ${significant(first)} to ${significant(last)} within ${blocks * length} steps, and higher with every ${length}`,
       remedy: `lower learningRate; ${clipping(run.maxGradNorm)}`,
     };
   },

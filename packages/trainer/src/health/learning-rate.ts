@@ -1,6 +1,8 @@
 // A learning rate that throws weights about rather than trains them.
+
 import type { EngineOptimizer } from "@tunesmith/core";
-import { type HealthRule, short } from "./rule.ts";
+import { significant } from "@tunesmith/core";
+import type { HealthRule } from "./rule.ts";
 
 /** Rates from here on move weights further than their size: AdamW moves every weight by about the rate in a step. */
 const anyWeights: Readonly<Record<EngineOptimizer, number>> = {
@@ -38,7 +40,7 @@ export const learningRate: HealthRule = {
       : "full fine-tuning usually takes 1e-6 to 1e-4";
     return {
       value: rate,
-      message: `learningRate ${rate} is too high for ${run.optim}${run.isAdapter ? " on an adapter" : ""}: ${short(limit)} and more throws weights about`,
+      message: `learningRate ${rate} is too high for ${run.optim}${run.isAdapter ? " on an adapter" : ""}: ${significant(limit)} and more throws weights about`,
       remedy: `lower it; ${usual}`,
     };
   },

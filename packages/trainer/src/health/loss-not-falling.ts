@@ -1,5 +1,6 @@
 // The loss of a run is where it began.
-import { type HealthRule, mean, short } from "./rule.ts";
+import { significant } from "@tunesmith/core";
+import { type HealthRule, mean } from "./rule.ts";
 
 /** Steps of a run below which nothing is said, and the most that are taken together. */
 const [leastSteps, largestPart] = [20, 50];
@@ -20,7 +21,7 @@ export const lossNotFalling: HealthRule = {
     if (newest.length < part || !(now > (1 - leastFall) * before) || before < 0.05) return null;
     return {
       value: now,
-      message: `the loss is not falling: ${short(now)} over the last ${part} steps, ${short(before)} over the first ${part}`,
+      message: `the loss is not falling: ${significant(now)} over the last ${part} steps, ${significant(before)} over the first ${part}`,
       remedy:
         "raise learningRate, look at what is trained on with tunesmith inspect data, or train more of the model (r, targetModules)",
     };

@@ -1,5 +1,6 @@
 // One step has a loss far above those before it.
-import { type HealthRule, mean, short } from "./rule.ts";
+import { significant } from "@tunesmith/core";
+import { type HealthRule, mean } from "./rule.ts";
 
 /** Steps that must lie before. */
 const least = 20;
@@ -22,7 +23,7 @@ export const lossSpike: HealthRule = {
     const worst = [...rows].sort((a, b) => b.loss - a.loss).slice(0, named);
     return {
       value: last.loss,
-      message: `loss spike: ${short(last.loss)} in step ${last.step}, where the ${before.length} steps before have ${short(usual)} ± ${short(deviation)}`,
+      message: `loss spike: ${significant(last.loss)} in step ${last.step}, where the ${before.length} steps before have ${significant(usual)} ± ${significant(deviation)}`,
       remedy: "look at these rows, the highest loss first; where nothing is wrong with them, lower learningRate",
       rows: worst.map(({ row }) => row),
     };

@@ -1,5 +1,6 @@
 // Memory of the device is nearly full.
-import { type HealthRule, percent } from "./rule.ts";
+import { percent } from "@tunesmith/core";
+import type { HealthRule } from "./rule.ts";
 
 /** Share of the memory from which on a longer row may end the run. */
 const limit = 0.97;

@@ -1,5 +1,6 @@
 // The evaluation loss rises while the training loss falls.
-import { type HealthRule, short } from "./rule.ts";
+import { significant } from "@tunesmith/core";
+import type { HealthRule } from "./rule.ts";
 
 /** Evaluations in a row that must show it. */
 const times = 3;
@@ -18,7 +19,7 @@ export const overfitting: HealthRule = {
     if (!isRising) return null;
     return {
       value: last.evalLoss,
-      message: `the evaluation loss has risen ${times} times in a row, ${short(first.evalLoss)} to ${short(last.evalLoss)}, while the training loss fell, ${short(first.trainLoss)} to ${short(last.trainLoss)}`,
+      message: `the evaluation loss has risen ${times} times in a row, ${significant(first.evalLoss)} to ${significant(last.evalLoss)}, while the training loss fell, ${significant(first.trainLoss)} to ${significant(last.trainLoss)}`,
       remedy: "train for fewer epochs, or set earlyStoppingPatience and loadBestModelAtEnd",
     };
   },

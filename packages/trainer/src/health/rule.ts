@@ -135,13 +135,3 @@ export function median(values: readonly number[]): number {
   const half = sorted.length / 2;
   return mean(sorted.slice(Math.ceil(half) - 1, Math.floor(half) + 1));
 }
-
-/** A number in a sentence: four digits. */
-export function short(value: number): string {
-  return String(Number(value.toPrecision(4)));
-}
-
-/** A share in a sentence. */
-export function percent(share: number): string {
-  return `${Math.round(100 * share)} %`;
-}

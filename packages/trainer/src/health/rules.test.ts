@@ -254,7 +254,7 @@ describe("device and data", () => {
         "memory",
         expect.objectContaining({
           value: 0.975,
-          message: "the memory of the cuda device is nearly full: 97.50 GiB of 100.00 GiB, 98 %",
+          message: "the memory of the cuda device is nearly full: 97.50 GiB of 100.00 GiB, 97.5 %",
         }),
       ],
     ]);

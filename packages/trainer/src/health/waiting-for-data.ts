@@ -1,5 +1,6 @@
 // The device waits for rows.
-import { type HealthRule, mean, percent, short } from "./rule.ts";
+import { percent, significant } from "@tunesmith/core";
+import { type HealthRule, mean } from "./rule.ts";
 
 /** Steps that are looked at, the share of their time that may be spent on waiting, and the seconds of a wait that are worth a word. */
 const [window, limit, least] = [20, 0.5, 0.01];
@@ -15,7 +16,7 @@ export const waitingForData: HealthRule = {
     if (share <= limit || wait < least) return null;
     return {
       value: share,
-      message: `the device waits for data: ${percent(share)} of the last ${window} steps' time, ${short(wait)} seconds a step`,
+      message: `the device waits for data: ${percent(share)} of the last ${window} steps' time, ${significant(wait)} seconds a step`,
       remedy: run.streamed
         ? "let rows be prepared before the run (without streaming they are, and kept in the cache), or read from a faster source"
         : "look at what else reads this disk, or keep the data on a faster one",

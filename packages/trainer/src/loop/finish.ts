@@ -1,5 +1,7 @@
 // The end of a run: best weights, adapter, report and result.
-import { replaceFolder } from "@tunesmith/core";
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { list, replaceFolder } from "@tunesmith/core";
 import type { ActiveRun } from "./active-run.ts";
 import { loadBest } from "./best-checkpoint.ts";
 import { stopsEarly } from "./early-stopping.ts";
@@ -21,12 +23,14 @@ export async function finish(run: ActiveRun, finished: (result: TrainResult) => 
   await mustWrite(run, "the result", () => replaceFolder(folder.adapterDir, (dir) => session.saveAdapter(dir)));
   await attempt(run, "the deletion of old checkpoints", () => deleteOldCheckpoints(run));
   state.seconds = clock.seconds();
-  const { result, report } = describeRun(run, { stoppedBy: reasonOf(run), loadedBestStep });
+  const adapterBytes = await folderSize(folder.adapterDir);
+  const { result, report } = describeRun(run, { stoppedBy: reasonOf(run), loadedBestStep, adapterBytes });
   await mustWrite(run, "the report", async () => {
     await folder.metrics.sync();
     await folder.samples.sync();
     await folder.writeJson("report.json", report);
   });
+  await attempt(run, "report.html", () => folder.writePage());
   finished(result);
   await events.emit({ type: "done", result });
   // Callbacks may have had the last word.
@@ -38,4 +42,10 @@ function reasonOf({ args, state }: ActiveRun): StopReason {
   if (stopsEarly(state.best, args.earlyStoppingPatience)) return "early_stopping";
   if (state.asked.stop) return "callback";
   return args.maxSteps > 0 ? "max_steps" : "epochs";
+}
+
+/** Bytes of the files in a folder. */
+async function folderSize(folder: string): Promise<number> {
+  const sizes = (await list(folder)).map(async (name) => (await stat(join(folder, name))).size);
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
 }

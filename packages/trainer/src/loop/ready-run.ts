@@ -1,5 +1,5 @@
 // Brings a run to where its folder is made: options, rows, the checkpoint to go on from, memory. A dry run ends here.
-import { OptionError, type PassShape, withConversationOptions } from "@tunesmith/core";
+import { type MemoryPlan, OptionError, type PassShape, withConversationOptions } from "@tunesmith/core";
 import { beyondEmbedding, promptsOfItems, promptsOfTexts, type SamplePrompt } from "@tunesmith/data";
 import { decideCheckpointing, type MemoryEstimate } from "../memory/estimate.ts";
 import { checkMemory } from "../memory/shortage.ts";
@@ -41,6 +41,8 @@ export interface ReadyRun {
   checkpoint: Checkpoint | null;
   /** Null where `memoryCheck` is off. */
   memory: MemoryEstimate | null;
+  /** What the engine will hold. */
+  memoryPlan: MemoryPlan;
   /** What the user should know, found on the way. */
   warnings: string[];
 }
@@ -107,7 +109,7 @@ async function plan(
     memory?.plan ?? (await model.estimateMemory(sessionOptions(args, peft), pass).catch(asOptionError));
   const shortage = await spaceShortage(args, memoryPlan, prepared.batches, checkpoint?.trainer.global_step ?? 0);
   if (shortage !== null) warnings.push(shortage);
-  return { ...known, args, schedule, prompts, memory, warnings };
+  return { ...known, args, schedule, prompts, memory, memoryPlan, warnings };
 }
 
 function doubts(

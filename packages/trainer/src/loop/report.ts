@@ -3,27 +3,34 @@ import type { ActiveRun } from "./active-run.ts";
 import type { StopReason, TrainResult } from "./result.ts";
 import { takenOptions } from "./taken.ts";
 
-/**
- * Result of a finished run, and the longer form of it that is kept as `report.json`. `loadedBestStep`: the step whose weights are the
- * result for being the best; null where they are those of the last step.
- */
-export function describeRun(
-  run: ActiveRun,
-  { stoppedBy, loadedBestStep }: { stoppedBy: StopReason; loadedBestStep: number | null },
-): { result: TrainResult; report: object } {
-  const { events, prepared, folder, session, state } = run;
-  const { seconds, step_seconds: stepSeconds } = state;
+/** What is known of a run only at its end. */
+interface RunEnd {
+  stoppedBy: StopReason;
+  /** The step whose weights are the result for being the best; null where they are those of the last step. */
+  loadedBestStep: number | null;
+  adapterBytes: number;
+}
+
+/** Result of a finished run, and the longer form of it that is kept as `report.json`. */
+export function describeRun(run: ActiveRun, end: RunEnd): { result: TrainResult; report: object } {
+  const result = resultOf(run, end);
+  return { result, report: reportOf(run, result, end) };
+}
+
+function resultOf(run: ActiveRun, { stoppedBy, loadedBestStep, adapterBytes }: RunEnd): TrainResult {
+  const { events, memoryPlan, prepared, folder, session, state } = run;
   const metrics = metricsOf(state, session.memory().peak);
-  const trainingLoss = metrics.trainLoss;
-  const evalAfter = loadedBestStep === null ? state.eval_last : state.eval_best;
-  const result: TrainResult = {
+  return {
     globalStep: state.global_step,
-    trainingLoss,
+    trainingLoss: metrics.trainLoss,
     metrics,
     evalBefore: state.eval_before,
-    evalAfter,
+    evalAfter: loadedBestStep === null ? state.eval_last : state.eval_best,
+    best: bestEvaluation(run),
     runDir: folder.path,
     adapterDir: folder.adapterDir,
+    adapterBytes,
+    estimatedBytes: Math.max(memoryPlan.peak, memoryPlan.loading),
     stoppedBy,
     learningRateOverride: state.learning_rate_override,
     phases: state.phases,
@@ -35,22 +42,29 @@ export function describeRun(
     ...(prepared.evalSets !== undefined && { evalSets: prepared.evalSets }),
     difficulty: prepared.measured?.report ?? null,
   };
-  const report = {
+}
+
+function reportOf(run: ActiveRun, result: TrainResult, { stoppedBy, loadedBestStep }: RunEnd): object {
+  const { prepared, folder, state } = run;
+  const { metrics, trainingLoss, evalBefore: before, evalAfter: after } = result;
+  return {
     steps: state.global_step,
     epochs: state.epoch,
     stoppedBy,
     learningRateOverride: result.learningRateOverride,
     phases: state.phases,
     trainLoss: trainingLoss,
-    eval: { before: state.eval_before, after: evalAfter, ...bestOf(run) },
+    eval: { before, after, ...bestOf(run) },
     loadedBestStep,
     tokens: state.num_tokens,
     rows: state.num_rows,
-    seconds,
-    stepSeconds,
+    seconds: state.seconds,
+    stepSeconds: state.step_seconds,
     tokensPerSecond: metrics.trainTokensPerSecond,
     peakMemoryBytes: metrics.peakMemoryBytes,
     enginePeakBytes: metrics.enginePeakBytes,
+    estimatedBytes: result.estimatedBytes,
+    adapterBytes: result.adapterBytes,
     adapterDir: folder.adapterDir,
     lossHash: state.loss_hash,
     taken: takenOptions(run),
@@ -61,7 +75,12 @@ export function describeRun(
     ...(prepared.evalSets !== undefined && { evalSets: prepared.evalSets }),
     difficulty: result.difficulty,
   };
-  return { result, report };
+}
+
+function bestEvaluation({ args, state }: ActiveRun): TrainResult["best"] {
+  const { best, bestStep } = state.best;
+  if (best === null || bestStep === null) return null;
+  return { metric: args.metricForBestModel, value: best, step: bestStep };
 }
 
 function bestOf({ args, state }: ActiveRun) {
@@ -79,6 +98,7 @@ function metricsOf(state: ActiveRun["state"], enginePeakBytes: number) {
     trainTokensPerSecond: perSecond(state.num_tokens),
     trainLoss: state.loss_total / Math.max(1, state.loss_count),
     epoch: state.epoch,
+    numTokens: state.num_tokens,
     // Linux and macOS differ in the unit of the system call; Node gives kilobytes on both.
     peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
     enginePeakBytes,

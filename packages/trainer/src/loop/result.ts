@@ -23,6 +23,8 @@ export interface TrainMetrics {
   /** Mean of the steps' losses. */
   trainLoss: number;
   epoch: number;
+  /** Tokens of all steps, prompts included. */
+  numTokens: number;
   /** Largest resident memory of the process. */
   peakMemoryBytes: number;
   /** Most that the engine held on its device. */
@@ -38,8 +40,14 @@ export interface TrainResult<M extends Metrics = Metrics> {
   /** Evaluation before the first step (`evalOnStart`), and that of the final weights. */
   evalBefore: (M["eval"] & OwnEvalValues) | null;
   evalAfter: (M["eval"] & OwnEvalValues) | null;
+  /** The best evaluation, by `metricForBestModel`; null without one. */
+  best: { metric: string; value: number; step: number } | null;
   runDir: string;
   adapterDir: string;
+  /** Of the files in it. */
+  adapterBytes: number;
+  /** Bytes that the engine was said to hold at its peak, before the first step: against `metrics.enginePeakBytes`. */
+  estimatedBytes: number;
   stoppedBy: StopReason;
   /** How callbacks have set the learning rate; null where they have not. */
   learningRateOverride: LearningRateOverride | null;

@@ -21,10 +21,8 @@ import { parse } from "yaml";
 import { z } from "zod";
 import { evalSetsOf } from "../options/eval-sets.ts";
 import type { Resolved } from "../options/resolved.ts";
+import { configName } from "../record/run-record.ts";
 import type { RunInputs } from "./recipe.ts";
-
-/** Its file in a run folder. */
-export const configName = "config.resolved.yaml";
 
 /** What a run was started with; running it again gives the same run. */
 export interface RunConfig<Args> {

@@ -11,10 +11,11 @@ import {
   replaceFile,
 } from "@tunesmith/core";
 import { stringify } from "yaml";
+import { reportPage } from "../record/report-page.ts";
+import { configName, readRun } from "../record/run-record.ts";
 import { EventFile } from "./event-file.ts";
 import { howToResume } from "./how-to-resume.ts";
 import type { RunInputs } from "./recipe.ts";
-import { configName } from "./run-config.ts";
 
 /** The files of a run, open for writing. */
 export class RunFolder {
@@ -73,6 +74,11 @@ export class RunFolder {
   /** Writes one of the small JSON files of the run. */
   async writeJson(name: "env.json" | "report.json", value: object): Promise<void> {
     await replaceFile(join(this.path, name), `${JSON.stringify(value, null, 2)}\n`);
+  }
+
+  /** Writes `report.html` from the files of the run. */
+  async writePage(): Promise<void> {
+    await replaceFile(join(this.path, "report.html"), reportPage(await readRun(this.path)));
   }
 
   async close(): Promise<void> {

@@ -17,7 +17,7 @@ test("the run folder holds everything that was promised", async () => {
     sampleEverySteps: 3,
   });
   const result = await made.train();
-  const files = "config.resolved.yaml env.json metrics.jsonl report.json samples.jsonl".split(" ");
+  const files = "config.resolved.yaml env.json metrics.jsonl report.html report.json samples.jsonl".split(" ");
   expect((await readdir(outputDir)).sort()).toEqual(["adapter", "checkpoint-4", "checkpoint-6", ...files]);
   expect((await readdir(join(outputDir, "checkpoint-6"))).sort()).toEqual([
     "MANIFEST.json",

@@ -9,11 +9,11 @@ const entities: Readonly<Record<string, string>> = {
 };
 
 /** Text of rows is a stranger's: it must not become markup. */
-export function escaped(text: string): string {
+export function escapeHtml(text: string): string {
   return text.replaceAll(/[&<>"']/gu, (sign) => entities[sign] ?? sign);
 }
 
 /** A page of HTML that needs no other file. The title is a text, style and body are markup. */
-export function page(title: string, style: string, body: string): string {
-  return `<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>${escaped(title)}</title>\n<style>${style}</style>\n<h1>${escaped(title)}</h1>\n${body}\n</html>\n`;
+export function htmlPage(title: string, style: string, body: string): string {
+  return `<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>${escapeHtml(title)}</title>\n<style>${style}</style>\n<h1>${escapeHtml(title)}</h1>\n${body}\n</html>\n`;
 }
