@@ -13,6 +13,7 @@ import { similarity } from "./similarity/similarity.ts";
 import { selfInstruct } from "./synth/self-instruct.ts";
 import { cpuQlora } from "./training/cpu-qlora.ts";
 import { cpuSft } from "./training/cpu-sft.ts";
+import { hooks } from "./training/hooks.ts";
 import { limits } from "./training/limits.ts";
 import { memory } from "./training/memory.ts";
 import { qloraMemory } from "./training/qlora-memory.ts";
@@ -82,6 +83,7 @@ const benchmarks: Readonly<Record<string, () => Promise<object>>> = {
   curriculum: () => curriculum({ folder: values.folder, part: values.part, threads: Number(values.threads) }),
   data: () => data(Number(values.rows)),
   formats,
+  hooks: () => hooks(values.model, Number(values.steps)),
   kernels,
   limits,
   nf4: async () => ({ benchmark: "nf4", machine: machine(), ...(await nf4()) }),

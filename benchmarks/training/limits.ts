@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { loadModel } from "@tunesmith/native";
-import { SFTTrainer } from "@tunesmith/trainer";
+import { type MetricFunction, SFTTrainer, type TrainCallback } from "@tunesmith/trainer";
 import { machine } from "../machine.ts";
 
 const repository = resolve(import.meta.dirname, "../..");
@@ -67,10 +67,17 @@ async function eventLoop(): Promise<Limit> {
         { role: "assistant", content: "four five six seven" },
       ],
     };
-    const args = { outputDir: join(folder, "run"), maxSteps: 200, saveSteps: 50 };
+    const rows = Array.from({ length: 64 }, () => row) as never;
+    const args = { outputDir: join(folder, "run"), maxSteps: 200, saveSteps: 50, evalSteps: 50, sampleEverySteps: 50 };
+    const count: TrainCallback = (event, { control }) => {
+      if (event.type === "step") control.log({ tokens: event.tokens });
+    };
+    const answered: MetricFunction = async ({ generate, rows }) =>
+      (await generate(rows.slice(0, 8), { maxNewTokens: 16 })).filter((answer) => answer !== "").length;
     const delay = monitorEventLoopDelay({ resolution: 1 });
     delay.enable();
-    await new SFTTrainer({ model, trainDataset: Array.from({ length: 64 }, () => row) as never, args }).train();
+    const hooks = { metrics: { answered }, callbacks: [count] };
+    await new SFTTrainer({ model, trainDataset: rows, evalDataset: rows, args, ...hooks }).train();
     delay.disable();
     return { name: "event loop: longest pause while training", value: delay.max / 1e6, unit: "ms", limit: 50 };
   } finally {
