@@ -61,6 +61,18 @@ test("lines that could not be written are written the next time, once", async ()
   expect(await readFile(path, "utf8")).toBe('{"a":1}\n{"b":2}\n{"c":3}\n');
 });
 
+test("a line that is added while others are written is written the next time", async () => {
+  const path = join(await scratchFolder(onTestFinished), "a.jsonl");
+  const file = await LineFile.open(path, 0);
+  file.add({ a: 1 });
+  const writing = file.flush();
+  file.add({ b: 2 });
+  await writing;
+  await file.flush();
+  await file.close();
+  expect(await readFile(path, "utf8")).toBe('{"a":1}\n{"b":2}\n');
+});
+
 test("what is no regular file is refused: a link is not followed, and a pipe is not waited for", async () => {
   const root = await scratchFolder(onTestFinished);
   await writeFile(join(root, "mine"), "precious");
