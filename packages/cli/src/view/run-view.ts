@@ -114,7 +114,9 @@ export class RunView {
 
   #step(event: StepEvent): void {
     this.#progress.add(event, performance.now());
-    this.#screen.status(this.#progress.line(event, this.#screen.width), { last: event.step === event.totalSteps });
+    this.#screen.status(this.#progress.line(event, this.#screen.width, { onGpu: this.#reserved !== null }), {
+      last: event.step === event.totalSteps,
+    });
   }
 
   #eval(event: EvalEvent<SFTMetrics>): void {

@@ -10,7 +10,7 @@ export interface Output {
 const colour = new RegExp(`(${String.fromCharCode(27)}\\[[\\d;]*m)`, "u");
 
 /** Milliseconds between two status lines where they cannot be redrawn. */
-const plainInterval = 5_000;
+const plainInterval = 10_000;
 
 /** Lines that stay, and below them one status line: redrawn on a terminal, written now and then elsewhere. */
 export class Screen {

@@ -102,6 +102,8 @@ export interface StepEvent {
   /** Tokens of the step, prompts included. */
   tokens: number;
   seconds: number;
+  /** What the engine holds on its device, now and at its peak, in bytes. */
+  memory: MemoryUsage;
 }
 
 /** The numbers of a recipe since the last log line; what `metrics.jsonl` holds. */

@@ -44,7 +44,8 @@ export async function takeStep(run: ActiveRun, batches: StepBatches, waitSeconds
   const { global_step: step, max_steps: totalSteps, epoch } = state;
   const known = (value: number) => (Number.isFinite(value) ? value : Number.NaN);
   addStep(state.health, { step, loss: known(loss), learningRate, gradNorm: known(gradNorm), seconds, waitSeconds });
-  await events.emit({ type: "step", step, totalSteps, epoch, loss, learningRate, gradNorm, tokens, seconds });
+  const memory = session.memory();
+  await events.emit({ type: "step", step, totalSteps, epoch, loss, learningRate, gradNorm, tokens, seconds, memory });
   for (const message of outcome.warnings ?? []) await events.warn(step, message);
   if (!finite) await skipped(run, batches, outcome, `loss ${loss}, gradient norm ${gradNorm}`);
   const { rows, untrainedTokens } = outcome;
