@@ -28,7 +28,7 @@ const report: DataReport = {
 
 test("of rows that are read while they are trained on it says that these are not all", () => {
   const line = (more: Partial<DataReport>) => stripVTControlCharacters(describeData({ ...report, ...more }));
-  const rest = "(messages), 5/7/10 tokens (min/median/max), 50.0 % trained, 24 dropped";
+  const rest = "(messages), 5/7/9/10 tokens (min/median/p95/max), 50.0 % trained, 24 dropped";
   expect(line({})).toBe(`rows.jsonl: 1000 of 1024 rows ${rest}`);
   expect(line({ streamed: true })).toBe(`rows.jsonl: 1000 of 1024 rows so far ${rest}`);
 });

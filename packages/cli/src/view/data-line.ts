@@ -26,7 +26,7 @@ export function describeData({
   const soFar = streamed === true ? " so far" : "";
   const parts = [
     `${display(source)}: ${kept === rows ? plural(rows, "row") : `${kept} of ${plural(rows, "row")}`}${soFar} (${format})`,
-    `${tokens.min}/${tokens.median}/${tokens.max} tokens (min/median/max)`,
+    `${tokens.min}/${tokens.median}/${tokens.p95}/${tokens.max} tokens (min/median/p95/max)`,
     `${percent(trainedShare)} trained`,
   ];
   if (lossWeights !== null) {

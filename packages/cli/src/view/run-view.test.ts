@@ -148,7 +148,7 @@ test("tells the story of a run", () => {
     ),
   ).toEqual([
     "model  smol.gguf (llama), 1 M parameters, 10 k trained (1.0 %), cpu",
-    "data   train.jsonl: 9 of 10 rows (messages), 5/7/10 tokens (min/median/max), 50.0 % trained, 2 truncated, 1 of them in the reply, 1 dropped, 3 skipped, not read: id, source",
+    "data   train.jsonl: 9 of 10 rows (messages), 5/7/9/10 tokens (min/median/p95/max), 50.0 % trained, 2 truncated, 1 of them in the reply, 1 dropped, 3 skipped, not read: id, source",
     "usual  3 epochs, max length 128, batch 2 × 1, rate 0.0002: 9 rows, for format learning and style adaptation (--auto takes what is not set)",
     "run    runs/a, 2 steps",
     "eval at step 0  loss 3.5  token accuracy 25.0 %",
