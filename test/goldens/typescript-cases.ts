@@ -1,5 +1,6 @@
 // Every golden that goes through the TypeScript packages, one group after the other.
 import { chatTemplates } from "./cases/chat-templates.ts";
+import { dpoLosses } from "./cases/dpo-losses.ts";
 import { losses } from "./cases/losses.ts";
 import { ownObjectives } from "./cases/own-objectives.ts";
 import { schedules } from "./cases/schedules.ts";
@@ -16,6 +17,7 @@ export async function* typescriptCases(root: string, smollm2Path: string | null)
     chatTemplates,
     trlSft,
     ownObjectives,
+    dpoLosses,
     (dir: string) => smollm2(dir, smollm2Path),
     unsupportedFeatures,
   ]) {
