@@ -1,6 +1,7 @@
 // Every golden that goes through the TypeScript packages, one group after the other.
 import { chatTemplates } from "./cases/chat-templates.ts";
 import { dpoLosses } from "./cases/dpo-losses.ts";
+import { dpoRows } from "./cases/dpo-rows.ts";
 import { losses } from "./cases/losses.ts";
 import { ownObjectives } from "./cases/own-objectives.ts";
 import { schedules } from "./cases/schedules.ts";
@@ -18,6 +19,7 @@ export async function* typescriptCases(root: string, smollm2Path: string | null)
     trlSft,
     ownObjectives,
     dpoLosses,
+    dpoRows,
     (dir: string) => smollm2(dir, smollm2Path),
     unsupportedFeatures,
   ]) {

@@ -59,6 +59,10 @@ export interface EncodedItem extends Supervision {
   rest?: "trained" | "context";
   /** What training should not pass over in silence. Absent for none. */
   notes?: readonly ConversationNote[];
+  /** Of a preference: the answer that is not preferred, the ids of the item being the other one. Absent elsewhere. */
+  rejected?: Supervision & { ids: Int32Array };
+  /** Of a preference: tokens of the prompt that both answers begin with. Absent elsewhere. */
+  promptLength?: number;
 }
 
 /** A prompt whose continuation is watched during training. */

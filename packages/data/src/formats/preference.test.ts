@@ -90,9 +90,13 @@ test.each<[object, RegExp]>([
 test("a preference's prompt can be watched during training", async () => {
   const { kind, value } = await read({ prompt: [user("a")], chosen: [assistant("b")], rejected: [assistant("c")] });
   expect(await kind.prompt(value, letterTokenizer)).toMatchObject({ prompt: "a", reference: "b" });
-  await expect(
-    kind.encode([value], letterTokenizer, { assistantOnlyLoss: true, completionOnlyLoss: null }),
-  ).rejects.toThrow(DataError);
+  const [encoded] = await kind.encode([value], letterTokenizer, { assistantOnlyLoss: true, completionOnlyLoss: null });
+  const answers = [encoded, encoded?.rejected].map((one) => one?.labels.filter((label) => label >= 0).length);
+  // A letter and the end of the turn.
+  expect(answers).toEqual([2, 2]);
+  expect(encoded?.ids.subarray(0, encoded.promptLength)).toEqual(
+    encoded?.rejected?.ids.subarray(0, encoded.promptLength),
+  );
 });
 
 test("prompts alone, as text or as messages", async () => {

@@ -69,7 +69,8 @@ export class ExampleStream {
         if (errors.areFatal) errors.throwIfAny();
         const { source, line } = encoded.row;
         // A copy: who keeps one row, as a buffer to shuffle in does, would else keep all of its batch.
-        if (taken !== null) yield { ...taken.example, ids: taken.example.ids.slice(), place: `${source}:${line}` };
+        for (const example of taken?.examples ?? [])
+          yield { ...example, ids: example.ids.slice(), place: `${source}:${line}` };
         if (slices.isOver) await slices.turn();
       }
     }

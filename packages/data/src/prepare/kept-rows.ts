@@ -44,7 +44,7 @@ export class KeptRows {
     const taken = this.intake.take(encoded, this.#places.add(row.source, row.line));
     if (taken === null) return;
     this.#hash.update(taken.digest);
-    this.#examples.add(taken.example);
+    for (const example of taken.examples) this.#examples.add(example);
     if (this.#items.length >= this.#keepItems) return;
     this.#first.push(row);
     this.#items.push(item);

@@ -47,9 +47,9 @@ export interface IntakeLimits {
   distinct: number;
 }
 
-/** An example, and the SHA-256 of its ids, labels and weights. */
+/** The examples of a row, and the SHA-256 of their ids, labels and weights: one, or of a preference the chosen and the rejected answer. */
 export interface TakenRow {
-  example: Example;
+  examples: Example[];
   digest: Buffer;
 }
 
@@ -87,6 +87,7 @@ export class RowIntake {
 
   /** The example of a row; null where nothing of it can be trained, or it is refused. */
   take({ row, encoded }: EncodedRow, rowId: number): TakenRow | null {
+    if (encoded.rejected !== undefined) return this.#takePair(row, { ...encoded, rejected: encoded.rejected }, rowId);
     const { vocabSize = Number.POSITIVE_INFINITY } = this.#options;
     const beyond = beyondEmbedding(encoded.ids, vocabSize, this.#tokenizer) ?? this.#tooLong(encoded);
     if (beyond !== null) {
@@ -122,7 +123,63 @@ export class RowIntake {
     this.#weigh(kept);
     const { turns } = encoded;
     const sequence = { ids, labels, ...(weights !== undefined && { weights }) };
-    return { example: { ...sequence, turns, length: ids.length, rowId, truncated }, digest: this.#identify(kept, row) };
+    const example = { ...sequence, turns, length: ids.length, rowId, truncated };
+    return { examples: [example], digest: this.#identify([kept], row) };
+  }
+
+  /** Both answers of a preference, cut to `maxLength`; null where the prompt alone has as many tokens, or an answer is empty. */
+  #takePair(
+    row: Row,
+    encoded: EncodedRow["encoded"] & Required<Pick<EncodedRow["encoded"], "rejected">>,
+    rowId: number,
+  ): TakenRow | null {
+    const { vocabSize = Number.POSITIVE_INFINITY, maxLength } = this.#options;
+    const { rejected, promptLength = 0, turns } = encoded;
+    const answers = [encoded, rejected] as const;
+    const beyond = answers
+      .map(({ ids }) => beyondEmbedding(ids, vocabSize, this.#tokenizer))
+      .find((one) => one !== null);
+    const weighted =
+      encoded.weights === undefined
+        ? null
+        : 'expected no "weight", got one: preferences are compared, not weighed; remove the column';
+    const refused = beyond ?? weighted;
+    if (refused !== null) {
+      this.#errors.add(row.source, row.line, refused);
+      return null;
+    }
+    this.#rows += 1;
+    this.#notes.add(row, encoded.notes ?? []);
+    if (encoded.prefixMismatch) this.#counts.prefixMismatches += 1;
+    this.#first ??= encoded.ids;
+    if (maxLength !== null && promptLength >= maxLength) {
+      this.#drop(row, `the prompt fills maxLength ${maxLength} (it has ${promptLength} tokens)`);
+      return null;
+    }
+    const kept = answers.map(({ ids, labels }) => truncate({ ids, labels }, maxLength ?? ids.length, "keep_start"));
+    const cut = kept.reduce((sum, { cut: { answer } }) => sum + answer, 0);
+    const [tokens, trained] = [
+      kept.reduce((sum, { ids }) => sum + ids.length, 0),
+      kept.reduce((sum, { labels }) => sum + countTrained(labels), 0),
+    ];
+    if (kept.some(({ labels }) => countTrained(labels) === 0)) {
+      this.#drop(row, "an answer without tokens");
+      return null;
+    }
+    if (cut > 0) {
+      this.#counts.truncated += 1;
+      this.#counts.truncatedReplies += 1;
+      this.#cut.answer += cut;
+    }
+    if (encoded.rest !== undefined) this.#counts.uncounted += 1;
+    this.#counts.trainedTokens += trained;
+    this.#parts.add(row, trained);
+    this.#tokens.add(tokens);
+    const examples = kept.map(({ ids, labels }, n) => ({
+      ...{ ids, labels, turns, length: ids.length, rowId },
+      truncated: ids.length < (answers[n]?.ids.length ?? 0),
+    }));
+    return { examples, digest: this.#identify(kept, row) };
   }
 
   /** Why a row is refused for its length; null where it is not. */
@@ -184,12 +241,13 @@ export class RowIntake {
     }
   }
 
-  #identify({ ids, labels, weights }: Sequence, { repeated = false }: Row): Buffer {
-    const digest = hash(
-      "sha256",
-      this.#joined.of(weights === undefined ? [ids, labels] : [ids, labels, weights]),
-      "buffer",
-    );
+  #identify(sequences: readonly Sequence[], { repeated = false }: Row): Buffer {
+    const arrays = sequences.flatMap(({ ids, labels, weights }) => [
+      ids,
+      labels,
+      ...(weights === undefined ? [] : [weights]),
+    ]);
+    const digest = hash("sha256", this.#joined.of(arrays), "buffer");
     if (!this.#seen.add(digest) && !repeated) this.#counts.duplicates += 1;
     return digest;
   }

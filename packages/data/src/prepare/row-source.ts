@@ -20,10 +20,10 @@ export interface EncodedBatch {
   errors: RowErrors;
 }
 
-/** The readers of a data set's rows for supervised fine-tuning. */
+/** The readers of a data set's rows. */
 export function readersOf(tokenizer: Tokenizer, options: PrepareOptions): PartReaders {
   const hasChatTemplate = tokenizer.info.chatTemplate !== null;
-  return new PartReaders(() => new ItemReader({ ...options, task: "supervised", hasChatTemplate }));
+  return new PartReaders(() => new ItemReader({ task: "supervised", ...options, hasChatTemplate }));
 }
 
 /** One reading of a data set, from its first row to its last. */
