@@ -1,6 +1,7 @@
 // The schemas of all options, in the order in which documents show them.
 import {
   deviceOptionsSchema,
+  dpoConfigSchema,
   evaluationConfigSchema,
   generationConfigSchema,
   loraConfigSchema,
@@ -22,6 +23,7 @@ export interface NamedSchema {
 export const publicSchemas: readonly NamedSchema[] = [
   { schema: trainingArgumentsSchema },
   { schema: sftConfigSchema, extends: trainingArgumentsSchema },
+  { schema: dpoConfigSchema, extends: trainingArgumentsSchema },
   { schema: loraConfigSchema },
   { schema: modelConfigSchema },
   { schema: deviceOptionsSchema },

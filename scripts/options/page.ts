@@ -3,6 +3,7 @@ import { join } from "node:path";
 import {
   type DeclaredOption,
   deviceOptionsSchema,
+  dpoConfigSchema,
   evaluationConfigSchema,
   formsOf,
   generationConfigSchema,
@@ -24,6 +25,7 @@ import { titleOf } from "./all.ts";
 /** Schemas in the order of the page. */
 const shown: readonly z.ZodObject[] = [
   sftConfigSchema,
+  dpoConfigSchema,
   loraConfigSchema,
   modelConfigSchema,
   runInputsSchema,

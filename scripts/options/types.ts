@@ -1,6 +1,7 @@
 // The public types of options: one interface per schema, its members described as the schema describes them.
 import {
   type DeclaredOption,
+  dpoConfigSchema,
   formsOf,
   type JsonForm,
   type JsonSchema,
@@ -15,41 +16,51 @@ import { type NamedSchema, publicSchemas, titleOf } from "./all.ts";
 const width = 120;
 
 const ofRuns: readonly z.ZodObject[] = [trainingArgumentsSchema, sftConfigSchema];
+const ofPreferences: readonly z.ZodObject[] = [dpoConfigSchema];
 
 /** `packages/core/src/options/types.ts`: the options of runs. */
 export function optionTypes(): string {
   return typesOfSchemas(publicSchemas.filter(({ schema }) => ofRuns.includes(schema)));
 }
 
+/** `packages/core/src/options/preference-types.ts`: the options of runs on preferences. */
+export function preferenceTypes(): string {
+  return typesOfSchemas(publicSchemas.filter(({ schema }) => ofPreferences.includes(schema)));
+}
+
 /** `packages/core/src/options/model-types.ts`: the options of models, their adapters, and where and how they compute. */
 export function modelTypes(): string {
-  return typesOfSchemas(publicSchemas.filter(({ schema }) => !ofRuns.includes(schema)));
+  return typesOfSchemas(publicSchemas.filter(({ schema }) => ![...ofRuns, ...ofPreferences].includes(schema)));
 }
 
 function typesOfSchemas(schemas: readonly NamedSchema[]): string {
-  const names = schemas.filter(({ schema }) => ofTheField(schema)).map(({ schema }) => `${titleOf(schema)}Names`);
+  const names = schemas.filter(ofTheField).map(({ schema }) => `${titleOf(schema)}Names`);
+  const bases = schemas.flatMap(({ extends: base }) =>
+    base === undefined || schemas.some(({ schema }) => schema === base) ? [] : [titleOf(base)],
+  );
   const head = "// The options of schemas as types; written by `npm run generate`.\n";
-  const used = `import type { ${names.sort().join(", ")} } from "./field/types.ts";\n`;
+  const used = [
+    ...(names.length === 0 ? [] : [`import type { ${names.sort().join(", ")} } from "./field/types.ts";\n`]),
+    ...(bases.length === 0 ? [] : [`import type { ${bases.join(", ")} } from "./types.ts";\n`]),
+  ];
   const all = schemas.map(({ schema, extends: base }) => interfaceOf(schema, base));
-  return [head + used, ...all].join("\n");
+  return [head + used.join(""), ...all].join("\n");
 }
 
 /** `packages/core/src/options/field/types.ts`: the options without an effect, an interface for each schema that has some. */
 export function fieldTypes(): string {
   const head = "// Names of the field without an effect here, as types; written by `npm run generate`.\n";
-  const all = publicSchemas
-    .filter(({ schema }) => ofTheField(schema))
-    .map(({ schema, extends: base }) => {
-      const members = membersOf(schema, base).filter(({ schema: { verdict } }) => verdict !== undefined);
-      const title = titleOf(schema);
-      const description = `Names of ${title} without an effect here: taken, or not there yet.`;
-      return `${comment(description, "")}export interface ${title}Names {\n${members.map(memberOf).join("")}}\n`;
-    });
+  const all = publicSchemas.filter(ofTheField).map(({ schema, extends: base }) => {
+    const members = membersOf(schema, base).filter(({ schema: { verdict } }) => verdict !== undefined);
+    const title = titleOf(schema);
+    const description = `Names of ${title} without an effect here: taken, or not there yet.`;
+    return `${comment(description, "")}export interface ${title}Names {\n${members.map(memberOf).join("")}}\n`;
+  });
   return [head, ...all].join("\n");
 }
 
-function ofTheField(schema: z.ZodObject): boolean {
-  return optionsOf(schema).some(({ schema: { verdict } }) => verdict !== undefined);
+function ofTheField({ schema, extends: base }: NamedSchema): boolean {
+  return membersOf(schema, base).some(({ schema: { verdict } }) => verdict !== undefined);
 }
 
 /** Of options that the base has as well, those that differ. */
@@ -63,7 +74,7 @@ export function interfaceOf(schema: z.ZodObject, base?: z.ZodObject): string {
   const members = membersOf(schema, base).filter(({ schema: { verdict } }) => verdict === undefined);
   const parents = [
     ...(base === undefined ? [] : [titleOf(base)]),
-    ...(ofTheField(schema) ? [`${titleOf(schema)}Names`] : []),
+    ...(ofTheField({ schema, ...(base !== undefined && { extends: base }) }) ? [`${titleOf(schema)}Names`] : []),
   ];
   const parent = parents.length === 0 ? "" : ` extends ${parents.join(", ")}`;
   return `${comment(schema.meta()?.description ?? "", "")}export interface ${titleOf(schema)}${parent} {\n${members.map(memberOf).join("")}}\n`;

@@ -146,6 +146,15 @@ test("the program of docs/recipes.md lists learning rates", async () => {
   expect(stdout).toBe("0.000001 0.000002 0.000004 0.000008 0.000016 0.000032 0.000064\n");
 });
 
+test("the program of docs/dpo.md prefers the chosen answers", async () => {
+  const { stdout } = await run(await programsOf("docs/dpo.md"));
+  const [first, last, folder, ...others] = stdout.trimEnd().split("\n");
+  expect(first).toBe("step 1: loss 0.69, margin 0.00");
+  expect(Number(/^step 8: loss .*, margin (.*)$/u.exec(last ?? "")?.[1])).toBeGreaterThan(0.5);
+  expect(folder).toBe("runs/preferences/adapter");
+  expect(others).toEqual([]);
+});
+
 test("the program of docs/self-instruct.md makes rows of seeds", async () => {
   const { folder, stdout } = await run(await programsOf("docs/self-instruct.md"));
   expect(stdout).toBe("Suggest a name for a boat.\n{ generated: 1, seeds: 2 }\n");

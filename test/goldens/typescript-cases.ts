@@ -1,7 +1,9 @@
 // Every golden that goes through the TypeScript packages, one group after the other.
 import { chatTemplates } from "./cases/chat-templates.ts";
 import { dpoLosses } from "./cases/dpo-losses.ts";
+import { dpoRefused } from "./cases/dpo-refused.ts";
 import { dpoRows } from "./cases/dpo-rows.ts";
+import { dpoRuns } from "./cases/dpo-runs.ts";
 import { losses } from "./cases/losses.ts";
 import { ownObjectives } from "./cases/own-objectives.ts";
 import { schedules } from "./cases/schedules.ts";
@@ -20,6 +22,8 @@ export async function* typescriptCases(root: string, smollm2Path: string | null)
     ownObjectives,
     dpoLosses,
     dpoRows,
+    dpoRefused,
+    dpoRuns,
     (dir: string) => smollm2(dir, smollm2Path),
     unsupportedFeatures,
   ]) {

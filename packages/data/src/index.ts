@@ -29,6 +29,7 @@ export { coalesce } from "./pack/coalesce.ts";
 export { collate, type Placed } from "./pack/collate.ts";
 export { type Packing, type PackingReport, type PackingStrategy, pack } from "./pack/packing.ts";
 export type { Packs, Piece } from "./pack/packs.ts";
+export { pairRows } from "./pack/pairs.ts";
 export { type RowFacts, TrainingRows } from "./pack/training-rows.ts";
 export { type WindowOptions, WindowPacker } from "./pack/window-packer.ts";
 export { ExampleStream, type StreamedExample } from "./prepare/example-stream.ts";

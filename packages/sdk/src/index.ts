@@ -18,6 +18,7 @@ export {
   DeviceUnavailableError,
   DisposedError,
   DownloadError,
+  type DPOConfig,
   type EncodedConversation,
   type EncodedPair,
   EndpointError,
@@ -231,6 +232,8 @@ export type {
   DataCollator,
   DifficultyReport,
   DoneEvent,
+  DPOMetrics,
+  DPOTrainerOptions,
   DryRun,
   EpochBeginEvent,
   EpochEndEvent,
@@ -239,6 +242,7 @@ export type {
   EvalDatasets,
   EvalEvent,
   EvalMetrics,
+  EvalPairMetrics,
   EvalPrompt,
   EvalRow,
   EvaluatedAnswer,
@@ -275,6 +279,7 @@ export type {
   NoteEvent,
   OptionChange,
   OwnEvalValues,
+  PairMetrics,
   Phase,
   PreparedEvent,
   PreparingEvent,
@@ -313,6 +318,7 @@ export {
   trainOnResponsesOnly,
 } from "@tunesmith/trainer";
 export { auditDataset } from "./audit-dataset.ts";
+export { DPOTrainer } from "./dpo-trainer.ts";
 export { estimateMemory } from "./estimate-memory.ts";
 export { type EvaluateOptions, type Evaluation, evaluate } from "./evaluate.ts";
 export {

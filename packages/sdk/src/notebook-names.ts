@@ -7,7 +7,6 @@ import {
   type SFTConfig,
   type Tokenizer,
 } from "@tunesmith/core";
-import type { SFTTrainerOptions } from "@tunesmith/trainer";
 
 /** Arguments of Unsloth's `from_pretrained` that a run takes, unless its own options say otherwise. */
 export interface OpenedFor {
@@ -76,8 +75,18 @@ export interface TrainerNames {
 /** Names of the trainer that are options of a run. */
 const optionsOfRun = ["datasetTextField", "maxSeqLength", "packing", "datasetNumProc"] as const;
 
+/** What every trainer is made of. */
+export interface RunArguments {
+  model: LanguageModel;
+  args?: object;
+  peftConfig?: LoraConfig;
+}
+
 /** What a trainer is made of, with such arguments among its options; one that is given twice is an `OptionError`. */
-export function withRunOptions(given: SFTTrainerOptions & TrainerNames, defaults: RunDefaults): SFTTrainerOptions {
+export function withRunOptions<Options extends RunArguments>(
+  given: Options & TrainerNames,
+  defaults: RunDefaults,
+): Options {
   const { tokenizer, processingClass, datasetTextField, maxSeqLength, packing, datasetNumProc, ...options } = given;
   refuseOther("tokenizer", tokenizer, given.model);
   refuseOther("processingClass", processingClass, given.model);
@@ -95,9 +104,9 @@ export function withRunOptions(given: SFTTrainerOptions & TrainerNames, defaults
   const merged = { ...defaults.peft, ...options.peftConfig };
   return {
     ...options,
-    args: { ...Object.fromEntries(open), ...args } as SFTConfig,
+    args: { ...Object.fromEntries(open), ...args },
     ...(Object.keys(merged).length > 0 && { peftConfig: merged }),
-  };
+  } as unknown as Options;
 }
 
 function refuseOther(name: string, tokenizer: Tokenizer | undefined, model: LanguageModel): void {

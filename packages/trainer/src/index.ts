@@ -1,5 +1,7 @@
 // What the package offers: trainers, their events, and what they find out before they start.
 
+export { DPOTrainer, type DPOTrainerOptions, dpoTrainerKeys } from "./dpo/dpo-trainer.ts";
+export type { DPOMetrics, EvalPairMetrics, PairMetrics } from "./dpo/metrics.ts";
 export type { EvaluatedAnswer, RowMetric } from "./evaluation/answers.ts";
 export type { Interval } from "./evaluation/bootstrap.ts";
 export {

@@ -3,6 +3,7 @@
 export { jsonValue, valuesByName } from "./constants.ts";
 export { count, grouped, type Influence, type OptionGroup, optionGroups } from "./declare.ts";
 export { deviceOptionsSchema, type ParsedDeviceOptions } from "./device.ts";
+export { dpoConfigSchema, dpoLossTypes, type ParsedDPOConfig } from "./dpo.ts";
 export { adviceFor } from "./elsewhere.ts";
 export { evaluationConfigSchema, type ParsedEvaluationConfig, readingOptionsSchema } from "./evaluation.ts";
 export { refusedValue } from "./expectation.ts";
@@ -50,6 +51,7 @@ export {
 } from "./optimizer.ts";
 export { type EngineOptimizer, type OptimizerName, optimizerNames } from "./optimizer-names.ts";
 export { canonicalKeys, parseArgument, parseOptions } from "./parse.ts";
+export type * from "./preference-types.ts";
 export {
   type AppliedPresetValue,
   type Preset,

@@ -24,7 +24,7 @@ export const preferenceKind: ItemKind<PreferenceItem> = {
     const options: EncodeOptions = { assistantOnlyLoss: false, completionOnlyLoss: false, maxTokens };
     const side = (name: keyof PreferenceItem) =>
       encodeItems(
-        items.map((item) => withOneEnd(item[name], tokenizer)),
+        items.map((item) => item[name]),
         tokenizer,
         options,
       );
@@ -38,15 +38,6 @@ export const preferenceKind: ItemKind<PreferenceItem> = {
   },
   prompt: ({ chosen }, tokenizer) => chosen.kind.prompt(chosen.value, tokenizer),
 };
-
-/** A text that is about to get an end of sequence, without the one that it has. */
-function withOneEnd(item: Item, { info }: Tokenizer): Item {
-  if (item.kind === conversationKind) return item;
-  const { prompt, completion } = item.value as PairItem;
-  const end = info.eosToken?.content ?? "";
-  if (end === "" || !completion.endsWith(end)) return item;
-  return { ...item, value: { prompt, completion: completion.slice(0, -end.length) } };
-}
 
 /** Ids of the prompt alone, as it waits for an answer; none where there is no prompt. */
 async function promptIds({ kind, value }: Item, tokenizer: Tokenizer): Promise<Int32Array> {

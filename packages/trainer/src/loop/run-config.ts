@@ -87,14 +87,18 @@ function specEntry(entry: DatasetEntry): string | DatasetEntry {
  * Reads the configuration of a run folder. Its `outputDir` is the folder itself, wherever that has been moved.
  *
  * @param schema of the trainer's arguments
+ * @param others of other trainers' arguments, by the name that their runs have in `fromProgram`
  */
 export async function readConfig<Args extends ParsedTrainingArguments>(
   runDir: string,
   schema: Schemas[string],
+  others: Readonly<Record<string, Schemas[string]>> = {},
 ): Promise<RunConfig<Args>> {
   const path = join(runDir, configName);
   const { model, modelRevision, data, evalData, fromProgram, ...options } = await readInputs(path);
-  const schemas = { args: schema, peftConfig: loraConfigSchema, modelConfig: modelConfigSchema };
+  const other = fromProgram.find((name) => Object.hasOwn(others, name));
+  const own = (other === undefined ? undefined : others[other]) ?? schema;
+  const schemas = { args: own, peftConfig: loraConfigSchema, modelConfig: modelConfigSchema };
   const { args, peftConfig, modelConfig } = sortOptions(schemas, options, path);
   return {
     model,

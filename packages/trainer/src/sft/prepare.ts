@@ -18,7 +18,7 @@ const { maxLength: defaultLength } = sftConfigSchema.parse({});
  * Rows longer than the model's context would leave the positions it was trained on. Adds a warning where that cuts a `maxLength` other
  * than the default.
  */
-export function withinContext<Args extends ParsedSFTConfig>(
+export function withinContext<Args extends Pick<ParsedSFTConfig, "maxLength">>(
   args: Args,
   { info }: LanguageModel,
   warnings: string[],

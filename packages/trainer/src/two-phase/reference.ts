@@ -13,11 +13,34 @@ export const adapterOff: ReferenceModel = {
   async logProbs(session, passes) {
     await session.disableAdapter();
     try {
-      const columns: Float32Array[] = [];
-      for (const { batch } of passes) columns.push((await session.logProbs(batch)).logProb);
-      return columns;
+      return await columnsOf(session, passes);
     } finally {
       await session.enableAdapter();
     }
   },
 };
+
+/** Name of the frozen copy among the adapters of a session. */
+const copyName = "reference";
+
+/** A frozen copy of the adapter that is continued, as its folder has it: a second, small adapter on the same base. */
+export function frozenAdapter(path: string): ReferenceModel {
+  return {
+    async logProbs(session, passes) {
+      const { names, active } = await session.adapters();
+      if (!names.includes(copyName)) await session.loadAdapter(path, copyName);
+      await session.setAdapter(copyName);
+      try {
+        return await columnsOf(session, passes);
+      } finally {
+        if (active !== null) await session.setAdapter(active);
+      }
+    },
+  };
+}
+
+async function columnsOf(session: Generator, passes: readonly Pass[]): Promise<Float32Array[]> {
+  const columns: Float32Array[] = [];
+  for (const { batch } of passes) columns.push((await session.logProbs(batch)).logProb);
+  return columns;
+}
