@@ -47,6 +47,7 @@ impl<'a, B: Backend> Ours<'a, B> {
             parameter_groups: ParameterGroup::of_each_kind(LEARNING_RATE, 0.0),
             gradient_checkpointing: scenario.workloads[0].gradient_checkpointing,
             neftune_noise_alpha: None,
+            resize_token_embeddings: None,
             seed: u64::from(SEED),
         };
         let mut session = Session::new(Arc::clone(&backend), config, &weights, scenario.model.name, &options)?;

@@ -263,6 +263,8 @@ impl<B: Backend> SelectedTokens<B> {
 pub struct Pass<B: Attention> {
     /// Token ids `[T]`.
     pub ids: B::Buffer,
+    /// The same on the host.
+    pub host_ids: Vec<i32>,
     /// Positions `[T]`.
     pub positions: B::Buffer,
     /// Where the sequences are.
@@ -297,6 +299,7 @@ impl<B: Attention> Pass<B> {
         Ok(Self {
             ends: ends.collect(),
             ids: backend.upload(Host::I32(ids))?,
+            host_ids: ids.to_vec(),
             positions: backend.upload(Host::I32(positions))?,
             attention: backend.plan_attention(layout.sequences())?,
             layout,

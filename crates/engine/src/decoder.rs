@@ -6,6 +6,7 @@ use crate::batch::{Pass, SelectedTokens};
 use crate::config::ModelConfig;
 use crate::layer::{
     Backward, EmbeddingScratch, FrozenWeights, KvCache, Layer, PassContext, Rotary, Saved, Scratch, TokenEmbedding,
+    TokenIds,
 };
 use crate::objective::{
     Asked, Head, HeadInput, HeadScratch, HiddenGradient, Objective, SequenceSums, Supervised, TokenCoefficients,
@@ -71,7 +72,8 @@ impl<B: Backend> Decoder<B> {
         activations: &mut Activations<B>,
     ) -> Result<()> {
         let (t, d) = (pass.tokens(), self.config.hidden);
-        let (ids, x) = (View::new(&pass.ids, 0, t), activations.inputs[0].write(backend, t * d)?);
+        let ids = TokenIds { host: &pass.host_ids, device: View::new(&pass.ids, 0, t) };
+        let x = activations.inputs[0].write(backend, t * d)?;
         self.embedding.forward(backend, parameters, ids, &mut activations.embedding, x)?;
         if let Some(noise) = &pass.noise {
             let places = pass.rows().places.map(|places| [places.row_ids, places.positions]);

@@ -40,9 +40,9 @@ pub use input::{PrivateMap, read_limited};
 pub use model_files::{ModelFiles, TokenizerSource, some_of};
 pub use nf4::{Nf4File, Nf4Tensor, Nf4TensorScales, read_nf4, write_nf4};
 pub use peft::{
-    AdapterConfig, AdapterFiles, AdapterTensor, CONVERTED_FOLDER, Choice, FactorKind, InitLoraWeights, LoraTensors,
-    Matcher, ModuleNames, ModuleTensors, TrainedBias, b_bias_name, bias_name, magnitude_name, read_adapter, saved_name,
-    write_adapter,
+    AdapterConfig, AdapterFiles, AdapterTensor, CONVERTED_FOLDER, Choice, EXPERT_PARAMETERS, FactorKind,
+    InitLoraWeights, LoftqConfig, LoraTensors, Matcher, ModuleNames, ModuleTensors, TokenIndices, TrainedBias,
+    b_bias_name, bias_name, magnitude_name, read_adapter, saved_name, token_rows_name, token_table_name, write_adapter,
 };
 pub use quantize::{Refusal, quantize};
 pub use rope::{LongRopeScaling, RopeConfig, RopeRules, RopeScaling, Ropes, WindowedRope, YarnScaling};

@@ -88,6 +88,7 @@ function readValue(flag: string, kind: ValueKind, text: string, before: unknown)
   const isNothing = kind.null && /^(?:none|null)$/iu.test(text);
   if (kind.list !== null) {
     if (kind.list !== "texts" && isNothing) return nothing;
+    if (kind.record !== null && isJson(text)) return jsonValue(text, flag);
     // No module's name holds a character of regular expressions.
     if (kind.list === "names" && (text === "all-linear" || /[*+?()[\]{}|\\^$]/u.test(text))) return text;
     const items = kind.list === "texts" ? [text] : text.split(",");

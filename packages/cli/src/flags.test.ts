@@ -55,6 +55,8 @@ describe("flags of the schemas", () => {
       layersToTransform: [0, 2, 5],
       modulesToSave: ["embed_tokens", "lm_head"],
     });
+    expect(parse("--trainable-token-indices", "7,9")).toEqual({ trainableTokenIndices: [7, 9] });
+    expect(parse("--trainable-token-indices", '{"lm_head":[3]}')).toEqual({ trainableTokenIndices: { lm_head: [3] } });
     expect(parse("--rank-pattern", "q_proj=4,up_proj=2", "--alpha-pattern", '{"layers.[0-9]=?": 3}')).toEqual({
       rankPattern: { q_proj: 4, up_proj: 2 },
       alphaPattern: { "layers.[0-9]=?": 3 },

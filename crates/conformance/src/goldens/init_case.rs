@@ -45,7 +45,7 @@ pub fn run<B: Backend>(
     let name = recorded["model"].as_str().unwrap_or_default();
     let case = &Case { id, dir, model: &place(root, "models", name) };
     let init = recorded["init_lora_weights"].as_str().unwrap_or("lorafa");
-    if is_bf16(&**backend) || !(init.starts_with("pissa") || init == "olora") {
+    if is_bf16(&**backend) || !(init.starts_with("pissa") || ["olora", "loftq"].contains(&init)) {
         let note = if is_bf16(&**backend) { "recorded in float32" } else { init };
         report(Outcome::unsupported(case.id, note));
         return Ok(());
@@ -58,13 +58,16 @@ pub fn run<B: Backend>(
 
 fn adapter(recorded: &Value) -> Result<AdapterConfig> {
     let names = |key: &str| entries(&recorded[key]).iter().filter_map(Value::as_str).collect::<Vec<_>>();
+    let loftq = recorded
+        .get("loftq_iter")
+        .map(|iterations| serde_json::json!({ "loftqBits": recorded["loftq_bits"], "loftqIter": iterations }));
     let options = serde_json::json!({
         "r": recorded["r"], "loraAlpha": recorded["lora_alpha"], "loraDropout": 0.0,
         "useRslora": recorded["use_rslora"].as_bool().unwrap_or(false), "useDora": false,
         "targetModules": names("target_modules"), "excludeModules": null, "modulesToSave": null,
         "rankPattern": {}, "alphaPattern": {}, "layersToTransform": recorded["layers_to_transform"],
         "layersPattern": null, "initLoraWeights": recorded["init_lora_weights"], "bias": "none",
-        "loraBias": false,
+        "loraBias": false, "loftqConfig": loftq, "trainableTokenIndices": null, "targetParameters": null,
     });
     serde_json::from_value(options).map_err(|error| Error::argument("case.json", "options of an adapter", error))
 }
@@ -77,6 +80,9 @@ fn taken<B: Backend>(
     checks: &mut Checks<'_, '_>,
 ) -> Result<()> {
     let (files, adamw) = (case.open_model()?, &recorded["adamw"]);
+    if adamw.is_null() {
+        return begun(backend, case, recorded, rows, checks);
+    }
     let optimizer = OptimizerOptions::AdamW(AdamWOptions {
         beta1: number(adamw, "adam_beta1")?,
         beta2: number(adamw, "adam_beta2")?,
@@ -87,16 +93,7 @@ fn taken<B: Backend>(
     let fresh = Some(AdapterOptions::Lora(adapter(recorded)?));
     let mut model = session(backend, &files, fresh, Some((optimizer, groups)))?;
 
-    first_values(&mut model, &case.dir.join("init.safetensors"), checks)?;
-    checks.add(
-        "loss_after_init",
-        relative(loss(&mut model, rows)?, number(recorded, "loss_after_init")?),
-        "loss_rel",
-    )?;
-    model.disable_adapter()?;
-    checks.add("base_loss", relative(loss(&mut model, rows)?, number(recorded, "base_loss")?), "loss_rel")?;
-    model.enable_adapter()?;
-
+    beginning(&mut model, case, recorded, rows, checks)?;
     let mut worst = 0.0f64;
     for expected in entries(&recorded["losses"]) {
         let sums = model.accumulate(&rows.batch(), &Objective::default(), StepKey::default())?;
@@ -117,6 +114,44 @@ fn taken<B: Backend>(
     // A folder that is left there harms no other case.
     let _ = std::fs::remove_dir_all(&saved);
     result
+}
+
+/// The values that an adapter begins with, and the losses with and without it.
+fn beginning<B: Backend>(
+    model: &mut Session<B>,
+    case: &Case<'_>,
+    recorded: &Value,
+    rows: &Rows,
+    checks: &mut Checks<'_, '_>,
+) -> Result<()> {
+    first_values(model, &case.dir.join("init.safetensors"), checks)?;
+    let after = relative(loss(model, rows)?, number(recorded, "loss_after_init")?);
+    checks.add("loss_after_init", after, "loss_rel")?;
+    model.disable_adapter()?;
+    checks.add("base_loss", relative(loss(model, rows)?, number(recorded, "base_loss")?), "loss_rel")?;
+    model.enable_adapter()
+}
+
+/// A case whose adapter is not trained: its beginning, saved and read again.
+fn begun<B: Backend>(
+    backend: &Arc<B>,
+    case: &Case<'_>,
+    recorded: &Value,
+    rows: &Rows,
+    checks: &mut Checks<'_, '_>,
+) -> Result<()> {
+    let files = case.open_model()?;
+    let mut model = session(backend, &files, Some(AdapterOptions::Lora(adapter(recorded)?)), None)?;
+    beginning(&mut model, case, recorded, rows, checks)?;
+    let saved = std::env::temp_dir().join(format!("tunesmith-{}-{}", std::process::id(), case.id.replace('/', "-")));
+    std::fs::create_dir_all(&saved).map_err(|error| Error::argument("init", "a folder to write to", error))?;
+    let read = model.save_adapter(&saved).and_then(|()| {
+        let mut again = session(backend, &files, Some(AdapterOptions::Saved { path: saved.clone() }), None)?;
+        loss(&mut again, rows)
+    });
+    // A folder that is left there harms no other case.
+    let _ = std::fs::remove_dir_all(&saved);
+    checks.add("saved", relative(read?, number(recorded, "loss_after_init")?), "loss_rel")
 }
 
 /// Every way in which the adapter can be read once it was saved, by us and by PEFT, and its merge.

@@ -41,7 +41,12 @@ impl Rows {
             kept: Vec::new(),
             row_of: Vec::new(),
             width,
-            num_items: f64::from(ints(file, "num_items")?[0]),
+            num_items: if file.contains("num_items") {
+                f64::from(ints(file, "num_items")?[0])
+            } else {
+                // The first token of a row is predicted by none.
+                (0..rows * width).filter(|place| place % width > 0 && labels[*place] >= 0).count() as f64
+            },
         };
         for row in 0..rows {
             for column in (0..width).filter(|column| mask[row * width + column] == 1) {

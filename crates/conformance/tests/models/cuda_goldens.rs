@@ -86,6 +86,7 @@ fn session<B: Backend>(
         gradient_checkpointing,
         seed: 3,
         neftune_noise_alpha: None,
+        resize_token_embeddings: None,
     };
     Session::new(Arc::clone(backend), files.config.clone(), &*files.source, model, &options)
 }

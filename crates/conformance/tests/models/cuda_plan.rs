@@ -27,6 +27,7 @@ fn lora(config: AdapterConfig) -> SessionOptions {
         gradient_checkpointing: false,
         seed: 3,
         neftune_noise_alpha: None,
+        resize_token_embeddings: None,
     }
 }
 

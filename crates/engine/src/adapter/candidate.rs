@@ -16,6 +16,8 @@ pub enum CandidateKind {
     Embedding,
     /// Takes no factors.
     Norm,
+    /// Takes factors by the names of its parameters.
+    Experts,
 }
 
 /// A module as a choice of targets sees it.
@@ -36,6 +38,7 @@ impl Candidate {
             Module::Linear(_) => CandidateKind::Linear,
             Module::Embedding(_) => CandidateKind::Embedding,
             Module::Norm(_) => CandidateKind::Norm,
+            Module::Experts(_) => CandidateKind::Experts,
         };
         Self { name, kind }
     }
@@ -47,6 +50,6 @@ impl Candidate {
 
     /// Whether there are factors for it.
     pub fn is_adaptable(&self) -> bool {
-        self.kind != CandidateKind::Norm
+        !matches!(self.kind, CandidateKind::Norm | CandidateKind::Experts)
     }
 }

@@ -1,10 +1,14 @@
 //! Factors that are taken out of a weight, and what is left of it.
 
 use tunesmith_formats::InitLoraWeights;
-use tunesmith_ops::{Code, Error, Result};
+use tunesmith_ops::nf4::reference;
+use tunesmith_ops::{Code, Error, Nf4Matrix, Nf4Scales, Result};
 
 use super::initial::Draws;
 use super::matrices::{Rows, Singular, add, dot, orthonormalize, singular_values, transposed};
+
+/// Elements that share a scale in `LoftQ` (PEFT).
+const LOFTQ_BLOCK: usize = 64;
 
 /// Sizes of a weight `[n, k]` and its factors of rank `r`, whose product is scaled by `scale`.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +23,7 @@ pub struct Sizes {
 ///
 /// # Errors
 /// `ArgumentInvalid` for a rank above either side or a scale that is not positive; `Internal` where a decomposition does not converge.
-pub fn factors(init: InitLoraWeights, w: &[f32], sizes: Sizes) -> Result<Option<[Vec<f32>; 2]>> {
+fn factors(init: InitLoraWeights, w: &[f32], sizes: Sizes) -> Result<Option<[Vec<f32>; 2]>> {
     let Sizes { n, k, r, scale } = sizes;
     if !init.changes_base() {
         return Ok(None);
@@ -43,8 +47,52 @@ pub fn factors(init: InitLoraWeights, w: &[f32], sizes: Sizes) -> Result<Option<
     }
 }
 
+/// Takes the first factors out of `w[n, k]`, which becomes what is left under them; none where nothing is taken.
+///
+/// # Errors
+/// As [`factors`].
+pub fn take_out(init: InitLoraWeights, w: &mut [f32], sizes: Sizes) -> Result<Option<[Vec<f32>; 2]>> {
+    if let InitLoraWeights::LoftQ(iterations) = init {
+        return alternate(w, iterations, sizes).map(Some);
+    }
+    let taken = factors(init, w, sizes)?;
+    if let Some([a, b]) = &taken {
+        subtract(w, [a, b], sizes);
+    }
+    Ok(taken)
+}
+
+/// `LoftQ`: W in four bits, and the r largest singular values of what that loses, of which the product is taken out of W before it is
+/// quantised again. As in PEFT the product is not divided by the adapter's scale.
+fn alternate(w: &mut [f32], iterations: u32, sizes: Sizes) -> Result<[Vec<f32>; 2]> {
+    let unscaled = Sizes { scale: 1.0, ..sizes };
+    let mut rest = w.to_vec();
+    let mut quantized = Vec::new();
+    let mut taken = [vec![0.0; sizes.r * sizes.k], vec![0.0; sizes.n * sizes.r]];
+    for _ in 0..iterations {
+        quantized = in_four_bits(&rest);
+        let lost: Vec<f32> = w.iter().zip(&quantized).map(|(w, q)| w - q).collect();
+        let Some(found) = factors(InitLoraWeights::Pissa, &lost, unscaled)? else { break };
+        rest.copy_from_slice(w);
+        subtract(&mut rest, [&found[0], &found[1]], unscaled);
+        taken = found;
+    }
+    w.copy_from_slice(&quantized);
+    Ok(taken)
+}
+
+/// The values after NF4 in blocks of 64 with scales in float32.
+fn in_four_bits(values: &[f32]) -> Vec<f32> {
+    let (mut codes, mut absmax) = (vec![0; values.len().div_ceil(2)], vec![0.0; values.len().div_ceil(LOFTQ_BLOCK)]);
+    reference::quantize(values, LOFTQ_BLOCK, &mut codes, &mut absmax);
+    let mut out = vec![0.0; values.len()];
+    let matrix = Nf4Matrix { block_size: LOFTQ_BLOCK, codes: &codes, scales: Nf4Scales::Plain(&absmax) };
+    reference::dequantize(&matrix, 0, &mut out);
+    out
+}
+
 /// `w[n, k] − scale · b[n, r] a[r, k]`, in place.
-pub fn subtract(w: &mut [f32], [a, b]: [&[f32]; 2], Sizes { k, r, scale, .. }: Sizes) {
+fn subtract(w: &mut [f32], [a, b]: [&[f32]; 2], Sizes { k, r, scale, .. }: Sizes) {
     let mut product = vec![0.0_f64; k];
     for (row, b) in w.chunks_mut(k).zip(b.chunks(r)) {
         product.fill(0.0);

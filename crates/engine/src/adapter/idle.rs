@@ -9,8 +9,8 @@ use super::candidate::Candidate;
 ///
 /// # Errors
 /// `ArgumentInvalid` with the entry and the names there are; `ConfigInvalid` for an invalid regular expression.
-pub fn refuse_idle(config: &AdapterConfig, all: &[Candidate], adapted: &[usize]) -> Result<()> {
-    let adapted: Vec<&str> = adapted.iter().map(|index| all[*index].name.as_str()).collect();
+pub fn refuse_idle(config: &AdapterConfig, all: &[Candidate], adapted: &[String]) -> Result<()> {
+    let adapted: Vec<&str> = adapted.iter().map(String::as_str).collect();
     let ranks = config.rank_pattern.iter().map(|(key, _)| ("lora.rankPattern", key));
     let alphas = config.alpha_pattern.iter().map(|(key, _)| ("lora.alphaPattern", key));
     for (place, key) in ranks.chain(alphas) {

@@ -7,7 +7,8 @@ use std::thread;
 
 use serde_json::{Map, Value, json};
 use tunesmith_formats::{
-    AdapterFiles, AsStored, FactorKind, LoraTensors, Matcher, ModuleTensors, TensorSource, Weights, nf4, read_nf4,
+    AdapterFiles, AdapterTensor, AsStored, FactorKind, LoraTensors, Matcher, ModuleTensors, TensorSource, Weights, nf4,
+    read_nf4,
 };
 use tunesmith_ops::nf4::{code_book, double_quantize, reference};
 use tunesmith_ops::{Code, DType, Error, Nf4, Nf4Matrix, Nf4Options, Nf4Scales, Result};
@@ -15,6 +16,7 @@ use tunesmith_ops::{Code, DType, Error, Nf4, Nf4Matrix, Nf4Options, Nf4Scales, R
 use super::decompose::{self, Sizes};
 use super::whole::refuse_other_base;
 use crate::families::names;
+use crate::load::{Grown, NewRows};
 
 /// Elements of a product below which no further thread is worth its start.
 const ELEMENTS_PER_THREAD: usize = 1 << 20;
@@ -33,6 +35,8 @@ pub enum MergeBase {
 pub struct MergedWeights<'a, B> {
     backend: &'a B,
     source: &'a dyn TensorSource,
+    /// The source with the rows of new tokens that the adapter has.
+    grown: Option<Grown<'a>>,
     base: MergeBase,
     adapter: Option<AdapterFiles>,
     /// Head and embedding are one matrix in the files, and the adapter changes one of them: the merged model has two.
@@ -51,16 +55,24 @@ impl<'a, B: Nf4> MergedWeights<'a, B> {
         base: MergeBase,
         adapter: Option<&Path>,
     ) -> Result<Self> {
+        let grown = Grown::asked(tied, source, adapter.map(NewRows::Of))?;
         let adapter = adapter.map(AdapterFiles::read).transpose()?;
         if let Some(files) = adapter.as_ref().filter(|_| tied) {
             files.check_tied()?;
         }
         let embedding = names::EMBEDDING.strip_suffix(".weight").unwrap_or_default();
         let changes = |module: &str| adapter.as_ref().is_some_and(|files| files.modules.contains_key(module));
-        let splits_head = tied && (changes(names::HEAD) || changes(embedding));
-        let this = Self { backend, source, base, adapter, splits_head };
+        let tokens = adapter.as_ref().and_then(|files| files.config.trainable_token_indices.as_ref());
+        let parts_rows = tokens.is_some_and(|tokens| !tokens.shares(embedding, names::HEAD));
+        let splits_head = tied && (changes(names::HEAD) || changes(embedding) || parts_rows);
+        let this = Self { backend, source, grown, base, adapter, splits_head };
         this.check()?;
         Ok(this)
+    }
+
+    /// The weights before the merge.
+    fn source(&self) -> &dyn TensorSource {
+        self.grown.as_ref().map_or(self.source, |grown| grown as &dyn TensorSource)
     }
 
     /// Whether head and embedding are one matrix in the files and two after the merge.
@@ -72,6 +84,9 @@ impl<'a, B: Nf4> MergedWeights<'a, B> {
     pub fn config(&self, base: &Map<String, Value>, dtype: DType) -> Map<String, Value> {
         let mut config = with_dtype(base, dtype);
         config.remove("quantization_config");
+        if let Some(grown) = &self.grown {
+            config.insert("vocab_size".to_owned(), json!(grown.tokens()));
+        }
         if self.splits_head {
             config.insert("tie_word_embeddings".to_owned(), json!(false));
         }
@@ -81,6 +96,9 @@ impl<'a, B: Nf4> MergedWeights<'a, B> {
     fn check(&self) -> Result<()> {
         for (module, tensors) in self.adapter.iter().flat_map(|files| &files.modules) {
             match tensors {
+                ModuleTensors::Lora(factors) if factors.kind == FactorKind::Experts => {
+                    self.check_experts(module, factors)?;
+                }
                 ModuleTensors::Lora(factors) => {
                     if let Some(bias) = &factors.bias {
                         self.check_b_bias(module, &bias.shape)?;
@@ -95,12 +113,15 @@ impl<'a, B: Nf4> MergedWeights<'a, B> {
             }
         }
         let Some(files) = &self.adapter else { return Ok(()) };
+        for (module, rows) in &files.tokens {
+            self.check_tokens(files, module, rows)?;
+        }
         for (module, bias) in &files.biases {
             self.check_shape(&format!("{module}.bias"), &bias.shape)?;
         }
         refuse_other_base(&files.copies, |name, copy| {
             // A tied head is the embedding.
-            let is_head = name == head_weight() && !self.source.contains(name);
+            let is_head = name == head_weight() && !self.source().contains(name);
             let name = if is_head { names::EMBEDDING } else { name };
             self.check_shape(name, &copy.shape)?;
             let mut values = Vec::new();
@@ -118,6 +139,80 @@ impl<'a, B: Nf4> MergedWeights<'a, B> {
         let message = "expected a layer with a bias to merge that of lora_B into, got one without; use the adapter unmerged, \
                        or train it without loraBias";
         Err(Error::new(Code::ModelUnsupported, module, message))
+    }
+
+    /// Factors of experts must fit what the files have, as one tensor or as several of each expert.
+    fn check_experts(&self, parameter: &str, factors: &LoraTensors) -> Result<()> {
+        let (r, _) = self.rank_and_scale(parameter)?;
+        let ([n, k], count) = (factors.weight_shape(), factors.experts(r));
+        if self.contains(parameter) {
+            return self.check_shape(parameter, &[count, n, k]);
+        }
+        let (base, short) = parameter.rsplit_once('.').unwrap_or((parameter, ""));
+        for expert in [0, count.saturating_sub(1)] {
+            let parts: &[&str] = if short == "down_proj" { &["down_proj"] } else { &["gate_proj", "up_proj"] };
+            for part in parts {
+                self.check_shape(&format!("{base}.{expert}.{part}.weight"), &[n / parts.len(), k])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn rank_and_scale(&self, name: &str) -> Result<(usize, f32)> {
+        let Some(files) = &self.adapter else { return Err(crate::internal::internal("merge", "an adapter")) };
+        Matcher::new(&files.config)?.rank_and_scale(name)
+    }
+
+    /// Adds what the adapter has for a tensor of experts.
+    fn add_experts(&self, name: &str, out: &mut [f32]) -> Result<()> {
+        let Some(files) = &self.adapter else { return Ok(()) };
+        let Some((parameter, expert, part)) = expert_of(name) else { return Ok(()) };
+        let Some(ModuleTensors::Lora(factors)) = files.modules.get(&parameter) else { return Ok(()) };
+        let ((r, scale), [n, k]) = (self.rank_and_scale(&parameter)?, factors.weight_shape());
+        let experts = expert.map_or(0..factors.experts(r), |expert| expert..expert + 1);
+        let rows = match part {
+            "gate_proj" => 0..n / 2,
+            "up_proj" => n / 2..n,
+            _ => 0..n,
+        };
+        for (expert, w) in experts.zip(out.chunks_mut((rows.len() * k).max(1))) {
+            let [b, a] = factors.product_of_expert(expert, r);
+            merge(w, Factors { a: &a, b: &b[rows.start * r..rows.end * r], magnitude: None, r, scale });
+        }
+        Ok(())
+    }
+
+    /// Rows of tokens must be as many as the configuration names, and lie in the matrix.
+    fn check_tokens(&self, files: &AdapterFiles, module: &str, rows: &AdapterTensor) -> Result<()> {
+        let name = format!("{module}.weight");
+        if name == head_weight() && !self.contains(&name) {
+            // A tied head has the embedding's rows, of which PEFT saves a copy.
+            return Ok(());
+        }
+        let indices = token_indices(files, module).unwrap_or_default();
+        let (shape, columns) = (self.shape(&name)?, rows.shape.get(1).copied().unwrap_or_default());
+        let fits = rows.shape.first() == Some(&indices.len())
+            && indices.iter().all(|token| shape.first().is_some_and(|v| token < v));
+        if fits {
+            return self.check_shape(&name, &[shape.first().copied().unwrap_or_default(), columns]);
+        }
+        let message = format!(
+            "expected the rows of {} tokens of a matrix {shape:?}, got {:?}; the adapter belongs to another model",
+            indices.len(),
+            rows.shape
+        );
+        Err(Error::new(Code::ConfigInvalid, module, message))
+    }
+
+    /// Puts the trained rows of tokens in place of those of the base.
+    fn put_tokens(&self, name: &str, out: &mut [f32]) {
+        let Some(files) = &self.adapter else { return };
+        let Some((module, "weight")) = name.rsplit_once('.') else { return };
+        let Some(rows) = files.tokens.get(module) else { return };
+        let d = rows.shape.get(1).copied().unwrap_or_default().max(1);
+        for (token, row) in token_indices(files, module).unwrap_or_default().iter().zip(rows.data.chunks(d)) {
+            out[token * d..(token + 1) * d].copy_from_slice(row);
+        }
     }
 
     fn check_shape(&self, name: &str, expected: &[usize]) -> Result<()> {
@@ -164,7 +259,7 @@ impl<'a, B: Nf4> MergedWeights<'a, B> {
 
     /// The tensor of the base as its files have it.
     fn read_stored(&self, name: &str, out: &mut Vec<f32>) -> Result<()> {
-        AsStored(self.source).read(self.stored(name), out)
+        AsStored(self.source()).read(self.stored(name), out)
     }
 
     /// The bias of a layer with what an adapter makes of it.
@@ -183,8 +278,8 @@ impl<'a, B: Nf4> MergedWeights<'a, B> {
 
     /// The tensor of the base. What the files already hold in four bits has no other values.
     fn read_base(&self, name: &str, out: &mut Vec<f32>) -> Result<()> {
-        if let Some([n, k]) = nf4::shape(self.source, name)?
-            && let Some(tensor) = read_nf4(self.source, name, [n, k])?
+        if let Some([n, k]) = nf4::shape(self.source(), name)?
+            && let Some(tensor) = read_nf4(self.source(), name, [n, k])?
         {
             out.clear();
             out.resize(n * k, 0.0);
@@ -197,16 +292,16 @@ impl<'a, B: Nf4> MergedWeights<'a, B> {
                 self.quantize(options, out)?;
             }
         }
-        self.source.release(self.stored(name));
+        self.source().release(self.stored(name));
         Ok(())
     }
 }
 
 impl<B: Nf4> Weights for MergedWeights<'_, B> {
     fn names(&self) -> Vec<String> {
-        let mut names = self.source.names();
-        names.retain(|name| !nf4::is_companion(self.source, name));
-        if self.splits_head && !self.source.contains(&head_weight()) {
+        let mut names = self.source().names();
+        names.retain(|name| !nf4::is_companion(self.source(), name));
+        if self.splits_head && !self.source().contains(&head_weight()) {
             names.push(head_weight());
             names.sort();
         }
@@ -214,9 +309,9 @@ impl<B: Nf4> Weights for MergedWeights<'_, B> {
     }
 
     fn shape(&self, name: &str) -> Result<Vec<usize>> {
-        match nf4::shape(self.source, name)? {
+        match nf4::shape(self.source(), name)? {
             Some(shape) => Ok(shape.to_vec()),
-            None => AsStored(self.source).shape(self.stored(name)),
+            None => AsStored(self.source()).shape(self.stored(name)),
         }
     }
 
@@ -234,10 +329,8 @@ impl<B: Nf4> Weights for MergedWeights<'_, B> {
                 let magnitude = factors.magnitude.as_ref().map(|magnitude| magnitude.data.as_slice());
                 let [n, k] = factors.weight_shape();
                 let sizes = Sizes { n, k, r, scale };
-                if factors.kind == FactorKind::Linear
-                    && let Some([a, b]) = decompose::factors(files.config.init_lora_weights, out, sizes)?
-                {
-                    decompose::subtract(out, [&a, &b], sizes);
+                if factors.kind == FactorKind::Linear {
+                    decompose::take_out(files.config.first_values(), out, sizes)?;
                 }
                 let [b, a] = factors.product();
                 merge(out, Factors { a: &a, b: &b, magnitude, r, scale });
@@ -245,12 +338,16 @@ impl<B: Nf4> Weights for MergedWeights<'_, B> {
             }
             // `bias + s · b` of an adapted layer, from its own bias where that is trained.
             _ if part == "bias" => self.read_bias(name, out),
-            _ => self.read_base(name, out),
+            _ => {
+                self.read_base(name, out)?;
+                self.put_tokens(name, out);
+                self.add_experts(name, out)
+            }
         }
     }
 
     fn contains(&self, name: &str) -> bool {
-        self.source.contains(self.stored(name))
+        self.source().contains(self.stored(name))
     }
 }
 
@@ -263,6 +360,24 @@ pub fn with_dtype(base: &Map<String, Value>, dtype: DType) -> Map<String, Value>
         config.remove("torch_dtype");
     }
     config
+}
+
+/// The tokens whose rows an adapter has for a module.
+fn token_indices<'a>(files: &'a AdapterFiles, module: &str) -> Option<&'a [usize]> {
+    let tokens = files.config.trainable_token_indices.as_ref()?;
+    tokens.of(module).or_else(|| tokens.of(names::EMBEDDING.strip_suffix(".weight").unwrap_or_default()))
+}
+
+/// The parameter of experts that a tensor is or is a part of, as transformers 5 has it, with the expert and the part.
+fn expert_of(name: &str) -> Option<(String, Option<usize>, &str)> {
+    let (base, last) = name.rsplit_once('.')?;
+    if last != "weight" {
+        return Some((name.to_owned(), None, last));
+    }
+    let (base, part) = base.rsplit_once('.')?;
+    let (base, expert) = base.rsplit_once('.')?;
+    let fused = if part == "down_proj" { part } else { "gate_up_proj" };
+    Some((format!("{base}.{fused}"), Some(expert.parse().ok()?), part))
 }
 
 fn head_weight() -> String {

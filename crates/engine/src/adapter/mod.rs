@@ -3,6 +3,7 @@
 mod candidate;
 mod convert;
 mod decompose;
+mod experts;
 mod idle;
 mod initial;
 mod matrices;
@@ -13,6 +14,7 @@ mod registry;
 mod taken;
 mod targets;
 mod tensors;
+mod tokens;
 mod values;
 mod whole;
 

@@ -2,11 +2,12 @@
 //!
 //! What an adapter brings changes places with what the decoder has: switching twice leaves every bit as it was.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use tunesmith_formats::{
     AdapterConfig, AdapterFiles, AdapterTensor, CONVERTED_FOLDER, F32Tensor, FactorKind, LoraTensors, Matcher,
-    ModuleNames, ModuleTensors, TrainedBias, write_adapter,
+    ModuleNames, ModuleTensors, TrainedBias, token_rows_name, token_table_name, write_adapter,
 };
 use tunesmith_ops::{Backend, Code, Error, Result};
 
@@ -16,9 +17,10 @@ use super::initial::Draws;
 use super::modules::{Module, modules};
 use super::taken::take;
 use super::targets::targets;
+use super::values::matrix_values;
 use super::whole::{refuse_missing, refuse_other_base, tensor_of};
 use crate::decoder::Decoder;
-use crate::layer::{EmbeddingLora, FrozenWeights, Linear, LoraSlot, Vector, Weight};
+use crate::layer::{EmbeddingLora, ExpertLora, FrozenWeights, Linear, LoraSlot, TokenRows, Vector, Weight};
 use crate::optimizer::Parameters;
 
 /// What changes places with a module's own tensors.
@@ -32,6 +34,32 @@ pub(super) enum Patch<B: Backend> {
     Bias(Vector<B>),
     Norm(Vector<B>),
     Embedding(Weight<B>),
+    /// Trained rows of the embedding or the head.
+    Tokens(Option<TokenRows<B>>),
+    /// Factors on a matrix of experts.
+    Experts(ExpertMatrix, Option<ExpertLora>),
+}
+
+/// A matrix of every expert of a layer.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum ExpertMatrix {
+    GateUp,
+    Down,
+}
+
+/// Where the first values of an adapter on experts come from.
+pub(super) enum ExpertValues<'a> {
+    /// Random numbers: a seed, and the adapters before these.
+    Drawn(u64, usize),
+    /// The tensors of a file, of which those that are used are taken out.
+    Read(&'a mut BTreeMap<String, ModuleTensors>),
+}
+
+/// A tensor that is saved and not trained.
+pub struct Table {
+    name: String,
+    shape: [usize; 2],
+    values: Vec<f32>,
 }
 
 /// An adapter, active or not.
@@ -78,7 +106,7 @@ impl<B: Backend> Adapter<B> {
             let [a, b] = match module {
                 Module::Linear(linear) => taken.unwrap_or_else(|| draws.linear(init, (r, linear.n, linear.k))),
                 Module::Embedding(embedding) => draws.embedding(init, (r, embedding.v, embedding.d)),
-                Module::Norm(_) => continue,
+                Module::Norm(_) | Module::Experts(_) => continue,
             };
             this.add_factors(backend, *index, module, (r, scale), [&a, &b])?;
             let Module::Linear(linear) = module else { continue };
@@ -92,6 +120,7 @@ impl<B: Backend> Adapter<B> {
         for index in &targets.saved {
             this.add_copy(backend, *index, &all[*index])?;
         }
+        this.add_tokens(backend, &all, frozen.tied, None)?;
         for (index, module) in all.iter().enumerate().filter(|(index, _)| !targets.saved.contains(index)) {
             if let Module::Linear(linear) = module
                 && options.bias.includes(targets.adapted.contains(&index))
@@ -108,6 +137,7 @@ impl<B: Backend> Adapter<B> {
             let endings = this.modules.iter().filter_map(|module| module.rsplit('.').next().map(str::to_owned));
             this.config.target_modules = ModuleNames::Endings(endings.collect());
         }
+        this.add_experts(backend, &all, ExpertValues::Drawn(seed, targets.adapted.len()))?;
         Ok(this)
     }
 
@@ -124,7 +154,7 @@ impl<B: Backend> Adapter<B> {
         let all = modules(decoder);
         refuse_missing(&found, &all)?;
         refuse_other_base(&found.copies, |name, _| tensor_of(backend, &all, name))?;
-        let AdapterFiles { config, modules: mut files, mut biases, .. } = found;
+        let AdapterFiles { config, modules: mut files, mut biases, tokens, .. } = found;
         let mut this = Self::empty(config.clone());
         let matcher = Matcher::new(&config)?;
         for (index, module) in all.iter().enumerate() {
@@ -160,6 +190,8 @@ impl<B: Backend> Adapter<B> {
                 }
             }
         }
+        this.add_tokens(backend, &all, frozen.tied, Some(tokens))?;
+        this.add_experts(backend, &all, ExpertValues::Read(&mut files))?;
         match files.into_keys().chain(biases.into_keys()).next() {
             None => Ok(this),
             Some(module) => Err(Error::new(
@@ -184,15 +216,17 @@ impl<B: Backend> Adapter<B> {
         (r, scale): (usize, f32),
         frozen: FrozenWeights,
     ) -> Result<Option<[Vec<f32>; 2]>> {
-        let init = self.config.init_lora_weights;
+        let init = self.config.first_values();
         match module {
             Module::Linear(linear) => {
                 let Some(taken) = take(backend, linear, init, (r, scale), frozen)? else { return Ok(None) };
                 self.patches.push((index, Patch::Rest(taken.rest)));
-                self.first.keep(FactorKind::Linear, &linear.module, taken.factors.clone());
+                if init.is_exact() {
+                    self.first.keep(FactorKind::Linear, &linear.module, taken.factors.clone());
+                }
                 Ok(Some(taken.factors))
             }
-            Module::Embedding(embedding) if init.changes_base() => {
+            Module::Embedding(embedding) if init.is_exact() => {
                 let nothing = [vec![0.0; r * embedding.v], vec![0.0; embedding.d * r]];
                 self.first.keep(FactorKind::Embedding, &embedding.module, nothing);
                 Ok(None)
@@ -211,6 +245,11 @@ impl<B: Backend> Adapter<B> {
             match (patch, all.get_mut(*index)) {
                 (Patch::Lora(slot), Some(Module::Linear(linear))) => std::mem::swap(slot, &mut linear.lora),
                 (Patch::EmbeddingLora(slot), Some(Module::Embedding(own))) => std::mem::swap(slot, &mut own.lora),
+                (Patch::Tokens(rows), Some(Module::Embedding(own))) => std::mem::swap(rows, &mut own.tokens),
+                (Patch::Experts(matrix, slot), Some(Module::Experts(mixture))) => {
+                    std::mem::swap(slot, matrix.slot(mixture));
+                }
+                (Patch::Tokens(rows), Some(Module::Linear(head))) => std::mem::swap(rows, &mut head.tokens),
                 (Patch::Rest(weight), Some(Module::Linear(linear))) => std::mem::swap(weight, &mut linear.weight),
                 (Patch::Linear(weight, bias), Some(Module::Linear(linear))) => {
                     std::mem::swap(weight, &mut linear.weight);
@@ -230,15 +269,40 @@ impl<B: Backend> Adapter<B> {
     ///
     /// # Errors
     /// `NonFinite` when a value is not finite, `Io`.
-    pub fn save(&self, backend: &B, parameters: &Parameters<B>, dir: &Path) -> Result<()> {
+    pub fn save(&self, backend: &B, parameters: &Parameters<B>, tables: &[Table], dir: &Path) -> Result<()> {
         let host = parameters.read_all(backend)?;
-        let tensors: Vec<F32Tensor<'_>> = parameters
-            .specs()
-            .iter()
-            .zip(&host)
-            .map(|(spec, data)| F32Tensor { name: spec.name.clone(), shape: spec.shape.clone(), data })
-            .collect();
-        write_adapter(dir, &self.config, &tensors)
+        let own = parameters.specs().iter().zip(&host);
+        let own = own.map(|(spec, data)| F32Tensor { name: spec.name.clone(), shape: spec.shape.clone(), data });
+        let more = tables.iter().map(|table| F32Tensor {
+            name: table.name.clone(),
+            shape: table.shape.to_vec(),
+            data: &table.values,
+        });
+        write_adapter(dir, &self.config, &own.chain(more).collect::<Vec<_>>())
+    }
+
+    /// What PEFT saves with trained rows of a vocabulary that was resized: the tables under them, and the rows of a tied head, which
+    /// are those of the embedding, once more.
+    ///
+    /// # Errors
+    /// Whatever the backend's copies fail with.
+    pub fn tables(&self, backend: &B, parameters: &Parameters<B>, decoder: &Decoder<B>) -> Result<Vec<Table>> {
+        let (embedding, head) = (&decoder.embedding, &decoder.head.linear);
+        let mut tables = Vec::new();
+        let mut saved = BTreeSet::new();
+        for (module, weight, rows) in
+            [(&embedding.module, &embedding.table, &embedding.tokens), (&head.module, &head.weight, &head.tokens)]
+        {
+            let Some(rows) = rows else { continue };
+            let values = matrix_values(backend, weight, embedding.v, embedding.d)?;
+            tables.push(Table { name: token_table_name(module), shape: [embedding.v, embedding.d], values });
+            if !saved.insert(rows.id) {
+                let values = parameters.read(backend, rows.id)?;
+                let shape = [values.len() / embedding.d, embedding.d];
+                tables.push(Table { name: token_rows_name(module), shape, values });
+            }
+        }
+        Ok(tables)
     }
 
     /// Writes the adapter for the whole base into a folder of its own inside `dir`, where it has taken its first values out of that:
@@ -268,6 +332,7 @@ fn fits<B: Backend>(module: &Module<'_, B>, factors: &LoraTensors) -> Result<()>
         Module::Linear(linear) => (FactorKind::Linear, [linear.n, linear.k]),
         Module::Embedding(embedding) => (FactorKind::Embedding, [embedding.v, embedding.d]),
         Module::Norm(norm) => return Err(misfit(&norm.module, "no factors on a norm", "some")),
+        Module::Experts(mixture) => return Err(misfit(&mixture.module, "factors on its parameters", "on itself")),
     };
     let got = factors.weight_shape();
     if factors.kind != kind {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tunesmith_formats::InitLoraWeights;
 use tunesmith_ops::{Backend, Code, Error, Host, Result};
 
-use super::decompose::{Sizes, factors, subtract};
+use super::decompose::{Sizes, take_out};
 use super::values::matrix_values;
 use crate::families::names;
 use crate::layer::{FrozenWeights, Linear, Weight};
@@ -21,7 +21,7 @@ pub struct Taken<B: Backend> {
 /// Takes the first factors of an adapter out of a layer's weight; None where `init` takes nothing.
 ///
 /// # Errors
-/// `ModelUnsupported` for a weight in four bits or a tied head; those of [`factors`]; whatever the backend fails with.
+/// `ModelUnsupported` for a weight in four bits or a tied head; those of [`take_out`]; whatever the backend fails with.
 pub fn take<B: Backend>(
     backend: &B,
     linear: &Linear<B>,
@@ -52,7 +52,6 @@ pub fn take<B: Backend>(
         return Ok(Some(Taken { factors: zeros, rest: Weight::Frozen(prepared(&[])?) }));
     }
     let mut w = matrix_values(backend, &linear.weight, n, k)?;
-    let Some(taken) = factors(init, &w, sizes)? else { return Ok(None) };
-    subtract(&mut w, [&taken[0], &taken[1]], sizes);
+    let Some(taken) = take_out(init, &mut w, sizes)? else { return Ok(None) };
     Ok(Some(Taken { factors: taken, rest: Weight::Frozen(prepared(&w)?) }))
 }

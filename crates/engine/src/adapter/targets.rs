@@ -1,6 +1,6 @@
 //! A new adapter: its options, the modules it is put on, and its first values.
 
-use tunesmith_formats::{AdapterConfig, Choice, InitLoraWeights, Matcher, ModuleNames};
+use tunesmith_formats::{AdapterConfig, Choice, EXPERT_PARAMETERS, InitLoraWeights, Matcher, ModuleNames};
 use tunesmith_ops::{Code, Error, Result};
 
 use super::candidate::{Candidate, CandidateKind};
@@ -42,7 +42,9 @@ pub fn targets(config: &AdapterConfig, all: &[Candidate]) -> Result<Targets> {
         }
     }
     let matcher = Matcher::new(config)?;
-    let saved: Vec<usize> = (0..all.len()).filter(|index| matcher.is_saved(&all[*index].name)).collect();
+    let is_saved = |index: &usize| all[*index].kind != CandidateKind::Experts && matcher.is_saved(&all[*index].name);
+    let saved: Vec<usize> = (0..all.len()).filter(is_saved).collect();
+    let parameters = parameters(config, all)?;
     for ending in &config.modules_to_save {
         let alone = AdapterConfig { modules_to_save: vec![ending.clone()], ..AdapterConfig::default() };
         let alone = Matcher::new(&alone)?;
@@ -53,19 +55,16 @@ pub fn targets(config: &AdapterConfig, all: &[Candidate]) -> Result<Targets> {
     let (mut adapted, mut excluded) = (Vec::new(), false);
     for (index, module) in all.iter().enumerate() {
         match matcher.choice(&module.name, module.is_inner_linear())? {
-            Choice::Adapted if !module.is_adaptable() => return Err(no_factors(&module.name)),
-            Choice::Adapted if config.use_dora && module.kind == CandidateKind::Embedding => {
-                return Err(no_dora(&module.name));
+            Choice::Adapted => {
+                check_target(config, module)?;
+                adapted.push(index);
             }
-            Choice::Adapted if config.lora_bias && module.kind == CandidateKind::Embedding => {
-                return Err(no_b_bias(&module.name));
-            }
-            Choice::Adapted => adapted.push(index),
             Choice::Excluded => excluded = true,
             Choice::Untouched => {}
         }
     }
-    if adapted.is_empty() {
+    let none_asked = matches!(&config.target_modules, ModuleNames::Endings(list) if list.is_empty());
+    if adapted.is_empty() && (parameters.is_empty() || !none_asked) {
         return Err(match &config.target_modules {
             _ if excluded => none_left("excludeModules and modulesToSave leave", "exclude fewer modules"),
             _ if config.layers_to_transform.is_some() => {
@@ -75,8 +74,43 @@ pub fn targets(config: &AdapterConfig, all: &[Candidate]) -> Result<Targets> {
             _ => no_match("lora.targetModules", "", all),
         });
     }
-    refuse_idle(config, all, &adapted)?;
+    let adapted_names = adapted.iter().map(|index| all[*index].name.clone());
+    refuse_idle(config, all, &adapted_names.chain(parameters).collect::<Vec<_>>())?;
     Ok(Targets { adapted, saved })
+}
+
+/// Refuses a target that takes no factors, or none of the kind that is asked for.
+fn check_target(config: &AdapterConfig, module: &Candidate) -> Result<()> {
+    let is_embedding = module.kind == CandidateKind::Embedding;
+    if !module.is_adaptable() {
+        Err(no_factors(&module.name))
+    } else if config.use_dora && is_embedding {
+        Err(no_dora(&module.name))
+    } else if config.lora_bias && is_embedding {
+        Err(no_b_bias(&module.name))
+    } else if is_embedding && matches!(config.init_lora_weights, InitLoraWeights::LoftQ(_)) {
+        Err(no_loftq(&module.name))
+    } else {
+        Ok(())
+    }
+}
+
+/// The parameters of experts that are adapted, each of which an entry must name.
+fn parameters(config: &AdapterConfig, all: &[Candidate]) -> Result<Vec<String>> {
+    let experts = all.iter().filter(|module| module.kind == CandidateKind::Experts);
+    let names: Vec<String> =
+        experts.flat_map(|module| EXPERT_PARAMETERS.map(|name| format!("{}.{name}", module.name))).collect();
+    for target in &config.target_parameters {
+        let alone = AdapterConfig { target_parameters: vec![target.clone()], ..AdapterConfig::default() };
+        if !names.iter().any(|name| alone.targets_parameter(name)) {
+            let expected = match names.first() {
+                Some(first) => format!("parameters of experts, such as {first} or mlp.experts.down_proj"),
+                None => "nothing, for this model has no experts".to_owned(),
+            };
+            return Err(Error::argument("lora.targetParameters", expected, format!("{target:?}")));
+        }
+    }
+    Ok(names.into_iter().filter(|name| config.targets_parameter(name)).collect())
 }
 
 fn check(config: &AdapterConfig) -> Result<()> {
@@ -118,6 +152,12 @@ fn no_dora(name: &str) -> Error {
     let message = format!(
         "expected linear layers with useDora, got {name:?}; set useDora to false, or train it whole with modulesToSave"
     );
+    Error::new(Code::ModelUnsupported, "lora.targetModules", message)
+}
+
+fn no_loftq(name: &str) -> Error {
+    let message =
+        format!("expected linear layers with initLoraWeights loftq, got {name:?}; leave it out, or begin otherwise");
     Error::new(Code::ModelUnsupported, "lora.targetModules", message)
 }
 

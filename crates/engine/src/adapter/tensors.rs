@@ -50,7 +50,9 @@ impl<B: Backend> Adapter<B> {
                 let b = self.parameters.add(backend, factor(kind.b_name(name), &[embedding.d, r]), b)?;
                 Patch::EmbeddingLora(Some(EmbeddingLora { a, b, r, scale }))
             }
-            Module::Norm(_) => return Err(crate::internal::internal("adapter", "a module that takes factors")),
+            Module::Norm(_) | Module::Experts(_) => {
+                return Err(crate::internal::internal("adapter", "a module that takes factors"));
+            }
         };
         self.patches.push((index, patch));
         self.modules.push(name.to_owned());
@@ -133,6 +135,7 @@ impl<B: Backend> Adapter<B> {
             Module::Norm(norm) => {
                 Patch::Norm(Vector::Trained(copy_vector(backend, parameters, &norm.scale, place("weight"))?))
             }
+            Module::Experts(_) => return Err(crate::internal::internal("adapter", "a module that is copied whole")),
             Module::Embedding(embedding) => {
                 let values = matrix_values(backend, &embedding.table, embedding.v, embedding.d)?;
                 let table = spec(place("weight"), &[embedding.v, embedding.d], ParameterKind::Embedding);
@@ -174,8 +177,9 @@ impl<B: Backend> Adapter<B> {
     }
 }
 
-fn spec(name: String, shape: &[usize], kind: ParameterKind) -> ParameterSpec {
-    ParameterSpec { name, shape: shape.to_vec(), kind, transposed: false }
+/// A trained tensor that is held as it is stored.
+pub(super) fn spec(name: String, shape: &[usize], kind: ParameterKind) -> ParameterSpec {
+    ParameterSpec { name, shape: shape.to_vec(), kind, transposed: false, experts: 0 }
 }
 
 fn copy_vector<B: Backend>(

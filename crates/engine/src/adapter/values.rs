@@ -17,6 +17,21 @@ pub fn matrix_values<B: Backend>(backend: &B, weight: &Weight<B>, n: usize, k: u
     Ok(host)
 }
 
+/// Some rows of a frozen matrix, one after the other.
+///
+/// # Errors
+/// As [`matrix_values`].
+pub fn matrix_rows<B: Backend>(backend: &B, weight: &Weight<B>, rows: &[usize], k: usize) -> Result<Vec<f32>> {
+    let Weight::Frozen(weight) = weight else {
+        return Err(crate::internal::internal("adapter", "a frozen weight to copy"));
+    };
+    let mut host = vec![0.0; rows.len() * k];
+    for (row, out) in rows.iter().zip(host.chunks_mut(k)) {
+        backend.read_weight(weight, *row, 1, out)?;
+    }
+    Ok(host)
+}
+
 /// The elements of a frozen vector.
 ///
 /// # Errors

@@ -19,8 +19,9 @@ pub fn refuse_missing<B: Backend>(files: &AdapterFiles, modules: &[Module<'_, B>
     for module in modules.iter().filter(|module| !files.modules.contains_key(module.name())) {
         let name = module.name();
         let linear = matches!(module, Module::Linear(_)) && name != names::HEAD;
-        let adapted = !matches!(module, Module::Norm(_)) && matcher.choice(name, linear)? == Choice::Adapted;
-        if adapted || matcher.is_saved(name) {
+        let adapted =
+            !matches!(module, Module::Norm(_) | Module::Experts(_)) && matcher.choice(name, linear)? == Choice::Adapted;
+        if adapted || (!matches!(module, Module::Experts(_)) && matcher.is_saved(name)) {
             missing.push(name.to_owned());
         }
     }

@@ -14,6 +14,7 @@ use super::attention::{self, AttentionBlock};
 use super::feed_forward::{self, FeedForward};
 use super::fused_linears;
 use super::linear::Linear;
+use super::mixture::Mixture;
 use super::norm::Norm;
 use super::pass_context::{CacheAt, PassContext};
 use super::residual::{self, Residual};
@@ -78,6 +79,16 @@ impl<B: Memory> Scratch<B> {
     }
 }
 
+/// The modules of a layer.
+pub struct LayerTensors<'a, B: Backend> {
+    /// Linear layers.
+    pub linears: Vec<&'a mut Linear<B>>,
+    /// Norms.
+    pub norms: Vec<&'a mut Norm<B>>,
+    /// Experts, where it has some.
+    pub mixture: Option<&'a mut Mixture<B>>,
+}
+
 impl<B: Backend> Layer<B> {
     /// True when any tensor of the layer is trained.
     pub fn is_trained(&self) -> bool {
@@ -94,11 +105,17 @@ impl<B: Backend> Layer<B> {
     }
 
     /// The linear layers, in the order of the model, and the norms.
-    pub fn tensors_mut(&mut self) -> (Vec<&mut Linear<B>>, Vec<&mut Norm<B>>) {
+    pub fn tensors_mut(&mut self) -> LayerTensors<'_, B> {
         let (mut linears, mut norms) = self.attention.tensors_mut();
-        linears.extend(self.feed_forward.linears_mut());
+        let mixture = match &mut self.feed_forward {
+            FeedForward::Mixture(mixture) => Some(&mut **mixture),
+            FeedForward::Dense(dense) => {
+                linears.extend(dense.linears_mut());
+                None
+            }
+        };
         norms.extend(self.attention_residual.norms_mut().chain(self.mlp_residual.norms_mut()));
-        (linears, norms)
+        LayerTensors { linears, norms, mixture }
     }
 
     /// Width `d` of the stream.

@@ -10,6 +10,7 @@
 
 use tunesmith_ops::{Backend, MatmulShape, Matrix, Memory, Result, View, ViewMut};
 
+use super::token_rows::{TokenIds, TokenRows, TokenRowsScratch};
 use super::weight::{Backward, Weight};
 use crate::optimizer::{ParameterId, Parameters};
 use crate::workspace::WorkspaceBuffer;
@@ -28,6 +29,8 @@ pub struct TokenEmbedding<B: Backend> {
     pub multiplier: Option<f32>,
     /// The adapter, if there is one. It drops nothing (PEFT).
     pub lora: Option<EmbeddingLora>,
+    /// Rows that are trained in place of those of a frozen table.
+    pub tokens: Option<TokenRows<B>>,
 }
 
 /// An adapter on the embedding.
@@ -48,19 +51,21 @@ pub struct EmbeddingScratch<B: Memory> {
     /// `s · Aᵀ[ids]`, kept for backward.
     low: WorkspaceBuffer<B>,
     d_low: WorkspaceBuffer<B>,
+    tokens: TokenRowsScratch<B>,
 }
 
 impl<B: Memory> EmbeddingScratch<B> {
     /// Empty.
     pub fn new(backend: &B) -> Self {
-        Self { low: WorkspaceBuffer::new(backend), d_low: WorkspaceBuffer::new(backend) }
+        let buffer = || WorkspaceBuffer::new(backend);
+        Self { low: buffer(), d_low: buffer(), tokens: TokenRowsScratch::new(backend) }
     }
 }
 
 impl<B: Backend> TokenEmbedding<B> {
     /// True when the table or an adapter is trained.
     pub fn is_trained(&self) -> bool {
-        self.lora.is_some() || matches!(self.table, Weight::Trained(_))
+        self.lora.is_some() || self.tokens.is_some() || matches!(self.table, Weight::Trained(_))
     }
 
     /// Writes `y[n, d]` for the `n` tokens of `ids`; keeps what an adapter needs for backward.
@@ -71,11 +76,19 @@ impl<B: Backend> TokenEmbedding<B> {
         &self,
         backend: &B,
         parameters: &Parameters<B>,
-        ids: View<'_, B::Buffer>,
+        TokenIds { host, device: ids }: TokenIds<'_, B>,
         kept: &mut EmbeddingScratch<B>,
         mut y: ViewMut<'_, B::Buffer>,
     ) -> Result<()> {
-        backend.embedding_forward(self.v, self.d, self.table.matrix(parameters), ids, y.reborrow())?;
+        let table = |out: ViewMut<'_, B::Buffer>| {
+            backend.embedding_forward(self.v, self.d, self.table.matrix(parameters), ids, out)
+        };
+        match &self.tokens {
+            None => table(y.reborrow())?,
+            Some(tokens) => {
+                tokens.gather(backend, parameters, (host, self.d), &mut kept.tokens, y.reborrow(), table)?;
+            }
+        }
         if let Some(lora) = self.lora {
             let low = ids.len * lora.r;
             let a = Matrix::Trained(parameters.value(lora.a));
@@ -106,6 +119,9 @@ impl<B: Backend> TokenEmbedding<B> {
         let dy = dy.as_view();
         if let Weight::Trained(id) = &self.table {
             backend.embedding_backward(self.v, self.d, dy, ids, pass.gradients.of(*id))?;
+        }
+        if let Some(tokens) = &self.tokens {
+            tokens.gather_backward(backend, pass, (ids.len, self.d), &mut kept.tokens, dy)?;
         }
         let Some(lora) = self.lora else { return Ok(()) };
         let (shape, low) = (self.shape(lora, ids.len), ids.len * lora.r);

@@ -50,13 +50,6 @@ impl<B: Backend> FeedForward<B> {
         }
     }
 
-    pub(super) fn linears_mut(&mut self) -> Vec<&mut Linear<B>> {
-        match self {
-            Self::Dense(dense) => dense.linears_mut(),
-            Self::Mixture(_) => Vec::new(),
-        }
-    }
-
     /// True when a tensor besides the linear layers is trained.
     pub(super) fn is_trained(&self) -> bool {
         matches!(self, Self::Mixture(mixture) if mixture.is_trained())

@@ -3,6 +3,7 @@
 use tunesmith_ops::{Backend, MatmulShape, Result, View, ViewMut};
 
 use super::lora::{Adapted, AdapterScratch, LoraSlot, SavedLora};
+use super::token_rows::TokenRows;
 use super::weight::{Backward, Vector, Weight};
 use crate::batch::Rows;
 use crate::optimizer::Parameters;
@@ -21,6 +22,8 @@ pub struct Linear<B: Backend> {
     pub bias: Option<Vector<B>>,
     /// The adapter, if the layer has one.
     pub lora: Option<LoraSlot>,
+    /// Rows that are trained in place of those of a frozen weight: of the head alone, which computes with them.
+    pub tokens: Option<TokenRows<B>>,
 }
 
 impl<B: Backend> Linear<B> {

@@ -33,14 +33,33 @@ impl<B: Backend> Experts<B> {
     }
 }
 
+/// An adapter on one matrix of every expert (PEFT's `ParamWrapper`).
+#[derive(Debug, Clone, Copy)]
+pub struct ExpertLora {
+    /// `A[experts, r, k]`.
+    pub a: ParameterId,
+    /// `B[experts, n, r]`.
+    pub b: ParameterId,
+    /// Rank.
+    pub r: usize,
+    /// Scale `s`.
+    pub scale: f32,
+}
+
 /// One layer's mixture.
 pub struct Mixture<B: Backend> {
+    /// Name of the experts in Hugging Face checkpoints.
+    pub module: String,
     /// `[experts, d]`.
     pub router: Weight<B>,
     /// `[2·f, d]` each, gate rows first.
     pub gate_up: Experts<B>,
     /// `[d, f]` each.
     pub down: Experts<B>,
+    /// What an adapter adds to them.
+    pub gate_up_lora: Option<ExpertLora>,
+    /// Likewise.
+    pub down_lora: Option<ExpertLora>,
     /// Function of the gate.
     pub activation: Activation,
     /// Number of experts.
@@ -66,6 +85,9 @@ pub(super) struct Saved<B: Memory> {
     gate: WorkspaceBuffer<B>,
     up: WorkspaceBuffer<B>,
     output: WorkspaceBuffer<B>,
+    /// `s · A x` of the adapters.
+    gate_up_low: WorkspaceBuffer<B>,
+    down_low: WorkspaceBuffer<B>,
 }
 
 impl<B: Memory> Saved<B> {
@@ -81,6 +103,8 @@ impl<B: Memory> Saved<B> {
             gate: buffer(),
             up: buffer(),
             output: buffer(),
+            gate_up_low: buffer(),
+            down_low: buffer(),
         }
     }
 }
@@ -95,6 +119,14 @@ pub(super) struct Scratch<B: Memory> {
     d_weights: WorkspaceBuffer<B>,
     d_activated: WorkspaceBuffer<B>,
     d_gathered: WorkspaceBuffer<B>,
+    adapters: AdapterScratch<B>,
+}
+
+/// What adapters of experts work in.
+struct AdapterScratch<B: Memory> {
+    d_low: WorkspaceBuffer<B>,
+    /// What is added to a product, or to a gradient.
+    added: WorkspaceBuffer<B>,
 }
 
 impl<B: Memory> Scratch<B> {
@@ -109,6 +141,7 @@ impl<B: Memory> Scratch<B> {
             d_weights: WorkspaceBuffer::of(DType::F32),
             d_activated: buffer(),
             d_gathered: buffer(),
+            adapters: AdapterScratch { d_low: buffer(), added: buffer() },
         }
     }
 }
@@ -116,7 +149,7 @@ impl<B: Memory> Scratch<B> {
 impl<B: Backend> Mixture<B> {
     /// True when router or experts are trained.
     pub fn is_trained(&self) -> bool {
-        matches!(self.router, Weight::Trained(_))
+        matches!(self.router, Weight::Trained(_)) || self.gate_up_lora.is_some() || self.down_lora.is_some()
     }
 
     fn route(&self, t: usize) -> RouterShape {
@@ -158,6 +191,11 @@ impl<B: Backend> Mixture<B> {
             (scratch.gathered.view(slots * self.d)?, scratch.fused.write(backend, slots * 2 * self.f)?);
         let stack = self.gate_up.stack(parameters);
         backend.grouped_forward(self.gate_up_shape(slots), gathered, stack, starts, fused)?;
+        if let Some(lora) = self.gate_up_lora {
+            let adapted = AdaptedExperts { lora, shape: self.gate_up_shape(slots), starts };
+            let (low, fused) = (&mut saved.gate_up_low, scratch.fused.view_mut(slots * 2 * self.f)?);
+            adapted.forward(backend, parameters, gathered, low, &mut scratch.adapters, fused)?;
+        }
         let fused = scratch.fused.view(slots * 2 * self.f)?;
         for (from, out) in self.halves().into_iter().zip([&mut saved.gate, &mut saved.up]) {
             let (to, out) = (Columns { stride: self.f, start: 0 }, out.write(backend, slots * self.f)?);
@@ -166,6 +204,11 @@ impl<B: Backend> Mixture<B> {
         let activated = self.activate(backend, slots, &saved.gate, &saved.up, &mut scratch.activated)?;
         let output = saved.output.write(backend, slots * self.d)?;
         backend.grouped_forward(self.down_shape(slots), activated, self.down.stack(parameters), starts, output)?;
+        if let Some(lora) = self.down_lora {
+            let adapted = AdaptedExperts { lora, shape: self.down_shape(slots), starts };
+            let (low, output) = (&mut saved.down_low, saved.output.view_mut(slots * self.d)?);
+            adapted.forward(backend, parameters, activated, low, &mut scratch.adapters, output)?;
+        }
         backend.combine_forward(
             self.route(t),
             self.d,
@@ -293,6 +336,12 @@ impl<B: Backend> Mixture<B> {
         }
         let d_activated = scratch.d_activated.write(backend, len)?;
         backend.grouped_backward_input(shape, d_output, self.down.stack(grads.parameters), starts, d_activated)?;
+        if let Some(lora) = self.down_lora {
+            let activated = self.activate(backend, slots, &saved.gate, &saved.up, &mut scratch.activated)?;
+            let (low, dx) = (saved.down_low.view(slots * lora.r)?, scratch.d_activated.view_mut(len)?);
+            let adapted = AdaptedExperts { lora, shape, starts };
+            adapted.backward(backend, grads, [d_output, activated, low], &mut scratch.adapters, dx)?;
+        }
         let d_activated = scratch.d_activated.view(len)?;
         backend.swiglu_backward(self.activation, d_activated, saved.gate.view_mut(len)?, saved.up.view_mut(len)?)?;
         scratch.fused.reserve(backend, 2 * len)?;
@@ -308,6 +357,69 @@ impl<B: Backend> Mixture<B> {
             backend.grouped_backward_weight(shape, fused, gathered, starts, grads.gradients.of(*id))?;
         }
         let d_gathered = scratch.d_gathered.write(backend, slots * self.d)?;
-        backend.grouped_backward_input(shape, fused, self.gate_up.stack(grads.parameters), starts, d_gathered)
+        backend.grouped_backward_input(shape, fused, self.gate_up.stack(grads.parameters), starts, d_gathered)?;
+        let Some(lora) = self.gate_up_lora else { return Ok(()) };
+        self.gather(context, x, &saved.tokens, &mut scratch.gathered)?;
+        let (gathered, low) = (scratch.gathered.view(slots * self.d)?, saved.gate_up_low.view(slots * lora.r)?);
+        let dx = scratch.d_gathered.view_mut(slots * self.d)?;
+        let adapted = AdaptedExperts { lora, shape, starts };
+        adapted.backward(backend, grads, [fused, gathered, low], &mut scratch.adapters, dx)
+    }
+}
+
+/// An adapter in a product of a pass: `y += s · B_e A_e x` for the expert e of each row.
+struct AdaptedExperts<'a, B: Backend> {
+    lora: ExpertLora,
+    /// Of the product that is adapted.
+    shape: GroupedShape,
+    starts: View<'a, B::Buffer>,
+}
+
+impl<B: Backend> AdaptedExperts<'_, B> {
+    /// Of the products by A and by B.
+    fn shapes(&self) -> [GroupedShape; 2] {
+        let (GroupedShape { n, k, .. }, r) = (self.shape, self.lora.r);
+        [GroupedShape { n: r, k, ..self.shape }, GroupedShape { n, k: r, ..self.shape }]
+    }
+
+    fn stacks<'p>(&self, parameters: &'p Parameters<B>) -> [Stack<'p, B::Stacked, B::Buffer>; 2] {
+        [self.lora.a, self.lora.b].map(|id| Stack::Trained(parameters.value(id)))
+    }
+
+    fn forward(
+        &self,
+        backend: &B,
+        parameters: &Parameters<B>,
+        x: View<'_, B::Buffer>,
+        low: &mut WorkspaceBuffer<B>,
+        scratch: &mut AdapterScratch<B>,
+        y: ViewMut<'_, B::Buffer>,
+    ) -> Result<()> {
+        let ([by_a, by_b], [a, b]) = (self.shapes(), self.stacks(parameters));
+        let (m, r) = (self.shape.m, self.lora.r);
+        backend.grouped_forward(by_a, x, a, self.starts, low.write(backend, m * r)?)?;
+        backend.scale(self.lora.scale, low.view_mut(m * r)?)?;
+        backend.grouped_forward(by_b, low.view(m * r)?, b, self.starts, scratch.added.write(backend, y.len)?)?;
+        backend.add(scratch.added.view(y.len)?, y)
+    }
+
+    /// Adds the gradients of A and B, and to `dx` what comes through them.
+    fn backward(
+        &self,
+        backend: &B,
+        grads: &mut Backward<'_, B>,
+        [dy, x, low]: [View<'_, B::Buffer>; 3],
+        scratch: &mut AdapterScratch<B>,
+        dx: ViewMut<'_, B::Buffer>,
+    ) -> Result<()> {
+        let ([by_a, by_b], [a, b]) = (self.shapes(), self.stacks(grads.parameters));
+        backend.grouped_backward_weight(by_b, dy, low, self.starts, grads.gradients.of(self.lora.b))?;
+        let d_low = scratch.d_low.write(backend, low.len)?;
+        backend.grouped_backward_input(by_b, dy, b, self.starts, d_low)?;
+        backend.scale(self.lora.scale, scratch.d_low.view_mut(low.len)?)?;
+        let d_low = scratch.d_low.view(low.len)?;
+        backend.grouped_backward_weight(by_a, d_low, x, self.starts, grads.gradients.of(self.lora.a))?;
+        backend.grouped_backward_input(by_a, d_low, a, self.starts, scratch.added.write(backend, dx.len)?)?;
+        backend.add(scratch.added.view(dx.len)?, dx)
     }
 }

@@ -72,9 +72,12 @@ fn experts<B: Backend>(
     let (d, f, count, names) = (config.hidden, mixture.ffn, mixture.experts, mixture.names);
     let base = format!("{prefix}{}", names.experts);
     Ok(Mixture {
+        module: base.clone(),
         router: loader.matrix(&format!("{prefix}{}", names.router), count, d)?,
         gate_up: loader.experts(&base, "gate_up_proj", &[("gate_proj", f), ("up_proj", f)], count, d)?,
         down: loader.experts(&base, "down_proj", &[("down_proj", d)], count, f)?,
+        gate_up_lora: None,
+        down_lora: None,
         activation: config.activation,
         experts: count,
         top_k: mixture.top_k,

@@ -1,6 +1,7 @@
 //! A model's weights from its files into the decoder: frozen, quantized, or trained.
 
 mod checked;
+mod grown;
 mod layer;
 mod model;
 mod nf4_cache;
@@ -8,6 +9,7 @@ mod options;
 mod quantize;
 mod weights;
 
+pub use grown::{Grown, NewRows};
 pub use model::{Loaded, load};
 pub use options::{QuantType, WeightDtype, WeightOptions};
 pub use quantize::QuantizationInfo;

@@ -51,7 +51,7 @@ pub fn load<B: Backend>(
     let norm = loader.norm(names::FINAL_NORM, d, &config)?;
     let head_name = format!("{}.weight", names::HEAD);
     let weight = if config.tied { embedding.table.clone() } else { loader.matrix(&head_name, v, d)? };
-    let linear = Linear { module: names::HEAD.to_owned(), n: v, k: d, weight, bias: None, lora: None };
+    let linear = Linear { module: names::HEAD.to_owned(), n: v, k: d, weight, bias: None, lora: None, tokens: None };
     let four_bits = loader.quantizer.info().is_some();
     let frozen = FrozenWeights { storage: weights.storage(config.quantized), four_bits, tied: config.tied };
     let rotations = config.rotations.iter();

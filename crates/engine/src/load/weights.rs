@@ -67,6 +67,7 @@ impl<'a, B: Backend> Loader<'a, B> {
             weight: self.projection(&format!("{module}.weight"), n, k)?,
             bias: if bias { Some(self.vector(&format!("{module}.bias"), n)?) } else { None },
             lora: None,
+            tokens: None,
         })
     }
 
@@ -78,7 +79,7 @@ impl<'a, B: Backend> Loader<'a, B> {
         let (name, v, d) = (names::EMBEDDING, config.vocab, config.hidden);
         let module = name.strip_suffix(".weight").unwrap_or(name).to_owned();
         let table = self.matrix(name, v, d)?;
-        Ok(TokenEmbedding { module, v, d, table, multiplier: config.embedding_scale, lora: None })
+        Ok(TokenEmbedding { module, v, d, table, multiplier: config.embedding_scale, lora: None, tokens: None })
     }
 
     /// Tokens that the model was never trained with: their rows of the embedding hold nothing, or next to nothing. A table in blocks is
@@ -228,7 +229,7 @@ impl<'a, B: Backend> Loader<'a, B> {
     }
 
     fn parameter(&mut self, name: &str, shape: &[usize], kind: ParameterKind) -> Result<ParameterId> {
-        let spec = ParameterSpec { name: name.to_owned(), shape: shape.to_vec(), kind, transposed: false };
+        let spec = ParameterSpec { name: name.to_owned(), shape: shape.to_vec(), kind, transposed: false, experts: 0 };
         self.parameters.add(self.backend, spec, &self.host)
     }
 

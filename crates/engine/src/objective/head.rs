@@ -9,7 +9,7 @@ use super::columns::{Asked, Columns};
 use super::local::Objective;
 use super::supervised::{SequenceSums, Supervised, TokenCoefficients, TokenValues};
 use crate::batch::Rows;
-use crate::layer::{AdapterScratch, Backward, Linear, Norm, SavedLora};
+use crate::layer::{AdapterScratch, Backward, Linear, Norm, SavedLora, TokenRowsScratch};
 use crate::optimizer::Parameters;
 use crate::workspace::WorkspaceBuffer;
 
@@ -30,6 +30,7 @@ pub struct HeadScratch<B: Memory> {
     logits: WorkspaceBuffer<B>,
     kept: SavedLora<B>,
     adapter: AdapterScratch<B>,
+    tokens: TokenRowsScratch<B>,
     d_normed: WorkspaceBuffer<B>,
     columns: Columns<B>,
 }
@@ -43,6 +44,7 @@ impl<B: Memory> HeadScratch<B> {
             logits: WorkspaceBuffer::new(backend),
             kept: SavedLora::new(backend),
             adapter: AdapterScratch::new(backend),
+            tokens: TokenRowsScratch::new(backend),
             d_normed: WorkspaceBuffer::new(backend),
             columns: Columns::new(),
         }
@@ -206,9 +208,12 @@ impl<B: Backend> Head<B> {
     ) -> Result<()> {
         let (d, v, m) = (self.norm.d, self.linear.n, input.rows.count);
         let x = scratch.normed.view(m * d)?.part(first * d, count * d)?;
-        let logits = scratch.logits.write(backend, count * v)?;
-        let (kept, adapter) = (&mut scratch.kept, &mut scratch.adapter);
-        self.linear.forward(backend, input.parameters, input.rows.part(first, count)?, x, kept, adapter, logits)?;
+        let mut logits = scratch.logits.write(backend, count * v)?;
+        let (kept, adapter, rows) = (&mut scratch.kept, &mut scratch.adapter, input.rows.part(first, count)?);
+        self.linear.forward(backend, input.parameters, rows, x, kept, adapter, logits.reborrow())?;
+        if let Some(tokens) = &self.linear.tokens {
+            tokens.project(backend, input.parameters, (count, v), x, &mut scratch.tokens, logits)?;
+        }
         backend.cross_entropy(
             count,
             v,
@@ -229,17 +234,24 @@ impl<B: Backend> Head<B> {
         gradient: &mut HiddenGradient<'_, '_, B>,
     ) -> Result<()> {
         let (d, v, m) = (self.norm.d, self.linear.n, input.rows.count);
+        if let Some(tokens) = &self.linear.tokens {
+            tokens.take_gradient(backend, (count, v), &mut scratch.tokens, scratch.logits.view_mut(count * v)?)?;
+        }
+        let x = scratch.normed.view(m * d)?.part(first * d, count * d)?;
         self.linear.backward(
             backend,
             gradient.pass,
             input.rows.part(first, count)?,
             scratch.logits.view(count * v)?,
-            scratch.normed.view(m * d)?.part(first * d, count * d)?,
+            x,
             &scratch.kept,
             &mut scratch.adapter,
             Some(scratch.d_normed.view_mut(m * d)?.part(first * d, count * d)?),
             false,
-        )
+        )?;
+        let Some(tokens) = &self.linear.tokens else { return Ok(()) };
+        let dx = scratch.d_normed.view_mut(m * d)?.part(first * d, count * d)?;
+        tokens.project_backward(backend, gradient.pass, count, x, &scratch.tokens, dx)
     }
 
     /// Logits `[m, vocabulary]` of `hidden[m, d]`, on the host: for choosing the next token.
@@ -257,10 +269,13 @@ impl<B: Backend> Head<B> {
         let m = hidden.len / d;
         let normed = scratch.normed.write(backend, m * d)?;
         self.norm.forward(backend, parameters, m, hidden, &mut scratch.rstd, normed)?;
-        let logits = scratch.logits.write(backend, m * v)?;
+        let mut logits = scratch.logits.write(backend, m * v)?;
         let x = scratch.normed.view(m * d)?;
         let (tokens, kept, adapter) = (Rows { count: m, places: None }, &mut scratch.kept, &mut scratch.adapter);
-        self.linear.forward(backend, parameters, tokens, x, kept, adapter, logits)?;
+        self.linear.forward(backend, parameters, tokens, x, kept, adapter, logits.reborrow())?;
+        if let Some(tokens) = &self.linear.tokens {
+            tokens.project(backend, parameters, (m, v), x, &mut scratch.tokens, logits)?;
+        }
         let mut host = vec![0.0; m * v];
         backend.read(scratch.logits.view(m * v)?, &mut host)?;
         if self.transform != LogitTransform::default() {

@@ -50,6 +50,9 @@ pub struct ParameterSpec {
     pub kind: ParameterKind,
     /// A matrix that is held transposed, and so are its gradient and its state.
     pub transposed: bool,
+    /// Above 0: a matrix whose columns belong to so many experts in turn, held as one matrix of each, and so are its gradient and its
+    /// state.
+    pub experts: usize,
 }
 
 impl ParameterSpec {
@@ -61,6 +64,7 @@ impl ParameterSpec {
     /// Matrices, rows and columns as they are held: a matrix is one, a stack of experts has several, a vector is one row.
     pub fn held_matrices(&self) -> [usize; 3] {
         match self.shape[..] {
+            [rows, columns] if self.experts > 0 => [self.experts, rows, columns / self.experts],
             [rows, columns] if self.transposed => [1, columns, rows],
             [rows, columns] => [1, rows, columns],
             [count, rows, columns] => [count, rows, columns],
@@ -71,6 +75,13 @@ impl ParameterSpec {
     /// Values as files have them, in the order in which they are held.
     pub fn held<'a>(&self, stored: &'a [f32]) -> Cow<'a, [f32]> {
         match self.shape[..] {
+            [rows, columns] if self.experts > 0 => {
+                let r = columns / self.experts;
+                let places = (0..self.experts).flat_map(|e| {
+                    (0..rows).flat_map(move |row| (0..r).map(move |l| row * columns + l * self.experts + e))
+                });
+                Cow::Owned(places.map(|place| stored[place]).collect())
+            }
             [_, columns] if self.transposed => Cow::Owned(transposed(stored, columns)),
             _ => Cow::Borrowed(stored),
         }
@@ -79,6 +90,15 @@ impl ParameterSpec {
     /// Values in the order in which they are held, as files have them.
     pub fn stored(&self, held: Vec<f32>) -> Vec<f32> {
         match self.shape[..] {
+            [rows, columns] if self.experts > 0 => {
+                let r = columns / self.experts;
+                let place =
+                    |row: usize, column: usize| ((column % self.experts) * rows + row) * r + column / self.experts;
+                (0..rows)
+                    .flat_map(|row| (0..columns).map(move |column| place(row, column)))
+                    .map(|at| held[at])
+                    .collect()
+            }
             [rows, _] if self.transposed => transposed(&held, rows),
             _ => held,
         }

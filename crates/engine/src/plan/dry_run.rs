@@ -8,6 +8,8 @@ use tunesmith_ops::{Backend, DType, Error, IGNORE_INDEX, Result};
 
 use super::ledger::{DeviceLayout, Ledger};
 use crate::batch::{Batch, StepKey};
+use crate::config::ModelConfig;
+use crate::load::Grown;
 use crate::objective::{Asked, Objective, TokenCoefficients};
 use crate::optimizer::{OptimizerOptions, ParameterSpec, Update};
 use crate::session::{Engine, Session, SessionOptions};
@@ -64,8 +66,11 @@ pub fn plan(
 ) -> Result<MemoryPlan> {
     let ledger = Arc::new(Ledger::new(layout));
     let planned = plan_on(&ledger, |bytes| ledger.rounded(bytes), hf_config, source, options, shape)?;
-    // What is read from the file is in the same memory.
-    Ok(MemoryPlan { loading: planned.loading + widest(source)?, ..planned })
+    // What is read from the file is in the same memory, and so are tables with rows of new tokens.
+    let tied = ModelConfig::new(hf_config)?.tied;
+    let grown = Grown::asked(tied, source, options.new_rows())?;
+    let tables = grown.map_or(0, |grown| grown.bytes());
+    Ok(MemoryPlan { loading: planned.loading + widest(source)? + tables, ..planned })
 }
 
 /// Plans as [`plan`], on a backend that has held nothing yet and keeps no values. `rounded` gives the bytes that it takes for an

@@ -8,7 +8,7 @@ use tunesmith_ops::Result;
 use super::ledger::{DeviceLayout, Ledger};
 use crate::adapter::Adapter;
 use crate::config::ModelConfig;
-use crate::load::{WeightOptions, load};
+use crate::load::{Grown, NewRows, WeightOptions, load};
 
 /// Goes over the files as loading would, and gives what their user should know. An adapter's own tensors are read, and must be whole
 /// and fit.
@@ -19,6 +19,10 @@ use crate::load::{WeightOptions, load};
 pub fn inspect(hf_config: &HfConfig, source: &dyn TensorSource, adapter: Option<&Path>) -> Result<Vec<String>> {
     let ledger = Ledger::new(DeviceLayout::CPU);
     let options = WeightOptions::default();
+    let tied = ModelConfig::new(hf_config)?.tied;
+    let grown = Grown::asked(tied, source, adapter.map(NewRows::Of))?;
+    let hf_config = &grown.as_ref().map_or_else(|| hf_config.clone(), |grown| grown.config(hf_config));
+    let source = grown.as_ref().map_or(source, |grown| grown as &dyn TensorSource);
     let mut loaded = load(&ledger, source, false, &options, ModelConfig::new(hf_config)?)?;
     if let Some(folder) = adapter {
         Adapter::read(&ledger, &mut loaded.decoder, folder)?;

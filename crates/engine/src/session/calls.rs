@@ -205,7 +205,13 @@ impl<B: Backend> Session<B> {
     fn save_weights(&mut self, dir: &Path, converted: bool) -> Result<()> {
         self.switch_to_mean("saveAdapter")?;
         if let Some((adapter, parameters)) = self.adapters.to_save(&self.parameters) {
-            adapter.save(&*self.backend, parameters, dir)?;
+            // Of a checkpoint the tables follow from the model and the options.
+            let tables = if self.grown && converted {
+                adapter.tables(&*self.backend, parameters, &self.decoder)?
+            } else {
+                Vec::new()
+            };
+            adapter.save(&*self.backend, parameters, &tables, dir)?;
             return if converted { adapter.save_converted(&*self.backend, parameters, dir) } else { Ok(()) };
         }
         if self.training.is_none() {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use tunesmith_formats::AdapterConfig;
 use tunesmith_ops::{Code, Error, Result};
 
-use crate::load::WeightOptions;
+use crate::load::{NewRows, WeightOptions};
 use crate::optimizer::{OptimizerOptions, ParameterGroup};
 
 /// The adapter of a session.
@@ -42,6 +42,10 @@ pub struct SessionOptions {
     /// Noise on the embeddings of training passes (NEFTune); none or 0: there is none.
     #[serde(default)]
     pub neftune_noise_alpha: Option<f64>,
+    /// Rows of embedding and head, more than the model's files have: new tokens. None: those of the files, or of the adapter that is
+    /// continued.
+    #[serde(default)]
+    pub resize_token_embeddings: Option<usize>,
 }
 
 impl SessionOptions {
@@ -55,6 +59,16 @@ impl SessionOptions {
             gradient_checkpointing: false,
             seed: 0,
             neftune_noise_alpha: None,
+            resize_token_embeddings: None,
+        }
+    }
+
+    /// Where rows of new tokens come from, if there are any.
+    pub(crate) fn new_rows(&self) -> Option<NewRows<'_>> {
+        match (self.resize_token_embeddings, &self.adapter) {
+            (Some(count), _) => Some(NewRows::Mean(count)),
+            (None, Some(AdapterOptions::Saved { path })) => Some(NewRows::Of(path)),
+            _ => None,
         }
     }
 
@@ -95,13 +109,15 @@ mod tests {
                 "loraDropout": 0.1, "useRslora": true, "useDora": false, "modulesToSave": null,
                 "rankPattern": { "up_proj": 4, "10": 2, "down_proj": 1 }, "alphaPattern": {},
                 "layersToTransform": [0, 1], "layersPattern": ["layers"], "initLoraWeights": "gaussian",
-                "bias": "lora_only", "loraBias": false,
+                "bias": "lora_only", "loraBias": false, "trainableTokenIndices": { "lm_head": [3, 1] },
+                "targetParameters": ["mlp.experts.down_proj"],
             },
             "optimizer": { "type": "adamw", "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8 },
             "parameterGroups": [{ "name": "all", "parameters": ["decay", "no_decay"], "rate": 1e-3, "decay": 0.1 }],
             "gradientCheckpointing": true,
             "seed": 3407,
             "neftuneNoiseAlpha": 5.0,
+            "resizeTokenEmbeddings": 42,
         })
     }
 
@@ -117,11 +133,13 @@ mod tests {
         assert_eq!(ranks, [("up_proj", 4), ("10", 2), ("down_proj", 1)]);
         assert_eq!((lora.modules_to_save.len(), lora.layers_to_transform.as_deref()), (0, Some([0, 1].as_slice())));
         assert_eq!((lora.init_lora_weights, lora.bias), (InitLoraWeights::Gaussian, TrainedBias::LoraOnly));
+        let tokens = lora.trainable_token_indices.as_ref().and_then(|tokens| tokens.of("lm_head"));
+        assert_eq!((tokens, lora.targets_parameter("a.mlp.experts.down_proj")), (Some([3, 1].as_slice()), true));
         let adamw = AdamWOptions { beta1: 0.9, beta2: 0.99, epsilon: 1e-8 };
         assert_eq!(options.optimizer, Some(OptimizerOptions::AdamW(adamw)));
         assert_eq!(options.parameter_groups[0].parameters, [ParameterKind::Decay, ParameterKind::NoDecay]);
         assert_eq!((options.gradient_checkpointing, options.seed), (true, 3407));
-        assert_eq!(options.neftune_noise_alpha, Some(5.0));
+        assert_eq!((options.neftune_noise_alpha, options.resize_token_embeddings), (Some(5.0), Some(42)));
     }
 
     #[test]

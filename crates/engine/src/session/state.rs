@@ -11,7 +11,7 @@ use crate::batch::{Batch, Pass, SequenceLayout, StepKey};
 use crate::config::ModelConfig;
 use crate::decoder::{Activations, Decoder};
 use crate::layer::Backward;
-use crate::load::{QuantizationInfo, load};
+use crate::load::{Grown, QuantizationInfo, load};
 use crate::noise::{self, EmbeddingNoise};
 use crate::objective::{Objective, SequenceSums, Supervised};
 use crate::optimizer::{Gradients, Optimizer, Parameters};
@@ -69,6 +69,8 @@ pub(super) struct Pending<B: Backend> {
 pub struct Session<B: Backend> {
     pub(super) backend: Arc<B>,
     pub(super) decoder: Decoder<B>,
+    /// Embedding and head have more rows than the model's files.
+    pub(super) grown: bool,
     pub(super) parameters: Parameters<B>,
     pub(super) training: Option<Training<B>>,
     pub(super) adapters: Adapters<B>,
@@ -98,6 +100,9 @@ impl<B: Backend> Session<B> {
         options: &SessionOptions,
     ) -> Result<Self> {
         noise::check(options.neftune_noise_alpha)?;
+        let grown = Grown::asked(ModelConfig::new(&hf_config)?.tied, source, options.new_rows())?;
+        let hf_config = grown.as_ref().map_or_else(|| hf_config.clone(), |grown| grown.config(&hf_config));
+        let source = grown.as_ref().map_or(source, |grown| grown as &dyn TensorSource);
         let config = ModelConfig::new(&hf_config)?;
         let train_all = options.optimizer.is_some() && options.adapter.is_none();
         let loaded = load(&*backend, source, train_all, &options.weights, config)?;
@@ -109,8 +114,7 @@ impl<B: Backend> Session<B> {
             }
             Some(AdapterOptions::Saved { path }) => Some(Adapter::read(&*backend, &mut decoder, path)?),
         };
-        let mut adapters = Adapters::default();
-        let mut warnings = loaded.warnings;
+        let (mut adapters, mut warnings) = (Adapters::default(), loaded.warnings);
         if let Some(adapter) = adapter {
             warnings.extend(adapter.warnings.iter().cloned());
             adapters.begin(adapter, options.optimizer.is_some(), &mut decoder, &mut parameters)?;
@@ -134,6 +138,7 @@ impl<B: Backend> Session<B> {
             activations: Activations::new(&*backend, decoder.config.layers, keep),
             backend,
             decoder,
+            grown: grown.is_some(),
             parameters,
             training,
             adapters,

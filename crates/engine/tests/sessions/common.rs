@@ -168,6 +168,7 @@ pub fn options(adapter: Option<AdapterOptions>) -> SessionOptions {
         gradient_checkpointing: false,
         seed: 3,
         neftune_noise_alpha: None,
+        resize_token_embeddings: None,
     }
 }
 

@@ -14,3 +14,4 @@ mod plan;
 mod quantized;
 mod session;
 mod starts;
+mod tokens;

@@ -11,7 +11,9 @@ use tunesmith_engine::{
     Asked, Engine, MemoryPlan, Objective, PassShape, Session, SessionOptions, StepKey, TokenCoefficients, Update,
     WeightDtype, WeightOptions,
 };
-use tunesmith_formats::{AdapterConfig, InitLoraWeights, ModelConfig, ModelFiles, ModuleNames, TensorSource};
+use tunesmith_formats::{
+    AdapterConfig, InitLoraWeights, ModelConfig, ModelFiles, ModuleNames, TensorSource, TokenIndices,
+};
 use tunesmith_ops::{Code, MemoryStats, Nf4Options};
 
 use super::common::{OPTIMIZER, Rows, adapter, config, lora, optimizers, options, wide, write_model};
@@ -60,6 +62,12 @@ fn planned_and_held_of(
     (planned, standing, held)
 }
 
+/// Rows of tokens, one of which the passes have and which lie apart.
+fn tokens() -> AdapterConfig {
+    let trainable_token_indices = Some(TokenIndices::Embedding(vec![0, 1, 9]));
+    AdapterConfig { trainable_token_indices, ..AdapterConfig::default() }
+}
+
 /// All ways to hold the weights and to train.
 fn sessions() -> Vec<(&'static str, SessionOptions)> {
     let nf4 = |block_size, double_quant| WeightOptions::nf4(Nf4Options { block_size, double_quant });
@@ -79,6 +87,11 @@ fn sessions() -> Vec<(&'static str, SessionOptions)> {
         ("lora", options(lora(ModuleNames::AllLinear))),
         ("lora on attention", options(lora(attention))),
         ("lora on the embedding", options(lora(ModuleNames::Endings(vec!["embed_tokens".to_owned()])))),
+        ("rows of tokens", options(adapter(tokens()))),
+        (
+            "rows of tokens, checkpointing",
+            SessionOptions { gradient_checkpointing: true, ..options(adapter(tokens())) },
+        ),
         ("lora, checkpointing", with(WeightOptions::default(), true)),
         ("lora on bf16", with(bf16, false)),
         ("qlora", with(nf4(64, true), false)),

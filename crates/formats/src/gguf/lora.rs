@@ -64,7 +64,7 @@ pub fn write_gguf_lora(
             TensorSpec { name, stored, shape: shape.to_vec() }
         };
         let a = match pair.kind {
-            FactorKind::Linear => Cow::Borrowed(&pair.a),
+            FactorKind::Linear | FactorKind::Experts => Cow::Borrowed(&pair.a),
             // llama.cpp gathers the rows of its tokens.
             FactorKind::Embedding => Cow::Owned(pair.a.transposed()),
         };

@@ -6,7 +6,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tunesmith_ops::{Code, Result};
 
-use super::options::{InitLoraWeights, ModuleNames, TrainedBias, list, names_or_pattern, optional_names, pairs};
+use super::names::ends_with;
+use super::options::{
+    InitLoraWeights, LoftqConfig, ModuleNames, TrainedBias, list, names_or_pattern, optional_names, pairs,
+};
+use super::token_indices::TokenIndices;
 use crate::config::{ModelConfig, shown};
 
 /// Keys of PEFT 0.21 that change nothing once an adapter is trained, whatever their value, or only together with a key that
@@ -26,7 +30,7 @@ const WITHOUT_EFFECT: [&str; 11] = [
 ];
 
 /// Keys that are read.
-const KNOWN: [&str; 18] = [
+const KNOWN: [&str; 20] = [
     "alpha_pattern",
     "base_model_name_or_path",
     "bias",
@@ -43,9 +47,15 @@ const KNOWN: [&str; 18] = [
     "rank_pattern",
     "revision",
     "target_modules",
+    "target_parameters",
+    "trainable_token_indices",
     "use_dora",
     "use_rslora",
 ];
+
+/// The matrices of experts, in the order in which transformers 5 has them.
+pub const EXPERT_PARAMETERS: [&str; 2] = ["gate_up_proj", "down_proj"];
+const BASE_LAYER: &str = ".base_layer";
 
 /// A LoRA adapter's configuration, by the names of PEFT's `LoraConfig`: as a file holds it, or in camelCase as the options of a
 /// new adapter.
@@ -72,6 +82,9 @@ pub struct AdapterConfig {
     /// The adapted modules.
     #[serde(deserialize_with = "names_or_pattern")]
     pub target_modules: ModuleNames,
+    /// The adapted parameters that are no module's `weight`: matrices of experts, by their names or endings after a dot.
+    #[serde(deserialize_with = "list")]
+    pub target_parameters: Vec<String>,
     /// Modules that are not adapted even where `target_modules` names them.
     #[serde(deserialize_with = "optional_names")]
     pub exclude_modules: Option<ModuleNames>,
@@ -95,6 +108,10 @@ pub struct AdapterConfig {
     pub lora_bias: bool,
     /// How the factors of a new adapter begin. A saved one is past it, but for what its beginning took out of the base.
     pub init_lora_weights: InitLoraWeights,
+    /// How `init_lora_weights` `loftq` begins; none: once, with four bits.
+    pub loftq_config: Option<LoftqConfig>,
+    /// Tokens whose rows of the embedding or the head are trained, while all others stay.
+    pub trainable_token_indices: Option<TokenIndices>,
     /// What is done to a head or an embedding is done to both where they are one matrix.
     #[serde(skip)]
     pub ensure_weight_tying: bool,
@@ -112,6 +129,7 @@ impl Default for AdapterConfig {
             use_rslora: false,
             use_dora: false,
             target_modules: ModuleNames::AllLinear,
+            target_parameters: Vec::new(),
             exclude_modules: None,
             modules_to_save: Vec::new(),
             rank_pattern: Vec::new(),
@@ -121,6 +139,8 @@ impl Default for AdapterConfig {
             bias: TrainedBias::default(),
             lora_bias: false,
             init_lora_weights: InitLoraWeights::default(),
+            loftq_config: None,
+            trainable_token_indices: None,
             ensure_weight_tying: false,
         }
     }
@@ -159,6 +179,8 @@ impl AdapterConfig {
             ("alpha_pattern", !self.alpha_pattern.is_empty()),
             ("bias", self.bias != TrainedBias::None),
             ("lora_bias", self.lora_bias),
+            ("target_parameters", !self.target_parameters.is_empty()),
+            ("trainable_token_indices", self.trainable_token_indices.is_some()),
             ("init_lora_weights", self.init_lora_weights.changes_base()),
         ]
         .into_iter()
@@ -203,6 +225,7 @@ impl AdapterConfig {
             use_rslora: config.flag("use_rslora", false)?,
             use_dora: config.flag("use_dora", false)?,
             target_modules: names(&config, "target_modules")?.unwrap_or(ModuleNames::Endings(Vec::new())),
+            target_parameters: strings(&config, "target_parameters")?,
             exclude_modules: names(&config, "exclude_modules")?
                 .filter(|names| !matches!(names, ModuleNames::Endings(list) if list.is_empty())),
             modules_to_save: strings(&config, "modules_to_save")?,
@@ -221,10 +244,28 @@ impl AdapterConfig {
             bias: trained_bias(&config)?,
             lora_bias: config.flag("lora_bias", false)?,
             init_lora_weights: first_values(&config)?,
+            loftq_config: match config.value("loftq_config") {
+                Some(value) if value.as_object().is_some_and(|map| !map.is_empty()) => Some(loftq(&config, value)?),
+                _ => None,
+            },
+            trainable_token_indices: read(
+                &config,
+                "trainable_token_indices",
+                "token ids, or lists of them by module",
+                TokenIndices::of_json,
+            )?,
             ensure_weight_tying: config.flag("ensure_weight_tying", false)?,
         };
         this.contradiction().map_or(Ok(()), |message| Err(config.refuse(Code::ConfigInvalid, message)))?;
         Ok(this)
+    }
+
+    /// How the factors begin, with the numbers that are kept beside the name.
+    pub fn first_values(&self) -> InitLoraWeights {
+        match (self.init_lora_weights, self.loftq_config) {
+            (InitLoraWeights::LoftQ(_), Some(loftq)) => InitLoraWeights::LoftQ(loftq.loftq_iter),
+            (init, _) => init,
+        }
     }
 
     /// What no adapter can be asked for, whichever way it came about.
@@ -237,6 +278,23 @@ impl AdapterConfig {
             return Some(format!(
                 "expected no `{key}` beside a regular expression as target_modules, got both; {advice}"
             ));
+        }
+        let loftq = self.loftq_config.filter(|_| matches!(self.init_lora_weights, InitLoraWeights::LoftQ(_)));
+        if let Some(given) = loftq.filter(|given| given.loftq_bits != 4 || given.loftq_iter == 0) {
+            return Some(format!(
+                "expected `loftq_config` of 4 bits and at least 1 iteration, got {} and {}; others are not implemented",
+                given.loftq_bits, given.loftq_iter
+            ));
+        }
+        // As PEFT's ParamWrapper has it.
+        let parts = [
+            ("use_dora", self.use_dora),
+            ("lora_bias", self.lora_bias),
+            ("lora_dropout", self.lora_dropout > 0.0),
+            ("init_lora_weights", !self.init_lora_weights.is_drawn()),
+        ];
+        if let Some((key, _)) = parts.iter().find(|(_, set)| *set && !self.target_parameters.is_empty()) {
+            return Some(format!("expected `target_parameters` without `{key}`, got both; leave one of them out"));
         }
         // As PEFT's LoraConfig has it.
         if self.lora_bias && self.use_dora {
@@ -252,6 +310,28 @@ impl AdapterConfig {
         (lists && !layers).then(|| {
             "expected `layers_to_transform` beside `layers_pattern`, got the latter alone; name the layers".to_owned()
         })
+    }
+
+    /// Whether a parameter is adapted.
+    pub fn targets_parameter(&self, name: &str) -> bool {
+        self.target_parameters.iter().any(|target| ends_with(name, target))
+    }
+
+    /// Under which path PEFT keeps the factors of a parameter of the module `experts`: those of the second of two are around those of
+    /// the first.
+    pub fn path_of_parameter(&self, experts: &str, parameter: &str) -> String {
+        let both = EXPERT_PARAMETERS.iter().all(|name| self.targets_parameter(&format!("{experts}.{name}")));
+        let is_inner = both && EXPERT_PARAMETERS.first() == Some(&parameter);
+        format!("{experts}{}", if is_inner { BASE_LAYER } else { "" })
+    }
+
+    /// The parameter whose factors lie under a path; None where those are a module's.
+    pub(super) fn parameter_at(&self, path: &str) -> Option<String> {
+        let experts = path.strip_suffix(BASE_LAYER).unwrap_or(path);
+        let name = EXPERT_PARAMETERS.into_iter().find(|name| {
+            self.targets_parameter(&format!("{experts}.{name}")) && self.path_of_parameter(experts, name) == path
+        })?;
+        Some(format!("{experts}.{name}"))
     }
 
     pub(crate) fn to_json(&self) -> Value {
@@ -275,6 +355,10 @@ impl AdapterConfig {
             "init_lora_weights": self.init_lora_weights.to_json(),
             "layers_pattern": list(&self.layers_pattern),
             "layers_to_transform": self.layers_to_transform,
+            "loftq_config": match self.first_values() {
+                InitLoraWeights::LoftQ(iterations) => json!({ "loftq_bits": 4, "loftq_iter": iterations }),
+                _ => json!({}),
+            },
             "lora_alpha": number(self.lora_alpha),
             "lora_bias": self.lora_bias,
             "lora_dropout": self.lora_dropout,
@@ -284,7 +368,9 @@ impl AdapterConfig {
             "rank_pattern": ranks,
             "revision": self.revision,
             "target_modules": shown_names(&self.target_modules),
+            "target_parameters": list(&self.target_parameters),
             "task_type": "CAUSAL_LM",
+            "trainable_token_indices": self.trainable_token_indices.as_ref().map(TokenIndices::to_json),
             "use_dora": self.use_dora,
             "use_rslora": self.use_rslora,
         })
@@ -372,6 +458,20 @@ fn first_values(config: &ModelConfig) -> Result<InitLoraWeights> {
             .as_str()
             .and_then(InitLoraWeights::named)
             .ok_or_else(|| config.refuse(Code::ModelUnsupported, not_implemented("init_lora_weights", value))),
+    }
+}
+
+/// What PEFT keeps of `LoftQ`.
+fn loftq(config: &ModelConfig, value: &Value) -> Result<LoftqConfig> {
+    let number = |key: &str, default: u32| {
+        value.get(key).map_or(Some(default), |number| number.as_u64().and_then(|number| number.try_into().ok()))
+    };
+    match (number("loftq_bits", 4), number("loftq_iter", 1)) {
+        (Some(loftq_bits), Some(loftq_iter)) => Ok(LoftqConfig { loftq_bits, loftq_iter }),
+        _ => Err(config.refuse(
+            Code::ConfigInvalid,
+            format!("expected `loftq_config` with whole numbers, got {}; correct it", shown(value)),
+        )),
     }
 }
 

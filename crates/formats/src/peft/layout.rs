@@ -7,7 +7,10 @@ use tunesmith_ops::{Code, Error, Result};
 
 use super::config::AdapterConfig;
 use super::matching::Matcher;
-use super::names::{B_BIAS_SUFFIX, BASE_BIAS_SUFFIX, BIAS_SUFFIX, FactorKind, MAGNITUDE_SUFFIX, PREFIX};
+use super::names::{
+    B_BIAS_SUFFIX, BASE_BIAS_SUFFIX, BIAS_SUFFIX, FactorKind, MAGNITUDE_SUFFIX, PREFIX, TOKEN_ADAPTER,
+    TOKEN_ROWS_SUFFIX,
+};
 use super::options::TrainedBias;
 use super::shapes::{Found, Shapes};
 
@@ -23,6 +26,8 @@ pub struct Layout<'a> {
     pub modules: BTreeMap<&'a str, Parts<'a>>,
     /// Trained biases of the base model: their modules and their names in the file.
     pub biases: BTreeMap<&'a str, &'a str>,
+    /// Trained rows of modules of which all other rows stay, likewise.
+    pub tokens: BTreeMap<&'a str, &'a str>,
     /// Tensors of the base model: their names there and in the file.
     pub copies: BTreeMap<String, &'a str>,
 }
@@ -35,6 +40,8 @@ enum Role<'a> {
     BBias,
     /// The bias of the module itself.
     Bias,
+    /// Trained rows of a module.
+    Tokens,
     /// Of a module that is saved whole, by its last name.
     Saved(&'a str),
 }
@@ -60,10 +67,11 @@ impl<'a> Layout<'a> {
         let refuse = |code, message: String| Error::new(code, path.display().to_string(), message);
         let matcher = Matcher::new(config)?;
         let (mut seen, mut biases, mut copies) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut tokens = BTreeMap::new();
         for (name, shape) in shapes {
             if let Some((module, role)) = role_of(name, &matcher, config.bias) {
-                if matches!(role, Role::Bias) {
-                    biases.insert(module, name);
+                if matches!(role, Role::Bias | Role::Tokens) {
+                    if matches!(role, Role::Bias) { &mut biases } else { &mut tokens }.insert(module, name);
                     continue;
                 }
                 add(&mut seen, module, role, shape).map_err(|message| refuse(Code::ConfigInvalid, message))?;
@@ -87,8 +95,9 @@ impl<'a> Layout<'a> {
             let parts = match seen {
                 Seen::Saved(names) => Parts::Saved(names),
                 Seen::Factors(found) => {
-                    let (rank, _) = matcher.rank_and_scale(module)?;
-                    let checked = found.check(module, rank, config.use_dora, config.lora_bias);
+                    let parameter = config.parameter_at(module);
+                    let (rank, _) = matcher.rank_and_scale(parameter.as_deref().unwrap_or(module))?;
+                    let checked = found.check(module, rank, config.use_dora, config.lora_bias, parameter.is_some());
                     let shapes = checked.map_err(|message| refuse(Code::ConfigInvalid, message))?;
                     if config.use_dora && shapes.kind == FactorKind::Embedding {
                         let message = format!("expected LoRA on `{module}`, got DoRA; this is not implemented");
@@ -99,7 +108,7 @@ impl<'a> Layout<'a> {
             };
             modules.insert(module, parts);
         }
-        Ok(Self { modules, biases, copies })
+        Ok(Self { modules, biases, tokens, copies })
     }
 }
 
@@ -127,7 +136,7 @@ fn add<'a>(
 fn copy_of(name: &str) -> Option<String> {
     let rest = name.strip_prefix(PREFIX)?;
     match rest.rsplit_once(".base_layer.") {
-        Some((module, part)) => Some(format!("{module}.{part}")),
+        Some((module, part)) => Some(format!("{}.{part}", module.strip_suffix(TOKEN_ADAPTER).unwrap_or(module))),
         None => {
             ["lm_head.weight", "embed_tokens.weight"].iter().any(|end| rest.ends_with(end)).then(|| rest.to_owned())
         }
@@ -139,6 +148,9 @@ fn role_of<'a>(name: &'a str, matcher: &Matcher<'_>, trained: TrainedBias) -> Op
     let rest = name.strip_prefix(PREFIX)?;
     if let Some(module) = rest.strip_suffix(B_BIAS_SUFFIX) {
         return Some((module, Role::BBias));
+    }
+    if let Some(module) = rest.strip_suffix(TOKEN_ROWS_SUFFIX) {
+        return Some((module, Role::Tokens));
     }
     if let Some(module) = rest.strip_suffix(BASE_BIAS_SUFFIX).filter(|_| trained.includes(true)) {
         return Some((module, Role::Bias));

@@ -5,6 +5,7 @@ use fancy_regex::Regex;
 use tunesmith_ops::{Code, Error, Result};
 
 use super::config::AdapterConfig;
+use super::names::ends_with;
 use super::options::ModuleNames;
 
 /// What an adapter does to a module.
@@ -127,11 +128,6 @@ impl<'a> Matcher<'a> {
         ends.into_iter()
             .any(|end| self.config.modules_to_save.iter().any(|ending| name[..end].ends_with(ending.as_str())))
     }
-}
-
-/// Whether `name` is `ending`, or ends in it after a dot.
-pub(crate) fn ends_with(name: &str, ending: &str) -> bool {
-    name.strip_suffix(ending).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 fn first<T: Copy>(patterns: &[(Regex, T)], name: &str) -> Result<Option<T>> {

@@ -8,19 +8,21 @@ mod names;
 mod options;
 mod shapes;
 mod tensors;
+mod token_indices;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use tunesmith_ops::{Code, Error, Result};
 
-pub use config::AdapterConfig;
+pub use config::{AdapterConfig, EXPERT_PARAMETERS};
 use layout::{Layout, Parts};
 pub use matching::{Choice, Matcher};
-pub use names::{FactorKind, b_bias_name, bias_name, magnitude_name, saved_name};
-pub use options::{InitLoraWeights, ModuleNames, TrainedBias};
+pub use names::{FactorKind, b_bias_name, bias_name, magnitude_name, saved_name, token_rows_name, token_table_name};
+pub use options::{InitLoraWeights, LoftqConfig, ModuleNames, TrainedBias};
 use shapes::Shapes;
 pub use tensors::{AdapterTensor, LoraTensors, ModuleTensors};
+pub use token_indices::TokenIndices;
 
 use crate::atomic_file::{create_dir, write_atomic};
 use crate::finite::check_finite;
@@ -45,6 +47,8 @@ pub struct AdapterFiles {
     pub modules: BTreeMap<String, ModuleTensors>,
     /// Trained biases of layers that are not saved whole, by the module's path.
     pub biases: BTreeMap<String, AdapterTensor>,
+    /// Trained rows of modules of which all other rows stay, by the module's path.
+    pub tokens: BTreeMap<String, AdapterTensor>,
     /// The base model's own tensors, by their names there: PEFT saves head and embedding along with factors on one of them. They
     /// are to be what the base model has.
     pub copies: BTreeMap<String, AdapterTensor>,
@@ -70,7 +74,7 @@ pub fn write_adapter(dir: &Path, config: &AdapterConfig, tensors: &[F32Tensor<'_
 /// Those of [`AdapterFiles::read`]; `ModelUnsupported` names what is not plain.
 pub fn read_adapter(dir: &Path) -> Result<(AdapterConfig, BTreeMap<String, LoraTensors>)> {
     let AdapterFiles { config, modules, .. } = match AdapterFiles::read(dir)? {
-        own if own.config.init_lora_weights.changes_base() && dir.join(CONVERTED_FOLDER).is_dir() => {
+        own if own.config.init_lora_weights.is_exact() && dir.join(CONVERTED_FOLDER).is_dir() => {
             AdapterFiles::read(&dir.join(CONVERTED_FOLDER))?
         }
         own => own,
@@ -116,7 +120,7 @@ impl AdapterFiles {
             check_finite(name, 0, &data)?;
             Ok::<_, Error>(AdapterTensor { shape: stored.shape, data })
         };
-        let Layout { modules: parts, biases, copies } = Layout::of(&path, &config, shapes)?;
+        let Layout { modules: parts, biases, tokens, copies } = Layout::of(&path, &config, shapes)?;
         let mut modules = BTreeMap::new();
         for (module, parts) in parts {
             let tensors = match parts {
@@ -132,12 +136,14 @@ impl AdapterFiles {
                     ModuleTensors::Saved(names.into_iter().map(named).collect::<Result<_>>()?)
                 }
             };
-            modules.insert(module.to_owned(), tensors);
+            modules.insert(config.parameter_at(module).unwrap_or_else(|| module.to_owned()), tensors);
         }
         let copies = copies.into_iter().map(|(base, name)| Ok((base, read(name)?))).collect::<Result<_>>()?;
-        let biases =
-            biases.into_iter().map(|(module, name)| Ok((module.to_owned(), read(name)?))).collect::<Result<_>>()?;
-        Ok(Self { config, modules, biases, copies })
+        let named = |list: BTreeMap<&str, &str>| {
+            list.into_iter().map(|(module, name)| Ok((module.to_owned(), read(name)?))).collect::<Result<_>>()
+        };
+        let (biases, tokens) = (named(biases)?, named(tokens)?);
+        Ok(Self { config, modules, biases, tokens, copies })
     }
 
     /// Refuses what a model whose head and embedding are one matrix would compute otherwise than PEFT.

@@ -72,16 +72,28 @@ pub enum InitLoraWeights {
     /// The first columns of Q and rows of R of the weight, which leave the base (OLoRA, Büyükakyüz 2024, arXiv:2406.01775):
     /// `"olora"`.
     Olora,
+    /// The largest singular values of what quantising the weight to four bits loses, in turn with that so many times; what is left of
+    /// the base is the quantised weight (`LoftQ`, Li et al. 2023, arXiv:2310.08659): `"loftq"`.
+    LoftQ(u32),
 }
 
 impl InitLoraWeights {
     /// Every spelling that is read, for messages.
-    const EXPECTED: &str =
-        "true, false, \"gaussian\", \"orthogonal\", \"pissa\", \"pissa_niter_16\" (or another number) or \"olora\"";
+    const EXPECTED: &str = "true, false, \"gaussian\", \"orthogonal\", \"pissa\", \"pissa_niter_16\" (or another number), \"olora\" or \"loftq\"";
 
     /// Whether the adapter takes its first values out of the base, so that it fits only what is left of that.
     pub fn changes_base(self) -> bool {
-        matches!(self, Self::Pissa | Self::PissaNiter(_) | Self::Olora)
+        matches!(self, Self::Pissa | Self::PissaNiter(_) | Self::Olora | Self::LoftQ(_))
+    }
+
+    /// Whether the whole base is what is left of it and the first product, so that the adapter can be written for the whole base.
+    pub fn is_exact(self) -> bool {
+        self.changes_base() && !matches!(self, Self::LoftQ(_))
+    }
+
+    /// Whether it needs no more than sizes and random numbers.
+    pub(super) fn is_drawn(self) -> bool {
+        matches!(self, Self::Kaiming | Self::Gaussian | Self::Random)
     }
 
     /// By PEFT's name of it.
@@ -91,6 +103,7 @@ impl InitLoraWeights {
             "orthogonal" => Self::Orthogonal,
             "pissa" => Self::Pissa,
             "olora" => Self::Olora,
+            "loftq" => Self::LoftQ(1),
             _ => Self::PissaNiter(name.strip_prefix("pissa_niter_")?.parse().ok()?),
         })
     }
@@ -105,6 +118,7 @@ impl InitLoraWeights {
             Self::Pissa => json!("pissa"),
             Self::PissaNiter(iterations) => json!(format!("pissa_niter_{iterations}")),
             Self::Olora => json!("olora"),
+            Self::LoftQ(_) => json!("loftq"),
         }
     }
 }
@@ -124,6 +138,16 @@ impl<'de> Deserialize<'de> for InitLoraWeights {
                 .ok_or_else(|| de::Error::custom(format!("expected {}, got {name:?}", Self::EXPECTED))),
         }
     }
+}
+
+/// How `LoftQ` begins (PEFT's `LoftQConfig`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LoftqConfig {
+    /// Bits of the quantised weight: 4, of which NF4 is made in blocks of 64.
+    pub loftq_bits: u32,
+    /// Times that quantising and taking singular values alternate.
+    pub loftq_iter: u32,
 }
 
 #[derive(serde::Deserialize)]

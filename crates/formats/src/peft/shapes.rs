@@ -20,9 +20,20 @@ pub struct Shapes<'a> {
 
 impl<'a> Found<'a> {
     /// The factors, where all of them are there and fit the rank. The error says what does not.
-    pub fn check(&self, module: &str, rank: usize, dora: bool, lora_bias: bool) -> Result<Shapes<'a>, String> {
+    pub fn check(
+        &self,
+        module: &str,
+        rank: usize,
+        dora: bool,
+        lora_bias: bool,
+        experts: bool,
+    ) -> Result<Shapes<'a>, String> {
         let (kind, a, b) = match (self.a, self.b) {
-            (Some((kind, a)), Some((other, b))) if kind == other => (kind, a, b),
+            (Some((kind, a)), Some((other, b))) if kind == other => {
+                // The factors of all experts lie in one pair.
+                let kind = if experts && kind == FactorKind::Linear { FactorKind::Experts } else { kind };
+                (kind, a, b)
+            }
             _ => {
                 return Err(format!(
                     "expected lora_A and lora_B of `{module}`, got one of them; the adapter is not whole"
@@ -35,6 +46,10 @@ impl<'a> Found<'a> {
                 "expected shape {expected} with r = {rank} in {name} of `{module}`, got {shape:?}; \
                  the adapter contradicts its configuration"
             ))
+        };
+        let rank = match a.first() {
+            Some(rows) if kind == FactorKind::Experts && rows.checked_rem(rank) == Some(0) => *rows,
+            _ => rank,
         };
         let inside = |shape: &[usize]| shape.iter().all(|&size| size > 0);
         let [a_suffix, b_suffix] = kind.suffixes();

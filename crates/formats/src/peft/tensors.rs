@@ -52,16 +52,31 @@ impl LoraTensors {
     pub fn weight_shape(&self) -> [usize; 2] {
         let (input, output) = (self.a.columns(), self.b.rows());
         match self.kind {
-            FactorKind::Linear => [output, input],
+            FactorKind::Linear | FactorKind::Experts => [output, input],
             FactorKind::Embedding => [input, output],
         }
+    }
+
+    /// The factors `left[n, r]` and `right[r, k]` of one of several experts, likewise.
+    pub fn product_of_expert(&self, expert: usize, r: usize) -> [Vec<f32>; 2] {
+        let (k, columns) = (self.a.columns(), self.b.columns());
+        let experts = self.a.rows().checked_div(r).unwrap_or_default();
+        let row = |row: &[f32]| row.iter().skip(expert).step_by(experts.max(1)).copied().collect::<Vec<_>>();
+        let left = self.b.data.chunks(columns.max(1)).flat_map(row).collect();
+        let right = self.a.data.chunks(k.max(1)).skip(expert.saturating_mul(r)).take(r).flatten().copied().collect();
+        [left, right]
+    }
+
+    /// Experts of factors of rank `r`.
+    pub fn experts(&self, r: usize) -> usize {
+        self.a.rows().checked_div(r).unwrap_or_default()
     }
 
     /// The factors `left[n, r]` and `right[r, k]` by whose product a weight `[n, k]` changes.
     pub fn product(&self) -> [Cow<'_, [f32]>; 2] {
         let (a, b) = (&self.a, &self.b);
         match self.kind {
-            FactorKind::Linear => [Cow::Borrowed(&b.data), Cow::Borrowed(&a.data)],
+            FactorKind::Linear | FactorKind::Experts => [Cow::Borrowed(&b.data), Cow::Borrowed(&a.data)],
             FactorKind::Embedding => [a, b].map(|factor| Cow::Owned(factor.transposed().data)),
         }
     }

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { count, grouped, noneIsDefault, path } from "./declare.ts";
 import { missingLora, takenLora } from "./field/lora.ts";
-import { nearestName } from "./names.ts";
+import { canonicalName, nearestName } from "./names.ts";
 
 /** A regular expression of module names; what is nearly "all-linear" was meant to be that. */
 const expression = z
@@ -12,6 +12,8 @@ const expression = z
 /** PiSSA by a number of iterations. */
 const approximatePissa = z.string().regex(/^pissa_niter_\d{1,4}$/);
 const names = z.array(z.string().min(1)).min(1);
+const loftqNames = ["loftqBits", "loftqIter"];
+const tokenIds = z.array(z.int().nonnegative()).min(1);
 
 /** The adapter (names of PEFT's LoraConfig; `fullFinetuning` is Unsloth's full_finetuning). */
 export const loraConfigSchema = z
@@ -24,12 +26,18 @@ export const loraConfigSchema = z
         .default(16)
         .describe("Scale numerator: the adapter is scaled by loraAlpha / r. Default 16 (Unsloth)."),
       targetModules: z
-        .union([z.literal("all-linear"), expression, names])
+        .union([z.literal("all-linear"), expression, z.array(z.string().min(1))])
         .default("all-linear")
         .describe(
           'Layers with an adapter: "all-linear" (all linear ones but the head), names or their endings such as q_proj, lm_head or embed_tokens, or a regular expression of whole names. Default all-linear (QLoRA, arXiv:2305.14314).',
         )
         .meta(noneIsDefault),
+      targetParameters: names
+        .nullable()
+        .default(null)
+        .describe(
+          "Matrices of experts with an adapter, which are parameters and no layers: names or their endings, such as mlp.experts.gate_up_proj, mlp.experts.down_proj. targetModules [] leaves the layers out; not with loraDropout, loraBias, useDora. Default null (PEFT).",
+        ),
       excludeModules: z
         .union([z.string().min(1), names])
         .nullable()
@@ -72,6 +80,13 @@ export const loraConfigSchema = z
         .describe(
           "Modules that are fully trained and saved with the adapter, such as embed_tokens, lm_head. Default null (PEFT).",
         ),
+      trainableTokenIndices: z
+        .union([tokenIds, z.record(z.string().min(1), tokenIds)])
+        .nullable()
+        .default(null)
+        .describe(
+          "Tokens whose rows of embed_tokens are trained while all others stay; lists by module where lm_head has rows of its own. A head that is tied to the embedding has its rows. Default null (PEFT).",
+        ),
       rankPattern: z
         .record(z.string(), count)
         .default({})
@@ -91,10 +106,18 @@ export const loraConfigSchema = z
         .default(null)
         .describe("Names of the lists that layersToTransform counts in. Default null: the first list (PEFT)."),
       initLoraWeights: z
-        .union([z.boolean(), z.enum(["gaussian", "orthogonal", "pissa", "olora"]), approximatePissa])
+        .union([z.boolean(), z.enum(["gaussian", "orthogonal", "pissa", "olora", "loftq"]), approximatePissa])
         .default(true)
         .describe(
-          "First values: true (A uniform, B zero), gaussian (A normal, B zero), false (both uniform), orthogonal (B·A zero though neither is; even r), pissa (largest singular values, arXiv:2404.02948; pissa_niter_16 by 16 iterations, much faster) or olora (QR, arXiv:2406.01775); the last three leave the base, see docs/adapters.md. On embed_tokens A zero and B normal, or with false both normal. Default true (PEFT).",
+          "First values: true (A uniform, B zero), gaussian (A normal, B zero), false (both uniform), orthogonal (B·A zero though neither is; even r), pissa (largest singular values, arXiv:2404.02948; pissa_niter_16 by 16 iterations, much faster), olora (QR, arXiv:2406.01775) or loftq (what quantising to four bits loses, arXiv:2310.08659); the last four leave another base, see docs/adapters.md. On embed_tokens A zero and B normal, or with false both normal. Default true (PEFT).",
+        ),
+      loftqConfig: z
+        .record(z.string(), count)
+        .refine((given) => Object.keys(given).every((name) => loftqNames.includes(canonicalName(name))))
+        .nullable()
+        .default({})
+        .describe(
+          "With initLoraWeights loftq: loftqBits, of which 4 (NF4 in blocks of 64) is the only one, and loftqIter, how often quantising and taking singular values alternate. Default {}: four bits, once (PEFT).",
         ),
       // A checkpoint holds the weights of the adapter; where they began no longer matters.
       randomState: z

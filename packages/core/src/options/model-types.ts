@@ -12,6 +12,12 @@ export interface LoraConfig extends LoraConfigNames {
    * or embed_tokens, or a regular expression of whole names. Default all-linear (QLoRA, arXiv:2305.14314).
    */
   targetModules?: "all-linear" | (string & {}) | string[] | undefined;
+  /**
+   * Matrices of experts with an adapter, which are parameters and no layers: names or their endings, such as
+   * mlp.experts.gate_up_proj, mlp.experts.down_proj. targetModules [] leaves the layers out; not with loraDropout,
+   * loraBias, useDora. Default null (PEFT).
+   */
+  targetParameters?: string[] | null | undefined;
   /** Layers without an adapter though targeted: names, endings or a regular expression. Default null (PEFT). */
   excludeModules?: string | string[] | null | undefined;
   /** Dropout probability on the adapter's input; none on embed_tokens. Default 0 (PEFT, Unsloth). */
@@ -29,6 +35,11 @@ export interface LoraConfig extends LoraConfigNames {
   useDora?: boolean | undefined;
   /** Modules that are fully trained and saved with the adapter, such as embed_tokens, lm_head. Default null (PEFT). */
   modulesToSave?: string | string[] | null | undefined;
+  /**
+   * Tokens whose rows of embed_tokens are trained while all others stay; lists by module where lm_head has rows of its
+   * own. A head that is tied to the embedding has its rows. Default null (PEFT).
+   */
+  trainableTokenIndices?: number[] | Record<string, number[]> | null | undefined;
   /** Other ranks, by regular expressions on the ends of names, such as up_proj. Default: none (PEFT). */
   rankPattern?: Record<string, number> | undefined;
   /** Other values of loraAlpha, by regular expressions on the ends of names. Default: none (PEFT). */
@@ -40,10 +51,16 @@ export interface LoraConfig extends LoraConfigNames {
   /**
    * First values: true (A uniform, B zero), gaussian (A normal, B zero), false (both uniform), orthogonal (B·A zero
    * though neither is; even r), pissa (largest singular values, arXiv:2404.02948; pissa_niter_16 by 16 iterations, much
-   * faster) or olora (QR, arXiv:2406.01775); the last three leave the base, see docs/adapters.md. On embed_tokens A
-   * zero and B normal, or with false both normal. Default true (PEFT).
+   * faster), olora (QR, arXiv:2406.01775) or loftq (what quantising to four bits loses, arXiv:2310.08659); the last
+   * four leave another base, see docs/adapters.md. On embed_tokens A zero and B normal, or with false both normal.
+   * Default true (PEFT).
    */
-  initLoraWeights?: boolean | "gaussian" | "orthogonal" | "pissa" | "olora" | (string & {}) | undefined;
+  initLoraWeights?: boolean | "gaussian" | "orthogonal" | "pissa" | "olora" | "loftq" | (string & {}) | undefined;
+  /**
+   * With initLoraWeights loftq: loftqBits, of which 4 (NF4 in blocks of 64) is the only one, and loftqIter, how often
+   * quantising and taking singular values alternate. Default {}: four bits, once (PEFT).
+   */
+  loftqConfig?: Record<string, number> | null | undefined;
   /** Seed of the adapter's first values. Default null: seed (Unsloth's random_state is 3407, as seed is). */
   randomState?: number | null | undefined;
   /** Train every weight, without an adapter. Default false (Unsloth). */

@@ -36,6 +36,9 @@ test("options of an adapter become a new one, a saved one, or none", () => {
     layersToTransform: [3],
     layersPattern: null,
   });
+  expect(adapter({ loftqConfig: { loftq_iter: 5 } })).toMatchObject({ loftqConfig: { loftqBits: 4, loftqIter: 5 } });
+  expect(() => adapter({ loftqConfig: { loftq_iters: 5 } })).toThrow(/loftqConfig/u);
+  for (const loftqConfig of [{}, null]) expect(adapter({ loftqConfig })).toMatchObject({ loftqConfig: null });
   expect(Object.keys(adapter({}) ?? {}).sort()).toEqual(Object.keys(loraOptionsSchema.shape).sort());
 });
 

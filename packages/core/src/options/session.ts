@@ -1,11 +1,12 @@
 // What crosses to the engine, as one JSON value; the engine's structs have the same fields.
 import { z } from "zod";
-import { path } from "./declare.ts";
+import { count, path } from "./declare.ts";
 import { missingLora, takenLora } from "./field/lora.ts";
 import { missingModel, takenModel } from "./field/model.ts";
 import { allOf, effective } from "./field/verdicts.ts";
 import { loraConfigSchema, type ParsedLoraConfig } from "./lora.ts";
 import { modelConfigSchema } from "./model.ts";
+import { canonicalName } from "./names.ts";
 import { optimizerSchema } from "./optimizer.ts";
 
 /** The engine's own groups of trained tensors: matrices, norms and biases, whole embeddings, B of an adapter with its magnitudes. */
@@ -30,6 +31,7 @@ export const loraOptionsSchema = loraConfigSchema
     modulesToSave: listOrNull(z.string().min(1)),
     layersToTransform: listOrNull(z.int().nonnegative()),
     layersPattern: listOrNull(z.string().min(1)),
+    loftqConfig: z.strictObject({ loftqBits: count, loftqIter: count }).nullable().default(null),
   });
 
 /** A PEFT adapter folder to continue. */
@@ -71,6 +73,8 @@ export const sessionOptionsSchema = z.strictObject({
   seed: z.int().nonnegative(),
   /** Noise on the embeddings of training passes, which then need a batch's rowIds. Default: none. */
   neftuneNoiseAlpha: z.number().nonnegative().optional(),
+  /** Rows of embedding and head, more than the model has: new tokens, whose rows begin as the mean. Default: the model's, or those of the adapter that is continued. */
+  resizeTokenEmbeddings: z.int().positive().optional(),
 });
 
 /** What a generator is made of. */
@@ -102,6 +106,12 @@ export type ParameterGroupOptions = z.output<typeof parameterGroupSchema>;
 /** A new adapter, a saved one, or none. */
 export type AdapterOptions = z.output<typeof sessionOptionsSchema>["adapter"];
 
+/** What PEFT's loftq_config says, whichever spelling its names have. */
+function loftqOf(given: Readonly<Record<string, number>> | null): { loftqBits: number; loftqIter: number } | null {
+  const named = Object.fromEntries(Object.entries(given ?? {}).map(([name, value]) => [canonicalName(name), value]));
+  return Object.keys(named).length === 0 ? null : { loftqBits: 4, loftqIter: 1, ...named };
+}
+
 /** The adapter that options ask for: null for full fine-tuning. */
 export function adapterOptions(peft: ParsedLoraConfig): AdapterOptions {
   const { fullFinetuning, adapterPath, randomState: _, ...config } = effective(loraConfigSchema, peft);
@@ -115,5 +125,6 @@ export function adapterOptions(peft: ParsedLoraConfig): AdapterOptions {
     modulesToSave: list(config.modulesToSave),
     layersToTransform: list(config.layersToTransform),
     layersPattern: list(config.layersPattern),
+    loftqConfig: loftqOf(config.loftqConfig),
   };
 }

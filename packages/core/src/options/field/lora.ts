@@ -1,6 +1,6 @@
 // Names of PEFT's LoraConfig for which nothing has to be done here, and those whose effect is not there yet.
 import { z } from "zod";
-import { anyObject, none, nothing, notYet, off, taken } from "./verdicts.ts";
+import { anyObject, none, notYet, off, taken } from "./verdicts.ts";
 
 const written = "adapter_config.json is written with what the run has";
 
@@ -23,10 +23,7 @@ const leave = "leave it out";
 
 /** Names whose effect is not there yet. */
 export const missingLora = {
-  trainableTokenIndices: notYet(none, null, "planned", `single rows of embeddings are not trained; ${leave}`),
-  loftqConfig: notYet(z.union([none, nothing]), {}, "planned", `LoftQ is not there; ${leave}`),
   evaConfig: notYet(none, null, "planned", `EVA is not there; ${leave}`),
-  targetParameters: notYet(none, null, "planned", `name the layers of experts in targetModules; ${leave}`),
   ensureWeightTying: notYet(off, false, "planned", `tied weights stay tied; ${leave}`),
   megatronConfig: notYet(none, null, "several GPUs", `a run has one device; ${leave}`),
   cordaConfig: notYet(none, null, "other", `CorDA is not there; ${leave}, initLoraWeights has others`),

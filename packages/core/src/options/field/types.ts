@@ -261,14 +261,8 @@ export interface LoraConfigNames {
   qaloraGroupSize?: number | null | undefined;
   /** Taken, nothing to do: what it holds is where PEFT computes an initialisation. Default {} (theirs). */
   runtimeConfig?: Record<string, unknown> | null | undefined;
-  /** Not yet: single rows of embeddings are not trained; leave it out. Default null (theirs). */
-  trainableTokenIndices?: null | undefined;
-  /** Not yet: LoftQ is not there; leave it out. Default {} (theirs). */
-  loftqConfig?: null | Record<string, never> | undefined;
   /** Not yet: EVA is not there; leave it out. Default null (theirs). */
   evaConfig?: null | undefined;
-  /** Not yet: name the layers of experts in targetModules; leave it out. Default null (theirs). */
-  targetParameters?: null | undefined;
   /** Not yet: tied weights stay tied; leave it out. Default false (theirs). */
   ensureWeightTying?: false | null | undefined;
   /** Not yet: a run has one device; leave it out. Default null (theirs). */
