@@ -7,6 +7,7 @@ import {
   DataError,
   explain,
   FastLanguageModel,
+  healthText,
   NonFiniteError,
   type SFTConfig,
   SFTTrainer,
@@ -81,19 +82,19 @@ test("3. tells of tokens in the rows whose rows of the embedding were never trai
   const { tokens } = await explain(rows[0] as never, { model: before });
   const turn = tokens.find(({ text }) => text === "<|im_end|>")?.id as number;
   emptyRow(path, "model.embed_tokens.weight", turn);
-  const warnings = async (more: object) => {
+  const findings = async (more: object) => {
     const model = (await FastLanguageModel.fromPretrained(folder, { device: "cpu" })).getPeftModel({ r: 4, ...more });
     const args = { outputDir: join(temporaryFolder(), "run"), maxSteps: 3 };
-    const { warnings: told } = await new SFTTrainer({ model, trainDataset: rows, args }).train();
-    return told.filter((message) => message.includes("never trained"));
+    const { health } = await new SFTTrainer({ model, trainDataset: rows, args }).train();
+    return health.filter(({ rule }) => rule === "untrained-tokens").map(healthText);
   };
-  expect(await warnings({})).toEqual([
+  expect(await findings({})).toEqual([
     expect.stringMatching(
-      `the rows hold tokens .* is nothing: "<\\|im_end\\|>" \\(${turn}\\); train them with modulesToSave`,
+      `^untrained-tokens: the rows hold tokens .* is nothing: "<\\|im_end\\|>" \\(${turn}\\); train them with modulesToSave`,
     ),
   ]);
   // What is trained along is no longer nothing.
-  expect(await warnings({ modulesToSave: ["embed_tokens"] })).toEqual([]);
+  expect(await findings({ modulesToSave: ["embed_tokens"] })).toEqual([]);
 });
 
 test("4. an epoch has as many steps as its batches fill, the last smaller one among them, each normalised by itself", async () => {
