@@ -22,7 +22,7 @@ impl<B: Backend> Bench<'_, B> {
         let scale = Vector::Frozen(backend.upload(Host::F32(&vec![1.0; d]))?, d);
         let head = Head {
             norm: Norm { module: "model.norm".to_owned(), d, eps: 1e-5, offset: 0.0, scale },
-            linear: Linear { module: "lm_head".to_owned(), n: v, k: d, weight, bias: None, lora: None },
+            linear: Linear { module: "lm_head".to_owned(), n: v, k: d, weight, bias: None, lora: None, tokens: None },
             transform: LogitTransform::default(),
         };
         let m = t.saturating_sub(1);
