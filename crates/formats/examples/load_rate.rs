@@ -112,7 +112,7 @@ fn write(folder: &Path) -> Result<()> {
     };
     for (name, kind) in [("f16", Quantization::F16), ("q8_0", Quantization::Q8_0), ("q4_0", Quantization::Q4_0)] {
         let path = folder.join(format!("model-{name}.gguf"));
-        write_gguf(&path, "bench", &config, &tokenizer, &weights, kind, &mut |_, _| ControlFlow::Continue(()))?;
+        write_gguf(&path, "bench", &config, &tokenizer, &weights, kind, None, &mut |_, _| ControlFlow::Continue(()))?;
     }
     Ok(())
 }

@@ -29,6 +29,8 @@ pub fn dequantize(stored: StoredType, bytes: &[u8], out: &mut Vec<f32>) -> Resul
         StoredType::Q4_1 => bytes.as_chunks::<20>().0.iter().for_each(|block| q4_1(block, out)),
         StoredType::Q5_0 => bytes.as_chunks::<22>().0.iter().for_each(|block| q5_0(block, out)),
         StoredType::Q5_1 => bytes.as_chunks::<24>().0.iter().for_each(|block| q5_1(block, out)),
+        StoredType::Iq4Nl => bytes.as_chunks::<18>().0.iter().for_each(|block| iq4_nl(block, out)),
+        StoredType::Q3K => bytes.as_chunks::<110>().0.iter().for_each(|block| k_quants::q3_k(block, out)),
         StoredType::Q4K => bytes.as_chunks::<144>().0.iter().for_each(|block| k_quants::q4_k(block, out)),
         StoredType::Q5K => bytes.as_chunks::<176>().0.iter().for_each(|block| k_quants::q5_k(block, out)),
         StoredType::Q6K => bytes.as_chunks::<210>().0.iter().for_each(|block| k_quants::q6_k(block, out)),
@@ -86,6 +88,17 @@ fn q5_1(block: &[u8; 24], out: &mut Vec<f32>) {
     let minimum = f16::from_le_bytes([block[2], block[3]]).to_f32();
     let high = u32::from_le_bytes([block[4], block[5], block[6], block[7]]);
     out.extend(five_bits(&block[8..], high).map(|code| f32::from(code) * scale + minimum));
+}
+
+/// What the codes of `IQ4_NL` stand for, in units of the block's scale (ggml-common.h, `kvalues_iq4nl`).
+pub const IQ4_NL_LEVELS: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+
+/// w = d·level; the codes are ordered as in `q4_0`.
+fn iq4_nl(block: &[u8; 18], out: &mut Vec<f32>) {
+    let scale = f16::from_le_bytes([block[0], block[1]]).to_f32();
+    let level = |code: u8| scale * f32::from(IQ4_NL_LEVELS[usize::from(code)]);
+    out.extend(block[2..].iter().map(|&byte| level(byte & 15)));
+    out.extend(block[2..].iter().map(|&byte| level(byte >> 4)));
 }
 
 /// 32 codes of five bits: four from the halves of `low`, the fifth from `high`.

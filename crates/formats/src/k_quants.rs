@@ -1,10 +1,32 @@
 //! llama.cpp's K-quants to float32: blocks of 256 whose groups have scales of their own (ggml-quants.c,
-//! `dequantize_row_q4_K`, `_q5_K`, `_q6_K`).
+//! `dequantize_row_q3_K`, `_q4_K`, `_q5_K`, `_q6_K`).
 
 use half::f16;
 
 /// Elements of a group that shares a scale in `Q4_K` and `Q5_K`.
 const GROUP: usize = 32;
+
+/// Sixteen groups of 16: w = d·(s − 32)·(q − 4). First the highest bit of each code, bit `g` of 32 bytes for the elements from
+/// 32·g; then the two low bits, four quarters of 32 elements one above the other in each half; then the scales: low four bits in
+/// the halves of 8 bytes, the two high bits in 4.
+pub fn q3_k(block: &[u8; 110], out: &mut Vec<f32>) {
+    let (high, rest) = block.split_at(32);
+    let (low, rest) = rest.split_at(64);
+    let (scales, factor) = rest.split_at(12);
+    let factor = f16::from_le_bytes([factor[0], factor[1]]).to_f32();
+    let scale = |group: usize| {
+        let code = scales[group % 8] >> (4 * (group / 8)) & 15 | (scales[8 + group % 4] >> (2 * (group / 4)) & 3) << 4;
+        factor * (f32::from(code) - 32.0)
+    };
+    for group in 0..16 {
+        let scale = scale(group);
+        for place in 16 * group..16 * (group + 1) {
+            let code = low[32 * (place / 128) + place % 32] >> (2 * (place / 32 % 4)) & 3
+                | (high[place % 32] >> (place / 32) & 1) << 2;
+            out.push(scale * (f32::from(code) - 4.0));
+        }
+    }
+}
 
 /// Eight groups of 32: w = d·s·q − m·t. Each 32 bytes of codes hold two groups, the first in the low halves.
 pub fn q4_k(block: &[u8; 144], out: &mut Vec<f32>) {

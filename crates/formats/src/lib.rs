@@ -21,6 +21,7 @@ mod k_quants;
 pub mod model_files;
 pub mod nf4;
 pub mod peft;
+#[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "constants within arrays of fixed size")]
 mod quantize;
 pub mod rope;
 pub mod safetensors;
@@ -35,7 +36,7 @@ pub use config::ModelConfig;
 pub use dequantize::dequantize;
 pub use digest::{file_digest, text_digest};
 pub use finite::check_finite;
-pub use gguf::{GgufFile, GgufTokenizer, Quantization, write_gguf, write_gguf_lora};
+pub use gguf::{GgufFile, GgufTokenizer, ImportanceMatrix, Quantization, write_gguf, write_gguf_lora};
 pub use input::{PrivateMap, read_limited};
 pub use model_files::{ModelFiles, TokenizerSource, some_of};
 pub use nf4::{Nf4File, Nf4Tensor, Nf4TensorScales, read_nf4, write_nf4};
@@ -44,7 +45,7 @@ pub use peft::{
     InitLoraWeights, LoftqConfig, LoraTensors, Matcher, ModuleNames, ModuleTensors, TokenIndices, TrainedBias,
     b_bias_name, bias_name, magnitude_name, read_adapter, saved_name, token_rows_name, token_table_name, write_adapter,
 };
-pub use quantize::{Refusal, quantize};
+pub use quantize::{Importance, Refusal, quantize};
 pub use rope::{LongRopeScaling, RopeConfig, RopeRules, RopeScaling, Ropes, WindowedRope, YarnScaling};
 pub use safetensors::{
     DEFAULT_SHARD_BYTES, F32Tensor, SafetensorsFile, SafetensorsWriter, ShardedSafetensors, TensorSpec, write_model,

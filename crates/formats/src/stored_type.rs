@@ -25,6 +25,10 @@ pub enum StoredType {
     Q5_0,
     /// GGUF: blocks of 32, a binary16 scale, a binary16 minimum and 32 five-bit codes.
     Q5_1,
+    /// GGUF: blocks of 32, a binary16 scale and 32 four-bit codes of sixteen levels that lie closer around zero.
+    Iq4Nl,
+    /// GGUF: blocks of 256 in sixteen groups, each with a six-bit signed scale, and three-bit codes with offset 4.
+    Q3K,
     /// GGUF: blocks of 256 in eight groups, each with a six-bit scale and minimum, and four-bit codes.
     Q4K,
     /// GGUF: as `Q4K` with five-bit codes.
@@ -37,8 +41,8 @@ impl StoredType {
     /// Elements of one block; 1 for everything that is not quantised.
     pub fn block_elements(self) -> usize {
         match self {
-            Self::Q8_0 | Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 => 32,
-            Self::Q4K | Self::Q5K | Self::Q6K => 256,
+            Self::Q8_0 | Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 | Self::Iq4Nl => 32,
+            Self::Q3K | Self::Q4K | Self::Q5K | Self::Q6K => 256,
             Self::F32 | Self::F16 | Self::Bf16 | Self::I64 | Self::I32 | Self::U8 => 1,
         }
     }
@@ -51,10 +55,11 @@ impl StoredType {
             Self::I64 => 8,
             Self::U8 => 1,
             Self::Q8_0 => 34,
-            Self::Q4_0 => 18,
+            Self::Q4_0 | Self::Iq4Nl => 18,
             Self::Q4_1 => 20,
             Self::Q5_0 => 22,
             Self::Q5_1 => 24,
+            Self::Q3K => 110,
             Self::Q4K => 144,
             Self::Q5K => 176,
             Self::Q6K => 210,
@@ -75,6 +80,8 @@ impl StoredType {
             Self::Q4_1 => "Q4_1",
             Self::Q5_0 => "Q5_0",
             Self::Q5_1 => "Q5_1",
+            Self::Iq4Nl => "IQ4_NL",
+            Self::Q3K => "Q3_K",
             Self::Q4K => "Q4_K",
             Self::Q5K => "Q5_K",
             Self::Q6K => "Q6_K",

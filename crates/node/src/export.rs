@@ -14,7 +14,8 @@ use tunesmith_engine::{
     AdapterOptions, MergeBase, MergedWeights, SessionOptions, WeightDtype, WeightOptions, compare_logits,
 };
 use tunesmith_formats::{
-    ModelConfig, ModelFiles, Quantization, read_adapter, write_atomic, write_gguf, write_gguf_lora, write_model,
+    ImportanceMatrix, ModelConfig, ModelFiles, Quantization, read_adapter, write_atomic, write_gguf, write_gguf_lora,
+    write_model,
 };
 use tunesmith_ops::{DType, Error, Nf4Options};
 
@@ -135,19 +136,22 @@ pub fn merge_model<'env>(
     in_background(env, "merge", work, |_, notes| Ok(notes))
 }
 
-/// Writes a merged model as one GGUF file in a folder that is there. Gives what its user should know.
+/// Writes a merged model as one GGUF file in a folder that is there, its columns weighed by an importance matrix where one is
+/// given. Gives what its user should know.
 #[napi(catch_unwind, ts_return_type = "Promise<Array<string>>")]
 pub fn export_gguf<'env>(
     env: &'env Env,
     source: MergeSource,
     output: String,
     quantization: String,
+    imatrix: Option<String>,
     #[napi(ts_arg_type = "(done: number, total: number) => void")] on_progress: OnProgress<'_>,
     cancellation: &Cancellation,
 ) -> napi::Result<Object<'env>> {
     let mut tell = progress(&on_progress, cancellation)?;
     let work = move || {
         let quantization = quantization_named(&quantization)?;
+        let importance = imatrix.map(|path| ImportanceMatrix::open(Path::new(&path))).transpose()?;
         source.open(|files, weights| {
             let tokenizer = tokenizer::read(files)?;
             let end_ids = model::eos_token_ids(files, &tokenizer);
@@ -155,7 +159,9 @@ pub fn export_gguf<'env>(
             let map = weights.config(files.config.as_map(), DType::F32);
             let config = ModelConfig::from_json(Path::new(&source.model), Value::Object(map))?;
             let name = source.name.clone().unwrap_or_else(|| name_of(&source.model));
-            Ok(write_gguf(Path::new(&output), &name, &config, &vocabulary, weights, quantization, &mut tell)?)
+            let importance = importance.as_ref();
+            let output = Path::new(&output);
+            Ok(write_gguf(output, &name, &config, &vocabulary, weights, quantization, importance, &mut tell)?)
         })
     };
     in_background(env, "exportGguf", work, |_, notes| Ok(notes))

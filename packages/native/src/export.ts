@@ -54,7 +54,25 @@ export const mergeDtypes = ["float32", "float16", "bfloat16"] as const;
 export type MergeDtype = (typeof mergeDtypes)[number];
 
 /** Types of a GGUF file's matrices, by their names in llama.cpp and Unsloth. */
-export const ggufQuantizations = ["f32", "f16", "bf16", "q8_0", "q4_0"] as const;
+export const ggufQuantizations = [
+  "f32",
+  "f16",
+  "bf16",
+  "q8_0",
+  "q6_k",
+  "q5_k_m",
+  "q5_k_s",
+  "q5_1",
+  "q5_0",
+  "q4_k_m",
+  "q4_k_s",
+  "iq4_nl",
+  "q4_1",
+  "q4_0",
+  "q3_k_l",
+  "q3_k_m",
+  "q3_k_s",
+] as const;
 /** Type of a GGUF file's matrices. */
 export type GgufQuantization = (typeof ggufQuantizations)[number];
 
@@ -87,6 +105,11 @@ export interface GgufExportOptions extends MergeSource, ExportControl {
   /** File to write. */
   output: string;
   quantization: GgufQuantization;
+  /**
+   * File of an importance matrix as llama.cpp's `llama-imatrix` writes it, in its GGUF or its older format: columns that see large
+   * numbers keep theirs better. Default: none, every column the same. Types without a search, 16 bits and more and q8_0, do not use it.
+   */
+  imatrix?: string;
 }
 
 /** What {@link exportGgufLora} is asked for. */
@@ -140,6 +163,7 @@ const ggufKeys: OptionKeys<GgufExportOptions> = {
   ...exportControlKeys,
   output: "required path",
   quantization: "required",
+  imatrix: "optional path",
 };
 const ggufLoraKeys: OptionKeys<GgufLoraOptions> = {
   model: "required path",
@@ -181,12 +205,14 @@ export async function mergeModel(options: MergeOptions): Promise<string[]> {
  */
 export async function exportGguf(options: GgufExportOptions): Promise<string[]> {
   const given = parseKeys(ggufKeys, options, "exportGguf");
-  const { output, quantization } = given;
+  const { output, quantization, imatrix = null } = given;
   const source = mergeSource("exportGguf", given);
   oneOf("exportGguf.quantization", quantization, ggufQuantizations);
-  return writeOutputFile(placeOf(output, source, given), (file) =>
+  const { inputs, ...place } = placeOf(output, source, given);
+  const read = imatrix === null ? [] : [imatrix];
+  return writeOutputFile({ ...place, inputs: [...inputs, ...read] }, (file) =>
     watched("exportGguf", given, (onProgress, cancellation) =>
-      nativeAsync((library) => library.exportGguf(source, file, quantization, onProgress, cancellation)),
+      nativeAsync((library) => library.exportGguf(source, file, quantization, imatrix, onProgress, cancellation)),
     ),
   );
 }

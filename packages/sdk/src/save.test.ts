@@ -104,12 +104,9 @@ test("saves a whole model where there is no adapter", async () => {
 });
 
 test("understands the names of types and sizes, and refuses others with the nearest", () => {
-  expect(["fast_quantized", "not_quantized", "Q8_0", "bf16"].map(quantizationOf)).toEqual([
-    "q8_0",
-    "f16",
-    "q8_0",
-    "bf16",
-  ]);
+  expect(
+    ["fast_quantized", "quantized", "not_quantized", "Q8_0", "bf16", "Q5_K_M"].map((name) => quantizationOf(name)),
+  ).toEqual(["q8_0", "q4_k_m", "f16", "q8_0", "bf16", "q5_k_m"]);
   expect(() => quantizationOf("q8_1")).toThrow(
     expect.objectContaining({ name: "OptionError", message: expect.stringMatching(/q8_0/u) }),
   );

@@ -65,15 +65,17 @@ const mergedKeys: OptionKeys<MergedOptions> = {
 };
 
 /** Types by the names Unsloth adds to llama.cpp's. */
-const aliases = { not_quantized: "f16", fast_quantized: "q8_0" } as const;
+const aliases = { not_quantized: "f16", fast_quantized: "q8_0", quantized: "q4_k_m" } as const;
 
-/** A type of GGUF matrices, or Unsloth's name for one: `fast_quantized` is q8_0, `not_quantized` f16. */
+/** A type of GGUF matrices, or Unsloth's name for one: `fast_quantized` is q8_0, `quantized` q4_k_m, `not_quantized` f16. */
 export type QuantizationMethod = GgufQuantization | keyof typeof aliases;
 
 /** Options of `savePretrainedGguf`. */
 export interface GgufOptions extends Base, ExportControl {
   /** One type, or several, each written to a file of its own. Default `fast_quantized`, which is q8_0 (Unsloth). */
   quantizationMethod?: QuantizationMethod | readonly QuantizationMethod[];
+  /** File of an importance matrix, as in `exportGguf`; not with `lora`. Default: none. */
+  imatrix?: string;
   /** `lora` writes the adapter alone, for llama.cpp's `--lora`, in float32, or 16 bits where the type says so. Default `merged`. */
   saveMethod?: "merged" | "lora";
 }
@@ -82,6 +84,7 @@ const ggufKeys: OptionKeys<GgufOptions> = {
   ...baseKeys,
   ...exportControlKeys,
   quantizationMethod: "optional",
+  imatrix: "optional path",
   saveMethod: "optional text",
 };
 
@@ -131,7 +134,7 @@ export async function saveGguf(saved: Saved, to: string, options: GgufOptions): 
   const given = parseKeys(ggufKeys, options, "savePretrainedGguf");
   const { quantizationMethod = "fast_quantized", saveMethod = "merged", ...rest } = given;
   const path = outputPath(to);
-  const methods = [quantizationMethod].flat().map(quantizationOf);
+  const methods = [quantizationMethod].flat().map((name) => quantizationOf(name));
   if (methods.length === 0)
     throw new ArgumentError("[quantizationMethod] expected at least one type, got none; name one");
   if (path.endsWith(".gguf") && methods.length > 1)
@@ -145,6 +148,10 @@ export async function saveGguf(saved: Saved, to: string, options: GgufOptions): 
     const output = path.endsWith(".gguf") ? path : join(path, name);
     if (saveMethod === "lora") {
       if (saved.adapter === null) throw noAdapter("savePretrainedGguf");
+      if (rest.imatrix !== undefined)
+        throw new OptionError(
+          "[imatrix] expected none with saveMethod lora, whose factors are not quantised, got a file",
+        );
       const type = quantization === "f16" || quantization === "bf16" ? quantization : "f32";
       const { overwrite = false } = rest;
       await exportGgufLora({ model: saved.model, adapter: saved.adapter, output, quantization: type, overwrite });
@@ -158,12 +165,16 @@ export async function saveGguf(saved: Saved, to: string, options: GgufOptions): 
   return files;
 }
 
-/** The type that a name stands for. */
-export function quantizationOf(name: unknown): GgufQuantization {
-  if (typeof name !== "string") throw unknown("quantizationMethod", name, ggufQuantizations);
+/**
+ * The type that a name of llama.cpp or Unsloth stands for, in capitals or small letters. `place` is what an error names.
+ *
+ * @throws OptionError for another name.
+ */
+export function quantizationOf(name: unknown, place = "quantizationMethod"): GgufQuantization {
+  if (typeof name !== "string") throw unknown(place, name, ggufQuantizations);
   if (Object.hasOwn(aliases, name)) return aliases[name as keyof typeof aliases];
   const found = ggufQuantizations.find((known) => known === name.toLowerCase());
-  if (found === undefined) throw unknown("quantizationMethod", name, [...ggufQuantizations, ...Object.keys(aliases)]);
+  if (found === undefined) throw unknown(place, name, [...ggufQuantizations, ...Object.keys(aliases)]);
   return found;
 }
 

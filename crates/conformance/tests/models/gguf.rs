@@ -100,7 +100,7 @@ impl<'a> Rounded<'a> {
             let (mut original, mut bytes, mut values) = (Vec::new(), Vec::new(), Vec::new());
             source.get(&name).unwrap().to_f32(&mut original).unwrap();
             for row in original.chunks(stored.row_elements()) {
-                quantize(stored.stored, row, &mut bytes).unwrap();
+                quantize(stored.stored, row, None, &mut bytes).unwrap();
             }
             dequantize(stored.stored, &bytes, &mut values).unwrap();
             (name, values.iter().flat_map(|value| value.to_le_bytes()).collect())
@@ -167,7 +167,7 @@ fn a_model_comes_back_from_gguf_as_it_was() {
             let weights = AsStored(&*files.source);
             let mut go_on = |_, _| ControlFlow::Continue(());
             let tokenizer = vocabulary(rows);
-            match write_gguf(&path, &name, &config, &tokenizer, &weights, quantization, &mut go_on) {
+            match write_gguf(&path, &name, &config, &tokenizer, &weights, quantization, None, &mut go_on) {
                 Ok(_) => {}
                 Err(error) => {
                     assert_eq!(error.code, Code::ModelUnsupported, "{name}: {error}");
@@ -230,7 +230,7 @@ fn scaled_rotations_come_back() {
         let mut go_on = |_, _| ControlFlow::Continue(());
         let rows = config.size("vocab_size").unwrap();
         let (vocabulary, quantization) = (vocabulary(rows), Quantization::F32);
-        let notes = write_gguf(&path, "x", &config, &vocabulary, &weights, quantization, &mut go_on).unwrap();
+        let notes = write_gguf(&path, "x", &config, &vocabulary, &weights, quantization, None, &mut go_on).unwrap();
         assert_eq!(notes.len(), usize::from(note.is_some()), "{notes:?}");
         assert!(note.is_none_or(|note| notes[0].contains(note)), "{notes:?}");
         let written = ModelFiles::open(&path).unwrap();
@@ -254,7 +254,7 @@ fn what_llama_cpp_would_compute_otherwise_is_refused() {
         let rows = config.size("vocab_size").unwrap();
         let weights = AsStored(&*files.source);
         let mut go_on = |_, _| ControlFlow::Continue(());
-        let written = write_gguf(&path, "x", &config, &vocabulary(rows), &weights, Quantization::F16, &mut go_on);
+        let written = write_gguf(&path, "x", &config, &vocabulary(rows), &weights, Quantization::F16, None, &mut go_on);
         let error = written.unwrap_err();
         assert!(error.message.contains(expected), "{error}");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left behind");
@@ -292,7 +292,8 @@ fn a_stopped_write_leaves_the_old_file() {
     let mut stop =
         |done: u64, total: u64| if done * 2 > total { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     let weights = AsStored(&*files.source);
-    let written = write_gguf(&path, "x", &files.config, &vocabulary(rows), &weights, Quantization::F16, &mut stop);
+    let written =
+        write_gguf(&path, "x", &files.config, &vocabulary(rows), &weights, Quantization::F16, None, &mut stop);
     assert_eq!(written.unwrap_err().code, Code::Aborted);
     assert_eq!(std::fs::read(&path).unwrap(), b"old");
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);

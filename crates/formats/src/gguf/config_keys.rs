@@ -5,6 +5,7 @@ use serde_json::Value;
 use tunesmith_ops::{Code, Error, Result};
 
 use super::architectures::{ARCHITECTURES, Absent, Architecture, Head, Key, SlidingWindows};
+use super::quantization::Mixed;
 use super::rope_keys::{self, RopeTensors};
 use super::writer::KeyWriter;
 use crate::config::ModelConfig;
@@ -63,6 +64,21 @@ impl<'a> ExportConfig<'a> {
         };
         this.check()?;
         Ok(this)
+    }
+
+    /// What llama.cpp's mixtures depend on; whether the head is tied and columns have an importance is the caller's to add.
+    pub fn mixed(&self) -> Mixed {
+        let shared = self.heads != self.kv_heads;
+        Mixed {
+            layers: self.layers,
+            sharing: self.heads.checked_div(self.kv_heads).unwrap_or(1),
+            tied: false,
+            important: false,
+            wide_values: self
+                .architecture
+                .wide_values
+                .is_some_and(|wide| wide.layers == self.layers && (shared || !wide.shared_only)),
+        }
     }
 
     fn check(&self) -> Result<()> {

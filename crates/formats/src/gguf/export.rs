@@ -6,10 +6,12 @@ use std::path::Path;
 use tunesmith_ops::{Code, Error, Result};
 
 use super::config_keys::ExportConfig;
+use super::encode::Matrix;
+use super::importance::ImportanceMatrix;
+use super::quantization::{Mixed, Quantization};
 use super::tokenizer::GgufTokenizer;
 use super::writer::{GgufWriter, KeyWriter};
 use crate::config::ModelConfig;
-use crate::quantize::{Refusal, quantize};
 use crate::safetensors::TensorSpec;
 use crate::stored_tensor::RowOrder;
 use crate::stored_type::StoredType;
@@ -18,66 +20,17 @@ use crate::weights::{OnProgress, Progress, Weights, is_rotary_buffer};
 const EMBEDDING: &str = "model.embed_tokens.weight";
 const HEAD: &str = "lm_head.weight";
 
-/// How the matrices of a file are stored. Norms and biases are float32 in every file, as llama.cpp's converter has them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Quantization {
-    /// float32.
-    F32,
-    /// binary16.
-    F16,
-    /// bfloat16.
-    Bf16,
-    /// 8 bits and a scale for 32 weights.
-    Q8_0,
-    /// 4 bits and a scale for 32 weights; embedding and head in `Q8_0`, since they suffer most (llama-quantize keeps them in
-    /// a larger type too).
-    Q4_0,
-}
-
-impl Quantization {
-    /// All, by the names Unsloth and llama.cpp give them, in small letters.
-    pub const NAMES: [(&'static str, Self); 5] =
-        [("f32", Self::F32), ("f16", Self::F16), ("bf16", Self::Bf16), ("q8_0", Self::Q8_0), ("q4_0", Self::Q4_0)];
-
-    /// The name among [`Self::NAMES`].
-    pub fn name(self) -> &'static str {
-        Self::NAMES.into_iter().find(|(_, known)| *known == self).map_or("", |(name, _)| name)
-    }
-
-    /// `general.file_type`.
-    pub(super) fn file_type(self) -> u32 {
-        match self {
-            Self::F32 => 0,
-            Self::F16 => 1,
-            Self::Q4_0 => 2,
-            Self::Q8_0 => 7,
-            Self::Bf16 => 32,
-        }
-    }
-
-    /// The type of a matrix. Rows that are not whole blocks are stored as binary16.
-    pub(super) fn of_matrix(self, name: &str, shape: &[usize]) -> StoredType {
-        let stored = match self {
-            Self::F32 => StoredType::F32,
-            Self::F16 => StoredType::F16,
-            Self::Bf16 => StoredType::Bf16,
-            Self::Q4_0 if ![EMBEDDING, HEAD].contains(&name) => StoredType::Q4_0,
-            Self::Q8_0 | Self::Q4_0 => StoredType::Q8_0,
-        };
-        if stored.byte_len(shape).is_some() { stored } else { StoredType::F16 }
-    }
-}
-
 /// What is written where: a tensor of the file and where it comes from.
 struct Entry {
     spec: TensorSpec,
     source: String,
 }
 
-/// Writes a model. Gives what a reader of the file should know.
+/// Writes a model. Gives what a reader of the file should know. An importance of the columns weighs the errors of the types that
+/// search for their scales.
 ///
 /// # Errors
-/// `ModelUnsupported` names what llama.cpp's architecture lacks; `FileInvalid` a tensor that is absent or has no place;
+/// `ArgumentInvalid` for an importance of another model; `ModelUnsupported` names what llama.cpp's architecture lacks; `FileInvalid` a tensor that is absent or has no place;
 /// `NonFinite` a weight that the type cannot hold; `Aborted`; `Io`. A file that was there stays as it was.
 pub fn write_gguf(
     path: &Path,
@@ -86,16 +39,22 @@ pub fn write_gguf(
     tokenizer: &GgufTokenizer,
     weights: &dyn Weights,
     quantization: Quantization,
+    importance: Option<&ImportanceMatrix>,
     on_progress: &mut OnProgress<'_>,
 ) -> Result<Vec<String>> {
     let mut config = ExportConfig::new(config)?;
-    let entries = entries(&config, weights, quantization)?;
+    let entries = entries(&config, weights, quantization, importance.is_some())?;
     let vocab_size = weights.shape(EMBEDDING)?.first().copied().unwrap_or(0);
     let mut keys = KeyWriter::new(config.architecture.name);
     keys.text("general.type", "model");
     keys.text("general.name", name);
     keys.u32("general.file_type", quantization.file_type());
     keys.u32("general.quantization_version", 2);
+    if let Some(importance) = importance {
+        let searched = entries.iter().filter(|entry| is_searched(entry.spec.stored));
+        config.notes.extend(importance.check(searched.map(|entry| &entry.spec))?);
+        importance.write(&mut keys);
+    }
     let rope = config.write(&mut keys, vocab_size)?;
     tokenizer.write(&mut keys, vocab_size)?;
 
@@ -116,7 +75,8 @@ pub fn write_gguf(
         values.iter_mut().for_each(|value| *value += offset);
         let rotated = config.architecture.is_rotated(source);
         let order = if rotated { RowOrder::Interleaved { head_dim: config.head_dim } } else { RowOrder::Natural };
-        encode(source, spec, order, &values, &mut bytes)?;
+        let importance = importance.filter(|_| is_searched(spec.stored)).and_then(|importance| importance.of(spec));
+        Matrix { name: source, spec, order, values: &values, importance }.encode(0, &mut bytes)?;
         file.write(&spec.name, &bytes)?;
         progress.add(values.len(), &path.display().to_string())?;
     }
@@ -125,8 +85,14 @@ pub fn write_gguf(
 }
 
 /// Every tensor of the file, in its order. A tensor that is absent, or left over, is an error.
-fn entries(config: &ExportConfig<'_>, weights: &dyn Weights, quantization: Quantization) -> Result<Vec<Entry>> {
+fn entries(
+    config: &ExportConfig<'_>,
+    weights: &dyn Weights,
+    quantization: Quantization,
+    important: bool,
+) -> Result<Vec<Entry>> {
     let architecture = config.architecture;
+    let mixed = Mixed { tied: config.head()?.is_none(), important, ..config.mixed() };
     let mut left: BTreeSet<String> = weights.names().into_iter().filter(|name| !is_rotary_buffer(name)).collect();
     let mut entries = Vec::new();
     let mut add = |source: &str, target: &str| {
@@ -134,7 +100,7 @@ fn entries(config: &ExportConfig<'_>, weights: &dyn Weights, quantization: Quant
             return Err(refuse(source, format!("expected a tensor of `{}`, got another", architecture.name)));
         };
         let shape = weights.shape(source)?;
-        let stored = if shape.len() == 1 { StoredType::F32 } else { quantization.of_matrix(target, &shape) };
+        let stored = if shape.len() == 1 { StoredType::F32 } else { quantization.of_matrix(&name, &shape, mixed) };
         if architecture.is_rotated(source) && !shape.first().is_some_and(|rows| rows.is_multiple_of(config.head_dim)) {
             return Err(refuse(source, format!("expected rows in heads of {}, got {shape:?}", config.head_dim)));
         }
@@ -172,37 +138,9 @@ fn entries(config: &ExportConfig<'_>, weights: &dyn Weights, quantization: Quant
     }
 }
 
-/// The stored form of a tensor, rows in the order of the file.
-pub(super) fn encode(
-    name: &str,
-    spec: &TensorSpec,
-    order: RowOrder,
-    values: &[f32],
-    bytes: &mut Vec<u8>,
-) -> Result<()> {
-    bytes.clear();
-    let rows = spec.shape.first().copied().unwrap_or(1).max(1);
-    let columns = values.len().checked_div(rows).unwrap_or(0);
-    let mut places: Vec<(usize, usize)> = (0..rows).map(|row| (order.file_row(row), row)).collect();
-    places.sort_unstable();
-    let mut rows = values.chunks(columns.max(1)).collect::<Vec<_>>();
-    rows.resize(places.len(), &[]);
-    for (_, row) in places {
-        let row_values = rows.get(row).copied().unwrap_or_default();
-        quantize(spec.stored, row_values, bytes).map_err(|refusal| match refusal {
-            Refusal::Element(place) => Error::new(
-                Code::NonFinite,
-                name,
-                format!(
-                    "expected weights that {} holds, got {} in row {row}; write another type, such as bf16",
-                    spec.stored.name(),
-                    row_values.get(place).copied().unwrap_or(f32::NAN)
-                ),
-            ),
-            Refusal::Type => refuse(name, format!("expected a type that is written, got {}", spec.stored.name())),
-        })?;
-    }
-    Ok(())
+/// Whether the search for a type's scales weighs errors by column.
+fn is_searched(stored: StoredType) -> bool {
+    stored.block_elements() > 1 && stored != StoredType::Q8_0
 }
 
 fn refuse(name: &str, message: impl Into<String>) -> Error {

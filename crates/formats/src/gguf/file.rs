@@ -125,7 +125,7 @@ fn view<'a>(file: &'a MappedFile, name: &'a str, tensor: &GgufTensor, rows: RowO
 }
 
 /// Magic, version and the two counts: tensors, keys.
-fn read_preamble(path: &Path, cursor: &mut Cursor<'_>) -> Result<(usize, usize)> {
+pub(super) fn read_preamble(path: &Path, cursor: &mut Cursor<'_>) -> Result<(usize, usize)> {
     let magic: [u8; 4] = cursor.array()?;
     if &magic != b"GGUF" {
         return Err(invalid(
@@ -171,7 +171,7 @@ fn refuse_parts(path: &Path, metadata: &Metadata) -> Result<()> {
     }
 }
 
-fn alignment(path: &Path, metadata: &Metadata) -> Result<usize> {
+pub(super) fn alignment(path: &Path, metadata: &Metadata) -> Result<usize> {
     let alignment = metadata.uint32("general.alignment")?.unwrap_or(DEFAULT_ALIGNMENT);
     if !alignment.is_power_of_two() || alignment > MAX_ALIGNMENT {
         return Err(invalid(

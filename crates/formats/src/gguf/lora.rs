@@ -7,7 +7,8 @@ use std::path::Path;
 use tunesmith_ops::{Code, Error, Result};
 
 use super::config_keys::ExportConfig;
-use super::export::{Quantization, encode};
+use super::encode::Matrix;
+use super::quantization::Quantization;
 use super::writer::{GgufWriter, KeyWriter};
 use crate::config::ModelConfig;
 use crate::peft::{AdapterConfig, FactorKind, LoraTensors};
@@ -34,9 +35,7 @@ pub fn write_gguf_lora(
         Quantization::F32 => StoredType::F32,
         Quantization::F16 => StoredType::F16,
         Quantization::Bf16 => StoredType::Bf16,
-        Quantization::Q8_0 | Quantization::Q4_0 => {
-            return Err(Error::argument("export.gguf.lora", "f32, f16 or bf16", quantization.name()));
-        }
+        _ => return Err(Error::argument("export.gguf.lora", "f32, f16 or bf16", quantization.name())),
     };
     let mut keys = KeyWriter::new(config.architecture.name);
     keys.text("general.type", "adapter");
@@ -74,7 +73,8 @@ pub fn write_gguf_lora(
     let mut file = GgufWriter::create(path, &keys, factors.iter().map(|(spec, ..)| spec.clone()).collect())?;
     let mut bytes = Vec::new();
     for (spec, order, factor) in factors {
-        encode(&spec.name, &spec, order, &factor.data, &mut bytes)?;
+        let matrix = Matrix { name: &spec.name, spec: &spec, order, values: &factor.data, importance: None };
+        matrix.encode(0, &mut bytes)?;
         file.write(&spec.name, &bytes)?;
     }
     file.finish()

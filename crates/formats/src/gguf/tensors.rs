@@ -109,16 +109,15 @@ fn read_row(path: &Path, cursor: &mut Cursor<'_>) -> Result<GgufTensor> {
 }
 
 fn stored_type(path: &Path, tensor: &str, number: u32) -> Result<StoredType> {
-    use StoredType::{Bf16, F16, F32, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0};
-    let readable = [F32, F16, Bf16, Q8_0, Q6K, Q5K, Q4K, Q5_1, Q5_0, Q4_1, Q4_0];
+    use StoredType::{Bf16, F16, F32, Iq4Nl, Q3K, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0};
+    let readable = [F32, F16, Bf16, Q8_0, Q6K, Q5K, Q4K, Q3K, Q5_1, Q5_0, Q4_1, Q4_0, Iq4Nl];
     let found = readable.into_iter().find(|stored| type_number(*stored) == Some(number));
     found.ok_or_else(|| {
         let named = match number {
             9 => "Q8_1",
             10 => "Q2_K",
-            11 => "Q3_K",
             15 => "Q8_K",
-            16..=23 | 29 => "one of the IQ types",
+            16..=19 | 21..=23 | 29 => "one of the IQ types",
             24..=27 => "an integer type",
             28 => "F64",
             _ => "an unknown type",
@@ -144,9 +143,11 @@ pub fn type_number(stored: StoredType) -> Option<u32> {
         StoredType::Q5_0 => 6,
         StoredType::Q5_1 => 7,
         StoredType::Q8_0 => 8,
+        StoredType::Q3K => 11,
         StoredType::Q4K => 12,
         StoredType::Q5K => 13,
         StoredType::Q6K => 14,
+        StoredType::Iq4Nl => 20,
         StoredType::Bf16 => 30,
         StoredType::I64 | StoredType::I32 | StoredType::U8 => return None,
     })

@@ -79,7 +79,7 @@ fn write_shard(
     for TensorSpec { name, stored, .. } in writer.specs().to_vec() {
         weights.read(&name, &mut values)?;
         bytes.clear();
-        quantize(stored, &values, &mut bytes).map_err(|refusal| {
+        quantize(stored, &values, None, &mut bytes).map_err(|refusal| {
             let Refusal::Element(place) = refusal else {
                 return Error::new(Code::Internal, &name, "expected a type that is written; please report this");
             };

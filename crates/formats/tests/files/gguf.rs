@@ -191,7 +191,7 @@ fn what_is_not_implemented_is_named() {
         assert!(error.message.contains(name), "{error}");
     };
     named(tiny("bert"), "bert");
-    named(tiny("llama").tensor("blk.0.extra.weight", &[256], 11, vec![0; 110]), "Q3_K");
+    named(tiny("llama").tensor("blk.0.extra.weight", &[256], 10, vec![0; 84]), "Q2_K");
     named(tiny("llama").ramp("blk.0.ffn_gate_inp.weight", &[32], 0.0), "blk.0.ffn_gate_inp.weight");
     named(tiny("llama").item("llama.expert_count", Item::U32(8)), "8 experts");
     named(tiny("qwen2").item("qwen2.attention.sliding_window", Item::U32(64)), "sliding window");

@@ -32,6 +32,8 @@ pub struct Architecture {
     /// llama.cpp scales attention by the head size, but by hidden size / heads in models of so many layers; the
     /// configuration says `query_pre_attn_scalar`.
     pub wide_scale_at: Option<usize>,
+    /// The models that llama.cpp calls 70B, whose projections of values get more bits in its mixtures.
+    pub wide_values: Option<WideValues>,
     /// Every so many layers one is without rotation.
     pub no_rope_step: Option<usize>,
     /// Queries are as wide as the hidden state.
@@ -97,6 +99,15 @@ impl SlidingWindows {
             Self::Pattern { period } => layer.checked_rem(period).is_some_and(|place| place.saturating_add(1) < period),
         }
     }
+}
+
+/// Which models have wide values.
+#[derive(Debug, Clone, Copy)]
+pub struct WideValues {
+    /// Those of so many layers,
+    pub layers: usize,
+    /// where this is set only with fewer key-value heads than heads.
+    pub shared_only: bool,
 }
 
 /// One number of the configuration.
@@ -206,6 +217,7 @@ pub(super) const PLAIN: Architecture = Architecture {
     long_rope: false,
     keys: &[],
     wide_scale_at: None,
+    wide_values: None,
     no_rope_step: None,
     square: false,
 };

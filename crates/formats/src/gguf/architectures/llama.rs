@@ -1,6 +1,6 @@
 //! `llama`: Llama 2 and 3, SmolLM2, TinyLlama, and Mistral, whose window the file tells but llama.cpp does not use.
 
-use super::architecture::{Architecture, PLAIN, Part, SlidingWindows, biased, norm};
+use super::architecture::{Architecture, PLAIN, Part, SlidingWindows, WideValues, biased, norm};
 
 pub(super) const PARTS: &[Part] = &[
     norm("attn_norm", "input_layernorm"),
@@ -21,5 +21,6 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
     interleaved: true,
     windows: SlidingWindows::Unused { model_type: "mistral" },
     long_rope: true,
+    wide_values: Some(WideValues { layers: 80, shared_only: true }),
     ..PLAIN
 };
