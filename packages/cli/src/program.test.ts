@@ -84,7 +84,17 @@ describe("commands", () => {
     expect((await tunesmith([...argv, "--output", lora, "--lora"])).code).toBe(0);
     expect((await readFile(lora)).subarray(0, 4).toString()).toBe("GGUF");
     expect((await tunesmith(["export", "gguf", model, "--output", join(folder, "x"), "--lora"])).code).toBe(2);
-    expect((await tunesmith([...argv, "--output", join(folder, "x"), "--quantization", "q4_k_m"])).code).toBe(2);
+    expect((await tunesmith([...argv, "--output", join(folder, "x"), "--quantization", "q4_k"])).code).toBe(2);
+    const named = await tunesmith([
+      ...argv,
+      "--output",
+      join(folder, "q.gguf"),
+      "--quantization",
+      "quantized",
+      "--modelfile",
+    ]);
+    expect(named.out).toMatch(/q\.gguf .*\n.*q\.Modelfile\nnote .*quantized is Unsloth's name for q4_k_m/u);
+    expect((await tunesmith(["chat", join(folder, "q.gguf"), "--prompt", "Hi", "--max-new-tokens", "2"])).code).toBe(0);
     const window = await tunesmith([
       "export",
       "gguf",

@@ -1,13 +1,14 @@
 // The commands and their flags.
 import { createRequire } from "node:module";
 import { terminalText } from "@tunesmith/core";
+import { exportReaders, ggufQuantizations } from "@tunesmith/sdk";
 import { Command } from "commander";
 import { chat, type Input } from "./commands/chat.ts";
 import { doctor } from "./commands/doctor.ts";
 import { doctorData } from "./commands/doctor-data.ts";
 import { estimate } from "./commands/estimate.ts";
 import { evaluateTarget } from "./commands/evaluate.ts";
-import { exportToGguf } from "./commands/export.ts";
+import { checkForReader, exportCard, exportToGguf } from "./commands/export.ts";
 import { inspectData } from "./commands/inspect.ts";
 import { merge } from "./commands/merge.ts";
 import { resume } from "./commands/resume.ts";
@@ -310,18 +311,41 @@ function addMerge(program: Command, { streams, finish }: Surroundings): void {
 }
 
 function addExport(program: Command, { streams, finish }: Surroundings): void {
-  const exporting = program.command("export").description("write a model for other programs");
+  const exporting = program
+    .command("export")
+    .description("write a model for other programs, or check that one of them reads what was written")
+    .argument("[path]", "with --check: adapter folder, model folder or .gguf file")
+    .option("--check <reader>", `whether ${exportReaders.join(", ")} reads it, and how it is started`);
+  exporting.action(async (path: string | undefined, flags: Record<string, unknown>) =>
+    finish(await checkForReader(path, flags, streams)),
+  );
   const gguf = exporting
     .command("gguf")
     .description("write a model with its adapter merged in, or the adapter alone, for llama.cpp")
     .argument("<run-or-model>", targetHelp)
-    .option("--quantization <type>", "f32, f16, bf16, q8_0 or q4_0 (default: q8_0; with --lora f32)")
-    .option("--lora", "the adapter alone, for llama.cpp's --lora");
+    .option(
+      "--quantization <type>",
+      `${ggufQuantizations.join(", ")}, or Unsloth's fast_quantized, quantized, not_quantized (default: q8_0; with --lora f32)`,
+    )
+    .option(
+      "--imatrix <file>",
+      "importance matrix that llama-imatrix wrote: columns that see large numbers keep theirs better",
+    )
+    .option("--lora", "the adapter alone, for llama.cpp's --lora")
+    .option("--modelfile", "an Ollama Modelfile beside the file");
   addWriting(gguf);
   gguf.addHelpText("after", examples("tunesmith export gguf runs/first --output model.gguf"));
   gguf.action(async (target: string, flags: Record<string, unknown>) =>
     finish(await exportToGguf(target, flags, streams)),
   );
+  const card = exporting
+    .command("card")
+    .description("write the model card of a finished run: data, settings, curve, evaluation, without paths")
+    .argument("<run>", "run folder")
+    .option("--output <path>", "the file to write (default: README.md in the run folder)")
+    .option("--overwrite", "replace what is at --output");
+  card.addHelpText("after", examples("tunesmith export card runs/first"));
+  card.action(async (run: string, flags: Record<string, unknown>) => finish(await exportCard(run, flags, streams)));
 }
 
 function addWriting(command: Command): void {

@@ -349,7 +349,16 @@ export { type LrSweepOptions, lrSweep } from "./lr-sweep.ts";
 export type { OpenedFor, PeftModelOptions, RunDefaults, TrainerNames } from "./notebook-names.ts";
 export { resolveDataset } from "./resolve-dataset.ts";
 export { resolveModel } from "./resolve-model.ts";
-export type { GgufFile, GgufOptions, MergedOptions, QuantizationMethod } from "./save.ts";
+export {
+  type GgufFile,
+  type GgufOptions,
+  type MergedOptions,
+  type QuantizationMethod,
+  quantizationOf,
+} from "./save.ts";
 export { type SelectRowsOptions, selectRows } from "./select-rows.ts";
 export { selfInstruct } from "./self-instruct.ts";
+export { checkExport, type ExportCheck, type ExportReader, exportReaders } from "./serve/check-export.ts";
+export { type ModelCard, type ModelCardOptions, writeModelCard } from "./serve/model-card.ts";
+export { type Modelfile, type ModelfileOptions, writeModelfile } from "./serve/modelfile.ts";
 export { SFTTrainer } from "./sft-trainer.ts";
