@@ -48,6 +48,7 @@ impl<'a, B: Backend> Ours<'a, B> {
             gradient_checkpointing: scenario.workloads[0].gradient_checkpointing,
             neftune_noise_alpha: None,
             resize_token_embeddings: None,
+            resid_pdrop: 0.0,
             seed: u64::from(SEED),
         };
         let mut session = Session::new(Arc::clone(&backend), config, &weights, scenario.model.name, &options)?;

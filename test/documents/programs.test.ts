@@ -141,9 +141,14 @@ test("the programs of docs/objectives.md minimise what is held against TRL's rec
   expect(others).toEqual([]);
 });
 
-test("the program of docs/recipes.md lists learning rates", async () => {
-  const { stdout } = await run(await programsOf("docs/recipes.md"));
-  expect(stdout).toBe("0.000001 0.000002 0.000004 0.000008 0.000016 0.000032 0.000064\n");
+test("the programs of docs/recipes.md train by a preset on a mix, split by user, and list learning rates", async () => {
+  const { folder, stdout } = await run(await programsOf("docs/recipes.md"));
+  expect(stdout).toMatch(
+    /^prompt-completion: \d+ rows\ntext: \d+ rows\n\d+ held out, reward [\d.]+\n0\.000001 0\.000002 0\.000004 0\.000008 0\.000016 0\.000032 0\.000064\n$/u,
+  );
+  const config = await readFile(join(folder, "runs/instruct/config.resolved.yaml"), "utf8");
+  for (const line of ["preset: instructGptSft", "residPdrop: 0.2", "numTrainEpochs: 2", "fullFinetuning: true"])
+    expect(config).toContain(`${line}\n`);
 });
 
 test("the program of docs/dpo.md prefers the chosen answers", async () => {

@@ -17,7 +17,7 @@ pub struct Batch<'a> {
     pub sequence_starts: &'a [i32],
     /// Loss weight per label `[T]`; all 1 when absent.
     pub weights: Option<&'a [f32]>,
-    /// Row of the data set each sequence comes from `[n]`: keys dropout masks. Needed only where an adapter drops.
+    /// Row of the data set each sequence comes from `[n]`: keys dropout masks. Needed only where something is dropped or drawn.
     pub row_ids: Option<&'a [i32]>,
 }
 
@@ -79,11 +79,7 @@ impl Batch<'_> {
     /// `ArgumentInvalid` when the batch has no row ids.
     pub fn token_rows(&self) -> Result<Vec<i32>> {
         let Some(row_ids) = self.row_ids else {
-            return Err(wrong(
-                "rowIds",
-                "one per sequence, for the dropout of the adapter and the noise on embeddings",
-                "none",
-            ));
+            return Err(wrong("rowIds", "one per sequence, for dropout and the noise on embeddings", "none"));
         };
         let lengths = self.sequence_starts.windows(2).map(|pair| (pair[1] - pair[0]) as usize);
         Ok(row_ids.iter().zip(lengths).flat_map(|(row, len)| std::iter::repeat_n(*row, len)).collect())

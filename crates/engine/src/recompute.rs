@@ -12,6 +12,15 @@ pub enum SavePolicy {
 }
 
 impl SavePolicy {
+    /// What a session keeps that trains or not, and computes layers again or not.
+    pub fn of(trains: bool, gradient_checkpointing: bool) -> Self {
+        match (trains, gradient_checkpointing) {
+            (false, _) => Self::Nothing,
+            (true, true) => Self::Inputs,
+            (true, false) => Self::All,
+        }
+    }
+
     /// Number of buffers for layer inputs, the hidden states included.
     pub fn inputs(self, layers: usize) -> usize {
         match self {

@@ -10,10 +10,12 @@ pub enum Purpose {
     AdapterInit = 1,
     /// Choosing a token while generating.
     Sampling = 2,
-    /// Keys of dropout masks.
+    /// Keys of the dropout masks of adapters.
     Dropout = 3,
     /// Keys of the noise on embeddings.
     Noise = 4,
+    /// Keys of the dropout masks of the residual stream.
+    ResidualDropout = 5,
 }
 
 /// The generator of one seed: `philox` keyed by it.

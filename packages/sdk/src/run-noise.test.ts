@@ -43,3 +43,14 @@ test("noise changes what is trained, passes do not change the noise, and a resum
   expect(parted.trainingLoss / noisy.trainingLoss).toBeCloseTo(1, 5);
   expect(Math.abs(plain.trainingLoss / noisy.trainingLoss - 1)).toBeGreaterThan(1e-4);
 });
+
+test("residual dropout changes what is trained, recomputed or not to the same bytes, and a resumed run is the run that was never stopped", async () => {
+  const dropping = { residPdrop: 0.3 };
+  const [plain, dropped] = [await train("without", {}), await train("dropped", dropping)];
+  expect(dropped.lossHash).not.toBe(plain.lossHash);
+  expect(await train("recomputed", { ...dropping, gradientCheckpointing: true })).toEqual(dropped);
+  expect(await train("none", { residPdrop: 0 })).toEqual(plain);
+  await cp(join(folder, "dropped"), join(folder, "continued"), { recursive: true });
+  await rm(join(folder, "continued", "checkpoint-4"), { recursive: true });
+  expect(await train("continued", dropping, true)).toEqual(dropped);
+});

@@ -28,6 +28,7 @@ fn lora(config: AdapterConfig) -> SessionOptions {
         seed: 3,
         neftune_noise_alpha: None,
         resize_token_embeddings: None,
+        resid_pdrop: 0.0,
     }
 }
 
@@ -53,6 +54,11 @@ fn sessions() -> Vec<(&'static str, SessionOptions)> {
             SessionOptions { weights: nf4(64, true), gradient_checkpointing: true, ..dora() },
         ),
         ("noise", SessionOptions { neftune_noise_alpha: Some(5.0), ..plain() }),
+        ("residual dropout", SessionOptions { resid_pdrop: 0.2, ..plain() }),
+        (
+            "residual dropout of everything, checkpointing",
+            SessionOptions { resid_pdrop: 0.2, gradient_checkpointing: true, ..everything() },
+        ),
         ("olora on bf16", SessionOptions { weights: bf16, ..lora(olora) }),
         ("trained biases and those of B", lora(biased)),
         ("everything", everything()),

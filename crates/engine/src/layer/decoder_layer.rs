@@ -4,8 +4,8 @@
 //! multiplier; each norm is there or not, as the family has it.
 //!
 //! ```text
-//! x' = x  + m · norm(attention(norm(x)))
-//! y  = x' + m · norm(feed_forward(norm(x')))
+//! x' = x  + drop(m · norm(attention(norm(x))))
+//! y  = x' + drop(m · norm(feed_forward(norm(x'))))
 //! ```
 
 use tunesmith_ops::{Backend, Memory, Result, View, ViewMut};
@@ -116,6 +116,12 @@ impl<B: Backend> Layer<B> {
         };
         norms.extend(self.attention_residual.norms_mut().chain(self.mlp_residual.norms_mut()));
         LayerTensors { linears, norms, mixture }
+    }
+
+    /// Lets training passes drop elements of what both blocks add to the stream, with probability `p`.
+    pub fn set_residual_dropout(&mut self, p: f64) {
+        self.attention_residual.dropout.p = p;
+        self.mlp_residual.dropout.p = p;
     }
 
     /// Width `d` of the stream.

@@ -8,12 +8,13 @@
 //!        y = (x − z) wᵀ + bias + g ∘ u        (as PEFT: the weight's own part is dropped too)
 //! ```
 
-use tunesmith_ops::{Backend, DType, DropoutMask, Lora, MatmulShape, Matrix, Memory, Result, View, ViewMut};
+use tunesmith_ops::{Backend, DType, Lora, MatmulShape, Matrix, Memory, Result, View, ViewMut};
 
+use super::row_dropout::{DropoutAt, RowDropout};
 use super::weight::{Backward, Vector, Weight};
 use crate::batch::Rows;
 use crate::optimizer::{ParameterId, Parameters};
-use crate::rng::{Philox, Purpose};
+use crate::rng::Purpose;
 use crate::workspace::WorkspaceBuffer;
 
 /// An adapter on a layer.
@@ -35,6 +36,12 @@ pub struct LoraSlot {
     pub dropout: f64,
     /// The layer's own stream of random numbers.
     pub stream: u32,
+}
+
+impl LoraSlot {
+    fn dropout(&self) -> DropoutAt {
+        DropoutAt { p: self.dropout, purpose: Purpose::Dropout, stream: self.stream }
+    }
 }
 
 /// What forward keeps for backward.
@@ -81,36 +88,6 @@ impl<B: Memory> AdapterScratch<B> {
     }
 }
 
-/// The mask of one layer in one step, and whose rows it belongs to.
-struct LayerDropout<'a, B: Memory> {
-    mask: DropoutMask,
-    rows: Rows<'a, B>,
-    row_ids: View<'a, B::Buffer>,
-    positions: View<'a, B::Buffer>,
-}
-
-impl<'a, B: Backend> LayerDropout<'a, B> {
-    fn of(slot: &LoraSlot, rows: Rows<'a, B>) -> Option<Self> {
-        let places = rows.places.filter(|_| slot.dropout > 0.0)?;
-        let key = Philox::new(places.key.seed).bits(Purpose::Dropout, slot.stream, places.key.step);
-        let mask = DropoutMask { key, p: slot.dropout };
-        Some(Self { mask, rows, row_ids: places.row_ids, positions: places.positions })
-    }
-
-    /// `y (+)= sign · x` where kept, scaled to the same expected value.
-    fn apply(
-        &self,
-        backend: &B,
-        sign: f32,
-        x: View<'_, B::Buffer>,
-        y: ViewMut<'_, B::Buffer>,
-        accumulate: bool,
-    ) -> Result<()> {
-        let (m, n, factor) = (self.rows.count, x.len / self.rows.count.max(1), sign * self.mask.scale());
-        backend.dropout(m, n, self.mask, self.row_ids, self.positions, factor, x, y, accumulate)
-    }
-}
-
 /// An adapted layer in the middle of a pass.
 pub(crate) struct Adapted<'a, B: Backend> {
     pub shape: MatmulShape,
@@ -138,7 +115,7 @@ impl<B: Backend> Adapted<'_, B> {
         let (backend, shape) = (self.backend, self.shape);
         let weight = self.weight.matrix(parameters);
         let bias = self.bias.map(|bias| bias.view(parameters));
-        let drop = LayerDropout::of(self.slot, self.rows);
+        let drop = RowDropout::of(self.slot.dropout(), self.rows);
         let AdapterScratch { dropped, rest, bias: sum, .. } = scratch;
         if let Some(drop) = &drop {
             drop.apply(backend, 1.0, x, dropped.write(backend, x.len)?, false)?;
@@ -199,7 +176,7 @@ impl<B: Backend> Adapted<'_, B> {
             backend.scale(self.slot.scale, scratch.bias.view_mut(n)?)?;
             backend.add(scratch.bias.view(n)?, pass.gradients.of(id))?;
         }
-        let drop = LayerDropout::of(self.slot, self.rows);
+        let drop = RowDropout::of(self.slot.dropout(), self.rows);
         if let Some(drop) = &drop {
             drop.apply(backend, 1.0, x, scratch.dropped.write(backend, x.len)?, false)?;
         }
@@ -241,7 +218,7 @@ impl<B: Backend> Adapted<'_, B> {
     fn dropped_dora(
         &self,
         pass: &mut Backward<'_, B>,
-        drop: &LayerDropout<'_, B>,
+        drop: &RowDropout<'_, B>,
         dy: View<'_, B::Buffer>,
         kept: &SavedLora<B>,
         scratch: &mut AdapterScratch<B>,

@@ -14,6 +14,7 @@ mod norm;
 mod pass_context;
 mod residual;
 mod rotary;
+mod row_dropout;
 mod token_rows;
 mod weight;
 
@@ -31,5 +32,6 @@ pub use norm::Norm;
 pub use pass_context::{CacheAt, PassContext};
 pub use residual::Residual;
 pub use rotary::Rotary;
+pub use row_dropout::DropoutAt;
 pub use token_rows::{TokenIds, TokenRows, TokenRowsScratch};
 pub use weight::{Backward, FrozenWeights, Vector, Weight};

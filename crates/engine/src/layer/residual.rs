@@ -1,10 +1,12 @@
-//! The residual stream past one block: `y = x + m · after(block(before(x)))`, either norm there or not. The sum at its end and the
-//! next block's norm before it are one op.
+//! The residual stream past one block: `y = x + drop(m · after(block(before(x))))`, either norm there or not. The sum at its end
+//! and the next block's norm before it are one op. What is dropped in training is so as GPT-2's `resid_pdrop` has it: elements of
+//! what is added to the stream (Radford et al. 2019), by a mask that is computed where it is needed and never kept.
 
 use tunesmith_ops::{Backend, DType, Memory, Result, View, ViewMut};
 
 use super::norm::Norm;
 use super::pass_context::PassContext;
+use super::row_dropout::{DropoutAt, RowDropout};
 use super::weight::Backward;
 use crate::workspace::WorkspaceBuffer;
 
@@ -16,6 +18,8 @@ pub struct Residual<B: Backend> {
     pub after: Option<Norm<B>>,
     /// `m`; none means 1.
     pub multiplier: Option<f32>,
+    /// What training passes drop of what is added to the stream.
+    pub dropout: DropoutAt,
 }
 
 /// What forward keeps.
@@ -77,23 +81,28 @@ impl<B: Backend> Residual<B> {
         next: Option<&Self>,
         block: impl FnOnce(View<'_, B::Buffer>, ViewMut<'_, B::Buffer>) -> Result<()>,
     ) -> Result<()> {
-        let PassContext { backend, parameters, .. } = *context;
-        let input = self.input(x, scratch)?;
+        let PassContext { backend, parameters, rows, .. } = *context;
+        let Scratch { normed, rstd, scaled, .. } = scratch;
+        let input = if self.before.is_some() { normed.view(x.len)? } else { x };
+        let drop = RowDropout::of(self.dropout, rows);
+        let mut added = if drop.is_some() { scaled.write(backend, x.len)? } else { y.reborrow() };
         match &self.after {
-            None => block(input, y.reborrow())?,
+            None => block(input, added.reborrow())?,
             Some(norm) => {
                 block(input, saved.output.write(backend, x.len)?)?;
                 let output = saved.output.view(x.len)?;
-                norm.forward(backend, parameters, x.len / norm.d, output, &mut saved.after_rstd, y.reborrow())?;
+                norm.forward(backend, parameters, x.len / norm.d, output, &mut saved.after_rstd, added.reborrow())?;
             }
         }
         if let Some(multiplier) = self.multiplier {
-            backend.scale(multiplier, y.reborrow())?;
+            backend.scale(multiplier, added)?;
+        }
+        if let Some(drop) = drop {
+            drop.apply(backend, 1.0, scaled.view(x.len)?, y.reborrow(), false)?;
         }
         match next.and_then(|next| next.before.as_ref()) {
             None => backend.add(x, y),
             Some(norm) => {
-                let Scratch { normed, rstd, .. } = scratch;
                 let normed = normed.write(backend, x.len)?;
                 norm.forward_of_sum(backend, parameters, x.len / norm.d, x, y, rstd, normed)
             }
@@ -110,11 +119,6 @@ impl<B: Backend> Residual<B> {
         let (Some(norm), Scratch { normed, rstd, .. }) = (&self.before, scratch) else { return Ok(()) };
         let normed = normed.write(context.backend, x.len)?;
         norm.forward(context.backend, context.parameters, x.len / norm.d, x, rstd, normed)
-    }
-
-    /// What the block is given: `before(x)`, or `x` itself.
-    fn input<'a>(&self, x: View<'a, B::Buffer>, scratch: &'a Scratch<B>) -> Result<View<'a, B::Buffer>> {
-        if self.before.is_some() { scratch.normed.view(x.len) } else { Ok(x) }
     }
 
     /// Turns `dy` into `dx` in place. `block` is given the gradient of its output, its input, and, where it is wanted,
@@ -140,7 +144,11 @@ impl<B: Backend> Residual<B> {
         self.enter(context, x, scratch)?;
         let Scratch { normed, rstd, d_input, scaled, d_output } = scratch;
         let mut d_block = dy.as_view();
-        if let Some(multiplier) = self.multiplier {
+        if let Some(drop) = RowDropout::of(self.dropout, context.rows) {
+            let factor = self.multiplier.unwrap_or(1.0);
+            drop.apply(backend, factor, d_block, scaled.write(backend, x.len)?, false)?;
+            d_block = scaled.view(x.len)?;
+        } else if let Some(multiplier) = self.multiplier {
             backend.copy(d_block, scaled.write(backend, x.len)?)?;
             backend.scale(multiplier, scaled.view_mut(x.len)?)?;
             d_block = scaled.view(x.len)?;

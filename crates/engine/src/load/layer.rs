@@ -5,7 +5,10 @@ use tunesmith_ops::{Backend, Result};
 use super::weights::Loader;
 use crate::config::{MixtureConfig, ModelConfig};
 use crate::families::{self, SharedInput, names};
-use crate::layer::{AttentionBlock, Dense, FeedForward, FusedLinears, Layer, Linear, Mixture, QkNorm, Residual};
+use crate::layer::{
+    AttentionBlock, Dense, DropoutAt, FeedForward, FusedLinears, Layer, Linear, Mixture, QkNorm, Residual,
+};
+use crate::rng::Purpose;
 
 /// Reads the tensors of layer `index`.
 ///
@@ -17,12 +20,18 @@ pub(super) fn layer<B: Backend>(loader: &mut Loader<'_, B>, config: &ModelConfig
     let mut norm = |name: Option<&str>| {
         name.map(|name| loader.norm(&format!("{prefix}{name}"), config.hidden, config)).transpose()
     };
-    let mut residual = |before, after| {
-        Ok(Residual { before: norm(before)?, after: norm(after)?, multiplier: config.residual_multiplier })
+    let mut residual = |before, after, place| {
+        let stream = 2 * index as u32 + place;
+        Ok(Residual {
+            before: norm(before)?,
+            after: norm(after)?,
+            multiplier: config.residual_multiplier,
+            dropout: DropoutAt { p: 0.0, purpose: Purpose::ResidualDropout, stream },
+        })
     };
     Ok(Layer {
-        attention_residual: residual(norms.before_attention, norms.after_attention)?,
-        mlp_residual: residual(norms.before_mlp, norms.after_mlp)?,
+        attention_residual: residual(norms.before_attention, norms.after_attention, 0)?,
+        mlp_residual: residual(norms.before_mlp, norms.after_mlp, 1)?,
         attention: attention(loader, config, index, &prefix)?,
         feed_forward: match &config.mixture {
             Some(mixture) if mixture.layers[index] => {

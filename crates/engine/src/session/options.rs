@@ -7,6 +7,7 @@ use tunesmith_formats::AdapterConfig;
 use tunesmith_ops::{Code, Error, Result};
 
 use crate::load::{NewRows, WeightOptions};
+use crate::noise;
 use crate::optimizer::{OptimizerOptions, ParameterGroup};
 
 /// The adapter of a session.
@@ -46,6 +47,9 @@ pub struct SessionOptions {
     /// continued.
     #[serde(default)]
     pub resize_token_embeddings: Option<usize>,
+    /// Probability with which training passes drop an element of what a block adds to the residual stream.
+    #[serde(default)]
+    pub resid_pdrop: f64,
 }
 
 impl SessionOptions {
@@ -60,6 +64,7 @@ impl SessionOptions {
             seed: 0,
             neftune_noise_alpha: None,
             resize_token_embeddings: None,
+            resid_pdrop: 0.0,
         }
     }
 
@@ -70,6 +75,18 @@ impl SessionOptions {
             (None, Some(AdapterOptions::Saved { path })) => Some(NewRows::Of(path)),
             _ => None,
         }
+    }
+
+    /// Checks what no type does.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` naming the option.
+    pub(super) fn check(&self) -> Result<()> {
+        noise::check(self.neftune_noise_alpha)?;
+        if (0.0..1.0).contains(&self.resid_pdrop) {
+            return Ok(());
+        }
+        Err(Error::argument("session.residPdrop", "a probability from 0 to below 1", self.resid_pdrop))
     }
 
     /// Reads the options from JSON. Every key must be known, and those without a default must be there.
@@ -118,6 +135,7 @@ mod tests {
             "seed": 3407,
             "neftuneNoiseAlpha": 5.0,
             "resizeTokenEmbeddings": 42,
+            "neftuneNoiseAlpha": 5.0, "residPdrop": 0.2,
         })
     }
 
@@ -140,6 +158,7 @@ mod tests {
         assert_eq!(options.parameter_groups[0].parameters, [ParameterKind::Decay, ParameterKind::NoDecay]);
         assert_eq!((options.gradient_checkpointing, options.seed), (true, 3407));
         assert_eq!((options.neftune_noise_alpha, options.resize_token_embeddings), (Some(5.0), Some(42)));
+        assert_eq!((options.neftune_noise_alpha, options.resid_pdrop), (Some(5.0), 0.2));
     }
 
     #[test]

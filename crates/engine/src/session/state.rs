@@ -12,7 +12,7 @@ use crate::config::ModelConfig;
 use crate::decoder::{Activations, Decoder};
 use crate::layer::Backward;
 use crate::load::{Grown, QuantizationInfo, load};
-use crate::noise::{self, EmbeddingNoise};
+use crate::noise::EmbeddingNoise;
 use crate::objective::{Objective, SequenceSums, Supervised};
 use crate::optimizer::{Gradients, Optimizer, Parameters};
 use crate::recompute::SavePolicy;
@@ -78,6 +78,8 @@ pub struct Session<B: Backend> {
     pub(super) keep: SavePolicy,
     /// Above 0: noise on the embeddings of training passes.
     neftune_noise_alpha: Option<f64>,
+    /// Whether training passes drop elements of what is added to the residual stream.
+    drops_residuals: bool,
     /// Set between the two phases of a step; any other call discards it.
     pub(super) pending: Option<Pending<B>>,
     pub(super) hf_config: HfConfig,
@@ -99,7 +101,7 @@ impl<B: Backend> Session<B> {
         base_model: &str,
         options: &SessionOptions,
     ) -> Result<Self> {
-        noise::check(options.neftune_noise_alpha)?;
+        options.check()?;
         let grown = Grown::asked(ModelConfig::new(&hf_config)?.tied, source, options.new_rows())?;
         let hf_config = grown.as_ref().map_or_else(|| hf_config.clone(), |grown| grown.config(&hf_config));
         let source = grown.as_ref().map_or(source, |grown| grown as &dyn TensorSource);
@@ -107,6 +109,7 @@ impl<B: Backend> Session<B> {
         let train_all = options.optimizer.is_some() && options.adapter.is_none();
         let loaded = load(&*backend, source, train_all, &options.weights, config)?;
         let (mut decoder, mut parameters) = (loaded.decoder, loaded.parameters);
+        decoder.layers.iter_mut().for_each(|layer| layer.set_residual_dropout(options.resid_pdrop));
         let adapter = match &options.adapter {
             None => None,
             Some(AdapterOptions::Lora(lora)) => {
@@ -129,11 +132,7 @@ impl<B: Backend> Session<B> {
                 is_mean: false,
             }),
         };
-        let keep = match (&training, options.gradient_checkpointing) {
-            (None, _) => SavePolicy::Nothing,
-            (Some(_), true) => SavePolicy::Inputs,
-            (Some(_), false) => SavePolicy::All,
-        };
+        let keep = SavePolicy::of(training.is_some(), options.gradient_checkpointing);
         Ok(Self {
             activations: Activations::new(&*backend, decoder.config.layers, keep),
             backend,
@@ -144,6 +143,7 @@ impl<B: Backend> Session<B> {
             adapters,
             keep,
             neftune_noise_alpha: options.neftune_noise_alpha.filter(|alpha| *alpha > 0.0),
+            drops_residuals: options.resid_pdrop > 0.0,
             pending: None,
             hf_config,
             total_parameters: loaded.total_parameters,
@@ -247,7 +247,7 @@ impl<B: Backend> Session<B> {
         }
         self.switch_to_trained()?;
         let drops = self.adapters.trained().is_some_and(|adapter| adapter.config.lora_dropout > 0.0);
-        let draws = drops || self.neftune_noise_alpha.is_some();
+        let draws = drops || self.drops_residuals || self.neftune_noise_alpha.is_some();
         let token_rows = draws.then(|| batch.token_rows()).transpose()?;
         let (supervised, mut pass) = self.plain_pass(batch)?;
         let (backend, d) = (&*self.backend, self.decoder.config.hidden);

@@ -169,6 +169,7 @@ pub fn options(adapter: Option<AdapterOptions>) -> SessionOptions {
         seed: 3,
         neftune_noise_alpha: None,
         resize_token_embeddings: None,
+        resid_pdrop: 0.0,
     }
 }
 

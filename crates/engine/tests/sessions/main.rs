@@ -12,6 +12,7 @@ mod objective;
 mod out_of_memory;
 mod plan;
 mod quantized;
+mod residual_dropout;
 mod session;
 mod starts;
 mod tokens;

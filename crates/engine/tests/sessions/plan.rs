@@ -107,6 +107,11 @@ fn sessions() -> Vec<(&'static str, SessionOptions)> {
         ("sgd", SessionOptions { optimizer: Some(momentum), ..options(lora(ModuleNames::AllLinear)) }),
         ("sgd without momentum", SessionOptions { optimizer: Some(sgd), ..options(None) }),
         ("noise", SessionOptions { neftune_noise_alpha: Some(5.0), ..options(lora(ModuleNames::AllLinear)) }),
+        ("residual dropout", SessionOptions { resid_pdrop: 0.2, ..options(lora(ModuleNames::AllLinear)) }),
+        (
+            "residual dropout of everything, checkpointing",
+            SessionOptions { resid_pdrop: 0.2, gradient_checkpointing: true, ..options(None) },
+        ),
         ("everything", options(None)),
         ("everything, checkpointing", SessionOptions { gradient_checkpointing: true, ..options(None) }),
         ("evaluation", SessionOptions { optimizer: None, ..options(None) }),

@@ -33,14 +33,11 @@ test("--preset says where each value comes from, and what was given in place of 
 
 test("a preset in a configuration file is one, estimates and shown rows too, and trl's command has its own defaults", async () => {
   const config = join(folder, "run.yaml");
-  await writeFile(
-    config,
-    `model: ${tiny}\ndata: ${data}\npreset: unslothNotebook\noutputDir: ${join(folder, "run")}\n`,
-  );
+  await writeFile(config, `model: ${tiny}\ndata: ${data}\npreset: instructGptSft\noutputDir: ${join(folder, "run")}\n`);
   const { code, out } = await tunesmith(["train", "--config", config, "--max-steps", "1", "--threads", "1"]);
   expect(code).toBe(0);
-  expect(out).toMatch(/^ +optim adamw_8bit +Unsloth's notebooks$/mu);
-  expect(out).toMatch(/^ +maxSteps 1 +given, in place of maxSteps 60 of Unsloth/mu);
+  expect(out).toMatch(/^ +residPdrop 0\.2 +InstructGPT \(arXiv:2203\.02155\), appendix C\.1$/mu);
+  expect(out).toMatch(/^ +maxSteps 1 +given, in place of numTrainEpochs 16 of InstructGPT/mu);
   const all = await tunesmith(["estimate", tiny, "--preset", "trlSft"]);
   expect(all.out).toMatch(/^ +fullFinetuning true +TRL 1\.16 trl sft without --use_peft$/mu);
   const adapter = await tunesmith(["estimate", tiny, "--json", "--preset", "trlSft", "--full-finetuning", "false"]);

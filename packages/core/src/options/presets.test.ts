@@ -48,6 +48,21 @@ test("trlSft has the defaults that TRL's and transformers' classes have", async 
   expect(compared).toBeGreaterThan(15);
 });
 
+test("instructGptSft is sized to the model: rate and batch by its parameters, lengths by its context", () => {
+  const small = { hiddenSize: 576, numHiddenLayers: 30, vocabSize: 49152, maxPositionEmbeddings: 8192 };
+  expect(valuesOf("instructGptSft", small)).toMatchObject({
+    ...{ learningRate: 9.65e-6, perDeviceTrainBatchSize: 32, gradientAccumulationSteps: 1, numTrainEpochs: 16 },
+    ...{ lrSchedulerType: "cosine_with_min_lr", lrSchedulerKwargs: { min_lr_rate: 0.1 }, warmupSteps: 0 },
+    ...{ residPdrop: 0.2, adamBeta1: 0.9, adamBeta2: 0.95, fullFinetuning: true },
+    ...{ maxLength: 2048, maxPromptLength: 1024, maxCompletionLength: 1024 },
+  });
+  const large = { ...small, hiddenSize: 12288, numHiddenLayers: 96, maxPositionEmbeddings: 512 };
+  expect(valuesOf("instructGptSft", large)).toMatchObject({
+    ...{ learningRate: 5.03e-6, perDeviceTrainBatchSize: 8 },
+    ...{ maxLength: 512, maxPromptLength: 256, maxCompletionLength: 256 },
+  });
+});
+
 test("what is given holds, under the name of either of two options that say the same", () => {
   const applied = presetValues(presetNamed("unslothNotebook"), { numTrainEpochs: 1, r: 4, seed: undefined }, null);
   const replaced = applied.filter(({ replacedBy }) => replacedBy !== null);
@@ -60,6 +75,6 @@ test("what is given holds, under the name of either of two options that say the 
   expect(Object.keys(options)).not.toContain("maxSteps");
   expect(Object.keys(options)).not.toContain("loadIn4bit");
   expect(() => presetNamed("qlora8")).toThrow(
-    '[preset] expected one of unslothNotebook, trlSft, qlora8b, got "qlora8"; did you mean "qlora8b"?',
+    '[preset] expected one of instructGptSft, unslothNotebook, trlSft, qlora8b, got "qlora8"; did you mean "qlora8b"?',
   );
 });

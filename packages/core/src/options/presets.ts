@@ -3,7 +3,7 @@ import { OptionError } from "../errors.ts";
 import { nearestName } from "./names.ts";
 
 /** Names of the presets. */
-export const presetNames = ["unslothNotebook", "trlSft", "qlora8b"] as const;
+export const presetNames = ["instructGptSft", "unslothNotebook", "trlSft", "qlora8b"] as const;
 
 /** Name of a preset. */
 export type PresetName = (typeof presetNames)[number];
@@ -29,13 +29,56 @@ export interface Preset {
   name: PresetName;
   /** In a line. */
   title: string;
-  /** Its values; the size of a model may decide some, which is null where no model is known yet. */
+  /** Its values; for some the size of the model decides, which is null where no model is known yet. */
   values(model: PresetModel | null): PresetValue[];
 }
 
 /** Values of one source. */
 function from(source: string, values: Readonly<Record<string, unknown>>): PresetValue[] {
   return Object.entries(values).map(([option, value]) => ({ option, value, source }));
+}
+
+/**
+ * Parameters of a decoder by its sizes, embeddings included: 12 · layers · hidden² in its blocks (Kaplan et al. 2020). Good to a factor of
+ * two, which is what choosing between sizes needs.
+ */
+function roughParameters({ hiddenSize, numHiddenLayers, vocabSize }: PresetModel): number {
+  return 12 * numHiddenLayers * hiddenSize ** 2 + vocabSize * hiddenSize;
+}
+
+/** InstructGPT was trained at 1.3, 6 and 175 billion parameters; the middle of the last two on a scale of ratios. */
+const largeModel = Math.sqrt(6e9 * 175e9);
+
+const instructGpt = "InstructGPT (arXiv:2203.02155), appendix C.1";
+
+function instructGptValues(model: PresetModel | null): PresetValue[] {
+  const isLarge = model !== null && roughParameters(model) > largeModel;
+  const size = isLarge ? "175B" : "1.3B and 6B";
+  const context = model?.maxPositionEmbeddings ?? 2048;
+  const tokens = Math.min(2048, context);
+  const ofContext = tokens < 2048 ? `, cut to the model's context of ${context}` : "";
+  return [
+    ...from(instructGpt, {
+      fullFinetuning: true,
+      numTrainEpochs: 16,
+      lrSchedulerType: "cosine_with_min_lr",
+      lrSchedulerKwargs: { min_lr_rate: 0.1 },
+      warmupSteps: 0,
+      residPdrop: 0.2,
+      adamBeta1: 0.9,
+      adamBeta2: 0.95,
+    }),
+    ...from(`${instructGpt}: ${size}`, {
+      learningRate: isLarge ? 5.03e-6 : 9.65e-6,
+      perDeviceTrainBatchSize: isLarge ? 8 : 32,
+      gradientAccumulationSteps: 1,
+    }),
+    ...from(`${instructGpt}: a context of 2k tokens${ofContext}`, { maxLength: tokens, truncationMode: "drop" }),
+    ...from(`${instructGpt}: prompts and responses of 1k tokens at most${ofContext}`, {
+      maxPromptLength: tokens / 2,
+      maxCompletionLength: tokens / 2,
+    }),
+  ];
 }
 
 const unsloth = "Unsloth's notebooks";
@@ -45,6 +88,10 @@ const qlora = "QLoRA (arXiv:2305.14314), appendix B";
 
 /** Presets by name. */
 const presets: Readonly<Record<PresetName, Omit<Preset, "name">>> = {
+  instructGptSft: {
+    title: "supervised fine-tuning of InstructGPT: many passes, high dropout, every weight",
+    values: instructGptValues,
+  },
   unslothNotebook: {
     title: "Unsloth's notebooks: a QLoRA adapter, sixty steps",
     values: () =>

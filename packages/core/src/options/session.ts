@@ -75,6 +75,8 @@ export const sessionOptionsSchema = z.strictObject({
   neftuneNoiseAlpha: z.number().nonnegative().optional(),
   /** Rows of embedding and head, more than the model has: new tokens, whose rows begin as the mean. Default: the model's, or those of the adapter that is continued. */
   resizeTokenEmbeddings: z.int().positive().optional(),
+  /** Share of what each block adds to the residual stream that training passes drop; they then need a batch's rowIds. Default 0. */
+  residPdrop: z.number().min(0).lt(1).optional(),
 });
 
 /** What a generator is made of. */

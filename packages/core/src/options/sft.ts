@@ -21,7 +21,7 @@ export const sftConfigSchema = trainingArgumentsSchema
         .nullable()
         .default(null)
         .describe(
-          "Recipe whose values hold for all options that are not given: unslothNotebook, trlSft or qlora8b (docs/recipes.md). Default null: none.",
+          "Recipe whose values hold for all options that are not given: instructGptSft, unslothNotebook, trlSft or qlora8b (docs/recipes.md). Default null: none.",
         ),
     }),
     ...grouped("data", {

@@ -316,6 +316,14 @@ export const trainingArgumentsSchema = z
         .nullable()
         .default(1)
         .describe("Gradients are clipped to this global norm; 0 or null is off. Default 1 (TrainingArguments)."),
+      residPdrop: z
+        .number()
+        .min(0)
+        .lt(1)
+        .default(0)
+        .describe(
+          "Residual dropout: share of the elements of what attention and feed-forward blocks add to the residual stream that is zeroed in training passes, the rest scaled up. Masks are those of seed, step, row and position; evaluation and generation drop nothing. InstructGPT's fine-tuning takes 0.2. Default 0 (resid_pdrop of GPT-2's configuration has 0.1, the families here none).",
+        ),
       neftuneNoiseAlpha: z
         .number()
         .nonnegative()

@@ -263,6 +263,13 @@ export interface TrainingArguments extends TrainingArgumentsNames {
   /** Gradients are clipped to this global norm; 0 or null is off. Default 1 (TrainingArguments). */
   maxGradNorm?: number | null | undefined;
   /**
+   * Residual dropout: share of the elements of what attention and feed-forward blocks add to the residual stream that
+   * is zeroed in training passes, the rest scaled up. Masks are those of seed, step, row and position; evaluation and
+   * generation drop nothing. InstructGPT's fine-tuning takes 0.2. Default 0 (resid_pdrop of GPT-2's configuration has
+   * 0.1, the families here none).
+   */
+  residPdrop?: number | undefined;
+  /**
    * Uniform noise on the embeddings of training passes, at most alpha / √(tokens of the row · hidden size)
    * (arXiv:2310.05914, which takes 5 to 15). The tokens are those of the row itself, where Hugging Face counts the
    * padding of its batch too: there a row's noise is smaller the longer its neighbours are. Default null: none
@@ -355,10 +362,10 @@ export interface TrainingArguments extends TrainingArgumentsNames {
 /** Options of supervised fine-tuning (names of TRL's SFTConfig in camelCase). */
 export interface SFTConfig extends TrainingArguments, SFTConfigNames {
   /**
-   * Recipe whose values hold for all options that are not given: unslothNotebook, trlSft or qlora8b (docs/recipes.md).
-   * Default null: none.
+   * Recipe whose values hold for all options that are not given: instructGptSft, unslothNotebook, trlSft or qlora8b
+   * (docs/recipes.md). Default null: none.
    */
-  preset?: "unslothNotebook" | "trlSft" | "qlora8b" | null | undefined;
+  preset?: "instructGptSft" | "unslothNotebook" | "trlSft" | "qlora8b" | null | undefined;
   /**
    * Takes what recommendTraining says for numTrainEpochs, maxLength, perDeviceTrainBatchSize, gradientAccumulationSteps
    * and learningRate where they are not set; reads the rows once more. Default false (a run should do what its options

@@ -1,8 +1,11 @@
 import { OptionError } from "@tunesmith/core";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { fakeModel } from "../testing/fake-session.ts";
 import { trainer } from "../testing/sft-trainer.ts";
 import { withPreset } from "./preset.ts";
+
+// Whole runs with all their syncing; a busy disk takes its time.
+vi.setConfig({ testTimeout: 60_000 });
 
 test("a run has the values of its preset, but for those that are given, and a resumed one stays what it was", async () => {
   const { trainer: made, outputDir } = await trainer(
@@ -42,27 +45,21 @@ test("a name that is no preset is a wrong option", async () => {
   await expect(trainer({ preset: 3 })).rejects.toThrow(OptionError);
 });
 
-test("rows with long prompts and long answers are left out and counted", async () => {
+test("instructGptSft leaves out rows with long prompts and long answers", async () => {
   const rows = [
     { prompt: "a".repeat(20), completion: "b" },
     { prompt: "a".repeat(400), completion: "b" },
     { prompt: "a", completion: "b".repeat(400) },
     { text: "c".repeat(400) },
   ];
-  const { trainer: made } = await trainer(
-    { maxPromptLength: 256, maxCompletionLength: 256 },
-    {},
-    { trainDataset: rows.slice(0, 3) },
-  );
-  const { data } = await made.dryRun();
+  const { trainer: made } = await trainer({ preset: "instructGptSft" }, {}, { trainDataset: rows.slice(0, 3) });
+  const { data, args } = await made.dryRun();
+  // The context of the model is 512 tokens: half of it for each.
+  expect(args).toMatchObject({ maxLength: 512, maxPromptLength: 256, maxCompletionLength: 256 });
   expect(data.dropped.map(({ line, reason }) => [line, reason])).toEqual([
     [2, "a prompt of 400 tokens, more than maxPromptLength 256"],
     [3, expect.stringMatching(/^an answer of 40\d tokens, more than maxCompletionLength 256$/u)],
   ]);
-  const { trainer: texts } = await trainer(
-    { maxPromptLength: 256, maxCompletionLength: 256 },
-    {},
-    { trainDataset: rows.slice(3) },
-  );
+  const { trainer: texts } = await trainer({ preset: "instructGptSft" }, {}, { trainDataset: rows.slice(3) });
   expect((await texts.dryRun()).data).toMatchObject({ kept: 1 });
 });

@@ -18,6 +18,7 @@ export function sessionOptions(args: ParsedTrainingArguments, peft: ParsedLoraCo
     parameterGroups: parameterGroups(args, peft),
     gradientCheckpointing: args.gradientCheckpointing === true,
     seed: peft.randomState ?? args.seed,
+    ...(args.residPdrop === 0 ? {} : { residPdrop: args.residPdrop }),
     ...(args.neftuneNoiseAlpha === null ? {} : { neftuneNoiseAlpha: args.neftuneNoiseAlpha }),
   };
 }
