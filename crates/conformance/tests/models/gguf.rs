@@ -272,9 +272,11 @@ fn what_llama_cpp_would_compute_otherwise_is_refused() {
     );
     assert_eq!(refused(json!({ "logits_scaling": 8.0 }), "logits_scaling"), unsupported);
     assert_eq!(refused(json!({ "head_dim": 10 }), "head_dim"), unsupported);
+    let gemma = json!({ "model_type": "gemma2", "head_dim": 16, "query_pre_attn_scalar": 16, "hidden_act": null, "tie_word_embeddings": false, "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0 });
+    assert_eq!(refused(gemma, "a head tied to the embedding"), unsupported);
     assert_eq!(
         refused(
-            json!({ "model_type": "gemma2", "head_dim": 16, "query_pre_attn_scalar": 16, "hidden_act": null, "tie_word_embeddings": false, "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0 }),
+            json!({ "model_type": "gemma2", "head_dim": 16, "query_pre_attn_scalar": 16, "hidden_act": null, "tie_word_embeddings": true, "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0 }),
             "layernorm"
         ),
         Code::FileInvalid

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::common::{fixtures, subfolders};
 use tunesmith_formats::{
     AdapterFiles, AdapterTensor, F32Tensor, LoraTensors, ModelFiles, ModuleTensors, SafetensorsFile, TensorSource,
-    TokenizerSource, b_bias_name, bias_name, magnitude_name, read_adapter, saved_name, write_adapter,
+    TokenizerSource, b_bias_name, bias_name, magnitude_name, read_adapter, saved_name, token_rows_name, write_adapter,
 };
 use tunesmith_ops::Code;
 
@@ -58,7 +58,8 @@ fn adapters_survive_reading_and_writing() {
             let start = start.to_lowercase();
             start.starts_with("pissa") || start == "olora"
         });
-        let own = ["use_dora", "modules_to_save", "lora_bias"].into_iter().all(is_off);
+        let own = ["use_dora", "modules_to_save", "lora_bias", "trainable_token_indices", "target_parameters"];
+        let own = own.into_iter().all(is_off);
         let plain = own && json["bias"] == "none" && !changes_base;
         assert_eq!(read_adapter(&dir).is_ok(), plain, "{}", dir.display());
     }
@@ -83,6 +84,9 @@ fn check_round_trip(dir: &Path, read: &AdapterFiles) {
     }
     for (module, bias) in &read.biases {
         push(bias_name(module, read.modules.contains_key(module)), bias);
+    }
+    for (module, rows) in &read.tokens {
+        push(token_rows_name(module), rows);
     }
     let views: Vec<F32Tensor<'_>> = tensors
         .iter()

@@ -37,7 +37,9 @@ test("an option that another one leaves without effect is named with the reason"
   ).toEqual(["evalOnStart", "metricForBestModel"]);
   expect(named({ evalStrategy: "epoch", evalSteps: 5 })).toEqual(["evalSteps"]);
   expect(named({ earlyStoppingThreshold: 0.1 })).toEqual(["earlyStoppingThreshold"]);
-  expect(named({ samplePrompts: ["a"], sampleMaxNewTokens: 5 })).toEqual(["samplePrompts", "sampleMaxNewTokens"]);
+  const prompts = { samplePrompts: ["a"], sampleMaxNewTokens: 5 };
+  expect(named(prompts)).toEqual([]);
+  expect(named({ ...prompts, sampleOnEval: false })).toEqual(["samplePrompts", "sampleMaxNewTokens"]);
   expect(named({ saveStrategy: "epoch", saveSteps: 5 })).toEqual(["saveSteps"]);
   expect(named({ saveStrategy: "no", saveTotalLimit: 1 })).toEqual(["saveTotalLimit"]);
   expect(named({ packingStrategy: "wrapped" })).toEqual(["packingStrategy"]);
