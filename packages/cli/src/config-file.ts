@@ -10,24 +10,28 @@ import {
   type Schemas,
   sortOptions,
 } from "@tunesmith/core";
+import type { TrainerName } from "@tunesmith/trainer";
 import { parseDocument } from "yaml";
 import type { z } from "zod";
 import { typedText } from "./flag-values.ts";
-import { trainingSchemas } from "./flags.ts";
+import { sftSchemas, trainingCommands, trainingSchemas } from "./flags.ts";
 
 /**
  * Reads options from a YAML or JSON file, for example the `config.resolved.yaml` of another run. Keys are the flags' names in
  * camelCase, snake_case or kebab-case.
  *
  * @param schemas of the options. Default: those of `tunesmith train`
+ * @param trainer whose options they are; a file of another one is an `OptionError`. Default: that of `tunesmith train`
  */
 export async function readConfigFile(
   file: string,
   schemas: Schemas = trainingSchemas,
+  trainer: TrainerName = "sft",
 ): Promise<Record<string, unknown>> {
   const path = expandHome(file);
-  const value = await readKeys(path);
-  if (schemas === trainingSchemas) {
+  const { trainer: named = trainer, ...value } = (await readKeys(path)) as Record<string, unknown>;
+  if (named !== trainer) throw otherTrainer(path, named, trainer);
+  if (schemas !== sftSchemas) {
     // All that is wrong with names and values at once, whatever flags say of them.
     sortOptions(schemas, value, path);
     return canonicalKeys(value, namesOf(schemas), path);
@@ -36,6 +40,15 @@ export async function readConfigFile(
   const typed = Object.entries(values).map(([name, given]) => [name, typedValue(schemas, name, given)]);
   sortOptions(schemas, Object.fromEntries(typed), path);
   return Object.fromEntries(typed);
+}
+
+/** The error of a file that a run of another trainer has written. */
+function otherTrainer(path: string, named: unknown, trainer: TrainerName): OptionError {
+  const [, command] = Object.entries(trainingCommands).find(([name]) => name === named) ?? [];
+  const advice = command === undefined ? "correct it" : `give the file to ${command}`;
+  return new OptionError(
+    `[${path}] expected options of ${trainingCommands[trainer]}, got those of trainer ${JSON.stringify(named)}; ${advice}`,
+  );
 }
 
 /** Reads the file of a sweep: options of `tunesmith train`, and below `sweep` those that arms vary, as they stand. */

@@ -39,7 +39,8 @@ export function kindOf(schema: JsonSchema): ValueKind {
   const hasKeys = items !== undefined && formsOf(items).some((form) => form.type === "object");
   // None of a few choices holds a comma.
   const named = has("string") || items?.enum !== undefined ? "names" : "texts";
-  const list = items === undefined || hasKeys ? null : items.type === "integer" ? "numbers" : named;
+  const list =
+    items === undefined || hasKeys ? null : items.type === "integer" || items.type === "number" ? "numbers" : named;
   return {
     boolean: has("boolean"),
     number: has("number") || has("integer"),

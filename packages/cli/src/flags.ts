@@ -3,6 +3,7 @@ import {
   adviceFor,
   canonicalName,
   deviceOptionsSchema,
+  dpoConfigSchema,
   evaluationConfigSchema,
   generationConfigSchema,
   kebabCase,
@@ -34,8 +35,16 @@ export const settingSchemas = {
 /** The same with the files it reads: what `tunesmith train` takes, and its configuration file. */
 export const trainingSchemas = { inputs: runInputsSchema, ...settingSchemas };
 
+/** What `tunesmith dpo` takes, and its configuration file. */
+export const dpoSchemas = { ...trainingSchemas, args: dpoConfigSchema };
+
+/** The command that starts a run of each trainer. */
+export const trainingCommands = { sft: "tunesmith train", dpo: "tunesmith dpo" } as const;
+
 /** What `tunesmith sft` takes, and its configuration file. */
 export const sftSchemas = { script: scriptArgumentsSchema, ...trainingSchemas };
+
+const ofTheCommand = { outputDir: true, resumeFromCheckpoint: true } as const;
 
 /**
  * What `tunesmith resume` takes. What the run began with in its steps is refused by the trainer, which names it; its folder and checkpoint
@@ -43,8 +52,11 @@ export const sftSchemas = { script: scriptArgumentsSchema, ...trainingSchemas };
  */
 export const resumeSchemas = {
   place: deviceOptionsSchema,
-  args: sftConfigSchema.omit({ outputDir: true, resumeFromCheckpoint: true }),
+  args: sftConfigSchema.omit(ofTheCommand),
 };
+
+/** The same of a run of `tunesmith dpo`, whose own options all decide its steps: of the command's flags it takes those that runs share. */
+export const dpoResumeSchemas = { place: deviceOptionsSchema, args: dpoConfigSchema.omit(ofTheCommand) };
 
 /** Where a model that writes is computed, and how its weights are held. */
 export const placeSchemas = { place: deviceOptionsSchema, modelConfig: modelConfigSchema };

@@ -16,7 +16,17 @@ async function help(argv: string[], columns: number): Promise<string> {
   return text;
 }
 
-const commands = [["train"], ["estimate"], ["resume"], ["chat"], ["merge"], ["export", "gguf"], ["doctor"], []];
+const commands = [
+  ["train"],
+  ["dpo"],
+  ["estimate"],
+  ["resume"],
+  ["chat"],
+  ["merge"],
+  ["export", "gguf"],
+  ["doctor"],
+  [],
+];
 
 test.each([60, 80, 120])("help fits a terminal of %i columns and breaks no word", async (columns) => {
   for (const argv of commands) {

@@ -6,7 +6,7 @@ import { buildProgram, knownFlags } from "./program.ts";
 import { errorEvent, reportFailure } from "./view/failure.ts";
 
 /** Commands whose work is in files: it is done even where what they print is lost. */
-const writing = ["train", "sft", "sweep", "resume", "merge", "export", "synth"];
+const writing = ["train", "dpo", "sft", "sweep", "resume", "merge", "export", "synth"];
 
 /** Runs the command line and sets the process's exit code. */
 export async function main(argv: readonly string[]): Promise<void> {

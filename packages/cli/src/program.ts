@@ -1,6 +1,6 @@
 // The commands and their flags.
 import { createRequire } from "node:module";
-import { terminalText } from "@tunesmith/core";
+import { type Schemas, terminalText } from "@tunesmith/core";
 import { exportReaders, ggufQuantizations } from "@tunesmith/sdk";
 import { Command } from "commander";
 import { chat, type Input } from "./commands/chat.ts";
@@ -17,9 +17,11 @@ import { selfInstructFrom, synthSchemas } from "./commands/self-instruct.ts";
 import { sft } from "./commands/sft.ts";
 import { sweep } from "./commands/sweep.ts";
 import { type Streams, train } from "./commands/train.ts";
+import { trainers } from "./commands/trainers.ts";
 import {
   addSchemaFlags,
   chatSchemas,
+  dpoSchemas,
   evalSchemas,
   flagsOf,
   flagValues,
@@ -65,6 +67,7 @@ export function buildProgram(streams: Streams, input: Input, finish: (code: numb
   const surroundings = { streams, input, finish };
   const all = [
     addTrain,
+    addDpo,
     addSft,
     addSweep,
     addEstimate,
@@ -82,43 +85,68 @@ export function buildProgram(streams: Streams, input: Input, finish: (code: numb
   return program;
 }
 
-function addTrain(program: Command, { streams, finish }: Surroundings): void {
+/** A command that trains. */
+interface Training {
+  name: string;
+  description: string;
+  schemas: Schemas;
+  examples: readonly string[];
+  /** Gives the exit code. */
+  start(flags: Record<string, unknown>, streams: Streams): Promise<number>;
+}
+
+function addTraining(program: Command, { streams, finish }: Surroundings, command: Training): void {
   const training = program
-    .command("train")
-    .description("fine-tune a model on your data")
+    .command(command.name)
+    .description(command.description)
     .optionsGroup(groupTitle("run"))
     .option("--config <file>", configHelp)
     .option("--dry-run", "check options, model and data, print them, and stop")
     .option("--json", jsonHelp);
-  addSchemaFlags(training, trainingSchemas);
-  training.addHelpText(
-    "after",
-    examples(
+  addSchemaFlags(training, command.schemas);
+  training.addHelpText("after", examples(...command.examples));
+  training.action(async () => finish(await command.start(flagValues(training), streams)));
+}
+
+function addTrain(program: Command, surroundings: Surroundings): void {
+  addTraining(program, surroundings, {
+    name: "train",
+    description: "fine-tune a model on your data",
+    schemas: trainingSchemas,
+    examples: [
       "tunesmith train --model ORG/NAME --data train.jsonl --output-dir runs/first",
       "tunesmith train --config run.yaml --learning-rate 1e-4",
       "tunesmith train --model ./model --data train.jsonl --load-in-4bit --dry-run",
-    ),
-  );
-  training.action(async () => finish(await train(flagValues(training), streams)));
+    ],
+    start: (flags, streams) => train(trainers.sft, flags, streams),
+  });
 }
 
-function addSft(program: Command, { streams, finish }: Surroundings): void {
-  const training = program
-    .command("sft")
-    .description("fine-tune with the arguments of trl sft, as they stand")
-    .optionsGroup(groupTitle("run"))
-    .option("--config <file>", configHelp)
-    .option("--dry-run", "check options, model and data, print them, and stop")
-    .option("--json", jsonHelp);
-  addSchemaFlags(training, sftSchemas);
-  training.addHelpText(
-    "after",
-    examples(
+function addDpo(program: Command, surroundings: Surroundings): void {
+  addTraining(program, surroundings, {
+    name: "dpo",
+    description: "train on pairs of a chosen and a rejected answer (direct preference optimization)",
+    schemas: dpoSchemas,
+    examples: [
+      "tunesmith dpo --model ORG/NAME --data pairs.jsonl --learning-rate 1e-5 --beta 0.1",
+      "tunesmith dpo --model ORG/NAME --data pairs.jsonl --loss-type sigmoid bco_pair --loss-weights 1 0.5",
+      "tunesmith dpo --model ./model --data pairs.jsonl --adapter-path runs/first/adapter --dry-run",
+    ],
+    start: (flags, streams) => train(trainers.dpo, flags, streams),
+  });
+}
+
+function addSft(program: Command, surroundings: Surroundings): void {
+  addTraining(program, surroundings, {
+    name: "sft",
+    description: "fine-tune with the arguments of trl sft, as they stand",
+    schemas: sftSchemas,
+    examples: [
       "tunesmith sft --model_name_or_path ORG/NAME --dataset_name ORG/ROWS --use_peft --lora_r 32 --output_dir out",
       "tunesmith sft --config sft_config.yaml --learning_rate 1e-5",
-    ),
-  );
-  training.action(async () => finish(await sft(flagValues(training), streams)));
+    ],
+    start: sft,
+  });
 }
 
 function addSweep(program: Command, { streams, finish }: Surroundings): void {

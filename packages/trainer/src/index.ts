@@ -95,5 +95,5 @@ export { prepareRows, type RowsRequest, withinContext } from "./sft/prepare.ts";
 export { adviseTraining, type RecommendOptions, recommendTraining, type TrainingAdvice } from "./sft/recommend.ts";
 export { type ResponsesOnlyOptions, type ResponsesTrainer, trainOnResponsesOnly } from "./sft/responses-only.ts";
 export { type RowScoreOptions, type RowScores, rowScores } from "./sft/row-scores.ts";
-export { readRunConfig } from "./sft/run-config.ts";
+export { readRunConfig, type TrainerName } from "./sft/run-config.ts";
 export { SFTTrainer, type SFTTrainerOptions, sftTrainerKeys } from "./sft/sft-trainer.ts";

@@ -97,7 +97,9 @@ export async function evaluateTarget(
 /** Of the options of a run those that say how its rows are read: the same here, unless a flag says otherwise. */
 function readingOf({ run }: Target): Partial<ParsedSFTConfig> {
   if (run === null) return {};
-  const names = Object.keys(evalSchemas.reading.shape);
+  // Rows that are evaluated have one answer: what a run says of the form of its pairs is not of them.
+  const ofPairs = run.trainer === "dpo" ? ["datasetFormat", "columns"] : [];
+  const names = Object.keys(evalSchemas.reading.shape).filter((name) => !ofPairs.includes(name));
   return Object.fromEntries(Object.entries(run.args).filter(([name]) => names.includes(name)));
 }
 

@@ -1,13 +1,12 @@
 // `tunesmith resume`: goes on from the newest whole checkpoint of a run folder, after its end with more steps.
 import { DataError, expandHome, onlyGiven, sortOptions } from "@tunesmith/core";
-import { SFTTrainer } from "@tunesmith/sdk";
 import { readRunConfig } from "@tunesmith/trainer";
-import { resumeSchemas } from "../flags.ts";
 import { environmentLine } from "../view/environment-line.ts";
 import { openModel, revisionOf } from "./load-model.ts";
 import { openDatasets } from "./open-datasets.ts";
 import { runTraining } from "./run-session.ts";
 import type { Streams } from "./train.ts";
+import { trainers } from "./trainers.ts";
 
 /**
  * `tunesmith resume RUN_DIR`: goes on from the newest whole checkpoint with the options of the run, but for those given. Gives the exit
@@ -17,9 +16,18 @@ export async function resume(folder: string, flags: Record<string, unknown>, { o
   const { json: asked, ...given } = flags;
   const runDir = expandHome(folder);
   const json = asked === true;
-  const { place, args: parsed } = sortOptions(resumeSchemas, given, "tunesmith resume");
+  const {
+    trainer: of,
+    model: name,
+    modelRevision,
+    data,
+    evalData,
+    fromProgram,
+    ...config
+  } = await readRunConfig(runDir);
+  const kind = trainers[of];
+  const { place, args: parsed } = sortOptions(kind.resumeSchemas, given, "tunesmith resume");
   const changed = onlyGiven(parsed, given);
-  const { model: name, modelRevision, data, evalData, fromProgram, ...config } = await readRunConfig(runDir);
   const { peftConfig, modelConfig } = config;
   // maxSteps would win over a number of epochs.
   const byEpochs = changed.numTrainEpochs !== undefined && changed.maxSteps === undefined ? { maxSteps: -1 } : {};
@@ -35,6 +43,6 @@ export async function resume(folder: string, flags: Record<string, unknown>, { o
   (json ? err : out).write(`${environmentLine(place)}\n`);
   const model = await openModel(name, err, { ...place, ...modelConfig, ...revisionOf(modelRevision) });
   const datasets = await openDatasets(data, evalData, err);
-  const trainer = new SFTTrainer({ model, ...datasets, args, peftConfig });
+  const trainer = kind.create({ model, ...datasets, args, peftConfig });
   return runTraining(trainer, model, { json, out, err, runDir, options: { resumeFromCheckpoint: true } });
 }

@@ -1,6 +1,6 @@
 // Runs a trainer to its end with progress and signals.
 import { terminalText } from "@tunesmith/core";
-import { AbortError, type LanguageModel, type SFTTrainer, type TrainOptions } from "@tunesmith/sdk";
+import { AbortError, type DPOTrainer, type LanguageModel, SFTTrainer, type TrainOptions } from "@tunesmith/sdk";
 import pc from "picocolors";
 import { watchOutput } from "../lost-output.ts";
 import { errorEvent } from "../view/failure.ts";
@@ -24,13 +24,13 @@ export interface RunTrainingOptions {
 /**
  * Runs a trainer to its end with progress and signals. Gives the exit code of a run that was interrupted, else 0. */
 export async function runTraining(
-  trainer: SFTTrainer,
+  trainer: SFTTrainer | DPOTrainer,
   model: LanguageModel,
   { json, out, err, options = {}, runDir = null }: RunTrainingOptions,
 ): Promise<number> {
   // With --json standard output holds events and nothing else.
   let folder = runDir;
-  const view = new RunView(json ? err : out, model);
+  const view = new RunView(json ? err : out, model, { advises: trainer instanceof SFTTrainer });
   const interrupt = new Interrupt((signal) => {
     view.settle();
     const stopping =

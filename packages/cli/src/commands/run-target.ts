@@ -6,11 +6,11 @@ import {
   ModelFileError,
   modelConfigSchema,
   type ParsedModelConfig,
-  type ParsedSFTConfig,
+  type ParsedTrainingArguments,
   parseOptions,
   recoverFolder,
 } from "@tunesmith/core";
-import { readCheckpoint, readRunConfig } from "@tunesmith/trainer";
+import { readCheckpoint, readRunConfig, type TrainerName } from "@tunesmith/trainer";
 
 /** What a command works on. */
 export interface Target {
@@ -23,7 +23,8 @@ export interface Target {
   weights: ParsedModelConfig;
   /** The run that it is of; null for a model by itself. */
   run: {
-    args: ParsedSFTConfig;
+    trainer: TrainerName;
+    args: ParsedTrainingArguments;
     /** What it began with. */
     base: { model: string; revision: string | null };
   } | null;
@@ -43,8 +44,9 @@ export async function modelOf(runOrModel: string, adapterFlag: string | undefine
       weights: parseOptions(modelConfigSchema, {}),
     };
   const trained = adapter ?? (await resultOf(run, target));
-  const { model, modelRevision: revision, peftConfig, modelConfig: weights, args } = await readRunConfig(run);
-  const of = { weights, run: { args, base: { model, revision } } };
+  const config = await readRunConfig(run);
+  const { trainer, model, modelRevision: revision, peftConfig, modelConfig: weights, args } = config;
+  const of = { weights, run: { trainer, args, base: { model, revision } } };
   // After full fine-tuning the folder holds a whole model.
   return peftConfig.fullFinetuning
     ? { ...of, model: trained, revision: null, adapter: null }

@@ -21,6 +21,7 @@ import pc from "picocolors";
 import { readConfigFile } from "../config-file.ts";
 import { sftSchemas } from "../flags.ts";
 import { type Streams, trainWith } from "./train.ts";
+import { trainers } from "./trainers.ts";
 
 /** Options of ScriptArguments, and what they are handed on as. */
 const scriptNames = Object.keys(sftSchemas.script.shape);
@@ -52,7 +53,8 @@ export async function sft(flags: Record<string, unknown>, streams: Streams): Pro
     );
   const { options, warnings } = await optionsOfRun(all, script, inputs, args.evalStrategy);
   for (const warning of warnings) streams.err.write(`${pc.yellow("warning:")} ${terminalText(warning)}\n`);
-  return trainWith(options, { json: json === true, dryRun: dryRun === true, place: "tunesmith sft" }, streams);
+  const start = { json: json === true, dryRun: dryRun === true, place: "tunesmith sft" };
+  return trainWith(trainers.sft, options, start, streams);
 }
 
 /** The options of `tunesmith train` that these are: without names of the script, with its data sets, and with TRL's defaults. */

@@ -19,6 +19,7 @@ import { type Output, Screen } from "../view/screen.ts";
 import { armLine, sweepLines } from "../view/sweep-lines.ts";
 import { Interrupt } from "./interrupt.ts";
 import { type Streams, trainerOf } from "./train.ts";
+import { trainers } from "./trainers.ts";
 
 const command = "tunesmith sweep";
 
@@ -93,6 +94,7 @@ async function runArm(
   const all = { ...shared, ...arm.values, outputDir: folder };
   const silent = { write: () => {} };
   const { trainer, model } = await trainerOf(
+    trainers.sft,
     all,
     { command, tell: begun || arm.name !== state.arms[0]?.name ? silent : told },
     err,

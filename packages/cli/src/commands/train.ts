@@ -1,15 +1,15 @@
-// `tunesmith train`: trains with the options of flags and file.
+// `tunesmith train` and `tunesmith dpo`: train with the options of flags and file.
 import { OptionError, onlyGiven, sortOptions, terminalText } from "@tunesmith/core";
-import { SFTTrainer, type SFTTrainerOptions } from "@tunesmith/sdk";
+import type { DPOTrainer, SFTTrainer } from "@tunesmith/sdk";
 import { stringify } from "yaml";
 import { readConfigFile } from "../config-file.ts";
-import { trainingSchemas } from "../flags.ts";
 import { environmentLine } from "../view/environment-line.ts";
 import type { Output } from "../view/screen.ts";
 import { openModel, revisionOf } from "./load-model.ts";
 import { openDatasets } from "./open-datasets.ts";
 import { tellPreset, withPresetModel } from "./preset.ts";
 import { runTraining } from "./run-session.ts";
+import type { TrainerKind } from "./trainers.ts";
 
 /** Streams of a command. */
 export interface Streams {
@@ -17,12 +17,13 @@ export interface Streams {
   err: Output;
 }
 
-/** `tunesmith train`. Gives the exit code. */
-export async function train(flags: Record<string, unknown>, { out, err }: Streams): Promise<number> {
+/** The command that starts a trainer. Gives the exit code. */
+export async function train(kind: TrainerKind, flags: Record<string, unknown>, streams: Streams): Promise<number> {
   const { config, json = false, dryRun = false, ...given } = flags;
-  const file = config === undefined ? {} : await readConfigFile(config as string);
+  const file = config === undefined ? {} : await readConfigFile(config as string, kind.schemas, kind.name);
   const all = { ...file, ...given };
-  return trainWith(all, { json: json === true, dryRun: dryRun === true, place: "tunesmith train" }, { out, err });
+  const start = { json: json === true, dryRun: dryRun === true, place: kind.command };
+  return trainWith(kind, all, start, streams);
 }
 
 /** How a run is started. */
@@ -34,9 +35,10 @@ interface Start {
 }
 
 /** A trainer of options under their own names, once model and data are open. `tell` gets what runs here, and what a preset says. */
-export async function trainerOf(
+export async function trainerOf<T extends SFTTrainer | DPOTrainer>(
+  kind: TrainerKind<T>,
   all: Record<string, unknown>,
-  { command, tell, more = {} }: { command: string; tell: Output; more?: Pick<SFTTrainerOptions, "callbacks"> },
+  { command, tell }: { command: string; tell: Output },
   err: Output,
 ) {
   // Wrong values are reported before a model is looked for.
@@ -46,7 +48,7 @@ export async function trainerOf(
     args,
     peftConfig: peft,
     modelConfig,
-  } = sortOptions(trainingSchemas, withPresetModel(all, command), command);
+  } = sortOptions(kind.schemas, withPresetModel(all, command), command);
   const place = args.useCpu ? { ...given, device: "cpu" as const } : given;
   // Beside an adapter that is continued, what was given is not the same as a default.
   const peftConfig = onlyGiven(peft, all);
@@ -59,19 +61,20 @@ export async function trainerOf(
   const datasets = await openDatasets(data, evalData, err);
   // What is not given is for --auto to decide.
   const { resumeFromCheckpoint, ...givenArgs } = onlyGiven(args, all);
-  const trainer = new SFTTrainer({ model, ...datasets, args: givenArgs, peftConfig, ...more });
+  const trainer = kind.create({ model, ...datasets, args: givenArgs, peftConfig });
   const options = resumeFromCheckpoint ? { resumeFromCheckpoint: resumed(resumeFromCheckpoint) } : {};
   return { trainer, model, options, data, evalData, modelConfig };
 }
 
 /** Trains with options of any kind under their own names. Gives the exit code. */
 export async function trainWith(
+  kind: TrainerKind,
   all: Record<string, unknown>,
   { json, dryRun, place: command }: Start,
   { out, err }: Streams,
 ): Promise<number> {
   const tell = json || dryRun ? err : out;
-  const { trainer, model, options, data, evalData, modelConfig } = await trainerOf(all, { command, tell }, err);
+  const { trainer, model, options, data, evalData, modelConfig } = await trainerOf(kind, all, { command, tell }, err);
   if (!dryRun) return runTraining(trainer, model, { json, out, err, options });
   const { args: decided, peftConfig: adapter, totalSteps, warnings, ...found } = await trainer.dryRun();
   const { origin, path } = model.info;

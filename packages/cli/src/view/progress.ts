@@ -9,8 +9,8 @@ const smoothing = 0.9;
 /** Steps that the shown speed looks back. */
 const window = 20;
 
-/** Places of the fields that a narrow line goes without, in this order: epoch, norm, memory, rate, speed, loss. */
-const leastNeeded = [1, 4, 6, 3, 5, 2];
+/** Places of the fields that a narrow line goes without, in this order: epoch, norm, memory, rate, speed, pairs, loss. */
+const leastNeeded = [1, 5, 7, 4, 6, 3, 2];
 
 /** The fields in one line of at most so many visible characters, as far as leaving some out can do that. */
 function joinedWithin(fields: readonly string[], width: number): string {
@@ -51,12 +51,13 @@ export class Progress {
 
   /**
    * `step 12/80  epoch 0.30  loss 1.234  lr 0.0009  grad 2.3  382 tok/s  ETA 1:32 (14:05)`, on a GPU with the memory held there, now and at
-   * its peak. Where that is wider than `width` characters, fields are left out, the least needed first; step and time left stay.
+   * its peak, and of pairs what the newest log line says of them. Where that is wider than `width` characters, fields are left out, the
+   * least needed first; step and time left stay.
    */
   line(
     event: StepEvent,
     width = Number.POSITIVE_INFINITY,
-    { onGpu = false, clock = new Date() }: { onGpu?: boolean; clock?: Date } = {},
+    { onGpu = false, pairs = "", clock = new Date() }: { onGpu?: boolean; pairs?: string; clock?: Date } = {},
   ): string {
     const { step, totalSteps, epoch, learningRate, gradNorm, memory } = event;
     const loss = this.#weight > 0 ? this.#ema / this.#weight : Number.NaN;
@@ -66,6 +67,7 @@ export class Progress {
       `${pc.bold("step")} ${step}/${totalSteps}`,
       `epoch ${epoch.toFixed(2)}`,
       `${pc.bold("loss")} ${significant(loss)}`,
+      pairs,
       `lr ${significant(learningRate, 3)}`,
       `grad ${significant(gradNorm, 3)}`,
       `${Math.round(this.#speed(event))} tok/s`,

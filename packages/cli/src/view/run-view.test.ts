@@ -203,7 +203,9 @@ test("says of a run that had ended before that nothing was trained", () => {
 
 test("on a GPU says which, and what of its memory is held before the first step and at the most", () => {
   const written: string[] = [];
-  const view = new RunView({ write: (text) => written.push(text) }, model, (backend) => `${backend} (NVIDIA H100)`);
+  const view = new RunView({ write: (text) => written.push(text) }, model, {
+    nameOf: (backend) => `${backend} (NVIDIA H100)`,
+  });
   const [prepared, done] = [events[0], events.at(-1)];
   if (prepared?.type === "prepared") view.show({ ...prepared, session: { ...prepared.session, backend: "cuda" } });
   if (done?.type === "done") view.show(done);
@@ -218,7 +220,7 @@ test("on a GPU says which, and what of its memory is held before the first step 
 test("while rows are prepared a bar shows how far they are, and goes when the run begins", () => {
   const written: string[] = [];
   const out = { isTTY: true, columns: 100, write: (text: string) => written.push(text) };
-  const view = new RunView(out, model, () => "CPU");
+  const view = new RunView(out, model, { nameOf: () => "CPU" });
   view.show({ type: "preparing", dataset: "train", rows: 1200, share: 0.26 });
   expect(written.at(-1)).toBe(`preparing training rows  ${"█".repeat(6)}${"░".repeat(18)}  26 %  1200 rows`);
   view.show({ type: "preparing", dataset: "eval", rows: 3, share: null });
@@ -228,4 +230,24 @@ test("while rows are prepared a bar shows how far they are, and goes when the ru
   expect(stripVTControlCharacters(written.slice(before).join(""))).not.toContain("preparing");
   view.show({ type: "measuring", step: 4, difficulty: "ifd", rows: 300, share: 0.5, fromCache: false });
   expect(written.at(-1)).toBe(`measuring the ifd of training rows  ${"█".repeat(12)}${"░".repeat(12)}  50 %  300 rows`);
+});
+
+test("the numbers of pairs come into the line of the step that they are of, and where others have their token accuracy", () => {
+  const written: string[] = [];
+  const out = { isTTY: true, columns: 200, write: (text: string) => written.push(text) };
+  const view = new RunView(out, model, { advises: false });
+  const shown = () => stripVTControlCharacters(written.at(-1) ?? "");
+  const step = events.find((event) => event.type === "step");
+  if (step?.type === "step") view.show(step);
+  expect(shown()).not.toContain("margin");
+  const pairs = { "rewards/chosen": 0.3, "rewards/rejected": -0.1, "rewards/accuracies": 0.75, "rewards/margins": 0.4 };
+  const answers = { "logps/chosen": -9, "logps/rejected": -8, "logits/chosen": 0, "logits/rejected": 0 };
+  const numbers = { loss: 0.5, entropy: 1, meanTokenAccuracy: 0.2, ...pairs, ...answers };
+  view.show({ type: "log", step: 1, epoch: 0.5, learningRate: 1e-3, gradNorm: 1, numTokens: 40, ...numbers });
+  expect(shown()).toMatch(/^step 1\/2 .* loss 3 {2}pairs right 75\.0 % {2}margin 0\.4 {2}lr 0\.001/u);
+  const evaluated = { ...evaluation, evalLoss: 0.6, evalMeanTokenAccuracy: 0.1 };
+  view.show({ ...evaluated, step: 1, epoch: 0.5, "evalRewards/accuracies": 1, "evalRewards/margins": 0.25 });
+  expect(stripVTControlCharacters(written.join(""))).toContain(
+    "eval at step 1  loss 0.6  pairs right 100.0 %  margin 0.25\n",
+  );
 });

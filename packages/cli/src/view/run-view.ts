@@ -3,9 +3,11 @@ import { basename } from "node:path";
 import { terminalText } from "@tunesmith/core";
 import {
   adviseTraining,
+  type DPOMetrics,
   type EvalEvent,
   healthText,
   type LanguageModel,
+  type LogEvent,
   type PreparedEvent,
   type SFTMetrics,
   type StepEvent,
@@ -17,10 +19,22 @@ import { describeData } from "./data-line.ts";
 import { deviceName } from "./device.ts";
 import { display } from "./display.ts";
 import { bytes, count, percent, plural, significant } from "./format.ts";
+import { pairFields } from "./pair-fields.ts";
 import { measuringLine, preparingLine } from "./preparing-line.ts";
 import { Progress } from "./progress.ts";
 import { type Output, Screen } from "./screen.ts";
 import { summaryLines } from "./summary-lines.ts";
+
+/** Metrics of any trainer of the command line. */
+type ShownMetrics = SFTMetrics | DPOMetrics;
+
+/** How a run is shown. */
+export interface RunViewOptions {
+  /** What a device is called. Default: with the name of the GPU. */
+  nameOf?: (backend: string) => string;
+  /** Whether it is said what is usual for the rows, which is known of supervised fine-tuning alone. Default true. */
+  advises?: boolean;
+}
 
 /** Shows the events of a run to a person. */
 export class RunView {
@@ -28,17 +42,26 @@ export class RunView {
   readonly #model: LanguageModel;
   readonly #progress = new Progress();
   readonly #nameOf: (backend: string) => string;
+  readonly #advises: boolean;
+  /** The last step, whose line the numbers of its log line still come into. */
+  #newest: StepEvent | null = null;
+  /** What the newest log line says of pairs; empty of a run without. */
+  #pairs = "";
   /** Bytes of the GPU that were held before the first step; null on the CPU, whose memory is the process's. */
   #reserved: number | null = null;
 
-  /** @param nameOf what a device is called. Default: with the name of the GPU */
-  constructor(out: Output, model: LanguageModel, nameOf = (backend: string) => deviceName(backend)) {
+  constructor(
+    out: Output,
+    model: LanguageModel,
+    { nameOf = (backend) => deviceName(backend), advises = true }: RunViewOptions = {},
+  ) {
     this.#nameOf = nameOf;
+    this.#advises = advises;
     this.#screen = new Screen(out);
     this.#model = model;
   }
 
-  show(event: TrainEvent<SFTMetrics>): void {
+  show(event: TrainEvent<ShownMetrics>): void {
     switch (event.type) {
       case "preparing":
         this.#screen.status(preparingLine(event));
@@ -52,6 +75,9 @@ export class RunView {
         break;
       case "step":
         this.#step(event);
+        break;
+      case "log":
+        this.#log(event);
         break;
       case "eval":
         this.#eval(event);
@@ -77,7 +103,7 @@ export class RunView {
         this.#done(event.result);
         break;
       default:
-        // metrics.jsonl holds these; the step line shows the same.
+        // What the lines of steps, evaluations and the end say as well.
         break;
     }
   }
@@ -107,27 +133,43 @@ export class RunView {
     for (const [name, report] of Object.entries(evalSets ?? {}))
       this.#screen.print(`eval   ${name}: ${describeData(report)}`);
     if (evalData !== null && evalSets === undefined) this.#screen.print(`eval   ${describeData(evalData)}`);
-    if (step === 0 && data.streamed !== true) this.#screen.print(adviceLine(data, this.#model, session));
+    if (this.#advises && step === 0 && data.streamed !== true)
+      this.#screen.print(adviceLine(data, this.#model, session));
     const from = step > 0 ? `, from step ${step}` : "";
     this.#screen.print(`run    ${display(runDir)}, ${plural(totalSteps, "step")}${from}`);
   }
 
   #step(event: StepEvent): void {
     this.#progress.add(event, performance.now());
-    this.#screen.status(this.#progress.line(event, this.#screen.width, { onGpu: this.#reserved !== null }), {
-      last: event.step === event.totalSteps,
-    });
+    this.#newest = event;
+    this.#status(event, event.step === event.totalSteps);
   }
 
-  #eval(event: EvalEvent<SFTMetrics>): void {
+  /** metrics.jsonl holds these, and the line of the step shows the same but for what is of pairs. */
+  #log(event: LogEvent<ShownMetrics>): void {
+    if (!("rewards/margins" in event)) return;
+    this.#pairs = pairFields(event["rewards/accuracies"], event["rewards/margins"]);
+    if (this.#newest !== null) this.#status(this.#newest, false);
+  }
+
+  #status(event: StepEvent, last: boolean): void {
+    const about = { onGpu: this.#reserved !== null, pairs: this.#pairs };
+    this.#screen.status(this.#progress.line(event, this.#screen.width, about), { last });
+  }
+
+  #eval(event: EvalEvent<ShownMetrics>): void {
     const best = event.best ? pc.green("  best so far") : "";
-    const accuracy = percent(event.evalMeanTokenAccuracy);
+    const { "evalRewards/margins": margin, "evalRewards/accuracies": preferred } = event;
+    const accuracy =
+      margin === undefined || preferred === undefined
+        ? `token accuracy ${percent(event.evalMeanTokenAccuracy)}`
+        : pairFields(preferred, margin);
     this.#screen.print(
-      `${pc.bold("eval")} ${event.dataset === undefined ? "" : `${event.dataset} `}at step ${event.step}  loss ${significant(event.evalLoss)}  token accuracy ${accuracy}${best}`,
+      `${pc.bold("eval")} ${event.dataset === undefined ? "" : `${event.dataset} `}at step ${event.step}  loss ${significant(event.evalLoss)}  ${accuracy}${best}`,
     );
   }
 
-  #done(result: TrainResult<SFTMetrics>): void {
+  #done(result: TrainResult<ShownMetrics>): void {
     this.#screen.settle();
     for (const line of summaryLines(result, this.#progress.losses, this.#reserved)) this.#screen.print(line);
   }

@@ -1,9 +1,13 @@
 // What came of a run, in a few lines, and the commands that go on from it.
-import type { DifficultyReport, SFTMetrics, StopReason, TrainResult } from "@tunesmith/sdk";
+import type { DifficultyReport, DPOMetrics, SFTMetrics, StopReason, TrainResult } from "@tunesmith/sdk";
 import pc from "picocolors";
 import { display } from "./display.ts";
 import { bytes, count, duration, percent, plural, significant } from "./format.ts";
+import { pairFields } from "./pair-fields.ts";
 import { sparkline } from "./sparkline.ts";
+
+/** The result of any trainer of the command line. */
+type Result = TrainResult<SFTMetrics | DPOMetrics>;
 
 /** Why a run ended before its last step. */
 const reasons: Partial<Record<StopReason, string>> = {
@@ -17,11 +21,7 @@ const reasons: Partial<Record<StopReason, string>> = {
  * @param losses of the steps that were trained now; none where all were before
  * @param reserved bytes of the GPU that were held before the first step; null on the CPU
  */
-export function summaryLines(
-  result: TrainResult<SFTMetrics>,
-  losses: readonly number[],
-  reserved: number | null,
-): string[] {
+export function summaryLines(result: Result, losses: readonly number[], reserved: number | null): string[] {
   const { metrics, globalStep, trainingLoss, best, runDir, adapterDir, adapterBytes, stoppedBy, lossHash } = result;
   const why = reasons[stoppedBy] ?? "";
   const speed = `${count(metrics.numTokens)} tokens, ${Math.round(metrics.trainTokensPerSecond)} tokens/s`;
@@ -46,21 +46,23 @@ export function summaryLines(
 }
 
 /** What the engine was said to take, against what it took. */
-function estimateLine({ estimatedBytes: said, metrics: { enginePeakBytes: took } }: TrainResult<SFTMetrics>): string[] {
+function estimateLine({ estimatedBytes: said, metrics: { enginePeakBytes: took } }: Result): string[] {
   if (said === 0) return [];
   return [
     `memory ${bytes(took)} held by the engine at its peak, ${bytes(said)} estimated (${percent(took / said)} of the estimate)`,
   ];
 }
 
-function evalLine({ evalBefore, evalAfter }: TrainResult<SFTMetrics>): string[] {
+function evalLine({ evalBefore, evalAfter }: Result): string[] {
   if (evalAfter === null) return [];
-  const perplexity = (loss: number) => significant(Math.exp(loss));
   const before = evalBefore === null ? "" : `${significant(evalBefore.evalLoss)} before → `;
+  const line = `eval   loss ${before}${significant(evalAfter.evalLoss)} after`;
+  const { "evalRewards/margins": margin, "evalRewards/accuracies": preferred } = evalAfter;
+  // The loss of pairs is no mean over tokens, so that nothing has its perplexity.
+  if (margin !== undefined && preferred !== undefined) return [`${line}, ${pairFields(preferred, margin)}`];
+  const perplexity = (loss: number) => significant(Math.exp(loss));
   const was = evalBefore === null ? "" : `${perplexity(evalBefore.evalLoss)} → `;
-  return [
-    `eval   loss ${before}${significant(evalAfter.evalLoss)} after, perplexity ${was}${perplexity(evalAfter.evalLoss)}`,
-  ];
+  return [`${line}, perplexity ${was}${perplexity(evalAfter.evalLoss)}`];
 }
 
 /** What it took to order rows by what the model finds hard. */

@@ -53,7 +53,7 @@ export const trainingArgumentsSchema = z
         .boolean()
         .default(false)
         .describe(
-          'Train on the CPU, whatever else there is: a model that was opened on another device is refused, tunesmith train and sft open it with device "cpu". Default false (TrainingArguments).',
+          'Train on the CPU, whatever else there is: a model that was opened on another device is refused, tunesmith train, dpo and sft open it with device "cpu". Default false (TrainingArguments).',
         ),
       loggingSteps: count
         .default(1)

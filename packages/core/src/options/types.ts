@@ -10,8 +10,8 @@ export interface TrainingArguments extends TrainingArgumentsNames {
   /** Seed of the order of rows, the adapter's start and every random number. Default 3407 (Unsloth). */
   seed?: number | undefined;
   /**
-   * Train on the CPU, whatever else there is: a model that was opened on another device is refused, tunesmith train and
-   * sft open it with device "cpu". Default false (TrainingArguments).
+   * Train on the CPU, whatever else there is: a model that was opened on another device is refused, tunesmith train,
+   * dpo and sft open it with device "cpu". Default false (TrainingArguments).
    */
   useCpu?: boolean | undefined;
   /** Steps between two log lines. Default 1 (Unsloth; TrainingArguments has 500). */

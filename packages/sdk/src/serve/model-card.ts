@@ -30,8 +30,11 @@ const settings = [
   ...["r", "loraAlpha", "loraDropout", "useRslora", "useDora", "fullFinetuning", "loadIn4bit", "dtype"],
   ...["learningRate", "lrSchedulerType", "warmupSteps", "optim", "weightDecay", "maxGradNorm", "neftuneNoiseAlpha"],
   ...["perDeviceTrainBatchSize", "gradientAccumulationSteps", "numTrainEpochs", "maxSteps", "maxLength", "packing"],
-  ...["assistantOnlyLoss", "completionOnlyLoss", "lossType", "seed"],
+  ...["assistantOnlyLoss", "completionOnlyLoss", "lossType", "beta", "seed"],
 ];
+
+/** What each trainer does, in words. */
+const methods = { sft: "supervised fine-tuning", dpo: "direct preference optimization (arXiv:2305.18290)" };
 
 interface DataReport {
   source?: string;
@@ -99,14 +102,14 @@ async function cardOf(run: string, report: Report, environment: Environment, has
     ...(config.modelRevision === null ? [] : [`base_model: ${base}`]),
     `library_name: ${adapter ? "peft" : "transformers"}`,
     "pipeline_tag: text-generation",
-    `tags: [tunesmith, sft${adapter ? ", lora" : ""}]`,
+    `tags: [tunesmith, ${config.trainer}${adapter ? ", lora" : ""}]`,
     "---",
     mark,
     "",
     `# ${base}, fine-tuned`,
     "",
     `${adapter ? "A LoRA adapter of" : "All weights of"} ${base} (${count(environment.totalParameters)} parameters, ` +
-      `${count(environment.trainableParameters)} trained), by supervised fine-tuning with Tunesmith ${environment.tunesmith}.`,
+      `${count(environment.trainableParameters)} trained), by ${methods[config.trainer]} with Tunesmith ${environment.tunesmith}.`,
     "",
     "## Data",
     "",
@@ -126,7 +129,7 @@ async function cardOf(run: string, report: Report, environment: Environment, has
     "",
     "## Evaluation",
     "",
-    evaluationOf(report),
+    evaluationOf(report, config.trainer === "sft"),
   ].join("\n")}\n`;
 }
 
@@ -159,14 +162,16 @@ function sourceName(source: string): string {
 /** Numbers, flags and names: never a path or a text. */
 function settingRows(options: Record<string, unknown>): string[][] {
   return settings.flatMap((name) => {
-    const value = options[name];
-    const plain =
-      typeof value === "number" || value === true || (typeof value === "string" && /^[\w.-]+$/u.test(value));
-    return plain ? [[`\`${name}\``, String(value)]] : [];
+    const values = [options[name]].flat();
+    const plain = values.every(
+      (value) => typeof value === "number" || value === true || (typeof value === "string" && /^[\w.-]+$/u.test(value)),
+    );
+    return plain ? [[`\`${name}\``, values.join(", ")]] : [];
   });
 }
 
-function evaluationOf({ eval: { before, after } }: Report): string {
+/** @param ofTokens whether the loss is a mean over tokens, of which there is a perplexity */
+function evaluationOf({ eval: { before, after } }: Report, ofTokens: boolean): string {
   if (after === null) return "The run had no held-out rows.";
   const names = Object.keys(after).filter((name) => typeof after[name] === "number");
   const rows = names.map((name) => [
@@ -176,7 +181,9 @@ function evaluationOf({ eval: { before, after } }: Report): string {
   ]);
   const loss = after.evalLoss;
   return `${table(["held-out rows", "before", "after"], rows)}${
-    loss === undefined ? "" : `\n\nPerplexity of the trained tokens after training: ${round(Math.exp(loss))}.`
+    loss === undefined || !ofTokens
+      ? ""
+      : `\n\nPerplexity of the trained tokens after training: ${round(Math.exp(loss))}.`
   }`;
 }
 

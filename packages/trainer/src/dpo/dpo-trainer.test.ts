@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DataError, digestFile, OptionError } from "@tunesmith/core";
 import { expect, onTestFinished, test } from "vitest";
-import { DPOTrainer, type DPOTrainerOptions, readRunConfig } from "../index.ts";
+import { DPOTrainer, type DPOTrainerOptions, readRunConfig, SFTTrainer } from "../index.ts";
 import { type FakeOptions, fakeModel } from "../testing/fake-session.ts";
 import { lines } from "../testing/lines.ts";
 import { ofType, record } from "../testing/record.ts";
@@ -150,5 +150,12 @@ test("the best model may be chosen by margins", async () => {
 test("commands that look at the folder can read it", async () => {
   const { trainer: made, outputDir } = await trainer({ maxSteps: 1 });
   await made.train();
-  expect(await readRunConfig(outputDir)).toMatchObject({ fromProgram: ["DPOTrainer"], args: { beta: 0.5, outputDir } });
+  expect(await readRunConfig(outputDir)).toMatchObject({
+    trainer: "dpo",
+    fromProgram: [],
+    args: { beta: 0.5, outputDir },
+  });
+  const rows = [{ prompt: "a", completion: "b" }];
+  const other = new SFTTrainer({ model: fakeModel(), trainDataset: rows, args: { outputDir, maxSteps: 1 } });
+  await expect(other.train({ resumeFromCheckpoint: true })).rejects.toThrow(/trainer \(was "dpo", is null\)/u);
 });

@@ -87,15 +87,13 @@ export class DPOTrainer extends Trainer<ParsedDPOConfig, DPOMetrics> {
     );
     lossSettings(config);
     const functions = { formattingFunc, sampler, lrScheduler };
-    const given = [
+    const fromProgram = [
       ...Object.entries(functions).flatMap(([name, value]) => (value === null ? [] : [name])),
       ...(Object.keys(metrics).length > 0 ? ["metrics"] : []),
       ...(callbacks.some((callback) => typeof callback === "object") ? ["callbacks"] : []),
     ];
     const ofRun = { args: config, lrScheduler, healthRules, metrics };
     const inputs = { model: base, trainDataset: train, evalDataset: held, ...ofRun };
-    // The command line has no such run yet: it is gone on with where it was begun.
-    const fromProgram = ["DPOTrainer", ...given];
     super(dpoRecipe({ formattingFunc, sampler }), { ...inputs, peft: trainable(peft, config), fromProgram }, callbacks);
   }
 }

@@ -39,6 +39,7 @@ const leastCached = 4 << 20;
 /** Preference optimization: of two answers the chosen one becomes likelier, next to a reference. */
 export function dpoRecipe(functions: DPOFunctions): Recipe<ParsedDPOConfig, DPOMetrics> {
   return {
+    trainer: "dpo",
     metrics: dpoMetrics,
     schema: dpoConfigSchema,
     prepare: (inputs, signal) => prepareDPO(inputs, functions, signal),

@@ -15,7 +15,7 @@ const schema = trainingArgumentsSchema.extend({
 /** Names of the options that decide. */
 function names(args: object, recipe = {}): string[] {
   const parsed = { ...parseOptions(trainingArgumentsSchema, args), ...recipe } as Resolved;
-  const model = { fromProgram: [], modelType: "fake", sha256: "00", weights };
+  const model = { trainer: "sft", fromProgram: [], modelType: "fake", sha256: "00", weights };
   return Object.keys(decisiveOptions(parsed, parseOptions(loraConfigSchema, {}), model, schema));
 }
 
@@ -34,7 +34,13 @@ test("the length of a run decides only where the learning rates depend on it", (
 });
 
 test("how the weights are held is remembered where it differs from the default", () => {
-  const model = { fromProgram: [], modelType: "fake", sha256: null, weights: { ...weights, loadIn4bit: true } };
+  const model = {
+    trainer: "sft",
+    fromProgram: [],
+    modelType: "fake",
+    sha256: null,
+    weights: { ...weights, loadIn4bit: true },
+  };
   const args = parseOptions(trainingArgumentsSchema, {}) as Resolved;
   const options = decisiveOptions(args, parseOptions(loraConfigSchema, {}), model, schema);
   expect(options).toMatchObject({ loadIn4bit: true });
@@ -43,7 +49,7 @@ test("how the weights are held is remembered where it differs from the default",
 
 test("an option that a checkpoint does not name had its default, and a function that is gone is named", () => {
   const args = { ...parseOptions(trainingArgumentsSchema, {}), maxLength: 5, logRewards: true } as Resolved;
-  const model = { modelType: "fake", sha256: null, weights };
+  const model = { trainer: "sft", modelType: "fake", sha256: null, weights };
   const withDefaults = trainingArgumentsSchema.extend(grouped("data", { packing: z.boolean().default(false) }));
   const options = (packing: boolean, fromProgram: readonly string[] = []) =>
     decisiveOptions(

@@ -13,12 +13,15 @@ import {
 import type { Resolved } from "../options/resolved.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { dependsOnLength } from "./schedule.ts";
+import { trainerEntry } from "./trainer-name.ts";
 
 /** What a program gives that no step computes with: what these decide of a run is in its state. */
 const watching: readonly string[] = ["metrics", "callbacks"];
 
 /** What a checkpoint remembers of a run besides its options. */
 export interface RunIdentity {
+  /** Name of the trainer. */
+  trainer: string;
   /** Names of the functions that a program gave, such as an order of the rows: without them the steps would be others. */
   fromProgram: readonly string[];
   modelType: string;
@@ -34,14 +37,14 @@ export interface RunIdentity {
 export function decisiveOptions(
   args: Resolved,
   lora: ParsedLoraConfig,
-  { fromProgram, modelType, sha256: modelSha256, weights }: RunIdentity,
+  { trainer, fromProgram, modelType, sha256: modelSha256, weights }: RunIdentity,
   schema: Schemas[string],
 ): Record<string, unknown> {
   const influence = new Map(
     [schema, loraConfigSchema].flatMap(optionsOf).map((option) => [option.name, option.influence]),
   );
   const deciding = fromProgram.filter((name) => !watching.includes(name));
-  const given = deciding.length > 0 ? { fromProgram: deciding } : {};
+  const given = { ...trainerEntry(trainer), ...(deciding.length > 0 && { fromProgram: deciding }) };
   const entries = Object.entries({ ...args, ...lora, modelType, modelSha256, ...changed(weights), ...given });
   return Object.fromEntries(entries.filter(([name]) => decides(influence.get(name) ?? "numbers", args, fromProgram)));
 }

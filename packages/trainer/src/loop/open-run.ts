@@ -43,10 +43,12 @@ export async function openRun(
 ): Promise<OpenRun> {
   const { recipe, inputs, prepared, args } = ready;
   const { model, peft, fromProgram = [] } = inputs;
-  const identity = { fromProgram, modelType: model.info.modelType, sha256: modelSha256, weights: model.weightOptions };
-  const config = decisiveOptions(args, peft, identity, recipe.schema);
+  const { trainer, schema } = recipe;
+  const { modelType } = model.info;
+  const identity = { trainer, fromProgram, modelType, sha256: modelSha256, weights: model.weightOptions };
+  const config = decisiveOptions(args, peft, identity, schema);
   const { totalSteps } = prepared.batches;
-  const decisive = { options: config, fingerprint: prepared.train.fingerprint, schema: recipe.schema };
+  const decisive = { options: config, fingerprint: prepared.train.fingerprint, schema };
   const length = { args, totalSteps, now: Math.floor(Date.now() / 1000) };
   const check = (found: Checkpoint) => phaseAfter(found, length, decisive);
   if (ready.checkpoint !== null) check(ready.checkpoint);
@@ -89,7 +91,7 @@ export async function openRun(
 
 /** Opens the files, cut to where the state has them, and says in them what is run and where. */
 async function openFolder(
-  { inputs, args, prepared }: ReadyRun,
+  { recipe, inputs, args, prepared }: ReadyRun,
   path: string,
   session: TrainSession,
   state: TrainerState,
@@ -103,7 +105,7 @@ async function openFolder(
     isReported ? state.global_step + (state.global_step > 0 ? 1 : 0) : null,
   );
   try {
-    await folder.writeConfig(describeConfig(inputs, args));
+    await folder.writeConfig(describeConfig(recipe.trainer, inputs, args));
     const fingerprints = { train: prepared.train.fingerprint, eval: prepared.evaluation?.fingerprint ?? null };
     const environment = await describeEnvironment(inputs.model.info, modelSha256, session.info, fingerprints);
     await folder.writeJson("env.json", environment);

@@ -72,6 +72,8 @@ export interface DataSummary {
  * resume, and knows of the recipe what is declared here.
  */
 export interface Recipe<Args extends ParsedTrainingArguments = ParsedTrainingArguments, M extends Metrics = Metrics> {
+  /** Name of its trainer in the configuration and the checkpoints of a run. */
+  readonly trainer: string;
   /** The metrics that it reports. */
   readonly metrics: DeclaredMetrics<M>;
   /** Its options, those of `TrainingArguments` and its own; it says of each what it decides. */

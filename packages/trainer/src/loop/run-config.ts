@@ -23,9 +23,12 @@ import { evalSetsOf } from "../options/eval-sets.ts";
 import type { Resolved } from "../options/resolved.ts";
 import { configName } from "../record/run-record.ts";
 import type { RunInputs } from "./recipe.ts";
+import { defaultTrainer, trainerEntry } from "./trainer-name.ts";
 
 /** What a run was started with; running it again gives the same run. */
 export interface RunConfig<Args> {
+  /** Name of the trainer. */
+  trainer: string;
   /** Path of the model, or ORG/NAME of one of the Hugging Face Hub. */
   model: string;
   /** Its commit; null for a path. */
@@ -40,8 +43,8 @@ export interface RunConfig<Args> {
   modelConfig: ParsedModelConfig;
 }
 
-/** Model and data, then every option under its own name. */
-export function describeConfig(inputs: RunInputs, args: Resolved): object {
+/** Trainer, model and data, then every option under its own name. */
+export function describeConfig(trainer: string, inputs: RunInputs, args: Resolved): object {
   const { model, peft, fromProgram = [] } = inputs;
   const { origin, path } = model.info;
   // A model of the Hub is found by its name wherever its cache has gone.
@@ -50,7 +53,15 @@ export function describeConfig(inputs: RunInputs, args: Resolved): object {
   const given = fromProgram.length === 0 ? {} : { fromProgram };
   const options = { ...model.weightOptions, ...model.takenOptions, ...args, ...peft };
   // A token is nothing to leave in a file that people hand on.
-  return { ...base, data, evalData, ...given, ...options, ...("hubToken" in options ? { hubToken: undefined } : {}) };
+  return {
+    ...trainerEntry(trainer),
+    ...base,
+    data,
+    evalData,
+    ...given,
+    ...options,
+    ...("hubToken" in options ? { hubToken: undefined } : {}),
+  };
 }
 
 /** How a configuration file names the data sets of a run; null for rows given in memory, and for no evaluation set. */
@@ -86,27 +97,29 @@ function specEntry(entry: DatasetEntry): string | DatasetEntry {
 /**
  * Reads the configuration of a run folder. Its `outputDir` is the folder itself, wherever that has been moved.
  *
- * @param schema of the trainer's arguments
- * @param others of other trainers' arguments, by the name that their runs have in `fromProgram`
+ * @param trainers schemas of the trainers' arguments, by their names
  */
-export async function readConfig<Args extends ParsedTrainingArguments>(
+export async function readConfig<Name extends string>(
   runDir: string,
-  schema: Schemas[string],
-  others: Readonly<Record<string, Schemas[string]>> = {},
-): Promise<RunConfig<Args>> {
+  trainers: Readonly<Record<Name, Schemas[string]>>,
+): Promise<RunConfig<ParsedTrainingArguments> & { trainer: Name }> {
   const path = join(runDir, configName);
-  const { model, modelRevision, data, evalData, fromProgram, ...options } = await readInputs(path);
-  const other = fromProgram.find((name) => Object.hasOwn(others, name));
-  const own = (other === undefined ? undefined : others[other]) ?? schema;
-  const schemas = { args: own, peftConfig: loraConfigSchema, modelConfig: modelConfigSchema };
+  const { trainer: named, model, modelRevision, data, evalData, fromProgram, ...options } = await readInputs(path);
+  if (!Object.hasOwn(trainers, named))
+    throw new CheckpointError(
+      `[${path}] expected trainer ${Object.keys(trainers).join(" or ")}, got ${JSON.stringify(named)}; it is of another version, or was changed`,
+    );
+  const trainer = named as Name;
+  const schemas = { args: trainers[trainer], peftConfig: loraConfigSchema, modelConfig: modelConfigSchema };
   const { args, peftConfig, modelConfig } = sortOptions(schemas, options, path);
   return {
+    trainer,
     model,
     modelRevision,
     data,
     evalData,
     fromProgram,
-    args: { ...(args as Args), outputDir: runDir },
+    args: { ...(args as ParsedTrainingArguments), outputDir: runDir },
     peftConfig,
     modelConfig,
   };
@@ -114,6 +127,7 @@ export async function readConfig<Args extends ParsedTrainingArguments>(
 
 /** What stands in the file beside options. */
 const inputsSchema = z.looseObject({
+  trainer: z.string().default(defaultTrainer),
   model: z.string().min(1),
   modelRevision: z.string().min(1).nullable().default(null),
   data: datasetSpecSchema.nullable().default(null),

@@ -39,6 +39,7 @@ export interface SFTFunctions {
 /** Supervised fine-tuning: the mean loss of the supervised tokens is minimised. */
 export function sftRecipe(functions: SFTFunctions): Recipe<ParsedSFTConfig, SFTMetrics> {
   return {
+    trainer: "sft",
     metrics: sftMetrics,
     schema: sftConfigSchema,
     prepare: async (inputs, signal) => prepareSFT(await withAdvice(inputs, functions, signal), functions, signal),

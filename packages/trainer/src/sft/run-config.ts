@@ -1,11 +1,17 @@
-// The configuration of a run of supervised fine-tuning.
-import { dpoConfigSchema, type ParsedSFTConfig, sftConfigSchema } from "@tunesmith/core";
+// The configuration of a run, whichever trainer it is of.
+import { dpoConfigSchema, type ParsedTrainingArguments, sftConfigSchema } from "@tunesmith/core";
 import { type RunConfig, readConfig } from "../loop/run-config.ts";
 
+/** The options of each trainer, by its name in the file. */
+const trainers = { sft: sftConfigSchema, dpo: dpoConfigSchema };
+
+/** A trainer, as a run names it. */
+export type TrainerName = keyof typeof trainers;
+
 /**
- * Reads the `config.resolved.yaml` of a run folder. Its `outputDir` is the folder itself, wherever that has been moved. One of
- * `DPOTrainer` has that name in `fromProgram`, and the options of DPOConfig: those of every run are there.
+ * Reads the `config.resolved.yaml` of a run folder. Its `outputDir` is the folder itself, wherever that has been moved. `args` holds the
+ * options of its trainer; their type names those that all trainers share. A file that names no trainer is of supervised fine-tuning.
  */
-export function readRunConfig(runDir: string): Promise<RunConfig<ParsedSFTConfig>> {
-  return readConfig<ParsedSFTConfig>(runDir, sftConfigSchema, { DPOTrainer: dpoConfigSchema });
+export function readRunConfig(runDir: string): Promise<RunConfig<ParsedTrainingArguments> & { trainer: TrainerName }> {
+  return readConfig(runDir, trainers);
 }

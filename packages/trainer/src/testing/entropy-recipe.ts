@@ -33,6 +33,7 @@ export interface EntropyMetrics extends Metrics {
  * while the mean entropy is below its target and falls while it is above (arXiv:2505.22312).
  */
 const recipe: Recipe<Args, EntropyMetrics> = {
+  trainer: "entropy",
   metrics: {
     log: { loss: "ratio", entropy: "mean", entropyCoef: "last" },
     eval: { evalLoss: "lower", evalAccuracy: "higher" },

@@ -1,0 +1,166 @@
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { parse } from "yaml";
+import { tunesmith } from "../testing/tunesmith.ts";
+
+vi.setConfig({ testTimeout: 60_000 });
+
+const root = fileURLToPath(new URL("../../../..", import.meta.url));
+const model = join(root, "test/fixtures/models/llama");
+
+let folder: string;
+let pairs: string;
+let run: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "tunesmith-dpo-"));
+  [pairs, run] = [join(folder, "pairs.jsonl"), join(folder, "run")];
+  const rows = Array.from({ length: 6 }, (_, n) => ({
+    prompt: `say ${n}`,
+    chosen: ` yes ${n} well`,
+    rejected: " no not now",
+  }));
+  await writeFile(pairs, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+const dpo = (...more: string[]) => {
+  const base = ["dpo", "--model", model, "--data", pairs, "--output-dir", run];
+  const steps = ["--max-steps", "3", "--per-device-train-batch-size", "2", "--learning-rate", "1e-2"];
+  return tunesmith([...base, ...steps, "--warmup-steps", "0", ...more]);
+};
+
+const configOf = async (path: string) => parse(await readFile(join(path, "config.resolved.yaml"), "utf8"));
+
+test("trains on pairs, shows what is right of them, and says whose run it is", async () => {
+  const { code, out, err } = await dpo("--eval-data", pairs, "--eval-on-start", "--beta", "0.5");
+  expect({ code, err }).toEqual({ code: 0, err: "" });
+  expect(out).toMatch(/^eval at step 0 {2}loss 0\.6931 {2}pairs right 0\.0 % {2}margin 0$/mu);
+  expect(out).toMatch(/^eval at step 3 {2}loss \S+ {2}pairs right 100\.0 % {2}margin \S+ {2}best so far$/mu);
+  expect(out).toMatch(/^step 3\/3 {2}epoch 1\.00 {2}loss \S+ {2}pairs right \S+ % {2}margin \S+ {2}lr /mu);
+  expect(out).toMatch(/^eval {3}loss 0\.6931 before → \S+ after, pairs right 100\.0 % {2}margin /mu);
+  // What is usual is known of answers alone, and no mean over tokens has been measured.
+  expect(out).not.toMatch(/^usual|perplexity/mu);
+  expect(await configOf(run)).toMatchObject({ trainer: "dpo", beta: 0.5, data: pairs, evalData: pairs, maxSteps: 3 });
+  const again = await tunesmith(["dpo", "--config", join(run, "config.resolved.yaml"), "--dry-run"]);
+  expect({ code: again.code, beta: parse(again.out).options.beta }).toEqual({ code: 0, beta: 0.5 });
+});
+
+test("a resumed run ends with the bytes of the run that was not stopped, and takes options of its own trainer", async () => {
+  expect((await dpo("--save-steps", "2", "--loss-type", "sigmoid", "sft")).code).toBe(0);
+  const stopped = join(folder, "stopped");
+  await cp(run, stopped, { recursive: true });
+  for (const gone of ["adapter", "checkpoint-3", "report.json", "report.html"])
+    await rm(join(stopped, gone), { recursive: true });
+  expect(await readdir(stopped)).toContain("checkpoint-2");
+  const wrong = await tunesmith(["resume", stopped, "--packing"]);
+  expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('got "packing"')]);
+  const changed = await tunesmith(["resume", stopped, "--seed", "1"]);
+  expect([changed.code, changed.err]).toEqual([1, expect.stringContaining("seed (was 3407, is 1)")]);
+  expect((await tunesmith(["resume", stopped])).code).toBe(0);
+  const files = ["adapter/adapter_model.safetensors", "checkpoint-3/optimizer.safetensors", "metrics.jsonl"];
+  for (const file of files)
+    expect((await readFile(join(stopped, file))).equals(await readFile(join(run, file))), file).toBe(true);
+  const more = await tunesmith(["resume", stopped, "--max-steps", "4"]);
+  expect([more.code, more.out]).toEqual([0, expect.stringMatching(/phase 2 of this run: 1 step after step 3/u)]);
+});
+
+test("chat, eval, merge and export take its folder", async () => {
+  expect((await dpo()).code).toBe(0);
+  const said = await tunesmith(["chat", run, "--prompt", "say 1", "--max-new-tokens", "3"]);
+  expect([said.code, said.err]).toEqual([0, ""]);
+  const rows = join(folder, "rows.jsonl");
+  await writeFile(rows, `${JSON.stringify({ prompt: "say 1", completion: " yes 1 well" })}\n`.repeat(3));
+  expect(await tunesmith(["eval", run, "--data", rows, "--max-new-tokens", "2"])).toMatchObject({
+    code: 0,
+    out: expect.stringContaining("loss"),
+  });
+  expect((await tunesmith(["merge", run, "--output", join(folder, "merged")])).code).toBe(0);
+  const gguf = join(folder, "model.gguf");
+  expect((await tunesmith(["export", "gguf", run, "--output", gguf, "--quantization", "f16"])).code).toBe(0);
+  expect((await tunesmith(["export", "card", run])).code).toBe(0);
+  const card = await readFile(join(run, "README.md"), "utf8");
+  expect(card).toMatch(/^tags: \[tunesmith, dpo, lora\]$/mu);
+  expect(card).toContain("by direct preference optimization");
+  for (const row of ["| `beta` | 0.1 |", "| `lossType` | sigmoid |"]) expect(card).toContain(row);
+});
+
+test("flags have TRL's names, lists of losses and of their weights too, and a dry run makes nothing", async () => {
+  const argv = ["dpo", "--model_name_or_path", model, "--dataset_name", pairs, "--lora_r", "4", "--output_dir", run];
+  const losses = ["--loss_type", "sigmoid", "bco_pair", "--loss_weights", "1", "0.5", "--ld_alpha", "None"];
+  const { code, out } = await tunesmith([...argv, ...losses, "--dry-run"]);
+  expect(code).toBe(0);
+  expect(parse(out)).toMatchObject({
+    options: { r: 4, lossType: ["sigmoid", "bco_pair"], lossWeights: [1, 0.5], ldAlpha: null, learningRate: 1e-6 },
+    data: { rows: 6, kept: 6, format: "preference" },
+    memory: { pass: { twoPhases: true } },
+    totalSteps: 3,
+  });
+  expect(await readdir(folder)).toEqual(["pairs.jsonl"]);
+});
+
+test("a file holds options as flags do, and one of another trainer's run is refused with its command", async () => {
+  const config = join(folder, "dpo.yaml");
+  await writeFile(
+    config,
+    `model: ${model}\ndata: ${pairs}\nloss_type: [hinge, sft]\nloss_weights: [1, 0.1]\nlora_r: 2\n`,
+  );
+  const { out } = await tunesmith(["dpo", "--config", config, "--lora_r", "8", "--dry-run"]);
+  expect(parse(out).options).toMatchObject({ lossType: ["hinge", "sft"], lossWeights: [1, 0.1], r: 8 });
+  await writeFile(config, `trainer: dpo\nmodel: ${model}\ndata: ${pairs}\n`);
+  const refused = await tunesmith(["train", "--config", config]);
+  expect([refused.code, refused.err]).toEqual([
+    2,
+    expect.stringContaining(
+      'expected options of tunesmith train, got those of trainer "dpo"; give the file to tunesmith dpo',
+    ),
+  ]);
+  await writeFile(config, `model: ${model}\ndata: ${pairs}\npacking: true\n`);
+  expect(await tunesmith(["dpo", "--config", config])).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('expected a known option, got "packing"'),
+  });
+});
+
+test("rows without two answers exit with 3, what has no reference with 2, and nothing is made", async () => {
+  await writeFile(pairs, `${JSON.stringify({ prompt: "a", completion: "b" })}\n`);
+  expect(await dpo()).toMatchObject({
+    code: 3,
+    err: expect.stringMatching(/pairs\.jsonl:1: expected rows for preference optimization/u),
+  });
+  expect(await dpo("--full-finetuning")).toMatchObject({ code: 2, err: expect.stringContaining("[fullFinetuning]") });
+  expect(await readdir(folder)).toEqual(["pairs.jsonl"]);
+});
+
+test("with --json an event is a line, with the numbers of pairs", async () => {
+  const { out } = await dpo("--json", "--eval-data", pairs);
+  const events = out
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  const logs = events.filter(({ type }) => type === "log");
+  expect(logs).toHaveLength(3);
+  expect(logs[0]).toMatchObject({ "rewards/margins": 0, "rewards/accuracies": 0 });
+  expect(logs[2]["rewards/margins"]).toBeGreaterThan(0);
+  expect(events.find(({ type }) => type === "eval")).toMatchObject({ "evalRewards/accuracies": 1 });
+  expect(events.at(-1)).toMatchObject({ type: "done" });
+});
+
+test("the commands of docs/dpo.md run as they stand", async () => {
+  const text = await readFile(join(root, "docs/dpo.md"), "utf8");
+  const [, block = ""] = /^```sh\n(.*?)^```/msu.exec(text) ?? [];
+  const exchange: Readonly<Record<string, string>> = {
+    "HuggingFaceTB/SmolLM2-135M-Instruct": model,
+    "pairs.jsonl": pairs,
+    "held-out.jsonl": pairs,
+    "runs/pairs": run,
+  };
+  const commands = block.trim().split("\n");
+  expect(commands.map((line) => line.split(" ")[2])).toEqual(["dpo", "resume", "chat"]);
+  for (const line of commands) {
+    const argv = line.split(" ").slice(2);
+    expect(await tunesmith(argv.map((word) => exchange[word] ?? word)), line).toMatchObject({ code: 0 });
+  }
+});

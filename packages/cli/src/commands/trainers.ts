@@ -1,0 +1,45 @@
+// The trainers of the command line, by what differs between them; everything else is one way through.
+import type { DPOConfig, SFTConfig } from "@tunesmith/core";
+import { DPOTrainer, SFTTrainer, type SFTTrainerOptions } from "@tunesmith/sdk";
+import type { TrainerName } from "@tunesmith/trainer";
+import { dpoResumeSchemas, dpoSchemas, resumeSchemas, trainingCommands, trainingSchemas } from "../flags.ts";
+
+/** What a trainer is made of, whichever it is. */
+type Made = Pick<SFTTrainerOptions, "model" | "trainDataset" | "evalDataset" | "peftConfig"> & {
+  /** Options by its own schema, which it checks again. */
+  args: object;
+};
+
+/** A trainer of the command line. */
+export interface TrainerKind<T extends SFTTrainer | DPOTrainer = SFTTrainer | DPOTrainer> {
+  /** As runs name it. */
+  name: TrainerName;
+  /** The command that starts it, for messages. */
+  command: string;
+  /** What that takes, and its configuration file. */
+  schemas: typeof trainingSchemas | typeof dpoSchemas;
+  /** What a resumed run of it takes. */
+  resumeSchemas: typeof resumeSchemas | typeof dpoResumeSchemas;
+  create(made: Made): T;
+}
+
+/** Supervised fine-tuning. */
+const sft: TrainerKind<SFTTrainer> = {
+  name: "sft",
+  command: trainingCommands.sft,
+  schemas: trainingSchemas,
+  resumeSchemas,
+  create: ({ args, ...made }) => new SFTTrainer({ ...made, args: args as SFTConfig }),
+};
+
+/** Preference optimization. */
+const dpo: TrainerKind<DPOTrainer> = {
+  name: "dpo",
+  command: trainingCommands.dpo,
+  schemas: dpoSchemas,
+  resumeSchemas: dpoResumeSchemas,
+  create: ({ args, ...made }) => new DPOTrainer({ ...made, args: args as DPOConfig }),
+};
+
+/** Every trainer, by the name that runs have of it. */
+export const trainers = { sft, dpo };
