@@ -43,7 +43,8 @@ In TypeScript the names are camelCase. In plain JavaScript, in configuration fil
 option; an option given in both spellings is an error, and so is a name that does not exist.
 
 A configuration file (\`tunesmith train --config run.yaml\`) holds the options of \`SFTConfig\`, \`LoraConfig\`, \`ModelConfig\`,
-\`RunInputs\` and \`DeviceOptions\` on one level; for \`tunesmith dpo\` those of \`DPOConfig\` in the place of the first. Editors with a YAML language server complete and check it when it begins with
+\`RunInputs\` and \`DeviceOptions\` on one level; for \`tunesmith dpo\` those of \`DPOConfig\` in the place of the first. Editors
+with a YAML language server complete and check one of \`tunesmith train\` when it begins with
 
 \`\`\`yaml
 # yaml-language-server: $schema=https://raw.githubusercontent.com/tunesmith/tunesmith/main/docs/tunesmith.schema.json

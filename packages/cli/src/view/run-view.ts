@@ -28,14 +28,6 @@ import { summaryLines } from "./summary-lines.ts";
 /** Metrics of any trainer of the command line. */
 type ShownMetrics = SFTMetrics | DPOMetrics;
 
-/** How a run is shown. */
-export interface RunViewOptions {
-  /** What a device is called. Default: with the name of the GPU. */
-  nameOf?: (backend: string) => string;
-  /** Whether it is said what is usual for the rows, which is known of supervised fine-tuning alone. Default true. */
-  advises?: boolean;
-}
-
 /** Shows the events of a run to a person. */
 export class RunView {
   readonly #screen: Screen;
@@ -50,18 +42,23 @@ export class RunView {
   /** Bytes of the GPU that were held before the first step; null on the CPU, whose memory is the process's. */
   #reserved: number | null = null;
 
+  /**
+   * @param options `nameOf`: what a device is called, by default with the name of the GPU; `advises`: whether it is said what is usual for
+   * the rows, which is known of supervised fine-tuning alone, by default true
+   */
   constructor(
     out: Output,
     model: LanguageModel,
-    { nameOf = (backend) => deviceName(backend), advises = true }: RunViewOptions = {},
+    options: { nameOf?: (backend: string) => string; advises?: boolean } = {},
   ) {
+    const { nameOf = (backend: string) => deviceName(backend), advises = true } = options;
     this.#nameOf = nameOf;
     this.#advises = advises;
     this.#screen = new Screen(out);
     this.#model = model;
   }
 
-  show(event: TrainEvent<ShownMetrics>): void {
+  show(event: TrainEvent<SFTMetrics | DPOMetrics>): void {
     switch (event.type) {
       case "preparing":
         this.#screen.status(preparingLine(event));
