@@ -248,6 +248,38 @@ describe("commands", () => {
     expect(refused).toMatchObject({ code: 1, out: expect.stringContaining("does not fit: expected ") });
   });
 
+  test("tells the largest batch and known GPUs, and measures a speed on request", { timeout: 120_000 }, async () => {
+    const given = ["estimate", model, "--max-length", "32", "--r", "4", "--device", "cpu"];
+    const { out } = await tunesmith(given);
+    expect(out).toMatch(
+      /\nlargest batch +at least 256 rows of 32 tokens in one pass \(perDeviceTrainBatchSize \d+, tokenBudget/u,
+    );
+    expect(out).toMatch(/\nknown GPUs +planned with the CPU's layout; .*\n {2}8 GB +fits \(RTX/u);
+    expect(out).not.toMatch(/^speed/mu);
+    const measured = [...given, "--max-steps", "10", "--calibrate"];
+    const { out: said, code } = await tunesmith([...measured, "--usd-per-hour", "2"]);
+    expect(code).toBe(0);
+    expect(said).toMatch(
+      /\nspeed +\S+ tokens\/s on cpu.*, measured in 5 passes of 8 rows of 32 tokens after 3 to warm up\n/u,
+    );
+    expect(said).toMatch(
+      /\ntime +\S+ s for a step of 8 rows, 0:\d\d for 10 steps, .*\ncost +\$\S+ for a million tokens, /u,
+    );
+    const { speed, cost, fit } = JSON.parse((await tunesmith([...measured, "--usd-per-hour", "2", "--json"])).out);
+    expect(fit.gpus).toHaveLength(10);
+    expect(speed).toMatchObject({ rows: 8, stepRows: 8, warmPasses: 3, measuredPasses: 5 });
+    expect(cost.run).toBeCloseTo((2 / 3600) * 10 * speed.stepSeconds, 12);
+    expect(cost.perMillionTokens).toBeCloseTo(((2 / 3600) * 1e6) / speed.tokensPerSecond, 9);
+    for (const [price, calibrate, message] of [
+      ["two", ["--calibrate"], '[--usd-per-hour] expected a price in US dollars, got "two"'],
+      ["-1", ["--calibrate"], "[--usd-per-hour] expected a price"],
+      ["2", [], "add --calibrate"],
+    ] as const) {
+      const refused = await tunesmith([...given, ...calibrate, `--usd-per-hour=${price}`]);
+      expect(refused).toMatchObject({ code: 2, err: expect.stringContaining(message) });
+    }
+  });
+
   test("exits with 3 for data that cannot be trained on, and makes no run folder", async () => {
     await writeFile(data, '{"messages":[{"role":"user","content":"alone"}]}\n');
     const { code, err } = await train();

@@ -167,13 +167,26 @@ function addSweep(program: Command, { streams, finish }: Surroundings): void {
 function addEstimate(program: Command, { streams, finish }: Surroundings): void {
   const estimating = program
     .command("estimate")
-    .description("tell the memory a run would take, without reading weights; exit code 1 when it does not fit")
+    .description(
+      "tell the memory a run would take and where it fits, without reading weights; exit code 1 when it does not fit here",
+    )
     .argument("<model>", modelHelp)
     .optionsGroup(groupTitle("run"))
     .option("--config <file>", configHelp)
+    .option(
+      "--calibrate",
+      "also measure how fast it is here: reads the weights, 3 passes to warm up and 5 that are timed",
+    )
+    .option("--usd-per-hour <price>", "with --calibrate: what the machine costs, to tell what the run does")
     .option("--json", "the estimate as one line of JSON");
   addSchemaFlags(estimating, settingSchemas);
-  estimating.addHelpText("after", examples("tunesmith estimate ORG/NAME --max-length 512 --load-in-4bit"));
+  estimating.addHelpText(
+    "after",
+    examples(
+      "tunesmith estimate ORG/NAME --max-length 512 --load-in-4bit",
+      "tunesmith estimate ORG/NAME --max-steps 100 --calibrate --usd-per-hour 2",
+    ),
+  );
   estimating.action(async (model: string) => finish(await estimate(model, flagValues(estimating), streams)));
 }
 

@@ -249,6 +249,8 @@ export type {
   EvaluatedMetric,
   EvaluationProgress,
   EvaluationTable,
+  FitEstimate,
+  GpuFit,
   HealthAnswer,
   HealthEvaluation,
   HealthEvent,
@@ -261,6 +263,7 @@ export type {
   HealthView,
   Interval,
   KeptRow,
+  LargestBatch,
   LearningRateOverride,
   LogEvent,
   LossBatch,
@@ -292,6 +295,7 @@ export type {
   Settled,
   SFTMetrics,
   SFTTrainerOptions,
+  SpeedEstimate,
   StepBeginEvent,
   StepEvent,
   StopReason,
@@ -319,7 +323,7 @@ export {
 } from "@tunesmith/trainer";
 export { auditDataset } from "./audit-dataset.ts";
 export { DPOTrainer } from "./dpo-trainer.ts";
-export { estimateMemory } from "./estimate-memory.ts";
+export { estimateFit, estimateMemory, measureSpeed } from "./estimate-memory.ts";
 export { type EvaluateOptions, type Evaluation, evaluate } from "./evaluate.ts";
 export {
   type ExplainedRow,

@@ -2,6 +2,7 @@
 import type { ActiveRun } from "./active-run.ts";
 import type { StopReason, TrainResult } from "./result.ts";
 import { takenOptions } from "./taken.ts";
+import { toldTime } from "./time-estimate.ts";
 
 /** What is known of a run only at its end. */
 interface RunEnd {
@@ -47,6 +48,7 @@ function resultOf(run: ActiveRun, { stoppedBy, loadedBestStep, adapterBytes }: R
 function reportOf(run: ActiveRun, result: TrainResult, { stoppedBy, loadedBestStep }: RunEnd): object {
   const { prepared, folder, state } = run;
   const { metrics, trainingLoss, evalBefore: before, evalAfter: after } = result;
+  const told = toldTime(state.time_estimate, state.global_step);
   return {
     steps: state.global_step,
     epochs: state.epoch,
@@ -59,6 +61,8 @@ function reportOf(run: ActiveRun, result: TrainResult, { stoppedBy, loadedBestSt
     tokens: state.num_tokens,
     rows: state.num_rows,
     seconds: state.seconds,
+    estimatedSeconds: told?.seconds ?? null,
+    estimatedAfterStep: told?.step ?? null,
     stepSeconds: state.step_seconds,
     tokensPerSecond: metrics.trainTokensPerSecond,
     peakMemoryBytes: metrics.peakMemoryBytes,

@@ -11,6 +11,7 @@ import {
 } from "./hooks/control.ts";
 import type { Metrics, SumsByName } from "./metrics.ts";
 import { type Phase, phaseSchema } from "./phases.ts";
+import { type TimeEstimate, timeEstimateSchema } from "./time-estimate.ts";
 import { type WatchState, watchStateSchema } from "./watching-schedule.ts";
 
 /** What comes next after a step, in this order; null when nothing is left. A stop in between is resumed at that place. */
@@ -65,6 +66,8 @@ export interface TrainerState {
   /** Seconds of the run so far, and those spent in steps. */
   seconds: number;
   step_seconds: number;
+  /** How long it was said to take; null before the first step. */
+  time_estimate: TimeEstimate | null;
   /** Bytes of metrics.jsonl and samples.jsonl when the checkpoint was written. */
   metrics_bytes: number;
   samples_bytes: number;
@@ -113,6 +116,7 @@ export function emptyState(maxSteps: number, config: Record<string, unknown>, st
     pending: "evalBegin",
     seconds: 0,
     step_seconds: 0,
+    time_estimate: null,
     metrics_bytes: 0,
     samples_bytes: 0,
     config,
@@ -168,6 +172,7 @@ export const trainerStateSchema: z.ZodType<TrainerState> = z.object({
   pending: z.enum(["epochEnd", "log", "evalBegin", "evaluate", "sample"]).nullable(),
   seconds: z.number(),
   step_seconds: z.number(),
+  time_estimate: timeEstimateSchema.nullable().default(null),
   metrics_bytes: step,
   samples_bytes: step,
   config: z.record(z.string(), z.unknown()),

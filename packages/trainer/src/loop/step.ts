@@ -8,6 +8,7 @@ import { collect, ratio, total } from "./metrics.ts";
 import { skipped } from "./non-finite.ts";
 import { ratesOf } from "./rates.ts";
 import type { StepOutcome } from "./recipe.ts";
+import { withStep } from "./time-estimate.ts";
 
 /**
  * Takes one step. One whose loss or gradient is not finite changes no weight; several in a row are a `NonFiniteError`.
@@ -15,7 +16,7 @@ import type { StepOutcome } from "./recipe.ts";
  * @param waitSeconds until its rows were there
  */
 export async function takeStep(run: ActiveRun, batches: StepBatches, waitSeconds: number): Promise<void> {
-  const { events, prepared, session, state } = run;
+  const { clock, events, prepared, session, state } = run;
   const begun = performance.now();
   const { learningRate, groups: learningRates } = await ratesOf(run, batches.step);
   const outcome = await prepared.step({ session, batches });
@@ -39,6 +40,8 @@ export async function takeStep(run: ActiveRun, batches: StepBatches, waitSeconds
   state.loss_hash = chain(state.loss_hash, loss);
   const seconds = (performance.now() - begun) / 1000;
   state.step_seconds += seconds;
+  const place = { step: batches.step, totalSteps: state.max_steps };
+  state.time_estimate = withStep(state.time_estimate, place, clock.seconds());
   if (finite) count(run, outcome, { loss, lossSum, weightSum });
   else state.non_finite += 1;
   const { global_step: step, max_steps: totalSteps, epoch } = state;

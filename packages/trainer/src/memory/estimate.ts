@@ -13,7 +13,7 @@ import { freeMemory } from "./free-memory.ts";
 /** Memory that the engine does not account for: thread stacks and workspaces, batches, the loop. `npm run bench -- memory` found 4 to 8 MiB in five settings. */
 const overhead = 16 * 2 ** 20;
 /** The same on a GPU: code of the kernels, and the vendor's library with its workspace of 32 MiB. An allowance, not a measurement. */
-const gpuOverhead = 256 * 2 ** 20;
+export const gpuOverhead = 256 * 2 ** 20;
 
 /** A memory plan against what is free, in bytes. */
 export interface MemoryEstimate {

@@ -33,6 +33,11 @@ test("a run leaves a page of its figures, findings, curves, answers, data and op
   expect(cell(page, "memory estimate")).toBe(
     `${said} B estimated, ${took} KiB held by the engine at its peak (${share} % of the estimate)`,
   );
+  const report = JSON.parse(await readFile(join(outputDir, "report.json"), "utf8"));
+  expect(report.estimatedAfterStep).toBe(2);
+  const ofTime = ((100 * report.seconds) / report.estimatedSeconds).toFixed(1);
+  expect(cell(page, "time estimate")).toMatch(/^0:\d\d estimated after step 2 \(it took \d+\.\d % of the estimate\)$/u);
+  expect(cell(page, "time estimate")).toContain(`took ${ofTime} %`);
   expect(cell(page, "adapter")).toBe(`${(result.adapterBytes / 1024).toFixed(1)} KiB`);
   expect(cell(page, "loss hash")).toBe(result.lossHash.slice(0, 12));
   expect(page).toContain('<th class="warning">learning-rate<td>step 0<td>');

@@ -61,17 +61,24 @@ function figures({ report, options: { model, data: source }, logs }: RunRecord):
       ),
     ],
     ["time", given(report.seconds, duration)],
+    ["time estimate", timeEstimate(report)],
     ["memory", given(report.peakMemoryBytes, (peak) => `${bytes(peak)} of the process at its peak`)],
-    ["memory estimate", estimate(report)],
+    ["memory estimate", memoryEstimate(report)],
     ["adapter", given(report.adapterBytes, bytes)],
     ["loss hash", report.lossHash.slice(0, 12)],
   ]);
 }
 
 /** What the engine was said to take before the first step, against what it took. */
-function estimate({ estimatedBytes: said, enginePeakBytes: took }: RunReport): string | null {
+function memoryEstimate({ estimatedBytes: said, enginePeakBytes: took }: RunReport): string | null {
   if (said === null || took === null || said === 0) return null;
   return `${bytes(said)} estimated, ${bytes(took)} held by the engine at its peak (${percent(took / said)} of the estimate)`;
+}
+
+/** How long the run was said to take after its first steps, against what it took. */
+function timeEstimate({ estimatedSeconds: said, estimatedAfterStep: step, seconds: took }: RunReport): string | null {
+  if (said === null || step === null || took === null || said === 0) return null;
+  return `${duration(said)} estimated after step ${step} (it took ${percent(took / said)} of the estimate)`;
 }
 
 function findings(report: RunReport | null): string {

@@ -60,6 +60,8 @@ const reportSchema = z.looseObject({
     .catch({ before: null, after: null, metricForBestModel: "eval_loss", best: null, bestStep: null }),
   tokens: number,
   seconds: number,
+  estimatedSeconds: number,
+  estimatedAfterStep: number,
   tokensPerSecond: number,
   peakMemoryBytes: number,
   enginePeakBytes: number,

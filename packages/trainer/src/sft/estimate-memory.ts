@@ -36,13 +36,18 @@ const estimateKeys: OptionKeys<EstimateOptions> = { args: "optional", peftConfig
  * there are none, every row is taken to be as long as `maxLength` allows, so that no run of these options takes more.
  */
 export async function estimateMemory(model: LanguageModel, options: EstimateOptions = {}): Promise<MemoryEstimate> {
-  const given = parseKeys(estimateKeys, options, "estimateMemory");
+  const { args, peft, pass } = settingOf(model, options, "estimateMemory");
+  const gradientCheckpointing = await decideCheckpointing(model, args, peft, pass);
+  return estimateSession(model, sessionOptions({ ...args, gradientCheckpointing }, peft), pass);
+}
+
+/** A run as its options and the model say, and its largest pass. */
+export function settingOf(model: LanguageModel, options: EstimateOptions, place: string) {
+  const given = parseKeys(estimateKeys, options, place);
   const run = withPreset(given.args ?? {}, given.peftConfig ?? {}, model);
   const args = parseOptions(sftConfigSchema, run.args);
   const peft = parsePeftConfig(run.peftConfig);
-  const pass = given.pass ?? fullPass(args, model.info.maxPositionEmbeddings);
-  const gradientCheckpointing = await decideCheckpointing(model, args, peft, pass);
-  return estimateSession(model, sessionOptions({ ...args, gradientCheckpointing }, peft), pass);
+  return { args, peft, pass: given.pass ?? fullPass(args, model.info.maxPositionEmbeddings) };
 }
 
 /** The largest pass that the options allow: every row as long as it may be. */
@@ -61,9 +66,7 @@ export function memoryShortage(
   options: EstimateOptions = {},
 ): string | null {
   const { gradientCheckpointing } = estimate;
-  const given = parseKeys(estimateKeys, options, "memoryShortage");
-  const run = withPreset(given.args ?? {}, given.peftConfig ?? {}, model);
-  const args = { ...parseOptions(sftConfigSchema, run.args), gradientCheckpointing };
-  const session = sessionOptions(args, parsePeftConfig(run.peftConfig));
+  const { args, peft } = settingOf(model, options, "memoryShortage");
+  const session = sessionOptions({ ...args, gradientCheckpointing }, peft);
   return shortage(estimate, session, model.weightOptions.loadIn4bit);
 }

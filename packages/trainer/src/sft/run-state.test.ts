@@ -122,6 +122,7 @@ const later = [
   "phases",
   "schedule",
   "started_at",
+  "time_estimate",
 ];
 
 test("a checkpoint with whatever wrong in it is named, and the one before it is taken", async () => {

@@ -40,6 +40,7 @@ async function outcome(runDir: string) {
   const {
     seconds: _,
     step_seconds: __,
+    time_estimate: _____,
     started_at: ___,
     // It remembers how long steps took.
     health: ____,
