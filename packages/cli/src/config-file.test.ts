@@ -49,6 +49,34 @@ describe("readConfigFile", () => {
     await expect(read(text)).rejects.toMatchObject({ code: "OPTION_INVALID", message: expect.stringMatching(message) });
   });
 
+  test.each([
+    ["a misspelt name", "model: m\n\nlerning_rate: 1\n", ["train.yaml:3:1] expected a known option"]],
+    ["a wrong value", "model: m\nlearning-rate: fast\n", ["train.yaml:2:1: learningRate] expected a number"]],
+    [
+      "JSON",
+      '{"model": "m",\n  "epoch": 1, "maxSteps": 1.5}',
+      ["train.yaml:2:3] expected", "train.yaml:2:15: maxSteps] expected"],
+    ],
+    ["a name in two spellings", "max_steps: 1\nmaxSteps: 2\n", ['train.yaml:2:1] expected "maxSteps" once']],
+    ["a byte order mark", "\uFEFFlerning_rate: 1", ["train.yaml:1:1] expected a known option"]],
+    ["what is no YAML", "model: m\na: [1", ["train.yaml:2:6] expected YAML or JSON"]],
+  ])("says the line and column of %s", async (_, text, places) => {
+    const { message } = await read(text).then(
+      () => new Error("nothing was refused"),
+      (error: Error) => error,
+    );
+    for (const place of places) expect(message).toContain(place);
+  });
+
+  test("all that is wrong is told together, and once where options are described", async () => {
+    const { message } = await read("lerning_rate: 1\nmax_steps: many\nsavesteps: 2\n").then(
+      () => new Error("nothing was refused"),
+      (error: Error) => error,
+    );
+    expect(message.match(/train\.yaml:\d:1/gu)).toEqual(["train.yaml:1:1", "train.yaml:3:1", "train.yaml:2:1"]);
+    expect(message.match(/docs\/options\.md/gu)).toHaveLength(1);
+  });
+
   test("names a file that cannot be read", async () => {
     await expect(readConfigFile(join(folder, "none.yaml"))).rejects.toMatchObject({
       code: "IO",

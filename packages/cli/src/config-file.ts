@@ -3,6 +3,7 @@ import { isUtf8 } from "node:buffer";
 import { readFile } from "node:fs/promises";
 import {
   canonicalKeys,
+  canonicalName,
   expandHome,
   FileSystemError,
   namesOf,
@@ -11,14 +12,14 @@ import {
   sortOptions,
 } from "@tunesmith/core";
 import type { TrainerName } from "@tunesmith/trainer";
-import { parseDocument } from "yaml";
+import { type Document, isMap, isScalar, LineCounter, parseDocument } from "yaml";
 import type { z } from "zod";
 import { typedText } from "./flag-values.ts";
 import { sftSchemas, trainingCommands, trainingSchemas } from "./flags.ts";
 
 /**
  * Reads options from a YAML or JSON file, for example the `config.resolved.yaml` of another run. Keys are the flags' names in
- * camelCase, snake_case or kebab-case.
+ * camelCase, snake_case or kebab-case. Wrong names and values are one `OptionError` that says of each where it stands, FILE:LINE:COLUMN.
  *
  * @param schemas of the options. Default: those of `tunesmith train`
  * @param trainer whose options they are; a file of another one is an `OptionError`. Default: that of `tunesmith train`
@@ -29,17 +30,20 @@ export async function readConfigFile(
   trainer: TrainerName = "sft",
 ): Promise<Record<string, unknown>> {
   const path = expandHome(file);
-  const { trainer: named = trainer, ...value } = (await readKeys(path)) as Record<string, unknown>;
+  const { value: given, placeOf } = await readKeys(path);
+  const { trainer: named = trainer, ...value } = given as Record<string, unknown>;
   if (named !== trainer) throw otherTrainer(path, named, trainer);
-  if (schemas !== sftSchemas) {
-    // All that is wrong with names and values at once, whatever flags say of them.
-    sortOptions(schemas, value, path);
-    return canonicalKeys(value, namesOf(schemas), path);
-  }
-  const values = canonicalKeys(value, namesOf(schemas), path);
-  const typed = Object.entries(values).map(([name, given]) => [name, typedValue(schemas, name, given)]);
-  sortOptions(schemas, Object.fromEntries(typed), path);
-  return Object.fromEntries(typed);
+  return documented(() => {
+    if (schemas !== sftSchemas) {
+      // All that is wrong with names and values at once, whatever flags say of them.
+      sortOptions(schemas, value, path, placeOf);
+      return canonicalKeys(value, namesOf(schemas), path, placeOf);
+    }
+    const values = canonicalKeys(value, namesOf(schemas), path, placeOf);
+    const typed = Object.entries(values).map(([name, text]) => [name, typedValue(schemas, name, text)]);
+    sortOptions(schemas, Object.fromEntries(typed), path, placeOf);
+    return Object.fromEntries(typed);
+  });
 }
 
 /** The error of a file that a run of another trainer has written. */
@@ -54,13 +58,26 @@ function otherTrainer(path: string, named: unknown, trainer: TrainerName): Optio
 /** Reads the file of a sweep: options of `tunesmith train`, and below `sweep` those that arms vary, as they stand. */
 export async function readSweepFile(file: string): Promise<Record<string, unknown> & { sweep?: unknown }> {
   const path = expandHome(file);
-  const { sweep, ...shared } = (await readKeys(path)) as Record<string, unknown>;
-  sortOptions(trainingSchemas, shared, path);
-  return { ...canonicalKeys(shared, namesOf(trainingSchemas), path), sweep };
+  const { value, placeOf } = await readKeys(path);
+  const { sweep, ...shared } = value as Record<string, unknown>;
+  return documented(() => {
+    sortOptions(trainingSchemas, shared, path, placeOf);
+    return { ...canonicalKeys(shared, namesOf(trainingSchemas), path, placeOf), sweep };
+  });
 }
 
-/** Keys and values of a YAML or JSON file. */
-async function readKeys(path: string): Promise<object> {
+/** Says once, of all that is wrong with a file, where its options are described. */
+function documented<T>(check: () => T): T {
+  try {
+    return check();
+  } catch (cause) {
+    if (!(cause instanceof OptionError)) throw cause;
+    throw new OptionError(`${cause.message}; docs/options.md describes every option`, { cause });
+  }
+}
+
+/** Keys and values of a YAML or JSON file, and where each key stands. */
+async function readKeys(path: string): Promise<{ value: object; placeOf: (name: string) => string }> {
   let bytes: Buffer;
   try {
     bytes = await readFile(path);
@@ -71,18 +88,42 @@ async function readKeys(path: string): Promise<object> {
     );
   }
   if (!isUtf8(bytes)) throw new OptionError(`[${path}] expected UTF-8, got other bytes; save the file as UTF-8`);
-  const document = parseDocument(bytes.toString("utf8"));
+  const lines = new LineCounter();
+  // A byte order mark is no column.
+  const document = parseDocument(bytes.toString("utf8").replace(/^\uFEFF/u, ""), { lineCounter: lines });
   // A tag of another program, as Python's !!python/tuple, is no more than a warning there.
   const [error] = [...document.errors, ...document.warnings];
-  if (error !== undefined)
-    throw new OptionError(`[${path}] expected YAML or JSON, got ${error.message.split("\n")[0]}; correct the file`);
+  if (error !== undefined) {
+    const [{ line, col } = { line: 1, col: 1 }] = error.linePos ?? [];
+    throw new OptionError(
+      `[${path}:${line}:${col}] expected YAML or JSON, got ${error.message.split("\n")[0]}; correct the file`,
+    );
+  }
   const value: unknown = document.toJS();
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new OptionError(
       `[${path}] expected keys and values, got ${Array.isArray(value) ? "a list" : String(value)}; see tunesmith train --help`,
     );
   }
-  return value;
+  const places = keyPlaces(document, lines);
+  return {
+    value,
+    placeOf: (name) => {
+      const key = places.has(name) ? name : [...places.keys()].find((given) => canonicalName(given) === name);
+      return `${path}${places.get(key ?? name) ?? ""}`;
+    },
+  };
+}
+
+/** `:LINE:COLUMN` of every key of the file, both from 1. */
+function keyPlaces({ contents }: Document, lines: LineCounter): Map<string, string> {
+  const places = new Map<string, string>();
+  for (const { key } of isMap(contents) ? contents.items : []) {
+    if (!isScalar(key) || !key.range) continue;
+    const { line, col } = lines.linePos(key.range[0]);
+    places.set(String(key.value), `:${line}:${col}`);
+  }
+  return places;
 }
 
 /** TRL reads a text of its file as it reads that of a flag. */

@@ -20,18 +20,22 @@ export function parseOptions<S extends z.ZodObject>(schema: S, given: object): z
   return parsed as z.output<S>;
 }
 
+/** Where an option stands, by the name that it is given under or by its own. */
+export type PlaceOf = (name: string) => string;
+
 /** Values under their own names, checked; what is wrong with them is added to the problems, and undefined given. */
 export function parsedValues<S extends z.ZodObject>(
   schema: S,
   values: Readonly<Record<string, unknown>>,
   problems: string[],
+  placeOf: PlaceOf = (name) => name,
 ): z.output<S> | undefined {
   const asks = ([name, value]: [string, unknown]) =>
     value !== null || (schema.shape[name] as z.ZodType | undefined)?.meta()?.noneIsDefault !== true;
   const result = schema.safeParse(Object.fromEntries(Object.entries(values).filter(asks)));
   if (result.success) return result.data;
   const wrong = new Set(result.error.issues.map((issue) => String(issue.path[0])));
-  for (const key of wrong) problems.push(refusedValue(key, schema.shape[key] as z.ZodType, values[key]));
+  for (const key of wrong) problems.push(refusedValue(placeOf(key), schema.shape[key] as z.ZodType, values[key]));
   return undefined;
 }
 
@@ -51,10 +55,16 @@ export function parseArgument<S extends z.ZodType>(schema: S, given: unknown, pl
  * given in two spellings. What is undefined is left out.
  *
  * @param place where the options stand, for the message
+ * @param placeOf where a single one stands. Default: at `place`
  */
-export function canonicalKeys(given: object, known: readonly string[], place: string): Record<string, unknown> {
+export function canonicalKeys(
+  given: object,
+  known: readonly string[],
+  place: string,
+  placeOf?: PlaceOf,
+): Record<string, unknown> {
   const problems: string[] = [];
-  const values = namedValues(objectOf(given, known, place), known, place, problems);
+  const values = namedValues(objectOf(given, known, place), known, placeOf ?? place, problems);
   refuseAll(problems);
   return values;
 }
@@ -63,13 +73,14 @@ export function canonicalKeys(given: object, known: readonly string[], place: st
 export function namedValues(
   given: object,
   known: readonly string[],
-  place: string,
+  where: string | PlaceOf,
   problems: string[],
 ): Record<string, unknown> {
   const values: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(given)) {
     if (value === undefined) continue;
     const key = canonicalName(name);
+    const place = typeof where === "string" ? where : where(name);
     if (!known.includes(key)) problems.push(unknownOption(name, known, place));
     else if (Object.hasOwn(values, key))
       problems.push(`[${place}] expected "${key}" once, got it twice; remove "${name}"`);

@@ -2,7 +2,7 @@
 import type { z } from "zod";
 import { keyedValues, type OptionKeys } from "./keys.ts";
 import { canonicalName } from "./names.ts";
-import { namedValues, parsedValues } from "./parse.ts";
+import { namedValues, type PlaceOf, parsedValues } from "./parse.ts";
 import { objectOf, refuseAll } from "./problems.ts";
 
 /** Schemas by the name under which their options are wanted. */
@@ -21,9 +21,10 @@ export type Sorted<S extends Schemas> = { [Name in keyof S]: z.output<S[Name]> }
  * `OptionError`; for an option that no schema knows it gives the nearest name of all of them.
  *
  * @param place where the options stand, for the message
+ * @param placeOf where a single one stands, for a message of a wrong name or value. Default: a name at `place`, a value by its name alone
  */
-export function sortOptions<S extends Schemas>(schemas: S, given: object, place: string): Sorted<S> {
-  return sortOptionsBeside<S, object>(schemas, {}, given, place)[0];
+export function sortOptions<S extends Schemas>(schemas: S, given: object, place: string, placeOf?: PlaceOf): Sorted<S> {
+  return sortOptionsBeside<S, object>(schemas, {}, given, place, placeOf)[0];
 }
 
 /** The same where a function takes options besides that no schema can declare, such as callbacks: those come second. */
@@ -32,14 +33,15 @@ export function sortOptionsBeside<S extends Schemas, Others extends object>(
   others: OptionKeys<Others>,
   given: object,
   place: string,
+  placeOf?: PlaceOf,
 ): [sorted: Sorted<S>, others: Others] {
   const known = [...Object.keys(others), ...namesOf(schemas)];
   const problems: string[] = [];
-  const values = Object.entries(namedValues(objectOf(given, known, place), known, place, problems));
+  const values = Object.entries(namedValues(objectOf(given, known, place), known, placeOf ?? place, problems));
   const of = (shape: object) => Object.fromEntries(values.filter(([key]) => Object.hasOwn(shape, key)));
   const sorted = Object.entries(schemas).map(([name, schema]) => [
     name,
-    parsedValues(schema, of(schema.shape), problems),
+    parsedValues(schema, of(schema.shape), problems, placeOf && ((key) => `${placeOf(key)}: ${key}`)),
   ]);
   const rest = keyedValues(others, of(others) as Others, place, problems);
   refuseAll(problems);
