@@ -1,5 +1,7 @@
-import { OptionError } from "@tunesmith/core";
+import { type LanguageModel, OptionError } from "@tunesmith/core";
 import { expect, test } from "vitest";
+import { letterTokenizer } from "../../../core/src/testing/letter-tokenizer.ts";
+import { fakeModel } from "../testing/fake-session.ts";
 import { trainer as make } from "../testing/sft-trainer.ts";
 import { trainOnResponsesOnly } from "./responses-only.ts";
 
@@ -55,6 +57,21 @@ test("the parts are those of the chat template, or an error shows what it writes
     expect(() => trainOnResponsesOnly(trainer, options)).toThrow(OptionError);
     expect(() => trainOnResponsesOnly(trainer, options)).toThrow(message);
   }
+});
+
+test("for a wrong part the one is proposed that the chat template writes, if it writes one", async () => {
+  const { trainer } = await make();
+  const wrong = (instructionPart: string, responsePart: string) => () =>
+    trainOnResponsesOnly(trainer, { instructionPart, responsePart });
+  expect(wrong("<user>", "<|assistant|>")).toThrow(/: did you mean "<assistant>"\? Or leave both out/u);
+  expect(wrong("<human>", "<assistant>")).toThrow(/: did you mean "<user>"\? Or leave both out/u);
+  const render = ({ messages }: { messages: readonly { role: string; content?: unknown }[] }) =>
+    messages.map(({ content }) => String(content)).join("");
+  const bare = { ...fakeModel(), tokenizer: { ...letterTokenizer, render } };
+  const { trainer: other } = await make({}, {}, { model: bare as LanguageModel });
+  expect(() => trainOnResponsesOnly(other, { instructionPart: "<user>", responsePart: "<assistant>" })).toThrow(
+    /it writes "QUESTIONANSWER": correct the parts, or leave both out/u,
+  );
 });
 
 test("options that contradict it are refused", async () => {

@@ -65,28 +65,48 @@ export function checkResponses(options: Checked, tokenizer: Tokenizer): void {
 /** What cannot be taken for a part. */
 const [question, answer] = ["QUESTION", "ANSWER"];
 
+const questionTurn = { role: "user", content: question } as const;
+const answerTurn = { role: "assistant", content: answer } as const;
+
 /** The template must write each part right before the text of its turn, but for white space. */
 function checkParts(parts: { instructionPart: string; responsePart: string }, tokenizer: Tokenizer): void {
   if (tokenizer.info.chatTemplate === null)
     throw new OptionError(
       "[instructionPart] expected a model with a chat template to check it against, got none; leave both parts out, or give chatTemplate",
     );
-  const written = tokenizer.render({
-    messages: [
-      { role: "user", content: question },
-      { role: "assistant", content: answer },
-    ],
-  });
+  const written = tokenizer.render({ messages: [questionTurn, answerTurn] });
   const [asks, answers] = [written.indexOf(question), written.lastIndexOf(answer)];
   const found = {
     instructionPart: written.slice(0, asks).includes(parts.instructionPart),
     responsePart: written.slice(asks + question.length, answers).includes(parts.responsePart),
   };
+  const meant = found.instructionPart && found.responsePart ? null : partsOf(tokenizer);
   for (const name of ["instructionPart", "responsePart"] as const) {
     if (found[name]) continue;
+    const value = meant?.[name] ?? "";
+    const before = written.slice(0, name === "instructionPart" ? asks : answers);
+    const advice =
+      value !== "" && before.endsWith(value) ? `did you mean ${JSON.stringify(value)}? Or` : "correct the parts, or";
     const turn = name === "instructionPart" ? question : answer;
     throw new OptionError(
-      `[${name}] expected what the chat template writes before ${turn}, got ${JSON.stringify(parts[name])}; it writes ${JSON.stringify(written)}: correct the parts, or leave both out, since labels need neither`,
+      `[${name}] expected what the chat template writes before ${turn}, got ${JSON.stringify(parts[name])}; it writes ${JSON.stringify(written)}: ${advice} leave both out, since labels need neither`,
     );
   }
+}
+
+/** What the template writes before a question and before an answer, without the end of the turn before; null where it writes no second turn. */
+function partsOf(tokenizer: Tokenizer): Record<"instructionPart" | "responsePart", string> | null {
+  const [before, afterQuestion = "", afterAnswer = "", ...rest] = tokenizer
+    .render({ messages: [questionTurn, answerTurn, questionTurn, answerTurn] })
+    .split(/QUESTION|ANSWER/u);
+  const end = rest.at(-1);
+  if (before === undefined || end === undefined || rest.length !== 2) return null;
+  return { instructionPart: withoutStart(afterAnswer, end), responsePart: withoutStart(afterQuestion, end) };
+}
+
+/** A text without what it begins with as another one does. */
+function withoutStart(text: string, other: string): string {
+  let common = 0;
+  while (common < text.length && text[common] === other[common]) common += 1;
+  return text.slice(common);
 }
