@@ -166,12 +166,17 @@ describe("commands", () => {
     expect(code).toBe(0);
     // What runs here is told beside it, so that all of what is shown is YAML.
     expect(err).toMatch(/^tunesmith \S+, cpu/u);
+    const shownRow = { tokens: 32, trainedTokens: 9, start: expect.stringContaining("row 0<|im_end|>") };
     expect(parse(out)).toMatchObject({
       options: { r: 4, maxSteps: 2 },
       model: { modelType: "llama" },
       totalSteps: 2,
       data: { rows: 12, kept: 12 },
       memory: { plan: { peak: expect.any(Number) } },
+      firstBatch: { rows: expect.arrayContaining([{ ...shownRow, place: expect.stringMatching(/rows\.jsonl:1$/u) }]) },
+      disk: { needed: expect.any(Number), free: expect.any(Number) },
+      parameters: { trainable: expect.any(Number), share: expect.any(Number) },
+      chatTemplateSha256: expect.stringMatching(/^[0-9a-f]{64}$/u),
     });
     expect(await readdir(folder)).toEqual(["rows.jsonl"]);
   });

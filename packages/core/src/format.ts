@@ -39,6 +39,11 @@ export function significant(value: number, digits = 4): string {
   return String(Number(value.toPrecision(digits)));
 }
 
+/** The first twelve digits of a SHA-256, which is as much as people compare. */
+export function shortHash(sha256: string): string {
+  return sha256.slice(0, 12);
+}
+
 /** 0.123 → "12.3 %". */
 export function percent(share: number): string {
   return `${(100 * share).toFixed(1)} %`;

@@ -56,6 +56,8 @@ export interface ExplainRowsOptions extends ExplainOptions {
 export interface ExplainedRows {
   rows: ExplainedRow[];
   report: DataReport;
+  /** SHA-256 of the chat template's text that rows are rendered from, hexadecimal; null where there is none. */
+  chatTemplateSha256: string | null;
   /** What a run would warn of: rows that are skipped, left out or cut, what the template does not write. */
   warnings: string[];
 }
@@ -95,7 +97,8 @@ export async function explainRows(source: DatasetSource, options: ExplainRowsOpt
     const tokens = tokensOf(example, tokenizer, losses);
     rows.push({ place: data.locate(example.rowId), tokens, truncated: example.truncated });
   }
-  return { rows, report: data.report, warnings: [...warnings, ...dataWarnings(data.report)] };
+  const { chatTemplateSha256 } = tokenizer.info;
+  return { rows, report: data.report, chatTemplateSha256, warnings: [...warnings, ...dataWarnings(data.report)] };
 }
 
 /** −log p of every token but the first, as if all of them were trained. */

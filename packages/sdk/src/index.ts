@@ -221,6 +221,7 @@ export type {
 } from "@tunesmith/synth";
 export type {
   Answer,
+  BatchRow,
   Better,
   CallbackContext,
   CallbackFunction,
@@ -231,6 +232,7 @@ export type {
   Contender,
   DataCollator,
   DifficultyReport,
+  DiskNeed,
   DoneEvent,
   DPOMetrics,
   DPOTrainerOptions,
@@ -249,6 +251,7 @@ export type {
   EvaluatedMetric,
   EvaluationProgress,
   EvaluationTable,
+  FirstBatch,
   FitEstimate,
   GpuFit,
   HealthAnswer,

@@ -27,6 +27,7 @@ export type {
 export { healthText } from "./health/rule.ts";
 export { healthRules } from "./health/rules.ts";
 export type { Answer } from "./loop/answers.ts";
+export type { DiskNeed } from "./loop/disk-space.ts";
 export type { OptionChange } from "./loop/drift.ts";
 export type {
   CheckpointEvent,
@@ -49,6 +50,7 @@ export type {
   TrainEvent,
   WarningEvent,
 } from "./loop/events.ts";
+export type { BatchRow, FirstBatch } from "./loop/first-batch.ts";
 export type {
   CallbackContext,
   CallbackFunction,

@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -28,6 +29,8 @@ test("shows what is trained of the first rows, special tokens among it", async (
   const { code, out } = await tunesmith(["inspect", "data", data, "--model", model]);
   expect(code).toBe(0);
   expect(out).toContain("4 rows (messages)");
+  const template = await readFile(join(model, "chat_template.jinja"));
+  expect(out).toContain(`prompt chat template ${hash("sha256", template).slice(0, 12)}\n`);
   expect(out).toContain("loss weights 0.5 to 1");
   expect(out).toContain("<|im_start|>user\none<|im_end|>\n<|im_start|>assistant\n[well <b>done</b><|im_end|>]\n");
   expect(out).toContain("[0.5: well <b>done</b><|im_end|>]");

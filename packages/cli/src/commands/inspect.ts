@@ -4,7 +4,7 @@ import { explainRows } from "@tunesmith/sdk";
 import pc from "picocolors";
 import { readConfigFile } from "../config-file.ts";
 import { trainingSchemas } from "../flags.ts";
-import { describeData } from "../view/data-line.ts";
+import { describeData, describeTemplate } from "../view/data-line.ts";
 import { display } from "../view/display.ts";
 import { tokenLegend, tokenLines } from "../view/tokens.ts";
 import { tokenPage } from "../view/tokens-html.ts";
@@ -39,9 +39,9 @@ export async function inspectData(
   try {
     const options = { model, args: onlyGiven(args, all), examples, ...(session !== undefined && { session }) };
     const { trainDataset } = await openDatasets(data, null, err);
-    const { rows, report, warnings } = await explainRows(trainDataset, options);
+    const { rows, report, warnings, chatTemplateSha256 } = await explainRows(trainDataset, options);
     const view = { ids: ids === true };
-    out.write(`data   ${describeData(report)}\n`);
+    out.write(`data   ${describeData(report)}\nprompt ${describeTemplate(chatTemplateSha256)}\n`);
     for (const warning of warnings) err.write(`${pc.yellow("warning:")} ${terminalText(warning)}\n`);
     if (page === undefined) {
       out.write(`${tokenLegend}\n`);

@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from "node:util";
 import type { DataReport } from "@tunesmith/sdk";
 import { expect, test } from "vitest";
-import { describeData } from "./data-line.ts";
+import { describeData, describeTemplate } from "./data-line.ts";
 
 const report: DataReport = {
   source: "rows.jsonl",
@@ -25,6 +25,11 @@ const report: DataReport = {
   endsNotTrained: [],
   duplicates: 0,
 };
+
+test("a chat template is told by the first digits of its digest", () => {
+  expect(describeTemplate("0123456789abcdef")).toBe("chat template 0123456789ab");
+  expect(describeTemplate(null)).toBe("no chat template");
+});
 
 test("of rows that are read while they are trained on it says that these are not all", () => {
   const line = (more: Partial<DataReport>) => stripVTControlCharacters(describeData({ ...report, ...more }));

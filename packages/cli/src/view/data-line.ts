@@ -3,7 +3,7 @@ import { terminalText } from "@tunesmith/core";
 import type { DataReport } from "@tunesmith/sdk";
 import pc from "picocolors";
 import { display } from "./display.ts";
-import { percent, plural, significant } from "./format.ts";
+import { percent, plural, shortHash, significant } from "./format.ts";
 
 /** What became of the rows of a data set, in one line. */
 export function describeData({
@@ -49,6 +49,11 @@ export function describeData({
     );
   }
   return parts.join(", ");
+}
+
+/** The chat template by the first digits of its SHA-256: equal ones in training and serving mean equal prompts. */
+export function describeTemplate(sha256: string | null): string {
+  return sha256 === null ? "no chat template" : `chat template ${shortHash(sha256)}`;
 }
 
 /** Columns that are named before they are only counted. */

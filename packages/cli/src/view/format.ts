@@ -1,2 +1,2 @@
 // Durations, counts, bytes and shares as people read them.
-export { bytes, duration, percent, plural, shortCount as count, significant } from "@tunesmith/core";
+export { bytes, duration, percent, plural, shortCount as count, shortHash, significant } from "@tunesmith/core";

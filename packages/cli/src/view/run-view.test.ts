@@ -58,6 +58,7 @@ const events: TrainEvent<SFTMetrics>[] = [
       cutTokens,
     },
     evalData: null,
+    chatTemplateSha256: "0123456789abcdef",
   },
   { ...evaluation, step: 0, epoch: 0, evalLoss: 3.5, evalMeanTokenAccuracy: 0.25 },
   {
@@ -149,6 +150,7 @@ test("tells the story of a run", () => {
   ).toEqual([
     "model  smol.gguf (llama), 1 M parameters, 10 k trained (1.0 %), cpu",
     "data   train.jsonl: 9 of 10 rows (messages), 5/7/9/10 tokens (min/median/p95/max), 50.0 % trained, 2 truncated, 1 of them in the reply, 1 dropped, 3 skipped, not read: id, source",
+    "prompt chat template 0123456789ab",
     "usual  3 epochs, max length 128, batch 2 × 1, rate 0.0002: 9 rows, for format learning and style adaptation (--auto takes what is not set)",
     "run    runs/a, 2 steps",
     "eval at step 0  loss 3.5  token accuracy 25.0 %",
@@ -194,7 +196,7 @@ test("says of a run that had ended before that nothing was trained", () => {
   if (prepared?.type === "prepared") view.show({ ...prepared, step: 2 });
   if (done?.type === "done") view.show(done);
   const lines = stripVTControlCharacters(written.join("")).trimEnd().split("\n");
-  expect(lines.slice(2, 5)).toEqual([
+  expect(lines.slice(3, 6)).toEqual([
     "run    runs/a, 2 steps, from step 2",
     "finished before: 2 steps; nothing was trained now",
     "loss   mean 2, hash 0123456789ab",

@@ -15,7 +15,7 @@ import {
   type TrainResult,
 } from "@tunesmith/sdk";
 import pc from "picocolors";
-import { describeData } from "./data-line.ts";
+import { describeData, describeTemplate } from "./data-line.ts";
 import { deviceName } from "./device.ts";
 import { display } from "./display.ts";
 import { bytes, count, percent, plural, significant } from "./format.ts";
@@ -115,7 +115,7 @@ export class RunView {
     this.#screen.settle();
   }
 
-  #prepared({ runDir, step, totalSteps, session, memory, data, evalData, evalSets }: PreparedEvent): void {
+  #prepared({ runDir, step, totalSteps, session, memory, data, evalData, evalSets, ...found }: PreparedEvent): void {
     const { modelType, origin, path } = this.#model.info;
     const share = percent(session.trainableParameters / session.totalParameters);
     const trained = `${count(session.trainableParameters)} trained (${share})`;
@@ -130,6 +130,7 @@ export class RunView {
     for (const [name, report] of Object.entries(evalSets ?? {}))
       this.#screen.print(`eval   ${name}: ${describeData(report)}`);
     if (evalData !== null && evalSets === undefined) this.#screen.print(`eval   ${describeData(evalData)}`);
+    this.#screen.print(`prompt ${describeTemplate(found.chatTemplateSha256)}`);
     if (this.#advises && step === 0 && data.streamed !== true)
       this.#screen.print(adviceLine(data, this.#model, session));
     const from = step > 0 ? `, from step ${step}` : "";

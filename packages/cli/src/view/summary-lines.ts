@@ -2,7 +2,7 @@
 import type { DifficultyReport, DPOMetrics, SFTMetrics, StopReason, TrainResult } from "@tunesmith/sdk";
 import pc from "picocolors";
 import { display } from "./display.ts";
-import { bytes, count, duration, percent, plural, significant } from "./format.ts";
+import { bytes, count, duration, percent, plural, shortHash, significant } from "./format.ts";
 import { pairFields } from "./pair-fields.ts";
 import { sparkline } from "./sparkline.ts";
 
@@ -32,7 +32,7 @@ export function summaryLines(result: Result, losses: readonly number[], reserved
   const run = display(runDir);
   return [
     losses.length === 0 ? finished : done,
-    `loss   ${curve}mean ${significant(trainingLoss)}, hash ${lossHash.slice(0, 12)}`,
+    `loss   ${curve}mean ${significant(trainingLoss)}, hash ${shortHash(lossHash)}`,
     ...(reserved === null ? [] : [`memory ${deviceMemory(reserved, metrics.enginePeakBytes)}`]),
     ...(result.difficulty === null ? [] : [difficultyLine(result.difficulty)]),
     ...estimateLine(result),

@@ -1,6 +1,7 @@
 // Examples of encoded rows, and what the rows lost on their way to them.
 import { hash } from "node:crypto";
 import { DataError, type Tokenizer } from "@tunesmith/core";
+import { conversationKind } from "../encode/conversation.ts";
 import { countTrained, IGNORE_INDEX } from "../encode/mask.ts";
 import { type Sequence, type Truncated, type TruncationMode, truncate } from "../encode/truncate.ts";
 import type { Example } from "../examples/example.ts";
@@ -73,6 +74,7 @@ export class RowIntake {
   readonly #weights = { min: Number.POSITIVE_INFINITY, max: Number.NEGATIVE_INFINITY, given: false };
   /** Ids of the first row, to be shown when nothing can be trained. */
   #first: Int32Array | null = null;
+  #firstIsConversation = false;
   #rows = 0;
   #counts = { truncated: 0, truncatedReplies: 0, uncounted: 0, trainedTokens: 0, prefixMismatches: 0, duplicates: 0 };
   readonly #cut = { prompt: 0, answer: 0 };
@@ -86,7 +88,7 @@ export class RowIntake {
   }
 
   /** The example of a row; null where nothing of it can be trained, or it is refused. */
-  take({ row, encoded }: EncodedRow, rowId: number): TakenRow | null {
+  take({ row, item, encoded }: EncodedRow, rowId: number): TakenRow | null {
     if (encoded.rejected !== undefined) return this.#takePair(row, { ...encoded, rejected: encoded.rejected }, rowId);
     const { vocabSize = Number.POSITIVE_INFINITY } = this.#options;
     const beyond = beyondEmbedding(encoded.ids, vocabSize, this.#tokenizer) ?? this.#tooLong(encoded);
@@ -105,7 +107,7 @@ export class RowIntake {
     const kept = this.#fit(row, encoded);
     if (kept === null) return null;
     const { ids, labels, cut, weights } = kept;
-    this.#first ??= ids;
+    if (this.#first === null) [this.#first, this.#firstIsConversation] = [ids, item.kind === conversationKind];
     const truncated = ids.length < encoded.ids.length;
     if (truncated) this.#counts.truncated += 1;
     if (cut.answer > 0 || encoded.rest === "trained") this.#counts.truncatedReplies += 1;
@@ -289,8 +291,16 @@ export class RowIntake {
     const decoded = text === "" ? "" : `, decoded: ${excerpt(text)}`;
     throw new DataError(
       `[data] ${source}: expected at least one row with a token to train on, but all ${this.rows} rows are left out; ` +
-        `first row (line ${first?.line}): ${first?.reason}${decoded}; check the roles, train flags and maxLength`,
+        `first row (line ${first?.line}): ${first?.reason}${decoded}${this.#searched}; check the roles, train flags and maxLength`,
     );
+  }
+
+  /** Where the answers of a conversation were looked for. */
+  get #searched(): string {
+    if (!this.#firstIsConversation) return "";
+    return this.#tokenizer.info.hasGenerationTags
+      ? ", answers looked for between {% generation %} and {% endgeneration %} of the chat template"
+      : ", answers looked for where the chat template writes a message of the role assistant";
   }
 }
 

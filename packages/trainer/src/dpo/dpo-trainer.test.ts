@@ -114,7 +114,9 @@ test.each<[string, object, object, RegExp]>([
 test("a dry run counts pairs, plans for two phases and says what is left out", async () => {
   const rows = [...pairs(6), { prompt: "a".repeat(80), chosen: "b", rejected: "c" }];
   const { trainer: made } = await trainer({}, {}, { trainDataset: rows });
-  const { data, memory, warnings, totalSteps } = await made.dryRun();
+  const { data, memory, warnings, totalSteps, firstBatch } = await made.dryRun();
+  expect((firstBatch?.count ?? 0) % 2).toBe(0);
+  expect(firstBatch?.rows[0]?.place).toBe(firstBatch?.rows[1]?.place);
   expect(data).toMatchObject({ rows: 7, kept: 6, format: "preference" });
   expect(memory?.pass.twoPhases).toBe(true);
   expect(totalSteps).toBe(6);

@@ -82,6 +82,7 @@ async function prepareDPO(
     heldOut: (set) => (set === null ? held[0] : held.find(({ name }) => name === set))?.kept ?? [],
     warnings: [...warnings, ...ofOrder, ...all.flatMap(({ data }) => dataWarnings(data.report))],
     locate: train.data.locate,
+    sequences: (row) => train.rows.at(row),
     largestPass: async (done) => {
       async function* lengths() {
         for await (const { microBatches } of batches.steps(done))

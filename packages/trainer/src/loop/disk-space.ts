@@ -10,22 +10,39 @@ const smallFiles = 4 * 2 ** 20;
 
 const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
 
-/** What to say of a run for whose checkpoints the disk lacks room now; null where there is enough, or the system does not say. */
-export async function spaceShortage(
+/** What a run will write, against what is free, in bytes. */
+export interface DiskNeed {
+  /** The most checkpoints that there will be at once, those that are there already aside. */
+  checkpoints: number;
+  /** Bytes of each. */
+  checkpointBytes: number;
+  /** Bytes of all of them, the result and the small files. */
+  needed: number;
+  /** Free bytes of the disk of `outputDir`; null where the system does not say. */
+  free: number | null;
+}
+
+/** What a run will write after its first `done` steps, and what its disk has left now. */
+export async function diskNeed(
   args: Settled,
   plan: Pick<MemoryPlan, "trained" | "optimizer">,
   batches: BatchSampler,
   done: number,
-): Promise<string | null> {
-  const { outputDir, saveTotalLimit } = args;
+): Promise<DiskNeed> {
+  const { outputDir } = args;
   const free = await freeSpace(outputDir);
-  if (free === null) return null;
   const there = (await listCheckpoints(outputDir)).length;
-  const count = checkpointsToCome(args, dueSaves(args, batches, done), there);
-  const each = plan.trained + plan.optimizer;
+  const checkpoints = checkpointsToCome(args, dueSaves(args, batches, done), there);
+  const checkpointBytes = plan.trained + plan.optimizer;
   // The result is written last: the weights alone.
-  const needed = count * each + plan.trained + smallFiles;
-  if (needed <= free) return null;
+  const needed = checkpoints * checkpointBytes + plan.trained + smallFiles;
+  return { checkpoints, checkpointBytes, needed, free };
+}
+
+/** What to say of a run for whose checkpoints the disk lacks room now; null where there is enough, or the system does not say. */
+export function spaceShortage({ outputDir, saveTotalLimit }: Settled, need: DiskNeed): string | null {
+  const { checkpoints: count, checkpointBytes: each, needed, free } = need;
+  if (free === null || needed <= free) return null;
   const limit = saveTotalLimit === null ? "set saveTotalLimit, " : "";
   return (
     `outputDir ${outputDir}: expected ${gigabytes(needed)} of free space for ${plural(count, "checkpoint")} of ${gigabytes(each)} and the result, ` +

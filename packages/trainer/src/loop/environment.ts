@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { arch, cpus, platform, release, totalmem } from "node:os";
 import { basename, join } from "node:path";
-import { digestFile, list, type ModelInfo, type SessionInfo } from "@tunesmith/core";
+import { digestFile, type LanguageModel, list, type SessionInfo } from "@tunesmith/core";
 
 /**
  * SHA-256 of a model's weights, configuration and tokenizer: of the file itself, or over the names and digests of a folder's
@@ -29,7 +29,7 @@ export async function packageVersion(): Promise<string> {
 
 /** Where a run took place: `env.json`. Nothing of the process environment goes in. */
 export async function describeEnvironment(
-  model: ModelInfo,
+  { info: model, tokenizer }: LanguageModel,
   modelSha256: string | null,
   session: SessionInfo,
   data: { train: string | null; eval: string | null },
@@ -47,6 +47,7 @@ export async function describeEnvironment(
       revision: model.origin?.revision ?? null,
       modelType: model.modelType,
       sha256: modelSha256,
+      chatTemplateSha256: tokenizer.info.chatTemplateSha256,
     },
     totalParameters: session.totalParameters,
     trainableParameters: session.trainableParameters,

@@ -33,6 +33,8 @@ export interface PreparedEvent {
   evalData: DataReport | null;
   /** Of several evaluation sets the report of each, by its name; absent where there is one at most. */
   evalSets?: Readonly<Record<string, DataReport>>;
+  /** SHA-256 of the chat template's text that rows are rendered from, hexadecimal; null where there is none. */
+  chatTemplateSha256: string | null;
 }
 
 /**

@@ -107,7 +107,7 @@ async function openFolder(
   try {
     await folder.writeConfig(describeConfig(recipe.trainer, inputs, args));
     const fingerprints = { train: prepared.train.fingerprint, eval: prepared.evaluation?.fingerprint ?? null };
-    const environment = await describeEnvironment(inputs.model.info, modelSha256, session.info, fingerprints);
+    const environment = await describeEnvironment(inputs.model, modelSha256, session.info, fingerprints);
     await folder.writeJson("env.json", environment);
     return folder;
   } catch (error) {

@@ -9,7 +9,7 @@ import { answersPrompts } from "../options/sampling.ts";
 import { asOptionError, sessionOptions } from "../options/session-options.ts";
 import { exchangeTokenizer } from "../options/tokenizer-options.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { spaceShortage } from "./disk-space.ts";
+import { type DiskNeed, diskNeed, spaceShortage } from "./disk-space.ts";
 import { doubtfulSchedule } from "./doubtful-rates.ts";
 import type { OnPreparing } from "./preparing.ts";
 import { newestCheckpoint, readCheckpoint } from "./read-checkpoint.ts";
@@ -43,6 +43,8 @@ export interface ReadyRun {
   memory: MemoryEstimate | null;
   /** What the engine will hold. */
   memoryPlan: MemoryPlan;
+  /** What it will write. */
+  disk: DiskNeed;
   /** What the user should know, found on the way. */
   warnings: string[];
 }
@@ -107,9 +109,10 @@ async function plan(
   const memory = check?.estimate ?? null;
   const memoryPlan =
     memory?.plan ?? (await model.estimateMemory(sessionOptions(args, peft), pass).catch(asOptionError));
-  const shortage = await spaceShortage(args, memoryPlan, prepared.batches, checkpoint?.trainer.global_step ?? 0);
+  const disk = await diskNeed(args, memoryPlan, prepared.batches, checkpoint?.trainer.global_step ?? 0);
+  const shortage = spaceShortage(args, disk);
   if (shortage !== null) warnings.push(shortage);
-  return { ...known, args, schedule, prompts, memory, memoryPlan, warnings };
+  return { ...known, args, schedule, prompts, memory, memoryPlan, disk, warnings };
 }
 
 function doubts(

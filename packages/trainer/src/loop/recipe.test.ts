@@ -173,7 +173,9 @@ test("a dry run says what the run says, and loads nothing", async () => {
   const calls: string[] = [];
   const fake = { onCall: (name: string) => calls.push(name) };
   const outputDir = join(await scratchFolder(onTestFinished), "run");
-  const { totalSteps, data, memory } = await trainer(outputDir, {}, [], fake).dryRun();
+  const { totalSteps, data, memory, firstBatch } = await trainer(outputDir, {}, [], fake).dryRun();
+  // The recipe does not show its rows.
+  expect(firstBatch).toBeNull();
   expect([totalSteps, data.kept]).toEqual([6, 14]);
   expect(memory?.pass.longest).toBe(data.tokens.max);
   const short = trainer(outputDir, { maxLength: 3 }, [], fake);

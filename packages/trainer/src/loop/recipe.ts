@@ -9,7 +9,7 @@ import type {
   Tokenizer,
   TrainSession,
 } from "@tunesmith/core";
-import type { DataReport, DatasetSource, Item, RowObject } from "@tunesmith/data";
+import type { DataReport, DatasetSource, Example, Item, RowObject } from "@tunesmith/data";
 import type { HealthRule } from "../health/rule.ts";
 import type { EvalDatasets } from "../options/eval-sets.ts";
 import type { Settled } from "../options/resolved.ts";
@@ -110,6 +110,8 @@ export interface PreparedRun<
   largestPass(done: number): PassShape | Promise<PassShape>;
   /** `source:line` of a row. */
   locate(rowId: number): string;
+  /** The sequences of a row of the step in hand, by its index, for looking at them. Default: not shown. */
+  sequences?(row: number): readonly Example[];
   /** Leaves the summed gradient of one step in the session; the loop updates the weights with it. */
   step(context: StepContext): Promise<StepOutcome<M>>;
   /** Measures the weights as they are on the evaluation set. Throws the signal's reason between two passes. */

@@ -71,6 +71,7 @@ function reportOf(run: ActiveRun, result: TrainResult, { stoppedBy, loadedBestSt
     adapterBytes: result.adapterBytes,
     adapterDir: folder.adapterDir,
     lossHash: state.loss_hash,
+    chatTemplateSha256: prepared.tokenizer.info.chatTemplateSha256,
     taken: takenOptions(run),
     warnings: result.warnings,
     health: result.health,

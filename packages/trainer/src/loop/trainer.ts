@@ -15,7 +15,9 @@ import type { DataReport } from "@tunesmith/data";
 import type { MemoryEstimate } from "../memory/estimate.ts";
 import { evalSetsOf } from "../options/eval-sets.ts";
 import type { Resolved } from "../options/resolved.ts";
+import type { DiskNeed } from "./disk-space.ts";
 import { digestModel } from "./environment.ts";
+import { type FirstBatch, firstBatch } from "./first-batch.ts";
 import { foreseen } from "./health-watch.ts";
 import { namedCallbacks, type TrainCallback } from "./hooks/callback.ts";
 import { declaredOwn, parseMetrics } from "./hooks/own-metrics.ts";
@@ -58,6 +60,14 @@ export interface DryRun<Args extends ParsedTrainingArguments = ParsedTrainingArg
   evalSets?: Readonly<Record<string, DataReport>>;
   /** What the run would take; null where `memoryCheck` is off. */
   memory: MemoryEstimate | null;
+  /** Trainable parameters, those of the base model, and the first as a share of the second. */
+  parameters: { trainable: number; total: number; share: number };
+  /** Checkpoints and result against the free disk. */
+  disk: DiskNeed;
+  /** Null where only a run knows its first rows. */
+  firstBatch: FirstBatch | null;
+  /** SHA-256 of the chat template's text that rows are rendered from, hexadecimal; null where there is none. */
+  chatTemplateSha256: string | null;
   warnings: readonly string[];
 }
 
@@ -120,9 +130,10 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
   async dryRun(options: { signal?: AbortSignal } = {}): Promise<DryRun<Args>> {
     const { signal = new AbortController().signal } = parseKeys(dryRunKeys, options, "dryRun");
     const ready = await prepareRun(this.#recipe, this.#inputs, this.#start(false), { signal, onPreparing: () => {} });
-    const { args, prepared, memory } = ready;
+    const { args, prepared, memory, memoryPlan, disk } = ready;
     const { batches, train, evaluation, evalSets } = prepared;
-    await prepared.close?.();
+    const first = await firstBatch(prepared).finally(() => prepared.close?.());
+    const { trainableParameters: trainable, totalParameters: total } = memoryPlan;
     const reports = { data: train.report, evalData: evaluation?.report ?? null };
     return {
       // As it was asked for: nothing is written down.
@@ -132,6 +143,10 @@ export class Trainer<Args extends ParsedTrainingArguments, M extends Metrics> {
       ...reports,
       ...(evalSets !== undefined && { evalSets }),
       memory,
+      parameters: { trainable, total, share: trainable / total },
+      disk,
+      firstBatch: first,
+      chatTemplateSha256: prepared.tokenizer.info.chatTemplateSha256,
       warnings: [...ready.warnings, ...foreseen(ready)],
     };
   }

@@ -58,6 +58,7 @@ async function announce(run: ActiveRun): Promise<void> {
     data: prepared.train.report,
     evalData: prepared.evaluation?.report ?? null,
     ...(prepared.evalSets !== undefined && { evalSets: prepared.evalSets }),
+    chatTemplateSha256: prepared.tokenizer.info.chatTemplateSha256,
   });
   clock.start();
   const options = takenOptions(run);

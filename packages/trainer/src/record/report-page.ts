@@ -1,5 +1,15 @@
 // The report of a run as a page of HTML that needs no other file: figures, findings, curves, answers side by side, data, options.
-import { bytes, duration, escapeHtml, htmlPage, percent, plural, shortCount, significant } from "@tunesmith/core";
+import {
+  bytes,
+  duration,
+  escapeHtml,
+  htmlPage,
+  percent,
+  plural,
+  shortCount,
+  shortHash,
+  significant,
+} from "@tunesmith/core";
 import { curveChart } from "./curves.ts";
 import type { MetricLine, RunRecord, RunReport } from "./run-record.ts";
 
@@ -65,7 +75,8 @@ function figures({ report, options: { model, data: source }, logs }: RunRecord):
     ["memory", given(report.peakMemoryBytes, (peak) => `${bytes(peak)} of the process at its peak`)],
     ["memory estimate", memoryEstimate(report)],
     ["adapter", given(report.adapterBytes, bytes)],
-    ["loss hash", report.lossHash.slice(0, 12)],
+    ["loss hash", shortHash(report.lossHash)],
+    ["chat template", given(report.chatTemplateSha256, shortHash)],
   ]);
 }
 

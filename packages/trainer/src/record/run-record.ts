@@ -68,6 +68,7 @@ const reportSchema = z.looseObject({
   estimatedBytes: number,
   adapterBytes: number,
   lossHash: z.string().catch(""),
+  chatTemplateSha256: z.string().nullable().catch(null),
   warnings: z.array(z.string()).catch([]),
   health: z
     .array(

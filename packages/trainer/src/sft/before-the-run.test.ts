@@ -1,4 +1,4 @@
-import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ArgumentError, DataError, FileSystemError, OptionError, TunesmithError } from "@tunesmith/core";
 import { expect, onTestFinished, test } from "vitest";
@@ -25,6 +25,9 @@ test("data is checked before the folder is made, and the folder before weights a
   const untouched = join(folder, "new");
   const bad = await trainer({ outputDir: untouched }, fake, { trainDataset: masked });
   await expect(bad.trainer.train()).rejects.toThrow(DataError);
+  await expect(bad.trainer.train()).rejects.toThrow(
+    /decoded: .*, answers looked for between \{% generation %\} and \{% endgeneration %\} of the chat template; check/u,
+  );
   expect(await readdir(folder)).toEqual([]);
 
   const file = join(folder, "file");
@@ -70,6 +73,50 @@ test("a dry run goes as far as a run does before it makes its folder, and says t
   }
   expect(calls).toEqual([]);
   expect(await readdir(parent)).toEqual(["run"]);
+});
+
+test("a dry run shows the first batch, what is trained and what the disk needs", async () => {
+  const rows = [
+    { prompt: "ab", completion: "cde" },
+    { prompt: "a", completion: "b" },
+    { prompt: "a".repeat(40), completion: "b" },
+  ];
+  const ordered = { trainSamplingStrategy: "sequential", perDeviceTrainBatchSize: 1, gradientAccumulationSteps: 2 };
+  const args = { ...ordered, saveSteps: 1, saveTotalLimit: null, maxSteps: 3 };
+  const fake = { plan: { ...plan, trained: 100, optimizer: 200, totalParameters: 1000, trainableParameters: 250 } };
+  const dry = async (more: object, trainDataset = rows) => {
+    const made = await trainer({ ...args, ...more }, fake, { trainDataset, evalDataset: null });
+    return made.trainer.dryRun();
+  };
+  const { firstBatch, parameters, disk, chatTemplateSha256 } = await dry({ memoryCheck: "off" });
+  expect(firstBatch).toEqual({
+    ...{ count: 2, tokens: 9, trainedTokens: 6 },
+    rows: [
+      { place: "trainDataset:1", tokens: 6, trainedTokens: 4, start: "abcde<131>" },
+      { place: "trainDataset:2", tokens: 3, trainedTokens: 2, start: "ab<131>" },
+    ],
+  });
+  expect(parameters).toEqual({ trainable: 250, total: 1000, share: 0.25 });
+  const small = 4 * 2 ** 20;
+  expect(disk).toMatchObject({ checkpoints: 3, checkpointBytes: 300, needed: 3 * 300 + 100 + small });
+  expect(disk.free).toBeGreaterThan(0);
+  expect(chatTemplateSha256).toBe("00");
+  // Of a long row the start alone, of many rows the first.
+  const all = (await dry({ perDeviceTrainBatchSize: 9 }, [...rows, ...rows, ...rows])).firstBatch;
+  expect([all?.count, all?.rows.length]).toEqual([9, 8]);
+  expect(all?.rows[2]?.start).toBe("a".repeat(32));
+  expect((await dry({ packing: true })).firstBatch?.rows[0]?.place).toMatch(/^trainDataset:\d$/u);
+  expect((await dry({ streaming: true })).firstBatch?.rows[0]).toMatchObject({ tokens: 6, trainedTokens: 4 });
+});
+
+test("the digest of the chat template is told and kept", async () => {
+  const { trainer: made, outputDir } = await trainer({ maxSteps: 1 });
+  const { events } = await record(made.train());
+  expect(ofType(events, "prepared")[0]?.chatTemplateSha256).toBe("00");
+  const json = async (name: string) => JSON.parse(await readFile(join(outputDir, name), "utf8"));
+  expect((await json("report.json")).chatTemplateSha256).toBe("00");
+  expect((await json("env.json")).model.chatTemplateSha256).toBe("00");
+  expect(await readFile(join(outputDir, "report.html"), "utf8")).toContain("<tr><th>chat template<td>00");
 });
 
 test("a session that cannot be made leaves no new run folder, and a wrong adapter is a wrong option", async () => {

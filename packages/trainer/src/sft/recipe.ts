@@ -76,6 +76,7 @@ async function prepareSFT(
     ...data,
     args,
     tokenizer,
+    sequences,
     ...evaluationOf(held),
     heldOut: (set) => (set === null ? first : held.find(({ name }) => name === set))?.kept ?? [],
     warnings: [...warnings, ...data.warnings, ...heldOutWarnings(whole, held)],
