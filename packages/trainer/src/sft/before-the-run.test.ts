@@ -63,7 +63,7 @@ test("a dry run goes as far as a run does before it makes its folder, and says t
     // The answer begins beyond the model's context: nothing is left to train on.
     { rows: [{ prompt: "a".repeat(600), completion: "b" }], args, fake: {} },
     { rows: conversations(3), args: { ...args, warmupSteps: 1.5 }, fake: {} },
-    { rows: conversations(3), args, fake: { plan: { ...plan, peak: 2 ** 60 } } },
+    { rows: conversations(3), args, fake: { plan: { ...plan, peak: 2 ** 60, free: 2 ** 30 } } },
   ];
   for (const { rows, args: given, fake: model } of bad) {
     const made = await trainer({ ...given, outputDir: join(parent, "other") }, model, { trainDataset: rows });
