@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::common::{fixtures, subfolders};
 use tunesmith_formats::{
-    AdapterFiles, AdapterTensor, F32Tensor, LoraTensors, ModelFiles, ModuleTensors, SafetensorsFile, TensorSource,
-    TokenizerSource, b_bias_name, bias_name, magnitude_name, read_adapter, saved_name, token_rows_name, write_adapter,
+    AdapterFiles, AdapterTensor, F32Tensor, FactorKind, LoraTensors, ModelFiles, ModuleTensors, SafetensorsFile,
+    TensorSource, TokenizerSource, b_bias_name, bias_name, magnitude_name, read_adapter, saved_name, token_rows_name,
+    write_adapter,
 };
 use tunesmith_ops::Code;
 
@@ -72,8 +73,14 @@ fn check_round_trip(dir: &Path, read: &AdapterFiles) {
     for (module, parts) in &read.modules {
         match parts {
             ModuleTensors::Lora(LoraTensors { kind, a, b, magnitude, bias }) => {
-                push(kind.a_name(module), a);
-                push(kind.b_name(module), b);
+                let path = match module.rsplit_once('.') {
+                    Some((experts, parameter)) if *kind == FactorKind::Experts => {
+                        read.config.path_of_parameter(experts, parameter)
+                    }
+                    _ => module.clone(),
+                };
+                push(kind.a_name(&path), a);
+                push(kind.b_name(&path), b);
                 magnitude.iter().for_each(|magnitude| push(magnitude_name(module), magnitude));
                 bias.iter().for_each(|bias| push(b_bias_name(module), bias));
             }
