@@ -80,6 +80,8 @@ test("chat, eval, merge and export take its folder", async () => {
   expect((await tunesmith(["merge", run, "--output", join(folder, "merged")])).code).toBe(0);
   const gguf = join(folder, "model.gguf");
   expect((await tunesmith(["export", "gguf", run, "--output", gguf, "--quantization", "f16"])).code).toBe(0);
+  const checked = await tunesmith(["export", "--check", "vllm", run]);
+  expect(checked).toEqual(await tunesmith(["export", "--check", "vllm", join(run, "adapter")]));
   expect((await tunesmith(["export", "card", run])).code).toBe(0);
   const card = await readFile(join(run, "README.md"), "utf8");
   expect(card).toMatch(/^tags: \[tunesmith, dpo, lora\]$/mu);

@@ -15,6 +15,7 @@ import {
 import pc from "picocolors";
 import { display } from "../view/display.ts";
 import { bytes } from "../view/format.ts";
+import { modelOf } from "./run-target.ts";
 import type { Streams } from "./train.ts";
 import { choice, required, runWrite, sourceOf } from "./write.ts";
 
@@ -66,6 +67,12 @@ export async function exportCard(run: string, flags: Record<string, unknown>, { 
   return 0;
 }
 
+/** A run folder stands for its result, as with the other commands. */
+async function trainedOf(path: string): Promise<string> {
+  const { run, adapter, model } = await modelOf(path, undefined);
+  return run === null ? path : (adapter ?? model);
+}
+
 /** `tunesmith export --check`. Gives the exit code: 1 where the reader does not take it. */
 export async function checkForReader(
   path: string | undefined,
@@ -77,7 +84,7 @@ export async function checkForReader(
       "[export] expected a command, gguf or card, or --check READER PATH, got neither; see: tunesmith export --help",
     );
   const reader = choice("--check", flags.check, exportReaders);
-  const { problems, notes, commands } = await checkExport(expandHome(path), reader);
+  const { problems, notes, commands } = await checkExport(await trainedOf(expandHome(path)), reader);
   for (const problem of problems) out.write(`${pc.red("problem")}  ${terminalText(problem)}\n`);
   for (const note of notes) out.write(`note     ${terminalText(note)}\n`);
   if (problems.length > 0) return 1;

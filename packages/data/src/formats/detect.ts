@@ -95,5 +95,5 @@ function elsewhere(format: Format): string {
     return `${isFor} (DPO); to learn the chosen answers alone, name their column: columns: { completion: "chosen" } beside a prompt, columns: { messages: "chosen" } for whole conversations`;
   if (taskOf(format) === "prompts")
     return `${isFor} (GRPO); where another column holds the answers, name it: columns: { completion: "answer" }`;
-  return `${isFor}; give rows of another kind`;
+  return `${isFor}; give rows with a chosen and a rejected answer, or train on these with tunesmith train (SFTTrainer)`;
 }

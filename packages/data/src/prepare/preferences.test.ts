@@ -74,7 +74,9 @@ test("answers that are equal, and weights, are errors that name the row", async 
 
 test("preferences are no rows for supervised fine-tuning, and other rows are none for preferences", async () => {
   await expect(read([pair("a", "b", "c")], { task: "supervised" })).rejects.toThrow(DataError);
-  await expect(read([{ prompt: "a", completion: "b" }])).rejects.toThrow(DataError);
+  const answers = read([{ prompt: "a", completion: "b" }]);
+  await expect(answers).rejects.toThrow(DataError);
+  await expect(answers).rejects.toThrow(/give rows with a chosen and a rejected answer, or train on these with/u);
 });
 
 test("equal preferences are duplicates, and the fingerprint tells which answer is preferred", async () => {
