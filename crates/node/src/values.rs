@@ -44,11 +44,16 @@ pub struct ExtraValues {
     pub log_sum_squares: bool,
     /// Mean of the logits over the vocabulary.
     pub mean_logit: bool,
+    /// The logits are divided by it; absent: they are as they are.
+    pub temperature: Option<f64>,
 }
 
 impl From<ExtraValues> for engine::Asked {
     fn from(extra: ExtraValues) -> Self {
-        Self { log_sum_squares: extra.log_sum_squares, mean_logit: extra.mean_logit, ..Self::DIFFERENTIABLE }
+        let ExtraValues { log_sum_squares, mean_logit, temperature } = extra;
+        #[allow(clippy::cast_possible_truncation, reason = "logits are float32")]
+        let temperature = temperature.map(|value| value as f32);
+        Self { log_sum_squares, mean_logit, temperature, ..Self::DIFFERENTIABLE }
     }
 }
 

@@ -38,6 +38,13 @@ impl LogitTransform {
         }
     }
 
+    /// The same with its logits divided by `temperature`: `c·tanh(f·x/c)/T` is `c'·tanh(f'·x/c')` with `c' = c/T` and `f' = f/T`. A
+    /// temperature of 1 changes no bit.
+    #[must_use]
+    pub fn at(self, temperature: f32) -> Self {
+        Self { factor: self.factor / temperature, soft_cap: self.soft_cap.map(|cap| cap / temperature) }
+    }
+
     /// The logit `z` of the head's output `x`.
     pub fn apply(&self, x: f32) -> f32 {
         let scaled = x * self.factor;

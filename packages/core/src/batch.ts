@@ -35,6 +35,14 @@ export interface SequenceSums {
 /** Values of a token that are computed only where they are asked for. */
 export type TokenValueName = "logSumSquares" | "meanLogit";
 
+/** What values of tokens are asked for. */
+export interface TokenValueOptions {
+  /** Values besides those that there always are. Default: none. */
+  values?: readonly TokenValueName[];
+  /** The logits are divided by it, above 0, before the softmax: every value is of the distribution at that temperature. Default 1. */
+  temperature?: number;
+}
+
 /**
  * What a model says about each supervised token, `[T]` each and aligned with the batch's labels: entry t is about the label at t, and 0
  * where there is none. z are the logits that predict it, p their softmax, in nats; the batch's weights play no part.

@@ -1,5 +1,5 @@
 // A model in memory that evaluates and generates: the part of door B that needs no optimizer.
-import type { Batch, SequenceSums, TokenValueName, TokenValues } from "./batch.ts";
+import type { Batch, SequenceSums, TokenValueOptions, TokenValues } from "./batch.ts";
 import type { GenerateOptions, TokenEvent } from "./generate.ts";
 import type { Objective } from "./objective.ts";
 
@@ -74,7 +74,7 @@ export interface Generator extends Disposable, AsyncDisposable {
   /** Loss sums of one packed batch without a gradient. Default objective: the plain negative log-likelihood. */
   evaluate(batch: Batch, objective?: Objective): Promise<SequenceSums>;
   /** What the model says of every supervised token of one packed batch, without a gradient. */
-  logProbs(batch: Batch, options?: { values?: readonly TokenValueName[] }): Promise<TokenValues>;
+  logProbs(batch: Batch, options?: TokenValueOptions): Promise<TokenValues>;
   /** Continues prompts, all of them together, with a key-value cache. Leaves the training state untouched. */
   generate(options: GenerateOptions): AsyncIterable<TokenEvent>;
   /**

@@ -1,5 +1,5 @@
 // A model in memory that is trained: the whole of door B.
-import type { Batch, Coefficients, SequenceSums, TokenValueName, TokenValues } from "./batch.ts";
+import type { Batch, Coefficients, SequenceSums, TokenValueOptions, TokenValues } from "./batch.ts";
 import type { Generator } from "./generator.ts";
 import type { Objective } from "./objective.ts";
 
@@ -35,9 +35,9 @@ export interface TrainSession extends Generator {
   accumulate(batch: Batch, options: StepKey & { objective: Objective }): Promise<SequenceSums>;
   /**
    * Phase one of an objective that is a function in TypeScript: values of every supervised token of one packed batch, with what backward
-   * needs kept in memory. A second `forward` takes the place of the first.
+   * needs kept in memory; `backward` is of the same temperature. A second `forward` takes the place of the first.
    */
-  forward(batch: Batch, options: StepKey & { values?: readonly TokenValueName[] }): Promise<TokenValues>;
+  forward(batch: Batch, options: StepKey & TokenValueOptions): Promise<TokenValues>;
   /**
    * Phase two of the last `forward`: the gradient of the loss whose derivatives are given is added to what is there. The head's logits
    * are computed again: one product with the vocabulary more than in `accumulate`. Rejects with `ArgumentError` where the call before it

@@ -1,7 +1,7 @@
 // What goes along with a pass on its way in: arrays are checked for their kind; what they hold is checked by the engine.
-import type { Batch, Coefficients, Objective, TokenValueName } from "@tunesmith/core";
+import type { Batch, Coefficients, Objective, TokenValueName, TokenValueOptions } from "@tunesmith/core";
 import type { Native } from "./binding.ts";
-import { array, json, object, refuse, typedArray } from "./check.ts";
+import { array, json, number, object, refuse, typedArray } from "./check.ts";
 
 /** The arrays of a batch that the engine reads; `microBatch` is for whoever makes metrics. */
 export function nativeBatch(place: string, batch: Batch): Native.Batch {
@@ -21,12 +21,16 @@ export function objectiveJson(place: string, objective: Objective): string {
   return json(`${place}.objective`, objective);
 }
 
-/** Which values are asked for beside those that are always given. */
-export function extraValues(place: string, names: readonly TokenValueName[] = []): Native.ExtraValues {
+/** Which values are asked for beside those that are always given, and at which temperature. */
+export function extraValues(place: string, { values = [], temperature }: TokenValueOptions): Native.ExtraValues {
   const known: readonly TokenValueName[] = ["logSumSquares", "meanLogit"];
-  for (const [n, name] of array(`${place}.values`, names).entries())
+  for (const [n, name] of array(`${place}.values`, values).entries())
     if (!known.includes(name)) refuse(`${place}.values[${n}]`, known.join(" or "), name);
-  return { logSumSquares: names.includes("logSumSquares"), meanLogit: names.includes("meanLogit") };
+  return {
+    logSumSquares: values.includes("logSumSquares"),
+    meanLogit: values.includes("meanLogit"),
+    ...(temperature !== undefined && { temperature: number(`${place}.temperature`, temperature, 0) }),
+  };
 }
 
 /** The arrays of coefficients that are given. */

@@ -10,7 +10,7 @@ import type {
   SequenceSums,
   SessionInfo,
   TokenEvent,
-  TokenValueName,
+  TokenValueOptions,
   TokenValues,
 } from "@tunesmith/core";
 import { extraValues, nativeBatch, objectiveJson } from "./batch.ts";
@@ -37,8 +37,8 @@ export class NativeGenerator implements Generator {
     return this.call(() => this.inner.evaluate(checked, json));
   }
 
-  async logProbs(batch: Batch, options: { values?: readonly TokenValueName[] } = {}): Promise<TokenValues> {
-    const values = extraValues("logProbs", object("logProbs.options", options).values);
+  async logProbs(batch: Batch, options: TokenValueOptions = {}): Promise<TokenValues> {
+    const values = extraValues("logProbs", object("logProbs.options", options));
     const checked = nativeBatch("logProbs", batch);
     return this.call(() => this.inner.logProbs(checked, values));
   }

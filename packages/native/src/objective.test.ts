@@ -43,6 +43,23 @@ test("values stand at the labels, and their sums are those of evaluate", async (
   expect(await session.logProbs(batch)).not.toHaveProperty("meanLogit");
 });
 
+test("a temperature divides the logits, in both phases", async () => {
+  const session = await open();
+  const plain = await session.logProbs(batch, { values: ["meanLogit"] });
+  const asked = (temperature: number) => ({ values: ["meanLogit"], temperature }) as const;
+  expect(await session.logProbs(batch, asked(1))).toEqual(plain);
+  const hot = await session.logProbs(batch, asked(2));
+  for (const t of supervised) {
+    expect(hot.meanLogit?.[t]).toBeCloseTo((plain.meanLogit?.[t] as number) / 2, 6);
+    const logit = (values: TokenValues) => (values.logProb[t] as number) + (values.logSumExp[t] as number);
+    expect(logit(hot)).toBeCloseTo(logit(plain) / 2, 5);
+    expect(hot.entropy[t]).toBeGreaterThan(plain.entropy[t] as number);
+  }
+  expect(await session.forward(batch, { ...firstStep, ...asked(2) })).toEqual(hot);
+  for (const temperature of [0, -1, Number.NaN, "1" as unknown as number])
+    await expect(session.logProbs(batch, { temperature })).rejects.toThrow(/\[logProbs.temperature\]/u);
+});
+
 test("two phases with the derivative of nll give the gradient of accumulate", async () => {
   const session = await open();
   await session.accumulate(batch, firstStep);

@@ -5,7 +5,7 @@ import type {
   Objective,
   SequenceSums,
   StepKey,
-  TokenValueName,
+  TokenValueOptions,
   TokenValues,
   TrainSession,
   UpdateOptions,
@@ -26,9 +26,9 @@ export class NativeSession extends NativeGenerator implements TrainSession {
     return this.call(() => this.inner.accumulate(checked, json, key));
   }
 
-  async forward(batch: Batch, options: StepKey & { values?: readonly TokenValueName[] }): Promise<TokenValues> {
+  async forward(batch: Batch, options: StepKey & TokenValueOptions): Promise<TokenValues> {
     const key = stepKey("forward", options);
-    const values = extraValues("forward", options.values);
+    const values = extraValues("forward", options);
     const checked = nativeBatch("forward", batch);
     return this.call(() => this.inner.forward(checked, key, values));
   }

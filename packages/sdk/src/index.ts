@@ -82,6 +82,7 @@ export {
   TokenizerError,
   type TokenizerInfo,
   type TokenValueName,
+  type TokenValueOptions,
   type TokenValues,
   type TrainingArguments,
   type TrainingArgumentsNames,

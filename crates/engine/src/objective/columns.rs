@@ -5,7 +5,7 @@ use tunesmith_ops::{Backend, DType, Memory, Result, RowValues, ViewMut};
 use crate::workspace::WorkspaceBuffer;
 
 /// Values that are computed only where asked for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[allow(clippy::struct_excessive_bools, reason = "a set of values, one flag each")]
 pub struct Asked {
     /// log Σ exp of the logits.
@@ -16,12 +16,14 @@ pub struct Asked {
     pub log_sum_squares: bool,
     /// Mean of the logits over the vocabulary.
     pub mean_logit: bool,
+    /// The logits are divided by it, above 0, before the softmax; None: they are as they are.
+    pub temperature: Option<f32>,
 }
 
 impl Asked {
     /// The values that take coefficients.
     pub const DIFFERENTIABLE: Self =
-        Self { log_sum_exp: true, mean_log_prob: true, log_sum_squares: false, mean_logit: false };
+        Self { log_sum_exp: true, mean_log_prob: true, log_sum_squares: false, mean_logit: false, temperature: None };
 }
 
 /// One buffer a value, `[m]` float32.

@@ -217,7 +217,7 @@ impl<B: Backend> Head<B> {
         backend.cross_entropy(
             count,
             v,
-            self.transform,
+            input.supervised.temperature.map_or(self.transform, |temperature| self.transform.at(temperature)),
             scratch.logits.view_mut(count * v)?,
             View::new(labels, first, count),
             slope.map_or(RowGradient::None, |slope| slope.part(first, count)),

@@ -63,9 +63,25 @@ pub struct Supervised {
     sequences: Vec<usize>,
     sequence_count: usize,
     tokens: usize,
+    /// What their logits are divided by; None: nothing.
+    pub(super) temperature: Option<f32>,
 }
 
 impl Supervised {
+    /// The same labels, their logits divided by a temperature.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` for one that is not a finite number above 0.
+    pub fn at(self, place: &str, temperature: Option<f32>) -> Result<Self> {
+        match temperature {
+            Some(value) if !value.is_finite() || value <= 0.0 => {
+                let place = format!("{place}.temperature");
+                Err(Error::argument(&place, "a finite temperature above 0", value))
+            }
+            _ => Ok(Self { temperature, ..self }),
+        }
+    }
+
     /// Picks them out of a checked batch, and with them the tokens that predict them. The first token of a sequence has nothing
     /// before it and never counts.
     pub fn of(batch: &Batch<'_>) -> (Self, Vec<i32>) {

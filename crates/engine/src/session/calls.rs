@@ -67,6 +67,7 @@ impl<B: Backend + Send + Sync> Engine for Session<B> {
     fn log_probs(&mut self, batch: &Batch<'_>, asked: Asked) -> Result<TokenValues> {
         self.switch_to_mean("logProbs")?;
         let (supervised, pass) = self.plain_pass(batch)?;
+        let supervised = supervised.at("logProbs", asked.temperature)?;
         let Some(pass) = pass else { return Ok(supervised.no_values(asked)) };
         let (backend, activations) = (&*self.backend, &mut self.activations);
         self.decoder.values(backend, &self.parameters, (&pass, &supervised), asked, SavePolicy::Nothing, activations)
@@ -74,6 +75,7 @@ impl<B: Backend + Send + Sync> Engine for Session<B> {
 
     fn forward(&mut self, batch: &Batch<'_>, key: StepKey, asked: Asked) -> Result<TokenValues> {
         let (supervised, pass) = self.training_pass("forward", batch, key)?;
+        let supervised = supervised.at("forward", asked.temperature)?;
         let Some(pass) = pass else {
             let values = supervised.no_values(asked);
             self.pending = Some(Pending { pass: None, supervised });

@@ -61,11 +61,12 @@ pub trait Engine: Send {
     /// What the model says of each label of a packed batch, without a gradient.
     ///
     /// # Errors
-    /// `ArgumentInvalid` for a batch that breaks its contract.
+    /// `ArgumentInvalid` for a batch that breaks its contract, or a temperature that is not above 0.
     fn log_probs(&mut self, batch: &Batch<'_>, asked: Asked) -> Result<TokenValues>;
 
     /// The first of two phases of an objective that is not local to a token: the values of a whole micro-batch, its activations
-    /// kept for [`Self::backward`], which must be the next call. A second forward takes the place of the first.
+    /// kept for [`Self::backward`], which must be the next call and is of the same temperature. A second forward takes the place of
+    /// the first.
     ///
     /// # Errors
     /// As [`Self::accumulate`].

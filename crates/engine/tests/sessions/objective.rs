@@ -106,9 +106,18 @@ fn backward(model: &mut Session<Cpu>, values: &TokenValues) {
 
 #[test]
 fn a_step_along_the_gradient_changes_a_loss_of_all_values_by_its_slope() {
+    check_slope(Asked::DIFFERENTIABLE);
+}
+
+#[test]
+fn so_it_does_at_a_temperature() {
+    check_slope(Asked { temperature: Some(0.7), ..Asked::DIFFERENTIABLE });
+}
+
+fn check_slope(asked: Asked) {
     let rows = Rows::new(&[14, 9], 8);
     let mut model = session(1, &options(None)).unwrap();
-    let values = model.forward(&rows.batch(), KEY, Asked::DIFFERENTIABLE).unwrap();
+    let values = model.forward(&rows.batch(), KEY, asked).unwrap();
     backward(&mut model, &values);
     let gradients = model.gradients().unwrap();
     let squared: f64 = gradients.iter().flat_map(|(_, values)| values).map(|g| f64::from(*g).powi(2)).sum();
@@ -120,10 +129,36 @@ fn a_step_along_the_gradient_changes_a_loss_of_all_values_by_its_slope() {
     let moved = [1.0, -1.0].map(|sign| {
         write_moved(&file, &start, &gradients, sign * step);
         model.load_checkpoint(dir.path()).unwrap();
-        loss(&model.log_probs(&rows.batch(), Asked::DIFFERENTIABLE).unwrap())
+        loss(&model.log_probs(&rows.batch(), asked).unwrap())
     });
     let slope = (moved[0] - moved[1]) / (2.0 * step);
     assert!((slope / squared - 1.0).abs() < 5e-3, "slope {slope}, gradient squared {squared}");
+}
+
+#[test]
+fn a_temperature_divides_the_logits_and_one_of_1_changes_no_bit() {
+    let rows = Rows::new(&[14, 9], 8);
+    let mut model = session(1, &options(None)).unwrap();
+    let asked = |temperature| Asked { temperature: Some(temperature), ..MORE };
+    let plain = model.log_probs(&rows.batch(), MORE).unwrap();
+    assert_eq!(model.log_probs(&rows.batch(), asked(1.0)).unwrap(), plain);
+    let hot = model.log_probs(&rows.batch(), asked(4.0)).unwrap();
+    // z/T, and the mean over the vocabulary of it, are those of z divided.
+    let (means, hot_means) = (plain.mean_logit.unwrap(), hot.mean_logit.unwrap());
+    for (mean, hot) in means.iter().zip(&hot_means) {
+        assert!((mean / 4.0 - hot).abs() < 1e-6, "{mean}, {hot}");
+    }
+    let logit = |values: &TokenValues, t: usize| values.log_prob[t] + values.log_sum_exp[t];
+    let shape = TokenValues { mean_logit: None, ..model.log_probs(&rows.batch(), MORE).unwrap() };
+    for t in 0..rows.ids.len() {
+        assert!((logit(&shape, t) / 4.0 - logit(&hot, t)).abs() < 1e-5, "at {t}");
+        assert!(hot.entropy[t] >= shape.entropy[t], "at {t}");
+    }
+    for wrong in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+        let message = model.log_probs(&rows.batch(), asked(wrong)).unwrap_err().to_string();
+        assert!(message.contains("logProbs.temperature"), "{message}");
+        assert!(model.forward(&rows.batch(), KEY, asked(wrong)).is_err());
+    }
 }
 
 #[test]
