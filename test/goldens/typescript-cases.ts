@@ -4,6 +4,8 @@ import { dpoLosses } from "./cases/dpo-losses.ts";
 import { dpoRefused } from "./cases/dpo-refused.ts";
 import { dpoRows } from "./cases/dpo-rows.ts";
 import { dpoRuns } from "./cases/dpo-runs.ts";
+import { grpoAdvantages, grpoEntropyControl } from "./cases/grpo-advantages.ts";
+import { grpoLosses } from "./cases/grpo-losses.ts";
 import { losses } from "./cases/losses.ts";
 import { ownObjectives } from "./cases/own-objectives.ts";
 import { schedules } from "./cases/schedules.ts";
@@ -24,6 +26,9 @@ export async function* typescriptCases(root: string, smollm2Path: string | null)
     dpoRows,
     dpoRefused,
     dpoRuns,
+    grpoLosses,
+    grpoAdvantages,
+    grpoEntropyControl,
     (dir: string) => smollm2(dir, smollm2Path),
     unsupportedFeatures,
   ]) {

@@ -6,7 +6,6 @@ import { type Outcome, unsupported } from "../outcome.ts";
 /** Golden files of features that are not implemented, named so that nothing found on the disk goes unmentioned. */
 const features: Readonly<Record<string, string>> = {
   "trl/packing.json": "packing several rows into one sequence",
-  "trl/grpo": "GRPO",
   "misc/rouge.json": "ROUGE-L",
 };
 
