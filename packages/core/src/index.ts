@@ -14,6 +14,7 @@ export * from "./model-origin.ts";
 export * from "./objective.ts";
 export * from "./options/index.ts";
 export * from "./plural.ts";
+export * from "./rollout.ts";
 export * from "./session.ts";
 export * from "./similarity.ts";
 export * from "./sort-in-slices.ts";

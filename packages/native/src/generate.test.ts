@@ -46,7 +46,7 @@ describe("greedy", () => {
     const events = await all({ prompts: [ids, ids], maxNewTokens: 8, stopTokenIds: [stop] });
     const expected = output.slice(0, output.indexOf(stop) + 1);
     for (const index of [0, 1]) expect(ofPrompt(events, index)).toEqual(expected);
-    expect(events.at(-1)).toEqual({ index: 1, tokenId: stop, finishReason: "stop" });
+    expect(events.at(-1)).toEqual({ index: 1, sample: 0, tokenId: stop, logProb: null, finishReason: "stop" });
   });
 });
 

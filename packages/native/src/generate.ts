@@ -57,7 +57,7 @@ function aborted(signal: AbortSignal | undefined): AbortError {
 function* events(tokens: Int32Array): Generator<TokenEvent> {
   for (let place = 0; place < tokens.length; place += 3) {
     const [index, tokenId, finish] = tokens.subarray(place, place + 3) as unknown as [number, number, number];
-    yield { index, tokenId, finishReason: finishReasons[finish] ?? null };
+    yield { index, sample: 0, tokenId, logProb: null, finishReason: finishReasons[finish] ?? null };
   }
 }
 

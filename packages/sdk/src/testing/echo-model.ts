@@ -175,7 +175,8 @@ function echoSession(watched: Watched): TrainSession {
         for (const [place, tokenId] of [...prompt, end].slice(0, maxNewTokens).entries()) {
           signal?.throwIfAborted();
           const isLast = place + 1 === maxNewTokens;
-          yield { index, tokenId, finishReason: tokenId === end ? "stop" : isLast ? "length" : null };
+          const finishReason = tokenId === end ? "stop" : isLast ? "length" : null;
+          yield { index, sample: 0, tokenId, logProb: null, finishReason };
         }
       }
     },

@@ -22,7 +22,8 @@ function scripted(replies: readonly string[], context = 400, end = endOfTurn) {
             seen.tokens += 1;
             const isLast = at === maxNewTokens - 1;
             const isEnd = at === text.length;
-            yield { index, tokenId: text[at] ?? end, finishReason: isEnd ? "stop" : isLast ? "length" : null };
+            const finishReason = isEnd ? "stop" : isLast ? "length" : null;
+            yield { index, sample: 0, tokenId: text[at] ?? end, logProb: null, finishReason };
           }
       },
       [Symbol.asyncDispose]: async () => {

@@ -102,8 +102,8 @@ export function fakeModel(options: FakeOptions = {}): LanguageModel {
 /** An answer as it is given, up to the limit of tokens. */
 function* givenAnswer(ids: readonly number[], index: number, maxNewTokens: number): Generator<TokenEvent> {
   for (const [n, tokenId] of ids.slice(0, maxNewTokens).entries())
-    yield { index, tokenId, finishReason: n === maxNewTokens - 1 ? "length" : null };
-  if (ids.length < maxNewTokens) yield { index, tokenId: end, finishReason: "stop" };
+    yield { index, sample: 0, tokenId, logProb: null, finishReason: n === maxNewTokens - 1 ? "length" : null };
+  if (ids.length < maxNewTokens) yield { index, sample: 0, tokenId: end, logProb: null, finishReason: "stop" };
 }
 
 /** Logits of the next id by the id before it, trained by gradient descent with momentum. */
@@ -244,7 +244,7 @@ class FakeSession implements TrainSession {
         const row = this.#weights.subarray(token * vocab, (token + 1) * vocab);
         token = row.indexOf(row.reduce((best, value) => Math.max(best, value)));
         const finishReason = stops.includes(token) ? "stop" : n === maxNewTokens ? "length" : null;
-        yield { index, tokenId: token, finishReason };
+        yield { index, sample: 0, tokenId: token, logProb: null, finishReason };
         if (finishReason === "stop") break;
       }
     }
