@@ -8,7 +8,7 @@ import { namesJson, tablePath } from "./names/table.ts";
 import { datasetFormatNames } from "./options/dataset-formats.ts";
 import { fileSchema } from "./options/file-schema.ts";
 import { optionPage } from "./options/page.ts";
-import { fieldTypes, modelTypes, optionTypes, preferenceTypes } from "./options/types.ts";
+import { fieldTypes, modelTypes, optionTypes, preferenceTypes, rewardTypes } from "./options/types.ts";
 import { readResults, reliabilityPage } from "./reliability.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -25,6 +25,7 @@ export function generated(): Generated[] {
     formatNames(),
     { path: "packages/core/src/options/types.ts", text: optionTypes() },
     { path: "packages/core/src/options/preference-types.ts", text: preferenceTypes() },
+    { path: "packages/core/src/options/reward-types.ts", text: rewardTypes() },
     { path: "packages/core/src/options/model-types.ts", text: modelTypes() },
     { path: "packages/core/src/options/field/types.ts", text: fieldTypes() },
     { path: tablePath, text: namesJson(root) },

@@ -7,6 +7,7 @@ import {
   evaluationConfigSchema,
   formsOf,
   generationConfigSchema,
+  grpoConfigSchema,
   type JsonForm,
   type JsonSchema,
   kebabCase,
@@ -26,6 +27,7 @@ import { titleOf } from "./all.ts";
 const shown: readonly z.ZodObject[] = [
   sftConfigSchema,
   dpoConfigSchema,
+  grpoConfigSchema,
   loraConfigSchema,
   modelConfigSchema,
   runInputsSchema,

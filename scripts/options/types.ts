@@ -3,6 +3,7 @@ import {
   type DeclaredOption,
   dpoConfigSchema,
   formsOf,
+  grpoConfigSchema,
   type JsonForm,
   type JsonSchema,
   optionsOf,
@@ -17,6 +18,7 @@ const width = 120;
 
 const ofRuns: readonly z.ZodObject[] = [trainingArgumentsSchema, sftConfigSchema];
 const ofPreferences: readonly z.ZodObject[] = [dpoConfigSchema];
+const ofRewards: readonly z.ZodObject[] = [grpoConfigSchema];
 
 /** `packages/core/src/options/types.ts`: the options of runs. */
 export function optionTypes(): string {
@@ -28,9 +30,16 @@ export function preferenceTypes(): string {
   return typesOfSchemas(publicSchemas.filter(({ schema }) => ofPreferences.includes(schema)));
 }
 
+/** `packages/core/src/options/reward-types.ts`: the options of runs on rewards. */
+export function rewardTypes(): string {
+  return typesOfSchemas(publicSchemas.filter(({ schema }) => ofRewards.includes(schema)));
+}
+
 /** `packages/core/src/options/model-types.ts`: the options of models, their adapters, and where and how they compute. */
 export function modelTypes(): string {
-  return typesOfSchemas(publicSchemas.filter(({ schema }) => ![...ofRuns, ...ofPreferences].includes(schema)));
+  return typesOfSchemas(
+    publicSchemas.filter(({ schema }) => ![...ofRuns, ...ofPreferences, ...ofRewards].includes(schema)),
+  );
 }
 
 function typesOfSchemas(schemas: readonly NamedSchema[]): string {

@@ -6,6 +6,7 @@ import { dpoRows } from "./cases/dpo-rows.ts";
 import { dpoRuns } from "./cases/dpo-runs.ts";
 import { grpoAdvantages, grpoEntropyControl } from "./cases/grpo-advantages.ts";
 import { grpoLosses } from "./cases/grpo-losses.ts";
+import { grpoSampler } from "./cases/grpo-sampler.ts";
 import { losses } from "./cases/losses.ts";
 import { ownObjectives } from "./cases/own-objectives.ts";
 import { schedules } from "./cases/schedules.ts";
@@ -29,6 +30,7 @@ export async function* typescriptCases(root: string, smollm2Path: string | null)
     grpoLosses,
     grpoAdvantages,
     grpoEntropyControl,
+    grpoSampler,
     (dir: string) => smollm2(dir, smollm2Path),
     unsupportedFeatures,
   ]) {

@@ -4,6 +4,7 @@ export { type CompetenceOptions, competenceAt, competenceSampler } from "./compe
 export { createSampler, type SamplerOptions, type SamplingStrategy } from "./create-sampler.ts";
 export { type CustomSampler, customSampler, type SamplerFactory } from "./custom-sampler.ts";
 export { type EpochAdvice, recommendEpochs } from "./epochs.ts";
+export { forGenerations, type GenerationShape, generationSeed, shuffledCompletions } from "./generations.ts";
 export {
   difficultyOf,
   type LossSums,

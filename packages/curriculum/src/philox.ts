@@ -59,6 +59,8 @@ export const purpose = {
   templates: 11,
   rows: 12,
   bootstrap: 13,
+  completions: 14,
+  generationSeeds: 15,
 } as const;
 
 /** A random number of [0, 1), by {@link philox} at a counter. */

@@ -10,6 +10,7 @@ export { refusedValue } from "./expectation.ts";
 export type * from "./field/types.ts";
 export { effective, takenOf, type Verdict, verdictOn } from "./field/verdicts.ts";
 export { generationConfigSchema, type ParsedGenerationConfig } from "./generation.ts";
+export { grpoConfigSchema, grpoLossTypes, type ParsedGRPOConfig } from "./grpo.ts";
 export {
   type DatasetSpec,
   datasetSpecSchema,
@@ -64,6 +65,7 @@ export {
   presetValues,
 } from "./presets.ts";
 export { together } from "./problems.ts";
+export type * from "./reward-types.ts";
 export {
   hasWarmup,
   type SchedulerOptions,

@@ -87,6 +87,14 @@ export class EpochBatchSampler implements BatchSampler {
     return { epoch, taken: (await this.#orderOf(epoch)).slice(0, index * accumulation * limit.rows) };
   }
 
+  /** The epoch that a step is of, the first of its micro-batches there, from 0, and how many it has. */
+  placeOf(step: number): { epoch: number; microBatch: number; count: number } {
+    const { accumulation } = this.#options;
+    const { epoch, index } = this.#find(step);
+    const microBatch = index * accumulation;
+    return { epoch, microBatch, count: Math.min(accumulation, this.#microBatchesOf(epoch) - microBatch) };
+  }
+
   /** Parts of the order that the run ends before, in words. */
   neverReached(): string[] {
     const { sampler, maxSteps } = this.#options;
@@ -115,6 +123,11 @@ export class EpochBatchSampler implements BatchSampler {
       if (end > done) ends += 1;
     }
     return ends;
+  }
+
+  /** Rows of an epoch, however often each. */
+  sizeOf(epoch: number): number {
+    return this.#options.sampler.size(epoch);
   }
 
   /** The order of the epoch that a step is of: indices of rows. */

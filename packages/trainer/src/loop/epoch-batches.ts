@@ -18,24 +18,35 @@ export interface OrderedRows {
   facts(row: number): SamplerRow;
 }
 
+/** Makes of an order of rows another one, such as one in which rows are repeated. */
+export interface Arrangement {
+  /** The order that batches are cut from. */
+  arrange(sampler: Sampler): Sampler;
+  /** Rows of the order before that an optimizer step takes, on average. */
+  rowsPerStep: number;
+}
+
 /**
  * The batches that the options of a run ask for, and what the user should know of their order.
  *
  * @param factory makes the order in place of `trainSamplingStrategy`
+ * @param arrangement of that order. Default: none, it is taken as it is
  */
 export async function epochBatches(
   args: ParsedTrainingArguments,
   rows: OrderedRows,
   factory: SamplerFactory | null = null,
+  arrangement: Arrangement | null = null,
 ): Promise<{ batches: EpochBatchSampler; warnings: readonly string[] }> {
   const { numTrainEpochs, maxSteps, gradientAccumulationSteps: accumulation, difficultySteps } = args;
   const seed = args.dataSeed ?? args.seed;
   const { lengths } = rows;
   const limit = batchLimit(args);
-  const batchSize = rowsPerBatch(limit, lengths) * accumulation;
+  const batchSize = arrangement?.rowsPerStep ?? rowsPerBatch(limit, lengths) * accumulation;
   const fixedBatches = limit.tokens === Number.POSITIVE_INFINITY;
   const context = { lengths, seed, batchSize, fixedBatches, row: (index: number) => rows.facts(index) };
-  const sampler = await (factory === null ? usualSampler(args, context) : customSampler(factory, context));
+  const given = await (factory === null ? usualSampler(args, context) : customSampler(factory, context));
+  const sampler = arrangement === null ? given : arrangement.arrange(given);
   const dropLast = args.dataloaderDropLast && fixedBatches;
   if (dropLast && sampler.size(0) < limit.rows)
     throw new OptionError(

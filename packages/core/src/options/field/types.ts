@@ -237,6 +237,57 @@ export interface SFTConfigNames {
   activationOffloading?: false | null | undefined;
 }
 
+/** Names of GRPOConfig without an effect here: taken, or not there yet. */
+export interface GRPOConfigNames {
+  /**
+   * Taken, nothing to do: completions are written by the model in memory, with the weights that are trained. Default
+   * false (theirs).
+   */
+  useVllm?: boolean | null | undefined;
+  /**
+   * Taken, nothing to do: completions are written by the model in memory, with the weights that are trained. Default
+   * colocate (theirs).
+   */
+  vllmMode?: string | null | undefined;
+  /**
+   * Taken, nothing to do: completions are written by the model in memory, with the weights that are trained. Default
+   * 0.3 (theirs).
+   */
+  vllmGpuMemoryUtilization?: number | null | undefined;
+  /**
+   * Taken, nothing to do: completions are written by the model in memory, with the weights that are trained. Default 1
+   * (theirs).
+   */
+  vllmTensorParallelSize?: number | null | undefined;
+  /**
+   * Taken, nothing to do: completions are written by the model in memory, with the weights that are trained. Default
+   * false (theirs).
+   */
+  vllmEnableSleepMode?: boolean | null | undefined;
+  /**
+   * Taken, nothing to do: completions are written by the model in memory, with the weights that are trained. Default
+   * false (theirs).
+   */
+  useTransformersContinuousBatching?: boolean | null | undefined;
+  /**
+   * Taken, nothing to do: completions are written by the model in memory, with the weights that are trained. Default
+   * true (theirs).
+   */
+  ds3GatherForGeneration?: boolean | null | undefined;
+  /** Taken, nothing to do: log-probabilities are computed in float32 anyway. Default false (theirs). */
+  castLmHeadToFp32?: boolean | null | undefined;
+  /** Not yet: give temperature, topP, topK, minP and repetitionPenalty. Default null (theirs). */
+  generationKwargs?: null | undefined;
+  /** Not yet: write what the template needs into chatTemplatePath. Default null (theirs). */
+  chatTemplateKwargs?: null | undefined;
+  /** Not yet: tools are not called during training. Default null (theirs). */
+  maxToolCallingIterations?: null | undefined;
+  /** Not yet: completions.jsonl holds every prompt. Default false (theirs). */
+  logUniquePrompts?: false | null | undefined;
+  /** Not yet: an evaluation set is not answered and rewarded; leave it out. Default null (theirs). */
+  numGenerationsEval?: null | undefined;
+}
+
 /** Names of LoraConfig without an effect here: taken, or not there yet. */
 export interface LoraConfigNames {
   /** Taken, nothing to do: what is trained is a causal language model. Default null (theirs). */
