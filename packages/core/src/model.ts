@@ -40,6 +40,8 @@ export interface PassShape {
   twoPhases?: boolean;
   /** What `accumulate` minimises. Default nll. */
   objective?: Objective;
+  /** Whether nothing is trained by it: what a generator with the session's adapter holds. Default false. */
+  forwardOnly?: boolean;
 }
 
 /** What a session would hold, in bytes. */

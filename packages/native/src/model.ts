@@ -109,8 +109,7 @@ class NativeModel implements LanguageModel {
 
   async createGenerator(options: GeneratorOptions = {}): Promise<Generator> {
     const { adapter } = parseArgument(generatorOptionsSchema, options, "createGenerator");
-    const untrained = { optimizer: null, parameterGroups: [], gradientCheckpointing: false, seed: 0 };
-    return new NativeGenerator(await this.#open({ weights: this.#opening.weights, adapter, ...untrained }), this.info);
+    return new NativeGenerator(await this.#open(this.#untrained(adapter)), this.info);
   }
 
   async createSession(options: SessionOptions): Promise<TrainSession> {
@@ -118,7 +117,10 @@ class NativeModel implements LanguageModel {
   }
 
   async estimateMemory(options: SessionOptions, pass: PassShape): Promise<MemoryPlan> {
-    const json = JSON.stringify(this.#engineOptions("estimateMemory", options));
+    const { forwardOnly = false } = object("estimateMemory.pass", pass);
+    const asked = this.#engineOptions("estimateMemory", options);
+    const isUntrained = boolean("estimateMemory.pass.forwardOnly", forwardOnly);
+    const json = JSON.stringify(isUntrained ? this.#untrained(asked.adapter) : asked);
     const {
       tokens,
       longest,
@@ -134,6 +136,11 @@ class NativeModel implements LanguageModel {
       objective: objectiveJson("estimateMemory.pass", objective),
     };
     return nativeAsync(() => this.#inner.estimateMemory(this.#opening.place, json, shape));
+  }
+
+  #untrained(adapter: EngineOptions["adapter"]): EngineOptions {
+    const nothing = { optimizer: null, parameterGroups: [], gradientCheckpointing: false, seed: 0 };
+    return { weights: this.#opening.weights, adapter, ...nothing };
   }
 
   #engineOptions(place: string, options: SessionOptions): EngineOptions {

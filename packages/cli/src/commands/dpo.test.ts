@@ -2,7 +2,7 @@ import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { parse } from "yaml";
 import { tunesmith } from "../testing/tunesmith.ts";
 
@@ -67,6 +67,25 @@ test("a resumed run ends with the bytes of the run that was not stopped, and tak
   expect([more.code, more.out]).toEqual([0, expect.stringMatching(/phase 2 of this run: 1 step after step 3/u)]);
 });
 
+test("log-probabilities by the reference are computed once, and a run after it says that it knows them", async () => {
+  vi.stubEnv("HF_DATASETS_CACHE", join(folder, "cache"));
+  onTestFinished(() => {
+    vi.unstubAllEnvs();
+  });
+  const first = await dpo("--precompute_ref_log_probs", "--full-finetuning", "--eval-data", pairs);
+  expect([first.code, first.err]).toEqual([0, ""]);
+  expect(first.out).toMatch(/^reference {2}6 training rows, computed before the first step$/mu);
+  const known = await dpo(
+    "--precompute-ref-log-probs",
+    "--output-dir",
+    join(folder, "again"),
+    "--full-finetuning",
+    "--eval-data",
+    pairs,
+  );
+  expect(known.out).toMatch(/^reference {2}6 evaluation rows, known from an earlier run$/mu);
+});
+
 test("chat, eval, merge and export take its folder", async () => {
   expect((await dpo()).code).toBe(0);
   const said = await tunesmith(["chat", run, "--prompt", "say 1", "--max-new-tokens", "3"]);
@@ -126,13 +145,16 @@ test("a file holds options as flags do, and one of another trainer's run is refu
   });
 });
 
-test("rows without two answers exit with 3, what has no reference with 2, and nothing is made", async () => {
+test("rows without two answers exit with 3, options that exclude each other with 2, and nothing is made", async () => {
   await writeFile(pairs, `${JSON.stringify({ prompt: "a", completion: "b" })}\n`);
   expect(await dpo()).toMatchObject({
     code: 3,
     err: expect.stringMatching(/pairs\.jsonl:1: expected rows for preference optimization/u),
   });
-  expect(await dpo("--full-finetuning")).toMatchObject({ code: 2, err: expect.stringContaining("[fullFinetuning]") });
+  expect(await dpo("--full-finetuning", "--adapter-path", run)).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("[adapterPath] expected no adapter with fullFinetuning"),
+  });
   expect(await readdir(folder)).toEqual(["pairs.jsonl"]);
 });
 

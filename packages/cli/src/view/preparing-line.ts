@@ -8,8 +8,16 @@ const names = { train: "training rows", eval: "evaluation rows" } as const;
 const cells = 24;
 
 /** `preparing training rows  ██████░░░░  25 %  12000 rows`; without a bar where it is not known how many there are. */
-export function preparingLine({ dataset, rows, share }: PreparingEvent): string {
-  return lineOf(`preparing ${names[dataset]}`, rows, share);
+export function preparingLine({ dataset, rows, share, reference }: PreparingEvent): string {
+  const what = reference === undefined ? "preparing" : "asking the reference of";
+  return lineOf(`${what} ${names[dataset]}`, rows, share);
+}
+
+/** `reference  12000 training rows, known from an earlier run`; null while the reference is still asked. */
+export function referenceLine({ dataset, rows, share, reference }: PreparingEvent): string | null {
+  if (reference === undefined || share !== 1) return null;
+  const from = reference.fromCache ? "known from an earlier run" : "computed before the first step";
+  return `reference  ${plural(rows, names[dataset].replace(/s$/u, ""))}, ${from}`;
 }
 
 /** `measuring the loss of training rows  ██████░░░░  25 %  12000 rows` */

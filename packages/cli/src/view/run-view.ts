@@ -9,6 +9,7 @@ import {
   type LanguageModel,
   type LogEvent,
   type PreparedEvent,
+  type PreparingEvent,
   type SFTMetrics,
   type StepEvent,
   type TrainEvent,
@@ -20,7 +21,7 @@ import { deviceName } from "./device.ts";
 import { display } from "./display.ts";
 import { bytes, count, percent, plural, significant } from "./format.ts";
 import { pairFields } from "./pair-fields.ts";
-import { measuringLine, preparingLine } from "./preparing-line.ts";
+import { measuringLine, preparingLine, referenceLine } from "./preparing-line.ts";
 import { Progress } from "./progress.ts";
 import { type Output, Screen } from "./screen.ts";
 import { summaryLines } from "./summary-lines.ts";
@@ -61,7 +62,7 @@ export class RunView {
   show(event: TrainEvent<SFTMetrics | DPOMetrics>): void {
     switch (event.type) {
       case "preparing":
-        this.#screen.status(preparingLine(event));
+        this.#preparing(event);
         break;
       case "prepared":
         this.#screen.clear();
@@ -113,6 +114,12 @@ export class RunView {
   /** Ends the status line, so that what comes next starts on a line of its own. */
   settle(): void {
     this.#screen.settle();
+  }
+
+  #preparing(event: PreparingEvent): void {
+    const known = referenceLine(event);
+    if (known === null) this.#screen.status(preparingLine(event));
+    else this.#screen.print(known);
   }
 
   #prepared({ runDir, step, totalSteps, session, memory, data, evalData, evalSets, ...found }: PreparedEvent): void {

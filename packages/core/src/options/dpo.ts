@@ -45,6 +45,20 @@ export const dpoConfigSchema = trainingArgumentsSchema
           "Format of the rows, one of those with two answers. Default auto: by the columns of the first row; one of another format is an error.",
         ),
     }),
+    ...grouped("memory", {
+      precomputeRefLogProbs: z
+        .boolean()
+        .default(false)
+        .describe(
+          "Log-probabilities by the reference are computed once, before the first step, and kept for the runs after it (loadFromCacheFile), in place of with every step: the same numbers, and no second forward pass per step. Default false (TRL).",
+        ),
+      precomputeRefBatchSize: count
+        .nullable()
+        .default(null)
+        .describe(
+          "Pairs that the reference is asked of together; passes still have tokenBudget tokens at most. Default null: perDeviceTrainBatchSize, of evaluation rows perDeviceEvalBatchSize (TRL).",
+        ),
+    }),
     columns,
     maxRowBytes,
     onBadRow,

@@ -27,6 +27,17 @@ export interface DPOConfig extends TrainingArguments {
     | "prompt-only"
     | undefined;
   /**
+   * Log-probabilities by the reference are computed once, before the first step, and kept for the runs after it
+   * (loadFromCacheFile), in place of with every step: the same numbers, and no second forward pass per step. Default
+   * false (TRL).
+   */
+  precomputeRefLogProbs?: boolean | undefined;
+  /**
+   * Pairs that the reference is asked of together; passes still have tokenBudget tokens at most. Default null:
+   * perDeviceTrainBatchSize, of evaluation rows perDeviceEvalBatchSize (TRL).
+   */
+  precomputeRefBatchSize?: number | null | undefined;
+  /**
    * Columns of the rows by the names that formats have for them, such as { prompt: "question", completion: "answer" }.
    * Default: the same names.
    */

@@ -24,8 +24,8 @@ async function setUp() {
 
 test("scores are computed once for a key and a number, and come back to the bit", async () => {
   const { computed, take } = await setUp();
-  expect(await take()).toEqual({ scores, fromCache: false });
-  expect(await take()).toEqual({ scores, fromCache: true });
+  expect(await take()).toEqual({ scores, fromCache: false, unusable: null });
+  expect(await take()).toEqual({ scores, fromCache: true, unusable: null });
   expect(computed.times).toBe(1);
   expect([(await take({ key: ["b"] })).fromCache, (await take({ count: 3 })).fromCache]).toEqual([false, false]);
   expect((await take({ folder: null })).fromCache).toBe(false);
@@ -50,7 +50,7 @@ test("a file that is not whole is made again, whichever byte of it is wrong", as
     const damaged = Buffer.from(bytes);
     damaged[at] = (damaged[at] as number) ^ 0x11;
     await writeFile(join(folder, name), damaged);
-    expect(await take()).toEqual({ scores, fromCache: false });
+    expect(await take()).toEqual({ scores, fromCache: false, unusable: join(folder, name) });
     expect((await readFile(join(folder, name))).equals(bytes)).toBe(true);
   }
 });

@@ -84,7 +84,12 @@ test("the reference of a step and of an evaluation is the model with its adapter
 });
 
 test.each<[string, object, object, RegExp]>([
-  ["all weights", {}, { fullFinetuning: true }, /\[fullFinetuning\] expected an adapter/u],
+  [
+    "an adapter besides all weights",
+    {},
+    { fullFinetuning: true, adapterPath: "here" },
+    /\[adapterPath\] expected no adapter with fullFinetuning/u,
+  ],
   [
     "exo_pair without smoothing",
     { lossType: "exo_pair" },

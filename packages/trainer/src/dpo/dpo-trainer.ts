@@ -69,7 +69,7 @@ export const dpoTrainerKeys: OptionKeys<DPOTrainerOptions> = {
 
 /**
  * Preference optimization (TRL's DPOTrainer). Options are checked here, data and files when the run starts. The reference is the model with
- * its adapter switched off, or the adapter that is continued as it was.
+ * its adapter switched off, or the adapter that is continued as it was; of full fine-tuning it is a frozen copy of the model.
  */
 export class DPOTrainer extends Trainer<ParsedDPOConfig, DPOMetrics> {
   constructor(options: DPOTrainerOptions) {
@@ -98,13 +98,9 @@ export class DPOTrainer extends Trainer<ParsedDPOConfig, DPOMetrics> {
   }
 }
 
-/** The adapter that is trained, without dropout unless that is asked for. What has no reference is refused. */
+/** The adapter that is trained, without dropout unless that is asked for. */
 function trainable(peft: ParsedLoraConfig, { disableDropout }: ParsedDPOConfig): ParsedLoraConfig {
-  if (peft.fullFinetuning)
-    throw new OptionError(
-      "[fullFinetuning] expected an adapter, which is switched off for the reference, got all weights; train an adapter",
-    );
-  if (!disableDropout || peft.loraDropout === 0) return peft;
+  if (!disableDropout || peft.fullFinetuning || peft.loraDropout === 0) return peft;
   if (peft.adapterPath !== null)
     throw new OptionError(
       `[disableDropout] expected an adapter without dropout to go on with, got loraDropout ${peft.loraDropout}; set disableDropout to false`,

@@ -2,26 +2,18 @@
 import { createHash } from "node:crypto";
 import { dpoConfigSchema, type ParsedDPOConfig } from "@tunesmith/core";
 import type { SamplerFactory } from "@tunesmith/curriculum";
-import {
-  type FormattingFunc,
-  type PreparedData,
-  type PrepareProgress,
-  pairRows,
-  prepare,
-  type TrainingRows,
-  tokenCacheFolder,
-} from "@tunesmith/data";
+import { type FormattingFunc, type PrepareProgress, pairRows, prepare, tokenCacheFolder } from "@tunesmith/data";
 import { epochBatches } from "../loop/epoch-batches.ts";
 import { ratio, total } from "../loop/metrics.ts";
-import type { EvaluationContext, HeldOutRow, PreparedRun, Recipe, RecipeInputs } from "../loop/recipe.ts";
-import { largestPass } from "../memory/largest-pass.ts";
+import type { EvaluationContext, PreparedRun, Recipe, RecipeInputs } from "../loop/recipe.ts";
+import { largestEvaluationPass, largestPass } from "../memory/largest-pass.ts";
 import { evalSetsOf } from "../options/eval-sets.ts";
 import { dataWarnings } from "../sft/data-warnings.ts";
 import { withinContext } from "../sft/prepare.ts";
-import { adapterOff, frozenAdapter } from "../two-phase/reference.ts";
 import { lossSettings } from "./loss-settings.ts";
 import { type DPOMetrics, dpoMetrics } from "./metrics.ts";
 import { type PairsInput, pairsEvaluation, pairsStep } from "./pairs-step.ts";
+import { type Pairs, referenceOf } from "./reference.ts";
 
 /** What only a program can give. */
 export interface DPOFunctions {
@@ -46,15 +38,6 @@ export function dpoRecipe(functions: DPOFunctions): Recipe<ParsedDPOConfig, DPOM
   };
 }
 
-/** A data set of pairs, laid out. */
-interface Pairs {
-  name: string | null;
-  data: PreparedData;
-  rows: TrainingRows;
-  /** The first rows, as they were and as they were read. */
-  kept: readonly HeldOutRow[];
-}
-
 async function prepareDPO(
   inputs: Inputs,
   { formattingFunc, sampler }: DPOFunctions,
@@ -68,11 +51,9 @@ async function prepareDPO(
   for (const { name, source } of evalSetsOf(inputs.evalDataset)) held.push(await read("eval", source, name));
   const { batches, warnings: ofOrder } = await epochBatches(args, train.rows, sampler);
   const { tokenBudget, seed } = args;
-  const { adapterPath } = inputs.peft;
-  const reference = adapterPath === null ? adapterOff : frozenAdapter(adapterPath);
-  const shared = { tokenBudget, settings: lossSettings(args), reference };
-  const examples = ({ rows }: Pairs, indices: Iterable<number>) => Array.from(indices, (row) => rows.at(row)).flat();
   const all = [train, ...held];
+  const { sequences, reference, ...ofReference } = referenceOf({ ...inputs, args }, all);
+  const shared = { tokenBudget, settings: lossSettings(args), reference, sequences };
   return {
     args,
     tokenizer: inputs.tokenizer,
@@ -82,6 +63,7 @@ async function prepareDPO(
     heldOut: (set) => (set === null ? held[0] : held.find(({ name }) => name === set))?.kept ?? [],
     warnings: [...warnings, ...ofOrder, ...all.flatMap(({ data }) => dataWarnings(data.report))],
     locate: train.data.locate,
+    ...ofReference,
     sequences: (row) => train.rows.at(row),
     largestPass: async (done) => {
       async function* lengths() {
@@ -90,9 +72,15 @@ async function prepareDPO(
       }
       return { ...(await largestPass(lengths(), tokenBudget)), twoPhases: true };
     },
+    evaluationPass: () =>
+      largestEvaluationPass(
+        held.map(({ rows }) => rows),
+        tokenBudget,
+        args.perDeviceEvalBatchSize,
+      ),
     step: ({ session, batches: { step, microBatches } }) => {
-      const input = { ...shared, microBatches: microBatches.map((indices) => examples(train, indices)) };
-      return pairsStep(session, input, { step, seed });
+      const examples = (indices: Iterable<number>) => Array.from(indices, (row) => sequences(train, row)).flat();
+      return pairsStep(session, { ...shared, microBatches: microBatches.map(examples) }, { step, seed });
     },
     evaluate: (context) => evaluatePairs(held, shared, context, args),
   };
@@ -135,14 +123,16 @@ function evaluationOf(held: readonly Pairs[]): Pick<PreparedRun, "evaluation" | 
 
 async function evaluatePairs(
   held: readonly Pairs[],
-  shared: Omit<PairsInput, "microBatches">,
+  { sequences, ...shared }: Omit<PairsInput, "microBatches"> & Pick<ReturnType<typeof referenceOf>, "sequences">,
   { session, signal, set }: EvaluationContext,
   { perDeviceEvalBatchSize: size }: ParsedDPOConfig,
 ): Promise<DPOMetrics["eval"]> {
-  const rows = held.find(({ name }) => name === set)?.rows;
-  const count = rows?.length ?? 0;
+  const pairs = held.find(({ name }) => name === set);
+  const count = pairs?.rows.length ?? 0;
   const microBatches = Array.from({ length: Math.ceil(count / size) }, (_, n) =>
-    Array.from({ length: Math.min(size, count - n * size) }, (_, row) => rows?.at(n * size + row) ?? []).flat(),
+    Array.from({ length: Math.min(size, count - n * size) }, (_, row) =>
+      pairs === undefined ? [] : sequences(pairs, n * size + row),
+    ).flat(),
   );
   const outcomes = await pairsEvaluation(session, { ...shared, microBatches }, signal);
   const mean = (name: keyof DPOMetrics["log"]) =>

@@ -8,7 +8,8 @@ import type { TrainResult } from "./result.ts";
 
 /**
  * Rows are being prepared, and it takes longer than a second; told four times a second. It comes before all other events and goes to
- * whoever iterates the run: callbacks have no session yet.
+ * whoever iterates the run: callbacks have no session yet. With `reference` the log-probabilities of the rows by a reference are
+ * computed; the last such event of a data set is always told.
  */
 export interface PreparingEvent {
   type: "preparing";
@@ -17,6 +18,8 @@ export interface PreparingEvent {
   rows: number;
   /** Of the bytes or rows of the data set; null where it is not known how much there is. */
   share: number | null;
+  /** Present where a reference is asked: whether an earlier run had asked the same. */
+  reference?: { fromCache: boolean };
 }
 
 /** Data and model are ready, nothing has been trained. The first event that callbacks see, of every run that gets this far. */

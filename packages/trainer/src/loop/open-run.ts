@@ -53,6 +53,10 @@ export async function openRun(
   const check = (found: Checkpoint) => phaseAfter(found, length, decisive);
   if (ready.checkpoint !== null) check(ready.checkpoint);
   signal.throwIfAborted();
+  const { device } = ready.memoryPlan;
+  const before = { modelSha256, device, isResumed: ready.checkpoint !== null, signal };
+  const found = (await prepared.beforeSession?.(before)) ?? [];
+  signal.throwIfAborted();
   const session = await model.createSession(sessionOptions(args, peft)).catch(asOptionError);
   try {
     if (args.useCpu && session.info.backend !== "cpu")
@@ -77,6 +81,7 @@ export async function openRun(
     const folder = await openFolder(ready, claim.path, session, state, modelSha256);
     const said = [
       ...ready.warnings,
+      ...found,
       ...warnings,
       ...idleRates(args, session.info),
       ...idleGroups(args, session.info),

@@ -1,6 +1,7 @@
 // Brings a run to where its folder is made: options, rows, the checkpoint to go on from, memory. A dry run ends here.
 import { type MemoryPlan, OptionError, type PassShape, withConversationOptions } from "@tunesmith/core";
 import { beyondEmbedding, promptsOfItems, promptsOfTexts, type SamplePrompt } from "@tunesmith/data";
+import { withBesides } from "../memory/beside-training.ts";
 import { decideCheckpointing, type MemoryEstimate } from "../memory/estimate.ts";
 import { checkMemory } from "../memory/shortage.ts";
 import { idleOptions } from "../options/idle-options.ts";
@@ -91,10 +92,16 @@ async function plan(
   signal: AbortSignal,
 ): Promise<ReadyRun> {
   const { recipe, inputs, prepared, resume, checkpoint } = known;
-  const { model, peft } = inputs;
+  const { callbacks = [], peft } = inputs;
+  const { evalOnStart, evalStrategy } = prepared.args;
+  const evaluates = evalStrategy !== "no" || evalOnStart || callbacks.length > 0;
+  const evaluation = evaluates ? ((await prepared.evaluationPass?.()) ?? null) : null;
+  const model = withBesides(inputs.model, { frozenCopy: prepared.frozenCopy !== undefined, evaluation });
   const prompts = await samplePrompts(prepared, inputs, warnings);
   const pass = await prepared.largestPass(checkpoint?.trainer.global_step ?? 0);
-  const gradientCheckpointing = await recomputation(inputs, prepared.args, pass, checkpoint).catch(asOptionError);
+  const gradientCheckpointing = await recomputation({ ...inputs, model }, prepared.args, pass, checkpoint).catch(
+    asOptionError,
+  );
   if (prepared.args.gradientCheckpointing === "auto" && gradientCheckpointing)
     warnings.push(
       "gradientCheckpointing auto: layers are computed again in backward, since the run would not fit without",

@@ -108,10 +108,19 @@ export interface PreparedRun<
   warnings: readonly string[];
   /** The largest pass of the steps after the first `done`, for the memory check. */
   largestPass(done: number): PassShape | Promise<PassShape>;
+  /** The largest pass of an evaluation, likewise; null without an evaluation set. Default: none is larger than those of the steps. */
+  evaluationPass?(): Promise<PassShape | null>;
   /** `source:line` of a row. */
   locate(rowId: number): string;
   /** The sequences of a row of the step in hand, by its index, for looking at them. Default: not shown. */
   sequences?(row: number): readonly Example[];
+  /**
+   * What is computed of the rows before the weights that are trained are read, such as log-probabilities by a reference. Gives what the user
+   * should know of it, and rejects with what the run ends with. Default: nothing.
+   */
+  beforeSession?(context: BeforeSession): Promise<readonly string[]>;
+  /** A frozen copy of the model next to the one that is trained, and the bytes that it has held at the most. Default: there is none. */
+  frozenCopy?: { peakBytes(): number } | undefined;
   /** Leaves the summed gradient of one step in the session; the loop updates the weights with it. */
   step(context: StepContext): Promise<StepOutcome<M>>;
   /** Measures the weights as they are on the evaluation set. Throws the signal's reason between two passes. */
@@ -128,6 +137,17 @@ export interface RecipeState {
   save(step: number): unknown;
   /** Called before the first step of a resumed run with what `save` gave. What does not fit the run is a `CheckpointError`. */
   load(state: unknown): void | Promise<void>;
+}
+
+/** What is known before the weights that are trained are read. */
+export interface BeforeSession {
+  /** Digest of the model's files; null where that is not known. */
+  modelSha256: string | null;
+  /** Where the model will be: `cpu` or `cuda`. */
+  device: string;
+  /** Whether the run goes on from a checkpoint. */
+  isResumed: boolean;
+  signal: AbortSignal;
 }
 
 /** What a step works with. */

@@ -20,7 +20,7 @@ export function describeRun(run: ActiveRun, end: RunEnd): { result: TrainResult;
 
 function resultOf(run: ActiveRun, { stoppedBy, loadedBestStep, adapterBytes }: RunEnd): TrainResult {
   const { events, memoryPlan, prepared, folder, session, state } = run;
-  const metrics = metricsOf(state, session.memory().peak);
+  const metrics = metricsOf(state, session.memory().peak + (prepared.frozenCopy?.peakBytes() ?? 0));
   return {
     globalStep: state.global_step,
     trainingLoss: metrics.trainLoss,

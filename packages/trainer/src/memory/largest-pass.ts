@@ -10,6 +10,36 @@ type Sequences = readonly { readonly length: number }[];
 /** The sequences of each step, by micro-batch. */
 type StepLengths = Iterable<readonly Sequences[]> | AsyncIterable<readonly Sequences[]>;
 
+/** The rows of an evaluation set, as far as their lengths go. */
+interface SetRows {
+  length: number;
+  pieces(row: number): Sequences;
+}
+
+/**
+ * The largest pass of some evaluation sets; null where there is none.
+ *
+ * @param batchSize rows that never share a pass with those of another batch; null: passes go across batches
+ */
+export async function largestEvaluationPass(
+  sets: readonly SetRows[],
+  tokenBudget: number,
+  batchSize: number | null,
+): Promise<PassShape | null> {
+  if (sets.length === 0) return null;
+  function* batches() {
+    for (const rows of sets)
+      for (let first = 0; first < rows.length; first += batchSize ?? rows.length)
+        yield [batchOf(rows, first, batchSize ?? rows.length)];
+  }
+  return largestPass(batches(), tokenBudget);
+}
+
+function batchOf(rows: SetRows, first: number, size: number): Sequences {
+  const count = Math.min(size, rows.length - first, mostRows);
+  return Array.from({ length: count }, (_, n) => rows.pieces(first + n)).flat();
+}
+
 /**
  * The largest pass of a run: the most tokens of any, and the longest sequence of all.
  *

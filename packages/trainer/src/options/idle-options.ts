@@ -89,6 +89,11 @@ const rules: readonly Rule[] = [
     because: ({ fromProgram }) => when(fromProgram.includes("sampler"), "sampler gives the order of the rows"),
   },
   {
+    options: ["precomputeRefBatchSize"],
+    because: ({ args }) =>
+      when("precomputeRefLogProbs" in args && args.precomputeRefLogProbs !== true, "precomputeRefLogProbs is off"),
+  },
+  {
     options: ["packingStrategy"],
     because: ({ args }) =>
       when("packing" in args && !args.packing && "evalPacking" in args && args.evalPacking !== true, "packing is off"),

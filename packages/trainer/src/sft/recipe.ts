@@ -4,6 +4,7 @@ import { type ParsedSFTConfig, sftConfigSchema, type TrainSession, withConversat
 import type { SamplerFactory } from "@tunesmith/curriculum";
 import type { FormattingFunc, PreparedData, PrepareProgress } from "@tunesmith/data";
 import type { HeldOutRow, PreparedRun, Recipe, RecipeInputs } from "../loop/recipe.ts";
+import { largestEvaluationPass } from "../memory/largest-pass.ts";
 import { evalSetsOf } from "../options/eval-sets.ts";
 import type { DataCollator } from "./collator.ts";
 import type { OwnLoss } from "./compute-loss.ts";
@@ -95,6 +96,12 @@ async function prepareSFT(
       });
     },
     // Values, a function, derivatives: what is between the two phases has its own memory.
+    evaluationPass: () =>
+      largestEvaluationPass(
+        held.map(({ rows }) => rows),
+        tokenBudget,
+        null,
+      ),
     largestPass: async (done) => ({ ...(await data.largestPass(done)), twoPhases: ownLoss !== null }),
   };
 }

@@ -1,5 +1,5 @@
 // Log-probabilities by a reference: what the model would say without what is trained.
-import type { Generator } from "@tunesmith/core";
+import type { Generator, LanguageModel } from "@tunesmith/core";
 import type { Pass } from "./sequence-values.ts";
 
 /** What says how likely the tokens of some passes are by a reference. */
@@ -39,7 +39,35 @@ export function frozenAdapter(path: string): ReferenceModel {
   };
 }
 
-async function columnsOf(session: Generator, passes: readonly Pass[]): Promise<Float32Array[]> {
+/** A frozen copy of a whole model: weights of its own, read when they are first needed. */
+export interface FrozenModel extends ReferenceModel {
+  /** Bytes that it has held at the most. */
+  peakBytes(): number;
+  close(): Promise<void>;
+}
+
+/** A frozen copy of a whole model, for where no adapter can be switched off. */
+export function frozenModel(model: Pick<LanguageModel, "createGenerator">): FrozenModel {
+  let opening: Promise<Generator> | null = null;
+  let copy: Generator | null = null;
+  return {
+    async logProbs(_, passes) {
+      opening ??= model.createGenerator();
+      copy = await opening;
+      return columnsOf(copy, passes);
+    },
+    peakBytes: () => copy?.memory().peak ?? 0,
+    async close() {
+      (await opening?.catch(() => null))?.dispose();
+    },
+  };
+}
+
+/** log p of the supervised tokens of each pass. */
+export async function columnsOf(
+  session: Pick<Generator, "logProbs">,
+  passes: readonly Pass[],
+): Promise<Float32Array[]> {
   const columns: Float32Array[] = [];
   for (const { batch } of passes) columns.push((await session.logProbs(batch)).logProb);
   return columns;

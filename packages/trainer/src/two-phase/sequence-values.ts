@@ -40,7 +40,10 @@ export interface Pass {
 }
 
 /** Places in the batch of the supervised tokens of its n-th sequence; the first token of a sequence never counts. */
-function supervisedPlaces({ labels, sequenceStarts }: Batch, n: number): Int32Array {
+export function supervisedPlaces(
+  { labels, sequenceStarts }: Pick<Batch, "labels" | "sequenceStarts">,
+  n: number,
+): Int32Array {
   const [first, end] = [sequenceStarts[n] as number, sequenceStarts[n + 1] as number];
   const places: number[] = [];
   for (let t = first + 1; t < end; t += 1) if (labels[t] !== IGNORE_INDEX) places.push(t);
