@@ -3,9 +3,11 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { healthRules } from "@tunesmith/sdk";
 import { expect, test } from "vitest";
+import { preferenceRules } from "../../packages/trainer/src/health/preferences.ts";
 
 test("the page lists the rules that there are", () => {
   const page = readFileSync(fileURLToPath(new URL("../../docs/health.md", import.meta.url)), "utf8");
   const listed = [...page.matchAll(/^\| `([\w-]+)` \|/gmu)].map(([, name]) => name);
-  expect(listed).toEqual(healthRules.map(({ name }) => name));
+  const rules = [...healthRules, ...preferenceRules({ beta: 0.1 })];
+  expect(listed).toEqual(rules.map(({ name }) => name));
 });

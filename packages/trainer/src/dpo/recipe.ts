@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { dpoConfigSchema, type ParsedDPOConfig } from "@tunesmith/core";
 import type { SamplerFactory } from "@tunesmith/curriculum";
 import { type FormattingFunc, type PrepareProgress, pairRows, prepare, tokenCacheFolder } from "@tunesmith/data";
+import { preferenceRules } from "../health/preferences.ts";
 import { epochBatches } from "../loop/epoch-batches.ts";
 import { ratio, total } from "../loop/metrics.ts";
 import type { EvaluationContext, PreparedRun, Recipe, RecipeInputs } from "../loop/recipe.ts";
@@ -34,6 +35,7 @@ export function dpoRecipe(functions: DPOFunctions): Recipe<ParsedDPOConfig, DPOM
     trainer: "dpo",
     metrics: dpoMetrics,
     schema: dpoConfigSchema,
+    healthRules: preferenceRules,
     prepare: (inputs, signal) => prepareDPO(inputs, functions, signal),
   };
 }

@@ -14,6 +14,8 @@ export interface HealthStep {
   seconds: number;
   /** Spent before it, until its rows were there. */
   waitSeconds: number;
+  /** What the recipe logs of it besides the loss, by the names of its log lines. */
+  metrics: Readonly<Record<string, number>>;
 }
 
 /** One evaluation after the first step. */

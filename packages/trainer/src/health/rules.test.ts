@@ -32,7 +32,7 @@ function steps(count: number, of: (n: number) => Partial<HealthStep> = () => ({}
       learningRate: 2e-4,
       gradNorm: 1.5 + 0.3 * Math.cos(n),
     };
-    return { step: n + 1, ...usual, seconds: 1, waitSeconds: 0.001, ...of(n) };
+    return { step: n + 1, ...usual, seconds: 1, waitSeconds: 0.001, metrics: {}, ...of(n) };
   });
 }
 

@@ -58,8 +58,8 @@ export function parseFinding(given: unknown): HealthFinding | null {
   return given as HealthFinding;
 }
 
-/** The rules of a run: those of one's own take the place of built-in ones of their name. */
-export function rulesOf(own: readonly HealthRule[]): readonly HealthRule[] {
+/** The rules of a run: those of every run, of its recipe and of one's own, which take the place of others of their name. */
+export function rulesOf(own: readonly HealthRule[], ofRecipe: readonly HealthRule[] = []): readonly HealthRule[] {
   const names = new Set(own.map(({ name }) => name));
-  return [...healthRules.filter(({ name }) => !names.has(name)), ...own];
+  return [...[...healthRules, ...ofRecipe].filter(({ name }) => !names.has(name)), ...own];
 }

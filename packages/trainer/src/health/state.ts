@@ -64,7 +64,10 @@ const samples = z.object({ step, answers: z.array(answer) }).nullable();
 /** A {@link HealthState} as it is read back. */
 export const healthStateSchema: z.ZodType<HealthState> = z.object({
   steps: z.array(
-    z.object({ step, loss: value, learningRate: value, gradNorm: value, seconds: z.number(), waitSeconds: z.number() }),
+    z.object({
+      ...{ step, loss: value, learningRate: value, gradNorm: value, seconds: z.number(), waitSeconds: z.number() },
+      metrics: z.record(z.string(), value).default({}),
+    }),
   ),
   firstLosses: z.array(z.number()),
   evaluations: z.array(z.object({ step, evalLoss: value, trainLoss: value })),

@@ -33,7 +33,7 @@ export class HealthWatch {
   #looked = Number.NEGATIVE_INFINITY;
 
   constructor(ready: ReadyRun, totalSteps: number) {
-    this.#rules = rulesOf(ready.inputs.healthRules ?? []);
+    this.#rules = rulesFor(ready);
     this.#run = factsOf(ready, totalSteps);
   }
 
@@ -97,10 +97,14 @@ export async function watchHealth(run: ActiveRun, moment: Moment): Promise<void>
 export function foreseen(ready: ReadyRun): string[] {
   const run = factsOf(ready, ready.prepared.batches.totalSteps);
   const view = { ...viewOf(run, emptyHealth(), "start"), step: 0, rows: [], untrainedTokens: [], memory: null };
-  return rulesOf(ready.inputs.healthRules ?? []).flatMap((rule) => {
+  return rulesFor(ready).flatMap((rule) => {
     const found = ask(rule, view);
     return found === null ? [] : [healthText(reportOf(rule, found, 0, []))];
   });
+}
+
+function rulesFor({ args, inputs, recipe }: ReadyRun): readonly HealthRule[] {
+  return rulesOf(inputs.healthRules ?? [], recipe.healthRules?.(args) ?? []);
 }
 
 function viewOf(run: HealthRun, health: HealthState, event: HealthView["event"]) {

@@ -78,6 +78,8 @@ export interface Recipe<Args extends ParsedTrainingArguments = ParsedTrainingArg
   readonly metrics: DeclaredMetrics<M>;
   /** Its options, those of `TrainingArguments` and its own; it says of each what it decides. */
   readonly schema: Schemas[string];
+  /** Rules of the run's health that every run of it has besides those of all runs. Default: none. */
+  healthRules?(args: Args): readonly HealthRule[];
   /**
    * Everything before a run folder is made and a weight is read: rows, their order, what the user should know. A dry run ends here.
    * Rejects with what a run would end with, such as `DataError`.

@@ -4,7 +4,7 @@ import { addStep } from "../health/state.ts";
 import type { ActiveRun } from "./active-run.ts";
 import type { StepBatches } from "./batch-sampler.ts";
 import { watchHealth } from "./health-watch.ts";
-import { collect, ratio, total } from "./metrics.ts";
+import { collect, ratio, type SumsByName, total, valuesOf } from "./metrics.ts";
 import { skipped } from "./non-finite.ts";
 import { ratesOf } from "./rates.ts";
 import type { StepOutcome } from "./recipe.ts";
@@ -46,13 +46,24 @@ export async function takeStep(run: ActiveRun, batches: StepBatches, waitSeconds
   else state.non_finite += 1;
   const { global_step: step, max_steps: totalSteps, epoch } = state;
   const known = (value: number) => (Number.isFinite(value) ? value : Number.NaN);
-  addStep(state.health, { step, loss: known(loss), learningRate, gradNorm: known(gradNorm), seconds, waitSeconds });
+  const norms = { loss: known(loss), learningRate, gradNorm: known(gradNorm) };
+  addStep(state.health, { step, ...norms, seconds, waitSeconds, metrics: metricsOf(run, outcome) });
   const memory = session.memory();
   await events.emit({ type: "step", step, totalSteps, epoch, loss, learningRate, gradNorm, tokens, seconds, memory });
   for (const message of outcome.warnings ?? []) await events.warn(step, message);
   if (!finite) await skipped(run, batches, outcome, `loss ${loss}, gradient norm ${gradNorm}`);
   const { rows, untrainedTokens } = outcome;
   await watchHealth(run, { event: "step", ...(rows && { rows }), ...(untrainedTokens && { untrainedTokens }) });
+}
+
+/** What the recipe logs of one step besides the loss; NaN where it is not finite. */
+function metricsOf({ recipe }: ActiveRun, { microBatches }: StepOutcome): Record<string, number> {
+  const sums: SumsByName = {};
+  for (const { metrics } of microBatches) collect(sums, recipe.metrics.log, metrics);
+  const { loss: _, ...others } = valuesOf(sums, recipe.metrics.log);
+  return Object.fromEntries(
+    Object.entries(others).map(([name, value]) => [name, Number.isFinite(value) ? value : Number.NaN]),
+  );
 }
 
 function count(
