@@ -15,6 +15,8 @@ export interface Hook {
   expected: string;
   /** What it is, in the advice: `fix the callback`. */
   kind: "callback" | "function" | "metric";
+  /** The option that says how long it may take. Default `hookTimeout`. */
+  option?: string;
 }
 
 /** How hooks are called. */
@@ -33,13 +35,13 @@ export interface HookClock {
 
 /** Calls a hook and waits for it. What it throws, and a promise that does not settle in time, is a `CallbackError` that names it. */
 export async function callHook<T>(
-  { label, expected, kind }: Hook,
+  { label, expected, kind, option = "hookTimeout" }: Hook,
   { timeout, onHeld }: HookLimits,
   work: (clock: HookClock) => T | Promise<T>,
 ): Promise<T> {
   const deadline = new Deadline(timeout, () => {
-    const got = `a promise that is still pending after ${plural(timeout ?? 0, "second")} (hookTimeout)`;
-    return new CallbackError(`[${label}] expected ${expected}, got ${got}; fix the ${kind}, or raise hookTimeout`);
+    const got = `a promise that is still pending after ${plural(timeout ?? 0, "second")} (${option})`;
+    return new CallbackError(`[${label}] expected ${expected}, got ${got}; fix the ${kind}, or raise ${option}`);
   });
   const hold = new Hold();
   try {
