@@ -3,6 +3,7 @@ import type { InstallCheck } from "./check.ts";
 import { commandChecks } from "./commands.ts";
 import { missingChecks } from "./missing.ts";
 import { moduleChecks } from "./modules.ts";
+import { openedFiles } from "./opened.ts";
 import { queueCheck } from "./queue.ts";
 import { tarballChecks } from "./tarballs.ts";
 
@@ -10,6 +11,7 @@ import { tarballChecks } from "./tarballs.ts";
 export const checks: readonly InstallCheck[] = [
   ...tarballChecks,
   ...commandChecks,
+  openedFiles,
   ...moduleChecks,
   ...missingChecks,
   queueCheck,

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { chat, trainAndResume } from "./commands.ts";
 import { importAndGenerate, requireAndGenerate } from "./modules.ts";
+import { openedFiles } from "./opened.ts";
 import { makePlace, makeRelease, type Place, type Release } from "./place.ts";
 
 let release: Release;
@@ -26,4 +27,8 @@ test("the platforms are published before what names them, and every package afte
 
 test("what is installed from the tarballs trains, is interrupted and resumed to the same bytes, and generates", async () => {
   for (const check of [trainAndResume, chat, importAndGenerate, requireAndGenerate]) await check.run(place, release);
+});
+
+test("a command opens few files before its first line", async () => {
+  await openedFiles.run(place, release);
 });

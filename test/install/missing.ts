@@ -1,5 +1,6 @@
 // Errors where no binary loads: each of the three reasons is made, and its message says what to do about that one.
-import { writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build, type Format } from "esbuild";
 import type { InstallCheck } from "./check.ts";
@@ -55,8 +56,8 @@ const bundled: InstallCheck = {
   id: "missing: bundled",
   async run(place) {
     writeFileSync(join(place.folder, "ask.mjs"), asking);
-    const bundle = async (format: Format, external: string[]) => {
-      const outfile = join(place.folder, "bundle", `ask.${format === "esm" ? "mjs" : "cjs"}`);
+    const bundle = async (format: Format, folder: string, external: string[] = []) => {
+      const outfile = join(folder, `ask.${format === "esm" ? "mjs" : "cjs"}`);
       // As esbuild's users write it: packages in CommonJS ask for Node's own modules by `require`, which an ES module lacks.
       const banner =
         'import { createRequire as ofModule } from "node:module"; const require = ofModule(import.meta.url);';
@@ -65,12 +66,20 @@ const bundled: InstallCheck = {
       await build({ ...entry, bundle: true, platform: "node", logLevel: "silent" });
       return mustEnd(await place.node([outfile])).out;
     };
-    for (const format of ["esm", "cjs"] as const)
-      mustSay(
-        await bundle(format, []),
-        /got a bundle without them; leave the package out of the bundle \(esbuild --external:@tunesmith\/native/u,
-      );
-    mustSay(await bundle("esm", ["@tunesmith/native"]), /^version \d/u);
+    const elsewhere = mkdtempSync(join(tmpdir(), "tunesmith-bundle-"));
+    try {
+      for (const format of ["esm", "cjs"] as const)
+        mustSay(
+          await bundle(format, elsewhere),
+          /got a bundle without them; leave the package out of the bundle \(esbuild --external:@tunesmith\/native/u,
+        );
+    } finally {
+      rmSync(elsewhere, { recursive: true });
+    }
+    // Where the package is installed next to it, a bundle finds the binary, and so does one that leaves the package out.
+    const beside = join(place.folder, "bundle");
+    mustSay(await bundle("esm", beside), /^version \d/u);
+    mustSay(await bundle("esm", beside, ["@tunesmith/native"]), /^version \d/u);
     return "";
   },
 };

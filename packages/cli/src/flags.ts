@@ -6,6 +6,8 @@ import {
   dpoConfigSchema,
   evaluationConfigSchema,
   generationConfigSchema,
+  type JsonSchema,
+  jsonSchemaOf,
   kebabCase,
   loraConfigSchema,
   modelConfigSchema,
@@ -17,6 +19,7 @@ import {
   runInputsSchema,
   type Schemas,
   scriptArgumentsSchema,
+  selfInstructConfigSchema,
   sftConfigSchema,
   verdictOn,
 } from "@tunesmith/core";
@@ -64,6 +67,9 @@ export const placeSchemas = { place: deviceOptionsSchema, modelConfig: modelConf
 /** What `tunesmith chat` takes. */
 export const chatSchemas = { sampling: generationConfigSchema, ...placeSchemas };
 
+/** What `tunesmith synth self-instruct` takes. */
+export const synthSchemas = { config: selfInstructConfigSchema, ...placeSchemas };
+
 /** What `tunesmith eval` takes. */
 export const evalSchemas = {
   evaluation: evaluationConfigSchema,
@@ -76,23 +82,56 @@ export function groupTitle(group: OptionGroup): string {
   return `${group[0]?.toUpperCase()}${group.slice(1)} options:`;
 }
 
-/** Adds one flag per option of the schemas, named in kebab-case, in the help below the title of its group. */
-export function addSchemaFlags(command: Command, schemas: Schemas): void {
+/**
+ * Adds one flag per option of the schemas, named in kebab-case, in the help below the title of its group.
+ *
+ * @param argv what is typed. Unless it asks for help, flags that it does not have need no more than their names: what all of them say of
+ * themselves takes a tenth of a second to put together. Default: nothing is known of it, and all are whole
+ */
+export function addSchemaFlags(command: Command, schemas: Schemas, argv: readonly string[] = ["--help"]): void {
+  if (isWhole(argv)) {
+    addWholeFlags(command, schemas);
+    return;
+  }
+  const typed = typedNames(argv);
+  for (const schema of Object.values(schemas))
+    for (const [name, type] of Object.entries(schema.shape as Record<string, z.ZodType>))
+      command.addOption(
+        typed.has(name) ? flagOf(name, type, jsonSchemaOf(type)) : new Option(`--${kebabCase(name)}`).hideHelp(),
+      );
+}
+
+/** Whether a command line may be answered with the help of a command. */
+function isWhole(argv: readonly string[]): boolean {
+  return argv.some((word) => word === "--help" || word === "-h" || word === "help");
+}
+
+/** Names of options that a command line may have, also those that it turns off. */
+function typedNames(argv: readonly string[]): ReadonlySet<string> {
+  const flags = argv.filter((word) => word.startsWith("--")).map((word) => word.slice(2).split("=", 1)[0] as string);
+  return new Set(flags.flatMap((flag) => [flag, flag.replace(/^no[-_]/u, "")]).map(canonicalName));
+}
+
+function addWholeFlags(command: Command, schemas: Schemas): void {
   const options = Object.values(schemas).flatMap((schema) =>
     optionsOf(schema).map((option) => ({ ...option, type: schema.shape[option.name] as z.ZodType })),
   );
   const place = ({ group }: { group: OptionGroup }) => optionGroups.indexOf(group);
   for (const { name, group, description, schema, type } of options.sort((a, b) => place(a) - place(b))) {
-    const kind = kindOf(schema);
-    const flag = `--${kebabCase(name)}`;
-    const option = new Option(`${flag}${placeholder(kind)}`, description)
-      .helpGroup(groupTitle(group))
-      .argParser((text: string, before: unknown) => parseValue(flag, kind, type, text, before));
-    if (kind.boolean) option.preset("true");
+    const option = flagOf(name, type, schema, description).helpGroup(groupTitle(group));
     // They are in docs/options.md; a person who looks for what to set does not look for these.
     if (verdictOn(type) !== null) option.hideHelp();
     command.addOption(option);
   }
+}
+
+function flagOf(name: string, type: z.ZodType, schema: JsonSchema, description = ""): Option {
+  const kind = kindOf(schema);
+  const flag = `--${kebabCase(name)}`;
+  const option = new Option(`${flag}${placeholder(kind)}`, description).argParser((text: string, before: unknown) =>
+    parseValue(flag, kind, type, text, before),
+  );
+  return kind.boolean ? option.preset("true") : option;
 }
 
 /** The flags that a command has of itself. */

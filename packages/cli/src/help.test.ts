@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { buildProgram } from "./program.ts";
+import { runProgram } from "./program.ts";
 
 /** The help of a command on a terminal of so many columns. */
 async function help(argv: string[], columns: number): Promise<string> {
@@ -11,8 +11,8 @@ async function help(argv: string[], columns: number): Promise<string> {
       text += more;
     },
   };
-  const program = buildProgram({ out, err: out }, process.stdin, () => {});
-  await program.parseAsync([...argv, "--help"], { from: "user" }).catch(() => {});
+  const surroundings = { streams: { out, err: out }, input: process.stdin, finish: () => {} };
+  await runProgram([...argv, "--help"], surroundings).catch(() => {});
   return text;
 }
 

@@ -1,5 +1,5 @@
 // A reader that goes away, a full disk under the output, a closed terminal: none of them ends a command.
-import { FileSystemError } from "@tunesmith/core";
+import type { FileSystemError } from "@tunesmith/core";
 
 /** A stream that tells when it cannot be written, such as `process.stdout`. */
 export interface FailingStream {
@@ -20,8 +20,9 @@ export class LostOutput {
   }
 
   /** The error of a command whose output is all that it makes. A reader that has seen enough (head, less) is no error. */
-  failure(): FileSystemError | null {
+  async failure(): Promise<FileSystemError | null> {
     if (this.error === null || this.error.code === "EPIPE") return null;
+    const { FileSystemError } = await import("@tunesmith/core");
     return new FileSystemError(`[standard output] expected to be written, got ${this.error.message}; free some space`, {
       cause: this.error,
     });

@@ -1,5 +1,5 @@
 // Why the native binary is not there, and what to do about it: reinstalling helps in one case only.
-import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
 
 /** What decides whether there can be a binary. */
 export interface Host {
@@ -9,7 +9,7 @@ export interface Host {
   node: string;
   /** Whether the C library is musl (Alpine). */
   isMusl: boolean;
-  /** Whether the loader stands where the package has it: a bundler takes the code and leaves the files. */
+  /** Whether the loader is found from the code: a bundler takes the code and leaves the files. */
   hasLoader: boolean;
   /** Path of a binary that is asked for by name (`NAPI_RS_NATIVE_LIBRARY_PATH`). */
   override: string | undefined;
@@ -38,7 +38,7 @@ const howToBuild =
  * This process.
  *
  * @param code address of the code that loads; undefined in a bundle of CommonJS
- * @param loader where the loader should be from there
+ * @param loader what the loader is called
  * @param cause what the loader threw
  */
 export function host(code: string | undefined, loader: string, cause: unknown): Host {
@@ -48,10 +48,18 @@ export function host(code: string | undefined, loader: string, cause: unknown): 
     arch: process.arch,
     node: process.versions.node,
     isMusl: process.platform === "linux" && header.glibcVersionRuntime === undefined,
-    hasLoader: code !== undefined && existsSync(new URL(loader, code)),
+    hasLoader: code !== undefined && isFound(loader, code),
     override: process.env.NAPI_RS_NATIVE_LIBRARY_PATH,
     refused: refusal(cause),
   };
+}
+
+function isFound(name: string, code: string): boolean {
+  try {
+    return createRequire(code).resolve(name) !== "";
+  } catch {
+    return false;
+  }
 }
 
 /** The message of the system's loader among an error and its causes. */
@@ -73,7 +81,7 @@ export function whyMissing({ platform, arch, node, isMusl, hasLoader, override, 
     return `[native] expected one of the platforms ${published.join(", ")}, got ${target}; no binary is published for it: use one of these, or ${howToBuild}`;
   if (!hasLoader)
     return (
-      "[native] expected the files of the package @tunesmith/native next to its code, got a bundle without them; leave the package " +
+      "[native] expected the files of the package @tunesmith/native, got a bundle without them; leave the package " +
       "out of the bundle (esbuild --external:@tunesmith/native, serverExternalPackages of Next.js, external of Rollup and webpack)"
     );
   if (refused !== undefined)

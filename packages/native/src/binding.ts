@@ -6,7 +6,8 @@ import { host, whyMissing } from "./binary-missing.ts";
 
 export type { Native };
 
-const loader = "../binding/index.cjs";
+/** By the name of the package, which holds wherever a bundle has put this code. */
+const loader = "@tunesmith/native/binding";
 
 let loaded: typeof Native | undefined;
 

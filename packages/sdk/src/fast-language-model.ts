@@ -13,6 +13,7 @@ import {
   type Generator,
   type GeneratorOptions,
   generationConfigSchema,
+  hubCacheFolder,
   type LanguageModel,
   type LoraConfig,
   loraConfigSchema,
@@ -37,7 +38,6 @@ import {
 } from "@tunesmith/core";
 import { type ExportControl, loadModel, loadTokenizer } from "@tunesmith/native";
 import { Answering, type AnsweringOptions } from "./answering.ts";
-import { cacheFolder } from "./hub/settings.ts";
 import { withTokenizerFiles } from "./hub/tokenizer-files.ts";
 import { type DownloadOptions, downloadKeys, isRepoId } from "./hub/wanted.ts";
 import {
@@ -103,7 +103,7 @@ function sorted(
   const [{ device, weights }, others] = sortOptionsBeside(schemas, pretrainedKeys, options, place);
   const { adapter = null, quantizedCache = true, onWarning, maxLength, fullFinetuning, ...download } = others;
   const defaults = openedFor({ maxSeqLength: maxLength, fullFinetuning });
-  const cacheDir = quantizedCache ? join(download.cacheDir ?? cacheFolder(), "tunesmith-nf4") : null;
+  const cacheDir = quantizedCache ? join(download.cacheDir ?? hubCacheFolder(), "tunesmith-nf4") : null;
   const open = (path: string, exchanged: Exchanged = {}) =>
     loadModel(path, { ...device, ...effective(modelConfigSchema, weights), ...exchanged, cacheDir });
   const taken = takenOf(modelConfigSchema, weights);

@@ -31,6 +31,8 @@ export {
   type Generator,
   type GeneratorOptions,
   HealthError,
+  type HubSettings,
+  hubSettings,
   InternalError,
   type LanguageModel,
   type LengthOptions,
@@ -348,7 +350,6 @@ export { type ChatTemplateOptions, getChatTemplate, type TurnMapping } from "./g
 export type { DownloadControl, DownloadProgress } from "./hub/blobs.ts";
 export { type DatasetOptions, loadDataset } from "./hub/dataset.ts";
 export { HubUnreachableError } from "./hub/request.ts";
-export { type HubSettings, hubSettings } from "./hub/settings.ts";
 export { downloadModel } from "./hub/snapshot.ts";
 export type { Patience } from "./hub/transfer.ts";
 export type { DownloadOptions } from "./hub/wanted.ts";

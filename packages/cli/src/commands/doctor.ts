@@ -3,8 +3,8 @@ import { constants } from "node:fs";
 import { access, stat, statfs } from "node:fs/promises";
 import { arch, cpus, freemem, platform, release, totalmem } from "node:os";
 import { dirname } from "node:path";
-import { terminalText } from "@tunesmith/core";
-import { type HubSettings, hubSettings, type SystemInfo, systemInfo } from "@tunesmith/sdk";
+import { type HubSettings, hubSettings, terminalText } from "@tunesmith/core";
+import { type SystemInfo, systemInfo } from "@tunesmith/native";
 import pc from "picocolors";
 import { bytes, plural } from "../view/format.ts";
 import type { Streams } from "./train.ts";
@@ -26,17 +26,20 @@ const littleMemory = 2 * 2 ** 30;
 
 /** `tunesmith doctor`: what could keep a run from working here. Exit code 1 when something does. */
 export async function doctor({ out }: Streams): Promise<number> {
-  const findings = [
-    node(process.versions.node),
-    system(),
-    binary(),
-    cuda(),
-    memory(),
-    await disk("folder", process.cwd()),
-    ...(await models()),
-  ];
-  for (const finding of findings) out.write(`${line(finding)}\n`);
-  return findings.some(({ state }) => state === "bad") ? 1 : 0;
+  let code = 0;
+  const tell = (finding: Finding): void => {
+    out.write(`${line(finding)}\n`);
+    if (finding.state === "bad") code = 1;
+  };
+  // Each as soon as it is known: the last one waits for the network.
+  tell(node(process.versions.node));
+  tell(system());
+  tell(binary());
+  tell(cuda());
+  tell(memory());
+  tell(await disk("folder", process.cwd()));
+  for (const finding of await models()) tell(finding);
+  return code;
 }
 
 function line({ name, state, found, fix }: Finding): string {

@@ -2,21 +2,16 @@
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import {
+  AbortError,
   expandHome,
+  OptionError,
   type OptionKeys,
   onlyGiven,
   type ParsedSFTConfig,
   sortOptionsBeside,
   terminalText,
 } from "@tunesmith/core";
-import {
-  AbortError,
-  type EvaluateOptions,
-  type EvaluationProgress,
-  evaluate,
-  type FastLanguageModel,
-  OptionError,
-} from "@tunesmith/sdk";
+import type { EvaluateOptions, EvaluationProgress, FastLanguageModel } from "@tunesmith/sdk";
 import pc from "picocolors";
 import { evalSchemas } from "../flags.ts";
 import { display } from "../view/display.ts";
@@ -143,6 +138,7 @@ async function toEnd(
   });
   try {
     const onProgress = (progress: EvaluationProgress) => screen.status(statusOf(progress));
+    const { evaluate } = await import("@tunesmith/sdk");
     const { rows: _, ...found } = await evaluate(model, { ...options, signal: interrupt.signal, onProgress });
     screen.clear();
     for (const warning of found.warnings) err.write(`${pc.yellow("warning:")} ${terminalText(warning)}\n`);

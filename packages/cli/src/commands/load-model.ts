@@ -1,6 +1,6 @@
 // Opens a model, with one line of progress where it has to be downloaded.
 import { terminalText } from "@tunesmith/core";
-import { type DownloadProgress, FastLanguageModel, type PretrainedOptions } from "@tunesmith/sdk";
+import type { DownloadProgress, FastLanguageModel, PretrainedOptions } from "@tunesmith/sdk";
 import pc from "picocolors";
 import { bytes, percent } from "../view/format.ts";
 import { type Output, Screen } from "../view/screen.ts";
@@ -11,17 +11,19 @@ export function revisionOf(revision: string | null): Pick<PretrainedOptions, "re
 }
 
 /** Opens a model by path or name, with one line of progress where it has to be downloaded. */
-export function openModel(name: string, err: Output, options: PretrainedOptions): Promise<FastLanguageModel> {
+export async function openModel(name: string, err: Output, options: PretrainedOptions): Promise<FastLanguageModel> {
+  const { FastLanguageModel } = await import("@tunesmith/sdk");
   return told(name, err, (shown) => FastLanguageModel.fromPretrained(name, { ...shown, ...options }));
 }
 
 /** Opens a model for questions that need no weights, likewise. */
-export function describeModel<T>(
+export async function describeModel<T>(
   name: string,
   err: Output,
   options: PretrainedOptions,
   use: (model: FastLanguageModel) => Promise<T>,
 ): Promise<T> {
+  const { FastLanguageModel } = await import("@tunesmith/sdk");
   return told(name, err, (shown) => FastLanguageModel.describe(name, { ...shown, ...options }, use));
 }
 

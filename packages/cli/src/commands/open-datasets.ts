@@ -1,6 +1,6 @@
 // Opens the data sets of a run, with one line of progress where one has to be downloaded.
 import { type DatasetSpec, datasetSpecSchema, type EvalDatasetSpec, expandHome } from "@tunesmith/core";
-import { type DatasetSource, type EvalDatasets, resolveDataset } from "@tunesmith/sdk";
+import type { DatasetSource, EvalDatasets } from "@tunesmith/sdk";
 import type { Output } from "../view/screen.ts";
 import { told } from "./load-model.ts";
 
@@ -20,7 +20,8 @@ export async function openDatasets(
 }
 
 /** One data set, by its name in options or a configuration file. */
-export function openDataset(spec: DatasetSpec, err: Output): Promise<DatasetSource> {
+export async function openDataset(spec: DatasetSpec, err: Output): Promise<DatasetSource> {
+  const { resolveDataset } = await import("@tunesmith/sdk");
   return told("data", err, ({ onProgress, onWait }) => resolveDataset(spec, { onProgress, onWait }));
 }
 

@@ -1,10 +1,8 @@
 // `tunesmith resume`: goes on from the newest whole checkpoint of a run folder, after its end with more steps.
 import { DataError, expandHome, onlyGiven, sortOptions } from "@tunesmith/core";
-import { readRunConfig } from "@tunesmith/trainer";
 import { environmentLine } from "../view/environment-line.ts";
 import { openModel, revisionOf } from "./load-model.ts";
 import { openDatasets } from "./open-datasets.ts";
-import { runTraining } from "./run-session.ts";
 import type { Streams } from "./train.ts";
 import { trainers } from "./trainers.ts";
 
@@ -15,6 +13,7 @@ import { trainers } from "./trainers.ts";
 export async function resume(folder: string, flags: Record<string, unknown>, { out, err }: Streams): Promise<number> {
   const { json: asked, ...given } = flags;
   const runDir = expandHome(folder);
+  const { readRunConfig } = await import("@tunesmith/trainer");
   const json = asked === true;
   const {
     trainer: of,
@@ -43,6 +42,7 @@ export async function resume(folder: string, flags: Record<string, unknown>, { o
   (json ? err : out).write(`${environmentLine(place)}\n`);
   const model = await openModel(name, err, { ...place, ...modelConfig, ...revisionOf(modelRevision) });
   const datasets = await openDatasets(data, evalData, err);
-  const trainer = kind.create({ model, ...datasets, args, peftConfig });
+  const trainer = await kind.create({ model, ...datasets, args, peftConfig });
+  const { runTraining } = await import("./run-session.ts");
   return runTraining(trainer, model, { json, out, err, runDir, options: { resumeFromCheckpoint: true } });
 }

@@ -10,7 +10,7 @@ import {
   parseOptions,
   recoverFolder,
 } from "@tunesmith/core";
-import { readCheckpoint, readRunConfig, type TrainerName } from "@tunesmith/trainer";
+import type { TrainerName } from "@tunesmith/trainer";
 
 /** What a command works on. */
 export interface Target {
@@ -44,6 +44,7 @@ export async function modelOf(runOrModel: string, adapterFlag: string | undefine
       weights: parseOptions(modelConfigSchema, {}),
     };
   const trained = adapter ?? (await resultOf(run, target));
+  const { readRunConfig } = await import("@tunesmith/trainer");
   const config = await readRunConfig(run);
   const { trainer, model, modelRevision: revision, peftConfig, modelConfig: weights, args } = config;
   const of = { weights, run: { trainer, args, base: { model, revision } } };
@@ -63,7 +64,10 @@ async function runOf(target: string): Promise<string | null> {
 
 /** Where that lies which was trained: a checkpoint that was named, once it is known to be whole, else the result of the run. */
 async function resultOf(run: string, target: string): Promise<string> {
-  if (run !== target) return (await readCheckpoint(resolve(target))).path;
+  if (run !== target) {
+    const { readCheckpoint } = await import("@tunesmith/trainer");
+    return (await readCheckpoint(resolve(target))).path;
+  }
   const trained = join(run, "adapter");
   await recoverFolder(trained);
   if (await exists(trained)) return trained;

@@ -1,23 +1,17 @@
 // `tunesmith synth self-instruct`: rows of seed tasks, written by a model or at an endpoint.
 import {
+  AbortError,
   expandHome,
   kebabCase,
+  OptionError,
   type OptionKeys,
   onlyGiven,
-  selfInstructConfigSchema,
   sortOptionsBeside,
   terminalText,
 } from "@tunesmith/core";
-import {
-  AbortError,
-  type EndpointOptions,
-  type FastLanguageModel,
-  OptionError,
-  type SelfInstructReport,
-  selfInstruct,
-} from "@tunesmith/sdk";
+import type { EndpointOptions, FastLanguageModel, SelfInstructOptions, SelfInstructReport } from "@tunesmith/sdk";
 import pc from "picocolors";
-import { placeSchemas } from "../flags.ts";
+import { placeSchemas, synthSchemas } from "../flags.ts";
 import { environmentLine } from "../view/environment-line.ts";
 import type { Output } from "../view/screen.ts";
 import { Screen } from "../view/screen.ts";
@@ -51,9 +45,6 @@ const keys: OptionKeys<SynthFlags> = {
   json: "optional",
 };
 
-/** What `tunesmith synth self-instruct` takes. */
-export const synthSchemas = { config: selfInstructConfigSchema, ...placeSchemas };
-
 /** `tunesmith synth self-instruct`. Gives the exit code: 0, or that of the signal that stopped it. */
 export async function selfInstructFrom(flags: Record<string, unknown>, { out, err }: Streams): Promise<number> {
   const [sorted, given] = sortOptionsBeside(synthSchemas, keys, flags, "tunesmith synth self-instruct");
@@ -79,7 +70,7 @@ export async function selfInstructFrom(flags: Record<string, unknown>, { out, er
 
 /** Makes the rows, shows how it goes, and says at the end what came of it. */
 async function toEnd(
-  options: Parameters<typeof selfInstruct>[0],
+  options: SelfInstructOptions,
   { model, json = false }: SynthFlags,
   { out, err }: Streams,
 ): Promise<number> {
@@ -90,6 +81,7 @@ async function toEnd(
   });
   let report: SelfInstructReport | null = null;
   try {
+    const { selfInstruct } = await import("@tunesmith/sdk");
     for await (const event of selfInstruct({ ...options, signal: interrupt.signal })) {
       if (json) out.write(`${terminalText(JSON.stringify(event))}\n`);
       if (event.type === "request") screen.status(synthStatus(event, options.numInstructions), { last: false });

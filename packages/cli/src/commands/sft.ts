@@ -16,9 +16,7 @@ import {
   sortOptions,
   terminalText,
 } from "@tunesmith/core";
-import { localSplit } from "@tunesmith/sdk";
 import pc from "picocolors";
-import { readConfigFile } from "../config-file.ts";
 import { sftSchemas } from "../flags.ts";
 import { type Streams, trainWith } from "./train.ts";
 import { trainers } from "./trainers.ts";
@@ -42,7 +40,7 @@ const renamed: Readonly<Record<string, string>> = {
 /** `tunesmith sft`. Gives the exit code. */
 export async function sft(flags: Record<string, unknown>, streams: Streams): Promise<number> {
   const { config, json = false, dryRun = false, ...given } = flags;
-  const file = config === undefined ? {} : await readConfigFile(config as string, sftSchemas);
+  const file = config === undefined ? {} : await fromFile(config as string);
   const { env, ...written } = file;
   setEnvironment(env);
   const all = withModelOptions({ ...written, ...given });
@@ -55,6 +53,11 @@ export async function sft(flags: Record<string, unknown>, streams: Streams): Pro
   for (const warning of warnings) streams.err.write(`${pc.yellow("warning:")} ${terminalText(warning)}\n`);
   const start = { json: json === true, dryRun: dryRun === true, place: "tunesmith sft" };
   return trainWith(trainers.sft, options, start, streams);
+}
+
+async function fromFile(path: string): Promise<Record<string, unknown>> {
+  const { readConfigFile } = await import("../config-file.ts");
+  return readConfigFile(path, sftSchemas);
 }
 
 /** The options of `tunesmith train` that these are: without names of the script, with its data sets, and with TRL's defaults. */
@@ -123,6 +126,7 @@ async function splitOf(given: string, name: string | null, split: string): Promi
   const path = resolve(expandHome(given));
   const isHere = (await stat(path).catch(() => null)) !== null;
   if (!isHere) return { path: given, split, ...(name !== null && { name }) };
+  const { localSplit } = await import("@tunesmith/sdk");
   const [first = path, ...others] = await localSplit(path, { name, split });
   return others.length === 0 ? first : [first, ...others];
 }

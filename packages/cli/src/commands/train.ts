@@ -1,14 +1,11 @@
 // `tunesmith train` and `tunesmith dpo`: train with the options of flags and file.
 import { OptionError, onlyGiven, sortOptions, terminalText } from "@tunesmith/core";
 import type { DPOTrainer, SFTTrainer } from "@tunesmith/sdk";
-import { stringify } from "yaml";
-import { readConfigFile } from "../config-file.ts";
 import { environmentLine } from "../view/environment-line.ts";
 import type { Output } from "../view/screen.ts";
 import { openModel, revisionOf } from "./load-model.ts";
 import { openDatasets } from "./open-datasets.ts";
 import { tellPreset, withPresetModel } from "./preset.ts";
-import { runTraining } from "./run-session.ts";
 import type { TrainerKind } from "./trainers.ts";
 
 /** Streams of a command. */
@@ -20,10 +17,15 @@ export interface Streams {
 /** The command that starts a trainer. Gives the exit code. */
 export async function train(kind: TrainerKind, flags: Record<string, unknown>, streams: Streams): Promise<number> {
   const { config, json = false, dryRun = false, ...given } = flags;
-  const file = config === undefined ? {} : await readConfigFile(config as string, kind.schemas, kind.name);
+  const file = config === undefined ? {} : await fromFile(kind, config as string);
   const all = { ...file, ...given };
   const start = { json: json === true, dryRun: dryRun === true, place: kind.command };
   return trainWith(kind, all, start, streams);
+}
+
+async function fromFile({ schemas, name }: TrainerKind, path: string): Promise<Record<string, unknown>> {
+  const { readConfigFile } = await import("../config-file.ts");
+  return readConfigFile(path, schemas, name);
 }
 
 /** How a run is started. */
@@ -61,7 +63,7 @@ export async function trainerOf<T extends SFTTrainer | DPOTrainer>(
   const datasets = await openDatasets(data, evalData, err);
   // What is not given is for --auto to decide.
   const { resumeFromCheckpoint, ...givenArgs } = onlyGiven(args, all);
-  const trainer = kind.create({ model, ...datasets, args: givenArgs, peftConfig });
+  const trainer = await kind.create({ model, ...datasets, args: givenArgs, peftConfig });
   const options = resumeFromCheckpoint ? { resumeFromCheckpoint: resumed(resumeFromCheckpoint) } : {};
   return { trainer, model, options, data, evalData, modelConfig };
 }
@@ -75,7 +77,7 @@ export async function trainWith(
 ): Promise<number> {
   const tell = json || dryRun ? err : out;
   const { trainer, model, options, data, evalData, modelConfig } = await trainerOf(kind, all, { command, tell }, err);
-  if (!dryRun) return runTraining(trainer, model, { json, out, err, options });
+  if (!dryRun) return (await import("./run-session.ts")).runTraining(trainer, model, { json, out, err, options });
   const { args: decided, peftConfig: adapter, totalSteps, warnings, ...found } = await trainer.dryRun();
   const { origin, path } = model.info;
   const base = { model: origin?.name ?? path, modelRevision: origin?.revision ?? null };
@@ -83,6 +85,7 @@ export async function trainWith(
   // What the model's files lack is among the warnings.
   const { warnings: _, ...info } = model.info;
   const shown = { options: decidedOptions, model: info, totalSteps, ...found, warnings };
+  const { stringify } = await import("yaml");
   // The first of several evaluation sets stands there twice, both times in full.
   out.write(terminalText(stringify(shown, { aliasDuplicateObjects: false })));
   return 0;

@@ -1,6 +1,6 @@
 // The trainers of the command line, by what differs between them; everything else is one way through.
 import type { DPOConfig, SFTConfig } from "@tunesmith/core";
-import { DPOTrainer, SFTTrainer, type SFTTrainerOptions } from "@tunesmith/sdk";
+import type { DPOTrainer, SFTTrainer, SFTTrainerOptions } from "@tunesmith/sdk";
 import type { TrainerName } from "@tunesmith/trainer";
 import { dpoResumeSchemas, dpoSchemas, resumeSchemas, trainingCommands, trainingSchemas } from "../flags.ts";
 
@@ -20,7 +20,8 @@ export interface TrainerKind<T extends SFTTrainer | DPOTrainer = SFTTrainer | DP
   schemas: typeof trainingSchemas | typeof dpoSchemas;
   /** What a resumed run of it takes. */
   resumeSchemas: typeof resumeSchemas | typeof dpoResumeSchemas;
-  create(made: Made): T;
+  /** Reads the trainer itself, which the checks of a command line do without. */
+  create(made: Made): Promise<T>;
 }
 
 /** Supervised fine-tuning. */
@@ -29,7 +30,8 @@ const sft: TrainerKind<SFTTrainer> = {
   command: trainingCommands.sft,
   schemas: trainingSchemas,
   resumeSchemas,
-  create: ({ args, ...made }) => new SFTTrainer({ ...made, args: args as SFTConfig }),
+  create: async ({ args, ...made }) =>
+    new (await import("@tunesmith/sdk")).SFTTrainer({ ...made, args: args as SFTConfig }),
 };
 
 /** Preference optimization. */
@@ -38,7 +40,8 @@ const dpo: TrainerKind<DPOTrainer> = {
   command: trainingCommands.dpo,
   schemas: dpoSchemas,
   resumeSchemas: dpoResumeSchemas,
-  create: ({ args, ...made }) => new DPOTrainer({ ...made, args: args as DPOConfig }),
+  create: async ({ args, ...made }) =>
+    new (await import("@tunesmith/sdk")).DPOTrainer({ ...made, args: args as DPOConfig }),
 };
 
 /** Every trainer, by the name that runs have of it. */

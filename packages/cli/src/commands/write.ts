@@ -1,5 +1,6 @@
 // What the commands that write models share: finding the model, progress, Ctrl-C.
-import { AbortError, type ExportControl, type MergeSource, OptionError, resolveModel } from "@tunesmith/sdk";
+import { AbortError, OptionError } from "@tunesmith/core";
+import type { ExportControl, MergeSource } from "@tunesmith/sdk";
 import pc from "picocolors";
 import { percent } from "../view/format.ts";
 import { Screen } from "../view/screen.ts";
@@ -18,6 +19,7 @@ export async function sourceOf(target: string, flags: Record<string, unknown>): 
         "what was trained, original weights nearer to the model's own",
     );
   }
+  const { resolveModel } = await import("@tunesmith/sdk");
   return {
     model: await resolveModel(model, revisionOf(revision)),
     adapter,

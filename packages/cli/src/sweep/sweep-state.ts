@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CheckpointError, fileOperation, makeFolders, OptionError, replaceFile } from "@tunesmith/core";
-import { z } from "zod";
+import * as z from "zod";
 import type { Arm } from "./arms.ts";
 
 const armSchema = z.object({

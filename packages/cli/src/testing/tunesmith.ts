@@ -1,8 +1,7 @@
 // Runs a command line in this process, for tests of what it says.
 import { PassThrough } from "node:stream";
 import { stripVTControlCharacters } from "node:util";
-import { normaliseFlags } from "../flags.ts";
-import { buildProgram, knownFlags } from "../program.ts";
+import { runProgram } from "../program.ts";
 import { reportFailure } from "../view/failure.ts";
 
 /** Runs a command line in this process; gives its exit code and what it wrote, without colours. */
@@ -16,11 +15,11 @@ export async function tunesmith(argv: string[], typed = ""): Promise<{ code: num
   const input = new PassThrough();
   input.end(typed);
   let code = 0;
-  const program = buildProgram({ out: stream("out"), err: stream("err") }, input, (exit) => {
+  const finish = (exit: number) => {
     code = exit;
-  });
+  };
   try {
-    await program.parseAsync(normaliseFlags(argv, knownFlags(program)), { from: "user" });
+    await runProgram(argv, { streams: { out: stream("out"), err: stream("err") }, input, finish });
   } catch (error) {
     code = reportFailure(error, stream("err"));
   }

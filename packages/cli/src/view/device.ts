@@ -1,5 +1,5 @@
 // How a device is called.
-import { type SystemInfo, systemInfo } from "@tunesmith/sdk";
+import { type SystemInfo, systemInfo } from "@tunesmith/native";
 
 /** `cpu`, or `cuda` with the name of the GPU. */
 export function deviceName(backend: string, { cudaDevice }: Pick<SystemInfo, "cudaDevice"> = systemInfo()): string {

@@ -1,6 +1,6 @@
 // The first line of every command: what runs here.
 import type { DeviceOptions } from "@tunesmith/core";
-import { type SystemInfo, systemInfo } from "@tunesmith/sdk";
+import { type SystemInfo, systemInfo } from "@tunesmith/native";
 import pc from "picocolors";
 import { plural } from "./format.ts";
 

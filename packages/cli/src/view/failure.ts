@@ -1,6 +1,5 @@
 // Reports an error in one line, and gives the exit code.
-import { terminalText } from "@tunesmith/core";
-import { type ErrorCode, OptionError, type SerializedError, TunesmithError } from "@tunesmith/sdk";
+import { type ErrorCode, OptionError, type SerializedError, TunesmithError, terminalText } from "@tunesmith/core";
 import { CommanderError } from "commander";
 import pc from "picocolors";
 

@@ -1,7 +1,7 @@
 // What stands in a lock file: who holds it, and whether that process is still at work.
 import { createHash } from "node:crypto";
 import { lstat, readFile } from "node:fs/promises";
-import { z } from "zod";
+import * as z from "zod";
 import { FileSystemError } from "../errors.ts";
 import { kindInWords } from "./operations.ts";
 import { isRunning, type ProcessIdentity, thisProcess } from "./process-identity.ts";

@@ -1,5 +1,5 @@
 // How options are declared: what the schemas have in common.
-import { z } from "zod";
+import * as z from "zod";
 import { expandHome } from "../files/home.ts";
 
 /** Groups of options, in the order in which help and documents show them. */

@@ -1,5 +1,5 @@
 // Options of where a model computes.
-import { z } from "zod";
+import * as z from "zod";
 import { count, grouped } from "./declare.ts";
 
 /** Where a model computes. */

@@ -1,5 +1,5 @@
 // Options of preference optimization.
-import { z } from "zod";
+import * as z from "zod";
 import { datasetFormats } from "./dataset-formats.ts";
 import { count, grouped } from "./declare.ts";
 import { sftConfigSchema } from "./sft.ts";

@@ -1,5 +1,5 @@
 // Options of an evaluation by itself.
-import { z } from "zod";
+import * as z from "zod";
 import { count, grouped } from "./declare.ts";
 import { sftConfigSchema } from "./sft.ts";
 

@@ -1,5 +1,5 @@
 // Options of a generation.
-import { z } from "zod";
+import * as z from "zod";
 import { count, grouped } from "./declare.ts";
 
 /** Counts and ids are 32-bit integers. */

@@ -1,5 +1,5 @@
 // What a run reads: the model and the data sets, as a configuration file or the command line names them.
-import { z } from "zod";
+import * as z from "zod";
 import { grouped, path as pathOption } from "./declare.ts";
 
 const path = pathOption.nullable().default(null);

@@ -1,5 +1,5 @@
 // Options as JSON Schema: what messages, flags, types and documents are made from.
-import { z } from "zod";
+import * as z from "zod";
 import type { Influence, OptionGroup } from "./declare.ts";
 import type { Reason, Verdict } from "./field/verdicts.ts";
 

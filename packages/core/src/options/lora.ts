@@ -1,5 +1,5 @@
 // Options of the adapter.
-import { z } from "zod";
+import * as z from "zod";
 import { count, grouped, noneIsDefault, path } from "./declare.ts";
 import { missingLora, takenLora } from "./field/lora.ts";
 import { canonicalName, nearestName } from "./names.ts";

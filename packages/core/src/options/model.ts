@@ -1,5 +1,5 @@
 // Schema of the options by which a model's weights are held.
-import { z } from "zod";
+import * as z from "zod";
 import { ownTemplates } from "../templates/own-templates.ts";
 import { grouped, noneIsDefault } from "./declare.ts";
 import { missingModel, takenModel } from "./field/model.ts";

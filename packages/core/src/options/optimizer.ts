@@ -1,5 +1,5 @@
 // Optimizers: what the engine is told of them, and how the options of a run become that.
-import { z } from "zod";
+import * as z from "zod";
 import { OptionError } from "../errors.ts";
 import { entriesOf, type GivenConstants, parseConstants } from "./constants.ts";
 import { type OptimizerName, optimizerNames } from "./optimizer-names.ts";

@@ -1,7 +1,7 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { z } from "zod";
+import * as z from "zod";
 import { OptionError } from "../errors.ts";
 import { type OptionKeys, parseKeys } from "./keys.ts";
 import { loraConfigSchema } from "./lora.ts";

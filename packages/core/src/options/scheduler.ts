@@ -1,5 +1,5 @@
 // Learning rate schedules by name, with their constants: those of transformers' `get_scheduler`.
-import { z } from "zod";
+import * as z from "zod";
 import { OptionError } from "../errors.ts";
 import { entriesOf, type GivenConstants, parseConstants } from "./constants.ts";
 

@@ -1,5 +1,5 @@
 // What `tunesmith sft` takes besides the options of a run: names of TRL's ScriptArguments and ModelConfig, and its defaults there.
-import { z } from "zod";
+import * as z from "zod";
 import { grouped } from "./declare.ts";
 import { notYet, taken } from "./field/verdicts.ts";
 

@@ -1,5 +1,5 @@
 // Options of Self-Instruct.
-import { z } from "zod";
+import * as z from "zod";
 import { count, grouped } from "./declare.ts";
 
 /** The filters of Self-Instruct, in their order: those of instructions, of instances, of rows. */

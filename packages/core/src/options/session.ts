@@ -1,5 +1,5 @@
 // What crosses to the engine, as one JSON value; the engine's structs have the same fields.
-import { z } from "zod";
+import * as z from "zod";
 import { count, path } from "./declare.ts";
 import { missingLora, takenLora } from "./field/lora.ts";
 import { missingModel, takenModel } from "./field/model.ts";

@@ -1,5 +1,5 @@
 // Options of supervised fine-tuning.
-import { z } from "zod";
+import * as z from "zod";
 import { datasetFormats } from "./dataset-formats.ts";
 import { count, grouped, noneIsDefault } from "./declare.ts";
 import { missingSft, takenSft } from "./field/sft.ts";

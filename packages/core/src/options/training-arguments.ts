@@ -1,5 +1,5 @@
 // Options that all trainers share.
-import { z } from "zod";
+import * as z from "zod";
 import { count, grouped, noneIsDefault, path } from "./declare.ts";
 import { missingArguments, takenArguments } from "./field/training-arguments.ts";
 import { optimizerNameList } from "./optimizer-names.ts";

@@ -1,4 +1,4 @@
-// Requests: their deadlines, their failures, and an endpoint that generates text.
+// Requests: their deadlines, their failures, an endpoint that generates text, and where the hub is.
 export { inTime, late } from "./deadline.ts";
 export {
   type EndpointOptions,
@@ -7,4 +7,5 @@ export {
   endpointKeys,
   TextEndpoint,
 } from "./endpoint.ts";
+export { type HubSettings, hubCacheFolder, hubSettings, hubSettingsWith } from "./hub-settings.ts";
 export { discard, failureOf, retryAfter } from "./response.ts";

@@ -1,6 +1,7 @@
 // What decides the examples of a data set: equal keys mean equal examples.
 import { createHash } from "node:crypto";
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { digestFile, type Tokenizer } from "@tunesmith/core";
 import { filesAt } from "../sources/folder.ts";
 import { type DatasetSource, nameOf, pathsOf } from "../sources/source.ts";
@@ -35,15 +36,14 @@ export async function cacheKey({ source, tokenizer, options, minBytes }: CacheRe
   const decisive = Object.entries(options).sort(([a], [b]) => (a < b ? -1 : 1));
   const digests: unknown[] = [];
   for (const { path } of before) digests.push([path, (await digestFile(path)).sha256]);
-  const parts = [preparation, await version(), nameOf(source, ""), await tokenizer.fingerprint(), decisive, digests];
+  const parts = [preparation, version(), nameOf(source, ""), await tokenizer.fingerprint(), decisive, digests];
   const key = createHash("sha256").update(JSON.stringify(parts)).digest("hex");
   return { key, isCurrent: async () => JSON.stringify(await stateOf(paths)) === JSON.stringify(before) };
 }
 
 /** Another version may read, render or label the same rows in another way. */
-async function version(): Promise<string> {
-  const manifest = await readFile(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(manifest) as { version: string }).version;
+function version(): string {
+  return (createRequire(import.meta.url)("#package.json") as { version: string }).version;
 }
 
 interface FileState {

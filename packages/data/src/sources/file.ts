@@ -1,13 +1,13 @@
 // Rows of one file, whatever kind it is of.
 import { DataError } from "@tunesmith/core";
 import { type OpenedFile, openFile } from "./chunks.ts";
-import { csvRows } from "./csv.ts";
 import { layoutOf } from "./file-kind.ts";
 import { GzipError, unpacked } from "./gzip.ts";
 import { jsonRows } from "./json.ts";
-import { parquetRows } from "./parquet.ts";
 import type { Row, RowMaker } from "./row.ts";
 import type { ReadOptions } from "./source.ts";
+
+// The readers of tables come with the first table: opening their packages takes a program that has none as long as all of ours.
 
 /** How a file is read. */
 export type FileOptions = Pick<ReadOptions, "signal" | "onRead">;
@@ -16,7 +16,8 @@ export type FileOptions = Pick<ReadOptions, "signal" | "onRead">;
 export async function* fileRows(path: string, maker: RowMaker, options: FileOptions): AsyncGenerator<Row> {
   const file = await openFile(path, options);
   try {
-    if (layoutOf(file.head, path) === "parquet") yield* parquetRows(path, maker, options);
+    if (layoutOf(file.head, path) === "parquet")
+      yield* (await import("./parquet.ts")).parquetRows(path, maker, options);
     else yield* streamRows(file, path, maker);
   } finally {
     await file.close();
@@ -57,5 +58,6 @@ async function* textRows({ head, chunks }: OpenedFile, name: string, maker: RowM
     const got = layout === "gzip" ? "a gzip-compressed file inside another" : "a Parquet file in gzip, or in a stream";
     throw new DataError(`[${name}] expected rows as JSONL, one JSON array or CSV, got ${got}; unpack it into a file`);
   }
-  yield* typeof layout === "string" ? jsonRows(chunks, layout, maker) : csvRows(chunks, layout.separator, name, maker);
+  if (typeof layout === "string") yield* jsonRows(chunks, layout, maker);
+  else yield* (await import("./csv.ts")).csvRows(chunks, layout.separator, name, maker);
 }

@@ -2,7 +2,7 @@
 import { lstat, readFile, readlink, stat } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { DownloadError, list } from "@tunesmith/core";
-import { z } from "zod";
+import * as z from "zod";
 import { isWholeBlob } from "./checksum.ts";
 import { isCommit, isInnerPath } from "./listing.ts";
 

@@ -1,7 +1,7 @@
 // Which files of a repository are the rows of a configuration and a split.
 import { DownloadError } from "@tunesmith/core";
 import { parseDocument } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 import type { RemoteFile } from "./listing.ts";
 
 /** What is asked for of a data set; null: what there is only one of, else `default` and `train`. */

@@ -1,6 +1,6 @@
 // What a repository of the hub holds at a commit.
 import { DownloadError } from "@tunesmith/core";
-import { z } from "zod";
+import * as z from "zod";
 import { get, HubUnreachableError, readText } from "./request.ts";
 
 /** A file of a repository at one commit. */

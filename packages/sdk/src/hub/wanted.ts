@@ -1,9 +1,8 @@
 // A model of the hub as it was asked for: its name and revision, the settings, and which of its files it consists of.
 import { join } from "node:path";
-import { DownloadError, type OptionKeys } from "@tunesmith/core";
+import { DownloadError, type HubSettings, hubSettingsWith, type OptionKeys } from "@tunesmith/core";
 import type { DownloadControl } from "./blobs.ts";
 import { isInnerPath, type Listing, listRepo } from "./listing.ts";
-import { type HubSettings, settingsWith } from "./settings.ts";
 import { defaultPatience } from "./transfer.ts";
 
 /** Options of {@link downloadModel}; what is not given comes from the environment (see {@link hubSettings}). */
@@ -66,7 +65,7 @@ export function isRepoId(text: string): boolean {
 /** Checks what was asked for. */
 export function wantedRepo(kind: RepoKind, repo: string, options: DownloadOptions): Wanted {
   const { endpoint, cacheDir, localFilesOnly: offline, token, revision = "main" } = options;
-  const settings = settingsWith({ endpoint, cacheDir, offline, token });
+  const settings = hubSettingsWith({ endpoint, cacheDir, offline, token });
   const what = kind === "models" ? "model" : "data set";
   if (!isRepoId(repo))
     throw new DownloadError(`[${repo}] expected a ${what} of the hub as ORG/NAME; check the spelling`);

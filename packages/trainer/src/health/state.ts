@@ -1,5 +1,5 @@
 // What a run remembers for the rules of its health: a part of a checkpoint, so that what was told once is told once.
-import { z } from "zod";
+import * as z from "zod";
 import type { HealthEvaluation, HealthReport, HealthSamples, HealthStep } from "./rule.ts";
 
 /** How many are kept of each. */

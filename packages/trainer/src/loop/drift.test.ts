@@ -1,6 +1,6 @@
 import { grouped, loraConfigSchema, modelConfigSchema, parseOptions, trainingArgumentsSchema } from "@tunesmith/core";
 import { expect, test } from "vitest";
-import { z } from "zod";
+import * as z from "zod";
 import type { Resolved } from "../options/resolved.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { decisiveOptions, driftOf, refuseChanges } from "./drift.ts";

@@ -1,6 +1,7 @@
 // Where a run took place, and the digest of its model.
 import { createHash } from "node:crypto";
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { arch, cpus, platform, release, totalmem } from "node:os";
 import { basename, join } from "node:path";
 import { digestFile, type LanguageModel, list, type SessionInfo } from "@tunesmith/core";
@@ -22,9 +23,8 @@ export async function digestModel(path: string): Promise<string | null> {
 }
 
 /** The version of this package. */
-export async function packageVersion(): Promise<string> {
-  const manifest = await readFile(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(manifest) as { version: string }).version;
+export function packageVersion(): string {
+  return (createRequire(import.meta.url)("#package.json") as { version: string }).version;
 }
 
 /** Where a run took place: `env.json`. Nothing of the process environment goes in. */
@@ -35,7 +35,7 @@ export async function describeEnvironment(
   data: { train: string | null; eval: string | null },
 ): Promise<object> {
   return {
-    tunesmith: await packageVersion(),
+    tunesmith: packageVersion(),
     node: process.version,
     os: { platform: platform(), release: release(), arch: arch() },
     cpu: { model: cpus()[0]?.model ?? "unknown", cores: cpus().length },

@@ -2,7 +2,7 @@
 import { CheckpointError, type Generator, type Tokenizer } from "@tunesmith/core";
 import type { MeasuredDifficulty } from "@tunesmith/curriculum";
 import { keptScores } from "@tunesmith/data";
-import { z } from "zod";
+import * as z from "zod";
 import { packageVersion } from "./environment.ts";
 import type { EpochBatchSampler } from "./epoch-batch-sampler.ts";
 
@@ -149,7 +149,7 @@ export class MeasuredOrder {
       return given.scores;
     };
     const folder = weights === null ? null : cacheFolder;
-    const parts = ["difficulty", await packageVersion(), this.#difficulty, weights, key];
+    const parts = ["difficulty", packageVersion(), this.#difficulty, weights, key];
     return { ...(await keptScores({ folder, key: parts, count, tokenizer }, compute)), tokens };
   }
 }

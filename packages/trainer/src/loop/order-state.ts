@@ -1,7 +1,7 @@
 // What a checkpoint holds of the order of rows: what the model found of them, and a sum of the order that a program gave.
 import { createHash } from "node:crypto";
 import { CheckpointError } from "@tunesmith/core";
-import { z } from "zod";
+import * as z from "zod";
 import type { EpochBatchSampler } from "./epoch-batch-sampler.ts";
 import type { MeasuredOrder } from "./measured-order.ts";
 import type { RecipeState } from "./recipe.ts";

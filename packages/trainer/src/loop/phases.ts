@@ -1,6 +1,6 @@
 // Phases of a run: one that has ended goes on with more steps.
 import { plural } from "@tunesmith/core";
-import { z } from "zod";
+import * as z from "zod";
 import type { Resolved } from "../options/resolved.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { type Decisive, driftOf, type OptionChange, refuseChanges } from "./drift.ts";

@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { CheckpointError, digestFile, removeLeftovers } from "@tunesmith/core";
-import { z } from "zod";
+import * as z from "zod";
 import {
   type Checkpoint,
   checkpointName,

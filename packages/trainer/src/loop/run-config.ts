@@ -18,7 +18,7 @@ import {
 } from "@tunesmith/core";
 import { type DatasetEntry, type DatasetSource, originOf } from "@tunesmith/data";
 import { parse } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 import { evalSetsOf } from "../options/eval-sets.ts";
 import type { Resolved } from "../options/resolved.ts";
 import { configName } from "../record/run-record.ts";

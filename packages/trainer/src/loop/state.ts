@@ -1,5 +1,5 @@
 // What a checkpoint remembers of trainer and data.
-import { z } from "zod";
+import * as z from "zod";
 import { emptyHealth, type HealthState, healthStateSchema } from "../health/state.ts";
 import { type BestState, emptyBest } from "./early-stopping.ts";
 import {

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { setTimeout } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { CheckpointError, plural } from "@tunesmith/core";
-import { z } from "zod";
+import * as z from "zod";
 import { type BatchLimit, BatchRoom } from "./batch-room.ts";
 import { type BatchSampler, type StepBatches, type StepPlace, startPlace } from "./batch-sampler.ts";
 import type { RecipeState } from "./recipe.ts";

@@ -1,5 +1,5 @@
 // How long a run was said to take early on: its report compares that with what it took.
-import { z } from "zod";
+import * as z from "zod";
 
 /** How long a run will take, as its first steps tell. */
 export interface TimeEstimate {

@@ -1,6 +1,6 @@
 // Schedules that change the learning rate by a metric of the evaluations: torch's ReduceLROnPlateau, and GreedyLR (arXiv:2512.14527).
 import { type SchedulerOptions, watchesMetric } from "@tunesmith/core";
-import { z } from "zod";
+import * as z from "zod";
 
 /** What such a schedule remembers between two evaluations; a part of `trainer_state.json`. */
 export interface WatchState {

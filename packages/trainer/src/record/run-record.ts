@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { CheckpointError, FileSystemError } from "@tunesmith/core";
 import { parse } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 
 /** A line of `metrics.jsonl`: numbers by name; null where one is not finite. */
 export type MetricLine = { step: number } & Readonly<Record<string, number | null>>;

@@ -2,7 +2,7 @@
 import type { Batch, TokenValues } from "@tunesmith/core";
 import { count, grouped, parseOptions, trainingArgumentsSchema } from "@tunesmith/core";
 import { collate, type DatasetSource, type Example, type Placed, prepare, TrainingRows } from "@tunesmith/data";
-import { z } from "zod";
+import * as z from "zod";
 import type { StepBatches } from "../loop/batch-sampler.ts";
 import { epochBatches } from "../loop/epoch-batches.ts";
 import type { TrainCallback } from "../loop/hooks/callback.ts";

@@ -1,5 +1,5 @@
 // Names of PEFT's LoraConfig for which nothing has to be done here, and those whose effect is not there yet.
-import { z } from "zod";
+import * as z from "zod";
 import { anyObject, none, notYet, off, taken } from "./verdicts.ts";
 
 const written = "adapter_config.json is written with what the run has";

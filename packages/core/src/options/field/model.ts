@@ -1,5 +1,5 @@
 // Names of how a model is loaded for which nothing has to be done here, and those whose effect is not there yet.
-import { z } from "zod";
+import * as z from "zod";
 import { notYet, off, taken } from "./verdicts.ts";
 
 /** Names that are taken. */

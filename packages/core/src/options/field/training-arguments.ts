@@ -1,5 +1,5 @@
 // Names of TrainingArguments for which nothing has to be done here, and those whose effect is not there yet.
-import { z } from "zod";
+import * as z from "zod";
 import { anyObject, none, notYet, off, taken } from "./verdicts.ts";
 
 const flag = z.boolean();

@@ -1,5 +1,5 @@
 // How names of the field are declared that have no effect here: taken with a note, or not there yet.
-import { z } from "zod";
+import * as z from "zod";
 
 /** What is said of a name of the field that is no option with an effect. */
 export type Verdict = "taken" | "not yet";

@@ -1,7 +1,7 @@
 // State of callbacks in checkpoints: taken when one is written, given back when a run goes on from it.
 import { inspect, isDeepStrictEqual } from "node:util";
 import { type CallbackError, CheckpointError } from "@tunesmith/core";
-import { z } from "zod";
+import * as z from "zod";
 import { callHook, type HookLimits } from "./call-hook.ts";
 import type { NamedCallback } from "./callback.ts";
 

@@ -1,6 +1,6 @@
 // What callbacks steer a run with: requests that are taken after the step in hand, lines of metrics, the learning rate.
 import { ArgumentError, DisposedError } from "@tunesmith/core";
-import { z } from "zod";
+import * as z from "zod";
 
 /**
  * Steers a run, from callbacks and from anywhere else in the program. What is asked for is done after the step in hand, in the order

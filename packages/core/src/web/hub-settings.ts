@@ -1,7 +1,8 @@
 // Where the hub, its cache and its token are.
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { expandHome, huggingFaceHome, OptionError } from "@tunesmith/core";
+import { OptionError } from "../errors.ts";
+import { expandHome, huggingFaceHome } from "../files/index.ts";
 
 /** Where models come from and where they are kept. */
 export interface HubSettings {
@@ -23,11 +24,11 @@ const yes = new Set(["1", "ON", "YES", "TRUE"]);
  * way round. An endpoint or a token that cannot be one is an `OptionError`, which shows neither.
  */
 export function hubSettings(env: NodeJS.ProcessEnv = process.env): HubSettings {
-  return settingsWith({}, env);
+  return hubSettingsWith({}, env);
 }
 
 /** The same, with what a program has given in their place. */
-export function settingsWith(
+export function hubSettingsWith(
   given: { [Key in keyof HubSettings]?: HubSettings[Key] | undefined },
   env: NodeJS.ProcessEnv = process.env,
 ): HubSettings {
@@ -36,14 +37,14 @@ export function settingsWith(
       given.endpoint === undefined
         ? checkedEndpoint(env.HF_ENDPOINT || "https://huggingface.co", "HF_ENDPOINT")
         : checkedEndpoint(given.endpoint, "endpoint"),
-    cacheDir: given.cacheDir === undefined ? cacheFolder(env) : resolve(expandHome(given.cacheDir)),
+    cacheDir: given.cacheDir === undefined ? hubCacheFolder(env) : resolve(expandHome(given.cacheDir)),
     offline: given.offline ?? yes.has((env.HF_HUB_OFFLINE ?? "").toUpperCase()),
     token: given.token === undefined ? environmentToken(env) : checkedToken(given.token, "token"),
   };
 }
 
 /** The folder in which models of the hub are kept. */
-export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
+export function hubCacheFolder(env: NodeJS.ProcessEnv = process.env): string {
   return resolve(expandHome(env.HF_HUB_CACHE || join(huggingFaceHome(env), "hub")));
 }
 

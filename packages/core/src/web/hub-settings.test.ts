@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { hubSettings, settingsWith } from "./settings.ts";
+import { hubSettings, hubSettingsWith } from "./hub-settings.ts";
 
 const nowhere = { HF_TOKEN_PATH: "/nowhere" };
 
@@ -49,8 +49,8 @@ test("a token that is no single line is refused and never shown", async () => {
       "hf_first hf_second",
       "hf_first\u0000",
       "hf_first\u2028ö",
-    ].flatMap((token) => [() => hubSettings({ HF_TOKEN: token }), () => settingsWith({ token }, nowhere)]),
-    () => settingsWith({ token: 7 as unknown as string }, nowhere),
+    ].flatMap((token) => [() => hubSettings({ HF_TOKEN: token }), () => hubSettingsWith({ token }, nowhere)]),
+    () => hubSettingsWith({ token: 7 as unknown as string }, nowhere),
   ];
   for (const read of given) expect(read).toThrow(/expected an access token/u);
   for (const read of given) expect(read).not.toThrow(/hf_first|hf_second/u);
@@ -71,7 +71,7 @@ test.each([
 ])("the endpoint %s is refused and what may be a password is not shown", (endpoint) => {
   for (const read of [
     () => hubSettings({ ...nowhere, HF_ENDPOINT: endpoint }),
-    () => settingsWith({ endpoint }, nowhere),
+    () => hubSettingsWith({ endpoint }, nowhere),
   ]) {
     expect(read).toThrow(/expected the address of a hub/u);
     expect(read).not.toThrow(/hunter2/u);
