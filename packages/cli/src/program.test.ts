@@ -271,7 +271,7 @@ describe("commands", () => {
       /\ntime +\S+ s for a step of 8 rows, 0:\d\d for 10 steps, .*\ncost +\$\S+ for a million tokens, /u,
     );
     const { speed, cost, fit } = JSON.parse((await tunesmith([...measured, "--usd-per-hour", "2", "--json"])).out);
-    expect(fit.gpus).toHaveLength(10);
+    expect(fit.gpus).toHaveLength(11);
     expect(speed).toMatchObject({ rows: 8, stepRows: 8, warmPasses: 3, measuredPasses: 5 });
     expect(cost.run).toBeCloseTo((2 / 3600) * 10 * speed.stepSeconds, 12);
     expect(cost.perMillionTokens).toBeCloseTo(((2 / 3600) * 1e6) / speed.tokensPerSecond, 9);

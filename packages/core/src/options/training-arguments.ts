@@ -91,7 +91,7 @@ export const trainingArgumentsSchema = z
         .nullable()
         .default(null)
         .describe(
-          "Seconds within which the promise of a callback, a metric of the program or an lrScheduler must settle; else the run is saved and ends with an error that names it. Answers that a metric generates do not count. Default null: it may take its time.",
+          "Seconds within which the promise of a callback, a metric of the program, an lrScheduler or a computeLossFunc must settle; else the run is saved and ends with an error that names it. Answers that a metric generates do not count. Default null: it may take its time.",
         )
         .meta({ influence: "nothing" }),
     }),

@@ -179,8 +179,8 @@ const rules: readonly Rule[] = [
     options: ["hookTimeout"],
     because: ({ fromProgram, hasCallbacks }) =>
       when(
-        !hasCallbacks && !fromProgram.includes("metrics") && !fromProgram.includes("lrScheduler"),
-        "no callback, metric or lrScheduler is given",
+        !hasCallbacks && !["metrics", "lrScheduler", "computeLossFunc"].some((name) => fromProgram.includes(name)),
+        "no callback, metric, lrScheduler or computeLossFunc is given",
       ),
   },
   {

@@ -1,5 +1,6 @@
 // Asks a program's own objective about a micro-batch, and checks what it gives back.
 import { CallbackError } from "@tunesmith/core";
+import { callHook } from "../loop/hooks/call-hook.ts";
 import type { SequenceDerivatives, SequenceValues } from "../two-phase/sequence-values.ts";
 import type { LossBatch, LossResult, LossRow, OwnLoss, ReferenceLossRow } from "./compute-loss.ts";
 
@@ -24,21 +25,17 @@ const mostNamed = 8;
 
 /** What the function gives for a micro-batch; what cannot be used is a `CallbackError` that names micro-batch and rows. */
 export async function checkedLoss(
-  { compute }: OwnLoss,
+  { compute, timeout }: OwnLoss,
   sequences: readonly SequenceValues[],
   place: LossPlace,
 ): Promise<CheckedLoss> {
   const rows = sequences.map((sequence) => rowOf(sequence, place));
   const batch: LossBatch<ReferenceLossRow> = { rows, step: place.step, microBatch: place.microBatch };
-  let given: LossResult;
-  try {
-    given = await compute(batch);
-  } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause);
-    throw new CallbackError(`${named(batch)} expected no error, got: ${message}; fix the function`, { cause });
-  }
+  const hook = { label: "computeLossFunc", where: whereOf(batch), expected: "no error", kind: "function" } as const;
+  // It computes on the thread: holding it is what it is for.
+  const given = await callHook<LossResult>(hook, { timeout, onHeld: () => {} }, () => compute(batch));
   const problem = problemOf(given, rows, place.step !== null);
-  if (problem !== null) throw new CallbackError(`${named(batch)} ${problem}; fix the function`);
+  if (problem !== null) throw new CallbackError(`[${hook.label}] ${hook.where}: ${problem}; fix the function`);
   const { loss, denominator, logProbGradients, entropyGradients } = given;
   const derivatives =
     place.step === null ? [] : logProbGradients.map((logProbs, n) => ({ logProbs, entropies: entropyGradients?.[n] }));
@@ -53,11 +50,11 @@ function rowOf({ placed, ids, ...values }: SequenceValues, { locate }: LossPlace
   return referenceLogProbs === null ? (row as ReferenceLossRow) : { ...row, referenceLogProbs };
 }
 
-/** `[computeLossFunc] micro-batch 1 of step 3 (rows 4 at train.jsonl:5, …)`. */
-function named({ rows, step, microBatch }: LossBatch): string {
+/** `micro-batch 1 of step 3 (rows 4 at train.jsonl:5, …)`. */
+function whereOf({ rows, step, microBatch }: LossBatch): string {
   const where = step === null ? `batch ${microBatch} of an evaluation` : `micro-batch ${microBatch} of step ${step}`;
   const list = rows.slice(0, mostNamed).map(({ rowId, place }) => `${rowId} at ${place}`);
-  return `[computeLossFunc] ${where} (rows ${list.join(", ")}${rows.length > mostNamed ? ", …" : ""}):`;
+  return `${where} (rows ${list.join(", ")}${rows.length > mostNamed ? ", …" : ""})`;
 }
 
 /** What is wrong with what was given; null where nothing is. */

@@ -1,5 +1,5 @@
 // A program's own objective: what it is given of a micro-batch, and what it gives back.
-import { OptionError, type ParsedLoraConfig } from "@tunesmith/core";
+import { OptionError, type ParsedLoraConfig, type ParsedTrainingArguments } from "@tunesmith/core";
 
 /** A row of a micro-batch and its supervised tokens: every column has one value per such token, in their order. */
 export interface LossRow {
@@ -67,11 +67,17 @@ export interface OwnLoss {
   /** Whether rows come with what the reference says. */
   referenceLogProbs: boolean;
   compute: LossFunction<ReferenceLossRow>;
+  /** Seconds within which a promise of it must settle; null: it may take its time. */
+  timeout: number | null;
 }
 
 /** Checks it; a reference that there is no adapter for is an `OptionError`. */
-export function parseComputeLossFunc(given: ComputeLossFunc, { fullFinetuning }: ParsedLoraConfig): OwnLoss {
-  if (typeof given === "function") return { referenceLogProbs: false, compute: given };
+export function parseComputeLossFunc(
+  given: ComputeLossFunc,
+  { fullFinetuning }: ParsedLoraConfig,
+  { hookTimeout: timeout }: Pick<ParsedTrainingArguments, "hookTimeout">,
+): OwnLoss {
+  if (typeof given === "function") return { referenceLogProbs: false, compute: given, timeout };
   const { referenceLogProbs, compute, ...others } = (given ?? {}) as ReferenceLoss;
   if (referenceLogProbs !== true || typeof compute !== "function" || Object.keys(others).length > 0)
     throw new OptionError(
@@ -81,7 +87,7 @@ export function parseComputeLossFunc(given: ComputeLossFunc, { fullFinetuning }:
     throw new OptionError(
       "[computeLossFunc.referenceLogProbs] expected an adapter, which is switched off for the reference, got fullFinetuning; train an adapter, or give the function what the reference says of each row",
     );
-  return { referenceLogProbs, compute };
+  return { referenceLogProbs, compute, timeout };
 }
 
 function shown(given: unknown): string {

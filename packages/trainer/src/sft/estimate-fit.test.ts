@@ -34,12 +34,12 @@ test("tells the largest batch in one pass that fits here, and whether the run it
 test("tells which GPUs a run fits, with what is left free there", async () => {
   const { layout, gpus } = await estimateFit(growing(), { args }, 0);
   expect(layout).toBe("cpu");
-  expect(gpus.map(({ gigabytes }) => gigabytes)).toEqual([8, 12, 16, 24, 40, 48, 80, 96, 141, 180]);
+  expect(gpus.map(({ gigabytes }) => gigabytes)).toEqual([8, 12, 16, 24, 32, 40, 48, 80, 96, 141, 180]);
   const [small] = gpus;
   expect(small).toMatchObject({ usable: 7.6e9 - 256 * 2 ** 20, fits: true });
   const large = await estimateFit(growing({ loading: 20e9, device: "cuda", free: gib }), { args });
   expect(large).toMatchObject({ layout: "cuda", fits: false, largestBatch: null });
-  expect(large.gpus.map(({ fits }) => fits)).toEqual([false, false, false, ...Array(7).fill(true)]);
+  expect(large.gpus.map(({ fits }) => fits)).toEqual([false, false, false, ...Array(8).fill(true)]);
 });
 
 test("refuses keys that there are not", async () => {

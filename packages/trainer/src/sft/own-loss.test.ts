@@ -220,6 +220,27 @@ test("a function that throws is named with what it threw, in training and in an 
   expect(evaluated?.message).toContain("batch 0 of an evaluation");
 });
 
+test("a function whose promise never settles is named after hookTimeout, and the run is saved, in training and in an evaluation", async () => {
+  const hanging =
+    (when: (batch: LossBatch) => boolean): LossFunction =>
+    (batch) =>
+      when(batch) ? new Promise<never>(() => {}) : nll(batch);
+  const run = async (computeLossFunc: LossFunction) => {
+    const { trainer: made } = await trainer({ hookTimeout: 0.05, evalSteps: 2 }, {}, { computeLossFunc });
+    const { events, error } = await record(made.train());
+    return { error, saved: ofType(events, "checkpoint").map(({ step }) => step) };
+  };
+  const trained = await run(hanging(({ step }) => step === 2));
+  expect(trained.error).toMatchObject({ code: "CALLBACK_FAILED" });
+  expect(trained.error?.message).toMatch(
+    /^\[computeLossFunc\] micro-batch 0 of step 2 \(rows .*\): expected no error, got a promise that is still pending after 0\.05 seconds \(hookTimeout\); fix the function, or raise hookTimeout$/u,
+  );
+  expect(trained.saved).toEqual([1]);
+  const evaluated = await run(hanging(({ step }) => step === null));
+  expect(evaluated.error?.message).toMatch(/^\[computeLossFunc\] batch 0 of an evaluation \(.*\(hookTimeout\); fix/u);
+  expect(evaluated.saved).toEqual([2]);
+});
+
 test("a run goes on only with a function, and without one only where it began so", async () => {
   const args = { maxSteps: 4, evalStrategy: "no", saveSteps: 2 };
   const { trainer: made, outputDir } = await trainer(args, {}, { computeLossFunc: nll });

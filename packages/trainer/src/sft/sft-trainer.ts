@@ -115,7 +115,7 @@ export class SFTTrainer extends Trainer<ParsedSFTConfig, SFTMetrics> implements 
       () => parsePeftConfig(peftConfig),
       () => parseHealthRules(rules),
     );
-    const ownLoss = computeLossFunc === null ? null : parseComputeLossFunc(computeLossFunc, peft);
+    const ownLoss = computeLossFunc === null ? null : parseComputeLossFunc(computeLossFunc, peft, config);
     const functions = { formattingFunc, sampler, lrScheduler, dataCollator, computeLossFunc };
     const fromProgram = [
       ...Object.entries(functions).flatMap(([name, given]) => (given === null ? [] : [name])),

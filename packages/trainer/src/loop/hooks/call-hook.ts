@@ -11,6 +11,8 @@ const interval = 50;
 export interface Hook {
   /** Place of the message, such as `callback "budget"` or `metrics.exactMatch`. */
   label: string;
+  /** What it was called for, where the message says so, such as `micro-batch 1 of step 3`. Default: nothing is said of it. */
+  where?: string;
   /** What is expected of it, such as `no error on the event "log"`. */
   expected: string;
   /** What it is, in the advice: `fix the callback`. */
@@ -35,13 +37,14 @@ export interface HookClock {
 
 /** Calls a hook and waits for it. What it throws, and a promise that does not settle in time, is a `CallbackError` that names it. */
 export async function callHook<T>(
-  { label, expected, kind, option = "hookTimeout" }: Hook,
+  { label, where, expected, kind, option = "hookTimeout" }: Hook,
   { timeout, onHeld }: HookLimits,
   work: (clock: HookClock) => T | Promise<T>,
 ): Promise<T> {
+  const place = where === undefined ? `[${label}]` : `[${label}] ${where}:`;
   const deadline = new Deadline(timeout, () => {
     const got = `a promise that is still pending after ${plural(timeout ?? 0, "second")} (${option})`;
-    return new CallbackError(`[${label}] expected ${expected}, got ${got}; fix the ${kind}, or raise ${option}`);
+    return new CallbackError(`${place} expected ${expected}, got ${got}; fix the ${kind}, or raise ${option}`);
   });
   const hold = new Hold();
   try {
@@ -54,7 +57,7 @@ export async function callHook<T>(
   } catch (cause) {
     if (cause === deadline.error) throw cause;
     const message = cause instanceof Error ? cause.message : String(cause);
-    throw new CallbackError(`[${label}] expected ${expected}, got: ${message}; fix the ${kind}`, { cause });
+    throw new CallbackError(`${place} expected ${expected}, got: ${message}; fix the ${kind}`, { cause });
   } finally {
     deadline.stop();
     const held = hold.end();
