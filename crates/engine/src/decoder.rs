@@ -216,6 +216,21 @@ impl<B: Backend> Decoder<B> {
         self.head.logits(backend, parameters, hidden, &mut activations.head)
     }
 
+    /// Log-probabilities at a temperature of one label for each row of the last [`Self::logits`]: to the bit what [`Self::values`]
+    /// says of it where the backend's rows do not depend on each other. Uses those logits up.
+    ///
+    /// # Errors
+    /// Whatever the backend fails with.
+    pub fn log_probs_of(
+        &self,
+        backend: &B,
+        labels: &[i32],
+        temperature: f32,
+        activations: &mut Activations<B>,
+    ) -> Result<Vec<f32>> {
+        self.head.log_probs_of(backend, labels, temperature, &mut activations.head)
+    }
+
     /// Loss sums, and the gradient of their weighted loss added for every trained tensor.
     ///
     /// # Errors

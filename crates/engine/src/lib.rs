@@ -23,7 +23,7 @@ pub mod workspace;
 
 pub use adapter::{MergeBase, MergedWeights};
 pub use batch::{Batch, StepKey};
-pub use decode::{Finish, Request, Sampling, TokenEvent};
+pub use decode::{Finish, Request, Sampling, TokenEvent, TokenSink};
 pub use load::{QuantType, QuantizationInfo, WeightDtype, WeightOptions};
 pub use objective::{Asked, Objective, SequenceSums, TokenCoefficients, TokenValues};
 pub use optimizer::{

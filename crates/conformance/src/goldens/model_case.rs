@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use tunesmith_engine::{
-    AdamWOptions, Batch, Engine, Objective, OptimizerOptions, ParameterGroup, Request, Sampling, Session, StepKey,
+    AdamWOptions, Batch, Engine, Objective, OptimizerOptions, ParameterGroup, Request, Session, StepKey, TokenEvent,
 };
 use tunesmith_formats::{SafetensorsFile, TensorSource};
 use tunesmith_ops::{Backend, Result};
@@ -138,11 +138,10 @@ fn generate<B: Backend>(model: &mut Session<B>, case: &Case<'_>, report: &mut dy
     let request = Request {
         prompts: expected.values().filter_map(|entry| entry.get("prompt").cloned()).collect(),
         max_new_tokens: outputs.iter().map(|output| output.len()).max().unwrap_or(0),
-        sampling: Sampling::default(),
-        stop_tokens: Vec::new(),
+        ..Request::default()
     };
     let mut written: Vec<Vec<i32>> = vec![Vec::new(); request.prompts.len()];
-    model.generate(&request, &mut |event| {
+    model.generate(&request, &mut |event: TokenEvent| {
         written[event.index].push(event.token);
         ControlFlow::Continue(())
     })?;

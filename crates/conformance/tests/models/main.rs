@@ -6,3 +6,4 @@ mod cuda_goldens;
 mod cuda_plan;
 mod gguf;
 mod goldens;
+mod rollouts;

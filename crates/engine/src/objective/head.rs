@@ -285,6 +285,32 @@ impl<B: Backend> Head<B> {
         }
         Ok(host)
     }
+
+    /// Log-probabilities at a temperature of one label for each row of the last [`Self::logits`], whose logits are used up.
+    ///
+    /// # Errors
+    /// Whatever the backend fails with.
+    pub fn log_probs_of(
+        &self,
+        backend: &B,
+        labels: &[i32],
+        temperature: f32,
+        scratch: &mut HeadScratch<B>,
+    ) -> Result<Vec<f32>> {
+        let (m, v, asked) = (labels.len(), self.linear.n, Asked::default());
+        let labels = backend.upload(Host::I32(labels))?;
+        scratch.columns.reserve(backend, m, asked)?;
+        backend.cross_entropy(
+            m,
+            v,
+            self.transform.at(temperature),
+            scratch.logits.view_mut(m * v)?,
+            View::new(&labels, 0, m),
+            RowGradient::None,
+            scratch.columns.rows(m, 0, m, asked)?,
+        )?;
+        Ok(scratch.columns.read(backend, m, asked)?.log_prob)
+    }
 }
 
 /// Rows `first .. first + count` of a head's input.

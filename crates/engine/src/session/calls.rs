@@ -1,6 +1,5 @@
 //! The calls of a session.
 
-use std::ops::ControlFlow;
 use std::path::Path;
 
 use tunesmith_formats::write_atomic;
@@ -11,7 +10,7 @@ use super::engine::{AdapterState, Engine};
 use super::state::{Pending, Session, not_training};
 use crate::adapter::with_dtype;
 use crate::batch::{Batch, StepKey};
-use crate::decode::{Request, TokenEvent, generate};
+use crate::decode::{Request, TokenSink, generate};
 use crate::layer::Backward;
 use crate::load::QuantizationInfo;
 use crate::objective::{Asked, Objective, SequenceSums, TokenCoefficients, TokenValues};
@@ -125,11 +124,11 @@ impl<B: Backend + Send + Sync> Engine for Session<B> {
         Ok(names)
     }
 
-    fn generate(&mut self, request: &Request, emit: &mut dyn FnMut(TokenEvent) -> ControlFlow<()>) -> Result<()> {
+    fn generate(&mut self, request: &Request, sink: &mut dyn TokenSink) -> Result<()> {
         self.pending = None;
         self.switch_to_mean("generate")?;
         let (backend, activations) = (&*self.backend, &mut self.activations);
-        generate(backend, &self.decoder, &self.parameters, activations, request, emit)
+        generate(backend, &self.decoder, &self.parameters, activations, request, sink)
     }
 
     fn save_checkpoint(&mut self, dir: &Path) -> Result<()> {

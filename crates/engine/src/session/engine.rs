@@ -1,12 +1,11 @@
 //! What the binding talks to: a session on whatever device, as one object-safe trait.
 
-use std::ops::ControlFlow;
 use std::path::Path;
 
 use tunesmith_ops::{MemoryStats, Result};
 
 use crate::batch::{Batch, StepKey};
-use crate::decode::{Request, TokenEvent};
+use crate::decode::{Request, TokenSink};
 use crate::load::QuantizationInfo;
 use crate::objective::{Asked, Objective, SequenceSums, TokenCoefficients, TokenValues};
 use crate::optimizer::{GroupInfo, Update, Updated};
@@ -96,7 +95,7 @@ pub trait Engine: Send {
     ///
     /// # Errors
     /// `ArgumentInvalid` for a wrong request, `NonFinite` for logits that are NaN.
-    fn generate(&mut self, request: &Request, emit: &mut dyn FnMut(TokenEvent) -> ControlFlow<()>) -> Result<()>;
+    fn generate(&mut self, request: &Request, sink: &mut dyn TokenSink) -> Result<()>;
 
     /// Writes the adapter, or the whole model after full fine-tuning, and the optimizer's state into an existing folder.
     ///

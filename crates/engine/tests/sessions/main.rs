@@ -13,6 +13,7 @@ mod out_of_memory;
 mod plan;
 mod quantized;
 mod residual_dropout;
+mod rollout;
 mod session;
 mod starts;
 mod tokens;

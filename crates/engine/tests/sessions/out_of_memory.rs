@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tunesmith_cpu::Cpu;
 use tunesmith_engine::{
-    Asked, Engine, Objective, Request, Sampling, Session, SessionOptions, StepKey, TokenCoefficients, Update,
+    Asked, Engine, Objective, Request, Session, SessionOptions, StepKey, TokenCoefficients, TokenEvent, Update,
 };
 use tunesmith_formats::{ModelConfig, ModuleNames, SafetensorsFile};
 use tunesmith_ops::{Code, Error, Memory, Result};
@@ -41,11 +41,13 @@ fn call(session: &mut Session<Cpu>, number: usize) -> Result<()> {
         _ => {
             let request = Request {
                 prompts: vec![vec![1, 2, 3]; 2],
+                samples: 2,
                 max_new_tokens: 4,
-                sampling: Sampling { temperature: 0.0, ..Sampling::default() },
-                stop_tokens: Vec::new(),
+                log_probs: true,
+                slots: Some(3),
+                ..Request::default()
             };
-            session.generate(&request, &mut |_| ControlFlow::Continue(()))
+            session.generate(&request, &mut |_: TokenEvent| ControlFlow::Continue(()))
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use tunesmith_cpu::Cpu;
 use tunesmith_engine::{
-    Asked, Batch, Engine, Objective, Request, Sampling, Session, SessionOptions, StepKey, TokenCoefficients, TokenEvent,
+    Asked, Batch, Engine, Objective, Request, Session, SessionOptions, StepKey, TokenCoefficients, TokenEvent,
 };
 use tunesmith_formats::ModuleNames;
 use tunesmith_ops::Code;
@@ -54,12 +54,7 @@ fn evaluation_and_generation_drop_nothing_and_0_is_none() {
         model.evaluate(&rows.batch(), &Objective::default()).unwrap().iter().map(|sum| sum.loss).collect();
     assert_eq!(evaluated, plain);
     let written = |model: &mut Session<Cpu>| {
-        let request = Request {
-            prompts: vec![vec![1, 2, 3], vec![7; 9]],
-            max_new_tokens: 12,
-            sampling: Sampling::default(),
-            stop_tokens: vec![],
-        };
+        let request = Request { prompts: vec![vec![1, 2, 3], vec![7; 9]], max_new_tokens: 12, ..Request::default() };
         let mut tokens = Vec::new();
         let mut emit = |event: TokenEvent| {
             tokens.push((event.index, event.token));

@@ -11,7 +11,8 @@ use tunesmith_cpu::Cpu;
 use tunesmith_engine::optimizer::ParameterSpec;
 use tunesmith_engine::{
     AdamWOptions, AdapterOptions, Batch, Engine, LionOptions, Objective, OptimizerOptions, ParameterGroup,
-    ParameterKind, Request, Sampling, ScheduleFreeOptions, SequenceSums, Session, SessionOptions, StepKey, Update,
+    ParameterKind, Request, Sampling, ScheduleFreeOptions, SequenceSums, Session, SessionOptions, StepKey, TokenEvent,
+    Update,
 };
 use tunesmith_formats::{ModelConfig, ModuleNames};
 use tunesmith_ops::Code;
@@ -341,10 +342,11 @@ fn written(model: &mut Session<Cpu>, prompts: &[Vec<i32>], sampling: &Sampling, 
         max_new_tokens: 12,
         sampling: sampling.clone(),
         stop_tokens: stop_tokens.to_vec(),
+        ..Request::default()
     };
     let mut out = vec![Vec::new(); prompts.len()];
     model
-        .generate(&request, &mut |event| {
+        .generate(&request, &mut |event: TokenEvent| {
             out[event.index].push(event.token);
             ControlFlow::Continue(())
         })
