@@ -1,5 +1,6 @@
 // The schemas of all options, in the order in which documents show them.
 import {
+  batchGenerationConfigSchema,
   deviceOptionsSchema,
   dpoConfigSchema,
   evaluationConfigSchema,
@@ -7,6 +8,7 @@ import {
   grpoConfigSchema,
   loraConfigSchema,
   modelConfigSchema,
+  rolloutConfigSchema,
   runInputsSchema,
   selfInstructConfigSchema,
   sftConfigSchema,
@@ -30,6 +32,8 @@ export const publicSchemas: readonly NamedSchema[] = [
   { schema: modelConfigSchema },
   { schema: deviceOptionsSchema },
   { schema: generationConfigSchema },
+  { schema: rolloutConfigSchema },
+  { schema: batchGenerationConfigSchema, extends: rolloutConfigSchema },
   { schema: evaluationConfigSchema },
   { schema: selfInstructConfigSchema },
 ];

@@ -1,6 +1,7 @@
 // docs/options.md: every option with its flag, type and meaning, by group.
 import { join } from "node:path";
 import {
+  batchGenerationConfigSchema,
   type DeclaredOption,
   deviceOptionsSchema,
   dpoConfigSchema,
@@ -33,6 +34,7 @@ const shown: readonly z.ZodObject[] = [
   runInputsSchema,
   deviceOptionsSchema,
   generationConfigSchema,
+  batchGenerationConfigSchema,
   evaluationConfigSchema,
   selfInstructConfigSchema,
 ];

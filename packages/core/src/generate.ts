@@ -1,17 +1,18 @@
 // What a generation is asked for and what it yields.
-import type { GenerationConfig } from "./options/model-types.ts";
+import type { GenerationConfig, RolloutConfig } from "./options/model-types.ts";
 
-/** A generation request: how text is written, and of what. */
-export interface GenerateOptions extends GenerationConfig {
+/**
+ * A generation request: how text is written, of what, and how much at a time. With `logProbs` they are, to the bit on the CPU, what
+ * `Generator.logProbs` gives at that temperature for prompt and answer in one row; not where the row outgrows a rotation for short texts.
+ */
+export interface GenerateOptions extends GenerationConfig, RolloutConfig {
   /** Token ids of each prompt, not empty. */
   prompts: readonly Int32Array[];
-  /** Samples of each prompt (Hugging Face's name). The first is what one sample alone would be. Default 1. */
-  numReturnSequences?: number;
   /**
-   * Keep the log-probability of every token. It is of the model's distribution at the sampling temperature (1 where that is 0), before
-   * topK, topP, minP and repetitionPenalty take part: what `Generator.logProbs` gives at that temperature. Default false.
+   * Asked of every token, in the order of its sample, before it is given out: `true` ends the sample with it. Others go on, and which
+   * tokens they get does not depend on it. Default: samples end by themselves.
    */
-  logProbs?: boolean;
+  stopWhen?: (event: TokenEvent) => boolean;
   /** Stops after the token in hand; the iterator then throws `AbortError`. */
   signal?: AbortSignal;
 }
@@ -25,6 +26,6 @@ export interface TokenEvent {
   tokenId: number;
   /** Where `logProbs` was asked for: in nats. Else null. */
   logProb: number | null;
-  /** Set with the last token of a sample: it is a stop token, or `maxNewTokens` is reached. */
+  /** Set with the last token of a sample: it is a stop token, `stopWhen` has ended it, or `maxNewTokens` is reached. */
   finishReason: "stop" | "length" | null;
 }

@@ -4,10 +4,13 @@ import {
   type GenerateOptions,
   generationConfigSchema,
   parseArgument,
+  rolloutConfigSchema,
   type TokenEvent,
 } from "@tunesmith/core";
 import { type Native, native } from "./binding.ts";
 import { array, object, refuse, typedArray } from "./check.ts";
+
+const optionsSchema = generationConfigSchema.extend(rolloutConfigSchema.shape);
 
 /** As the binding numbers them. */
 const finishReasons = [null, "stop", "length"] as const;
@@ -22,14 +25,20 @@ export async function* generate(
   options: GenerateOptions,
   eosTokenIds: readonly number[],
 ): AsyncGenerator<TokenEvent, void, undefined> {
-  const { signal, prompts, ...given } = object("generate.options", options);
+  const { signal, prompts, stopWhen, ...given } = object("generate.options", options);
   const { ids, starts } = joined(prompts);
-  const { stopTokenIds, ...sampling } = parseArgument(generationConfigSchema, given, "generate");
-  const wanted = { ...sampling, stopTokenIds: stopTokenIds ?? [...eosTokenIds] };
+  const { stopTokenIds, maxNumSeqs, ...others } = parseArgument(optionsSchema, given, "generate");
+  const wanted = {
+    ...others,
+    stopTokenIds: stopTokenIds ?? [...eosTokenIds],
+    ...(maxNumSeqs !== null && { maxNumSeqs }),
+  };
+  if (stopWhen !== undefined && typeof stopWhen !== "function") refuse("generate.stopWhen", "a function", stopWhen);
   if (signal !== undefined && typeof signal?.addEventListener !== "function")
     refuse("generate.signal", "an AbortSignal", signal);
   if (signal?.aborted) throw aborted(signal);
   const arrived = new Arrivals();
+  const ended = new Samples();
   const cancellation = native((library) => new library.Cancellation());
   const abort = () => {
     cancellation.cancel();
@@ -39,7 +48,13 @@ export async function* generate(
   try {
     call(() => session.generate(ids, starts, wanted, arrived.add, cancellation)).then(arrived.end, arrived.fail);
     for (let tokens = await arrived.next(); tokens !== null; tokens = await arrived.next()) {
-      for (const event of events(tokens)) {
+      for (const event of events(tokens, others.logProbs)) {
+        if (ended.has(event)) continue;
+        if (stopWhen?.(event) === true) {
+          event.finishReason = "stop";
+          ended.add(event);
+          cancellation.endSample(event.index, event.sample);
+        }
         yield event;
         if (signal?.aborted) throw aborted(signal);
       }
@@ -54,10 +69,31 @@ function aborted(signal: AbortSignal | undefined): AbortError {
   return new AbortError("[generate] aborted", { cause: signal?.reason });
 }
 
-function* events(tokens: Int32Array): Generator<TokenEvent> {
-  for (let place = 0; place < tokens.length; place += 3) {
-    const [index, tokenId, finish] = tokens.subarray(place, place + 3) as unknown as [number, number, number];
-    yield { index, sample: 0, tokenId, logProb: null, finishReason: finishReasons[finish] ?? null };
+/** Integers of a token, as the binding lays them: index, sample, token, finish reason and the bits of the log-probability. */
+const width = 5;
+
+function* events(tokens: Int32Array, logProbs: boolean): Generator<TokenEvent> {
+  const floats = new Float32Array(tokens.buffer, tokens.byteOffset, tokens.length);
+  for (let place = 0; place < tokens.length; place += width) {
+    const [index, sample, tokenId, finish] = tokens.subarray(place, place + width) as unknown as Four;
+    const logProb = logProbs ? (floats[place + 4] as number) : null;
+    yield { index, sample, tokenId, logProb, finishReason: finishReasons[finish] ?? null };
+  }
+}
+
+type Four = [number, number, number, number];
+
+/** Samples that have been ended before the engine ends them. */
+class Samples {
+  readonly #numbers = new Map<number, Set<number>>();
+
+  add({ index, sample }: TokenEvent): void {
+    const numbers = this.#numbers.get(index) ?? new Set();
+    this.#numbers.set(index, numbers.add(sample));
+  }
+
+  has({ index, sample }: TokenEvent): boolean {
+    return this.#numbers.get(index)?.has(sample) === true;
   }
 }
 

@@ -64,6 +64,7 @@ export {
   type ParsedTrainingArguments,
   type PassShape,
   type QuantizationInfo,
+  type RolloutConfig,
   type RougePool,
   type SelfInstructConfig,
   type SelfInstructFilter,

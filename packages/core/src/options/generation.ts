@@ -59,3 +59,52 @@ export const generationConfigSchema = z
 
 /** Options with their defaults. */
 export type ParsedGenerationConfig = z.output<typeof generationConfigSchema>;
+
+/** How many answers are written, and how many at a time. */
+export const rolloutConfigSchema = z
+  .strictObject(
+    grouped("generation", {
+      numReturnSequences: count
+        .max(most)
+        .default(1)
+        .describe("Answers to each prompt; the first is what one alone would be. Default 1 (GenerationConfig)."),
+      logProbs: z
+        .boolean()
+        .default(false)
+        .describe(
+          "Keep the log-probability of every token, in nats, at the sampling temperature (1 where that is 0) and before topK, topP, minP and repetitionPenalty. Default false.",
+        ),
+      maxNumSeqs: count
+        .max(most)
+        .nullable()
+        .default(null)
+        .describe(
+          "Answers written at a time (vLLM's max_num_seqs); the next one starts where one ends. Default 32, or as many as 1 GiB holds the keys and values of.",
+        ),
+    }),
+  )
+  .meta({
+    title: "RolloutConfig",
+    description: "How many answers are written, and how many at a time.",
+  });
+
+/** The same where the tokenizer is known. */
+export const batchGenerationConfigSchema = rolloutConfigSchema
+  .extend(
+    grouped("generation", {
+      stopStrings: z
+        .array(z.string().min(1))
+        .nullable()
+        .default(null)
+        .describe(
+          "Texts that end an answer, which holds what stands before the first of them. Default null: none (GenerationConfig).",
+        ),
+    }),
+  )
+  .meta({
+    title: "BatchGenerationConfig",
+    description: "How many answers are written, how many at a time, and what ends them.",
+  });
+
+/** Options with their defaults. */
+export type ParsedBatchGenerationConfig = z.output<typeof batchGenerationConfigSchema>;

@@ -9,7 +9,13 @@ export { evaluationConfigSchema, type ParsedEvaluationConfig, readingOptionsSche
 export { refusedValue } from "./expectation.ts";
 export type * from "./field/types.ts";
 export { effective, takenOf, type Verdict, verdictOn } from "./field/verdicts.ts";
-export { generationConfigSchema, type ParsedGenerationConfig } from "./generation.ts";
+export {
+  batchGenerationConfigSchema,
+  generationConfigSchema,
+  type ParsedBatchGenerationConfig,
+  type ParsedGenerationConfig,
+  rolloutConfigSchema,
+} from "./generation.ts";
 export { grpoConfigSchema, grpoLossTypes, type ParsedGRPOConfig } from "./grpo.ts";
 export {
   type DatasetSpec,

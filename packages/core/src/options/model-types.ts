@@ -129,6 +129,30 @@ export interface GenerationConfig {
   stopTokenIds?: number[] | null | undefined;
 }
 
+/** How many answers are written, and how many at a time. */
+export interface RolloutConfig {
+  /** Answers to each prompt; the first is what one alone would be. Default 1 (GenerationConfig). */
+  numReturnSequences?: number | undefined;
+  /**
+   * Keep the log-probability of every token, in nats, at the sampling temperature (1 where that is 0) and before topK,
+   * topP, minP and repetitionPenalty. Default false.
+   */
+  logProbs?: boolean | undefined;
+  /**
+   * Answers written at a time (vLLM's max_num_seqs); the next one starts where one ends. Default 32, or as many as 1
+   * GiB holds the keys and values of.
+   */
+  maxNumSeqs?: number | null | undefined;
+}
+
+/** How many answers are written, how many at a time, and what ends them. */
+export interface BatchGenerationConfig extends RolloutConfig {
+  /**
+   * Texts that end an answer, which holds what stands before the first of them. Default null: none (GenerationConfig).
+   */
+  stopStrings?: string[] | null | undefined;
+}
+
 /** What is measured of a model on held-out rows, and how sure the numbers are. */
 export interface EvaluationConfig {
   /** Column of the rows by whose values there is a table each. Default null: none. */

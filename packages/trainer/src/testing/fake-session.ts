@@ -38,8 +38,8 @@ export interface FakeOptions {
   stepLosses?: readonly number[];
   /** Gradient norms to tell, from step 1 on, in place of the real ones. */
   gradNorms?: readonly number[];
-  /** Answers to give, by call of `generate`, from 1, and prompt, in place of the real ones; ids of letters. */
-  answers?: (call: number, index: number) => readonly number[];
+  /** Answers to give, by call of `generate`, from 1, prompt and sample, in place of the real ones; ids of letters. */
+  answers?: (call: number, index: number, sample: number) => readonly number[];
   /** Bytes that the engine is said to hold. */
   inUse?: number;
   /** Told about every call of the session, in order. */
@@ -99,11 +99,9 @@ export function fakeModel(options: FakeOptions = {}): LanguageModel {
   };
 }
 
-/** An answer as it is given, up to the limit of tokens. */
-function* givenAnswer(ids: readonly number[], index: number, maxNewTokens: number): Generator<TokenEvent> {
-  for (const [n, tokenId] of ids.slice(0, maxNewTokens).entries())
-    yield { index, sample: 0, tokenId, logProb: null, finishReason: n === maxNewTokens - 1 ? "length" : null };
-  if (ids.length < maxNewTokens) yield { index, sample: 0, tokenId: end, logProb: null, finishReason: "stop" };
+/** An answer as it is given, up to the limit of tokens, with the end of turn where there is room for it. */
+function shortened(ids: readonly number[], maxNewTokens: number): number[] {
+  return [...ids, end].slice(0, maxNewTokens);
 }
 
 /** Logits of the next id by the id before it, trained by gradient descent with momentum. */
@@ -228,26 +226,41 @@ class FakeSession implements TrainSession {
     return sums;
   }
 
-  async *generate({ prompts, maxNewTokens = 256, stopTokenIds, signal }: GenerateOptions): AsyncIterable<TokenEvent> {
+  async *generate(options: GenerateOptions): AsyncIterable<TokenEvent> {
+    const { prompts, maxNewTokens = 256, stopTokenIds, numReturnSequences = 1, logProbs = false, signal } = options;
     this.#call("generate");
     const stops = stopTokenIds ?? [end];
     this.#generations += 1;
-    for (const [index, prompt] of prompts.entries()) {
-      const given = this.#options.answers?.(this.#generations, index);
-      if (given !== undefined) {
-        yield* givenAnswer(given, index, maxNewTokens);
-        continue;
+    for (const [index, prompt] of prompts.entries())
+      for (let sample = 0; sample < numReturnSequences; sample += 1) {
+        const given = this.#options.answers?.(this.#generations, index, sample);
+        const ids = given === undefined ? this.#greedy(prompt, maxNewTokens, stops) : shortened(given, maxNewTokens);
+        for (const [place, tokenId] of ids.entries()) {
+          signal?.throwIfAborted();
+          const before = ids[place - 1] ?? prompt.at(-1) ?? 0;
+          const logProb = logProbs ? this.#logProb(before, tokenId, options.temperature || 1) : null;
+          const isStop = stops.includes(tokenId) && place === ids.length - 1;
+          const finishReason = isStop ? "stop" : place === maxNewTokens - 1 ? "length" : null;
+          yield { index, sample, tokenId, logProb, finishReason };
+        }
       }
-      let token = prompt.at(-1) ?? 0;
-      for (let n = 1; n <= maxNewTokens; n += 1) {
-        signal?.throwIfAborted();
-        const row = this.#weights.subarray(token * vocab, (token + 1) * vocab);
-        token = row.indexOf(row.reduce((best, value) => Math.max(best, value)));
-        const finishReason = stops.includes(token) ? "stop" : n === maxNewTokens ? "length" : null;
-        yield { index, sample: 0, tokenId: token, logProb: null, finishReason };
-        if (finishReason === "stop") break;
-      }
+  }
+
+  /** The likeliest ids, up to the first that stops. */
+  #greedy(prompt: Int32Array, maxNewTokens: number, stops: readonly number[]): number[] {
+    const ids: number[] = [];
+    let token = prompt.at(-1) ?? 0;
+    while (ids.length < maxNewTokens && !stops.includes(ids.at(-1) ?? -1)) {
+      const row = this.#weights.subarray(token * vocab, (token + 1) * vocab);
+      token = row.indexOf(row.reduce((best, value) => Math.max(best, value)));
+      ids.push(token);
     }
+    return ids;
+  }
+
+  #logProb(before: number, id: number, temperature: number): number {
+    const row = this.#weights.subarray(before * vocab, (before + 1) * vocab).map((logit) => logit / temperature);
+    return (row[id] as number) - Math.log(row.reduce((sum, logit) => sum + Math.exp(logit), 0));
   }
 
   async adapters(): Promise<AdapterState> {
