@@ -126,12 +126,14 @@ impl Cuda {
         self.driver.attributes()
     }
 
-    /// Bytes that the device's driver calls free, and bytes in all.
+    /// Bytes that this backend can still have, and bytes in all: what the device's driver calls free, and what this backend holds
+    /// of it without using it.
     ///
     /// # Errors
     /// Whatever the driver fails with.
     pub fn memory_info(&self) -> Result<(usize, usize)> {
-        self.driver.memory_info()
+        let (free, all) = self.driver.memory_info()?;
+        Ok((free + self.pool.unused(), all))
     }
 
     /// Bytes of the block that this backend takes for an allocation.
@@ -152,6 +154,11 @@ impl Cuda {
     /// Products that went to the vendor's library (cuBLASLt) so far; the others were computed by our own kernel.
     pub fn vendor_products(&self) -> u64 {
         self.vendor_products.load(Ordering::Relaxed)
+    }
+
+    /// Name and version of the vendor's library that large products go to; None where our own kernel computes them all.
+    pub fn product_library(&self) -> Option<String> {
+        self.driver.product_library()
     }
 
     /// Times that the driver was asked for memory so far: in a steady step it is not.

@@ -130,6 +130,14 @@ impl Device {
         }
     }
 
+    /// Name and version of the vendor's library that computes large products.
+    pub fn product_library(&self) -> Option<String> {
+        match self {
+            Self::Cpu(_) => None,
+            Self::Cuda(cuda) => cuda.product_library(),
+        }
+    }
+
     /// Threads that work on an op.
     pub fn threads(&self) -> usize {
         match self {

@@ -51,6 +51,8 @@ pub struct SessionInfo {
     pub backend_note: Option<String>,
     /// Threads that work on an op.
     pub threads: u32,
+    /// Name and version of the vendor's library that computes large products.
+    pub matmul_library: Option<String>,
     /// Parameters of the base model, adapter excluded.
     pub total_parameters: f64,
     /// Trainable parameters.
@@ -80,6 +82,7 @@ impl From<&Engine> for SessionInfo {
             backend: opened.device.name().to_owned(),
             backend_note: opened.note.clone(),
             threads: opened.device.threads() as u32,
+            matmul_library: opened.device.product_library(),
             total_parameters: engine.total_parameters() as f64,
             trainable_parameters: groups.iter().map(|group| group.parameters).sum::<usize>() as f64,
             parameter_groups: groups

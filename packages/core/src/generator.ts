@@ -38,6 +38,11 @@ export interface SessionInfo {
   /** Why `device: "auto"` fell back to the CPU; null where it did not. */
   backendNote: string | null;
   threads: number;
+  /**
+   * Name and version of the vendor's library that computes large products, such as `cuBLASLt 13.2.1`; null where our own kernels compute
+   * them all. With another one the last bits differ.
+   */
+  matmulLibrary: string | null;
   /** Parameters of the base model, adapter excluded. */
   totalParameters: number;
   /** Trainable parameters. */

@@ -78,6 +78,10 @@ impl Driver for Accounts {
         self.of.offers_product(product)
     }
 
+    fn product_library(&self) -> Option<String> {
+        self.of.product_library()
+    }
+
     fn dense_product(&self, _: &DenseProduct) -> Result<()> {
         Ok(())
     }

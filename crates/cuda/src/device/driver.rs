@@ -124,6 +124,11 @@ pub(crate) trait Driver: Send + Sync + Debug {
         Ok(false)
     }
 
+    /// Name and version of the vendor's library, where it is there: a run computes to other bits with it than without.
+    fn product_library(&self) -> Option<String> {
+        None
+    }
+
     /// Starts a product that was offered.
     fn dense_product(&self, p: &DenseProduct) -> Result<()>;
 

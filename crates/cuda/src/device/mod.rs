@@ -3,17 +3,20 @@
 mod accounts;
 mod buffer;
 mod driver;
+mod driver_error;
 #[cfg(feature = "emulated")]
 mod emulated;
 #[cfg(all(test, feature = "emulated"))]
 mod faults;
 mod launch;
+mod loaded;
 mod memory;
 mod module;
 mod pool;
 #[cfg(test)]
 mod ptxas;
 mod real;
+mod spans;
 mod structure;
 mod vendor;
 

@@ -28,7 +28,7 @@ pub fn image_bytes() -> usize {
     MODULES.iter().map(|module| module.image.len()).sum()
 }
 
-/// The module that holds a kernel.
-pub(crate) fn of_kernel(name: &str) -> Option<(usize, &'static Module)> {
-    MODULES.iter().enumerate().find(|(_, module)| module.kernels.contains(&name))
+/// Every file of kernels.
+pub(crate) fn all() -> &'static [Module] {
+    MODULES
 }

@@ -1,14 +1,15 @@
 //! A caching allocator: freed blocks are reused, so a step that has run once allocates nothing.
 //!
 //! Everything happens on one stream, so memory that is given back may be handed out at once: whoever writes to it next
-//! comes after whoever read it last.
+//! comes after whoever read it last. Large blocks are cut from larger ones that lie free, and joined again: a buffer that has
+//! outgrown its block leaves memory that any other can use.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tunesmith_ops::{Code, Error, MemoryStats, Result};
 
 use super::driver::{Address, Driver};
+use super::spans::Spans;
 
 /// Up to here sizes are rounded up to powers of two, so that batches of nearly equal lengths share their blocks.
 const SMALL: usize = 1 << 20;
@@ -18,11 +19,8 @@ const LARGE: usize = 2 << 20;
 
 #[derive(Debug, Default)]
 struct State {
-    /// Free blocks, by size.
-    free: BTreeMap<usize, Vec<Address>>,
+    spans: Spans,
     stats: MemoryStats,
-    /// Bytes taken from the driver, held or not.
-    reserved: usize,
     allocations: u64,
 }
 
@@ -58,32 +56,40 @@ impl Pool {
         }
         let size = self.rounded(bytes).ok_or_else(|| self.out_of_memory(bytes))?;
         let mut state = self.state();
-        let (address, size) = match state.reuse(size, self.driver.granularity() > 1) {
-            Some(block) => block,
-            None => (self.grow(&mut state, size)?.ok_or_else(|| self.out_of_memory_in(&state, bytes))?, size),
+        let found = if self.cuts(size) { state.spans.cut(size) } else { state.spans.take_exact(size) };
+        let address = match found {
+            Some(address) => address,
+            None => self.grow(&mut state, size)?.ok_or_else(|| self.out_of_memory_in(&state, bytes))?,
         };
         state.stats.in_use += size;
         state.stats.peak = state.stats.peak.max(state.stats.in_use);
         Ok(Block { address, size, pool: Arc::clone(self) })
     }
 
+    /// Whether blocks of a size are cut from larger ones: where every byte beyond an allocation is watched none is, and small ones
+    /// would break up what large ones need.
+    fn cuts(&self, size: usize) -> bool {
+        self.driver.granularity() > 1 && size > SMALL
+    }
+
     /// New memory from the driver, giving back what lies unused when there is no other.
     fn grow(&self, state: &mut State, size: usize) -> Result<Option<Address>> {
         state.allocations += 1;
         let mut address = self.driver.allocate(size)?;
-        if address.is_none() && !state.free.is_empty() {
-            self.release(state);
+        if address.is_none() && self.release(state) {
             address = self.driver.allocate(size)?;
         }
-        state.reserved += address.map_or(0, |_| size);
+        address.into_iter().for_each(|address| state.spans.add(address, size));
         Ok(address)
     }
 
-    fn release(&self, state: &mut State) {
-        for (size, blocks) in std::mem::take(&mut state.free) {
-            state.reserved -= size * blocks.len();
-            blocks.into_iter().for_each(|address| self.driver.free(address));
+    /// Gives the driver back every segment of which nothing is held; false where there is none.
+    fn release(&self, state: &mut State) -> bool {
+        let segments = state.spans.take_free_segments();
+        for &(address, _) in &segments {
+            self.driver.free(address);
         }
+        !segments.is_empty()
     }
 
     fn out_of_memory(&self, bytes: usize) -> Error {
@@ -93,9 +99,10 @@ impl Pool {
     fn out_of_memory_in(&self, state: &State, bytes: usize) -> Error {
         let MemoryStats { in_use, peak } = state.stats;
         let (free, total) = self.driver.memory_info().unwrap_or_default();
+        let (unused, largest) = (state.spans.unused(), state.spans.largest());
         let text = format!(
-            "expected {bytes} bytes, got none: {in_use} in use, {peak} at peak, {free} of {total} free on the device; set \
-             gradientCheckpointing, lower maxLength or the batch size, load the model in 4 bits, or end other programs on \
+            "expected {bytes} bytes, got none: {in_use} in use, {peak} at peak, {unused} held for reuse ({largest} at most in one \
+             piece), {free} of {total} free on the device; set gradientCheckpointing, lower maxLength or the batch size, load the model in 4 bits, or end other programs on \
              this device"
         );
         Error::new(Code::OutOfMemory, "cuda", text)
@@ -105,22 +112,14 @@ impl Pool {
         self.state().stats
     }
 
+    /// Bytes taken from the driver of which nothing is held: what is asked for next finds them.
+    pub(crate) fn unused(&self) -> usize {
+        self.state().spans.unused()
+    }
+
     /// Times that the driver was asked for memory.
     pub(crate) fn allocations(&self) -> u64 {
         self.state().allocations
-    }
-}
-
-impl State {
-    /// A free block of this size or, where `roomy`, one up to a quarter larger.
-    fn reuse(&mut self, size: usize, roomy: bool) -> Option<(Address, usize)> {
-        let most = if roomy { size + size / 4 } else { size };
-        let (&found, blocks) = self.free.range_mut(size..=most).next()?;
-        let address = blocks.pop()?;
-        if blocks.is_empty() {
-            self.free.remove(&found);
-        }
-        Some((address, found))
     }
 }
 
@@ -150,7 +149,7 @@ impl Drop for Block {
         if self.size > 0 {
             let mut state = self.pool.state();
             state.stats.in_use -= self.size;
-            state.free.entry(self.size).or_default().push(self.address);
+            state.spans.give_back(self.address);
         }
     }
 }

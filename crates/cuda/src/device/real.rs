@@ -1,14 +1,15 @@
 //! The CUDA driver: loaded when a device is asked for, so that one binary serves machines with and without it.
 
 use std::cell::Cell;
-use std::ffi::{CString, c_void};
+use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, OnceLock, PoisonError};
 
-use cudarc::driver::{DriverError, result, sys};
+use cudarc::driver::{result, sys};
 use tunesmith_ops::{Code, Error, Result};
 
 use super::driver::{Address, Attributes, DenseProduct, Dimensions, Driver, Function};
+use super::driver_error::{error_name, failed, unavailable};
+use super::loaded::Loaded;
 use super::module;
 use super::vendor::{Vendor, WORKSPACE};
 
@@ -26,10 +27,9 @@ pub(crate) struct Real {
     context: sys::CUcontext,
     stream: sys::CUstream,
     attributes: Attributes,
-    /// Loaded modules by their place in the table.
-    modules: Mutex<Vec<(usize, sys::CUmodule)>>,
-    /// The vendor's library, looked for at the first product that is large enough.
-    vendor: OnceLock<Option<Vendor>>,
+    kernels: Loaded,
+    /// The vendor's library, where it is there.
+    vendor: Option<Vendor>,
 }
 
 // SAFETY: contexts, streams and modules are handles of the driver, which any thread may use.
@@ -40,18 +40,6 @@ unsafe impl Sync for Real {}
 impl std::fmt::Debug for Real {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Real({})", self.attributes.name)
-    }
-}
-
-fn unavailable(expected: &str, got: impl std::fmt::Display, advice: &str) -> Error {
-    Error::new(Code::DeviceUnavailable, "cuda", format!("expected {expected}, got {got}; {advice}"))
-}
-
-fn failed(call: &str) -> impl Fn(DriverError) -> Error + '_ {
-    move |error| {
-        let name = error.error_name().map_or("an unknown error".into(), |name| name.to_string_lossy().into_owned());
-        let advice = "the device cannot be used any more by this process; start again from the last checkpoint";
-        Error::new(Code::Internal, "cuda", format!("expected {call} to succeed, got {name}; {advice}"))
     }
 }
 
@@ -74,10 +62,8 @@ pub(crate) fn probe() -> Result<(i32, usize)> {
         let asked = unsafe { sys::cuDriverGetVersion(&raw mut version) }.result();
         asked.map_err(failed("cuDriverGetVersion"))?;
         let count = result::init().and_then(|()| result::device::get_count());
-        let count = count.map_err(|error| {
-            let name = error.error_name().map_or("an error".into(), |name| name.to_string_lossy().into_owned());
-            unavailable("a CUDA device", name, "see `nvidia-smi`, or use device \"cpu\"")
-        })?;
+        let advice = "see `nvidia-smi`, or use device \"cpu\"";
+        let count = count.map_err(|error| unavailable("a CUDA device", error_name(error), advice))?;
         Ok((version, count as usize))
     })
 }
@@ -111,10 +97,10 @@ impl Real {
                 let got = format!("{major}.{minor} ({})", attributes.name);
                 return Err(unavailable("compute capability 8.0 or newer", got, "use device \"cpu\""));
             }
-            let (modules, vendor) = (Mutex::default(), OnceLock::new());
-            let real = Self { device, context, stream, attributes, modules, vendor };
-            // A driver too old for our kernels is found out here and not in the middle of a run.
-            real.function("add_f32")?;
+            let mut real = Self { device, context, stream, attributes, kernels: Loaded::default(), vendor: None };
+            // What a driver cannot do, or a device has no room for, is found out here and not in the middle of a run.
+            real.kernels = Loaded::load(&real.attributes)?;
+            real.vendor = Vendor::open(|| real.workspace())?;
             Ok(real)
         })
     }
@@ -130,23 +116,15 @@ impl Real {
         Ok(())
     }
 
-    /// The module of a kernel, loaded at its first use.
-    fn module(&self, name: &str) -> Result<sys::CUmodule> {
-        let missing = || Error::new(Code::Internal, name, "expected a kernel of this build, got an unknown name");
-        let (place, module) = module::of_kernel(name).ok_or_else(missing)?;
-        let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, loaded)) = modules.iter().find(|(known, _)| *known == place) {
-            return Ok(*loaded);
-        }
-        // SAFETY: the image is a whole fatbin that nvcc made.
-        let loaded = unsafe { result::module::load_data(module.image.as_ptr().cast()) }.map_err(|error| {
-            let name = error.error_name().map_or("an error".into(), |name| name.to_string_lossy().into_owned());
-            let (major, minor) = self.attributes.capability;
-            let expected = format!("kernels for compute capability {major}.{minor} (8.0 or newer)");
-            unavailable(&expected, name, "update the NVIDIA driver to R580 or newer, or use device \"cpu\"")
-        })?;
-        modules.push((place, loaded));
-        Ok(loaded)
+    /// Memory for the algorithms of the vendor's library.
+    fn workspace(&self) -> Result<Address> {
+        self.allocate(WORKSPACE)?.ok_or_else(|| {
+            let text = format!(
+                "expected {WORKSPACE} bytes for cuBLASLt, got none; end other programs on this device, or set \
+                 TUNESMITH_SKIP_CUBLASLT=1 to compute with our own kernels"
+            );
+            Error::new(Code::OutOfMemory, "cuda", text)
+        })
     }
 }
 
@@ -244,18 +222,7 @@ impl Driver for Real {
     }
 
     fn function(&self, name: &str) -> Result<Function> {
-        self.bind()?;
-        let module = self.module(name)?;
-        let text =
-            CString::new(name).map_err(|_| Error::new(Code::Internal, name, "expected a name without a zero"))?;
-        // SAFETY: the module is loaded and never unloaded before this is dropped.
-        let function = unsafe { result::module::get_function(module, text) }.map_err(failed(name))?;
-        // A kernel may ask for all the shared memory there is; what it asks for is checked at its launch.
-        let most = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-        // SAFETY: the function exists.
-        unsafe { result::function::set_function_attribute(function, most, self.attributes.shared_memory as i32) }
-            .map_err(failed("cuFuncSetAttribute"))?;
-        Ok(Function(function as usize))
+        self.kernels.function(name)
     }
 
     fn launch(&self, function: Function, at: Dimensions, _: &str, arguments: &mut [*mut c_void]) -> Result<()> {
@@ -268,12 +235,15 @@ impl Driver for Real {
     }
 
     fn offers_product(&self, p: &DenseProduct) -> Result<bool> {
-        if p.m * p.n * p.reduced < VENDOR_WORK {
+        let Some(vendor) = self.vendor.as_ref().filter(|_| p.m * p.n * p.reduced >= VENDOR_WORK) else {
             return Ok(false);
-        }
+        };
         self.bind()?;
-        let vendor = self.vendor.get_or_init(|| Vendor::open(|| self.allocate(WORKSPACE).ok().flatten()));
-        Ok(vendor.as_ref().is_some_and(|vendor| vendor.offers(p)))
+        Ok(vendor.offers(p))
+    }
+
+    fn product_library(&self) -> Option<String> {
+        self.vendor.as_ref().map(|vendor| vendor.name().to_owned())
     }
 
     fn dense_product(&self, p: &DenseProduct) -> Result<()> {
@@ -282,9 +252,9 @@ impl Driver for Real {
             let text = format!("expected cublasLtMatmul to succeed, got {got}; start again from the last checkpoint");
             Error::new(Code::Internal, "cuda", text)
         };
-        match self.vendor.get() {
-            Some(Some(vendor)) => vendor.start(p, self.stream.cast()).map_err(|error| failed(error.to_string())),
-            _ => Err(failed("no library".to_owned())),
+        match &self.vendor {
+            Some(vendor) => vendor.start(p, self.stream.cast()).map_err(|error| failed(error.to_string())),
+            None => Err(failed("no library".to_owned())),
         }
     }
 
@@ -300,18 +270,15 @@ impl Drop for Real {
         if self.bind().is_err() {
             return;
         }
-        let vendor = self.vendor.take().flatten();
-        let modules = std::mem::take(self.modules.get_mut().unwrap_or_else(PoisonError::into_inner));
-        // SAFETY: nothing else holds the stream, the modules or this hold on the context.
+        // SAFETY: the stream lives until the next lines.
+        let _ = unsafe { result::stream::synchronize(self.stream) };
+        if let Some(vendor) = self.vendor.take() {
+            self.free(vendor.workspace());
+        }
+        self.kernels.unload();
+        // SAFETY: nothing else holds the stream or this hold on the context.
         unsafe {
-            let _ = result::stream::synchronize(self.stream);
-            if let Some(vendor) = vendor {
-                self.free(vendor.workspace());
-            }
             let _ = result::stream::destroy(self.stream);
-            for (_, module) in modules {
-                let _ = result::module::unload(module);
-            }
             let _ = result::primary_ctx::release(self.device);
         }
         BOUND.set(0);

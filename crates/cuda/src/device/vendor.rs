@@ -1,21 +1,28 @@
 //! cuBLASLt, loaded at run time, for large dense products.
 //!
 //! The library is looked for in `TUNESMITH_CUDA_LIB_DIR`, in the toolkit at `CUDA_PATH`, in `/usr/local/cuda/lib64` and where the
-//! system's loader looks. Without it every product is computed by `kernels/matmul.cu`. An algorithm is chosen once per shape by the
-//! library's heuristic and kept, so that a shape has the same bits all through a run.
+//! system's loader looks. Without it, or with `TUNESMITH_SKIP_CUBLASLT=1`, every product is computed by `kernels/matmul.cu`. An
+//! algorithm is chosen by the library's heuristic from a shape alone, so that a shape has the same bits all through a run, and is
+//! kept for the shapes used last.
 
-use std::collections::HashMap;
 use std::ffi::c_void;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::ptr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cudarc::cublaslt::{result, sys};
+use lru::LruCache;
+use tunesmith_ops::Result;
 
 use super::driver::{Address, DenseProduct, Mode};
 
 /// Bytes of workspace that an algorithm may use.
-pub(crate) const WORKSPACE: usize = 32 << 20;
+pub(super) const WORKSPACE: usize = 32 << 20;
+
+/// Shapes that are kept ready: a step has about twenty for each number of tokens, and runs of unequal rows meet new numbers all the
+/// time.
+const SHAPES: NonZeroUsize = NonZeroUsize::new(1024).expect("above zero");
 
 type Outcome<T> = std::result::Result<T, result::CublasError>;
 
@@ -39,12 +46,27 @@ struct Prepared {
     algorithm: sys::cublasLtMatmulAlgo_t,
 }
 
+impl Prepared {
+    fn destroy(self) {
+        // SAFETY: whoever calls this has taken the shape out of the table, and no call of the library is reading it.
+        unsafe {
+            let _ = result::destroy_matmul_desc(self.product);
+            for layout in [self.first, self.second, self.output] {
+                let _ = result::destroy_matrix_layout(layout);
+            }
+        }
+    }
+}
+
+/// The shapes used last; None where the library has no algorithm for one.
+type Shapes = LruCache<Key, Option<Prepared>>;
+
 /// The library on one device.
 pub(crate) struct Vendor {
+    name: String,
     handle: sys::cublasLtHandle_t,
     workspace: Address,
-    /// None where the library has no algorithm for a shape.
-    shapes: Mutex<HashMap<Key, Option<Prepared>>>,
+    shapes: Mutex<Shapes>,
 }
 
 // SAFETY: a handle and descriptors of the library may be used by any thread; the table is guarded.
@@ -100,14 +122,32 @@ fn present() -> bool {
     unsafe { sys::is_culib_present() }
 }
 
+fn name() -> String {
+    // SAFETY: asks for a number; called when the library is open.
+    let version = unsafe { sys::cublasLtGetVersion() };
+    format!("cuBLASLt {}.{}.{}", version / 10_000, version / 100 % 100, version % 100)
+}
+
 impl Vendor {
-    /// The library, if it is there; `workspace` is device memory of [`WORKSPACE`] bytes, asked for when it is.
-    pub(crate) fn open(workspace: impl FnOnce() -> Option<Address>) -> Option<Self> {
-        if !present() {
-            return None;
+    /// The library, if it is there and not left out; `workspace` is device memory of [`WORKSPACE`] bytes, asked for when it is.
+    ///
+    /// # Errors
+    /// That of `workspace`: a run that cannot have it would silently compute with other kernels, to other bits.
+    pub(super) fn open(workspace: impl FnOnce() -> Result<Address>) -> Result<Option<Self>> {
+        if std::env::var_os("TUNESMITH_SKIP_CUBLASLT").is_some_and(|value| value == "1") || !present() {
+            return Ok(None);
         }
-        let handle = std::panic::catch_unwind(result::create_handle).ok()?.ok()?;
-        Some(Self { handle, workspace: workspace()?, shapes: Mutex::default() })
+        let Ok(Ok(handle)) = std::panic::catch_unwind(result::create_handle) else {
+            return Ok(None);
+        };
+        let mut vendor = Self { name: name(), handle, workspace: 0, shapes: Mutex::new(LruCache::new(SHAPES)) };
+        vendor.workspace = workspace()?;
+        Ok(Some(vendor))
+    }
+
+    /// Name and version.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The workspace, which whoever gave it takes back.
@@ -117,10 +157,14 @@ impl Vendor {
 
     /// Whether the library has an algorithm for a product.
     pub(crate) fn offers(&self, p: &DenseProduct) -> bool {
-        self.prepared(p).is_some()
+        self.prepared(&mut self.shapes(), p).is_some()
     }
 
-    fn prepared(&self, p: &DenseProduct) -> Option<Prepared> {
+    fn shapes(&self) -> MutexGuard<'_, Shapes> {
+        self.shapes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn prepared(&self, shapes: &mut Shapes, p: &DenseProduct) -> Option<Prepared> {
         let key = Key {
             mode: p.mode,
             sizes: [p.m, p.n, p.reduced],
@@ -128,14 +172,22 @@ impl Vendor {
             accumulate: p.accumulate,
             wide_result: p.wide_result,
         };
-        let mut shapes = self.shapes.lock().unwrap_or_else(PoisonError::into_inner);
-        *shapes.entry(key).or_insert_with(|| self.prepare(&key).ok())
+        if let Some(shape) = shapes.get(&key) {
+            return *shape;
+        }
+        let shape = self.prepare(&key).ok();
+        if let Some((_, Some(old))) = shapes.push(key, shape) {
+            old.destroy();
+        }
+        shape
     }
 
     /// Starts a product on a stream.
     pub(crate) fn start(&self, p: &DenseProduct, stream: sys::cudaStream_t) -> Outcome<()> {
         let missing = result::CublasError(sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED);
-        let shape = self.prepared(p).ok_or(missing)?;
+        // Held until the library has read the descriptors: no other thread's shape may take this one's place.
+        let mut shapes = self.shapes();
+        let shape = self.prepared(&mut shapes, p).ok_or(missing)?;
         let (alpha, beta) = (p.alpha, f32::from(u8::from(p.accumulate)));
         let place = |address: Address| address as *const c_void;
         // SAFETY: the descriptors were made from the sizes of this product, whose views were checked; the factors are
@@ -190,23 +242,26 @@ impl Vendor {
             let found =
                 result::get_matmul_algo_heuristic(self.handle, product, first, second, output, output, preference);
             result::destroy_matmul_pref(preference)?;
-            Ok(Prepared { product, first, second, output, algorithm: found?.algo })
+            let algorithm = found.as_ref().map_or(sys::cublasLtMatmulAlgo_t { data: [0; 8] }, |found| found.algo);
+            let prepared = Prepared { product, first, second, output, algorithm };
+            match found {
+                Ok(_) => Ok(prepared),
+                Err(error) => {
+                    prepared.destroy();
+                    Err(error)
+                }
+            }
         }
     }
 }
 
 impl Drop for Vendor {
     fn drop(&mut self) {
-        let shapes = std::mem::take(self.shapes.get_mut().unwrap_or_else(PoisonError::into_inner));
-        // SAFETY: nothing else holds the handle or the descriptors, and the stream has come to its end.
-        unsafe {
-            for shape in shapes.into_values().flatten() {
-                let _ = result::destroy_matmul_desc(shape.product);
-                for layout in [shape.first, shape.second, shape.output] {
-                    let _ = result::destroy_matrix_layout(layout);
-                }
-            }
-            let _ = result::destroy_handle(self.handle);
+        let shapes = self.shapes.get_mut().unwrap_or_else(PoisonError::into_inner);
+        while let Some((_, shape)) = shapes.pop_lru() {
+            shape.into_iter().for_each(Prepared::destroy);
         }
+        // SAFETY: nothing else holds the handle, and the stream has come to its end.
+        let _ = unsafe { result::destroy_handle(self.handle) };
     }
 }

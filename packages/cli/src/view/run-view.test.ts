@@ -38,6 +38,7 @@ const events: TrainEvent<SFTMetrics>[] = [
       backend: "cpu",
       backendNote: null,
       threads: 2,
+      matmulLibrary: null,
       totalParameters: 1_000_000,
       trainableParameters: 10_000,
       parameterGroups: [],

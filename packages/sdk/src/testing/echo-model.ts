@@ -155,6 +155,7 @@ function echoSession(watched: Watched): TrainSession {
       backend: "echo",
       backendNote: null,
       threads: 1,
+      matmulLibrary: null,
       totalParameters: 1,
       trainableParameters: 1,
       parameterGroups: [{ name: "all", parameters: 1, rate: 1e-3, decay: 0 }],

@@ -1,6 +1,6 @@
 // Where a run took place, and the digest of its model.
 import { createHash } from "node:crypto";
-import { stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { arch, cpus, platform, release, totalmem } from "node:os";
 import { basename, join } from "node:path";
@@ -42,6 +42,7 @@ export async function describeEnvironment(
     memoryBytes: totalmem(),
     backend: session.backend,
     threads: session.threads,
+    matmulLibrary: session.matmulLibrary,
     model: {
       name: model.origin?.name ?? basename(model.path),
       revision: model.origin?.revision ?? null,
@@ -54,4 +55,22 @@ export async function describeEnvironment(
     quantization: session.quantization,
     dataSha256: data,
   };
+}
+
+type Computer = Pick<SessionInfo, "backend" | "matmulLibrary">;
+
+/**
+ * What the user should know of a run that goes on where other arithmetic computes it than before: its last bits differ.
+ *
+ * @param path of the run, whose `env.json` is of the time before
+ */
+export async function otherArithmetic(path: string, now: Computer): Promise<string[]> {
+  const text = await readFile(join(path, "env.json"), "utf8").catch(() => "{}");
+  const before = JSON.parse(text) as Partial<Computer>;
+  if (before.backend === undefined || before.matmulLibrary === undefined) return [];
+  const name = ({ backend, matmulLibrary }: Partial<Computer>) => `${backend} (${matmulLibrary ?? "own kernels"})`;
+  if (name(before) === name(now)) return [];
+  return [
+    `[${path}] this run was computed by ${name(before)} and goes on with ${name(now)}: it goes on well, but not to the same bits`,
+  ];
 }

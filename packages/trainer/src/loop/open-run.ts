@@ -6,7 +6,7 @@ import { carryBest } from "./best-checkpoint.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { idleRates } from "./doubtful-rates.ts";
 import { decisiveOptions } from "./drift.ts";
-import { describeEnvironment } from "./environment.ts";
+import { describeEnvironment, otherArithmetic } from "./environment.ts";
 import { loadStates } from "./hooks/callback-states.ts";
 import { begun, isOver, type Phase, phaseAfter, scheduleStart } from "./phases.ts";
 import { newestCheckpoint } from "./read-checkpoint.ts";
@@ -76,6 +76,7 @@ export async function openRun(
           `${claim.path}: this run is finished; all its ${plural(state.global_step, "step")} were trained before, so nothing is trained and its result is written again; give it more maxSteps or numTrainEpochs to go on`,
         );
       warnings.push(...(await carryBest(ready, checkpoint, state)));
+      warnings.push(...(await otherArithmetic(claim.path, session.info)));
     }
     signal.throwIfAborted();
     const folder = await openFolder(ready, claim.path, session, state, modelSha256);

@@ -384,3 +384,23 @@ test("there must be something to resume from", async () => {
   const nowhere = new SFTTrainer({ model: fakeModel(), trainDataset: conversations(3) });
   await expect(nowhere.train({ resumeFromCheckpoint: true })).rejects.toThrow(OptionError);
 });
+
+test("a run that goes on with another library for its products says so, and nothing where it is the same", async () => {
+  const outputDir = await scratchFolder(onTestFinished);
+  const run = async (maxSteps: number, matmulLibrary?: string) => {
+    const model = fakeModel(matmulLibrary === undefined ? {} : { matmulLibrary });
+    const made = new SFTTrainer({
+      model,
+      trainDataset: conversations(14),
+      args: { maxSteps, saveSteps: 1, outputDir },
+    });
+    const { events } = await record(made.train({ resumeFromCheckpoint: maxSteps > 1 }));
+    return ofType(events, "warning")
+      .map(({ message }) => message)
+      .filter((text) => /same bits/u.test(text));
+  };
+  expect(await run(1, "cuBLASLt 13.2.1")).toEqual([]);
+  expect(await run(2, "cuBLASLt 13.2.1")).toEqual([]);
+  expect(await run(3)).toEqual([expect.stringContaining("fake (cuBLASLt 13.2.1) and goes on with fake (own kernels)")]);
+  expect(await run(4)).toEqual([]);
+});

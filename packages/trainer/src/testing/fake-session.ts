@@ -32,6 +32,8 @@ export interface FakeOptions {
   /** Steps whose gradient is not finite. */
   nonFiniteSteps?: readonly number[];
   untrainedTokens?: number[];
+  /** The library that is said to compute the products. */
+  matmulLibrary?: string;
   /** Evaluation losses to give, one per call of `evaluate`, in place of the real ones. */
   evalLosses?: readonly number[];
   /** Mean losses of training steps to give, from step 1 on, in place of the real ones. */
@@ -135,6 +137,7 @@ class FakeSession implements TrainSession {
       backend: "fake",
       backendNote: null,
       threads: 1,
+      matmulLibrary: this.#options.matmulLibrary ?? null,
       totalParameters: size,
       trainableParameters: size,
       // The table is a matrix.
