@@ -15,7 +15,7 @@ import type { TrainerName } from "@tunesmith/trainer";
 import { type Document, isMap, isScalar, LineCounter, parseDocument } from "yaml";
 import type { z } from "zod";
 import { typedText } from "./flag-values.ts";
-import { sftSchemas, trainingCommands, trainingSchemas } from "./flags.ts";
+import { trainingCommands, trainingSchemas } from "./flags.ts";
 
 /**
  * Reads options from a YAML or JSON file, for example the `config.resolved.yaml` of another run. Keys are the flags' names in
@@ -34,7 +34,7 @@ export async function readConfigFile(
   const { trainer: named = trainer, ...value } = given as Record<string, unknown>;
   if (named !== trainer) throw otherTrainer(path, named, trainer);
   return documented(() => {
-    if (schemas !== sftSchemas) {
+    if (!Object.hasOwn(schemas, "script")) {
       // All that is wrong with names and values at once, whatever flags say of them.
       sortOptions(schemas, value, path, placeOf);
       return canonicalKeys(value, namesOf(schemas), path, placeOf);

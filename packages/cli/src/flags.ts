@@ -24,7 +24,7 @@ import {
   verdictOn,
 } from "@tunesmith/core";
 import { type Command, Option } from "commander";
-import type { z } from "zod";
+import { z } from "zod";
 import { kindOf, nothing, parseValue, placeholder } from "./flag-values.ts";
 
 /** Options of a run that say what it computes and where, by what they are handed on as. */
@@ -38,8 +38,11 @@ export const settingSchemas = {
 /** The same with the files it reads: what `tunesmith train` takes, and its configuration file. */
 export const trainingSchemas = { inputs: runInputsSchema, ...settingSchemas };
 
-/** What `tunesmith dpo` takes, and its configuration file. */
+/** Options of a run of `tunesmith dpo`. */
 export const dpoSchemas = { ...trainingSchemas, args: dpoConfigSchema };
+
+/** The same with what `trl dpo` takes besides. */
+export const dpoScriptSchemas = { script: scriptArgumentsSchema, ...dpoSchemas };
 
 /** The command that starts a run of each trainer. */
 export const trainingCommands = { sft: "tunesmith train", dpo: "tunesmith dpo" } as const;
@@ -50,16 +53,30 @@ export const sftSchemas = { script: scriptArgumentsSchema, ...trainingSchemas };
 const ofTheCommand = { outputDir: true, resumeFromCheckpoint: true } as const;
 
 /**
- * What `tunesmith resume` takes. What the run began with in its steps is refused by the trainer, which names it; its folder and checkpoint
- * are those of the command.
+ * What a resumed run of `tunesmith train` takes. What the run began with in its steps is refused by the trainer, which names it; its folder
+ * and checkpoint are those of the command.
  */
 export const resumeSchemas = {
   place: deviceOptionsSchema,
   args: sftConfigSchema.omit(ofTheCommand),
 };
 
-/** The same of a run of `tunesmith dpo`, whose own options all decide its steps: of the command's flags it takes those that runs share. */
+/** The same of a run of `tunesmith dpo`, whose own options all decide its steps: given with another value they are refused by name. */
 export const dpoResumeSchemas = { place: deviceOptionsSchema, args: dpoConfigSchema.omit(ofTheCommand) };
+
+const ofPairsAlone = Object.fromEntries(
+  Object.entries(dpoResumeSchemas.args.shape).filter(([name]) => !Object.hasOwn(sftConfigSchema.shape, name)),
+);
+
+/** Flags of `tunesmith resume`: which of them a run takes shows when its folder is read, and so does which losses there are. */
+export const resumeFlagSchemas: Schemas = {
+  place: deviceOptionsSchema,
+  args: resumeSchemas.args.extend({ lossType: z.string().meta(sftConfigSchema.shape.lossType.meta() ?? {}) }),
+  ofPairs: z.object(ofPairsAlone),
+};
+
+/** Those that its help leaves out: of runs of pairs, where they decide numbers and cannot change. */
+export const hiddenResumeFlags: readonly string[] = Object.keys(ofPairsAlone);
 
 /** Where a model that writes is computed, and how its weights are held. */
 export const placeSchemas = { place: deviceOptionsSchema, modelConfig: modelConfigSchema };
@@ -132,6 +149,11 @@ function flagOf(name: string, type: z.ZodType, schema: JsonSchema, description =
     parseValue(flag, kind, type, text, before),
   );
   return kind.boolean ? option.preset("true") : option;
+}
+
+/** Leaves options out of the help of a command. */
+export function hideFlags({ options }: Command, names: readonly string[]): void {
+  for (const option of options) if (names.includes(option.attributeName())) option.hideHelp();
 }
 
 /** The flags that a command has of itself. */

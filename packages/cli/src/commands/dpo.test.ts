@@ -1,4 +1,4 @@
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -59,6 +59,9 @@ test("a resumed run ends with the bytes of the run that was not stopped, and tak
   expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('got "packing"')]);
   const changed = await tunesmith(["resume", stopped, "--seed", "1"]);
   expect([changed.code, changed.err]).toEqual([1, expect.stringContaining("seed (was 3407, is 1)")]);
+  const beta = await tunesmith(["resume", stopped, "--beta", "0.3", "--loss-type", "hinge"]);
+  expect([beta.code, beta.err]).toEqual([1, expect.stringContaining("beta (was 0.1, is 0.3)")]);
+  expect(beta.err).toContain('lossType (was ["sigmoid","sft"], is ["hinge"])');
   expect((await tunesmith(["resume", stopped])).code).toBe(0);
   const files = ["adapter/adapter_model.safetensors", "checkpoint-3/optimizer.safetensors", "metrics.jsonl"];
   for (const file of files)
@@ -120,6 +123,95 @@ test("flags have TRL's names, lists of losses and of their weights too, and a dr
     totalSteps: 3,
   });
   expect(await readdir(folder)).toEqual(["pairs.jsonl"]);
+});
+
+/** A command line as it is written in a document, its model and data set exchanged for small ones. */
+function asWritten(command: string, rows: string): string[] {
+  const words = command.replaceAll("\\\n", " ").trim().split(/\s+/u);
+  const exchange: Record<string, string> = {
+    "--model_name_or_path": model,
+    "--dataset_name": rows,
+    "--output_dir": run,
+    "--max_steps": "2",
+    "--eval_steps": "1",
+  };
+  return words.map((word, n) => exchange[words[n - 1] ?? ""] ?? word);
+}
+
+/** A folder of rows with a train and a test split. */
+async function splits(): Promise<string> {
+  const rows = join(folder, "rows");
+  await mkdir(rows);
+  await cp(pairs, join(rows, "train.jsonl"));
+  await writeFile(join(rows, "test.jsonl"), (await readFile(pairs, "utf8")).split("\n").slice(0, 3).join("\n"));
+  return rows;
+}
+
+test("TRL's command for LoRA runs as it stands (trl/scripts/dpo.py of TRL 1.16, LoRA)", async () => {
+  const rows = await splits();
+  const argv = asWritten(
+    `--dataset_name trl-lib/ultrafeedback_binarized \
+    --model_name_or_path Qwen/Qwen2-0.5B-Instruct \
+    --learning_rate 5.0e-6 \
+    --num_train_epochs 1 \
+    --per_device_train_batch_size 2 \
+    --max_steps 1000 \
+    --gradient_accumulation_steps 8 \
+    --eval_strategy steps \
+    --eval_steps 50 \
+    --output_dir Qwen2-0.5B-DPO \
+    --no_remove_unused_columns \
+    --use_peft \
+    --lora_r 32 \
+    --lora_alpha 16`,
+    rows,
+  );
+  const { code, out } = await tunesmith(["dpo", ...argv]);
+  expect(code).toBe(0);
+  expect(out).not.toContain("--use_peft false");
+  expect(await configOf(run)).toMatchObject({
+    ...{ trainer: "dpo", fullFinetuning: false, r: 32, loraAlpha: 16, loraDropout: 0, learningRate: 5e-6 },
+    ...{ data: join(rows, "train.jsonl"), evalData: join(rows, "test.jsonl"), gradientAccumulationSteps: 8 },
+  });
+  expect(JSON.parse(await readFile(join(run, "report.json"), "utf8"))).toMatchObject({
+    ...{ steps: 2, data: { rows: 6 }, evalData: { rows: 3 } },
+  });
+});
+
+test("TRL's shortest command and file run as they stand (docs/source/clis.md, Basic Usage), and say that an adapter is trained", async () => {
+  const rows = await splits();
+  const argv = asWritten("--model_name_or_path Qwen/Qwen2.5-0.5B --dataset_name anthropic/hh-rlhf", rows);
+  const more = ["--output_dir", run, "--max_steps", "1"];
+  const adapter = await tunesmith(["dpo", ...argv, ...more]);
+  expect([adapter.code, adapter.err]).toEqual([0, ""]);
+  expect(adapter.out).toMatch(/^adapter {2}a new one is trained; trl dpo trains every weight without --use_peft/mu);
+  await rm(run, { recursive: true });
+  const file = join(folder, "dpo_config.yaml");
+  await writeFile(
+    file,
+    `# dpo_config.yaml\nmodel_name_or_path: ${model}\ndataset_name: ${rows}\nuse_peft: "false"\nbeta: "0.2"\n`,
+  );
+  const whole = await tunesmith(["dpo", "--config", file, ...more]);
+  expect([whole.code, whole.err, whole.out]).toEqual([0, "", expect.not.stringContaining("trl dpo")]);
+  expect(await configOf(run)).toMatchObject({ fullFinetuning: true, beta: 0.2, data: join(rows, "train.jsonl") });
+  expect(await readdir(join(run, "adapter"))).toContain("model.safetensors");
+  const again = await tunesmith(["dpo", "--config", join(run, "config.resolved.yaml"), "--dry-run"]);
+  expect(parse(again.out).options).toMatchObject({ fullFinetuning: true, beta: 0.2 });
+});
+
+test("what excludes each other, or has no effect, is said", async () => {
+  expect(await dpo("--use_peft", "--full-finetuning")).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("[usePeft] expected either an adapter or every weight"),
+  });
+  const adapter = await dpo("--use_peft", "--dry-run");
+  expect(parse(adapter.out).options).toMatchObject({ r: 16, loraAlpha: 32, fullFinetuning: false });
+  const unused = await dpo("--use_peft", "false", "--lora_r", "4", "--dataset_test_split", "held", "--dry-run");
+  expect(unused.code).toBe(0);
+  expect(unused.err).toContain("without --use_peft no adapter is trained, and not used are: r");
+  expect(unused.err).toContain('datasetTestSplit "held" has no effect: nothing is evaluated on a split');
+  expect(await dpo("--num_processes", "4")).toMatchObject({ code: 2, err: expect.stringContaining("num") });
+  expect(await dpo("--dataset_train_split", "other")).toMatchObject({ code: 1, err: expect.stringContaining("other") });
 });
 
 test("a file holds options as flags do, and one of another trainer's run is refused with its command", async () => {

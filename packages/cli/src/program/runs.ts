@@ -1,5 +1,13 @@
 // What the commands about runs take and do: before one, after one, and several next to each other.
-import { addSchemaFlags, flagValues, groupTitle, resumeSchemas, settingSchemas } from "../flags.ts";
+import {
+  addSchemaFlags,
+  flagValues,
+  groupTitle,
+  hiddenResumeFlags,
+  hideFlags,
+  resumeFlagSchemas,
+  settingSchemas,
+} from "../flags.ts";
 import { examples } from "../help.ts";
 import { configHelp, type Define, jsonHelp, modelHelp } from "./surroundings.ts";
 
@@ -30,7 +38,8 @@ export const estimate: Define = (estimating, { argv, streams, finish }) => {
 
 export const resume: Define = (resuming, { argv, streams, finish }) => {
   resuming.argument("<run-dir>", "run folder").optionsGroup(groupTitle("run")).option("--json", jsonHelp);
-  addSchemaFlags(resuming, resumeSchemas, argv);
+  addSchemaFlags(resuming, resumeFlagSchemas, argv);
+  hideFlags(resuming, hiddenResumeFlags);
   resuming.addHelpText("after", examples("tunesmith resume runs/first", "tunesmith resume runs/first --max-steps 200"));
   resuming.action(async (runDir: string) => {
     const command = await import("../commands/resume.ts");

@@ -2,7 +2,7 @@
 import type { Schemas } from "@tunesmith/core";
 import type { Command } from "commander";
 import type { Streams } from "../commands/train.ts";
-import { addSchemaFlags, dpoSchemas, flagValues, groupTitle, sftSchemas, trainingSchemas } from "../flags.ts";
+import { addSchemaFlags, dpoScriptSchemas, flagValues, groupTitle, sftSchemas, trainingSchemas } from "../flags.ts";
 import { examples } from "../help.ts";
 import { configHelp, type Define, jsonHelp, type Surroundings } from "./surroundings.ts";
 
@@ -25,13 +25,13 @@ function addTraining(training: Command, { argv, streams, finish }: Surroundings,
   training.action(async () => finish(await command.start(flagValues(training), streams)));
 }
 
-/** Reads the command itself, once one of them runs. */
-async function trainBy(kind: "sft" | "dpo", flags: Record<string, unknown>, streams: Streams): Promise<number> {
+/** Reads the command itself, once it runs. */
+async function trainBy(flags: Record<string, unknown>, streams: Streams): Promise<number> {
   const [command, { trainers }] = await Promise.all([
     import("../commands/train.ts"),
     import("../commands/trainers.ts"),
   ]);
-  return command.train(trainers[kind], flags, streams);
+  return command.train(trainers.sft, flags, streams);
 }
 
 export const train: Define = (command, surroundings) =>
@@ -42,18 +42,19 @@ export const train: Define = (command, surroundings) =>
       "tunesmith train --config run.yaml --learning-rate 1e-4",
       "tunesmith train --model ./model --data train.jsonl --load-in-4bit --dry-run",
     ],
-    start: (flags, streams) => trainBy("sft", flags, streams),
+    start: trainBy,
   });
 
 export const dpo: Define = (command, surroundings) =>
   addTraining(command, surroundings, {
-    schemas: dpoSchemas,
+    schemas: dpoScriptSchemas,
     examples: [
       "tunesmith dpo --model ORG/NAME --data pairs.jsonl --learning-rate 1e-5 --beta 0.1",
       "tunesmith dpo --model ORG/NAME --data pairs.jsonl --loss-type sigmoid bco_pair --loss-weights 1 0.5",
       "tunesmith dpo --model ./model --data pairs.jsonl --adapter-path runs/first/adapter --dry-run",
+      "tunesmith dpo --model_name_or_path ORG/NAME --dataset_name ORG/PAIRS --use_peft --lora_r 32",
     ],
-    start: (flags, streams) => trainBy("dpo", flags, streams),
+    start: async (flags, streams) => (await import("../commands/dpo.ts")).dpo(flags, streams),
   });
 
 export const sft: Define = (command, surroundings) =>

@@ -6,6 +6,9 @@ import { type FakeOptions, fakeModel } from "../testing/fake-session.ts";
 import { ofType, record } from "../testing/record.ts";
 import { scratchFolder } from "../testing/scratch.ts";
 
+// Many runs with all their syncing; a busy disk takes its time.
+vi.setConfig({ testTimeout: 60_000 });
+
 let model: string;
 beforeEach(async () => {
   vi.stubEnv("HF_DATASETS_CACHE", await scratchFolder(onTestFinished));
