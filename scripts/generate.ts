@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { curriculumPage } from "../benchmarks/curriculum/page.ts";
+import { withFigures } from "../examples/quickstart/dpo-figures.ts";
 import { namesJson, tablePath } from "./names/table.ts";
 import { datasetFormatNames } from "./options/dataset-formats.ts";
 import { fileSchema } from "./options/file-schema.ts";
@@ -32,11 +33,17 @@ export function generated(): Generated[] {
     { path: "docs/options.md", text: optionPage() },
     { path: "docs/tunesmith.schema.json", text: fileSchema() },
     ...curriculumPage(join(root, "benchmarks/results/curriculum.json")).map(inDocs),
+    dpoPage(),
     { path: "benchmarks/reliability.md", text: reliabilityPage(readResults(join(root, "benchmarks/reliability"))) },
   ];
 }
 
 const inDocs = ({ name, text }: { name: string; text: string }) => ({ path: `docs/${name}`, text });
+
+function dpoPage(): Generated {
+  const path = "docs/dpo.md";
+  return { path, text: withFigures(readFileSync(join(root, path), "utf8"), join(root, "benchmarks/results/dpo.json")) };
+}
 
 function formatNames(): Generated {
   return { path: "packages/core/src/options/dataset-formats.ts", text: datasetFormatNames() };

@@ -11,8 +11,9 @@ import {
   SFTTrainer,
   type TrainResult,
 } from "tunesmith";
+import { answersWith } from "./answers-with.ts";
 import { answerOf, quickstartRows, systemMessage, writeDataFiles } from "./data-files.ts";
-import { answerAll, exactShare } from "./exact-match.ts";
+import { exactShare } from "./exact-match.ts";
 import { cacheFolder, openQuickstartModel } from "./quickstart-model.ts";
 import type { TicketRow } from "./tickets.ts";
 
@@ -21,22 +22,6 @@ const shown = 3;
 
 const say = (line: string) => void process.stdout.write(`${line}\n`);
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
-
-/** The answers of the model as it was, or with the adapter that a run has saved. */
-async function answersWith(
-  adapter: string | null,
-  model: LanguageModel,
-  rows: readonly TicketRow[],
-): Promise<string[]> {
-  const generator = await model.createGenerator({
-    adapter: adapter === null ? null : { type: "saved", path: adapter },
-  });
-  try {
-    return await answerAll(rows, model.tokenizer, generator);
-  } finally {
-    generator.dispose();
-  }
-}
 
 /** Answers every held-out message twice and shows what has changed. */
 async function compare(model: LanguageModel, adapter: string, rows: readonly TicketRow[]): Promise<void> {
