@@ -15,7 +15,7 @@ import type { TrainerName } from "@tunesmith/trainer";
 import { type Document, isMap, isScalar, LineCounter, parseDocument } from "yaml";
 import type { z } from "zod";
 import { typedText } from "./flag-values.ts";
-import { trainingCommands, trainingSchemas } from "./flags.ts";
+import { trainerSchemas, trainingCommands, trainingSchemas } from "./flags.ts";
 
 /**
  * Reads options from a YAML or JSON file, for example the `config.resolved.yaml` of another run. Keys are the flags' names in
@@ -55,14 +55,30 @@ function otherTrainer(path: string, named: unknown, trainer: TrainerName): Optio
   );
 }
 
-/** Reads the file of a sweep: options of `tunesmith train`, and below `sweep` those that arms vary, as they stand. */
-export async function readSweepFile(file: string): Promise<Record<string, unknown> & { sweep?: unknown }> {
+/** The file of a sweep. */
+interface SweepFile {
+  /** Whose options they are: `trainer` of the file, as configurations of runs have it. */
+  trainer: TrainerName;
+  /** Below `sweep`, as it stands. */
+  sweep: unknown;
+  /** What all arms share. */
+  shared: Record<string, unknown>;
+}
+
+/** Reads the file of a sweep: options of its trainer, of `tunesmith train` where it names none, and below `sweep` those that arms vary. */
+export async function readSweepFile(file: string): Promise<SweepFile> {
   const path = expandHome(file);
   const { value, placeOf } = await readKeys(path);
-  const { sweep, ...shared } = value as Record<string, unknown>;
+  const { sweep, trainer = "sft", ...shared } = value as Record<string, unknown>;
+  if (typeof trainer !== "string" || !Object.hasOwn(trainingCommands, trainer))
+    throw new OptionError(
+      `[${path}] expected trainer ${Object.keys(trainingCommands).join(" or ")}, got ${JSON.stringify(trainer)}; correct it`,
+    );
+  const name = trainer as TrainerName;
+  const schemas = trainerSchemas[name];
   return documented(() => {
-    sortOptions(trainingSchemas, shared, path, placeOf);
-    return { ...canonicalKeys(shared, namesOf(trainingSchemas), path, placeOf), sweep };
+    sortOptions(schemas, shared, path, placeOf);
+    return { trainer: name, sweep, shared: canonicalKeys(shared, namesOf(schemas), path, placeOf) };
   });
 }
 

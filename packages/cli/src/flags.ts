@@ -41,6 +41,9 @@ export const trainingSchemas = { inputs: runInputsSchema, ...settingSchemas };
 /** Options of a run of `tunesmith dpo`. */
 export const dpoSchemas = { ...trainingSchemas, args: dpoConfigSchema };
 
+/** Options of a run of each trainer. */
+export const trainerSchemas = { sft: trainingSchemas, dpo: dpoSchemas } as const;
+
 /** The same with what `trl dpo` takes besides. */
 export const dpoScriptSchemas = { script: scriptArgumentsSchema, ...dpoSchemas };
 

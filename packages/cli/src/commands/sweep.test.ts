@@ -117,3 +117,18 @@ test("a file that is no sweep is named", async () => {
   expect((await tunesmith(["sweep", join(folder, "none.yaml")])).code).not.toBe(0);
   expect((await tunesmith(["sweep", "--help"])).out).toContain("tunesmith sweep sweep.yaml");
 });
+
+test("a file that names another trainer sweeps its options, and says which of them change what arms are compared by", async () => {
+  const pair = (n: number) => ({ prompt: `word ${n % 4}?`, chosen: " heron", rejected: " a stone" });
+  await writeFile(data, Array.from({ length: 8 }, (_, n) => `${JSON.stringify(pair(n))}\n`).join(""));
+  const path = await file({ learningRate: [0.01, 1e-9] }, { trainer: "dpo", beta: 0.2, maxSteps: 2 });
+  const { code, err } = await tunesmith(["sweep", path]);
+  expect([code, err]).toEqual([0, ""]);
+  expect((await states()).map(({ state }) => state)).toEqual(["done", expect.stringMatching(/^(?:done|stopped)$/u)]);
+  expect(await readFile(join(folder, "runs", "arm-01", "config.resolved.yaml"), "utf8")).toMatch(/^trainer: dpo$/mu);
+  const betas = await file({ beta: [0.1, 0.5] }, { trainer: "dpo", output_dir: join(folder, "betas") });
+  expect((await tunesmith(["sweep", betas, "--dry-run"])).err).toContain("eval loss, which beta change");
+  expect(await tunesmith(["sweep", await file({ beta: [0.1, 0.5] })])).toMatchObject({ code: 2 });
+  const wrong = await file({ seed: [1] }, { trainer: "ppo" });
+  expect((await tunesmith(["sweep", wrong])).err).toContain('expected trainer sft or dpo, got "ppo"');
+});

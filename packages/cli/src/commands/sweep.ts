@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { exists, OptionError, terminalText } from "@tunesmith/core";
 import {
   AbortError,
+  type DPOMetrics,
   type EvalEvent,
   NonFiniteError,
   OutOfMemoryError,
@@ -19,15 +20,16 @@ import { type Output, Screen } from "../view/screen.ts";
 import { armLine, sweepLines } from "../view/sweep-lines.ts";
 import { Interrupt } from "./interrupt.ts";
 import { type Streams, trainerOf } from "./train.ts";
-import { trainers } from "./trainers.ts";
+import { type TrainerKind, trainers } from "./trainers.ts";
 
 const command = "tunesmith sweep";
 
 /** `tunesmith sweep`. Exit code 1 where an arm has failed, or that of the signal that stopped it. */
 export async function sweep(file: string, flags: Record<string, unknown>, { out, err }: Streams): Promise<number> {
   const { json = false, dryRun = false, stopBadArms = true } = flags;
-  const { sweep: axes, ...shared } = await readSweepFile(file);
-  const arms = armsOf(axes, shared, file);
+  const { trainer, sweep: axes, shared } = await readSweepFile(file);
+  const kind: TrainerKind = trainers[trainer];
+  const arms = armsOf(axes, shared, file, kind.schemas);
   const { outputDir, evalData, testSize } = shared;
   if (typeof outputDir !== "string")
     throw new OptionError(`[${file}] expected outputDir, the folder of the sweep, got nothing; give it`);
@@ -37,12 +39,17 @@ export async function sweep(file: string, flags: Record<string, unknown>, { out,
     );
   const told = json === true ? err : out;
   told.write(`sweep    ${arms.length} arms in ${terminalText(outputDir)}\n`);
+  const incomparable = kind.decidesLoss.filter((name) => arms.some(({ values }) => values[name] !== undefined));
+  if (incomparable.length > 0)
+    err.write(
+      `${pc.yellow("warning:")} arms are compared by their eval loss, which ${incomparable.join(" and ")} change: what differs in them does not compare\n`,
+    );
   if (dryRun === true) {
     out.write(arms.map((arm) => `         ${armLine(arm)}\n`).join(""));
     return 0;
   }
-  const state = await SweepState.open(outputDir, arms, shared);
-  const code = await runArms(state, { shared, outputDir, stopBadArms: stopBadArms === true, told, err });
+  const state = await SweepState.open(outputDir, arms, trainer === "sft" ? shared : { ...shared, trainer });
+  const code = await runArms(state, { kind, shared, outputDir, stopBadArms: stopBadArms === true, told, err });
   if (json === true) out.write(`${terminalText(JSON.stringify({ arms: state.arms }))}\n`);
   else if (code <= 1) out.write(sweepLines(state.arms, outputDir));
   return code;
@@ -50,6 +57,7 @@ export async function sweep(file: string, flags: Record<string, unknown>, { out,
 
 /** What all arms share. */
 interface Surroundings {
+  kind: TrainerKind;
   shared: Record<string, unknown>;
   outputDir: string;
   stopBadArms: boolean;
@@ -86,7 +94,7 @@ async function runArm(
   state: SweepState,
   around: Surroundings & { screen: Screen; signal: AbortSignal },
 ): Promise<void> {
-  const { shared, outputDir, told, err, screen, signal } = around;
+  const { kind, shared, outputDir, told, err, screen, signal } = around;
   const folder = join(outputDir, arm.name);
   const begun = await exists(join(folder, "config.resolved.yaml"));
   // An arm that begins from the start has no evaluations yet, whatever one before it that left nothing had.
@@ -94,7 +102,7 @@ async function runArm(
   const all = { ...shared, ...arm.values, outputDir: folder };
   const silent = { write: () => {} };
   const { trainer, model } = await trainerOf(
-    trainers.sft,
+    kind,
     all,
     { command, tell: begun || arm.name !== state.arms[0]?.name ? silent : told },
     err,
@@ -121,7 +129,7 @@ async function runArm(
 
 /** Follows a run to its end, and stops it where it is worse than the arms before it. */
 async function watch(
-  run: TrainRun<SFTMetrics>,
+  run: TrainRun<SFTMetrics> | TrainRun<DPOMetrics>,
   arm: ArmState,
   state: SweepState,
   { stopBadArms, screen }: Surroundings & { screen: Screen },
@@ -152,7 +160,7 @@ async function watch(
 
 /** Of several evaluation sets arms are compared by the first. */
 const firstSets = new WeakMap<ArmState, string | undefined>();
-function isFirstSet({ dataset }: EvalEvent<SFTMetrics>, arm: ArmState): boolean {
+function isFirstSet({ dataset }: EvalEvent<SFTMetrics> | EvalEvent<DPOMetrics>, arm: ArmState): boolean {
   if (!firstSets.has(arm)) firstSets.set(arm, dataset);
   return firstSets.get(arm) === dataset;
 }

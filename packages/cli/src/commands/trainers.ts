@@ -20,6 +20,8 @@ export interface TrainerKind<T extends SFTTrainer | DPOTrainer = SFTTrainer | DP
   schemas: typeof trainingSchemas | typeof dpoSchemas;
   /** What a resumed run of it takes. */
   resumeSchemas: typeof resumeSchemas | typeof dpoResumeSchemas;
+  /** Options that change what its loss is: losses of runs that differ in them do not compare. */
+  decidesLoss: readonly string[];
   /** Reads the trainer itself, which the checks of a command line do without. */
   create(made: Made): Promise<T>;
 }
@@ -29,6 +31,7 @@ const sft: TrainerKind<SFTTrainer> = {
   name: "sft",
   command: trainingCommands.sft,
   schemas: trainingSchemas,
+  decidesLoss: [],
   resumeSchemas,
   create: async ({ args, ...made }) =>
     new (await import("@tunesmith/sdk")).SFTTrainer({ ...made, args: args as SFTConfig }),
@@ -39,6 +42,7 @@ const dpo: TrainerKind<DPOTrainer> = {
   name: "dpo",
   command: trainingCommands.dpo,
   schemas: dpoSchemas,
+  decidesLoss: ["beta", "lossType", "lossWeights", "labelSmoothing", "fDivergenceType", "ldAlpha", "useWeighting"],
   resumeSchemas: dpoResumeSchemas,
   create: async ({ args, ...made }) =>
     new (await import("@tunesmith/sdk")).DPOTrainer({ ...made, args: args as DPOConfig }),

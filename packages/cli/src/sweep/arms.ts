@@ -1,5 +1,5 @@
 // The arms of a sweep: every combination of the values that its file lists.
-import { canonicalKeys, canonicalName, namesOf, OptionError, sortOptions } from "@tunesmith/core";
+import { canonicalKeys, canonicalName, namesOf, OptionError, type Schemas, sortOptions } from "@tunesmith/core";
 import { lrSweep } from "@tunesmith/sdk";
 import { trainingSchemas } from "../flags.ts";
 
@@ -21,13 +21,20 @@ const ofTheSweep = ["outputDir", "resumeFromCheckpoint", "data", "evalData", "te
  * The arms of `sweep`: the product of its lists, in their order, the last changing fastest. A list holds values of one option, or below
  * `_` groups of options that change together; `{ from, to, count }` stands for learning rates a constant factor apart. What cannot be
  * read, and an arm whose options are wrong, is an `OptionError`.
+ *
+ * @param schemas of the options. Default: those of `tunesmith train`
  */
-export function armsOf(sweep: unknown, shared: Readonly<Record<string, unknown>>, place: string): Arm[] {
+export function armsOf(
+  sweep: unknown,
+  shared: Readonly<Record<string, unknown>>,
+  place: string,
+  schemas: Schemas = trainingSchemas,
+): Arm[] {
   if (typeof sweep !== "object" || sweep === null || Array.isArray(sweep))
     throw new OptionError(
       `[${place}] expected options with lists of values below sweep, got ${JSON.stringify(sweep)}; give them`,
     );
-  const axes = Object.entries(sweep).flatMap(([name, given]) => axesOf(name, given, place));
+  const axes = Object.entries(sweep).flatMap(([name, given]) => axesOf(name, given, place, schemas));
   const varied = axes.flatMap((axis) => Object.keys(axis[0] ?? {}));
   const twice = varied.find((name, n) => varied.indexOf(name) !== n);
   if (twice !== undefined)
@@ -43,14 +50,14 @@ export function armsOf(sweep: unknown, shared: Readonly<Record<string, unknown>>
   return combined.map((values, n) => {
     const name = `arm-${String(n + 1).padStart(Math.max(2, digits), "0")}`;
     // Wrong values are found before the first arm is trained.
-    sortOptions(trainingSchemas, { ...shared, ...values }, `${place}: ${name}`);
+    sortOptions(schemas, { ...shared, ...values }, `${place}: ${name}`);
     return { name, values };
   });
 }
 
 /** The values of one list, each as the options that it sets. */
-function axesOf(name: string, given: unknown, place: string): Record<string, unknown>[][] {
-  const known = namesOf(trainingSchemas);
+function axesOf(name: string, given: unknown, place: string, schemas: Schemas): Record<string, unknown>[][] {
+  const known = namesOf(schemas);
   const refuse = (expected: string) =>
     new OptionError(
       `[${place}] expected ${expected} below sweep, got ${JSON.stringify(given)} for "${name}"; correct it`,
