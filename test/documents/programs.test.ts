@@ -151,6 +151,16 @@ test("the programs of docs/recipes.md train by a preset on a mix, split by user,
     expect(config).toContain(`${line}\n`);
 });
 
+test("the program of docs/grpo.md trains on its rewards, and keeps completions and rewards", async () => {
+  const { folder, stdout } = await run(await programsOf("docs/grpo.md"));
+  expect(stdout).toMatch(/^(?:step [123]: reward -?\d+\.\d\d\n){3}.*adapter\n$/u);
+  const lines = async (name: string) =>
+    (await readFile(join(folder, "runs/rewards", name), "utf8")).trimEnd().split("\n");
+  expect(await lines("completions.jsonl")).toHaveLength(3 * 8);
+  // Two functions on two prompts of each generation.
+  expect(await lines("rewards.jsonl")).toHaveLength(3 * 2 * 2);
+});
+
 test("the program of docs/dpo.md prefers the chosen answers", async () => {
   const { stdout } = await run(await programsOf("docs/dpo.md"));
   const [first, last, folder, ...others] = stdout.trimEnd().split("\n");

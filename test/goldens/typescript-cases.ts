@@ -5,7 +5,9 @@ import { dpoRefused } from "./cases/dpo-refused.ts";
 import { dpoRows } from "./cases/dpo-rows.ts";
 import { dpoRuns } from "./cases/dpo-runs.ts";
 import { grpoAdvantages, grpoEntropyControl } from "./cases/grpo-advantages.ts";
+import { grpoGradients } from "./cases/grpo-gradients.ts";
 import { grpoLosses } from "./cases/grpo-losses.ts";
+import { grpoRuns } from "./cases/grpo-runs.ts";
 import { grpoSampler } from "./cases/grpo-sampler.ts";
 import { losses } from "./cases/losses.ts";
 import { ownObjectives } from "./cases/own-objectives.ts";
@@ -28,9 +30,11 @@ export async function* typescriptCases(root: string, smollm2Path: string | null)
     dpoRefused,
     dpoRuns,
     grpoLosses,
+    grpoGradients,
     grpoAdvantages,
     grpoEntropyControl,
     grpoSampler,
+    grpoRuns,
     (dir: string) => smollm2(dir, smollm2Path),
     unsupportedFeatures,
   ]) {

@@ -11,7 +11,6 @@ import {
   type Schemas,
   sortOptions,
 } from "@tunesmith/core";
-import type { TrainerName } from "@tunesmith/trainer";
 import { type Document, isMap, isScalar, LineCounter, parseDocument } from "yaml";
 import type { z } from "zod";
 import { typedText } from "./flag-values.ts";
@@ -27,7 +26,7 @@ import { trainerSchemas, trainingCommands, trainingSchemas } from "./flags.ts";
 export async function readConfigFile(
   file: string,
   schemas: Schemas = trainingSchemas,
-  trainer: TrainerName = "sft",
+  trainer: keyof typeof trainingCommands = "sft",
 ): Promise<Record<string, unknown>> {
   const path = expandHome(file);
   const { value: given, placeOf } = await readKeys(path);
@@ -47,7 +46,7 @@ export async function readConfigFile(
 }
 
 /** The error of a file that a run of another trainer has written. */
-function otherTrainer(path: string, named: unknown, trainer: TrainerName): OptionError {
+function otherTrainer(path: string, named: unknown, trainer: keyof typeof trainingCommands): OptionError {
   const [, command] = Object.entries(trainingCommands).find(([name]) => name === named) ?? [];
   const advice = command === undefined ? "correct it" : `give the file to ${command}`;
   return new OptionError(
@@ -58,7 +57,7 @@ function otherTrainer(path: string, named: unknown, trainer: TrainerName): Optio
 /** The file of a sweep. */
 interface SweepFile {
   /** Whose options they are: `trainer` of the file, as configurations of runs have it. */
-  trainer: TrainerName;
+  trainer: keyof typeof trainingCommands;
   /** Below `sweep`, as it stands. */
   sweep: unknown;
   /** What all arms share. */
@@ -74,7 +73,7 @@ export async function readSweepFile(file: string): Promise<SweepFile> {
     throw new OptionError(
       `[${path}] expected trainer ${Object.keys(trainingCommands).join(" or ")}, got ${JSON.stringify(trainer)}; correct it`,
     );
-  const name = trainer as TrainerName;
+  const name = trainer as keyof typeof trainingCommands;
   const schemas = trainerSchemas[name];
   return documented(() => {
     sortOptions(schemas, shared, path, placeOf);

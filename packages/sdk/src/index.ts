@@ -30,6 +30,8 @@ export {
   type GenerationConfig,
   type Generator,
   type GeneratorOptions,
+  type GRPOConfig,
+  type GRPOConfigNames,
   HealthError,
   type HubSettings,
   hubSettings,
@@ -224,6 +226,7 @@ export type {
   TextModel,
 } from "@tunesmith/synth";
 export type {
+  AccuracyOptions,
   Answer,
   BatchRow,
   Better,
@@ -232,8 +235,10 @@ export type {
   CallbackObject,
   CallbackState,
   CheckpointEvent,
+  CompletionsEvent,
   ComputeLossFunc,
   Contender,
+  CosineOptions,
   DataCollator,
   DifficultyReport,
   DiskNeed,
@@ -258,6 +263,8 @@ export type {
   FirstBatch,
   FitEstimate,
   GpuFit,
+  GRPOMetrics,
+  GRPOTrainerOptions,
   HealthAnswer,
   HealthEvaluation,
   HealthEvent,
@@ -269,6 +276,7 @@ export type {
   HealthStep,
   HealthView,
   Interval,
+  JudgeRewardOptions,
   KeptRow,
   LargestBatch,
   LearningRateOverride,
@@ -293,9 +301,19 @@ export type {
   Phase,
   PreparedEvent,
   PreparingEvent,
+  RatedCompletion,
   ReferenceLoss,
   ReferenceLossRow,
   Resolved,
+  RewardFuncs,
+  RewardFunction,
+  RewardInput,
+  RewardObject,
+  RewardState,
+  RolloutCompletion,
+  RolloutFunc,
+  RolloutInput,
+  RolloutPrompt,
   RowMetric,
   RunState,
   SampleEvent,
@@ -306,6 +324,8 @@ export type {
   StepBeginEvent,
   StepEvent,
   StopReason,
+  StringCheckOperation,
+  TextSimilarityMetric,
   TrainBeginEvent,
   TrainCallback,
   TrainControl,
@@ -319,6 +339,14 @@ export type {
 } from "@tunesmith/trainer";
 export {
   adviseTraining,
+  getCosineScaledReward,
+  getExactAccuracyReward,
+  getFormatReward,
+  getJudgeReward,
+  getNumericAccuracyReward,
+  getRepetitionPenaltyReward,
+  getSoftOverlongPunishment,
+  getStringCheckReward,
   healthRules,
   healthText,
   type RecommendOptions,
@@ -326,6 +354,7 @@ export {
   type ResponsesTrainer,
   recommendTraining,
   type TrainingAdvice,
+  thinkFormatReward,
   trainOnResponsesOnly,
 } from "@tunesmith/trainer";
 export { auditDataset } from "./audit-dataset.ts";
@@ -348,6 +377,7 @@ export {
   type TextGenerationOptions,
 } from "./fast-language-model.ts";
 export { type ChatTemplateOptions, getChatTemplate, type TurnMapping } from "./get-chat-template.ts";
+export { GRPOTrainer, getRougeReward, getTextSimilarityReward } from "./grpo-trainer.ts";
 export type { DownloadControl, DownloadProgress } from "./hub/blobs.ts";
 export { type DatasetOptions, loadDataset } from "./hub/dataset.ts";
 export { HubUnreachableError } from "./hub/request.ts";

@@ -13,6 +13,9 @@ export {
   type UseWeights,
 } from "./evaluation/evaluate-models.ts";
 export type { EvaluatedMetric, EvaluationTable, MetricValue } from "./evaluation/table.ts";
+export { GRPOTrainer, type GRPOTrainerOptions, grpoTrainerKeys, type RewardFuncs } from "./grpo/grpo-trainer.ts";
+export type { GRPOMetrics } from "./grpo/metrics.ts";
+export type { RolloutCompletion, RolloutFunc, RolloutInput, RolloutPrompt } from "./grpo/rollout.ts";
 export type {
   HealthAnswer,
   HealthEvaluation,
@@ -31,6 +34,7 @@ export type { DiskNeed } from "./loop/disk-space.ts";
 export type { OptionChange } from "./loop/drift.ts";
 export type {
   CheckpointEvent,
+  CompletionsEvent,
   DoneEvent,
   EpochBeginEvent,
   EpochEndEvent,
@@ -42,6 +46,7 @@ export type {
   NoteEvent,
   PreparedEvent,
   PreparingEvent,
+  RatedCompletion,
   SampleEvent,
   StepBeginEvent,
   StepEvent,
@@ -80,6 +85,24 @@ export { withTokenizerOptions } from "./options/tokenizer-options.ts";
 export { type Curve, curveChart } from "./record/curves.ts";
 export { curveOf, reportPage } from "./record/report-page.ts";
 export { type MetricLine, type RunRecord, type RunReport, readRun, type SampleLine } from "./record/run-record.ts";
+export {
+  type AccuracyOptions,
+  type CosineOptions,
+  getCosineScaledReward,
+  getExactAccuracyReward,
+  getNumericAccuracyReward,
+} from "./rewards/built-in/accuracy.ts";
+export { getFormatReward, thinkFormatReward } from "./rewards/built-in/format.ts";
+export { getJudgeReward, type JudgeRewardOptions } from "./rewards/built-in/judge.ts";
+export { getRepetitionPenaltyReward, getSoftOverlongPunishment } from "./rewards/built-in/length.ts";
+export {
+  getStringCheckReward,
+  rougeReward,
+  type StringCheckOperation,
+  type TextSimilarityMetric,
+  textSimilarityReward,
+} from "./rewards/built-in/similar.ts";
+export type { RewardFunction, RewardInput, RewardObject, RewardState } from "./rewards/reward.ts";
 export type { DataCollator } from "./sft/collator.ts";
 export type {
   ComputeLossFunc,

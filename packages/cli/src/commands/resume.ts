@@ -24,6 +24,8 @@ export async function resume(folder: string, flags: Record<string, unknown>, { o
     fromProgram,
     ...config
   } = await readRunConfig(runDir);
+  // Its rewards are functions.
+  if (of === "grpo") throw ofProgram(runDir, fromProgram);
   const kind = trainers[of];
   const { place, args: parsed } = sortOptions(kind.resumeSchemas, given, "tunesmith resume");
   const changed = onlyGiven(parsed, given);
@@ -33,16 +35,17 @@ export async function resume(folder: string, flags: Record<string, unknown>, { o
   // How the run went on the last time says nothing of this time.
   const isLonger = changed.maxSteps !== undefined || changed.numTrainEpochs !== undefined;
   const args = { ...config.args, ...(isLonger && { schedule: "fresh" as const }), ...byEpochs, ...changed };
-  if (data === null || fromProgram.length > 0) {
-    const what = data === null ? "rows" : fromProgram.join(", ");
-    throw new DataError(
-      `[${runDir}] expected a run on data files, got one whose ${what} came from a program; resume it there with train({ resumeFromCheckpoint: true })`,
-    );
-  }
+  if (data === null || fromProgram.length > 0) throw ofProgram(runDir, data === null ? ["rows"] : fromProgram);
   (json ? err : out).write(`${environmentLine(place)}\n`);
   const model = await openModel(name, err, { ...place, ...modelConfig, ...revisionOf(modelRevision) });
   const datasets = await openDatasets(data, evalData, err);
   const trainer = await kind.create({ model, ...datasets, args, peftConfig });
   const { runTraining } = await import("./run-session.ts");
   return runTraining(trainer, model, { json, out, err, runDir, options: { resumeFromCheckpoint: true } });
+}
+
+function ofProgram(runDir: string, names: readonly string[]): DataError {
+  return new DataError(
+    `[${runDir}] expected a run on data files, got one whose ${names.join(", ")} came from a program; resume it there with train({ resumeFromCheckpoint: true })`,
+  );
 }

@@ -1,7 +1,6 @@
 // The trainers of the command line, by what differs between them; everything else is one way through.
 import type { DPOConfig, SFTConfig } from "@tunesmith/core";
 import type { DPOTrainer, SFTTrainer, SFTTrainerOptions } from "@tunesmith/sdk";
-import type { TrainerName } from "@tunesmith/trainer";
 import { dpoResumeSchemas, dpoSchemas, resumeSchemas, trainingCommands, trainingSchemas } from "../flags.ts";
 
 /** What a trainer is made of, whichever it is. */
@@ -13,7 +12,7 @@ type Made = Pick<SFTTrainerOptions, "model" | "trainDataset" | "evalDataset" | "
 /** A trainer of the command line. */
 export interface TrainerKind<T extends SFTTrainer | DPOTrainer = SFTTrainer | DPOTrainer> {
   /** As runs name it. */
-  name: TrainerName;
+  name: keyof typeof trainingCommands;
   /** The command that starts it, for messages. */
   command: string;
   /** What that takes, and its configuration file. */

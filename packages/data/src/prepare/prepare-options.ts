@@ -21,8 +21,11 @@ export interface PrepareOptions extends LossOptions, KeepOptions {
   name: string;
   /** Name of the rows' format; `auto` chooses by the columns of the first row. */
   datasetFormat: string;
-  /** What the rows are for: of preferences each row becomes two examples, the chosen answer and the rejected one. Default `supervised`. */
-  task?: "supervised" | "preference";
+  /**
+   * What the rows are for: of preferences each row becomes two examples, the chosen answer and the rejected one; prompts are kept though
+   * nothing of them is trained. Default `supervised`.
+   */
+  task?: "supervised" | "preference" | "prompts";
   /** @internal Formats that rows may have; the first whose columns are there is taken. Default: all of this package. */
   formats?: readonly Format[];
   /** Column of plain text rows. */

@@ -20,6 +20,10 @@ import { PartCounts, type PartReport } from "./part-counts.ts";
 export interface KeepOptions {
   /** Tokens that an example may have; null: any number. */
   maxLength: number | null;
+  /** What the option is called that says so. Default `maxLength`. */
+  lengthOption?: string;
+  /** What the rows are for: of prompts nothing is trained, and they are kept. Default `supervised`. */
+  task?: "supervised" | "preference" | "prompts";
   /** What is done with a longer row. Default `keep_start` (TRL). */
   truncationMode?: TruncationMode;
   /** Tokens before the first trained one that a row may have; one with more is left out, but plain text. Default null: any number. */
@@ -115,7 +119,7 @@ export class RowIntake {
     this.#cut.prompt += cut.prompt;
     this.#cut.answer += cut.answer;
     const trained = countTrained(labels);
-    if (trained === 0) {
+    if (trained === 0 && this.#options.task !== "prompts") {
       this.#drop(row, this.#untrained(encoded));
       return null;
     }
@@ -207,12 +211,12 @@ export class RowIntake {
 
   /** The sequence within `maxLength`; null for a row that is left out for its length. */
   #fit(row: Row, sequence: Sequence): Truncated | null {
-    const { maxLength, truncationMode: mode = "keep_start" } = this.#options;
+    const { maxLength, lengthOption = "maxLength", truncationMode: mode = "keep_start" } = this.#options;
     const tokens = sequence.ids.length;
     const most = maxLength ?? tokens;
     if (tokens <= most || mode !== "drop")
       return truncate(sequence, most, mode === "keep_end" ? "keep_end" : "keep_start");
-    this.#drop(row, `${tokens} tokens, more than maxLength ${most}`);
+    this.#drop(row, `${tokens} tokens, more than ${lengthOption} ${most}`);
     return null;
   }
 

@@ -34,7 +34,11 @@ const settings = [
 ];
 
 /** What each trainer does, in words. */
-const methods = { sft: "supervised fine-tuning", dpo: "direct preference optimization (arXiv:2305.18290)" };
+const methods = {
+  sft: "supervised fine-tuning",
+  dpo: "direct preference optimization (arXiv:2305.18290)",
+  grpo: "group relative policy optimization",
+};
 
 interface DataReport {
   source?: string;

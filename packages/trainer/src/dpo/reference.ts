@@ -4,7 +4,7 @@ import { type Example, type PreparedData, type TrainingRows, tokenCacheFolder } 
 import { digestModel, packageVersion } from "../loop/environment.ts";
 import type { BeforeSession, HeldOutRow, PreparedRun, RecipeInputs } from "../loop/recipe.ts";
 import { PrecomputedReference } from "../two-phase/precomputed.ts";
-import { adapterOff, frozenAdapter, frozenModel, type ReferenceModel } from "../two-phase/reference.ts";
+import { type ReferenceModel, referenceFor } from "../two-phase/reference.ts";
 
 /** A data set of pairs, laid out. */
 export interface Pairs {
@@ -37,10 +37,8 @@ export function referenceOf(inputs: Inputs, sets: readonly Pairs[]): RunReferenc
       beforeSession: (context) => precompute(reference, inputs, sets, context),
     };
   }
-  if (peft.adapterPath !== null) return { reference: frozenAdapter(peft.adapterPath), sequences };
-  if (!peft.fullFinetuning) return { reference: adapterOff, sequences };
-  const reference = frozenModel(model);
-  return { reference, sequences, frozenCopy: reference, close: () => reference.close() };
+  const { reference, frozenCopy } = referenceFor(model, peft);
+  return { reference, sequences, ...(frozenCopy && { frozenCopy, close: () => frozenCopy.close() }) };
 }
 
 /** Asks the reference of all rows, or an earlier run. It is freed before the weights that are trained are read. */

@@ -20,16 +20,19 @@ export interface GenerationSlice extends GenerationPlan {
   places: Int32Array;
 }
 
+/** Places of a generation's completions in the order in which micro-batches take them. */
+export type CompletionOrder = (completions: number, generation: number) => Int32Array;
+
 /** Generations of an epoch, cut into micro-batches: a pure function of the step. */
 export class GenerationBatches implements BatchSampler {
   readonly sizes: GenerationSizes;
   readonly #batches: EpochBatchSampler;
-  readonly #seed: number;
+  readonly #order: CompletionOrder;
 
-  constructor(batches: EpochBatchSampler, sizes: GenerationSizes, seed: number) {
+  constructor(batches: EpochBatchSampler, sizes: GenerationSizes, order: CompletionOrder) {
     this.#batches = batches;
     this.sizes = sizes;
-    this.#seed = seed;
+    this.#order = order;
   }
 
   get totalSteps(): number {
@@ -75,7 +78,7 @@ export class GenerationBatches implements BatchSampler {
         (_, prompt) => order[first + prompt * numGenerations] as number,
       );
       const from = (place % stepsPerGeneration) * rows;
-      const places = shuffledCompletions(size, this.#seed, generation).slice(from, from + rows);
+      const places = this.#order(size, generation).slice(from, from + rows);
       return { generation, prompts, places };
     });
   }
@@ -98,11 +101,14 @@ export class GenerationBatches implements BatchSampler {
  * The generations that the options of a run ask for. Fewer rows than one generation has prompts are an `OptionError`.
  *
  * @param factory makes the order of the prompts in place of `trainSamplingStrategy`
+ * @param order of the completions of a generation. Default: shuffled by the seed
  */
 export async function generationBatches(
   given: ParsedGRPOConfig,
   rows: OrderedRows,
   factory: SamplerFactory | null = null,
+  order: CompletionOrder = (completions, generation) =>
+    shuffledCompletions(completions, given.dataSeed ?? given.seed, generation),
 ): Promise<{ batches: GenerationBatches; warnings: readonly string[] }> {
   const sizes = generationSizes(given);
   const { generationBatchSize: size, promptsPerGeneration: prompts, numGenerations: samples, numIterations } = sizes;
@@ -136,7 +142,7 @@ export async function generationBatches(
           `${left} of ${plural(rows.lengths.length, "row")} are not answered in an epoch: a generation has ${plural(prompts, "prompt")}, and an incomplete one is left out${given.shuffleDataset ? "; which ones changes from epoch to epoch" : ""}`,
         ];
   return {
-    batches: new GenerationBatches(batches, sizes, args.dataSeed ?? args.seed),
+    batches: new GenerationBatches(batches, sizes, order),
     warnings: [...warnings, ...dropped],
   };
 }

@@ -1,7 +1,7 @@
 // Tells everyone who listens to a run what happens in it.
-import { plural, terminalText, warnProcess } from "@tunesmith/core";
+import { terminalText, warnProcess } from "@tunesmith/core";
 import type { TrainEvent } from "./events.ts";
-import { longHold } from "./hooks/call-hook.ts";
+import { heldText, longHold } from "./hooks/call-hook.ts";
 import type { Callbacks } from "./hooks/callbacks.ts";
 import type { RunControl } from "./run.ts";
 
@@ -51,10 +51,7 @@ export class Emitter {
   held(label: string, milliseconds: number): void {
     if (milliseconds < 2 * (this.#held.get(label) ?? longHold / 2)) return;
     this.#held.set(label, milliseconds);
-    const time = plural(Math.round(milliseconds), "millisecond");
-    this.#untold.push(
-      `${label} held the thread for ${time}: timers, servers and the run itself waited for it; give long work to a worker thread`,
-    );
+    this.#untold.push(heldText(label, milliseconds));
   }
 
   /** From here on no callback is called. */

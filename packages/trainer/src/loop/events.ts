@@ -156,6 +156,27 @@ export interface SampleEvent {
   finishReason: "stop" | "length";
 }
 
+/** A completion and what it was worth. */
+export interface RatedCompletion {
+  /** Last message of the prompt, or its text. */
+  prompt: string;
+  completion: string;
+  /** Of each reward function, by its name. */
+  rewards: Readonly<Record<string, number | null>>;
+  /** Weighted sum; null where no function gave one. */
+  reward: number | null;
+  advantage: number;
+}
+
+/** The completions of a generation with their rewards: with `logCompletions`, before the step that trains on them first. */
+export interface CompletionsEvent {
+  type: "completions";
+  step: number;
+  /** Number of the generation, from 0. */
+  generation: number;
+  completions: readonly RatedCompletion[];
+}
+
 /** A checkpoint is on the disk. */
 export interface CheckpointEvent {
   type: "checkpoint";
@@ -175,7 +196,10 @@ export interface HealthEvent extends HealthReport {
   type: "health";
 }
 
-/** What a run says once, before its first step: names of the field for which nothing has to be done here, or that it goes on after its end. */
+/**
+ * What a run says once: before its first step names of the field for which nothing has to be done here, or that it goes on after its end;
+ * after a step what looks wrong of it and is not.
+ */
 export interface NoteEvent {
   type: "note";
   step: number;
@@ -211,6 +235,7 @@ export type TrainEvent<M extends Metrics = Metrics> =
   | EvalBeginEvent
   | EvalEvent<M>
   | SampleEvent
+  | CompletionsEvent
   | CheckpointEvent
   | WarningEvent
   | HealthEvent

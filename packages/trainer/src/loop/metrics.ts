@@ -20,9 +20,10 @@ export interface OwnEvalValues {
 
 /**
  * How the values of several micro-batches become one: `ratio` is Σ sum / Σ weight, `mean` the unweighted mean over micro-batches of
- * each one's sum / weight (TRL), `last` the newest.
+ * each one's sum / weight (TRL), `last` the newest. `given` is the mean over those that gave one, a weight of 0 being none: without any the
+ * metric is left out of the line. So is what a micro-batch gives under a name that is not declared.
  */
-export type Aggregation = "ratio" | "mean" | "last";
+export type Aggregation = "ratio" | "mean" | "last" | "given";
 
 /** Which values of a metric are better; null: it does not say which of two models is better. */
 export type Better = "lower" | "higher" | null;
@@ -57,10 +58,14 @@ export function total<T>(list: readonly T[], pick: (entry: T) => number): number
 
 /** Adds one micro-batch to what was collected since the last log line. */
 export function collect(log: SumsByName, declared: DeclaredMetrics["log"], given: Readonly<SumsByName>): void {
-  for (const [name, aggregation] of Object.entries(declared)) {
+  for (const name of new Set([...Object.keys(declared), ...Object.keys(given)])) {
     const before = log[name] ?? { sum: 0, weight: 0 };
-    log[name] = aggregate(aggregation, before, given[name] ?? { sum: 0, weight: 0 });
+    log[name] = aggregate(aggregationOf(declared, name), before, given[name] ?? { sum: 0, weight: 0 });
   }
+}
+
+function aggregationOf(declared: DeclaredMetrics["log"], name: string): Aggregation {
+  return (declared as Readonly<Record<string, Aggregation>>)[name] ?? "given";
 }
 
 function aggregate(aggregation: Aggregation, before: MetricSums, { sum, weight }: MetricSums): MetricSums {
@@ -69,15 +74,19 @@ function aggregate(aggregation: Aggregation, before: MetricSums, { sum, weight }
       return { sum: before.sum + sum, weight: before.weight + weight };
     case "mean":
       return { sum: before.sum + ratio(sum, weight), weight: before.weight + 1 };
+    case "given":
+      return weight === 0 ? before : { sum: before.sum + sum / weight, weight: before.weight + 1 };
     case "last":
       return { sum: ratio(sum, weight), weight: 1 };
   }
 }
 
-/** The values of a log line, every declared one: 0 where nothing was collected. */
+/** The values of a log line: every declared one, 0 where nothing was collected, and what else was given. */
 export function valuesOf(log: Readonly<SumsByName>, declared: DeclaredMetrics["log"]): Metrics["log"] & Values {
   const value = (name: string) => ratio(log[name]?.sum ?? 0, log[name]?.weight ?? 0);
-  return { loss: value("loss"), ...Object.fromEntries(Object.keys(declared).map((name) => [name, value(name)])) };
+  const isThere = (name: string) => aggregationOf(declared, name) !== "given" || (log[name]?.weight ?? 0) !== 0;
+  const names = [...new Set([...Object.keys(declared), ...Object.keys(log)])].filter(isThere);
+  return { loss: value("loss"), ...Object.fromEntries(names.map((name) => [name, value(name)])) };
 }
 
 /** Values under their names in `metrics.jsonl`. */

@@ -14,6 +14,7 @@ import type { HealthRule } from "../health/rule.ts";
 import type { EvalDatasets } from "../options/eval-sets.ts";
 import type { Settled } from "../options/resolved.ts";
 import type { BatchSampler, StepBatches } from "./batch-sampler.ts";
+import type { CompletionsEvent } from "./events.ts";
 import type { NamedCallback } from "./hooks/callback.ts";
 import type { MetricFunctions } from "./hooks/own-metrics.ts";
 import type { LrScheduler } from "./lr-scheduler.ts";
@@ -188,4 +189,8 @@ export interface StepOutcome<M extends Metrics = Metrics> {
   untrainedTokens?: readonly number[];
   /** What the user should know of the rows, where that shows only now. Default: nothing. */
   warnings?: readonly string[];
+  /** What looks wrong and is not, in a line each. Default: nothing. */
+  notes?: readonly string[];
+  /** Events of the recipe's own, told before that of the step. Default: none. */
+  events?: readonly CompletionsEvent[];
 }

@@ -48,8 +48,10 @@ export async function takeStep(run: ActiveRun, batches: StepBatches, waitSeconds
   const known = (value: number) => (Number.isFinite(value) ? value : Number.NaN);
   const norms = { loss: known(loss), learningRate, gradNorm: known(gradNorm) };
   addStep(state.health, { step, ...norms, seconds, waitSeconds, metrics: metricsOf(run, outcome) });
+  for (const event of outcome.events ?? []) await events.emit(event);
   const memory = session.memory();
   await events.emit({ type: "step", step, totalSteps, epoch, loss, learningRate, gradNorm, tokens, seconds, memory });
+  for (const message of outcome.notes ?? []) await events.emit({ type: "note", step, message, options: [] });
   for (const message of outcome.warnings ?? []) await events.warn(step, message);
   if (!finite) await skipped(run, batches, outcome, `loss ${loss}, gradient norm ${gradNorm}`);
   const { rows, untrainedTokens } = outcome;

@@ -1,9 +1,9 @@
 // The configuration of a run, whichever trainer it is of.
-import { dpoConfigSchema, type ParsedTrainingArguments, sftConfigSchema } from "@tunesmith/core";
+import { dpoConfigSchema, grpoConfigSchema, type ParsedTrainingArguments, sftConfigSchema } from "@tunesmith/core";
 import { type RunConfig, readConfig } from "../loop/run-config.ts";
 
 /** The options of each trainer, by its name in the file. */
-const trainers = { sft: sftConfigSchema, dpo: dpoConfigSchema };
+const trainers = { sft: sftConfigSchema, dpo: dpoConfigSchema, grpo: grpoConfigSchema };
 
 /** A trainer, as a run names it. */
 export type TrainerName = keyof typeof trainers;

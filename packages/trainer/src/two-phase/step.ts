@@ -19,6 +19,8 @@ export interface TwoPhaseInput extends StepKey {
   collate: (sequences: readonly Placed[]) => Batch;
   /** Values besides those that there always are. */
   values: readonly TokenValueName[];
+  /** Of the distribution that the values are of. Default 1. */
+  temperature?: number;
   /** Null: no reference is asked. */
   reference: ReferenceModel | null;
 }
@@ -79,15 +81,17 @@ interface Group extends TwoPhaseInput {
 }
 
 async function oneGroup<T>(session: TrainSession, input: Group, between: Between<T>): Promise<T[]> {
-  const { group, columns, step, seed, values } = input;
+  const { group, columns, step, seed, values, temperature = 1 } = input;
   const found: SequenceValues[][] = [];
   for (const [n, pass] of group.entries())
-    found.push(bySequence(pass, await session.forward(pass.batch, { step, seed, values }), columns[n] ?? null));
+    found.push(
+      bySequence(pass, await session.forward(pass.batch, { step, seed, values, temperature }), columns[n] ?? null),
+    );
   const { outcomes, derivatives } = await ofMicroBatches(found.flat(), between);
   const ofPasses = byPass(group, derivatives);
   // The last forward still waits for its backward; the others are computed again, by the same random numbers.
   for (const [n, pass] of [...group.entries()].reverse()) {
-    if (n < group.length - 1) await session.forward(pass.batch, { step, seed });
+    if (n < group.length - 1) await session.forward(pass.batch, { step, seed, temperature });
     await session.backward(asCoefficients(pass, ofPasses[n] ?? []));
   }
   return outcomes;

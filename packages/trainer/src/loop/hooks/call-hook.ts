@@ -65,6 +65,12 @@ export async function callHook<T>(
   }
 }
 
+/** What is said of a hook that held the event loop. */
+export function heldText(label: string, milliseconds: number): string {
+  const time = plural(Math.round(milliseconds), "millisecond");
+  return `${label} held the thread for ${time}: timers, servers and the run itself waited for it; give long work to a worker thread`;
+}
+
 function isPromise<T>(given: T | Promise<T>): given is Promise<T> {
   return typeof (given as Promise<T> | null | undefined)?.then === "function";
 }
