@@ -6,6 +6,7 @@ import {
   ademamixSchema,
   engineOptionsSchema,
   lionSchema,
+  lorafaSchema,
   loraOptionsSchema,
   modelConfigSchema,
   muonSchema,
@@ -36,6 +37,7 @@ const structs: Readonly<Record<string, z.ZodObject>> = {
   AdEmaMixOptions: ademamixSchema,
   AdafactorOptions: adafactorSchema,
   MuonOptions: muonSchema,
+  LoraFaOptions: lorafaSchema,
   ParameterGroup: parameterGroupSchema,
 };
 

@@ -87,6 +87,13 @@ test("the programs of docs/data.md train on what a function makes of rows, on an
   );
 });
 
+test("the program of docs/adapters.md trains the rows of new tokens", async () => {
+  const { folder, stdout } = await run(await programsOf("docs/adapters.md"));
+  expect(stdout).toBe("2 rows more in runs/sums/adapter\n");
+  const config = JSON.parse(await readFile(join(folder, "runs/sums/adapter/adapter_config.json"), "utf8"));
+  expect(config.trainable_token_indices).toEqual({ embed_tokens: [340, 341], lm_head: [340, 341] });
+});
+
 test("the programs of docs/callbacks.md watch a run and steer it", async () => {
   const programs = await programsOf("docs/callbacks.md");
   const { stdout } = await run(programs);

@@ -24,11 +24,12 @@ pub mod workspace;
 pub use adapter::{MergeBase, MergedWeights};
 pub use batch::{Batch, StepKey};
 pub use decode::{Finish, Request, Sampling, TokenEvent, TokenSink};
-pub use load::{QuantType, QuantizationInfo, WeightDtype, WeightOptions};
+pub use load::{QuantType, QuantizationInfo, WeightDtype, WeightOptions, adapter_rows};
 pub use objective::{Asked, Objective, SequenceSums, TokenCoefficients, TokenValues};
 pub use optimizer::{
-    AdEmaMixOptions, AdafactorOptions, AdagradOptions, AdamWOptions, AdjustLr, GroupInfo, LionOptions, MuonOptions,
-    OptimizerOptions, ParameterGroup, ParameterKind, RmsPropOptions, ScheduleFreeOptions, SgdOptions, Update, Updated,
+    AdEmaMixOptions, AdafactorOptions, AdagradOptions, AdamWOptions, AdjustLr, GroupInfo, LionOptions, LoraFaOptions,
+    MuonOptions, OptimizerOptions, ParameterGroup, ParameterKind, RmsPropOptions, ScheduleFreeOptions, SgdOptions,
+    Update, Updated,
 };
 pub use plan::{MemoryPlan, PassShape, inspect};
 pub use session::{AdapterOptions, AdapterState, Engine, LogitCheck, Session, SessionOptions, compare_logits};

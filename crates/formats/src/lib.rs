@@ -38,7 +38,7 @@ pub use digest::{file_digest, text_digest};
 pub use finite::check_finite;
 pub use gguf::{GgufFile, GgufTokenizer, ImportanceMatrix, Quantization, write_gguf, write_gguf_lora};
 pub use input::{PrivateMap, read_limited};
-pub use model_files::{ModelFiles, TokenizerSource, some_of};
+pub use model_files::{ModelFiles, NewToken, TokenizerSource, some_of};
 pub use nf4::{Nf4File, Nf4Tensor, Nf4TensorScales, read_nf4, write_nf4};
 pub use peft::{
     AdapterConfig, AdapterFiles, AdapterTensor, CONVERTED_FOLDER, Choice, EXPERT_PARAMETERS, FactorKind,

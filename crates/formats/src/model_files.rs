@@ -26,6 +26,15 @@ pub enum TokenizerSource {
     Gguf(Box<GgufTokenizer>),
 }
 
+/// A token that is added to a vocabulary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewToken {
+    /// Its text.
+    pub content: String,
+    /// Left out of decoded text, and never made of a row's own words.
+    pub special: bool,
+}
+
 /// An opened model: everything there is to know before weights are converted.
 pub struct ModelFiles {
     /// Configuration under Hugging Face names.
@@ -38,6 +47,8 @@ pub struct ModelFiles {
     pub chat_template: Option<String>,
     /// An end of sequence in place of the tokenizer's own.
     pub eos_token: Option<String>,
+    /// Tokens that the tokenizer has besides its own, in the order of their ids.
+    pub new_tokens: Vec<NewToken>,
     /// Ids that end a generated text: of `generation_config.json`, else of the configuration. May be empty.
     pub eos_token_ids: Vec<u32>,
     /// What the user should know of the files.
@@ -89,6 +100,7 @@ impl ModelFiles {
             tokenizer: TokenizerSource::Gguf(Box::new(tokenizer)),
             chat_template: None,
             eos_token: None,
+            new_tokens: Vec::new(),
             eos_token_ids: file.config().eos_token_ids()?,
             source: Box::new(file),
         })
@@ -127,6 +139,7 @@ impl ModelFiles {
             tokenizer: TokenizerSource::Folder(dir.to_path_buf()),
             chat_template: None,
             eos_token: None,
+            new_tokens: Vec::new(),
             eos_token_ids,
             warnings,
         })

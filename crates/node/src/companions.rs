@@ -4,15 +4,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
-use tunesmith_formats::{ModelFiles, TokenizerSource, read_limited, write_atomic};
+use tunesmith_engine as engine;
+use tunesmith_formats::{ModelFiles, NewToken, TokenizerSource, read_limited, write_atomic};
 use tunesmith_ops::{Code, Error};
 use tunesmith_text as text;
 
 use crate::error::Outcome;
 use crate::tokenizer;
 
+/// The tokenizer itself.
+const FILE: &str = "tokenizer.json";
+
 /// Files of a Hugging Face folder that describe text. Each is copied where it exists.
-const TOKENIZER: [&str; 4] = ["tokenizer.json", CONFIG, TOKENS, TEMPLATE];
+const TOKENIZER: [&str; 4] = [FILE, CONFIG, TOKENS, TEMPLATE];
 
 /// The tokenizer's configuration.
 const CONFIG: &str = "tokenizer_config.json";
@@ -63,6 +67,11 @@ pub fn copy_tokenizer(files: &ModelFiles, to: &Path) -> Outcome<()> {
         return Ok(());
     };
     TOKENIZER.iter().try_for_each(|name| copy_file(from, Path::new(name), to))?;
+    if !files.new_tokens.is_empty() {
+        let tokenizer = tokenizer::read(files)?;
+        change_json(&to.join(FILE), |object| text::add_to_file(object, tokenizer.new_tokens()))?;
+        change_json(&to.join(CONFIG), |object| text::add_to_config(object, tokenizer.new_tokens()))?;
+    }
     if let Some(token) = &files.eos_token {
         for name in [CONFIG, TOKENS] {
             change_json(&to.join(name), |object| {
@@ -99,26 +108,44 @@ fn change_json(path: &Path, change: impl FnOnce(&mut Map<String, Value>) -> bool
     Ok(write_atomic(path, text.as_bytes())?)
 }
 
-/// Lets the template and the end of sequence that an adapter was trained with take the place of the model's own, where they are others.
+/// Lets the template and the end of sequence that an adapter was trained with take the place of the model's own, where they are others,
+/// and its tokens come after the model's.
 ///
 /// # Errors
-/// `Io` naming the file, and those of [`tokenizer::read_own`].
+/// `Io` naming the file, and those of reading both tokenizers and the adapter.
 pub fn adopt_tokenizer(files: &mut ModelFiles, adapter: &Path) -> Outcome<()> {
     let own = tokenizer::read_own(&files.tokenizer)?;
+    let own = own.with_new_tokens(&files.new_tokens)?;
+    let trained = if adapter.join(FILE).exists() { Some(text::Tokenizer::from_dir(adapter)?) } else { None };
+    let mut known = own;
+    if let Some(trained) = &trained {
+        let tokens = tokens_with_rows(files, trained.tokens_beyond(&known), adapter)?;
+        known = known.with_new_tokens(&tokens)?;
+        files.new_tokens.extend(tokens);
+    }
     let path = adapter.join(TEMPLATE);
     if path.exists() {
         let template = String::from_utf8_lossy(&read_limited(&path, u64::MAX)?).into_owned();
-        if own.info().chat_template.as_ref() != Some(&template) {
+        if known.info().chat_template.as_ref() != Some(&template) {
             files.chat_template = Some(template);
         }
     }
-    if adapter.join("tokenizer.json").exists() {
-        let trained = text::Tokenizer::from_dir(adapter)?.info().eos.clone().map(|token| token.content);
-        let before = own.info().eos.as_ref().map(|token| &token.content);
-        // One that the model has no row for came with tokens that were added to it: the model keeps its own.
-        files.eos_token = trained.filter(|token| Some(token) != before && own.token_to_id(token).is_some());
+    if let Some(trained) = trained {
+        let trained = trained.info().eos.clone().map(|token| token.content);
+        let before = known.info().eos.as_ref().map(|token| &token.content);
+        // One that has no row came with tokens that the adapter has none for either: the model keeps its own.
+        files.eos_token = trained.filter(|token| Some(token) != before && known.token_to_id(token).is_some());
     }
     Ok(())
+}
+
+/// Those of an adapter's tokens that the model has rows for, or the adapter itself.
+fn tokens_with_rows(files: &ModelFiles, tokens: Vec<text::AddedId>, adapter: &Path) -> Outcome<Vec<NewToken>> {
+    let mut rows = engine::config::ModelConfig::new(&files.config)?.vocab;
+    if tokens.iter().any(|added| added.id >= rows) {
+        rows = rows.max(engine::adapter_rows(adapter)?);
+    }
+    Ok(tokens.into_iter().filter(|added| added.id < rows).map(|added| added.token).collect())
 }
 
 /// Copies a file of a folder, if it is there.

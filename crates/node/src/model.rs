@@ -8,9 +8,10 @@ use napi::bindgen_prelude::Object;
 use napi_derive::napi;
 use tunesmith_engine::config::ModelConfig;
 use tunesmith_engine::{self as engine, Objective, SessionOptions};
-use tunesmith_formats::{ModelFiles, TokenizerSource};
+use tunesmith_formats::{ModelFiles, NewToken, TokenizerSource};
 use tunesmith_text as text;
 
+use crate::companions;
 use crate::deferred::in_background;
 use crate::device::{self, Place};
 use crate::error::Outcome;
@@ -91,27 +92,54 @@ pub struct Model {
     info: ModelInfo,
 }
 
-/// Opens a Hugging Face folder or a GGUF file and reads its configuration and tokenizer; a chat template that is given is in place of
-/// the tokenizer's own, and so is an end of sequence.
-#[napi(catch_unwind, ts_return_type = "Promise<Model>")]
-pub fn open_model(
-    env: &Env,
-    path: String,
-    chat_template: Option<String>,
-    eos_token: Option<String>,
-) -> napi::Result<Object<'_>> {
-    in_background(env, "loadModel", move || open(path, chat_template, eos_token), |_, model| Ok(model))
+/// What a model's tokenizer is opened with in place of its own, or besides.
+#[napi(object, object_to_js = false)]
+pub struct TokenizerOptions {
+    /// A chat template.
+    pub chat_template: Option<String>,
+    /// The end of sequence.
+    pub eos_token: Option<String>,
+    /// Tokens that it gets besides its own.
+    pub add_tokens: Vec<String>,
+    /// The same for special ones, which come after them.
+    pub add_special_tokens: Vec<String>,
+    /// PEFT folder whose template, end of sequence and tokens are taken where none is given.
+    pub adapter: Option<String>,
 }
 
-fn open(path: String, chat_template: Option<String>, eos_token: Option<String>) -> Outcome<Model> {
-    let mut files = ModelFiles { chat_template, eos_token, ..ModelFiles::open(Path::new(&path))? };
+/// Opens a Hugging Face folder or a GGUF file and reads its configuration and tokenizer.
+#[napi(catch_unwind, ts_return_type = "Promise<Model>")]
+pub fn open_model(env: &Env, path: String, options: TokenizerOptions) -> napi::Result<Object<'_>> {
+    in_background(env, "loadModel", move || open(path, options), |_, model| Ok(model))
+}
+
+fn open(path: String, options: TokenizerOptions) -> Outcome<Model> {
+    let TokenizerOptions { chat_template, eos_token, add_tokens, add_special_tokens, adapter } = options;
+    let mut files = ModelFiles::open(Path::new(&path))?;
+    let asked = [(add_tokens, false), (add_special_tokens, true)];
+    files.new_tokens = asked
+        .into_iter()
+        .flat_map(|(list, special)| list.into_iter().map(move |content| NewToken { content, special }))
+        .collect();
+    if let Some(adapter) = adapter {
+        companions::adopt_tokenizer(&mut files, Path::new(&adapter))?;
+    }
+    files.chat_template = chat_template.or(files.chat_template);
+    files.eos_token = eos_token.or(files.eos_token);
     let tokenizer = tokenizer::read(&files)?;
     end_with_token(&mut files, &tokenizer);
+    files.warnings.extend(tokenizer.kept_tokens().iter().map(|token| {
+        let why = "is a token of this vocabulary, so it is not added and its row is trained as any other";
+        format!(
+            "addTokens: {:?} {why}: leave it out, or name its id {} in trainableTokenIndices",
+            token.content, token.id
+        )
+    }));
     let config = ModelConfig::new(&files.config)?;
     let info = ModelInfo {
         path,
         model_type: config.family.model_type.to_owned(),
-        vocab_size: config.vocab as u32,
+        vocab_size: config.vocab.max(ids_end(&tokenizer)) as u32,
         hidden_size: config.hidden as u32,
         num_hidden_layers: config.layers as u32,
         max_position_embeddings: config.max_positions as u32,
@@ -162,6 +190,19 @@ fn weight_bytes(files: &ModelFiles) -> Outcome<usize> {
     Ok(total)
 }
 
+/// What comes after the last new token; 0 without any.
+fn ids_end(tokenizer: &text::Tokenizer) -> usize {
+    tokenizer.new_tokens().last().map_or(0, |added| added.id + 1)
+}
+
+impl Model {
+    /// The options of a session of this model, whose new tokens have rows that are trained.
+    fn session_options(&self, json: &str) -> Outcome<SessionOptions> {
+        let ids: Vec<usize> = self.tokenizer.new_tokens().iter().map(|added| added.id).collect();
+        Ok(SessionOptions::from_json(json)?.with_new_tokens(&ids, &self.files.config)?)
+    }
+}
+
 #[napi]
 impl Model {
     /// What the configuration says.
@@ -186,6 +227,7 @@ impl Model {
         pass: PassShape,
     ) -> napi::Result<Object<'env>> {
         let files = Arc::clone(&self.files);
+        let options = self.session_options(&options);
         let work = move || {
             let shape = engine::PassShape {
                 tokens: pass.tokens as usize,
@@ -194,7 +236,7 @@ impl Model {
                 two_phases: pass.two_phases,
                 objective: Objective::from_json(&pass.objective)?,
             };
-            Ok(device::plan(&place, &files, &SessionOptions::from_json(&options)?, shape)?)
+            Ok(device::plan(&place, &files, &options?, shape)?)
         };
         in_background(env, "estimateMemory", work, |_, device::Planned { plan, device, free }| {
             Ok(MemoryPlan {
@@ -216,6 +258,7 @@ impl Model {
     /// Loads the weights on a thread of their own. `options` is JSON.
     #[napi(catch_unwind, ts_return_type = "Promise<Session>")]
     pub fn create_session<'env>(&self, env: &'env Env, place: Place, options: String) -> napi::Result<Object<'env>> {
+        let options = self.session_options(&options);
         session::create(env, Arc::clone(&self.files), self.info.path.clone(), place, options)
     }
 }

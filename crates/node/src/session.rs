@@ -36,7 +36,7 @@ pub struct Session {
     external_bytes: i64,
 }
 
-/// Starts an engine and gives the promise of its session. `options` is the JSON of a session's options.
+/// Starts an engine and gives the promise of its session, which is rejected where there are no options.
 ///
 /// # Errors
 /// What Node reports when no promise can be made.
@@ -45,12 +45,12 @@ pub fn create(
     files: Arc<ModelFiles>,
     base_model: String,
     place: Place,
-    options: String,
+    options: Outcome<SessionOptions>,
 ) -> napi::Result<Object<'_>> {
     let (deferred, promise) = Deferred::<Session>::new(env)?;
     let opened = Arc::clone(&files);
     // On the engine's thread: starting a CUDA device takes too long for the event loop.
-    let open = move || Ok(Engine::open(&place, &opened, &base_model, &SessionOptions::from_json(&options)?)?);
+    let open = move || Ok(Engine::open(&place, &opened, &base_model, &options?)?);
     let settled = deferred.clone();
     let started = move |outcome: Outcome<(EngineThread<Engine>, &Engine)>| {
         let parts = outcome.map(|(thread, engine)| (thread, SessionInfo::from(engine), engine.opened().device.clone()));

@@ -155,6 +155,7 @@ pub fn open_tokenizer(env: &Env, path: String, chat_template: Option<String>) ->
 /// Reads a model's tokenizer from where its files say, with the chat template and the end of sequence that are to be in place of its own.
 pub fn read(files: &ModelFiles) -> Outcome<text::Tokenizer> {
     let own = read_own(&files.tokenizer)?;
+    let own = if files.new_tokens.is_empty() { own } else { own.with_new_tokens(&files.new_tokens)? };
     let own = match &files.eos_token {
         Some(token) => own.with_eos_token(token.clone())?,
         None => own,

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value as Json;
 use tokenizers::AddedToken;
-use tunesmith_formats::GgufTokenizer;
+use tunesmith_formats::{GgufTokenizer, NewToken};
 
 use crate::closing::SpecialTokens;
 use crate::control_tokens::ControlTokens;
@@ -33,6 +33,15 @@ pub struct SpecialToken {
     pub id: i32,
     /// Its text.
     pub content: String,
+}
+
+/// A token besides those of the files, with its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddedId {
+    /// The token.
+    pub token: NewToken,
+    /// Its id.
+    pub id: usize,
 }
 
 /// What is known of a tokenizer without encoding anything.
@@ -78,6 +87,10 @@ pub struct Tokenizer {
     pub(crate) control_tokens: ControlTokens,
     /// The same tokenizer without its added tokens.
     pub(crate) without_added: OnceLock<Result<(tokenizers::Tokenizer, Words)>>,
+    /// Tokens besides those of the files.
+    pub(crate) new_tokens: Vec<AddedId>,
+    /// Tokens that were to be added and had been there.
+    pub(crate) kept_tokens: Vec<SpecialToken>,
     info: TokenizerInfo,
 }
 
@@ -134,7 +147,8 @@ impl Tokenizer {
             return Err(TextError::template(
                 "chat template",
                 &format!(
-                    "expected only special tokens of this tokenizer, got {token}; use a template made for this model"
+                    "expected only special tokens of this tokenizer, got {token}; use a template made for this model, or \
+                     add its tokens with addSpecialTokens"
                 ),
             ));
         }
@@ -206,6 +220,8 @@ impl Tokenizer {
             specials,
             control_tokens,
             without_added: OnceLock::new(),
+            new_tokens: Vec::new(),
+            kept_tokens: Vec::new(),
             info,
         };
         tokenizer.frame = tokenizer.read_frame();
@@ -215,7 +231,12 @@ impl Tokenizer {
         Ok(tokenizer)
     }
 
-    fn adopt_template(&mut self) -> Result<()> {
+    /// Counts the tokens again.
+    pub(crate) fn set_vocab_size(&mut self) {
+        self.info.vocab_size = self.inner.get_vocab_size(true);
+    }
+
+    pub(crate) fn adopt_template(&mut self) -> Result<()> {
         let sources = &self.settings.chat_templates;
         if sources.is_empty() {
             return Ok(());
@@ -282,7 +303,10 @@ impl Tokenizer {
 }
 
 /// The special tokens: how a text ends in them, and where rows hold them.
-fn special_tokens(inner: &tokenizers::Tokenizer, settings: &Settings) -> Result<(SpecialTokens, ControlTokens)> {
+pub(crate) fn special_tokens(
+    inner: &tokenizers::Tokenizer,
+    settings: &Settings,
+) -> Result<(SpecialTokens, ControlTokens)> {
     let added = inner.get_added_tokens_decoder().into_values();
     let (special, others): (Vec<AddedToken>, Vec<AddedToken>) = added.partition(|token| token.special);
     let [mut specials, others] =

@@ -21,7 +21,7 @@ import { expect, test } from "vitest";
 import { loraSession, tinyModel } from "../test/fixture.ts";
 import { nativeAsync } from "./binding.ts";
 
-const model = await nativeAsync((library) => library.openModel(tinyModel));
+const model = await nativeAsync((library) => library.openModel(tinyModel, { addTokens: [], addSpecialTokens: [] }));
 const whole = parseArgument(engineOptionsSchema, { weights: {}, ...loraSession }, "test");
 
 /** What the engine says to options as they cross, past every check of the package. */

@@ -8,6 +8,7 @@ import {
   type GeneratorOptions,
   generatorOptionsSchema,
   type LanguageModel,
+  loraConfigSchema,
   type MemoryPlan,
   type ModelConfig,
   type ModelInfo,
@@ -39,12 +40,17 @@ export interface LoadModelOptions extends DeviceOptions, ModelConfig {
   cacheDir?: string | null;
   /** Token of the vocabulary that ends a sequence in place of the tokenizer's own. Default null: that one. */
   eosToken?: string | null;
+  /** PEFT folder whose chat template, end of sequence and tokens are taken where none is given. Default null: the model's own. */
+  tokenizerOf?: string | null;
 }
 
 const loadModelSchema = weightsSchema.extend({
   ...deviceOptionsSchema.shape,
   chatTemplate: modelConfigSchema.shape.chatTemplate,
   eosToken: sftConfigSchema.shape.eosToken,
+  addTokens: modelConfigSchema.shape.addTokens,
+  addSpecialTokens: modelConfigSchema.shape.addSpecialTokens,
+  tokenizerOf: loraConfigSchema.shape.adapterPath,
 });
 
 /** Far above what any memory holds of a pass. */
@@ -58,9 +64,19 @@ const maxTokens = 2 ** 24;
 export async function loadModel(source: string, options: LoadModelOptions = {}): Promise<LanguageModel> {
   const place = path("loadModel.path", source);
   const given = parseArgument(loadModelSchema, options, "loadModel");
-  const { device, threads, chatTemplate: named, eosToken, ...weights } = given;
+  const {
+    device,
+    threads,
+    chatTemplate: named,
+    eosToken,
+    addTokens,
+    addSpecialTokens,
+    tokenizerOf,
+    ...weights
+  } = given;
   const chatTemplate = named === null ? null : await chatTemplateText(named);
-  return open(place, { place: { device, threads: threads ?? 0 }, weights, chatTemplate, eosToken });
+  const tokenizer = { chatTemplate, eosToken, addTokens, addSpecialTokens, tokenizerOf };
+  return open(place, { place: { device, threads: threads ?? 0 }, weights, ...tokenizer });
 }
 
 /** How a model is opened. */
@@ -70,11 +86,17 @@ interface Opening {
   /** The text of one that is in place of the tokenizer's own. */
   chatTemplate: string | null;
   eosToken: string | null;
+  addTokens: string[];
+  addSpecialTokens: string[];
+  /** Null: what else is null is the model's own. */
+  tokenizerOf: string | null;
 }
 
 async function open(path: string, opening: Opening): Promise<NativeModel> {
-  const { chatTemplate, eosToken } = opening;
-  const inner = await nativeAsync((library) => library.openModel(path, chatTemplate, eosToken));
+  const { chatTemplate, eosToken, addTokens, addSpecialTokens, tokenizerOf } = opening;
+  const given = { chatTemplate, eosToken, adapter: tokenizerOf };
+  const named = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null));
+  const inner = await nativeAsync((library) => library.openModel(path, { addTokens, addSpecialTokens, ...named }));
   const model = new NativeModel(inner, opening);
   if (chatTemplate !== null) await requireTokens(model.tokenizer);
   return model;
@@ -89,7 +111,8 @@ class NativeModel implements LanguageModel {
 
   constructor(inner: Native.Model, opening: Opening) {
     const { cacheDir: _, ...weightOptions } = opening.weights;
-    this.weightOptions = { ...weightOptions, chatTemplate: opening.chatTemplate };
+    const { chatTemplate, addTokens, addSpecialTokens } = opening;
+    this.weightOptions = { ...weightOptions, chatTemplate, addTokens, addSpecialTokens };
     this.#inner = inner;
     this.#opening = opening;
     const info = native(() => inner.info);

@@ -14,7 +14,7 @@ const options = parseArgument(engineOptionsSchema, { weights: {}, ...fullSession
 /** Opens the tiny model and a session as plain JavaScript, for processes and threads that know no TypeScript. */
 const prelude = `
   const native = require(${JSON.stringify(binding)});
-  const model = native.openModel(${JSON.stringify(tinyModel)});
+  const model = native.openModel(${JSON.stringify(tinyModel)}, { addTokens: [], addSpecialTokens: [] });
   const options = JSON.stringify(${JSON.stringify(options)});
   const open = async () => (await model).createSession({ device: "cpu", threads: 1 }, options);
   const row = Int32Array.of(1, 2, 3, 4);

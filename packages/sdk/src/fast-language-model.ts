@@ -1,5 +1,4 @@
 // A pretrained model to train or to talk to.
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   type AdapterState,
@@ -8,7 +7,6 @@ import {
   effective,
   exists,
   expandHome,
-  fileOperation,
   type GenerationConfig,
   type Generator,
   type GeneratorOptions,
@@ -36,7 +34,7 @@ import {
   takenOf,
   warnProcess,
 } from "@tunesmith/core";
-import { type ExportControl, loadModel, loadTokenizer } from "@tunesmith/native";
+import { type ExportControl, type LoadModelOptions, loadModel } from "@tunesmith/native";
 import { Answering, type AnsweringOptions } from "./answering.ts";
 import { withTokenizerFiles } from "./hub/tokenizer-files.ts";
 import { type DownloadOptions, downloadKeys, isRepoId } from "./hub/wanted.ts";
@@ -86,12 +84,18 @@ const pretrainedKeys: OptionKeys<
 };
 
 /** What of a tokenizer is exchanged on opening; what is absent is as the model was opened with. */
-interface Exchanged {
-  chatTemplate?: string | null;
-  eosToken?: string | null;
-}
+type Exchanged = Pick<LoadModelOptions, "chatTemplate" | "eosToken" | "addTokens" | "addSpecialTokens" | "tokenizerOf">;
 
-/** Opens a model at its path, with another chat template or end of sequence where one is given. */
+/** As its files have it. */
+const asItIs: Exchanged = {
+  chatTemplate: null,
+  eosToken: null,
+  addTokens: [],
+  addSpecialTokens: [],
+  tokenizerOf: null,
+};
+
+/** Opens a model at its path, with another tokenizer where something of one is given. */
 type OpenModel = (path: string, exchanged?: Exchanged) => Promise<LanguageModel>;
 
 /** The options of a download, and what opens a model at its path. */
@@ -105,39 +109,18 @@ function sorted(
   const defaults = openedFor({ maxSeqLength: maxLength, fullFinetuning });
   const cacheDir = quantizedCache ? join(download.cacheDir ?? hubCacheFolder(), "tunesmith-nf4") : null;
   const open = (path: string, exchanged: Exchanged = {}) =>
-    loadModel(path, { ...device, ...effective(modelConfigSchema, weights), ...exchanged, cacheDir });
+    loadModel(path, {
+      ...device,
+      ...effective(modelConfigSchema, weights),
+      tokenizerOf: adapter === null ? null : expandHome(adapter),
+      ...exchanged,
+      cacheDir,
+    });
   const taken = takenOf(modelConfigSchema, weights);
   const given = Object.fromEntries(Object.entries(weights).filter(([name]) => taken.includes(name)));
-  const openAt = async (path: string) => {
-    const model = await open(path);
-    const trained = adapter === null ? {} : await tokenizerOf(adapter, model);
-    // A template that is given wins over the one that was trained with.
-    if (weights.chatTemplate !== null) delete trained.chatTemplate;
-    const opened = Object.keys(trained).length === 0 ? model : await open(path, trained);
-    return new FastLanguageModel(opened, adapter, onWarning, open, given, defaults);
-  };
+  const openAt = async (path: string) =>
+    new FastLanguageModel(await open(path), adapter, onWarning, open, given, defaults);
   return { download, openAt };
-}
-
-/** The chat template and the end of sequence that an adapter was trained with, as far as they are not the model's own. */
-async function tokenizerOf(adapter: string, { tokenizer }: LanguageModel): Promise<Exchanged> {
-  const { info: own } = tokenizer;
-  const folder = expandHome(adapter);
-  const path = join(folder, "chat_template.jinja");
-  const chatTemplate = (await exists(path)) ? await fileOperation("read", path, () => readFile(path, "utf8")) : null;
-  const named = (await exists(join(folder, "tokenizer.json"))) ? (await loadTokenizer(folder)).info.eosToken : null;
-  return {
-    ...(chatTemplate !== null && chatTemplate !== own.chatTemplate && { chatTemplate }),
-    ...(named !== null && named.content !== own.eosToken?.content && (await isToken(named.content, tokenizer))
-      ? { eosToken: named.content }
-      : {}),
-  };
-}
-
-/** Whether a text is one token of a tokenizer: one that was added to the adapter's is none. */
-async function isToken(text: string, tokenizer: Tokenizer): Promise<boolean> {
-  const [alone, nothing] = await tokenizer.encodeTexts([text, ""]);
-  return (alone?.length ?? 0) - (nothing?.length ?? 0) === 1;
 }
 
 /** Options of {@link FastLanguageModel.generate}. */
@@ -175,7 +158,7 @@ export class FastLanguageModel implements LanguageModel {
   ) {
     this.#open = open;
     this.#model = model;
-    this.#options = { model, adapter, onWarning, open: (path) => open(path) };
+    this.#options = { model, adapter, onWarning, open: (path) => open(path, asItIs) };
     this.#answering = new Answering(this.#options);
   }
 
@@ -232,6 +215,28 @@ export class FastLanguageModel implements LanguageModel {
   async withChatTemplate(chatTemplate: string): Promise<FastLanguageModel> {
     const { adapter, onWarning } = this.#options;
     const open: OpenModel = (path, exchanged) => this.#open(path, { chatTemplate, ...exchanged });
+    const model = await open(this.info.path);
+    return new FastLanguageModel(model, adapter, onWarning, open, this.takenOptions, this.runDefaults);
+  }
+
+  /**
+   * The same model with more tokens (transformers' `add_tokens`; with `special` its `add_special_tokens`): the next ids, after those of
+   * earlier calls. An adapter trains their rows alone.
+   */
+  async withTokens(
+    tokens: readonly string[],
+    { special = false }: { special?: boolean } = {},
+  ): Promise<FastLanguageModel> {
+    const { adapter, onWarning } = this.#options;
+    const { addTokens, addSpecialTokens } = this.weightOptions;
+    if (!special && addSpecialTokens.length > 0)
+      throw new OptionError(
+        "[addTokens] expected tokens before special ones, whose ids would become others, got them after; add them first",
+      );
+    const more = special
+      ? { addTokens, addSpecialTokens: [...addSpecialTokens, ...tokens] }
+      : { addTokens: [...addTokens, ...tokens] };
+    const open: OpenModel = (path, exchanged) => this.#open(path, { ...more, ...exchanged });
     const model = await open(this.info.path);
     return new FastLanguageModel(model, adapter, onWarning, open, this.takenOptions, this.runDefaults);
   }

@@ -357,6 +357,7 @@ export {
   thinkFormatReward,
   trainOnResponsesOnly,
 } from "@tunesmith/trainer";
+export { addNewTokens, type NewTokensOptions } from "./add-new-tokens.ts";
 export { auditDataset } from "./audit-dataset.ts";
 export { DPOTrainer } from "./dpo-trainer.ts";
 export { estimateFit, estimateMemory, measureSpeed } from "./estimate-memory.ts";

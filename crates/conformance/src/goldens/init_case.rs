@@ -1,13 +1,14 @@
 //! Adapters whose first values are taken out of the base: the values, what is left, three steps, and every way to read what is saved.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
 use tunesmith_engine::adapter::linears;
 use tunesmith_engine::{
-    AdamWOptions, AdapterOptions, Engine, MergeBase, MergedWeights, Objective, OptimizerOptions, ParameterGroup,
-    ParameterKind, Session, StepKey, Update,
+    AdamWOptions, AdapterOptions, Engine, LoraFaOptions, MergeBase, MergedWeights, Objective, OptimizerOptions,
+    ParameterGroup, ParameterKind, Session, StepKey, Update,
 };
 use tunesmith_formats::{
     AdapterConfig, AdapterFiles, CONVERTED_FOLDER, Matcher, ModuleTensors, SafetensorsFile, TensorSource, Weights,
@@ -45,15 +46,75 @@ pub fn run<B: Backend>(
     let name = recorded["model"].as_str().unwrap_or_default();
     let case = &Case { id, dir, model: &place(root, "models", name) };
     let init = recorded["init_lora_weights"].as_str().unwrap_or("lorafa");
-    if is_bf16(&**backend) || !(init.starts_with("pissa") || ["olora", "loftq"].contains(&init)) {
+    if is_bf16(&**backend) || !(init.starts_with("pissa") || ["olora", "loftq", "lorafa"].contains(&init)) {
         let note = if is_bf16(&**backend) { "recorded in float32" } else { init };
         report(Outcome::unsupported(case.id, note));
         return Ok(());
+    }
+    if init == "lorafa" {
+        let batch = place(root, "goldens", name).join("forward.safetensors");
+        let rows = Rows::read(&SafetensorsFile::open(&batch)?)?;
+        return lora_fa(backend, case, &recorded, &rows, &mut Checks { id, tolerance: &recorded["tolerance"], report });
     }
     let batch = place(root, "goldens", name).join("forward.safetensors");
     let rows = Rows::read(&SafetensorsFile::open(&batch)?)?;
     let mut checks = Checks { id: case.id, tolerance: &recorded["tolerance"], report };
     taken(backend, case, &recorded, &rows, &mut checks)
+}
+
+/// Three steps of LoRA-FA: the loss before each, the gradient of B as the pass leaves it, and B after it.
+fn lora_fa<B: Backend>(
+    backend: &Arc<B>,
+    case: &Case<'_>,
+    recorded: &Value,
+    rows: &Rows,
+    checks: &mut Checks<'_, '_>,
+) -> Result<()> {
+    let (files, rate) = (case.open_model()?, number(recorded, "learning_rate")?);
+    let optimizer = OptimizerOptions::LoraFa(LoraFaOptions {
+        beta1: number(recorded, "adam_beta1")?,
+        beta2: number(recorded, "adam_beta2")?,
+        epsilon: number(recorded, "adam_epsilon")?,
+    });
+    let groups = ParameterGroup::of_each_kind(rate, number(recorded, "weight_decay")?);
+    let start = Some(AdapterOptions::Saved { path: case.dir.join("adapter_start") });
+    let mut model = session(backend, &files, start, Some((optimizer, groups)))?;
+    let expected = SafetensorsFile::open(&case.dir.join("steps.safetensors"))?;
+    let trained: Vec<&str> = entries(&recorded["trained"]).iter().filter_map(Value::as_str).collect();
+    let first = values(&model)?;
+    let (mut losses, mut grads, mut params) = (0.0f64, 0.0f64, 0.0f64);
+    for (step, before) in (1..).zip(entries(&recorded["losses"])) {
+        let sums = model.accumulate(&rows.batch(), &Objective::default(), StepKey::default())?;
+        let got = sums.iter().map(|sum| sum.loss).sum::<f64>() / rows.num_items;
+        losses = losses.max(relative(got, before.as_f64().unwrap_or(f64::NAN)));
+        for (name, gradient) in model.gradients()?.iter().filter(|(name, _)| trained.contains(&name.as_str())) {
+            let divided: Vec<f32> = gradient.iter().map(|g| (f64::from(*g) / rows.num_items) as f32).collect();
+            grads = grads.max(relative_error(&divided, &floats(&expected, &format!("{step}.grad.{name}"))?));
+        }
+        model.update(&Update {
+            learning_rates: &[rate; ParameterKind::ALL.len()],
+            max_grad_norm: None,
+            denominator: rows.num_items,
+        })?;
+        for (name, now) in values(&model)? {
+            // What is not recorded stays what it was.
+            let known = trained.contains(&name.as_str());
+            let should = if known { floats(&expected, &format!("{step}.param.{name}"))? } else { first[&name].clone() };
+            let far = now.iter().zip(&should).fold(0.0f64, |most, (a, b)| most.max(f64::from((a - b).abs())));
+            params = params.max(if known { far / rate } else { far * f64::from(f32::MAX) });
+        }
+    }
+    losses = losses.max(relative(loss(&mut model, rows)?, number(recorded, "loss_after_3")?));
+    checks.add("steps_loss", losses, "loss_rel")?;
+    checks.add("grads", grads, "grads")?;
+    checks.add("params", params, "param_over_lr")
+}
+
+/// Every trained tensor as files have it.
+fn values<B: Backend>(model: &Session<B>) -> Result<BTreeMap<String, Vec<f32>>> {
+    let parameters = model.parameters();
+    let each = parameters.ids().zip(parameters.specs());
+    each.map(|(id, spec)| Ok((spec.name.clone(), parameters.read(model.backend(), id)?))).collect()
 }
 
 fn adapter(recorded: &Value) -> Result<AdapterConfig> {
@@ -67,7 +128,7 @@ fn adapter(recorded: &Value) -> Result<AdapterConfig> {
         "targetModules": names("target_modules"), "excludeModules": null, "modulesToSave": null,
         "rankPattern": {}, "alphaPattern": {}, "layersToTransform": recorded["layers_to_transform"],
         "layersPattern": null, "initLoraWeights": recorded["init_lora_weights"], "bias": "none",
-        "loraBias": false, "loftqConfig": loftq, "trainableTokenIndices": null, "targetParameters": null,
+        "loraBias": false, "ensureWeightTying": false, "loftqConfig": loftq, "trainableTokenIndices": null, "targetParameters": null,
     });
     serde_json::from_value(options).map_err(|error| Error::argument("case.json", "options of an adapter", error))
 }

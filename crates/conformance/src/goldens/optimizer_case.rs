@@ -93,7 +93,7 @@ impl<B: Backend> Training<B> {
         let mut parameters = Parameters::default();
         // A kind that decays: every tensor does in these runs.
         let kind = ParameterKind::Decay;
-        let spec = ParameterSpec { name: "tensor".to_owned(), shape, kind, transposed: false, experts: 0 };
+        let spec = ParameterSpec { name: "tensor".to_owned(), shape, kind, transposed: false, experts: 0, scale: None };
         let id = parameters.add(backend, spec, start)?;
         let gradients = Gradients::new(backend, &parameters)?;
         let decay = run["hyper"]["weight_decay"].as_f64().unwrap_or(0.0);

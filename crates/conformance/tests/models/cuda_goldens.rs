@@ -12,7 +12,7 @@ use tunesmith_engine::{
     AdamWOptions, AdapterOptions, Batch, Engine, Objective, OptimizerOptions, ParameterGroup, Session, SessionOptions,
     StepKey, Update, WeightOptions,
 };
-use tunesmith_formats::{AdapterConfig, ModelFiles, ModuleNames, TrainedBias};
+use tunesmith_formats::{AdapterConfig, ModelFiles, ModuleNames, TokenIndices, TrainedBias};
 use tunesmith_ops::{Backend, DType, Result};
 
 fn device(dtype: DType) -> Result<Arc<Cuda>> {
@@ -70,6 +70,22 @@ fn embedding() -> AdapterConfig {
     AdapterConfig { r: 3, target_modules: ModuleNames::Endings(names), ..linear() }
 }
 
+/// The same on an embedding and on the head that is tied to it.
+fn tied(adapter: AdapterConfig) -> AdapterConfig {
+    AdapterConfig { ensure_weight_tying: true, ..adapter }
+}
+
+/// Rows of tokens, two of which the seeded batches hold.
+fn tokens() -> AdapterConfig {
+    AdapterConfig { trainable_token_indices: Some(TokenIndices::Embedding((0..300).step_by(7).collect())), ..linear() }
+}
+
+/// Both matrices of every expert.
+fn experts() -> AdapterConfig {
+    let target_parameters = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"].map(str::to_owned).to_vec();
+    AdapterConfig { r: 3, target_modules: ModuleNames::Endings(Vec::new()), target_parameters, ..linear() }
+}
+
 /// A session that trains a new adapter on a model of the goldens.
 fn session<B: Backend>(
     backend: &Arc<B>,
@@ -114,10 +130,9 @@ fn step<B: Backend>(session: &mut Session<B>, number: u64) -> Result<(f64, f64)>
 
 #[test]
 fn cpu_and_cuda_agree_step_by_step() -> Result<()> {
-    let cpu = Arc::new(Cpu::new(1)?);
     // What reaches the embedding has been rounded to bfloat16 in every layer on its way back, and AdamW's first updates of a
     // factor that starts at zero are as large for a gradient of rounding errors as for any other.
-    for (model, adapter, gradient_checkpointing, resid_pdrop, bfloat16) in [
+    let cases = [
         ("llama", linear(), false, 0.0, 4e-3),
         ("llama", linear(), true, 0.0, 4e-3),
         ("gemma2", embedding(), false, 0.0, 1e-2),
@@ -125,11 +140,32 @@ fn cpu_and_cuda_agree_step_by_step() -> Result<()> {
         ("llama", linear(), true, 0.2, 4e-3),
         ("granite", linear(), false, 0.2, 4e-3),
         ("gemma2", linear(), true, 0.2, 1e-2),
-    ] {
-        for (dtype, tolerance) in [(DType::F32, 1e-6), (DType::Bf16, bfloat16)] {
+    ];
+    agree(&cases, 5)
+}
+
+#[test]
+fn cpu_and_cuda_agree_about_rows_of_tokens_experts_and_tied_factors() -> Result<()> {
+    let cases = [
+        ("qwen2", tokens(), true, 0.0, 4e-3),
+        ("qwen3-moe", experts(), true, 0.0, 4e-3),
+        ("qwen2", tied(embedding()), false, 0.0, 1e-2),
+    ];
+    agree(&cases, 2)
+}
+
+/// A model, its adapter, recomputation, residual dropout, and how far bfloat16 may be off.
+type AgreementCase = (&'static str, AdapterConfig, bool, f64, f64);
+
+/// Steps on the emulated device next to the same on the CPU.
+fn agree(cases: &[AgreementCase], steps: u64) -> Result<()> {
+    let cpu = Arc::new(Cpu::new(1)?);
+    for (model, adapter, gradient_checkpointing, resid_pdrop, bfloat16) in cases {
+        let (gradient_checkpointing, resid_pdrop) = (*gradient_checkpointing, *resid_pdrop);
+        for (dtype, tolerance) in [(DType::F32, 1e-6), (DType::Bf16, *bfloat16)] {
             let mut got = session(&device(dtype)?, model, adapter.clone(), gradient_checkpointing, resid_pdrop)?;
             let mut expected = session(&cpu, model, adapter.clone(), gradient_checkpointing, resid_pdrop)?;
-            for number in 1..=5 {
+            for number in 1..=steps {
                 let ((loss, norm), (want_loss, want_norm)) = (step(&mut got, number)?, step(&mut expected, number)?);
                 let (loss, norm) = ((loss / want_loss - 1.0).abs(), (norm / want_norm - 1.0).abs());
                 println!("{dtype} step {number}: loss {loss:.1e}, norm {norm:.1e} of {tolerance:.0e}");

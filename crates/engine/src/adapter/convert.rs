@@ -60,6 +60,7 @@ mod tests {
             kind: ParameterKind::Decay,
             transposed: false,
             experts: 0,
+            scale: None,
         };
         let (a_shape, a) = kept.converted(&spec(FactorKind::Linear.a_name("layer"), &[r, k]), &now[0]);
         let (b_shape, b) = kept.converted(&spec(FactorKind::Linear.b_name("layer"), &[n, r]), &now[1]);

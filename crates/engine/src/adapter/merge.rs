@@ -14,6 +14,7 @@ use tunesmith_ops::nf4::{code_book, double_quantize, reference};
 use tunesmith_ops::{Code, DType, Error, Nf4, Nf4Matrix, Nf4Options, Nf4Scales, Result};
 
 use super::decompose::{self, Sizes};
+use super::tying::take_tied;
 use super::whole::refuse_other_base;
 use crate::families::names;
 use crate::load::{Grown, NewRows};
@@ -55,16 +56,18 @@ impl<'a, B: Nf4> MergedWeights<'a, B> {
         base: MergeBase,
         adapter: Option<&Path>,
     ) -> Result<Self> {
-        let grown = Grown::asked(tied, source, adapter.map(NewRows::Of))?;
+        let grown = Grown::asked(tied, source, adapter.map(NewRows::of))?;
         let adapter = adapter.map(AdapterFiles::read).transpose()?;
-        if let Some(files) = adapter.as_ref().filter(|_| tied) {
-            files.check_tied()?;
+        let mut adapter = adapter;
+        let ties = tied && adapter.as_ref().is_some_and(|files| files.config.ensure_weight_tying);
+        if let Some(files) = adapter.as_mut().filter(|_| ties) {
+            take_tied(&mut files.modules, &mut files.copies)?;
         }
         let embedding = names::EMBEDDING.strip_suffix(".weight").unwrap_or_default();
         let changes = |module: &str| adapter.as_ref().is_some_and(|files| files.modules.contains_key(module));
         let tokens = adapter.as_ref().and_then(|files| files.config.trainable_token_indices.as_ref());
         let parts_rows = tokens.is_some_and(|tokens| !tokens.shares(embedding, names::HEAD));
-        let splits_head = tied && (changes(names::HEAD) || changes(embedding) || parts_rows);
+        let splits_head = tied && !ties && (changes(names::HEAD) || changes(embedding) || parts_rows);
         let this = Self { backend, source, grown, base, adapter, splits_head };
         this.check()?;
         Ok(this)

@@ -14,7 +14,9 @@ mod registry;
 mod taken;
 mod targets;
 mod tensors;
+mod tied;
 mod tokens;
+mod tying;
 mod values;
 mod whole;
 

@@ -17,9 +17,11 @@ use super::initial::Draws;
 use super::modules::{Module, modules};
 use super::taken::take;
 use super::targets::targets;
+use super::tying::{Shared, take_tied, tie};
 use super::values::matrix_values;
 use super::whole::{refuse_missing, refuse_other_base, tensor_of};
 use crate::decoder::Decoder;
+use crate::families::names;
 use crate::layer::{EmbeddingLora, ExpertLora, FrozenWeights, Linear, LoraSlot, TokenRows, Vector, Weight};
 use crate::optimizer::Parameters;
 
@@ -57,9 +59,9 @@ pub(super) enum ExpertValues<'a> {
 
 /// A tensor that is saved and not trained.
 pub struct Table {
-    name: String,
-    shape: [usize; 2],
-    values: Vec<f32>,
+    pub(super) name: String,
+    pub(super) shape: [usize; 2],
+    pub(super) values: Vec<f32>,
 }
 
 /// An adapter, active or not.
@@ -74,6 +76,8 @@ pub struct Adapter<B: Backend> {
     pub warnings: Vec<String>,
     /// What it has taken out of the base.
     first: FirstValues,
+    /// What a tied head shares with the embedding.
+    pub(super) tied_head: Option<Shared>,
     /// Its tensors while it is not active; the session's own while it is.
     pub(crate) parameters: Parameters<B>,
 }
@@ -95,7 +99,11 @@ impl<B: Backend> Adapter<B> {
         let frozen = decoder.frozen;
         let all = modules(decoder);
         let candidates: Vec<Candidate> = all.iter().map(Candidate::of).collect();
-        let targets = targets(options, &candidates)?;
+        let mut targets = targets(options, &candidates)?;
+        let ties = options.ensure_weight_tying && frozen.tied;
+        if ties {
+            tie(&mut config, &candidates, &mut targets)?;
+        }
         let matcher = Matcher::new(options)?;
         let mut this = Self::empty(config);
         for (number, index) in targets.adapted.iter().enumerate() {
@@ -120,6 +128,9 @@ impl<B: Backend> Adapter<B> {
         for index in &targets.saved {
             this.add_copy(backend, *index, &all[*index])?;
         }
+        if ties {
+            this.tie_head(head_of(&all));
+        }
         this.add_tokens(backend, &all, frozen.tied, None)?;
         for (index, module) in all.iter().enumerate().filter(|(index, _)| !targets.saved.contains(index)) {
             if let Module::Linear(linear) = module
@@ -128,15 +139,8 @@ impl<B: Backend> Adapter<B> {
                 this.add_bias(backend, (index, linear), None)?;
             }
         }
-        if options.bias != TrainedBias::None && !this.patches.iter().any(|(_, patch)| matches!(patch, Patch::Bias(_))) {
-            let why = "lora.bias: no layer that it means has a bias in this model, so none is trained";
-            this.warnings.push(why.to_owned());
-        }
-        if this.config.target_modules == ModuleNames::AllLinear {
-            // The endings say the same in any program, whatever it counts as linear.
-            let endings = this.modules.iter().filter_map(|module| module.rsplit('.').next().map(str::to_owned));
-            this.config.target_modules = ModuleNames::Endings(endings.collect());
-        }
+        this.tell_idle(frozen.tied);
+        this.name_targets();
         this.add_experts(backend, &all, ExpertValues::Drawn(seed, targets.adapted.len()))?;
         Ok(this)
     }
@@ -146,9 +150,10 @@ impl<B: Backend> Adapter<B> {
     /// # Errors
     /// `FileMissing`, `FileInvalid`, `ModelUnsupported` as the folder gives; `ConfigInvalid` when it does not fit the model.
     pub fn read(backend: &B, decoder: &mut Decoder<B>, dir: &Path) -> Result<Self> {
-        let found = AdapterFiles::read(dir)?;
-        if decoder.config.tied {
-            found.check_tied()?;
+        let mut found = AdapterFiles::read(dir)?;
+        let ties = decoder.config.tied && found.config.ensure_weight_tying;
+        if ties {
+            take_tied(&mut found.modules, &mut found.copies)?;
         }
         let frozen = decoder.frozen;
         let all = modules(decoder);
@@ -190,6 +195,9 @@ impl<B: Backend> Adapter<B> {
                 }
             }
         }
+        if ties {
+            this.tie_head(head_of(&all));
+        }
         this.add_tokens(backend, &all, frozen.tied, Some(tokens))?;
         this.add_experts(backend, &all, ExpertValues::Read(&mut files))?;
         match files.into_keys().chain(biases.into_keys()).next() {
@@ -202,9 +210,41 @@ impl<B: Backend> Adapter<B> {
         }
     }
 
+    /// Tells of options that have no effect on this model.
+    fn tell_idle(&mut self, tied: bool) {
+        if self.config.bias != TrainedBias::None
+            && !self.patches.iter().any(|(_, patch)| matches!(patch, Patch::Bias(_)))
+        {
+            let why = "lora.bias: no layer that it means has a bias in this model, so none is trained";
+            self.warnings.push(why.to_owned());
+        }
+        if self.config.ensure_weight_tying && self.tied_head.is_none() && self.config.trainable_token_indices.is_none()
+        {
+            let untrained = "neither the embedding nor the head is trained";
+            let why = if tied { untrained } else { "head and embedding of this model are two matrices" };
+            self.warnings.push(format!("lora.ensureWeightTying: {why}, so nothing is tied"));
+        }
+    }
+
+    /// Names the adapted modules by their endings, which say the same in any program, whatever it counts as linear.
+    fn name_targets(&mut self) {
+        if self.config.target_modules == ModuleNames::AllLinear {
+            let endings = self.modules.iter().filter_map(|module| module.rsplit('.').next().map(str::to_owned));
+            self.config.target_modules = ModuleNames::Endings(endings.collect());
+        }
+    }
+
     fn empty(config: AdapterConfig) -> Self {
         let (modules, patches, warnings) = (Vec::new(), Vec::new(), Vec::new());
-        Self { config, modules, patches, warnings, first: FirstValues::default(), parameters: Parameters::default() }
+        Self {
+            config,
+            modules,
+            patches,
+            warnings,
+            first: FirstValues::default(),
+            tied_head: None,
+            parameters: Parameters::default(),
+        }
     }
 
     /// Takes the first factors of a module out of the base where the options say so, and gives them: of a saved adapter they are the
@@ -286,10 +326,18 @@ impl<B: Backend> Adapter<B> {
     ///
     /// # Errors
     /// Whatever the backend's copies fail with.
-    pub fn tables(&self, backend: &B, parameters: &Parameters<B>, decoder: &Decoder<B>) -> Result<Vec<Table>> {
+    pub fn tables(
+        &self,
+        backend: &B,
+        parameters: &Parameters<B>,
+        (decoder, grown): (&Decoder<B>, bool),
+    ) -> Result<Vec<Table>> {
         let (embedding, head) = (&decoder.embedding, &decoder.head.linear);
-        let mut tables = Vec::new();
+        let mut tables = self.tied_tables(backend, parameters)?;
         let mut saved = BTreeSet::new();
+        if !grown {
+            return Ok(tables);
+        }
         for (module, weight, rows) in
             [(&embedding.module, &embedding.table, &embedding.tokens), (&head.module, &head.weight, &head.tokens)]
         {
@@ -325,6 +373,11 @@ impl<B: Backend> Adapter<B> {
             .collect();
         write_adapter(&dir.join(CONVERTED_FOLDER), &self.config.converted(), &tensors)
     }
+}
+
+/// The index of the head.
+fn head_of<B: Backend>(all: &[Module<'_, B>]) -> usize {
+    all.iter().position(|module| module.name() == names::HEAD).unwrap_or(all.len())
 }
 
 fn fits<B: Backend>(module: &Module<'_, B>, factors: &LoraTensors) -> Result<()> {

@@ -80,7 +80,7 @@ pub fn targets(config: &AdapterConfig, all: &[Candidate]) -> Result<Targets> {
 }
 
 /// Refuses a target that takes no factors, or none of the kind that is asked for.
-fn check_target(config: &AdapterConfig, module: &Candidate) -> Result<()> {
+pub(super) fn check_target(config: &AdapterConfig, module: &Candidate) -> Result<()> {
     let is_embedding = module.kind == CandidateKind::Embedding;
     if !module.is_adaptable() {
         Err(no_factors(&module.name))

@@ -27,7 +27,10 @@ impl<B: Backend> Adapter<B> {
             Module::Linear(linear) => {
                 let kind = FactorKind::Linear;
                 let a_spec = spec(kind.a_name(name), &[r, linear.k], ParameterKind::Decay);
-                let b_spec = spec(kind.b_name(name), &[linear.n, r], ParameterKind::LoraB);
+                let b_spec = ParameterSpec {
+                    scale: Some(scale),
+                    ..spec(kind.b_name(name), &[linear.n, r], ParameterKind::LoraB)
+                };
                 Patch::Lora(Some(LoraSlot {
                     a: self.parameters.add(backend, a_spec, a)?,
                     b: self.parameters.add(backend, b_spec, b)?,
@@ -179,7 +182,7 @@ impl<B: Backend> Adapter<B> {
 
 /// A trained tensor that is held as it is stored.
 pub(super) fn spec(name: String, shape: &[usize], kind: ParameterKind) -> ParameterSpec {
-    ParameterSpec { name, shape: shape.to_vec(), kind, transposed: false, experts: 0 }
+    ParameterSpec { name, shape: shape.to_vec(), kind, transposed: false, experts: 0, scale: None }
 }
 
 fn copy_vector<B: Backend>(

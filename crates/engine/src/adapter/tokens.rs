@@ -95,6 +95,11 @@ impl<B: Backend> Adapter<B> {
         }
         let embedding = names::EMBEDDING.strip_suffix(".weight").unwrap_or_default();
         let shares = tied && tokens.shares(embedding, names::HEAD);
+        let parted = tied && !shares && tokens.of(embedding).is_some() && tokens.of(names::HEAD).is_some();
+        if parted && self.config.ensure_weight_tying {
+            let got = "others for each; give the same, or set ensureWeightTying to false";
+            return Err(Error::argument(PLACE, "the same tokens for embed_tokens and lm_head, which are tied", got));
+        }
         let mut first: Option<(ParameterId, Vec<f32>)> = None;
         for (index, one) in matrices {
             let follows = shares && one.name == names::HEAD;

@@ -6,19 +6,27 @@ use std::path::Path;
 
 use serde_json::json;
 use tunesmith_formats::{
-    AdapterFiles, AdapterTensor, ModelConfig as HfConfig, StoredTensor, StoredType, TensorSource, TokenIndices,
+    AdapterFiles, AdapterTensor, ModelConfig as HfConfig, ModuleTensors, StoredTensor, StoredType, TensorSource,
+    TokenIndices,
 };
 use tunesmith_ops::{Code, DType, Error, Result};
 
 use crate::families::names;
 
-/// Where the rows of new tokens come from.
+/// How many rows a model gets, and what is in them: the mean of the model's own, where nothing else is said.
 #[derive(Debug, Clone, Copy)]
-pub enum NewRows<'a> {
-    /// So many tokens in all; each new row is the mean of the model's own.
-    Mean(usize),
-    /// The tables that an adapter's folder has, where they have more rows than the model; the mean where it only trains such rows.
-    Of(&'a Path),
+pub struct NewRows<'a> {
+    /// So many tokens at least.
+    pub count: Option<usize>,
+    /// An adapter's folder, which may have larger tables, or train rows beyond the model's.
+    pub of: Option<&'a Path>,
+}
+
+impl<'a> NewRows<'a> {
+    /// Those of an adapter's folder.
+    pub fn of(folder: &'a Path) -> Self {
+        Self { count: None, of: Some(folder) }
+    }
 }
 
 /// A source with larger tables.
@@ -34,23 +42,28 @@ impl<'a> Grown<'a> {
     /// `ArgumentInvalid` for fewer tokens than the model has, `ConfigInvalid` for tables of another model, and those of reading them.
     pub fn new(tied: bool, source: &'a dyn TensorSource, rows: NewRows<'_>) -> Result<Option<Self>> {
         let head = format!("{}.weight", names::HEAD);
-        let (count, copies) = match rows {
-            NewRows::Mean(count) => (count, BTreeMap::new()),
-            NewRows::Of(dir) => saved(AdapterFiles::read(dir)?),
+        let (of_adapter, copies) = match rows.of {
+            None => Default::default(),
+            Some(dir) => saved(AdapterFiles::read(dir)?),
         };
+        let count = rows.count.unwrap_or_default().max(of_adapter);
         let mut tables = BTreeMap::new();
         for name in [names::EMBEDDING, &head].into_iter().filter(|name| source.contains(name)) {
             let own = source.get(name)?.shape;
             let (Some(have), Some(width)) = (own.first().copied(), own.get(1).copied()) else { continue };
-            if count < have && matches!(rows, NewRows::Mean(_)) {
+            if let Some(fewer) = rows.count.filter(|count| *count < have) {
                 let expected = format!("at least {have}, the rows of the model's embedding");
-                return Err(Error::argument("resizeTokenEmbeddings", expected, count));
+                return Err(Error::argument("resizeTokenEmbeddings", expected, fewer));
             }
             if count <= have || (tied && name == head) {
                 continue;
             }
             let copy = copies.get(name);
-            if let Some(copy) = copy.filter(|copy| copy.shape != [count, width]) {
+            let fits = |copy: &AdapterTensor| match copy.shape[..] {
+                [rows, columns] => columns == width && (have..=count).contains(&rows),
+                _ => false,
+            };
+            if let Some(copy) = copy.filter(|copy| !fits(copy)) {
                 let message = format!("expected a table [{count}, {width}] of this model, got {:?}", copy.shape);
                 return Err(Error::new(Code::ConfigInvalid, name, message + "; the adapter belongs to another model"));
             }
@@ -83,13 +96,26 @@ impl<'a> Grown<'a> {
     }
 }
 
+/// Rows of the tables that an adapter has, or trains rows of; 0 where it has nothing to do with them.
+///
+/// # Errors
+/// Those of reading the adapter.
+pub fn adapter_rows(adapter: &Path) -> Result<usize> {
+    Ok(saved(AdapterFiles::read(adapter)?).0)
+}
+
 /// Rows of the tables that an adapter has or trains rows of, and the tables.
-fn saved(files: AdapterFiles) -> (usize, BTreeMap<String, AdapterTensor>) {
+fn saved(mut files: AdapterFiles) -> (usize, BTreeMap<String, AdapterTensor>) {
     let tokens = files.config.trainable_token_indices.as_ref().map_or_else(Vec::new, TokenIndices::lists);
     let trained = tokens.iter().flat_map(|(_, ids)| ids.iter().map(|id| id + 1)).max().unwrap_or_default();
     let is_table = |name: &String| name == names::EMBEDDING || name.strip_suffix(".weight") == Some(names::HEAD);
-    let copies: BTreeMap<String, AdapterTensor> = files.copies.into_iter().filter(|(name, _)| is_table(name)).collect();
-    let rows = copies.values().filter_map(|copy| copy.shape.first().copied()).max();
+    let copies: BTreeMap<String, AdapterTensor> =
+        std::mem::take(&mut files.copies).into_iter().filter(|(name, _)| is_table(name)).collect();
+    let whole = files.modules.iter().filter_map(|(module, tensors)| match tensors {
+        ModuleTensors::Saved(parts) if is_table(&format!("{module}.weight")) => parts.get("weight"),
+        _ => None,
+    });
+    let rows = copies.values().chain(whole).filter_map(|table| table.shape.first().copied()).max();
     (rows.unwrap_or_default().max(trained), copies)
 }
 
@@ -102,16 +128,15 @@ fn table(
 ) -> Result<Vec<f32>> {
     let mut values = Vec::new();
     source.get(name)?.to_f32(&mut values)?;
-    if let Some(copy) = copy {
-        values.extend_from_slice(&copy.data[have * width..]);
-        return Ok(values);
-    }
     let mut sums = vec![0.0_f64; width];
     for row in values.chunks(width.max(1)) {
         sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value));
     }
     let mean: Vec<f32> = sums.iter().map(|sum| (sum / have as f64) as f32).collect();
-    (have..count).for_each(|_| values.extend_from_slice(&mean));
+    values.extend_from_slice(copy.map_or(&[], |copy| &copy.data[have * width..]));
+    while values.len() < count * width {
+        values.extend_from_slice(&mean);
+    }
     Ok(values)
 }
 

@@ -9,7 +9,7 @@ mod options;
 mod quantize;
 mod weights;
 
-pub use grown::{Grown, NewRows};
+pub use grown::{Grown, NewRows, adapter_rows};
 pub use model::{Loaded, load};
 pub use options::{QuantType, WeightDtype, WeightOptions};
 pub use quantize::QuantizationInfo;

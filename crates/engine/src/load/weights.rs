@@ -229,7 +229,14 @@ impl<'a, B: Backend> Loader<'a, B> {
     }
 
     fn parameter(&mut self, name: &str, shape: &[usize], kind: ParameterKind) -> Result<ParameterId> {
-        let spec = ParameterSpec { name: name.to_owned(), shape: shape.to_vec(), kind, transposed: false, experts: 0 };
+        let spec = ParameterSpec {
+            name: name.to_owned(),
+            shape: shape.to_vec(),
+            kind,
+            transposed: false,
+            experts: 0,
+            scale: None,
+        };
         self.parameters.add(self.backend, spec, &self.host)
     }
 

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     fn spec(name: &str, shape: &[usize], kind: ParameterKind) -> ParameterSpec {
-        ParameterSpec { name: name.to_owned(), shape: shape.to_vec(), kind, transposed: false, experts: 0 }
+        ParameterSpec { name: name.to_owned(), shape: shape.to_vec(), kind, transposed: false, experts: 0, scale: None }
     }
 
     #[test]

@@ -8,8 +8,9 @@ use super::adagrad::AdagradOptions;
 use super::adamw::AdamWOptions;
 use super::ademamix::AdEmaMixOptions;
 use super::lion::LionOptions;
+use super::lora_fa::LoraFaOptions;
 use super::muon::MuonOptions;
-use super::parameters::ParameterSpec;
+use super::parameters::{ParameterSpec, Parameters};
 use super::rmsprop::RmsPropOptions;
 use super::schedule_free::ScheduleFreeOptions;
 use super::sgd::SgdOptions;
@@ -43,6 +44,8 @@ pub enum OptimizerOptions {
     Adafactor(AdafactorOptions),
     /// Muon for the matrices of hidden layers, AdamW for the rest.
     Muon(MuonOptions),
+    /// LoRA-FA.
+    LoraFa(LoraFaOptions),
 }
 
 impl OptimizerOptions {
@@ -60,6 +63,27 @@ impl OptimizerOptions {
             Self::AdEmaMix(_) => AdEmaMixOptions::SLOTS.to_vec(),
             Self::Adafactor(options) => options.slots(spec),
             Self::Muon(_) => MuonOptions::slots(spec),
+            Self::LoraFa(_) => LoraFaOptions::slots(spec),
+        }
+    }
+
+    /// Whether a tensor that has a gradient is changed by a step, and counts for the norm.
+    pub fn trains(&self, spec: &ParameterSpec) -> bool {
+        !(matches!(self, Self::LoraFa(_)) && LoraFaOptions::is_fixed(spec))
+    }
+
+    /// What the gradients of tensors are multiplied with, by their numbers; from values that no step changes.
+    ///
+    /// # Errors
+    /// `ArgumentInvalid` for tensors that the optimizer is not for; whatever the backend fails with.
+    pub(super) fn conditioners<B: Backend>(
+        &self,
+        backend: &B,
+        parameters: &Parameters<B>,
+    ) -> Result<Vec<Option<B::Buffer>>> {
+        match self {
+            Self::LoraFa(_) => LoraFaOptions::conditioners(backend, parameters),
+            _ => Ok(parameters.ids().map(|_| None).collect()),
         }
     }
 
@@ -88,6 +112,7 @@ impl OptimizerOptions {
             Self::AdEmaMix(options) => at.by_rule(&options.rule(at.number), tensors),
             Self::Adafactor(options) => options.step(at, tensors),
             Self::Muon(options) => options.step(at, tensors),
+            Self::LoraFa(options) => options.step(at, tensors),
         }
     }
 

@@ -53,6 +53,8 @@ pub struct ParameterSpec {
     /// Above 0: a matrix whose columns belong to so many experts in turn, held as one matrix of each, and so are its gradient and its
     /// state.
     pub experts: usize,
+    /// Of B of a layer: what its product with A is multiplied with.
+    pub scale: Option<f32>,
 }
 
 impl ParameterSpec {

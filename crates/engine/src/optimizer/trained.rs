@@ -19,6 +19,8 @@ pub(super) struct Trained<'a, T> {
     pub rate: f64,
     /// Weight decay.
     pub decay: f64,
+    /// What the gradient is multiplied with.
+    pub conditioner: Option<View<'a, T>>,
     /// Share of the newest point in the mean of a schedule-free optimizer.
     pub average: f64,
 }

@@ -1,6 +1,6 @@
 //! One optimizer step: divide, clip by global norm, step, clear.
 
-use tunesmith_ops::{Backend, Clip, Error, Memory, Result};
+use tunesmith_ops::{Backend, Clip, Error, Memory, Result, View};
 
 use super::groups::{GroupInfo, Groups};
 use super::options::OptimizerOptions;
@@ -42,6 +42,8 @@ pub struct Optimizer<B: Memory> {
     pub points: Vec<PointWeights>,
     /// State of every trained tensor.
     pub state: State<B>,
+    /// What gradients are multiplied with, by the numbers of their tensors.
+    conditioners: Vec<Option<B::Buffer>>,
 }
 
 impl<B: Backend> Optimizer<B> {
@@ -58,7 +60,17 @@ impl<B: Backend> Optimizer<B> {
         let groups = Groups::new(groups, parameters)?;
         let points = vec![PointWeights::default(); groups.count()];
         let state = State::new(backend, parameters, |spec| options.slots(spec))?;
-        Ok(Self { options, groups, step: 0, points, state })
+        let conditioners = options.conditioners(backend, parameters)?;
+        Ok(Self { options, groups, step: 0, points, state, conditioners })
+    }
+
+    /// Looks again at the values that no step changes: they have been replaced.
+    ///
+    /// # Errors
+    /// Whatever the backend fails with.
+    pub fn values_replaced(&mut self, backend: &B, parameters: &Parameters<B>) -> Result<()> {
+        self.conditioners = self.options.conditioners(backend, parameters)?;
+        Ok(())
     }
 
     /// The optimizer's name and constants.
@@ -84,7 +96,9 @@ impl<B: Backend> Optimizer<B> {
     ) -> Result<Updated> {
         self.check(update)?;
         let clip = Clip { denominator: update.denominator, max_grad_norm: update.max_grad_norm };
-        let norm = backend.grad_norm(&clip, &gradients.views())?;
+        let views = gradients.views().into_iter().zip(parameters.specs());
+        let trained: Vec<_> = views.filter(|(_, spec)| self.options.trains(spec)).map(|(view, _)| view).collect();
+        let norm = backend.grad_norm(&clip, &trained)?;
         let points = self.points_with(update);
         self.apply(backend, parameters, gradients, update, (&norm, &points))?;
         gradients.clear(backend)?;
@@ -107,18 +121,23 @@ impl<B: Backend> Optimizer<B> {
         (norm, points): (&B::Norm, &[(PointWeights, f64)]),
     ) -> Result<()> {
         let states = self.state.by_parameter(parameters.specs());
-        let groups = &self.groups;
+        let (groups, options) = (&self.groups, &self.options);
+        let conditioners = self.conditioners.iter().map(Option::as_ref);
         let tensors = parameters
             .iter_mut()
             .zip(gradients.views())
             .zip(states)
+            .zip(conditioners)
             .enumerate()
-            .map(|(number, (((spec, parameter), gradient), slots))| {
+            .filter(|(_, ((((spec, _), _), _), _))| options.trains(spec))
+            .map(|(number, ((((spec, parameter), gradient), slots), conditioner))| {
                 let Some((group, decay)) = groups.of(number) else {
                     return Err(internal("update", "a group for every trained tensor"));
                 };
                 let (rate, (_, average)) = (update.learning_rates[group], points[group]);
-                Ok(Trained { spec, parameter, gradient, slots, rate, decay, average })
+                let r = spec.shape.last().copied().unwrap_or_default();
+                let conditioner = conditioner.map(|values| View::new(values, 0, r * r));
+                Ok(Trained { spec, parameter, gradient, slots, rate, decay, conditioner, average })
             })
             .collect::<Result<Vec<_>>>()?;
         self.options.step(&Step { backend, number: self.step + 1, norm }, tensors)

@@ -107,7 +107,9 @@ pub fn plan_on<B: Backend>(
         peak,
         loading: standing.saturating_sub(gradients + optimizer),
         total_parameters: session.total_parameters(),
-        trainable_parameters: if trains { specs.iter().map(ParameterSpec::len).sum() } else { 0 },
+        trainable_parameters: options
+            .optimizer
+            .map_or(0, |one| specs.iter().filter(|spec| one.trains(spec)).map(ParameterSpec::len).sum()),
     })
 }
 

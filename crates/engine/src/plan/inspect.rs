@@ -20,7 +20,7 @@ pub fn inspect(hf_config: &HfConfig, source: &dyn TensorSource, adapter: Option<
     let ledger = Ledger::new(DeviceLayout::CPU);
     let options = WeightOptions::default();
     let tied = ModelConfig::new(hf_config)?.tied;
-    let grown = Grown::asked(tied, source, adapter.map(NewRows::Of))?;
+    let grown = Grown::asked(tied, source, adapter.map(NewRows::of))?;
     let hf_config = &grown.as_ref().map_or_else(|| hf_config.clone(), |grown| grown.config(hf_config));
     let source = grown.as_ref().map_or(source, |grown| grown as &dyn TensorSource);
     let mut loaded = load(&ledger, source, false, &options, ModelConfig::new(hf_config)?)?;

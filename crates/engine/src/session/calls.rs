@@ -207,8 +207,8 @@ impl<B: Backend> Session<B> {
         self.switch_to_mean("saveAdapter")?;
         if let Some((adapter, parameters)) = self.adapters.to_save(&self.parameters) {
             // Of a checkpoint the tables follow from the model and the options.
-            let tables = if self.grown && converted {
-                adapter.tables(&*self.backend, parameters, &self.decoder)?
+            let tables = if converted {
+                adapter.tables(&*self.backend, parameters, (&self.decoder, self.grown))?
             } else {
                 Vec::new()
             };

@@ -154,7 +154,7 @@ pub fn load<B: Backend>(
         optimizer.points = points;
     }
     optimizer.step = step;
-    Ok(())
+    optimizer.values_replaced(backend, parameters)
 }
 
 /// The points of a schedule-free optimizer: their weights, and the trained one of each tensor.

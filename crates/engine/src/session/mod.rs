@@ -5,6 +5,7 @@ mod calls;
 mod checkpoint;
 mod engine;
 mod merge_check;
+mod new_tokens;
 mod options;
 mod state;
 

@@ -70,11 +70,12 @@ impl SessionOptions {
 
     /// Where rows of new tokens come from, if there are any.
     pub(crate) fn new_rows(&self) -> Option<NewRows<'_>> {
-        match (self.resize_token_embeddings, &self.adapter) {
-            (Some(count), _) => Some(NewRows::Mean(count)),
-            (None, Some(AdapterOptions::Saved { path })) => Some(NewRows::Of(path)),
+        let of = match &self.adapter {
+            Some(AdapterOptions::Saved { path }) => Some(path.as_path()),
             _ => None,
-        }
+        };
+        let rows = NewRows { count: self.resize_token_embeddings, of };
+        (rows.count.is_some() || rows.of.is_some()).then_some(rows)
     }
 
     /// Checks what no type does.
@@ -126,7 +127,7 @@ mod tests {
                 "loraDropout": 0.1, "useRslora": true, "useDora": false, "modulesToSave": null,
                 "rankPattern": { "up_proj": 4, "10": 2, "down_proj": 1 }, "alphaPattern": {},
                 "layersToTransform": [0, 1], "layersPattern": ["layers"], "initLoraWeights": "gaussian",
-                "bias": "lora_only", "loraBias": false, "trainableTokenIndices": { "lm_head": [3, 1] },
+                "bias": "lora_only", "loraBias": false, "ensureWeightTying": true, "trainableTokenIndices": { "lm_head": [3, 1] },
                 "targetParameters": ["mlp.experts.down_proj"],
             },
             "optimizer": { "type": "adamw", "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8 },

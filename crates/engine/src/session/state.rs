@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tunesmith_formats::{ModelConfig as HfConfig, TensorSource};
+use tunesmith_formats::{ModelConfig as HfConfig, TensorSource, TokenIndices};
 use tunesmith_ops::{Backend, Error, Result};
 
 use super::options::{AdapterOptions, SessionOptions};
@@ -132,6 +132,7 @@ impl<B: Backend> Session<B> {
                 is_mean: false,
             }),
         };
+        let untrained_tokens = left_untrained(loaded.untrained_tokens, adapters.trained());
         let keep = SavePolicy::of(training.is_some(), options.gradient_checkpointing);
         Ok(Self {
             activations: Activations::new(&*backend, decoder.config.layers, keep),
@@ -148,7 +149,7 @@ impl<B: Backend> Session<B> {
             hf_config,
             total_parameters: loaded.total_parameters,
             quantization: loaded.quantization,
-            untrained_tokens: loaded.untrained_tokens,
+            untrained_tokens,
             warnings,
         })
     }
@@ -295,6 +296,14 @@ impl<B: Backend> Session<B> {
         }
         self.accumulate_pass((supervised, pass), objective)
     }
+}
+
+/// Tokens that the base has not trained, and the adapter does not either.
+fn left_untrained<B: Backend>(mut tokens: Vec<u32>, adapter: Option<&Adapter<B>>) -> Vec<u32> {
+    let rows = adapter.and_then(|adapter| adapter.config.trainable_token_indices.as_ref());
+    let trained = rows.map_or_else(Vec::new, TokenIndices::lists);
+    tokens.retain(|token| !trained.iter().any(|(_, ids)| ids.contains(&(*token as usize))));
+    tokens
 }
 
 fn packed_pass<B: Backend>(backend: &B, batch: &Batch<'_>, predicting: Vec<i32>) -> Result<Pass<B>> {

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use tunesmith_cpu::Cpu;
 use tunesmith_engine::rng::{Philox, Purpose};
 use tunesmith_engine::{
-    AdEmaMixOptions, AdafactorOptions, AdagradOptions, AdamWOptions, AdapterOptions, AdjustLr, Batch, LionOptions,
-    MuonOptions, OptimizerOptions, ParameterGroup, RmsPropOptions, ScheduleFreeOptions, Session, SessionOptions,
-    SgdOptions, WeightOptions, families::names,
+    AdEmaMixOptions, AdafactorOptions, AdagradOptions, AdamWOptions, AdapterOptions, AdjustLr, Batch, Engine,
+    LionOptions, LoraFaOptions, MuonOptions, Objective, OptimizerOptions, ParameterGroup, RmsPropOptions,
+    ScheduleFreeOptions, Session, SessionOptions, SgdOptions, StepKey, Update, WeightOptions, families::names,
 };
 use tunesmith_formats::{
     AdapterConfig, F32Tensor, ModelConfig, ModuleNames, SafetensorsFile, TensorSource, write_safetensors,
@@ -156,6 +156,7 @@ pub fn optimizers() -> Vec<OptimizerOptions> {
         OptimizerOptions::Adafactor(ADAFACTOR),
         OptimizerOptions::Adafactor(AdafactorOptions { beta1: Some(0.9), scale_parameter: true, ..ADAFACTOR }),
         OptimizerOptions::Muon(MUON),
+        OptimizerOptions::LoraFa(LoraFaOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-6 }),
     ]
 }
 
@@ -178,6 +179,71 @@ pub fn session(threads: usize, options: &SessionOptions) -> Result<Session<Cpu>>
     let source = write_model(dir.path(), None);
     let config = ModelConfig::from_json(Path::new("config.json"), config())?;
     Session::new(Arc::new(Cpu::new(threads)?), config, &source, "tiny", options)
+}
+
+/// One step of training on two rows, and the loss before it.
+pub fn step(model: &mut Session<Cpu>, number: u64) -> f64 {
+    let rows = Rows::new(&[20, 11], 6);
+    let key = StepKey { seed: 3, step: number };
+    let loss = losses(model, &rows, key).iter().sum();
+    let update = Update { learning_rates: &[1e-2; 4], max_grad_norm: Some(1.0), denominator: 20.0 };
+    assert!(model.update(&update).unwrap().applied);
+    loss
+}
+
+/// A new adapter of rank 4 after three steps.
+pub fn trained(config: AdapterConfig) -> Session<Cpu> {
+    let mut model = session(1, &options(adapter(config))).unwrap();
+    for number in 1..4 {
+        step(&mut model, number);
+    }
+    model
+}
+
+/// A model that is not trained.
+pub fn inference(adapter: Option<AdapterOptions>) -> Session<Cpu> {
+    session(1, &SessionOptions { optimizer: None, ..options(adapter) }).unwrap()
+}
+
+pub fn logits(model: &mut Session<Cpu>) -> Vec<f32> {
+    model.logits(&Rows::new(&[21, 8], 8).batch()).unwrap()
+}
+
+/// The logits with the adapter of a folder.
+pub fn of_folder(path: &Path) -> Vec<f32> {
+    logits(&mut inference(Some(AdapterOptions::Saved { path: path.to_owned() })))
+}
+
+/// The loss of each row in a pass of training.
+pub fn losses(model: &mut Session<Cpu>, rows: &Rows, key: StepKey) -> Vec<f64> {
+    model.accumulate(&rows.batch(), &Objective::default(), key).unwrap().iter().map(|sum| sum.loss).collect()
+}
+
+/// The loss of each row without one.
+pub fn evaluated(model: &mut Session<Cpu>, rows: &Rows) -> Vec<f64> {
+    model.evaluate(&rows.batch(), &Objective::default()).unwrap().iter().map(|sum| sum.loss).collect()
+}
+
+/// The bits of every gradient.
+pub fn gradient_bits(model: &Session<Cpu>) -> Vec<(String, Vec<u32>)> {
+    let values = model.gradients().unwrap().into_iter();
+    values.map(|(name, values)| (name, values.iter().map(|value| value.to_bits()).collect())).collect()
+}
+
+/// What is drawn for a row in a pass of training belongs to its number and the step, whatever it is packed with.
+pub fn a_row_draws_by_its_number_and_the_step(options: &SessionOptions) {
+    let (rows, key) = (Rows::new(&[12, 5, 30], 2), StepKey { seed: 3, step: 1 });
+    let mut model = session(1, options).unwrap();
+    let packed = losses(&mut model, &rows, key);
+    for (row, expected) in packed.iter().enumerate() {
+        assert_eq!(losses(&mut model, &rows.row(row), key), [*expected], "row {row}");
+    }
+    for key in [StepKey { step: 2, ..key }, StepKey { seed: 4, ..key }] {
+        assert_ne!(losses(&mut model, &rows, key)[0], packed[0], "step and seed choose");
+    }
+    let mut moved = Rows::new(&[12, 5, 30], 2);
+    moved.row_ids[0] += 1;
+    assert_ne!(losses(&mut model, &moved, key)[0], packed[0], "and so does the row");
 }
 
 /// Packed rows of seeded ids; the first third of each row is not supervised.

@@ -16,4 +16,5 @@ mod residual_dropout;
 mod rollout;
 mod session;
 mod starts;
+mod tied;
 mod tokens;

@@ -3,12 +3,13 @@
 // A helper that fails fails its test.
 #![allow(clippy::unwrap_used)]
 
-use tunesmith_cpu::Cpu;
-use tunesmith_engine::{Asked, Batch, Engine, Objective, Session, SessionOptions, StepKey, TokenCoefficients};
+use tunesmith_engine::{Asked, Batch, Engine, Objective, SessionOptions, StepKey, TokenCoefficients};
 use tunesmith_formats::ModuleNames;
 use tunesmith_ops::Code;
 
-use super::common::{Rows, lora, options, session};
+use super::common::{
+    Rows, a_row_draws_by_its_number_and_the_step, evaluated, gradient_bits, lora, losses, options, session,
+};
 
 const KEY: StepKey = StepKey { seed: 3, step: 1 };
 
@@ -16,29 +17,9 @@ fn noisy(neftune_noise_alpha: Option<f64>) -> SessionOptions {
     SessionOptions { neftune_noise_alpha, ..options(lora(ModuleNames::AllLinear)) }
 }
 
-fn losses(model: &mut Session<Cpu>, rows: &Rows, key: StepKey) -> Vec<f64> {
-    model.accumulate(&rows.batch(), &Objective::default(), key).unwrap().iter().map(|sum| sum.loss).collect()
-}
-
-fn bits(model: &Session<Cpu>) -> Vec<(String, Vec<u32>)> {
-    let values = model.gradients().unwrap().into_iter();
-    values.map(|(name, values)| (name, values.iter().map(|value| value.to_bits()).collect())).collect()
-}
-
 #[test]
 fn a_row_has_one_noise_whatever_it_is_packed_with() {
-    let rows = Rows::new(&[12, 5, 30], 2);
-    let mut model = session(1, &noisy(Some(5.0))).unwrap();
-    let packed = losses(&mut model, &rows, KEY);
-    for (row, expected) in packed.iter().enumerate() {
-        assert_eq!(losses(&mut model, &rows.row(row), KEY), [*expected], "row {row}");
-    }
-    for key in [StepKey { step: 2, ..KEY }, StepKey { seed: 4, ..KEY }] {
-        assert_ne!(losses(&mut model, &rows, key)[0], packed[0], "step and seed choose the noise");
-    }
-    let mut moved = Rows::new(&[12, 5, 30], 2);
-    moved.row_ids[0] += 1;
-    assert_ne!(losses(&mut model, &moved, KEY)[0], packed[0], "and so does the row");
+    a_row_draws_by_its_number_and_the_step(&noisy(Some(5.0)));
 }
 
 #[test]
@@ -46,9 +27,7 @@ fn evaluation_has_none_and_alpha_0_is_none() {
     let rows = Rows::new(&[12, 5], 2);
     let mut model = session(1, &noisy(Some(5.0))).unwrap();
     let plain = losses(&mut session(1, &noisy(None)).unwrap(), &rows, KEY);
-    let evaluated: Vec<f64> =
-        model.evaluate(&rows.batch(), &Objective::default()).unwrap().iter().map(|sum| sum.loss).collect();
-    assert_eq!(evaluated, plain);
+    assert_eq!(evaluated(&mut model, &rows), plain);
     assert_ne!(losses(&mut model, &rows, KEY), plain);
     assert_eq!(losses(&mut session(1, &noisy(Some(0.0))).unwrap(), &rows, KEY), plain);
 }
@@ -65,7 +44,7 @@ fn recomputation_and_threads_and_two_phases_change_no_bit() {
         } else {
             losses(&mut model, &rows, KEY);
         }
-        bits(&model)
+        gradient_bits(&model)
     };
     let expected = run(1, false, false);
     for (threads, checkpointing, two_phases) in [(1, true, false), (2, false, true), (4, true, true)] {

@@ -10,7 +10,10 @@ use tunesmith_engine::{
 use tunesmith_formats::ModuleNames;
 use tunesmith_ops::Code;
 
-use super::common::{Rows, lora, options, session, tensors, write_moved};
+use super::common::{
+    Rows, a_row_draws_by_its_number_and_the_step, evaluated, gradient_bits, lora, losses, options, session, tensors,
+    write_moved,
+};
 
 const KEY: StepKey = StepKey { seed: 3, step: 1 };
 
@@ -18,29 +21,9 @@ fn dropping(resid_pdrop: f64) -> SessionOptions {
     SessionOptions { resid_pdrop, ..options(lora(ModuleNames::AllLinear)) }
 }
 
-fn losses(model: &mut Session<Cpu>, rows: &Rows, key: StepKey) -> Vec<f64> {
-    model.accumulate(&rows.batch(), &Objective::default(), key).unwrap().iter().map(|sum| sum.loss).collect()
-}
-
-fn bits(model: &Session<Cpu>) -> Vec<(String, Vec<u32>)> {
-    let values = model.gradients().unwrap().into_iter();
-    values.map(|(name, values)| (name, values.iter().map(|value| value.to_bits()).collect())).collect()
-}
-
 #[test]
 fn a_row_has_one_mask_whatever_it_is_packed_with() {
-    let rows = Rows::new(&[12, 5, 30], 2);
-    let mut model = session(1, &dropping(0.2)).unwrap();
-    let packed = losses(&mut model, &rows, KEY);
-    for (row, expected) in packed.iter().enumerate() {
-        assert_eq!(losses(&mut model, &rows.row(row), KEY), [*expected], "row {row}");
-    }
-    for key in [StepKey { step: 2, ..KEY }, StepKey { seed: 4, ..KEY }] {
-        assert_ne!(losses(&mut model, &rows, key)[0], packed[0], "step and seed choose the mask");
-    }
-    let mut moved = Rows::new(&[12, 5, 30], 2);
-    moved.row_ids[0] += 1;
-    assert_ne!(losses(&mut model, &moved, KEY)[0], packed[0], "and so does the row");
+    a_row_draws_by_its_number_and_the_step(&dropping(0.2));
 }
 
 #[test]
@@ -50,9 +33,7 @@ fn evaluation_and_generation_drop_nothing_and_0_is_none() {
     let mut without = session(1, &dropping(0.0)).unwrap();
     let plain = losses(&mut without, &rows, KEY);
     assert_ne!(losses(&mut model, &rows, KEY), plain);
-    let evaluated: Vec<f64> =
-        model.evaluate(&rows.batch(), &Objective::default()).unwrap().iter().map(|sum| sum.loss).collect();
-    assert_eq!(evaluated, plain);
+    assert_eq!(evaluated(&mut model, &rows), plain);
     let written = |model: &mut Session<Cpu>| {
         let request = Request { prompts: vec![vec![1, 2, 3], vec![7; 9]], max_new_tokens: 12, ..Request::default() };
         let mut tokens = Vec::new();
@@ -95,7 +76,7 @@ fn recomputation_and_threads_and_two_phases_change_no_bit() {
             } else {
                 losses(&mut model, &rows, KEY);
             }
-            bits(&model)
+            gradient_bits(&model)
         };
         let expected = run(1, false, false);
         for (threads, checkpointing, two_phases) in [(1, true, false), (2, false, true), (4, true, true)] {

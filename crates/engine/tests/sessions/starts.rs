@@ -6,15 +6,13 @@ use std::path::Path;
 
 use tunesmith_cpu::Cpu;
 use tunesmith_engine::adapter::DEFAULT_ADAPTER;
-use tunesmith_engine::{
-    AdapterOptions, Engine, MergeBase, MergedWeights, Objective, Session, SessionOptions, StepKey, Update,
-};
+use tunesmith_engine::{Engine, MergeBase, MergedWeights};
 use tunesmith_formats::{
     AdapterConfig, AdapterFiles, CONVERTED_FOLDER, InitLoraWeights, ModuleNames, TensorSource, Weights, read_adapter,
 };
 use tunesmith_ops::Code;
 
-use super::common::{Rows, adapter, options, session, write_model};
+use super::common::{adapter, inference, logits, of_folder, options, session, step, trained, write_model};
 
 const TAKING: [InitLoraWeights; 3] = [InitLoraWeights::Pissa, InitLoraWeights::PissaNiter(2), InitLoraWeights::Olora];
 
@@ -26,35 +24,6 @@ fn starting(init_lora_weights: InitLoraWeights) -> AdapterConfig {
         init_lora_weights,
         ..AdapterConfig::default()
     }
-}
-
-fn step(model: &mut Session<Cpu>, number: u64) -> f64 {
-    let rows = Rows::new(&[20, 11], 6);
-    let key = StepKey { seed: 3, step: number };
-    let loss = model.accumulate(&rows.batch(), &Objective::default(), key).unwrap().iter().map(|sum| sum.loss).sum();
-    let update = Update { learning_rates: &[1e-2; 4], max_grad_norm: Some(1.0), denominator: 20.0 };
-    assert!(model.update(&update).unwrap().applied);
-    loss
-}
-
-fn trained(config: AdapterConfig) -> Session<Cpu> {
-    let mut model = session(1, &options(adapter(config))).unwrap();
-    for number in 1..4 {
-        step(&mut model, number);
-    }
-    model
-}
-
-fn logits(model: &mut Session<Cpu>) -> Vec<f32> {
-    model.logits(&Rows::new(&[21, 8], 8).batch()).unwrap()
-}
-
-fn inference(adapter: Option<AdapterOptions>) -> Session<Cpu> {
-    session(1, &SessionOptions { optimizer: None, ..options(adapter) }).unwrap()
-}
-
-fn of_folder(path: &Path) -> Vec<f32> {
-    logits(&mut inference(Some(AdapterOptions::Saved { path: path.to_owned() })))
 }
 
 fn error(got: &[f32], expected: &[f32]) -> f32 {

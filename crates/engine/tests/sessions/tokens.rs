@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::path::Path;
-
 use tunesmith_cpu::Cpu;
 use tunesmith_engine::adapter::DEFAULT_ADAPTER;
 use tunesmith_engine::{
@@ -12,7 +10,7 @@ use tunesmith_engine::{
 use tunesmith_formats::{AdapterConfig, AdapterFiles, ModuleNames, TensorSource, TokenIndices, Weights};
 use tunesmith_ops::Code;
 
-use super::common::{Rows, VOCAB, adapter, options, session, write_model};
+use super::common::{Rows, VOCAB, adapter, logits, of_folder, options, session, step, trained, write_model};
 
 const EMBEDDING: &str = "model.embed_tokens";
 const HEAD: &str = "lm_head";
@@ -27,32 +25,6 @@ fn training(tokens: TokenIndices) -> AdapterConfig {
 
 fn by_module(lists: &[(&str, &[usize])]) -> TokenIndices {
     TokenIndices::ByModule(lists.iter().map(|(name, ids)| ((*name).to_owned(), ids.to_vec())).collect())
-}
-
-fn step(model: &mut Session<Cpu>, number: u64) -> f64 {
-    let rows = Rows::new(&[20, 11], 6);
-    let key = StepKey { seed: 3, step: number };
-    let loss = model.accumulate(&rows.batch(), &Objective::default(), key).unwrap().iter().map(|sum| sum.loss).sum();
-    let update = Update { learning_rates: &[1e-2; 4], max_grad_norm: Some(1.0), denominator: 20.0 };
-    assert!(model.update(&update).unwrap().applied);
-    loss
-}
-
-fn trained(config: AdapterConfig) -> Session<Cpu> {
-    let mut model = session(1, &options(adapter(config))).unwrap();
-    for number in 1..4 {
-        step(&mut model, number);
-    }
-    model
-}
-
-fn logits(model: &mut Session<Cpu>) -> Vec<f32> {
-    model.logits(&Rows::new(&[21, 8], 8).batch()).unwrap()
-}
-
-fn of_folder(path: &Path) -> Vec<f32> {
-    let saved = Some(AdapterOptions::Saved { path: path.to_owned() });
-    logits(&mut session(1, &SessionOptions { optimizer: None, ..options(saved) }).unwrap())
 }
 
 /// Three kinds: the head follows, the head has others of its own, the head alone.

@@ -113,7 +113,6 @@ pub struct AdapterConfig {
     /// Tokens whose rows of the embedding or the head are trained, while all others stay.
     pub trainable_token_indices: Option<TokenIndices>,
     /// What is done to a head or an embedding is done to both where they are one matrix.
-    #[serde(skip)]
     pub ensure_weight_tying: bool,
 }
 
@@ -312,6 +311,20 @@ impl AdapterConfig {
         })
     }
 
+    /// Lets the targets name one module in place of another.
+    pub fn adapt_in_place_of(&mut self, old: &str, new: &str) {
+        match &mut self.target_modules {
+            ModuleNames::AllLinear => {}
+            ModuleNames::Pattern(pattern) => *pattern = format!("(?:{pattern}|^{}$)", new.replace('.', "\\.")),
+            ModuleNames::Endings(list) => {
+                list.retain(|ending| !ends_with(old, ending));
+                if !list.iter().any(|ending| ends_with(new, ending)) {
+                    list.push(new.to_owned());
+                }
+            }
+        }
+    }
+
     /// Whether a parameter is adapted.
     pub fn targets_parameter(&self, name: &str) -> bool {
         self.target_parameters.iter().any(|target| ends_with(name, target))
@@ -349,6 +362,7 @@ impl AdapterConfig {
             "auto_mapping": null,
             "base_model_name_or_path": self.base_model_name_or_path,
             "bias": self.bias.name(),
+            "ensure_weight_tying": self.ensure_weight_tying,
             "exclude_modules": self.exclude_modules.as_ref().map(shown_names),
             "fan_in_fan_out": false,
             "inference_mode": true,

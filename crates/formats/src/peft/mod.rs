@@ -145,20 +145,4 @@ impl AdapterFiles {
         let (biases, tokens) = (named(biases)?, named(tokens)?);
         Ok(Self { config, modules, biases, tokens, copies })
     }
-
-    /// Refuses what a model whose head and embedding are one matrix would compute otherwise than PEFT.
-    ///
-    /// # Errors
-    /// `ModelUnsupported` names the module.
-    pub fn check_tied(&self) -> Result<()> {
-        let tied = |module: &&String| module.ends_with("lm_head") || module.ends_with("embed_tokens");
-        match self.modules.keys().find(tied).filter(|_| self.config.ensure_weight_tying) {
-            None => Ok(()),
-            Some(module) => {
-                let message = "expected no `ensure_weight_tying` with a module that is tied to another, got both; \
-                               this is not implemented";
-                Err(Error::new(Code::ModelUnsupported, module, message))
-            }
-        }
-    }
 }

@@ -27,7 +27,8 @@ impl AdapterTensor {
     }
 
     /// A matrix with its rows and columns exchanged.
-    pub(crate) fn transposed(&self) -> Self {
+    #[must_use]
+    pub fn transposed(&self) -> Self {
         Self { shape: vec![self.columns(), self.rows()], data: transposed(&self.data, self.columns()) }
     }
 }

@@ -56,6 +56,26 @@ impl TokenIndices {
         self.lists().into_iter().find_map(|(ending, ids)| ends_with(module, ending).then_some(ids))
     }
 
+    /// These with more tokens of a module, which is called by its ending where it has no list yet.
+    #[must_use]
+    pub fn with(this: Option<Self>, (module, ending): (&str, &str), ids: &[usize]) -> Self {
+        let lists = this.as_ref().map(Self::lists).unwrap_or_default();
+        let mut lists: Vec<(String, Vec<usize>)> =
+            lists.into_iter().map(|(name, own)| (name.to_owned(), own.to_vec())).collect();
+        let place = lists.iter().position(|(name, _)| ends_with(module, name)).unwrap_or(lists.len());
+        if place == lists.len() {
+            lists.push((ending.to_owned(), Vec::new()));
+        }
+        if let Some((_, own)) = lists.get_mut(place) {
+            let more: Vec<usize> = ids.iter().copied().filter(|id| !own.contains(id)).collect();
+            own.extend(more);
+        }
+        match lists.as_mut_slice() {
+            [(name, own)] if name == EMBEDDING => Self::Embedding(std::mem::take(own)),
+            _ => Self::ByModule(lists),
+        }
+    }
+
     /// Whether a head that is the embedding too computes with the embedding's rows: it has none of its own, or the same (PEFT).
     pub fn shares(&self, embedding: &str, head: &str) -> bool {
         let own = self.of(embedding);

@@ -50,7 +50,13 @@ export async function modelOf(runOrModel: string, adapterFlag: string | undefine
   const of = { weights, run: { trainer, args, base: { model, revision } } };
   // After full fine-tuning the folder holds a whole model.
   return peftConfig.fullFinetuning
-    ? { ...of, model: trained, revision: null, adapter: null }
+    ? {
+        ...of,
+        weights: { ...weights, addTokens: [], addSpecialTokens: [] },
+        model: trained,
+        revision: null,
+        adapter: null,
+      }
     : { ...of, model, revision, adapter: trained };
 }
 

@@ -45,6 +45,7 @@ export {
   adamwSchema,
   ademamixSchema,
   lionSchema,
+  lorafaSchema,
   muonSchema,
   type OptimizerOptions,
   optimizerNote,

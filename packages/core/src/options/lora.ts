@@ -87,6 +87,12 @@ export const loraConfigSchema = z
         .describe(
           "Tokens whose rows of embed_tokens are trained while all others stay; lists by module where lm_head has rows of its own. A head that is tied to the embedding has its rows. Default null (PEFT).",
         ),
+      ensureWeightTying: z
+        .boolean()
+        .default(false)
+        .describe(
+          "Where the head is the embedding: let what is asked for one of them hold for both, so that they stay one matrix. Default false (PEFT).",
+        ),
       rankPattern: z
         .record(z.string(), count)
         .default({})

@@ -40,6 +40,11 @@ export interface LoraConfig extends LoraConfigNames {
    * own. A head that is tied to the embedding has its rows. Default null (PEFT).
    */
   trainableTokenIndices?: number[] | Record<string, number[]> | null | undefined;
+  /**
+   * Where the head is the embedding: let what is asked for one of them hold for both, so that they stay one matrix.
+   * Default false (PEFT).
+   */
+  ensureWeightTying?: boolean | undefined;
   /** Other ranks, by regular expressions on the ends of names, such as up_proj. Default: none (PEFT). */
   rankPattern?: Record<string, number> | undefined;
   /** Other values of loraAlpha, by regular expressions on the ends of names. Default: none (PEFT). */
@@ -80,6 +85,17 @@ export interface ModelConfig extends ModelConfigNames {
    * tokenizer's own (TRL's chat_template_path).
    */
   chatTemplate?: string | null | undefined;
+  /**
+   * Tokens that the tokenizer gets besides its own, in this order: the next ids, so that ids it had stay what they
+   * were. Their rows begin as the mean of the others (transformers' mean_resizing); an adapter trains these rows alone,
+   * those of a head of its own too. Saved with what is trained. Default: none (tokenizer.add_tokens).
+   */
+  addTokens?: string[] | undefined;
+  /**
+   * The same for special tokens, after addTokens: they are left out of answers' text, and a chat template may write
+   * them, such as <|im_start|>, <|im_end|> for chatml on a base model. Default: none (tokenizer.add_special_tokens).
+   */
+  addSpecialTokens?: string[] | undefined;
   /**
    * Storage of the frozen matrices that are not quantised; on a GPU also what is computed in, while the CPU computes in
    * float32 whatever it is. Default auto: bfloat16 on a GPU and with 4-bit layers, else float32.

@@ -7,6 +7,9 @@ import { missingModel, takenModel } from "./field/model.ts";
 /** Block sizes of NF4 (those of bitsandbytes from 64 on). */
 const blockSizes = [64, 128, 256, 512, 1024, 2048, 4096] as const;
 
+/** Texts of tokens. */
+const tokens = z.array(z.string().min(1)).default([]).meta(noneIsDefault);
+
 /**
  * How a model's frozen weights are held (names of transformers' `from_pretrained` and `BitsAndBytesConfig`, as TRL's ModelConfig
  * has them). A checkpoint that is already quantised is loaded as it is, whatever these say.
@@ -22,6 +25,12 @@ export const modelConfigSchema = z
         .describe(
           `Chat template in place of the tokenizer's own, for base models without one: the text of a Jinja template, the path of one, or one of ${Object.keys(ownTemplates).join(", ")}. Saved with what is trained. Default null: the tokenizer's own (TRL's chat_template_path).`,
         ),
+      addTokens: tokens.describe(
+        "Tokens that the tokenizer gets besides its own, in this order: the next ids, so that ids it had stay what they were. Their rows begin as the mean of the others (transformers' mean_resizing); an adapter trains these rows alone, those of a head of its own too. Saved with what is trained. Default: none (tokenizer.add_tokens).",
+      ),
+      addSpecialTokens: tokens.describe(
+        "The same for special tokens, after addTokens: they are left out of answers' text, and a chat template may write them, such as <|im_start|>, <|im_end|> for chatml on a base model. Default: none (tokenizer.add_special_tokens).",
+      ),
     }),
     ...grouped("memory", {
       dtype: z

@@ -1,4 +1,4 @@
-// Names of optimizers, those of transformers' OptimizerNames and muon, and the optimizer that each stands for.
+// Names of optimizers, those of transformers' OptimizerNames, muon and lorafa, and the optimizer that each stands for.
 
 /** What a name asks for: an optimizer of the engine, with a note where it is not quite what the name says; or why it is not here yet. */
 type Meaning = { readonly type: EngineOptimizer; readonly note?: string } | { readonly notYet: string };
@@ -15,7 +15,8 @@ export type EngineOptimizer =
   | "adagrad"
   | "ademamix"
   | "adafactor"
-  | "muon";
+  | "muon"
+  | "lorafa";
 
 const fused = "is adamw_torch here: the step is one pass in any case";
 const paged = (name: string) => `is ${name} here: its states stay on the device, where the memory plan counts them`;
@@ -65,6 +66,7 @@ const names = {
   apollo_adamw_layerwise: { notYet: lowRank },
   stable_adamw: { notYet: "it is not implemented; take adamw_torch with maxGradNorm" },
   muon: { type: "muon" },
+  lorafa: { type: "lorafa" },
 } as const satisfies Readonly<Record<string, Meaning>>;
 
 /** A name of an optimizer. */

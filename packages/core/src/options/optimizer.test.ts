@@ -46,6 +46,7 @@ test("a name asks for what it says", () => {
       adagrad: "adagrad",
       adafactor: "adafactor",
       muon: "muon",
+      lorafa: "lorafa",
       ademamix: "ademamix",
       paged_ademamix_32bit: "ademamix",
     },
@@ -69,8 +70,8 @@ test("a name asks for what it says", () => {
 });
 
 test("every name of transformers is here, stands for one that is, or says that it is not yet", () => {
-  // OptimizerNames of transformers 5.24.0, and muon.
-  expect(optimizerNameList).toHaveLength(42);
+  // OptimizerNames of transformers 5.24.0, muon and lorafa.
+  expect(optimizerNameList).toHaveLength(43);
   for (const optim of optimizerNameList) {
     const meaning = optimizerNames[optim];
     if ("notYet" in meaning) {
@@ -123,6 +124,9 @@ test("constants are transformers', under torch's names where they come through o
     ...whole,
     ...{ adjustLrFn: "match_rms_adamw", nsEpsilon: 1e-6, beta2: 0.95 },
   });
+  const lorafa = { type: "lorafa", beta1: 0.9, beta2: 0.999, epsilon: 1e-6 };
+  expect(optimizer({ optim: "lorafa", adamEpsilon: 0.5 })).toEqual(lorafa);
+  expect(optimizer({ optim: "lorafa", optimArgs: "eps=1e-8" })).toEqual({ ...lorafa, epsilon: 1e-8 });
   const ofMuon = (optimArgs: object) => () => optimizer({ optim: "muon", optimArgs });
   expect(ofMuon({ ns_steps: 100 })).toThrow(/^\[optimArgs\.nsSteps\] expected .*, got 100/u);
   expect(ofMuon({ ns_coefficients: [1, 2] })).toThrow(/^\[optimArgs\.nsCoefficients\] expected /u);

@@ -113,6 +113,14 @@ export const muonSchema = z.strictObject({
   epsilon: factor,
 });
 
+/** LoRA-FA (arXiv:2308.03303) as PEFT's create_lorafa_optimizer has it: A stays, B's gradient is projected. */
+export const lorafaSchema = z.strictObject({
+  type: z.literal("lorafa"),
+  ...moments,
+  /** Added to the root of the second moment. */
+  epsilon: factor.default(1e-6),
+});
+
 /** The schemas of all optimizers. */
 export const optimizerSchemas = [
   adamwSchema,
@@ -126,6 +134,7 @@ export const optimizerSchemas = [
   ademamixSchema,
   adafactorSchema,
   muonSchema,
+  lorafaSchema,
 ] as const;
 
 /** An optimizer with its constants. */
@@ -155,6 +164,7 @@ export function adamOptionsOf(optim: OptimizerName): readonly ("adamBeta1" | "ad
       return ["adamBeta1", "adamBeta2", "adamEpsilon"];
     case "lion":
     case "lion8bit":
+    case "lorafa":
       return ["adamBeta1", "adamBeta2"];
     default:
       return [];
@@ -207,6 +217,10 @@ export function optimizerOptions(args: OptimizerArguments): OptimizerOptions {
       return withEpsilon(adagradSchema, given);
     case "adafactor":
       return withEpsilon(adafactorSchema, given);
+    case "lorafa": {
+      const { eps, ...own } = parseConstants(lorafaArguments, given, "optimArgs");
+      return { ...own, beta1, beta2, epsilon: eps };
+    }
     case "muon": {
       const { eps, ...own } = parseConstants(muonArguments, given, "optimArgs");
       return { ...own, nsEpsilon: eps, beta1, beta2, epsilon };
@@ -222,6 +236,11 @@ export function optimizerOptions(args: OptimizerArguments): OptimizerOptions {
 const ademamixArguments = ademamixSchema
   .omit({ epsilon: true })
   .extend({ beta1: decayRate.optional(), beta2: decayRate.optional(), eps: factor.optional() });
+
+/** Epsilon, which PEFT's optimizer has a default of its own for, under torch's name; the moments come from AdamW's options. */
+const lorafaArguments = lorafaSchema
+  .omit({ beta1: true, beta2: true, epsilon: true })
+  .extend({ eps: lorafaSchema.shape.epsilon });
 
 /** Constants of Muon under torch's names; AdamW's come from its own options. */
 const muonArguments = muonSchema

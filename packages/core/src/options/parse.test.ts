@@ -41,6 +41,7 @@ test("the defaults are those of the libraries the names come from", () => {
     useDora: false,
     modulesToSave: null,
     trainableTokenIndices: null,
+    ensureWeightTying: false,
     loftqConfig: {},
     rankPattern: {},
     alphaPattern: {},
@@ -92,7 +93,7 @@ test("a name inside an option that an object would lose is refused", () => {
 test("an option of another library is refused with what stands in its place, where that can be given", () => {
   const weights = (options: object) => () => parseOptions(modelConfigSchema, options);
   expect(weights({ torch_dtype: "auto", foo: 1 })).toThrow(
-    /it is called "dtype"; .*got "foo"; its options are chatTemplate, dtype/,
+    /it is called "dtype"; .*got "foo"; its options are chatTemplate, addTokens, addSpecialTokens, dtype/,
   );
   expect(() => parseLoraConfig({ torchDtype: "auto" })).toThrow(/got "torchDtype"; tunesmith train --help lists them/);
 });

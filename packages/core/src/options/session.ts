@@ -53,7 +53,7 @@ export const parameterGroupSchema = z.strictObject({
 
 /** How the frozen weights are held: the options of {@link modelConfigSchema}, and where quantised matrices are kept. */
 export const weightsSchema = modelConfigSchema
-  .omit({ chatTemplate: true, ...allOf(takenModel), ...allOf(missingModel) })
+  .omit({ chatTemplate: true, addTokens: true, addSpecialTokens: true, ...allOf(takenModel), ...allOf(missingModel) })
   .extend({
     /** Folder in which quantised matrices are kept for the next load; made where absent. Default null: nothing is kept. */
     cacheDir: path.nullable().default(null),

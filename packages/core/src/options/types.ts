@@ -243,6 +243,7 @@ export interface TrainingArguments extends TrainingArgumentsNames {
     | "apollo_adamw_layerwise"
     | "stable_adamw"
     | "muon"
+    | "lorafa"
     | undefined;
   /**
    * Constants of the optimizer, as "name=value,...", as a JSON object or by name, such as momentum, dampening and

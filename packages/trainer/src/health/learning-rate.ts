@@ -12,6 +12,7 @@ const anyWeights: Readonly<Record<EngineOptimizer, number>> = {
   ademamix: 1,
   adafactor: 1,
   muon: 1,
+  lorafa: 1,
   rmsprop: 1,
   lion: 0.1,
   lion8bit: 0.1,

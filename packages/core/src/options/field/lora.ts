@@ -24,7 +24,6 @@ const leave = "leave it out";
 /** Names whose effect is not there yet. */
 export const missingLora = {
   evaConfig: notYet(none, null, "planned", `EVA is not there; ${leave}`),
-  ensureWeightTying: notYet(off, false, "planned", `tied weights stay tied; ${leave}`),
   megatronConfig: notYet(none, null, "several GPUs", `a run has one device; ${leave}`),
   cordaConfig: notYet(none, null, "other", `CorDA is not there; ${leave}, initLoraWeights has others`),
   loraGaConfig: notYet(none, null, "other", `LoRA-GA is not there; ${leave}, initLoraWeights has others`),

@@ -314,8 +314,6 @@ export interface LoraConfigNames {
   runtimeConfig?: Record<string, unknown> | null | undefined;
   /** Not yet: EVA is not there; leave it out. Default null (theirs). */
   evaConfig?: null | undefined;
-  /** Not yet: tied weights stay tied; leave it out. Default false (theirs). */
-  ensureWeightTying?: false | null | undefined;
   /** Not yet: a run has one device; leave it out. Default null (theirs). */
   megatronConfig?: null | undefined;
   /** Not yet: CorDA is not there; leave it out, initLoraWeights has others. Default null (theirs). */
