@@ -56,6 +56,11 @@ test("the program of docs/quality.md audits rows and writes what is left of them
   expect(await readFile(join(folder, "clean.jsonl"), "utf8")).toBe("");
 });
 
+test("the program of docs/generation.md answers two prompts four times each", async () => {
+  const { stdout } = await run(await programsOf("docs/generation.md"));
+  expect(new Set(stdout.match(/^[01] [0-3] /gmu)).size).toBe(8);
+});
+
 test("the program of docs/health.md stops at what its own rule finds, and goes on past it", async () => {
   const { stdout } = await run(await programsOf("docs/health.md"));
   expect(stdout).toMatch(

@@ -1,5 +1,6 @@
 // What every other package shares: the two doors' interfaces, their options, the errors, and how files are written.
 export * from "./batch.ts";
+export * from "./continuation.ts";
 export * from "./conversation.ts";
 export * from "./errors.ts";
 export * from "./event-loop.ts";

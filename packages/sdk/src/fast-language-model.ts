@@ -2,6 +2,9 @@
 import { join } from "node:path";
 import {
   type AdapterState,
+  ArgumentError,
+  type BatchGenerationConfig,
+  batchGenerationConfigSchema,
   type DeviceOptions,
   deviceOptionsSchema,
   effective,
@@ -36,6 +39,7 @@ import {
 } from "@tunesmith/core";
 import { type ExportControl, type LoadModelOptions, loadModel } from "@tunesmith/native";
 import { Answering, type AnsweringOptions } from "./answering.ts";
+import { answerBatch, type BatchGenerationOptions, type GeneratedAnswer } from "./generate-batch.ts";
 import { withTokenizerFiles } from "./hub/tokenizer-files.ts";
 import { type DownloadOptions, downloadKeys, isRepoId } from "./hub/wanted.ts";
 import {
@@ -130,6 +134,11 @@ export interface TextGenerationOptions extends GenerationConfig {
 }
 
 const generationKeys: OptionKeys<Omit<TextGenerationOptions, keyof GenerationConfig>> = {
+  signal: "optional signal",
+};
+
+const batchKeys: OptionKeys<Omit<BatchGenerationOptions, keyof GenerationConfig | keyof BatchGenerationConfig>> = {
+  onAnswer: "optional function",
   signal: "optional signal",
 };
 
@@ -293,6 +302,26 @@ export class FastLanguageModel implements LanguageModel {
     }
     const rest = text.end();
     if (rest !== "") yield rest;
+  }
+
+  /**
+   * Answers many prompts together, `numReturnSequences` times each, and gives the answers by prompt and sample; `onAnswer` is told of each
+   * as it ends. Prompts are read as by `generate`, and refused before a weight is read. Which other prompts are answered, and how many at
+   * a time, changes no bit of an answer on the CPU; its random numbers are those of its place in the list.
+   */
+  async generateBatch(
+    prompts: readonly (string | readonly Message[])[],
+    options: BatchGenerationOptions = {},
+  ): Promise<GeneratedAnswer[][]> {
+    const schemas = { config: generationConfigSchema, batch: batchGenerationConfigSchema };
+    const [sorted, given] = sortOptionsBeside(schemas, batchKeys, options, "generateBatch");
+    if (!Array.isArray(prompts))
+      throw new ArgumentError(`[generateBatch] expected a list of prompts, got ${typeof prompts}; give an array`);
+    const ids: Int32Array[] = [];
+    for (const prompt of prompts) ids.push(await encodePrompt(this, prompt));
+    if (ids.length === 0) return [];
+    const { onAnswer = () => {}, signal } = given;
+    return answerBatch(await this.#answering.generator(), this, ids, { ...sorted, onAnswer, signal });
   }
 
   /**

@@ -4,10 +4,12 @@ export {
   type AdapterState,
   ArgumentError,
   type Batch,
+  type BatchGenerationConfig,
   BinaryMissingError,
   CallbackError,
   CheckpointError,
   type Coefficients,
+  type Completion,
   ConfigError,
   type Conversation,
   type ConversationNote,
@@ -377,6 +379,7 @@ export {
   type PretrainedOptions,
   type TextGenerationOptions,
 } from "./fast-language-model.ts";
+export type { BatchGenerationOptions, GeneratedAnswer } from "./generate-batch.ts";
 export { type ChatTemplateOptions, getChatTemplate, type TurnMapping } from "./get-chat-template.ts";
 export { GRPOTrainer, getRougeReward, getTextSimilarityReward } from "./grpo-trainer.ts";
 export type { DownloadControl, DownloadProgress } from "./hub/blobs.ts";

@@ -1,10 +1,12 @@
 // A model that says what it was told, for tests without a binary.
 import {
+  type GenerateOptions,
   type GeneratorOptions,
   type LanguageModel,
   modelConfigSchema,
   type SequenceSums,
   type SessionOptions,
+  type TokenEvent,
   type Tokenizer,
   type TokenValues,
   type TrainSession,
@@ -132,6 +134,21 @@ function echoAdapters(): Pick<
   };
 }
 
+/** Each prompt again, and an end of turn. */
+async function* echoes({ prompts, maxNewTokens, stopWhen, signal }: GenerateOptions): AsyncGenerator<TokenEvent> {
+  for (const [index, prompt] of prompts.entries()) {
+    for (const [place, tokenId] of [...prompt, end].slice(0, maxNewTokens).entries()) {
+      signal?.throwIfAborted();
+      const isLast = place + 1 === maxNewTokens;
+      const finishReason = tokenId === end ? "stop" : isLast ? "length" : null;
+      const event: TokenEvent = { index, sample: 0, tokenId, logProb: null, finishReason };
+      if (stopWhen?.(event) === true) event.finishReason = "stop";
+      yield event;
+      if (event.finishReason !== null) break;
+    }
+  }
+}
+
 function echoSession(watched: Watched): TrainSession {
   const sums = (rows: number): SequenceSums => ({
     lossSum: new Float64Array(rows).fill(1),
@@ -171,16 +188,7 @@ function echoSession(watched: Watched): TrainSession {
     update: async () => ({ gradNorm: 0, applied: true }),
     discardGradient: async () => [],
     evaluate: async ({ rowIds }) => sums(rowIds.length),
-    async *generate({ prompts, maxNewTokens, signal }) {
-      for (const [index, prompt] of prompts.entries()) {
-        for (const [place, tokenId] of [...prompt, end].slice(0, maxNewTokens).entries()) {
-          signal?.throwIfAborted();
-          const isLast = place + 1 === maxNewTokens;
-          const finishReason = tokenId === end ? "stop" : isLast ? "length" : null;
-          yield { index, sample: 0, tokenId, logProb: null, finishReason };
-        }
-      }
-    },
+    generate: echoes,
     saveCheckpoint: async () => {},
     loadCheckpoint: async () => {},
     saveAdapter: async () => {},

@@ -1,14 +1,13 @@
 // Prompts of a batch to a Tunesmith model, continued together.
 import {
   ArgumentError,
+  Continuation,
   type GenerateOptions,
   type ModelInfo,
   type ParsedSelfInstructConfig,
-  TextStream,
   type TokenEvent,
   type Tokenizer,
 } from "@tunesmith/core";
-import { firstStop } from "./first-stop.ts";
 import type { GenerateTextOptions, OpenGenerator } from "./generate.ts";
 
 /** What is needed of a model: every `LanguageModel` has it. */
@@ -96,29 +95,4 @@ async function continued(
     if (open === 0) break;
   }
   return texts.map(({ text, finishReason }) => ({ text, finishReason: finishReason ?? "stop" }));
-}
-
-/** A text as it comes. */
-class Continuation {
-  text = "";
-  finishReason: "stop" | "length" | null = null;
-  readonly #stream: TextStream;
-  readonly #stop: readonly string[];
-
-  constructor(tokenizer: Tokenizer, stop: readonly string[]) {
-    this.#stream = new TextStream(tokenizer);
-    this.#stop = stop;
-  }
-
-  /** Takes a token in; true when it is the one that ends the text. */
-  add({ tokenId, finishReason }: TokenEvent): boolean {
-    if (this.finishReason !== null) return false;
-    // The token that ends a turn is no text.
-    if (finishReason !== "stop") this.text += this.#stream.push(tokenId);
-    if (finishReason !== null) this.text += this.#stream.end();
-    const end = firstStop(this.text, this.#stop);
-    if (end !== null) this.text = this.text.slice(0, end);
-    this.finishReason = end === null ? finishReason : "stop";
-    return this.finishReason !== null;
-  }
 }

@@ -1,6 +1,6 @@
 // Step 3: instances of the generated tasks, labels first where the answers are labels.
+import { firstStop } from "@tunesmith/core";
 import { permutation, purpose } from "@tunesmith/curriculum";
-import { firstStop } from "../generate/first-stop.ts";
 import type { Reply } from "../generate/generate.ts";
 import { instancePrompt, instanceStop } from "../prompts/instances.ts";
 import type { SelfInstructEvent } from "../report.ts";
