@@ -84,7 +84,7 @@ async function example(): Promise<number> {
       after,
     };
     const health = result.health.map(({ rule, step, message }) => ({ rule, step, message }));
-    await writeFile(values.json, `${JSON.stringify({ ...found, exactMatch: exact, health, seconds }, null, 2)}\n`);
+    await writeFile(values.json, `${JSON.stringify({ ...found, exactMatch: exact, health }, null, 2)}\n`);
   }
   return 0;
 }

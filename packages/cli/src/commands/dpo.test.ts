@@ -250,6 +250,41 @@ test("rows without two answers exit with 3, options that exclude each other with
   expect(await readdir(folder)).toEqual(["pairs.jsonl"]);
 });
 
+test("empty answers, answers that are equal and prompts that fill maxLength are counted and said, or one error with its place", async () => {
+  const rows = [
+    { prompt: "say 1", chosen: " yes", rejected: " no" },
+    { prompt: "say 2", chosen: "", rejected: "" },
+    { prompt: "say 3 ".repeat(40), chosen: " yes", rejected: " no" },
+    { prompt: "say 4", chosen: "", rejected: " no" },
+  ];
+  await writeFile(pairs, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+  expect(await dpo()).toMatchObject({
+    code: 3,
+    err: expect.stringMatching(/pairs\.jsonl:2: expected two answers to compare, got the same/u),
+  });
+  const skipped = await dpo("--on-bad-row", "skip", "--max-length", "32", "--dry-run");
+  expect(skipped.code).toBe(0);
+  const { data, warnings } = parse(skipped.out);
+  expect(data).toMatchObject({ rows: 3, skipped: { count: 1 }, dropped: [{ line: 3 }] });
+  expect(warnings.join("\n")).toMatch(/1 of 3 rows .*the prompt fills maxLength 32/u);
+  // Of an answer without a word its end of sequence is left, which is what it says.
+  expect(data.kept).toBe(2);
+});
+
+test("a reference that does not fit the model is one error, before a step", async () => {
+  expect((await dpo()).code).toBe(0);
+  const other = join(root, "test/fixtures/models/qwen2");
+  const argv = ["dpo", "--model", other, "--data", pairs, "--output-dir", join(folder, "other"), "--max-steps", "1"];
+  for (const more of [[], ["--precompute-ref-log-probs"]]) {
+    const { code, err } = await tunesmith([...argv, "--adapter-path", join(run, "adapter"), ...more]);
+    expect(code, err).toBeGreaterThan(0);
+    expect(err).toMatch(/Error: \[.*adapter/u);
+    expect(err.trim().split("\n")).toHaveLength(1);
+  }
+  const gone = await tunesmith([...argv, "--adapter-path", join(folder, "nowhere")]);
+  expect([gone.code, gone.err]).toEqual([expect.any(Number), expect.stringContaining("nowhere")]);
+});
+
 test("with --json an event is a line, with the numbers of pairs", async () => {
   const { out } = await dpo("--json", "--eval-data", pairs);
   const events = out
