@@ -77,5 +77,16 @@ const exportGguf: InstallCheck = {
   },
 };
 
+/** A benchmark of the machine, by nothing but what is installed. */
+export const bench: InstallCheck = {
+  id: "bench",
+  async run(place) {
+    const { out } = mustEnd(await place.tunesmith(["bench", "--size", "tiny", "--json", "bench.json"]));
+    mustSay(out, /^\| qlora 4x128 +\| +\d/mu);
+    mustExist(place.folder, "bench.json");
+    return "";
+  },
+};
+
 /** In the order in which a user runs them. */
-export const commandChecks: readonly InstallCheck[] = [doctor, trainAndResume, chat, merge, exportGguf];
+export const commandChecks: readonly InstallCheck[] = [doctor, bench, trainAndResume, chat, merge, exportGguf];

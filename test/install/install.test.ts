@@ -1,6 +1,6 @@
 // The short form of the check as a user: install, train, resume, generate. `npm run test:nightly -- install` runs the whole of it.
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { chat, trainAndResume } from "./commands.ts";
+import { bench, chat, trainAndResume } from "./commands.ts";
 import { importAndGenerate, requireAndGenerate } from "./modules.ts";
 import { openedFiles } from "./opened.ts";
 import { makePlace, makeRelease, type Place, type Release } from "./place.ts";
@@ -25,8 +25,9 @@ test("the platforms are published before what names them, and every package afte
   expect(names.at(-1)).toBe("tunesmith");
 });
 
-test("what is installed from the tarballs trains, is interrupted and resumed to the same bytes, and generates", async () => {
-  for (const check of [trainAndResume, chat, importAndGenerate, requireAndGenerate]) await check.run(place, release);
+test("what is installed from the tarballs measures the machine, trains, is interrupted and resumed to the same bytes, and generates", async () => {
+  for (const check of [bench, trainAndResume, chat, importAndGenerate, requireAndGenerate])
+    await check.run(place, release);
 });
 
 test("a command opens few files before its first line", async () => {

@@ -81,6 +81,9 @@ export const resumeFlagSchemas: Schemas = {
 /** Those that its help leaves out: of runs of pairs, where they decide numbers and cannot change. */
 export const hiddenResumeFlags: readonly string[] = Object.keys(ofPairsAlone);
 
+/** What `tunesmith bench` takes. */
+export const benchSchemas = { place: deviceOptionsSchema };
+
 /** Where a model that writes is computed, and how its weights are held. */
 export const placeSchemas = { place: deviceOptionsSchema, modelConfig: modelConfigSchema };
 

@@ -116,7 +116,7 @@ export type {
 export { dataWarnings } from "./sft/data-warnings.ts";
 export { estimateFit, type FitEstimate, type GpuFit, type LargestBatch, mostBatchRows } from "./sft/estimate-fit.ts";
 export { type EstimateOptions, estimateMemory, memoryShortage } from "./sft/estimate-memory.ts";
-export { measureSpeed, type SpeedEstimate } from "./sft/measure-speed.ts";
+export { generatedBatch, measureSpeed, type SpeedEstimate } from "./sft/measure-speed.ts";
 export type { EvalMetrics, SFTMetrics } from "./sft/metrics.ts";
 export { prepareRows, type RowsRequest, withinContext } from "./sft/prepare.ts";
 export { adviseTraining, type RecommendOptions, recommendTraining, type TrainingAdvice } from "./sft/recommend.ts";

@@ -107,6 +107,11 @@ export const table: readonly Entry[] = [
     description: "look for what in a data set would do harm to a training; exit code 1 when there is an error",
     define: async () => (await data()).doctorData,
   },
+  {
+    path: "bench",
+    description: "measure how fast this machine trains, generates and tokenises, on generated rows and weights",
+    define: async () => (await import("./bench.ts")).bench,
+  },
   { path: "synth", description: "make training rows with a language model" },
   {
     path: "synth self-instruct",

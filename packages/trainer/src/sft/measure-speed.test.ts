@@ -43,6 +43,7 @@ test("measures passes and updates after three that warm up, and joins them to a 
     stepSeconds: 12.5,
     runSeconds: 125,
     tokensPerSecond: (8 * 64) / 12.5,
+    peakBytes: expect.any(Number),
   });
   expect(made).toEqual(["createSession", ...Array(8).fill(["accumulate", "update"]).flat(), "dispose"]);
 });

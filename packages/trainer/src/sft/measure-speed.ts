@@ -31,6 +31,8 @@ export interface SpeedEstimate {
   runSeconds: number | null;
   /** Tokens a second of such steps. */
   tokensPerSecond: number;
+  /** Bytes that the session held at most, as the engine counts them: of the GPU's memory where it computes there. */
+  peakBytes: number;
 }
 
 /** Rows of a step, each as long as it may be. */
@@ -40,7 +42,7 @@ function rowsOfStep(args: ParsedSFTConfig, rowTokens: number): number {
 }
 
 /** Rows of generated tokens, each of which is predicted. */
-function generatedBatch(rows: number, length: number, vocabSize: number): Batch {
+export function generatedBatch(rows: number, length: number, vocabSize: number): Batch {
   const inputIds = Int32Array.from({ length: rows * length }, (_, place) => (place * 7919 + 13) % vocabSize);
   return {
     inputIds,
@@ -88,9 +90,10 @@ export async function measureSpeed(model: LanguageModel, options: EstimateOption
     const tokensPerSecond = (stepRows * rowTokens) / stepSeconds;
     const runSeconds = args.maxSteps > 0 ? args.maxSteps * stepSeconds : null;
     const device = session.info.backend;
+    const peakBytes = session.memory().peak;
     return {
       ...{ device, rows, rowTokens, warmPasses, measuredPasses, passSeconds, updateSeconds },
-      ...{ stepRows, stepSeconds, runSeconds, tokensPerSecond },
+      ...{ stepRows, stepSeconds, runSeconds, tokensPerSecond, peakBytes },
     };
   } finally {
     session.dispose();
