@@ -100,6 +100,12 @@ const declaresWhatItImports: Rule = (tree) =>
     return [...missing, ...idle];
   });
 
+/** By its namespace a bundle takes what is used of zod; by the object `z` all of it, fifty languages included, before a command's first line. */
+const zodByNamespace: Rule = (tree) =>
+  sources(tree)
+    .filter((path) => /import \{[^}]*\bz\b[^}]*\} from "zod"/.test(tree.code(path)))
+    .map((path) => `${path}: write import * as z from "zod"`);
+
 const runsNothingAtInstall: Rule = (tree) =>
   manifestPaths(tree).flatMap((path) =>
     Object.keys(manifest(tree, path).scripts ?? {})
@@ -162,6 +168,16 @@ holds(
     "packages/data/src/a.test.ts": 'import { test } from "vitest";\n',
   },
   [/imports @tunesmith\/core without declaring/, /declares yaml without importing/],
+);
+
+holds(
+  "zod is imported as a namespace",
+  zodByNamespace,
+  {
+    "packages/core/src/a.ts": 'import { z } from "zod";\n',
+    "packages/core/src/b.ts": 'import * as z from "zod";\nimport type { ZodType } from "zod";\n',
+  },
+  [/core\/src\/a\.ts: write import \* as z/],
 );
 
 holds(

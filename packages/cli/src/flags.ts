@@ -24,7 +24,7 @@ import {
   verdictOn,
 } from "@tunesmith/core";
 import { type Command, Option } from "commander";
-import { z } from "zod";
+import * as z from "zod";
 import { kindOf, nothing, parseValue, placeholder } from "./flag-values.ts";
 
 /** Options of a run that say what it computes and where, by what they are handed on as. */

@@ -1,5 +1,5 @@
 // Options of group relative policy optimization.
-import { z } from "zod";
+import * as z from "zod";
 import { count, grouped } from "./declare.ts";
 import { none, notYet, off, taken } from "./field/verdicts.ts";
 import { sftConfigSchema } from "./sft.ts";

@@ -1,7 +1,7 @@
 // The rewards of a run in a file of JSON lines: what has been answered is never asked again, also by a run that goes on.
 import { readFile } from "node:fs/promises";
 import { exists, fileOperation, LineFile } from "@tunesmith/core";
-import { z } from "zod";
+import * as z from "zod";
 
 /** What a function said of the completions of one prompt. */
 export interface StoredRewards {
