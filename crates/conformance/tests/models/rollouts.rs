@@ -118,7 +118,7 @@ fn turned<B: Backend + Send + Sync>(model: &mut Session<B>, request: &Request, i
     let mut other = request.clone();
     // A prompt's random numbers are those of its place: it stays there while those around it change.
     other.prompts.reverse();
-    other.prompts[index] = request.prompts[index].clone();
+    other.prompts[index].clone_from(&request.prompts[index]);
     let answers = answers(model, &other)?;
     Ok(answers.into_iter().filter(|((prompt, _), _)| *prompt == index).collect())
 }
