@@ -191,7 +191,7 @@ test("a configuration that cannot be read is refused in one line with a type", a
     ["model: a\nmaxSteps: many\n", /maxSteps/],
     ["model: a\nmaxStps: 3\n", /maxStps/],
     ["model: a\nr: null\n", /\[r\]/],
-    ["model: a\ntrainer: grpo\n", /expected trainer sft or dpo, got "grpo"/],
+    ["model: a\ntrainer: ppo\n", /expected trainer sft or dpo or grpo, got "ppo"/],
     ["model: a\ntrainer: dpo\npacking: true\n", /"packing"/],
   ];
   for (const [text, message] of broken) {
