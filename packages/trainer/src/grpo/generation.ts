@@ -1,6 +1,6 @@
 // A generation: its completions with all that training on them needs, as it is kept in memory and in checkpoints.
 import { type Example, IGNORE_INDEX } from "@tunesmith/data";
-import { z } from "zod";
+import * as z from "zod";
 
 /** A completion that is trained on. */
 export interface GeneratedCompletion {

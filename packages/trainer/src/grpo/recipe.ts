@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { CheckpointError, grpoConfigSchema, type ParsedGRPOConfig, plural } from "@tunesmith/core";
 import type { SamplerFactory } from "@tunesmith/curriculum";
 import type { FormattingFunc } from "@tunesmith/data";
-import { z } from "zod";
+import * as z from "zod";
 import { rewardRules } from "../health/rewards.ts";
 import type { PreparedRun, Recipe, RecipeInputs, RecipeState } from "../loop/recipe.ts";
 import { RewardFile } from "../rewards/journal.ts";
