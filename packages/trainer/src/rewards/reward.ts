@@ -26,7 +26,10 @@ export interface RewardInput {
   state: RewardState;
   /** Adds a number to the metrics: what is logged is the mean of all that a generation gave. */
   logMetric(name: string, value: number): void;
-  /** Adds a column to completions.jsonl, a value for each completion. */
+  /**
+   * Adds a column to completions.jsonl, a value for each completion. Where two functions give one of the same name, that of the second is
+   * written as `FUNCTION/COLUMN`. Throws for a name that the file itself has.
+   */
   logExtra(column: string, values: readonly unknown[]): void;
   readonly [column: string]: unknown;
 }
@@ -40,6 +43,18 @@ export interface RewardObject {
   name: string;
   reward: RewardFunction;
 }
+
+/** Columns that completions.jsonl has of every completion. */
+export const fileColumns: readonly string[] = [
+  "step",
+  "generation",
+  "prompt",
+  "completion",
+  "rewards",
+  "reward",
+  "advantage",
+  "place",
+];
 
 /** Columns that a row cannot have, since they are what every reward function is given. */
 export const reservedColumns: readonly string[] = [

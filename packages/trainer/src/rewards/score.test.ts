@@ -174,3 +174,21 @@ test("what is no reward function is refused, and so are two of one name", () => 
   for (const [given, message] of wrong) expect(() => namedRewards(given)).toThrow(message);
   expect(namedRewards([() => [], () => []]).map(({ name }) => name)).toEqual(["reward1", "reward2"]);
 });
+
+test("columns of two functions that have one name are both kept, and none takes that of the file", async () => {
+  const gives = (column: string, value: string): RewardFunction => {
+    return ({ completions, logExtra }) => {
+      logExtra(
+        column,
+        completions.map(() => value),
+      );
+      return completions.map(() => 1);
+    };
+  };
+  const { extra } = await ask([
+    { name: "first", reward: gives("note", "a") },
+    { name: "second", reward: gives("note", "b") },
+  ]);
+  expect(extra[0]).toEqual({ note: "a", "second/note": "b" });
+  await expect(ask([gives("prompt", "mine")])).rejects.toThrow(/another name than prompt/u);
+});

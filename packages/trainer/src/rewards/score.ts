@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { Message } from "@tunesmith/core";
 import { callHook } from "../loop/hooks/call-hook.ts";
 import type { RewardJournal, StoredRewards } from "./journal.ts";
-import type { RewardInput, RewardObject, RewardState } from "./reward.ts";
+import { fileColumns, type RewardInput, type RewardObject, type RewardState } from "./reward.ts";
 
 /** The completions of one prompt. */
 export interface RewardGroup {
@@ -121,6 +121,8 @@ async function asked({ reward, group }: Call, state: RewardState, limits: Reward
     logExtra: (column, values) => {
       if (values.length !== count)
         throw new TypeError(`logExtra ${column} takes ${count} values, not ${values.length}`);
+      if (fileColumns.includes(column))
+        throw new TypeError(`logExtra takes another name than ${column}, which every completion has`);
       found.extra[column] = [...values];
     },
   };
@@ -193,8 +195,11 @@ function tableOf(
     }
     for (const n of completions.keys()) {
       table.rewards.push(answers.map(({ values }) => values[n] ?? null));
-      const columns = answers.flatMap(({ extra }) => Object.entries(extra));
-      table.extra.push(Object.fromEntries(columns.map(([column, values]) => [column, values[n]])));
+      const extra: Record<string, unknown> = {};
+      for (const [f, given] of answers.entries())
+        for (const [column, values] of Object.entries(given.extra))
+          extra[Object.hasOwn(extra, column) ? `${functions[f]?.name}/${column}` : column] = values[n];
+      table.extra.push(extra);
     }
   }
   for (const [name, { sum, count }] of sums) table.metrics[name] = sum / count;
