@@ -21,7 +21,7 @@ test("a run leaves a page of its figures, findings, curves, answers, data and op
   };
   const page = await readFile(join(outputDir, "report.html"), "utf8");
   expect(page).not.toMatch(/<script|<link|src=|href=|url\(|@import/u);
-  expect(cell(page, "steps")).toBe("6, 2 epochs (epochs)");
+  expect(cell(page, "steps")).toBe("6, 2 epochs; ended by epochs");
   const [before, after] = [result.evalBefore?.evalLoss ?? 0, result.evalAfter?.evalLoss ?? 0];
   const digits = (value: number) => String(Number(value.toPrecision(4)));
   expect(cell(page, "eval loss")).toBe(`${digits(before)} before → ${digits(after)} after`);
@@ -86,7 +86,7 @@ test("what is no run is refused by name", async () => {
     expect((await readRun(folder)).report).toBeNull();
   }
   await writeFile(join(folder, "report.json"), '{"steps":3}');
-  expect(reportPage(await readRun(folder))).toContain("<tr><th>steps<td>3 ()");
+  expect(reportPage(await readRun(folder))).toContain("<tr><th>steps<td>3\n");
 });
 
 test("a chart has axes of round numbers over its curves, and as many places as can be seen", () => {

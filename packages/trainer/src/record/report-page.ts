@@ -53,7 +53,7 @@ function figures({ report, options: { model, data: source }, logs }: RunRecord):
     ...texts,
     [
       "steps",
-      `${report.steps}${report.epochs === null ? "" : `, ${significant(report.epochs)} epochs`} (${report.stoppedBy.replaceAll("_", " ")})`,
+      `${report.steps}${report.epochs === null ? "" : `, ${significant(report.epochs)} ${report.epochs === 1 ? "epoch" : "epochs"}`}${report.stoppedBy === "" ? "" : `; ended by ${report.stoppedBy.replaceAll("_", " ")}`}`,
     ],
     ["train loss", given(report.trainLoss, (loss) => `${significant(loss)} (mean over the steps)`)],
     ["eval loss", arrow(significant)],
